@@ -1,0 +1,64 @@
+"""What every step's command line has in common: help, log, exit code."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from gcodefp.errors import UserError
+
+INTERRUPTED = 130
+
+
+def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
+    """A parser for `python -m gcodefp.NAME`, with the options that all steps share."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m gcodefp.{name}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--log", type=Path, help="write the log to this file too")
+    return parser
+
+
+def run_step(
+    parser: argparse.ArgumentParser,
+    body: Callable[[argparse.Namespace], None],
+    argv: Sequence[str] | None,
+) -> int:
+    """Parses, runs, and turns what went wrong into a message and an exit code."""
+    arguments = parser.parse_args(argv)
+    name = parser.prog.rpartition(".")[2]
+    logger = logging.getLogger("gcodefp")
+    handlers = _log_handlers(name, arguments.log)
+    for handler in handlers:
+        logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        body(arguments)
+    except UserError as error:
+        logger.error("error: %s", error)
+        return 1
+    except KeyboardInterrupt:
+        logger.error("interrupted")
+        return INTERRUPTED
+    except Exception:
+        logger.exception("this should not have happened; please report it with the lines below")
+        return 1
+    finally:
+        for handler in handlers:
+            logger.removeHandler(handler)
+            handler.close()
+    return 0
+
+
+def _log_handlers(step: str, log_file: Path | None) -> list[logging.Handler]:
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if log_file is not None:
+        log_file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter(f"%(asctime)s {step}: %(message)s", "%H:%M:%S"))
+    return handlers

@@ -1,0 +1,80 @@
+"""Files that are either whole or absent, and JSON that says where it comes from."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gcodefp.errors import UserError
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path in the same folder that becomes `path` when the block ends well.
+
+    The content is on the disk before the name is: a crash leaves the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, format_name: str, content: Mapping[str, Any]) -> None:
+    """Writes a JSON document whose first key, `format`, names its layout and version.
+
+    A NaN or an infinity is an error here, since JSON has none.
+    """
+    document = {"format": format_name, **content}
+    write_text(path, json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
+    """Reads what `write_json` wrote.
+
+    Args:
+        format_name: the only layout that the caller understands.
+        rebuild: the command that makes the file anew, for the error message.
+
+    Raises:
+        UserError: the file is missing, is not JSON or has another format.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != format_name:
+        raise UserError(
+            f"{path}: format is {found!r}, this version of gcodefp reads {format_name!r}; "
+            f"make it anew with: {rebuild}"
+        )
+    return document
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def digest(content: Any) -> str:
+    """The SHA-256 of a JSON document in canonical form, in hexadecimal."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,73 @@
+"""The columns of a recording: what the controller says, and what each sensor node measures."""
+
+import re
+
+CLOCK = "t_console"
+LINE = "gcode_line"
+BLOCK = "gcode_string"
+UNIT = "unit"
+POSITION = ("posx", "posy", "posz")
+MM_PER_UNIT = {0: 25.4, 1: 1.0}
+"""Millimetres per length unit of the `unit` column (0: inch, 1: mm)."""
+
+REQUIRED = (CLOCK, LINE, BLOCK)
+
+NODE_QUANTITIES: dict[str, dict[str, str]] = {
+    "imu": {"Ax": "g", "Ay": "g", "Az": "g", "Gx": "deg/s", "Gy": "deg/s", "Gz": "deg/s"},
+    "mag": {"Mx": "uT", "My": "uT", "Mz": "uT"},
+    "mic": {"RMS": "level"},
+    "environment": {"Pressure": "kPa", "Temperature": "degC"},
+    "optical": {
+        "Proximity": "level",
+        "ColorR": "level",
+        "ColorG": "level",
+        "ColorB": "level",
+        "ColorA": "level",
+    },
+}
+"""Channel group -> quantity of a sensor node -> its unit; a column is named NODE.QUANTITY."""
+
+PLAIN_COLUMNS: dict[str, dict[str, str]] = {
+    "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
+    "controller": {
+        "posx": "program units",
+        "posy": "program units",
+        "posz": "program units",
+        "mpox": "mm",
+        "mpoy": "mm",
+        "mpoz": "mm",
+        "feed": "mm/min",
+    },
+}
+"""Channel group -> column -> its unit, for columns that belong to no node."""
+
+GROUPS = (*NODE_QUANTITIES, *PLAIN_COLUMNS)
+
+_NAME = re.compile(r"(?P<operation>.+?)_(?P<number>\d+)(?:_aligned)?")
+
+
+def channel_group(column: str) -> str | None:
+    """The group that a column belongs to; None if it is no channel."""
+    node, dot, quantity = column.rpartition(".")
+    for group, quantities in NODE_QUANTITIES.items():
+        if dot and node and quantity in quantities:
+            return group
+    for group, columns in PLAIN_COLUMNS.items():
+        if column in columns:
+            return group
+    return None
+
+
+def channel_unit(column: str) -> str:
+    """The unit of a channel's samples."""
+    group = channel_group(column)
+    if group is None:
+        raise ValueError(f"{column!r} is no channel")
+    quantity = column.rpartition(".")[2]
+    return {**NODE_QUANTITIES, **PLAIN_COLUMNS}[group][quantity]
+
+
+def operation_of(recording: str) -> str:
+    """The operation that a recording's name tells: `pocket_001_aligned` is a `pocket`."""
+    match = _NAME.fullmatch(recording)
+    return match["operation"] if match else recording
