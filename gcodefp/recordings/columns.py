@@ -43,7 +43,7 @@ PLAIN_COLUMNS: dict[str, dict[str, str]] = {
 
 GROUPS = (*NODE_QUANTITIES, *PLAIN_COLUMNS)
 
-_NAME = re.compile(r"(?P<operation>.+?)_(?P<number>\d+)(?:_aligned)?")
+_NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
 
 def channel_group(column: str) -> str | None:
@@ -68,6 +68,6 @@ def channel_unit(column: str) -> str:
 
 
 def operation_of(recording: str) -> str:
-    """The operation that a recording's name tells: `pocket_001_aligned` is a `pocket`."""
+    """The operation that a recording's name tells: `pocket_001` is a `pocket`."""
     match = _NAME.fullmatch(recording)
     return match["operation"] if match else recording

@@ -1,0 +1,1 @@
+"""Recordings made ready for learning: splits, channels, vocabulary, windows, and their files."""

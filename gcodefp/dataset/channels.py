@@ -1,0 +1,69 @@
+"""Which channels are inputs, and how they are scaled; both are decided by the train split alone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.columns import channel_unit
+
+MIN_VALID_SHARE = 0.5
+"""A channel is live in a recording that has valid samples in at least this share of its rows."""
+CLIP = 8.0
+"""Standard deviations; a loose contact must not outshine everything else."""
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Channels in order, with the mean and standard deviation of their train samples."""
+
+    channels: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def apply(self, recording: Recording) -> NDArray[np.float32]:
+        """Scaled signals, shape (rows, channels); 0, the train mean, where no valid sample is."""
+        signals = recording.signals.reindex(columns=list(self.channels)).to_numpy(np.float64)
+        scaled = (signals - np.array(self.mean)) / np.array(self.std)
+        return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
+
+    def describe(self) -> list[dict[str, str | float]]:
+        """One entry per channel for dataset.json."""
+        return [
+            {"name": name, "unit": channel_unit(name), "mean": mean, "std": std}
+            for name, mean, std in zip(self.channels, self.mean, self.std, strict=True)
+        ]
+
+
+def fit_scaler(train: Sequence[Recording], min_coverage: float) -> Scaler:
+    """Takes the channels that are live in enough train recordings and fits their scale.
+
+    Args:
+        min_coverage: share of the train recordings in which a channel has to be live.
+
+    Raises:
+        UserError: no channel is left.
+    """
+    live: dict[str, int] = {}
+    for recording in train:
+        valid = recording.signals.notna().mean()
+        for channel in valid.index[valid >= MIN_VALID_SHARE]:
+            live[channel] = live.get(channel, 0) + 1
+    channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
+    mean, std, kept = [], [], []
+    for channel in channels:
+        parts = [r.signals[channel].to_numpy(np.float64) for r in train if channel in r.signals]
+        samples = np.concatenate(parts)
+        if (deviation := float(np.nanstd(samples))) > 0.0:
+            kept.append(channel)
+            mean.append(float(np.nanmean(samples)))
+            std.append(deviation)
+    if not kept:
+        raise UserError(
+            f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
+            "lower channels.min_coverage or add groups to channels.groups"
+        )
+    return Scaler(tuple(kept), tuple(mean), tuple(std))

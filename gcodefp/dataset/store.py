@@ -1,0 +1,128 @@
+"""The files of a dataset: `dataset.json` says what it is, one NPZ holds the rows of each split."""
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.dataset.channels import Scaler
+from gcodefp.dataset.vocabulary import Vocabulary
+from gcodefp.errors import UserError
+from gcodefp.files import digest, read_json, replacing, sha256, write_json
+
+FORMAT = "gcodefp-dataset-1"
+REBUILD = "snakemake --cores all --forcerun preprocess"
+LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
+
+
+@dataclass
+class Split:
+    """The rows of one split: N rows, C channels, U distinct blocks, R recordings, W windows.
+
+    Attributes:
+        signals: (N, C) float32, scaled.
+        block: (N,) index into `blocks`.
+        blocks: (U,) canonical text of each block.
+        operation: (N,) class of the operation; -1 if the train split has none of it.
+        position_mm: (N, 3) reported tool position; NaN where unknown. A label, never an input.
+        mm_per_unit: (N,) millimetres per length unit of the row's block.
+        seconds: (N,) since the recording's first row.
+        recording: (N,) index into `recordings`.
+        row: (N,) data row in the CSV file.
+        recordings: (R,) names.
+        window_start: (W,) first row of each window.
+    """
+
+    signals: NDArray[np.float32]
+    block: NDArray[np.int32]
+    blocks: NDArray[np.str_]
+    operation: NDArray[np.int16]
+    position_mm: NDArray[np.float32]
+    mm_per_unit: NDArray[np.float32]
+    seconds: NDArray[np.float64]
+    recording: NDArray[np.int16]
+    row: NDArray[np.int32]
+    recordings: NDArray[np.str_]
+    window_start: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What dataset.json says, as far as later steps need it."""
+
+    window: int
+    leaky: bool
+    scaler: Scaler
+    vocabulary: Vocabulary
+    sha256: Mapping[str, str]
+    document: Mapping[str, Any]
+
+    def learning_digest(self) -> str:
+        """Changes exactly when a training run could see another train or val split."""
+        seen = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
+        return digest(seen | {key: self.document[key] for key in ("channels", "vocabulary")})
+
+    def check(self, path: Path, split: str) -> None:
+        """Raises UserError if the NPZ is not the one that dataset.json describes."""
+        if sha256(path) != self.sha256[split]:
+            raise UserError(
+                f"{path}: is not the {split} split that dataset.json describes (its sha256 differs);"
+                f" make both anew with: {REBUILD}"
+            )
+
+
+def write_split(path: Path, split: Split) -> None:
+    """Writes one NPZ; the same arrays give the same bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **vars(split))
+
+
+def read_split(path: Path, description: Description, name: str) -> Split:
+    """Reads one NPZ of a dataset.
+
+    Raises:
+        UserError: the file is missing, torn, or is another split than `name`.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; it is made by: {REBUILD}")
+    description.check(path, name)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Split(**{field: arrays[field] for field in Split.__dataclass_fields__})
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); make it anew: {REBUILD}") from None
+
+
+def write_description(path: Path, content: Mapping[str, Any]) -> None:
+    """Writes dataset.json."""
+    write_json(path, FORMAT, content)
+
+
+def read_description(path: Path) -> Description:
+    """Reads dataset.json."""
+    document = read_json(path, FORMAT, REBUILD)
+    return description_of(document)
+
+
+def description_of(document: Mapping[str, Any]) -> Description:
+    """The description in a dataset.json document, or in a checkpoint's copy of one."""
+    channels = document["channels"]
+    fields = document["vocabulary"]
+    return Description(
+        window=document["window"]["rows"],
+        leaky=document["leaky"],
+        scaler=Scaler(
+            tuple(c["name"] for c in channels),
+            tuple(c["mean"] for c in channels),
+            tuple(c["std"] for c in channels),
+        ),
+        vocabulary=Vocabulary(
+            **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+        ),
+        sha256={name: split["sha256"] for name, split in document["splits"].items()},
+        document=document,
+    )

@@ -1,0 +1,1 @@
+"""The network and its training; knows nothing of sweeps, engines or W&B."""

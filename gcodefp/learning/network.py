@@ -1,0 +1,164 @@
+"""A transformer over sensor windows that writes the G-code block of every row.
+
+The encoder sees a window of scaled signals and gives each of its rows a vector. From that vector a
+small causal transformer writes the row's block, word by word: at each step five heads say whether a
+command, a parameter or the end comes, which command, which parameter letter and, given the letter,
+which value; the operation is read from the mean over the window. Because a word is conditioned on
+the words before it, X, Y and Z of a block fit together.
+
+Shapes: B windows in the batch, T rows, C channels, D width, M rows whose block is written, S steps.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, TOKEN_TYPES, UNSEEN
+from gcodefp.learning.hyperparameters import Hyperparameters
+
+STEM_ROWS = 5
+
+
+class Sizes(NamedTuple):
+    """What the dataset decides of the network."""
+
+    channels: int
+    commands: int
+    parameter_types: int
+    parameter_values: int
+    operations: int
+    steps: int
+
+
+class Network(nn.Module):
+    """The encoder, the block writer and their heads."""
+
+    def __init__(self, sizes: Sizes, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        width, dropout = hyperparameters.d_model, hyperparameters.dropout
+        self.sizes = sizes
+        self.stem = nn.Conv1d(sizes.channels, width, STEM_ROWS, padding=STEM_ROWS // 2)
+        self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
+        self.writer = _layers(hyperparameters, 1)
+        self.dropout = nn.Dropout(dropout)
+        # Class 0 of each embedding means that the word before has no such field.
+        self.commands = nn.Embedding(sizes.commands + 1, width)
+        self.parameter_types = nn.Embedding(sizes.parameter_types + 1, width)
+        self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
+        self.steps = nn.Embedding(sizes.steps, width)
+        self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
+        self.command_head = nn.Linear(width, sizes.commands)
+        self.parameter_type_head = nn.Linear(width, sizes.parameter_types)
+        self.parameter_value_head = nn.Linear(width, sizes.parameter_values)
+        self.operation_head = nn.Linear(width, sizes.operations)
+        for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
+            nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
+
+    def encode(self, signals: Tensor) -> Tensor:
+        """Signals (B, T, C) to one vector per row (B, T, D)."""
+        rows = self.stem(signals.transpose(1, 2)).transpose(1, 2)
+        return self.encoder(self.dropout(rows + _positions(rows)))
+
+    def operation_logits(self, rows: Tensor) -> Tensor:
+        """Row vectors (B, T, D) to operation logits (B, operations)."""
+        return self.operation_head(rows.mean(dim=1))
+
+    def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, Tensor]:
+        """Logits of every step, given the true words before it.
+
+        Args:
+            rows: (M, D) row vectors.
+            codes: (M, S, 4) true classes, in the order of vocabulary.FIELDS.
+
+        Returns:
+            field -> (M, S, classes).
+        """
+        states = self._write(rows, codes[:, :-1])
+        return self._heads(states) | {
+            "parameter_value": self._value_logits(states, codes[:, :, 2])
+        }
+
+    @torch.no_grad()
+    def decode(self, rows: Tensor) -> Tensor:
+        """Writes blocks freely: each step sees only the words written before it.
+
+        Args:
+            rows: (M, D) row vectors.
+
+        Returns:
+            (M, S, 4) classes; PAD and UNSEEN after the end.
+        """
+        codes = rows.new_full((len(rows), 0, len(FIELDS)), UNSEEN, dtype=torch.long)
+        ended = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        for step in range(self.sizes.steps):
+            state = self._write(rows, codes)[:, -1]
+            heads = self._heads(state)
+            heads["token_type"][:, PAD] = -torch.inf
+            if step == 0:
+                heads["token_type"][:, END] = -torch.inf
+            token_type = heads["token_type"].argmax(-1)
+            letter = heads["parameter_type"].argmax(-1)
+            is_command = (token_type == COMMAND) & ~ended
+            is_parameter = (token_type == PARAMETER) & ~ended
+            value = self._value_logits(state, letter).argmax(-1)
+            word = torch.stack(
+                [
+                    token_type.masked_fill(ended, PAD),
+                    heads["command"].argmax(-1).masked_fill(~is_command, UNSEEN),
+                    letter.masked_fill(~is_parameter, UNSEEN),
+                    value.masked_fill(~is_parameter, UNSEEN),
+                ],
+                dim=-1,
+            )
+            codes = torch.cat([codes, word[:, None]], dim=1)
+            ended = ended | (token_type == END)
+        return codes
+
+    def _write(self, rows: Tensor, before: Tensor) -> Tensor:
+        """States (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
+        embedded = (
+            self.commands(before[..., 1] + 1)
+            + self.parameter_types(before[..., 2] + 1)
+            + self.parameter_values(before[..., 3] + 1)
+        )
+        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: before.shape[1] + 1]
+        steps = steps + rows[:, None]
+        mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
+        return self.writer(steps, mask=mask, is_causal=True)
+
+    def _heads(self, states: Tensor) -> dict[str, Tensor]:
+        return {
+            "token_type": self.token_type_head(states),
+            "command": self.command_head(states),
+            "parameter_type": self.parameter_type_head(states),
+        }
+
+    def _value_logits(self, states: Tensor, letters: Tensor) -> Tensor:
+        return self.parameter_value_head(states + self.parameter_types(letters.clamp(min=-1) + 1))
+
+
+def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(
+        hyperparameters.d_model,
+        hyperparameters.nhead,
+        dim_feedforward=2 * hyperparameters.d_model,
+        dropout=hyperparameters.dropout,
+        activation="gelu",
+        batch_first=True,
+        norm_first=True,
+    )
+    norm = nn.LayerNorm(hyperparameters.d_model)
+    return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
+
+
+def _positions(rows: Tensor) -> Tensor:
+    """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
+    length, width = rows.shape[1:]
+    position = torch.arange(length, device=rows.device, dtype=rows.dtype)[:, None]
+    rate = torch.exp(
+        torch.arange(0, width, 2, device=rows.device, dtype=rows.dtype) * (-math.log(1e4) / width)
+    )
+    return torch.stack([torch.sin(position * rate), torch.cos(position * rate)], dim=-1).flatten(1)

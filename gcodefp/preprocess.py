@@ -1,0 +1,210 @@
+"""Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz and dataset.json.
+
+Channels, their scale and the vocabulary are those of the train split. How files are cleaned, which
+were left out and why, and how much each rule touched is in dataset.json.
+"""
+
+import argparse
+import logging
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.dataset.assemble import assemble
+from gcodefp.dataset.channels import fit_scaler
+from gcodefp.dataset.split import (
+    METHODS,
+    SPLITS,
+    held_out_recordings,
+    same_program,
+    split_held_out,
+    split_recordings,
+)
+from gcodefp.dataset.store import LEAKY_NOTE, Split, write_description, write_split
+from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.errors import UserError
+from gcodefp.files import sha256
+from gcodefp.provenance import provenance
+from gcodefp.recordings.clean import Recording, RecordingRejected, load_recording
+from gcodefp.recordings.columns import GROUPS
+from gcodefp.recordings.read import find_recordings, recording_name
+
+logger = logging.getLogger(__name__)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("preprocess", __doc__)
+    add = parser.add_argument
+    add("--recordings", type=Path, required=True, help="folder of .csv and .csv.gz files")
+    add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to leave out")
+    add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
+    add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
+    add("--min-coverage", type=float, required=True, help="share of train recordings with a channel")
+    add("--window", type=int, required=True, help="rows per window")
+    add("--stride", type=int, required=True, help="rows between windows of the train split")
+    add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
+    add("--split", choices=METHODS, required=True, help="what lies wholly in one split")
+    add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings that are the test")
+    add("--val-fraction", type=float, required=True)
+    add("--test-fraction", type=float, required=True)
+    add("--seed", type=int, required=True, help="of the split")
+    add("--workers", type=int, default=1, help="processes that read files")
+    return run_step(parser, _preprocess, argv)
+
+
+def _preprocess(arguments: argparse.Namespace) -> None:
+    paths = find_recordings(arguments.recordings, arguments.exclude)
+    recordings, left_out = _load(paths, arguments)
+    names = _draw_splits(recordings, arguments)
+    train = [recordings[name] for name in names["train"]]
+    scaler = fit_scaler(train, arguments.min_coverage)
+    vocabulary = build_vocabulary(
+        np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
+    )
+    splits = {
+        name: assemble(
+            [recordings[n] for n in names[name]],
+            scaler,
+            vocabulary,
+            arguments.window,
+            # Held-out windows overlap by half: each row is once near the middle of a window.
+            arguments.stride if name == "train" else max(1, arguments.window // 2),
+            arguments.max_gap_seconds,
+        )
+        for name in SPLITS
+    }
+    if arguments.split == "window":
+        splits = _shuffle_windows(splits["train"], arguments)
+    for name, split in splits.items():
+        write_split(arguments.output / f"{name}.npz", split)
+        logger.info(
+            "%s: %d recordings, %d rows, %d windows",
+            *(name, len(names[name]), len(split.row), len(split.window_start)),
+        )
+    document = {
+        "provenance": provenance(paths),
+        "leaky": arguments.split == "window",
+        **_describe_options(arguments),
+        "splits": _describe_splits(splits, names, arguments.output),
+        "channels": scaler.describe(),
+        "vocabulary": asdict(vocabulary),
+        "left_out": left_out,
+        "recordings": {name: _describe(r) for name, r in recordings.items()},
+        "counts": dict(sum((r.counts for r in recordings.values()), Counter())),
+    }
+    # Last: the NPZ files are only a dataset once this names them by their hashes.
+    write_description(arguments.output / "dataset.json", document)
+
+
+def _load(
+    paths: Sequence[Path], arguments: argparse.Namespace
+) -> tuple[dict[str, Recording], list[dict[str, str]]]:
+    """Recordings by name, and those that a rule left out."""
+    load = partial(_try_load, groups=tuple(arguments.groups), minimum_rows=arguments.window)
+    with ProcessPoolExecutor(arguments.workers) as pool:
+        loaded = list(pool.map(load, paths, chunksize=4))
+    recordings = {r.name: r for r in loaded if isinstance(r, Recording)}
+    left_out = [
+        {"recording": recording_name(path), "reason": reason}
+        for path, reason in zip(paths, loaded, strict=True)
+        if isinstance(reason, str)
+    ]
+    for entry in left_out:
+        logger.warning("left out %(recording)s: %(reason)s", entry)
+    if not recordings:
+        raise UserError(f"{arguments.recordings}: no recording is left; the reasons are above")
+    return recordings, left_out
+
+
+def _try_load(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+    try:
+        return load_recording(path, groups, minimum_rows)
+    except RecordingRejected as reason:
+        return str(reason)
+
+
+def _draw_splits(
+    recordings: Mapping[str, Recording], arguments: argparse.Namespace
+) -> dict[str, list[str]]:
+    """Split -> names of its recordings."""
+    operations = {name: recording.operation for name, recording in recordings.items()}
+    if arguments.split == "window":
+        return dict.fromkeys(SPLITS, sorted(operations))
+    if arguments.split == "recording":
+        return split_recordings(
+            operations, arguments.val_fraction, arguments.test_fraction, arguments.seed
+        )
+    if not arguments.held_out:
+        raise UserError(
+            f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
+            "recordings that are the test, such as ['damage*']"
+        )
+    held_out = held_out_recordings(operations, arguments.held_out)
+    if arguments.split == "program":
+        held_out = same_program(held_out, recordings.values())
+    return split_held_out(operations, held_out, arguments.val_fraction, arguments.seed)
+
+
+def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:
+    """The leaky split: overlapping windows of the same recordings on all sides."""
+    logger.warning(LEAKY_NOTE)
+    starts = np.random.default_rng(arguments.seed).permutation(everything.window_start)
+    test = round(arguments.test_fraction * len(starts))
+    val = test + round(arguments.val_fraction * len(starts))
+    parts = {"train": starts[val:], "val": starts[test:val], "test": starts[:test]}
+    return {n: replace(everything, window_start=np.sort(part)) for n, part in parts.items()}
+
+
+def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "window": {
+            "rows": arguments.window,
+            "train_stride_rows": arguments.stride,
+            "max_gap_seconds": arguments.max_gap_seconds,
+        },
+        "split": {
+            "by": arguments.split,
+            "held_out": arguments.held_out,
+            "val_fraction": arguments.val_fraction,
+            "test_fraction": arguments.test_fraction,
+            "seed": arguments.seed,
+        },
+        "groups": arguments.groups,
+        "controller_is_input": "controller" in arguments.groups,
+    }
+
+
+def _describe_splits(
+    splits: Mapping[str, Split], names: Mapping[str, list[str]], folder: Path
+) -> dict[str, Any]:
+    return {
+        name: {
+            "recordings": names[name],
+            "rows": len(split.row),
+            "windows": len(split.window_start),
+            "sha256": sha256(folder / f"{name}.npz"),
+        }
+        for name, split in splits.items()
+    }
+
+
+def _describe(recording: Recording) -> dict[str, Any]:
+    return {
+        "operation": recording.operation,
+        "rows": len(recording.row),
+        "longest_gap_seconds": round(float(np.diff(recording.seconds).max()), 3),
+        **recording.counts,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,74 @@
+"""One CSV file as a table of only the columns that are needed."""
+
+import gzip
+import zlib
+from collections.abc import Collection
+from pathlib import Path
+
+import pandas as pd
+
+from gcodefp.errors import UserError
+from gcodefp.recordings import columns
+
+WAY_OUT = "repair the file, or name it under recordings.exclude in the configuration"
+
+
+def recording_name(path: Path) -> str:
+    """The file's name without `.csv`, `.csv.gz` and `_aligned`."""
+    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix("_aligned")
+
+
+def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
+    """All `.csv` and `.csv.gz` files of a folder, sorted, without those whose name is excluded.
+
+    Raises:
+        UserError: no folder, no recording in it, two files of one name, or an exclusion that
+            matches nothing.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; set recordings.folder to where the CSV files are")
+    paths = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz")))
+    names = [recording_name(path) for path in paths]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"{folder}: two files for the recording {twice[0]!r}; keep one of them")
+    if unknown := sorted(set(exclude) - set(names)):
+        raise UserError(f"recordings.exclude: {unknown[0]!r} is no recording of {folder}")
+    kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
+    if not kept:
+        raise UserError(f"{folder}: no .csv or .csv.gz file in this folder; see the README for the schema")
+    return kept
+
+
+def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
+    """Reads controller columns and the channels of some groups; everything else is skipped.
+
+    Args:
+        groups: channel groups, of `columns.GROUPS`.
+
+    Returns:
+        one row per line of the file; channels are float, in the file's order.
+
+    Raises:
+        UserError: the file is torn, is no CSV, or lacks a required column.
+    """
+    label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
+
+    def is_needed(column: str) -> bool:
+        return column in label_columns or columns.channel_group(column) in groups
+
+    try:
+        table = pd.read_csv(path, usecols=is_needed, dtype={columns.CLOCK: str, columns.BLOCK: str})
+    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}); {WAY_OUT}") from None
+    for column in columns.REQUIRED:
+        if column not in table:
+            raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
+    for column in table.columns.difference([columns.CLOCK, columns.BLOCK]):
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            numbers = pd.to_numeric(table[column], errors="coerce")
+            row = int((numbers.isna() & table[column].notna()).to_numpy().argmax())
+            raise UserError(
+                f"{path}: column {column!r}, data row {row + 1}: "
+                f"{table[column].iloc[row]!r} is no number; {WAY_OUT}"
+            )
+    return table

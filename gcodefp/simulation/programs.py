@@ -1,0 +1,140 @@
+"""The G-code programs of the demo: facing, pocketing and adaptive clearing, two sizes each.
+
+They have the shape of the real recordings' programs: inches, 22 inches a minute when cutting and
+7.3 when entering, raster passes linked by quarter arcs, helical entries written as short lines.
+Numbers in the names are sizes in millimetres.
+"""
+
+from collections.abc import Callable
+from functools import cache, partial
+from math import cos, pi, sin
+
+from gcodefp.simulation.writer import ProgramLine, ProgramWriter
+
+CUTTING_FEED = 22.0
+ENTRY_FEED = 7.3
+INCH_MM = 25.4
+
+Program = tuple[ProgramLine, ...]
+
+
+def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Program:
+    """Raster passes along X from the right edge, linked by two quarter arcs each.
+
+    Args:
+        radius: of the linking arcs, half the distance between passes, in inches.
+        depth: Z of the passes, in inches.
+    """
+    left, right, y = -0.1254, width_mm / INCH_MM + 0.1254, 0.0427
+    writer = ProgramWriter()
+    writer.rapid(x=right + 0.05, y=y)
+    writer.rapid(z=0.6)
+    writer.rapid(z=0.125)
+    writer.line(0.0, z=depth + 0.025, feed=ENTRY_FEED)
+    for step in range(1, 6):
+        angle = pi / 2 * step / 5
+        writer.line(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
+                    z=depth + 0.025 * (1 - sin(angle)))  # fmt: skip
+    for number in range(passes):
+        leftwards = number % 2 == 0
+        x, side = (left, -1.0) if leftwards else (right, 1.0)
+        # Climb milling bites less than conventional milling: the direction can be heard.
+        writer.line(0.55 if leftwards else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
+        if number < passes - 1:
+            for turn in (1, 2):
+                y += radius
+                writer.arc(0.25, clockwise=leftwards, radius=radius,
+                           x=x + side * radius if turn == 1 else x, y=y)  # fmt: skip
+    return writer.finish()
+
+
+def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: int) -> Program:
+    """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
+    centre, tool_radius, first = 1.575, 0.0625, 0.13
+    last = size_mm / INCH_MM / 2 - tool_radius
+    writer = ProgramWriter()
+    top = 0.1
+    for depth in depths:
+        enter_by_helix(writer, (centre, centre), first * 0.75, top, depth, turns)
+        for loop in range(loops):
+            half = first + (last - first) * loop / max(loops - 1, 1)
+            round_square(writer, centre, half, min(0.12, 0.6 * half))
+        top = depth + 0.02
+        if depth != depths[-1]:
+            writer.rapid(z=top)
+    return writer.finish()
+
+
+def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Program:
+    """A helical entry, then D-shaped bites along X: half a circle that cuts, a line back."""
+    x, y, floor = 0.6, 1.2, -0.125
+    writer = ProgramWriter()
+    enter_by_helix(writer, (x, y), radius * 0.75, 0.1, floor, turns)
+    writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
+    advance = length_mm / INCH_MM / loops
+    for number in range(loops):
+        # The bite wanders as it does around corners of the stock; no two loops sound the same.
+        bite = 0.65 + 0.3 * sin(2 * pi * number / loops)
+        writer.arc(bite, clockwise=False, radius=radius, x=x + radius, y=y)
+        writer.arc(bite * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
+        x += advance
+        y += 0.25 * advance
+        writer.line(0.0, x=x, y=y - radius)
+    return writer.finish()
+
+
+def enter_by_helix(
+    writer: ProgramWriter,
+    centre: tuple[float, float],
+    radius: float,
+    top: float,
+    floor: float,
+    turns: float,
+) -> None:
+    """Moves above a helix and descends it counter-clockwise in sixteen lines a turn."""
+    writer.rapid(x=centre[0] + radius, y=centre[1])
+    writer.rapid(z=max(top + 0.1, 0.2))
+    writer.line(0.0, z=top, feed=ENTRY_FEED)
+    count = round(16 * turns)
+    for step in range(1, count + 1):
+        angle = 2 * pi * step / 16
+        writer.line(
+            0.3,
+            x=centre[0] + radius * cos(angle),
+            y=centre[1] + radius * sin(angle),
+            z=top + (floor - top) * step / count,
+        )
+
+
+def round_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
+    """A counter-clockwise square; the tool engages more in its inner corners."""
+    low, high = centre - half, centre + half
+    writer.line(0.5, x=high, y=centre, feed=CUTTING_FEED)
+    writer.line(0.5, y=high - corner)
+    writer.arc(0.9, clockwise=False, radius=corner, x=high - corner, y=high)
+    writer.line(0.5, x=low + corner)
+    writer.arc(0.9, clockwise=False, radius=corner, x=low, y=high - corner)
+    writer.line(0.5, y=low + corner)
+    writer.arc(0.9, clockwise=False, radius=corner, x=low + corner, y=low)
+    writer.line(0.5, x=high - corner)
+    writer.arc(0.9, clockwise=False, radius=corner, x=high, y=low + corner)
+    writer.line(0.5, y=centre)
+
+
+_BUILDERS: dict[str, Callable[[], Program]] = {
+    "face40": partial(face, 40, passes=9, radius=0.083),
+    "face60": partial(face, 60, passes=7, radius=0.11),
+    "pocket20": partial(pocket, 20, depths=(-0.06, -0.12), loops=4, turns=1),
+    "pocket30": partial(pocket, 30, depths=(-0.125,), loops=5, turns=2),
+    "adaptive25": partial(adaptive, 25, radius=0.12, loops=22, turns=1.5),
+    "adaptive40": partial(adaptive, 40, radius=0.17, loops=18, turns=1),
+}
+
+PROGRAMS = tuple(_BUILDERS)
+"""Names of the programs that can be simulated."""
+
+
+@cache
+def build_program(name: str) -> Program:
+    """The lines of a program; raises KeyError for a name that is not in PROGRAMS."""
+    return _BUILDERS[name]()

@@ -1,0 +1,154 @@
+"""What the nodes measure while the machine follows a trajectory.
+
+The real signals were sampled far below the frequencies of the vibration and interpolated onto the
+controller's reports, so vibration is aliased: only its amplitude tells something. Here it is noise
+whose amplitude follows the cut and the axes' speeds, drawn at the nodes' own clocks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.simulation.nodes import MAGNETS, Node
+from gcodefp.simulation.path import Vector
+from gcodefp.simulation.planner import MachineState, Trajectory
+
+SAMPLE_SECONDS = 0.12
+DROPPED_SHARE = 0.05
+STANDARD_GRAVITY_MM_S2 = 9806.65
+REFERENCE_SPEED_MM_S = 9.3
+"""The cutting feed, at which the motors' sounds have their nominal strength."""
+TURNING_MM_S = 2.0
+"""The speed at which a motor's stray field is nearly whole."""
+VACUUM_UT_MM3 = 1e8
+"""mu0 / 4 pi in microtesla mm^3 per A m^2."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The machine at T sample times, and how much of the tool's width cuts, (T,), 0 to 1."""
+
+    state: MachineState
+    engagement: Vector
+    spindle_on: NDArray[np.bool_]
+
+
+def machine_load(trajectory: Trajectory, engagement_of_line: Vector, seconds: Vector) -> Load:
+    """The load at times (T,) after the start of the program."""
+    state = trajectory.at(seconds)
+    line = np.array([move.line_index for move in trajectory.moves])[state.move_index]
+    moving = (seconds > 0) & (seconds < trajectory.seconds)
+    engagement = np.where(moving, engagement_of_line[line], 0.0)
+    return Load(state, engagement, seconds < trajectory.seconds + 2.0)
+
+
+def sample_clock(first_seconds: float, last_seconds: float, rng: np.random.Generator) -> Vector:
+    """When a node samples: a steady clock with jitter, from which some samples are lost."""
+    count = int((last_seconds - first_seconds) / SAMPLE_SECONDS) + 2
+    seconds = first_seconds + SAMPLE_SECONDS * (np.arange(count) + rng.uniform(0, 0.3, count))
+    kept = rng.random(count) > DROPPED_SHARE
+    kept[[0, -1]] = True
+    return np.asarray(seconds[kept])
+
+
+def measure_node(node: Node, load: Load, rng: np.random.Generator) -> Mapping[str, Vector]:
+    """All quantities of a node at the T times of the load, by name (`Ax` ... `RMS`)."""
+    count = len(load.engagement)
+    speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
+    cut = load.engagement * (0.5 + 0.5 * np.minimum(speed.sum(axis=1), 2.0))
+    roughness = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.ears[:3])
+    shake = np.where(load.spindle_on, roughness, 0.15)[:, None]
+    carried = np.array(node.carried)
+
+    gravity = np.array(node.gravity_g) + rng.normal(0, 0.001, 3)
+    inertia = -load.state.acceleration_mm_s2 * carried / STANDARD_GRAVITY_MM_S2
+    # Sensor x points down: the machine's Z is the node's -x, its X and Y are y and z.
+    inertia = np.stack([-inertia[:, 2], inertia[:, 0], inertia[:, 1]], axis=1)
+    shaken = rng.normal(0, 1, (count, 3)) * shake * np.array(node.shake_g)
+    acceleration = gravity + inertia + shaken
+
+    gyro_bias = np.array(node.gyro_deg_s) + rng.normal(0, 0.06, 3)
+    gyro = gyro_bias + rng.normal(0, 1, (count, 3)) * shake * np.array(node.spin_deg_s)
+    gyro = gyro + random_walk(rng, (count, 3), 0.002)
+
+    columns = _named("A", acceleration) | _named("G", gyro)
+    columns |= _named("M", _field(node, load, rng))
+    columns |= _surroundings(node, count, rng)
+    columns["RMS"] = _microphone(node, speed, cut, load.spindle_on, rng)
+    return columns
+
+
+def random_walk(rng: np.random.Generator, shape: tuple[int, ...], step: float) -> Vector:
+    """A drift along the first axis that starts at zero."""
+    return np.cumsum(rng.normal(0, step, shape), axis=0)
+
+
+def dipole_field_ut(offset_mm: Vector, moment_a_m2: Vector) -> Vector:
+    """The field of a point dipole at offsets (T, 3), in microtesla (Jackson, eq. 5.56)."""
+    distance = np.linalg.norm(offset_mm, axis=1, keepdims=True)
+    unit = offset_mm / distance
+    along = (unit @ moment_a_m2)[:, None]
+    return np.asarray(VACUUM_UT_MM3 * (3 * along * unit - moment_a_m2) / distance**3)
+
+
+def _field(node: Node, load: Load, rng: np.random.Generator) -> Vector:
+    position = load.state.position_mm
+    count = len(position)
+    field = np.array(node.field_ut) + rng.normal(0, 0.6, 3) + random_walk(rng, (count, 3), 0.02)
+    for magnet in MAGNETS:
+        relative = np.array(node.carried) - np.array(magnet.carried)
+        place = np.array(node.place_mm) - np.array(magnet.place_mm)
+        moment = np.array(magnet.moment_a_m2)
+        rest = dipole_field_ut(place[None, :], moment)
+        field = field + dipole_field_ut(place + position * relative, moment) - rest
+    turning = np.tanh(load.state.velocity_mm_s[:, :2] / TURNING_MM_S)
+    field = field + turning @ np.array([node.stray_x_ut, node.stray_y_ut])
+    field = field + rng.normal(0, 0.5, (count, 3))
+    # Real magnetometers read short of their value wherever an empty sample was interpolated.
+    empty = rng.random(count) < 0.03
+    short = np.where(empty, rng.random(count), 1.0)
+    return np.asarray(np.round(field, 0) * short[:, None])
+
+
+def _microphone(
+    node: Node, speed: Vector, cut: Vector, spindle_on: NDArray[np.bool_], rng: np.random.Generator
+) -> Vector:
+    count = len(cut)
+    motors = np.minimum(speed, 5.0) @ np.array(node.ears[:3])
+    # Motors and cut are heard on top of the spindle; the level itself flickers by a fifth.
+    heard = np.where(spindle_on, 1.0, 0.2) + motors + node.ears[3] * cut
+    session = np.exp(rng.normal(0, 0.08))
+    flicker = np.exp(rng.normal(0, 0.18, count) + random_walk(rng, (count,), 0.004))
+    return np.asarray(node.loudness * session * heard * flicker)
+
+
+def _surroundings(node: Node, count: int, rng: np.random.Generator) -> dict[str, Vector]:
+    warmth = node.temperature_c + rng.normal(0, 0.5) + rng.normal(0, 0.005, count)
+    columns = {
+        "Pressure": np.round(99.6 + rng.normal(0, 0.02) + random_walk(rng, (count,), 5e-4), 1),
+        "Temperature": warmth + 1e-4 * np.arange(count) + random_walk(rng, (count,), 5e-4),
+        "Proximity": np.abs(rng.normal(90, 40, count)),
+    }
+    lamp = node.light * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)
+    for colour, share in {"R": 0.35, "G": 0.38, "B": 0.36, "A": 1.0}.items():
+        columns[f"Color{colour}"] = lamp * share * np.exp(rng.normal(0, 0.05, count))
+    return columns
+
+
+def _named(letter: str, values: Vector) -> dict[str, Vector]:
+    return {f"{letter}{axis}": values[:, index] for index, axis in enumerate("xyz")}
+
+
+def motor_currents(load: Load, rng: np.random.Generator) -> dict[str, Vector]:
+    """The four motor currents in ampere: almost pure noise, a trace of load."""
+    count = len(load.engagement)
+    speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
+    thrust = np.abs(load.state.acceleration_mm_s2) / 250.0
+    spindle = np.where(load.spindle_on, 5.2 + 0.04 * load.engagement, 5.0)
+    currents = {"spindle": spindle + rng.normal(0, 0.13, count)}
+    for axis, name in enumerate(("x_motor", "y_motor", "z_motor")):
+        trace = 0.001 * np.minimum(speed[:, axis], 4.0) + 0.001 * thrust[:, axis]
+        currents[name] = 0.2 + trace + rng.normal(0, 0.008, count)
+    return currents
