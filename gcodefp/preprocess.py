@@ -8,7 +8,7 @@ import argparse
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -37,7 +37,7 @@ from gcodefp.recordings.clean import Recording, RecordingRejected, load_recordin
 from gcodefp.recordings.columns import GROUPS
 from gcodefp.recordings.read import find_recordings, recording_name
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gcodefp.preprocess")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to leave out")
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
-    add("--min-coverage", type=float, required=True, help="share of train recordings with a channel")
+    add(
+        "--min-coverage", type=float, required=True, help="share of train recordings with a channel"
+    )
+    add("--center", action="store_true", help="take away each recording's own mean of a channel")
     add("--window", type=int, required=True, help="rows per window")
     add("--stride", type=int, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -66,7 +69,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     recordings, left_out = _load(paths, arguments)
     names = _draw_splits(recordings, arguments)
     train = [recordings[name] for name in names["train"]]
-    scaler = fit_scaler(train, arguments.min_coverage)
+    scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
     vocabulary = build_vocabulary(
         np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
     )
@@ -85,6 +88,12 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     if arguments.split == "window":
         splits = _shuffle_windows(splits["train"], arguments)
     for name, split in splits.items():
+        if not split.window_start.size:
+            raise UserError(
+                f"split {name}: no window of {arguments.window} rows fits between gaps of over "
+                f"{arguments.max_gap_seconds} s; lower window.rows or raise window.max_gap_seconds"
+            )
+    for name, split in splits.items():
         write_split(arguments.output / f"{name}.npz", split)
         logger.info(
             "%s: %d recordings, %d rows, %d windows",
@@ -96,10 +105,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         **_describe_options(arguments),
         "splits": _describe_splits(splits, names, arguments.output),
         "channels": scaler.describe(),
+        "centered": scaler.centered,
         "vocabulary": asdict(vocabulary),
         "left_out": left_out,
         "recordings": {name: _describe(r) for name, r in recordings.items()},
-        "counts": dict(sum((r.counts for r in recordings.values()), Counter())),
+        "counts": _total(recordings.values()),
     }
     # Last: the NPZ files are only a dataset once this names them by their hashes.
     write_description(arguments.output / "dataset.json", document)
@@ -197,11 +207,19 @@ def _describe_splits(
     }
 
 
+def _total(recordings: Iterable[Recording]) -> dict[str, int]:
+    """Rule -> rows or samples that it touched, rules that touched none included."""
+    total: Counter[str] = Counter()
+    for recording in recordings:
+        total.update(recording.counts)
+    return dict(total)
+
+
 def _describe(recording: Recording) -> dict[str, Any]:
     return {
         "operation": recording.operation,
         "rows": len(recording.row),
-        "longest_gap_seconds": round(float(np.diff(recording.seconds).max()), 3),
+        "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,
     }
 

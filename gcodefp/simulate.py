@@ -54,7 +54,7 @@ def simulate(arguments: argparse.Namespace) -> None:
         arguments.output, arguments.recordings_per_program, arguments.seed, arguments.programs
     )
     seconds = time.monotonic() - started
-    logger.info("%d recordings in %s, %.1f s", len(paths), arguments.output, seconds)
+    logger.info("wrote %d files to %s in %.1f s", len(paths), arguments.output, seconds)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

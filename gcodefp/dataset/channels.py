@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
@@ -18,15 +19,22 @@ CLIP = 8.0
 
 @dataclass(frozen=True)
 class Scaler:
-    """Channels in order, with the mean and standard deviation of their train samples."""
+    """Channels in order, with the mean and standard deviation of their train samples.
+
+    Attributes:
+        centered: whether each recording's own mean was taken away first. It removes how a node was
+            mounted and how warm the day was, which tell recordings apart and not motions.
+    """
 
     channels: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    centered: bool
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
         """Scaled signals, shape (rows, channels); 0, the train mean, where no valid sample is."""
-        signals = recording.signals.reindex(columns=list(self.channels)).to_numpy(np.float64)
+        table = recording.signals.reindex(columns=list(self.channels))
+        signals = _samples(table, self.centered).to_numpy(np.float64)
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
@@ -38,11 +46,13 @@ class Scaler:
         ]
 
 
-def fit_scaler(train: Sequence[Recording], min_coverage: float) -> Scaler:
+def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) -> Scaler:
     """Takes the channels that are live in enough train recordings and fits their scale.
 
     Args:
-        min_coverage: share of the train recordings in which a channel has to be live.
+        train: the recordings of the train split.
+        min_coverage: share of them in which a channel has to be live.
+        centered: take each recording's own mean away first.
 
     Raises:
         UserError: no channel is left.
@@ -57,13 +67,26 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float) -> Scaler:
     for channel in channels:
         parts = [r.signals[channel].to_numpy(np.float64) for r in train if channel in r.signals]
         samples = np.concatenate(parts)
-        if (deviation := float(np.nanstd(samples))) > 0.0:
+        # Not by the deviation, which rounding makes positive for equal samples too.
+        if np.nanmin(samples) < np.nanmax(samples):
             kept.append(channel)
             mean.append(float(np.nanmean(samples)))
-            std.append(deviation)
+            std.append(float(np.nanstd(samples)))
     if not kept:
         raise UserError(
             f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
-    return Scaler(tuple(kept), tuple(mean), tuple(std))
+    mean = samples.mean()
+    return Scaler(
+        tuple(kept),
+        tuple(float(mean[channel]) for channel in kept),
+        tuple(float(deviation[channel]) for channel in kept),
+        centered,
+    )
+
+
+def _samples(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
+    """In double precision, without the recording's own mean if so wanted."""
+    signals = signals.astype(np.float64)
+    return signals - signals.mean() if centered else signals

@@ -40,10 +40,13 @@ def _drawn(
     for operation in sorted(set(operations.values())):
         names = sorted(name for name, of in operations.items() if of == operation)
         names = [names[i] for i in random.permutation(len(names))]
-        test, val = (
-            max(1, round(fraction * len(names))) if fraction > 0 and len(names) >= 3 else 0
-            for fraction in (test_fraction, val_fraction)
-        )
+        test = val = 0
+        if len(names) >= 3:
+            # At least one each where any is asked for, and at least one is left to train.
+            if test_fraction > 0:
+                test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
+            if val_fraction > 0:
+                val = min(max(1, round(val_fraction * len(names))), len(names) - test - 1)
         splits["test"] += names[:test]
         splits["val"] += names[test : test + val]
         splits["train"] += names[test + val :]
@@ -87,8 +90,14 @@ def same_program(held_out: Set[str], recordings: Iterable[Recording]) -> set[str
         first, second = by_operation[one], by_operation[other]
         return len(first & second) >= SAME_PROGRAM_OVERLAP * min(len(first), len(second))
 
-    seeds = {recording.operation for recording in recordings if recording.name in held_out}
-    unseen = {o for o in by_operation if any(share_a_program(o, seed) for seed in seeds)}
+    unseen = {recording.operation for recording in recordings if recording.name in held_out}
+    # Again and again: what shares a program with a recording taken in is taken in too.
+    while more := {
+        operation
+        for operation in by_operation.keys() - unseen
+        if any(share_a_program(operation, other) for other in unseen)
+    }:
+        unseen |= more
     return {recording.name for recording in recordings if recording.operation in unseen}
 
 

@@ -64,14 +64,16 @@ class Description:
     def learning_digest(self) -> str:
         """Changes exactly when a training run could see another train or val split."""
         seen = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
-        return digest(seen | {key: self.document[key] for key in ("channels", "vocabulary")})
+        return digest(
+            seen | {key: self.document[key] for key in ("channels", "centered", "vocabulary")}
+        )
 
     def check(self, path: Path, split: str) -> None:
         """Raises UserError if the NPZ is not the one that dataset.json describes."""
         if sha256(path) != self.sha256[split]:
             raise UserError(
-                f"{path}: is not the {split} split that dataset.json describes (its sha256 differs);"
-                f" make both anew with: {REBUILD}"
+                f"{path}: is not the {split} split that dataset.json describes (its sha256 "
+                f"differs); make both anew with: {REBUILD}"
             )
 
 
@@ -91,7 +93,8 @@ def read_split(path: Path, description: Description, name: str) -> Split:
         raise UserError(f"{path}: no such file; it is made by: {REBUILD}")
     description.check(path, name)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy leaves a file that it opens itself open when it is torn.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             return Split(**{field: arrays[field] for field in Split.__dataclass_fields__})
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); make it anew: {REBUILD}") from None
@@ -119,9 +122,13 @@ def description_of(document: Mapping[str, Any]) -> Description:
             tuple(c["name"] for c in channels),
             tuple(c["mean"] for c in channels),
             tuple(c["std"] for c in channels),
+            document["centered"],
         ),
         vocabulary=Vocabulary(
-            **{key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}
+            **{
+                key: tuple(value) if isinstance(value, list) else value
+                for key, value in fields.items()
+            }
         ),
         sha256={name: split["sha256"] for name, split in document["splits"].items()},
         document=document,

@@ -1,5 +1,7 @@
 """Windows over rows, and which window speaks for a row."""
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +30,7 @@ def window_starts(
     new = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
     edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(recording)]])
     starts: list[int] = []
-    for first, end in zip(edges[:-1], edges[1:], strict=True):
+    for first, end in pairwise(edges.tolist()):
         if end - first >= window:
             starts += [*range(first, end - window, stride), end - window]
     return np.array(starts, np.int32)
@@ -46,7 +48,7 @@ def speaking_rows(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]
     rows = starts[:, None] + np.arange(window)
     distance = np.broadcast_to(np.abs(np.arange(window) - (window - 1) / 2), rows.shape)
     order = np.lexsort((distance.ravel(), rows.ravel()))
-    first = np.concatenate([[True], np.diff(rows.ravel()[order]) != 0])
+    first = np.diff(rows.ravel()[order], prepend=-1) != 0
     speaks = np.zeros(rows.size, bool)
     speaks[order[first]] = True
     return speaks.reshape(rows.shape)

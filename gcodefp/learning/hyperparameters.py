@@ -11,7 +11,11 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 
 
 def _setting(
-    default: Any, text: str, low: float = -math.inf, high: float = math.inf, above: float = -math.inf
+    default: Any,
+    text: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
 ) -> Any:
     return field(default=default, metadata={"help": text, "low": low, "high": high, "above": above})
 
@@ -34,14 +38,16 @@ class Hyperparameters:
     optimizer: str = _setting("adamw", "adam, adamw or sgd")
     momentum: float = _setting(0.9, "of sgd; the others do not use it", low=0.0, high=0.9999)
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
-    rows_per_window: int = _setting(16, "rows of a window whose block is learnt per step", low=1)
+    rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
     seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0)
 
 
 KNOWN = {f.name: f for f in fields(Hyperparameters)}
 
 
-def hyperparameters_from(values: Mapping[str, Any], where: str = "hyperparameters") -> Hyperparameters:
+def hyperparameters_from(
+    values: Mapping[str, Any], where: str = "hyperparameters"
+) -> Hyperparameters:
     """Checks names, types and ranges.
 
     Args:
@@ -78,8 +84,10 @@ def _checked(name: str, value: Any, where: str) -> Any:
     if kind is int and value != int(value):
         raise UserError(f"{where}.{name}: {value!r} is not whole")
     if not limits["low"] <= value <= limits["high"] or value <= limits["above"]:
-        least = f"above {limits['above']:g}" if math.isfinite(limits["above"]) else (
-            f"at least {limits['low']:g}"
+        least = (
+            f"above {limits['above']:g}"
+            if math.isfinite(limits["above"])
+            else (f"at least {limits['low']:g}")
         )
         most = f" and at most {limits['high']:g}" if math.isfinite(limits["high"]) else ""
         raise UserError(f"{where}.{name}: {value!r} is out of range; it must be {least}{most}")

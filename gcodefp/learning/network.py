@@ -66,20 +66,27 @@ class Network(nn.Module):
         """Row vectors (B, T, D) to operation logits (B, operations)."""
         return self.operation_head(rows.mean(dim=1))
 
-    def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, Tensor]:
-        """Logits of every step, given the true words before it.
+    def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Logits and true classes of every step at which a field applies and its class is known.
+
+        Each step is given the true words before it.
 
         Args:
             rows: (M, D) row vectors.
             codes: (M, S, 4) true classes, in the order of vocabulary.FIELDS.
 
         Returns:
-            field -> (M, S, classes).
+            field -> logits (K, classes) and classes (K,), K differing from field to field.
         """
         states = self._write(rows, codes[:, :-1])
-        return self._heads(states) | {
-            "parameter_value": self._value_logits(states, codes[:, :, 2])
-        }
+        answers = {}
+        for index, field in enumerate(FIELDS):
+            target = codes[..., index]
+            # Selected first: few steps have a value, and its head has thousands of classes.
+            known = (target != UNSEEN) & (codes[..., 0] != PAD)
+            logits = self._head(field, states[known], codes[..., 2][known])
+            answers[field] = logits, target[known]
+        return answers
 
     @torch.no_grad()
     def decode(self, rows: Tensor) -> Tensor:
@@ -91,31 +98,31 @@ class Network(nn.Module):
         Returns:
             (M, S, 4) classes; PAD and UNSEEN after the end.
         """
-        codes = rows.new_full((len(rows), 0, len(FIELDS)), UNSEEN, dtype=torch.long)
-        ended = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
+        shape = (len(rows), self.sizes.steps, len(FIELDS))
+        codes = torch.full(shape, UNSEEN, device=rows.device)
+        codes[..., 0] = PAD
+        going_on = torch.arange(len(rows), device=rows.device)
         for step in range(self.sizes.steps):
-            state = self._write(rows, codes)[:, -1]
-            heads = self._heads(state)
-            heads["token_type"][:, PAD] = -torch.inf
-            if step == 0:
-                heads["token_type"][:, END] = -torch.inf
-            token_type = heads["token_type"].argmax(-1)
-            letter = heads["parameter_type"].argmax(-1)
-            is_command = (token_type == COMMAND) & ~ended
-            is_parameter = (token_type == PARAMETER) & ~ended
-            value = self._value_logits(state, letter).argmax(-1)
-            word = torch.stack(
-                [
-                    token_type.masked_fill(ended, PAD),
-                    heads["command"].argmax(-1).masked_fill(~is_command, UNSEEN),
-                    letter.masked_fill(~is_parameter, UNSEEN),
-                    value.masked_fill(~is_parameter, UNSEEN),
-                ],
-                dim=-1,
-            )
-            codes = torch.cat([codes, word[:, None]], dim=1)
-            ended = ended | (token_type == END)
+            states = self._write(rows[going_on], codes[going_on, :step])[:, -1]
+            token_type = self._token_type(states, step)
+            codes[going_on, step, 0] = token_type
+            is_command, is_parameter = token_type == COMMAND, token_type == PARAMETER
+            named = self.command_head(states[is_command]).argmax(-1)
+            codes[going_on[is_command], step, 1] = named
+            states = states[is_parameter]
+            letter = self.parameter_type_head(states).argmax(-1)
+            codes[going_on[is_parameter], step, 2] = letter
+            value = self._head("parameter_value", states, letter).argmax(-1)
+            codes[going_on[is_parameter], step, 3] = value
+            going_on = going_on[token_type != END]
         return codes
+
+    def _token_type(self, states: Tensor, step: int) -> Tensor:
+        logits = self.token_type_head(states)
+        logits[:, PAD] = -torch.inf
+        if step == 0:
+            logits[:, END] = -torch.inf
+        return logits.argmax(-1)
 
     def _write(self, rows: Tensor, before: Tensor) -> Tensor:
         """States (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
@@ -129,15 +136,12 @@ class Network(nn.Module):
         mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
         return self.writer(steps, mask=mask, is_causal=True)
 
-    def _heads(self, states: Tensor) -> dict[str, Tensor]:
-        return {
-            "token_type": self.token_type_head(states),
-            "command": self.command_head(states),
-            "parameter_type": self.parameter_type_head(states),
-        }
-
-    def _value_logits(self, states: Tensor, letters: Tensor) -> Tensor:
-        return self.parameter_value_head(states + self.parameter_types(letters.clamp(min=-1) + 1))
+    def _head(self, field: str, states: Tensor, letters: Tensor) -> Tensor:
+        """Logits (K, classes) of states (K, D); a value is told for a parameter letter (K,)."""
+        if field == "parameter_value":
+            states = states + self.parameter_types(letters + 1)
+        head: nn.Linear = getattr(self, f"{field}_head")
+        return head(states)
 
 
 def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:
@@ -150,6 +154,8 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
         batch_first=True,
         norm_first=True,
     )
+    # With dropout on its weights, attention falls back to a slow path on the CPU.
+    layer.self_attn.dropout = 0.0
     norm = nn.LayerNorm(hyperparameters.d_model)
     return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
 

@@ -71,9 +71,11 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     table = _drop(table, _repeats(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
-    unlabelled = seconds.isna() | blocks.isna() | table[columns.LINE].isna()
+    unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
     if unlabelled.mean() > MAX_UNLABELLED_SHARE:
-        raise RecordingRejected(f"{unlabelled.mean():.0%} of the rows have no clock or G-code block")
+        raise RecordingRejected(
+            f"{unlabelled.mean():.0%} of the rows have no clock or G-code block"
+        )
     table = _drop(table, unlabelled, "unlabelled_rows", counts)
     table = _drop(table, _preamble(table[columns.LINE]), "preamble_rows", counts)
     ended = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()

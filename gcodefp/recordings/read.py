@@ -26,7 +26,9 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
             matches nothing.
     """
     if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder; set recordings.folder to where the CSV files are")
+        raise UserError(
+            f"{folder}: no such folder; set recordings.folder to where the CSV files are"
+        )
     paths = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz")))
     names = [recording_name(path) for path in paths]
     if twice := sorted({name for name in names if names.count(name) > 1}):
@@ -34,8 +36,12 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     if unknown := sorted(set(exclude) - set(names)):
         raise UserError(f"recordings.exclude: {unknown[0]!r} is no recording of {folder}")
     kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
+    if not paths:
+        raise UserError(
+            f"{folder}: no .csv or .csv.gz file in this folder; see the README for the schema"
+        )
     if not kept:
-        raise UserError(f"{folder}: no .csv or .csv.gz file in this folder; see the README for the schema")
+        raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
     return kept
 
 
@@ -49,7 +55,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
         one row per line of the file; channels are float, in the file's order.
 
     Raises:
-        UserError: the file is torn, is no CSV, or lacks a required column.
+        UserError: the file is torn or empty, is no CSV, or lacks a required column.
     """
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
@@ -63,6 +69,8 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
+    if table.empty:
+        raise UserError(f"{path}: has no row below its header; {WAY_OUT}")
     for column in table.columns.difference([columns.CLOCK, columns.BLOCK]):
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")

@@ -32,7 +32,9 @@ def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
 def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
     for name in table.columns:
         if name.startswith(f"{node}."):
-            table.loc[row:, name] = table.loc[row, name]
+            values = table[name].to_numpy(copy=True)
+            values[row:] = values[row]
+            table[name] = values
 
 
 def _drop(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:

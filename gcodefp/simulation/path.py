@@ -1,4 +1,4 @@
-"""From program lines to moves: straight lines and arcs in machine-sized units.
+"""From program lines to moves: straight lines and arcs, in millimetres.
 
 Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
 circle, negative more. The sign of the square root is that of grbl's gcode.c.

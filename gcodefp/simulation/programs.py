@@ -9,11 +9,11 @@ from collections.abc import Callable
 from functools import cache, partial
 from math import cos, pi, sin
 
+from gcodefp.simulation.path import INCH_MM
 from gcodefp.simulation.writer import ProgramLine, ProgramWriter
 
 CUTTING_FEED = 22.0
 ENTRY_FEED = 7.3
-INCH_MM = 25.4
 
 Program = tuple[ProgramLine, ...]
 
@@ -22,6 +22,8 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
     """Raster passes along X from the right edge, linked by two quarter arcs each.
 
     Args:
+        width_mm: of the stock, which the passes overrun on both sides.
+        passes: how many.
         radius: of the linking arcs, half the distance between passes, in inches.
         depth: Z of the passes, in inches.
     """
@@ -48,14 +50,15 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
     return writer.finish()
 
 
-def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: int) -> Program:
+def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> Program:
     """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
-    centre, tool_radius, first = 1.575, 0.0625, 0.13
+    centre, tool_radius = 1.575, 0.0625
     last = size_mm / INCH_MM / 2 - tool_radius
+    first = 0.4 * last
     writer = ProgramWriter()
     top = 0.1
     for depth in depths:
-        enter_by_helix(writer, (centre, centre), first * 0.75, top, depth, turns)
+        enter_by_helix(writer, (centre, centre), 0.1, top, depth, turns)
         for loop in range(loops):
             half = first + (last - first) * loop / max(loops - 1, 1)
             round_square(writer, centre, half, min(0.12, 0.6 * half))
@@ -69,7 +72,7 @@ def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Progr
     """A helical entry, then D-shaped bites along X: half a circle that cuts, a line back."""
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
-    enter_by_helix(writer, (x, y), radius * 0.75, 0.1, floor, turns)
+    enter_by_helix(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
     writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
@@ -122,12 +125,12 @@ def round_square(writer: ProgramWriter, centre: float, half: float, corner: floa
 
 
 _BUILDERS: dict[str, Callable[[], Program]] = {
-    "face40": partial(face, 40, passes=9, radius=0.083),
-    "face60": partial(face, 60, passes=7, radius=0.11),
-    "pocket20": partial(pocket, 20, depths=(-0.06, -0.12), loops=4, turns=1),
-    "pocket30": partial(pocket, 30, depths=(-0.125,), loops=5, turns=2),
-    "adaptive25": partial(adaptive, 25, radius=0.12, loops=22, turns=1.5),
-    "adaptive40": partial(adaptive, 40, radius=0.17, loops=18, turns=1),
+    "face40": partial(face, 40, passes=10, radius=0.083),
+    "face50": partial(face, 50, passes=9, radius=0.11),
+    "pocket25": partial(pocket, 25, depths=(-0.06, -0.12), loops=2, turns=1),
+    "pocket40": partial(pocket, 40, depths=(-0.125,), loops=3, turns=1.5),
+    "adaptive25": partial(adaptive, 25, radius=0.2, loops=12, turns=1),
+    "adaptive40": partial(adaptive, 40, radius=0.3, loops=8, turns=0.75),
 }
 
 PROGRAMS = tuple(_BUILDERS)

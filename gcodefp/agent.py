@@ -1,0 +1,128 @@
+"""Trains runs of a sweep, one after the other, until none is left to take.
+
+Start as many agents as there are processors to use, on any hosts that share the folder. One that is
+killed loses at most the epoch it was in: another, or itself started again, goes on with its run.
+"""
+
+import argparse
+import logging
+import platform
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.files import write_json
+from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.learning.hyperparameters import hyperparameters_from
+from gcodefp.learning.load import load_training_data
+from gcodefp.learning.outcome import failed, succeeded
+from gcodefp.learning.trainer import Report, TrainingData, train
+from gcodefp.provenance import provenance
+from gcodefp.sweep.lease import LeaseLost
+from gcodefp.sweep.local_engine import LocalEngine, Trial
+from gcodefp.sweep.offline_log import Log, offline_log
+from gcodefp.sweep.progress import run_summary, sweep_progress
+from gcodefp.sweep.sweep_file import SweepFile, read_sweep
+
+logger = logging.getLogger("gcodefp.agent")
+
+MARKER_FORMAT = "gcodefp-agent-1"
+PROGRESS_SECONDS = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("agent", __doc__)
+    add = parser.add_argument
+    add("--sweep", type=Path, required=True, help="sweep.json")
+    add("--train", type=Path, required=True, help="train.npz")
+    add("--val", type=Path, required=True, help="val.npz")
+    add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
+    add("--agents", type=int, default=1, help="how many work at once, for the estimate of the time")
+    add("--device", choices=DEVICES, default="auto")
+    add("--threads", type=int, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--wandb-project", help="log each run to W&B's offline format under this project")
+    add("--output", type=Path, help="marker that says that this agent is done")
+    return run_step(parser, _work, argv)
+
+
+def _work(arguments: argparse.Namespace) -> None:
+    sweep = read_sweep(arguments.sweep)
+    folder = arguments.runs / sweep.sweep_id
+    device = open_device(arguments.device, arguments.threads)
+    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+    if data.description.learning_digest() != sweep.document["learning_digest"]:
+        raise UserError(
+            f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
+            "run create_sweep again"
+        )
+    engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
+    metric = sweep.specification.objective.metric
+    origin = provenance([arguments.sweep, arguments.dataset])
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        content = _run(trial, sweep, data, device, arguments.wandb_project)
+        logger.info("%s", run_summary(trial.folder.number, content, metric))
+        return content | {"sweep": sweep.sweep_id, "host": platform.node(), "provenance": origin}
+
+    def tell() -> None:
+        objective = sweep.specification.objective
+        logger.info("%s", sweep_progress(folder, sweep.total, objective, arguments.agents))
+
+    ended = engine.work(objective, tell)
+    logger.info("nothing is left to take for this agent")
+    if arguments.output:
+        write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
+
+
+def _run(
+    trial: Trial, sweep: SweepFile, data: TrainingData, device: torch.device, project: str | None
+) -> dict[str, Any]:
+    """Trains one run; whatever goes wrong in it becomes its outcome."""
+    asked = {"seed": sweep.seed} | dict(trial.hyperparameters)
+    objective = sweep.specification.objective
+    try:
+        hyperparameters = hyperparameters_from(asked, f"run {trial.folder.path.name}")
+        with offline_log(trial.folder, project, asked) if project else nullcontext() as log:
+            report = _reporter(trial, objective.metric, hyperparameters.max_epochs, log)
+            result = train(hyperparameters, data, objective, trial.folder.path, report, device)
+    except LeaseLost:
+        raise
+    except OSError as error:
+        # A full disk or a lost file server is no fault of the hyperparameters.
+        raise UserError(f"{trial.folder.path}: {error}; mend that and start again") from error
+    except Exception as error:
+        logger.exception("run %s", trial.folder.path.name)
+        return failed(error, asked)
+    return succeeded(result, hyperparameters, device)
+
+
+def _reporter(trial: Trial, metric: str, max_epochs: int, log: Log | None) -> Report:
+    """Logs every epoch to W&B, now and then one to the terminal, and asks whether to stop."""
+    told = time.monotonic()
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        nonlocal told
+        if log:
+            log(epoch, metrics)
+        if time.monotonic() - told > PROGRESS_SECONDS:
+            told = time.monotonic()
+            name = trial.folder.path.name
+            logger.info(
+                "run %s, epoch %d of %d: %s %.4f", name, epoch, max_epochs, metric, metrics[metric]
+            )
+        return trial.should_stop()
+
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""A digest of the code that a step runs, so that reruns follow meaning.
+
+Snakemake sees neither the modules behind `python -m` nor what in them matters. The digest covers a
+module and all modules of this package that it imports, as syntax trees without docstrings: a changed
+comment, docstring or layout leaves it as it is.
+"""
+
+import ast
+import hashlib
+from pathlib import Path
+
+PACKAGE = "gcodefp"
+ROOT = Path(__file__).parent
+
+
+def code_digest(*modules: str) -> str:
+    """Twelve hexadecimal digits for modules such as `gcodefp.evaluate` and all they import."""
+    found: dict[str, str] = {}
+    waiting = list(modules)
+    while waiting:
+        module = waiting.pop()
+        if module in found:
+            continue
+        tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+        waiting += _imported(tree)
+        _strip_docstrings(tree)
+        found[module] = ast.unparse(tree)
+    text = "\n".join(f"{module}\n{found[module]}" for module in sorted(found))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _path(module: str) -> Path:
+    base = ROOT.joinpath(*module.split(".")[1:])
+    package = base / "__init__.py"
+    return package if package.is_file() else base.with_suffix(".py")
+
+
+def _imported(tree: ast.AST) -> set[str]:
+    """Modules of this package that are imported anywhere in the tree, late imports too."""
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {n for n in names if n.split(".")[0] == PACKAGE and _path(n).is_file()}
+
+
+def _strip_docstrings(tree: ast.Module) -> None:
+    owners = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in ast.walk(tree):
+        if not isinstance(node, owners):
+            continue
+        node.body = [
+            statement
+            for statement in node.body
+            if not (
+                isinstance(statement, ast.Expr)
+                and isinstance(statement.value, ast.Constant)
+                and isinstance(statement.value.value, str)
+            )
+        ] or [ast.Pass()]

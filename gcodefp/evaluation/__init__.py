@@ -1,0 +1,1 @@
+"""Scores with intervals, the baselines beside them, and reconstructed programs."""

@@ -1,0 +1,88 @@
+"""Checkpoints: what `torch.load(weights_only=True)` can read, with all that prediction needs."""
+
+import pickle
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from gcodefp.dataset.store import Description, description_of
+from gcodefp.errors import UserError
+from gcodefp.files import replacing
+from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.learning.network import Network
+from gcodefp.learning.tensors import sizes_of
+
+FORMAT = "gcodefp-checkpoint-1"
+RESUME_FORMAT = "gcodefp-resume-1"
+
+
+class Checkpoint(NamedTuple):
+    """A trained network and where it stands."""
+
+    network: Network
+    hyperparameters: Hyperparameters
+    description: Description
+    epoch: int
+    value: float
+
+
+def write_torch(path: Path, content: dict[str, Any]) -> None:
+    """Saves tensors and plain values, whole or not at all."""
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, Any]:
+    """Reads what `write_torch` wrote.
+
+    Raises:
+        UserError: the file is missing, torn, or of another format.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such checkpoint") from None
+    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is no checkpoint of gcodefp ({error})") from None
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != format_name:
+        raise UserError(f"{path}: format is {found!r}, this version reads {format_name!r}")
+    return dict(content)
+
+
+def write_checkpoint(
+    path: Path,
+    weights: dict[str, Any],
+    hyperparameters: Hyperparameters,
+    description: Description,
+    epoch: int,
+    value: float,
+) -> None:
+    """Saves the weights of one epoch with the dataset's description."""
+    write_torch(
+        path,
+        {
+            "format": FORMAT,
+            "weights": weights,
+            "hyperparameters": asdict(hyperparameters),
+            "dataset": dict(description.document),
+            "epoch": epoch,
+            "value": value,
+        },
+    )
+
+
+def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
+    """Loads a checkpoint, ready for prediction."""
+    content = read_torch(path, FORMAT, device)
+    hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
+    description = description_of(content["dataset"])
+    network = Network(sizes_of(description), hyperparameters).to(device)
+    network.load_state_dict(content["weights"])
+    network.eval()
+    return Checkpoint(
+        network, hyperparameters, description, int(content["epoch"]), float(content["value"])
+    )

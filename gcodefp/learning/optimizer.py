@@ -1,0 +1,43 @@
+"""The optimizer and its schedule."""
+
+import math
+
+import torch
+from torch import nn
+
+from gcodefp.learning.hyperparameters import Hyperparameters
+
+WARMUP_SHARE = 0.1
+
+
+def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD; biases, norms and embeddings are not decayed."""
+    matrices = [p for n, p in network.named_parameters() if p.ndim >= 2 and not _is_embedding(n)]
+    others = [p for n, p in network.named_parameters() if p.ndim < 2 or _is_embedding(n)]
+    groups = [
+        {"params": matrices, "weight_decay": hyperparameters.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    rate = hyperparameters.learning_rate
+    if hyperparameters.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=hyperparameters.momentum)
+    if hyperparameters.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=rate)
+    return torch.optim.AdamW(groups, lr=rate)
+
+
+def scheduled_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
+    """Learning rate: a linear warm-up, then a half cosine down to zero at max_epochs.
+
+    Args:
+        epoch: epochs done, with their fraction.
+    """
+    done = epoch / hyperparameters.max_epochs
+    if done < WARMUP_SHARE:
+        return hyperparameters.learning_rate * (0.01 + 0.99 * done / WARMUP_SHARE)
+    cosine = math.cos(math.pi * (done - WARMUP_SHARE) / (1 - WARMUP_SHARE))
+    return hyperparameters.learning_rate * 0.5 * (1 + cosine)
+
+
+def _is_embedding(name: str) -> bool:
+    return name.split(".")[0] in ("commands", "parameter_types", "parameter_values", "steps")

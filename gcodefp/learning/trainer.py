@@ -1,0 +1,144 @@
+"""The training loop: epochs, best weights, and a state on disk from which a killed run goes on.
+
+Every random number of an epoch comes from (seed, epoch), so a run that was killed and goes on ends
+with the same weights as one that was not (bit by bit on one CPU thread).
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcodefp.dataset.store import Description
+from gcodefp.learning.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
+from gcodefp.learning.epoch import train_epoch, validate
+from gcodefp.learning.hyperparameters import Hyperparameters
+from gcodefp.learning.metrics_file import append_metrics, truncate_metrics
+from gcodefp.learning.network import Network
+from gcodefp.learning.objective import Objective
+from gcodefp.learning.optimizer import make_optimizer
+from gcodefp.learning.tensors import Tensors, sizes_of
+
+Report = Callable[[int, Mapping[str, float]], bool]
+"""Is told an epoch (from 1) and its metrics; returns True to stop the run."""
+
+
+class Diverged(Exception):
+    """The loss is no longer finite."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run may see: never the test split."""
+
+    description: Description
+    train: Tensors
+    val: Tensors
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended."""
+
+    stopped: bool
+    epochs: int
+    best_epoch: int
+    best_value: float
+    seconds: float
+    parameters: int
+
+
+@dataclass
+class _State:
+    """What last.pt holds, besides weights and optimizer."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = math.nan
+    best_weights: dict[str, Any] | None = None
+
+
+def train(
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    objective: Objective,
+    folder: Path,
+    report: Report,
+    device: torch.device,
+) -> TrainingResult:
+    """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
+
+    Writes metrics.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
+    `objective`, at the end.
+
+    Raises:
+        Diverged: the loss became infinite or NaN.
+    """
+    torch.manual_seed(hyperparameters.seed)
+    network = Network(sizes_of(data.description), hyperparameters).to(device)
+    optimizer = make_optimizer(network, hyperparameters)
+    state = _load_state(folder / "last.pt", network, optimizer, device)
+    stop = False
+    for row in truncate_metrics(folder / "metrics.csv", state.epoch):
+        stop = report(int(row["epoch"]), row)
+    while state.epoch < hyperparameters.max_epochs and not stop:
+        started = time.monotonic()
+        epoch = state.epoch + 1
+        metrics = train_epoch(network, optimizer, hyperparameters, data.train, epoch)
+        metrics |= validate(network, hyperparameters, data.val)
+        if not math.isfinite(metrics["train/loss"]) or not math.isfinite(metrics["val/loss"]):
+            raise Diverged(f"the loss is {metrics['train/loss']} in epoch {epoch}")
+        state.epoch = epoch
+        state.seconds += time.monotonic() - started
+        if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
+            state.best_epoch, state.best_value = epoch, metrics[objective.metric]
+            state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+        row = {"epoch": epoch, **metrics, "seconds": round(state.seconds, 3)}
+        append_metrics(folder / "metrics.csv", row)
+        _save_state(folder / "last.pt", network, optimizer, state)
+        stop = report(epoch, row)
+    assert state.best_weights is not None
+    write_checkpoint(
+        folder / "checkpoint.pt",
+        state.best_weights,
+        hyperparameters,
+        data.description,
+        state.best_epoch,
+        state.best_value,
+    )
+    return TrainingResult(
+        stopped=state.epoch < hyperparameters.max_epochs,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        best_value=state.best_value,
+        seconds=state.seconds,
+        parameters=sum(p.numel() for p in network.parameters()),
+    )
+
+
+def _load_state(
+    path: Path, network: Network, optimizer: torch.optim.Optimizer, device: torch.device
+) -> _State:
+    if not path.exists():
+        return _State()
+    content = read_torch(path, RESUME_FORMAT, device)
+    network.load_state_dict(content["weights"])
+    optimizer.load_state_dict(content["optimizer"])
+    return _State(**content["state"])
+
+
+def _save_state(
+    path: Path, network: Network, optimizer: torch.optim.Optimizer, state: _State
+) -> None:
+    content = {
+        "format": RESUME_FORMAT,
+        "weights": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "state": vars(state),
+    }
+    write_torch(path, content)

@@ -1,0 +1,147 @@
+"""Picks the best run of a sweep and copies what later steps need of it and of all runs.
+
+The best value at its best epoch wins; ties go to the smaller model, then to the earlier run; failed
+runs never win. The winner's checkpoint is loaded and scored again before it is believed.
+"""
+
+import argparse
+import csv
+import io
+import logging
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.files import replacing, write_json, write_text
+from gcodefp.learning.checkpoint import read_checkpoint
+from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.learning.epoch import validate
+from gcodefp.learning.load import load_training_data
+from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.provenance import provenance
+from gcodefp.sweep.run_folder import COUNTED
+from gcodefp.sweep.sweep_file import SweepFile, read_sweep
+from gcodefp.sweep.table import EndedRun, ended_runs, ranked
+
+logger = logging.getLogger("gcodefp.select_best")
+
+FORMAT = "gcodefp-best-1"
+REBUILD = "snakemake --cores all --forcerun select_best"
+TOLERANCE = 5e-3
+"""The metric may differ so much when it is scored again on another kind of device."""
+
+FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
+         "parameters", "device", "host")  # fmt: skip
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("select_best", __doc__)
+    add = parser.add_argument
+    add("--sweep", type=Path, required=True, help="sweep.json")
+    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
+    add("--train", type=Path, required=True, help="train.npz")
+    add("--val", type=Path, required=True, help="val.npz")
+    add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--device", choices=DEVICES, default="auto")
+    add("--threads", type=int, default=1)
+    add("--output", type=Path, required=True, help="folder for the winner")
+    return run_step(parser, _select, argv)
+
+
+def _select(arguments: argparse.Namespace) -> None:
+    sweep = read_sweep(arguments.sweep)
+    folder = arguments.runs / sweep.sweep_id
+    runs = ended_runs(folder, sweep.total)
+    _check_complete(runs, sweep, folder)
+    ranking = ranked(runs, sweep.specification.objective)
+    winner = ranking[0]
+    if winner.content["state"] not in COUNTED:
+        raise UserError(f"{folder}: all runs failed; the last reason is {winner.content['reason']}")
+    again = _score_again(winner, sweep, arguments)
+    write_text(arguments.output / "runs.csv", _runs_table(ranking))
+    write_text(arguments.output / "curves.csv", _curves_table(ranking))
+    with replacing(arguments.output / "checkpoint.pt") as temporary:
+        shutil.copyfile(winner.folder.path / "checkpoint.pt", temporary)
+    content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
+    write_json(
+        arguments.output / "run.json",
+        FORMAT,
+        {
+            "provenance": provenance([arguments.sweep, winner.folder.path / "checkpoint.pt"]),
+            "run": winner.folder.path.name,
+            **content,
+            "metric": sweep.specification.objective.metric,
+            "goal": sweep.specification.objective.goal,
+            "scored_again": again,
+            "runs": len(runs),
+        },
+    )
+    logger.info("run %s wins with %.4f", winner.folder.path.name, winner.content["best_value"])
+
+
+def _check_complete(runs: Sequence[EndedRun], sweep: SweepFile, folder: Path) -> None:
+    missing = sorted(set(range(sweep.total)) - {run.folder.number for run in runs})
+    # A space that was exhausted before run_cap leaves no trace of the runs that were not given.
+    begun = [number for number in missing if (folder / f"{number:04d}").exists()]
+    if begun or not runs:
+        names = ", ".join(f"{number:04d}" for number in (begun or missing)[:5])
+        raise UserError(
+            f"{folder}: {len(begun or missing)} runs are not over, {names} among them; start the "
+            "agents again: snakemake --cores all"
+        )
+
+
+def _score_again(winner: EndedRun, sweep: SweepFile, arguments: argparse.Namespace) -> float:
+    """The winner's metric from its checkpoint file, which must be the value it was chosen for."""
+    device = open_device(arguments.device, arguments.threads)
+    path = winner.folder.path / "checkpoint.pt"
+    checkpoint = read_checkpoint(path, device)
+    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+    metric = sweep.specification.objective.metric
+    measured = validate(checkpoint.network, checkpoint.hyperparameters, data.val).get(metric)
+    value = float(winner.content["best_value"])
+    if measured is None:  # A train metric belongs to a pass of training, not to weights.
+        return value
+    if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
+        raise UserError(
+            f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
+            f"the checkpoint is not what it says: remove {winner.folder.path} and run again"
+        )
+    return measured
+
+
+def _runs_table(ranking: Sequence[EndedRun]) -> str:
+    names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
+    rows: list[dict[str, Any]] = [
+        {"run": run.folder.path.name}
+        | {fact: run.content[fact] for fact in FACTS}
+        | {name: run.content["hyperparameters"].get(name) for name in names}
+        for run in ranking
+    ]
+    return _csv(rows)
+
+
+def _curves_table(ranking: Sequence[EndedRun]) -> str:
+    rows: list[dict[str, Any]] = []
+    for run in sorted(ranking, key=lambda run: run.folder.number):
+        for epoch in read_metrics(run.folder.path / "metrics.csv"):
+            rows.append({"run": run.folder.path.name, **epoch, "epoch": int(epoch["epoch"])})
+    return _csv(rows)
+
+
+def _csv(rows: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps: W&B's schema, an engine whose database is the run folders."""

@@ -1,0 +1,151 @@
+"""Who works on a run: leases that a killed process cannot keep and two takers cannot both win.
+
+A lease is a file `lease.N` in the run's folder; the highest N holds. It is made as a hard link,
+which fails if the name exists (on NFS too), and its holder touches it while it works. A lease is
+free when its process is gone, told at once on the same host, or when it was not touched for
+LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day matters.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+from pathlib import Path
+
+LEASE_SECONDS = 60.0
+HEARTBEAT_SECONDS = 5.0
+
+
+class Hold(Enum):
+    """What a watcher knows of a run's lease."""
+
+    FREE = "nobody works on it"
+    HELD = "its holder was seen at work"
+    UNKNOWN = "its holder, on another host, was not seen at work yet"
+
+
+class LeaseLost(Exception):
+    """Another agent has taken this run over, since this one stood still for too long."""
+
+
+class LeaseWatch:
+    """Watches leases; remembers when it first saw each heartbeat."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[int, float, bool]] = {}
+
+    def look(self, folder: Path) -> Hold:
+        """The state of a run's lease."""
+        lease = _newest(folder)
+        if lease is None:
+            return Hold.FREE
+        try:
+            alive = _holder_is_alive(json.loads(lease.read_text(encoding="utf-8")))
+            beat = lease.stat().st_mtime_ns
+        except FileNotFoundError:
+            return Hold.FREE
+        if alive is not None:
+            return Hold.HELD if alive else Hold.FREE
+        now = time.monotonic()
+        seen_beat, since, moved = self._seen.get(lease, (beat, now, False))
+        if beat != seen_beat:
+            since, moved = now, True
+        self._seen[lease] = (beat, since, moved)
+        if now - since > LEASE_SECONDS:
+            return Hold.FREE
+        return Hold.HELD if moved else Hold.UNKNOWN
+
+
+class Lease:
+    """A lease that this process holds."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def check(self) -> None:
+        """Raises LeaseLost if another process holds the run by now."""
+        if _newest(self._path.parent) != self._path:
+            raise LeaseLost(f"{self._path.parent}: taken over by another agent")
+
+    def beat(self) -> None:
+        """Shows that the holder is at work."""
+        with suppress(OSError):
+            os.utime(self._path)
+
+
+@contextmanager
+def holding(folder: Path) -> Iterator[Lease | None]:
+    """Takes a free run's lease, with a heartbeat until the block ends; None if another was faster.
+
+    The lease is given back at the end, whatever happens in the block.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    newest = _newest(folder)
+    path = folder / f"lease.{_number(newest) + 1 if newest else 1}"
+    draft = folder / f".lease.{uuid.uuid4().hex}.tmp"
+    try:
+        draft.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
+        os.link(draft, path)
+    except FileExistsError:
+        yield None
+        return
+    finally:
+        draft.unlink(missing_ok=True)
+    lease, done = Lease(path), threading.Event()
+
+    def heartbeat() -> None:
+        while not done.wait(HEARTBEAT_SECONDS):
+            lease.beat()
+
+    thread = threading.Thread(target=heartbeat, name=f"heartbeat of {folder.name}", daemon=True)
+    thread.start()
+    try:
+        yield lease
+    finally:
+        done.set()
+        thread.join()
+        if _newest(folder) == path:
+            for old in folder.glob("lease.*"):
+                old.unlink(missing_ok=True)
+
+
+def _number(lease: Path) -> int:
+    return int(lease.name.rpartition(".")[2])
+
+
+def _newest(folder: Path) -> Path | None:
+    return max(folder.glob("lease.*"), key=_number, default=None)
+
+
+def _identity(pid: int) -> dict[str, str | int | None]:
+    return {"host": socket.gethostname(), "pid": pid, "process": _process(pid)}
+
+
+def _process(pid: int) -> str | None:
+    """What tells a process from a later one of the same number; None where it cannot be told.
+
+    The boot, the namespace that numbers the processes, and the process's start, in clock ticks.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        namespace = os.readlink("/proc/self/ns/pid")
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else f"{boot} {namespace} {fields[19]}"
+
+
+def _holder_is_alive(holder: dict[str, str | int | None]) -> bool | None:
+    """Whether the process lives; None if that cannot be told from here."""
+    mine = _process(os.getpid())
+    theirs = holder["process"]
+    if holder["host"] != socket.gethostname() or mine is None or theirs is None:
+        return None
+    if str(theirs).split()[1] != mine.split()[1] and str(theirs).split()[0] == mine.split()[0]:
+        return None
+    return _process(int(holder["pid"] or 0)) == theirs

@@ -1,0 +1,85 @@
+"""The folder of one run: the only place where a sweep's state is kept.
+
+hyperparameters.json   what the run was given; written once
+lease.N                who works on it
+metrics.csv, last.pt   what it did so far; last.pt goes when the run ends
+run.json               how it ended; its presence means that the run is over
+checkpoint.pt          the weights of the best epoch
+wandb/                 the same run in W&B's format
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gcodefp.files import read_json, write_json
+from gcodefp.learning.metrics_file import read_metrics
+
+ASKED_FORMAT = "gcodefp-hyperparameters-1"
+RUN_FORMAT = "gcodefp-run-1"
+REBUILD = "remove this run's folder and run the pipeline again; it trains that run anew"
+
+ENDED = ("finished", "stopped", "failed")
+COUNTED = ("finished", "stopped")
+"""Ended with weights and a value."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One run of a sweep, by number from 0."""
+
+    path: Path
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name)
+
+    @property
+    def sweep(self) -> str:
+        return self.path.parent.name
+
+    @property
+    def run_id(self) -> str:
+        """The same in W&B: sweep and run number."""
+        return f"{self.sweep}-{self.path.name}"
+
+    def asked(self) -> dict[str, Any] | None:
+        """`hyperparameters` and `latent` that the run was given; None before that."""
+        path = self.path / "hyperparameters.json"
+        return read_json(path, ASKED_FORMAT, REBUILD) if path.exists() else None
+
+    def give(self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float]) -> None:
+        """Writes down what the run is given."""
+        content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent)}
+        write_json(self.path / "hyperparameters.json", ASKED_FORMAT, content)
+
+    def ended(self) -> dict[str, Any] | None:
+        """run.json; None while the run is not over."""
+        path = self.path / "run.json"
+        return read_json(path, RUN_FORMAT, REBUILD) if path.exists() else None
+
+    def is_over(self) -> bool:
+        """Whether the run has ended, well or not."""
+        return (self.path / "run.json").exists()
+
+    def end(self, content: Mapping[str, Any]) -> None:
+        """Writes run.json; last.pt is not needed any more."""
+        write_json(self.path / "run.json", RUN_FORMAT, content)
+        (self.path / "last.pt").unlink(missing_ok=True)
+
+    def history(self, metric: str) -> list[float]:
+        """The metric's value after each epoch so far."""
+        return [row[metric] for row in read_metrics(self.path / "metrics.csv")]
+
+
+def run_folders(sweep_folder: Path) -> list[RunFolder]:
+    """All runs of a sweep that were ever begun, by number."""
+    if not sweep_folder.is_dir():
+        return []
+    return [RunFolder(p) for p in sorted(sweep_folder.iterdir()) if p.name.isdigit()]
+
+
+def run_folder(sweep_folder: Path, number: int) -> RunFolder:
+    """The folder of run `number`, whether it exists or not."""
+    return RunFolder(sweep_folder / f"{number:04d}")
