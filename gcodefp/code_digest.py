@@ -1,8 +1,8 @@
 """A digest of the code that a step runs, so that reruns follow meaning.
 
 Snakemake sees neither the modules behind `python -m` nor what in them matters. The digest covers a
-module and all modules of this package that it imports, as syntax trees without docstrings: a changed
-comment, docstring or layout leaves it as it is.
+module and all modules of this package that it imports, as syntax trees without docstrings, and the
+templates and styles beside them: a changed comment, docstring or layout of code leaves it as it is.
 """
 
 import ast
@@ -11,6 +11,7 @@ from pathlib import Path
 
 PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
+DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle")
 
 
 def code_digest(*modules: str) -> str:
@@ -25,7 +26,10 @@ def code_digest(*modules: str) -> str:
         waiting += _imported(tree)
         _strip_docstrings(tree)
         found[module] = ast.unparse(tree)
-    text = "\n".join(f"{module}\n{found[module]}" for module in sorted(found))
+        for path in sorted(_path(module).parent.iterdir()):
+            if path.suffix in DATA_SUFFIXES:
+                found[str(path.relative_to(ROOT))] = path.read_text(encoding="utf-8")
+    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

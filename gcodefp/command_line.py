@@ -30,7 +30,8 @@ def run_step(
 ) -> int:
     """Parses, runs, and turns what went wrong into a message and an exit code."""
     arguments = parser.parse_args(argv)
-    name = parser.prog.rpartition(".")[2]
+    # The log's name, where there is one: it tells agent_1 from agent_2.
+    name = arguments.log.stem if arguments.log else parser.prog.rpartition(".")[2]
     logger = logging.getLogger("gcodefp")
     handlers = _log_handlers(name, arguments.log)
     for handler in handlers:

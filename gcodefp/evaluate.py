@@ -98,8 +98,12 @@ def _score(
     """Every metric of the model or of a baseline, by the same rules."""
     recording = test.recording[rows]
     true_blocks = test.blocks[test.block[rows]]
-    codes = [_encode(blocks, description) for blocks in (answer.blocks, true_blocks)]
-    scores = row_scores(*codes, answer.operation, test.operation[rows])
+    scores = row_scores(
+        _encode(answer.blocks, description),
+        _encode(true_blocks, description),
+        answer.operation,
+        test.operation[rows],
+    )
     estimates = {name: estimate(s.hits, s.chances, recording) for name, s in scores.items()}
     errors = axis_errors(answer.blocks, true_blocks, test.mm_per_unit[rows])
     for axis, of in errors.items():

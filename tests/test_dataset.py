@@ -132,22 +132,36 @@ def test_the_scale_is_that_of_the_valid_train_samples() -> None:
         ),
         recording("a_2", 0, 4, Ax=[4.0, 5.0, 6.0, 7.0], RMS=[5.0, 5.0, 5.0, 5.0], Gx=[1, 2, 3, 4]),
     ]
-    scaler = fit_scaler(train, 0.9)
+    scaler = fit_scaler(train, 0.9, centered=False)
     # RMS never varies; Mx is mostly missing; Gx is in half of the recordings.
     assert scaler.channels == ("n.Ax",)
     assert scaler.mean == (4.0,)
     assert scaler.std == (2.0,)
-    assert fit_scaler(train, 0.5).channels == ("n.Ax", "n.Gx")
+    assert fit_scaler(train, 0.5, centered=False).channels == ("n.Ax", "n.Gx")
     np.testing.assert_allclose(scaler.apply(train[0])[:, 0], [-1.5, -1.0, -0.5, 0.0])
     far = recording("b_1", 0, 3, Ax=[1e6, -1e6, nan])
     assert scaler.apply(far)[:, 0].tolist() == [CLIP, -CLIP, 0.0]
     assert not scaler.apply(recording("b_2", 0, 3, Mx=[1.0, 2.0, 3.0])).any()
 
 
-def test_no_live_channel_is_an_error() -> None:
+def test_a_centered_channel_is_free_of_each_recordings_own_level() -> None:
+    train = [recording("a_1", 0, 3, Ax=[11.0, 12.0, 13.0]), recording("a_2", 0, 2, Ax=[-3.0, -5.0])]
+    scaler = fit_scaler(train, 0.9, centered=True)
+    assert (scaler.mean, scaler.std) == ((0.0,), (np.sqrt(4 / 5),))
+    for level in (0.0, 1e3):
+        other = recording("b_1", 0, 3, Ax=[level, level + 1, float("nan")])
+        expected = np.array([-0.5, 0.5, 0.0]) / scaler.std
+        np.testing.assert_allclose(scaler.apply(other)[:, 0], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_no_live_channel_is_an_error(centered: bool) -> None:
     # 0.1 is no binary fraction: rounding gives equal samples a deviation above 0.
-    with pytest.raises(UserError, match=r"none is live in 90% of the 1 train recordings"):
-        fit_scaler([recording("a_1", 0, 7, Ax=[0.1] * 7)], 0.9)
+    train = [recording("a_1", 0, 7, Ax=[0.1] * 7), recording("a_2", 0, 9, Ax=[0.1] * 9)]
+    if centered:
+        train.append(recording("a_3", 0, 10, Ax=[0.3] * 10))
+    with pytest.raises(UserError, match=rf"none is live in 90% of the {len(train)} train record"):
+        fit_scaler(train, 0.9, centered)
 
 
 # Windows

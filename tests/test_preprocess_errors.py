@@ -71,7 +71,7 @@ def add_namesake(folder: Path) -> None:
         (
             None,
             {"exclude": [f"{o}_00{i}" for o in ("face", "pocket") for i in (1, 2, 3, 4)]},
-            "none",
+            "leaves none",
         ),
         (None, {"window": ROWS + 1}, "no recording is left; the reasons are above"),
         (None, {"test_fraction": 0.0}, "no recording is left for test"),

@@ -13,6 +13,8 @@ from gcodefp.recordings.columns import channel_unit
 
 MIN_VALID_SHARE = 0.5
 """A channel is live in a recording that has valid samples in at least this share of its rows."""
+ROUNDING = 1e-9
+"""Share of the largest sample; equal samples can have so large a deviation, by rounding."""
 CLIP = 8.0
 """Standard deviations; a loose contact must not outshine everything else."""
 
@@ -63,21 +65,16 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
         for channel in valid.index[valid >= MIN_VALID_SHARE]:
             live[channel] = live.get(channel, 0) + 1
     channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
-    mean, std, kept = [], [], []
-    for channel in channels:
-        parts = [r.signals[channel].to_numpy(np.float64) for r in train if channel in r.signals]
-        samples = np.concatenate(parts)
-        # Not by the deviation, which rounding makes positive for equal samples too.
-        if np.nanmin(samples) < np.nanmax(samples):
-            kept.append(channel)
-            mean.append(float(np.nanmean(samples)))
-            std.append(float(np.nanstd(samples)))
+    tables = [r.signals.reindex(columns=channels) for r in train]
+    samples = pd.concat([_samples(table, centered) for table in tables])
+    mean, deviation = samples.mean(), samples.std(ddof=0)
+    largest = pd.concat(tables).abs().max()
+    kept = [channel for channel in channels if deviation[channel] > ROUNDING * largest[channel]]
     if not kept:
         raise UserError(
             f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
-    mean = samples.mean()
     return Scaler(
         tuple(kept),
         tuple(float(mean[channel]) for channel in kept),

@@ -125,10 +125,11 @@ def description_of(document: Mapping[str, Any]) -> Description:
             document["centered"],
         ),
         vocabulary=Vocabulary(
-            **{
-                key: tuple(value) if isinstance(value, list) else value
-                for key, value in fields.items()
-            }
+            commands=tuple(fields["commands"]),
+            parameter_types=tuple(fields["parameter_types"]),
+            parameter_values=tuple(fields["parameter_values"]),
+            operations=tuple(fields["operations"]),
+            steps=fields["steps"],
         ),
         sha256={name: split["sha256"] for name, split in document["splits"].items()},
         document=document,

@@ -1,5 +1,6 @@
-"""What a prediction has to beat: no sensors at all, and the most alike piece of a train recording."""
+"""What a prediction has to beat: no sensors at all, and the most alike train window."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -60,7 +61,6 @@ def _surroundings(split: Split, window: int) -> NDArray[np.float32]:
     sums = np.concatenate([np.zeros((1, split.signals.shape[1])), split.signals.cumsum(0, float)])
     bounds = np.linspace(0, window, BINS + 1).astype(int)
     parts = [
-        (sums[start + high] - sums[start + low]) / (high - low)
-        for low, high in zip(bounds[:-1], bounds[1:], strict=True)
+        (sums[start + high] - sums[start + low]) / (high - low) for low, high in pairwise(bounds)
     ]
     return np.concatenate(parts, axis=1).astype(np.float32)

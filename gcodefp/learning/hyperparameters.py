@@ -73,7 +73,7 @@ def hyperparameters_from(
 
 
 def _checked(name: str, value: Any, where: str) -> Any:
-    kind = type(KNOWN[name].default)
+    kind: type = type(KNOWN[name].default)
     limits = KNOWN[name].metadata
     if name == "optimizer":
         if value not in OPTIMIZERS:

@@ -7,13 +7,14 @@ with the same weights as one that was not (bit by bit on one CPU thread).
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gcodefp.dataset.store import Description
+from gcodefp.errors import UserError
 from gcodefp.learning.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
 from gcodefp.learning.epoch import train_epoch, validate
 from gcodefp.learning.hyperparameters import Hyperparameters
@@ -82,7 +83,11 @@ def train(
     torch.manual_seed(hyperparameters.seed)
     network = Network(sizes_of(data.description), hyperparameters).to(device)
     optimizer = make_optimizer(network, hyperparameters)
-    state = _load_state(folder / "last.pt", network, optimizer, device)
+    identity = {
+        "hyperparameters": asdict(hyperparameters),
+        "data": data.description.learning_digest(),
+    }
+    state = _load_state(folder / "last.pt", identity, network, optimizer, device)
     stop = False
     for row in truncate_metrics(folder / "metrics.csv", state.epoch):
         stop = report(int(row["epoch"]), row)
@@ -100,7 +105,7 @@ def train(
             state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
         row = {"epoch": epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
-        _save_state(folder / "last.pt", network, optimizer, state)
+        _save_state(folder / "last.pt", identity, network, optimizer, state)
         stop = report(epoch, row)
     assert state.best_weights is not None
     write_checkpoint(
@@ -122,21 +127,35 @@ def train(
 
 
 def _load_state(
-    path: Path, network: Network, optimizer: torch.optim.Optimizer, device: torch.device
+    path: Path,
+    identity: Mapping[str, Any],
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
 ) -> _State:
     if not path.exists():
         return _State()
     content = read_torch(path, RESUME_FORMAT, device)
+    if content["identity"] != identity:
+        raise UserError(
+            f"{path}: belongs to a run with other hyperparameters or data; choose another folder, "
+            "or remove this one"
+        )
     network.load_state_dict(content["weights"])
     optimizer.load_state_dict(content["optimizer"])
     return _State(**content["state"])
 
 
 def _save_state(
-    path: Path, network: Network, optimizer: torch.optim.Optimizer, state: _State
+    path: Path,
+    identity: Mapping[str, Any],
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
 ) -> None:
     content = {
         "format": RESUME_FORMAT,
+        "identity": dict(identity),
         "weights": network.state_dict(),
         "optimizer": optimizer.state_dict(),
         "state": vars(state),

@@ -91,7 +91,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         name=recording_name(path),
         operation=columns.operation_of(recording_name(path)),
         row=table.index.to_numpy(np.int32),
-        seconds=seconds.to_numpy(np.float64) - seconds.iloc[0],
+        seconds=np.asarray(seconds - seconds.iloc[0], np.float64),
         blocks=blocks.to_numpy(np.str_),
         lines=table[columns.LINE].to_numpy(np.int64),
         mm_per_unit=mm_per_unit,
@@ -110,7 +110,7 @@ def _repeats(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the one before in every column; only rows of the same clock are compared."""
     clock = table[columns.CLOCK]
     repeats = clock == clock.shift()
-    for position in np.flatnonzero(repeats):
+    for position in np.flatnonzero(repeats).tolist():
         repeats.iloc[position] = table.iloc[position].equals(table.iloc[position - 1])
     return repeats
 

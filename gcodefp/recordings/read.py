@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from gcodefp.errors import UserError
+from gcodefp.files import digest
 from gcodefp.recordings import columns
 
 WAY_OUT = "repair the file, or name it under recordings.exclude in the configuration"
@@ -80,3 +81,9 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
                 f"{table[column].iloc[row]!r} is no number; {WAY_OUT}"
             )
     return table
+
+
+def folder_digest(folder: Path) -> str:
+    """Changes when a recording of the folder is added, removed or written anew."""
+    listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in find_recordings(folder)]
+    return digest(listing)[:12]

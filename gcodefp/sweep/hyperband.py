@@ -1,7 +1,7 @@
 """W&B's `early_terminate: hyperband`, by the rules of its search engine.
 
-There are no brackets as in the paper (Li et al. 2018): a run is compared, at the newest band that it
-has reached, with all runs that have reached that band.
+There are no brackets as in the paper (Li et al. 2018): a run is compared, at the newest band that
+it has reached, with all runs that have reached that band.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Every run is also a W&B run, written by the W&B SDK into the run's folder, without any network."""
+"""Every run is also a W&B run: the W&B SDK writes it into the run's folder, without a network."""
 
 import os
 import shutil

@@ -32,7 +32,8 @@ def read_parameter(config: Any, where: str) -> Parameter:
     distribution = config.get("distribution", None) or _inferred(config, where)
     if distribution not in DISTRIBUTIONS:
         raise UserError(
-            f"{where}.distribution: {distribution!r}; {did_you_mean(str(distribution), DISTRIBUTIONS)}"
+            f"{where}.distribution: {distribution!r}; "
+            f"{did_you_mean(str(distribution), DISTRIBUTIONS)}"
         )
     names = _argument_names(distribution)
     for key in config:

@@ -88,7 +88,7 @@ def _grid(specification: Specification, number: int) -> Proposal:
         raise Exhausted
     chosen: dict[str, Scalar] = {}
     rest = number
-    for name, parameter in reversed(specification.parameters.items()):
+    for name, parameter in reversed(list(specification.parameters.items())):
         values = parameter.grid()
         rest, index = divmod(rest, len(values))
         chosen[name] = values[index]

@@ -1,0 +1,67 @@
+"""The configuration's check: one clear message for the first thing that is wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from jsonschema import Draft202012Validator, ValidationError
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.recordings.read import find_recordings
+
+
+def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str) -> None:
+    """Checks keys, types, values and the folders they name.
+
+    Args:
+        config: the merged configuration.
+        schema_file: JSON Schema, as YAML.
+        where: the files that the configuration was read from, for the message.
+
+    Raises:
+        UserError: with file, key, value and the way out.
+    """
+    schema = yaml.safe_load(schema_file.read_text(encoding="utf-8"))
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: len(e.path))
+    if errors:
+        raise UserError(f"{where}: {_describe(errors[0])}")
+    split = config["split"]
+    if split["by"] in ("session", "program") and not split["held_out"]:
+        raise UserError(
+            f"{where}: split.held_out is empty: split.by {split['by']!r} needs patterns of the "
+            "recordings that are the test, such as [damage*]"
+        )
+    if split["val_fraction"] + split["test_fraction"] >= 0.9:
+        raise UserError(
+            f"{where}: split.val_fraction {split['val_fraction']} and split.test_fraction "
+            f"{split['test_fraction']} leave too little to learn from; make one smaller"
+        )
+    if not Path(config["sweep"]["file"]).is_file():
+        raise UserError(f"{where}: sweep.file: no such file: {config['sweep']['file']}")
+    folder = config["recordings"]["folder"]
+    if folder is not None:
+        try:
+            find_recordings(Path(folder), config["recordings"]["exclude"])
+        except UserError as error:
+            raise UserError(f"{where}: recordings.folder: {error}") from None
+
+
+def _describe(error: ValidationError) -> str:
+    key = ".".join(str(part) for part in error.absolute_path)
+    schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "additionalProperties":
+        known, given = schema["properties"], dict(cast("Mapping[str, Any]", error.instance))
+        unknown = next(name for name in given if name not in known)
+        path = f"{key}.{unknown}" if key else unknown
+        return f"unknown key {path}; {did_you_mean(str(unknown), known)}"
+    if error.validator == "required":
+        given = dict(cast("Mapping[str, Any]", error.instance))
+        missing = next(name for name in schema["required"] if name not in given)
+        return f"key {key + '.' if key else ''}{missing} is missing"
+    if error.validator == "enum":
+        return (
+            f"{key}: {error.instance!r}; {did_you_mean(str(error.instance), schema['enum'])}"
+        )
+    hint = schema.get("description", "")
+    return f"{key}: {error.message}{'. ' + hint if hint else ''}"

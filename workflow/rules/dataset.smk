@@ -1,0 +1,84 @@
+# Contract: config -> {RESULTS}/recordings, while recordings.folder is null
+#           recordings -> {RESULTS}/dataset/{train,val,test}.npz and dataset.json
+
+
+rule simulate:
+    """Recordings of a simulated mill, in the schema of real ones."""
+    output:
+        directory(f"{RESULTS}/recordings"),
+    log:
+        f"{RESULTS}/logs/simulate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/simulate.tsv"
+    params:
+        programs=config["simulation"]["programs"],
+        recordings_per_program=config["simulation"]["recordings_per_program"],
+        seed=config["simulation"]["seed"],
+        code=code_digest("gcodefp.simulate"),
+    conda:
+        ENVIRONMENT
+    shell:
+        """
+        python -m gcodefp.simulate \
+            --programs {params.programs:q} \
+            --recordings-per-program {params.recordings_per_program} \
+            --seed {params.seed} \
+            --output {output:q} \
+            --log {log:q}
+        """
+
+
+rule preprocess:
+    """Clean, split, scale and window the recordings."""
+    input:
+        RECORDINGS,
+    output:
+        train=f"{RESULTS}/dataset/train.npz",
+        val=f"{RESULTS}/dataset/val.npz",
+        test=f"{RESULTS}/dataset/test.npz",
+        dataset=f"{RESULTS}/dataset/dataset.json",
+    log:
+        f"{RESULTS}/logs/preprocess.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/preprocess.tsv"
+    params:
+        folder=lambda wildcards, output: Path(output.dataset).parent,
+        recordings=RECORDINGS_DIGEST,
+        exclude=config["recordings"]["exclude"],
+        groups=config["channels"]["groups"],
+        min_coverage=config["channels"]["min_coverage"],
+        center="--center" if config["channels"]["center"] else "",
+        rows=config["window"]["rows"],
+        stride_rows=config["window"]["stride_rows"],
+        max_gap_seconds=config["window"]["max_gap_seconds"],
+        by=config["split"]["by"],
+        held_out=config["split"]["held_out"],
+        val_fraction=config["split"]["val_fraction"],
+        test_fraction=config["split"]["test_fraction"],
+        seed=config["split"]["seed"],
+        code=code_digest("gcodefp.preprocess"),
+    conda:
+        ENVIRONMENT
+    threads: 4
+    resources:
+        mem_mb=4000,
+    shell:
+        """
+        python -m gcodefp.preprocess \
+            --recordings {input:q} \
+            --exclude {params.exclude:q} \
+            --groups {params.groups:q} \
+            --min-coverage {params.min_coverage} \
+            {params.center} \
+            --window {params.rows} \
+            --stride {params.stride_rows} \
+            --max-gap-seconds {params.max_gap_seconds} \
+            --split {params.by:q} \
+            --held-out {params.held_out:q} \
+            --val-fraction {params.val_fraction} \
+            --test-fraction {params.test_fraction} \
+            --seed {params.seed} \
+            --workers {threads} \
+            --output {params.folder:q} \
+            --log {log:q}
+        """

@@ -1,0 +1,40 @@
+# Contract: best checkpoint, test split -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
+#           No rule before this one reads the test split.
+
+
+rule evaluate:
+    """Score the best checkpoint on the test split, baselines beside it."""
+    input:
+        checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        dataset=f"{RESULTS}/dataset/dataset.json",
+        train=f"{RESULTS}/dataset/train.npz",
+        test=f"{RESULTS}/dataset/test.npz",
+    output:
+        metrics=f"{RESULTS}/evaluation/metrics.json",
+        predictions=f"{RESULTS}/evaluation/predictions.npz",
+        gcode=directory(f"{RESULTS}/evaluation/gcode"),
+    log:
+        f"{RESULTS}/logs/evaluate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/evaluate.tsv"
+    params:
+        folder=lambda wildcards, output: Path(output.metrics).parent,
+        device=config["agents"]["device"],
+        code=code_digest("gcodefp.evaluate"),
+    conda:
+        ENVIRONMENT
+    threads: config["agents"]["threads"]
+    resources:
+        mem_mb=4000,
+    shell:
+        """
+        python -m gcodefp.evaluate \
+            --checkpoint {input.checkpoint:q} \
+            --dataset {input.dataset:q} \
+            --train {input.train:q} \
+            --test {input.test:q} \
+            --device {params.device} \
+            --threads {threads} \
+            --output {params.folder:q} \
+            --log {log:q}
+        """

@@ -1,0 +1,76 @@
+# Contract: result files -> {RESULTS}/figures/*.{svg,png} -> {RESULTS}/report.html
+
+
+rule figures:
+    """Draw every figure, from the result files alone."""
+    input:
+        dataset=f"{RESULTS}/dataset/dataset.json",
+        sweep=f"{RESULTS}/sweep/sweep.json",
+        best=rules.select_best.output,
+        evaluation=rules.evaluate.output,
+    output:
+        **{
+            name: report(
+                f"{RESULTS}/figures/{name}.svg",
+                category=category,
+                caption=f"../report/{name}.rst",
+                labels={"figure": name.replace("_", " ")},
+            )
+            for name, category in FIGURES.items()
+        },
+        png=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
+    log:
+        f"{RESULTS}/logs/figures.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/figures.tsv"
+    params:
+        best=lambda wildcards, input: Path(input.best[0]).parent,
+        evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        folder=lambda wildcards, output: Path(output.toolpath).parent,
+        code=code_digest("gcodefp.figures"),
+    conda:
+        ENVIRONMENT
+    shell:
+        """
+        python -m gcodefp.figures \
+            --dataset {input.dataset:q} \
+            --sweep {input.sweep:q} \
+            --best {params.best:q} \
+            --evaluation {params.evaluation:q} \
+            --output {params.folder:q} \
+            --log {log:q}
+        """
+
+
+rule report_page:
+    """One self-contained page: verdict, numbers, pictures, provenance."""
+    input:
+        dataset=f"{RESULTS}/dataset/dataset.json",
+        sweep=f"{RESULTS}/sweep/sweep.json",
+        best=rules.select_best.output,
+        evaluation=rules.evaluate.output,
+        figures=rules.figures.output,
+    output:
+        f"{RESULTS}/report.html",
+    log:
+        f"{RESULTS}/logs/report.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/report.tsv"
+    params:
+        best=lambda wildcards, input: Path(input.best[0]).parent,
+        evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        figures=lambda wildcards, input: Path(input.figures[0]).parent,
+        code=code_digest("gcodefp.report"),
+    conda:
+        ENVIRONMENT
+    shell:
+        """
+        python -m gcodefp.report \
+            --dataset {input.dataset:q} \
+            --sweep {input.sweep:q} \
+            --best {params.best:q} \
+            --evaluation {params.evaluation:q} \
+            --figures {params.figures:q} \
+            --output {output:q} \
+            --log {log:q}
+        """
