@@ -20,6 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.axis_errors import axis_errors
 from gcodefp.evaluation.baselines import Answers, majority, nearest_neighbour
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, estimate
+from gcodefp.evaluation.files import EVALUATION_FORMAT, MAJORITY, MODEL, NEIGHBOUR
 from gcodefp.evaluation.reconstruct import reconstructed_program
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.learning.checkpoint import read_checkpoint
@@ -30,10 +31,6 @@ from gcodefp.learning.tensors import to_tensors
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
-
-FORMAT = "gcodefp-evaluation-1"
-REBUILD = "snakemake --cores all --forcerun evaluate"
-MODEL, MAJORITY, NEIGHBOUR = "gcodefp", "majority", "nearest neighbour"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +70,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     _write_predictions(arguments.output, answers, test, rows, description)
     write_json(
         arguments.output / "metrics.json",
-        FORMAT,
+        EVALUATION_FORMAT,
         {
             "provenance": provenance([arguments.checkpoint, arguments.dataset, arguments.test]),
             "leaky": description.leaky,

@@ -24,14 +24,13 @@ from gcodefp.learning.epoch import validate
 from gcodefp.learning.load import load_training_data
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.provenance import provenance
+from gcodefp.sweep.best_file import BEST_FORMAT
 from gcodefp.sweep.run_folder import COUNTED
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, ended_runs, ranked
 
 logger = logging.getLogger("gcodefp.select_best")
 
-FORMAT = "gcodefp-best-1"
-REBUILD = "snakemake --cores all --forcerun select_best"
 TOLERANCE = 5e-3
 """The metric may differ so much when it is scored again on another kind of device."""
 
@@ -71,7 +70,7 @@ def _select(arguments: argparse.Namespace) -> None:
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     write_json(
         arguments.output / "run.json",
-        FORMAT,
+        BEST_FORMAT,
         {
             "provenance": provenance([arguments.sweep, winner.folder.path / "checkpoint.pt"]),
             "run": winner.folder.path.name,

@@ -103,6 +103,10 @@ def test_a_split_that_is_not_the_described_one_is_refused(recordings: Path, tmp_
     preprocess(recordings, tmp_path)
     description, _ = read_dataset(tmp_path)
     assert description.sha256 == hashes(tmp_path)
+    for split in SPLITS:
+        other = replace(description, sha256={**description.sha256, split: "other"})
+        unseen = other.learning_digest() == description.learning_digest()
+        assert unseen == (split == "test"), "a run may be reused exactly if it saw the same data"
     with pytest.raises(UserError, match=r"test\.npz: is not the val split .*" + REBUILD):
         read_split(tmp_path / "test.npz", description, "val")
     (tmp_path / "val.npz").unlink()

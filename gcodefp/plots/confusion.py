@@ -1,0 +1,140 @@
+"""What was written in place of what: confusion matrices, word by word, on the test split."""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import description_of
+from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, Vocabulary
+from gcodefp.plots.accuracy import tested_on
+from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
+from gcodefp.reporting.results import Results
+
+MAX_COUNTED_CLASSES = 10
+"""Cells of larger matrices have no room for their counts."""
+OTHER = "other kind"
+UNSEEN_LABEL = "not in train"
+
+
+class Confusion(NamedTuple):
+    """Counts of words.
+
+    Attributes:
+        counts: (T, W), rows true, columns written.
+        true: T names of classes.
+        written: W names of classes.
+    """
+
+    counts: NDArray[np.int64]
+    true: list[str]
+    written: list[str]
+
+
+def confusions(results: Results) -> dict[str, Confusion]:
+    """Confusion matrices by name of the head."""
+    predictions = results.predictions
+    vocabulary = description_of(results.dataset).vocabulary
+    true, written = (
+        _encode(blocks, vocabulary)
+        for blocks in (predictions.true_block, predictions.written_block)
+    )
+    operations = [str(name) for name in predictions.operations]
+    return {
+        "token type": _token_types(true[..., 0], written[..., 0]),
+        "command": _field(true, written, "command", COMMAND, list(vocabulary.commands)),
+        "parameter type": _field(
+            true, written, "parameter_type", PARAMETER, list(vocabulary.parameter_types)
+        ),
+        "operation": _count(
+            predictions.true_operation.astype(np.int64), predictions.written_operation, operations
+        ),
+    }
+
+
+def draw_confusion(results: Results) -> Figure:
+    """Four matrices, each row normalised; rows are true, columns written."""
+    figure = new_figure(PAGE_INCHES, 6.4)
+    for axes, (name, confusion) in zip(
+        figure.subplots(2, 2).flat, confusions(results).items(), strict=True
+    ):
+        _draw_matrix(axes, confusion)
+        axes.set_title(name)
+    figure.supxlabel("written", size=8)
+    figure.supylabel("true", size=8)
+    add_head(
+        figure,
+        "What was written in place of what",
+        f"{tested_on(results)}; word by word up to the end of the true line; the shade is the "
+        "share of the row, the figure the count",
+        results.marks,
+    )
+    return figure
+
+
+def _encode(blocks: NDArray[np.str_], vocabulary: Vocabulary) -> NDArray[np.int32]:
+    """(N, S, 4); one step longer than train blocks, as in the evaluation."""
+    texts, index = np.unique(blocks, return_inverse=True)
+    return vocabulary.encode(texts.tolist(), vocabulary.steps + 1)[index]
+
+
+def _token_types(true: NDArray[np.int32], written: NDArray[np.int32]) -> Confusion:
+    """All steps up to the end of the true block; what follows a written end is nothing."""
+    kinds = (COMMAND, PARAMETER, END)
+    order = np.zeros(len(TOKEN_TYPES), np.int64) - 1
+    order[list(kinds)] = range(len(kinds))
+    counted = np.isin(true, kinds)
+    names = [TOKEN_TYPES[kind] for kind in kinds]
+    return _count(order[true[counted]], order[written[counted]], names, other="nothing")
+
+
+def _field(
+    true: NDArray[np.int32], written: NDArray[np.int32], field: str, kind: int, names: list[str]
+) -> Confusion:
+    """The classes of a field, over the steps where the true word is of its kind."""
+    counted = true[..., 0] == kind
+    column = FIELDS.index(field)
+    return _count(true[counted][:, column], written[counted][:, column], names, other=OTHER)
+
+
+def _count(
+    true: NDArray[np.integer], written: NDArray[np.integer], names: list[str], other: str = OTHER
+) -> Confusion:
+    """Counts pairs; a class below 0 comes last and is left out where nothing is in it."""
+    size = len(names) + 1
+    counts = np.zeros((size, size), np.int64)
+    np.add.at(
+        counts, (np.where(true < 0, size - 1, true), np.where(written < 0, size - 1, written)), 1
+    )
+    true_names, written_names = [*names, UNSEEN_LABEL], [*names, other]
+    if not counts[-1].any():
+        counts, true_names = counts[:-1], names
+    if not counts[:, -1].any():
+        counts, written_names = counts[:, :-1], names
+    return Confusion(counts, true_names, written_names)
+
+
+def _draw_matrix(axes: Axes, confusion: Confusion) -> None:
+    totals = confusion.counts.sum(1, keepdims=True)
+    shares = confusion.counts / np.maximum(totals, 1)
+    axes.imshow(shares, vmin=0, vmax=1, aspect="auto")
+    few = max(confusion.counts.shape) <= MAX_COUNTED_CLASSES
+    for (row, column), count in np.ndenumerate(confusion.counts):
+        if few and count:
+            colour = "white" if shares[row, column] > 0.55 else "#333333"
+            axes.text(column, row, f"{count:,}", color=colour, size=6, ha="center", va="center")
+    long = max(map(len, confusion.written)) > 6 and len(confusion.written) > 4
+    axes.set_xticks(
+        range(len(confusion.written)), confusion.written,
+        rotation=40 if long else 0, ha="right" if long else "center", rotation_mode="anchor",
+    )  # fmt: skip
+    labels = [f"{name} ({n:,})" for name, n in zip(confusion.true, totals[:, 0], strict=True)]
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(length=0)
+    axes.set_xticks(np.arange(len(confusion.written) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1)
+    axes.tick_params(which="minor", length=0)
+    axes.spines[:].set_visible(False)

@@ -1,0 +1,1 @@
+"""The report of a finished pipeline: one HTML file that needs nothing but itself."""
