@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.learning.device import DEVICES, open_device
@@ -46,9 +46,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--val", type=Path, required=True, help="val.npz")
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
-    add("--agents", type=int, default=1, help="how many work at once, for the estimate of the time")
+    add(
+        "--agents",
+        type=positive,
+        default=1,
+        help="how many work at once, for the estimate of the time",
+    )
     add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=int, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--wandb-project", help="log each run to W&B's offline format under this project")
     add("--output", type=Path, help="marker that says that this agent is done")
     return run_step(parser, _work, argv)

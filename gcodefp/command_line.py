@@ -23,6 +23,14 @@ def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def positive(text: str) -> int:
+    """An argument that is a whole number of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def run_step(
     parser: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace], None],

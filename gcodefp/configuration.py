@@ -37,6 +37,12 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{where}: split.val_fraction {split['val_fraction']} and split.test_fraction "
             f"{split['test_fraction']} leave too little to learn from; make one smaller"
         )
+    window = config["window"]
+    if window["stride_rows"] > window["rows"]:
+        raise UserError(
+            f"{where}: window.stride_rows {window['stride_rows']} is more than window.rows "
+            f"{window['rows']}: rows between the windows would never be learnt from; make it smaller"
+        )
     if not Path(config["sweep"]["file"]).is_file():
         raise UserError(f"{where}: sweep.file: no such file: {config['sweep']['file']}")
     folder = config["recordings"]["folder"]
@@ -60,8 +66,6 @@ def _describe(error: ValidationError) -> str:
         missing = next(name for name in schema["required"] if name not in given)
         return f"key {key + '.' if key else ''}{missing} is missing"
     if error.validator == "enum":
-        return (
-            f"{key}: {error.instance!r}; {did_you_mean(str(error.instance), schema['enum'])}"
-        )
+        return f"{key}: {error.instance!r}; {did_you_mean(str(error.instance), schema['enum'])}"
     hint = schema.get("description", "")
     return f"{key}: {error.message}{'. ' + hint if hint else ''}"

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from gcodefp.code_digest import code_digest
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--sweep", type=Path, required=True, help="sweep YAML in W&B's schema")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument("--seed", type=int, required=True, help="of the search and of the runs")
-    parser.add_argument("--run-cap", type=int, help="instead of the YAML's run_cap")
+    parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
     parser.add_argument("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _create_sweep, argv)
 

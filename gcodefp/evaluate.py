@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description, Split, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.axis_errors import axis_errors
@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train", type=Path, required=True, help="train.npz, for the baselines")
     add("--test", type=Path, required=True, help="test.npz")
     add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=int, default=1)
+    add("--threads", type=positive, default=1)
     add("--output", type=Path, required=True, help="folder for metrics.json and the predictions")
     return run_step(parser, _evaluate, argv)
 

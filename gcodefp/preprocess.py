@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
@@ -52,15 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--min-coverage", type=float, required=True, help="share of train recordings with a channel"
     )
     add("--center", action="store_true", help="take away each recording's own mean of a channel")
-    add("--window", type=int, required=True, help="rows per window")
-    add("--stride", type=int, required=True, help="rows between windows of the train split")
+    add("--window", type=positive, required=True, help="rows per window")
+    add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
     add("--split", choices=METHODS, required=True, help="what lies wholly in one split")
     add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings that are the test")
     add("--val-fraction", type=float, required=True)
     add("--test-fraction", type=float, required=True)
     add("--seed", type=int, required=True, help="of the split")
-    add("--workers", type=int, default=1, help="processes that read files")
+    add("--workers", type=positive, default=1, help="processes that read files")
     return run_step(parser, _preprocess, argv)
 
 
@@ -120,8 +120,11 @@ def _load(
 ) -> tuple[dict[str, Recording], list[dict[str, str]]]:
     """Recordings by name, and those that a rule left out."""
     load = partial(_try_load, groups=tuple(arguments.groups), minimum_rows=arguments.window)
-    with ProcessPoolExecutor(arguments.workers) as pool:
-        loaded = list(pool.map(load, paths, chunksize=4))
+    if arguments.workers == 1:
+        loaded = [load(path) for path in paths]
+    else:
+        with ProcessPoolExecutor(arguments.workers) as pool:
+            loaded = list(pool.map(load, paths, chunksize=4))
     recordings = {r.name: r for r in loaded if isinstance(r, Recording)}
     left_out = [
         {"recording": recording_name(path), "reason": reason}

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.learning.checkpoint import read_checkpoint
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--val", type=Path, required=True, help="val.npz")
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=int, default=1)
+    add("--threads", type=positive, default=1)
     add("--output", type=Path, required=True, help="folder for the winner")
     return run_step(parser, _select, argv)
 

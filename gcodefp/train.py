@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.learning.device import DEVICES, open_device
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--metric", choices=METRICS, default="val/gcode_acc", help="what the best epoch is by")
     add("--goal", choices=("maximize", "minimize"), default="maximize")
     add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=int, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     known = parser.add_argument_group("hyperparameters")
     for field in fields(Hyperparameters):
         text = f"{field.metadata['help']} (default: {field.default})"

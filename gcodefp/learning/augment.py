@@ -3,17 +3,19 @@
 import torch
 from torch import Tensor
 
-NOISE_STD = 0.1
 GAIN_STD = 0.1
-OFFSET_STD = 0.2
-CHANNEL_DROP = 0.1
+OFFSET_STD = 0.1
 
 
-def augment(signals: Tensor, probability: float, random: torch.Generator) -> Tensor:
-    """Noise, another gain and offset per channel, and dead channels, in a share of the windows.
+def augment(
+    signals: Tensor, probability: float, noise_std: float, random: torch.Generator
+) -> Tensor:
+    """Noise, and another gain and offset per channel, in a share of the windows.
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
+        probability: share of the windows that are changed.
+        noise_std: of the noise added to every sample.
         random: on the CPU, so that all devices draw the same.
 
     Returns:
@@ -28,8 +30,6 @@ def augment(signals: Tensor, probability: float, random: torch.Generator) -> Ten
 
     changed = signals * (1 + GAIN_STD * draw(windows, 1, channels))
     changed = changed + OFFSET_STD * draw(windows, 1, channels)
-    changed = changed + NOISE_STD * draw(*signals.shape)
-    alive = torch.rand(windows, 1, channels, generator=random) >= CHANNEL_DROP
-    changed = changed * alive.to(signals.device)
+    changed = changed + noise_std * draw(*signals.shape)
     chosen = torch.rand(windows, 1, 1, generator=random) < probability
     return torch.where(chosen.to(signals.device), changed, signals)

@@ -39,7 +39,9 @@ def train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = data.rows_of(batch)
-        signals = augment(data.signals[rows], hyperparameters.augmentation_prob, random)
+        signals = augment(
+            data.signals[rows], hyperparameters.augmentation_prob, hyperparameters.noise_std, random
+        )
         count = min(hyperparameters.rows_per_window, data.window)
         chosen = torch.rand(rows.shape, generator=random).topk(count).indices.to(rows.device)
         measured = _forward(network, hyperparameters, data, signals, rows, chosen)

@@ -24,15 +24,16 @@ def _setting(
 class Hyperparameters:
     """One configuration of a run; `from_mapping` checks it."""
 
-    learning_rate: float = _setting(0.002, "peak of the schedule", above=0.0)
-    batch_size: int = _setting(32, "windows per step", low=1)
+    learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
+    batch_size: int = _setting(16, "windows per step", low=1)
     d_model: int = _setting(64, "width of the network", low=2)
     nhead: int = _setting(4, "attention heads; must divide d_model", low=1)
     num_layers: int = _setting(2, "encoder layers", low=1)
     dropout: float = _setting(0.1, "share of activations dropped", low=0.0, high=0.95)
     weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
-    augmentation_prob: float = _setting(0.5, "share of windows augmented", low=0.0, high=1.0)
-    max_epochs: int = _setting(30, "epochs, if nothing stops the run", low=1)
+    augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
+    noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
+    max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
     label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
     grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
     optimizer: str = _setting("adamw", "adam, adamw or sgd")

@@ -20,6 +20,8 @@ from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, TOK
 from gcodefp.learning.hyperparameters import Hyperparameters
 
 STEM_ROWS = 5
+SMOOTHING_ROWS = (9, 25)
+"""Sensors are noisy: the network is also shown their moving averages over so many rows."""
 
 
 class Sizes(NamedTuple):
@@ -40,7 +42,9 @@ class Network(nn.Module):
         super().__init__()
         width, dropout = hyperparameters.d_model, hyperparameters.dropout
         self.sizes = sizes
-        self.stem = nn.Conv1d(sizes.channels, width, STEM_ROWS, padding=STEM_ROWS // 2)
+        scales = sizes.channels * (1 + len(SMOOTHING_ROWS))
+        self.scale = nn.BatchNorm1d(scales, affine=False)
+        self.stem = nn.Conv1d(scales, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
         self.writer = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
@@ -59,7 +63,13 @@ class Network(nn.Module):
 
     def encode(self, signals: Tensor) -> Tensor:
         """Signals (B, T, C) to one vector per row (B, T, D)."""
-        rows = self.stem(signals.transpose(1, 2)).transpose(1, 2)
+        channels = signals.transpose(1, 2)
+        smooth = [
+            functional.avg_pool1d(channels, rows, 1, rows // 2, count_include_pad=False)
+            for rows in SMOOTHING_ROWS
+        ]
+        scaled = self.scale(torch.cat([channels, *smooth], dim=1))
+        rows = self.stem(scaled).transpose(1, 2)
         return self.encoder(self.dropout(rows + _positions(rows)))
 
     def operation_logits(self, rows: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from gcodefp.reporting.results import Results
 
 MAX_COUNTED_CLASSES = 10
 """Cells of larger matrices have no room for their counts."""
-OTHER = "other kind"
+OTHER = "other\nkind"
 UNSEEN_LABEL = "not in train"
 
 
@@ -62,8 +62,8 @@ def draw_confusion(results: Results) -> Figure:
     ):
         _draw_matrix(axes, confusion)
         axes.set_title(name)
-    figure.supxlabel("written", size=8)
-    figure.supylabel("true", size=8)
+        axes.set_xlabel("written")
+        axes.set_ylabel("true (count)")
     add_head(
         figure,
         "What was written in place of what",
@@ -121,10 +121,11 @@ def _draw_matrix(axes: Axes, confusion: Confusion) -> None:
     shares = confusion.counts / np.maximum(totals, 1)
     axes.imshow(shares, vmin=0, vmax=1, aspect="auto")
     few = max(confusion.counts.shape) <= MAX_COUNTED_CLASSES
+    size = 6 if len(confusion.written) < 8 else 5.2
     for (row, column), count in np.ndenumerate(confusion.counts):
         if few and count:
             colour = "white" if shares[row, column] > 0.55 else "#333333"
-            axes.text(column, row, f"{count:,}", color=colour, size=6, ha="center", va="center")
+            axes.text(column, row, f"{count:,}", color=colour, size=size, ha="center", va="center")
     long = max(map(len, confusion.written)) > 6 and len(confusion.written) > 4
     axes.set_xticks(
         range(len(confusion.written)), confusion.written,

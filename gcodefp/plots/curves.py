@@ -24,6 +24,8 @@ def draw_learning_curves(results: Results) -> Figure:
     panels = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
     for axes, column in zip(panels, columns, strict=True):
         _draw_runs(axes, results, column)
+        if column.endswith("loss"):
+            _scale(axes, results.curves[column])
         axes.set_title(logged_metric(column))
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -57,13 +59,12 @@ def _draw_runs(axes: Axes, results: Results, column: str) -> None:
     best = run[run["epoch"] == results.winner["best_epoch"]]
     axes.plot(best["epoch"], best[column], "o", color="white", markeredgecolor=RIGHT,
               markeredgewidth=1.4, markersize=6, label="its best epoch", zorder=5)  # fmt: skip
-    _scale(axes, results.curves[column])
     axes.grid(axis="y")
 
 
 def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
     """A mark where a run ended before all its epochs were done."""
-    marks = {"stopped": ("|", FAINT, "stopped early"), "failed": ("x", WRONG, "failed")}
+    marks = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", WRONG, "failed")}
     if state in marks:
         marker, colour, label = marks[state]
         last = run.iloc[-1:]

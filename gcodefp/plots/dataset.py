@@ -3,9 +3,11 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
 from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.words import RULES
 
 SPLIT_LOOKS = {
     "train": ("#b9cfe4", ""),
@@ -75,12 +77,14 @@ def _draw_operations(axes: Axes, document: Document, operations: list[str]) -> N
     axes.tick_params(axis="y", length=0)
     axes.set_title("rows by operation and split")
     axes.set_xlabel("rows")
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def _draw_rules(axes: Axes, counts: Document) -> None:
     """Counts by rule on a log axis, since they span from none to tens of thousands."""
-    names = [name for name in counts if name != "rows_in_file"]
-    values = [counts[name] for name in names]
+    names = list(RULES)
+    values = [counts.get(name, 0) for name in names]
     axes.barh(range(len(names)), [max(v, 0.1) for v in values], color="#8a8a8a", height=0.6)
     for row, value in enumerate(values):
         axes.annotate(f"{value:,}" if value else "none", (max(value, 0.5), row), (3, 0),

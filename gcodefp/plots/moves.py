@@ -1,6 +1,7 @@
 """The moves that the blocks of a recording make, and which of them are on the true path."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,13 +23,14 @@ class Move:
     Attributes:
         points_mm: (P, 2) X and Y from where the tool was to the block's end.
         rapid: the move does not cut (G0).
-        right: the block is right on at least half of its rows, and it starts where the true one
-            does: the move lies on the true path.
+        right: the block is right on at least half of its rows.
+        on_path: besides, it starts where the true one does: the move is one that was executed.
     """
 
     points_mm: NDArray[np.float64]
     rapid: bool
     right: bool
+    on_path: bool
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def _before(blocks: NDArray[np.str_], ends_mm: NDArray[np.float64]) -> NDArray[n
     """Where the block of each row starts, (N, 3): where the stretch before ended."""
     bounds = _stretches(blocks)
     starts = np.full_like(ends_mm, np.nan)
-    for first, end in zip(bounds[1:-1], bounds[2:], strict=True):
+    for first, end in pairwise(bounds[1:]):
         starts[first:end] = ends_mm[first - 1]
     return starts
 
@@ -107,7 +109,7 @@ def _moves(
     moves: list[Move] = []
     motion = 0
     bounds = _stretches(blocks)
-    for first, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, end in pairwise(bounds):
         motion, radius = _motion(str(blocks[first]), motion)
         if first == 0:
             continue
@@ -115,10 +117,10 @@ def _moves(
         if not np.isfinite([start_mm, end_mm]).all():
             continue
         points = _points(start_mm, end_mm, motion, radius * float(mm_per_unit[first]))
-        good = right[first:end].mean() >= 0.5
+        good = bool(right[first:end].mean() >= 0.5)
         true_start = true_starts_mm[first:end][right[first:end]][:1, :2]
         on_path = good and bool(np.allclose(true_start, start_mm, atol=SAME_PLACE_MM))
-        moves.append(Move(points, motion == 0, on_path))
+        moves.append(Move(points, motion == 0, good, on_path))
     return moves
 
 

@@ -69,7 +69,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 def add_head(figure: Figure, title: str, subtitle: str, marks: Sequence[str]) -> None:
     """Puts title, subtitle and warnings above the axes; the figure grows by what they need."""
-    lines = [_Line(f"{mark}", 7.5, "bold", "white", WRONG) for mark in marks]
+    lines = [_Line(mark, 7.5, "bold", "white", WRONG) for mark in marks]
     lines += [_Line(title, 9, "bold", INK, None), _Line(subtitle, 7.5, "normal", "#444444", None)]
     width, height = figure.get_size_inches()
     wrapped = [_wrap(line, width) for line in lines]
@@ -107,6 +107,9 @@ def _wrap(line: _Line, width_inches: float) -> str:
 
 def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
     """Writes FOLDER/STEM.svg and .png; the same figure gives the same bytes."""
+    # The layout is found once, not again for each format.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     about = {"Title": stem, "Description": "; ".join(marks) or None}
     for suffix in SUFFIXES:
         # The format is given: a temporary name ends in .tmp.

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from gcodefp.plots.style import FAINT, INK, PAGE_INCHES, RIGHT, WRONG, add_head, new_figure
@@ -16,6 +17,7 @@ from gcodefp.reporting.words import logged_metric
 
 COLUMNS = 4
 PANEL_INCHES = 1.55
+MEDIAN = "#d97f0a"
 
 
 def draw_sweep(results: Results) -> Figure:
@@ -32,6 +34,9 @@ def draw_sweep(results: Results) -> Figure:
         axes.axis("off")
     figure.supylabel(logged_metric(results.winner["metric"]), size=7.5)
     handles, labels = flat[0].get_legend_handles_labels()
+    if any("values" in results.sweep["parameters"][name] for name in names):
+        handles.append(Line2D([], [], color=MEDIAN, linewidth=1.4))
+        labels.append("median of finished runs")
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     failed = int((results.runs["state"] == "failed").sum())
     add_head(
@@ -76,8 +81,17 @@ def _draw_parameter(axes: Axes, results: Results, name: str) -> None:
     else:
         _draw_points(axes, results, runs[name].to_numpy(float), runs)
         if "log" in parameter["distribution"] and (runs[name] > 0).all():
-            axes.set_xscale("log")
+            _set_log(axes, float(runs[name].max() / runs[name].min()))
     axes.set_xlabel(name)
+
+
+def _set_log(axes: Axes, ratio: float) -> None:
+    """A log axis with labels that do not run into each other."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if ratio < 20 else (1.0,)))
+    if ratio < 20:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_points(axes: Axes, results: Results, x: NDArray[Any], runs: pd.DataFrame) -> None:
@@ -99,10 +113,10 @@ def _draw_points(axes: Axes, results: Results, x: NDArray[Any], runs: pd.DataFra
 
 
 def _draw_medians(axes: Axes, runs: pd.DataFrame, place: NDArray[Any], count: int) -> None:
-    medians = runs["best_value"].groupby(place).median()
+    medians = runs["best_value"].where(runs["state"] == "finished").groupby(place).median()
     for index in range(count):
         if index in medians:
-            axes.hlines(medians[index], index - 0.3, index + 0.3, color="#d97f0a", linewidth=1.4)
+            axes.hlines(medians[index], index - 0.3, index + 0.3, color=MEDIAN, linewidth=1.4)
 
 
 def _spread(place: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,44 @@
+"""Writes the report: one HTML file with every figure and number in it, which needs no network.
+
+The same files give the same bytes.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.files import write_text
+from gcodefp.reporting.page import render
+from gcodefp.reporting.results import read_results
+from gcodefp.reporting.verdict import verdict
+
+logger = logging.getLogger("gcodefp.report")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("report", __doc__)
+    add = parser.add_argument
+    add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--sweep", type=Path, required=True, help="sweep.json")
+    add("--best", type=Path, required=True, help="folder of select_best")
+    add("--evaluation", type=Path, required=True, help="folder of evaluate")
+    add("--figures", type=Path, required=True, help="folder of figures")
+    add("--output", type=Path, required=True, help="the HTML file")
+    return run_step(parser, _report, argv)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    results = read_results(arguments.dataset, arguments.sweep, arguments.best, arguments.evaluation)
+    write_text(arguments.output, render(results, arguments.figures))
+    for mark in results.marks:
+        logger.warning(mark)
+    logger.info("%s", verdict(results).headline)
+    logger.info("%s", arguments.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

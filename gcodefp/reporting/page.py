@@ -1,0 +1,80 @@
+"""Fills the template of the report."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from gcodefp.errors import UserError
+from gcodefp.reporting.captions import CAPTIONS, TITLES
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.tables import (
+    axis_table,
+    cleaning_table,
+    metric_table,
+    origins,
+    runs_table,
+    split_table,
+    versions,
+    winner_table,
+)
+from gcodefp.reporting.verdict import verdict
+from gcodefp.reporting.words import SPLIT_BY, logged_metric
+
+TEMPLATE = Path(__file__).with_name("report.html")
+FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
+
+
+def render(results: Results, figures: Path) -> str:
+    """The page as text.
+
+    Args:
+        figures: folder of the SVG files.
+
+    Raises:
+        UserError: a figure is missing.
+    """
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(_content(results, figures))
+
+
+def _content(results: Results, figures: Path) -> dict[str, Any]:
+    dataset, evaluation, winner = results.dataset, results.evaluation, results.winner
+    return {
+        "marks": results.marks,
+        "verdict": verdict(results),
+        "sweep": results.sweep,
+        "winner": winner,
+        "winner_metric": logged_metric(winner["metric"]),
+        "dataset": dataset,
+        "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
+        "evaluation": evaluation,
+        "metrics": metric_table(evaluation["models"]),
+        "axes": axis_table(evaluation["models"]),
+        "figures": [_figure(figures, stem) for stem in TITLES],
+        "hyperparameters": winner_table(results),
+        "runs": runs_table(results),
+        "splits": split_table(dataset),
+        "cleaning": cleaning_table(dataset),
+        "origins": origins(results),
+        "versions": versions(results),
+    }
+
+
+def _figure(folder: Path, stem: str) -> dict[str, str]:
+    """A figure as a data URI: an image of its own, so that no two figures share ids."""
+    path = folder / f"{stem}.svg"
+    try:
+        encoded = base64.b64encode(path.read_bytes()).decode("ascii")
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {FIGURES_REBUILD}") from None
+    return {
+        "stem": stem,
+        "title": TITLES[stem],
+        "caption": CAPTIONS[stem],
+        "source": f"data:image/svg+xml;base64,{encoded}",
+    }

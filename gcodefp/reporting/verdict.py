@@ -1,0 +1,98 @@
+"""One sentence for those who read only one, made of the numbers and of nothing else."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.files import MODEL
+from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.words import SPLIT_BY
+
+METRIC = "gcode"
+BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
+
+
+class Verdict(NamedTuple):
+    """What the evaluation says.
+
+    Attributes:
+        kind: BEATS if the difference to the best baseline has an interval above 0, FAILS if the
+            difference is not above 0, UNDECIDED in between.
+        headline: the answer in few words.
+        sentence: the numbers that it rests on.
+        caveat: what else has to be known; empty for an honest split.
+    """
+
+    kind: str
+    headline: str
+    sentence: str
+    caveat: str
+
+
+def verdict(results: Results) -> Verdict:
+    """Compares exact lines of the network with those of the best baseline."""
+    scores = results.evaluation["models"]
+    baseline = best_baseline(results)
+    difference = _difference(results, baseline)
+    kind = _kind(difference)
+    headline = {
+        BEATS: f"The network beats the best baseline, {baseline}.",
+        UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: it is "
+        "better here, but the difference may be chance.",
+        FAILS: f"The network does not beat the best baseline, {baseline}.",
+    }[kind]
+    sentence = (
+        f"It writes {interval(scores[MODEL][METRIC])} of the G-code lines exactly right, "
+        f"{baseline} {interval(scores[baseline][METRIC])}, on {_tested_on(results.evaluation)}. "
+        f"The difference on the same rows is {_points(difference)}."
+    )
+    return Verdict(kind, headline, sentence, _caveat(results))
+
+
+def best_baseline(results: Results) -> str:
+    """The baseline with the most exact lines; ties by name."""
+    scores = results.evaluation["models"]
+    return str(min((-(of[METRIC]["value"] or 0.0), n) for n, of in scores.items() if n != MODEL)[1])
+
+
+def interval(score: Document) -> str:
+    """`34.8 % [15.2, 55.1]`."""
+    if score["value"] is None:
+        return "nothing to measure"
+    value, low, high = (100 * score[key] for key in ("value", "low", "high"))
+    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+
+
+def _difference(results: Results, baseline: str) -> Estimate:
+    """Network minus baseline, recordings drawn in pairs: sharper than two intervals side by side."""
+    predictions = results.predictions
+    gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)
+    return estimate(gain, np.ones(len(gain)), predictions.recording)
+
+
+def _kind(difference: Estimate) -> str:
+    if difference.value is None or difference.low is None or difference.value <= 0:
+        return FAILS
+    return BEATS if difference.low > 0 else UNDECIDED
+
+
+def _points(difference: Estimate) -> str:
+    value, low, high = (100 * (d or 0.0) for d in difference[:3])
+    return f"{value:+.1f} percentage points [{low:+.1f}, {high:+.1f}]"
+
+
+def _tested_on(evaluation: Document) -> str:
+    count = f"{evaluation['rows']:,} rows of {evaluation['recordings']} recordings"
+    if evaluation["leaky"]:
+        return f"{count} that were also seen in training ({SPLIT_BY['window']})"
+    by = evaluation["split"]["by"]
+    return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
+
+
+def _caveat(results: Results) -> str:
+    if results.marks:
+        return "This is no evidence of sensing; see the marks above."
+    if results.evaluation["recordings"] < 5:
+        return "With so few test recordings the intervals themselves are rough."
+    return ""
