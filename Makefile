@@ -1,31 +1,40 @@
 PYTHON ?= python3
 BIN := .venv/bin
+SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
+# The kernel gives this lock back when its holder is killed; macOS has no flock.
+ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
+    echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
 
 .PHONY: run test setup lock clean
 
-## run: set everything up, then run the whole pipeline with config.yaml
+# From the recordings of config.yaml to results/report.html. A Snakemake that was killed leaves its
+# own lock behind; whoever holds ours knows that nobody is at work, and removes it.
 run: setup
-	$(BIN)/snakemake --cores all
+	@mkdir -p .snakemake
+	@$(ONE_AT_A_TIME) sh -c '\
+	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock; fi; \
+	    exec $(SNAKEMAKE) --cores all' || { code=$$?; \
+	    [ $$code -ne 75 ] || echo "make run: another one is at work in this folder" >&2; exit $$code; }
 
-## test: set everything up, then run the tests
 test: setup
 	$(BIN)/pytest
 
 setup: .venv/installed
 
-# The lock is installed as it stands; a partial installation leaves no marker and is repeated.
+# The marker comes last: an installation that was cut off is done again.
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit("gcodefp needs Python 3.11 or newer; name one: make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -c 'import sys; sys.exit("gcodefp needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-## lock: resolve pyproject.toml anew; torch itself pins the CUDA packages that it needs
+# Resolves pyproject.toml anew. torch pins the CUDA packages that it needs itself.
 lock: setup
+	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
-	    $(shell grep -oE '^(nvidia|cuda|triton)[a-z0-9-]*' requirements.lock | sed 's/^/--no-emit-package /') \
-	    --output-file requirements.lock pyproject.toml
+	    --upgrade --output-file requirements.lock pyproject.toml
+	sed -i -E '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' requirements.lock
 
 clean:
 	rm -rf .venv

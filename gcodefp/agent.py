@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--agents",
         type=positive,
         default=1,
-        help="how many work at once, for the estimate of the time",
+        help="how many work at once, to tell the time left",
     )
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")

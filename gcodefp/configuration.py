@@ -41,7 +41,7 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
     if window["stride_rows"] > window["rows"]:
         raise UserError(
             f"{where}: window.stride_rows {window['stride_rows']} is more than window.rows "
-            f"{window['rows']}: rows between the windows would never be learnt from; make it smaller"
+            f"{window['rows']}: rows between windows would never be learnt; make it smaller"
         )
     if not Path(config["sweep"]["file"]).is_file():
         raise UserError(f"{where}: sweep.file: no such file: {config['sweep']['file']}")

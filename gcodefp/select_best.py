@@ -25,7 +25,7 @@ from gcodefp.learning.load import load_training_data
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.provenance import provenance
 from gcodefp.sweep.best_file import BEST_FORMAT
-from gcodefp.sweep.run_folder import COUNTED
+from gcodefp.sweep.run_folder import COUNTED, run_folder
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, ended_runs, ranked
 
@@ -86,12 +86,13 @@ def _select(arguments: argparse.Namespace) -> None:
 
 def _check_complete(runs: Sequence[EndedRun], sweep: SweepFile, folder: Path) -> None:
     missing = sorted(set(range(sweep.total)) - {run.folder.number for run in runs})
-    # A space that was exhausted before run_cap leaves no trace of the runs that were not given.
-    begun = [number for number in missing if (folder / f"{number:04d}").exists()]
-    if begun or not runs:
-        names = ", ".join(f"{number:04d}" for number in (begun or missing)[:5])
+    # A space may have fewer configurations than run_cap; no run is due from there on.
+    end = min((n for n in missing if run_folder(folder, n).is_exhausted()), default=sweep.total)
+    due = [n for n in missing if n < end or run_folder(folder, n).asked()]
+    if due or not runs:
+        names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
-            f"{folder}: {len(begun or missing)} runs are not over, {names} among them; start the "
+            f"{folder}: {len(due or missing)} runs are not over, {names} among them; start the "
             "agents again: snakemake --cores all"
         )
 

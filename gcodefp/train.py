@@ -53,8 +53,10 @@ def _train(arguments: argparse.Namespace) -> None:
     device = open_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     folder = arguments.output or Path("results/train") / digest(values)[:8]
+    objective = Objective(arguments.metric, arguments.goal)
+    asked = {**asdict(objective), "learning_digest": data.description.learning_digest()}
     if (folder / "run.json").exists():
-        _check_same(folder, asdict(hyperparameters))
+        _check_same(folder, asked | asdict(hyperparameters))
         logger.info("%s: this run is over already", folder)
         return
 
@@ -63,21 +65,21 @@ def _train(arguments: argparse.Namespace) -> None:
         logger.info("epoch %d of %d: %s %.4f", epoch, arguments.max_epochs, arguments.metric, value)
         return False
 
-    objective = Objective(arguments.metric, arguments.goal)
     try:
         result = train(hyperparameters, data, objective, folder, report, device)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
     content = succeeded(result, hyperparameters, device)
     origin = {"provenance": provenance([arguments.train, arguments.val])}
-    write_json(folder / "run.json", FORMAT, origin | content)
+    write_json(folder / "run.json", FORMAT, origin | asked | content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
 
 
-def _check_same(folder: Path, values: Mapping[str, object]) -> None:
-    done = read_json(folder / "run.json", FORMAT, "another --output folder")["hyperparameters"]
-    for name, value in values.items():
+def _check_same(folder: Path, asked: Mapping[str, object]) -> None:
+    done = read_json(folder / "run.json", FORMAT, "another --output folder")
+    done |= done["hyperparameters"]
+    for name, value in asked.items():
         if done.get(name) != value:
             raise UserError(
                 f"{folder}: holds a run with {name} {done.get(name)!r}, not {value!r}; "

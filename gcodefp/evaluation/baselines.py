@@ -53,13 +53,13 @@ def nearest_neighbour(train: Split, test: Split, rows: NDArray[np.integer], wind
 
 
 def _surroundings(split: Split, window: int) -> NDArray[np.float32]:
-    """(N, BINS * channels); near the ends of a recording the window is moved inwards."""
+    """(N, bins * channels); near the ends of a recording the window is moved inwards."""
     edges = np.flatnonzero(np.diff(split.recording, prepend=-1, append=-1))
     first, end = edges[:-1], edges[1:]
     start = np.arange(len(split.recording)) - window // 2
     start = np.clip(start, first[split.recording], end[split.recording] - window)
     sums = np.concatenate([np.zeros((1, split.signals.shape[1])), split.signals.cumsum(0, float)])
-    bounds = np.linspace(0, window, BINS + 1).astype(int)
+    bounds = np.linspace(0, window, min(BINS, window) + 1).astype(int)
     parts = [
         (sums[start + high] - sums[start + low]) / (high - low) for low, high in pairwise(bounds)
     ]

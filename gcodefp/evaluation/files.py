@@ -5,5 +5,5 @@ EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 MODEL, MAJORITY, NEIGHBOUR = "gcodefp", "majority", "nearest neighbour"
 """Whose scores metrics.json holds: the trained network's and the baselines'."""
 
-BLOCKS = {MODEL: "written_block", MAJORITY: "majority_block", NEIGHBOUR: "neighbour_block"}
-"""Whose blocks are in which array of predictions.npz."""
+BLOCKS = {MODEL: "written_block", NEIGHBOUR: "neighbour_block", MAJORITY: "majority_block"}
+"""Whose blocks are in which array of predictions.npz; the order in which readers see them."""

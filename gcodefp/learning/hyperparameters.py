@@ -40,7 +40,7 @@ class Hyperparameters:
     momentum: float = _setting(0.9, "of sgd; the others do not use it", low=0.0, high=0.9999)
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
     rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
-    seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0)
+    seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
 
 
 KNOWN = {f.name: f for f in fields(Hyperparameters)}

@@ -78,7 +78,9 @@ def row_scores(
     scores = {name: Score(right[name].sum(1), applies[name].sum(1)) for name in applies}
     scores["token"] = Score(token.sum(1), counted.sum(1))
     ones = np.ones(len(true), np.int64)
-    scores["gcode"] = Score((token.sum(1) == counted.sum(1)).astype(np.int64), ones)
+    # A true block that was cut, and so has no end, is longer than any that can be written.
+    whole = (token.sum(1) == counted.sum(1)) & (kind == END).any(1)
+    scores["gcode"] = Score(whole.astype(np.int64), ones)
     known = (written_operation == true_operation) & (true_operation != UNSEEN)
     scores["operation"] = Score(known.astype(np.int64), ones)
     return scores

@@ -80,12 +80,14 @@ def train(
     Raises:
         Diverged: the loss became infinite or NaN.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
     network = Network(sizes_of(data.description), hyperparameters).to(device)
     optimizer = make_optimizer(network, hyperparameters)
     identity = {
         "hyperparameters": asdict(hyperparameters),
         "data": data.description.learning_digest(),
+        "objective": asdict(objective),
     }
     state = _load_state(folder / "last.pt", identity, network, optimizer, device)
     stop = False
@@ -96,8 +98,9 @@ def train(
         epoch = state.epoch + 1
         metrics = train_epoch(network, optimizer, hyperparameters, data.train, epoch)
         metrics |= validate(network, hyperparameters, data.val)
-        if not math.isfinite(metrics["train/loss"]) or not math.isfinite(metrics["val/loss"]):
-            raise Diverged(f"the loss is {metrics['train/loss']} in epoch {epoch}")
+        for name in ("train/loss", "val/loss"):
+            if not math.isfinite(metrics[name]):
+                raise Diverged(f"{name} is {metrics[name]} in epoch {epoch}")
         state.epoch = epoch
         state.seconds += time.monotonic() - started
         if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
@@ -138,8 +141,8 @@ def _load_state(
     content = read_torch(path, RESUME_FORMAT, device)
     if content["identity"] != identity:
         raise UserError(
-            f"{path}: belongs to a run with other hyperparameters or data; choose another folder, "
-            "or remove this one"
+            f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
+            "folder, or remove this one"
         )
     network.load_state_dict(content["weights"])
     optimizer.load_state_dict(content["optimizer"])

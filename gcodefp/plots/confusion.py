@@ -126,7 +126,8 @@ def _draw_matrix(axes: Axes, confusion: Confusion) -> None:
         if few and count:
             colour = "white" if shares[row, column] > 0.55 else "#333333"
             axes.text(column, row, f"{count:,}", color=colour, size=size, ha="center", va="center")
-    long = max(map(len, confusion.written)) > 6 and len(confusion.written) > 4
+    letters = max(len(part) for name in confusion.written for part in name.splitlines())
+    long = letters > 6 and len(confusion.written) > 4
     axes.set_xticks(
         range(len(confusion.written)), confusion.written,
         rotation=40 if long else 0, ha="right" if long else "center", rotation_mode="anchor",

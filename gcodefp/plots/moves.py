@@ -1,5 +1,6 @@
 """The moves that the blocks of a recording make, and which of them are on the true path."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -40,6 +41,7 @@ class Toolpath:
     Attributes:
         true, written: moves in order.
         seconds: (N,).
+        true_blocks, written_blocks: (N,) texts.
         true_z_mm, written_z_mm: (N,) where each row's block ends; NaN where unknown.
         right: (N,) whether the row's block is right.
     """
@@ -48,6 +50,8 @@ class Toolpath:
     true: list[Move]
     written: list[Move]
     seconds: NDArray[np.float64]
+    true_blocks: NDArray[np.str_]
+    written_blocks: NDArray[np.str_]
     true_z_mm: NDArray[np.float64]
     written_z_mm: NDArray[np.float64]
     right: NDArray[np.bool_]
@@ -65,6 +69,11 @@ def toolpaths(predictions: Predictions) -> list[Toolpath]:
     return sorted(paths, key=lambda path: (-path.accuracy, path.name))
 
 
+def middle(ranking: Sequence[Toolpath]) -> Toolpath:
+    """The recording of median accuracy; of the two middle ones the worse."""
+    return ranking[len(ranking) // 2]
+
+
 def _toolpath(predictions: Predictions, index: int) -> Toolpath:
     rows = predictions.recording == index
     true, written = predictions.true_block[rows], predictions.written_block[rows]
@@ -78,6 +87,8 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
         true=_moves(true, true_mm, unit, np.ones(len(true), bool), _before(true, true_mm)),
         written=_moves(written, written_mm, unit, right, _before(true, true_mm)),
         seconds=predictions.seconds[rows],
+        true_blocks=true,
+        written_blocks=written,
         true_z_mm=_program_z(true, true_mm),
         written_z_mm=_program_z(written, written_mm),
         right=right,

@@ -74,7 +74,7 @@ def add_head(figure: Figure, title: str, subtitle: str, marks: Sequence[str]) ->
     width, height = figure.get_size_inches()
     wrapped = [_wrap(line, width) for line in lines]
     heights = [
-        (text.count("\n") + 1) * line.size * LINE_HEIGHT / 72 + (0.1 if line.box else 0.02)
+        (text.count("\n") + 1) * line.size * LINE_HEIGHT / 72 + (0.13 if line.box else 0.02)
         for text, line in zip(wrapped, lines, strict=True)
     ]
     total = height + sum(heights) + 2 * MARGIN_INCHES

@@ -9,12 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gcodefp.plots.moves import Move, Toolpath, toolpaths
+from gcodefp.plots.moves import Move, Toolpath, middle, toolpaths
 from gcodefp.plots.style import INK, PAGE_INCHES, RIGHT, TRUE, WRONG, add_head, new_figure, percent
 from gcodefp.reporting.results import Results
 
 MAX_PANELS = 12
-COLUMNS = 4
 PANEL_INCHES = 3.0
 MARGIN_SHARE = 0.12
 """The frame leaves so much around the executed path; wrong lines may leave it."""
@@ -35,7 +34,7 @@ def draw_toolpath(results: Results) -> Figure:
     _draw_true(axes["true"], path.true)
     _draw_written(axes["written"], path, width=1.5)
     axes["true"].set_title("what the machine executed")
-    axes["written"].set_title(f"what was written from its {_source(results)}")
+    axes["written"].set_title("what was written")
     axes["true"].set_ylabel("Y (mm)")
     for name in ("true", "written"):
         axes[name].set_xlabel("X (mm)")
@@ -58,7 +57,7 @@ def draw_toolpaths(results: Results) -> Figure:
     """Reconstructed paths of the test recordings, best first."""
     ranking = toolpaths(results.predictions)
     shown = evenly(ranking, MAX_PANELS)
-    columns = min(COLUMNS, max(2, len(shown)))
+    columns = 3 if len(shown) <= 6 else 4
     rows = -(-len(shown) // columns)
     figure = new_figure(PAGE_INCHES, 0.45 + rows * (PAGE_INCHES / columns + 0.1))
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
@@ -84,11 +83,6 @@ def draw_toolpaths(results: Results) -> Figure:
         results.marks,
     )
     return figure
-
-
-def middle(ranking: Sequence[Toolpath]) -> Toolpath:
-    """The recording of median accuracy; of the two middle ones the worse."""
-    return ranking[len(ranking) // 2]
 
 
 def evenly(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:
@@ -148,6 +142,9 @@ def _draw_written(axes: Axes, path: Toolpath, width: float) -> None:
     _add(axes, cuts, color=RIGHT, linewidth=width, zorder=4, gid=ON_PATH)
     _add(axes, rapids, color=RIGHT, linewidth=0.8 * width, linestyle=DASHES, zorder=4)
     _mark_start(axes, path.true)
+    if not path.written:
+        axes.text(0.5, 0.5, "no move: X or Y\nis never written", color=WRONG, size=7, ha="center",
+                  va="center", transform=axes.transAxes)  # fmt: skip
 
 
 def _ends_mm(moves: Sequence[Move]) -> NDArray[np.float64]:

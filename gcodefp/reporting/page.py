@@ -7,6 +7,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gcodefp.errors import UserError
+from gcodefp.plots.moves import middle, toolpaths
 from gcodefp.reporting.captions import CAPTIONS, TITLES
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.tables import (
@@ -15,6 +16,7 @@ from gcodefp.reporting.tables import (
     metric_table,
     origins,
     runs_table,
+    sample_table,
     split_table,
     versions,
     winner_table,
@@ -44,6 +46,7 @@ def render(results: Results, figures: Path) -> str:
 
 def _content(results: Results, figures: Path) -> dict[str, Any]:
     dataset, evaluation, winner = results.dataset, results.evaluation, results.winner
+    path = middle(toolpaths(results.predictions))
     return {
         "marks": results.marks,
         "verdict": verdict(results),
@@ -56,6 +59,8 @@ def _content(results: Results, figures: Path) -> dict[str, Any]:
         "metrics": metric_table(evaluation["models"]),
         "axes": axis_table(evaluation["models"]),
         "figures": [_figure(figures, stem) for stem in TITLES],
+        "sample_name": path.name,
+        "sample": sample_table(path),
         "hyperparameters": winner_table(results),
         "runs": runs_table(results),
         "splits": split_table(dataset),

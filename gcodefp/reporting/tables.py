@@ -2,12 +2,14 @@
 
 import shlex
 from collections.abc import Mapping
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from gcodefp.evaluation.files import MODEL
+from gcodefp.evaluation.files import BLOCKS, MODEL
+from gcodefp.plots.moves import Toolpath
 from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.verdict import interval
 from gcodefp.reporting.words import AXIS_ERRORS, METRICS, RULES
@@ -15,18 +17,14 @@ from gcodefp.reporting.words import AXIS_ERRORS, METRICS, RULES
 Table = dict[str, list[Any]]
 """`head`: names of the columns; `rows`: lists of cells."""
 
-FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "reason")
+FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters")
 
 
 def metric_table(models: Document) -> Table:
     """Each accuracy with its interval, the network first."""
     names = _models(models)
     rows = [
-        [
-            label,
-            *(interval(models[name][metric]) for name in names),
-            f"{models[MODEL][metric]['n']:,}",
-        ]
+        [label, *(interval(models[n][metric]) for n in names), f"{models[MODEL][metric]['n']:,}"]
         for metric, label in METRICS.items()
     ]
     return {"head": ["share that is right", *names, "out of"], "rows": rows}
@@ -43,13 +41,23 @@ def axis_table(models: Document) -> Table:
 
 
 def _models(models: Document) -> list[str]:
-    return [MODEL, *(name for name in models if name != MODEL)]
+    return [*BLOCKS, *(name for name in models if name not in BLOCKS)]
 
 
 def _millimetres(score: Document) -> str:
     if score["value"] is None:
         return "no such word"
     return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}], n={score['n']:,}"
+
+
+def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
+    """Second, true block, written block, rows and whether it is right, for each stretch of rows."""
+    rows = zip(path.seconds, path.true_blocks, path.written_blocks, strict=True)
+    stretches = [list(same) for _, same in groupby(rows, key=lambda row: row[1:])]
+    return [
+        (f"{s[0][0]:.1f}", str(s[0][1]), str(s[0][2]), len(s), bool(s[0][1] == s[0][2]))
+        for s in stretches
+    ]
 
 
 def winner_table(results: Results) -> list[tuple[str, str, str]]:
@@ -69,6 +77,10 @@ def _searched(parameter: Document | None) -> str:
     rest = {key: value for key, value in parameter.items() if key != "distribution"}
     if "values" in rest:
         return "one of " + ", ".join(_cell(value) for value in rest["values"])
+    if "min" in rest:
+        step = f", step {_cell(rest['q'])}" if "q" in rest else ""
+        low, high = _cell(rest["min"]), _cell(rest["max"])
+        return f"{parameter['distribution']} {low} to {high}{step}"
     return f"{parameter['distribution']} " + ", ".join(f"{k} {_cell(v)}" for k, v in rest.items())
 
 
@@ -79,15 +91,15 @@ def runs_table(results: Results) -> Table:
         for name, parameter in results.sweep["parameters"].items()
         if parameter["distribution"] != "constant" and name in results.runs
     ]
-    columns = [*FACTS, *searched]
+    columns = [*FACTS, *searched, "reason"]
     rows = [[_cell(value) for value in row] for row in results.runs[columns].to_numpy(object)]
-    head = [name.replace("_", " ") for name in FACTS] + searched
+    head = [name.replace("_", " ") for name in FACTS] + [*searched, "reason"]
     return {"head": head, "rows": rows}
 
 
 def _cell(value: Any) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)):
-        return "–"
+        return "-"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     # Whole numbers that stand beside a missing one are floats in the table.

@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
             difference is not above 0, UNDECIDED in between.
         headline: the answer in few words.
         sentence: the numbers that it rests on.
-        caveat: what else has to be known; empty for an honest split.
+        caveat: what else has to be known; may be empty.
     """
 
     kind: str
@@ -44,9 +44,12 @@ def verdict(results: Results) -> Verdict:
     }[kind]
     sentence = (
         f"It writes {interval(scores[MODEL][METRIC])} of the G-code lines exactly right, "
-        f"{baseline} {interval(scores[baseline][METRIC])}, on {_tested_on(results.evaluation)}. "
+        f"the baseline {baseline} {interval(scores[baseline][METRIC])}, on "
+        f"{_tested_on(results.evaluation)}. "
         f"The difference on the same rows is {_points(difference)}."
     )
+    if results.marks:
+        headline = f"No evidence of sensing, see the red marks. {headline}"
     return Verdict(kind, headline, sentence, _caveat(results))
 
 
@@ -65,7 +68,7 @@ def interval(score: Document) -> str:
 
 
 def _difference(results: Results, baseline: str) -> Estimate:
-    """Network minus baseline, recordings drawn in pairs: sharper than two intervals side by side."""
+    """Network minus baseline on the same recordings: sharper than two intervals side by side."""
     predictions = results.predictions
     gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)
     return estimate(gain, np.ones(len(gain)), predictions.recording)
@@ -91,8 +94,6 @@ def _tested_on(evaluation: Document) -> str:
 
 
 def _caveat(results: Results) -> str:
-    if results.marks:
-        return "This is no evidence of sensing; see the marks above."
     if results.evaluation["recordings"] < 5:
         return "With so few test recordings the intervals themselves are rough."
     return ""

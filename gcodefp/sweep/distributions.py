@@ -33,11 +33,11 @@ def _log_uniform_values(a: Numbers, u: float) -> float:
 
 
 def _inv_log_uniform(a: Numbers, u: float) -> float:
-    return 1.0 / math.exp(_uniform(a, u))
+    return math.exp(-_uniform(a, 1 - u))
 
 
 def _inv_log_uniform_values(a: Numbers, u: float) -> float:
-    return 1.0 / _log_uniform_values({"min": 1 / a["max"], "max": 1 / a["min"]}, u)
+    return _log_uniform_values(a, u)
 
 
 def _normal(a: Numbers, u: float) -> float:

@@ -17,11 +17,13 @@ LAST_BAND = 10_000_000
 
 @dataclass(frozen=True)
 class Hyperband:
-    """Bands, counted in values of the metric, ascending.
+    """The rule of a sweep.
 
     Attributes:
+        bands: ascending; a run is at band b once the metric has b values before its newest, since
+            W&B counts steps from 0.
         eta: a run must be among the best 1/eta at each band.
-        strict: compare the value at the band; otherwise the best value up to it.
+        strict: compare the run's value at the band; otherwise its best value so far.
     """
 
     bands: tuple[int, ...]
@@ -38,19 +40,16 @@ class Hyperband:
             others: those of all other runs of the sweep.
             goal: maximize or minimize.
         """
-        reached = [band for band in self.bands if band <= len(history)]
+        reached = [band for band in self.bands if band < len(history)]
         if not reached:
             return False
         band = reached[-1]
-        mine = self._loss(history, band, goal)
-        losses = sorted([mine] + [self._loss(o, band, goal) for o in others if len(o) >= band])
-        return mine > losses[min(int(len(losses) / self.eta), len(losses) - 1)]
-
-    def _loss(self, history: Sequence[float], band: int, goal: str) -> float:
         sign = -1.0 if goal == "maximize" else 1.0
+        losses = sorted(sign * values[band] for values in (history, *others) if band < len(values))
+        threshold = losses[int(len(losses) / self.eta)]
         if self.strict:
-            return sign * history[band - 1]
-        return min(sign * value for value in history[:band])
+            return sign * history[band] > threshold
+        return min(sign * value for value in history) > threshold
 
 
 def read_hyperband(config: Any, where: str) -> Hyperband | None:
@@ -70,7 +69,7 @@ def read_hyperband(config: Any, where: str) -> Hyperband | None:
         raise UserError(f"{where}.strict: {strict!r} must be true or false")
     if "max_iter" in config:
         longest = _positive(config["max_iter"], f"{where}.max_iter")
-        count = int(_positive(config.get("s", 2), f"{where}.s"))
+        count = math.ceil(_positive(config.get("s", 2), f"{where}.s"))
         bands = {int(longest / eta**i) for i in range(1, count + 1)}
     elif "min_iter" in config:
         shortest = _positive(config["min_iter"], f"{where}.min_iter")
@@ -78,10 +77,14 @@ def read_hyperband(config: Any, where: str) -> Hyperband | None:
         bands = {int(shortest * eta**i) for i in range(count)}
     else:
         raise UserError(f"{where}: needs min_iter or max_iter")
-    return Hyperband(tuple(sorted(band for band in bands if band >= 1)), eta, strict)
+    bands.discard(0)
+    if not bands:
+        raise UserError(f"{where}: no band at or above 1; make max_iter larger or eta smaller")
+    return Hyperband(tuple(sorted(bands)), eta, strict)
 
 
 def _positive(value: Any, where: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 0 < value < math.inf:
         raise UserError(f"{where}: {value!r} must be a number above 0")
     return value

@@ -1,9 +1,11 @@
 """Who works on a run: leases that a killed process cannot keep and two takers cannot both win.
 
-A lease is a file `lease.N` in the run's folder; the highest N holds. It is made as a hard link,
-which fails if the name exists (on NFS too), and its holder touches it while it works. A lease is
-free when its process is gone, told at once on the same host, or when it was not touched for
-LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day matters.
+A lease is a file `lease.N` in the run's folder; the highest N holds, and an empty one is nobody's.
+It is made as a hard link, which fails if the name exists (on NFS too), and its holder touches it
+while it works. A lease is free when its process is gone, told at once on the same host, or when it
+was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day
+matters. Who saw that lease N is free may make lease N + 1 and no other: numbers only grow, so that
+a slow taker cannot drive out one who took the run after it had looked.
 """
 
 import json
@@ -41,14 +43,20 @@ class LeaseWatch:
 
     def look(self, folder: Path) -> Hold:
         """The state of a run's lease."""
-        lease = _newest(folder)
+        return self.judge(_newest(folder))
+
+    def judge(self, lease: Path | None) -> Hold:
+        """The state of a run whose newest lease is this one."""
         if lease is None:
             return Hold.FREE
         try:
-            alive = _holder_is_alive(json.loads(lease.read_text(encoding="utf-8")))
+            text = lease.read_text(encoding="utf-8")
             beat = lease.stat().st_mtime_ns
         except FileNotFoundError:
             return Hold.FREE
+        if not text:
+            return Hold.FREE
+        alive = _holder_is_alive(json.loads(text))
         if alive is not None:
             return Hold.HELD if alive else Hold.FREE
         now = time.monotonic()
@@ -79,23 +87,17 @@ class Lease:
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[Lease | None]:
-    """Takes a free run's lease, with a heartbeat until the block ends; None if another was faster.
+def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
+    """Takes a free run's lease, with a heartbeat until the block ends; None if it is not free.
 
     The lease is given back at the end, whatever happens in the block.
     """
     folder.mkdir(parents=True, exist_ok=True)
     newest = _newest(folder)
     path = folder / f"lease.{_number(newest) + 1 if newest else 1}"
-    draft = folder / f".lease.{uuid.uuid4().hex}.tmp"
-    try:
-        draft.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
-        os.link(draft, path)
-    except FileExistsError:
+    if watch.judge(newest) is not Hold.FREE or not _made(path):
         yield None
         return
-    finally:
-        draft.unlink(missing_ok=True)
     lease, done = Lease(path), threading.Event()
 
     def heartbeat() -> None:
@@ -109,9 +111,35 @@ def holding(folder: Path) -> Iterator[Lease | None]:
     finally:
         done.set()
         thread.join()
-        if _newest(folder) == path:
-            for old in folder.glob("lease.*"):
-                old.unlink(missing_ok=True)
+        _give_back(path)
+
+
+def _made(path: Path) -> bool:
+    """Whether this lease is now this process's."""
+    draft = path.with_name(f".lease.{uuid.uuid4().hex}.tmp")
+    try:
+        draft.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink(missing_ok=True)
+    if _newest(path.parent) == path:
+        return True
+    # Others have come and gone since the look; they removed this number.
+    path.unlink(missing_ok=True)
+    return False
+
+
+def _give_back(path: Path) -> None:
+    """Empties a lease, so that its number is not made again, and removes those before it."""
+    if _newest(path.parent) != path:
+        return
+    for old in path.parent.glob("lease.*"):
+        if old != path:
+            old.unlink(missing_ok=True)
+    with suppress(FileNotFoundError):
+        os.truncate(path, 0)
 
 
 def _number(lease: Path) -> int:
@@ -146,6 +174,7 @@ def _holder_is_alive(holder: dict[str, str | int | None]) -> bool | None:
     theirs = holder["process"]
     if holder["host"] != socket.gethostname() or mine is None or theirs is None:
         return None
-    if str(theirs).split()[1] != mine.split()[1] and str(theirs).split()[0] == mine.split()[0]:
+    # Another boot is this host before, or another host of the same name.
+    if str(theirs).split()[:2] != mine.split()[:2]:
         return None
     return _process(int(holder["pid"] or 0)) == theirs

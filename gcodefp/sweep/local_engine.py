@@ -54,7 +54,6 @@ class LocalEngine:
         self.total = total
         self.folder = folder
         self._watch = LeaseWatch()
-        self._exhausted = False
 
     def work(
         self, objective: Callable[[Trial], dict[str, Any]], after_each: Callable[[], None]
@@ -78,6 +77,7 @@ class LocalEngine:
                     continue
                 try:
                     content = objective(trial)
+                    trial.lease.check()
                 except LeaseLost as error:
                     logger.warning("%s", error)
                     continue
@@ -88,7 +88,8 @@ class LocalEngine:
             if failures == FAILURES_IN_A_ROW:
                 raise UserError(
                     f"{failures} runs failed in a row, the last is {folder.path}: "
-                    f"{content['reason']}; mend that and start again, the other runs are kept"
+                    f"{content['reason']}; mend that, remove the folders of the runs to be tried "
+                    "again, and start again; the other runs are kept"
                 )
         return ended
 
@@ -107,12 +108,13 @@ class LocalEngine:
     def _next(self) -> RunFolder | None:
         """The lowest run to be taken; waits while a holder far away may be gone."""
         while True:
-            undecided = False
+            undecided = exhausted = False
             for number in range(self.total):
                 folder = run_folder(self.folder, number)
                 if folder.is_over():
                     continue
-                if self._exhausted and folder.asked() is None:
+                exhausted |= folder.is_exhausted()
+                if exhausted and folder.asked() is None:
                     continue
                 hold = self._watch.look(folder.path)
                 if hold is Hold.FREE:
@@ -125,7 +127,7 @@ class LocalEngine:
     @contextmanager
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
         """The run with its lease and hyperparameters; None if it is not to be had after all."""
-        with holding(folder.path) as lease:
+        with holding(folder.path, self._watch) as lease:
             # It may have ended between the look and the lease.
             if lease is None or folder.is_over():
                 yield None
@@ -138,7 +140,7 @@ class LocalEngine:
                     )
                 except Exhausted:
                     logger.info("every configuration of the space has been tried")
-                    self._exhausted = True
+                    folder.exhaust()
                     yield None
                     return
                 folder.give(proposal.hyperparameters, proposal.latent)

@@ -7,8 +7,8 @@ from typing import Any
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.sweep.distributions import ARGUMENTS, DEFAULTS, DISTRIBUTIONS, Parameter
 
-LARGEST_EXPONENT = 700.0
-"""exp() of more overflows."""
+LARGEST_EXPONENT = 20.0
+"""exp() of more is no hyperparameter's value."""
 
 
 def read_parameter(config: Any, where: str) -> Parameter:
@@ -39,7 +39,7 @@ def read_parameter(config: Any, where: str) -> Parameter:
     for key in config:
         if key not in (*names, "distribution"):
             raise UserError(
-                f"{where}.{key}: not a key of {distribution}; {did_you_mean(key, names)}"
+                f"{where}.{key}: not a key of {distribution}; {did_you_mean(str(key), names)}"
             )
     if distribution == "constant":
         return Parameter(distribution, {}, (_need(config, "value", where),))
@@ -74,7 +74,7 @@ def _inferred(config: Mapping[str, Any], where: str) -> str:
         return "int_uniform" if kinds == {int} else "uniform"
     if "mu" in config or "sigma" in config:
         return "normal"
-    raise UserError(f"{where}: needs value, values, or min and max; it has {sorted(config)}")
+    raise UserError(f"{where}: needs value, values, or min and max; it has {list(config)}")
 
 
 def _argument_names(distribution: str) -> tuple[str, ...]:
@@ -122,8 +122,11 @@ def _check_ranges(distribution: str, arguments: Mapping[str, float], where: str)
 
 
 def _check_exponents(distribution: str, low: float, high: float, where: str) -> None:
-    """W&B's log_uniform takes natural-log exponents; bounds that look like values are a mistake."""
-    if (0 < low < high) or max(abs(low), abs(high)) > LARGEST_EXPONENT:
+    """W&B's log_uniform takes natural-log exponents; bounds that look like values are a mistake.
+
+    Both in (0, 1] would mean values between 1 and 2.7: a small rate or a share is meant.
+    """
+    if 0 < low <= high <= 1 or max(-low, high) > LARGEST_EXPONENT:
         raise UserError(
             f"{where}: the bounds of {distribution} are natural-log exponents: {low!r} to {high!r} "
             f"means values from exp({low!r}) to exp({high!r}); for values from {low!r} to {high!r} "
@@ -133,7 +136,7 @@ def _check_exponents(distribution: str, low: float, high: float, where: str) -> 
 
 def _need(config: Mapping[str, Any], key: str, where: str) -> Any:
     if key not in config:
-        raise UserError(f"{where}: {key!r} is missing; it has {sorted(config)}")
+        raise UserError(f"{where}: {key!r} is missing; it has {list(config)}")
     if key == "value":
         _reject_text_number(config[key], f"{where}.value")
     return config[key]

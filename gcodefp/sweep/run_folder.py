@@ -1,7 +1,8 @@
 """The folder of one run: the only place where a sweep's state is kept.
 
 hyperparameters.json   what the run was given; written once
-lease.N                who works on it
+lease.N                who works on it; goes when the run ends
+exhausted              there was no configuration left for this run, nor for those after it
 metrics.csv, last.pt   what it did so far; last.pt goes when the run ends
 run.json               how it ended; its presence means that the run is over
 checkpoint.pt          the weights of the best epoch
@@ -64,9 +65,19 @@ class RunFolder:
         return (self.path / "run.json").exists()
 
     def end(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json; last.pt is not needed any more."""
+        """Writes run.json; last.pt and the lease are not needed any more."""
         write_json(self.path / "run.json", RUN_FORMAT, content)
         (self.path / "last.pt").unlink(missing_ok=True)
+        for lease in self.path.glob("lease.*"):
+            lease.unlink(missing_ok=True)
+
+    def exhaust(self) -> None:
+        """Writes down that the space has no configuration for this run."""
+        (self.path / "exhausted").touch()
+
+    def is_exhausted(self) -> bool:
+        """Whether the space was found to end before this run."""
+        return (self.path / "exhausted").exists()
 
     def history(self, metric: str) -> list[float]:
         """The metric's value after each epoch so far."""

@@ -112,10 +112,10 @@ def _read_parameters(config: Any, where: str) -> dict[str, Parameter]:
             f"{where}: parameters: {config!r} must map hyperparameters to distributions"
         )
     parameters = {}
-    for name in sorted(config):
+    for name in sorted(config, key=str):
         path = f"{where}: parameters.{name}"
         if name not in KNOWN:
-            raise UserError(f"{path}: no such hyperparameter; {did_you_mean(name, KNOWN)}")
+            raise UserError(f"{path}: no such hyperparameter; {did_you_mean(str(name), KNOWN)}")
         parameters[name] = read_parameter(config[name], path)
         _check_values(name, parameters[name], path)
     return parameters

@@ -3,11 +3,6 @@ import os
 import sys
 from pathlib import Path
 
-# The rules' `python` is the one that runs Snakemake, unless a conda environment is activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(workflow.basedir), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 sys.path.insert(0, str(workflow.basedir))
 
 from snakemake.exceptions import WorkflowError
@@ -16,6 +11,9 @@ from gcodefp.code_digest import code_digest
 from gcodefp.configuration import check_configuration
 from gcodefp.errors import UserError
 from gcodefp.recordings.read import folder_digest
+from gcodefp.rule_environment import prepare_rule_environment
+
+prepare_rule_environment(Path(workflow.basedir))
 
 try:
     check_configuration(

@@ -10,13 +10,13 @@ rule simulate:
         f"{RESULTS}/logs/simulate.log",
     benchmark:
         f"{RESULTS}/benchmarks/simulate.tsv"
+    conda:
+        ENVIRONMENT
     params:
         programs=config["simulation"]["programs"],
         recordings_per_program=config["simulation"]["recordings_per_program"],
         seed=config["simulation"]["seed"],
         code=code_digest("gcodefp.simulate"),
-    conda:
-        ENVIRONMENT
     shell:
         """
         python -m gcodefp.simulate \
@@ -41,6 +41,11 @@ rule preprocess:
         f"{RESULTS}/logs/preprocess.log",
     benchmark:
         f"{RESULTS}/benchmarks/preprocess.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 4
+    resources:
+        mem_mb=4000,
     params:
         folder=lambda wildcards, output: Path(output.dataset).parent,
         recordings=RECORDINGS_DIGEST,
@@ -57,11 +62,6 @@ rule preprocess:
         test_fraction=config["split"]["test_fraction"],
         seed=config["split"]["seed"],
         code=code_digest("gcodefp.preprocess"),
-    conda:
-        ENVIRONMENT
-    threads: 4
-    resources:
-        mem_mb=4000,
     shell:
         """
         python -m gcodefp.preprocess \

@@ -17,15 +17,15 @@ rule evaluate:
         f"{RESULTS}/logs/evaluate.log",
     benchmark:
         f"{RESULTS}/benchmarks/evaluate.tsv"
-    params:
-        folder=lambda wildcards, output: Path(output.metrics).parent,
-        device=config["agents"]["device"],
-        code=code_digest("gcodefp.evaluate"),
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
         mem_mb=4000,
+    params:
+        folder=lambda wildcards, output: Path(output.metrics).parent,
+        device=config["agents"]["device"],
+        code=code_digest("gcodefp.evaluate"),
     shell:
         """
         python -m gcodefp.evaluate \

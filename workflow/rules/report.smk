@@ -23,13 +23,13 @@ rule figures:
         f"{RESULTS}/logs/figures.log",
     benchmark:
         f"{RESULTS}/benchmarks/figures.tsv"
+    conda:
+        ENVIRONMENT
     params:
         best=lambda wildcards, input: Path(input.best[0]).parent,
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         folder=lambda wildcards, output: Path(output.toolpath).parent,
         code=code_digest("gcodefp.figures"),
-    conda:
-        ENVIRONMENT
     shell:
         """
         python -m gcodefp.figures \
@@ -56,13 +56,13 @@ rule report_page:
         f"{RESULTS}/logs/report.log",
     benchmark:
         f"{RESULTS}/benchmarks/report.tsv"
+    conda:
+        ENVIRONMENT
     params:
         best=lambda wildcards, input: Path(input.best[0]).parent,
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
         code=code_digest("gcodefp.report"),
-    conda:
-        ENVIRONMENT
     shell:
         """
         python -m gcodefp.report \

@@ -15,6 +15,8 @@ rule create_sweep:
         f"{RESULTS}/logs/create_sweep.log",
     benchmark:
         f"{RESULTS}/benchmarks/create_sweep.tsv"
+    conda:
+        ENVIRONMENT
     params:
         seed=config["sweep"]["seed"],
         run_cap=(
@@ -22,8 +24,6 @@ rule create_sweep:
         ),
         code=code_digest("gcodefp.create_sweep"),
         training_code=code_digest("gcodefp.learning.trainer"),
-    conda:
-        ENVIRONMENT
     shell:
         """
         python -m gcodefp.create_sweep \
@@ -49,6 +49,11 @@ rule agent:
         f"{RESULTS}/logs/agent_{{n}}.log",
     benchmark:
         f"{RESULTS}/benchmarks/agent_{{n}}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["agents"]["threads"]
+    resources:
+        mem_mb=4000,
     params:
         runs=f"{RESULTS}/runs",
         agents=config["agents"]["count"],
@@ -57,11 +62,6 @@ rule agent:
             f"--wandb-project {config['wandb']['project']}" if config["wandb"]["enabled"] else ""
         ),
         code=code_digest("gcodefp.agent"),
-    conda:
-        ENVIRONMENT
-    threads: config["agents"]["threads"]
-    resources:
-        mem_mb=4000,
     shell:
         """
         exec python -m gcodefp.agent \
@@ -96,16 +96,16 @@ rule select_best:
         f"{RESULTS}/logs/select_best.log",
     benchmark:
         f"{RESULTS}/benchmarks/select_best.tsv"
-    params:
-        runs=f"{RESULTS}/runs",
-        folder=lambda wildcards, output: Path(output.run).parent,
-        device=config["agents"]["device"],
-        code=code_digest("gcodefp.select_best"),
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
         mem_mb=4000,
+    params:
+        runs=f"{RESULTS}/runs",
+        folder=lambda wildcards, output: Path(output.run).parent,
+        device=config["agents"]["device"],
+        code=code_digest("gcodefp.select_best"),
     shell:
         """
         python -m gcodefp.select_best \
