@@ -23,7 +23,8 @@ def code_digest(*modules: str) -> str:
         if module in found:
             continue
         tree = ast.parse(_path(module).read_text(encoding="utf-8"))
-        waiting += _imported(tree)
+        # Importing a.b.c runs the __init__ of a and a.b too.
+        waiting += [*_imported(tree), *filter(None, [module.rpartition(".")[0]])]
         _strip_docstrings(tree)
         found[module] = ast.unparse(tree)
         for path in sorted(_path(module).parent.iterdir()):

@@ -12,6 +12,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from gcodefp.command_line import run_step, step_parser
+from gcodefp.findings.results import Results, read_results
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.curves import draw_learning_curves
@@ -19,7 +20,6 @@ from gcodefp.plots.dataset import draw_dataset
 from gcodefp.plots.style import paper_style, save
 from gcodefp.plots.sweep import draw_sweep
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
-from gcodefp.reporting.results import Results, read_results
 
 logger = logging.getLogger("gcodefp.figures")
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
+from gcodefp.findings.results import read_results
+from gcodefp.findings.verdict import verdict
 from gcodefp.reporting.page import render
-from gcodefp.reporting.results import read_results
-from gcodefp.reporting.verdict import verdict
 
 logger = logging.getLogger("gcodefp.report")
 

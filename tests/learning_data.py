@@ -13,6 +13,7 @@ from gcodefp.dataset.store import Split, write_description, write_split
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import window_starts
 from gcodefp.files import sha256
+from gcodefp.learning.device import open_device
 from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.learning.load import load_training_data
 from gcodefp.learning.network import Network
@@ -42,7 +43,7 @@ TINY: Mapping[str, Any] = {
     "learning_rate": 0.02,
 }
 """Hyperparameters of a run that takes a moment."""
-CPU = torch.device("cpu")
+CPU = open_device("cpu", threads=1)
 
 
 def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) -> Split:

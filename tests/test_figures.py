@@ -23,13 +23,13 @@ from gcodefp.evaluation.files import (
     NEIGHBOUR,
 )
 from gcodefp.files import write_json
+from gcodefp.findings.moves import middle, toolpaths
+from gcodefp.findings.results import CONTROLLER_NOTE, Results, read_results
+from gcodefp.findings.verdict import BEATS, FAILS, UNDECIDED, verdict
 from gcodefp.learning.scores import row_scores
 from gcodefp.plots.confusion import confusions
-from gcodefp.plots.moves import middle, toolpaths
 from gcodefp.plots.style import SUFFIXES
 from gcodefp.reporting.captions import CAPTIONS, TITLES
-from gcodefp.reporting.results import CONTROLLER_NOTE, Results, read_results
-from gcodefp.reporting.verdict import BEATS, FAILS, UNDECIDED, verdict
 from gcodefp.sweep.best_file import BEST_FORMAT
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
 

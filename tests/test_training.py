@@ -62,9 +62,7 @@ def test_it_can_learn_a_small_dataset_by_heart(data: TrainingData, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("name", "rate"), [("adam", 0.01), ("adamw", 0.01), ("sgd", 0.1)])
-def test_every_optimizer_learns(
-    data: TrainingData, tmp_path: Path, name: str, rate: float
-) -> None:
+def test_every_optimizer_learns(data: TrainingData, tmp_path: Path, name: str, rate: float) -> None:
     run(tmp_path, data, optimizer=name, learning_rate=rate, max_epochs=12, **NO_CHANCE)
     loss = [row["val/loss"] for row in read_metrics(tmp_path / "metrics.csv")]
     assert loss[-1] < 0.6 * loss[0]
@@ -148,7 +146,6 @@ def test_every_hyperparameter_changes_the_weights(
 ) -> None:
     optimizer = "sgd" if name == "momentum" else "adamw"
     changed = {"max_epochs": 2, "optimizer": optimizer, name: CHANGED[name]}
-    # The last epoch by this goal or the first: both must differ.
     _, checkpoint = run(tmp_path, data, **changed)
     assert not same_weights(weights(checkpoint), as_they_are[optimizer])
 
@@ -161,7 +158,6 @@ def test_momentum_is_of_sgd_alone(
 
 
 def test_without_weight_the_command_head_learns_nothing(data: TrainingData, tmp_path: Path) -> None:
-    torch.manual_seed(3)
     started = untrained(data, seed=3).state_dict()
     _, checkpoint = run(tmp_path, data, seed=3, command_weight=0.0, weight_decay=0.0)
     ended = weights(checkpoint)
@@ -253,7 +249,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(
     data: TrainingData, tmp_path: Path, where: str
 ) -> None:
     signals = {"train": data.train, "val": data.val}[where].signals
-    infinite = torch.where(signals > 3.0, torch.inf, signals)
+    infinite = torch.where(signals > 2.0, torch.inf, signals)
     broken = replace(data, **{where: replace(getattr(data, where), signals=infinite)})
     with pytest.raises(Diverged, match=f"{where}/loss is (nan|inf) in epoch 1"):
         run(tmp_path, broken)

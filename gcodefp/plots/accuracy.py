@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.files import MODEL
+from gcodefp.findings.results import Results
+from gcodefp.findings.words import AXIS_ERRORS, METRICS
 from gcodefp.plots.style import COLUMN_INCHES, LOOKS, add_head, new_figure
-from gcodefp.reporting.results import Results
-from gcodefp.reporting.words import AXIS_ERRORS, METRICS
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import description_of
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, Vocabulary
+from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import tested_on
 from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
-from gcodefp.reporting.results import Results
 
 MAX_COUNTED_CLASSES = 10
 """Cells of larger matrices have no room for their counts."""

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from gcodefp.findings.results import Results
+from gcodefp.findings.words import logged_metric
 from gcodefp.plots.style import COLUMN_INCHES, FAINT, RIGHT, WRONG, add_head, new_figure
-from gcodefp.reporting.results import Results
-from gcodefp.reporting.words import logged_metric
 
 LOSS = "val/loss"
 TRAIN_LOSS = "train/loss"

@@ -5,9 +5,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from gcodefp.findings.results import Document, Results
+from gcodefp.findings.words import RULES
 from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
-from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.words import RULES
 
 SPLIT_LOOKS = {
     "train": ("#b9cfe4", ""),

@@ -11,9 +11,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
+from gcodefp.findings.results import Results
+from gcodefp.findings.words import logged_metric
 from gcodefp.plots.style import FAINT, INK, PAGE_INCHES, RIGHT, WRONG, add_head, new_figure
-from gcodefp.reporting.results import Results
-from gcodefp.reporting.words import logged_metric
 
 COLUMNS = 4
 PANEL_INCHES = 1.55

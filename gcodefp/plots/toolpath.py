@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from gcodefp.plots.moves import Move, Toolpath, middle, toolpaths
+from gcodefp.findings.moves import Move, Toolpath, middle, toolpaths
+from gcodefp.findings.results import Results
 from gcodefp.plots.style import INK, PAGE_INCHES, RIGHT, TRUE, WRONG, add_head, new_figure, percent
-from gcodefp.reporting.results import Results
 
 MAX_PANELS = 12
 PANEL_INCHES = 3.0

@@ -7,9 +7,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from gcodefp.errors import UserError
-from gcodefp.plots.moves import middle, toolpaths
+from gcodefp.findings.moves import middle, toolpaths
+from gcodefp.findings.results import Results
+from gcodefp.findings.verdict import verdict
+from gcodefp.findings.words import SPLIT_BY, logged_metric
 from gcodefp.reporting.captions import CAPTIONS, TITLES
-from gcodefp.reporting.results import Results
 from gcodefp.reporting.tables import (
     axis_table,
     cleaning_table,
@@ -21,8 +23,6 @@ from gcodefp.reporting.tables import (
     versions,
     winner_table,
 )
-from gcodefp.reporting.verdict import verdict
-from gcodefp.reporting.words import SPLIT_BY, logged_metric
 
 TEMPLATE = Path(__file__).with_name("report.html")
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"

@@ -9,10 +9,10 @@ from typing import Any
 import pandas as pd
 
 from gcodefp.evaluation.files import BLOCKS, MODEL
-from gcodefp.plots.moves import Toolpath
-from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.verdict import interval
-from gcodefp.reporting.words import AXIS_ERRORS, METRICS, RULES
+from gcodefp.findings.moves import Toolpath
+from gcodefp.findings.results import Document, Results
+from gcodefp.findings.verdict import interval
+from gcodefp.findings.words import AXIS_ERRORS, METRICS, RULES
 
 Table = dict[str, list[Any]]
 """`head`: names of the columns; `rows`: lists of cells."""

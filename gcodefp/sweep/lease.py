@@ -3,9 +3,9 @@
 A lease is a file `lease.N` in the run's folder; the highest N holds, and an empty one is nobody's.
 It is made as a hard link, which fails if the name exists (on NFS too), and its holder touches it
 while it works. A lease is free when its process is gone, told at once on the same host, or when it
-was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day
-matters. Who saw that lease N is free may make lease N + 1 and no other: numbers only grow, so that
-a slow taker cannot drive out one who took the run after it had looked.
+was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of
+day matters. Who saw that lease N is free may make lease N + 1 and no other: numbers only grow, so
+that a slow taker cannot drive out one who took the run after it had looked.
 """
 
 import json

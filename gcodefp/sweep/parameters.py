@@ -126,7 +126,8 @@ def _check_exponents(distribution: str, low: float, high: float, where: str) -> 
 
     Both in (0, 1] would mean values between 1 and 2.7: a small rate or a share is meant.
     """
-    if 0 < low <= high <= 1 or max(-low, high) > LARGEST_EXPONENT:
+    largest = -low if distribution.startswith("inv_") else high
+    if 0 < low <= high <= 1 or largest > LARGEST_EXPONENT:
         raise UserError(
             f"{where}: the bounds of {distribution} are natural-log exponents: {low!r} to {high!r} "
             f"means values from exp({low!r}) to exp({high!r}); for values from {low!r} to {high!r} "

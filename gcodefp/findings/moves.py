@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.reconstruct import endpoints_mm
+from gcodefp.findings.results import Predictions
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.reporting.results import Predictions
 
 ARC_STEP_RADIANS = 0.1
 SAME_PLACE_MM = 0.01

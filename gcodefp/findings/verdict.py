@@ -6,8 +6,8 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.files import MODEL
-from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.words import SPLIT_BY
+from gcodefp.findings.results import Document, Results
+from gcodefp.findings.words import SPLIT_BY
 
 METRIC = "gcode"
 BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
