@@ -22,7 +22,7 @@ def code_digest(*modules: str) -> str:
         module = waiting.pop()
         if module in found:
             continue
-        tree = ast.parse(_path(module).read_text(encoding="utf-8"))
+        tree = ast.parse(_path(module).read_text(encoding="utf-8"), _path(module))
         # Importing a.b.c runs the __init__ of a and a.b too.
         waiting += [*_imported(tree), *filter(None, [module.rpartition(".")[0]])]
         _strip_docstrings(tree)

@@ -54,9 +54,10 @@ class Network(nn.Module):
         self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
         self.steps = nn.Embedding(sizes.steps, width)
         self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
-        self.command_head = nn.Linear(width, sizes.commands)
-        self.parameter_type_head = nn.Linear(width, sizes.parameter_types)
-        self.parameter_value_head = nn.Linear(width, sizes.parameter_values)
+        # A head without classes would have no weights; such words are never written.
+        self.command_head = nn.Linear(width, max(1, sizes.commands))
+        self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
+        self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
         self.operation_head = nn.Linear(width, sizes.operations)
         for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
             nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
@@ -113,6 +114,8 @@ class Network(nn.Module):
         codes[..., 0] = PAD
         going_on = torch.arange(len(rows), device=rows.device)
         for step in range(self.sizes.steps):
+            if not len(going_on):
+                break
             states = self._write(rows[going_on], codes[going_on, :step])[:, -1]
             token_type = self._token_type(states, step)
             codes[going_on, step, 0] = token_type
@@ -130,6 +133,10 @@ class Network(nn.Module):
     def _token_type(self, states: Tensor, step: int) -> Tensor:
         logits = self.token_type_head(states)
         logits[:, PAD] = -torch.inf
+        if not self.sizes.commands:
+            logits[:, COMMAND] = -torch.inf
+        if not self.sizes.parameter_types:
+            logits[:, PARAMETER] = -torch.inf
         if step == 0:
             logits[:, END] = -torch.inf
         return logits.argmax(-1)

@@ -55,9 +55,9 @@ def sizes_of(description: Description) -> Sizes:
     vocabulary = description.vocabulary
     return Sizes(
         channels=len(description.scaler.channels),
-        commands=max(1, len(vocabulary.commands)),
-        parameter_types=max(1, len(vocabulary.parameter_types)),
-        parameter_values=max(1, len(vocabulary.parameter_values)),
+        commands=len(vocabulary.commands),
+        parameter_types=len(vocabulary.parameter_types),
+        parameter_values=len(vocabulary.parameter_values),
         operations=len(vocabulary.operations),
         steps=vocabulary.steps,
     )

@@ -119,6 +119,7 @@ def train(
         state.best_epoch,
         state.best_value,
     )
+    _remove_leftovers(folder)
     return TrainingResult(
         stopped=state.epoch < hyperparameters.max_epochs,
         epochs=state.epoch,
@@ -127,6 +128,13 @@ def train(
         seconds=state.seconds,
         parameters=sum(p.numel() for p in network.parameters()),
     )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """The half-written files of processes that were killed."""
+    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
 
 
 def _load_state(

@@ -128,8 +128,11 @@ class LocalEngine:
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
         """The run with its lease and hyperparameters; None if it is not to be had after all."""
         with holding(folder.path, self._watch) as lease:
-            # It may have ended between the look and the lease.
-            if lease is None or folder.is_over():
+            if lease is None:
+                yield None
+                return
+            if folder.is_over():  # It ended between the look and the lease.
+                folder.remove_leases()
                 yield None
                 return
             asked = folder.asked()

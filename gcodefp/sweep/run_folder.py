@@ -68,6 +68,10 @@ class RunFolder:
         """Writes run.json; last.pt and the lease are not needed any more."""
         write_json(self.path / "run.json", RUN_FORMAT, content)
         (self.path / "last.pt").unlink(missing_ok=True)
+        self.remove_leases()
+
+    def remove_leases(self) -> None:
+        """Tidies a run that is over; nobody will take it any more."""
         for lease in self.path.glob("lease.*"):
             lease.unlink(missing_ok=True)
 

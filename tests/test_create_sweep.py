@@ -1,0 +1,79 @@
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from recording_files import preprocess, write_recordings
+from sweep_documents import SHIPPED, guide, sweep_document
+
+from gcodefp.create_sweep import main
+from gcodefp.sweep.specification import load_specification
+from gcodefp.sweep.sweep_file import read_sweep
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    recordings = write_recordings(tmp_path / "recordings", {"face": 4})
+    assert preprocess(recordings, tmp_path / "dataset") == 0
+    return tmp_path / "dataset/dataset.json"
+
+
+def create(sweep: Path, dataset: Path, *more: str) -> int:
+    output = sweep.with_suffix(".json")
+    flags = ["--sweep", sweep, "--dataset", dataset, "--seed", 5, "--output", output, *more]
+    return main([str(flag) for flag in flags])
+
+
+def test_sweep_json_is_read_as_it_was_written(dataset: Path, tmp_path: Path) -> None:
+    for path in SHIPPED:
+        copy = tmp_path / path.name
+        copy.write_bytes(path.read_bytes())
+        assert create(copy, dataset) == 0
+        assert read_sweep(copy.with_suffix(".json")).specification == load_specification(copy)
+
+
+def test_the_id_follows_what_decides_the_runs(dataset: Path, tmp_path: Path) -> None:
+    def identity(*more: str, **changes: Any) -> str:
+        path = tmp_path / "s.yaml"
+        path.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
+        assert create(path, dataset, *more) == 0
+        return read_sweep(path.with_suffix(".json")).sweep_id
+
+    same = identity()
+    assert {identity(run_cap=9), identity("--run-cap", "7"), identity(name="x")} == {same}
+    others = [
+        identity("--seed", "6"),
+        identity(method="bayes"),
+        identity(metric={"name": "val/loss"}),
+        identity(parameters={"dropout": {"min": 0.0, "max": 0.5}}),
+        identity(early_terminate={"type": "hyperband", "min_iter": 2}),
+    ]
+    assert len({same, *others}) == 6
+
+
+@pytest.mark.parametrize("method", ["random", "bayes"])
+def test_a_search_without_end_needs_a_cap(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
+) -> None:
+    path = tmp_path / "endless.yaml"
+    path.write_text(yaml.safe_dump(sweep_document(run_cap=None, method=method)), encoding="utf-8")
+    assert create(path, dataset) == 1
+    message = capsys.readouterr().err
+    for part in (str(path), "run_cap", method, "sweep.run_cap in the configuration"):
+        assert part in message
+    assert create(path, dataset, "--run-cap", "3") == 0
+    assert read_sweep(path.with_suffix(".json")).total == 3
+
+
+def test_the_sweep_of_the_first_guide_runs_as_it_stands(dataset: Path, tmp_path: Path) -> None:
+    section = guide("000").partition("### Sweep Configuration File")[2]
+    block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
+    assert block is not None
+    path = tmp_path / "guide.yaml"
+    path.write_text(block[1], encoding="utf-8")
+    read = load_specification(path)
+    assert read.method == "bayes"
+    assert read.document == yaml.safe_load(block[1])
+    assert create(path, dataset, "--run-cap", "20") == 0
+    assert read_sweep(path.with_suffix(".json")).total == 20

@@ -1,0 +1,101 @@
+"""The evaluate step over datasets that are out of the ordinary."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_steps import evaluate, learn, results, with_test
+from learning_data import RECORDINGS, ROWS, WINDOW, tiny_split, with_blocks, write_dataset
+from recording_files import preprocess, read_dataset, write_recordings
+
+from gcodefp.dataset.store import LEAKY_NOTE
+from gcodefp.evaluation.baselines import majority
+from gcodefp.evaluation.files import BLOCKS as ARRAYS
+from gcodefp.evaluation.files import MODEL
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return learn(dataset, tmp_path_factory.mktemp("run"), max_epochs=4)
+
+
+def test_rows_that_no_window_covers_are_left_out_of_everything(
+    dataset: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    test = tiny_split(RECORDINGS["test"])
+    # The windows of the first recording's first half, and all of the last one's.
+    inside = (test.window_start <= ROWS // 2 - WINDOW) | (test.window_start >= 2 * ROWS)
+    few = replace(test, window_start=test.window_start[inside])
+    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", few), tmp_path / "e") == 0
+    metrics, arrays = results(tmp_path / "e")
+    assert metrics["rows"] == ROWS + ROWS // 2
+    assert arrays["row"].tolist() == [*range(ROWS // 2), *range(ROWS)]
+    for model, of in metrics["models"].items():
+        hits = arrays[ARRAYS[model]] == arrays["true_block"]
+        shares = sorted((hits[: ROWS // 2].mean(), hits[ROWS // 2 :].mean()))
+        # Two recordings: half of the draws are one of them twice, which is the whole interval.
+        assert [of["gcode"]["low"], of["gcode"]["high"]] == pytest.approx(shares)
+        assert (of["gcode"]["n"], of["gcode"]["recordings"]) == (len(hits), 2)
+
+
+def test_longer_blocks_than_train_ever_had_count_as_wrong(
+    dataset: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    test = tiny_split(RECORDINGS["test"])
+    longer = np.char.add(test.blocks[test.block], " X1 X1 X1 X1 X1")
+    strange = with_blocks(test, longer)
+    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", strange), tmp_path / "e") == 0
+    models = results(tmp_path / "e")[0]["models"]
+    assert [of["gcode"]["value"] for of in models.values()] == [0, 0, 0]
+    assert models[MODEL]["token"]["value"] > 0
+
+
+def test_recordings_hardly_longer_than_a_window(tmp_path: Path) -> None:
+    rows = {"train": WINDOW, "val": WINDOW + 1, "test": WINDOW + 2}
+    short = {name: tiny_split(RECORDINGS[name], rows=count) for name, count in rows.items()}
+    dataset = write_dataset(tmp_path / "d", **short)
+    checkpoint = learn(dataset, tmp_path / "run", max_epochs=1)
+    assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
+    metrics, _ = results(tmp_path / "e")
+    assert metrics["rows"] == len(short["test"].block)
+
+
+@pytest.mark.parametrize("blocks", [("X1", "X2", "Y2"), ("M3", "M5", "G0")])
+def test_programs_without_commands_or_without_parameters(
+    tmp_path: Path, blocks: tuple[str, ...]
+) -> None:
+    splits = {name: tiny_split(names) for name, names in RECORDINGS.items()}
+    few = {n: with_blocks(s, np.array(blocks)[s.block % 3]) for n, s in splits.items()}
+    dataset = write_dataset(tmp_path / "d", **few)
+    # What has learnt nothing writes anything that it has words for.
+    for seed in (0, 1):
+        settings = {"seed": seed, "max_epochs": 1, "learning_rate": 1e-9}
+        checkpoint = learn(dataset, tmp_path / f"run{seed}", **settings)
+        assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
+
+
+@pytest.mark.parametrize("by", ["recording", "window"])
+def test_a_dataset_as_preprocess_makes_it(
+    tmp_path: Path, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_recordings(tmp_path / "recordings", {"face": 4, "pocket": 4})
+    assert preprocess(tmp_path / "recordings", tmp_path / "d", split=by) == 0
+    checkpoint = learn(tmp_path / "d", tmp_path / "run", max_epochs=1)
+    capsys.readouterr()
+    assert evaluate(checkpoint, tmp_path / "d", tmp_path / "e") == 0
+    leaky = by == "window"
+    assert (LEAKY_NOTE in capsys.readouterr().err) == leaky
+    metrics, arrays = results(tmp_path / "e")
+    _, splits = read_dataset(tmp_path / "d")
+    assert metrics["leaky"] is leaky
+    assert metrics["split"]["by"] == by
+    expected = majority(splits["train"], np.arange(1)).blocks[0]
+    assert set(arrays["majority_block"].tolist()) == {expected}
+    for path in (tmp_path / "e" / "gcode").iterdir():
+        assert (f"({LEAKY_NOTE})" in path.read_text()) == leaky

@@ -1,0 +1,247 @@
+"""A run that is cut off goes on as if nothing had happened."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from learning_data import CPU, TINY, shuffled, tiny, tiny_data, tiny_split, write_dataset
+from learning_data import RECORDINGS as NAMES
+
+from gcodefp.errors import UserError
+from gcodefp.learning import trainer
+from gcodefp.learning.checkpoint import FORMAT, read_torch
+from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
+from gcodefp.learning.objective import Objective
+from gcodefp.learning.trainer import TrainingData, TrainingResult, train
+
+GCODE = Objective("val/gcode_acc", "maximize")
+CHANCE = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nobody catches it."""
+
+
+Rows = list[dict[str, float]]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return tiny_data(tmp_path_factory.mktemp("dataset"))
+
+
+def run(
+    folder: Path, data: TrainingData, kill_at: int = 0, **changed: Any
+) -> tuple[TrainingResult, Rows]:
+    """Trains, killed in the report of an epoch if so wanted; the rows are those reported."""
+    told: Rows = []
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        assert epoch == metrics["epoch"]
+        told.append({k: v for k, v in metrics.items() if k != "seconds"})
+        if epoch == kill_at:
+            raise Killed
+        return False
+
+    return train(tiny(**CHANCE, **changed), data, GCODE, folder, report, CPU), told
+
+
+def what_it_did(folder: Path) -> tuple[list[str], Any]:
+    """metrics.csv as text but for the seconds, and the checkpoint."""
+    lines = (folder / "metrics.csv").read_text().splitlines()
+    assert lines[0].endswith(",seconds")
+    return [line.rpartition(",")[0] for line in lines], read_torch(
+        folder / "checkpoint.pt", FORMAT, CPU
+    )
+
+
+def assert_same(one: Path, other: Path) -> None:
+    (lines, content), (other_lines, other_content) = what_it_did(one), what_it_did(other)
+    assert lines == other_lines
+    weights, other_weights = content.pop("weights"), other_content.pop("weights")
+    assert content == other_content
+    assert weights.keys() == other_weights.keys()
+    for name, weight in weights.items():
+        assert torch.equal(weight, other_weights[name]), name
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    run(folder, data)
+    return folder
+
+
+def kill_in(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
+    """Makes a function of the trainer die before it does anything, at the epoch given."""
+    usual = getattr(trainer, name)
+
+    def dying(*arguments: Any) -> Any:
+        if when(arguments[-1]):
+            raise Killed
+        return usual(*arguments)
+
+    monkeypatch.setattr(trainer, name, dying)
+
+
+# Killed and started again
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_run_killed_between_epochs(
+    data: TrainingData, tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(CHANCE, "optimizer", optimizer)
+    whole, told = run(tmp_path / "whole", data)
+    for epoch in (2, 3):
+        with pytest.raises(Killed):
+            run(tmp_path / "killed", data, kill_at=epoch)
+    result, told_again = run(tmp_path / "killed", data)
+    assert_same(tmp_path / "whole", tmp_path / "killed")
+    # Whoever listens is told of the earlier epochs too, once each.
+    assert told_again == told
+    assert result.seconds > 0
+    for field in ("stopped", "epochs", "best_epoch", "best_value", "parameters"):
+        assert getattr(result, field) == getattr(whole, field)
+
+
+@pytest.mark.parametrize(
+    ("name", "when"),
+    [
+        ("_save_state", lambda state: state.epoch == 3),
+        ("_save_state", lambda state: state.epoch == 1),
+        ("append_metrics", lambda row: row["epoch"] == 3),
+        ("write_checkpoint", lambda value: True),
+    ],
+)
+def test_a_run_killed_between_two_files(
+    data: TrainingData,
+    tmp_path: Path,
+    undisturbed: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    when: Callable[[Any], bool],
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_in(patch, name, when)
+        with pytest.raises(Killed):
+            run(tmp_path, data)
+    assert not (tmp_path / "checkpoint.pt").exists()
+    run(tmp_path, data)
+    assert_same(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("left", [1, 40, -2, -1])
+def test_a_run_killed_while_it_wrote_a_line(
+    data: TrainingData, tmp_path: Path, undisturbed: Path, left: int
+) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, data, kill_at=2)
+    path = tmp_path / "metrics.csv"
+    torn = (undisturbed / "metrics.csv").read_text().splitlines(keepends=True)[3]
+    path.write_text(path.read_text() + torn[:left])
+    assert len(read_metrics(path)) == 2
+    run(tmp_path, data)
+    assert_same(undisturbed, tmp_path)
+
+
+@pytest.mark.parametrize("written", ["", "epo", "epoch,train/loss\n", "epoch,train/loss\n1,0."])
+def test_a_run_killed_while_it_wrote_its_first_line(
+    data: TrainingData, tmp_path: Path, undisturbed: Path, written: str
+) -> None:
+    (tmp_path / "metrics.csv").write_text(written)
+    run(tmp_path, data)
+    assert_same(undisturbed, tmp_path)
+
+
+def test_a_run_that_is_over_is_the_same_when_started_again(
+    data: TrainingData, tmp_path: Path, undisturbed: Path
+) -> None:
+    first, _ = run(tmp_path, data)
+    again, told = run(tmp_path, data)
+    assert again == first
+    assert len(told) == TINY["max_epochs"]
+    assert_same(undisturbed, tmp_path)
+
+
+def test_a_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(epoch: int, metrics: Mapping[str, float]) -> bool:
+        return epoch == 2
+
+    with monkeypatch.context() as patch:
+        kill_in(patch, "write_checkpoint", lambda value: True)
+        with pytest.raises(Killed):
+            train(tiny(), data, GCODE, tmp_path, stop, CPU)
+    result = train(tiny(), data, GCODE, tmp_path, stop, CPU)
+    assert (result.stopped, result.epochs) == (True, 2)
+    assert len(read_metrics(tmp_path / "metrics.csv")) == 2
+
+
+# Another run's state
+
+
+def test_the_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path, data, kill_at=2)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    train_split = shuffled(tiny_split(NAMES["train"]))
+    other_data = tiny_data(tmp_path.parent / f"{tmp_path.name}_data", train=train_split)
+    message = r"last\.pt: belongs to a run with other .* choose another folder"
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, data, learning_rate=0.021)
+    with pytest.raises(UserError, match=message):
+        run(tmp_path, other_data)
+    # The best value so far would be compared with values of another metric.
+    loss = Objective("val/loss", "minimize")
+    with pytest.raises(UserError, match=message):
+        train(tiny(**CHANCE), data, loss, tmp_path, lambda *_: False, CPU)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_dataset_made_again_in_the_same_way_goes_on(data: TrainingData, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        run(tmp_path / "run", data, kill_at=2)
+    write_dataset(tmp_path / "data")
+    run(tmp_path / "run", tiny_data(tmp_path / "data"))
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"nonsense" * 99])
+def test_a_torn_state_says_so(data: TrainingData, tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "last.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"last\.pt: is no checkpoint of gcodefp"):
+        run(tmp_path, data)
+
+
+# metrics.csv
+
+
+def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    rows = [{"epoch": i, "a/b": 1 / 3 * i, "c": 1e-300 * i} for i in range(1, 5)]
+    for row in rows:
+        append_metrics(path, row)
+    text = path.read_text()
+    assert read_metrics(path) == rows
+    assert truncate_metrics(path, 9) == rows
+    assert path.read_text() == text
+    assert truncate_metrics(path, 2) == read_metrics(path) == rows[:2]
+    append_metrics(path, rows[2])
+    append_metrics(path, rows[3])
+    assert path.read_text() == text
+    assert truncate_metrics(path, 0) == []
+    assert not path.exists()
+
+
+def test_half_written_files_of_killed_processes_do_not_stay(
+    data: TrainingData, tmp_path: Path
+) -> None:
+    for name in (".last.pt.17.tmp", ".metrics.csv.18.tmp", ".checkpoint.pt.19.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / ".lease.20.tmp").write_bytes(b"somebody else's")
+    run(tmp_path, data)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"last.pt", "metrics.csv", "checkpoint.pt", ".lease.20.tmp"}

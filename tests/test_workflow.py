@@ -1,0 +1,202 @@
+"""The real workflow, in a copy of the project: what reruns, what survives a kill, what is told."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+PROJECT = Path(__file__).parents[1]
+SWEEP = """
+method: random
+run_cap: 2
+metric: {name: val/gcode_acc, goal: maximize}
+parameters:
+  learning_rate: {distribution: log_uniform_values, min: 0.002, max: 0.006}
+  d_model: {value: 16}
+  max_epochs: {value: 3}
+"""
+SETTINGS = {
+    "simulation": {"programs": ["face40", "pocket25"], "recordings_per_program": 3, "seed": 0},
+    "window": {"rows": 32, "stride_rows": 16, "max_gap_seconds": 5.0},
+    "sweep": {"file": "sweep.yaml", "run_cap": None, "seed": 0},
+}
+AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "figures", "report_page"}
+
+
+def copy_project(folder: Path) -> Path:
+    """What the pipeline needs, where a test may edit it."""
+    folder.mkdir()
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy(PROJECT / name, folder)
+    for name in ("workflow", "gcodefp", "envs"):
+        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "sweep.yaml").write_text(SWEEP)
+    settings = yaml.safe_load((folder / "config.yaml").read_text()) | SETTINGS
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    return folder
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+
+
+def snakemake(folder: Path, *arguments: str, code: int = 0) -> str:
+    finished = subprocess.run(
+        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
+    )
+    output = finished.stdout + finished.stderr
+    assert finished.returncode == code, output
+    return output
+
+
+def planned(folder: Path, *arguments: str) -> set[str]:
+    """The rules that a dry run would run."""
+    output = snakemake(folder, "--dry-run", *arguments)
+    return set(re.findall(r"^(?:local)?rule (\w+):", output, re.MULTILINE)) - {"all"}
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def learnt(folder: Path) -> tuple[dict, dict, dict]:
+    """What has to be the same however the pipeline came to it."""
+    run = json.loads((folder / "results/best/run.json").read_text())
+    kept = {
+        k: run[k] for k in ("run", "best_value", "best_epoch", "hyperparameters", "scored_again")
+    }
+    models = json.loads((folder / "results/evaluation/metrics.json").read_text())["models"]
+    checkpoint = torch.load(folder / "results/best/checkpoint.pt", weights_only=True)
+    return kept, models, checkpoint["weights"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_project(tmp_path_factory.mktemp("workflow") / "project")
+    snakemake(folder)
+    return folder
+
+
+def test_a_second_run_has_nothing_to_do(finished: Path) -> None:
+    assert "Nothing to be done" in snakemake(finished, "--dry-run")
+    assert (finished / "results/report.html").stat().st_size > 10_000
+
+
+def test_every_output_is_there(finished: Path) -> None:
+    with np.load(finished / "results/evaluation/predictions.npz", allow_pickle=False) as arrays:
+        assert len(arrays["written_block"]) == len(arrays["true_block"]) > 100
+    assert len(list((finished / "results/evaluation/gcode").glob("*.nc"))) == 2
+    assert len(list((finished / "results/sweep/agents").glob("*.json"))) == 2
+    assert len(list((finished / "results/runs").glob("*/*/run.json"))) == 2
+
+
+def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True)
+    assert planned(folder, "--forcerun", "evaluate") == {"evaluate", "figures", "report_page"}
+    assert planned(folder, "figures") == set()
+
+    trainer = folder / "gcodefp/learning/trainer.py"
+    edit(trainer, '"""The training loop', '"""This is the training loop')
+    edit(trainer, "\nReport = ", "\n# A comment.\nReport = ")
+    assert planned(folder) == set()
+
+    edit(folder / "gcodefp/plots/accuracy.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
+    assert planned(folder) == {"figures", "report_page"}
+
+    edit(trainer, "\nReport = ", "\nUNUSED = 1\nReport = ")
+    assert planned(folder) == {"create_sweep"} | AFTER_THE_SWEEP
+
+
+def test_a_changed_setting_reruns_what_it_concerns(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True)
+    runs = sorted((folder / "results/runs").glob("*/*/run.json"))
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    settings["sweep"]["run_cap"] = 3
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    assert planned(folder) == {"create_sweep"} | AFTER_THE_SWEEP
+    before = [path.stat().st_mtime_ns for path in runs]
+    snakemake(folder, "select_best")
+    after = sorted((folder / "results/runs").glob("*/*/run.json"))
+    assert [path.stat().st_mtime_ns for path in runs] == before
+    assert len(after) == 3
+    assert len({path.parents[1] for path in after}) == 1, "a larger run_cap goes on with the sweep"
+
+
+@pytest.mark.parametrize("seconds_into_training", [0.0, 1.5])
+def test_a_killed_pipeline_ends_as_an_undisturbed_one(
+    finished: Path, tmp_path: Path, seconds_into_training: float
+) -> None:
+    folder = copy_project(tmp_path / "project")
+    process = subprocess.Popen(
+        command(),
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not list(folder.glob("results/runs/*/*/metrics.csv")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(seconds_into_training)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    snakemake(folder, "--unlock")
+    snakemake(folder, "--rerun-incomplete")
+    once, again = learnt(finished), learnt(folder)
+    assert once[:2] == again[:2]
+    assert once[2].keys() == again[2].keys()
+    assert all(torch.equal(once[2][name], again[2][name]) for name in once[2])
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "told"),
+    [
+        ("split", "by", "recordings", "did you mean 'recording'"),
+        ("window", "rowz", 64, "did you mean 'rows'"),
+        ("agents", "count", "two", "'two' is not of type 'integer'"),
+        ("recordings", "folder", "nowhere", "nowhere: no such folder"),
+    ],
+)
+def test_a_wrong_setting_is_told_before_anything_runs(
+    tmp_path: Path, section: str, key: str, value: object, told: str
+) -> None:
+    folder = copy_project(tmp_path / "project")
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    settings[section][key] = value
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    output = snakemake(folder, code=1)
+    assert f"{section}.{key}" in output
+    assert told in output
+    assert "config.yaml" in output
+    assert "Traceback" not in output
+    assert not (folder / "results").exists()
+
+
+def test_the_conda_environment_has_the_packages_of_pyproject() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    conda = yaml.safe_load((PROJECT / "envs/gcodefp.yaml").read_text())["dependencies"]
+    renamed = {
+        "matplotlib-base": "matplotlib",
+        "snakemake-minimal": "snakemake",
+        "pytorch": "torch",
+    }
+    wanted = {re.sub(r"(?=[<>=])", " ", text, count=1) for text in project["dependencies"]}
+    found = {" ".join([renamed.get(t.split()[0], t.split()[0]), *t.split()[1:]]) for t in conda}
+    assert found - {f"python {project['requires-python']}"} == wanted
