@@ -42,7 +42,9 @@ def nearest_neighbour(train: Split, test: Split, rows: NDArray[np.integer], wind
         rows: (N,) rows of the test split.
         window: rows per window.
     """
-    known = np.arange(0, len(train.block), max(1, -(-len(train.block) // TRAIN_ROWS)))
+    # Only rows that a train window shows: a leaky split holds all rows of all recordings.
+    shown = np.unique(train.window_start[:, None] + np.arange(window))
+    known = shown[:: max(1, -(-len(shown) // TRAIN_ROWS))]
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
     index.fit(_surroundings(train, window)[known])
     found = index.kneighbors(_surroundings(test, window)[rows], return_distance=False)[:, 0]
