@@ -1,6 +1,7 @@
 """The configuration's check: one clear message for the first thing that is wrong."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, cast
 
@@ -44,7 +45,10 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{window['rows']}: rows between windows would never be learnt; make it smaller"
         )
     if not Path(config["sweep"]["file"]).is_file():
-        raise UserError(f"{where}: sweep.file: no such file: {config['sweep']['file']}")
+        raise UserError(
+            f"{where}: sweep.file: no such file: {config['sweep']['file']}; write the path of a "
+            "sweep YAML, such as workflow/sweeps/random.yaml"
+        )
     folder = config["recordings"]["folder"]
     if folder is not None:
         try:
@@ -64,8 +68,13 @@ def _describe(error: ValidationError) -> str:
     if error.validator == "required":
         given = dict(cast("Mapping[str, Any]", error.instance))
         missing = next(name for name in schema["required"] if name not in given)
-        return f"key {key + '.' if key else ''}{missing} is missing"
+        hint = schema["properties"][missing].get("description", "see the shipped config.yaml")
+        return f"key {key + '.' if key else ''}{missing} is missing; add it: {hint}"
     if error.validator == "enum":
-        return f"{key}: {error.instance!r}; {did_you_mean(str(error.instance), schema['enum'])}"
+        value, choices = error.instance, schema["enum"]
+        # A hint only if it is very near, since the word nearest to gpu is cpu.
+        near = get_close_matches(str(value), choices, n=1, cutoff=0.8)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{key}: {value!r} is none of {', '.join(choices)}{hint}"
     hint = schema.get("description", "")
     return f"{key}: {error.message}{'. ' + hint if hint else ''}"

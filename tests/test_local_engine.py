@@ -121,7 +121,7 @@ def test_the_cap_is_the_total_of_all_agents_and_each_run_is_trained_once(tmp_pat
 
 
 def test_agents_killed_at_random_moments_lose_no_run_and_repeat_none(tmp_path: Path) -> None:
-    check_runs(crew(tmp_path, total=40, kills=50), 40)
+    check_runs(crew(tmp_path, total=30, kills=40), 30)
 
 
 Objective = Callable[[Trial], dict[str, Any]]

@@ -1,5 +1,6 @@
 """Checkpoints: what `torch.load(weights_only=True)` can read, with all that prediction needs."""
 
+import io
 import pickle
 import zipfile
 from dataclasses import asdict
@@ -31,8 +32,11 @@ class Checkpoint(NamedTuple):
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
     """Saves tensors and plain values, whole or not at all."""
+    # Through memory: a full disk is then an OSError, where torch would raise a RuntimeError.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
     with replacing(path) as temporary:
-        torch.save(content, temporary)
+        temporary.write_bytes(buffer.getvalue())
 
 
 def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, Any]:

@@ -1,0 +1,109 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gcodefp import code_digest as module
+from gcodefp.code_digest import code_digest
+
+TRAINER = "gcodefp.learning.trainer"
+AGENT = "gcodefp.agent"
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the package, to be edited."""
+    copy = tmp_path / "gcodefp"
+    shutil.copytree(module.ROOT, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(module, "ROOT", copy)
+    return copy
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def append(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(text)
+
+
+def test_it_is_that_of_the_files_wherever_they_lie(package: Path) -> None:
+    copied = code_digest(TRAINER)
+    assert copied == code_digest(TRAINER)
+    assert len(copied) == 12
+    assert int(copied, 16)
+
+
+UNCHANGING: dict[str, Callable[[Path], None]] = {
+    "comment": lambda root: append(root / "learning/trainer.py", "\n# A comment.\n"),
+    "docstring of a module": lambda root: replace(
+        root / "learning/trainer.py", '"""The training loop:', '"""A training loop:'
+    ),
+    "docstring of a function": lambda root: replace(
+        root / "learning/trainer.py", '"""Trains until', '"""Goes on until'
+    ),
+    "docstring of an attribute": lambda root: replace(
+        root / "learning/objective.py", '"""What a run logs', '"""All that a run logs'
+    ),
+    "formatting": lambda root: replace(
+        root / "learning/trainer.py",
+        "torch.manual_seed(hyperparameters.seed)",
+        "torch.manual_seed(\n        (hyperparameters.seed)\n    )",
+    ),
+    "a plot": lambda root: append(root / "plots/curves.py", "\nX = 1\n"),
+    "the sweep engine": lambda root: append(root / "sweep/local_engine.py", "\nX = 1\n"),
+    "a template": lambda root: append(root / "reporting/report.html", "<p>"),
+    "a new module": lambda root: append(root / "learning/unused.py", "X = 1\n"),
+    "the tests": lambda root: append(root.parent / "test_x.py", "X = 1\n"),
+}
+
+CHANGING: dict[str, Callable[[Path], None]] = {
+    "its code": lambda root: append(root / "learning/trainer.py", "\nX = 1\n"),
+    "a constant": lambda root: replace(
+        root / "learning/optimizer.py", "WARMUP_SHARE = 0.1", "WARMUP_SHARE = 0.2"
+    ),
+    "a module it imports": lambda root: append(root / "learning/network.py", "\nX = 1\n"),
+    "one that an import imports": lambda root: append(root / "dataset/vocabulary.py", "\nX = 1\n"),
+    "a package above it": lambda root: append(root / "learning/__init__.py", "\nX = 1\n"),
+    "the package": lambda root: append(root / "__init__.py", "\nX = 1\n"),
+    "a new import": lambda root: append(
+        root / "files.py", "\ndef late():\n    import gcodefp.report\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("change", UNCHANGING)
+def test_what_leaves_training_as_it_was(package: Path, change: str) -> None:
+    before = code_digest(TRAINER)
+    UNCHANGING[change](package)
+    assert code_digest(TRAINER) == before
+
+
+@pytest.mark.parametrize("change", CHANGING)
+def test_what_trains_otherwise(package: Path, change: str) -> None:
+    before = code_digest(TRAINER)
+    CHANGING[change](package)
+    assert code_digest(TRAINER) != before
+
+
+def test_late_imports_count(package: Path) -> None:
+    """Sampling imports Bayesian search in a function only."""
+    before = code_digest(AGENT)
+    append(package / "sweep/bayes.py", "\nX = 1\n")
+    assert code_digest(AGENT) != before
+
+
+@pytest.mark.parametrize("file", ["reporting/report.html", "plots/paper.mplstyle"])
+def test_templates_and_styles_beside_a_module_count(package: Path, file: str) -> None:
+    steps = "gcodefp.report", "gcodefp.figures"
+    before = code_digest(*steps)
+    append(package / file, "\n# changed")
+    assert code_digest(*steps) != before
+
+
+def test_several_modules_in_any_order() -> None:
+    assert code_digest(TRAINER, AGENT) == code_digest(AGENT, TRAINER) != code_digest(TRAINER)

@@ -1,0 +1,150 @@
+import copy
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from recording_files import write_recordings
+
+from gcodefp.configuration import check_configuration
+from gcodefp.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+SCHEMA_FILE = ROOT / "workflow/schemas/config.schema.yaml"
+SCHEMA = yaml.safe_load(SCHEMA_FILE.read_text(encoding="utf-8"))
+SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
+
+BAD: dict[str, tuple[str, Any, list[str]]] = {
+    "misspelt": ("window.row", 64, ["unknown key window.row", "did you mean 'rows'?"]),
+    "unknown section": ("modle", {}, ["unknown key modle", "known are:", "simulation"]),
+    "misspelt section": ("agent", {}, ["unknown key agent", "did you mean 'agents'?"]),
+    "text": ("window.rows", "64", ["'64'", "integer", "Rows that the network sees"]),
+    "float": ("agents.count", 1.5, ["1.5", "integer", "How many agents"]),
+    "truth": ("agents.count", True, ["True", "integer"]),
+    "null": ("sweep", None, ["sweep: None", "object"]),
+    "too small": ("agents.count", 0, ["0", "minimum of 1"]),
+    "too small window": ("window.rows", 4, ["4", "minimum of 8"]),
+    "share": ("channels.min_coverage", 1.2, ["1.2", "maximum of 1", "Share of the train"]),
+    "no share": ("split.val_fraction", 0.0, ["0.0", "Share of the recordings"]),
+    "cap": ("sweep.run_cap", 0, ["0", "minimum of 1", "total of runs"]),
+    "choice": ("split.by", "recordings", ["'recordings' is none of recording, session"]),
+    "device": ("agents.device", "gpu", ["'gpu' is none of auto, cpu, cuda"]),
+    "in a list": (
+        "channels.groups",
+        ["imu", "mics"],
+        ["groups.1: 'mics' is none of imu, mag", "mean 'mic'?"],
+    ),
+    "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "non-unique"]),
+    "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
+    "name": ("wandb.project", "a b", ["'a b'", "name in W&B"]),
+    "no test": ("split.by", "session", ["split.held_out", "'session'", "[damage*]"]),
+    "sums": ("split", {"val_fraction": 0.45, "test_fraction": 0.45}, ["0.45", "make one smaller"]),
+    "stride": ("window.stride_rows", 65, ["65", "window.rows 64", "make it smaller"]),
+    "sweep": ("sweep.file", "sweeps/none.yaml", ["sweeps/none.yaml", "no such file", "such as"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def _project_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Paths in config.yaml are relative to the project."""
+    monkeypatch.chdir(ROOT)
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The shipped configuration with one key changed; a mapping is merged into its section."""
+    config = copy.deepcopy(SHIPPED)
+    *sections, name = key.split(".")
+    inner = config
+    for section in sections:
+        inner = inner[section]
+    merged = isinstance(value, Mapping) and name in inner
+    inner[name] = inner[name] | value if merged else value
+    return config
+
+
+def message_of(config: Mapping[str, Any]) -> str:
+    with pytest.raises(UserError) as error:
+        check_configuration(config, SCHEMA_FILE, "my.yaml")
+    return str(error.value)
+
+
+def leaves(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for name, inner in schema["properties"].items():
+        if "properties" in inner:
+            yield from leaves(inner, f"{path}{name}.")
+        else:
+            yield path + name, inner
+
+
+def keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
+    for name, value in config.items():
+        if isinstance(value, Mapping):
+            yield from keys(value, f"{path}{name}.")
+        else:
+            yield path + name
+
+
+def test_the_shipped_configuration_is_valid() -> None:
+    check_configuration(SHIPPED, SCHEMA_FILE, "config.yaml")
+
+
+def test_schema_and_shipped_configuration_have_the_same_keys() -> None:
+    assert sorted(path for path, _ in leaves(SCHEMA)) == sorted(keys(SHIPPED))
+
+
+def test_every_key_is_described_and_none_is_let_through_unread() -> None:
+    for path, leaf in leaves(SCHEMA):
+        assert leaf["description"].endswith("."), path
+        assert leaf.keys() & {"type", "enum"}, path
+    for section in (SCHEMA, *(s for s in SCHEMA["properties"].values() if "properties" in s)):
+        assert section["additionalProperties"] is False
+        assert sorted(section["required"]) == sorted(section["properties"])
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_a_bad_value_is_named_with_file_key_and_way_out(bad: str) -> None:
+    key, value, parts = BAD[bad]
+    message = message_of(changed(key, value))
+    for part in ("my.yaml", "split" if bad in ("no test", "sums") else key, *parts):
+        assert part in message
+
+
+@pytest.mark.parametrize("path", sorted(keys(SHIPPED)))
+def test_every_key_must_be_there(path: str) -> None:
+    config = copy.deepcopy(SHIPPED)
+    *sections, name = path.split(".")
+    inner = config
+    for section in sections:
+        inner = inner[section]
+    del inner[name]
+    message = message_of(config)
+    assert f"key {path} is missing; add it: {dict(leaves(SCHEMA))[path]['description']}" in message
+
+
+def test_a_missing_section_is_told() -> None:
+    assert "key split is missing; add it" in message_of(
+        {name: value for name, value in SHIPPED.items() if name != "split"}
+    )
+
+
+def test_the_folder_of_recordings_is_looked_at(tmp_path: Path) -> None:
+    missing = tmp_path / "none"
+    message = message_of(changed("recordings.folder", str(missing)))
+    for part in ("my.yaml", "recordings.folder", str(missing), "no such folder"):
+        assert part in message
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    message = message_of(changed("recordings.folder", str(empty)))
+    for part in ("my.yaml", "recordings.folder", str(empty), ".csv"):
+        assert part in message
+
+
+def test_recordings_that_are_there_are_accepted(tmp_path: Path) -> None:
+    folder = write_recordings(tmp_path / "recordings", {"face": 2})
+    config = changed("recordings.folder", str(folder))
+    check_configuration(config, SCHEMA_FILE, "my.yaml")
+    config["recordings"]["exclude"] = ["face_003"]
+    message = message_of(config)
+    for part in ("my.yaml", "recordings.exclude", "face_003", str(folder)):
+        assert part in message
