@@ -5,15 +5,18 @@ SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
     echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
 
+SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
+
 .PHONY: run test setup lock clean
 
-# From the recordings of config.yaml to results/report.html. A Snakemake that was killed leaves its
+# From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
+# file change some of its values. A Snakemake that was killed leaves its
 # own lock behind; whoever holds ours knows that nobody is at work, and removes it.
 run: setup
 	@mkdir -p .snakemake
 	@$(ONE_AT_A_TIME) sh -c '\
-	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock; fi; \
-	    exec $(SNAKEMAKE) --cores all' || { code=$$?; \
+	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock $(SETTINGS); fi; \
+	    exec $(SNAKEMAKE) --cores all $(SETTINGS)' || { code=$$?; \
 	    [ $$code -ne 75 ] || echo "make run: another one is at work in this folder" >&2; exit $$code; }
 
 test: setup

@@ -20,7 +20,10 @@ report: "workflow/report/workflow.rst"
 rule all:
     default_target: True
     input:
-        f"{RESULTS}/report.html",
+        rules.select_best.output,
+        rules.evaluate.output,
+        rules.figures.output,
+        rules.report_page.output,
 
 
 localrules:

@@ -96,10 +96,13 @@ def _run(
     objective = sweep.specification.objective
     try:
         hyperparameters = hyperparameters_from(asked, f"run {trial.folder.path.name}")
+    except UserError as error:
+        return failed(error, asked)
+    try:
         with offline_log(trial.folder, project, asked) if project else nullcontext() as log:
             report = _reporter(trial, objective.metric, hyperparameters.max_epochs, log)
             result = train(hyperparameters, data, objective, trial.folder.path, report, device)
-    except LeaseLost:
+    except (LeaseLost, UserError):
         raise
     except OSError as error:
         # A full disk or a lost file server is no fault of the hyperparameters.

@@ -7,20 +7,36 @@ templates and styles beside them: a changed comment, docstring or layout of code
 
 import ast
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
-DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle")
+DATA_SUFFIXES = (".html", ".mplstyle")
+
+DECIDES_RUNS = ("gcodefp.learning.trainer", "gcodefp.sweep.sampling", "gcodefp.sweep.hyperband")
+"""What a sweep's runs get, how they are trained and when they are stopped."""
+COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
+"""Left out of a sweep's identity: a run sees of them only the data, which has its own hash."""
 
 
-def code_digest(*modules: str) -> str:
-    """Twelve hexadecimal digits for modules such as `gcodefp.evaluate` and all they import."""
+def runs_digest() -> str:
+    """The digest of the code that decides the runs of a sweep."""
+    return code_digest(*DECIDES_RUNS, without=COVERED_BY_DATA)
+
+
+def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
+    """Twelve hexadecimal digits for modules such as `gcodefp.evaluate` and all they import.
+
+    Args:
+        modules: where to begin.
+        without: modules and packages that do not count.
+    """
     found: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in found:
+        if module in found or module.startswith(tuple(without)):
             continue
         tree = ast.parse(_path(module).read_text(encoding="utf-8"), _path(module))
         # Importing a.b.c runs the __init__ of a and a.b too.

@@ -31,6 +31,22 @@ def positive(text: str) -> int:
     return number
 
 
+def not_negative(text: str) -> int:
+    """An argument that is a whole number of at least 0, such as a seed."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
+
+
+def share(text: str) -> float:
+    """An argument between 0 and 1."""
+    number = float(text)
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return number
+
+
 def run_step(
     parser: argparse.ArgumentParser,
     body: Callable[[argparse.Namespace], None],
@@ -48,6 +64,9 @@ def run_step(
     try:
         body(arguments)
     except UserError as error:
+        logger.error("error: %s", error)
+        return 1
+    except OSError as error:
         logger.error("error: %s", error)
         return 1
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.read import find_recordings
+from gcodefp.simulation.programs import PROGRAMS
 
 
 def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str) -> None:
@@ -33,6 +34,11 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{where}: split.held_out is empty: split.by {split['by']!r} needs patterns of the "
             "recordings that are the test, such as [damage*]"
         )
+    if split["by"] in ("recording", "window") and split["held_out"]:
+        raise UserError(
+            f"{where}: split.held_out {split['held_out']} is not used by split.by {split['by']!r}; "
+            "empty it, or choose session or program"
+        )
     if split["val_fraction"] + split["test_fraction"] >= 0.9:
         raise UserError(
             f"{where}: split.val_fraction {split['val_fraction']} and split.test_fraction "
@@ -49,6 +55,11 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{where}: sweep.file: no such file: {config['sweep']['file']}; write the path of a "
             "sweep YAML, such as workflow/sweeps/random.yaml"
         )
+    for program in config["simulation"]["programs"]:
+        if program not in PROGRAMS:
+            raise UserError(
+                f"{where}: simulation.programs: {program!r}; {did_you_mean(program, PROGRAMS)}"
+            )
     folder = config["recordings"]["folder"]
     if folder is not None:
         try:

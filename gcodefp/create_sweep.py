@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.code_digest import code_digest
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.code_digest import runs_digest
+from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
@@ -22,15 +22,15 @@ from gcodefp.sweep.sweep_file import sweep_identity, write_sweep
 
 logger = logging.getLogger("gcodefp.create_sweep")
 
-TRAINING_CODE = ("gcodefp.learning.trainer",)
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("create_sweep", __doc__)
     parser.add_argument("--sweep", type=Path, required=True, help="sweep YAML in W&B's schema")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
-    parser.add_argument("--seed", type=int, required=True, help="of the search and of the runs")
+    parser.add_argument(
+        "--seed", type=not_negative, required=True, help="of the search and of the runs"
+    )
     parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
     parser.add_argument("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _create_sweep, argv)
@@ -41,7 +41,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
     description = read_description(arguments.dataset)
-    training_code = code_digest(*TRAINING_CODE)
+    training_code = runs_digest()
     identity = sweep_identity(
         specification, arguments.seed, description.learning_digest(), training_code
     )

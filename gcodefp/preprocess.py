@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
 from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
     add(
-        "--min-coverage", type=float, required=True, help="share of train recordings with a channel"
+        "--min-coverage", type=share, required=True, help="share of train recordings with a channel"
     )
     add("--center", action="store_true", help="take away each recording's own mean of a channel")
     add("--window", type=positive, required=True, help="rows per window")
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
     add("--split", choices=METHODS, required=True, help="what lies wholly in one split")
     add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings that are the test")
-    add("--val-fraction", type=float, required=True)
-    add("--test-fraction", type=float, required=True)
-    add("--seed", type=int, required=True, help="of the split")
+    add("--val-fraction", type=share, required=True)
+    add("--test-fraction", type=share, required=True)
+    add("--seed", type=not_negative, required=True, help="of the split")
     add("--workers", type=positive, default=1, help="processes that read files")
     return run_step(parser, _preprocess, argv)
 

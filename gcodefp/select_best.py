@@ -25,7 +25,7 @@ from gcodefp.learning.load import load_training_data
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.provenance import provenance
 from gcodefp.sweep.best_file import BEST_FORMAT
-from gcodefp.sweep.run_folder import COUNTED, run_folder
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, run_folder
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, ended_runs, ranked
 
@@ -93,7 +93,7 @@ def _check_complete(runs: Sequence[EndedRun], sweep: SweepFile, folder: Path) ->
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
             f"{folder}: {len(due or missing)} runs are not over, {names} among them; start the "
-            "agents again: snakemake --cores all"
+            f"agents again: {AGENTS_AGAIN}"
         )
 
 
@@ -111,7 +111,7 @@ def _score_again(winner: EndedRun, sweep: SweepFile, arguments: argparse.Namespa
     if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise UserError(
             f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
-            f"the checkpoint is not what it says: remove {winner.folder.path} and run again"
+            f"the checkpoint is not what it says: remove {winner.folder.path}, then {AGENTS_AGAIN}"
         )
     return measured
 

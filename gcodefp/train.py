@@ -31,11 +31,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("train", __doc__)
     add = parser.add_argument
-    add("--train", type=Path, default=Path("results/dataset/train.npz"))
-    add("--val", type=Path, default=Path("results/dataset/val.npz"))
-    add("--dataset", type=Path, default=Path("results/dataset/dataset.json"))
+    add(
+        "--train", type=Path, default=Path("results/dataset/train.npz"), help="default: %(default)s"
+    )
+    add("--val", type=Path, default=Path("results/dataset/val.npz"), help="default: %(default)s")
+    add(
+        "--dataset",
+        type=Path,
+        default=Path("results/dataset/dataset.json"),
+        help="default: %(default)s",
+    )
     add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
-    add("--metric", choices=METRICS, default="val/gcode_acc", help="what the best epoch is by")
+    add(
+        "--metric",
+        choices=METRICS,
+        metavar="METRIC",
+        default="val/gcode_acc",
+        help="what the best epoch is by, such as val/loss (default: val/gcode_acc)",
+    )
     add("--goal", choices=("maximize", "minimize"), default="maximize")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")

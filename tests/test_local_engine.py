@@ -162,7 +162,7 @@ def test_failed_runs_do_not_end_the_sweep(tmp_path: Path) -> None:
 def test_three_failures_in_a_row_stop_the_agent(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         work(engine(tmp_path, 9), lambda t: (good if t.folder.number in (2, 5) else bad)(t))
-    for part in ("3 runs failed in a row", str(tmp_path / "0008"), "cheese", "start again"):
+    for part in ("3 runs failed in a row", str(tmp_path / "0008"), "cheese", "--forcerun agent"):
         assert part in str(error.value)
     with pytest.raises(UserError):
         work(engine(tmp_path, 20), bad)

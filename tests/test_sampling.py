@@ -168,3 +168,17 @@ def test_values_of_bayes_stay_inside_their_bounds(seed: int) -> None:
         assert run.hyperparameters["num_layers"] in (1, 2, 3, 4)
         assert set(run.latent) == set(MIXED) - {"max_epochs"}
         assert all(0 <= u <= 1 for u in run.latent.values())
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+def test_impossible_combinations_are_never_given(method: str) -> None:
+    parameters = {"d_model": {"values": [12, 16, 20]}, "nhead": {"values": [4, 8]}}
+    sweep = specification(method=method, parameters=parameters, run_cap=9)
+    earlier: list[Earlier] = []
+    for number in range(4):
+        made = propose(sweep, 0, number, earlier)
+        earlier.append(as_earlier(made, 1.0))
+    given = {(run.hyperparameters["d_model"], run.hyperparameters["nhead"]) for run in earlier}
+    assert given == {(12, 4), (16, 4), (16, 8), (20, 4)}
+    with pytest.raises(Exhausted):
+        propose(sweep, 0, 4, earlier)

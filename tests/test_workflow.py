@@ -103,6 +103,21 @@ def test_every_output_is_there(finished: Path) -> None:
     assert len(list((finished / "results/runs").glob("*/*/run.json"))) == 2
 
 
+def test_a_lost_result_is_made_again(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True)
+    shutil.rmtree(folder / "results/best")
+    assert "select_best" in planned(folder)
+    shutil.copytree(finished / "results/best", folder / "results/best")
+    lost = min((folder / "results/runs").glob("*/0001"))
+    shutil.rmtree(lost)
+    told = snakemake(folder, "--forcerun", "select_best", "--", "select_best", code=1)
+    assert "--forcerun agent" in told
+    snakemake(folder, "--forcerun", "agent", "--", "select_best")
+    assert (lost / "run.json").exists()
+    assert learnt(folder)[0] == learnt(finished)[0]
+
+
 def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, symlinks=True)
@@ -172,6 +187,8 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
         ("window", "rowz", 64, "did you mean 'rows'"),
         ("agents", "count", "two", "'two' is not of type 'integer'"),
         ("recordings", "folder", "nowhere", "nowhere: no such folder"),
+        ("simulation", "programs", ["face41"], "did you mean 'face40'"),
+        ("split", "held_out", ["pocket*"], "choose session or program"),
     ],
 )
 def test_a_wrong_setting_is_told_before_anything_runs(
@@ -187,6 +204,13 @@ def test_a_wrong_setting_is_told_before_anything_runs(
     assert "config.yaml" in output
     assert "Traceback" not in output
     assert not (folder / "results").exists()
+
+
+def test_what_the_readme_links_to_is_there() -> None:
+    readme = (PROJECT / "README.md").read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)", readme)
+    assert links
+    assert [link for link in links if not (PROJECT / link).exists()] == []
 
 
 def test_the_conda_environment_has_the_packages_of_pyproject() -> None:

@@ -50,7 +50,10 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: is no checkpoint of gcodefp ({error})") from None
+        raise UserError(
+            f"{path}: is no checkpoint of gcodefp, or a torn one ({type(error).__name__}); remove "
+            "it, and run what made it again"
+        ) from None
     found = content.get("format") if isinstance(content, dict) else None
     if found != format_name:
         raise UserError(f"{path}: format is {found!r}, this version reads {format_name!r}")

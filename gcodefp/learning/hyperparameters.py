@@ -22,7 +22,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """One configuration of a run; `from_mapping` checks it."""
+    """One configuration of a run; `hyperparameters_from` checks it."""
 
     learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _setting(16, "windows per step", low=1)

@@ -39,7 +39,8 @@ def append_metrics(path: Path, row: Mapping[str, float]) -> None:
 
 def truncate_metrics(path: Path, epochs: int) -> list[Row]:
     """Keeps the first epochs, drops what a killed process wrote beyond its checkpoint."""
-    rows = read_metrics(path)[:epochs]
+    kept = {row["epoch"]: row for row in read_metrics(path) if row["epoch"] <= epochs}
+    rows = [kept[epoch] for epoch in sorted(kept)]
     if not rows:
         path.unlink(missing_ok=True)
         return []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 
@@ -35,7 +35,10 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"{folder}: two files for the recording {twice[0]!r}; keep one of them")
     if unknown := sorted(set(exclude) - set(names)):
-        raise UserError(f"recordings.exclude: {unknown[0]!r} is no recording of {folder}")
+        raise UserError(
+            f"recordings.exclude: {unknown[0]!r} is no recording of {folder}; "
+            f"{did_you_mean(unknown[0], names)}"
+        )
     kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
     if not paths:
         raise UserError(

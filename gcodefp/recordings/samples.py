@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.recordings.columns import channel_group
+from gcodefp.recordings.columns import PLAIN_COLUMNS, channel_group
 
 MAX_INTERPOLATED_ROWS = 4
 FROZEN_ROWS = 20
@@ -33,7 +33,8 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     values = signals.to_numpy(np.float32)
     nodes = np.array([_node_of(channel) for channel in signals.columns])
     frozen = np.zeros(values.shape, bool)
-    for node in {_node_of(c) for c in signals.columns if channel_group(c) != "controller"}:
+    # Plain columns may stand still: a motor that rests, a controller that reports no change.
+    for node in {_node_of(c) for c in signals.columns if channel_group(c) not in PLAIN_COLUMNS}:
         frozen[:, nodes == node] = _frozen_rows(values[:, nodes == node])[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())

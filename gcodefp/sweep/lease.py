@@ -136,7 +136,7 @@ def _give_back(path: Path) -> None:
     if _newest(path.parent) != path:
         return
     for old in path.parent.glob("lease.*"):
-        if old != path:
+        if _number(old) < _number(path):
             old.unlink(missing_ok=True)
     with suppress(FileNotFoundError):
         os.truncate(path, 0)

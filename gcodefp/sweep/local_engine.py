@@ -15,7 +15,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
-from gcodefp.sweep.run_folder import COUNTED, RunFolder, run_folder, run_folders
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, RunFolder, run_folder, run_folders
 from gcodefp.sweep.sampling import Earlier, Exhausted, propose
 from gcodefp.sweep.specification import Specification
 
@@ -89,7 +89,7 @@ class LocalEngine:
                 raise UserError(
                     f"{failures} runs failed in a row, the last is {folder.path}: "
                     f"{content['reason']}; mend that, remove the folders of the runs to be tried "
-                    "again, and start again; the other runs are kept"
+                    f"again, then {AGENTS_AGAIN}; the other runs are kept"
                 )
         return ended
 

@@ -1,5 +1,6 @@
 """Every run is also a W&B run: the W&B SDK writes it into the run's folder, without a network."""
 
+import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -7,6 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from gcodefp.sweep.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
 
 Log = Callable[[int, Mapping[str, float]], None]
 
@@ -28,15 +31,31 @@ def offline_log(
     """A function that logs an epoch's metrics to W&B.
 
     A run that goes on after a kill logs its earlier epochs again, into a folder of its own, so the
-    torn one is removed first: W&B sees one run.
+    torn one is removed first: W&B sees one run. What W&B fails at is told and costs no training.
     """
+    shutil.rmtree(folder.path / "wandb", ignore_errors=True)
+    run = _guarded(lambda: _begin(folder, project, hyperparameters))
+
+    def log(epoch: int, metrics: Mapping[str, float]) -> None:
+        if run is not None:
+            _guarded(lambda: run.log(dict(metrics), step=epoch))
+
+    exit_code = 1
+    try:
+        yield log
+        exit_code = 0
+    finally:
+        if run is not None:
+            _guarded(lambda: run.finish(exit_code=exit_code))
+
+
+def _begin(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
     os.environ.update(ENVIRONMENT)
     for name in INHERITED:
         os.environ.pop(name, None)
     import wandb  # late: it takes a second, and its settings come from the environment above
 
-    shutil.rmtree(folder.path / "wandb", ignore_errors=True)
-    run = wandb.init(
+    return wandb.init(
         project=project,
         id=folder.run_id,
         name=folder.run_id,
@@ -55,12 +74,10 @@ def offline_log(
         ),
     )
 
-    def log(epoch: int, metrics: Mapping[str, float]) -> None:
-        run.log(dict(metrics), step=epoch)
 
+def _guarded(action: Callable[[], Any]) -> Any:
     try:
-        yield log
-    except BaseException:
-        run.finish(exit_code=1)
-        raise
-    run.finish()
+        return action()
+    except Exception as error:
+        logger.warning("W&B's offline log: %s; the run itself goes on", error)
+        return None

@@ -19,7 +19,9 @@ from gcodefp.learning.metrics_file import read_metrics
 
 ASKED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
-REBUILD = "remove this run's folder and run the pipeline again; it trains that run anew"
+AGENTS_AGAIN = "snakemake --cores all --forcerun agent"
+"""The command that goes on with a sweep whose agents are done, as far as Snakemake knows."""
+REBUILD = f"remove this run's folder, then {AGENTS_AGAIN}"
 
 ENDED = ("finished", "stopped", "failed")
 COUNTED = ("finished", "stopped")

@@ -5,13 +5,14 @@ Bayesian search is a function of that and of what the runs before k have shown s
 """
 
 import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice, product
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gcodefp.errors import UserError
+from gcodefp.learning.hyperparameters import hyperparameters_from
 from gcodefp.sweep.distributions import Scalar
 from gcodefp.sweep.specification import Specification
 
@@ -44,8 +45,8 @@ class Exhausted(Exception):
 
 
 def grid_size(specification: Specification) -> int:
-    """How many configurations a grid has."""
-    return math.prod(len(p.grid()) for p in specification.parameters.values())
+    """How many possible configurations a grid has."""
+    return sum(1 for _ in _possible_grid(specification))
 
 
 def propose(
@@ -72,9 +73,18 @@ def propose(
         else:  # The sampler insists on what is there already.
             latent = _draw(specification, np.random.default_rng([seed, number, attempt]))
         proposal = _proposal(specification, latent)
-        if _key(proposal.hyperparameters) not in known:
+        if _key(proposal.hyperparameters) not in known and is_possible(proposal.hyperparameters):
             return proposal
     raise Exhausted
+
+
+def is_possible(hyperparameters: Mapping[str, Any]) -> bool:
+    """Whether the trainer takes the combination; nhead, for one, has to divide d_model."""
+    try:
+        hyperparameters_from(hyperparameters)
+    except UserError:
+        return False
+    return True
 
 
 def varying(specification: Specification) -> list[str]:
@@ -83,16 +93,20 @@ def varying(specification: Specification) -> list[str]:
 
 
 def _grid(specification: Specification, number: int) -> Proposal:
-    """Keys sorted, the last varies fastest."""
-    if number >= grid_size(specification):
+    """Keys sorted, the last varies fastest; impossible combinations are left out."""
+    possible = islice(_possible_grid(specification), number, None)
+    if (chosen := next(possible, None)) is None:
         raise Exhausted
-    chosen: dict[str, Scalar] = {}
-    rest = number
-    for name, parameter in reversed(list(specification.parameters.items())):
-        values = parameter.grid()
-        rest, index = divmod(rest, len(values))
-        chosen[name] = values[index]
-    return Proposal(dict(sorted(chosen.items())), {})
+    return Proposal(chosen, {})
+
+
+def _possible_grid(specification: Specification) -> Iterator[dict[str, Scalar]]:
+    names = list(specification.parameters)
+    values = (parameter.grid() for parameter in specification.parameters.values())
+    for combination in product(*values):
+        chosen = dict(zip(names, combination, strict=True))
+        if is_possible(chosen):
+            yield chosen
 
 
 def _random(specification: Specification, seed: int, number: int) -> Proposal:
@@ -103,7 +117,7 @@ def _random(specification: Specification, seed: int, number: int) -> Proposal:
     while misses < ATTEMPTS:
         proposal = _proposal(specification, _draw(specification, random))
         key = _key(proposal.hyperparameters)
-        if key in known:
+        if key in known or not is_possible(proposal.hyperparameters):
             misses += 1
         elif len(known) == number:
             return proposal
@@ -138,6 +152,8 @@ def total_runs(specification: Specification) -> int:
     """
     if specification.method == "grid":
         size = grid_size(specification)
+        if not size:
+            raise UserError("no combination of the grid is possible; nhead must divide d_model")
         return min(size, specification.run_cap or size)
     if specification.run_cap is None:
         raise UserError(

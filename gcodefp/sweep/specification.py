@@ -117,20 +117,23 @@ def _read_parameters(config: Any, where: str) -> dict[str, Parameter]:
         if name not in KNOWN:
             raise UserError(f"{path}: no such hyperparameter; {did_you_mean(str(name), KNOWN)}")
         parameters[name] = read_parameter(config[name], path)
-        _check_values(name, parameters[name], path)
+        _check_values(name, parameters[name], where)
     return parameters
 
 
-def _check_values(name: str, parameter: Parameter, path: str) -> None:
+def _check_values(name: str, parameter: Parameter, where: str) -> None:
     """Every value that could be drawn must be one that the trainer takes."""
     if parameter.distribution == "int_uniform":
         values: list[Any] = [parameter.choices[0], parameter.choices[-1]]
     else:
         values = list(parameter.choices) or [parameter.value(0.0), parameter.value(1.0)]
     for value in values:
-        hyperparameters_from(
-            {"d_model": 2, "nhead": 1} | {name: value} | _partner(name, value), path
-        )
+        asked = {"d_model": 2, "nhead": 1} | {name: value} | _partner(name, value)
+        try:
+            hyperparameters_from(asked, f"{where}: parameters")
+        except UserError as error:
+            reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
+            raise UserError(f"{error}{reached}") from None
 
 
 def _partner(name: str, value: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from snakemake.exceptions import WorkflowError
 
-from gcodefp.code_digest import code_digest
+from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.configuration import check_configuration
 from gcodefp.errors import UserError
 from gcodefp.recordings.read import folder_digest
@@ -24,7 +24,7 @@ try:
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
-RESULTS = config["results"]
+RESULTS = config["results"].rstrip("/")
 IS_SIMULATED = config["recordings"]["folder"] is None
 RECORDINGS = f"{RESULTS}/recordings" if IS_SIMULATED else config["recordings"]["folder"]
 # A folder's own time does not tell that a file in it has changed.

@@ -23,7 +23,7 @@ rule create_sweep:
             "" if config["sweep"]["run_cap"] is None else f"--run-cap {config['sweep']['run_cap']}"
         ),
         code=code_digest("gcodefp.create_sweep"),
-        training_code=code_digest("gcodefp.learning.trainer"),
+        training_code=runs_digest(),
     shell:
         """
         python -m gcodefp.create_sweep \
