@@ -96,8 +96,8 @@ def _score(
     recording = test.recording[rows]
     true_blocks = test.blocks[test.block[rows]]
     scores = row_scores(
-        _encode(answer.blocks, description),
-        _encode(true_blocks, description),
+        description.vocabulary.encode_rows(answer.blocks),
+        description.vocabulary.encode_rows(true_blocks),
         answer.operation,
         test.operation[rows],
     )
@@ -106,13 +106,6 @@ def _score(
     for axis, of in errors.items():
         estimates[f"{axis.lower()}_error_mm"] = estimate(of.error_mm, of.counted, recording)
     return estimates
-
-
-def _encode(blocks: NDArray[np.str_], description: Description) -> NDArray[np.int32]:
-    """Codes (N, S, 4); one step longer than train blocks, so that a longer one cannot match."""
-    texts, index = np.unique(blocks, return_inverse=True)
-    vocabulary = description.vocabulary
-    return vocabulary.encode(texts.tolist(), vocabulary.steps + 1)[index]
 
 
 def _write_predictions(

@@ -19,7 +19,7 @@ import numpy as np
 
 from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
 from gcodefp.dataset.assemble import assemble
-from gcodefp.dataset.channels import fit_scaler
+from gcodefp.dataset.channels import Scaler, fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
@@ -29,7 +29,7 @@ from gcodefp.dataset.split import (
     split_recordings,
 )
 from gcodefp.dataset.store import LEAKY_NOTE, Split, write_description, write_split
-from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
 from gcodefp.provenance import provenance
@@ -73,26 +73,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     vocabulary = build_vocabulary(
         np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
     )
-    splits = {
-        name: assemble(
-            [recordings[n] for n in names[name]],
-            scaler,
-            vocabulary,
-            arguments.window,
-            # Held-out windows overlap by half: each row is once near the middle of a window.
-            arguments.stride if name == "train" else max(1, arguments.window // 2),
-            arguments.max_gap_seconds,
-        )
-        for name in SPLITS
-    }
-    if arguments.split == "window":
-        splits = _shuffle_windows(splits["train"], arguments)
-    for name, split in splits.items():
-        if not split.window_start.size:
-            raise UserError(
-                f"split {name}: no window of {arguments.window} rows fits between gaps of over "
-                f"{arguments.max_gap_seconds} s; lower window.rows or raise window.max_gap_seconds"
-            )
+    splits = _assemble_splits(recordings, names, scaler, vocabulary, arguments)
     for name, split in splits.items():
         write_split(arguments.output / f"{name}.npz", split)
         logger.info(
@@ -165,6 +146,36 @@ def _draw_splits(
     if arguments.split == "program":
         held_out = same_program(held_out, recordings.values())
     return split_held_out(operations, held_out, arguments.val_fraction, arguments.seed)
+
+
+def _assemble_splits(
+    recordings: Mapping[str, Recording],
+    names: Mapping[str, list[str]],
+    scaler: Scaler,
+    vocabulary: Vocabulary,
+    arguments: argparse.Namespace,
+) -> dict[str, Split]:
+    """Rows and windows of each split; no split is left without a window."""
+
+    def assembled(name: str, stride: int) -> Split:
+        chosen = [recordings[recording] for recording in names[name]]
+        return assemble(
+            chosen, scaler, vocabulary, arguments.window, stride, arguments.max_gap_seconds
+        )
+
+    splits = {"train": assembled("train", arguments.stride)}
+    if arguments.split == "window":
+        splits = _shuffle_windows(splits["train"], arguments)
+    else:
+        # Held-out windows overlap by half: each row is once near the middle of a window.
+        splits |= {name: assembled(name, max(1, arguments.window // 2)) for name in SPLITS[1:]}
+    for name, split in splits.items():
+        if not split.window_start.size:
+            raise UserError(
+                f"split {name}: no window of {arguments.window} rows fits between gaps of over "
+                f"{arguments.max_gap_seconds} s; lower window.rows or raise window.max_gap_seconds"
+            )
+    return splits
 
 
 def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:

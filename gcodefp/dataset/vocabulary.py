@@ -66,6 +66,14 @@ class Vocabulary:
                 code[len(block), 0] = END
         return codes
 
+    def encode_rows(self, blocks: NDArray[np.str_]) -> NDArray[np.int32]:
+        """Class indices of N rows' blocks, (N, S + 1, 4).
+
+        One step longer than the blocks of the train split, so that a longer one matches none.
+        """
+        texts, index = np.unique(blocks, return_inverse=True)
+        return self.encode(texts.tolist(), self.steps + 1)[index]
+
     def decode(self, codes: NDArray[np.integer]) -> list[str]:
         """Blocks of class indices (U, S, 4), up to the first step that is no word."""
         return [format_block(self._block(code)) for code in codes]

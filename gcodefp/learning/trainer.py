@@ -94,31 +94,17 @@ def train(
     for row in truncate_metrics(folder / "metrics.csv", state.epoch):
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
-        started = time.monotonic()
-        epoch = state.epoch + 1
-        metrics = train_epoch(network, optimizer, hyperparameters, data.train, epoch)
-        metrics |= validate(network, hyperparameters, data.val)
-        for name in ("train/loss", "val/loss"):
-            if not math.isfinite(metrics[name]):
-                raise Diverged(f"{name} is {metrics[name]} in epoch {epoch}")
-        state.epoch = epoch
-        state.seconds += time.monotonic() - started
+        metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
         if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
-            state.best_epoch, state.best_value = epoch, metrics[objective.metric]
+            state.best_epoch, state.best_value = state.epoch, metrics[objective.metric]
             state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
-        row = {"epoch": epoch, **metrics, "seconds": round(state.seconds, 3)}
+        row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
         _save_state(folder / "last.pt", identity, network, optimizer, state)
-        stop = report(epoch, row)
-    assert state.best_weights is not None
-    write_checkpoint(
-        folder / "checkpoint.pt",
-        state.best_weights,
-        hyperparameters,
-        data.description,
-        state.best_epoch,
-        state.best_value,
-    )
+        stop = report(state.epoch, row)
+    best = state.best_weights or {}
+    checkpoint = (hyperparameters, data.description, state.best_epoch, state.best_value)
+    write_checkpoint(folder / "checkpoint.pt", best, *checkpoint)
     _remove_leftovers(folder)
     return TrainingResult(
         stopped=state.epoch < hyperparameters.max_epochs,
@@ -128,6 +114,25 @@ def train(
         seconds=state.seconds,
         parameters=sum(p.numel() for p in network.parameters()),
     )
+
+
+def _next_epoch(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    state: _State,
+) -> dict[str, float]:
+    """Trains and validates one epoch more; returns its metrics."""
+    started = time.monotonic()
+    metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
+    metrics |= validate(network, hyperparameters, data.val)
+    for name in ("train/loss", "val/loss"):
+        if not math.isfinite(metrics[name]):
+            raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
+    state.epoch += 1
+    state.seconds += time.monotonic() - started
+    return metrics
 
 
 def _remove_leftovers(folder: Path) -> None:

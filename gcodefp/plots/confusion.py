@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import description_of
-from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, Vocabulary
+from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES
 from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import tested_on
 from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
@@ -38,7 +38,7 @@ def confusions(results: Results) -> dict[str, Confusion]:
     predictions = results.predictions
     vocabulary = description_of(results.dataset).vocabulary
     true, written = (
-        _encode(blocks, vocabulary)
+        vocabulary.encode_rows(blocks)
         for blocks in (predictions.true_block, predictions.written_block)
     )
     operations = [str(name) for name in predictions.operations]
@@ -72,12 +72,6 @@ def draw_confusion(results: Results) -> Figure:
         results.marks,
     )
     return figure
-
-
-def _encode(blocks: NDArray[np.str_], vocabulary: Vocabulary) -> NDArray[np.int32]:
-    """(N, S, 4); one step longer than train blocks, as in the evaluation."""
-    texts, index = np.unique(blocks, return_inverse=True)
-    return vocabulary.encode(texts.tolist(), vocabulary.steps + 1)[index]
 
 
 def _token_types(true: NDArray[np.int32], written: NDArray[np.int32]) -> Confusion:
