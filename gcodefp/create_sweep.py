@@ -40,6 +40,8 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
+    for key in sorted({"target", "impute"} & set(specification.document["metric"])):
+        logger.warning("%s: metric.%s has no effect in the local engine", arguments.sweep, key)
     description = read_description(arguments.dataset)
     training_code = runs_digest()
     identity = sweep_identity(

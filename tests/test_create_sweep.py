@@ -77,3 +77,13 @@ def test_the_sweep_of_the_first_guide_runs_as_it_stands(dataset: Path, tmp_path:
     assert read.document == yaml.safe_load(block[1])
     assert create(path, dataset, "--run-cap", "20") == 0
     assert read_sweep(path.with_suffix(".json")).total == 20
+
+
+def test_what_has_no_effect_is_told(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "target.yaml"
+    metric = {"name": "val/loss", "goal": "minimize", "target": 0.1}
+    path.write_text(yaml.safe_dump(sweep_document(metric=metric)), encoding="utf-8")
+    assert create(path, dataset) == 0
+    assert "metric.target has no effect" in capsys.readouterr().err
