@@ -102,9 +102,9 @@ def train(
         append_metrics(folder / "metrics.csv", row)
         _save_state(folder / "last.pt", identity, network, optimizer, state)
         stop = report(state.epoch, row)
-    best = state.best_weights or {}
-    checkpoint = (hyperparameters, data.description, state.best_epoch, state.best_value)
-    write_checkpoint(folder / "checkpoint.pt", best, *checkpoint)
+    assert state.best_weights is not None, "max_epochs is at least 1"
+    best = (state.best_weights, hyperparameters, data.description)
+    write_checkpoint(folder / "checkpoint.pt", *best, state.best_epoch, state.best_value)
     _remove_leftovers(folder)
     return TrainingResult(
         stopped=state.epoch < hyperparameters.max_epochs,
