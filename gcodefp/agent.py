@@ -22,7 +22,7 @@ from gcodefp.files import write_json
 from gcodefp.learning.device import DEVICES, open_device
 from gcodefp.learning.hyperparameters import hyperparameters_from
 from gcodefp.learning.load import load_training_data
-from gcodefp.learning.outcome import failed, succeeded
+from gcodefp.learning.outcome import Killed, failed, succeeded
 from gcodefp.learning.trainer import Report, TrainingData, train
 from gcodefp.provenance import provenance
 from gcodefp.sweep.lease import LeaseLost
@@ -35,6 +35,8 @@ logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
 PROGRESS_SECONDS = 10.0
+KILLS_IN_A_ROW = 10
+"""A run that so often did not live to the end of an epoch is what kills its process."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,15 +100,15 @@ def _run(
         hyperparameters = hyperparameters_from(asked, f"run {trial.folder.path.name}")
     except UserError as error:
         return failed(error, asked)
+    if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
+        return failed(Killed(f"its process was killed {kills} times within one epoch"), asked)
     try:
         with offline_log(trial.folder, project, asked) if project else nullcontext() as log:
             report = _reporter(trial, objective.metric, hyperparameters.max_epochs, log)
             result = train(hyperparameters, data, objective, trial.folder.path, report, device)
-    except (LeaseLost, UserError):
-        raise
-    except OSError as error:
+    except (LeaseLost, UserError, OSError):
         # A full disk or a lost file server is no fault of the hyperparameters.
-        raise UserError(f"{trial.folder.path}: {error}; mend that and start again") from error
+        raise
     except Exception as error:
         logger.exception("run %s", trial.folder.path.name)
         return failed(error, asked)

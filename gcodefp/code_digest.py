@@ -14,15 +14,19 @@ PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
 DATA_SUFFIXES = (".html", ".mplstyle")
 
-DECIDES_RUNS = ("gcodefp.learning.trainer", "gcodefp.sweep.sampling", "gcodefp.sweep.hyperband")
-"""What a sweep's runs get, how they are trained and when they are stopped."""
+DECIDES_RUNS = ("gcodefp.learning.trainer", "gcodefp.sweep.search")
+"""How a sweep's runs are trained, what they get and when they are stopped."""
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Left out of a sweep's identity: a run sees of them only the data, which has its own hash."""
 
 
-def runs_digest() -> str:
-    """The digest of the code that decides the runs of a sweep."""
-    return code_digest(*DECIDES_RUNS, without=COVERED_BY_DATA)
+DECIDES_BAYES = "gcodefp.sweep.bayes"
+
+
+def runs_digest(method: str = "bayes") -> str:
+    """The digest of the code that decides the runs of a sweep with this method."""
+    others = () if method == "bayes" else (DECIDES_BAYES,)
+    return code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
 
 
 def code_digest(*modules: str, without: Sequence[str] = ()) -> str:

@@ -50,11 +50,14 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{where}: window.stride_rows {window['stride_rows']} is more than window.rows "
             f"{window['rows']}: rows between windows would never be learnt; make it smaller"
         )
-    if not Path(config["sweep"]["file"]).is_file():
-        raise UserError(
-            f"{where}: sweep.file: no such file: {config['sweep']['file']}; write the path of a "
-            "sweep YAML, such as workflow/sweeps/random.yaml"
-        )
+    sweep = config["sweep"]
+    files = {"file": sweep["file"]} | {f"phases[{i}]": f for i, f in enumerate(sweep["phases"])}
+    for key, file in files.items():
+        if not Path(file).is_file():
+            raise UserError(
+                f"{where}: sweep.{key}: no such file: {file}; write the path of a sweep YAML, such "
+                "as workflow/sweeps/random.yaml"
+            )
     for program in config["simulation"]["programs"]:
         if program not in PROGRAMS:
             raise UserError(

@@ -16,9 +16,11 @@ from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweep.sampling import total_runs
+from gcodefp.sweep.sampling import propose, total_runs
 from gcodefp.sweep.specification import load_specification
-from gcodefp.sweep.sweep_file import sweep_identity, write_sweep
+from gcodefp.sweep.sweep_file import write_sweep
+from gcodefp.sweep.trainable import check_trainable
+from gcodefp.sweep_flags import add_rule_flags, with_rules
 
 logger = logging.getLogger("gcodefp.create_sweep")
 
@@ -32,42 +34,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=not_negative, required=True, help="of the search and of the runs"
     )
     parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
+    add_rule_flags(parser)
     parser.add_argument("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
-    specification = load_specification(arguments.sweep)
+    specification = with_rules(load_specification(arguments.sweep), arguments)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
-    for key in sorted({"target", "impute"} & set(specification.document["metric"])):
-        logger.warning("%s: metric.%s has no effect in the local engine", arguments.sweep, key)
-    description = read_description(arguments.dataset)
-    training_code = runs_digest()
-    identity = sweep_identity(
-        specification, arguments.seed, description.learning_digest(), training_code
-    )
+    check_trainable(specification, str(arguments.sweep))
+    if "metric" not in specification.document:
+        metric = specification.objective.metric
+        logger.info("%s: has no metric; %s decides which run wins", arguments.sweep, metric)
     try:
         total = total_runs(specification)
+        for number in range(len(specification.rules.first)):
+            propose(specification, arguments.seed, number, [])
     except UserError as error:
         raise UserError(f"{arguments.sweep}: {error}") from None
-    write_sweep(
-        arguments.output,
-        {
-            "provenance": provenance([arguments.sweep, arguments.dataset]),
-            "id": identity,
-            "engine": "local",
-            "method": specification.method,
-            "metric": specification.objective.metric,
-            "goal": specification.objective.goal,
-            "seed": arguments.seed,
-            "runs": total,
-            "parameters": {n: p.describe() for n, p in specification.parameters.items()},
-            "as_written": dict(specification.document),
-            "learning_digest": description.learning_digest(),
-            "training_code": training_code,
-        },
-    )
+    origin = {
+        "provenance": provenance([arguments.sweep, arguments.dataset]),
+        "learning_digest": read_description(arguments.dataset).learning_digest(),
+        "training_code": runs_digest(specification.method),
+    }
+    identity = write_sweep(arguments.output, specification, arguments.seed, total, origin)
     logger.info("sweep %s: %s, %d runs", identity, specification.method, total)
 
 

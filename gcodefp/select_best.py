@@ -1,7 +1,9 @@
 """Picks the best run of a sweep and copies what later steps need of it and of all runs.
 
 The best value at its best epoch wins; ties go to the smaller model, then to the earlier run; failed
-runs never win. The winner's checkpoint is loaded and scored again before it is believed.
+runs never win, nor does a run that early termination stopped. Where the best configurations were
+trained again with other seeds, the best mean wins. The winner's checkpoint is loaded and scored
+again before it is believed.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from gcodefp.command_line import positive, run_step, step_parser
@@ -25,9 +28,9 @@ from gcodefp.learning.load import load_training_data
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.provenance import provenance
 from gcodefp.sweep.best_file import BEST_FORMAT
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, run_folder
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, WINS, run_folder
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
-from gcodefp.sweep.table import EndedRun, ended_runs, ranked
+from gcodefp.sweep.table import EndedRun, common_objective, ranked, repeated, runs_of_all
 
 logger = logging.getLogger("gcodefp.select_best")
 
@@ -42,7 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("select_best", __doc__)
     add = parser.add_argument
-    add("--sweep", type=Path, required=True, help="sweep.json")
+    add(
+        "--sweep",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="sweep.json of each phase, and of the repeats with other seeds, if there are any",
+    )
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--train", type=Path, required=True, help="train.npz")
     add("--val", type=Path, required=True, help="val.npz")
@@ -54,15 +63,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _select(arguments: argparse.Namespace) -> None:
-    sweep = read_sweep(arguments.sweep)
-    folder = arguments.runs / sweep.sweep_id
-    runs = ended_runs(folder, sweep.total)
-    _check_complete(runs, sweep, folder)
-    ranking = ranked(runs, sweep.specification.objective)
-    winner = ranking[0]
-    if winner.content["state"] not in COUNTED:
-        raise UserError(f"{folder}: all runs failed; the last reason is {winner.content['reason']}")
-    again = _score_again(winner, sweep, arguments)
+    sweeps = [read_sweep(path) for path in arguments.sweep]
+    objective = common_objective([sweep.specification for sweep in sweeps])
+    for sweep in sweeps:
+        _check_complete(sweep, arguments.runs / sweep.sweep_id)
+    runs = runs_of_all(sweeps, arguments.runs)
+    repeats = repeated(runs, objective)
+    winner = repeats[0][0] if repeats else ranked(runs, objective)[0]
+    if winner.content["state"] != WINS:
+        raise UserError(
+            f"{winner.folder.path.parent}: no run was trained to its end; of the best of them, "
+            f"{winner.name}, it says: {winner.content['state']}, {winner.content['reason']}"
+        )
+    again = _score_again(winner, objective.metric, arguments)
+    ranking = [winner, *(run for run in ranked(runs, objective) if run is not winner)]
     write_text(arguments.output / "runs.csv", _runs_table(ranking))
     write_text(arguments.output / "curves.csv", _curves_table(ranking))
     with replacing(arguments.output / "checkpoint.pt") as temporary:
@@ -72,24 +86,37 @@ def _select(arguments: argparse.Namespace) -> None:
         arguments.output / "run.json",
         BEST_FORMAT,
         {
-            "provenance": provenance([arguments.sweep, winner.folder.path / "checkpoint.pt"]),
-            "run": winner.folder.path.name,
+            "provenance": provenance([*arguments.sweep, winner.folder.path / "checkpoint.pt"]),
+            "run": winner.name,
             **content,
-            "metric": sweep.specification.objective.metric,
-            "goal": sweep.specification.objective.goal,
+            "metric": objective.metric,
+            "goal": objective.goal,
             "scored_again": again,
             "runs": len(runs),
+            "sweeps": [sweep.sweep_id for sweep in sweeps],
+            "seeds": [_spread(group) for group in repeats],
         },
     )
-    logger.info("run %s wins with %.4f", winner.folder.path.name, winner.content["best_value"])
+    logger.info("run %s wins with %.4f", winner.name, winner.content["best_value"])
 
 
-def _check_complete(runs: Sequence[EndedRun], sweep: SweepFile, folder: Path) -> None:
-    missing = sorted(set(range(sweep.total)) - {run.folder.number for run in runs})
+def _spread(repeats: Sequence[EndedRun]) -> dict[str, Any]:
+    """What the repeats of one configuration say of it: mean and standard deviation over seeds."""
+    values = [run.content["best_value"] for run in repeats if run.content["state"] in COUNTED]
+    return {
+        "runs": [run.name for run in repeats],
+        "values": values,
+        "mean": fmean(values) if values else None,
+        "standard_deviation": stdev(values) if len(values) > 1 else None,
+    }
+
+
+def _check_complete(sweep: SweepFile, folder: Path) -> None:
+    missing = [n for n in range(sweep.total) if not run_folder(folder, n).is_over()]
     # A space may have fewer configurations than run_cap; no run is due from there on.
-    end = min((n for n in missing if run_folder(folder, n).is_exhausted()), default=sweep.total)
-    due = [n for n in missing if n < end or run_folder(folder, n).asked()]
-    if due or not runs:
+    end = min((n for n in missing if run_folder(folder, n).closed()), default=sweep.total)
+    due = [n for n in missing if n < end or run_folder(folder, n).is_given()]
+    if due or len(missing) == sweep.total:
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
             f"{folder}: {len(due or missing)} runs are not over, {names} among them; start the "
@@ -97,13 +124,12 @@ def _check_complete(runs: Sequence[EndedRun], sweep: SweepFile, folder: Path) ->
         )
 
 
-def _score_again(winner: EndedRun, sweep: SweepFile, arguments: argparse.Namespace) -> float:
+def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -> float:
     """The winner's metric from its checkpoint file, which must be the value it was chosen for."""
     device = open_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
     checkpoint = read_checkpoint(path, device)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-    metric = sweep.specification.objective.metric
     measured = validate(checkpoint.network, checkpoint.hyperparameters, data.val).get(metric)
     value = float(winner.content["best_value"])
     if measured is None:  # A train metric belongs to a pass of training, not to weights.
@@ -119,7 +145,7 @@ def _score_again(winner: EndedRun, sweep: SweepFile, arguments: argparse.Namespa
 def _runs_table(ranking: Sequence[EndedRun]) -> str:
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
-        {"run": run.folder.path.name}
+        {"run": run.name, "sweep": run.folder.sweep}
         | {fact: run.content[fact] for fact in FACTS}
         | {name: run.content["hyperparameters"].get(name) for name in names}
         for run in ranking
@@ -129,9 +155,9 @@ def _runs_table(ranking: Sequence[EndedRun]) -> str:
 
 def _curves_table(ranking: Sequence[EndedRun]) -> str:
     rows: list[dict[str, Any]] = []
-    for run in sorted(ranking, key=lambda run: run.folder.number):
+    for run in sorted(ranking, key=lambda run: run.number):
         for epoch in read_metrics(run.folder.path / "metrics.csv"):
-            rows.append({"run": run.folder.path.name, **epoch, "epoch": int(epoch["epoch"])})
+            rows.append({"run": run.name, **epoch, "epoch": int(epoch["epoch"])})
     return _csv(rows)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gcodefp import code_digest as module
-from gcodefp.code_digest import code_digest
+from gcodefp.code_digest import code_digest, runs_digest
 
 TRAINER = "gcodefp.learning.trainer"
 AGENT = "gcodefp.agent"
@@ -95,6 +95,14 @@ def test_late_imports_count(package: Path) -> None:
     before = code_digest(AGENT)
     append(package / "sweep/bayes.py", "\nX = 1\n")
     assert code_digest(AGENT) != before
+
+
+def test_bayesian_search_decides_no_other_runs(package: Path) -> None:
+    before = {method: runs_digest(method) for method in ("bayes", "random")}
+    append(package / "sweep/bayes.py", "\nX = 1\n")
+    after = {method: runs_digest(method) for method in ("bayes", "random")}
+    assert before["bayes"] != after["bayes"]
+    assert before["random"] == after["random"]
 
 
 @pytest.mark.parametrize("file", ["reporting/report.html", "plots/paper.mplstyle"])

@@ -79,7 +79,7 @@ def leaves(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Map
 
 def keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
     for name, value in config.items():
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping) and value:
             yield from keys(value, f"{path}{name}.")
         else:
             yield path + name

@@ -8,6 +8,7 @@ from recording_files import preprocess, write_recordings
 from sweep_documents import SHIPPED, guide, sweep_document
 
 from gcodefp.create_sweep import main
+from gcodefp.learning.objective import HEADLINE
 from gcodefp.sweep.specification import load_specification
 from gcodefp.sweep.sweep_file import read_sweep
 
@@ -79,11 +80,33 @@ def test_the_sweep_of_the_first_guide_runs_as_it_stands(dataset: Path, tmp_path:
     assert read_sweep(path.with_suffix(".json")).total == 20
 
 
-def test_what_has_no_effect_is_told(
+def test_a_sweep_without_a_metric_is_decided_by_the_headline(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "target.yaml"
-    metric = {"name": "val/loss", "goal": "minimize", "target": 0.1}
-    path.write_text(yaml.safe_dump(sweep_document(metric=metric)), encoding="utf-8")
+    path = tmp_path / "plain.yaml"
+    path.write_text(yaml.safe_dump(sweep_document(metric=None)), encoding="utf-8")
     assert create(path, dataset) == 0
-    assert "metric.target has no effect" in capsys.readouterr().err
+    assert "has no metric; val/gcode_acc decides" in capsys.readouterr().err
+    assert read_sweep(path.with_suffix(".json")).specification.objective == HEADLINE
+
+
+def test_rules_go_into_the_sweep_and_its_id(dataset: Path, tmp_path: Path) -> None:
+    path = tmp_path / "ruled.yaml"
+    path.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
+    read = []
+    for flags in (
+        (),
+        ("--constraint", "learning_rate < 0.05"),
+        ("--condition", "learning_rate: optimizer == 'adamw'"),
+        ("--first", "{learning_rate: 0.02}"),
+        ("--width", "3"),
+    ):
+        assert create(path, dataset, *flags) == 0
+        read.append(read_sweep(path.with_suffix(".json")))
+    assert len({sweep.sweep_id for sweep in read}) == 5
+    rules = [sweep.specification.rules for sweep in read]
+    assert rules[1].constraints[0].text == "learning_rate < 0.05"
+    assert rules[2].conditions["learning_rate"].text == "optimizer == 'adamw'"
+    assert rules[3].first == ({"learning_rate": 0.02},)
+    assert rules[4].width == 3
+    assert create(path, dataset, "--constraint", "learning_rat < 1") == 1

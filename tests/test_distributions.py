@@ -52,15 +52,44 @@ def test_uniform_draws_follow_the_distribution(name: str) -> None:
     assert stats.kstest(draws, truth.cdf).pvalue > 0.01
 
 
-@pytest.mark.parametrize("q", [1, 0.25])
+STEPS = {name: 0.01 if "log_uniform" in name else 0.25 for name in QUANTIZED}
+"""Steps that are not wider than the distribution."""
+
+
 @pytest.mark.parametrize("name", QUANTIZED)
-def test_quantized_values_are_the_nearest_multiples(name: str, q: float) -> None:
+def test_quantized_values_are_the_nearest_multiples(name: str) -> None:
     arguments, truth = CONTINUOUS[name]
-    made = parameter(f"q_{name}", **arguments, q=q)
+    made, q = parameter(f"q_{name}", **arguments, q=STEPS[name]), STEPS[name]
+    for u in PROBABILITIES:
+        assert made.value(u) == pytest.approx(round(truth.ppf(u) / q) * q, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["uniform", "normal", "log_normal", "beta"])
+def test_multiples_of_a_whole_number_are_whole(name: str) -> None:
+    arguments, truth = CONTINUOUS[name]
+    made = parameter(f"q_{name}", **arguments, q=1)
     for u in PROBABILITIES:
         value = made.value(u)
-        assert value == round(truth.ppf(u) / q) * q
-        assert isinstance(value, int) == (q == 1)
+        assert value == round(truth.ppf(u))
+        assert isinstance(value, int)
+
+
+@pytest.mark.parametrize("name", QUANTIZED)
+def test_quantized_draws_follow_the_distribution(name: str) -> None:
+    """Each multiple is as likely as all that rounds to it; rare ones are counted together."""
+    arguments, truth = CONTINUOUS[name]
+    made, q, count = parameter(f"q_{name}", **arguments, q=STEPS[name]), STEPS[name], 1000
+    draws = [float(made.value(u)) / q for u in np.random.default_rng(2).random(count)]
+    multiples = np.arange(round(min(draws)) - 1, round(max(draws)) + 2)
+    expected = count * np.diff(truth.cdf((np.append(multiples, multiples[-1] + 1) - 0.5) * q))
+    counted = np.array([sum(round(draw) == m for draw in draws) for m in multiples])
+    assert counted.sum() == count
+    common = expected >= 5
+    assert common.sum() > 3
+    rest = (counted[~common].sum(), count - expected[common].sum())
+    pairs = [*zip(counted[common], expected[common], strict=True), *([rest] if rest[1] > 1 else [])]
+    observed, wanted = np.array(pairs).T
+    assert stats.chisquare(observed, wanted * observed.sum() / wanted.sum()).pvalue > 0.01
 
 
 def test_quantized_values_may_leave_the_bounds_as_in_wandb() -> None:

@@ -147,8 +147,8 @@ def write_best(folder: Path) -> None:
         "provenance": PROVENANCE, "run": "0001", "state": "finished", "best_value": 0.61,
         "hyperparameters": {"learning_rate": 0.002, "optimizer": "adamw", "seed": 3},
         "best_epoch": 3, "epochs": 3, "seconds": 9.5, "parameters": 1000, "device": "cpu",
-        "sweep": "abcd1234", "metric": "val/gcode_acc", "goal": "maximize", "scored_again": 0.61,
-        "runs": 4,
+        "sweeps": ["abcd1234"], "seeds": [], "runs": 4, "scored_again": 0.61,
+        "metric": "val/gcode_acc", "goal": "maximize",
     }  # fmt: skip
     write_json(folder / "run.json", BEST_FORMAT, content)
 

@@ -41,7 +41,7 @@ def test_the_defaults_are_allowed_and_whole_numbers_may_be_written_as_others() -
         ("batch_size", 0, r"batch_size: 0 is out of range; it must be at least 1$"),
         ("dropout", 1.0, r"dropout: 1.0 is out of range; it must be at least 0 and at most 0.95$"),
         ("optimizer", "adamax", r"optimizer: 'adamax'; did you mean 'adamw?'\?"),
-        ("optimizer", 1, r"optimizer: 1; known are: adam, adamw, sgd"),
+        ("optimizer", 1, r"optimizer: 1; known are: adam, adamw, rmsprop, sgd"),
         ("optimizer", ["sgd"], r"optimizer: \['sgd'\]; "),
         ("nhead", 5, r"d_model 64 cannot be divided among nhead 5 heads; choose a d_model that"),
         ("d_model", 66, r"d_model 66 cannot be divided among nhead 4 heads"),

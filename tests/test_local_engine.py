@@ -3,7 +3,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from gcodefp.sweep import local_engine
 from gcodefp.sweep.lease import LeaseLost
 from gcodefp.sweep.local_engine import LocalEngine, Trial
 from gcodefp.sweep.run_folder import run_folder, run_folders
-from gcodefp.sweep.sampling import Earlier, propose
+from gcodefp.sweep.sampling import Earlier, Plan, Proposal, propose
 from gcodefp.sweep.specification import Specification
 
 SEED = 3
@@ -200,7 +200,7 @@ def test_an_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
     assert work(engine(tmp_path, 9, sweep)) == [0, 1, 2, 3]
     assert work(engine(tmp_path, 9, sweep)) == []
-    assert run_folder(tmp_path, 4).is_exhausted()
+    assert run_folder(tmp_path, 4).closed() == "every configuration of the space has been tried"
     assert not (tmp_path / "0005").exists()
 
 
@@ -280,8 +280,7 @@ def test_early_termination_compares_with_all_other_runs(tmp_path: Path) -> None:
     work(engine(tmp_path, 4, sweep), objective)
     # The limit at band 1 is the best of up to two runs, the second best of three.
     assert stopped[0] == stopped[3] == [False, False, False]
-    assert stopped[1] == [False, True, True]
-    assert stopped[2] == [False, True, True]
+    assert stopped[1] == stopped[2] == [True, True, True]
 
 
 def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
@@ -289,16 +288,17 @@ def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
 ) -> None:
     told: list[list[float | None]] = []
 
-    def spy(sweep: Specification, seed: int, number: int, earlier: list[Earlier]) -> Any:
-        told.append([run.loss for run in earlier])
-        return propose(RANDOM, seed, number, [])
+    class Spy(Plan):
+        def propose(self, number: int, others: Sequence[Earlier]) -> Proposal:
+            told.append([run.loss for run in others])
+            return propose(RANDOM, SEED, number, [])
 
     def objective(trial: Trial) -> dict[str, Any]:
         if trial.folder.number == 2:
             work(engine(tmp_path, 4, bayes))
         return (bad if trial.folder.number == 1 else good)(trial)
 
-    monkeypatch.setattr(local_engine, "propose", spy)
+    monkeypatch.setattr("gcodefp.sweep.search.Plan", Spy)
     bayes = specification(method="bayes")
     work(engine(tmp_path, 3, bayes), objective)
     assert told == [[], [-0.5], [-0.5, math.inf], [-0.5, math.inf, None]]

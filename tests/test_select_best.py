@@ -163,19 +163,29 @@ def test_if_all_failed_the_reason_is_told(
         change(sweep.run(number), state="failed", reason="made of cheese", best_value=None)
     assert sweep.select() == 1
     message = capsys.readouterr().err
-    assert "all runs failed" in message
-    assert "loss" in message
+    assert "no run was trained to its end" in message
+    assert "0000, it says: failed, train/loss is nan" in message
+
+
+def test_a_run_that_was_stopped_does_not_win(sweep: TinySweep) -> None:
+    values = {n: (sweep.run(n).ended() or {})["best_value"] for n in (1, 2)}
+    better = min(values, key=lambda n: values[n])
+    change(sweep.run(better), state="stopped")
+    assert sweep.select() == 0
+    rows = rows_of(sweep.folder / "best/runs.csv")
+    assert [row["state"] for row in rows] == ["finished", "stopped", "failed"]
+    assert rows[0]["run"] == f"000{3 - better}"
 
 
 def ended(number: int, value: float | None, parameters: int = 10, state: str = "finished") -> Any:
     content = {"state": state, "best_value": value, "parameters": parameters}
-    return EndedRun(run_folder(Path("sweep"), number), content)
+    return EndedRun(run_folder(Path("sweep"), number), content, number)
 
 
 def test_ranking_for_both_goals() -> None:
     runs = [ended(0, None, state="failed"), ended(1, 0.5), ended(2, 0.9, state="stopped")]
     runs += [ended(3, -1.0), ended(4, None, state="failed")]
-    for goal, numbers in (("maximize", [2, 1, 3, 0, 4]), ("minimize", [3, 1, 2, 0, 4])):
+    for goal, numbers in (("maximize", [1, 3, 2, 0, 4]), ("minimize", [3, 1, 2, 0, 4])):
         ranking = ranked(runs[::-1], Objective("val/loss", goal))
         assert [run.folder.number for run in ranking] == numbers
 

@@ -1,4 +1,5 @@
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sweep_documents import SHIPPED, WHERE, guide, specification, sweep_document
 from gcodefp.errors import UserError
 from gcodefp.sweep.parameters import read_parameter
 from gcodefp.sweep.specification import load_specification, read_specification
+from gcodefp.sweep.trainable import check_trainable
 
 EXPONENTS = {"distribution": "log_uniform", "min": 1e-5, "max": 1e-1}
 
@@ -28,8 +30,16 @@ BAD_PARAMETERS: dict[str, tuple[Any, list[str]]] = {
         {"distribution": "q_log_uniform", "min": 32, "max": 1024, "q": 32},
         ["32", "1024", "q_log_uniform_values"],
     ),
-    "text": ({"min": "1e-5", "max": 0.1}, [".min", "'1e-5'", "write 1.0e-05"]),
+    "text": ({"min": "1e-5", "max": 0.1}, [".min", "'1e-5'", "write 1.0e-5"]),
     "text value": ({"value": "1e-3"}, [".value", "'1e-3'", "write 0.001"]),
+    "large text value": ({"value": "1e22"}, [".value", "'1e22'", "write 1.0e+22"]),
+    "whole text": ({"values": ["16", 32]}, [".values[0]", "'16'", "write 16"]),
+    "date": ({"values": [1, date(2024, 1, 2)]}, [".values[1]", "2024-01-02", "date", "quotes"]),
+    "date in a list": ({"values": [[date(2024, 1, 2)]]}, [".values[0][0]", "2024-01-02"]),
+    "bytes": ({"value": b"x"}, [".value", "bytes", "quotes"]),
+    "infinite value": ({"values": [float("nan")]}, [".values[0]: nan", "finite"]),
+    "mapping as value": ({"value": {"a": 1}}, [".value: {'a': 1}", "`parameters:`"]),
+    "mapping in values": ({"values": [{"a": 1}]}, [".values[0]: {'a': 1}", "`parameters:`"]),
     "text in values": ({"values": [0.1, "2e-3"]}, [".values[1]", "'2e-3'", "write 0.002"]),
     "mixed": ({"min": 0, "max": 0.5}, ["min 0", "max 0.5", "(0.0, 0.5)"]),
     "unknown key": ({"min": 0.1, "maxx": 0.5, "max": 1.0}, [".maxx", "did you mean 'max'?"]),
@@ -43,7 +53,8 @@ BAD_PARAMETERS: dict[str, tuple[Any, list[str]]] = {
     "shares count": ({"values": [0.1, 0.2], "probabilities": [1.0]}, ["[1.0]", "[0.1, 0.2]"]),
     "shares sign": ({"values": [0.1, 0.2], "probabilities": [1.5, -0.5]}, ["-0.5", "at least 0"]),
     "shares alone": ({"probabilities": [1.0]}, ["'values' is missing"]),
-    "order": ({"min": 0.5, "max": 0.1}, ["min 0.5", "above max 0.1"]),
+    "order": ({"min": 0.5, "max": 0.1}, ["min 0.5", "above max 0.1", "exchange"]),
+    "no width": ({"min": 2, "max": 2}, ["both 2", "`value: 2`"]),
     "log of 0": (
         {"distribution": "log_uniform_values", "min": 0, "max": 1},
         [".min: 0", "above 0"],
@@ -54,33 +65,47 @@ BAD_PARAMETERS: dict[str, tuple[Any, list[str]]] = {
         {"distribution": "q_uniform", "min": 1, "max": 2, "q": 5},
         [".q: 5", "range 1 to 2"],
     ),
+    "wide q of values": (
+        {"distribution": "q_log_uniform_values", "min": 1, "max": 2, "q": 5},
+        [".q: 5", "range 1 to 2", "smaller"],
+    ),
+    "wide q of exponents": (
+        {"distribution": "q_log_uniform", "min": -2, "max": 0, "q": 1},
+        [".q: 1", "range 0.135335 to 1"],
+    ),
     "infinite": ({"min": 0.1, "max": float("inf")}, [".max: inf", "no number"]),
     "scalar": (0.1, ["0.1 is no mapping", "`value: 0.1`"]),
     "nothing": ({}, ["value, values, or min and max"]),
     "no values": ({"values": []}, [".values", "[]"]),
-    "nested": ({"parameters": {"a": {"value": 1}}}, ["nested", "move them up"]),
-    "range": ({"values": [0.1, -0.1]}, ["learning_rate: -0.1", "above 0"]),
-    "range of draws": ({"min": -0.5, "max": 0.5}, ["learning_rate: -0.49", "above 0"]),
+    "nested and more": (
+        {"parameters": {"a": {"value": 1}}, "value": 1},
+        ["parameters of its own", "['value']", "one or the other"],
+    ),
+    "bad in a group": ({"parameters": {"a": {"value": "1e-3"}}}, [".parameters.a.value: YAML"]),
+    "empty group": ({"parameters": {}}, [".parameters: {} must map"]),
 }
 
 BAD_DOCUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "max_runs": ({"max_runs": 20}, ["max_runs", "run_cap: 20"]),
-    "count": ({"count": 20}, ["count", "run_cap: 20"]),
+    "max_runs": ({"max_runs": 20, "run_cap": None}, ["max_runs", "write run_cap: 20"]),
+    "count": ({"count": 20, "run_cap": None}, ["count", "write run_cap: 20"]),
+    "count besides": ({"count": 20}, ["count is no key", "remove it"]),
     "key": ({"metod": "grid"}, ["'metod'", "did you mean 'method'?"]),
     "method": ({"method": "bayesian"}, ["method: 'bayesian'", "did you mean 'bayes'?"]),
     "no method": ({"method": None}, ["method: None", "bayes, grid, random"]),
     "run_cap": ({"run_cap": 0}, ["run_cap: 0", "at least 1"]),
     "text run_cap": ({"run_cap": "20"}, ["run_cap: '20'", "whole number"]),
     "no parameters": ({"parameters": {}}, ["parameters: {}"]),
-    "hyperparameter": (
-        {"parameters": {"learning_rat": {"value": 0.1}}},
-        ["parameters.learning_rat", "did you mean 'learning_rate'?"],
+    "no text": ({"parameters": {1: {"value": 0.1}}}, ["parameters.1", "begins with a letter"]),
+    "name": ({"parameters": {"a/b": {"value": 0.1}}}, ["a", "begins with a letter"]),
+    "no metric": ({"metric": None, "method": "bayes"}, ["metric: None", "val/gcode_acc"]),
+    "metric of early_terminate": (
+        {"metric": None, "early_terminate": {"type": "hyperband", "min_iter": 1}},
+        ["metric: None", "val/gcode_acc"],
     ),
-    "no text": ({"parameters": {1: {"value": 0.1}}}, ["parameters.1", "no such hyperparameter"]),
-    "no metric": ({"metric": None}, ["metric: None", "val/gcode_acc"]),
-    "metric": (
-        {"metric": {"name": "val/gcode_accuracy"}},
-        ["metric.name: 'val/gcode_accuracy'", "did you mean 'val/gcode_acc'?"],
+    "target": ({"metric": {"name": "val/loss", "target": "low"}}, ["metric.target: 'low'"]),
+    "impute": (
+        {"metric": {"name": "val/loss", "impute": "wurst"}},
+        ["metric.impute: 'wurst'", "did you mean 'worst'?"],
     ),
     "goal": (
         {"metric": {"name": "val/loss", "goal": "minimise"}},
@@ -109,8 +134,16 @@ BAD_DOCUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"early_terminate": {"type": "hyperband", "min_iter": 3, "strict": 1}},
         ["early_terminate.strict: 1", "true or false"],
     ),
+    "no s": (
+        {"early_terminate": {"type": "hyperband", "max_iter": 27}},
+        ["early_terminate: max_iter needs s", "add s: 2"],
+    ),
+    "text min_iter": (
+        {"early_terminate": {"type": "hyperband", "min_iter": "5"}},
+        ["early_terminate.min_iter", "'5'", "write 5"],
+    ),
     "bands below 1": (
-        {"early_terminate": {"type": "hyperband", "max_iter": 2}},
+        {"early_terminate": {"type": "hyperband", "max_iter": 2, "s": 2}},
         ["early_terminate", "max_iter larger"],
     ),
 }
@@ -167,9 +200,24 @@ def test_the_goal_is_minimize_unless_told() -> None:
     assert specification(metric={"name": "val/loss"}).objective.goal == "minimize"
 
 
+def test_grid_and_random_search_need_no_metric() -> None:
+    made = specification(metric=None).objective
+    assert (made.metric, made.goal) == ("val/gcode_acc", "maximize")
+
+
+def test_what_metric_may_say_besides() -> None:
+    made = specification(metric={"name": "val/loss", "target": 1, "impute": "latest"})
+    assert (made.target, made.impute, made.impute_while_running) == (1, "latest", None)
+    for written, read in (("false", None), (False, None), ("best", "best")):
+        metric = {"name": "val/loss", "impute_while_running": written}
+        assert specification(metric=metric).impute_while_running == read
+
+
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
 def test_shipped_sweeps_load(path: Path) -> None:
-    assert load_specification(path).parameters
+    specification = load_specification(path)
+    assert specification.parameters
+    check_trainable(specification, str(path))
 
 
 def test_a_missing_or_torn_file_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.files import BLOCKS, EVALUATION_FORMAT, EVALUATION_REBUILD, MODEL
 from gcodefp.files import read_json
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweep.nesting import leaf
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweep.sweep_file import REBUILD as SWEEP_REBUILD
 
@@ -80,6 +81,11 @@ class Results:
     predictions: Predictions
 
     @property
+    def searched(self) -> dict[str, Document]:
+        """Hyperparameter -> what the sweep, or its first phase, draws it from."""
+        return {leaf(path): entry for path, entry in self.sweep["parameters"].items()}
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """What every figure and page has to say in red; empty for an honest evaluation."""
         known = (
@@ -108,9 +114,9 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
         curves=_read_table(best / "curves.csv"),
         predictions=_read_predictions(evaluation / "predictions.npz"),
     )
-    if results.winner["sweep"] != results.sweep["id"]:
+    if results.sweep["id"] not in results.winner["sweeps"]:
         raise UserError(
-            f"{best / 'run.json'}: is of sweep {results.winner['sweep']}, {sweep} is "
+            f"{best / 'run.json'}: is of sweep {', '.join(results.winner['sweeps'])}, {sweep} is "
             f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
         )
     return results
@@ -118,7 +124,7 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        return pd.read_csv(path, dtype={"run": str})
+        return pd.read_csv(path, dtype={"run": str, "sweep": str})
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
     except (ValueError, UnicodeDecodeError) as error:

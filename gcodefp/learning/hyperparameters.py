@@ -1,13 +1,13 @@
 """What a training run can be told, with the values that each hyperparameter allows."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
 
-OPTIMIZERS = ("adam", "adamw", "sgd")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
 def _setting(
@@ -36,8 +36,10 @@ class Hyperparameters:
     max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
     label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
     grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
-    optimizer: str = _setting("adamw", "adam, adamw or sgd")
-    momentum: float = _setting(0.9, "of sgd; the others do not use it", low=0.0, high=0.9999)
+    optimizer: str = _setting("adamw", ", ".join(OPTIMIZERS))
+    momentum: float = _setting(
+        0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
+    )
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
     rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
     seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
@@ -52,13 +54,16 @@ def hyperparameters_from(
     """Checks names, types and ranges.
 
     Args:
+        values: name -> value; those of nested mappings count as if they stood side by side.
         where: how the error message names the place that the values come from.
 
     Raises:
         UserError: it names the hyperparameter, its value and what would be right.
     """
     checked: dict[str, Any] = {}
-    for name, value in values.items():
+    for name, value in leaves(values):
+        if name in checked:
+            raise UserError(f"{where}: {name} is there twice; keep one")
         if name not in KNOWN:
             raise UserError(f"{where}: no hyperparameter {name!r}; {did_you_mean(name, KNOWN)}")
         checked[name] = _checked(name, value, where)
@@ -71,6 +76,15 @@ def hyperparameters_from(
     if made.d_model % 2:
         raise UserError(f"{where}: d_model {made.d_model} is odd; choose an even one")
     return made
+
+
+def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values, those of nested mappings as if they stood side by side."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value)
+        else:
+            yield name, value
 
 
 def _checked(name: str, value: Any, where: str) -> Any:

@@ -23,4 +23,12 @@ class Objective:
 
     def better(self, value: float, than: float) -> bool:
         """Whether a value beats another; equal values do not."""
-        return value > than if self.goal == "maximize" else value < than
+        return self.loss(value) < self.loss(than)
+
+    def loss(self, value: float) -> float:
+        """The value, or its negative if it is to be maximized: lower is better."""
+        return -value if self.goal == "maximize" else value
+
+
+HEADLINE = Objective("val/gcode_acc", "maximize")
+"""The share of lines that are right in every word: what a sweep without a metric is decided by."""

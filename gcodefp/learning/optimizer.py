@@ -11,7 +11,7 @@ WARMUP_SHARE = 0.1
 
 
 def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
-    """Adam, AdamW or SGD; biases, norms and embeddings are not decayed."""
+    """Adam, AdamW, RMSprop or SGD; biases, norms and embeddings are not decayed."""
     matrices = [p for n, p in network.named_parameters() if p.ndim >= 2 and not _is_embedding(n)]
     others = [p for n, p in network.named_parameters() if p.ndim < 2 or _is_embedding(n)]
     groups = [
@@ -21,6 +21,8 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
     rate = hyperparameters.learning_rate
     if hyperparameters.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=hyperparameters.momentum)
+    if hyperparameters.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=rate, momentum=hyperparameters.momentum)
     if hyperparameters.optimizer == "adam":
         return torch.optim.Adam(groups, lr=rate)
     return torch.optim.AdamW(groups, lr=rate)

@@ -7,8 +7,15 @@ from typing import Any
 import torch
 
 from gcodefp.errors import UserError
-from gcodefp.learning.hyperparameters import Hyperparameters
+from gcodefp.learning.hyperparameters import Hyperparameters, leaves
 from gcodefp.learning.trainer import Diverged, TrainingResult
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+"""What torch says, on a GPU and on a CPU."""
+
+
+class Killed(Exception):
+    """The run's process was killed, again and again, most often for want of memory."""
 
 
 def succeeded(
@@ -35,7 +42,7 @@ def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, An
         "state": "failed",
         "failure": failure_class(error),
         "reason": str(error) or type(error).__name__,
-        "hyperparameters": dict(hyperparameters),
+        "hyperparameters": dict(leaves(hyperparameters)),
         "best_epoch": None,
         "best_value": None,
         "epochs": None,
@@ -46,10 +53,13 @@ def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, An
 
 
 def failure_class(error: Exception) -> str:
-    """diverged, out_of_memory, bad_hyperparameters or error."""
+    """diverged, killed, out_of_memory, bad_hyperparameters or error."""
     if isinstance(error, Diverged):
         return "diverged"
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "out of memory" in str(error):
+    if isinstance(error, Killed):
+        return "killed"
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if full or any(words in str(error) for words in OUT_OF_MEMORY):
         return "out_of_memory"
     return "bad_hyperparameters" if isinstance(error, UserError) else "error"
 

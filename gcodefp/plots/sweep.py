@@ -34,7 +34,7 @@ def draw_sweep(results: Results) -> Figure:
         axes.axis("off")
     figure.supylabel(logged_metric(results.winner["metric"]), size=7.5)
     handles, labels = flat[0].get_legend_handles_labels()
-    if any("values" in results.sweep["parameters"][name] for name in names):
+    if any("values" in results.searched[name] for name in names):
         handles.append(Line2D([], [], color=MEDIAN, linewidth=1.4))
         labels.append("median of finished runs")
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -52,7 +52,7 @@ def varying(results: Results) -> list[str]:
     """Hyperparameters that the sweep searches and that had more than one value."""
     return [
         name
-        for name, parameter in results.sweep["parameters"].items()
+        for name, parameter in results.searched.items()
         if parameter["distribution"] != "constant" and results.runs[name].nunique() > 1
     ]
 
@@ -69,10 +69,11 @@ def _draw_order(axes: Axes, results: Results) -> None:
 
 
 def _draw_parameter(axes: Axes, results: Results, name: str) -> None:
-    runs = results.runs
-    parameter = results.sweep["parameters"][name]
+    runs = results.runs.dropna(subset=[name])
+    parameter = results.searched[name]
     if "values" in parameter:
-        choices = [_text(value) for value in parameter["values"]]
+        # A later phase may have values of its own.
+        choices = list(dict.fromkeys(map(_text, [*parameter["values"], *runs[name]])))
         place = np.array([choices.index(_text(value)) for value in runs[name]], float)
         _draw_medians(axes, runs, place, len(choices))
         _draw_points(axes, results, place + _spread(place), runs)

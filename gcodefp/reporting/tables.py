@@ -62,7 +62,7 @@ def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
 
 def winner_table(results: Results) -> list[tuple[str, str, str]]:
     """Hyperparameter, the winner's value, and what the sweep searched."""
-    searched = results.sweep["parameters"]
+    searched = results.searched
     return [
         (name, _cell(value), _searched(searched.get(name)))
         for name, value in results.winner["hyperparameters"].items()
@@ -88,7 +88,7 @@ def runs_table(results: Results) -> Table:
     """All runs, winner first, with the hyperparameters that the sweep searched."""
     searched = [
         name
-        for name, parameter in results.sweep["parameters"].items()
+        for name, parameter in results.searched.items()
         if parameter["distribution"] != "constant" and name in results.runs
     ]
     columns = [*FACTS, *searched, "reason"]

@@ -36,10 +36,6 @@ def _inv_log_uniform(a: Numbers, u: float) -> float:
     return math.exp(-_uniform(a, 1 - u))
 
 
-def _inv_log_uniform_values(a: Numbers, u: float) -> float:
-    return _log_uniform_values(a, u)
-
-
 def _normal(a: Numbers, u: float) -> float:
     return float(stats.norm.ppf(u, loc=a["mu"], scale=a["sigma"]))
 
@@ -57,7 +53,7 @@ QUANTILES: dict[str, Callable[[Numbers, float], float]] = {
     "log_uniform": _log_uniform,
     "log_uniform_values": _log_uniform_values,
     "inv_log_uniform": _inv_log_uniform,
-    "inv_log_uniform_values": _inv_log_uniform_values,
+    "inv_log_uniform_values": _log_uniform_values,
     "normal": _normal,
     "log_normal": _log_normal,
     "beta": _beta,
@@ -84,7 +80,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Distribution -> its arguments; min and max where it is not named, q besides for q_ forms."""
 
-DEFAULTS: dict[str, float] = {"mu": 0.0, "sigma": 1.0, "q": 1.0}
+DEFAULTS: dict[str, float] = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0, "q": 1.0}
 
 
 @dataclass(frozen=True)
@@ -104,21 +100,55 @@ class Parameter:
     probabilities: tuple[float, ...] = ()
 
     @property
-    def is_discrete(self) -> bool:
-        """Whether the value is one of `choices`."""
-        return bool(self.choices)
+    def is_quantized(self) -> bool:
+        """Whether the value is a multiple of q."""
+        return self.distribution.startswith("q_")
 
     def value(self, u: float) -> Scalar:
         """The value at a latent u in (0, 1)."""
         u = min(max(u, LATENT_EDGE), 1 - LATENT_EDGE)
         if self.choices:
             return self.choices[self.choice(u)]
-        value = QUANTILES[self.distribution.removeprefix("q_")](self.arguments, u)
-        if self.distribution.startswith("q_"):
-            q = self.arguments["q"]
-            steps = round(value / q)
-            return int(steps * q) if float(q).is_integer() else round(steps * q, 12)
-        return value
+        value = self.quantile(u)
+        return self._multiple(round(value / self.arguments["q"])) if self.is_quantized else value
+
+    def latent(self, value: Any) -> float | None:
+        """A u at which the parameter has this value; None if it never has it."""
+        if self.choices:
+            same = [
+                c == value and isinstance(c, bool) == isinstance(value, bool) for c in self.choices
+            ]
+            return self._middle(same.index(True)) if True in same else None
+        if not self._reaches(value):
+            return None
+        low, high = 0.0, 1.0
+        # A quantile function never falls.
+        for _ in range(60):
+            middle = (low + high) / 2
+            below = float(self.value(middle)) < value  # type: ignore[arg-type]
+            low, high = (middle, high) if below else (low, middle)
+        return None if self.is_quantized and self.value(high) != value else high
+
+    def _reaches(self, value: Any) -> bool:
+        """Whether a number lies between the ends, which exp() may give a hair off."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        ends = (self.quantile(0.0), self.quantile(1.0))
+        between = ends[0] <= value <= ends[1] or any(math.isclose(value, end) for end in ends)
+        return between or self.is_quantized
+
+    def support(self) -> Sequence[Scalar] | None:
+        """All values that can be drawn, in order; None if they are infinitely many."""
+        if self.choices:
+            shares = self.probabilities or (1.0,) * len(self.choices)
+            return [c for c, share in zip(self.choices, shares, strict=True) if share]
+        ends = (self.quantile(0.0), self.quantile(1.0))
+        if not self.is_quantized or not all(map(math.isfinite, ends)):
+            return None
+        # What lies just at the end, and rounds beyond it, is never drawn.
+        edges = (LATENT_EDGE, 1 - LATENT_EDGE)
+        first, last = (round(self.quantile(u) / self.arguments["q"]) for u in edges)
+        return [self._multiple(steps) for steps in range(first, last + 1)]
 
     def choice(self, u: float) -> int:
         """The index into `choices` at a latent u."""
@@ -130,6 +160,21 @@ class Parameter:
             if u < below:
                 return index
         return len(self.choices) - 1
+
+    def _middle(self, index: int) -> float | None:
+        """The u in the middle of those that give this choice; None if none does."""
+        if not self.probabilities:
+            return (index + 0.5) / len(self.choices)
+        share = self.probabilities[index]
+        return sum(self.probabilities[:index]) + share / 2 if share else None
+
+    def quantile(self, u: float) -> float:
+        """The distribution's quantile function, before any rounding to q."""
+        return QUANTILES[self.distribution.removeprefix("q_")](self.arguments, u)
+
+    def _multiple(self, steps: int) -> int | float:
+        q = self.arguments["q"]
+        return int(steps * q) if float(q).is_integer() else round(steps * q, 12)
 
     def grid(self) -> Sequence[Scalar]:
         """All values in order, for a grid; empty if there are infinitely many.

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
+from gcodefp.sweep.scalars import reject_text_number
 
 KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 LAST_BAND = 10_000_000
@@ -20,8 +21,7 @@ class Hyperband:
     """The rule of a sweep.
 
     Attributes:
-        bands: ascending; a run is at band b once the metric has b values before its newest, since
-            W&B counts steps from 0.
+        bands: ascending; a run is at band b once the metric has b values.
         eta: a run must be among the best 1/eta at each band.
         strict: compare the run's value at the band; otherwise its best value so far.
     """
@@ -40,15 +40,17 @@ class Hyperband:
             others: those of all other runs of the sweep.
             goal: maximize or minimize.
         """
-        reached = [band for band in self.bands if band < len(history)]
+        reached = [band for band in self.bands if band <= len(history)]
         if not reached:
             return False
         band = reached[-1]
         sign = -1.0 if goal == "maximize" else 1.0
-        losses = sorted(sign * values[band] for values in (history, *others) if band < len(values))
+        losses = sorted(
+            sign * values[band - 1] for values in (history, *others) if band <= len(values)
+        )
         threshold = losses[int(len(losses) / self.eta)]
         if self.strict:
-            return sign * history[band] > threshold
+            return sign * history[band - 1] > threshold
         return min(sign * value for value in history) > threshold
 
 
@@ -57,33 +59,49 @@ def read_hyperband(config: Any, where: str) -> Hyperband | None:
     if config is None:
         return None
     if not isinstance(config, Mapping) or config.get("type") != "hyperband":
-        raise UserError(f"{where}: {config!r}; the only type is hyperband")
+        raise UserError(f"{where}: {config!r}; the only kind there is: write type: hyperband")
     for key in config:
         if key not in KEYS:
             raise UserError(f"{where}.{key}: unknown; {did_you_mean(str(key), KEYS)}")
     eta = _positive(config.get("eta", 3), f"{where}.eta")
     if eta <= 1:
         raise UserError(f"{where}.eta: {eta!r} must be above 1")
-    strict = config.get("strict", False)
+    strict = config.get("strict", True)
     if not isinstance(strict, bool):
         raise UserError(f"{where}.strict: {strict!r} must be true or false")
-    if "max_iter" in config:
-        longest = _positive(config["max_iter"], f"{where}.max_iter")
-        count = math.ceil(_positive(config.get("s", 2), f"{where}.s"))
-        bands = {int(longest / eta**i) for i in range(1, count + 1)}
-    elif "min_iter" in config:
-        shortest = _positive(config["min_iter"], f"{where}.min_iter")
-        count = int(math.log(LAST_BAND / shortest) / math.log(eta)) + 1
-        bands = {int(shortest * eta**i) for i in range(count)}
-    else:
-        raise UserError(f"{where}: needs min_iter or max_iter")
-    bands.discard(0)
+    bands = _bands(config, eta, where)
     if not bands:
         raise UserError(f"{where}: no band at or above 1; make max_iter larger or eta smaller")
-    return Hyperband(tuple(sorted(bands)), eta, strict)
+    return Hyperband(tuple(sorted(set(bands))), eta, strict)
+
+
+def _bands(config: Mapping[str, Any], eta: float, where: str) -> list[int]:
+    """Multiplied and divided step by step, as W&B does, so that both round alike."""
+    bands: list[int] = []
+    if "max_iter" in config:
+        if "s" not in config:
+            raise UserError(f"{where}: max_iter needs s, the number of bands below it; add s: 2")
+        band = _positive(config["max_iter"], f"{where}.max_iter") / eta
+        count = _positive(config["s"], f"{where}.s")
+        while band >= 1 and len(bands) < count:
+            bands.append(int(band))
+            band /= eta
+    elif "min_iter" in config:
+        band = _positive(config["min_iter"], f"{where}.min_iter")
+        if band < 1:
+            raise UserError(f"{where}.min_iter: {band!r} must be at least 1")
+        while band <= LAST_BAND:
+            bands.append(int(band))
+            band *= eta
+    else:
+        raise UserError(
+            f"{where}: needs the first epoch that decides, such as min_iter: 5, or max_iter and s"
+        )
+    return bands
 
 
 def _positive(value: Any, where: str) -> float:
+    reject_text_number(value, where)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 0 < value < math.inf:
         raise UserError(f"{where}: {value!r} must be a number above 0")

@@ -18,9 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from typing import NamedTuple
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
+
+_done_with: set[Path] = set()
+"""Leases that this process had. One that it could not give back, since the file server was lost or
+the folder not writable, names a living process, and would be held as long as that process lives."""
 
 
 class Hold(Enum):
@@ -56,7 +61,7 @@ class LeaseWatch:
             return Hold.FREE
         if not text:
             return Hold.FREE
-        alive = _holder_is_alive(json.loads(text))
+        alive = _holder_is_alive(lease, text)
         if alive is not None:
             return Hold.HELD if alive else Hold.FREE
         now = time.monotonic()
@@ -74,6 +79,11 @@ class Lease:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def killed_holders(self) -> int:
+        """How many holders before this one, in a row, did not live to give the lease back."""
+        others = (lease for lease in self._path.parent.glob("lease.*") if lease != self._path)
+        return sum(1 for lease in others if lease.stat().st_size)
 
     def check(self) -> None:
         """Raises LeaseLost if another process holds the run by now."""
@@ -111,6 +121,7 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     finally:
         done.set()
         thread.join()
+        _done_with.add(path)
         _give_back(path)
 
 
@@ -168,8 +179,14 @@ def _process(pid: int) -> str | None:
     return None if fields[0] == "Z" else f"{boot} {namespace} {fields[19]}"
 
 
-def _holder_is_alive(holder: dict[str, str | int | None]) -> bool | None:
-    """Whether the process lives; None if that cannot be told from here."""
+def _holder_is_alive(lease: Path, text: str) -> bool | None:
+    """Whether the lease's process lives and works; None if that cannot be told from here."""
+    try:
+        holder = json.loads(text)
+    except ValueError:  # A crashed host may leave a file of zeros; the heartbeat decides.
+        return None
+    if lease in _done_with and holder == _identity(os.getpid()):
+        return False
     mine = _process(os.getpid())
     theirs = holder["process"]
     if holder["host"] != socket.gethostname() or mine is None or theirs is None:
@@ -178,3 +195,21 @@ def _holder_is_alive(holder: dict[str, str | int | None]) -> bool | None:
     if str(theirs).split()[:2] != mine.split()[:2]:
         return None
     return _process(int(holder["pid"] or 0)) == theirs
+
+
+class Holder(NamedTuple):
+    """Who last took a run's lease; its age is negative where this host's clock is behind."""
+
+    host: str
+    pid: int
+    age_seconds: float
+
+
+def lease_holder(folder: Path) -> Holder | None:
+    """Who took a run's lease and did not give it back, alive or not; for display only."""
+    newest = _newest(folder)
+    with suppress(FileNotFoundError):
+        if newest and (text := newest.read_text(encoding="utf-8")):
+            holder = json.loads(text)
+            return Holder(holder["host"], holder["pid"], time.time() - newest.stat().st_mtime)
+    return None

@@ -5,7 +5,7 @@ left half-done goes on from its last epoch, a new one gets its hyperparameters a
 """
 
 import logging
-import math
+import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,14 +15,15 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, RunFolder, run_folder, run_folders
-from gcodefp.sweep.sampling import Earlier, Exhausted, propose
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, RunFolder, run_folder
+from gcodefp.sweep.search import Search
 from gcodefp.sweep.specification import Specification
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-PATIENCE_SECONDS = 60.0
+STORAGE_PATIENCE_SECONDS = 600.0
+"""A full disk or a lost file server may be mended within this time, and nothing is lost."""
 FAILURES_IN_A_ROW = 3
 
 
@@ -33,7 +34,11 @@ class Trial:
     folder: RunFolder
     hyperparameters: Mapping[str, Any]
     lease: Lease
-    engine: "LocalEngine"
+    search: Search
+
+    def kills_in_a_row(self) -> int:
+        """How often, at least, the run's process was killed since an epoch was done last."""
+        return self.lease.killed_holders() - len(self.folder.history("epoch"))
 
     def should_stop(self) -> bool:
         """Whether early termination ends the run after the epochs it has logged by now.
@@ -42,18 +47,20 @@ class Trial:
             LeaseLost: the run is another agent's by now.
         """
         self.lease.check()
-        return self.engine.falls_behind(self.folder)
+        return self.search.falls_behind(self.folder.number)
 
 
 class LocalEngine:
     """One sweep, seen by one agent."""
 
     def __init__(self, specification: Specification, seed: int, total: int, folder: Path) -> None:
-        self.specification = specification
-        self.seed = seed
         self.total = total
         self.folder = folder
+        self.search = Search(specification, seed, folder)
         self._watch = LeaseWatch()
+        self._left_out: dict[int, Exception] = {}
+        self._waited_seconds = 0.0
+        self._is_closed = False
 
     def work(
         self, objective: Callable[[Trial], dict[str, Any]], after_each: Callable[[], None]
@@ -68,61 +75,84 @@ class LocalEngine:
             the number of runs that this agent ended.
 
         Raises:
-            UserError: three runs failed in a row; something else than they is wrong.
+            UserError: three runs failed in a row, run folders cannot be worked on, or the disk is
+                full and stays so.
         """
         ended, failures = 0, 0
-        while (folder := self._next()) is not None:
-            with self._taken(folder) as trial:
-                if trial is None:
-                    continue
-                try:
-                    content = objective(trial)
-                    trial.lease.check()
-                except LeaseLost as error:
-                    logger.warning("%s", error)
-                    continue
-                folder.end(content)
+        while True:
+            try:
+                if (folder := self._next()) is None:
+                    return ended
+                content = self._work_on(folder, objective)
+            except OSError as error:
+                self._wait_out(error)
+                continue
+            self._waited_seconds = 0.0
+            if content is None:
+                continue
             after_each()
             ended += 1
             failures = failures + 1 if content["state"] == "failed" else 0
             if failures == FAILURES_IN_A_ROW:
                 raise UserError(
-                    f"{failures} runs failed in a row, the last is {folder.path}: "
-                    f"{content['reason']}; mend that, remove the folders of the runs to be tried "
-                    f"again, then {AGENTS_AGAIN}; the other runs are kept"
+                    f"{failures} runs failed in a row on host {platform.node()}, the last is "
+                    f"{folder.path}: {content['reason']}; mend that, remove the folders of the runs"
+                    f" to be tried again, then {AGENTS_AGAIN}; the other runs are kept"
                 )
-        return ended
-
-    def falls_behind(self, folder: RunFolder) -> bool:
-        """Whether the sweep's early termination stops this run now."""
-        rule, objective = self.specification.early_terminate, self.specification.objective
-        if rule is None:
-            return False
-        others = [
-            other.history(objective.metric)
-            for other in run_folders(self.folder)
-            if other.number != folder.number
-        ]
-        return rule.should_stop(folder.history(objective.metric), others, objective.goal)
 
     def _next(self) -> RunFolder | None:
-        """The lowest run to be taken; waits while a holder far away may be gone."""
+        """The lowest run to be taken; waits while another agent's run decides what comes next.
+
+        Raises:
+            OSError, UserError: nothing else is left than runs that cannot be worked on.
+        """
         while True:
-            undecided = exhausted = False
+            holds: dict[int, Hold] = {}
+            waiting = False
             for number in range(self.total):
                 folder = run_folder(self.folder, number)
-                if folder.is_over():
+                try:
+                    if not self._is_open(folder):
+                        continue
+                    if not folder.is_given() and (others := self.search.waits_for(number)):
+                        waiting = any(holds.get(other) is Hold.HELD for other in others)
+                        break
+                    holds[number] = self._watch.look(folder.path)
+                except (OSError, UserError) as error:
+                    self._leave_out(folder, error)
                     continue
-                exhausted |= folder.is_exhausted()
-                if exhausted and folder.asked() is None:
-                    continue
-                hold = self._watch.look(folder.path)
-                if hold is Hold.FREE:
+                if holds[number] is Hold.FREE:
                     return folder
-                undecided |= hold is Hold.UNKNOWN
-            if not undecided:
+            if not waiting and Hold.UNKNOWN not in holds.values():
+                self._tell_left_out()
                 return None
             time.sleep(POLL_SECONDS)
+
+    def _is_open(self, folder: RunFolder) -> bool:
+        """Whether there is something to be done in a run, now or later."""
+        if folder.number in self._left_out or self.search.results.is_over(folder.number):
+            return False
+        if not self._is_closed and folder.closed() is not None:
+            self._is_closed = True
+        return not self._is_closed or folder.is_given()
+
+    def _work_on(
+        self, folder: RunFolder, objective: Callable[[Trial], dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Ends a run; None if it was not to be had, or was lost."""
+        try:
+            with self._taken(folder) as trial:
+                if trial is None:
+                    return None
+                content = objective(trial)
+                trial.lease.check()
+                folder.end(content)
+                return content
+        except LeaseLost as error:
+            logger.warning("%s", error)
+        except UserError as error:
+            self._leave_out(folder, error)
+        return None
 
     @contextmanager
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
@@ -130,46 +160,46 @@ class LocalEngine:
         with holding(folder.path, self._watch) as lease:
             if lease is None:
                 yield None
-                return
-            if folder.is_over():  # It ended between the look and the lease.
+            elif folder.is_over():  # It ended between the look and the lease.
                 folder.remove_leases()
                 yield None
-                return
-            asked = folder.asked()
-            if asked is None:
-                try:
-                    proposal = propose(
-                        self.specification, self.seed, folder.number, self._earlier(folder.number)
-                    )
-                except Exhausted:
-                    logger.info("every configuration of the space has been tried")
-                    folder.exhaust()
-                    yield None
-                    return
-                folder.give(proposal.hyperparameters, proposal.latent)
-                asked = {"hyperparameters": dict(proposal.hyperparameters)}
-            yield Trial(folder, asked["hyperparameters"], lease, self)
+            elif (hyperparameters := self.search.given(folder)) is None:
+                yield None
+            else:
+                yield Trial(folder, hyperparameters, lease, self.search)
 
-    def _earlier(self, number: int) -> list[Earlier]:
-        """The runs before, of which another agent may be about to write down what it gives."""
-        if self.specification.method != "bayes":
-            return []
-        earlier = []
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        for before in range(number):
-            folder = run_folder(self.folder, before)
-            while (asked := folder.asked()) is None and time.monotonic() < deadline:
-                time.sleep(POLL_SECONDS / 10)
-            if asked is not None:
-                loss = self._loss(folder)
-                earlier.append(Earlier(asked["hyperparameters"], asked["latent"], loss))
-        return earlier
+    def _leave_out(self, folder: RunFolder, error: Exception) -> None:
+        logger.warning("run %s is left out: %s", folder.path.name, error)
+        self._left_out[folder.number] = error
 
-    def _loss(self, folder: RunFolder) -> float | None:
-        content = folder.ended()
-        if content is None:
-            return None
-        if content["state"] not in COUNTED:
-            return math.inf
-        value = float(content["best_value"])
-        return -value if self.specification.objective.goal == "maximize" else value
+    def _tell_left_out(self) -> None:
+        """Raises what keeps runs from being worked on, once there is nothing else to do."""
+        left_out, self._left_out = self._left_out, {}
+        for error in left_out.values():
+            if isinstance(error, OSError):
+                raise error
+        if left_out:
+            number, error = min(left_out.items())
+            path = run_folder(self.folder, number).path
+            raise UserError(
+                f"{len(left_out)} runs could not be worked on, {path} among them: {error}; "
+                f"then {AGENTS_AGAIN}; the others are kept"
+            )
+
+    def _wait_out(self, error: OSError) -> None:
+        """A full disk or a lost file server is no fault of a run: wait, and try again.
+
+        Raises:
+            UserError: it has lasted too long.
+        """
+        # A write that found the disk full does not say which.
+        told = str(error) if error.filename else f"{self.folder}: {error}"
+        if self._waited_seconds >= STORAGE_PATIENCE_SECONDS:
+            raise UserError(
+                f"{told}; waited {self._waited_seconds:.0f} s on host {platform.node()} for it to "
+                f"be mended; mend it, then {AGENTS_AGAIN}; nothing is lost"
+            ) from error
+        pause = min(max(self._waited_seconds, POLL_SECONDS), STORAGE_PATIENCE_SECONDS / 10)
+        logger.warning("%s; trying again in %.0f s", told, pause)
+        time.sleep(pause)
+        self._waited_seconds += pause

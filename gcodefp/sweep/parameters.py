@@ -1,14 +1,52 @@
 """The `parameters` of a sweep: what W&B infers when `distribution` is left out, and every check."""
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.sweep.distributions import ARGUMENTS, DEFAULTS, DISTRIBUTIONS, Parameter
+from gcodefp.sweep.nesting import SEPARATOR, key_path
+from gcodefp.sweep.scalars import reject_foreign, reject_text_number
 
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LARGEST_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
+
+
+def read_parameters(config: Any, where: str, group: str = "") -> dict[str, Parameter]:
+    """All entries of `parameters`, those of nested ones too, by path and sorted by it.
+
+    Args:
+        where: the file, for the error message.
+        group: path of the block that is read, with a separator at its end.
+
+    Raises:
+        UserError: with the key's path, the value and what would be right.
+    """
+    here = f"{where}: {key_path(group)}".rstrip(".")
+    if not isinstance(config, Mapping) or not config:
+        raise UserError(f"{here}: {config!r} must map hyperparameters to distributions")
+    parameters: dict[str, Parameter] = {}
+    for name in sorted(config, key=str):
+        path = f"{group}{name}"
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise UserError(
+                f"{where}: {key_path(path)}: a name begins with a letter and holds letters, digits,"
+                " '_', '-' and '.'"
+            )
+        entry = config[name]
+        if isinstance(entry, Mapping) and "parameters" in entry:
+            if len(entry) > 1:
+                raise UserError(
+                    f"{where}: {key_path(path)}: has parameters of its own and, besides, "
+                    f"{sorted(set(entry) - {'parameters'})}; keep one or the other"
+                )
+            parameters |= read_parameters(entry["parameters"], where, path + SEPARATOR)
+        else:
+            parameters[path] = read_parameter(entry, f"{where}: {key_path(path)}")
+    return parameters
 
 
 def read_parameter(config: Any, where: str) -> Parameter:
@@ -23,11 +61,6 @@ def read_parameter(config: Any, where: str) -> Parameter:
     if not isinstance(config, Mapping):
         raise UserError(
             f"{where}: {config!r} is no mapping; write `value: {config!r}` below it for a constant"
-        )
-    if "parameters" in config:
-        raise UserError(
-            f"{where}: nested parameters are not hyperparameters of this trainer; move them up one"
-            " level"
         )
     distribution = config.get("distribution", None) or _inferred(config, where)
     if distribution not in DISTRIBUTIONS:
@@ -88,7 +121,7 @@ def _categorical(distribution: str, config: Mapping[str, Any], where: str) -> Pa
     if not isinstance(values, list) or not values:
         raise UserError(f"{where}.values: {values!r} is no list of values")
     for index, value in enumerate(values):
-        _reject_text_number(value, f"{where}.values[{index}]")
+        reject_foreign(value, f"{where}.values[{index}]")
     if distribution == "categorical":
         return Parameter(distribution, {}, tuple(values))
     shares = _need(config, "probabilities", where)
@@ -110,41 +143,48 @@ def _check_ranges(distribution: str, arguments: Mapping[str, float], where: str)
         return
     low, high = arguments["min"], arguments["max"]
     if low > high:
-        raise UserError(f"{where}: min {low!r} is above max {high!r}")
+        raise UserError(f"{where}: min {low!r} is above max {high!r}; exchange them")
+    if low == high:
+        raise UserError(f"{where}: min and max are both {low!r}; write `value: {low!r}` instead")
     if distribution.endswith("_values") and low <= 0:
         raise UserError(f"{where}.min: {low!r} must be above 0 for {distribution}")
-    if "log_uniform" in distribution and not distribution.endswith("_values"):
-        _check_exponents(distribution, low, high, where)
-    if "q" in arguments and arguments["q"] > high - low and distribution == "q_uniform":
-        raise UserError(
-            f"{where}.q: {arguments['q']!r} is larger than the range {low!r} to {high!r}"
-        )
-
-
-def _check_exponents(distribution: str, low: float, high: float, where: str) -> None:
-    """W&B's log_uniform takes natural-log exponents; bounds that look like values are a mistake.
-
-    Both in (0, 1] would mean values between 1 and 2.7: a small rate or a share is meant.
-    """
-    largest = -low if distribution.startswith("inv_") else high
-    if 0 < low <= high <= 1 or largest > LARGEST_EXPONENT:
+    if plainly_values(distribution, low, high):
         raise UserError(
             f"{where}: the bounds of {distribution} are natural-log exponents: {low!r} to {high!r} "
             f"means values from exp({low!r}) to exp({high!r}); for values from {low!r} to {high!r} "
             f"write `distribution: {distribution}_values`"
         )
+    if "q" in arguments:
+        if distribution == "q_log_uniform":
+            low, high = math.exp(low), math.exp(high)
+        if arguments["q"] > high - low:
+            raise UserError(
+                f"{where}.q: {arguments['q']!r} is larger than the range {low:.6g} to {high:.6g}; "
+                "make q smaller"
+            )
+
+
+def plainly_values(distribution: str, low: float, high: float) -> bool:
+    """Whether bounds that W&B takes for natural-log exponents are meant as values.
+
+    Both in (0, 1] would mean values between 1 and 2.7: a small rate or a share is meant.
+    """
+    if "log_uniform" not in distribution or distribution.endswith("_values"):
+        return False
+    largest = -low if distribution.startswith("inv_") else high
+    return 0 < low <= high <= 1 or largest > LARGEST_EXPONENT
 
 
 def _need(config: Mapping[str, Any], key: str, where: str) -> Any:
     if key not in config:
         raise UserError(f"{where}: {key!r} is missing; it has {list(config)}")
     if key == "value":
-        _reject_text_number(config[key], f"{where}.value")
+        reject_foreign(config[key], f"{where}.value")
     return config[key]
 
 
 def _number(value: Any, where: str) -> float:
-    _reject_text_number(value, where)
+    reject_text_number(value, where)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"{where}: {value!r} is no number")
     return value
@@ -154,15 +194,3 @@ def _whole(value: float, where: str) -> int:
     if value != int(value):
         raise UserError(f"{where}: {value!r} is not whole, as int_uniform needs it")
     return int(value)
-
-
-def _reject_text_number(value: Any, where: str) -> None:
-    """YAML 1.1 reads `1e-5`, without a point, as text."""
-    if not isinstance(value, str):
-        return
-    try:
-        number = float(value)
-    except ValueError:
-        return
-    fixed = repr(number) if "." in repr(number) else repr(number).replace("e", ".0e")
-    raise UserError(f"{where}: YAML reads {value!r} as text, not as a number; write {fixed}")

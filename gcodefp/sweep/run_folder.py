@@ -2,7 +2,7 @@
 
 hyperparameters.json   what the run was given; written once
 lease.N                who works on it; goes when the run ends
-exhausted              there was no configuration left for this run, nor for those after it
+closed                 why neither this run nor one after it begins, such as a space that is tried
 metrics.csv, last.pt   what it did so far; last.pt goes when the run ends
 run.json               how it ended; its presence means that the run is over
 checkpoint.pt          the weights of the best epoch
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gcodefp.files import read_json, write_json
+from gcodefp.files import read_json, write_json, write_text
 from gcodefp.learning.metrics_file import read_metrics
 
 ASKED_FORMAT = "gcodefp-hyperparameters-1"
@@ -26,6 +26,8 @@ REBUILD = f"remove this run's folder, then {AGENTS_AGAIN}"
 ENDED = ("finished", "stopped", "failed")
 COUNTED = ("finished", "stopped")
 """Ended with weights and a value."""
+WINS = "finished"
+"""A run that was stopped early, because others were better, is not chosen."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class RunFolder:
         path = self.path / "hyperparameters.json"
         return read_json(path, ASKED_FORMAT, REBUILD) if path.exists() else None
 
+    def is_given(self) -> bool:
+        """Whether it was decided what the run gets."""
+        return (self.path / "hyperparameters.json").exists()
+
     def give(self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float]) -> None:
         """Writes down what the run is given."""
         content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent)}
@@ -77,13 +83,16 @@ class RunFolder:
         for lease in self.path.glob("lease.*"):
             lease.unlink(missing_ok=True)
 
-    def exhaust(self) -> None:
-        """Writes down that the space has no configuration for this run."""
-        (self.path / "exhausted").touch()
+    def close(self, reason: str) -> None:
+        """Writes down why neither this run nor one after it begins."""
+        write_text(self.path / "closed", reason + "\n")
 
-    def is_exhausted(self) -> bool:
-        """Whether the space was found to end before this run."""
-        return (self.path / "exhausted").exists()
+    def closed(self) -> str | None:
+        """Why the sweep ends before this run; None if it does not."""
+        try:
+            return (self.path / "closed").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
 
     def history(self, metric: str) -> list[float]:
         """The metric's value after each epoch so far."""

@@ -1,18 +1,20 @@
 """A sweep as W&B's schema writes it, read and checked."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.learning.hyperparameters import KNOWN, hyperparameters_from
-from gcodefp.learning.objective import METRICS, Objective
+from gcodefp.learning.objective import HEADLINE, Objective
 from gcodefp.sweep.distributions import Parameter
 from gcodefp.sweep.hyperband import Hyperband, read_hyperband
-from gcodefp.sweep.parameters import read_parameter
+from gcodefp.sweep.nesting import key_path
+from gcodefp.sweep.parameters import read_parameters
+from gcodefp.sweep.rules import NO_RULES, Rules
 
 METHODS = ("grid", "random", "bayes")
 KEYS = (
@@ -28,7 +30,8 @@ KEYS = (
     "project",
     "entity",
 )
-METRIC_KEYS = ("name", "goal", "target", "impute")
+METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
+IMPUTE = ("worst", "best", "latest")
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,14 @@ class Specification:
 
     Attributes:
         method: grid, random or bayes.
-        parameters: name -> distribution, sorted by name.
+        parameters: path -> distribution, sorted by path; `model/d_model` is a nested one.
         run_cap: the sweep's total of runs; None only for a grid, which has an end.
+        target: no run starts once one has reached this value of the metric.
+        impute: what a failed run counts as in Bayesian search: the worst value of all runs, or its
+            own best or latest one.
+        impute_while_running: the same for runs that go on; None leaves their value open.
         document: the YAML as written.
+        rules: what the configuration adds to it.
     """
 
     method: str
@@ -48,15 +56,36 @@ class Specification:
     early_terminate: Hyperband | None
     run_cap: int | None
     document: Mapping[str, Any]
+    target: float | None = None
+    impute: str = "worst"
+    impute_while_running: str | None = None
+    rules: Rules = field(default=NO_RULES)
 
     def deciding(self) -> dict[str, Any]:
         """What decides a run's hyperparameters and end; not how many runs are wanted."""
-        return {
+        decides: dict[str, Any] = {
             "method": self.method,
             "metric": [self.objective.metric, self.objective.goal],
             "parameters": {name: p.describe() for name, p in self.parameters.items()},
             "early_terminate": vars(self.early_terminate) if self.early_terminate else None,
         }
+        if self.method == "bayes":
+            decides["impute"] = [self.impute, self.impute_while_running]
+        return decides | self.rules.describe()
+
+
+def load_document(path: Path) -> Any:
+    """The content of a YAML file.
+
+    Raises:
+        UserError: there is no such file, or it is not YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({error})") from None
 
 
 def load_specification(path: Path) -> Specification:
@@ -65,13 +94,7 @@ def load_specification(path: Path) -> Specification:
     Raises:
         UserError: with the file, the key, the value and the way out.
     """
-    try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({error})") from None
-    return read_specification(document, str(path))
+    return read_specification(load_document(path), str(path))
 
 
 def read_specification(document: Any, where: str) -> Specification:
@@ -80,15 +103,14 @@ def read_specification(document: Any, where: str) -> Specification:
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
     for key in document:
         if key in ("max_runs", "count"):
-            raise UserError(
-                f"{where}: {key} is no key of W&B's schema; write run_cap: {document[key]}"
-            )
+            way_out = "remove it" if "run_cap" in document else f"write run_cap: {document[key]}"
+            raise UserError(f"{where}: {key} is no key of W&B's schema; {way_out}")
         if key not in KEYS:
             raise UserError(f"{where}: unknown key {key!r}; {did_you_mean(str(key), KEYS)}")
     method = document.get("method")
     if method not in METHODS:
         raise UserError(f"{where}: method: {method!r}; {did_you_mean(str(method), METHODS)}")
-    parameters = _read_parameters(document.get("parameters"), where)
+    parameters = read_parameters(document.get("parameters"), where)
     cap = document.get("run_cap")
     if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
         raise UserError(f"{where}: run_cap: {cap!r} must be a whole number of at least 1")
@@ -96,76 +118,55 @@ def read_specification(document: Any, where: str) -> Specification:
         _check_grid(parameters, where)
     return Specification(
         method=method,
-        objective=_read_objective(document.get("metric"), where),
         parameters=parameters,
         early_terminate=read_hyperband(
             document.get("early_terminate"), f"{where}: early_terminate"
         ),
         run_cap=cap,
         document=document,
+        **_read_metric(document, f"{where}: metric"),
     )
 
 
-def _read_parameters(config: Any, where: str) -> dict[str, Parameter]:
-    if not isinstance(config, Mapping) or not config:
-        raise UserError(
-            f"{where}: parameters: {config!r} must map hyperparameters to distributions"
-        )
-    parameters = {}
-    for name in sorted(config, key=str):
-        path = f"{where}: parameters.{name}"
-        if name not in KNOWN:
-            raise UserError(f"{path}: no such hyperparameter; {did_you_mean(str(name), KNOWN)}")
-        parameters[name] = read_parameter(config[name], path)
-        _check_values(name, parameters[name], where)
-    return parameters
-
-
-def _check_values(name: str, parameter: Parameter, where: str) -> None:
-    """Every value that could be drawn must be one that the trainer takes."""
-    if parameter.distribution == "int_uniform":
-        values: list[Any] = [parameter.choices[0], parameter.choices[-1]]
-    else:
-        values = list(parameter.choices) or [parameter.value(0.0), parameter.value(1.0)]
-    for value in values:
-        asked = {"d_model": 2, "nhead": 1} | {name: value} | _partner(name, value)
-        try:
-            hyperparameters_from(asked, f"{where}: parameters")
-        except UserError as error:
-            reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
-            raise UserError(f"{error}{reached}") from None
-
-
-def _partner(name: str, value: Any) -> dict[str, Any]:
-    """The other of d_model and nhead, so that only the value itself is checked here."""
-    return {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}
-
-
-def _read_objective(config: Any, where: str) -> Objective:
+def _read_metric(document: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The fields that come from `metric`; grid and random search may leave it out, as in W&B."""
+    config = document.get("metric")
+    if config is None and document["method"] != "bayes" and "early_terminate" not in document:
+        return {"objective": HEADLINE}
     if not isinstance(config, Mapping) or "name" not in config:
-        raise UserError(
-            f"{where}: metric: {config!r} needs a name, such as val/gcode_acc, and a goal"
-        )
+        raise UserError(f"{where}: {config!r} needs a name, such as {HEADLINE.metric}, and a goal")
     for key in config:
         if key not in METRIC_KEYS:
-            raise UserError(
-                f"{where}: metric.{key}: unknown; {did_you_mean(str(key), METRIC_KEYS)}"
-            )
-    if config["name"] not in METRICS:
-        raise UserError(
-            f"{where}: metric.name: {config['name']!r} is not logged by the trainer; "
-            f"{did_you_mean(str(config['name']), METRICS)}"
-        )
+            raise UserError(f"{where}.{key}: unknown; {did_you_mean(str(key), METRIC_KEYS)}")
     goal = config.get("goal", "minimize")
     if goal not in ("maximize", "minimize"):
-        raise UserError(f"{where}: metric.goal: {goal!r} must be maximize or minimize")
-    return Objective(config["name"], goal)
+        raise UserError(f"{where}.goal: {goal!r} must be maximize or minimize")
+    target = config.get("target")
+    is_number = isinstance(target, int | float) and not isinstance(target, bool)
+    if target is not None and not (is_number and math.isfinite(target)):
+        raise UserError(f"{where}.target: {target!r} is no number")
+    # YAML reads a bare `false` as no text.
+    running = str(config.get("impute_while_running", False)).lower()
+    return {
+        "objective": Objective(str(config["name"]), goal),
+        "target": target,
+        "impute": _imputed(config.get("impute", "worst"), f"{where}.impute"),
+        "impute_while_running": (
+            None if running == "false" else _imputed(running, f"{where}.impute_while_running")
+        ),
+    }
+
+
+def _imputed(value: Any, where: str) -> str:
+    if value not in IMPUTE:
+        raise UserError(f"{where}: {value!r}; {did_you_mean(str(value), IMPUTE)}")
+    return str(value)
 
 
 def _check_grid(parameters: Mapping[str, Parameter], where: str) -> None:
-    for name, parameter in parameters.items():
-        if not parameter.grid():
+    for path, parameter in parameters.items():
+        if not parameter.grid() or parameter.probabilities:
             raise UserError(
-                f"{where}: parameters.{name}: a grid cannot hold all of {parameter.distribution}; "
+                f"{where}: {key_path(path)}: a grid cannot hold all of {parameter.distribution}; "
                 "list its values, or use method random or bayes"
             )

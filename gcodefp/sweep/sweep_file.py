@@ -1,11 +1,12 @@
 """sweep.json: which sweep this is, what it searches, and on which data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from gcodefp.files import digest, read_json, write_json
+from gcodefp.sweep.rules import read_rules
 from gcodefp.sweep.specification import Specification, read_specification
 
 FORMAT = "gcodefp-sweep-1"
@@ -27,6 +28,11 @@ class SweepFile:
     total: int
     document: Mapping[str, Any]
 
+    @property
+    def is_repeat(self) -> bool:
+        """Whether its runs are those of other sweeps again, with other seeds."""
+        return bool(self.document.get("is_repeat"))
+
 
 def sweep_identity(
     specification: Specification, seed: int, learning_digest: str, code_digest: str
@@ -36,17 +42,45 @@ def sweep_identity(
     return digest(parts)[:8]
 
 
-def write_sweep(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes sweep.json."""
+def write_sweep(
+    path: Path, specification: Specification, seed: int, total: int, origin: Mapping[str, Any]
+) -> str:
+    """Writes sweep.json.
+
+    Args:
+        origin: `provenance`, `learning_digest` of the dataset and `training_code`.
+
+    Returns:
+        the sweep's id.
+    """
+    identity = sweep_identity(
+        specification, seed, origin["learning_digest"], origin["training_code"]
+    )
+    content = {
+        "id": identity,
+        "engine": "local",
+        "method": specification.method,
+        "metric": specification.objective.metric,
+        "goal": specification.objective.goal,
+        "seed": seed,
+        "runs": total,
+        "parameters": {n: p.describe() for n, p in specification.parameters.items()},
+        "as_written": dict(specification.document),
+        **specification.rules.describe(),
+        **origin,
+    }
     write_json(path, FORMAT, content)
+    return identity
 
 
 def read_sweep(path: Path) -> SweepFile:
     """Reads sweep.json."""
     document = read_json(path, FORMAT, REBUILD)
+    specification = read_specification(document["as_written"], str(path))
+    rules = read_rules(specification.parameters, **document.get("rules", {}))
     return SweepFile(
         sweep_id=document["id"],
-        specification=read_specification(document["as_written"], str(path)),
+        specification=replace(specification, rules=rules),
         seed=document["seed"],
         total=document["runs"],
         document=document,

@@ -1,34 +1,112 @@
-"""All runs of a sweep as rows, and which of them is the best."""
+"""All runs of one or several sweeps as rows, and which of them is the best."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from statistics import fmean
+from typing import Any
 
+from gcodefp.errors import UserError
 from gcodefp.learning.objective import Objective
-from gcodefp.sweep.run_folder import COUNTED, RunFolder, run_folders
+from gcodefp.sweep.run_folder import COUNTED, ENDED, RunFolder, run_folders
+from gcodefp.sweep.specification import Specification
+from gcodefp.sweep.sweep_file import SweepFile
 
 
-class EndedRun(NamedTuple):
-    """A run that is over, and its run.json."""
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that is over.
+
+    Attributes:
+        content: its run.json.
+        number: counted on over the sweeps before.
+        is_repeat: of a configuration that was among the best, with another seed.
+    """
 
     folder: RunFolder
-    content: dict[str, Any]
+    content: Mapping[str, Any]
+    number: int
+    is_repeat: bool = False
+
+    @property
+    def name(self) -> str:
+        """Four digits, as its folder is named in a single sweep."""
+        return f"{self.number:04d}"
 
 
 def ended_runs(sweep_folder: Path, total: int) -> list[EndedRun]:
     """The runs of a sweep that are over, by number; numbers beyond the total are left out."""
     pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
-    return [EndedRun(f, c) for f, c in pairs if c is not None and f.number < total]
+    return [
+        EndedRun(folder, content, folder.number)
+        for folder, content in pairs
+        if content is not None and folder.number < total
+    ]
+
+
+def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
+    """The runs of several sweeps that are over, numbered on from one to the next.
+
+    Args:
+        runs: the folder that keeps the runs of all sweeps.
+    """
+    found: list[EndedRun] = []
+    before = 0
+    for sweep in sweeps:
+        for run in ended_runs(runs / sweep.sweep_id, sweep.total):
+            found.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
+        before += sweep.total
+    return found
+
+
+def common_objective(specifications: Sequence[Specification]) -> Objective:
+    """The metric of several sweeps.
+
+    Raises:
+        UserError: they have not the same.
+    """
+    objectives = {specification.objective for specification in specifications}
+    if len(objectives) > 1:
+        names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
+        raise UserError(f"the sweeps of all phases need the same metric; they have {names}")
+    return objectives.pop()
 
 
 def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
-    """Best first; ties go to the smaller model, then to the earlier run; failed runs come last."""
-    sign = -1.0 if objective.goal == "maximize" else 1.0
+    """Best first; ties go to the smaller model, then to the earlier run.
 
-    def key(run: EndedRun) -> tuple[bool, float, int, int]:
-        content = run.content
-        if content["state"] not in COUNTED:
-            return True, 0.0, 0, run.folder.number
-        return False, sign * content["best_value"], content["parameters"], run.folder.number
+    Runs that were stopped come behind all that finished, failed ones behind these.
+    """
+
+    def key(run: EndedRun) -> tuple[int, float, int, int]:
+        state = ENDED.index(run.content["state"])
+        if run.content["state"] not in COUNTED:
+            return state, 0.0, 0, run.number
+        loss = objective.loss(run.content["best_value"])
+        return state, loss, run.content["parameters"], run.number
 
     return sorted(runs, key=key)
+
+
+def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
+    """What two runs that differ in their seed alone have in common."""
+    values = run.content["hyperparameters"]
+    return tuple(sorted((name, value) for name, value in values.items() if name != "seed"))
+
+
+def repeated(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
+    """The repeats of each configuration, best first within; the best mean first.
+
+    A configuration of which a repeat has failed comes behind all others.
+    """
+    groups: dict[Any, list[EndedRun]] = {}
+    for run in ranked([run for run in runs if run.is_repeat], objective):
+        groups.setdefault(configuration(run), []).append(run)
+
+    def key(group: list[EndedRun]) -> tuple[bool, float, int]:
+        values = [run.content["best_value"] for run in group]
+        if None in values:
+            return True, 0.0, group[0].number
+        return False, objective.loss(fmean(values)), group[0].content["parameters"]
+
+    return sorted(groups.values(), key=key)

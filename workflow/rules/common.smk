@@ -1,5 +1,7 @@
 # What all rules share: the checked configuration, and the names that come from it.
+import json
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -29,6 +31,9 @@ IS_SIMULATED = config["recordings"]["folder"] is None
 RECORDINGS = f"{RESULTS}/recordings" if IS_SIMULATED else config["recordings"]["folder"]
 # A folder's own time does not tell that a file in it has changed.
 RECORDINGS_DIGEST = None if IS_SIMULATED else folder_digest(Path(RECORDINGS))
+# Folders below {RESULTS}/sweep: the sweep itself, those that follow it, the best ones again.
+PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) + 2))]
+REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 ENVIRONMENT = "../../envs/gcodefp.yaml"
 FIGURES = {
@@ -45,3 +50,26 @@ FIGURES = {
 
 wildcard_constraints:
     n=r"\d+",
+    sweep=r"(phase_\d+/|repeats/)?",
+
+
+def sweep_rules(first):
+    """Flags for what the configuration adds to the YAML of the first sweep, or of a later one."""
+    settings = config["sweep"]
+    pairs = [("--constraint", text) for text in settings["constraints"]]
+    pairs += [("--condition", f"{name}: {text}") for name, text in settings["conditions"].items()]
+    if first:
+        pairs += [("--first", json.dumps(point)) for point in settings["first"]]
+        pairs += [("--run-cap", str(settings["run_cap"]))] if settings["run_cap"] else []
+    pairs += [("--width", str(settings["width"]))] if settings["width"] else []
+    return shlex.join(part for pair in pairs for part in pair)
+
+
+def sweeps_before(phase):
+    """sweep.json of the phases before this one."""
+    return [f"{RESULTS}/sweep/{before}sweep.json" for before in PHASES[: PHASES.index(phase)]]
+
+
+def markers(phase):
+    """What the agents of a phase write when they are done."""
+    return [f"{RESULTS}/sweep/{phase}agents/{n}.json" for n in AGENTS]

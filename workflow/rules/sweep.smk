@@ -1,6 +1,8 @@
 # Contract: sweep YAML, dataset -> {RESULTS}/sweep/sweep.json
 #           sweep, train and val split -> {RESULTS}/runs/SWEEP/RUN, kept by every rerun, and one
 #           marker per agent
+#           runs of one phase -> YAML of the next, {RESULTS}/sweep/phase_N/sweep.yaml
+#           best runs -> {RESULTS}/sweep/repeats/sweep.json, the same with other seeds
 #           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv}
 
 
@@ -19,9 +21,7 @@ rule create_sweep:
         ENVIRONMENT
     params:
         seed=config["sweep"]["seed"],
-        run_cap=(
-            "" if config["sweep"]["run_cap"] is None else f"--run-cap {config['sweep']['run_cap']}"
-        ),
+        rules=sweep_rules(first=True),
         code=code_digest("gcodefp.create_sweep"),
         training_code=runs_digest(),
     shell:
@@ -30,7 +30,79 @@ rule create_sweep:
             --sweep {input.sweep:q} \
             --dataset {input.dataset:q} \
             --seed {params.seed} \
-            {params.run_cap} \
+            {params.rules} \
+            --output {output:q} \
+            --log {log:q}
+        """
+
+
+rule narrow:
+    """Write the sweep YAML of the next phase, in ranges around the best runs so far."""
+    input:
+        sweeps=lambda wildcards: sweeps_before(f"phase_{wildcards.n}/"),
+        agents=lambda wildcards: markers(PHASES[int(wildcards.n) - 2]),
+        following=lambda wildcards: config["sweep"]["phases"][int(wildcards.n) - 2],
+    output:
+        f"{RESULTS}/sweep/phase_{{n}}/sweep.yaml",
+    log:
+        f"{RESULTS}/logs/phase_{{n}}/narrow.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/phase_{{n}}/narrow.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        runs=f"{RESULTS}/runs",
+        code=code_digest("gcodefp.narrow"),
+    shell:
+        """
+        python -m gcodefp.narrow \
+            --sweep {input.sweeps:q} \
+            --runs {params.runs:q} \
+            --next {input.following:q} \
+            --output {output:q} \
+            --log {log:q}
+        """
+
+
+use rule create_sweep as create_next_sweep with:
+    input:
+        sweep=f"{RESULTS}/sweep/phase_{{n}}/sweep.yaml",
+        dataset=f"{RESULTS}/dataset/dataset.json",
+    output:
+        f"{RESULTS}/sweep/phase_{{n}}/sweep.json",
+    log:
+        f"{RESULTS}/logs/phase_{{n}}/create_sweep.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/phase_{{n}}/create_sweep.tsv"
+    params:
+        rules=sweep_rules(first=False),
+
+
+rule repeat_best:
+    """Make a sweep of the best configurations with other seeds."""
+    input:
+        sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES],
+        agents=markers(PHASES[-1]),
+    output:
+        f"{RESULTS}/sweep/repeats/sweep.json",
+    log:
+        f"{RESULTS}/logs/repeats/repeat_best.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/repeats/repeat_best.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        runs=f"{RESULTS}/runs",
+        finalists=config["sweep"]["finalists"],
+        seeds=config["sweep"]["seeds_per_winner"],
+        code=code_digest("gcodefp.repeat_best"),
+    shell:
+        """
+        python -m gcodefp.repeat_best \
+            --sweep {input.sweeps:q} \
+            --runs {params.runs:q} \
+            --finalists {params.finalists} \
+            --seeds {params.seeds} \
             --output {output:q} \
             --log {log:q}
         """
@@ -39,16 +111,16 @@ rule create_sweep:
 rule agent:
     """Train runs until none is left; as many agents as configured share the sweep."""
     input:
-        sweep=f"{RESULTS}/sweep/sweep.json",
+        sweep=f"{RESULTS}/sweep/{{sweep}}sweep.json",
         train=f"{RESULTS}/dataset/train.npz",
         val=f"{RESULTS}/dataset/val.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
     output:
-        f"{RESULTS}/sweep/agents/{{n}}.json",
+        f"{RESULTS}/sweep/{{sweep}}agents/{{n}}.json",
     log:
-        f"{RESULTS}/logs/agent_{{n}}.log",
+        f"{RESULTS}/logs/{{sweep}}agent_{{n}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/agent_{{n}}.tsv"
+        f"{RESULTS}/benchmarks/{{sweep}}agent_{{n}}.tsv"
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
@@ -82,8 +154,8 @@ rule agent:
 rule select_best:
     """Pick the best run and copy what later steps need of it and of all runs."""
     input:
-        agents=expand(f"{RESULTS}/sweep/agents/{{n}}.json", n=AGENTS),
-        sweep=f"{RESULTS}/sweep/sweep.json",
+        agents=[marker for phase in PHASES + REPEATS for marker in markers(phase)],
+        sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES + REPEATS],
         train=f"{RESULTS}/dataset/train.npz",
         val=f"{RESULTS}/dataset/val.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
@@ -109,7 +181,7 @@ rule select_best:
     shell:
         """
         python -m gcodefp.select_best \
-            --sweep {input.sweep:q} \
+            --sweep {input.sweeps:q} \
             --runs {params.runs:q} \
             --train {input.train:q} \
             --val {input.val:q} \

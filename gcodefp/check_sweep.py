@@ -1,0 +1,127 @@
+"""Says how a sweep YAML is understood, or all that keeps it from running here.
+
+--fix puts right what has one right answer, and nothing else: names that are misspelt or another
+trainer's, exponents that are meant as values, numbers that YAML takes for text. Comments, order and
+layout of the file stay, and so does the original, as FILE.orig.
+"""
+
+import argparse
+import logging
+import shutil
+import sys
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+
+import yaml
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.files import replacing
+from gcodefp.sweep.explanation import explain
+from gcodefp.sweep.problems import problems
+from gcodefp.sweep.repair import Repair
+from gcodefp.sweep.sampling import Plan, configurations, total_runs
+from gcodefp.sweep.specification import Specification, load_document, load_specification
+from gcodefp.sweep.yaml_edit import repaired, repeated_keys
+from gcodefp.sweep_flags import add_rule_flags, with_rules
+
+logger = logging.getLogger("gcodefp.check_sweep")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("check_sweep", __doc__)
+    parser.add_argument("sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
+    parser.add_argument("--fix", action="store_true", help="write the corrected YAML")
+    parser.add_argument(
+        "--output", type=Path, metavar="OTHER", help="with --fix: write here, keep FILE as it is"
+    )
+    add_rule_flags(parser)
+    return run_step(parser, _check_sweep, argv)
+
+
+def _check_sweep(arguments: argparse.Namespace) -> None:
+    if arguments.output and not arguments.fix:
+        raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
+    path: Path = arguments.sweep
+    load_document(path)
+    # Read as bytes, so that the line ends stay as they are.
+    text = path.read_bytes().decode("utf-8")
+    corrected, repairs = repaired(text)
+    found = problems(yaml.safe_load(corrected), str(path))
+    left = [problem.removeprefix(f"{path}: ") for problem in found]
+    if arguments.fix:
+        path = _write(arguments, corrected, repairs)
+        if left:
+            raise UserError(_listed(f"{path}: these need a decision of yours", left))
+    elif repairs or left:
+        raise UserError(_refusal(path, repairs, left))
+    # What is written is read again: it is what the next step reads.
+    specification = with_rules(load_specification(path), arguments)
+    _check_possible(specification, path)
+    twice = [f"{key} stands twice; the last one counts" for key in repeated_keys(corrected)]
+    print(explain(specification, twice))
+
+
+def _check_possible(specification: Specification, path: Path) -> None:
+    """Constraints and the trainer leave something to run, the first configurations among it."""
+    if specification.method == "grid":
+        total_runs(specification)
+    elif configurations(specification) == []:
+        raise UserError(
+            f"{path}: no configuration is possible: no value of nhead divides one of "
+            "d_model, or the constraints never hold"
+        )
+    plan = Plan(specification, 0)
+    for number in range(len(specification.rules.first)):
+        plan.propose(number, [])
+
+
+def _write(arguments: argparse.Namespace, text: str, repairs: Sequence[Repair]) -> Path:
+    """Writes the corrected text; where it takes the place of the original, that is kept beside."""
+    # A link stays one.
+    path: Path = arguments.output or arguments.sweep.resolve()
+    if not repairs and not arguments.output:
+        logger.info("%s: nothing to repair", path)
+        return path
+    if not arguments.output:
+        logger.info("the original is kept as %s", _kept(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        temporary.write_bytes(text.encode("utf-8"))
+        shutil.copymode(arguments.sweep, temporary)
+    for repair in repairs:
+        logger.info("%s: %s", path, repair.describe())
+    return path
+
+
+def _kept(path: Path) -> Path:
+    """A copy of the file under a name that was free; another process may be at it too."""
+    for number in count(1):
+        kept = path.with_name(f"{path.name}.orig" + (f".{number}" if number > 1 else ""))
+        try:
+            with path.open("rb") as original, kept.open("xb") as copy:
+                shutil.copyfileobj(original, copy)
+        except FileExistsError:
+            continue
+        return kept
+    raise AssertionError
+
+
+def _refusal(path: Path, repairs: Sequence[Repair], left: Sequence[str]) -> str:
+    parts = []
+    if repairs:
+        head = f"{path}: does not run here as it stands; --fix would write"
+        parts.append(_listed(head, [repair.describe() for repair in repairs]))
+    if left:
+        parts.append(_listed(f"{path}: these need a decision of yours", left))
+    return "\n".join(parts)
+
+
+def _listed(head: str, lines: Sequence[str]) -> str:
+    return "\n".join([f"{head}:", *(f"  - {line}" for line in lines)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""Writes the sweep YAML of the next phase, its ranges narrowed around the best runs so far.
+
+The result is a plain sweep in W&B's schema, to be read and, if need be, edited: the pipeline goes
+on with what stands in it.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.files import write_text
+from gcodefp.sweep.narrowing import best_count, narrowed
+from gcodefp.sweep.nesting import leaf
+from gcodefp.sweep.run_folder import COUNTED
+from gcodefp.sweep.sampling import varying
+from gcodefp.sweep.specification import load_specification
+from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweep.table import common_objective, ranked, runs_of_all
+
+logger = logging.getLogger("gcodefp.narrow")
+
+HEADER = """\
+# Phase {phase}: {name}, narrowed around the best {best} of {runs} runs before it.
+# Edit it as you like: the pipeline goes on with what stands here, until an earlier phase changes.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("narrow", __doc__)
+    add = parser.add_argument
+    add("--sweep", type=Path, nargs="+", required=True, help="sweep.json of each phase so far")
+    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
+    add("--next", type=Path, required=True, help="YAML of the sweep that follows")
+    add("--output", type=Path, required=True, help="the narrowed YAML")
+    return run_step(parser, _narrow, argv)
+
+
+def _narrow(arguments: argparse.Namespace) -> None:
+    sweeps = [read_sweep(path) for path in arguments.sweep]
+    following = load_specification(arguments.next)
+    runs = runs_of_all(sweeps, arguments.runs)
+    order = ranked(runs, common_objective([s.specification for s in sweeps] + [following]))
+    counted = [run for run in order if run.content["state"] in COUNTED]
+    if not counted:
+        raise UserError(f"{arguments.runs}: no run of the phases before has a result to go by")
+    best = [run.content["hyperparameters"] for run in counted[: best_count(len(counted))]]
+    varied = {leaf(path) for sweep in sweeps for path in varying(sweep.specification)}
+    document = narrowed(following, best, varied)
+    header = HEADER.format(
+        phase=len(sweeps) + 1, name=arguments.next.name, best=len(best), runs=len(counted)
+    )
+    text = header + yaml.safe_dump(document, sort_keys=False, default_flow_style=None)
+    write_text(arguments.output, text)
+    logger.info("%s: ranges of the best %d of %d runs", arguments.output, len(best), len(counted))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

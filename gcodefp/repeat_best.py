@@ -1,0 +1,86 @@
+"""Makes a sweep of the best configurations again, each with other seeds.
+
+The best of many runs is in part the luckiest: its own value cannot be believed. What decides is the
+mean over fresh seeds, and their spread is reported.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.provenance import provenance
+from gcodefp.sweep.rules import read_rules
+from gcodefp.sweep.run_folder import COUNTED
+from gcodefp.sweep.specification import Specification, read_specification
+from gcodefp.sweep.sweep_file import read_sweep, write_sweep
+from gcodefp.sweep.table import common_objective, configuration, ranked, runs_of_all
+
+logger = logging.getLogger("gcodefp.repeat_best")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("repeat_best", __doc__)
+    add = parser.add_argument
+    add("--sweep", type=Path, nargs="+", required=True, help="sweep.json of each phase")
+    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
+    add("--finalists", type=positive, required=True, help="how many configurations")
+    add("--seeds", type=positive, required=True, help="how often each is trained again")
+    add("--output", type=Path, required=True, help="sweep.json")
+    return run_step(parser, _repeat_best, argv)
+
+
+def _repeat_best(arguments: argparse.Namespace) -> None:
+    sweeps = [read_sweep(path) for path in arguments.sweep]
+    objective = common_objective([sweep.specification for sweep in sweeps])
+    runs = runs_of_all(sweeps, arguments.runs)
+    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
+    if not counted:
+        raise UserError(f"{arguments.runs}: no run has a result; all of them failed")
+    best = dict.fromkeys(configuration(run) for run in counted)
+    finalists = [dict(values) for values in list(best)[: arguments.finalists]]
+    seed = sweeps[0].seed
+    points = [
+        values | {"seed": seed + again}
+        for values in finalists
+        for again in range(1, arguments.seeds + 1)
+    ]
+    document = sweeps[0].document
+    origin = {
+        "provenance": provenance(arguments.sweep),
+        "is_repeat": True,
+        **{key: document[key] for key in ("learning_digest", "training_code")},
+    }
+    specification = _listed(points, sweeps[0].specification)
+    identity = write_sweep(arguments.output, specification, seed, len(points), origin)
+    logger.info(
+        "sweep %s: the best %d configurations, %d times each",
+        identity,
+        len(finalists),
+        arguments.seeds,
+    )
+
+
+def _listed(points: Sequence[Mapping[str, Any]], like: Specification) -> Specification:
+    """A sweep of these runs and no others."""
+    document = {
+        "method": "random",
+        "metric": {"name": like.objective.metric, "goal": like.objective.goal},
+        "run_cap": len(points),
+        "parameters": {
+            name: {"values": list(dict.fromkeys(point[name] for point in points))}
+            for name in points[0]
+        },
+    }
+    specification = read_specification(document, "repeats")
+    return replace(specification, rules=read_rules(specification.parameters, first=points))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,445 @@
+"""What `python -m gcodefp.status` tells of sweeps in every state, on real run folders."""
+
+import os
+import pty
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_documents import specification
+from test_lease import write_foreign
+from tiny_sweep import TinySweep, tiny_dataset
+from trivial_runs import EPOCHS, METRIC, objective
+
+from gcodefp import status
+from gcodefp.learning.metrics_file import append_metrics, read_metrics
+from gcodefp.sweep.lease import Hold
+from gcodefp.sweep.local_engine import LocalEngine
+from gcodefp.sweep.observer import Observer
+from gcodefp.sweep.overview import Overview, RunLine
+from gcodefp.sweep.run_folder import RunFolder
+from gcodefp.sweep.sweep_file import read_sweep
+
+RATE = {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}
+
+AGENT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from trivial_runs import objective
+from gcodefp.sweep.local_engine import LocalEngine
+from gcodefp.sweep.sweep_file import read_sweep
+
+def patient(trial):
+    content = objective(trial)
+    print(trial.folder.path.name, flush=True)
+    sys.stdin.readline()
+    return content
+
+sweep = read_sweep(Path(sys.argv[1]))
+folder = Path(sys.argv[2], sweep.sweep_id)
+LocalEngine(sweep.specification, sweep.seed, sweep.total, folder).work(patient, lambda: None)
+"""
+"""Trains each run, tells its name, and ends it when a line comes."""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def sweep(dataset: Path, tmp_path: Path) -> TinySweep:
+    """A random search for four runs, not begun."""
+    return created(TinySweep(dataset, tmp_path))
+
+
+def created(sweep: TinySweep, **changes: Any) -> TinySweep:
+    parameters = {"learning_rate": RATE, "max_epochs": {"value": EPOCHS}}
+    document = {"method": "random", "run_cap": 4, "parameters": parameters, **changes}
+    assert sweep.create(**document) == 0
+    return sweep
+
+
+def observer(sweep: TinySweep) -> Observer:
+    file = read_sweep(sweep.folder / "sweep.json")
+    return Observer(file, sweep.folder / "runs" / file.sweep_id)
+
+
+def look(sweep: TinySweep) -> Overview:
+    return observer(sweep).look()
+
+
+def states(sweep: TinySweep) -> list[str]:
+    return [run.state for run in look(sweep).runs]
+
+
+def work(sweep: TinySweep) -> None:
+    """All that is left to do, in this process."""
+    file = read_sweep(sweep.folder / "sweep.json")
+    folder = sweep.folder / "runs" / file.sweep_id
+    LocalEngine(file.specification, file.seed, file.total, folder).work(objective, lambda: None)
+
+
+def begin(sweep: TinySweep, number: int) -> RunFolder:
+    """A run with hyperparameters, as an agent leaves it that is killed before the first epoch."""
+    run = sweep.run(number)
+    run.give({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
+    return run
+
+
+def flags(sweep: TinySweep, *more: str) -> list[str]:
+    return ["--sweep", f"{sweep.folder}/sweep.json", "--runs", f"{sweep.folder}/runs", *more]
+
+
+def shown(sweep: TinySweep, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    capsys.readouterr()
+    assert status.main(flags(sweep, *more)) == 0
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def agent(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
+    """An agent that has trained run 0 and holds it."""
+    places = [sweep.folder / "sweep.json", sweep.folder / "runs", Path(__file__).parent]
+    command = [sys.executable, "-c", AGENT, *map(str, places)]
+    process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "0000\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_an_agent_at_work_and_then_killed(
+    sweep: TinySweep, agent: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    overview = look(sweep)
+    (run,) = overview.runs
+    assert (run.state, run.epochs, run.max_epochs) == ("running", 4, 4)
+    assert (run.latest, run.best, run.seconds) == (0.02, 0.04, 10.0)
+    assert run.agent is not None
+    assert (run.agent.host, run.agent.pid) == (socket.gethostname(), agent.pid)
+    assert (run.agent.run, run.agent.hold, run.agent.clock_differs) == (0, Hold.HELD, False)
+    assert 0 <= run.agent.age_seconds < 30
+    assert (overview.over, overview.to_begin, overview.is_over) == (0, 3, False)
+    # No epoch is left of this one; three of 10 s.
+    assert overview.seconds_left() == 30
+    text = shown(sweep, capsys)
+    for part in ("running", f"{socket.gethostname()}:{agent.pid}", "about 30 s (1 agent at work)"):
+        assert part in text
+    agent.kill()
+    agent.wait()
+    (run,) = look(sweep).runs
+    assert run.state == "waiting"
+    assert run.agent is not None
+    assert (run.agent.pid, run.agent.hold) == (agent.pid, Hold.FREE)
+    text = shown(sweep, capsys)
+    for part in ("waiting", "gone", "nobody is at work", "0 of 4 runs are over"):
+        assert part in text
+
+
+def test_a_finished_sweep_at_80_columns(
+    sweep: TinySweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work(sweep)
+    monkeypatch.setenv("COLUMNS", "80")
+    text = shown(sweep, capsys)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert text.isascii()
+    for part in (
+        f"random, maximize {METRIC}",
+        "4 of 4 runs are over: 3 finished, 0 stopped, 1 failed",
+        "best so far: 0.2400 (run 0002, finished)",
+        "the sweep is over",
+        "learning",
+    ):
+        assert part in text
+    cells = [line.split() for line in lines]
+    (best,) = (row for row in cells if row[:1] == ["0002"])
+    assert best[1:7] == ["finished", "4/4", "0.2200", "0.2400*", "12", "s"]
+    assert float(best[7]) == pytest.approx(
+        look(sweep).runs[2].hyperparameters["learning_rate"], 0.1
+    )
+    assert [row[0] for row in cells if row and row[0].isdigit() and len(row[0]) == 4] == [
+        "0002", "0001", "0000", "0003",
+    ]  # fmt: skip
+    assert "failed (diverged)" in text
+
+
+def test_the_best_so_far_may_still_run(sweep: TinySweep) -> None:
+    work(sweep)
+    half_done = sweep.run(1)
+    (half_done.path / "run.json").unlink()
+    append_metrics(half_done.path / "metrics.csv", {"epoch": 5, METRIC: 0.9, "seconds": 15.0})
+    overview = look(sweep)
+    assert [run.number for run in overview.ranked()] == [1, 2, 0]
+    assert overview.ranked()[0].best == 0.9
+
+
+def test_a_sweep_that_was_not_begun(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
+    overview = look(sweep)
+    assert (overview.runs, overview.to_begin, overview.is_over) == ((), 4, False)
+    sweep.run(0).path.mkdir(parents=True)
+    assert look(sweep) == overview
+    assert "0 of 4 runs are over" in shown(sweep, capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "over", "part"),
+    [
+        ("run.json", '{"format": "gcodefp-run-1", "sta', True, "not JSON"),
+        ("run.json", '{"format": "gcodefp-run-1"}', True, "KeyError"),
+        ("run.json", '{"format": "gcodefp-run-2"}', True, "gcodefp-run-2"),
+        ("run.json", None, True, "Is a directory"),
+        ("hyperparameters.json", "[]", False, "format"),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", False, "ValueError"),
+        ("metrics.csv", "epoch,loss\n1,2\n", False, f"KeyError: '{METRIC}'"),
+        ("lease.1", "{", False, "JSONDecodeError"),
+        ("lease.x", "", False, "ValueError"),
+    ],
+)
+def test_an_unreadable_folder_is_told_and_the_others_are_shown(
+    sweep: TinySweep,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    text: str | None,
+    over: bool,
+    part: str,
+) -> None:
+    work(sweep)
+    path = begin(sweep, 1).path / name
+    (path.parent / "run.json").unlink()
+    path.unlink(missing_ok=True)
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text, encoding="utf-8")
+    overview = look(sweep)
+    assert [run.state for run in overview.runs] == ["finished", "unreadable", "finished", "failed"]
+    broken = overview.runs[1]
+    assert (broken.over, overview.is_over) == (over, over)
+    assert part in (broken.reason or "")
+    told = shown(sweep, capsys)
+    assert "run 0001 cannot be read: " in told
+    assert "0.2400*" in told
+
+
+def test_a_folder_that_is_mended_is_read_again(sweep: TinySweep) -> None:
+    work(sweep)
+    path, watching = sweep.run(0).path / "run.json", observer(sweep)
+    assert watching.look().runs[0].state == "finished"
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    assert watching.look().runs[0].state == "waiting"
+    path.write_text("{", encoding="utf-8")
+    assert watching.look().runs[0].state == "unreadable"
+    path.write_text(text.replace("finished", "stopped"), encoding="utf-8")
+    assert watching.look().runs[0].state == "stopped"
+
+
+def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) -> None:
+    lease, watching = write_foreign(begin(sweep, 0).path), observer(sweep)
+
+    def seen(age_seconds: float) -> tuple[str, Hold, bool]:
+        os.utime(lease, (time.time() - age_seconds,) * 2)
+        (run,) = watching.look().runs
+        assert run.agent is not None
+        assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
+        return run.state, run.agent.hold, run.agent.clock_differs
+
+    assert seen(3600) == ("waiting", Hold.UNKNOWN, False)
+    assert seen(3595) == ("running", Hold.HELD, False)
+    watching = observer(sweep)
+    assert seen(10) == ("running", Hold.UNKNOWN, False)
+    assert seen(-30) == ("running", Hold.HELD, False)
+    assert seen(-3600) == ("running", Hold.HELD, True)
+
+
+def test_a_clock_that_differs_is_told(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
+    lease = write_foreign(begin(sweep, 0).path, host="far[red]away")
+    os.utime(lease, (time.time() + 3600,) * 2)
+    text = shown(sweep, capsys)
+    for part in ("clock differs", "far[red]away:1", "not known yet"):
+        assert part in text
+
+
+def test_an_emptied_lease_is_nobodys(sweep: TinySweep) -> None:
+    (begin(sweep, 0).path / "lease.3").touch()
+    (run,) = look(sweep).runs
+    assert (run.state, run.agent) == ("waiting", None)
+
+
+def test_of_many_runs_the_best_and_the_newest_failed_are_shown(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = created(TinySweep(dataset, tmp_path), run_cap=32)
+    work(sweep)
+    begin(sweep, 5)
+    (sweep.run(5).path / "run.json").unlink()
+    text = shown(sweep, capsys)
+    shown_runs = [int(line[:4]) for line in text.splitlines() if line[:4].isdigit()]
+    best = [30, 29, 28, 26, 25, 24, 22, 21, 20, 18]
+    assert shown_runs == [5, *best, 31, 27, 23, 19, 15]
+    assert "16 more runs are not shown" in text
+
+
+def test_equal_values_rank_as_select_best_ranks_them() -> None:
+    def run(number: int, parameters: int | None) -> RunLine:
+        return RunLine(number, "finished", True, best=0.5, parameters=parameters)
+
+    sweep = specification(metric={"name": "val/loss", "goal": "minimize"})
+    runs = (run(0, None), run(1, 30), run(2, 20), run(3, 20), RunLine(4, "failed", True, best=0.1))
+    overview = Overview("id", "random", sweep.objective, 5, runs, 0, None, ())
+    assert [r.number for r in overview.ranked()] == [2, 3, 1, 0]
+
+
+def test_nested_hyperparameters_are_shown_by_their_own_names(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = {"weight_decay": {"values": [8, 16]}, "momentum": {"value": 0.5}}
+    nested = {"training": {"parameters": inner}, "learning_rate": RATE}
+    sweep = created(TinySweep(dataset, tmp_path), parameters=nested)
+    given = {"training": {"weight_decay": 16, "momentum": 0.5}, "learning_rate": 0.012345}
+    sweep.run(0).give(given, {})
+    overview = look(sweep)
+    assert overview.varying == ("learning_rate", "training/weight_decay")
+    assert overview.runs[0].hyperparameters["training/weight_decay"] == 16
+    row = next(line for line in shown(sweep, capsys).splitlines() if line.startswith("0000"))
+    assert row.split()[-2:] == ["0.0123", "16"]
+
+
+def test_a_space_without_more_configurations_ends_the_sweep(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"num_layers": {"values": [1, 2]}, "learning_rate": {"value": 0.01}}
+    sweep = created(TinySweep(dataset, tmp_path), run_cap=9, parameters=few)
+    work(sweep)
+    overview = look(sweep)
+    assert (overview.over, overview.to_begin, overview.is_over) == (2, 0, True)
+    text = shown(sweep, capsys)
+    assert "2 of 9 runs are over" in text
+    assert "no further run begins: every configuration of the space has been tried" in text
+
+
+def test_nothing_is_written(sweep: TinySweep, agent: subprocess.Popen[str]) -> None:
+    def tree() -> dict[Path, tuple[int, bytes]]:
+        paths = [path for path in sweep.folder.rglob("*") if not path.name.startswith("lease.")]
+        return {p: (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in paths}
+
+    before = tree()
+    assert status.main(flags(sweep)) == 0
+    assert tree() == before
+    assert [path.name for path in sweep.run(0).path.glob("lease.*")] == ["lease.1"]
+
+
+def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
+    done = threading.Event()
+
+    def churn() -> None:
+        while not done.is_set():
+            work(sweep)
+            for number in range(4):
+                shutil.rmtree(sweep.run(number).path.parent, ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    watching, deadline, seen = observer(sweep), time.monotonic() + 3, set()
+    try:
+        while time.monotonic() < deadline:
+            seen |= {run.state for run in watching.look().runs}
+    finally:
+        done.set()
+        thread.join()
+    assert {"running", "finished"} <= seen
+
+
+def test_watching_ends_with_the_sweep(
+    sweep: TinySweep, agent: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert agent.stdin is not None
+    agent.stdin.write("\n" * 4)
+    threading.Timer(0.5, agent.stdin.flush).start()
+    text = shown(sweep, capsys, "--watch", "--every", "1")
+    assert "4 of 4 runs are over" in text
+    assert "the sweep is over" in text
+    assert agent.wait(10) == 0
+
+
+def test_on_a_terminal_it_watches_until_it_is_interrupted(sweep: TinySweep) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "gcodefp.status", *flags(sweep, "--every", "1")]
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    text = ""
+    while text.count("0 of 4 runs") < 2:
+        text += os.read(ours, 65536).decode()
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    with suppress(OSError):  # The other end is closed.
+        while more := os.read(ours, 65536).decode():
+            text += more
+    os.close(ours)
+    assert process.wait(10) == 130
+    assert "Traceback" not in text
+    assert "interrupted" in text
+    # The cursor, hidden while it watched, is back.
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+
+
+def test_it_does_not_wait_for_torch(sweep: TinySweep) -> None:
+    work(sweep)
+    code = (
+        "import sys; from gcodefp import status; code = status.main(sys.argv[1:])\n"
+        "sys.exit(str({'torch', 'optuna', 'wandb'} & set(sys.modules) or '') or code)"
+    )
+    command = [sys.executable, "-c", code, *flags(sweep)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "0.2400*" in done.stdout
+
+
+def test_without_a_sweep_it_says_what_makes_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.main(["--sweep", str(tmp_path / "sweep.json")]) == 1
+    message = capsys.readouterr().err
+    assert str(tmp_path / "sweep.json") in message
+    assert "create_sweep" in message
+
+
+def test_a_sweep_that_trains(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = TinySweep(dataset, tmp_path)
+    long = {"max_epochs": {"value": 200}, "learning_rate": {"values": [0.01, 0.02]}}
+    assert sweep.create(parameters=long) == 0
+    command = [sys.executable, "-m", "gcodefp.agent", *sweep.flags()]
+    with (tmp_path / "agent.log").open("w") as log:
+        process = subprocess.Popen(command, stderr=log)
+    while not read_metrics(sweep.run(0).path / "metrics.csv"):
+        assert process.poll() is None, (tmp_path / "agent.log").read_text()
+        time.sleep(0.01)
+    (run,) = look(sweep).runs
+    assert run.state == "running"
+    assert run.agent is not None
+    assert run.agent.pid == process.pid
+    assert (run.max_epochs, run.hyperparameters["learning_rate"]) == (200, 0.01)
+    process.kill()
+    process.wait()
+    (run,) = look(sweep).runs
+    rows = read_metrics(sweep.run(0).path / "metrics.csv")
+    assert run.state == "waiting"
+    assert run.epochs == len(rows)
+    assert run.best == max(row[METRIC] for row in rows)
+    assert f"{run.best:.4f}*" in shown(sweep, capsys)

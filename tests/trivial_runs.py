@@ -1,0 +1,22 @@
+"""Runs without a network, for the tests of whatever works with run folders; imports no torch."""
+
+from typing import Any
+
+from gcodefp.learning.metrics_file import append_metrics
+from gcodefp.sweep.local_engine import Trial
+
+METRIC = "val/gcode_acc"
+EPOCHS = 4
+
+
+def objective(trial: Trial) -> dict[str, Any]:
+    """Without a network: run N reaches 0.1 N + 0.04 in its third epoch; every fourth fails."""
+    number = trial.folder.number
+    for epoch in range(1, EPOCHS + 1):
+        value = 0.1 * number + 0.01 * (epoch if epoch < EPOCHS else 1) + 0.01
+        row = {"epoch": epoch, METRIC: round(value, 4), "seconds": 2.5 * epoch}
+        append_metrics(trial.folder.path / "metrics.csv", row)
+    if number % 4 == 3:
+        return {"state": "failed", "failure": "diverged", "reason": "loss is nan"}
+    ended = {"state": "finished", "failure": None, "epochs": EPOCHS, "seconds": 12.0}
+    return ended | {"best_value": round(0.1 * number + 0.04, 4), "parameters": 1000}
