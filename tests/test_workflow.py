@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -15,61 +14,9 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from workflow_project import PROJECT, change, command, copy_project, edit, planned, snakemake
 
-PROJECT = Path(__file__).parents[1]
-SWEEP = """
-method: random
-run_cap: 2
-metric: {name: val/gcode_acc, goal: maximize}
-parameters:
-  learning_rate: {distribution: log_uniform_values, min: 0.002, max: 0.006}
-  d_model: {value: 16}
-  max_epochs: {value: 3}
-"""
-SETTINGS = {
-    "simulation": {"programs": ["face40", "pocket25"], "recordings_per_program": 3, "seed": 0},
-    "window": {"rows": 32, "stride_rows": 16, "max_gap_seconds": 5.0},
-    "sweep": {"file": "sweep.yaml", "run_cap": None, "seed": 0},
-}
 AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "figures", "report_page"}
-
-
-def copy_project(folder: Path) -> Path:
-    """What the pipeline needs, where a test may edit it."""
-    folder.mkdir()
-    for name in ("Snakefile", "config.yaml"):
-        shutil.copy(PROJECT / name, folder)
-    for name in ("workflow", "gcodefp", "envs"):
-        shutil.copytree(PROJECT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "sweep.yaml").write_text(SWEEP)
-    settings = yaml.safe_load((folder / "config.yaml").read_text()) | SETTINGS
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-    return folder
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-
-
-def snakemake(folder: Path, *arguments: str, code: int = 0) -> str:
-    finished = subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, timeout=300
-    )
-    output = finished.stdout + finished.stderr
-    assert finished.returncode == code, output
-    return output
-
-
-def planned(folder: Path, *arguments: str) -> set[str]:
-    """The rules that a dry run would run."""
-    output = snakemake(folder, "--dry-run", *arguments)
-    return set(re.findall(r"^(?:local)?rule (\w+):", output, re.MULTILINE)) - {"all"}
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
 
 
 def learnt(folder: Path) -> tuple[dict, dict, dict]:
@@ -140,9 +87,7 @@ def test_a_changed_setting_reruns_what_it_concerns(finished: Path, tmp_path: Pat
     folder = tmp_path / "project"
     shutil.copytree(finished, folder, symlinks=True)
     runs = sorted((folder / "results/runs").glob("*/*/run.json"))
-    settings = yaml.safe_load((folder / "config.yaml").read_text())
-    settings["sweep"]["run_cap"] = 3
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    change(folder, "sweep", run_cap=3)
     assert planned(folder) == {"create_sweep"} | AFTER_THE_SWEEP
     before = [path.stat().st_mtime_ns for path in runs]
     snakemake(folder, "select_best")
@@ -195,9 +140,7 @@ def test_a_wrong_setting_is_told_before_anything_runs(
     tmp_path: Path, section: str, key: str, value: object, told: str
 ) -> None:
     folder = copy_project(tmp_path / "project")
-    settings = yaml.safe_load((folder / "config.yaml").read_text())
-    settings[section][key] = value
-    (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+    change(folder, section, **{key: value})
     output = snakemake(folder, code=1)
     assert f"{section}.{key}" in output
     assert told in output
