@@ -11,6 +11,7 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
 from gcodefp.sweep.distributions import Scalar
@@ -20,7 +21,7 @@ from gcodefp.sweep.trainable import accepts
 
 ATTEMPTS = 1000
 """Draws in a row that were all there already, after which an uncountable space is exhausted."""
-SUGGESTIONS = 20
+SUGGESTIONS = 5
 """Times that a sampler may insist on what is there already, before a random draw is taken."""
 COUNTABLE = 100_000
 """A space of at most so many combinations is looked through to its end."""
@@ -223,7 +224,9 @@ def _suggested(
 
     given = {_key(run) for run in others}
     for attempt in range(SUGGESTIONS if varying(specification) else 0):
-        latent = suggest(specification, _seed(seed, number, attempt), others)
+        # How sums are split among threads shows in their last digits.
+        with threadpool_limits(1):
+            latent = suggest(specification, _seed(seed, number, attempt), others)
         proposal = _proposal(specification, latent)
         if _is_new(specification, proposal, given):
             return proposal
