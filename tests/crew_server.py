@@ -1,0 +1,257 @@
+"""The fork server of the crews in chaos_crew.py: a script that reads orders.
+
+It imports torch once; a forked agent starts at once, so that a kill hits work and not an import. It
+forks a manager for each crew, which forks the agents, kills them, and starts others.
+"""
+
+import codecs
+import json
+import math
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from chaos_crew import METRIC, SLEEP_SECONDS, Orders
+
+
+class Diary:
+    """Written by all processes of a crew; opened before an agent becomes somebody else."""
+
+    def __init__(self, folder: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = os.open(folder / "diary", flags, 0o666)
+
+    def note(self, what: str, number: int = -1, value: float = 0, pid: int = 0) -> None:
+        line = f"{what} {pid or os.getpid()} {time.monotonic()} {number} {value}\n"
+        os.write(self._file, line.encode())
+
+
+def train_for_real(told: Mapping[str, Any], diary: Diary) -> int:
+    """gcodefp.agent; a run begins with the number of its epochs."""
+    from gcodefp import agent
+    from gcodefp.learning.metrics_file import read_metrics
+
+    usual = agent.train
+
+    def noted(*arguments: Any) -> Any:
+        folder = arguments[3]
+        done = len(read_metrics(folder / "metrics.csv"))
+        diary.note("begin", int(folder.name), done)
+        if int(folder.name) in told.get("deadly", ()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return usual(*arguments)
+
+    agent.train = noted
+    return agent.main(told["flags"])
+
+
+def pretend(told: Mapping[str, Any], diary: Diary) -> int:
+    """An engine with an objective that takes its time and writes epochs; nobody may be in twice."""
+    from sweep_documents import specification
+
+    from gcodefp.errors import UserError
+    from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
+    from gcodefp.sweep.local_engine import LocalEngine, Trial
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        metrics, inside = trial.folder.path / "metrics.csv", trial.folder.path / "inside"
+        if inside.is_symlink():
+            check_gone(inside)
+            inside.unlink(missing_ok=True)
+        inside.symlink_to(str(os.getpid()))
+        done = len(truncate_metrics(metrics, len(read_metrics(metrics))))
+        diary.note("begin", trial.folder.number, done)
+        for epoch in range(done + 1, told["epochs"] + 1):
+            time.sleep(random.random() * told["epoch_seconds"])
+            append_metrics(metrics, {"epoch": epoch, METRIC: 0.5})
+            trial.should_stop()
+        inside.unlink()
+        return {"state": "finished", "best_value": 0.5}
+
+    engine = LocalEngine(specification(), told["seed"], told["total"], Path(told["runs"]))
+    try:
+        engine.work(objective, lambda: None)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def calculate(told: Mapping[str, Any], diary: Diary) -> int:
+    """An engine with a loss by formula; how long it takes is chance, and some runs fail."""
+    from dataclasses import replace
+
+    from sweep_documents import specification
+
+    from gcodefp.learning.metrics_file import append_metrics
+    from gcodefp.sweep.local_engine import LocalEngine, Trial
+    from gcodefp.sweep.rules import Rules
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        diary.note("begin", trial.folder.number)
+        (trial.folder.path / "begun").touch()
+        for other in told["meets"].get(str(trial.folder.number), ()):
+            while not (runs / f"{other:04d}" / "begun").exists():
+                time.sleep(SLEEP_SECONDS)
+        dropout = trial.hyperparameters["dropout"]
+        rate = math.log10(trial.hyperparameters["learning_rate"])
+        shown = []
+        for epoch in range(1, told["epochs"] + 1):
+            time.sleep(random.random() * told["epoch_seconds"])
+            shown.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
+            row = {"epoch": epoch, "val/loss": shown[-1]}
+            append_metrics(trial.folder.path / "metrics.csv", row)
+            if dropout > 0.4 and epoch == 2:
+                return {"state": "failed", "reason": "it has forgotten too much"}
+            if trial.should_stop():
+                return {"state": "stopped", "best_value": min(shown)}
+        return {"state": "finished", "best_value": min(shown)}
+
+    runs = Path(told["runs"])
+    sweep = replace(specification(**told["sweep"]), rules=Rules(width=told["width"]))
+    LocalEngine(sweep, told["seed"], told["total"], runs).work(objective, lambda: None)
+    return 0
+
+
+BODIES = {"train": train_for_real, "pretend": pretend, "calculate": calculate}
+
+
+def check_gone(inside: Path) -> None:
+    """Another process that was in a run must have been killed; a zombie is that too."""
+    if inside.readlink().name == str(os.getpid()):
+        return
+    try:
+        stat = Path("/proc", inside.readlink(), "stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    assert stat.rpartition(")")[2].split()[0] in "ZX", f"two in {inside}: {stat}"
+
+
+def note_ends(diary: Diary) -> None:
+    """Every end of a run is noted before it is written, with 1 if the run was over already."""
+    from gcodefp.sweep.run_folder import RunFolder
+
+    usual = RunFolder.end
+
+    def end(folder: RunFolder, content: Mapping[str, Any]) -> None:
+        diary.note("end", folder.number, int(folder.is_over()))
+        usual(folder, content)
+
+    RunFolder.end = end  # type: ignore[method-assign]
+
+
+def pretend_host() -> None:
+    """A host of its own; its clock, and what it takes for the time of a touch, jumps by hours."""
+    import socket
+
+    name, now, touch = f"host-{os.getpid()}", time.time, os.utime
+    socket.gethostname = lambda: name
+    time.time = lambda: now() + random.uniform(-9, 9) * 3600
+
+    def utime(path: Path) -> None:
+        touch(path, (time.time(), time.time()))
+
+    os.utime = utime  # type: ignore[assignment]
+
+
+def patch(patches: Mapping[str, float]) -> None:
+    for name, value in patches.items():
+        module, _, constant = name.rpartition(".")
+        assert hasattr(sys.modules[module], constant), name
+        setattr(sys.modules[module], constant, value)
+
+
+def fork_agent(orders: Orders, diary: Diary) -> int:
+    """Starts an agent; its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 99
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        random.seed(os.getpid())
+        patch(orders.patches)
+        note_ends(diary)
+        if orders.jumps:
+            pretend_host()
+        if orders.user is not None:
+            os.setuid(orders.user)
+        code = BODIES[orders.body](orders.told, diary)
+    except BaseException:
+        with (Path(orders.folder) / "errors").open("a") as errors:
+            errors.write(traceback.format_exc())
+    os._exit(code)
+
+
+def manage(orders: Orders) -> int:
+    """Keeps so many agents at work until all have left by themselves; 1 if that takes too long."""
+    diary, chance, kills = Diary(Path(orders.folder)), random.Random(orders.seed), orders.kills
+    working = {fork_agent(orders, diary) for _ in range(orders.agents)}
+    now = time.monotonic()
+    deadline, next_kill = now + orders.deadline_seconds, now + orders.kill_seconds
+    try:
+        while working and now < deadline:
+            time.sleep(SLEEP_SECONDS)
+            now = time.monotonic()
+            if kills and now > next_kill:
+                kills -= 1
+                next_kill = now + chance.uniform(0.2, 1.8) * orders.kill_seconds
+                os.kill(chance.choice(sorted(working)), signal.SIGKILL)
+            for pid in sorted(working):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if not ended:
+                    continue
+                working.remove(pid)
+                if os.WIFSIGNALED(status):
+                    diary.note("killed", pid=pid)
+                    working.add(fork_agent(orders, diary))
+                else:
+                    diary.note("gone", value=os.WEXITSTATUS(status), pid=pid)
+    finally:
+        for pid in working:
+            os.kill(pid, signal.SIGKILL)
+    return int(bool(working))
+
+
+def manager(orders: Orders) -> None:
+    """A process between the server and the agents; its log is theirs."""
+    folder, code = Path(orders.folder), 1
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(log, 2)
+        code = manage(orders)
+    finally:
+        draft = folder / "code.tmp"
+        draft.write_text(str(code), encoding="utf-8")
+        draft.rename(folder / "code")
+        os._exit(code)
+
+
+def main() -> None:
+    """Reads orders, one crew after the other; nothing here starts a thread."""
+    import sweep_documents  # noqa: F401
+    import torch
+    import torch._dynamo  # Made with the first optimizer, in seconds.
+
+    from gcodefp import agent  # noqa: F401
+    from gcodefp.sweep import bayes  # noqa: F401
+
+    torch.set_num_threads(1)
+    codecs.lookup("ascii")  # Loaded late; an agent that is somebody else may not read Python.
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            manager(Orders(**json.loads(line)))
+        print(pid, flush=True)
+        os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()
