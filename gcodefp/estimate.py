@@ -15,22 +15,8 @@ from pathlib import Path
 import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import Description, read_description, read_split
-from gcodefp.errors import UserError
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.memory import available_device_bytes, available_host_bytes
-from gcodefp.learning.tensors import sizes_of
-from gcodefp.learning.timing import Timing
-from gcodefp.learning.timing_process import (
-    FULL,
-    Surroundings,
-    crowding,
-    processors,
-    time_configuration,
-)
-from gcodefp.learning.workload import Extent
-from gcodefp.sweep.candidates import Candidate, asked_of_runs, candidates, labels, to_be_timed
-from gcodefp.sweep.estimation import (
+from gcodefp.costs.candidates import Candidate, asked_of_runs, candidates, labels, to_be_timed
+from gcodefp.costs.estimation import (
     Crew,
     Evidence,
     Timed,
@@ -40,6 +26,20 @@ from gcodefp.sweep.estimation import (
     table,
     time_line,
 )
+from gcodefp.costs.memory import available_device_bytes, available_host_bytes
+from gcodefp.costs.timing import Timing
+from gcodefp.costs.timing_process import (
+    FULL,
+    Surroundings,
+    crowding,
+    processors,
+    time_configuration,
+)
+from gcodefp.costs.workload import Extent
+from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.errors import UserError
+from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.learning.tensors import sizes_of
 from gcodefp.sweep.run_folder import COUNTED
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import ended_runs

@@ -15,11 +15,11 @@ import yaml
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
-from gcodefp.sweep.narrowing import best_count, narrowed
-from gcodefp.sweep.nesting import leaf
+from gcodefp.search.narrowing import best_count, narrowed
+from gcodefp.search.nesting import leaf
+from gcodefp.search.sampling import varying
+from gcodefp.search.specification import load_specification
 from gcodefp.sweep.run_folder import COUNTED
-from gcodefp.sweep.sampling import varying
-from gcodefp.sweep.specification import load_specification
 from gcodefp.sweep.sweep_file import read_sweep
 from gcodefp.sweep.table import common_objective, ranked, runs_of_all
 

@@ -15,9 +15,9 @@ from typing import Any
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweep.rules import read_rules
+from gcodefp.search.rules import read_rules
+from gcodefp.search.specification import Specification, read_specification
 from gcodefp.sweep.run_folder import COUNTED
-from gcodefp.sweep.specification import Specification, read_specification
 from gcodefp.sweep.sweep_file import read_sweep, write_sweep
 from gcodefp.sweep.table import common_objective, configuration, ranked, runs_of_all
 

@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.live import Live
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.sweep.observer import Observer
-from gcodefp.sweep.overview_table import overview_table
+from gcodefp.monitor.observer import Observer
+from gcodefp.monitor.overview_table import overview_table
 from gcodefp.sweep.sweep_file import read_sweep
 
 

@@ -31,11 +31,11 @@ from sweep_documents import RATE, specification
 
 from gcodefp.learning.metrics_file import append_metrics
 from gcodefp.learning.objective import Objective
-from gcodefp.sweep import bayes
-from gcodefp.sweep.distributions import Parameter
+from gcodefp.search import bayes
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.sampling import Earlier
+from gcodefp.search.specification import Specification
 from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.sampling import Earlier
-from gcodefp.sweep.specification import Specification
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "results/bench/searches.jsonl"

@@ -90,8 +90,8 @@ def calculate(told: Mapping[str, Any], diary: Diary) -> int:
     from sweep_documents import specification
 
     from gcodefp.learning.metrics_file import append_metrics
+    from gcodefp.search.rules import Rules
     from gcodefp.sweep.local_engine import LocalEngine, Trial
-    from gcodefp.sweep.rules import Rules
 
     def objective(trial: Trial) -> dict[str, Any]:
         diary.note("begin", trial.folder.number)

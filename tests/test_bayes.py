@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from gcodefp.learning.objective import Objective
-from gcodefp.sweep import bayes
-from gcodefp.sweep.bayes import STARTUP_RUNS, suggest
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.sampling import Earlier
-from gcodefp.sweep.specification import Specification
+from gcodefp.search import bayes
+from gcodefp.search.bayes import STARTUP_RUNS, suggest
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.sampling import Earlier
+from gcodefp.search.specification import Specification
 
 UNIT = Parameter("uniform", {"min": 0.0, "max": 1.0})
 LIST = Parameter("categorical", {}, (1, 2, 4, 8))

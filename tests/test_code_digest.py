@@ -93,13 +93,13 @@ def test_what_trains_otherwise(package: Path, change: str) -> None:
 def test_late_imports_count(package: Path) -> None:
     """Sampling imports Bayesian search in a function only."""
     before = code_digest(AGENT)
-    append(package / "sweep/bayes.py", "\nX = 1\n")
+    append(package / "search/bayes.py", "\nX = 1\n")
     assert code_digest(AGENT) != before
 
 
 def test_bayesian_search_decides_no_other_runs(package: Path) -> None:
     before = {method: runs_digest(method) for method in ("bayes", "random")}
-    append(package / "sweep/bayes.py", "\nX = 1\n")
+    append(package / "search/bayes.py", "\nX = 1\n")
     after = {method: runs_digest(method) for method in ("bayes", "random")}
     assert before["bayes"] != after["bayes"]
     assert before["random"] == after["random"]

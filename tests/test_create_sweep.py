@@ -9,7 +9,7 @@ from sweep_documents import SHIPPED, guide, sweep_document
 
 from gcodefp.create_sweep import main
 from gcodefp.learning.objective import HEADLINE
-from gcodefp.sweep.specification import load_specification
+from gcodefp.search.specification import load_specification
 from gcodefp.sweep.sweep_file import read_sweep
 
 

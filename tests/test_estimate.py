@@ -13,14 +13,9 @@ from learning_data import CPU, tiny, tiny_data, untrained
 from tiny_sweep import TinySweep, tiny_dataset
 
 from gcodefp import estimate
-from gcodefp.learning import memory, timing_process
-from gcodefp.learning.hyperparameters import Hyperparameters
-from gcodefp.learning.tensors import sizes_of
-from gcodefp.learning.timing import Timing, time_training
-from gcodefp.learning.timing_process import Surroundings, time_configuration
-from gcodefp.learning.workload import Extent, Workload, workload
-from gcodefp.sweep.candidates import Candidate, to_be_timed
-from gcodefp.sweep.cost import (
+from gcodefp.costs import memory, timing_process
+from gcodefp.costs.candidates import Candidate, to_be_timed
+from gcodefp.costs.cost import (
     UNCERTAINTY,
     Interval,
     Point,
@@ -34,8 +29,13 @@ from gcodefp.sweep.cost import (
     surviving_share,
     sweep_seconds,
 )
-from gcodefp.sweep.estimation import Crew, Evidence, Timed, memory_lines, seconds_left
-from gcodefp.sweep.hyperband import Hyperband
+from gcodefp.costs.estimation import Crew, Evidence, Timed, memory_lines, seconds_left
+from gcodefp.costs.timing import Timing, time_training
+from gcodefp.costs.timing_process import Surroundings, time_configuration
+from gcodefp.costs.workload import Extent, Workload, workload
+from gcodefp.learning.hyperparameters import Hyperparameters
+from gcodefp.learning.tensors import sizes_of
+from gcodefp.search.hyperband import Hyperband
 
 BANDS = Hyperband(bands=(5, 15, 45), eta=3.0, strict=True)
 FEW_RUNS = st.lists(st.floats(0.1, 1e4), max_size=12)

@@ -12,12 +12,12 @@ from sweep_documents import specification
 
 from gcodefp.errors import UserError
 from gcodefp.learning.metrics_file import append_metrics
+from gcodefp.search.sampling import Earlier, Plan, Proposal, propose
+from gcodefp.search.specification import Specification
 from gcodefp.sweep import local_engine
 from gcodefp.sweep.lease import LeaseLost
 from gcodefp.sweep.local_engine import LocalEngine, Trial
 from gcodefp.sweep.run_folder import run_folder, run_folders
-from gcodefp.sweep.sampling import Earlier, Plan, Proposal, propose
-from gcodefp.sweep.specification import Specification
 
 SEED = 3
 RANDOM = specification()
@@ -298,7 +298,7 @@ def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
             work(engine(tmp_path, 4, bayes))
         return (bad if trial.folder.number == 1 else good)(trial)
 
-    monkeypatch.setattr("gcodefp.sweep.search.Plan", Spy)
+    monkeypatch.setattr("gcodefp.sweep.decisions.Plan", Spy)
     bayes = specification(method="bayes")
     work(engine(tmp_path, 3, bayes), objective)
     assert told == [[], [-0.5], [-0.5, math.inf], [-0.5, math.inf, None]]

@@ -7,9 +7,9 @@ from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import hyperparameters_from
-from gcodefp.sweep.nesting import SEPARATOR, flatten, key_path, leaf, nest
-from gcodefp.sweep.sampling import Earlier, propose
-from gcodefp.sweep.trainable import check_trainable
+from gcodefp.search.nesting import SEPARATOR, flatten, key_path, leaf, nest
+from gcodefp.search.sampling import Earlier, propose
+from gcodefp.search.trainable import check_trainable
 
 GROUPS = {
     "model": {

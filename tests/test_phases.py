@@ -11,8 +11,8 @@ from sweep_documents import specification, sweep_document
 from tiny_sweep import TINY, TinySweep, tiny_dataset
 
 from gcodefp import agent, create_sweep, narrow, repeat_best, select_best
-from gcodefp.sweep.narrowing import best_count, narrowed
-from gcodefp.sweep.specification import read_specification
+from gcodefp.search.narrowing import best_count, narrowed
+from gcodefp.search.specification import read_specification
 from gcodefp.sweep.sweep_file import read_sweep
 
 

@@ -11,14 +11,14 @@ from sweep_documents import specification
 from tiny_sweep import TinySweep, tiny_dataset
 
 from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.sweep import search
+from gcodefp.search.rules import Rules
+from gcodefp.search.sampling import Earlier, Plan, Proposal
+from gcodefp.search.specification import Specification
+from gcodefp.sweep import decisions
+from gcodefp.sweep.decisions import Decisions
 from gcodefp.sweep.local_engine import LocalEngine, Trial
 from gcodefp.sweep.results_so_far import ResultsSoFar
-from gcodefp.sweep.rules import Rules
 from gcodefp.sweep.run_folder import RunFolder, run_folder, run_folders
-from gcodefp.sweep.sampling import Earlier, Plan, Proposal
-from gcodefp.sweep.search import Search
-from gcodefp.sweep.specification import Specification
 
 ACCURACY = "val/gcode_acc"
 SHOWN: Sequence[tuple[str | None, Sequence[float]]] = (
@@ -218,13 +218,13 @@ def test_what_runs_before_will_get_is_worked_out_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each of them depends on those before it; and it is what they do get."""
-    monkeypatch.setattr(search, "Plan", Counted)
+    monkeypatch.setattr(decisions, "Plan", Counted)
     width = 6
     sweep = replace(BAYES, rules=Rules(width=width))
-    foreseeing = Search(sweep, 3, tmp_path)
+    foreseeing = Decisions(sweep, 3, tmp_path)
     foreseen = foreseeing.given(run_folder(tmp_path, width - 1))
     assert sorted(Counted.asked) == list(range(width))
-    one_by_one = Search(sweep, 3, tmp_path / "other")
+    one_by_one = Decisions(sweep, 3, tmp_path / "other")
     given = [one_by_one.given(run_folder(tmp_path / "other", number)) for number in range(width)]
     assert given[-1] == foreseen
 
@@ -235,11 +235,11 @@ def test_a_closed_run_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
     def never(seconds: float) -> None:
         raise AssertionError("it waits")
 
-    monkeypatch.setattr(search.time, "sleep", never)
+    monkeypatch.setattr(decisions.time, "sleep", never)
     with pytest.raises(AssertionError, match="it waits"):
-        Search(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1))
+        Decisions(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1))
     run_folder(tmp_path, 0).close("every configuration of the space has been tried")
-    assert Search(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1)) is not None
+    assert Decisions(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1)) is not None
 
 
 def test_a_target_reached_while_an_agent_waits_counts(
@@ -247,6 +247,6 @@ def test_a_target_reached_while_an_agent_waits_counts(
 ) -> None:
     """Run 1 waits for what run 0 gets, and in the meantime run 0 reaches the target."""
     sweep = replace(BAYES, target=0.7)
-    monkeypatch.setattr(search.time, "sleep", lambda _: made(tmp_path, 0, "finished", (0.8,)))
-    assert Search(sweep, 3, tmp_path).given(run_folder(tmp_path, 1)) is None
+    monkeypatch.setattr(decisions.time, "sleep", lambda _: made(tmp_path, 0, "finished", (0.8,)))
+    assert Decisions(sweep, 3, tmp_path).given(run_folder(tmp_path, 1)) is None
     assert run_folder(tmp_path, 1).closed() == "run 0000 has reached the metric's target"

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from sweep_documents import RATE, specification
 
 from gcodefp.errors import UserError
-from gcodefp.sweep import sampling
-from gcodefp.sweep.rules import NO_RULES, Rules, names_of, read_rules
-from gcodefp.sweep.sampling import (
+from gcodefp.search import sampling
+from gcodefp.search.rules import NO_RULES, Rules, names_of, read_rules
+from gcodefp.search.sampling import (
     OPEN,
     Earlier,
     Exhausted,
@@ -20,7 +20,7 @@ from gcodefp.sweep.sampling import (
     grid_size,
     propose,
 )
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.specification import Specification
 
 SMALL = {
     "optimizer": {"values": ["adam", "sgd"]},

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweep_documents import RATE, specification
 
-from gcodefp.sweep import bayes
-from gcodefp.sweep.sampling import Earlier, Exhausted, Proposal, grid_size, propose, total_runs
+from gcodefp.search import bayes
+from gcodefp.search.sampling import Earlier, Exhausted, Proposal, grid_size, propose, total_runs
 
 MIXED = {
     "learning_rate": RATE,
@@ -81,7 +81,7 @@ def test_random_search_is_a_function_of_seed_and_number() -> None:
 def test_random_search_is_the_same_in_another_process() -> None:
     code = (
         "import json; from sweep_documents import specification; from test_sampling import MIXED;"
-        "from gcodefp.sweep.sampling import propose;"
+        "from gcodefp.search.sampling import propose;"
         "print(json.dumps(propose(specification(parameters=MIXED), 7, 3, [])))"
     )
     command = [sys.executable, "-c", code]

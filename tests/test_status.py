@@ -22,10 +22,10 @@ from trivial_runs import EPOCHS, METRIC, objective
 
 from gcodefp import status
 from gcodefp.learning.metrics_file import append_metrics, read_metrics
+from gcodefp.monitor.observer import Observer
+from gcodefp.monitor.overview import Overview, RunLine
 from gcodefp.sweep.lease import Hold
 from gcodefp.sweep.local_engine import LocalEngine
-from gcodefp.sweep.observer import Observer
-from gcodefp.sweep.overview import Overview, RunLine
 from gcodefp.sweep.run_folder import RunFolder
 from gcodefp.sweep.sweep_file import read_sweep
 

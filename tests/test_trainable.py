@@ -5,8 +5,8 @@ from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.sweep.names import ALIASES, hyperparameter_meant, metric_meant, nearest
-from gcodefp.sweep.trainable import accepts, check_trainable, untrainable
+from gcodefp.search.names import ALIASES, hyperparameter_meant, metric_meant, nearest
+from gcodefp.search.trainable import accepts, check_trainable, untrainable
 
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "hyperparameter": (

@@ -16,8 +16,8 @@ from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.errors import UserError
 from gcodefp.evaluation.files import BLOCKS, EVALUATION_FORMAT, EVALUATION_REBUILD, MODEL
 from gcodefp.files import read_json
+from gcodefp.search.nesting import leaf
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.sweep.nesting import leaf
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweep.sweep_file import REBUILD as SWEEP_REBUILD
 

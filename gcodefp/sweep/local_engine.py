@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
+from gcodefp.search.specification import Specification
+from gcodefp.sweep.decisions import Decisions
 from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
 from gcodefp.sweep.run_folder import AGENTS_AGAIN, RunFolder, run_folder
-from gcodefp.sweep.search import Search
-from gcodefp.sweep.specification import Specification
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Trial:
     folder: RunFolder
     hyperparameters: Mapping[str, Any]
     lease: Lease
-    search: Search
+    decisions: Decisions
 
     def kills_in_a_row(self) -> int:
         """How often, at least, the run's process was killed since an epoch was done last."""
@@ -47,7 +47,7 @@ class Trial:
             LeaseLost: the run is another agent's by now.
         """
         self.lease.check()
-        return self.search.falls_behind(self.folder.number)
+        return self.decisions.falls_behind(self.folder.number)
 
 
 class LocalEngine:
@@ -56,7 +56,7 @@ class LocalEngine:
     def __init__(self, specification: Specification, seed: int, total: int, folder: Path) -> None:
         self.total = total
         self.folder = folder
-        self.search = Search(specification, seed, folder)
+        self.decisions = Decisions(specification, seed, folder)
         self._watch = LeaseWatch()
         self._left_out: dict[int, Exception] = {}
         self._waited_seconds = 0.0
@@ -114,7 +114,7 @@ class LocalEngine:
                 try:
                     if not self._is_open(folder):
                         continue
-                    if not folder.is_given() and (others := self.search.waits_for(number)):
+                    if not folder.is_given() and (others := self.decisions.waits_for(number)):
                         waiting = any(holds.get(other) is Hold.HELD for other in others)
                         break
                     holds[number] = self._watch.look(folder.path)
@@ -130,7 +130,7 @@ class LocalEngine:
 
     def _is_open(self, folder: RunFolder) -> bool:
         """Whether there is something to be done in a run, now or later."""
-        if folder.number in self._left_out or self.search.results.is_over(folder.number):
+        if folder.number in self._left_out or self.decisions.results.is_over(folder.number):
             return False
         if not self._is_closed and folder.closed() is not None:
             self._is_closed = True
@@ -163,10 +163,10 @@ class LocalEngine:
             elif folder.is_over():  # It ended between the look and the lease.
                 folder.remove_leases()
                 yield None
-            elif (hyperparameters := self.search.given(folder)) is None:
+            elif (hyperparameters := self.decisions.given(folder)) is None:
                 yield None
             else:
-                yield Trial(folder, hyperparameters, lease, self.search)
+                yield Trial(folder, hyperparameters, lease, self.decisions)
 
     def _leave_out(self, folder: RunFolder, error: Exception) -> None:
         logger.warning("run %s is left out: %s", folder.path.name, error)

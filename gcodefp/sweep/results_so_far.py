@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
+from gcodefp.search.sampling import Earlier
+from gcodefp.search.specification import Specification
 from gcodefp.sweep.run_folder import COUNTED, RunFolder, run_folder, run_folders
-from gcodefp.sweep.sampling import Earlier
-from gcodefp.sweep.specification import Specification
 
 logger = logging.getLogger(__name__)
 

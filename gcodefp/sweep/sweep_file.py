@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.sweep.rules import read_rules
-from gcodefp.sweep.specification import Specification, read_specification
+from gcodefp.search.rules import read_rules
+from gcodefp.search.specification import Specification, read_specification
 
 FORMAT = "gcodefp-sweep-1"
 REBUILD = "snakemake --cores all --forcerun create_sweep"

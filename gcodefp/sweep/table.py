@@ -8,8 +8,8 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.learning.objective import Objective
+from gcodefp.search.specification import Specification
 from gcodefp.sweep.run_folder import COUNTED, ENDED, RunFolder, run_folders
-from gcodefp.sweep.specification import Specification
 from gcodefp.sweep.sweep_file import SweepFile
 
 

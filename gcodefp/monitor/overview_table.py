@@ -8,8 +8,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from gcodefp.monitor.overview import AgentLine, Overview, RunLine
 from gcodefp.sweep.lease import Hold
-from gcodefp.sweep.overview import AgentLine, Overview, RunLine
 from gcodefp.sweep.progress import duration
 
 WIDEST = 10_000

@@ -7,10 +7,10 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import KNOWN, hyperparameters_from
 from gcodefp.learning.objective import METRICS
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.names import hyperparameter_hint, metric_meant
-from gcodefp.sweep.nesting import key_path, leaf
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.names import hyperparameter_hint, metric_meant
+from gcodefp.search.nesting import key_path, leaf
+from gcodefp.search.specification import Specification
 
 
 def check_trainable(specification: Specification, where: str) -> None:

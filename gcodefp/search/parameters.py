@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.sweep.distributions import ARGUMENTS, DEFAULTS, DISTRIBUTIONS, Parameter
-from gcodefp.sweep.nesting import SEPARATOR, key_path
-from gcodefp.sweep.scalars import reject_foreign, reject_text_number
+from gcodefp.search.distributions import ARGUMENTS, DEFAULTS, DISTRIBUTIONS, Parameter
+from gcodefp.search.nesting import SEPARATOR, key_path
+from gcodefp.search.scalars import reject_foreign, reject_text_number
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 LARGEST_EXPONENT = 20.0

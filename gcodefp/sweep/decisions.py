@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from gcodefp.search.sampling import Earlier, Exhausted, Plan, Proposal
+from gcodefp.search.specification import Specification
 from gcodefp.sweep.results_so_far import ResultsSoFar
 from gcodefp.sweep.run_folder import RunFolder
-from gcodefp.sweep.sampling import Earlier, Exhausted, Plan, Proposal
-from gcodefp.sweep.specification import Specification
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
-class Search:
-    """The search of one sweep, on what its folder tells."""
+class Decisions:
+    """What is decided about the runs of one sweep, on what its folder tells."""
 
     def __init__(self, specification: Specification, seed: int, folder: Path) -> None:
         self.results = ResultsSoFar(specification, folder)

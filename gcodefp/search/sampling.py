@@ -14,10 +14,10 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
-from gcodefp.sweep.distributions import Scalar
-from gcodefp.sweep.nesting import flatten, nest
-from gcodefp.sweep.specification import Specification
-from gcodefp.sweep.trainable import accepts
+from gcodefp.search.distributions import Scalar
+from gcodefp.search.nesting import flatten, nest
+from gcodefp.search.specification import Specification
+from gcodefp.search.trainable import accepts
 
 ATTEMPTS = 1000
 """Draws in a row that were all there already, after which an uncountable space is exhausted."""
@@ -220,7 +220,7 @@ def _suggested(
     specification: Specification, seed: int, number: int, others: Sequence[Earlier]
 ) -> Proposal:
     """What Bayesian search makes of the other runs."""
-    from gcodefp.sweep.bayes import suggest  # Optuna is imported for Bayesian search only
+    from gcodefp.search.bayes import suggest  # Optuna is imported for Bayesian search only
 
     given = {_key(run) for run in others}
     for attempt in range(SUGGESTIONS if varying(specification) else 0):

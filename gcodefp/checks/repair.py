@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from gcodefp.sweep.names import nearest
-from gcodefp.sweep.scalars import number_in, number_text
+from gcodefp.search.names import nearest
+from gcodefp.search.scalars import number_in, number_text
 
 Path = tuple[str | int, ...]
 CAP_NAMES = ("max_runs", "count")

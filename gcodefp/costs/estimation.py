@@ -6,9 +6,8 @@ from math import hypot, log
 from statistics import median
 from typing import NamedTuple
 
-from gcodefp.learning.timing import Timing
-from gcodefp.sweep.candidates import Candidate, labels
-from gcodefp.sweep.cost import (
+from gcodefp.costs.candidates import Candidate, labels
+from gcodefp.costs.cost import (
     UNCERTAINTY,
     Interval,
     Point,
@@ -19,7 +18,8 @@ from gcodefp.sweep.cost import (
     spread,
     sweep_seconds,
 )
-from gcodefp.sweep.hyperband import Hyperband
+from gcodefp.costs.timing import Timing
+from gcodefp.search.hyperband import Hyperband
 from gcodefp.sweep.progress import duration
 
 GIBIBYTE = 2**30

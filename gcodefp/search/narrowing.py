@@ -5,9 +5,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.nesting import SEPARATOR, leaf
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.nesting import SEPARATOR, leaf
+from gcodefp.search.specification import Specification
 
 BEST_SHARE = 0.25
 FEWEST_BEST = 3

@@ -9,8 +9,8 @@ import yaml
 
 from gcodefp.command_line import positive
 from gcodefp.errors import UserError
-from gcodefp.sweep.rules import read_rules
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.rules import read_rules
+from gcodefp.search.specification import Specification
 
 
 def add_rule_flags(parser: argparse.ArgumentParser) -> None:

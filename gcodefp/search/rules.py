@@ -13,9 +13,9 @@ import numpy as np
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.expressions import Expression
-from gcodefp.sweep.nesting import SEPARATOR, flatten, leaf
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.expressions import Expression
+from gcodefp.search.nesting import SEPARATOR, flatten, leaf
 
 EXAMPLES = 50
 Values = Mapping[str, Any]

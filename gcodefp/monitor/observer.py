@@ -10,9 +10,9 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import KNOWN
 from gcodefp.learning.objective import Objective
+from gcodefp.monitor.overview import AgentLine, Overview, RunLine
+from gcodefp.search.nesting import flatten, leaf
 from gcodefp.sweep.lease import LeaseWatch, lease_holder
-from gcodefp.sweep.nesting import flatten, leaf
-from gcodefp.sweep.overview import AgentLine, Overview, RunLine
 from gcodefp.sweep.run_folder import RunFolder, run_folders
 from gcodefp.sweep.sweep_file import SweepFile
 

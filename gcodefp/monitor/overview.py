@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gcodefp.learning.objective import Objective
+from gcodefp.monitor.time_left import Begun, estimate_seconds_left
 from gcodefp.sweep.lease import LEASE_SECONDS, Hold
 from gcodefp.sweep.run_folder import COUNTED
-from gcodefp.sweep.time_left import Begun, estimate_seconds_left
 
 
 @dataclass(frozen=True)

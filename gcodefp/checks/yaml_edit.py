@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from gcodefp.sweep.repair import Change, Path, Repair
-from gcodefp.sweep.repairs import repairs
-from gcodefp.sweep.scalars import number_text
+from gcodefp.checks.repair import Change, Path, Repair
+from gcodefp.checks.repairs import repairs
+from gcodefp.search.scalars import number_text
 
 MERGE = "tag:yaml.org,2002:merge"
 MOST = 1000

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.notes import dotted, is_inferred, most_epochs, notes_on, reached_bands
-from gcodefp.sweep.sampling import COUNTABLE, configurations, grid_size, varying
-from gcodefp.sweep.specification import Specification
+from gcodefp.checks.notes import dotted, is_inferred, most_epochs, notes_on, reached_bands
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.sampling import COUNTABLE, configurations, grid_size, varying
+from gcodefp.search.specification import Specification
 
 SAMPLES = 5
 SEED = 0

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from statistics import median, quantiles
 from typing import NamedTuple
 
-from gcodefp.sweep.hyperband import Hyperband
+from gcodefp.search.hyperband import Hyperband
 
 UNCERTAINTY = 0.1
 """The least, as a logarithm: two runs of one configuration differ so much on a quiet machine."""

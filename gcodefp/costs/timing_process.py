@@ -18,11 +18,11 @@ from tempfile import TemporaryDirectory
 from threading import BrokenBarrierError
 from typing import Any
 
+from gcodefp.costs.timing import Timing, time_training
 from gcodefp.learning.device import open_device
 from gcodefp.learning.hyperparameters import Hyperparameters
 from gcodefp.learning.load import load_training_data
 from gcodefp.learning.outcome import failure_class
-from gcodefp.learning.timing import Timing, time_training
 
 PATIENCE_SECONDS = 300.0
 """How long a process waits for the others before it starts without them."""

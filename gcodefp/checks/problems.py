@@ -8,8 +8,8 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.learning.objective import HEADLINE
-from gcodefp.sweep.specification import METHODS, read_specification
-from gcodefp.sweep.trainable import untrainable
+from gcodefp.search.specification import METHODS, read_specification
+from gcodefp.search.trainable import untrainable
 
 Document = dict[str, Any]
 GOOD: Document = {

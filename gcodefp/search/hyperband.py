@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.sweep.scalars import reject_text_number
+from gcodefp.search.scalars import reject_text_number
 
 KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
 LAST_BAND = 10_000_000

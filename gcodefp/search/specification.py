@@ -10,11 +10,11 @@ import yaml
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.learning.objective import HEADLINE, Objective
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.hyperband import Hyperband, read_hyperband
-from gcodefp.sweep.nesting import key_path
-from gcodefp.sweep.parameters import read_parameters
-from gcodefp.sweep.rules import NO_RULES, Rules
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.hyperband import Hyperband, read_hyperband
+from gcodefp.search.nesting import key_path
+from gcodefp.search.parameters import read_parameters
+from gcodefp.search.rules import NO_RULES, Rules
 
 METHODS = ("grid", "random", "bayes")
 KEYS = (

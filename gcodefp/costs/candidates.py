@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any, NamedTuple
 
+from gcodefp.costs.workload import Extent, Workload, workload
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.learning.network import Sizes
-from gcodefp.learning.workload import Extent, Workload, workload
-from gcodefp.sweep.sampling import Exhausted, Plan
+from gcodefp.search.sampling import Exhausted, Plan
 from gcodefp.sweep.sweep_file import SweepFile
 
 logger = logging.getLogger(__name__)

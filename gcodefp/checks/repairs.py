@@ -7,17 +7,17 @@ into the text.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from gcodefp.checks.repair import CAP_NAMES, Change, Path, Repair, Repairs, keys, numbers, word
 from gcodefp.errors import UserError
 from gcodefp.learning.hyperparameters import KNOWN, OPTIMIZERS
 from gcodefp.learning.objective import HEADLINE, METRICS
-from gcodefp.sweep import hyperband
-from gcodefp.sweep.distributions import ARGUMENTS, DISTRIBUTIONS, Parameter
-from gcodefp.sweep.names import hyperparameter_meant, metric_meant
-from gcodefp.sweep.nesting import SEPARATOR, leaf
-from gcodefp.sweep.parameters import plainly_values, read_parameter
-from gcodefp.sweep.repair import CAP_NAMES, Change, Path, Repair, Repairs, keys, numbers, word
-from gcodefp.sweep.specification import KEYS, METHODS, METRIC_KEYS
-from gcodefp.sweep.trainable import misfits
+from gcodefp.search import hyperband
+from gcodefp.search.distributions import ARGUMENTS, DISTRIBUTIONS, Parameter
+from gcodefp.search.names import hyperparameter_meant, metric_meant
+from gcodefp.search.nesting import SEPARATOR, leaf
+from gcodefp.search.parameters import plainly_values, read_parameter
+from gcodefp.search.specification import KEYS, METHODS, METRIC_KEYS
+from gcodefp.search.trainable import misfits
 
 GOALS = ("maximize", "minimize")
 ENTRY_KEYS = {"distribution", "min", "max", "q"}.union(*ARGUMENTS.values())

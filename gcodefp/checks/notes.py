@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from gcodefp.learning.hyperparameters import Hyperparameters
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.nesting import SEPARATOR, leaf
-from gcodefp.sweep.sampling import configurations
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.nesting import SEPARATOR, leaf
+from gcodefp.search.sampling import configurations
+from gcodefp.search.specification import Specification
 
 UNUSED = ("program", "command", "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")

@@ -20,9 +20,9 @@ from scipy.stats import norm, qmc
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from gcodefp.sweep.distributions import Parameter
-from gcodefp.sweep.sampling import Earlier, Latent, varying
-from gcodefp.sweep.specification import Specification
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.sampling import Earlier, Latent, varying
+from gcodefp.search.specification import Specification
 
 Array = NDArray[np.float64]
 

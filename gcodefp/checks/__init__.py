@@ -1,0 +1,1 @@
+"""How a sweep YAML is understood, and mended."""

@@ -1,0 +1,1 @@
+"""A sweep, watched while it runs."""
