@@ -241,7 +241,7 @@ def main() -> None:
     import torch._dynamo  # Made with the first optimizer, in seconds.
 
     from gcodefp import agent  # noqa: F401
-    from gcodefp.sweep import bayes  # noqa: F401
+    from gcodefp.search import bayes  # noqa: F401
 
     torch.set_num_threads(1)
     codecs.lookup("ascii")  # Loaded late; an agent that is somebody else may not read Python.

@@ -117,7 +117,7 @@ def test_the_undisturbed_sweep_is_worth_comparing_with(undisturbed: TinySweep) -
 
 def test_killed_agents_change_nothing(undisturbed: TinySweep, tmp_path: Path) -> None:
     sweep = again(undisturbed, tmp_path)
-    done = run_crew(orders_for(sweep, "crew", kills=MOST_KILLS, seed=SEED))
+    done = run_crew(orders_for(sweep, "crew", kills=MOST_KILLS, kill_seconds=0.4, seed=SEED))
     assert len(done.killed()) >= LEAST_KILLS, done.story()
     assert done.resumed(), done.story()
     done.check_ends(TOTAL)

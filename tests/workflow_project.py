@@ -40,7 +40,7 @@ def copy_project(folder: Path) -> Path:
     return folder
 
 
-def change(folder: Path, section: str, **values: object) -> None:
+def change(folder: Path, section: str, /, **values: object) -> None:
     """Sets keys of a section of config.yaml."""
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     settings[section].update(values)
