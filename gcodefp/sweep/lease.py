@@ -208,7 +208,7 @@ class Holder(NamedTuple):
 def lease_holder(folder: Path) -> Holder | None:
     """Who took a run's lease and did not give it back, alive or not; for display only."""
     newest = _newest(folder)
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError, ValueError, LookupError):
         if newest and (text := newest.read_text(encoding="utf-8")):
             holder = json.loads(text)
             return Holder(holder["host"], holder["pid"], time.time() - newest.stat().st_mtime)

@@ -65,7 +65,7 @@ class ResultsSoFar:
             self.asked(number)
             self.ended(number)
             self.history(number)
-        except (OSError, ValueError, UserError) as error:
+        except (OSError, ValueError, LookupError, UserError) as error:
             if number not in self._told:
                 logger.warning("run %04d does not count: %s", number, error)
             self._told.add(number)

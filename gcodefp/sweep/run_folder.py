@@ -73,9 +73,10 @@ class RunFolder:
         return (self.path / "run.json").exists()
 
     def end(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json; last.pt and the lease are not needed any more."""
+        """Writes run.json; last.pt, the lease and what killed processes left are needed no more."""
         write_json(self.path / "run.json", RUN_FORMAT, content)
-        (self.path / "last.pt").unlink(missing_ok=True)
+        for path in (self.path / "last.pt", *self.path.glob(".*.json.*.tmp")):
+            path.unlink(missing_ok=True)
         self.remove_leases()
 
     def remove_leases(self) -> None:

