@@ -82,7 +82,10 @@ def _work(arguments: argparse.Namespace) -> None:
 
     def tell() -> None:
         objective = sweep.specification.objective
-        logger.info("%s", sweep_progress(folder, sweep.total, objective, arguments.agents))
+        try:
+            logger.info("%s", sweep_progress(folder, sweep.total, objective, arguments.agents))
+        except (OSError, LookupError, UserError) as error:
+            logger.warning("how far the sweep is cannot be told: %s", error)
 
     ended = engine.work(objective, tell)
     logger.info("nothing is left to take for this agent")

@@ -23,7 +23,7 @@ from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.search.flags import add_rule_flags, with_rules
-from gcodefp.search.sampling import Plan, configurations, total_runs
+from gcodefp.search.sampling import check_possible, total_runs
 from gcodefp.search.specification import Specification, load_document, load_specification
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -66,16 +66,12 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
 
 def _check_possible(specification: Specification, path: Path) -> None:
     """Constraints and the trainer leave something to run, the first configurations among it."""
-    if specification.method == "grid":
-        total_runs(specification)
-    elif configurations(specification) == []:
-        raise UserError(
-            f"{path}: no configuration is possible: no value of nhead divides one of "
-            "d_model, or the constraints never hold"
-        )
-    plan = Plan(specification, 0)
-    for number in range(len(specification.rules.first)):
-        plan.propose(number, [])
+    try:
+        if specification.method == "grid":
+            total_runs(specification)
+        check_possible(specification, 0)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _write(arguments: argparse.Namespace, text: str, repairs: Sequence[Repair]) -> Path:

@@ -17,10 +17,11 @@ from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.search.flags import add_rule_flags, with_rules
-from gcodefp.search.sampling import propose, total_runs
-from gcodefp.search.specification import load_specification
+from gcodefp.search.sampling import check_possible, total_runs
+from gcodefp.search.specification import Specification, load_specification
 from gcodefp.search.trainable import check_trainable
 from gcodefp.sweep.sweep_file import write_sweep
+from gcodefp.sweep.table import common_objective
 
 logger = logging.getLogger("gcodefp.create_sweep")
 
@@ -34,25 +35,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--seed", type=not_negative, required=True, help="of the search and of the runs"
     )
     parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
+    parser.add_argument(
+        "--phases",
+        type=Path,
+        nargs="*",
+        default=[],
+        help="YAML of the sweeps that will follow, to be checked before anything is paid for",
+    )
     add_rule_flags(parser)
     parser.add_argument("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
-    specification = with_rules(load_specification(arguments.sweep), arguments)
+    specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
-    check_trainable(specification, str(arguments.sweep))
+    specification = with_rules(specification, arguments)
+    total = _checked(specification, arguments.sweep, arguments.seed)
+    phases = [load_specification(path) for path in arguments.phases]
+    for phase, path in zip(phases, arguments.phases, strict=True):
+        # First points are those of the first sweep.
+        _checked(with_rules(phase, arguments, first=[]), path, arguments.seed)
+    common_objective([specification, *phases])
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", arguments.sweep, metric)
-    try:
-        total = total_runs(specification)
-        for number in range(len(specification.rules.first)):
-            propose(specification, arguments.seed, number, [])
-    except UserError as error:
-        raise UserError(f"{arguments.sweep}: {error}") from None
     origin = {
         "provenance": provenance([arguments.sweep, arguments.dataset]),
         "learning_digest": read_description(arguments.dataset).learning_digest(),
@@ -60,6 +68,16 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     }
     identity = write_sweep(arguments.output, specification, arguments.seed, total, origin)
     logger.info("sweep %s: %s, %d runs", identity, specification.method, total)
+
+
+def _checked(specification: Specification, path: Path, seed: int) -> int:
+    """The number of runs of a sweep that can be run."""
+    check_trainable(specification, str(path))
+    try:
+        check_possible(specification, seed)
+        return total_runs(specification)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Writes the sweep YAML of the next phase, its ranges narrowed around the best runs so far.
 
-The result is a plain sweep in W&B's schema, to be read and, if need be, edited: the pipeline goes
-on with what stands in it.
+The result is a plain sweep in W&B's schema, to be read and, if need be, copied and edited.
 """
 
 import argparse
@@ -17,7 +16,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.search.narrowing import best_count, narrowed
 from gcodefp.search.nesting import leaf
-from gcodefp.search.sampling import varying
+from gcodefp.search.space import varying
 from gcodefp.search.specification import load_specification
 from gcodefp.sweep.run_folder import COUNTED
 from gcodefp.sweep.sweep_file import read_sweep
@@ -27,7 +26,7 @@ logger = logging.getLogger("gcodefp.narrow")
 
 HEADER = """\
 # Phase {phase}: {name}, narrowed around the best {best} of {runs} runs before it.
-# Edit it as you like: the pipeline goes on with what stands here, until an earlier phase changes.
+# To change it, copy it to sweep.yaml in this folder: the pipeline goes on with that, and keeps it.
 """
 
 

@@ -46,8 +46,9 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     best = dict.fromkeys(configuration(run) for run in counted)
     finalists = [dict(values) for values in list(best)[: arguments.finalists]]
     seed = sweeps[0].seed
+    used = max(run.content["hyperparameters"]["seed"] for run in counted)
     points = [
-        values | {"seed": seed + again}
+        values | {"seed": used + again}
         for values in finalists
         for again in range(1, arguments.seeds + 1)
     ]

@@ -1,9 +1,11 @@
 import json
 import math
 import os
+import platform
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from sweep_documents import specification
 
 from gcodefp.errors import UserError
 from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.search.sampling import Earlier, Plan, Proposal, propose
+from gcodefp.search.rules import Rules
+from gcodefp.search.sampling import Earlier, Plan, propose
+from gcodefp.search.space import Proposal
 from gcodefp.search.specification import Specification
 from gcodefp.sweep import local_engine
 from gcodefp.sweep.lease import LeaseLost
@@ -161,12 +165,40 @@ def test_failed_runs_do_not_end_the_sweep(tmp_path: Path) -> None:
 
 def test_three_failures_in_a_row_stop_the_agent(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
-        work(engine(tmp_path, 9), lambda t: (good if t.folder.number in (2, 5) else bad)(t))
+        work(engine(tmp_path, 20), lambda t: (good if t.folder.number in (2, 5) else bad)(t))
+    assert platform.node() in str(error.value)
     for part in ("3 runs failed in a row", str(tmp_path / "0008"), "cheese", "--forcerun agent"):
         assert part in str(error.value)
     with pytest.raises(UserError):
         work(engine(tmp_path, 20), bad)
     assert len(run_folders(tmp_path)) == 12
+
+
+def test_failures_at_the_end_of_a_sweep_stop_nothing(tmp_path: Path) -> None:
+    assert work(engine(tmp_path, 3), bad) == [0, 1, 2]
+
+
+def test_with_a_width_a_run_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    sweep = replace(RANDOM, rules=Rules(width=2))
+    assert work(engine(tmp_path, 1, sweep)) == [0]
+    (tmp_path / "0000/run.json").write_text("garbage", encoding="utf-8")
+    with pytest.raises(UserError, match=r"0000: cannot be read, and with a width") as error:
+        work(engine(tmp_path, 4, sweep))
+    assert "remove this run's folder" in str(error.value)
+
+
+def test_a_target_that_is_raised_goes_on(tmp_path: Path) -> None:
+    assert work(engine(tmp_path, 3, replace(RANDOM, target=0.6))) == [0, 1, 2]
+
+    def logged(trial: Trial) -> dict[str, Any]:
+        append_metrics(trial.folder.path / "metrics.csv", {"epoch": 1, "val/gcode_acc": 0.5})
+        return good(trial)
+
+    folder = tmp_path / "again"
+    assert work(engine(folder, 3, replace(RANDOM, target=0.4)), logged) == [0]
+    assert work(engine(folder, 3, replace(RANDOM, target=0.4)), logged) == []
+    assert work(engine(folder, 3, replace(RANDOM, target=0.9)), logged) == [1, 2]
+    assert run_folder(folder, 1).closed() is None
 
 
 def test_a_larger_total_goes_on_and_a_complete_sweep_ends_at_once(tmp_path: Path) -> None:

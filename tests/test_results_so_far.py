@@ -12,7 +12,8 @@ from tiny_sweep import TinySweep, tiny_dataset
 
 from gcodefp.learning.metrics_file import append_metrics
 from gcodefp.search.rules import Rules
-from gcodefp.search.sampling import Earlier, Plan, Proposal
+from gcodefp.search.sampling import Earlier, Plan
+from gcodefp.search.space import Proposal
 from gcodefp.search.specification import Specification
 from gcodefp.sweep import decisions
 from gcodefp.sweep.decisions import Decisions

@@ -11,15 +11,8 @@ from sweep_documents import RATE, specification
 from gcodefp.errors import UserError
 from gcodefp.search import sampling
 from gcodefp.search.rules import NO_RULES, Rules, names_of, read_rules
-from gcodefp.search.sampling import (
-    OPEN,
-    Earlier,
-    Exhausted,
-    Plan,
-    configurations,
-    grid_size,
-    propose,
-)
+from gcodefp.search.sampling import Earlier, Exhausted, Plan, check_possible, propose, total_runs
+from gcodefp.search.space import OPEN, configurations
 from gcodefp.search.specification import Specification
 
 SMALL = {
@@ -79,7 +72,7 @@ def test_every_run_satisfies_the_constraints(method: str, monkeypatch: pytest.Mo
 def test_a_constraint_may_read_the_trainer_s_defaults_and_dotted_paths() -> None:
     groups = {"model": {"parameters": {"d_model": {"values": [64, 96, 128]}}}}
     sweep = ruled(groups, "grid", constraints=["model.d_model % 64 == 0", "d_model > 16 * nhead"])
-    assert [dict(c) for c in configurations(sweep) or ()] == [{"model/d_model": 128}]
+    assert [c.hyperparameters for c in configurations(sweep) or ()] == [{"model": {"d_model": 128}}]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +96,7 @@ def test_a_constraint_may_read_the_trainer_s_defaults_and_dotted_paths() -> None
         ({"first": [{"num_layer": 1}]}, ["sweep.first[0]", "did you mean 'num_layers'?"]),
         (
             {"first": [{"num_layers": 2}, {"num_layers": 4}]},
-            ["sweep.first[1].num_layers: 4", "'min': 1, 'max': 3"],
+            ["sweep.first[1].num_layers: 4", "min 1, max 3"],
         ),
     ],
 )
@@ -120,7 +113,7 @@ def test_bad_rules_are_told(rules: dict[str, Any], parts: list[str]) -> None:
 def test_a_grid_has_combinations_that_differ_in_nothing_once() -> None:
     sweep = ruled(SMALL, "grid", conditions=ONLY_SGD)
     # adam: 3 numbers of layers; sgd: 3 with 2 momenta.
-    assert grid_size(sweep) == 3 + 3 * 2
+    assert Plan(sweep, 0).size(None) == 3 + 3 * 2
     given = [run.hyperparameters for run in run(sweep, 9)]
     assert len({str(values) for values in given}) == 9
     assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in given)
@@ -238,3 +231,44 @@ def test_a_constraint_on_what_a_run_does_not_have_says_so() -> None:
         ruled(parameters, conditions=conditions, constraints=["depth < 2"])
     sweep = ruled(parameters, conditions=conditions, constraints=["kind == 'b' or depth < 2"])
     assert len(run(sweep, 2)) == 2
+
+
+def test_first_values_are_those_of_the_sweep_and_are_never_switched_off() -> None:
+    grid = {"d_model": {"values": [64, 128]}, "num_layers": {"values": [1, 2]}}
+    sweep = ruled(grid, method="grid", first=[{"d_model": 128.0, "num_layers": 2}])
+    assert [made.hyperparameters for made in run(sweep, 4)] == [
+        {"d_model": 128, "num_layers": 2},
+        {"d_model": 64, "num_layers": 1},
+        {"d_model": 64, "num_layers": 2},
+        {"d_model": 128, "num_layers": 1},
+    ]
+    assert Plan(sweep, 0).size(None) == 4
+    momentum = {"momentum": {"min": 0.5, "max": 0.9}, "optimizer": {"values": ["adamw", "sgd"]}}
+    for seed in range(5):
+        sweep = ruled(momentum, conditions=ONLY_SGD, first=[{"momentum": 0.6}])
+        given = propose(sweep, seed, 0, []).hyperparameters
+        assert given == {"momentum": 0.6, "optimizer": "sgd"}
+    sweep = ruled(momentum, conditions=ONLY_SGD, first=[{"momentum": 0.6, "optimizer": "adamw"}])
+    with pytest.raises(UserError, match=r"sweep.first\[0\].*condition"):
+        propose(sweep, 0, 0, [])
+    with pytest.raises(UserError, match=r"first\[0\].momentum: YAML reads '6e-1' as text"):
+        ruled(momentum, first=[{"momentum": "6e-1"}])
+
+
+def test_a_constraint_is_true_or_false() -> None:
+    with pytest.raises(UserError, match=r"'d_model % nhead' is 0, neither true nor false"):
+        ruled({"d_model": {"value": 64}}, constraints=["d_model % nhead"])
+
+
+def test_constraints_that_nothing_satisfies_are_told() -> None:
+    sweep = ruled({"dropout": {"min": 0.0, "max": 0.4}}, constraints=["dropout > 1"])
+    with pytest.raises(UserError, match=r"no configuration is possible.*'dropout > 1'"):
+        check_possible(sweep, 0)
+    with pytest.raises(Exhausted, match="5000 draws in a row"):
+        propose(sweep, 0, 0, [])
+
+
+def test_a_grid_too_large_to_be_counted_has_a_cap() -> None:
+    names = ("learning_rate", "dropout", "weight_decay", "noise_std", "label_smoothing")
+    many = {name: {"values": [(i + 1) / 100 for i in range(40)]} for name in names}
+    assert total_runs(replace(specification(method="grid", parameters=many), run_cap=5)) == 5

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from sweep_documents import RATE, specification
 
 from gcodefp.search import bayes
-from gcodefp.search.sampling import Earlier, Exhausted, Proposal, grid_size, propose, total_runs
+from gcodefp.search.sampling import Earlier, Exhausted, Plan, propose, total_runs
+from gcodefp.search.space import Proposal
 
 MIXED = {
     "learning_rate": RATE,
@@ -60,7 +61,7 @@ def test_a_grid_sorts_keys_and_varies_the_last_fastest() -> None:
     assert made == [dict(zip(names, values, strict=True)) for values in expected]
     with pytest.raises(Exhausted):
         propose(sweep, 0, 12, [])
-    assert grid_size(sweep) == total_runs(sweep) == 12
+    assert Plan(sweep, 0).size(None) == total_runs(sweep) == 12
 
 
 def test_the_cap_of_a_grid() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_phases_and_repeats_follow_the_sweep_and_an_edited_phase_is_searched_ane
     snakemake(project, "select_best")
     assert explored.items() <= runs(project).items(), "the first phase is kept as it was"
     assert len(runs(project)) == 6
-    narrowed = project / "results/sweep/phase_2/sweep.yaml"
+    narrowed = project / "results/sweep/phase_2/narrowed.yaml"
     rate = yaml.safe_load(narrowed.read_text())["parameters"]["learning_rate"]
     assert 0.002 <= rate["min"] <= min(rates) < max(rates) <= rate["max"] <= 0.006
     best = json.loads((project / "results/best/run.json").read_text())
@@ -50,10 +51,13 @@ def test_phases_and_repeats_follow_the_sweep_and_an_edited_phase_is_searched_ane
     assert len({row["sweep"] for row in rows}) == 3
     assert planned(project, "select_best") == set()
 
-    edit(narrowed, "max_epochs: {value: 3}", "max_epochs: {value: 2}")
+    own = shutil.copy(narrowed, narrowed.with_name("sweep.yaml"))
+    edit(own, "max_epochs: {value: 3}", "max_epochs: {value: 2}")
     assert planned(project, "select_best") == {"create_next_sweep"} | AGENTS
     before = runs(project)
     snakemake(project, "select_best")
     assert before.items() <= runs(project).items(), "what was searched before stays"
-    assert "value: 2" in narrowed.read_text()
     assert len(runs(project)) > len(before)
+    assert planned(project, "select_best", "--forcerun", "agent") >= {"narrow", "agent"}
+    snakemake(project, "select_best", "--forcerun", "agent")
+    assert "value: 2" in own.read_text()

@@ -1,14 +1,14 @@
 """How a sweep is understood, as plain text."""
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 import numpy as np
 
 from gcodefp.checks.notes import dotted, is_inferred, most_epochs, notes_on, reached_bands
 from gcodefp.search.distributions import Parameter
-from gcodefp.search.sampling import COUNTABLE, configurations, grid_size, varying
+from gcodefp.search.sampling import Plan
+from gcodefp.search.space import COUNTABLE, combinations, configurations, varying
 from gcodefp.search.specification import Specification
 
 SAMPLES = 5
@@ -53,7 +53,7 @@ def _settings(specification: Specification) -> list[tuple[str, str]]:
         ("space", _space(specification)),
     ]
     if specification.method == "grid":
-        rows.append(("runs of the grid", str(_capped(specification, grid_size(specification)))))
+        rows.append(("runs of the grid", _grid_size(specification)))
     rows += [("constraint", constraint.text) for constraint in rules.constraints]
     rows += [
         ("condition", f"{dotted(path)}: {condition.text}")
@@ -65,8 +65,10 @@ def _settings(specification: Specification) -> list[tuple[str, str]]:
     return rows
 
 
-def _capped(specification: Specification, size: int) -> int:
-    return min(size, specification.run_cap or size)
+def _grid_size(specification: Specification) -> str:
+    most = specification.run_cap or COUNTABLE
+    size = Plan(specification, SEED).size(most)
+    return f"{most} or more" if size == most and specification.run_cap is None else str(size)
 
 
 def _bands(specification: Specification) -> str:
@@ -83,10 +85,9 @@ def _bands(specification: Specification) -> str:
 
 
 def _space(specification: Specification) -> str:
-    supports = [parameter.support() for parameter in specification.parameters.values()]
-    if any(support is None for support in supports):
+    size = combinations(specification)
+    if size is None:
         return "infinite"
-    size = prod(len(support) for support in supports if support is not None)
     if size > COUNTABLE:
         return f"{size} configurations"
     possible = len(configurations(specification) or ())

@@ -7,7 +7,7 @@ from typing import Any
 from gcodefp.learning.hyperparameters import Hyperparameters
 from gcodefp.search.distributions import Parameter
 from gcodefp.search.nesting import SEPARATOR, leaf
-from gcodefp.search.sampling import configurations
+from gcodefp.search.space import configurations
 from gcodefp.search.specification import Specification
 
 UNUSED = ("program", "command", "project", "entity")

@@ -21,7 +21,8 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from gcodefp.search.distributions import Parameter
-from gcodefp.search.sampling import Earlier, Latent, varying
+from gcodefp.search.sampling import Earlier
+from gcodefp.search.space import Latent, varying
 from gcodefp.search.specification import Specification
 
 Array = NDArray[np.float64]

@@ -79,6 +79,20 @@ class Expression:
             why = f"{error} has no value there" if isinstance(error, KeyError) else error
             raise UserError(f"{self.where}: {self.text!r} for {values}: {why}") from None
 
+    def holds(self, names: Names) -> bool:
+        """Whether it is true for these hyperparameters.
+
+        Raises:
+            UserError: it is neither true nor false.
+        """
+        value = self.value(names)
+        if not isinstance(value, bool):
+            raise UserError(
+                f"{self.where}: {self.text!r} is {value!r}, neither true nor false; compare it "
+                f"with something: '{self.text} == 0'"
+            )
+        return value
+
     def _check(self, node: ast.expr, known: set[str]) -> None:
         name = _dotted(node)
         if name is not None:

@@ -1,7 +1,7 @@
 """The flags for what the configuration adds to a sweep's YAML, shared by several steps."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -30,11 +30,20 @@ def add_rule_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="'{learning_rate: 0.004}': a configuration to try first; may repeat",
     )
-    add("--width", type=positive, help="agents at once, for a reproducible search")
+    add(
+        "--width",
+        type=positive,
+        help="how many runs may go on at a time in a search that repeats bit by bit",
+    )
 
 
-def with_rules(specification: Specification, arguments: argparse.Namespace) -> Specification:
+def with_rules(
+    specification: Specification, arguments: argparse.Namespace, first: Sequence[str] | None = None
+) -> Specification:
     """The sweep with the rules that these flags ask for.
+
+    Args:
+        first: instead of the first points that the flags name.
 
     Raises:
         UserError: a flag is not what it should be.
@@ -49,7 +58,7 @@ def with_rules(specification: Specification, arguments: argparse.Namespace) -> S
         specification.parameters,
         constraints=arguments.constraint,
         conditions=conditions,
-        first=[_mapping(text) for text in arguments.first],
+        first=[_mapping(text) for text in (arguments.first if first is None else first)],
         width=arguments.width,
     )
     return replace(specification, rules=rules)

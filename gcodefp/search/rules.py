@@ -16,6 +16,7 @@ from gcodefp.learning.hyperparameters import KNOWN
 from gcodefp.search.distributions import Parameter
 from gcodefp.search.expressions import Expression
 from gcodefp.search.nesting import SEPARATOR, flatten, leaf
+from gcodefp.search.scalars import reject_text_number
 
 EXAMPLES = 50
 Values = Mapping[str, Any]
@@ -47,13 +48,13 @@ class Rules:
         return {
             path: value
             for path, value in values.items()
-            if path not in self.conditions or self.conditions[path].value(names)
+            if path not in self.conditions or self.conditions[path].holds(names)
         }
 
     def allow(self, values: Values) -> bool:
         """Whether all constraints are true of a run."""
         names = names_of(values) if self.constraints else {}
-        return all(constraint.value(names) for constraint in self.constraints)
+        return all(constraint.holds(names) for constraint in self.constraints)
 
     def describe(self) -> dict[str, Any]:
         """As sweep.json holds them; `read_rules` reads it again. Empty if there are none."""
@@ -144,8 +145,12 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
     values = {}
     for name, value in flatten(point).items():
         path = _path(name, parameters, where)
-        if parameters[path].latent(value) is None:
-            described = parameters[path].describe()
-            raise UserError(f"{where}.{name}: {value!r} is not in the sweep's range {described}")
-        values[path] = value
+        reject_text_number(value, f"{where}.{name}")
+        latent = parameters[path].latent(value)
+        if latent is None:
+            told = ", ".join(f"{k} {v}" for k, v in parameters[path].describe().items())
+            raise UserError(f"{where}.{name}: {value!r} is not in the sweep's range: {told}")
+        is_listed = parameters[path].choices or parameters[path].is_quantized
+        # As the sweep has it: 64 where 64.0 was written.
+        values[path] = parameters[path].value(latent) if is_listed else value
     return values

@@ -4,38 +4,34 @@ A grid and random search are sequences, so any agent may ask for any of their ru
 Bayesian search is a function of (sweep, seed, k) and of what other runs have shown so far.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
-from math import prod
+from functools import cached_property
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
-from gcodefp.search.distributions import Scalar
-from gcodefp.search.nesting import flatten, nest
+from gcodefp.search.nesting import flatten
+from gcodefp.search.space import (
+    OPEN,
+    Latent,
+    Proposal,
+    configurations,
+    draw,
+    grid,
+    is_possible,
+    key,
+    proposal_at,
+    varying,
+)
 from gcodefp.search.specification import Specification
-from gcodefp.search.trainable import accepts
 
-ATTEMPTS = 1000
-"""Draws in a row that were all there already, after which an uncountable space is exhausted."""
+ATTEMPTS = 5000
+"""Draws in a row that were there already or impossible, after which no more are made."""
 SUGGESTIONS = 5
 """Times that a sampler may insist on what is there already, before a random draw is taken."""
-COUNTABLE = 100_000
-"""A space of at most so many combinations is looked through to its end."""
-OPEN = 0.5
-"""The latent number of a parameter that a run does not have."""
-
-Latent = Mapping[str, float]
-
-
-class Proposal(NamedTuple):
-    """A run's hyperparameters, nested, and the latent number of each parameter that varies."""
-
-    hyperparameters: Mapping[str, Any]
-    latent: Latent
 
 
 class Earlier(NamedTuple):
@@ -50,7 +46,7 @@ class Earlier(NamedTuple):
 
 
 class Exhausted(Exception):
-    """There is no configuration that was not given out already."""
+    """There is no configuration that was not given out already; it says why."""
 
 
 class Plan:
@@ -60,7 +56,8 @@ class Plan:
         self._specification = specification
         self._seed = seed
         self._known: list[Proposal] = []
-        self._more = _sequence(specification, seed)
+        self._more = self._sequence()
+        self._end: Exhausted | None = None
 
     def propose(self, number: int, others: Sequence[Earlier]) -> Proposal:
         """What run `number` gets.
@@ -71,14 +68,109 @@ class Plan:
         Raises:
             Exhausted: the space has no further configuration.
         """
-        specification = self._specification
-        if specification.method == "bayes" and number >= len(specification.rules.first):
-            return _suggested(specification, self._seed, number, others)
+        first = self._specification.rules.first
+        if self._specification.method == "bayes" and number >= len(first):
+            return self._suggested(number, others)
         while len(self._known) <= number:
-            if (proposal := next(self._more, None)) is None:
-                raise Exhausted
-            self._known.append(proposal)
+            if self._end is not None:
+                raise self._end
+            try:
+                self._known.append(next(self._more))
+            except Exhausted as error:
+                self._end = error
         return self._known[number]
+
+    def size(self, most: int | None) -> int:
+        """How many runs a grid has, first points included; counts no further than `most`."""
+        return sum(1 for _ in islice(self._listed(), most))
+
+    def _sequence(self) -> Iterator[Proposal]:
+        """Nothing twice; at its end it says why."""
+        if self._specification.method == "grid":
+            yield from self._listed()
+            raise Exhausted("every configuration of the grid has been tried")
+        given = set()
+        for proposal in self._first():
+            given.add(key(proposal.hyperparameters))
+            yield proposal
+        random = np.random.default_rng(self._seed)
+        while True:
+            proposal = self._drawn(random, given)
+            given.add(key(proposal.hyperparameters))
+            yield proposal
+
+    def _listed(self) -> Iterator[Proposal]:
+        """The first points, then the grid."""
+        first = list(self._first())
+        yield from first
+        given = {key(proposal.hyperparameters) for proposal in first}
+        for proposal in grid(self._specification):
+            if key(proposal.hyperparameters) not in given:
+                yield proposal
+
+    def _first(self) -> Iterator[Proposal]:
+        """The configurations to try first, each once; what they leave out is drawn."""
+        given = set()
+        for number, point in enumerate(self._specification.rules.first):
+            proposal = self._completed(number, point)
+            if key(proposal.hyperparameters) not in given:
+                given.add(key(proposal.hyperparameters))
+                yield proposal
+
+    def _completed(self, number: int, point: Mapping[str, Any]) -> Proposal:
+        specification = self._specification
+        random = np.random.default_rng([self._seed, number])
+        for _ in range(ATTEMPTS):
+            latent = draw(specification, random)
+            for path in latent.keys() & point.keys():
+                latent[path] = specification.parameters[path].latent(point[path]) or OPEN
+            proposal = proposal_at(specification, latent, point)
+            has_all = point.keys() <= flatten(proposal.hyperparameters).keys()
+            if has_all and is_possible(specification, proposal):
+                return proposal
+        raise UserError(
+            f"sweep.first[{number}]: {dict(point)} breaks a constraint or a condition, or the "
+            "trainer cannot take it"
+        )
+
+    def _suggested(self, number: int, others: Sequence[Earlier]) -> Proposal:
+        """What Bayesian search makes of the other runs."""
+        from gcodefp.search.bayes import suggest  # Optuna is imported for Bayesian search only
+
+        specification = self._specification
+        given = {key(run.hyperparameters) for run in others}
+        for attempt in range(SUGGESTIONS if varying(specification) else 0):
+            parts = np.random.SeedSequence([self._seed, number, attempt])
+            # How sums are split among threads shows in their last digits.
+            with threadpool_limits(1):
+                latent = suggest(specification, int(parts.generate_state(1)[0]), others)
+            proposal = proposal_at(specification, latent)
+            if self._is_new(proposal, given):
+                return proposal
+        return self._drawn(np.random.default_rng([self._seed, number]), given)
+
+    def _drawn(self, random: np.random.Generator, given: set[str]) -> Proposal:
+        """A random configuration that is possible and not given out yet."""
+        for _ in range(ATTEMPTS):
+            proposal = proposal_at(self._specification, draw(self._specification, random))
+            if self._is_new(proposal, given):
+                return proposal
+            if self._all is not None and len(given) >= len(self._all):
+                break
+        if self._all is None:
+            raise Exhausted(f"{ATTEMPTS} draws in a row break a constraint or were tried before")
+        left = [made for made in self._all if key(made.hyperparameters) not in given]
+        if not left:
+            raise Exhausted("every configuration of the space has been tried")
+        return left[int(random.integers(len(left)))]
+
+    @cached_property
+    def _all(self) -> list[Proposal] | None:
+        return configurations(self._specification)
+
+    def _is_new(self, proposal: Proposal, given: set[str]) -> bool:
+        is_given = key(proposal.hyperparameters) in given
+        return not is_given and is_possible(self._specification, proposal)
 
 
 def propose(
@@ -88,30 +180,6 @@ def propose(
     return Plan(specification, seed).propose(number, others)
 
 
-def varying(specification: Specification) -> list[str]:
-    """The paths of the parameters that have more than one value."""
-    return [path for path, p in specification.parameters.items() if len(p.choices) != 1]
-
-
-def is_possible(specification: Specification, values: Mapping[str, Any]) -> bool:
-    """Whether the trainer and the sweep's constraints take these values, by path."""
-    return specification.rules.allow(values) and accepts(values)
-
-
-def configurations(specification: Specification) -> list[dict[str, Any]] | None:
-    """All possible configurations, by path; None if they are too many to be counted."""
-    supports = [parameter.support() for parameter in specification.parameters.values()]
-    counted = [support for support in supports if support is not None]
-    if len(counted) < len(supports) or prod(map(len, counted)) > COUNTABLE:
-        return None
-    return list(_possible(specification, counted))
-
-
-def grid_size(specification: Specification) -> int:
-    """How many possible configurations a grid has."""
-    return sum(1 for _ in _grid(specification))
-
-
 def total_runs(specification: Specification) -> int:
     """How many runs the sweep is to have.
 
@@ -119,144 +187,34 @@ def total_runs(specification: Specification) -> int:
         UserError: it has no end, or nothing in it is possible.
     """
     if specification.method == "grid":
-        size = grid_size(specification)
+        size = Plan(specification, 0).size(specification.run_cap)
         if not size:
             raise UserError(
                 "no combination of the grid is possible; nhead must divide d_model, and the "
                 "constraints must hold"
             )
-        return min(size, specification.run_cap or size)
+        return size
     if specification.run_cap is None:
         raise UserError(
             f"run_cap: method {specification.method} has no end of its own; add run_cap to the "
-            "sweep YAML, or set sweep.run_cap in the configuration"
+            "sweep YAML, or set sweep.run_cap in the configuration (for the first phase)"
         )
     return specification.run_cap
 
 
-def _sequence(specification: Specification, seed: int) -> Iterator[Proposal]:
-    """The first points, then the grid or the draws of random search, nothing twice."""
-    given = set()
-    for number, point in enumerate(specification.rules.first):
-        proposal = _first(specification, seed, number, point)
-        if _key(proposal) not in given:
-            given.add(_key(proposal))
-            yield proposal
-    if specification.method == "grid":
-        for values in _grid(specification):
-            proposal = Proposal(nest(values), {})
-            if _key(proposal) not in given:
-                yield proposal
-        return
-    random = np.random.default_rng(seed)
-    while True:
-        try:
-            proposal = _drawn(specification, random, given)
-        except Exhausted:
-            return
-        given.add(_key(proposal))
-        yield proposal
+def check_possible(specification: Specification, seed: int) -> None:
+    """Makes sure that the first points, and one run at least, can be.
 
-
-def _grid(specification: Specification) -> Iterator[dict[str, Any]]:
-    """Keys sorted, the last varies fastest."""
-    grids = [parameter.grid() for parameter in specification.parameters.values()]
-    return _possible(specification, grids)
-
-
-def _possible(
-    specification: Specification, supports: Sequence[Sequence[Scalar]]
-) -> Iterator[dict[str, Any]]:
-    """All combinations that may run; those that differ in nothing that is drawn come once."""
-    seen = set()
-    for combination in product(*supports):
-        values = dict(zip(specification.parameters, combination, strict=True))
-        values = specification.rules.active(values)
-        key = json.dumps(values)
-        if key not in seen and is_possible(specification, values):
-            seen.add(key)
-            yield values
-
-
-def _first(
-    specification: Specification, seed: int, number: int, point: Mapping[str, Any]
-) -> Proposal:
-    """A configuration to try first; what it leaves out is drawn."""
-    random = np.random.default_rng([seed, number])
-    for _ in range(ATTEMPTS):
-        latent = _draw(specification, random)
-        for path in latent.keys() & point.keys():
-            latent[path] = specification.parameters[path].latent(point[path]) or OPEN
-        proposal = _proposal(specification, latent, point)
-        if is_possible(specification, flatten(proposal.hyperparameters)):
-            return proposal
-    raise UserError(
-        f"sweep.first[{number}]: {dict(point)} breaks a constraint, or the trainer cannot take it"
-    )
-
-
-def _drawn(specification: Specification, random: np.random.Generator, given: set[str]) -> Proposal:
-    """A random configuration that is possible and not given out yet."""
-    for _ in range(ATTEMPTS):
-        proposal = _proposal(specification, _draw(specification, random))
-        if _is_new(specification, proposal, given):
-            return proposal
-    left = [
-        values
-        for values in configurations(specification) or ()
-        if _key(Proposal(nest(values), {})) not in given
-    ]
-    if not left:
-        raise Exhausted
-    values = left[int(random.integers(len(left)))]
-    latent = {
-        path: specification.parameters[path].latent(values.get(path)) or OPEN
-        for path in varying(specification)
-    }
-    return Proposal(nest(values), latent)
-
-
-def _suggested(
-    specification: Specification, seed: int, number: int, others: Sequence[Earlier]
-) -> Proposal:
-    """What Bayesian search makes of the other runs."""
-    from gcodefp.search.bayes import suggest  # Optuna is imported for Bayesian search only
-
-    given = {_key(run) for run in others}
-    for attempt in range(SUGGESTIONS if varying(specification) else 0):
-        # How sums are split among threads shows in their last digits.
-        with threadpool_limits(1):
-            latent = suggest(specification, _seed(seed, number, attempt), others)
-        proposal = _proposal(specification, latent)
-        if _is_new(specification, proposal, given):
-            return proposal
-    return _drawn(specification, np.random.default_rng([seed, number]), given)
-
-
-def _is_new(specification: Specification, proposal: Proposal, given: set[str]) -> bool:
-    if _key(proposal) in given:
-        return False
-    return is_possible(specification, flatten(proposal.hyperparameters))
-
-
-def _draw(specification: Specification, random: np.random.Generator) -> dict[str, float]:
-    return {path: float(random.random()) for path in varying(specification)}
-
-
-def _proposal(
-    specification: Specification, latent: Latent, fixed: Mapping[str, Any] | None = None
-) -> Proposal:
-    """The run behind latent numbers; `fixed` values are taken as they are."""
-    values = {path: p.value(latent.get(path, OPEN)) for path, p in specification.parameters.items()}
-    values = specification.rules.active(values | dict(fixed or {}))
-    return Proposal(
-        nest(values), {path: u if path in values else OPEN for path, u in latent.items()}
-    )
-
-
-def _key(run: Proposal | Earlier) -> str:
-    return json.dumps(run.hyperparameters, sort_keys=True)
-
-
-def _seed(*parts: int) -> int:
-    return int(np.random.SeedSequence(parts).generate_state(1)[0])
+    Raises:
+        UserError: no draw satisfies the constraints.
+    """
+    plan = Plan(specification, seed)
+    try:
+        for number in range(max(1, len(specification.rules.first))):
+            plan.propose(number, [])
+    except Exhausted:
+        told = ", ".join(repr(c.text) for c in specification.rules.constraints)
+        raise UserError(
+            "no configuration is possible: nhead must divide d_model, and the constraints must "
+            f"hold ({told or 'there are none'}); none of {ATTEMPTS} draws does so"
+        ) from None

@@ -10,13 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from gcodefp.search.sampling import Earlier, Exhausted, Plan, Proposal
+from gcodefp.search.sampling import Earlier, Exhausted, Plan
+from gcodefp.search.space import Proposal
 from gcodefp.search.specification import Specification
 from gcodefp.sweep.results_so_far import ResultsSoFar
 from gcodefp.sweep.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
+TARGET_REACHED = "has reached the metric's target"
 PATIENCE_SECONDS = 60.0
 """An agent may be so long between taking a run and writing down what the run gets."""
 POLL_SECONDS = 0.05
@@ -40,6 +42,16 @@ class Decisions:
             n for n in self._visible(number) if not (results.is_over(n) and results.is_readable(n))
         ]
 
+    def is_closed(self, folder: RunFolder) -> bool:
+        """Whether neither this run nor one after it begins; a target may have been changed."""
+        reason = folder.closed()
+        if reason is None or not reason.endswith(TARGET_REACHED):
+            return reason is not None
+        if self.results.reached(self._visible(folder.number)) is None:
+            folder.reopen()
+            return False
+        return True
+
     def given(self, folder: RunFolder) -> Mapping[str, Any] | None:
         """The run's hyperparameters, which are decided now if they are not yet.
 
@@ -50,12 +62,12 @@ class Decisions:
         if self._decides_by_all_before:
             self._wait_for_those_before(folder.number)
         if (best := self.results.reached(self._visible(folder.number))) is not None:
-            _close(folder, f"run {best:04d} has reached the metric's target")
+            _close(folder, f"run {best:04d} {TARGET_REACHED}")
             return None
         try:
             proposal = self._plan.propose(folder.number, self._others(folder.number))
-        except Exhausted:
-            _close(folder, "every configuration of the space has been tried")
+        except Exhausted as error:
+            _close(folder, str(error))
             return None
         folder.give(proposal.hyperparameters, proposal.latent)
         return proposal.hyperparameters

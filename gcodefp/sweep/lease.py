@@ -181,9 +181,8 @@ def _process(pid: int) -> str | None:
 
 def _holder_is_alive(lease: Path, text: str) -> bool | None:
     """Whether the lease's process lives and works; None if that cannot be told from here."""
-    try:
-        holder = json.loads(text)
-    except ValueError:  # A crashed host may leave a file of zeros; the heartbeat decides.
+    holder = _read_identity(text)
+    if holder is None:  # A crashed host may leave a file of zeros; the heartbeat decides.
         return None
     if lease in _done_with and holder == _identity(os.getpid()):
         return False
@@ -197,6 +196,15 @@ def _holder_is_alive(lease: Path, text: str) -> bool | None:
     return _process(int(holder["pid"] or 0)) == theirs
 
 
+def _read_identity(text: str) -> dict[str, str | int | None] | None:
+    """What a lease says of its holder; None if it is garbage."""
+    with suppress(ValueError):
+        holder = json.loads(text)
+        if isinstance(holder, dict) and holder.keys() >= {"host", "pid", "process"}:
+            return holder
+    return None
+
+
 class Holder(NamedTuple):
     """Who last took a run's lease; its age is negative where this host's clock is behind."""
 
@@ -208,8 +216,9 @@ class Holder(NamedTuple):
 def lease_holder(folder: Path) -> Holder | None:
     """Who took a run's lease and did not give it back, alive or not; for display only."""
     newest = _newest(folder)
-    with suppress(FileNotFoundError, ValueError, LookupError):
-        if newest and (text := newest.read_text(encoding="utf-8")):
-            holder = json.loads(text)
-            return Holder(holder["host"], holder["pid"], time.time() - newest.stat().st_mtime)
+    with suppress(FileNotFoundError, UnicodeDecodeError):
+        holder = _read_identity(newest.read_text(encoding="utf-8")) if newest else None
+        if newest and holder:
+            age_seconds = time.time() - newest.stat().st_mtime
+            return Holder(str(holder["host"]), int(holder["pid"] or 0), age_seconds)
     return None

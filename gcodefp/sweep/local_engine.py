@@ -7,7 +7,7 @@ left half-done goes on from its last epoch, a new one gets its hyperparameters a
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from gcodefp.errors import UserError
 from gcodefp.search.specification import Specification
 from gcodefp.sweep.decisions import Decisions
 from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, RunFolder, run_folder
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folder
 
 logger = logging.getLogger(__name__)
 
@@ -78,11 +78,14 @@ class LocalEngine:
             UserError: three runs failed in a row, run folders cannot be worked on, or the disk is
                 full and stays so.
         """
-        ended, failures = 0, 0
+        ended = 0
+        failed: list[RunFolder] = []
         while True:
             try:
                 if (folder := self._next()) is None:
                     return ended
+                if len(failed) == FAILURES_IN_A_ROW:
+                    raise _too_many(failed)
                 content = self._work_on(folder, objective)
             except OSError as error:
                 self._wait_out(error)
@@ -92,13 +95,7 @@ class LocalEngine:
                 continue
             after_each()
             ended += 1
-            failures = failures + 1 if content["state"] == "failed" else 0
-            if failures == FAILURES_IN_A_ROW:
-                raise UserError(
-                    f"{failures} runs failed in a row on host {platform.node()}, the last is "
-                    f"{folder.path}: {content['reason']}; mend that, remove the folders of the runs"
-                    f" to be tried again, then {AGENTS_AGAIN}; the other runs are kept"
-                )
+            failed = [*failed, folder] if content["state"] == "failed" else []
 
     def _next(self) -> RunFolder | None:
         """The lowest run to be taken; waits while another agent's run decides what comes next.
@@ -108,7 +105,7 @@ class LocalEngine:
         """
         while True:
             holds: dict[int, Hold] = {}
-            waiting = False
+            waiting, blocked = False, None
             for number in range(self.total):
                 folder = run_folder(self.folder, number)
                 try:
@@ -116,6 +113,7 @@ class LocalEngine:
                         continue
                     if not folder.is_given() and (others := self.decisions.waits_for(number)):
                         waiting = any(holds.get(other) is Hold.HELD for other in others)
+                        blocked = None if waiting else run_folder(self.folder, others[0])
                         break
                     holds[number] = self._watch.look(folder.path)
                 except (OSError, UserError) as error:
@@ -125,6 +123,11 @@ class LocalEngine:
                     return folder
             if not waiting and Hold.UNKNOWN not in holds.values():
                 self._tell_left_out()
+                if blocked is not None:
+                    raise UserError(
+                        f"{blocked.path}: cannot be read, and with a width the runs after it wait "
+                        f"for it; {REBUILD}"
+                    )
                 return None
             time.sleep(POLL_SECONDS)
 
@@ -132,7 +135,7 @@ class LocalEngine:
         """Whether there is something to be done in a run, now or later."""
         if folder.number in self._left_out or self.decisions.results.is_over(folder.number):
             return False
-        if not self._is_closed and folder.closed() is not None:
+        if not self._is_closed and self.decisions.is_closed(folder):
             self._is_closed = True
         return not self._is_closed or folder.is_given()
 
@@ -203,3 +206,14 @@ class LocalEngine:
         logger.warning("%s; trying again in %.0f s", told, pause)
         time.sleep(pause)
         self._waited_seconds += pause
+
+
+def _too_many(failed: Sequence[RunFolder]) -> UserError:
+    """Something else than the runs is wrong, perhaps this host."""
+    last = failed[-1]
+    reason = (last.ended() or {}).get("reason")
+    return UserError(
+        f"{len(failed)} runs failed in a row on host {platform.node()}, the last is {last.path}: "
+        f"{reason}; mend that, remove the folders of the runs to be tried again, then "
+        f"{AGENTS_AGAIN}; the other runs are kept"
+    )

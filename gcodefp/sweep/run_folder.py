@@ -88,6 +88,10 @@ class RunFolder:
         """Writes down why neither this run nor one after it begins."""
         write_text(self.path / "closed", reason + "\n")
 
+    def reopen(self) -> None:
+        """Takes back that the sweep ends before this run."""
+        (self.path / "closed").unlink(missing_ok=True)
+
     def closed(self) -> str | None:
         """Why the sweep ends before this run; None if it does not."""
         try:
@@ -104,7 +108,8 @@ def run_folders(sweep_folder: Path) -> list[RunFolder]:
     """All runs of a sweep that were ever begun, by number."""
     if not sweep_folder.is_dir():
         return []
-    return [RunFolder(p) for p in sorted(sweep_folder.iterdir()) if p.name.isdigit()]
+    found = (RunFolder(path) for path in sweep_folder.iterdir() if path.name.isdigit())
+    return sorted(found, key=lambda run: run.number)
 
 
 def run_folder(sweep_folder: Path, number: int) -> RunFolder:

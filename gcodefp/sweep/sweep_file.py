@@ -10,7 +10,7 @@ from gcodefp.search.rules import read_rules
 from gcodefp.search.specification import Specification, read_specification
 
 FORMAT = "gcodefp-sweep-1"
-REBUILD = "snakemake --cores all --forcerun create_sweep"
+REBUILD = "snakemake --cores all create_sweep"
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """All runs of one or several sweeps as rows, and which of them is the best."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -104,9 +105,8 @@ def repeated(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedR
         groups.setdefault(configuration(run), []).append(run)
 
     def key(group: list[EndedRun]) -> tuple[bool, float, int]:
-        values = [run.content["best_value"] for run in group]
-        if None in values:
-            return True, 0.0, group[0].number
-        return False, objective.loss(fmean(values)), group[0].content["parameters"]
+        values = [run.content["best_value"] for run in group if run.content["state"] in COUNTED]
+        loss = objective.loss(fmean(values)) if values else math.inf
+        return len(values) < len(group), loss, group[0].content["parameters"] or 0
 
     return sorted(groups.values(), key=key)

@@ -70,6 +70,13 @@ def sweeps_before(phase):
     return [f"{RESULTS}/sweep/{before}sweep.json" for before in PHASES[: PHASES.index(phase)]]
 
 
+def phase_file(wildcards):
+    """The YAML of a later phase: the narrowed one, or the user's own beside it."""
+    folder = Path(f"{RESULTS}/sweep/phase_{wildcards.n}")
+    own = folder / "sweep.yaml"
+    return str(own if own.exists() else folder / "narrowed.yaml")
+
+
 def markers(phase):
     """What the agents of a phase write when they are done."""
     return [f"{RESULTS}/sweep/{phase}agents/{n}.json" for n in AGENTS]

@@ -1,7 +1,7 @@
 # Contract: sweep YAML, dataset -> {RESULTS}/sweep/sweep.json
 #           sweep, train and val split -> {RESULTS}/runs/SWEEP/RUN, kept by every rerun, and one
 #           marker per agent
-#           runs of one phase -> YAML of the next, {RESULTS}/sweep/phase_N/sweep.yaml
+#           runs of one phase -> YAML of the next, {RESULTS}/sweep/phase_N/narrowed.yaml
 #           best runs -> {RESULTS}/sweep/repeats/sweep.json, the same with other seeds
 #           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv}
 
@@ -10,6 +10,7 @@ rule create_sweep:
     """Check the sweep and give it the id by which its runs are found again."""
     input:
         sweep=config["sweep"]["file"],
+        phases=config["sweep"]["phases"],
         dataset=f"{RESULTS}/dataset/dataset.json",
     output:
         f"{RESULTS}/sweep/sweep.json",
@@ -28,6 +29,7 @@ rule create_sweep:
         """
         python -m gcodefp.create_sweep \
             --sweep {input.sweep:q} \
+            --phases {input.phases:q} \
             --dataset {input.dataset:q} \
             --seed {params.seed} \
             {params.rules} \
@@ -43,7 +45,7 @@ rule narrow:
         agents=lambda wildcards: markers(PHASES[int(wildcards.n) - 2]),
         following=lambda wildcards: config["sweep"]["phases"][int(wildcards.n) - 2],
     output:
-        f"{RESULTS}/sweep/phase_{{n}}/sweep.yaml",
+        f"{RESULTS}/sweep/phase_{{n}}/narrowed.yaml",
     log:
         f"{RESULTS}/logs/phase_{{n}}/narrow.log",
     benchmark:
@@ -66,7 +68,8 @@ rule narrow:
 
 use rule create_sweep as create_next_sweep with:
     input:
-        sweep=f"{RESULTS}/sweep/phase_{{n}}/sweep.yaml",
+        sweep=phase_file,
+        phases=[],
         dataset=f"{RESULTS}/dataset/dataset.json",
     output:
         f"{RESULTS}/sweep/phase_{{n}}/sweep.json",
