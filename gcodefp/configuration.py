@@ -28,6 +28,12 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: len(e.path))
     if errors:
         raise UserError(f"{where}: {_describe(errors[0])}")
+    _check_split(config, where)
+    _check_files(config, where)
+
+
+def _check_split(config: Mapping[str, Any], where: str) -> None:
+    """What the schema cannot say of split and window."""
     split = config["split"]
     if split["by"] in ("session", "program") and not split["held_out"]:
         raise UserError(
@@ -50,6 +56,10 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
             f"{where}: window.stride_rows {window['stride_rows']} is more than window.rows "
             f"{window['rows']}: rows between windows would never be learnt; make it smaller"
         )
+
+
+def _check_files(config: Mapping[str, Any], where: str) -> None:
+    """Files and programs that are named must be there."""
     sweep = config["sweep"]
     files = {"file": sweep["file"]} | {f"phases[{i}]": f for i, f in enumerate(sweep["phases"])}
     for key, file in files.items():

@@ -92,7 +92,7 @@ def test_a_sweep_without_a_metric_is_decided_by_the_headline(
 
 def test_rules_go_into_the_sweep_and_its_id(dataset: Path, tmp_path: Path) -> None:
     path = tmp_path / "ruled.yaml"
-    path.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
+    path.write_text(yaml.safe_dump(sweep_document(method="bayes")), encoding="utf-8")
     read = []
     for flags in (
         (),
@@ -110,3 +110,23 @@ def test_rules_go_into_the_sweep_and_its_id(dataset: Path, tmp_path: Path) -> No
     assert rules[3].first == ({"learning_rate": 0.02},)
     assert rules[4].width == 3
     assert create(path, dataset, "--constraint", "learning_rat < 1") == 1
+    path.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
+    assert create(path, dataset, "--width", "3") == 0
+    plain = read_sweep(path.with_suffix(".json")).specification
+    assert plain.rules.width is None, "random search looks at no results"
+
+
+def test_later_phases_are_checked_before_anything_is_paid_for(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, later = tmp_path / "first.yaml", tmp_path / "later.yaml"
+    first.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
+    for changes, told in (
+        ({}, None),
+        ({"run_cap": None}, "run_cap"),
+        ({"metric": {"name": "val/loss"}}, "the same metric"),
+        ({"parameters": {"learning_rte": {"value": 0.1}}}, "did you mean 'learning_rate'"),
+    ):
+        later.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
+        assert create(first, dataset, "--phases", str(later)) == (1 if told else 0)
+        assert (told or "") in capsys.readouterr().err

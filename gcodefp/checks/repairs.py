@@ -110,9 +110,14 @@ def _entry(path: Path, entry: Mapping[str, Any]) -> Repairs:
         new = f"{distribution}_values"
         yield Repair(Change.VALUE, (*path, "distribution"), distribution, new, why)
     if not distribution and type(low) is not type(high):
-        key = "min" if isinstance(low, int) else "max"
+        known = KNOWN.get(str(path[-1]))
+        is_whole = (
+            known and isinstance(known.default, int) and low == int(low) and high == int(high)
+        )
+        kind = int if is_whole else float
+        key = "min" if type(low) is not kind else "max"
         why = "min and max have to be of one kind"
-        yield Repair(Change.VALUE, (*path, key), entry[key], float(entry[key]), why)
+        yield Repair(Change.VALUE, (*path, key), entry[key], kind(entry[key]), why)
 
 
 def _hyperparameters(entries: Mapping[Path, Any]) -> Repairs:

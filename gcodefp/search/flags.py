@@ -59,9 +59,19 @@ def with_rules(
         constraints=arguments.constraint,
         conditions=conditions,
         first=[_mapping(text) for text in (arguments.first if first is None else first)],
-        width=arguments.width,
+        width=_width(specification, arguments.width),
     )
     return replace(specification, rules=rules)
+
+
+def _width(specification: Specification, width: int | None) -> int | None:
+    """None where no run looks at another's results: then all repeat bit by bit without it."""
+    if width and specification.impute_while_running:
+        raise UserError(
+            "metric.impute_while_running depends on timing; leave it out, or set no sweep.width"
+        )
+    looks = specification.early_terminate or specification.target is not None
+    return width if specification.method == "bayes" or looks else None
 
 
 def _mapping(text: str) -> Mapping[str, Any]:
