@@ -12,15 +12,13 @@ from pathlib import Path
 import yaml
 
 from gcodefp.command_line import run_step, step_parser
-from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.search.narrowing import best_count, narrowed
 from gcodefp.search.nesting import leaf
 from gcodefp.search.space import varying
 from gcodefp.search.specification import load_specification
-from gcodefp.sweep.run_folder import COUNTED
 from gcodefp.sweep.sweep_file import read_sweep
-from gcodefp.sweep.table import common_objective, ranked, runs_of_all
+from gcodefp.sweep.table import best_runs, common_objective
 
 logger = logging.getLogger("gcodefp.narrow")
 
@@ -44,11 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _narrow(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     following = load_specification(arguments.next)
-    runs = runs_of_all(sweeps, arguments.runs)
-    order = ranked(runs, common_objective([s.specification for s in sweeps] + [following]))
-    counted = [run for run in order if run.content["state"] in COUNTED]
-    if not counted:
-        raise UserError(f"{arguments.runs}: no run of the phases before has a result to go by")
+    objective = common_objective([*(sweep.specification for sweep in sweeps), following])
+    counted = best_runs(sweeps, arguments.runs, objective)
     best = [run.content["hyperparameters"] for run in counted[: best_count(len(counted))]]
     varied = {leaf(path) for sweep in sweeps for path in varying(sweep.specification)}
     document = narrowed(following, best, varied)

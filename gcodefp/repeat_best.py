@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.search.rules import read_rules
 from gcodefp.search.specification import Specification, read_specification
-from gcodefp.sweep.run_folder import COUNTED
 from gcodefp.sweep.sweep_file import read_sweep, write_sweep
-from gcodefp.sweep.table import common_objective, configuration, ranked, runs_of_all
+from gcodefp.sweep.table import best_runs, common_objective, configuration
 
 logger = logging.getLogger("gcodefp.repeat_best")
 
@@ -39,10 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _repeat_best(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
-    runs = runs_of_all(sweeps, arguments.runs)
-    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
-    if not counted:
-        raise UserError(f"{arguments.runs}: no run has a result; all of them failed")
+    counted = best_runs(sweeps, arguments.runs, objective)
     best = dict.fromkeys(configuration(run) for run in counted)
     finalists = [dict(values) for values in list(best)[: arguments.finalists]]
     seed = sweeps[0].seed

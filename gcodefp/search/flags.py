@@ -65,13 +65,12 @@ def with_rules(
 
 
 def _width(specification: Specification, width: int | None) -> int | None:
-    """None where no run looks at another's results: then all repeat bit by bit without it."""
+    """None where it decides nothing: such runs repeat bit by bit without it."""
     if width and specification.impute_while_running:
         raise UserError(
             "metric.impute_while_running depends on timing; leave it out, or set no sweep.width"
         )
-    looks = specification.early_terminate or specification.target is not None
-    return width if specification.method == "bayes" or looks else None
+    return width if specification.looks_at_results else None
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

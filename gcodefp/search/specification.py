@@ -61,6 +61,12 @@ class Specification:
     impute_while_running: str | None = None
     rules: Rules = field(default=NO_RULES)
 
+    @property
+    def looks_at_results(self) -> bool:
+        """Whether what other runs have shown decides about a run."""
+        ends_by_results = self.early_terminate is not None or self.target is not None
+        return self.method == "bayes" or ends_by_results
+
     def deciding(self) -> dict[str, Any]:
         """What decides a run's hyperparameters and end; not how many runs are wanted."""
         decides: dict[str, Any] = {

@@ -43,21 +43,11 @@ class ResultsSoFar:
 
     def asked(self, number: int) -> dict[str, Any] | None:
         """What the run was given; None before that."""
-        if number not in self._asked:
-            content = self._run(number).asked()
-            if content is None:
-                return None
-            self._asked[number] = content
-        return self._asked[number]
+        return _once(self._asked, number, self._run(number).asked)
 
     def ended(self, number: int) -> dict[str, Any] | None:
         """run.json; None while the run is not over."""
-        if number not in self._ended:
-            content = self._run(number).ended()
-            if content is None:
-                return None
-            self._ended[number] = content
-        return self._ended[number]
+        return _once(self._ended, number, self._run(number).ended)
 
     def is_readable(self, number: int) -> bool:
         """Whether all that the run has to tell can be read; what cannot is told once."""
@@ -141,3 +131,12 @@ class ResultsSoFar:
 
     def _run(self, number: int) -> RunFolder:
         return run_folder(self._folder, number)
+
+
+def _once(
+    kept: dict[int, dict[str, Any]], number: int, read: Callable[[], dict[str, Any] | None]
+) -> dict[str, Any] | None:
+    """What is there never changes: it is read until it is there, and not again."""
+    if number not in kept and (content := read()) is not None:
+        kept[number] = content
+    return kept.get(number)

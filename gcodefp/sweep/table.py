@@ -89,6 +89,19 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
     return sorted(runs, key=key)
 
 
+def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> list[EndedRun]:
+    """The runs of several sweeps that have a value, best first.
+
+    Raises:
+        UserError: there is none.
+    """
+    order = ranked(runs_of_all(sweeps, runs), objective)
+    counted = [run for run in order if run.content["state"] in COUNTED]
+    if not counted:
+        raise UserError(f"{runs}: no run has a result to go by; all of them failed")
+    return counted
+
+
 def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
     """What two runs that differ in their seed alone have in common."""
     values = run.content["hyperparameters"]
