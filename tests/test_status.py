@@ -1,8 +1,7 @@
-"""What `python -m gcodefp.status` tells of sweeps in every state, on real run folders."""
+"""What `python -m gcodefp.status` tells of sweeps, on real run folders."""
 
 import os
 import pty
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,24 +11,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from sweep_documents import specification
-from test_lease import write_foreign
+from foreign_lease import write_foreign
+from sweep_documents import RATE
 from tiny_sweep import TinySweep, tiny_dataset
-from trivial_runs import EPOCHS, METRIC, objective
+from trivial_runs import METRIC
+from watched_sweep import begin, created, flags, look, shown, work
 
 from gcodefp import status
-from gcodefp.learning.metrics_file import append_metrics, read_metrics
-from gcodefp.monitor.observer import Observer
-from gcodefp.monitor.overview import Overview, RunLine
 from gcodefp.sweep.lease import Hold
-from gcodefp.sweep.local_engine import LocalEngine
-from gcodefp.sweep.run_folder import RunFolder
-from gcodefp.sweep.sweep_file import read_sweep
-
-RATE = {"distribution": "log_uniform_values", "min": 0.001, "max": 0.1}
 
 AGENT = """
 import sys
@@ -61,50 +52,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sweep(dataset: Path, tmp_path: Path) -> TinySweep:
     """A random search for four runs, not begun."""
     return created(TinySweep(dataset, tmp_path))
-
-
-def created(sweep: TinySweep, **changes: Any) -> TinySweep:
-    parameters = {"learning_rate": RATE, "max_epochs": {"value": EPOCHS}}
-    document = {"method": "random", "run_cap": 4, "parameters": parameters, **changes}
-    assert sweep.create(**document) == 0
-    return sweep
-
-
-def observer(sweep: TinySweep) -> Observer:
-    file = read_sweep(sweep.folder / "sweep.json")
-    return Observer(file, sweep.folder / "runs" / file.sweep_id)
-
-
-def look(sweep: TinySweep) -> Overview:
-    return observer(sweep).look()
-
-
-def states(sweep: TinySweep) -> list[str]:
-    return [run.state for run in look(sweep).runs]
-
-
-def work(sweep: TinySweep) -> None:
-    """All that is left to do, in this process."""
-    file = read_sweep(sweep.folder / "sweep.json")
-    folder = sweep.folder / "runs" / file.sweep_id
-    LocalEngine(file.specification, file.seed, file.total, folder).work(objective, lambda: None)
-
-
-def begin(sweep: TinySweep, number: int) -> RunFolder:
-    """A run with hyperparameters, as an agent leaves it that is killed before the first epoch."""
-    run = sweep.run(number)
-    run.give({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
-    return run
-
-
-def flags(sweep: TinySweep, *more: str) -> list[str]:
-    return ["--sweep", f"{sweep.folder}/sweep.json", "--runs", f"{sweep.folder}/runs", *more]
-
-
-def shown(sweep: TinySweep, capsys: pytest.CaptureFixture[str], *more: str) -> str:
-    capsys.readouterr()
-    assert status.main(flags(sweep, *more)) == 0
-    return capsys.readouterr().out
 
 
 @pytest.fixture
@@ -177,16 +124,6 @@ def test_a_finished_sweep_at_80_columns(
     assert "failed (diverged)" in text
 
 
-def test_the_best_so_far_may_still_run(sweep: TinySweep) -> None:
-    work(sweep)
-    half_done = sweep.run(1)
-    (half_done.path / "run.json").unlink()
-    append_metrics(half_done.path / "metrics.csv", {"epoch": 5, METRIC: 0.9, "seconds": 15.0})
-    overview = look(sweep)
-    assert [run.number for run in overview.ranked()] == [1, 2, 0]
-    assert overview.ranked()[0].best == 0.9
-
-
 def test_a_sweep_that_was_not_begun(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
     overview = look(sweep)
     assert (overview.runs, overview.to_begin, overview.is_over) == ((), 4, False)
@@ -195,88 +132,12 @@ def test_a_sweep_that_was_not_begun(sweep: TinySweep, capsys: pytest.CaptureFixt
     assert "0 of 4 runs are over" in shown(sweep, capsys)
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "over", "part"),
-    [
-        ("run.json", '{"format": "gcodefp-run-1", "sta', True, "not JSON"),
-        ("run.json", '{"format": "gcodefp-run-1"}', True, "KeyError"),
-        ("run.json", '{"format": "gcodefp-run-2"}', True, "gcodefp-run-2"),
-        ("run.json", None, True, "Is a directory"),
-        ("hyperparameters.json", "[]", False, "format"),
-        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", False, "ValueError"),
-        ("metrics.csv", "epoch,loss\n1,2\n", False, f"KeyError: '{METRIC}'"),
-        ("lease.x", "", False, "ValueError"),
-    ],
-)
-def test_an_unreadable_folder_is_told_and_the_others_are_shown(
-    sweep: TinySweep,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-    text: str | None,
-    over: bool,
-    part: str,
-) -> None:
-    work(sweep)
-    path = begin(sweep, 1).path / name
-    (path.parent / "run.json").unlink()
-    path.unlink(missing_ok=True)
-    if text is None:
-        path.mkdir()
-    else:
-        path.write_text(text, encoding="utf-8")
-    overview = look(sweep)
-    assert [run.state for run in overview.runs] == ["finished", "unreadable", "finished", "failed"]
-    broken = overview.runs[1]
-    assert (broken.over, overview.is_over) == (over, over)
-    assert part in (broken.reason or "")
-    told = shown(sweep, capsys)
-    assert "run 0001 cannot be read: " in told
-    assert "0.2400*" in told
-
-
-def test_a_folder_that_is_mended_is_read_again(sweep: TinySweep) -> None:
-    work(sweep)
-    path, watching = sweep.run(0).path / "run.json", observer(sweep)
-    assert watching.look().runs[0].state == "finished"
-    text = path.read_text(encoding="utf-8")
-    path.unlink()
-    assert watching.look().runs[0].state == "waiting"
-    path.write_text("{", encoding="utf-8")
-    assert watching.look().runs[0].state == "unreadable"
-    path.write_text(text.replace("finished", "stopped"), encoding="utf-8")
-    assert watching.look().runs[0].state == "stopped"
-
-
-def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) -> None:
-    lease, watching = write_foreign(begin(sweep, 0).path), observer(sweep)
-
-    def seen(age_seconds: float) -> tuple[str, Hold, bool]:
-        os.utime(lease, (time.time() - age_seconds,) * 2)
-        (run,) = watching.look().runs
-        assert run.agent is not None
-        assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
-        return run.state, run.agent.hold, run.agent.clock_differs
-
-    assert seen(3600) == ("waiting", Hold.UNKNOWN, False)
-    assert seen(3595) == ("running", Hold.HELD, False)
-    watching = observer(sweep)
-    assert seen(10) == ("running", Hold.UNKNOWN, False)
-    assert seen(-30) == ("running", Hold.HELD, False)
-    assert seen(-3600) == ("running", Hold.HELD, True)
-
-
 def test_a_clock_that_differs_is_told(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
     lease = write_foreign(begin(sweep, 0).path, host="far[red]away")
     os.utime(lease, (time.time() + 3600,) * 2)
     text = shown(sweep, capsys)
     for part in ("clock differs", "far[red]away:1", "not known yet"):
         assert part in text
-
-
-def test_an_emptied_lease_is_nobodys(sweep: TinySweep) -> None:
-    (begin(sweep, 0).path / "lease.3").touch()
-    (run,) = look(sweep).runs
-    assert (run.state, run.agent) == ("waiting", None)
 
 
 def test_of_many_runs_the_best_and_the_newest_failed_are_shown(
@@ -291,16 +152,6 @@ def test_of_many_runs_the_best_and_the_newest_failed_are_shown(
     best = [30, 29, 28, 26, 25, 24, 22, 21, 20, 18]
     assert shown_runs == [5, *best, 31, 27, 23, 19, 15]
     assert "16 more runs are not shown" in text
-
-
-def test_equal_values_rank_as_select_best_ranks_them() -> None:
-    def run(number: int, parameters: int | None) -> RunLine:
-        return RunLine(number, "finished", True, best=0.5, parameters=parameters)
-
-    sweep = specification(metric={"name": "val/loss", "goal": "minimize"})
-    runs = (run(0, None), run(1, 30), run(2, 20), run(3, 20), RunLine(4, "failed", True, best=0.1))
-    overview = Overview("id", "random", sweep.objective, 5, runs, 0, None, ())
-    assert [r.number for r in overview.ranked()] == [2, 3, 1, 0]
 
 
 def test_nested_hyperparameters_are_shown_by_their_own_names(
@@ -318,19 +169,6 @@ def test_nested_hyperparameters_are_shown_by_their_own_names(
     assert row.split()[-2:] == ["0.0123", "16"]
 
 
-def test_a_space_without_more_configurations_ends_the_sweep(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    few = {"num_layers": {"values": [1, 2]}, "learning_rate": {"value": 0.01}}
-    sweep = created(TinySweep(dataset, tmp_path), run_cap=9, parameters=few)
-    work(sweep)
-    overview = look(sweep)
-    assert (overview.over, overview.to_begin, overview.is_over) == (2, 0, True)
-    text = shown(sweep, capsys)
-    assert "2 of 9 runs are over" in text
-    assert "no further run begins: every configuration of the space has been tried" in text
-
-
 def test_nothing_is_written(sweep: TinySweep, agent: subprocess.Popen[str]) -> None:
     def tree() -> dict[Path, tuple[int, bytes]]:
         paths = [path for path in sweep.folder.rglob("*") if not path.name.startswith("lease.")]
@@ -340,27 +178,6 @@ def test_nothing_is_written(sweep: TinySweep, agent: subprocess.Popen[str]) -> N
     assert status.main(flags(sweep)) == 0
     assert tree() == before
     assert [path.name for path in sweep.run(0).path.glob("lease.*")] == ["lease.1"]
-
-
-def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
-    done = threading.Event()
-
-    def churn() -> None:
-        while not done.is_set():
-            work(sweep)
-            for number in range(4):
-                shutil.rmtree(sweep.run(number).path.parent, ignore_errors=True)
-
-    thread = threading.Thread(target=churn)
-    thread.start()
-    watching, deadline, seen = observer(sweep), time.monotonic() + 3, set()
-    try:
-        while time.monotonic() < deadline:
-            seen |= {run.state for run in watching.look().runs}
-    finally:
-        done.set()
-        thread.join()
-    assert {"running", "finished"} <= seen
 
 
 def test_watching_ends_with_the_sweep(
@@ -418,30 +235,3 @@ def test_without_a_sweep_it_says_what_makes_one(
     message = capsys.readouterr().err
     assert str(tmp_path / "sweep.json") in message
     assert "create_sweep" in message
-
-
-def test_a_sweep_that_trains(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep = TinySweep(dataset, tmp_path)
-    long = {"max_epochs": {"value": 200}, "learning_rate": {"values": [0.01, 0.02]}}
-    assert sweep.create(parameters=long) == 0
-    command = [sys.executable, "-m", "gcodefp.agent", *sweep.flags()]
-    with (tmp_path / "agent.log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log)
-    while not read_metrics(sweep.run(0).path / "metrics.csv"):
-        assert process.poll() is None, (tmp_path / "agent.log").read_text()
-        time.sleep(0.01)
-    (run,) = look(sweep).runs
-    assert run.state == "running"
-    assert run.agent is not None
-    assert run.agent.pid == process.pid
-    assert (run.max_epochs, run.hyperparameters["learning_rate"]) == (200, 0.01)
-    process.kill()
-    process.wait()
-    (run,) = look(sweep).runs
-    rows = read_metrics(sweep.run(0).path / "metrics.csv")
-    assert run.state == "waiting"
-    assert run.epochs == len(rows)
-    assert run.best == max(row[METRIC] for row in rows)
-    assert f"{run.best:.4f}*" in shown(sweep, capsys)

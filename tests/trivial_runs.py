@@ -1,9 +1,12 @@
 """Runs without a network, for the tests of whatever works with run folders; imports no torch."""
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from gcodefp.learning.metrics_file import append_metrics
 from gcodefp.sweep.local_engine import Trial
+from gcodefp.sweep.run_folder import RunFolder, run_folder
 
 METRIC = "val/gcode_acc"
 EPOCHS = 4
@@ -20,3 +23,16 @@ def objective(trial: Trial) -> dict[str, Any]:
         return {"state": "failed", "failure": "diverged", "reason": "loss is nan"}
     ended = {"state": "finished", "failure": None, "epochs": EPOCHS, "seconds": 12.0}
     return ended | {"best_value": round(0.1 * number + 0.04, 4), "parameters": 1000}
+
+
+def show(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
+    for epoch, value in enumerate(values, 1):
+        append_metrics(run.path / "metrics.csv", {"epoch": epoch, metric: value})
+
+
+def made(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:
+    run = run_folder(folder, number)
+    run.give({"learning_rate": 0.01}, {"learning_rate": 0.5})
+    show(run, values)
+    if state is not None:
+        run.end({"state": state, "best_value": None if state == "failed" else max(values)})

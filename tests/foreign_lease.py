@@ -1,0 +1,14 @@
+"""Leases that no process of this host has written."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write_foreign(folder: Path, number: int = 1, **changes: Any) -> Path:
+    """A lease of a process on a host that cannot be asked."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"lease.{number}"
+    content = {"host": "elsewhere", "pid": 1, "process": "boot pid:[1] 5", **changes}
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return path

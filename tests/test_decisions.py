@@ -1,0 +1,60 @@
+"""What a run is given depends on what others are."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sweep_documents import specification
+
+from gcodefp.search.rules import Rules
+from gcodefp.search.sampling import Earlier, Plan
+from gcodefp.search.space import Proposal
+from gcodefp.search.specification import Specification
+from gcodefp.sweep import decisions
+from gcodefp.sweep.decisions import Decisions
+from gcodefp.sweep.run_folder import run_folder
+
+BAYES = specification(method="bayes")
+
+
+class Counted(Plan):
+    """Notes who is asked about."""
+
+    asked: list[int]
+
+    def __init__(self, specification: Specification, seed: int) -> None:
+        super().__init__(specification, seed)
+        Counted.asked = []
+
+    def propose(self, number: int, others: Sequence[Earlier]) -> Proposal:
+        Counted.asked.append(number)
+        return super().propose(number, others)
+
+
+def test_what_runs_before_will_get_is_worked_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of them depends on those before it; and it is what they do get."""
+    monkeypatch.setattr(decisions, "Plan", Counted)
+    width = 6
+    sweep = replace(BAYES, rules=Rules(width=width))
+    foreseeing = Decisions(sweep, 3, tmp_path)
+    foreseen = foreseeing.given(run_folder(tmp_path, width - 1))
+    assert sorted(Counted.asked) == list(range(width))
+    one_by_one = Decisions(sweep, 3, tmp_path / "other")
+    given = [one_by_one.given(run_folder(tmp_path / "other", number)) for number in range(width)]
+    assert given[-1] == foreseen
+
+
+def test_a_closed_run_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It will be given nothing, however long one waits."""
+
+    def never(seconds: float) -> None:
+        raise AssertionError("it waits")
+
+    monkeypatch.setattr(decisions.time, "sleep", never)
+    with pytest.raises(AssertionError, match="it waits"):
+        Decisions(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1))
+    run_folder(tmp_path, 0).close("every configuration of the space has been tried")
+    assert Decisions(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1)) is not None
