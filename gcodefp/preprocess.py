@@ -25,13 +25,22 @@ from gcodefp.dataset.split import (
     SPLITS,
     held_out_recordings,
     same_program,
+    split_chronological,
     split_held_out,
     split_recordings,
 )
-from gcodefp.dataset.store import LEAKY_NOTE, Split, write_description, write_split
+from gcodefp.dataset.store import (
+    LEAKY_NOTE,
+    PROGRAMS_FILE,
+    Split,
+    write_description,
+    write_split,
+)
 from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
+from gcodefp.programs.files import write_programs
+from gcodefp.programs.table import UNKNOWN, Placed, Programs, learn_programs, place_recording
 from gcodefp.provenance import provenance
 from gcodefp.recordings.clean import Recording, RecordingRejected, load_recording
 from gcodefp.recordings.columns import GROUPS
@@ -73,13 +82,19 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     vocabulary = build_vocabulary(
         np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
     )
-    splits = _assemble_splits(recordings, names, scaler, vocabulary, arguments)
+    programs = learn_programs(train, {r.name: scaler.apply(r) for r in train})
+    placed = {
+        name: place_recording(recording, scaler.apply(recording), programs)
+        for name, recording in recordings.items()
+    }
+    splits = _assemble_splits(recordings, placed, names, scaler, vocabulary, arguments)
     for name, split in splits.items():
         write_split(arguments.output / f"{name}.npz", split)
         logger.info(
             "%s: %d recordings, %d rows, %d windows",
             *(name, len(names[name]), len(split.row), len(split.window_start)),
         )
+    write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
         "provenance": provenance(paths),
         "leaky": arguments.split == "window",
@@ -88,8 +103,18 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "channels": scaler.describe(),
         "centered": scaler.centered,
         "vocabulary": asdict(vocabulary),
+        "position_mm": _position_scale(train),
+        "programs": {
+            "names": programs.names.tolist(),
+            "places": len(programs),
+            "step_seconds": float(programs.step_seconds),
+            "sha256": sha256(arguments.output / PROGRAMS_FILE),
+        },
         "left_out": left_out,
-        "recordings": {name: _describe(r) for name, r in recordings.items()},
+        "recordings": {
+            name: _describe(recording, placed[name], programs)
+            for name, recording in recordings.items()
+        },
         "counts": _total(recordings.values()),
     }
     # Last: the NPZ files are only a dataset once this names them by their hashes.
@@ -137,6 +162,8 @@ def _draw_splits(
         return split_recordings(
             operations, arguments.val_fraction, arguments.test_fraction, arguments.seed
         )
+    if arguments.split == "chronological":
+        return split_chronological(operations, arguments.val_fraction, arguments.test_fraction)
     if not arguments.held_out:
         raise UserError(
             f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
@@ -144,12 +171,13 @@ def _draw_splits(
         )
     held_out = held_out_recordings(operations, arguments.held_out)
     if arguments.split == "program":
-        held_out = same_program(held_out, recordings.values())
+        held_out = same_program(held_out, list(recordings.values()))
     return split_held_out(operations, held_out, arguments.val_fraction, arguments.seed)
 
 
 def _assemble_splits(
     recordings: Mapping[str, Recording],
+    placed: Mapping[str, Placed],
     names: Mapping[str, list[str]],
     scaler: Scaler,
     vocabulary: Vocabulary,
@@ -160,7 +188,7 @@ def _assemble_splits(
     def assembled(name: str, stride: int) -> Split:
         chosen = [recordings[recording] for recording in names[name]]
         return assemble(
-            chosen, scaler, vocabulary, arguments.window, stride, arguments.max_gap_seconds
+            chosen, placed, scaler, vocabulary, arguments.window, stride, arguments.max_gap_seconds
         )
 
     splits = {"train": assembled("train", arguments.stride)}
@@ -229,9 +257,24 @@ def _total(recordings: Iterable[Recording]) -> dict[str, int]:
     return dict(total)
 
 
-def _describe(recording: Recording) -> dict[str, Any]:
+def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
+    """Mean and deviation of the reported positions, axis by axis; 0 and 1 where none is known."""
+    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
+    finite = np.isfinite(positions)
+    known = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
+    deviation = np.nanstd(known, axis=0)
+    return {
+        "mean": np.nanmean(known, axis=0).tolist(),
+        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
+    }
+
+
+def _describe(recording: Recording, placed: Placed, programs: Programs) -> dict[str, Any]:
+    known = placed.program != UNKNOWN
     return {
         "operation": recording.operation,
+        "program": str(programs.names[placed.program]) if known else None,
+        "lag_seconds": round(placed.lag_seconds, 3) if known else None,
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,

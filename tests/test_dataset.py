@@ -1,3 +1,4 @@
+from collections import Counter
 from collections.abc import Mapping
 from itertools import chain
 from random import Random
@@ -108,17 +109,23 @@ def recording(name: str, first: int = 0, last: int = 10, **signals: list[float])
         mm_per_unit=nothing + 25.4,
         position_mm=np.zeros((len(lines), 3), np.float32),
         signals=pd.DataFrame({f"n.{name}": values for name, values in signals.items()}),
-        counts={},
+        environment=np.full((len(lines), 2), np.nan, np.float32),
+        counts=Counter(),
     )
 
 
-def test_operations_that_run_one_program_are_held_out_together() -> None:
+@given(st.permutations(range(6)))
+def test_recordings_that_run_one_program_are_held_out_together(order: list[int]) -> None:
     # a runs 0..10; b its second half and c the second half of b, which shares nothing with a.
     recordings = [recording("a_1"), recording("a_2"), recording("b_1", 5, 15)]
     recordings += [recording("c_1", 10, 20), recording("d_1", 40, 50), recording("d_2", 0, 4)]
-    for held_out in ("a_2", "b_1", "c_1"):
-        assert same_program({held_out}, recordings) == {"a_1", "a_2", "b_1", "c_1"}
-    assert same_program({"d_1"}, recordings) == {"d_1", "d_2"}
+    recordings = [recordings[i] for i in order]
+    # Whatever it is called, d_2 runs the start of a's program.
+    for held_out in ("a_2", "b_1", "c_1", "d_2"):
+        found = same_program({held_out}, recordings)
+        assert found == {"a_1", "a_2", "b_1", "c_1", "d_2"}
+    assert same_program({"d_1"}, recordings) == {"d_1"}
+    assert same_program({"d_1", "a_1"}, recordings) == {r.name for r in recordings}
 
 
 # Channels
@@ -141,7 +148,10 @@ def test_the_scale_is_that_of_the_valid_train_samples() -> None:
     np.testing.assert_allclose(scaler.apply(train[0])[:, 0], [-1.5, -1.0, -0.5, 0.0])
     far = recording("b_1", 0, 3, Ax=[1e6, -1e6, nan])
     assert scaler.apply(far)[:, 0].tolist() == [CLIP, -CLIP, 0.0]
-    assert not scaler.apply(recording("b_2", 0, 3, Mx=[1.0, 2.0, 3.0])).any()
+    assert scaler.valid(far).tolist() == [[True], [True], [False]]
+    lacking = recording("b_2", 0, 3, Mx=[1.0, 2.0, 3.0])
+    assert not scaler.apply(lacking).any()
+    assert not scaler.valid(lacking).any()
 
 
 def test_a_centered_channel_is_free_of_each_recordings_own_level() -> None:

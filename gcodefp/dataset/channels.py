@@ -40,6 +40,11 @@ class Scaler:
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
+    def valid(self, recording: Recording) -> NDArray[np.bool_]:
+        """Which samples are valid, shape (rows, channels)."""
+        table = recording.signals.reindex(columns=list(self.channels))
+        return table.notna().to_numpy()
+
     def describe(self) -> list[dict[str, str | float]]:
         """One entry per channel for dataset.json."""
         return [

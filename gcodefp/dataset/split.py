@@ -5,18 +5,20 @@ both sides measures memory, so a recording lies wholly in one split. The one exc
 there to compare with numbers published that way; everything made from it is marked as leaky.
 """
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from fnmatch import fnmatchcase
 
 import numpy as np
 
 from gcodefp.errors import UserError
+from gcodefp.programs.find import same_programs
 from gcodefp.recordings.clean import Recording
 
 SPLITS = ("train", "val", "test")
-METHODS = ("recording", "session", "program", "window")
-SAME_PROGRAM_OVERLAP = 0.5
-"""Operations that share this much of their (line, block) pairs run the same program."""
+METHODS = ("recording", "chronological", "session", "program", "window")
+Order = Callable[[list[str]], list[str]]
+"""Brings the recordings of an operation into the order in which splits are dealt: test first."""
 
 
 def split_recordings(
@@ -29,17 +31,42 @@ def split_recordings(
     Args:
         operations: recording -> operation.
     """
-    return _checked(_drawn(operations, val_fraction, test_fraction, seed))
+    return _checked(_dealt(operations, val_fraction, test_fraction, _at_random(seed)))
 
 
-def _drawn(
-    operations: Mapping[str, str], val_fraction: float, test_fraction: float, seed: int
+def split_chronological(
+    operations: Mapping[str, str], val_fraction: float, test_fraction: float
+) -> dict[str, list[str]]:
+    """The last recordings of each operation are the test, those just before them validate.
+
+    Their names tell the order: recordings of an operation are numbered as they are made.
+
+    Args:
+        operations: recording -> operation.
+    """
+    return _checked(_dealt(operations, val_fraction, test_fraction, _latest_first))
+
+
+def _at_random(seed: int) -> Order:
+    random = np.random.default_rng(seed)
+    return lambda names: [names[i] for i in random.permutation(len(names))]
+
+
+def _latest_first(names: list[str]) -> list[str]:
+    """By number, since 10 comes after 9; names without one come before those with one."""
+
+    def numbers(name: str) -> list[int]:
+        return [int(digits) for digits in re.findall(r"\d+", name)]
+
+    return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
+
+
+def _dealt(
+    operations: Mapping[str, str], val_fraction: float, test_fraction: float, order: Order
 ) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-    random = np.random.default_rng(seed)
     for operation in sorted(set(operations.values())):
-        names = sorted(name for name, of in operations.items() if of == operation)
-        names = [names[i] for i in random.permutation(len(names))]
+        names = order(sorted(name for name, of in operations.items() if of == operation))
         test = val = 0
         if len(names) >= 3:
             # At least one each where any is asked for, and at least one is left to train.
@@ -71,34 +98,13 @@ def split_held_out(
         operations: recording -> operation.
     """
     others = {name: of for name, of in operations.items() if name not in held_out}
-    return _checked(_drawn(others, val_fraction, 0.0, seed) | {"test": list(held_out)})
+    return _checked(_dealt(others, val_fraction, 0.0, _at_random(seed)) | {"test": list(held_out)})
 
 
-def same_program(held_out: Set[str], recordings: Iterable[Recording]) -> set[str]:
-    """The recordings held out and all others that run one of their programs.
-
-    Two operations may hide one program (a second session, an air cut), so it is told by what is
-    executed: operations that share half of their (line, block) pairs run the same program.
-    """
-    by_operation: dict[str, set[tuple[int, str]]] = {}
-    recordings = list(recordings)
-    for recording in recordings:
-        pairs = set(zip(recording.lines.tolist(), recording.blocks.tolist(), strict=True))
-        by_operation[recording.operation] = by_operation.get(recording.operation, set()) | pairs
-
-    def share_a_program(one: str, other: str) -> bool:
-        first, second = by_operation[one], by_operation[other]
-        return len(first & second) >= SAME_PROGRAM_OVERLAP * min(len(first), len(second))
-
-    unseen = {recording.operation for recording in recordings if recording.name in held_out}
-    # Again and again: what shares a program with a recording taken in is taken in too.
-    while more := {
-        operation
-        for operation in by_operation.keys() - unseen
-        if any(share_a_program(operation, other) for other in unseen)
-    }:
-        unseen |= more
-    return {recording.name for recording in recordings if recording.operation in unseen}
+def same_program(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
+    """The recordings held out and all others that run one of their programs."""
+    groups = [{run.name for run in group} for group in same_programs(recordings)]
+    return set(held_out).union(*(group for group in groups if group & held_out))
 
 
 def _checked(splits: dict[str, list[str]]) -> dict[str, list[str]]:

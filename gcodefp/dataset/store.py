@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ from gcodefp.dataset.channels import Scaler
 from gcodefp.dataset.vocabulary import Vocabulary
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, replacing, sha256, write_json
+from gcodefp.programs.files import read_programs
+from gcodefp.programs.table import Programs
 
-FORMAT = "gcodefp-dataset-1"
+FORMAT = "gcodefp-dataset-2"
+PROGRAMS_FILE = "programs.npz"
 REBUILD = "snakemake --cores all --forcerun preprocess"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
 
@@ -23,50 +26,88 @@ LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers pu
 class Split:
     """The rows of one split: N rows, C channels, U distinct blocks, R recordings, W windows.
 
+    What the controller says (block, position, clock) and what the sensors see lie apart by the
+    recording's lag: `place` and `sensed_row` tell what the machine does at the time that the
+    sensors of a row measured. They rest on the controller's log, as labels do.
+
     Attributes:
-        signals: (N, C) float32, scaled.
+        signals: (N, C) float32, scaled; 0 where no valid sample is.
+        valid: (N, C) whether a sample is valid.
+        environment: (N, 2) pressure in kPa and temperature in degC; NaN where no node has them.
         block: (N,) index into `blocks`.
         blocks: (U,) canonical text of each block.
+        line: (N,) line number that the controller reports.
         operation: (N,) class of the operation; -1 if the train split has none of it.
         position_mm: (N, 3) reported tool position; NaN where unknown. A label, never an input.
         mm_per_unit: (N,) millimetres per length unit of the row's block.
         seconds: (N,) since the recording's first row.
         recording: (N,) index into `recordings`.
         row: (N,) data row in the CSV file.
+        program: (N,) index into the programs of the train split; -1 if it has none of it.
+        place: (N,) the place in the programs that the sensors see; NaN if unknown.
+        sensed_row: (N,) the row (of these N) whose block and position the sensors see.
         recordings: (R,) names.
+        lag_seconds: (R,) of the sensors behind the controller; NaN if unknown.
         window_start: (W,) first row of each window.
     """
 
     signals: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    environment: NDArray[np.float32]
     block: NDArray[np.int32]
     blocks: NDArray[np.str_]
+    line: NDArray[np.int64]
     operation: NDArray[np.int16]
     position_mm: NDArray[np.float32]
     mm_per_unit: NDArray[np.float32]
     seconds: NDArray[np.float64]
     recording: NDArray[np.int16]
     row: NDArray[np.int32]
+    program: NDArray[np.int16]
+    place: NDArray[np.float32]
+    sensed_row: NDArray[np.int32]
     recordings: NDArray[np.str_]
+    lag_seconds: NDArray[np.float32]
     window_start: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Description:
-    """What dataset.json says, as far as later steps need it."""
+    """What dataset.json and programs.npz say, as far as later steps need it."""
 
     window: int
     leaky: bool
     scaler: Scaler
     vocabulary: Vocabulary
+    programs: Programs
     sha256: Mapping[str, str]
     document: Mapping[str, Any]
+
+    def scale_position(self, position_mm: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Tool positions (N, 3) in mm as standard deviations of the train split."""
+        scale = self.document["position_mm"]
+        return ((position_mm - scale["mean"]) / scale["std"]).astype(np.float32)
+
+    def position_mm(self, scaled: NDArray[np.floating]) -> NDArray[np.float32]:
+        """What `scale_position` was given."""
+        scale = self.document["position_mm"]
+        return (scaled * scale["std"] + scale["mean"]).astype(np.float32)
 
     def learning_digest(self) -> str:
         """Changes exactly when a training run could see another train or val split."""
         seen = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
-        return digest(
-            seen | {key: self.document[key] for key in ("channels", "centered", "vocabulary")}
-        )
+        decides = ("channels", "centered", "vocabulary", "position_mm", "programs")
+        changed = {} if self.control is None else {"control": self.control}
+        return digest(seen | changed | {key: self.document[key] for key in decides})
+
+    @property
+    def control(self) -> str | None:
+        """The control that the splits were changed for; None for an honest dataset."""
+        return self.document.get("control")
+
+    def for_control(self, control: str | None) -> "Description":
+        """The same, marked as changed for a control, so that nobody takes it for the other."""
+        return replace(self, document={**self.document, "control": control}) if control else self
 
     def check(self, path: Path, split: str) -> None:
         """Raises UserError if the NPZ is not the one that dataset.json describes."""
@@ -108,13 +149,19 @@ def write_description(path: Path, content: Mapping[str, Any]) -> None:
 def read_description(path: Path) -> Description:
     """Reads dataset.json."""
     document = read_json(path, FORMAT, REBUILD)
-    return description_of(document)
+    beside = path.with_name(PROGRAMS_FILE)
+    programs = read_programs(beside, REBUILD)
+    if sha256(beside) != document["programs"]["sha256"]:
+        raise UserError(
+            f"{beside}: does not belong to {path} (its sha256 differs); make both anew with: "
+            f"{REBUILD}"
+        )
+    return description_of(document, programs)
 
 
-def description_of(document: Mapping[str, Any]) -> Description:
+def description_of(document: Mapping[str, Any], programs: Programs) -> Description:
     """The description in a dataset.json document, or in a checkpoint's copy of one."""
     channels = document["channels"]
-    fields = document["vocabulary"]
     return Description(
         window=document["window"]["rows"],
         leaky=document["leaky"],
@@ -124,13 +171,20 @@ def description_of(document: Mapping[str, Any]) -> Description:
             tuple(c["std"] for c in channels),
             document["centered"],
         ),
-        vocabulary=Vocabulary(
-            commands=tuple(fields["commands"]),
-            parameter_types=tuple(fields["parameter_types"]),
-            parameter_values=tuple(fields["parameter_values"]),
-            operations=tuple(fields["operations"]),
-            steps=fields["steps"],
-        ),
+        vocabulary=vocabulary_of(document),
+        programs=programs,
         sha256={name: split["sha256"] for name, split in document["splits"].items()},
         document=document,
+    )
+
+
+def vocabulary_of(document: Mapping[str, Any]) -> Vocabulary:
+    """The vocabulary in a dataset.json document."""
+    fields = document["vocabulary"]
+    return Vocabulary(
+        commands=tuple(fields["commands"]),
+        parameter_types=tuple(fields["parameter_types"]),
+        parameter_values=tuple(fields["parameter_values"]),
+        operations=tuple(fields["operations"]),
+        steps=fields["steps"],
     )

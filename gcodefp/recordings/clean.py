@@ -44,6 +44,8 @@ class Recording:
         mm_per_unit: (N,) millimetres per length unit of the block.
         position_mm: (N, 3) tool position that the controller reports; NaN where it does not.
         signals: N rows, one column per channel; NaN where no valid sample is.
+        environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
+            no node has them. Only a baseline sees them, unless the user makes them channels.
         counts: rule -> rows or samples that it touched.
     """
 
@@ -56,6 +58,7 @@ class Recording:
     mm_per_unit: NDArray[np.float32]
     position_mm: NDArray[np.float32]
     signals: pd.DataFrame
+    environment: NDArray[np.float32]
     counts: Counter[str]
 
 
@@ -97,6 +100,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         mm_per_unit=mm_per_unit,
         position_mm=_position_mm(table, mm_per_unit),
         signals=clean_samples(table[channels], counts),
+        environment=_environment(table),
         counts=counts,
     )
 
@@ -144,6 +148,12 @@ def _mm_per_unit(table: pd.DataFrame) -> NDArray[np.float32]:
     if columns.UNIT not in table:
         return np.ones(len(table), np.float32)
     return table[columns.UNIT].map(columns.MM_PER_UNIT).fillna(1.0).to_numpy(np.float32)
+
+
+def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
+    nodes = [table.filter(regex=rf"\.{quantity}$") for quantity in columns.ENVIRONMENT]
+    means = [of.mean(axis=1).to_numpy(np.float32) for of in nodes]
+    return np.stack(means, axis=1)
 
 
 def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:

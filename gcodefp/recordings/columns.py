@@ -27,6 +27,8 @@ NODE_QUANTITIES: dict[str, dict[str, str]] = {
 }
 """Channel group -> quantity of a sensor node -> its unit; a column is named NODE.QUANTITY."""
 
+ENVIRONMENT = tuple(NODE_QUANTITIES["environment"])
+
 PLAIN_COLUMNS: dict[str, dict[str, str]] = {
     "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
     "controller": {

@@ -50,7 +50,7 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
-    """Reads controller columns and the channels of some groups; everything else is skipped.
+    """Reads controller columns, environment and some channel groups; everything else is skipped.
 
     Args:
         groups: channel groups, of `columns.GROUPS`.
@@ -63,8 +63,10 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     """
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
+    wanted = {*groups, "environment"}
+
     def is_needed(column: str) -> bool:
-        return column in label_columns or columns.channel_group(column) in groups
+        return column in label_columns or columns.channel_group(column) in wanted
 
     try:
         table = pd.read_csv(path, usecols=is_needed, dtype={columns.CLOCK: str, columns.BLOCK: str})

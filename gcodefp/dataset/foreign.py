@@ -1,0 +1,50 @@
+"""Recordings that were in no split, prepared as a checkpoint's dataset prepared its own."""
+
+import logging
+from pathlib import Path
+
+from gcodefp.dataset.assemble import assemble
+from gcodefp.dataset.store import Description, Split
+from gcodefp.errors import UserError
+from gcodefp.programs.table import place_recording
+from gcodefp.recordings.clean import Recording, RecordingRejected, load_recording
+from gcodefp.recordings.read import find_recordings, recording_name
+
+logger = logging.getLogger("gcodefp.foreign")
+
+
+def read_recordings(folder: Path, description: Description) -> tuple[Split, list[dict[str, str]]]:
+    """Cleans, scales and windows all labelled recordings of a folder.
+
+    Returns:
+        the split, and the recordings that a rule left out, with the reason.
+
+    Raises:
+        UserError: a file cannot be read, or no recording is left.
+    """
+    recordings: list[Recording] = []
+    left_out = []
+    for path in find_recordings(folder):
+        try:
+            groups = description.document["groups"]
+            recordings.append(load_recording(path, groups, description.window))
+        except RecordingRejected as reason:
+            left_out.append({"recording": recording_name(path), "reason": str(reason)})
+            logger.warning("left out %s: %s", recording_name(path), reason)
+    if not recordings:
+        raise UserError(f"{folder}: no recording is left; the reasons are above")
+    scaler = description.scaler
+    placed = {r.name: place_recording(r, scaler.apply(r), description.programs) for r in recordings}
+    # Windows overlap by half: each row is once near the middle of a window.
+    split = assemble(
+        recordings,
+        placed,
+        scaler,
+        description.vocabulary,
+        description.window,
+        max(1, description.window // 2),
+        description.document["window"]["max_gap_seconds"],
+    )
+    if not split.window_start.size:
+        raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
+    return split, left_out

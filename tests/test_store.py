@@ -1,0 +1,121 @@
+"""The files of a dataset belong together; whatever is torn or of another dataset is refused."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from learning_data import CPU, tiny
+from recording_files import (
+    ROWS,
+    SPLITS,
+    preprocess,
+    read_dataset,
+    write_recording,
+    write_recordings,
+)
+
+from gcodefp.dataset.store import PROGRAMS_FILE, REBUILD, read_description, read_split
+from gcodefp.errors import UserError
+from gcodefp.files import sha256
+from gcodefp.learning.checkpoint import read_checkpoint, write_checkpoint
+from gcodefp.learning.network import Network
+from gcodefp.learning.tensors import sizes_of
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    """Made from four recordings of each of two programs."""
+    recordings = write_recordings(tmp_path / "recordings", {"face": 4, "pocket": 4})
+    assert preprocess(recordings, tmp_path / "dataset") == 0
+    return tmp_path / "dataset"
+
+
+def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None:
+    description, _ = read_dataset(dataset)
+    assert description.sha256 == {name: sha256(dataset / f"{name}.npz") for name in SPLITS}
+    for split in SPLITS:
+        other = replace(description, sha256={**description.sha256, split: "other"})
+        unseen = other.learning_digest() == description.learning_digest()
+        assert unseen == (split == "test"), "a run may be reused exactly if it saw the same data"
+    with pytest.raises(UserError, match=r"test\.npz: is not the val split .*" + REBUILD):
+        read_split(dataset / "test.npz", description, "val")
+    (dataset / "val.npz").unlink()
+    with pytest.raises(UserError, match=r"val\.npz: no such file.*" + REBUILD):
+        read_split(dataset / "val.npz", description, "val")
+    # A file may be described and still be no dataset.
+    for torn in (b"", b"PK\x03\x04", (dataset / "train.npz").read_bytes()[:-100]):
+        (dataset / "train.npz").write_bytes(torn)
+        described = replace(description, sha256={"train": sha256(dataset / "train.npz")})
+        with pytest.raises(UserError, match=r"train\.npz: cannot be read .*" + REBUILD):
+            read_split(dataset / "train.npz", described, "train")
+    path = dataset / "dataset.json"
+    path.write_text(path.read_text().replace("gcodefp-dataset-2", "gcodefp-dataset-0"))
+    with pytest.raises(UserError, match=r"dataset\.json: format is .*-0'.*" + REBUILD):
+        read_description(path)
+
+
+# Programs
+
+
+def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) -> None:
+    assert preprocess(tmp_path / "recordings", tmp_path / "other", seed=1) == 0
+    (dataset / PROGRAMS_FILE).write_bytes((tmp_path / "other" / PROGRAMS_FILE).read_bytes())
+    message = rf"programs\.npz: does not belong to .*dataset\.json .*make both anew.*{REBUILD}"
+    with pytest.raises(UserError, match=message):
+        read_description(dataset / "dataset.json")
+    (dataset / PROGRAMS_FILE).unlink()
+    with pytest.raises(UserError, match=rf"programs\.npz: no such file; .* by: {REBUILD}"):
+        read_description(dataset / "dataset.json")
+
+
+def test_a_run_saw_the_programs_too(dataset: Path) -> None:
+    description = read_description(dataset / "dataset.json")
+    for key, value in {
+        "programs": {**description.document["programs"], "sha256": "other"},
+        "position_mm": {"mean": [0, 0, 0], "std": [1, 1, 1]},
+    }.items():
+        other = replace(description, document={**description.document, key: value})
+        assert other.learning_digest() != description.learning_digest()
+
+
+def test_positions_are_scaled_there_and_back(dataset: Path) -> None:
+    description, splits = read_dataset(dataset)
+    position_mm = splits["train"].position_mm
+    scaled = description.scale_position(position_mm)
+    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
+    # Y and Z stand still in these recordings.
+    np.testing.assert_allclose(scaled.std(axis=0), [1, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(description.position_mm(scaled), position_mm, atol=1e-4)
+
+
+def test_recordings_without_a_position_still_make_a_dataset(tmp_path: Path) -> None:
+    recordings = write_recordings(tmp_path / "recordings", {"face": 4})
+    for path in recordings.iterdir():
+        table = pd.read_csv(path).drop(columns=["posx", "posz"])
+        table.loc[:8, "posy"] = [math.nan] * 8 + [math.inf]
+        write_recording(path, table)
+    assert preprocess(recordings, tmp_path / "dataset") == 0
+    description, splits = read_dataset(tmp_path / "dataset")
+    known = np.isfinite(description.scale_position(splits["train"].position_mm))
+    assert not known[:, [0, 2]].any()
+    assert known[:, 1].sum() == 2 * (ROWS - 9)
+    scale = description.document["position_mm"]
+    assert np.isfinite([*scale["mean"], *scale["std"]]).all()
+    assert (np.array(scale["std"]) > 0).all()
+
+
+def test_a_checkpoint_has_the_programs_with_it(dataset: Path, tmp_path: Path) -> None:
+    description = read_description(dataset / "dataset.json")
+    hyperparameters = tiny()
+    network = Network(sizes_of(description), hyperparameters)
+    path = tmp_path / "checkpoint.pt"
+    write_checkpoint(path, dict(network.state_dict()), hyperparameters, description, 3, 0.5)
+    # Neither file is looked at again.
+    (dataset / PROGRAMS_FILE).unlink()
+    found = read_checkpoint(path, CPU).description.programs
+    for name, array in vars(description.programs).items():
+        np.testing.assert_array_equal(getattr(found, name), array)
+        assert getattr(found, name).dtype == array.dtype
