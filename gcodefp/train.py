@@ -1,7 +1,8 @@
-"""Trains one run from hyperparameters given as flags.
+"""Trains one run from hyperparameters given as flags, or the winner of a sweep again.
 
 The trainer of the sweep's agents, alone: for a single run, for one of a sweep again, or as the
 `program` of another sweep tool. Started again with the same output folder it goes on where it was.
+With --control it trains on splits from which nothing can be learnt, for the `control` step.
 """
 
 import argparse
@@ -10,8 +11,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.learning.device import DEVICES, open_device
@@ -19,12 +24,15 @@ from gcodefp.learning.hyperparameters import KNOWN, Hyperparameters, hyperparame
 from gcodefp.learning.load import load_training_data
 from gcodefp.learning.objective import METRICS, Objective
 from gcodefp.learning.outcome import succeeded
-from gcodefp.learning.trainer import Diverged, train
+from gcodefp.learning.trainer import Diverged, OtherRun, TrainingData, TrainingResult, train
 from gcodefp.provenance import provenance
+from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 
 logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
+DEFAULT = Objective("val/gcode_acc", "maximize")
+TRAINED = [name for name, control in CONTROLS.items() if control.trains]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,50 +51,104 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
     add(
+        "--hyperparameters",
+        type=Path,
+        metavar="FILE",
+        help="best/run.json: train its run again, as its hyperparameters, metric and goal say; "
+        "flags beside it change single ones",
+    )
+    add("--control", choices=TRAINED, help="train on splits from which nothing can be learnt")
+    add("--replace", action="store_true", help="give up another unfinished run in the folder")
+    add(
         "--metric",
         choices=METRICS,
         metavar="METRIC",
-        default="val/gcode_acc",
-        help="what the best epoch is by, such as val/loss (default: val/gcode_acc)",
+        help=f"what the best epoch is by, such as val/loss (default: {DEFAULT.metric})",
     )
-    add("--goal", choices=("maximize", "minimize"), default="maximize")
+    add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT.goal}")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--compile", action="store_true", help="torch.compile the encoder, for long runs on a GPU")
     known = parser.add_argument_group("hyperparameters")
     for field in fields(Hyperparameters):
         text = f"{field.metadata['help']} (default: {field.default})"
         kind = type(field.default)
-        known.add_argument(f"--{field.name}", type=kind, default=field.default, help=text)
+        # Suppressed, so that a flag can be told from a default.
+        known.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     return run_step(parser, _train, argv)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    values = {name: getattr(arguments, name) for name in KNOWN}
-    hyperparameters = hyperparameters_from(values, "command line")
+    hyperparameters, objective = _asked_for(arguments)
+    control = arguments.control
     device = open_device(arguments.device, arguments.threads)
-    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
+    values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or Path("results/train") / digest(values)[:8]
-    objective = Objective(arguments.metric, arguments.goal)
-    asked = {**asdict(objective), "learning_digest": data.description.learning_digest()}
+    asked = {
+        **asdict(objective),
+        "control": control,
+        "learning_digest": data.description.learning_digest(),
+    }
     if (folder / "run.json").exists():
         _check_same(folder, asked | asdict(hyperparameters))
         logger.info("%s: this run is over already", folder)
         return
-
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        value = metrics[arguments.metric]
-        logger.info("epoch %d of %d: %s %.4f", epoch, arguments.max_epochs, arguments.metric, value)
-        return False
-
     try:
-        result = train(hyperparameters, data, objective, folder, report, device)
+        result = _run(hyperparameters, data, objective, folder, device, arguments)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
     content = succeeded(result, hyperparameters, device)
-    origin = {"provenance": provenance([arguments.train, arguments.val])}
+    origin = {"provenance": provenance(_inputs(arguments))}
     write_json(folder / "run.json", FORMAT, origin | asked | content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
+    if control:
+        logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
+
+
+def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
+    """Flags come before the file, the file before the defaults."""
+    told: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT)}
+    where = "command line"
+    if arguments.hyperparameters:
+        told |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
+        where = str(arguments.hyperparameters)
+    flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
+    return (
+        hyperparameters_from(told["hyperparameters"] | flags, where),
+        Objective(arguments.metric or told["metric"], arguments.goal or told["goal"]),
+    )
+
+
+def _run(
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    objective: Objective,
+    folder: Path,
+    device: torch.device,
+    arguments: argparse.Namespace,
+) -> TrainingResult:
+    """Trains, in place of another unfinished run if that may be replaced."""
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        value, epochs = metrics[objective.metric], hyperparameters.max_epochs
+        logger.info("epoch %d of %d: %s %.4f", epoch, epochs, objective.metric, value)
+        return False
+
+    try:
+        return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+    except OtherRun as other:
+        if not arguments.replace:
+            raise
+        logger.info("%s; it is replaced", other)
+    (folder / "last.pt").unlink()
+    return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+
+
+def _inputs(arguments: argparse.Namespace) -> list[Path]:
+    given = (arguments.train, arguments.val, arguments.hyperparameters)
+    return [path for path in given if path is not None]
 
 
 def _check_same(folder: Path, asked: Mapping[str, object]) -> None:

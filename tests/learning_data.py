@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Split, write_description, write_split
-from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.dataset.store import PROGRAMS_FILE, Split, write_description, write_split
+from gcodefp.dataset.vocabulary import FIELDS, build_vocabulary
 from gcodefp.dataset.windows import window_starts
 from gcodefp.files import sha256
 from gcodefp.learning.device import open_device
@@ -19,6 +19,8 @@ from gcodefp.learning.load import load_training_data
 from gcodefp.learning.network import Network
 from gcodefp.learning.tensors import sizes_of
 from gcodefp.learning.trainer import TrainingData
+from gcodefp.programs.files import write_programs
+from gcodefp.programs.table import UNKNOWN, Programs
 
 BLOCKS = ("G0 X1", "G1 X2 Y1", "M3", "G1 Y2", "X2")
 OPERATIONS = ("face", "pocket")
@@ -26,6 +28,9 @@ CHANNELS = len(BLOCKS) + len(OPERATIONS)
 WINDOW = 8
 ROWS = 32
 ROWS_PER_BLOCK = 4
+STEP_SECONDS = 0.25
+ORDER = ((3, 0, 1, 4, 2, 0, 1, 2), (1, 2, 0, 3, 2, 4, 0, 1))
+"""The blocks of the program of each operation; every recording of it replays them."""
 MM_PER_UNIT = (1.0, 25.4)
 """Of the recordings of each operation: face is in millimetres, pocket in inches."""
 
@@ -47,40 +52,82 @@ CPU = open_device("cpu", threads=1)
 
 
 def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) -> Split:
-    """Each block has a channel that is high while it runs, and so has each operation."""
+    """Each block has a channel that is high while it runs, and so has each operation.
+
+    X tells the block, Y the operation. Nothing lags; the programs are those of `tiny_programs`.
+    """
     count = len(recordings)
-    block, operation, signals = [], [], []
-    for name in recordings:
-        random = np.random.default_rng(list(name.encode()))
-        kind = OPERATIONS.index(name.partition("_")[0])
-        order = random.permutation(-(-rows // ROWS_PER_BLOCK)) % len(BLOCKS)
-        of_row = order.repeat(ROWS_PER_BLOCK)[:rows]
-        told = np.zeros((rows, CHANNELS))
-        told[np.arange(rows), of_row] = 2.0
-        told[:, len(BLOCKS) + kind] = 2.0
-        block.append(of_row)
-        operation.append(np.full(rows, kind))
-        signals.append(told + noise * random.normal(size=told.shape))
+    names = [OPERATIONS.index(name.partition("_")[0]) for name in recordings]
+    kind = np.repeat(names, rows)
+    orders = [np.resize(ORDER[of], -(-rows // ROWS_PER_BLOCK)) for of in names]
+    block = np.concatenate([order.repeat(ROWS_PER_BLOCK)[:rows] for order in orders])
+    told = np.zeros((count * rows, CHANNELS))
+    told[np.arange(count * rows), block] = 2.0
+    told[np.arange(count * rows), len(BLOCKS) + kind] = 2.0
+    random = [np.random.default_rng(list(name.encode())) for name in recordings]
+    noises = np.concatenate([of.normal(size=(rows, CHANNELS)) for of in random])
     recording = np.arange(count).repeat(rows)
-    seconds = np.tile(np.arange(rows) / 4, count)
+    row = np.tile(np.arange(rows), count)
     return Split(
-        signals=np.concatenate(signals).astype(np.float32),
-        block=np.concatenate(block).astype(np.int32),
+        signals=(told + noise * noises).astype(np.float32),
+        valid=np.ones((count * rows, CHANNELS), bool),
+        environment=np.stack([99.0 + kind, 20.0 + kind], axis=1).astype(np.float32),
+        block=block.astype(np.int32),
         blocks=np.array(BLOCKS),
-        operation=np.concatenate(operation).astype(np.int16),
-        position_mm=np.zeros((count * rows, 3), np.float32),
-        mm_per_unit=np.array(MM_PER_UNIT, np.float32)[np.concatenate(operation)],
-        seconds=seconds,
+        line=(row // ROWS_PER_BLOCK).astype(np.int64),
+        operation=kind.astype(np.int16),
+        position_mm=np.stack([10.0 * block, -5.0 * kind, 0 * row - 1], axis=1).astype(np.float32),
+        mm_per_unit=np.array(MM_PER_UNIT, np.float32)[kind],
+        seconds=row * STEP_SECONDS,
         recording=recording.astype(np.int16),
-        row=np.tile(np.arange(rows), count).astype(np.int32),
+        row=row.astype(np.int32),
+        program=kind.astype(np.int16),
+        place=(ROWS * kind + np.minimum(row, ROWS - 1)).astype(np.float32),
+        sensed_row=np.arange(count * rows, dtype=np.int32),
         recordings=np.array(recordings),
-        window_start=window_starts(recording, seconds, WINDOW, WINDOW // 2, 2.0),
+        lag_seconds=np.zeros(count, np.float32),
+        window_start=window_starts(recording, row * STEP_SECONDS, WINDOW, WINDOW // 2, 2.0),
+    )
+
+
+def tiny_programs(train: Split) -> Programs:
+    """A program of ROWS places for each operation: what its first train recording executes."""
+    count = len(OPERATIONS)
+    first_rows = np.array([np.flatnonzero(train.program == of)[0] for of in range(count)])
+    last = np.bincount(train.recording)[train.recording[first_rows]] - 1
+    rows = (first_rows[:, None] + np.minimum(np.arange(ROWS), last[:, None])).ravel()
+    line, block = train.row[rows] // ROWS_PER_BLOCK, train.blocks[train.block[rows]]
+    return Programs(
+        names=np.array(OPERATIONS),
+        first=(ROWS * np.arange(count + 1)).astype(np.int32),
+        line=line,
+        block=block,
+        position_mm=train.position_mm[rows],
+        mm_per_unit=train.mm_per_unit[rows],
+        template=train.signals[rows],
+        weight=np.ones((count, CHANNELS), np.float32),
+        lag_seconds=np.zeros(len(train.recordings)),
+        lag_program=np.array([OPERATIONS.index(n.partition("_")[0]) for n in train.recordings]),
+        executed_line=line,
+        executed_block=block,
+        executed_program=np.repeat(np.arange(count), ROWS),
+        step_seconds=np.array(STEP_SECONDS),
     )
 
 
 def shuffled(split: Split, seed: int = 0) -> Split:
     """The same rows with the blocks of others."""
     return replace(split, block=np.random.default_rng(seed).permutation(split.block))
+
+
+def of_no_program(split: Split) -> Split:
+    """The same rows of a program that the train split does not have."""
+    return replace(
+        split,
+        program=np.full_like(split.program, UNKNOWN),
+        place=np.full_like(split.place, np.nan),
+        lag_seconds=np.full_like(split.lag_seconds, np.nan),
+    )
 
 
 def with_blocks(split: Split, blocks: NDArray[np.str_]) -> Split:
@@ -90,11 +137,14 @@ def with_blocks(split: Split, blocks: NDArray[np.str_]) -> Split:
 
 
 def write_dataset(folder: Path, **changed: Split) -> Path:
-    """Writes the NPZ files and dataset.json; `changed` are splits in place of the usual ones."""
+    """Writes the files of a dataset; `changed` are splits in place of the usual ones."""
     splits = {name: tiny_split(recordings) for name, recordings in RECORDINGS.items()} | changed
     for name, split in splits.items():
         write_split(folder / f"{name}.npz", split)
     train = splits["train"]
+    programs = tiny_programs(train)
+    write_programs(folder / PROGRAMS_FILE, programs)
+    deviation = train.position_mm.std(axis=0)
     document = {
         "leaky": False,
         "window": {"rows": WINDOW},
@@ -102,9 +152,20 @@ def write_dataset(folder: Path, **changed: Split) -> Path:
         "controller_is_input": False,
         "centered": False,
         "channels": [
-            {"name": f"n.c{i}", "unit": "", "mean": 0.0, "std": 1.0} for i in range(CHANNELS)
+            {"name": f"n{i // 2}.c{i}", "unit": "", "mean": 0.0, "std": 1.0}
+            for i in range(CHANNELS)
         ],
         "vocabulary": asdict(build_vocabulary(train.blocks[train.block].tolist(), OPERATIONS)),
+        "position_mm": {
+            "mean": train.position_mm.mean(axis=0).tolist(),
+            "std": np.where(deviation > 0, deviation, 1.0).tolist(),
+        },
+        "programs": {
+            "names": programs.names.tolist(),
+            "places": len(programs),
+            "step_seconds": STEP_SECONDS,
+            "sha256": sha256(folder / PROGRAMS_FILE),
+        },
         "splits": {name: {"sha256": sha256(folder / f"{name}.npz")} for name in splits},
     }
     write_description(folder / "dataset.json", document)
@@ -133,6 +194,16 @@ def untrained(data: TrainingData, seed: int = 0, **changed: Any) -> Network:
     """A network with random weights, ready for prediction."""
     torch.manual_seed(seed)
     return Network(sizes_of(data.description), tiny(**changed)).eval()
+
+
+def varied(data: TrainingData, seed: int = 0) -> Network:
+    """An untrained network that does not write much the same for each row, as others do."""
+    network = untrained(data, seed)
+    with torch.no_grad():
+        network.stem.weight *= 20
+        for field in FIELDS:
+            getattr(network, f"{field}_head").weight *= 20
+    return network
 
 
 def dataset_flags(folder: Path, *splits: str) -> list[str]:

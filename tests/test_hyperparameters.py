@@ -5,12 +5,10 @@ import numpy as np
 import pytest
 import torch
 from learning_data import tiny
-from torch.nn import functional
 
 from gcodefp.errors import UserError
 from gcodefp.learning.augment import augment
 from gcodefp.learning.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
-from gcodefp.learning.losses import head_losses, total_loss
 from gcodefp.learning.optimizer import WARMUP_SHARE, scheduled_rate
 
 # What is allowed
@@ -77,27 +75,7 @@ def test_every_range_has_ends_that_hold(name: str) -> None:
             )
 
 
-# What they do to the loss and to the windows
-
-
-def test_the_loss_is_the_mean_of_each_head_and_the_command_is_weighted() -> None:
-    torch.manual_seed(0)
-    answers = {
-        "command": (torch.randn(5, 3), torch.tensor([0, 1, 2, 2, 1])),
-        "operation": (torch.randn(2, 4), torch.tensor([3, 0])),
-        "token_type": (torch.randn(0, 4), torch.zeros(0, dtype=torch.long)),
-    }
-    settings = tiny(label_smoothing=0.2, command_weight=3.0)
-    losses = head_losses(answers, settings)
-    for head in ("command", "operation"):
-        logits, target = answers[head]
-        classes = logits.shape[1]
-        wanted = 0.8 * functional.one_hot(target, classes) + 0.2 / classes
-        by_hand = -(wanted * logits.log_softmax(-1)).sum(-1).mean()
-        torch.testing.assert_close(losses[head], by_hand)
-    assert losses["token_type"] == 0
-    expected = 3 * losses["command"] + losses["operation"]
-    torch.testing.assert_close(total_loss(losses, settings), expected)
+# What they do to the windows and to the rate
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -105,31 +83,54 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def test_augmentation_changes_so_many_windows_by_so_much() -> None:
-    signals = torch.randn(400, 50, 3)
-    assert torch.equal(augment(signals, 0.0, 1.0, seeded()), signals)
-    whole = augment(signals, 1.0, 0.7, seeded())
-    assert (whole != signals).all()
-    half = augment(signals, 0.5, 0.7, seeded())
-    changed = (half != signals).any(2).any(1)
-    assert 0.4 < changed.float().mean() < 0.6
-    # All of a window is changed, or nothing.
-    assert torch.equal(half[changed], whole[changed])
-    assert torch.equal(augment(signals, 1.0, 0.7, seeded()), whole)
-    assert not torch.equal(augment(signals, 1.0, 0.7, seeded(1)), whole)
+    signals, nodes = torch.randn(400, 50, 3), torch.tensor([0, 0, 1])
+    for dropout in (0.0, 0.5):
+        assert torch.equal(augment(signals, nodes, 0.0, 1.0, dropout, seeded()), signals)
+        whole = augment(signals, nodes, 1.0, 0.7, dropout, seeded())
+        assert (whole != signals).all()
+        half = augment(signals, nodes, 0.5, 0.7, dropout, seeded())
+        changed = (half != signals).any(2).any(1)
+        assert 0.4 < changed.float().mean() < 0.6
+        # All of a window is changed, or nothing.
+        assert torch.equal(half[changed], whole[changed])
+        assert torch.equal(augment(signals, nodes, 1.0, 0.7, dropout, seeded()), whole)
+        assert not torch.equal(augment(signals, nodes, 1.0, 0.7, dropout, seeded(1)), whole)
     # Taking away the window's own gain and offset leaves the noise.
+    whole = augment(signals, nodes, 1.0, 0.7, 0.0, seeded())
     added = (whole - signals) - (whole - signals).mean(1, keepdim=True)
     assert 0.65 < added.std() < 0.75
 
 
 def test_without_noise_a_window_has_another_gain_and_offset_per_channel() -> None:
     signals = torch.randn(300, 20, 2, dtype=torch.float64)
-    changed = augment(signals, 1.0, 0.0, seeded())
+    changed = augment(signals, torch.tensor([0, 0]), 1.0, 0.0, 0.0, seeded())
     gain = (changed[:, 1] - changed[:, 0]) / (signals[:, 1] - signals[:, 0])
     offset = changed[:, 0] - gain * signals[:, 0]
     torch.testing.assert_close(changed, gain[:, None] * signals + offset[:, None])
     assert 0.08 < (gain - 1).std() < 0.12
     assert 0.08 < offset.std() < 0.12
     assert (gain[:, 0] != gain[:, 1]).all()
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 1.0])
+def test_a_hidden_node_is_hidden_whole_for_a_whole_window(noise_std: float) -> None:
+    # The channels of a node need not be neighbours.
+    nodes = torch.tensor([1, 0, 1, 2, 0, 1])
+    signals = 5 + torch.rand(800, 10, len(nodes))
+    changed = augment(signals, nodes, 1.0, noise_std, 0.3, seeded())
+    hidden = (changed == 0).all(1)
+    assert torch.equal(hidden, (changed == 0).any(1))
+    for node in range(3):
+        channels = hidden[:, nodes == node]
+        assert (channels.all(1) == channels.any(1)).all()
+        assert 0.25 < channels[:, 0].float().mean() < 0.35
+    # Each node by itself.
+    each = torch.stack([hidden[:, 1], hidden[:, 0], hidden[:, 3]]).float()
+    assert (torch.corrcoef(each) - torch.eye(3)).abs().max() < 0.15
+    # What is shown is as it would be if nothing were hidden.
+    usual = augment(signals, nodes, 1.0, noise_std, 0.0, seeded())
+    shown = ~hidden[:, None].expand_as(changed)
+    assert torch.equal(changed[shown], usual[shown])
 
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:

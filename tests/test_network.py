@@ -1,22 +1,27 @@
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny, tiny_data, tiny_split, untrained
+from learning_data import WINDOW, tiny, tiny_data, untrained, varied
 from torch import Tensor
 
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, UNSEEN
-from gcodefp.learning import predict as prediction
-from gcodefp.learning.losses import head_losses, total_loss
+from gcodefp.learning.epoch import train_epoch
+from gcodefp.learning.hyperparameters import KNOWN
 from gcodefp.learning.network import Network
-from gcodefp.learning.predict import predict
+from gcodefp.learning.objective import METRICS
+from gcodefp.learning.optimizer import make_optimizer
 from gcodefp.learning.trainer import TrainingData
 
 LONGEST = 4
 """Steps of the longest block, its end included."""
+REPORTED = [
+    metric.removeprefix("train/").removesuffix("_loss")
+    for metric in METRICS
+    if metric.startswith("train/") and metric.endswith("_loss")
+]
 
 
 @pytest.fixture(scope="module")
@@ -30,30 +35,31 @@ def row_vectors(network: Network, data: TrainingData) -> Tensor:
     return network.encode(data.val.signals[data.val.rows_of(windows)]).flatten(0, 1)
 
 
-def varied(data: TrainingData, seed: int = 0) -> Network:
-    """Untrained networks write much the same for each row; this one does not."""
-    network = untrained(data, seed)
-    with torch.no_grad():
-        network.stem.weight *= 20
-        for field in FIELDS:
-            getattr(network, f"{field}_head").weight *= 20
-    return network
-
-
 # Gradients
 
 
+def gradients(data: TrainingData, **changed: Any) -> dict[str, bool]:
+    """Weight -> whether the one step of an epoch over the train split moves it."""
+    network = untrained(data)
+    settings = tiny(batch_size=len(data.train.starts), **changed)
+    train_epoch(network, make_optimizer(network, settings), settings, data.train, 1)
+    return {n: p.grad is not None and bool(p.grad.any()) for n, p in network.named_parameters()}
+
+
 def test_every_weight_has_a_gradient_from_the_total_loss(data: TrainingData) -> None:
-    network = untrained(data).train()
-    windows = torch.arange(len(data.train.starts))
-    rows = data.train.rows_of(windows)
-    encoded = network.encode(data.train.signals[rows])
-    answers = network.block_logits(encoded.flatten(0, 1), data.train.codes[rows.flatten()])
-    answers["operation"] = network.operation_logits(encoded), data.train.operation[rows[:, 0]]
-    assert set(answers) == {*FIELDS, "operation"}
-    total_loss(head_losses(answers, tiny()), tiny()).backward()
-    idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
-    assert idle == []
+    moved = gradients(data)
+    assert [name for name, moves in moved.items() if not moves] == []
+
+
+@pytest.mark.parametrize("head", REPORTED)
+def test_a_reported_head_has_weights_that_learn_unless_they_count_nothing(
+    data: TrainingData, head: str
+) -> None:
+    weights = {f"{head}_head.weight", f"{head}_head.bias"}
+    assert weights <= gradients(data).keys()
+    if f"{head}_weight" in KNOWN:
+        moved = gradients(data, **{f"{head}_weight": 0.0})
+        assert {name for name, moves in moved.items() if not moves} == weights
 
 
 @pytest.mark.parametrize("field", FIELDS)
@@ -108,19 +114,6 @@ def test_a_value_depends_on_its_letter_and_a_letter_on_no_value(data: TrainingDa
         for field, moves in (("parameter_value", expected), ("parameter_type", False)):
             assert torch.equal(before[field][0][:2], after[field][0][:2])
             assert (not torch.equal(before[field][0][2], after[field][0][2])) == moves
-
-
-def test_prediction_sees_no_true_word_and_no_true_operation(data: TrainingData) -> None:
-    network = varied(data)
-    blind = replace(
-        data.val,
-        codes=torch.full_like(data.val.codes, UNSEEN),
-        operation=torch.full_like(data.val.operation, UNSEEN),
-    )
-    seen, unseen = predict(network, data.val), predict(network, blind)
-    assert len(np.unique(seen.codes, axis=0)) > 1
-    for one, other in zip(seen, unseen, strict=True):
-        assert np.array_equal(one, other)
 
 
 # What is written is a block
@@ -183,56 +176,3 @@ def test_the_words_written_are_those_most_likely_after_each_other(
     for field in FIELDS[1:]:
         logits, classes = answers[field]
         assert torch.equal(logits.argmax(-1), classes)
-
-
-# Prediction over windows
-
-
-@pytest.mark.parametrize("size", [1, 5])
-def test_prediction_does_not_depend_on_the_batch(
-    data: TrainingData, size: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # In training mode the batch would matter, by its mean and by dropout.
-    network = varied(data)
-    whole = predict(network, data.val)
-    monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", size)
-    parts = predict(network.train(), data.val)
-    for one, other in zip(whole, parts, strict=True):
-        assert np.array_equal(one, other)
-
-
-def test_each_row_is_written_once_by_the_window_around_it(
-    data: TrainingData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    network = varied(data)
-    # The first window does not exist, and so its first half lies in none.
-    val = replace(data.val, starts=data.val.starts[1:], speaks=data.val.speaks[1:])
-    val.speaks[0, : WINDOW // 2] = True
-    decoded = []
-
-    def counting(vectors: Tensor) -> Tensor:
-        decoded.append(len(vectors))
-        return Network.decode(network, vectors)
-
-    monkeypatch.setattr(network, "decode", counting)
-    written = predict(network, val)
-    monkeypatch.undo()
-    covered = np.arange(len(val.signals)) >= WINDOW // 2
-    assert np.array_equal(written.covered, covered)
-    assert sum(decoded) == covered.sum()
-    assert (written.codes[~covered] == UNSEEN).all()
-    for start, speaks in zip(val.starts.tolist(), val.speaks, strict=True):
-        encoded = network.encode(val.signals[None, start : start + WINDOW])
-        expected = network.decode(encoded[0][speaks]).numpy()
-        assert np.array_equal(written.codes[start : start + WINDOW][speaks], expected)
-        operation = network.operation_logits(encoded).argmax().item()
-        assert (written.operation[start : start + WINDOW][speaks] == operation).all()
-
-
-def test_windows_cover_the_tiny_dataset_and_hold_all_blocks() -> None:
-    """The tests above say something only if the data does."""
-    for recordings in RECORDINGS.values():
-        split = tiny_split(recordings)
-        assert set(split.block.tolist()) == set(range(len(BLOCKS)))
-        starts = split.window_start.tolist()
-        assert all(b - a in (WINDOW // 2, WINDOW) for a, b in pairwise(starts))

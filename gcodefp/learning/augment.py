@@ -8,15 +8,22 @@ OFFSET_STD = 0.1
 
 
 def augment(
-    signals: Tensor, probability: float, noise_std: float, random: torch.Generator
+    signals: Tensor,
+    nodes: Tensor,
+    probability: float,
+    noise_std: float,
+    node_dropout: float,
+    random: torch.Generator,
 ) -> Tensor:
-    """Noise, and another gain and offset per channel, in a share of the windows.
+    """Noise, another gain and offset per channel, and hidden nodes, in a share of the windows.
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
+        nodes: (C,) the sensor node of each channel, from 0.
         probability: share of the windows that are changed.
         noise_std: of the noise added to every sample.
-        random: on the CPU, so that all devices draw the same.
+        node_dropout: share of nodes whose channels are 0, as those of a node that dropped out.
+        random: on the signals' device, or on the CPU.
 
     Returns:
         (B, T, C).
@@ -26,10 +33,15 @@ def augment(
     windows, _, channels = signals.shape
 
     def draw(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=random).to(signals.device)
+        return torch.randn(shape, generator=random, device=random.device).to(signals.device)
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=random, device=random.device).to(signals.device)
 
     changed = signals * (1 + GAIN_STD * draw(windows, 1, channels))
     changed = changed + OFFSET_STD * draw(windows, 1, channels)
     changed = changed + noise_std * draw(*signals.shape)
-    chosen = torch.rand(windows, 1, 1, generator=random) < probability
-    return torch.where(chosen.to(signals.device), changed, signals)
+    if node_dropout > 0:
+        shown = uniform(windows, int(nodes.max()) + 1) >= node_dropout
+        changed = changed * shown[:, None, nodes]
+    return torch.where(uniform(windows, 1, 1) < probability, changed, signals)

@@ -7,7 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, description_of
 from gcodefp.errors import UserError
@@ -15,9 +17,10 @@ from gcodefp.files import replacing
 from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.learning.network import Network
 from gcodefp.learning.tensors import sizes_of
+from gcodefp.programs.table import Programs
 
-FORMAT = "gcodefp-checkpoint-1"
-RESUME_FORMAT = "gcodefp-resume-1"
+FORMAT = "gcodefp-checkpoint-2"
+RESUME_FORMAT = "gcodefp-resume-2"
 
 
 class Checkpoint(NamedTuple):
@@ -76,17 +79,29 @@ def write_checkpoint(
             "weights": weights,
             "hyperparameters": asdict(hyperparameters),
             "dataset": dict(description.document),
+            "programs": {name: _plain(array) for name, array in vars(description.programs).items()},
             "epoch": epoch,
             "value": value,
         },
     )
 
 
+def _plain(array: NDArray[Any]) -> Any:
+    """Texts as a list, numbers as a tensor: what can be loaded without trusting the file."""
+    return array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
+
+
+def _array(plain: Any) -> NDArray[Any]:
+    """What `_plain` was given, from whatever device it was loaded onto."""
+    return np.asarray(plain.cpu() if isinstance(plain, torch.Tensor) else plain)
+
+
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """Loads a checkpoint, ready for prediction."""
     content = read_torch(path, FORMAT, device)
     hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
-    description = description_of(content["dataset"])
+    programs = Programs(**{name: _array(of) for name, of in content["programs"].items()})
+    description = description_of(content["dataset"], programs)
     network = Network(sizes_of(description), hyperparameters).to(device)
     network.load_state_dict(content["weights"])
     network.eval()

@@ -19,3 +19,12 @@ def open_device(name: str, threads: int) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: this machine has no usable GPU; set agents.device to cpu")
     return torch.device(name)
+
+
+def mixed_precision(device: torch.device) -> torch.autocast:
+    """A context in which matrix products of a GPU are bfloat16; it changes nothing on a CPU.
+
+    GPUs that would only emulate bfloat16 stay with float32.
+    """
+    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)

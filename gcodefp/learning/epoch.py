@@ -7,13 +7,17 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.learning.augment import augment
+from gcodefp.learning.device import mixed_precision
 from gcodefp.learning.hyperparameters import Hyperparameters
-from gcodefp.learning.losses import head_losses, total_loss
+from gcodefp.learning.losses import head_losses, place_loss, position_loss, total_loss
 from gcodefp.learning.network import Network
 from gcodefp.learning.optimizer import scheduled_rate
-from gcodefp.learning.predict import WINDOWS_PER_BATCH, predict
+from gcodefp.learning.predict import WINDOWS_PER_BATCH, Prediction, predict
 from gcodefp.learning.scores import row_scores
 from gcodefp.learning.tensors import Tensors
+
+PLACE_TOLERANCE_ROWS = 2
+"""A place so near the true one counts as right."""
 
 
 def train_epoch(
@@ -30,23 +34,24 @@ def train_epoch(
         before a word being the true ones.
     """
     network.train()
+    device = data.signals.device
     seed = hyperparameters.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
-    random = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(data.starts), generator=random).to(data.starts.device)
+    random = torch.Generator(device).manual_seed(seed)
+    order = torch.randperm(len(data.starts), generator=random, device=device)
     batches = order.split(hyperparameters.batch_size)
+    precision = mixed_precision(device)
     total: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
         rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = data.rows_of(batch)
-        signals = augment(
-            data.signals[rows], hyperparameters.augmentation_prob, hyperparameters.noise_std, random
-        )
+        signals = _augmented(hyperparameters, data, rows, random)
         count = min(hyperparameters.rows_per_window, data.window)
-        chosen = torch.rand(rows.shape, generator=random).topk(count).indices.to(rows.device)
-        measured = _forward(network, hyperparameters, data, signals, rows, chosen)
+        chosen = torch.rand(rows.shape, generator=random, device=device).topk(count).indices
+        with precision:
+            measured = forward(network, hyperparameters, data, signals, rows, chosen)
         optimizer.zero_grad(set_to_none=True)
         measured["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
@@ -56,13 +61,33 @@ def train_epoch(
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
+def _augmented(
+    hyperparameters: Hyperparameters, data: Tensors, rows: Tensor, random: torch.Generator
+) -> Tensor:
+    """The signals (B, T, C) of the windows' rows (B, T), as training sees them."""
+    return augment(
+        data.signals[rows],
+        data.nodes,
+        hyperparameters.augmentation_prob,
+        hyperparameters.noise_std,
+        hyperparameters.node_dropout,
+        random,
+    )
+
+
 def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) -> dict[str, float]:
     """Losses with the true words before each word, accuracies with freely written blocks.
 
-    The losses leave out label smoothing and the command's weight, so that runs can be compared.
+    The losses leave out label smoothing and the heads' weights, so that runs can be compared.
     """
     network.eval()
-    plain = replace(hyperparameters, label_smoothing=0.0, command_weight=1.0)
+    plain = replace(
+        hyperparameters,
+        label_smoothing=0.0,
+        command_weight=1.0,
+        place_weight=1.0,
+        position_weight=1.0,
+    )
     windows = torch.arange(len(data.starts), device=data.starts.device)
     total: dict[str, Tensor] = {}
     with torch.no_grad():
@@ -70,14 +95,11 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
             rows = data.rows_of(batch)
             # Neighbouring rows mostly share their block; a part of them gives the same mean.
             some = torch.arange(0, data.window, 4, device=rows.device).expand(len(rows), -1)
-            measured = _forward(network, plain, data, data.signals[rows], rows, some)
+            measured = forward(network, plain, data, data.signals[rows], rows, some)
             for name, value in measured.items():
                 total[name] = total.get(name, torch.zeros_like(value)) + value * len(batch)
-    losses = {
-        f"val/{name}": float(value) / len(windows)
-        for name, value in total.items()
-        if name.endswith("loss")
-    }
+    means = {f"val/{name}": float(value) / len(windows) for name, value in total.items()}
+    losses = {name: mean for name, mean in means.items() if name.endswith("loss")}
     written = predict(network, data)
     scores = row_scores(
         written.codes[written.covered],
@@ -85,10 +107,19 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
         written.operation[written.covered],
         data.operation.cpu().numpy()[written.covered],
     )
-    return losses | {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
+    accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
+    accuracies["val/place_acc"] = means["val/place_acc"]
+    return losses | accuracies | {"val/aligned_acc": _aligned_accuracy(written, data)}
 
 
-def _forward(
+def _aligned_accuracy(written: Prediction, data: Tensors) -> float:
+    """Share of rows whose block is right where the aligned path says that they are."""
+    block, of_place = data.block.cpu().numpy(), data.place_block.cpu().numpy()
+    rows = written.covered
+    return float((of_place[written.path[rows]] == block[rows]).mean())
+
+
+def forward(
     network: Network,
     hyperparameters: Hyperparameters,
     data: Tensors,
@@ -110,8 +141,20 @@ def _forward(
     known = operation != UNSEEN
     answers["operation"] = network.operation_logits(encoded)[known], operation[known]
     losses = head_losses(answers, hyperparameters)
+    told = rows.gather(1, chosen).flatten()
+    # In mixed precision, float32 starts where rounding would matter.
+    places = network.place_head(vectors).float()
+    positions = network.position_head(vectors).float()
+    losses["place"] = place_loss(places, data.place[told], data.place_range[told])
+    losses["position"] = position_loss(positions, data.position[told])
     measured = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in answers.items():
-        hits = (logits.argmax(-1) == target).sum()
+        # On a CPU, argmax takes more than twice as long.
+        hits = (logits.max(-1).indices == target).sum()
         measured |= {f"{head}_loss": losses[head], f"{head}_acc": hits / max(1, len(target))}
-    return measured
+    near = (places.max(-1).indices - data.place[told]).abs() <= PLACE_TOLERANCE_ROWS
+    return measured | {
+        "place_loss": losses["place"],
+        "place_acc": near.sum() / data.place[told].isfinite().sum().clamp(min=1),
+        "position_loss": losses["position"],
+    }

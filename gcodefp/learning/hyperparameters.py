@@ -33,6 +33,9 @@ class Hyperparameters:
     weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
     augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
     noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
+    node_dropout: float = _setting(
+        0.2, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
+    )
     max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
     label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
     grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
@@ -41,7 +44,9 @@ class Hyperparameters:
         0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
     )
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
-    rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
+    place_weight: float = _setting(1.0, "weight of the place head in the loss", low=0.0)
+    position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
+    rows_per_window: int = _setting(16, "rows of a window whose block is learnt per step", low=1)
     seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
 
 

@@ -3,7 +3,8 @@
 The encoder sees a window of scaled signals and gives each of its rows a vector. From that vector a
 small causal transformer writes the row's block, word by word: at each step five heads say whether a
 command, a parameter or the end comes, which command, which parameter letter and, given the letter,
-which value; the operation is read from the mean over the window. Because a word is conditioned on
+which value. Three more heads read the row's place in the programs and the tool position from its
+vector, and the operation from the mean over the window. Because a word is conditioned on
 the words before it, X, Y and Z of a block fit together.
 
 Shapes: B windows in the batch, T rows, C channels, D width, M rows whose block is written, S steps.
@@ -20,6 +21,7 @@ from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, TOK
 from gcodefp.learning.hyperparameters import Hyperparameters
 
 STEM_ROWS = 5
+AXES = 3
 SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: the network is also shown their moving averages over so many rows."""
 
@@ -33,6 +35,7 @@ class Sizes(NamedTuple):
     parameter_values: int
     operations: int
     steps: int
+    places: int
 
 
 class Network(nn.Module):
@@ -59,6 +62,8 @@ class Network(nn.Module):
         self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
         self.operation_head = nn.Linear(width, sizes.operations)
+        self.place_head = nn.Linear(width, sizes.places)
+        self.position_head = nn.Linear(width, AXES)
         for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
             nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
 
@@ -76,6 +81,11 @@ class Network(nn.Module):
     def operation_logits(self, rows: Tensor) -> Tensor:
         """Row vectors (B, T, D) to operation logits (B, operations)."""
         return self.operation_head(rows.mean(dim=1))
+
+    def place_logs(self, rows: Tensor) -> Tensor:
+        """Row vectors (..., D) to log-probabilities of places (..., places)."""
+        logs: Tensor = self.place_head(rows).log_softmax(-1)
+        return logs
 
     def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Logits and true classes of every step at which a field applies and its class is known.
@@ -180,8 +190,8 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
 def _positions(rows: Tensor) -> Tensor:
     """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
     length, width = rows.shape[1:]
-    position = torch.arange(length, device=rows.device, dtype=rows.dtype)[:, None]
-    rate = torch.exp(
-        torch.arange(0, width, 2, device=rows.device, dtype=rows.dtype) * (-math.log(1e4) / width)
-    )
+    # Always float32: bfloat16 would round them, and evaluation does not use it.
+    position = torch.arange(length, device=rows.device, dtype=torch.float32)[:, None]
+    even = torch.arange(0, width, 2, device=rows.device, dtype=torch.float32)
+    rate = torch.exp(even * (-math.log(1e4) / width))
     return torch.stack([torch.sin(position * rate), torch.cos(position * rate)], dim=-1).flatten(1)

@@ -1,4 +1,4 @@
-"""Free-running prediction: the block of every row that a window speaks for."""
+"""Prediction from the signals of windows alone: no true word, block or position is an input."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
+from gcodefp.learning.alignment import likeliest_paths
 from gcodefp.learning.network import Network
 from gcodefp.learning.tensors import Tensors
 
@@ -14,26 +15,35 @@ WINDOWS_PER_BATCH = 64
 
 
 class Prediction(NamedTuple):
-    """What the network writes for N rows.
+    """What the network says of N rows in W windows of T rows.
 
     Attributes:
         covered: (N,) whether any window speaks for the row; the others hold UNSEEN.
-        codes: (N, S, 4) classes of the block, in the order of vocabulary.FIELDS.
+        codes: (N, S, 4) classes of the block, freely written, in the order of vocabulary.FIELDS.
         operation: (N,) class.
+        position: (N, 3) tool position, in standard deviations of the train split.
+        path: (N,) place in the programs, aligned within the window that speaks for the row.
+        paths: (W, T) places of all rows of each window.
     """
 
     covered: NDArray[np.bool_]
     codes: NDArray[np.int64]
     operation: NDArray[np.int64]
+    position: NDArray[np.float32]
+    path: NDArray[np.int64]
+    paths: NDArray[np.int64]
 
 
 @torch.no_grad()
 def predict(network: Network, data: Tensors) -> Prediction:
-    """Encodes all windows and writes the block of each row that one of them speaks for."""
+    """Encodes all windows, and reads each row from the one that speaks for it."""
     network.eval()
     count = len(data.signals)
     codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
     operation = np.full(count, UNSEEN, np.int64)
+    position = np.full((count, 3), np.nan, np.float32)
+    path = np.full(count, UNSEEN, np.int64)
+    paths = []
     windows = torch.arange(len(data.starts), device=data.starts.device)
     for batch in windows.split(WINDOWS_PER_BATCH):
         rows = data.rows_of(batch)
@@ -43,4 +53,34 @@ def predict(network: Network, data: Tensors) -> Prediction:
         codes[chosen] = network.decode(encoded[speaks]).cpu().numpy()
         named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[chosen] = named[speaks].cpu().numpy()
-    return Prediction(operation != UNSEEN, codes, operation)
+        position[chosen] = network.position_head(encoded[speaks]).cpu().numpy()
+        aligned = likeliest_paths(network.place_logs(encoded), data.first_place)
+        path[chosen] = aligned[speaks].cpu().numpy()
+        paths.append(aligned.cpu().numpy())
+    return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
+
+
+@torch.no_grad()
+def whole_place_logs(network: Network, signals: torch.Tensor, window: int) -> torch.Tensor:
+    """Log-probabilities of places (N, P) at the N rows of one recording, of any length.
+
+    Overlapping windows are averaged, each counting most in its middle.
+
+    Args:
+        signals: (N, C) of at least `window` rows.
+    """
+    network.eval()
+    stride = max(1, window // 4)
+    starts = torch.arange(0, len(signals) - window + 1, stride, device=signals.device)
+    last = torch.tensor([len(signals) - window], device=signals.device)
+    starts = torch.cat([starts, last]).unique()
+    row = torch.arange(window, device=signals.device)
+    weight = torch.minimum(row, row.flip(0))[:, None] + 1.0
+    total = torch.zeros(len(signals), network.sizes.places, device=signals.device)
+    counted = torch.zeros(len(signals), 1, device=signals.device)
+    for batch in starts.split(WINDOWS_PER_BATCH):
+        logs = network.place_logs(network.encode(signals[batch[:, None] + row]))
+        for start, of in zip(batch.tolist(), logs, strict=True):
+            total[start : start + window] += of * weight
+            counted[start : start + window] += weight
+    return (total / counted).log_softmax(-1)

@@ -17,8 +17,15 @@ class Tensors:
 
     Attributes:
         signals: (N, C) scaled.
-        codes: (N, S, 4) classes of each row's block.
+        codes: (N, S, 4) classes of the block that the sensors see at each row.
+        block: (N,) which text that block is.
+        place_block: (P,) which text the block of each place is.
         operation: (N,) class.
+        place: (N,) place in the programs, with a fraction; NaN if unknown.
+        place_range: (N, 2) first and last place of the row's program.
+        position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
+        nodes: (C,) the sensor node of each channel, from 0.
+        first_place: (programs + 1,) first place of each program, and the number of places.
         starts: (W,) first row of each window.
         speaks: (W, T) which rows a window speaks for; each row once.
         window: T.
@@ -26,7 +33,14 @@ class Tensors:
 
     signals: Tensor
     codes: Tensor
+    block: Tensor
+    place_block: Tensor
     operation: Tensor
+    place: Tensor
+    place_range: Tensor
+    position: Tensor
+    nodes: Tensor
+    first_place: Tensor
     starts: Tensor
     speaks: Tensor
     window: int
@@ -37,13 +51,32 @@ class Tensors:
 
 
 def to_tensors(split: Split, description: Description, device: torch.device) -> Tensors:
-    """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
-    codes = description.vocabulary.encode(split.blocks.tolist())[split.block]
+    """Moves a split to the device, its blocks encoded with the dataset's vocabulary.
+
+    Blocks and positions are those that the sensors see: the recording's lag is taken out.
+    """
+    codes = description.vocabulary.encode(split.blocks.tolist())[split.block[split.sensed_row]]
+    programs = description.programs
+    text = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
+    first = programs.first
+    nodes = [channel.rpartition(".")[0] or channel for channel in description.scaler.channels]
     speaks = speaking_rows(split.window_start, description.window)
     return Tensors(
         signals=torch.as_tensor(split.signals, device=device),
         codes=torch.as_tensor(codes.astype(np.int64), device=device),
+        block=torch.as_tensor(text[: len(split.blocks)][split.block[split.sensed_row]]).to(device),
+        place_block=torch.as_tensor(text[len(split.blocks) :]).to(device),
         operation=torch.as_tensor(split.operation.astype(np.int64), device=device),
+        place=torch.as_tensor(split.place, device=device),
+        place_range=torch.as_tensor(
+            np.stack([first[split.program], first[split.program + 1] - 1], axis=1).astype(np.int64),
+            device=device,
+        ),
+        position=torch.as_tensor(
+            description.scale_position(split.position_mm[split.sensed_row]), device=device
+        ),
+        nodes=torch.as_tensor(np.unique(nodes, return_inverse=True)[1], device=device),
+        first_place=torch.as_tensor(first.astype(np.int64), device=device),
         starts=torch.as_tensor(split.window_start.astype(np.int64), device=device),
         speaks=torch.as_tensor(speaks, device=device),
         window=description.window,
@@ -60,4 +93,5 @@ def sizes_of(description: Description) -> Sizes:
         parameter_values=len(vocabulary.parameter_values),
         operations=len(vocabulary.operations),
         steps=vocabulary.steps,
+        places=len(description.programs),
     )

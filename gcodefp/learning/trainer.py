@@ -32,6 +32,10 @@ class Diverged(Exception):
     """The loss is no longer finite."""
 
 
+class OtherRun(UserError):
+    """The folder holds an unfinished run of other hyperparameters, data or metric."""
+
+
 @dataclass(frozen=True)
 class TrainingData:
     """What a run may see: never the test split."""
@@ -71,18 +75,25 @@ def train(
     folder: Path,
     report: Report,
     device: torch.device,
+    compiled: bool = False,
 ) -> TrainingResult:
     """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
 
     Writes metrics.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
     `objective`, at the end.
 
+    Args:
+        compiled: the encoder runs as torch.compile makes it, which changes the last bits.
+
     Raises:
         Diverged: the loss became infinite or NaN.
+        OtherRun: `folder` holds an unfinished run that is not this one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
     network = Network(sizes_of(data.description), hyperparameters).to(device)
+    if compiled:
+        network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
     identity = {
         "hyperparameters": asdict(hyperparameters),
@@ -153,7 +164,7 @@ def _load_state(
         return _State()
     content = read_torch(path, RESUME_FORMAT, device)
     if content["identity"] != identity:
-        raise UserError(
+        raise OtherRun(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
             "folder, or remove this one"
         )

@@ -1,0 +1,140 @@
+"""What is predicted from the signals of windows and of whole recordings."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny_data, tiny_split, varied
+from torch import Tensor
+
+from gcodefp.dataset.vocabulary import UNSEEN
+from gcodefp.learning import predict as prediction
+from gcodefp.learning.alignment import likeliest_paths
+from gcodefp.learning.network import Network
+from gcodefp.learning.predict import predict, whole_place_logs
+from gcodefp.learning.trainer import TrainingData
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return tiny_data(tmp_path_factory.mktemp("dataset"))
+
+
+def test_prediction_sees_no_true_word_and_no_true_operation(data: TrainingData) -> None:
+    network = varied(data)
+    blind = replace(
+        data.val,
+        codes=torch.full_like(data.val.codes, UNSEEN),
+        operation=torch.full_like(data.val.operation, UNSEEN),
+        block=torch.full_like(data.val.block, UNSEEN),
+        place=torch.full_like(data.val.place, torch.nan),
+        place_range=torch.full_like(data.val.place_range, UNSEEN),
+        position=torch.full_like(data.val.position, torch.nan),
+    )
+    seen, unseen = predict(network, data.val), predict(network, blind)
+    assert len(np.unique(seen.codes, axis=0)) > 1
+    for one, other in zip(seen, unseen, strict=True):
+        assert np.array_equal(one, other)
+
+
+# Prediction over windows
+
+
+@pytest.mark.parametrize("size", [1, 5])
+def test_prediction_does_not_depend_on_the_batch(
+    data: TrainingData, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # In training mode the batch would matter, by its mean and by dropout.
+    network = varied(data)
+    whole = predict(network, data.val)
+    monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", size)
+    parts = predict(network.train(), data.val)
+    for one, other in zip(whole, parts, strict=True):
+        # Classes are the same; the last bits of a position are not.
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
+
+
+def test_each_row_is_written_once_by_the_window_around_it(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = varied(data)
+    # The first window does not exist, and so its first half lies in none.
+    val = replace(data.val, starts=data.val.starts[1:], speaks=data.val.speaks[1:])
+    val.speaks[0, : WINDOW // 2] = True
+    decoded = []
+
+    def counting(vectors: Tensor) -> Tensor:
+        decoded.append(len(vectors))
+        return Network.decode(network, vectors)
+
+    monkeypatch.setattr(network, "decode", counting)
+    written = predict(network, val)
+    monkeypatch.undo()
+    covered = np.arange(len(val.signals)) >= WINDOW // 2
+    assert np.array_equal(written.covered, covered)
+    assert sum(decoded) == covered.sum()
+    assert (written.codes[~covered] == UNSEEN).all()
+    for start, speaks in zip(val.starts.tolist(), val.speaks, strict=True):
+        encoded = network.encode(val.signals[None, start : start + WINDOW])
+        expected = network.decode(encoded[0][speaks]).numpy()
+        assert np.array_equal(written.codes[start : start + WINDOW][speaks], expected)
+        operation = network.operation_logits(encoded).argmax().item()
+        assert (written.operation[start : start + WINDOW][speaks] == operation).all()
+        path = likeliest_paths(network.place_logs(encoded), val.first_place)[0]
+        assert np.array_equal(written.path[start : start + WINDOW][speaks], path[speaks])
+        position = network.position_head(encoded[0][speaks]).detach().numpy()
+        np.testing.assert_allclose(
+            written.position[start : start + WINDOW][speaks], position, rtol=0, atol=1e-5
+        )
+
+
+def test_windows_cover_the_tiny_dataset_and_hold_all_blocks() -> None:
+    """The tests above say something only if the data does."""
+    for recordings in RECORDINGS.values():
+        split = tiny_split(recordings)
+        assert set(split.block.tolist()) == set(range(len(BLOCKS)))
+        starts = split.window_start.tolist()
+        assert all(b - a in (WINDOW // 2, WINDOW) for a, b in pairwise(starts))
+
+
+# Whole recordings
+
+
+def test_a_recording_of_one_window_is_that_window(data: TrainingData) -> None:
+    network = varied(data)
+    signals = data.val.signals[:WINDOW]
+    logs = whole_place_logs(network, signals, WINDOW)
+    expected = network.place_logs(network.encode(signals[None]))[0]
+    torch.testing.assert_close(logs, expected)
+
+
+@pytest.mark.parametrize("rows", [WINDOW + 1, 2 * WINDOW + 3, 32])
+def test_every_row_of_a_recording_is_read_from_all_windows_around_it(
+    data: TrainingData, rows: int
+) -> None:
+    network = varied(data)
+    signals = data.val.signals[:rows]
+    logs = whole_place_logs(network, signals, WINDOW)
+    assert logs.shape == (rows, network.sizes.places)
+    torch.testing.assert_close(logs.exp().sum(-1), torch.ones(rows))
+    total, counted = torch.zeros_like(logs), torch.zeros(rows, 1)
+    for start in {*range(0, rows - WINDOW + 1, WINDOW // 4), rows - WINDOW}:
+        window = slice(start, start + WINDOW)
+        # A row counts by its distance from the ends of the window.
+        weight = torch.tensor([1.0, 2.0, 3.0, 4.0, 4.0, 3.0, 2.0, 1.0])[:, None]
+        total[window] += weight * network.place_logs(network.encode(signals[None, window])[0])
+        counted[window] += weight
+    expected = (total / counted).log_softmax(-1)
+    torch.testing.assert_close(logs, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_whole_recordings_do_not_depend_on_the_batch(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = varied(data)
+    whole = whole_place_logs(network, data.val.signals[:32], WINDOW)
+    monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", 2)
+    parts = whole_place_logs(network.train(), data.val.signals[:32], WINDOW)
+    torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

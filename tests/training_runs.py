@@ -1,0 +1,34 @@
+"""Training runs over the small dataset, for the tests of what they end with."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from learning_data import CPU, tiny
+from torch import Tensor
+
+from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.learning.objective import Objective
+from gcodefp.learning.trainer import TrainingData, TrainingResult, train
+
+GCODE = Objective("val/gcode_acc", "maximize")
+
+
+def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
+    return False
+
+
+def run(
+    folder: Path, data: TrainingData, objective: Objective = GCODE, **changed: Any
+) -> tuple[TrainingResult, Checkpoint]:
+    result = train(tiny(**changed), data, objective, folder, go_on, CPU)
+    return result, read_checkpoint(folder / "checkpoint.pt", CPU)
+
+
+def weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    return dict(checkpoint.network.state_dict())
+
+
+def same_weights(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
