@@ -1,7 +1,8 @@
-"""Scores a checkpoint on the test split, which no earlier step has opened.
+"""Scores a checkpoint on the test split, unseen by all that learns or chooses, or on others.
 
-Blocks are written freely, with no true word as input. Every metric has a 95 % interval from a
-bootstrap over recordings, and the same metric of the baselines stands beside it.
+Everything is read from sensors alone, with no true word as input. Every metric has a 95 % interval
+from a bootstrap over recordings. Beside it stand the same metric of the baselines, and that of
+readers who are told how far each recording's sensors lag behind the controller.
 """
 
 import argparse
@@ -12,25 +13,28 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE, Description, Split, read_description, read_split
+from gcodefp.dataset.foreign import read_recordings
+from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.evaluation.axis_errors import axis_errors
-from gcodefp.evaluation.baselines import Answers, majority, nearest_neighbour
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, estimate
-from gcodefp.evaluation.files import EVALUATION_FORMAT, MAJORITY, MODEL, NEIGHBOUR
-from gcodefp.evaluation.reconstruct import reconstructed_program
-from gcodefp.files import replacing, write_json, write_text
-from gcodefp.learning.checkpoint import read_checkpoint
+from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, not_failed
+from gcodefp.evaluation.executed import ExecutedBlocks
+from gcodefp.evaluation.files import ANSWERS, EVALUATION_FORMAT, MODEL
+from gcodefp.evaluation.opponents import ask_baselines
+from gcodefp.evaluation.predictions_file import write_predictions
+from gcodefp.evaluation.reading import Reading, read_split_freely
+from gcodefp.evaluation.scoring import score_rows, score_stretches
+from gcodefp.files import read_json, write_json
+from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.predict import predict
-from gcodefp.learning.scores import row_scores
-from gcodefp.learning.tensors import to_tensors
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
+
+Scores = Mapping[str, Mapping[str, Estimate]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +42,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("evaluate", __doc__)
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--train", type=Path, required=True, help="train.npz, for the baselines")
-    add("--test", type=Path, required=True, help="test.npz")
+    scored = parser.add_mutually_exclusive_group(required=True)
+    scored.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
+    scored.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
+    add("--dataset", type=Path, help="dataset.json; needed with --test and --train")
+    add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
+    add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
     add("--output", type=Path, required=True, help="folder for metrics.json and the predictions")
@@ -49,105 +56,110 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     device = open_device(arguments.device, arguments.threads)
-    description = read_description(arguments.dataset)
     checkpoint = read_checkpoint(arguments.checkpoint, device)
-    if checkpoint.description.learning_digest() != description.learning_digest():
+    if checkpoint.description.control:
         raise UserError(
-            f"{arguments.checkpoint}: was trained on another dataset than {arguments.dataset}; "
-            "run the sweep again: snakemake --cores all"
+            f"{arguments.checkpoint}: was trained for control {checkpoint.description.control}: "
+            "no model to be evaluated; it belongs to python -m gcodefp.control"
         )
-    train = read_split(arguments.train, description, "train")
-    test = read_split(arguments.test, description, "test")
-    written = predict(checkpoint.network, to_tensors(test, description, device))
-    rows = np.flatnonzero(written.covered)
-    blocks = np.array(description.vocabulary.decode(written.codes[rows]))
-    answers = {
-        MODEL: Answers(blocks, written.operation[rows]),
-        MAJORITY: majority(train, rows),
-        NEIGHBOUR: nearest_neighbour(train, test, rows, description.window),
-    }
-    scores = {name: _score(answer, test, rows, description) for name, answer in answers.items()}
-    _write_predictions(arguments.output, answers, test, rows, description)
+    test, train, left_out = _read_splits(arguments, checkpoint)
+    controls = _read_controls(arguments.controls)
+    reading = read_split_freely(checkpoint, test, device)
+    window = checkpoint.description.window
+    baselines = ask_baselines(train, test, reading.rows, window, arguments.threads) if train else {}
+    answers = {**reading.of_rows, **baselines}
+    scores = _score(reading, answers, test, checkpoint)
+    write_predictions(arguments.output, answers, test, reading, checkpoint.description)
+    document = checkpoint.description.document
     write_json(
         arguments.output / "metrics.json",
         EVALUATION_FORMAT,
         {
-            "provenance": provenance([arguments.checkpoint, arguments.dataset, arguments.test]),
-            "leaky": description.leaky,
-            "controller_is_input": description.document["controller_is_input"],
-            "split": description.document["split"],
-            "recordings": len(test.recordings),
-            "rows": len(rows),
+            "provenance": provenance([arguments.checkpoint, *_inputs(arguments)]),
+            "leaky": checkpoint.description.leaky,
+            "controller_is_input": document["controller_is_input"],
+            "split": document["split"],
+            "foreign": str(arguments.recordings) if arguments.recordings else None,
+            "left_out": left_out,
+            "recordings": len(np.unique(test.recording[reading.rows])),
+            "rows": len(reading.rows),
+            "stretches": int(reading.windows.stretch.max()) + 1,
             "confidence": CONFIDENCE,
             "resamples": RESAMPLES,
+            "controls": controls,
             "models": {
                 name: {metric: e._asdict() for metric, e in of.items()}
                 for name, of in scores.items()
             },
         },
     )
-    _tell(scores, description)
+    _tell(scores, checkpoint)
+    for control in controls:
+        for line in not_failed(control):
+            logger.error(line)
+
+
+def _inputs(arguments: argparse.Namespace) -> list[Path]:
+    given = (arguments.dataset, arguments.test, arguments.train, *arguments.controls)
+    return [path for path in given if path is not None]
+
+
+def _read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What each control.json says, without where it comes from."""
+    documents = [read_json(path, CONTROL_FORMAT, CONTROL_REBUILD) for path in paths]
+    left_out = ("format", "provenance")
+    return [{k: v for k, v in of.items() if k not in left_out} for of in documents]
+
+
+def _read_splits(
+    arguments: argparse.Namespace, checkpoint: Checkpoint
+) -> tuple[Split, Split | None, list[dict[str, str]]]:
+    """Test split, train split if the baselines are wanted, and recordings that were left out."""
+    if arguments.dataset is None:
+        if arguments.test or arguments.train:
+            raise UserError("--dataset is missing: --test and --train belong to a dataset.json")
+        test, left_out = read_recordings(arguments.recordings, checkpoint.description)
+        return test, None, left_out
+    description = read_description(arguments.dataset)
+    if checkpoint.description.learning_digest() != description.learning_digest():
+        raise UserError(
+            f"{arguments.checkpoint}: was trained on another dataset than {arguments.dataset}; "
+            "run the sweep again: snakemake --cores all"
+        )
+    train = read_split(arguments.train, description, "train") if arguments.train else None
+    if arguments.test:
+        return read_split(arguments.test, description, "test"), train, []
+    test, left_out = read_recordings(arguments.recordings, description)
+    return test, train, left_out
 
 
 def _score(
-    answer: Answers, test: Split, rows: NDArray[np.integer], description: Description
-) -> dict[str, Estimate]:
-    """Every metric of the model or of a baseline, by the same rules."""
-    recording = test.recording[rows]
-    true_blocks = test.blocks[test.block[rows]]
-    scores = row_scores(
-        description.vocabulary.encode_rows(answer.blocks),
-        description.vocabulary.encode_rows(true_blocks),
-        answer.operation,
-        test.operation[rows],
-    )
-    estimates = {name: estimate(s.hits, s.chances, recording) for name, s in scores.items()}
-    errors = axis_errors(answer.blocks, true_blocks, test.mm_per_unit[rows])
-    for axis, of in errors.items():
-        estimates[f"{axis.lower()}_error_mm"] = estimate(of.error_mm, of.counted, recording)
-    return estimates
+    reading: Reading, answers: Mapping[str, Answers], test: Split, checkpoint: Checkpoint
+) -> dict[str, dict[str, Estimate]]:
+    """Every metric of the network's and the baselines' answers, by the same rules."""
+    vocabulary = checkpoint.description.vocabulary
+    position = {row: index for index, row in enumerate(reading.rows.tolist())}
+    in_windows = np.array([position[row] for row in reading.windows.rows.tolist()])
+    executed = ExecutedBlocks(checkpoint.description.programs)
+    scores = {}
+    for name in ANSWERS:
+        if name not in answers:
+            continue
+        scores[name] = score_rows(answers[name], test, reading.rows, vocabulary)
+        known = reading.of_stretches.get(name)
+        stretches, of = known or (reading.windows, answers[name].take(in_windows))
+        scores[name] |= score_stretches(of, test, stretches, executed)
+    return scores
 
 
-def _write_predictions(
-    folder: Path,
-    answers: Mapping[str, Answers],
-    test: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> None:
-    """predictions.npz, one entry per row, and the reconstructed program of each recording."""
-    true_blocks = test.blocks[test.block[rows]]
-    arrays: dict[str, Any] = {
-        "recordings": test.recordings,
-        "recording": test.recording[rows],
-        "row": test.row[rows],
-        "seconds": test.seconds[rows],
-        "position_mm": test.position_mm[rows],
-        "mm_per_unit": test.mm_per_unit[rows],
-        "operations": np.array(description.vocabulary.operations),
-        "true_operation": test.operation[rows],
-        "true_block": true_blocks,
-        "written_operation": answers[MODEL].operation,
-        "written_block": answers[MODEL].blocks,
-        "majority_block": answers[MAJORITY].blocks,
-        "neighbour_block": answers[NEIGHBOUR].blocks,
-    }
-    with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
-    note = LEAKY_NOTE if description.leaky else ""
-    for index, name in enumerate(test.recordings):
-        blocks = answers[MODEL].blocks[test.recording[rows] == index].tolist()
-        text = reconstructed_program(blocks, str(name), note)
-        write_text(folder / "gcode" / f"{name}.nc", text)
-
-
-def _tell(scores: Mapping[str, Mapping[str, Estimate]], description: Description) -> None:
-    if description.leaky:
+def _tell(scores: Scores, checkpoint: Checkpoint) -> None:
+    if checkpoint.description.leaky:
         logger.warning(LEAKY_NOTE)
-    for metric in ("gcode", "token", "operation"):
+    for metric in ("gcode", "token", "gcode_error_rate", "position_error_mm"):
         told = [
             f"{name} {of[metric].value:.3f} [{of[metric].low:.3f}, {of[metric].high:.3f}]"
             for name, of in scores.items()
+            if of[metric].value is not None and (metric == "gcode" or name.startswith(MODEL))
         ]
         logger.info("%s: %s", metric, ", ".join(told))
 

@@ -6,13 +6,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 from evaluation_steps import evaluate, learn, results, with_test
-from learning_data import RECORDINGS, ROWS, WINDOW, tiny_split, with_blocks, write_dataset
+from learning_data import (
+    RECORDINGS,
+    ROWS,
+    STEP_SECONDS,
+    WINDOW,
+    of_no_program,
+    tiny_split,
+    with_blocks,
+    write_dataset,
+)
+from numpy.typing import NDArray
 from recording_files import preprocess, read_dataset, write_recordings
 
-from gcodefp.dataset.store import LEAKY_NOTE
+from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluation.baselines import majority
-from gcodefp.evaluation.files import BLOCKS as ARRAYS
-from gcodefp.evaluation.files import MODEL
+from gcodefp.evaluation.files import (
+    ANSWERS,
+    CEILING,
+    MODEL,
+    MODEL_CLOCK,
+    WHOLE,
+    WHOLE_CLOCK,
+)
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +53,7 @@ def test_rows_that_no_window_covers_are_left_out_of_everything(
     assert metrics["rows"] == ROWS + ROWS // 2
     assert arrays["row"].tolist() == [*range(ROWS // 2), *range(ROWS)]
     for model, of in metrics["models"].items():
-        hits = arrays[ARRAYS[model]] == arrays["true_block"]
+        hits = arrays[f"{ANSWERS[model].array}_block"] == arrays["true_block"]
         shares = sorted((hits[: ROWS // 2].mean(), hits[ROWS // 2 :].mean()))
         # Two recordings: half of the draws are one of them twice, which is the whole interval.
         assert [of["gcode"]["low"], of["gcode"]["high"]] == pytest.approx(shares)
@@ -52,7 +68,7 @@ def test_longer_blocks_than_train_ever_had_count_as_wrong(
     strange = with_blocks(test, longer)
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", strange), tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
-    assert [of["gcode"]["value"] for of in models.values()] == [0, 0, 0]
+    assert {of["gcode"]["value"] for of in models.values()} == {0}
     assert models[MODEL]["token"]["value"] > 0
 
 
@@ -99,3 +115,55 @@ def test_a_dataset_as_preprocess_makes_it(
     assert set(arrays["majority_block"].tolist()) == {expected}
     for path in (tmp_path / "e" / "gcode").iterdir():
         assert (f"({LEAKY_NOTE})" in path.read_text()) == leaky
+
+
+# The clock
+
+
+def late(split: Split, rows: int) -> Split:
+    """The same recordings with sensors that are so many rows behind the controller."""
+    signals = split.signals.reshape(len(split.recordings), ROWS, -1)
+    first = signals[:, :1].repeat(rows, axis=1)
+    moved = np.concatenate([first, signals[:, :-rows]], axis=1)
+    sensed = np.maximum(np.tile(np.arange(ROWS), len(split.recordings)) - rows, 0)
+    start = np.repeat(np.arange(len(split.recordings)) * ROWS, ROWS)
+    return replace(
+        split,
+        signals=moved.reshape(split.signals.shape),
+        sensed_row=(start + sensed).astype(np.int32),
+        place=split.place[start + sensed],
+        lag_seconds=np.full_like(split.lag_seconds, rows * STEP_SECONDS),
+    )
+
+
+def test_only_those_who_are_told_the_clock_make_up_for_a_lag(dataset: Path, tmp_path: Path) -> None:
+    checkpoint = learn(dataset, tmp_path / "run", max_epochs=14)
+    lagging = with_test(dataset, tmp_path / "d", late(tiny_split(RECORDINGS["test"]), 2))
+    assert evaluate(checkpoint, lagging, tmp_path / "late") == 0
+    assert evaluate(checkpoint, dataset, tmp_path / "usual") == 0
+    models, usual = (results(tmp_path / e)[0]["models"] for e in ("late", "usual"))
+    exact, before = (
+        {name: of["gcode"]["value"] for name, of in m.items()} for m in (models, usual)
+    )
+    assert exact[WHOLE] < before[WHOLE] - 0.2
+    assert exact[WHOLE_CLOCK] > exact[WHOLE] + 0.2
+    # Two rows of four in each block.
+    assert exact[CEILING] == pytest.approx(0.5, abs=0.1)
+    # No clock spoils the sequence of blocks.
+    rate, rate_before = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
+    assert rate == pytest.approx(rate_before, abs=0.1)
+
+
+def test_programs_that_train_never_had_are_never_right(
+    dataset: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    test = of_no_program(with_blocks(*_unseen(tiny_split(RECORDINGS["test"]))))
+    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", test), tmp_path / "e") == 0
+    models = results(tmp_path / "e")[0]["models"]
+    for name in (MODEL, WHOLE, MODEL_CLOCK, WHOLE_CLOCK, CEILING):
+        assert models[name]["gcode"]["value"] == 0
+        assert models[name]["program"]["value"] == 0
+
+
+def _unseen(split: Split) -> tuple[Split, NDArray[np.str_]]:
+    return split, np.char.add(split.blocks[split.block], "9")

@@ -43,9 +43,26 @@ def estimate(
     sums, counts = sums[counts > 0], counts[counts > 0]
     if not len(counts):
         return Estimate(None, None, None, 0, 0)
-    drawn = np.random.default_rng(0).integers(len(counts), size=(RESAMPLES, len(counts)))
-    ratios = sums[drawn].sum(1) / counts[drawn].sum(1)
-    edge = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(ratios, [edge, 1 - edge])
+    drawn = draw(len(counts))
+    low, high = percentile_interval(sums[drawn].sum(1) / counts[drawn].sum(1))
     value = float(sums.sum() / counts.sum())
-    return Estimate(value, float(low), float(high), int(counts.sum()), len(counts))
+    return Estimate(value, low, high, int(counts.sum()), len(counts))
+
+
+def draw(recordings: int) -> NDArray[np.int64]:
+    """Which recordings each resample is made of, (RESAMPLES, recordings); always the same ones."""
+    return np.random.default_rng(0).integers(recordings, size=(RESAMPLES, recordings))
+
+
+def multiplicities(recordings: int) -> NDArray[np.int64]:
+    """How many times each resample of `draw` has each recording, (RESAMPLES, recordings)."""
+    cells = draw(recordings) + recordings * np.arange(RESAMPLES)[:, None]
+    counts = np.bincount(cells.ravel(), minlength=RESAMPLES * recordings)
+    return counts.reshape(RESAMPLES, recordings)
+
+
+def percentile_interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
+    """The middle CONFIDENCE of a metric's values on the resamples, (RESAMPLES,)."""
+    edge = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled, [edge, 1 - edge])
+    return float(low), float(high)

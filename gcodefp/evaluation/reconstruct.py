@@ -10,7 +10,7 @@ from gcodefp.evaluation.axis_errors import axis_numbers
 
 
 def reconstructed_program(blocks: Sequence[str], recording: str, note: str) -> str:
-    """The G-code of a recording: each block once for every stretch of rows that have it."""
+    """The G-code of a recording; a block that comes several times in a row stands there once."""
     lines = [f"(reconstructed by gcodefp from the sensors of {recording})"]
     lines += [f"({note})"] if note else []
     return "\n".join([*lines, *(block for block, _ in groupby(blocks))]) + "\n"

@@ -1,0 +1,134 @@
+"""What a trained network reads from the sensors of a split, in each of the ways that are scored."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Description, Split
+from gcodefp.evaluation.answers import Answers, at_places
+from gcodefp.evaluation.files import CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_CLOCK, WRITTEN
+from gcodefp.evaluation.scoring import Stretches
+from gcodefp.learning.alignment import read_stretches
+from gcodefp.learning.checkpoint import Checkpoint
+from gcodefp.learning.predict import Prediction, predict, whole_place_logs
+from gcodefp.learning.tensors import Tensors, to_tensors
+from gcodefp.programs.reported import likeliest_blocks, reported_places
+from gcodefp.programs.table import Programs
+
+ROWS_AT_A_TIME = 4096
+WINDOWS_AT_A_TIME = 16
+"""Every row has a probability for each of thousands of places."""
+
+
+class Reading(NamedTuple):
+    """Answers by name.
+
+    Attributes:
+        rows: (N,) rows of the split that are scored.
+        of_rows: name -> answers of these rows.
+        windows: stretches as long as a window, side by side.
+        whole: one stretch a recording: all its rows that are scored.
+        of_stretches: name -> the stretches it was read in, and its answers of their rows.
+    """
+
+    rows: NDArray[np.intp]
+    of_rows: dict[str, Answers]
+    windows: Stretches
+    whole: Stretches
+    of_stretches: dict[str, tuple[Stretches, Answers]]
+
+
+def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device) -> Reading:
+    """Reads a split; only the answers that say that the clock is known look at its labels."""
+    description, programs = checkpoint.description, checkpoint.description.programs
+    data = to_tensors(test, description, device)
+    read = predict(checkpoint.network, data)
+    rows = np.flatnonzero(read.covered)
+    whole_path, whole_blocks = _read_whole(checkpoint, data, test, rows)
+    operation, lag = read.operation[rows], test.lag_seconds[test.recording[rows]]
+    window_blocks = _read_windows(checkpoint, data)[rows]
+    answers = {
+        MODEL: at_places(programs, read.path[rows], operation)._replace(blocks=window_blocks),
+        WHOLE: at_places(programs, whole_path, operation)._replace(blocks=whole_blocks),
+        WRITTEN: _written(read, rows, description),
+        MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
+        WHOLE_CLOCK: at_places(programs, whole_path, operation, lag),
+        CEILING: _perfect(programs, test, rows),
+    }
+    windows, chosen = _side_by_side(test, description.window)
+    whole = Stretches(rows, np.unique(test.recording[rows], return_inverse=True)[1])
+    placed = read.paths[chosen].ravel()
+    of_window = np.repeat(read.operation[test.window_start[chosen]], description.window)
+    late = test.lag_seconds[test.recording[windows.rows]]
+    sequences = {
+        MODEL: (windows, at_places(programs, placed, of_window)),
+        MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
+        WHOLE: (whole, at_places(programs, whole_path, operation)),
+        WHOLE_CLOCK: (whole, answers[WHOLE_CLOCK]),
+    }
+    return Reading(rows, answers, windows, whole, sequences)
+
+
+def _written(read: Prediction, rows: NDArray[np.intp], description: Description) -> Answers:
+    blocks = np.array(description.vocabulary.decode(read.codes[rows]))
+    position_mm = description.position_mm(read.position[rows])
+    return Answers(blocks, read.operation[rows], None, position_mm)
+
+
+def _perfect(programs: Programs, test: Split, rows: NDArray[np.intp]) -> Answers:
+    """What a reader says who knows every place that the sensors see, but not the clock."""
+    # Rows of programs that the train split has none of have no place: the first stands in.
+    place = np.nan_to_num(np.rint(test.place[rows])).astype(np.int64)
+    blocks = np.empty(len(rows), programs.block.dtype)
+    for some in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
+        certain = np.zeros((len(some), len(programs)), np.float32)
+        certain[np.arange(len(some)), place[some]] = 1.0
+        blocks[some] = likeliest_blocks(reported_places(certain, programs), programs)
+    answers = at_places(programs, place, test.operation[rows].astype(np.int64))
+    return answers._replace(blocks=blocks)
+
+
+def _read_windows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.str_]:
+    """The likeliest block of every row, read from the window that speaks for it, (N,)."""
+    programs, network = checkpoint.description.programs, checkpoint.network
+    blocks = np.zeros(len(data.signals), programs.block.dtype)
+    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
+        rows, speaks = data.rows_of(batch), data.speaks[batch]
+        with torch.no_grad():
+            logs = network.place_logs(network.encode(data.signals[rows]))
+        posterior = read_stretches(logs, data.first_place).posterior[speaks].cpu().numpy()
+        likeliest = likeliest_blocks(reported_places(posterior, programs), programs)
+        blocks[rows[speaks].cpu().numpy()] = likeliest
+    return blocks
+
+
+def _read_whole(
+    checkpoint: Checkpoint, data: Tensors, test: Split, rows: NDArray[np.intp]
+) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+    """Places and likeliest blocks of the scored rows, aligned over all rows of a recording."""
+    programs = checkpoint.description.programs
+    path = np.zeros(len(test.recording), np.int64)
+    blocks = np.zeros(len(test.recording), programs.block.dtype)
+    for recording in np.unique(test.recording[rows]):
+        # Rows beyond a gap in the clock that no window crosses are not scored.
+        own = rows[test.recording[rows] == recording]
+        signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
+        logs = whole_place_logs(checkpoint.network, signals, data.window)
+        read = read_stretches(logs[None], data.first_place)
+        path[own] = read.path[0].cpu().numpy()
+        reported = reported_places(read.posterior[0].cpu().numpy(), programs)
+        blocks[own] = likeliest_blocks(reported, programs)
+    return path[rows], blocks[rows]
+
+
+def _side_by_side(test: Split, window: int) -> tuple[Stretches, NDArray[np.intp]]:
+    """The windows that do not overlap the one before, and their rows."""
+    chosen, end = [], 0
+    for index, start in enumerate(test.window_start.tolist()):
+        if start >= end:
+            chosen.append(index)
+            end = start + window
+    rows = test.window_start[chosen][:, None] + np.arange(window)
+    return Stretches(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)
