@@ -40,7 +40,7 @@ def _check_split(config: Mapping[str, Any], where: str) -> None:
             f"{where}: split.held_out is empty: split.by {split['by']!r} needs patterns of the "
             "recordings that are the test, such as [damage*]"
         )
-    if split["by"] in ("recording", "window") and split["held_out"]:
+    if split["by"] in ("recording", "chronological", "window") and split["held_out"]:
         raise UserError(
             f"{where}: split.held_out {split['held_out']} is not used by split.by {split['by']!r}; "
             "empty it, or choose session or program"

@@ -37,6 +37,7 @@ def copy_project(folder: Path) -> Path:
     (folder / "sweep.yaml").write_text(SWEEP)
     for section, values in SETTINGS.items():
         change(folder, section, **values)
+    put(folder, controls=[])
     return folder
 
 
@@ -45,6 +46,12 @@ def change(folder: Path, section: str, /, **values: object) -> None:
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     settings[section].update(values)
     (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+
+
+def put(folder: Path, **values: object) -> None:
+    """Sets top keys of config.yaml."""
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(settings | values))
 
 
 def command(*arguments: str) -> list[str]:

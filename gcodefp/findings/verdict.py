@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.files import MODEL
+from gcodefp.evaluation.files import ANSWERS, BASELINE, CEILING, ELAPSED, MODEL, WHOLE
 from gcodefp.findings.results import Document, Results
 from gcodefp.findings.words import SPLIT_BY
 
@@ -21,50 +21,62 @@ class Verdict(NamedTuple):
             difference is not above 0, UNDECIDED in between.
         headline: the answer in few words.
         sentence: the numbers that it rests on.
+        context: what the same network and other readers reach, told more or less; a few sentences.
         caveat: what else has to be known; may be empty.
     """
 
     kind: str
     headline: str
     sentence: str
+    context: str
     caveat: str
 
 
 def verdict(results: Results) -> Verdict:
     """Compares exact lines of the network with those of the best baseline."""
     scores = results.evaluation["models"]
-    baseline = best_baseline(results)
-    difference = _difference(results, baseline)
-    kind = _kind(difference)
-    headline = {
-        BEATS: f"The network beats the best baseline, {baseline}.",
-        UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: it is "
-        "better here, but the difference may be chance.",
-        FAILS: f"The network does not beat the best baseline, {baseline}.",
-    }[kind]
-    sentence = (
-        f"It writes {interval(scores[MODEL][METRIC])} of the G-code lines exactly right, "
-        f"the baseline {baseline} {interval(scores[baseline][METRIC])}, on "
-        f"{_tested_on(results.evaluation)}. "
-        f"The difference on the same rows is {_points(difference)}."
-    )
+    wrote = f"It gets {interval(scores[MODEL][METRIC])} of the G-code lines exactly right"
+    tested = _tested_on(results.evaluation)
+    baseline = best_baseline(scores)
+    if baseline is None:
+        kind = UNDECIDED
+        headline = "There is no baseline to compare the network with."
+        sentence = f"{wrote}, on {tested}."
+    else:
+        difference = _difference(results, baseline)
+        kind = _kind(difference)
+        headline = {
+            BEATS: f"The network beats the best baseline, {baseline}.",
+            UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: "
+            "it is better here, but the difference may be chance.",
+            FAILS: f"The network does not beat the best baseline, {baseline}.",
+        }[kind]
+        sentence = (
+            f"{wrote}, the baseline {baseline} {interval(scores[baseline][METRIC])}, on {tested}. "
+            f"The difference on the same rows is {_points(difference)}."
+        )
     if results.marks:
         headline = f"No evidence of sensing, see the red marks. {headline}"
-    return Verdict(kind, headline, sentence, _caveat(results))
+    return Verdict(kind, headline, sentence, _context(scores), _caveat(results))
 
 
-def best_baseline(results: Results) -> str:
-    """The baseline with the most exact lines; ties by name."""
-    scores = results.evaluation["models"]
-    return str(min((-(of[METRIC]["value"] or 0.0), n) for n, of in scores.items() if n != MODEL)[1])
+def best_baseline(scores: Document) -> str | None:
+    """The baseline that is told nothing and has the most exact lines; ties by name."""
+    baselines = [name for name in scores if ANSWERS[name].kind == BASELINE]
+    return min(baselines, key=lambda n: (-(scores[n][METRIC]["value"] or 0.0), n), default=None)
 
 
 def interval(score: Document) -> str:
     """`34.8 % [15.2, 55.1]`."""
     if score["value"] is None:
         return "nothing to measure"
-    value, low, high = (100 * score[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} % [{low:.1f}, {high:.1f}]"
+    low, high = (100 * score[key] for key in ("low", "high"))
+    return f"{percentage(score['value'])} [{low:.1f}, {high:.1f}]"
+
+
+def percentage(share: float) -> str:
+    """`34.8 %`."""
+    return f"{100 * share:.1f} %"
 
 
 def _difference(results: Results, baseline: str) -> Estimate:
@@ -91,6 +103,23 @@ def _tested_on(evaluation: Document) -> str:
         return f"{count} that were also seen in training ({SPLIT_BY['window']})"
     by = evaluation["split"]["by"]
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
+
+
+def _context(scores: Document) -> str:
+    """One sentence for each answer that puts the number above into its place, if it is there."""
+    texts = {
+        WHOLE: "Read as one whole recording instead of short stretches, the network gets {}.",
+        CEILING: "The sensors' clock is off by an unknown time in each recording: even perfect "
+        "sensing would get {} without knowing it.",
+        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is told the "
+        "operation and when the program started.",
+    }
+    there = {name: scores[name][METRIC] for name in texts if name in scores}
+    return " ".join(
+        texts[name].format(percentage(score["value"]))
+        for name, score in there.items()
+        if score["value"] is not None
+    )
 
 
 def _caveat(results: Results) -> str:

@@ -1,17 +1,73 @@
 """How figures and report call things that files call by short names."""
 
+from typing import NamedTuple
+
+from gcodefp.evaluation.files import BASELINE, CLOCK_KNOWN, SENSORS, TOLD
+
 METRICS = {
     "gcode": "exact line",
     "token": "token",
+    "command_balanced": "command, balanced",
+    "operation": "operation",
+    "program": "program",
+    "gcode_error_rate": "G-code error rate",
+    "position_error_mm": "tool position error",
+    "toolpath_distance_mm": "toolpath distance",
     "token_type": "token type",
     "command": "command",
     "parameter_type": "parameter type",
     "parameter_value": "parameter value",
-    "operation": "operation",
+    "x_error_mm": "X words",
+    "y_error_mm": "Y words",
+    "z_error_mm": "Z words",
 }
-"""Metric of metrics.json -> its name for readers, in the order of importance."""
+"""Metric of metrics.json -> its name for readers."""
 
-AXIS_ERRORS = {"x_error_mm": "X", "y_error_mm": "Y", "z_error_mm": "Z"}
+MAIN_METRICS = (
+    "gcode",
+    "token",
+    "command_balanced",
+    "operation",
+    "program",
+    "gcode_error_rate",
+    "position_error_mm",
+    "toolpath_distance_mm",
+)
+"""Those that a reader needs first; the others are details."""
+
+DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
+
+
+class Group(NamedTuple):
+    """What a kind of answers is called, and what it is."""
+
+    title: str
+    note: str
+
+
+KINDS = {
+    SENSORS: Group(
+        "gcodefp, from sensors alone",
+        "No true word, clock or position as input. Read in stretches of one window, each laid to "
+        "its likeliest place in the known programs; over whole recordings; and row by row, "
+        "written word by word without such places.",
+    ),
+    BASELINE: Group(
+        "baselines, from the same data",
+        "Simple methods that the network has to beat. Pressure and temperature tell the day, not "
+        "the motion.",
+    ),
+    TOLD: Group(
+        "told what no sensor says",
+        "They know the operation; elapsed time also when the program started. No sensor is read.",
+    ),
+    CLOCK_KNOWN: Group(
+        "told by the controller's log",
+        "What the same readings are worth once each test recording's clock is set right, and what "
+        "a reader gets who always knows the place in the program, but not the clock.",
+    ),
+}
+"""Kind of an answer -> how readers are told of it, in the order of the tables."""
 
 RULES = {
     "duplicate_rows": "rows that repeat the one before: dropped",
@@ -26,6 +82,7 @@ RULES = {
 
 SPLIT_BY = {
     "recording": "whole recordings, drawn at random",
+    "chronological": "whole recordings, the last ones of each operation",
     "session": "whole sessions, held out by name",
     "program": "whole programs, held out by name",
     "window": "shuffled windows of the same recordings",

@@ -3,6 +3,7 @@ import json
 import os
 import shlex
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 sys.path.insert(0, str(workflow.basedir))
@@ -11,8 +12,9 @@ from snakemake.exceptions import WorkflowError
 
 from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.configuration import check_configuration
+from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError
-from gcodefp.recordings.read import folder_digest
+from gcodefp.recordings.read import find_recordings, folder_digest, recording_name
 from gcodefp.rule_environment import prepare_rule_environment
 
 prepare_rule_environment(Path(workflow.basedir))
@@ -45,6 +47,7 @@ FIGURES = {
     "learning_curves": "Sweep",
     "sweep": "Sweep",
     "dataset": "Data",
+    "clocks": "Data",
 }
 
 
@@ -80,3 +83,39 @@ def phase_file(wildcards):
 def markers(phase):
     """What the agents of a phase write when they are done."""
     return [f"{RESULTS}/sweep/{phase}agents/{n}.json" for n in AGENTS]
+
+
+def recording_names():
+    """The recordings that preprocess will find; it may leave some out."""
+    if IS_SIMULATED:
+        numbers = range(1, config["simulation"]["recordings_per_program"] + 1)
+        return [f"{p}_{n:03d}" for p in config["simulation"]["programs"] for n in numbers]
+    paths = find_recordings(Path(RECORDINGS), config["recordings"]["exclude"])
+    return [recording_name(path) for path in paths]
+
+
+def folds():
+    """(protocol, fold) -> its split, and why protocols are left out."""
+    settings, names = config["protocols"], recording_names()
+    found = {("window", str(seed)): {"seed": seed} for seed in settings["seeds"][:1]}
+    found |= {("recording", str(seed)): {"seed": seed} for seed in settings["seeds"]}
+    found["chronological", "0"] = {}
+    # All patterns of the sessions make one fold, each pattern of the programs makes its own.
+    held_out = {
+        "session": [settings["sessions"]] if settings["sessions"] else [],
+        "program": [[pattern] for pattern in settings["programs"]],
+    }
+    left_out = []
+    for protocol, groups in held_out.items():
+        for number, patterns in enumerate(groups):
+            used = [p for p in patterns if any(fnmatchcase(name, p) for name in names)]
+            if used:
+                found[protocol, str(number)] = {"held_out": used}
+            else:
+                left_out.append(f"{protocol}: no recording matches {' '.join(patterns)}")
+    return found, left_out
+
+
+def of_fold(key, default):
+    """What a fold's split says of a setting."""
+    return lambda wildcards: FOLDS[wildcards.protocol, wildcards.fold].get(key, default)

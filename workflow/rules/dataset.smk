@@ -1,5 +1,5 @@
 # Contract: config -> {RESULTS}/recordings, while recordings.folder is null
-#           recordings -> {RESULTS}/dataset/{train,val,test}.npz and dataset.json
+#           recordings -> {RESULTS}/dataset/{train,val,test,programs}.npz and dataset.json
 
 
 rule simulate:
@@ -36,6 +36,7 @@ rule preprocess:
         train=f"{RESULTS}/dataset/train.npz",
         val=f"{RESULTS}/dataset/val.npz",
         test=f"{RESULTS}/dataset/test.npz",
+        programs=f"{RESULTS}/dataset/programs.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
     log:
         f"{RESULTS}/logs/preprocess.log",

@@ -1,5 +1,6 @@
-# Contract: best checkpoint, test split -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
-#           No rule before this one reads the test split.
+# Contract: best checkpoint, test split, controls
+#               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
+#           No rule but this one and the control's reads the test split; both need the best run.
 
 
 rule evaluate:
@@ -9,6 +10,7 @@ rule evaluate:
         dataset=f"{RESULTS}/dataset/dataset.json",
         train=f"{RESULTS}/dataset/train.npz",
         test=f"{RESULTS}/dataset/test.npz",
+        controls=[f"{RESULTS}/controls/{name}/control.json" for name in config["controls"]],
     output:
         metrics=f"{RESULTS}/evaluation/metrics.json",
         predictions=f"{RESULTS}/evaluation/predictions.npz",
@@ -33,6 +35,7 @@ rule evaluate:
             --dataset {input.dataset:q} \
             --train {input.train:q} \
             --test {input.test:q} \
+            --controls {input.controls:q} \
             --device {params.device} \
             --threads {threads} \
             --output {params.folder:q} \

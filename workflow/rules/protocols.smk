@@ -1,0 +1,93 @@
+# Contract: recordings, winner's hyperparameters -> {RESULTS}/protocols/PROTOCOL/FOLD/
+#               {dataset,run,evaluation}, a split, a training and its evaluation each
+#           evaluations -> {RESULTS}/protocols/protocols.{md,csv,json}
+#           `snakemake protocols` makes it; `all` does not.
+
+FOLDS, LEFT_OUT = folds()
+FOLD = f"{RESULTS}/protocols/{{protocol}}/{{fold}}"
+FOLD_LOG = f"{RESULTS}/logs/protocols/{{protocol}}_{{fold}}"
+FOLD_BENCHMARK = f"{RESULTS}/benchmarks/protocols/{{protocol}}_{{fold}}"
+
+
+wildcard_constraints:
+    protocol=r"[a-z]+",
+    fold=r"\d+",
+
+
+use rule preprocess as preprocess_fold with:
+    output:
+        train=f"{FOLD}/dataset/train.npz",
+        val=f"{FOLD}/dataset/val.npz",
+        test=f"{FOLD}/dataset/test.npz",
+        programs=f"{FOLD}/dataset/programs.npz",
+        dataset=f"{FOLD}/dataset/dataset.json",
+    log:
+        f"{FOLD_LOG}_preprocess.log",
+    benchmark:
+        f"{FOLD_BENCHMARK}_preprocess.tsv"
+    params:
+        by=lambda wildcards: wildcards.protocol,
+        held_out=of_fold("held_out", []),
+        seed=of_fold("seed", config["split"]["seed"]),
+
+
+use rule train_control as train_fold with:
+    input:
+        hyperparameters=f"{RESULTS}/best/run.json",
+        train=f"{FOLD}/dataset/train.npz",
+        val=f"{FOLD}/dataset/val.npz",
+        dataset=f"{FOLD}/dataset/dataset.json",
+    output:
+        run=f"{FOLD}/run/run.json",
+        checkpoint=f"{FOLD}/run/checkpoint.pt",
+    log:
+        f"{FOLD_LOG}_train.log",
+    benchmark:
+        f"{FOLD_BENCHMARK}_train.tsv"
+    params:
+        control="",
+
+
+use rule evaluate as evaluate_fold with:
+    input:
+        controls=[],
+        checkpoint=f"{FOLD}/run/checkpoint.pt",
+        dataset=f"{FOLD}/dataset/dataset.json",
+        train=f"{FOLD}/dataset/train.npz",
+        test=f"{FOLD}/dataset/test.npz",
+    output:
+        metrics=f"{FOLD}/evaluation/metrics.json",
+        predictions=f"{FOLD}/evaluation/predictions.npz",
+        gcode=directory(f"{FOLD}/evaluation/gcode"),
+    log:
+        f"{FOLD_LOG}_evaluate.log",
+    benchmark:
+        f"{FOLD_BENCHMARK}_evaluate.tsv"
+
+
+rule protocols:
+    """Put the numbers of all protocols into one table."""
+    input:
+        metrics=[f"{RESULTS}/protocols/{p}/{f}/evaluation/metrics.json" for p, f in FOLDS],
+        predictions=[f"{RESULTS}/protocols/{p}/{f}/evaluation/predictions.npz" for p, f in FOLDS],
+    output:
+        **{kind: f"{RESULTS}/protocols/protocols.{kind}" for kind in ("md", "csv", "json")},
+    log:
+        f"{RESULTS}/logs/protocols.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/protocols.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        evaluations=lambda wildcards, input: [Path(path).parent for path in input.metrics],
+        left_out=LEFT_OUT,
+        folder=lambda wildcards, output: Path(output.json).parent,
+        code=code_digest("gcodefp.protocols"),
+    shell:
+        """
+        python -m gcodefp.protocols \
+            --evaluations {params.evaluations:q} \
+            --left-out {params.left_out:q} \
+            --output {params.folder:q} \
+            --log {log:q}
+        """
