@@ -1,4 +1,4 @@
-"""What was written in place of what: confusion matrices, word by word, on the test split."""
+"""What was read in place of what: confusion matrices, word by word, on the test split."""
 
 from typing import NamedTuple
 
@@ -7,14 +7,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import description_of
+from gcodefp.dataset.store import vocabulary_of
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES
+from gcodefp.evaluation.files import MODEL
 from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import tested_on
 from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
 
 MAX_COUNTED_CLASSES = 10
 """Cells of larger matrices have no room for their counts."""
+MOST_LETTERS = 32
+"""Names of columns that would need more beside each other are slanted."""
 OTHER = "other\nkind"
 UNSEEN_LABEL = "not in train"
 
@@ -36,12 +39,15 @@ class Confusion(NamedTuple):
 def confusions(results: Results) -> dict[str, Confusion]:
     """Confusion matrices by name of the head."""
     predictions = results.predictions
-    vocabulary = description_of(results.dataset).vocabulary
+    vocabulary = vocabulary_of(results.dataset)
+
+    def names(classes: NDArray[np.str_]) -> list[str]:
+        return [str(name) for name in classes]
+
     true, written = (
         vocabulary.encode_rows(blocks)
-        for blocks in (predictions.true_block, predictions.written_block)
+        for blocks in (predictions.true_block, predictions.blocks[MODEL])
     )
-    operations = [str(name) for name in predictions.operations]
     return {
         "token type": _token_types(true[..., 0], written[..., 0]),
         "command": _field(true, written, "command", COMMAND, list(vocabulary.commands)),
@@ -49,26 +55,31 @@ def confusions(results: Results) -> dict[str, Confusion]:
             true, written, "parameter_type", PARAMETER, list(vocabulary.parameter_types)
         ),
         "operation": _count(
-            predictions.true_operation.astype(np.int64), predictions.written_operation, operations
+            predictions.true_operation, predictions.operation[MODEL], names(predictions.operations)
+        ),
+        "program": _count(
+            predictions.true_program, predictions.program[MODEL], names(predictions.programs)
         ),
     }
 
 
 def draw_confusion(results: Results) -> Figure:
-    """Four matrices, each row normalised; rows are true, columns written."""
-    figure = new_figure(PAGE_INCHES, 6.4)
-    for axes, (name, confusion) in zip(
-        figure.subplots(2, 2).flat, confusions(results).items(), strict=True
-    ):
+    """A matrix for each head, each row normalised; rows are true, columns read."""
+    figure = new_figure(PAGE_INCHES, 5.9)
+    halves = figure.add_gridspec(2, 1, height_ratios=[1, 1.25])
+    rows = (halves[row].subgridspec(1, columns) for row, columns in enumerate((3, 2)))
+    panels = [figure.add_subplot(row[0, i]) for row in rows for i in range(row.ncols)]
+    for axes, (name, confusion) in zip(panels, confusions(results).items(), strict=True):
         _draw_matrix(axes, confusion)
         axes.set_title(name)
-        axes.set_xlabel("written")
+        axes.set_xlabel("read")
+    for axes in (panels[0], panels[3]):
         axes.set_ylabel("true (count)")
     add_head(
         figure,
-        "What was written in place of what",
-        f"{tested_on(results)}; word by word up to the end of the true line; the shade is the "
-        "share of the row, the figure the count",
+        "What was read in place of what",
+        f"{tested_on(results)}; stretches read from sensors alone; word by word up to the end of "
+        "the true line; the shade is the share of the row, the figure the count",
         results.marks,
     )
     return figure
@@ -115,13 +126,13 @@ def _draw_matrix(axes: Axes, confusion: Confusion) -> None:
     shares = confusion.counts / np.maximum(totals, 1)
     axes.imshow(shares, vmin=0, vmax=1, aspect="auto")
     few = max(confusion.counts.shape) <= MAX_COUNTED_CLASSES
-    size = 6 if len(confusion.written) < 8 else 5.2
+    size = 6 if len(confusion.written) < 6 else 5.2
     for (row, column), count in np.ndenumerate(confusion.counts):
         if few and count:
             colour = "white" if shares[row, column] > 0.55 else "#333333"
             axes.text(column, row, f"{count:,}", color=colour, size=size, ha="center", va="center")
     letters = max(len(part) for name in confusion.written for part in name.splitlines())
-    long = letters > 6 and len(confusion.written) > 4
+    long = letters * len(confusion.written) > MOST_LETTERS
     axes.set_xticks(
         range(len(confusion.written)), confusion.written,
         rotation=40 if long else 0, ha="right" if long else "center", rotation_mode="anchor",

@@ -6,11 +6,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from gcodefp.evaluation.files import MAJORITY, MODEL, NEIGHBOUR
+from gcodefp.evaluation.files import BASELINE, CLOCK_KNOWN, SENSORS, TOLD
 from gcodefp.files import replacing
 
 STYLE_FILE = Path(__file__).with_name("paper.mplstyle")
@@ -26,6 +27,7 @@ TRUE = "#cfcfcf"
 FAINT = "#9a9a9a"
 
 MARGIN_INCHES = 0.06
+POSITION_DIGITS = 6
 LINE_HEIGHT = 1.3
 
 
@@ -37,11 +39,13 @@ class Look(NamedTuple):
     filled: bool
 
 
-LOOKS = {
-    MODEL: Look(RIGHT, "o", True),
-    NEIGHBOUR: Look("#d97f0a", "^", True),
-    MAJORITY: Look("#7a7a7a", "s", False),
+KIND_LOOKS = {
+    SENSORS: Look(RIGHT, "o", True),
+    BASELINE: Look("#d97f0a", "^", True),
+    TOLD: Look("#7a7a7a", "s", False),
+    CLOCK_KNOWN: Look("#7b4fa3", "D", False),
 }
+"""Kind of an answer -> its look."""
 
 
 class _Line(NamedTuple):
@@ -110,6 +114,9 @@ def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
     # The layout is found once, not again for each format.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # What the solver finds differs in the last digits from one time to the next.
+        axes.set_position(np.round(axes.get_position(original=True).bounds, POSITION_DIGITS))
     about = {"Title": stem, "Description": "; ".join(marks) or None}
     for suffix in SUFFIXES:
         # The format is given: a temporary name ends in .tmp.
@@ -119,5 +126,6 @@ def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
 
 
 def percent(share: float) -> str:
-    """A share as a percentage, one decimal below 10 %."""
-    return f"{100 * share:.1f} %" if share < 0.0995 else f"{100 * share:.0f} %"
+    """A share as a percentage, one decimal below 10 %; no line breaks before the sign."""
+    digits = 1 if share < 0.0995 else 0
+    return f"{100 * share:.{digits}f}\N{NO-BREAK SPACE}%"

@@ -1,0 +1,153 @@
+"""Reconstructs the G-code of new recordings from their sensors alone.
+
+A recording needs no label and no controller column; where it has some, they are not read. For each
+one four kinds of files are written: NAME.nc, the G-code with a confidence per block; NAME.csv, a
+table of its blocks; NAME.json, program and operation with their candidates; NAME.svg and NAME.png,
+the toolpath. What is reconstructed must not be run on a machine.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.dataset.store import LEAKY_NOTE, Description
+from gcodefp.errors import UserError
+from gcodefp.files import sha256, write_json, write_text
+from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.plots.predicted import draw_predicted
+from gcodefp.plots.style import paper_style, save
+from gcodefp.prediction.files import (
+    PREDICTION_FORMAT,
+    document,
+    free_text,
+    gcode_text,
+    table_text,
+)
+from gcodefp.prediction.predicted import DOUBTFUL_BELOW, Predicted
+from gcodefp.prediction.reading import read_recording
+from gcodefp.provenance import provenance
+from gcodefp.recordings.read import recording_name
+from gcodefp.recordings.unlabelled import Unlabelled, read_unlabelled
+
+logger = logging.getLogger("gcodefp.predict")
+
+CONTROLLER_NOTE = "this checkpoint was trained with the controller's reports as input"
+SUFFIXES = ("nc", "free.nc", "csv", "json", "svg", "png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("predict", __doc__)
+    add = parser.add_argument
+    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=".csv or .csv.gz")
+    add(
+        "--checkpoint",
+        type=Path,
+        default=Path("results/best/checkpoint.pt"),
+        help="default: %(default)s",
+    )
+    add("--output", type=Path, default=Path("results/predictions"), help="default: %(default)s")
+    add("--free", action="store_true", help="NAME.free.nc too: what is written without programs")
+    add("--device", choices=DEVICES, default="auto")
+    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    return run_step(parser, _predict, argv)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    _check_names(arguments.recordings, arguments.output)
+    device = open_device(arguments.device, arguments.threads)
+    checkpoint = read_checkpoint(arguments.checkpoint, device)
+    description = checkpoint.description
+    for path in arguments.recordings:
+        unlabelled = read_unlabelled(
+            path,
+            description.scaler.channels,
+            description.window,
+            float(description.programs.step_seconds),
+        )
+        predicted = read_recording(checkpoint, unlabelled.recording, device)
+        notes = _notes(description, predicted)
+        _write_texts(arguments, unlabelled, predicted, notes)
+        _write_document(arguments, path, checkpoint, unlabelled, predicted)
+        with paper_style():
+            save(draw_predicted(predicted, notes), arguments.output, predicted.name, notes)
+        _tell(predicted, unlabelled, notes)
+    logger.info("the files are in %s; never run them on a machine", arguments.output)
+
+
+def _check_names(recordings: Sequence[Path], output: Path) -> None:
+    """Nothing may be written over a recording, nor over another one's prediction."""
+    names = [recording_name(path) for path in recordings]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two recordings are called {twice[0]!r}; predict them one by one")
+    read = {path.resolve() for path in recordings}
+    for name in names:
+        for suffix in SUFFIXES:
+            if (written := (output / f"{name}.{suffix}").resolve()) in read:
+                raise UserError(f"{written}: would be overwritten; choose another --output folder")
+
+
+def _notes(description: Description, predicted: Predicted) -> list[str]:
+    """What has to stand in every file that is made of the prediction."""
+    notes = [LEAKY_NOTE] if description.leaky else []
+    if description.document["controller_is_input"]:
+        notes.append(CONTROLLER_NOTE)
+    return [*notes, *predicted.doubts]
+
+
+def _write_texts(
+    arguments: argparse.Namespace, unlabelled: Unlabelled, predicted: Predicted, notes: list[str]
+) -> None:
+    folder, name, digest = arguments.output, predicted.name, sha256(arguments.checkpoint)
+    write_text(folder / f"{name}.nc", gcode_text(predicted, digest, notes, unlabelled.clock))
+    write_text(folder / f"{name}.csv", table_text(predicted))
+    if arguments.free:
+        write_text(folder / f"{name}.free.nc", free_text(predicted, digest, notes))
+
+
+def _write_document(
+    arguments: argparse.Namespace,
+    path: Path,
+    checkpoint: Checkpoint,
+    unlabelled: Unlabelled,
+    predicted: Predicted,
+) -> None:
+    description = checkpoint.description
+    write_json(
+        arguments.output / f"{predicted.name}.json",
+        PREDICTION_FORMAT,
+        {
+            "provenance": provenance([path, arguments.checkpoint]),
+            "leaky": description.leaky,
+            "controller_is_input": description.document["controller_is_input"],
+            **document(predicted),
+            "doubtful_below": DOUBTFUL_BELOW,
+            "step_seconds": float(description.programs.step_seconds),
+            "channels": len(description.scaler.channels),
+            "missing_channels": list(unlabelled.missing),
+            "counts": dict(unlabelled.recording.counts),
+        },
+    )
+
+
+def _tell(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> None:
+    name = predicted.name
+    for note in notes:
+        logger.warning("%s: %s", name, note)
+    if unlabelled.missing:
+        shown = ", ".join(unlabelled.missing)
+        logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), shown)
+    logger.info(
+        "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f if the "
+        "controller's clock were known), agreement %.2f",
+        *(name, *predicted.program, *predicted.operation),
+        *(predicted.mean_confidence, predicted.mean_clock_known, predicted.agreement),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
