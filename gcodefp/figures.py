@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.findings.results import Results, read_results
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
+from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
@@ -32,6 +33,7 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "learning_curves": draw_learning_curves,
     "sweep": draw_sweep,
     "dataset": draw_dataset,
+    "clocks": draw_clocks,
 }
 """File stem -> what draws it."""
 

@@ -1,41 +1,45 @@
 """The small files of a whole pipeline, as its steps would write them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from result_documents import (
+    LAG_SECONDS,
+    PROGRAM,
+    PROVENANCE,
+    RECORDINGS,
+    ROWS_PER_BLOCK,
+    STEP_SECONDS,
+    dataset_document,
+    sweep_document,
+    write_best,
+)
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import description_of
-from gcodefp.dataset.vocabulary import build_vocabulary
-from gcodefp.evaluation.axis_errors import axis_errors
-from gcodefp.evaluation.bootstrap import estimate
+from gcodefp.dataset.store import Split, vocabulary_of
+from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.files import (
-    BLOCKS,
+    ANSWERS,
+    CEILING,
+    CLOCK_KNOWN,
+    ELAPSED,
     EVALUATION_FORMAT,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
+    SENSORS,
+    WHOLE,
 )
+from gcodefp.evaluation.medians import estimate_median
+from gcodefp.evaluation.reconstruct import endpoints_mm
+from gcodefp.evaluation.scoring import NOTHING, score_rows
 from gcodefp.files import write_json
 from gcodefp.findings.results import Results, read_results
-from gcodefp.learning.scores import row_scores
-from gcodefp.sweep.best_file import BEST_FORMAT
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
 
-PROGRAM = ("G0 X0 Y0", "G1 X1", "Y1", "G2 X2 Y0 R1", "G1 X0", "G53 G0 Z0")
-ROWS_PER_BLOCK = 3
-RECORDINGS = ("face<b>_001", "face<b>_002", "pocket_001", "pocket_002")
-PROVENANCE = {
-    "utc": "2026-01-01T00:00:00+00:00",
-    "argv": ["step.py", "--name", "a b"],
-    "git": {"commit": "0123456789abcdef", "dirty": True},
-    "python": "3.11.0",
-    "packages": {"numpy": "2.0", "wandb": None},
-    "host": "here",
-    "machine": "x86_64",
-    "inputs": {"data/<i>.csv": "ab" * 32},
-}
 Blocks = dict[str, np.ndarray]
 
 
@@ -54,127 +58,121 @@ def spoilt(share: float, seed: int = 0) -> np.ndarray:
 
 
 def write_results(
-    folder: Path, written: np.ndarray, neighbour: np.ndarray, leaky: bool = False
+    folder: Path,
+    written: np.ndarray,
+    neighbour: np.ndarray,
+    leaky: bool = False,
+    reported: bool = True,
+    controls: Sequence[dict[str, Any]] = (),
 ) -> list[str]:
-    """Writes the files of a pipeline; returns the options that name them."""
-    blocks = {MODEL: written, NEIGHBOUR: neighbour, MAJORITY: np.full(len(written), PROGRAM[0])}
+    """Writes the files of a pipeline; returns the options that name them.
+
+    Args:
+        written: the network's blocks, read in windows and in whole recordings.
+        neighbour: those of the nearest neighbour.
+        reported: whether the controller reports positions.
+        controls: as in metrics.json.
+    """
+    blocks = {
+        MODEL: written,
+        WHOLE: written,
+        NEIGHBOUR: neighbour,
+        MAJORITY: np.full(len(written), PROGRAM[0]),
+        ELAPSED: true_blocks(),
+        CEILING: true_blocks(),
+    }
     dataset = dataset_document(leaky)
     write_json(folder / "dataset.json", DATASET_FORMAT, dataset)
     write_json(folder / "sweep.json", SWEEP_FORMAT, sweep_document())
     write_best(folder / "best")
-    write_evaluation(folder / "evaluation", dataset, blocks)
+    write_evaluation(folder / "evaluation", dataset, blocks, reported, controls)
     options = ["--dataset", "dataset.json", "--sweep", "sweep.json", "--best", "best"]
     options += ["--evaluation", "evaluation"]
     return [word if word.startswith("--") else str(folder / word) for word in options]
 
 
-def dataset_document(leaky: bool) -> dict[str, Any]:
-    """dataset.json of four recordings."""
-    vocabulary = build_vocabulary(PROGRAM, ["face<b>", "pocket"])
-    rows = ROWS_PER_BLOCK * len(PROGRAM)
-    return {
-        "provenance": PROVENANCE,
-        "leaky": leaky,
-        "window": {"rows": 4, "train_stride_rows": 2, "max_gap_seconds": 5.0},
-        "split": {"by": "window" if leaky else "recording", "held_out": [], "val_fraction": 0.2,
-                  "test_fraction": 0.2, "seed": 0},
-        "groups": ["imu"],
-        "controller_is_input": leaky,
-        "splits": {
-            name: {"recordings": list(RECORDINGS), "rows": 72, "windows": 10, "sha256": "cd" * 32}
-            for name in ("train", "val", "test")
-        },
-        "channels": [{"name": "a.Ax", "unit": "g", "mean": 0.0, "std": 1.0}],
-        "centered": True,
-        "vocabulary": {
-            key: list(value) if isinstance(value, tuple) else value
-            for key, value in vars(vocabulary).items()
-        },
-        "left_out": [{"recording": "bad_001", "reason": "the clock runs <backwards>"}],
-        "recordings": {
-            name: {"operation": name.split("_")[0], "rows": rows, "longest_gap_seconds": 0.5,
-                   "rows_in_file": rows + 1, "duplicate_rows": 1}
-            for name in RECORDINGS
-        },
-        "counts": {"rows_in_file": 76, "duplicate_rows": 4},
-    }  # fmt: skip
-
-
-def sweep_document() -> dict[str, Any]:
-    """sweep.json of a search over three hyperparameters."""
-    return {
-        "provenance": PROVENANCE,
-        "id": "abcd1234", "engine": "local", "method": "random", "metric": "val/gcode_acc",
-        "goal": "maximize", "seed": 7, "runs": 4, "training_code": "c0de",
-        "parameters": {
-            "learning_rate": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
-            "optimizer": {"distribution": "categorical", "values": ["adamw", "sgd"]},
-            "max_epochs": {"distribution": "constant", "values": [3]},
-        },
-    }  # fmt: skip
-
-
-def write_best(folder: Path) -> None:
-    """Four runs: the winner, a finished, a stopped and a failed one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "runs.csv").write_text(
-        "run,state,failure,reason,best_value,best_epoch,epochs,seconds,parameters,device,host,"
-        "learning_rate,max_epochs,optimizer\n"
-        "0001,finished,,all epochs done,0.61,3,3,9.5,1000,cpu,here,0.002,3,adamw\n"
-        "0000,finished,,all epochs done,0.40,2,3,9.0,1000,cpu,here,0.0005,3,sgd\n"
-        "0002,stopped,,early termination,0.20,1,1,3.0,1000,cpu,here,0.005,3,adamw\n"
-        "0003,failed,diverged,<script>loss is nan</script>,,,,,,,here,0.01,3,sgd\n"
-    )
-    lines = ["run,epoch,train/loss,val/loss,val/gcode_acc"]
-    epochs = {"0000": 3, "0001": 3, "0002": 1}
-    lines += [
-        f"{run},{epoch},{4 / epoch},{5 / epoch},{0.2 * epoch + 0.01 * int(run)}"
-        for run, count in epochs.items()
-        for epoch in range(1, count + 1)
-    ]
-    (folder / "curves.csv").write_text("\n".join(lines) + "\n")
-    content = {
-        "provenance": PROVENANCE, "run": "0001", "state": "finished", "best_value": 0.61,
-        "hyperparameters": {"learning_rate": 0.002, "optimizer": "adamw", "seed": 3},
-        "best_epoch": 3, "epochs": 3, "seconds": 9.5, "parameters": 1000, "device": "cpu",
-        "sweeps": ["abcd1234"], "seeds": [], "runs": 4, "scored_again": 0.61,
-        "metric": "val/gcode_acc", "goal": "maximize",
-    }  # fmt: skip
-    write_json(folder / "run.json", BEST_FORMAT, content)
-
-
-def write_evaluation(folder: Path, dataset: dict[str, Any], blocks: Blocks) -> None:
+def write_evaluation(
+    folder: Path,
+    dataset: dict[str, Any],
+    blocks: Blocks,
+    reported: bool,
+    controls: Sequence[dict[str, Any]],
+) -> None:
     """metrics.json as the evaluation would score these blocks, and predictions.npz."""
-    true = true_blocks()
-    recording = np.repeat(np.arange(len(RECORDINGS)), len(true) // len(RECORDINGS))
-    operation = recording // 2
-    vocabulary = description_of(dataset).vocabulary
-
-    def codes(texts: np.ndarray) -> np.ndarray:
-        return vocabulary.encode(texts.tolist(), vocabulary.steps + 1)
-
-    models: dict[str, Any] = {}
-    for name, written in blocks.items():
-        scores = row_scores(codes(written), codes(true), operation, operation)
-        of = {k: estimate(s.hits, s.chances, recording)._asdict() for k, s in scores.items()}
-        for axis, e in axis_errors(written, true, np.full(len(true), 25.4)).items():
-            of[f"{axis.lower()}_error_mm"] = estimate(e.error_mm, e.counted, recording)._asdict()
-        models[name] = of
+    test = tested_split(reported)
+    vocabulary = vocabulary_of(dataset)
+    rows = np.arange(len(test.row))
+    answers = {name: answers_of(name, texts, test, reported) for name, texts in blocks.items()}
+    models = {
+        name: score_rows(of, test, rows, vocabulary) | of_stretches(of, test)
+        for name, of in answers.items()
+    }
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
-        "rows": len(true), "confidence": 0.95, "resamples": 2000, "models": models,
+        "rows": len(rows), "stretches": len(rows) // 6, "confidence": 0.95,
+        "resamples": 2000, "controls": list(controls), "foreign": None, "left_out": [],
+        "models": {n: {m: e._asdict() for m, e in of.items()} for n, of in models.items()},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
+    arrays = {}
+    for name, of in answers.items():
+        array = ANSWERS[name].array
+        said = {"block": of.blocks, "operation": of.operation, "program": of.program,
+                "position_mm": of.position_mm}  # fmt: skip
+        arrays |= {f"{array}_{key}": value for key, value in said.items() if value is not None}
     np.savez(
         folder / "predictions.npz",
-        recordings=np.array(RECORDINGS), recording=recording, row=np.arange(len(true)),
-        seconds=np.tile(np.arange(len(true) // len(RECORDINGS)) * 0.25, len(RECORDINGS)),
-        mm_per_unit=np.full(len(true), 25.4, np.float32),
-        operations=np.array(vocabulary.operations), true_operation=operation,
-        written_operation=operation, true_block=true,
-        **{BLOCKS[name]: texts for name, texts in blocks.items()},
+        recordings=test.recordings, recording=test.recording, row=test.row, seconds=test.seconds,
+        position_mm=test.position_mm, mm_per_unit=test.mm_per_unit, lag_seconds=test.lag_seconds,
+        operations=np.array(vocabulary.operations), programs=np.array(["face", "pocket"]),
+        true_operation=test.operation, true_program=test.program, true_block=true_blocks(),
+        **arrays,
     )  # fmt: skip
+
+
+def tested_split(reported: bool) -> Split:
+    """The recordings as a test split, with zeros for all that scores do not look at."""
+    true = true_blocks()
+    count = len(true) // len(RECORDINGS)
+    recording = np.repeat(np.arange(len(RECORDINGS)), count)
+    of_row, row = np.zeros(len(true)), np.arange(len(true))
+    lags = np.array([np.nan if lag is None else lag for lag in LAG_SECONDS])
+    known = {
+        "block": row, "blocks": true, "operation": recording // 2, "program": recording // 2,
+        "position_mm": positions_mm(true, reported), "recording": recording, "row": row,
+        "mm_per_unit": np.full(len(true), 25.4, np.float32), "recordings": np.array(RECORDINGS),
+        "seconds": np.tile(np.arange(count) * STEP_SECONDS, len(RECORDINGS)), "lag_seconds": lags,
+    }  # fmt: skip
+    return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
+
+
+def of_stretches(answers: Answers, test: Split) -> dict[str, Estimate]:
+    """Numbers that stand for those of stretches; how such are scored is not tested with them."""
+    wrong = (answers.blocks != true_blocks()).astype(int)
+    scores = {
+        "gcode_error_rate": estimate(wrong, np.ones(len(wrong)), test.recording),
+        "toolpath_distance_mm": NOTHING,
+    }
+    if answers.position_mm is not None:
+        off = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)
+        scores["toolpath_distance_mm"] = estimate_median(off, test.recording)
+    return scores
+
+
+def answers_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> Answers:
+    """Those who read sensors name a program and a position, others do not."""
+    if ANSWERS[name].kind not in (SENSORS, CLOCK_KNOWN):
+        return Answers(blocks, test.operation)
+    return Answers(blocks, test.operation, test.program, positions_mm(blocks, reported))
+
+
+def positions_mm(blocks: np.ndarray, reported: bool) -> np.ndarray:
+    """The tool is where each row's block ends, recording by recording."""
+    if not reported:
+        return np.full((len(blocks), 3), np.nan)
+    parts = np.split(blocks, len(RECORDINGS))
+    return np.concatenate([endpoints_mm(part, np.full(len(part), 25.4)) for part in parts])
 
 
 def results_of(options: list[str]) -> Results:

@@ -96,7 +96,7 @@ def test_how_a_sweep_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 NOTES: list[tuple[dict[str, Any], str]] = [
-    ({"metric": None}, "no metric in the file: val/gcode_acc decides, maximize"),
+    ({"metric": None}, "no metric in the file: val/aligned_acc decides, maximize"),
     ({"metric": {"name": "val/loss"}}, "no goal: it is minimized"),
     ({"metric": {"name": "val/gcode_acc", "goal": "minimize"}}, "is goal: maximize meant?"),
     ({"run_cap": None}, "no run_cap: set sweep.run_cap"),

@@ -28,7 +28,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "share": ("channels.min_coverage", 1.2, ["1.2", "maximum of 1", "Share of the train"]),
     "no share": ("split.val_fraction", 0.0, ["0.0", "Share of the recordings"]),
     "cap": ("sweep.run_cap", 0, ["0", "minimum of 1", "total of runs"]),
-    "choice": ("split.by", "recordings", ["'recordings' is none of recording, session"]),
+    "choice": ("split.by", "recordings", ["'recordings' is none of recording, chronological"]),
     "device": ("agents.device", "gpu", ["'gpu' is none of auto, cpu, cuda"]),
     "in a list": (
         "channels.groups",
@@ -38,6 +38,13 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "non-unique"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "name": ("wandb.project", "a b", ["'a b'", "name in W&B"]),
+    "control": ("controls", ["labels"], ["controls.0: 'labels' is none of labels_shuffled"]),
+    "no seed": ("protocols.seeds", [], ["[]", "Of the splits by recording"]),
+    "not held out": (
+        "split",
+        {"by": "chronological", "held_out": ["face*"]},
+        ["held_out ['face*'] is not used by split.by 'chronological'"],
+    ),
     "no test": ("split.by", "session", ["split.held_out", "'session'", "[damage*]"]),
     "sums": ("split", {"val_fraction": 0.45, "test_fraction": 0.45}, ["0.45", "make one smaller"]),
     "stride": ("window.stride_rows", 65, ["65", "window.rows 64", "make it smaller"]),

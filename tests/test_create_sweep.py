@@ -86,7 +86,7 @@ def test_a_sweep_without_a_metric_is_decided_by_the_headline(
     path = tmp_path / "plain.yaml"
     path.write_text(yaml.safe_dump(sweep_document(metric=None)), encoding="utf-8")
     assert create(path, dataset) == 0
-    assert "has no metric; val/gcode_acc decides" in capsys.readouterr().err
+    assert "has no metric; val/aligned_acc decides" in capsys.readouterr().err
     assert read_sweep(path.with_suffix(".json")).specification.objective == HEADLINE
 
 

@@ -1,28 +1,24 @@
-"""Figures and report on small files that are built here, as the steps before would write them."""
+"""Figures of small files that are built here, as the steps before would write them."""
 
-import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from result_files import (
-    results_of,
-    spoilt,
-    true_blocks,
-    write_results,
-)
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp import figures, report
+from gcodefp import figures
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.errors import UserError
-from gcodefp.evaluation.files import (
-    MODEL,
-)
+from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
 from gcodefp.findings.results import CONTROLLER_NOTE
-from gcodefp.findings.verdict import verdict
+from gcodefp.findings.words import KINDS
+from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.confusion import confusions
 from gcodefp.plots.style import SUFFIXES
+from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
 from gcodefp.reporting.captions import CAPTIONS, TITLES
 
 
@@ -77,6 +73,8 @@ def test_confusions_count_word_by_word(tmp_path: Path) -> None:
         "R": 0, "X": 1, "Y": 34, "Z": 0, "other\nkind": 1,
     }  # fmt: skip
     assert found["operation"].counts.tolist() == [[36, 0], [0, 36]]
+    assert found["program"].true == ["face", "pocket"]
+    assert found["program"].counts.tolist() == [[36, 0], [0, 36]]
 
 
 def test_confusions_agree_with_the_scores(tmp_path: Path) -> None:
@@ -87,49 +85,51 @@ def test_confusions_agree_with_the_scores(tmp_path: Path) -> None:
         assert np.trace(counts) / counts.sum() == pytest.approx(scores[metric]["value"])
 
 
-def test_a_leaky_verdict_does_not_say_never_seen(drawn: tuple[Path, list[str]]) -> None:
-    found = verdict(results_of(drawn[1]))
-    assert "never seen" not in found.sentence
-    assert found.headline.startswith("No evidence of sensing")
+def texts(figure: Figure) -> list[str]:
+    """All texts of a figure."""
+    found = (artist.get_text() for artist in figure.findobj(match=Text))
+    return [text for text in found if text]
 
 
-def test_the_report_stands_alone(drawn: tuple[Path, list[str]]) -> None:
-    folder, options = drawn
-    output = folder / "report.html"
-    command = [*options, "--figures", str(folder / "figures"), "--output", str(output)]
-    assert report.main(command) == 0
-    page = output.read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", page)
-    assert not re.search(r"url\(|@import|<script|<link", page)
-    assert page.count("data:image/svg+xml;base64,") == len(TITLES)
-    model = results_of(options).evaluation["models"][MODEL]
-    for metric in ("gcode", "token", "operation"):
-        assert f"{100 * model[metric]['value']:.1f} %" in page
-    for escaped in ("face&lt;b&gt;_001", "&lt;script&gt;loss is nan", "runs &lt;backwards&gt;"):
-        assert escaped in page
-    for text in (LEAKY_NOTE, CONTROLLER_NOTE, "with uncommitted changes", "0123456789ab", "bad_001",
-                 "python -m gcodefp.step --name &#39;a b&#39;"):  # fmt: skip
-        assert text in page
-    first = output.read_bytes()
-    assert report.main(command) == 0
-    assert output.read_bytes() == first
+def test_every_answer_is_drawn_with_its_number(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, spoilt(0.3), spoilt(0.6, seed=1)))
+    models = results.evaluation["models"]
+    shown = texts(draw_accuracy(results))
+    for name, of in models.items():
+        assert name in shown
+        assert f"{of['gcode']['value']:.2f}" in shown
+    assert {group.title for group in KINDS.values()} < set(shown)
+    # Baselines name no program, so a dash stands for it.
+    silent = [name for name, of in models.items() if of["program"]["value"] is None]
+    assert set(silent) == {NEIGHBOUR, MAJORITY, ELAPSED}
+    assert shown.count("-") == len(silent)
+    distances = texts(draw_axis_errors(results))
+    assert f"{models[MODEL]['position_error_mm']['value']:.1f}" in distances
 
 
-def test_missing_files_are_named_with_their_remedy(
-    drawn: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    command = [*drawn[1], "--figures", str(tmp_path), "--output", str(tmp_path / "r.html")]
-    assert report.main(command) == 1
-    assert "--forcerun figures" in capsys.readouterr().err
-    options = write_results(tmp_path, true_blocks(), true_blocks())
-    (tmp_path / "evaluation" / "predictions.npz").unlink()
-    with pytest.raises(UserError, match="--forcerun evaluate"):
-        results_of(options)
-    sweep = json.loads((tmp_path / "sweep.json").read_text())
-    (tmp_path / "sweep.json").write_text(json.dumps(sweep | {"id": "another"}))
-    options = write_results(tmp_path / "other", true_blocks(), true_blocks())
-    with pytest.raises(UserError, match="is of sweep abcd1234"):
-        results_of([*options[:3], str(tmp_path / "sweep.json"), *options[4:]])
+def test_accuracy_can_do_without_baselines(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, spoilt(0.3), true_blocks()))
+    models = results.evaluation["models"]
+    alone = {name: of for name, of in models.items() if ANSWERS[name].kind == SENSORS}
+    results = replace(results, evaluation={**results.evaluation, "models": alone})
+    shown = texts(draw_accuracy(results))
+    assert KINDS[SENSORS].title in shown
+    assert KINDS[BASELINE].title not in shown
+
+
+def test_a_pipeline_without_positions_is_drawn(tmp_path: Path) -> None:
+    options = write_results(tmp_path, spoilt(0.3), spoilt(0.6, seed=1), reported=False)
+    results = results_of(options)
+    assert results.evaluation["models"][MODEL]["position_error_mm"]["value"] is None
+    for draw in (draw_axis_errors, draw_toolpath, draw_toolpaths):
+        draw(results).draw_without_rendering()
+
+
+def test_a_path_that_nobody_could_read_is_drawn(tmp_path: Path) -> None:
+    """No block has X or Y, so there is nowhere to go."""
+    written = np.full(len(true_blocks()), "M3")
+    results = results_of(write_results(tmp_path, written, true_blocks(), reported=False))
+    assert any("never read" in text for text in texts(draw_toolpath(results)))
 
 
 def test_snakemake_captions_say_the_same() -> None:

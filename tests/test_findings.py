@@ -1,38 +1,13 @@
-"""The moves of a reconstruction, and the verdict on it."""
+"""What is told of a finished pipeline in one sentence."""
 
 from pathlib import Path
+from types import MappingProxyType
 
-import numpy as np
 import pytest
-from result_files import ROWS_PER_BLOCK, results_of, spoilt, true_blocks, write_results
+from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp.findings.moves import middle, toolpaths
-from gcodefp.findings.verdict import BEATS, FAILS, UNDECIDED, verdict
-
-
-def test_a_perfect_reconstruction_has_no_wrong_move(tmp_path: Path) -> None:
-    options = write_results(tmp_path, true_blocks(), true_blocks())
-    for path in toolpaths(results_of(options).predictions):
-        assert path.accuracy == 1.0
-        assert len(path.written) == len(path.true) == 5
-        assert all(move.on_path and move.right for move in path.written)
-
-
-def test_a_wrong_block_leads_astray_and_so_does_the_way_back(tmp_path: Path) -> None:
-    blocks = true_blocks()
-    blocks[2 * ROWS_PER_BLOCK : 3 * ROWS_PER_BLOCK] = "Y0"
-    options = write_results(tmp_path, blocks, true_blocks())
-    path = toolpaths(results_of(options).predictions)[-1]
-    assert [move.right for move in path.written] == [True, False, True, True, True]
-    assert [move.on_path for move in path.written] == [True, False, False, True, True]
-
-
-def test_an_arc_keeps_its_radius(tmp_path: Path) -> None:
-    options = write_results(tmp_path, true_blocks(), true_blocks())
-    arc = middle(toolpaths(results_of(options).predictions)).true[2].points_mm
-    # G2 from (1, 1) to (2, 0) inch with a radius of 1 inch: a clockwise quarter about (1, 0).
-    np.testing.assert_allclose(np.hypot(*(arc - [25.4, 0.0]).T), 25.4)
-    np.testing.assert_allclose(arc[[0, -1]], [[25.4, 25.4], [50.8, 0.0]])
+from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, NEIGHBOUR
+from gcodefp.findings.verdict import BEATS, FAILS, UNDECIDED, best_baseline, verdict
 
 
 @pytest.mark.parametrize(
@@ -48,3 +23,32 @@ def test_the_verdict_says_what_the_numbers_say(
     assert found.kind == kind
     assert words in found.headline
     assert "never seen in training" in found.sentence
+
+
+def test_only_who_is_told_nothing_has_to_be_beaten(tmp_path: Path) -> None:
+    """The elapsed time and perfect sensing are right everywhere here."""
+    results = results_of(write_results(tmp_path, spoilt(0.3), spoilt(0.6, seed=1)))
+    scores = results.evaluation["models"]
+    assert scores[ELAPSED]["gcode"]["value"] == 1.0
+    assert best_baseline(scores) == NEIGHBOUR
+    found = verdict(results)
+    assert f"the best baseline, {NEIGHBOUR}" in found.headline
+    whole, ceiling, elapsed = found.context.split(". ")
+    assert f"{100 * (results.predictions.right()).mean():.1f} %" in whole
+    assert "perfect sensing would get 100.0 %" in ceiling
+    assert "Without any sensor" in elapsed
+    assert "100.0 %" in elapsed
+
+
+def test_a_verdict_without_baselines_compares_nothing(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    models = results.evaluation["models"]
+    told = {name: of for name, of in models.items() if ANSWERS[name].kind != BASELINE}
+    assert set(models) - set(told) == {NEIGHBOUR, MAJORITY}
+    assert best_baseline(told) is None
+    alone = MappingProxyType({**results.evaluation, "models": told})
+    object.__setattr__(results, "evaluation", alone)
+    found = verdict(results)
+    assert found.kind == UNDECIDED
+    assert "no baseline" in found.headline
+    assert "100.0 %" in found.sentence

@@ -97,10 +97,10 @@ BAD_DOCUMENTS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no parameters": ({"parameters": {}}, ["parameters: {}"]),
     "no text": ({"parameters": {1: {"value": 0.1}}}, ["parameters.1", "begins with a letter"]),
     "name": ({"parameters": {"a/b": {"value": 0.1}}}, ["a", "begins with a letter"]),
-    "no metric": ({"metric": None, "method": "bayes"}, ["metric: None", "val/gcode_acc"]),
+    "no metric": ({"metric": None, "method": "bayes"}, ["metric: None", "val/aligned_acc"]),
     "metric of early_terminate": (
         {"metric": None, "early_terminate": {"type": "hyperband", "min_iter": 1}},
-        ["metric: None", "val/gcode_acc"],
+        ["metric: None", "val/aligned_acc"],
     ),
     "target": ({"metric": {"name": "val/loss", "target": "low"}}, ["metric.target: 'low'"]),
     "impute": (
@@ -202,7 +202,7 @@ def test_the_goal_is_minimize_unless_told() -> None:
 
 def test_grid_and_random_search_need_no_metric() -> None:
     made = specification(metric=None).objective
-    assert (made.metric, made.goal) == ("val/gcode_acc", "maximize")
+    assert (made.metric, made.goal) == ("val/aligned_acc", "maximize")
 
 
 def test_what_metric_may_say_besides() -> None:

@@ -32,7 +32,7 @@ BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     ),
     "metric of maximize": (
         {"metric": {"name": "val/acc", "goal": "maximize"}},
-        ["metric.name: 'val/acc'", "write 'val/gcode_acc'"],
+        ["metric.name: 'val/acc'", "write 'val/aligned_acc'"],
     ),
     "range": (
         {"parameters": {"learning_rate": {"values": [0.1, -0.1]}}},
@@ -126,7 +126,7 @@ def test_two_equally_near_words_are_no_answer() -> None:
 
 
 def test_the_metric_that_is_meant_has_the_same_goal() -> None:
-    assert metric_meant("val/f1", "maximize") == "val/gcode_acc"
+    assert metric_meant("val/f1", "maximize") == "val/aligned_acc"
     assert metric_meant("val/f1", "minimize") == "val/loss"
     assert metric_meant("val/comand_acc", "maximize") == "val/command_acc"
     assert metric_meant("val/comand_acc", "minimize") == "val/loss"

@@ -4,18 +4,18 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gcodefp.errors import UserError
+from gcodefp.evaluation.files import MODEL
 from gcodefp.findings.moves import middle, toolpaths
 from gcodefp.findings.results import Results
 from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import SPLIT_BY, logged_metric
+from gcodefp.reporting.answer_tables import control_summary, detail_table, main_table
 from gcodefp.reporting.captions import CAPTIONS, TITLES
 from gcodefp.reporting.tables import (
-    axis_table,
     cleaning_table,
-    metric_table,
     origins,
     runs_table,
     sample_table,
@@ -24,7 +24,7 @@ from gcodefp.reporting.tables import (
     winner_table,
 )
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATES = Path(__file__).parent
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
 
 
@@ -38,10 +38,13 @@ def render(results: Results, figures: Path) -> str:
         UserError: a figure is missing.
     """
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(_content(results, figures))
+    return environment.get_template("report.html").render(_content(results, figures))
 
 
 def _content(results: Results, figures: Path) -> dict[str, Any]:
@@ -56,8 +59,10 @@ def _content(results: Results, figures: Path) -> dict[str, Any]:
         "dataset": dataset,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
         "evaluation": evaluation,
-        "metrics": metric_table(evaluation["models"]),
-        "axes": axis_table(evaluation["models"]),
+        "model": MODEL,
+        "answers": main_table(evaluation["models"]),
+        "answer_details": detail_table(evaluation["models"]),
+        "controls": control_summary(evaluation),
         "figures": [_figure(figures, stem) for stem in TITLES],
         "sample_name": path.name,
         "sample": sample_table(path),

@@ -8,11 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from gcodefp.evaluation.files import BLOCKS, MODEL
 from gcodefp.findings.moves import Toolpath
 from gcodefp.findings.results import Document, Results
-from gcodefp.findings.verdict import interval
-from gcodefp.findings.words import AXIS_ERRORS, METRICS, RULES
+from gcodefp.findings.words import RULES
 
 Table = dict[str, list[Any]]
 """`head`: names of the columns; `rows`: lists of cells."""
@@ -20,39 +18,9 @@ Table = dict[str, list[Any]]
 FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters")
 
 
-def metric_table(models: Document) -> Table:
-    """Each accuracy with its interval, the network first."""
-    names = _models(models)
-    rows = [
-        [label, *(interval(models[n][metric]) for n in names), f"{models[MODEL][metric]['n']:,}"]
-        for metric, label in METRICS.items()
-    ]
-    return {"head": ["share that is right", *names, "out of"], "rows": rows}
-
-
-def axis_table(models: Document) -> Table:
-    """Each axis error in mm with its interval and the words that it rests on."""
-    names = _models(models)
-    rows = [
-        [label, *(_millimetres(models[name][metric]) for name in names)]
-        for metric, label in AXIS_ERRORS.items()
-    ]
-    return {"head": ["mean error, mm", *names], "rows": rows}
-
-
-def _models(models: Document) -> list[str]:
-    return [*BLOCKS, *(name for name in models if name not in BLOCKS)]
-
-
-def _millimetres(score: Document) -> str:
-    if score["value"] is None:
-        return "no such word"
-    return f"{score['value']:.2f} [{score['low']:.2f}, {score['high']:.2f}], n={score['n']:,}"
-
-
 def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
-    """Second, true block, written block, rows and whether it is right, for each stretch of rows."""
-    rows = zip(path.seconds, path.true_blocks, path.written_blocks, strict=True)
+    """Second, true and read block, rows and whether it is right, for each stretch of rows."""
+    rows = zip(path.seconds, path.true_blocks, path.read_blocks, strict=True)
     stretches = [list(same) for _, same in groupby(rows, key=lambda row: row[1:])]
     return [
         (f"{s[0][0]:.1f}", str(s[0][1]), str(s[0][2]), len(s), bool(s[0][1] == s[0][2]))
