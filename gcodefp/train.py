@@ -22,7 +22,7 @@ from gcodefp.files import digest, read_json, write_json
 from gcodefp.learning.device import DEVICES, open_device
 from gcodefp.learning.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
 from gcodefp.learning.load import load_training_data
-from gcodefp.learning.objective import METRICS, Objective
+from gcodefp.learning.objective import HEADLINE, METRICS, Objective
 from gcodefp.learning.outcome import succeeded
 from gcodefp.learning.trainer import Diverged, OtherRun, TrainingData, TrainingResult, train
 from gcodefp.provenance import provenance
@@ -31,7 +31,6 @@ from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
-DEFAULT = Objective("val/gcode_acc", "maximize")
 TRAINED = [name for name, control in CONTROLS.items() if control.trains]
 
 
@@ -63,9 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--metric",
         choices=METRICS,
         metavar="METRIC",
-        help=f"what the best epoch is by, such as val/loss (default: {DEFAULT.metric})",
+        help=f"what the best epoch is by, such as val/loss (default: {HEADLINE.metric})",
     )
-    add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT.goal}")
+    add("--goal", choices=("maximize", "minimize"), help=f"default: {HEADLINE.goal}")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--compile", action="store_true", help="torch.compile the encoder, for long runs on a GPU")
@@ -109,7 +108,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
     """Flags come before the file, the file before the defaults."""
-    told: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT)}
+    told: dict[str, Any] = {"hyperparameters": {}, **asdict(HEADLINE)}
     where = "command line"
     if arguments.hyperparameters:
         told |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)

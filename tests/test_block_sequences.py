@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.evaluation.block_sequences import block_sequence, edit_distance, error_counts
+from gcodefp.evaluation.block_sequences import block_sequence, edit_distance
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
 
@@ -68,20 +68,3 @@ def test_how_many_rows_a_block_lasts_makes_no_difference(
 ) -> None:
     rows = np.array(blocks, np.str_)
     assert block_sequence(rows.repeat(times[: len(rows)])) == block_sequence(rows)
-
-
-def test_the_counts_are_of_each_stretch() -> None:
-    true = np.array(["M3", "X1", "X1", "X2", "M3", "M3", "X1"])
-    written = np.array(["M3", "X1", "X3", "X2", "X1", "X2", "X3"])
-    counts = error_counts(written, true, np.array([0, 0, 0, 0, 1, 1, 2]))
-    assert counts.edits.tolist() == [1, 2, 1]
-    assert counts.lengths.tolist() == [3, 1, 1]
-    # Two equal blocks with a border between them are two.
-    assert error_counts(true, true, np.array([0, 0, 1, 1, 1, 1, 1])).lengths.tolist() == [2, 4]
-
-
-def test_a_stretch_without_rows_has_nothing_to_count() -> None:
-    rows = np.array(["M3", "X1"])
-    edits, lengths = error_counts(rows, rows[::-1], np.array([0, 2]))
-    assert (edits.tolist(), lengths.tolist()) == ([1, 0, 1], [1, 0, 1])
-    assert [len(of) for of in error_counts(rows[:0], rows[:0], np.zeros(0, int))] == [0, 0]

@@ -24,7 +24,6 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.controls import not_failed as not_failed_lines
 from gcodefp.evaluation.files import MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
 from gcodefp.train import main as train_step
 
@@ -117,8 +116,8 @@ def test_controls_fail_on_honest_data(
     found = scored(cut, checkpoint, control, tmp_path)
     assert (found["format"], found["control"]) == (CONTROL_FORMAT, control)
     assert found["recordings"] == len(LATE)
-    if control == LABELS_SHUFFLED:
-        # Few rows: a shuffle leaves some of what they tell by chance, alike in all recordings.
+    if trains:
+        # A window is a quarter of these programs: where in it a row lies tells some of them.
         assert all(of["difference"]["value"] < 0.2 for of in found["answers"].values())
     else:
         assert found["fails"] is True
@@ -158,27 +157,6 @@ def test_a_control_that_does_not_fail_is_told_loudly(
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert [of["answers"] for of in metrics["controls"]] == [found["answers"]]
     assert str(not_failed) in metrics["provenance"]["inputs"]
-
-
-def test_the_length_of_a_recording_alone_tells_its_rows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Every recording replays its program from the beginning: a network that learnt nothing knows
-    which row is which, and that is no sensing."""
-    folder = write_dataset(
-        tmp_path / "d",
-        train=tiny_split(RECORDINGS["train"][:4]),  # mostly of one program
-        test=tiny_split(["face_005", "face_006"]),
-    )
-    checkpoint = trained(folder, LABELS_SHUFFLED, tmp_path / "run")
-    found = scored(folder, checkpoint, LABELS_SHUFFLED, tmp_path)
-    assert not found["answers"][WHOLE]["fails"]
-    assert found["answers"][MODEL]["score"]["value"] < 0.6
-    assert f"{WHOLE} has 100.0 [100.0, 100.0] % of the lines right" in capsys.readouterr().err
-    only = {**found["answers"], MODEL: {"fails": True}, WRITTEN: {"fails": True}}
-    told = not_failed_lines({**found, "answers": only})
-    assert len(told) == 1
-    assert "how long they are tells where a row lies" in told[0]
 
 
 def test_without_controls_there_is_nothing_to_tell(

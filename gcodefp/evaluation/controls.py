@@ -23,10 +23,6 @@ LIMITS: Mapping[str, str] = {
 """Control -> the baseline that it may not beat: what can be said with no motion sensed."""
 JUDGED = (MODEL, WHOLE, WRITTEN)
 """The answers from sensors alone."""
-LENGTH = (
-    "; whole recordings are read from beginning to end, so how long they are tells where a row lies"
-)
-"""The likeliest reason, where WHOLE does not fail and the others do."""
 
 
 class Judgement(NamedTuple):
@@ -89,7 +85,7 @@ def not_failed(control: Mapping[str, Any]) -> list[str]:
         told.append(
             f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} has {score} % "
             f"of the lines right, '{of['limit']}' {limit} %, difference {gain}: so much of its "
-            f"score needs no motion to be sensed{LENGTH if passed == [WHOLE] else ''}"
+            "score needs no motion to be sensed"
         )
     return told
 

@@ -46,7 +46,7 @@ def train_epoch(
         rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = data.rows_of(batch)
+        rows = data.rows_of(batch) + _shifts(data, batch, random)[:, None]
         signals = _augmented(hyperparameters, data, rows, random)
         count = min(hyperparameters.rows_per_window, data.window)
         chosen = torch.rand(rows.shape, generator=random, device=device).topk(count).indices
@@ -59,6 +59,16 @@ def train_epoch(
         for name, value in measured.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
+
+
+def _shifts(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+    """By how many rows each window of a batch is moved, up to the next window, (B,).
+
+    If windows lay always at the same rows of a recording, the place within a window would tell
+    something of the time since the recording's start.
+    """
+    share = torch.rand(len(batch), generator=random, device=batch.device)
+    return (share * (data.slack[batch] + 1)).long()
 
 
 def _augmented(
@@ -149,10 +159,9 @@ def forward(
     losses["position"] = position_loss(positions, data.position[told])
     measured = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in answers.items():
-        # On a CPU, argmax takes more than twice as long.
-        hits = (logits.max(-1).indices == target).sum()
+        hits = (logits.argmax(-1) == target).sum()
         measured |= {f"{head}_loss": losses[head], f"{head}_acc": hits / max(1, len(target))}
-    near = (places.max(-1).indices - data.place[told]).abs() <= PLACE_TOLERANCE_ROWS
+    near = (places.argmax(-1) - data.place[told]).abs() <= PLACE_TOLERANCE_ROWS
     return measured | {
         "place_loss": losses["place"],
         "place_acc": near.sum() / data.place[told].isfinite().sum().clamp(min=1),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.store import Description, Split
@@ -27,6 +28,7 @@ class Tensors:
         nodes: (C,) the sensor node of each channel, from 0.
         first_place: (programs + 1,) first place of each program, and the number of places.
         starts: (W,) first row of each window.
+        slack: (W,) rows by which a window can be moved on before the next one begins.
         speaks: (W, T) which rows a window speaks for; each row once.
         window: T.
     """
@@ -42,6 +44,7 @@ class Tensors:
     nodes: Tensor
     first_place: Tensor
     starts: Tensor
+    slack: Tensor
     speaks: Tensor
     window: int
 
@@ -78,9 +81,16 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         nodes=torch.as_tensor(np.unique(nodes, return_inverse=True)[1], device=device),
         first_place=torch.as_tensor(first.astype(np.int64), device=device),
         starts=torch.as_tensor(split.window_start.astype(np.int64), device=device),
+        slack=torch.as_tensor(_slack(split.window_start, description.window), device=device),
         speaks=torch.as_tensor(speaks, device=device),
         window=description.window,
     )
+
+
+def _slack(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+    """Windows that do not overlap the next one end their stretch and cannot be moved."""
+    apart = np.diff(starts.astype(np.int64), append=starts[-1:] + window)
+    return np.where(apart < window, apart - 1, 0)
 
 
 def sizes_of(description: Description) -> Sizes:
