@@ -56,7 +56,8 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.starts, self.length = data.starts.cpu().numpy(), data.window
+        self.starts, self.slack = data.starts.cpu().numpy(), data.slack.cpu().numpy()
+        self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters
 
@@ -64,7 +65,8 @@ class Windows(Dataset[dict[str, Tensor]]):
         return len(self.starts)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        rows = slice(self.starts[index], self.starts[index] + self.length)
+        shift = int(torch.rand(()) * (self.slack[index] + 1))
+        rows = slice(self.starts[index] + shift, self.starts[index] + shift + self.length)
         item = {name: torch.tensor(array[rows]) for name, array in self.arrays.items()}
         item["signals"] = augment(
             item["signals"][None],

@@ -149,9 +149,9 @@ def test_only_those_who_are_told_the_clock_make_up_for_a_lag(dataset: Path, tmp_
     assert exact[WHOLE_CLOCK] > exact[WHOLE] + 0.2
     # Two rows of four in each block.
     assert exact[CEILING] == pytest.approx(0.5, abs=0.1)
-    # No clock spoils the sequence of blocks.
+    # A clock spoils the sequence of blocks at its ends alone: one of eight.
     rate, rate_before = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
-    assert rate == pytest.approx(rate_before, abs=0.1)
+    assert rate == pytest.approx(rate_before, abs=0.13)
 
 
 def test_programs_that_train_never_had_are_never_right(

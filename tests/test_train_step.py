@@ -61,20 +61,20 @@ def test_a_run_writes_what_it_did(
     assert set(files_in(folder)) == {"run.json", "metrics.csv", "checkpoint.pt"}
     run = json.loads((folder / "run.json").read_text())
     rows = read_metrics(folder / "metrics.csv")
-    values = [row["val/gcode_acc"] for row in rows]
+    values = [row["val/aligned_acc"] for row in rows]
     assert (run["state"], run["epochs"], len(rows)) == ("finished", 4, 4)
     assert run["best_value"] == max(values)
     assert run["best_epoch"] == values.index(max(values)) + 1
     assert set(run["hyperparameters"]) == set(KNOWN)
     assert run["hyperparameters"]["learning_rate"] == 0.001
     assert run["hyperparameters"]["dropout"] == 0.2
-    assert (run["metric"], run["goal"]) == ("val/gcode_acc", "maximize")
+    assert (run["metric"], run["goal"]) == ("val/aligned_acc", "maximize")
     inputs = run["provenance"]["inputs"]
     assert {Path(path).name for path in inputs} == {"train.npz", "val.npz"}
     checkpoint = read_torch(folder / "checkpoint.pt", FORMAT, CPU)
     assert checkpoint["hyperparameters"] == run["hyperparameters"]
     log = capsys.readouterr().err
-    assert "epoch 4 of 4: val/gcode_acc" in log
+    assert "epoch 4 of 4: val/aligned_acc" in log
     assert f"in epoch {run['best_epoch']}" in log
 
 
@@ -91,7 +91,7 @@ def test_a_run_is_not_repeated_nor_mixed_with_another(
     assert message in capsys.readouterr().err
     loss = ["--metric", "val/loss", "--goal", "minimize"]
     assert main([*flags(dataset, folder, max_epochs=1), *loss]) == 1
-    assert "holds a run with metric 'val/gcode_acc', not 'val/loss'" in capsys.readouterr().err
+    assert "holds a run with metric 'val/aligned_acc', not 'val/loss'" in capsys.readouterr().err
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     assert main(flags(other, folder, max_epochs=1)) == 1
     assert "holds a run with learning_digest" in capsys.readouterr().err

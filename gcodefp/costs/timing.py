@@ -161,7 +161,8 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, from all over the split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    return replace(data, starts=data.starts[chosen], speaks=data.speaks[chosen])
+    of_windows = {name: getattr(data, name)[chosen] for name in ("starts", "slack", "speaks")}
+    return replace(data, **of_windows)
 
 
 def _peak_host_bytes() -> int:

@@ -89,8 +89,12 @@ def _likeliest_path(evidence: Tensor, before: list[Tensor]) -> Tensor:
     current = evidence[:, 0]
     taken = []
     for row in range(1, evidence.shape[1]):
-        best, step = torch.stack(_moved(current, before)).max(0)
-        taken.append(step.to(torch.int8))
+        # Pair by pair: to stack the three and take max takes nearly twice as long.
+        best, one, two = _moved(current, before)
+        step = (one > best).to(torch.int8)
+        best = torch.maximum(best, one)
+        taken.append(step.masked_fill_(two > best, 2))
+        best = torch.maximum(best, two)
         current = best + evidence[:, row]
         current = current - current.amax(-1, keepdim=True)
     came_from = torch.stack(before)

@@ -23,6 +23,13 @@ FORMAT = "gcodefp-checkpoint-2"
 RESUME_FORMAT = "gcodefp-resume-2"
 
 
+UNREADABLE = (
+    *(RuntimeError, OSError, EOFError, LookupError, ValueError),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
+"""What torch raises for a file that is torn, or no checkpoint at all."""
+
+
 class Checkpoint(NamedTuple):
     """A trained network and where it stands."""
 
@@ -52,7 +59,7 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
         content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
-    except (RuntimeError, EOFError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"{path}: is no checkpoint of gcodefp, or a torn one ({type(error).__name__}); remove "
             "it, and run what made it again"
