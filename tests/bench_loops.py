@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -56,17 +57,18 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.starts, self.slack = data.starts.cpu().numpy(), data.slack.cpu().numpy()
+        self.stretches = data.stretches.cpu().numpy()
         self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return len(self.stretches)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        shift = int(torch.rand(()) * (self.slack[index] + 1))
-        rows = slice(self.starts[index] + shift, self.starts[index] + shift + self.length)
+        first, length = self.stretches[index]
+        begin = int(torch.rand(()) * int(length))
+        rows = first + (begin + np.arange(self.length)) % length
         item = {name: torch.tensor(array[rows]) for name, array in self.arrays.items()}
         item["signals"] = augment(
             item["signals"][None],

@@ -161,7 +161,7 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, from all over the split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    of_windows = {name: getattr(data, name)[chosen] for name in ("starts", "slack", "speaks")}
+    of_windows = {name: getattr(data, name)[chosen] for name in ("starts", "stretches", "speaks")}
     return replace(data, **of_windows)
 
 

@@ -17,15 +17,23 @@ def read_recordings(folder: Path, description: Description) -> tuple[Split, list
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:
-        the split, and the recordings that a rule left out, with the reason.
+        the split, and the recordings that a rule left out, with the reason; those that the
+        checkpoint was trained on, by their names, are among them.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
     recordings: list[Recording] = []
     left_out = []
+    seen = {
+        name: split
+        for split in ("train", "val")
+        for name in description.document["splits"][split]["recordings"]
+    }
     for path in find_recordings(folder):
         try:
+            if (name := recording_name(path)) in seen:
+                raise RecordingRejected(f"a recording of this name is in the {seen[name]} split")
             groups = description.document["groups"]
             recordings.append(load_recording(path, groups, description.window))
         except RecordingRejected as reason:

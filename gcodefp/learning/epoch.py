@@ -27,7 +27,7 @@ def train_epoch(
     data: Tensors,
     epoch: int,
 ) -> dict[str, float]:
-    """One pass over the train windows in random order; the epoch counts from 1.
+    """As many windows as the train split has, drawn anywhere; the epoch counts from 1.
 
     Returns:
         the means over the steps of train/loss and of each head's loss and accuracy, the words
@@ -46,7 +46,7 @@ def train_epoch(
         rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = data.rows_of(batch) + _shifts(data, batch, random)[:, None]
+        rows = _anywhere(data, batch, random)
         signals = _augmented(hyperparameters, data, rows, random)
         count = min(hyperparameters.rows_per_window, data.window)
         chosen = torch.rand(rows.shape, generator=random, device=device).topk(count).indices
@@ -61,14 +61,17 @@ def train_epoch(
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
-def _shifts(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
-    """By how many rows each window of a batch is moved, up to the next window, (B,).
+def _anywhere(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+    """Rows (B, T) of windows that begin anywhere in the stretches of those of the batch.
 
-    If windows lay always at the same rows of a recording, the place within a window would tell
-    something of the time since the recording's start.
+    Behind its end a stretch starts again. If windows lay always within it, a row early in a window
+    could not be late in a program: where in a window a row lies would tell of the time since the
+    recording's start, and the alignment would add that up.
     """
-    share = torch.rand(len(batch), generator=random, device=batch.device)
-    return (share * (data.slack[batch] + 1)).long()
+    first, length = data.stretches[batch].unbind(-1)
+    begin = (torch.rand(len(batch), generator=random, device=batch.device) * length).long()
+    row = torch.arange(data.window, device=batch.device)
+    return first[:, None] + (begin[:, None] + row) % length[:, None]
 
 
 def _augmented(

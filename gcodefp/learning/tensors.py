@@ -28,7 +28,7 @@ class Tensors:
         nodes: (C,) the sensor node of each channel, from 0.
         first_place: (programs + 1,) first place of each program, and the number of places.
         starts: (W,) first row of each window.
-        slack: (W,) rows by which a window can be moved on before the next one begins.
+        stretches: (W, 2) first row and length of the stretch without gaps that a window lies in.
         speaks: (W, T) which rows a window speaks for; each row once.
         window: T.
     """
@@ -44,7 +44,7 @@ class Tensors:
     nodes: Tensor
     first_place: Tensor
     starts: Tensor
-    slack: Tensor
+    stretches: Tensor
     speaks: Tensor
     window: int
 
@@ -81,16 +81,21 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         nodes=torch.as_tensor(np.unique(nodes, return_inverse=True)[1], device=device),
         first_place=torch.as_tensor(first.astype(np.int64), device=device),
         starts=torch.as_tensor(split.window_start.astype(np.int64), device=device),
-        slack=torch.as_tensor(_slack(split.window_start, description.window), device=device),
+        stretches=torch.as_tensor(
+            _stretches(split.window_start, description.window), device=device
+        ),
         speaks=torch.as_tensor(speaks, device=device),
         window=description.window,
     )
 
 
-def _slack(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
-    """Windows that do not overlap the next one end their stretch and cannot be moved."""
-    apart = np.diff(starts.astype(np.int64), append=starts[-1:] + window)
-    return np.where(apart < window, apart - 1, 0)
+def _stretches(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+    """First row and length of the rows that overlapping windows cover together, (W, 2)."""
+    begins = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
+    stretch = np.cumsum(begins) - 1
+    first = starts[begins].astype(np.int64)
+    last = starts[np.append(np.flatnonzero(begins)[1:] - 1, len(starts) - 1)]
+    return np.stack([first, last + window - first], axis=1)[stretch]
 
 
 def sizes_of(description: Description) -> Sizes:

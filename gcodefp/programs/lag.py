@@ -149,7 +149,8 @@ def _by_turns(
         before = lags.copy()
         for recording in range(len(lags)):
             curve = _curve(likeness, hubs, lags, reach, recording)
-            lags[recording] = int(curve.argmax()) - reach
+            # A recording without signals suits every lag alike.
+            lags[recording] = int(curve.argmax()) - reach if curve.max() > 0 else 0
         if (lags == before).all():
             break
     return lags

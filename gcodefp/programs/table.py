@@ -91,7 +91,8 @@ class Placed(NamedTuple):
 def learn_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
     """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
     periods = np.concatenate([np.diff(r.seconds) for r in train])
-    step = round(float(np.median(periods)), 6)
+    # Clocks of whole seconds repeat themselves.
+    step = round(float(np.median(periods[periods > 0])), 6)
     found = find_programs(train)
     learnt = [_learn(p.reference, runs, [signals[r.name] for r in runs], step) for p, runs in found]
     executed = [sorted(program.executed) for program, _ in found]
