@@ -7,6 +7,7 @@ import argparse
 import logging
 import platform
 import statistics
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,6 +96,7 @@ def measure(
             seconds = training.seconds(turn + 1)
             if turn:
                 taken[training.loop].append(seconds)
+        print(f"turn {turn} of {repeats} is over", file=sys.stderr, flush=True)
     return taken
 
 
