@@ -7,11 +7,8 @@ were left out and why, and how much each rule touched is in dataset.json.
 import argparse
 import logging
 import sys
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,13 @@ import numpy as np
 from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
 from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.channels import Scaler, fit_scaler
+from gcodefp.dataset.describe import (
+    describe_programs,
+    describe_recording,
+    describe_splits,
+    position_scale,
+    total_counts,
+)
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
@@ -38,13 +42,13 @@ from gcodefp.dataset.store import (
 )
 from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
 from gcodefp.errors import UserError
-from gcodefp.files import sha256
 from gcodefp.programs.files import write_programs
-from gcodefp.programs.table import UNKNOWN, Placed, Programs, learn_programs, place_recording
+from gcodefp.programs.table import Placed, learn_programs, place_recording
 from gcodefp.provenance import provenance
-from gcodefp.recordings.clean import Recording, RecordingRejected, load_recording
+from gcodefp.recordings.clean import Recording
 from gcodefp.recordings.columns import GROUPS
-from gcodefp.recordings.read import find_recordings, recording_name
+from gcodefp.recordings.load import load_recordings
+from gcodefp.recordings.read import find_recordings
 
 logger = logging.getLogger("gcodefp.preprocess")
 
@@ -75,7 +79,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     paths = find_recordings(arguments.recordings, arguments.exclude)
-    recordings, left_out = _load(paths, arguments)
+    recordings, left_out = load_recordings(
+        paths, arguments.groups, arguments.window, arguments.workers
+    )
     names = _draw_splits(recordings, arguments)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
@@ -99,56 +105,21 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "provenance": provenance(paths),
         "leaky": arguments.split == "window",
         **_describe_options(arguments),
-        "splits": _describe_splits(splits, names, arguments.output),
+        "splits": describe_splits(splits, names, arguments.output),
         "channels": scaler.describe(),
         "centered": scaler.centered,
         "vocabulary": asdict(vocabulary),
-        "position_mm": _position_scale(train),
-        "programs": {
-            "names": programs.names.tolist(),
-            "places": len(programs),
-            "step_seconds": float(programs.step_seconds),
-            "sha256": sha256(arguments.output / PROGRAMS_FILE),
-        },
+        "position_mm": position_scale(train),
+        "programs": describe_programs(programs, arguments.output),
         "left_out": left_out,
         "recordings": {
-            name: _describe(recording, placed[name], programs)
+            name: describe_recording(recording, placed[name], programs)
             for name, recording in recordings.items()
         },
-        "counts": _total(recordings.values()),
+        "counts": total_counts(recordings.values()),
     }
     # Last: the NPZ files are only a dataset once this names them by their hashes.
     write_description(arguments.output / "dataset.json", document)
-
-
-def _load(
-    paths: Sequence[Path], arguments: argparse.Namespace
-) -> tuple[dict[str, Recording], list[dict[str, str]]]:
-    """Recordings by name, and those that a rule left out."""
-    load = partial(_try_load, groups=tuple(arguments.groups), minimum_rows=arguments.window)
-    if arguments.workers == 1:
-        loaded = [load(path) for path in paths]
-    else:
-        with ProcessPoolExecutor(arguments.workers) as pool:
-            loaded = list(pool.map(load, paths, chunksize=4))
-    recordings = {r.name: r for r in loaded if isinstance(r, Recording)}
-    left_out = [
-        {"recording": recording_name(path), "reason": reason}
-        for path, reason in zip(paths, loaded, strict=True)
-        if isinstance(reason, str)
-    ]
-    for entry in left_out:
-        logger.warning("left out %(recording)s: %(reason)s", entry)
-    if not recordings:
-        raise UserError(f"{arguments.recordings}: no recording is left; the reasons are above")
-    return recordings, left_out
-
-
-def _try_load(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
-    try:
-        return load_recording(path, groups, minimum_rows)
-    except RecordingRejected as reason:
-        return str(reason)
 
 
 def _draw_splits(
@@ -232,52 +203,6 @@ def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
         },
         "groups": arguments.groups,
         "controller_is_input": "controller" in arguments.groups,
-    }
-
-
-def _describe_splits(
-    splits: Mapping[str, Split], names: Mapping[str, list[str]], folder: Path
-) -> dict[str, Any]:
-    return {
-        name: {
-            "recordings": names[name],
-            "rows": len(split.row),
-            "windows": len(split.window_start),
-            "sha256": sha256(folder / f"{name}.npz"),
-        }
-        for name, split in splits.items()
-    }
-
-
-def _total(recordings: Iterable[Recording]) -> dict[str, int]:
-    """Rule -> rows or samples that it touched, rules that touched none included."""
-    total: Counter[str] = Counter()
-    for recording in recordings:
-        total.update(recording.counts)
-    return dict(total)
-
-
-def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
-    """Mean and deviation of the reported positions, axis by axis; 0 and 1 where none is known."""
-    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
-    finite = np.isfinite(positions)
-    known = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
-    deviation = np.nanstd(known, axis=0)
-    return {
-        "mean": np.nanmean(known, axis=0).tolist(),
-        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
-    }
-
-
-def _describe(recording: Recording, placed: Placed, programs: Programs) -> dict[str, Any]:
-    known = placed.program != UNKNOWN
-    return {
-        "operation": recording.operation,
-        "program": str(programs.names[placed.program]) if known else None,
-        "lag_seconds": round(placed.lag_seconds, 3) if known else None,
-        "rows": len(recording.row),
-        "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
-        **recording.counts,
     }
 
 

@@ -7,13 +7,13 @@ from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.store import Description, Split
 from gcodefp.errors import UserError
 from gcodefp.programs.table import place_recording
-from gcodefp.recordings.clean import Recording, RecordingRejected, load_recording
+from gcodefp.recordings.load import LeftOut, load_recordings
 from gcodefp.recordings.read import find_recordings, recording_name
 
 logger = logging.getLogger("gcodefp.foreign")
 
 
-def read_recordings(folder: Path, description: Description) -> tuple[Split, list[dict[str, str]]]:
+def read_recordings(folder: Path, description: Description) -> tuple[Split, LeftOut]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:
@@ -23,24 +23,24 @@ def read_recordings(folder: Path, description: Description) -> tuple[Split, list
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    recordings: list[Recording] = []
-    left_out = []
     seen = {
         name: split
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
+    known, new = [], []
     for path in find_recordings(folder):
-        try:
-            if (name := recording_name(path)) in seen:
-                raise RecordingRejected(f"a recording of this name is in the {seen[name]} split")
-            groups = description.document["groups"]
-            recordings.append(load_recording(path, groups, description.window))
-        except RecordingRejected as reason:
-            left_out.append({"recording": recording_name(path), "reason": str(reason)})
-            logger.warning("left out %s: %s", recording_name(path), reason)
-    if not recordings:
+        name = recording_name(path)
+        if name in seen:
+            reason = f"a recording of this name is in the {seen[name]} split"
+            known.append({"recording": name, "reason": reason})
+            logger.warning("left out %s: %s", name, reason)
+        else:
+            new.append(path)
+    if not new:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
+    loaded, left_out = load_recordings(new, description.document["groups"], description.window)
+    recordings = list(loaded.values())
     scaler = description.scaler
     placed = {r.name: place_recording(r, scaler.apply(r), description.programs) for r in recordings}
     # Windows overlap by half: each row is once near the middle of a window.
@@ -55,4 +55,4 @@ def read_recordings(folder: Path, description: Description) -> tuple[Split, list
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, left_out
+    return split, [*known, *left_out]

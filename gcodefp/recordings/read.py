@@ -2,7 +2,7 @@
 
 import gzip
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
@@ -63,28 +63,53 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     """
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
-    wanted = {*groups, "environment"}
-
     def is_needed(column: str) -> bool:
-        return column in label_columns or columns.channel_group(column) in wanted
+        return column in label_columns or columns.channel_group(column) in groups
 
-    try:
-        table = pd.read_csv(path, usecols=is_needed, dtype={columns.CLOCK: str, columns.BLOCK: str})
-    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error}); {WAY_OUT}") from None
+    def is_wanted(column: str) -> bool:
+        # Only a baseline looks at it: it may be missing, and must not stop anybody.
+        return not is_needed(column) and columns.channel_group(column) == "environment"
+
+    texts = (columns.CLOCK, columns.BLOCK)
+    table = read_columns(path, lambda c: is_needed(c) or is_wanted(c), texts, WAY_OUT, is_wanted)
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
     if table.empty:
         raise UserError(f"{path}: has no row below its header; {WAY_OUT}")
-    for column in table.columns.difference([columns.CLOCK, columns.BLOCK]):
+    return table
+
+
+def read_columns(
+    path: Path,
+    is_read: Callable[[str], bool],
+    texts: Collection[str],
+    way_out: str,
+    may_be_wrong: Callable[[str], bool] = lambda column: False,
+) -> pd.DataFrame:
+    """Reads some columns of a CSV file, all but `texts` as numbers.
+
+    Args:
+        may_be_wrong: columns in which what is no number is taken for missing.
+
+    Raises:
+        UserError: the file is torn or no CSV, or a sample is no number; it ends with `way_out`.
+    """
+    try:
+        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(texts, str))
+    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
+        raise UserError(f"{path}: cannot be read as CSV ({error}); {way_out}") from None
+    for column in table.columns.difference(list(texts)):
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
-            row = int((numbers.isna() & table[column].notna()).to_numpy().argmax())
-            raise UserError(
-                f"{path}: column {column!r}, data row {row + 1}: "
-                f"{table[column].iloc[row]!r} is no number; {WAY_OUT}"
-            )
+            wrong = (numbers.isna() & table[column].notna()).to_numpy()
+            if wrong.any() and not may_be_wrong(column):
+                row = int(wrong.argmax())
+                raise UserError(
+                    f"{path}: column {column!r}, data row {row + 1}: "
+                    f"{table[column].iloc[row]!r} is no number; {way_out}"
+                )
+            table[column] = numbers
     return table
 
 

@@ -5,8 +5,6 @@ there is one, is only kept to be printed. All rows are read, the planner's look-
 program and the rows after its end too, since only a controller could tell them apart.
 """
 
-import gzip
-import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.clean import Recording
-from gcodefp.recordings.read import recording_name
+from gcodefp.recordings.read import read_columns, recording_name
 from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples
 
 MIN_CHANNELS_SHARE = 0.5
@@ -75,21 +73,11 @@ def read_unlabelled(
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
     """The clock as text, and the channels that the file has as numbers, in the given order."""
     wanted = {*channels, columns.CLOCK}
-    try:
-        table = pd.read_csv(path, usecols=lambda c: c in wanted, dtype={columns.CLOCK: str})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such recording") from None
-    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error}); repair the file") from None
-    for column in table.columns.difference([columns.CLOCK]):
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        if (wrong := (numbers.isna() & table[column].notna()).to_numpy()).any():
-            row = int(wrong.argmax())
-            raise UserError(
-                f"{path}: column {column!r}, data row {row + 1}: {table[column].iloc[row]!r} is no "
-                "number; repair the file"
-            )
-        table[column] = numbers.astype(np.float64)
+    if not path.exists():
+        raise UserError(f"{path}: no such recording")
+    table = read_columns(path, wanted.__contains__, (columns.CLOCK,), "repair the file")
+    numbers = table.columns.difference([columns.CLOCK])
+    table = table.astype(dict.fromkeys(numbers, np.float64))
     # The order of a file's columns must not reach the result, not even by rounding.
     order = [column for column in (columns.CLOCK, *channels) if column in table]
     return table[order]
