@@ -52,16 +52,16 @@ def test_a_bad_file_is_named_with_the_way_out(
     assert preprocess(recordings, tmp_path / "dataset", exclude="face_002") == 0
 
 
-def test_a_temperature_that_is_no_number_matters_where_it_is_an_input(
+def test_a_pressure_that_is_no_number_matters_where_it_is_an_input(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recordings / "face_002_aligned.csv.gz"
-    table = pd.read_csv(path).astype({"spindle2.Temperature": object})
-    table.loc[3, "spindle2.Temperature"] = "off"
+    table = pd.read_csv(path).astype({"spindle2.Pressure": object})
+    table.loc[3, "spindle2.Pressure"] = "off"
     write_recording(path, table)
     assert preprocess(recordings, tmp_path / "dataset") == 0
     assert preprocess(recordings, tmp_path / "read", groups=["imu", "environment"]) == 1
-    assert f"{path}: column 'spindle2.Temperature', data row 4: 'off'" in capsys.readouterr().err
+    assert f"{path}: column 'spindle2.Pressure', data row 4: 'off'" in capsys.readouterr().err
 
 
 def empty(folder: Path) -> None:
