@@ -13,7 +13,7 @@ from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.learning import predict as prediction
 from gcodefp.learning.alignment import likeliest_paths
 from gcodefp.learning.network import Network
-from gcodefp.learning.predict import predict, whole_place_logs
+from gcodefp.learning.predict import predict, whole_place_evidence
 from gcodefp.learning.trainer import TrainingData
 
 
@@ -82,7 +82,7 @@ def test_each_row_is_written_once_by_the_window_around_it(
         assert np.array_equal(written.codes[start : start + WINDOW][speaks], expected)
         operation = network.operation_logits(encoded).argmax().item()
         assert (written.operation[start : start + WINDOW][speaks] == operation).all()
-        path = likeliest_paths(network.place_logs(encoded), val.first_place)[0]
+        path = likeliest_paths(network.place_evidence(encoded), val.first_place)[0]
         assert np.array_equal(written.path[start : start + WINDOW][speaks], path[speaks])
         position = network.position_head(encoded[0][speaks]).detach().numpy()
         np.testing.assert_allclose(
@@ -105,9 +105,9 @@ def test_windows_cover_the_tiny_dataset_and_hold_all_blocks() -> None:
 def test_a_recording_of_one_window_is_that_window(data: TrainingData) -> None:
     network = varied(data)
     signals = data.val.signals[:WINDOW]
-    logs = whole_place_logs(network, signals, WINDOW)
-    expected = network.place_logs(network.encode(signals[None]))[0]
-    torch.testing.assert_close(logs, expected)
+    evidence = whole_place_evidence(network, signals, WINDOW)
+    expected = network.place_evidence(network.encode(signals[None]))[0]
+    torch.testing.assert_close(evidence, expected)
 
 
 @pytest.mark.parametrize("rows", [WINDOW + 1, 2 * WINDOW + 3, 32])
@@ -116,25 +116,23 @@ def test_every_row_of_a_recording_is_read_from_all_windows_around_it(
 ) -> None:
     network = varied(data)
     signals = data.val.signals[:rows]
-    logs = whole_place_logs(network, signals, WINDOW)
-    assert logs.shape == (rows, network.sizes.places)
-    torch.testing.assert_close(logs.exp().sum(-1), torch.ones(rows))
-    total, counted = torch.zeros_like(logs), torch.zeros(rows, 1)
+    evidence = whole_place_evidence(network, signals, WINDOW)
+    assert evidence.shape == (rows, network.sizes.places)
+    total, counted = torch.zeros_like(evidence), torch.zeros(rows, 1)
     for start in {*range(0, rows - WINDOW + 1, WINDOW // 4), rows - WINDOW}:
         window = slice(start, start + WINDOW)
         # A row counts by its distance from the ends of the window.
         weight = torch.tensor([1.0, 2.0, 3.0, 4.0, 4.0, 3.0, 2.0, 1.0])[:, None]
-        total[window] += weight * network.place_logs(network.encode(signals[None, window])[0])
+        total[window] += weight * network.place_evidence(network.encode(signals[None, window])[0])
         counted[window] += weight
-    expected = (total / counted).log_softmax(-1)
-    torch.testing.assert_close(logs, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(evidence, total / counted, rtol=1e-4, atol=1e-5)
 
 
 def test_whole_recordings_do_not_depend_on_the_batch(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = varied(data)
-    whole = whole_place_logs(network, data.val.signals[:32], WINDOW)
+    whole = whole_place_evidence(network, data.val.signals[:32], WINDOW)
     monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", 2)
-    parts = whole_place_logs(network.train(), data.val.signals[:32], WINDOW)
+    parts = whole_place_evidence(network.train(), data.val.signals[:32], WINDOW)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

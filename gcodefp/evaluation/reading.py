@@ -12,7 +12,7 @@ from gcodefp.evaluation.files import CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_C
 from gcodefp.evaluation.scoring import Stretches
 from gcodefp.learning.alignment import read_stretches
 from gcodefp.learning.checkpoint import Checkpoint
-from gcodefp.learning.predict import Prediction, predict, whole_place_logs
+from gcodefp.learning.predict import Prediction, predict, whole_place_evidence
 from gcodefp.learning.tensors import Tensors, to_tensors
 from gcodefp.programs.reported import likeliest_blocks, reported_places
 from gcodefp.programs.table import Programs
@@ -48,13 +48,14 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
     rows = np.flatnonzero(read.covered)
     whole_path, whole_blocks = _read_whole(checkpoint, data, test, rows)
     operation, lag = read.operation[rows], test.lag_seconds[test.recording[rows]]
+    of_recording = _most_frequent(operation, test.recording[rows])
     window_blocks = _read_windows(checkpoint, data)[rows]
     answers = {
         MODEL: at_places(programs, read.path[rows], operation)._replace(blocks=window_blocks),
-        WHOLE: at_places(programs, whole_path, operation)._replace(blocks=whole_blocks),
+        WHOLE: at_places(programs, whole_path, of_recording)._replace(blocks=whole_blocks),
         WRITTEN: _written(read, rows, description),
         MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
-        WHOLE_CLOCK: at_places(programs, whole_path, operation, lag),
+        WHOLE_CLOCK: at_places(programs, whole_path, of_recording, lag),
         CEILING: _perfect(programs, test, rows),
     }
     windows, chosen = _side_by_side(test, description.window)
@@ -65,7 +66,7 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
     sequences = {
         MODEL: (windows, at_places(programs, placed, of_window)),
         MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
-        WHOLE: (whole, at_places(programs, whole_path, operation)),
+        WHOLE: (whole, at_places(programs, whole_path, of_recording)),
         WHOLE_CLOCK: (whole, answers[WHOLE_CLOCK]),
     }
     return Reading(rows, answers, windows, whole, sequences)
@@ -97,8 +98,8 @@ def _read_windows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.str_]:
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
         rows, speaks = data.rows_of(batch), data.speaks[batch]
         with torch.no_grad():
-            logs = network.place_logs(network.encode(data.signals[rows]))
-        posterior = read_stretches(logs, data.first_place).posterior[speaks].cpu().numpy()
+            evidence = network.place_evidence(network.encode(data.signals[rows]))
+        posterior = read_stretches(evidence, data.first_place).posterior[speaks].cpu().numpy()
         likeliest = likeliest_blocks(reported_places(posterior, programs), programs)
         blocks[rows[speaks].cpu().numpy()] = likeliest
     return blocks
@@ -115,12 +116,22 @@ def _read_whole(
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own = rows[test.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
-        logs = whole_place_logs(checkpoint.network, signals, data.window)
-        read = read_stretches(logs[None], data.first_place)
+        evidence = whole_place_evidence(checkpoint.network, signals, data.window)
+        read = read_stretches(evidence[None], data.first_place)
         path[own] = read.path[0].cpu().numpy()
         reported = reported_places(read.posterior[0].cpu().numpy(), programs)
         blocks[own] = likeliest_blocks(reported, programs)
     return path[rows], blocks[rows]
+
+
+def _most_frequent(
+    operation: NDArray[np.int64], recording: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """The operation that most rows of a recording are read as, at each of its rows."""
+    of_row = np.unique(recording, return_inverse=True)[1]
+    votes = np.zeros((of_row.max(initial=-1) + 1, operation.max(initial=-1) + 1), np.int64)
+    np.add.at(votes, (of_row, operation), 1)
+    return votes.argmax(axis=1)[of_row]
 
 
 def _side_by_side(test: Split, window: int) -> tuple[Stretches, NDArray[np.intp]]:

@@ -4,9 +4,9 @@ A hidden Markov model (Rabiner 1989, section III) whose states are the places of
 one row to the next a program goes on by one place, sometimes by none or two, never into another
 program. Where a stretch starts is not known. Behind its last place a program starts again:
 otherwise a recording that is as long as its program could only start where the program does, and
-would tell by its length alone where it is at each row. The network's probabilities are the
-evidence. Those of neighbouring rows rest on the same samples, so they count less than independent
-ones would.
+would tell by its length alone where it is at each row. The network says how well
+each row fits each place. Neighbouring rows rest on the same samples, so they count less than
+independent ones would.
 
 Shapes: B stretches of T rows, P places.
 """
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 EVIDENCE_WEIGHT = 0.3
-"""Power to which each row's probabilities are taken; chosen on a val split."""
+"""Power to which each row's likelihoods are taken; chosen on a val split."""
 STEPS = (0, 1, 2)
 STEP_LOGS = (math.log(0.05), math.log(0.9), math.log(0.05))
 """How many places a row goes on, and the logarithm of how often."""
@@ -37,14 +37,14 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read_stretches(place_logs: Tensor, first: Tensor) -> Reading:
+def read_stretches(evidence: Tensor, first: Tensor) -> Reading:
     """Decodes stretches of one length.
 
     Args:
-        place_logs: (B, T, P) log-probabilities of the network.
+        evidence: (B, T, P) of each place at each row, as `Network.place_evidence` has it.
         first: (programs + 1,) first place of each program, and P.
     """
-    evidence = EVIDENCE_WEIGHT * place_logs
+    evidence = EVIDENCE_WEIGHT * evidence
     before, after = _places_off(first, -1), _places_off(first, 1)
     forward = _sweep(evidence, before)
     backward = _sweep(evidence.flip(1), after).flip(1)
@@ -53,9 +53,9 @@ def read_stretches(place_logs: Tensor, first: Tensor) -> Reading:
 
 
 @torch.no_grad()
-def likeliest_paths(place_logs: Tensor, first: Tensor) -> Tensor:
+def likeliest_paths(evidence: Tensor, first: Tensor) -> Tensor:
     """Only the path of `read_stretches`, (B, T)."""
-    return _likeliest_path(EVIDENCE_WEIGHT * place_logs, _places_off(first, -1))
+    return _likeliest_path(EVIDENCE_WEIGHT * evidence, _places_off(first, -1))
 
 
 def _places_off(first: Tensor, direction: int) -> list[Tensor]:

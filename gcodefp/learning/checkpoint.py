@@ -19,8 +19,8 @@ from gcodefp.learning.network import Network
 from gcodefp.learning.tensors import sizes_of
 from gcodefp.programs.table import Programs
 
-FORMAT = "gcodefp-checkpoint-2"
-RESUME_FORMAT = "gcodefp-resume-2"
+FORMAT = "gcodefp-checkpoint-3"
+RESUME_FORMAT = "gcodefp-resume-3"
 
 
 UNREADABLE = (

@@ -63,6 +63,9 @@ class Network(nn.Module):
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
         self.operation_head = nn.Linear(width, sizes.operations)
         self.place_head = nn.Linear(width, sizes.places)
+        # Measured on the train split (learning/place_prior.py); until then all places are alike.
+        self.place_prior_logs: Tensor
+        self.register_buffer("place_prior_logs", torch.zeros(sizes.places))
         self.position_head = nn.Linear(width, AXES)
         for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
             nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
@@ -82,10 +85,16 @@ class Network(nn.Module):
         """Row vectors (B, T, D) to operation logits (B, operations)."""
         return self.operation_head(rows.mean(dim=1))
 
-    def place_logs(self, rows: Tensor) -> Tensor:
-        """Row vectors (..., D) to log-probabilities of places (..., places)."""
-        logs: Tensor = self.place_head(rows).log_softmax(-1)
-        return logs
+    def place_evidence(self, rows: Tensor) -> Tensor:
+        """Row vectors (..., D) to log p(place | row) - log p(place), (..., places).
+
+        But for a constant of each row this is how likely the row is, given the place: the scaled
+        likelihood that a hidden Markov model wants (Bourlard and Morgan 1994, Connectionist Speech
+        Recognition). Of two programs that begin alike, the one that the network is reluctant to
+        name would never be read without it.
+        """
+        evidence: Tensor = self.place_head(rows).log_softmax(-1) - self.place_prior_logs
+        return evidence
 
     def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
         """Logits and true classes of every step at which a field applies and its class is known.

@@ -54,15 +54,15 @@ def predict(network: Network, data: Tensors) -> Prediction:
         named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[chosen] = named[speaks].cpu().numpy()
         position[chosen] = network.position_head(encoded[speaks]).cpu().numpy()
-        aligned = likeliest_paths(network.place_logs(encoded), data.first_place)
+        aligned = likeliest_paths(network.place_evidence(encoded), data.first_place)
         path[chosen] = aligned[speaks].cpu().numpy()
         paths.append(aligned.cpu().numpy())
     return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
 
 
 @torch.no_grad()
-def whole_place_logs(network: Network, signals: torch.Tensor, window: int) -> torch.Tensor:
-    """Log-probabilities of places (N, P) at the N rows of one recording, of any length.
+def whole_place_evidence(network: Network, signals: torch.Tensor, window: int) -> torch.Tensor:
+    """Evidence of places (N, P) at the N rows of one recording, of any length.
 
     Overlapping windows are averaged, each counting most in its middle.
 
@@ -79,8 +79,8 @@ def whole_place_logs(network: Network, signals: torch.Tensor, window: int) -> to
     total = torch.zeros(len(signals), network.sizes.places, device=signals.device)
     counted = torch.zeros(len(signals), 1, device=signals.device)
     for batch in starts.split(WINDOWS_PER_BATCH):
-        logs = network.place_logs(network.encode(signals[batch[:, None] + row]))
-        for start, of in zip(batch.tolist(), logs, strict=True):
+        evidence = network.place_evidence(network.encode(signals[batch[:, None] + row]))
+        for start, of in zip(batch.tolist(), evidence, strict=True):
             total[start : start + window] += of * weight
             counted[start : start + window] += weight
-    return (total / counted).log_softmax(-1)
+    return total / counted

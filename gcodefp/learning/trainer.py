@@ -22,6 +22,7 @@ from gcodefp.learning.metrics_file import append_metrics, truncate_metrics
 from gcodefp.learning.network import Network
 from gcodefp.learning.objective import Objective
 from gcodefp.learning.optimizer import make_optimizer
+from gcodefp.learning.place_prior import measure_place_prior
 from gcodefp.learning.tensors import Tensors, sizes_of
 
 Report = Callable[[int, Mapping[str, float]], bool]
@@ -137,6 +138,7 @@ def _next_epoch(
     """Trains and validates one epoch more; returns its metrics."""
     started = time.monotonic()
     metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
+    measure_place_prior(network, data.train)
     metrics |= validate(network, hyperparameters, data.val)
     for name in ("train/loss", "val/loss"):
         if not math.isfinite(metrics[name]):

@@ -11,7 +11,7 @@ from gcodefp.dataset.windows import speaking_rows, window_starts
 from gcodefp.evaluation.reconstruct import endpoints_mm
 from gcodefp.learning.alignment import read_stretches
 from gcodefp.learning.checkpoint import Checkpoint
-from gcodefp.learning.predict import WINDOWS_PER_BATCH, whole_place_logs
+from gcodefp.learning.predict import WINDOWS_PER_BATCH, whole_place_evidence
 from gcodefp.prediction.predicted import NEAR_SECONDS, Candidate, Predicted
 from gcodefp.programs.reported import block_confidence, reported_places
 from gcodefp.programs.table import Programs
@@ -22,9 +22,9 @@ def read_recording(checkpoint: Checkpoint, recording: Recording, device: torch.d
     """Reads all rows of a recording of at least one window, from its signals alone."""
     description, programs = checkpoint.description, checkpoint.description.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    logs = whole_place_logs(checkpoint.network, signals, description.window)
+    evidence = whole_place_evidence(checkpoint.network, signals, description.window)
     first = torch.as_tensor(programs.first.astype(np.int64), device=device)
-    read = read_stretches(logs[None], first)
+    read = read_stretches(evidence[None], first)
     path, posterior = read.path[0].cpu().numpy(), read.posterior[0].cpu().numpy()
     free_block, operations = _read_windows(checkpoint, signals)
     # No way leads from one program into another: a program is as probable at one row as at all.
@@ -38,7 +38,7 @@ def read_recording(checkpoint: Checkpoint, recording: Recording, device: torch.d
         position_mm=_positions_mm(programs, path),
         confidence=block_confidence(reported_places(posterior, programs), path, programs),
         confidence_clock_known=block_confidence(posterior, path, programs),
-        agreement=_agreement(programs, logs.argmax(-1).cpu().numpy(), path),
+        agreement=_agreement(programs, evidence.argmax(-1).cpu().numpy(), path),
         program_rows=int(np.diff(programs.first)[of_path]),
         free_block=free_block,
         programs=_ranked(programs.names.tolist(), of_programs, first=of_path),

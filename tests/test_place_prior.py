@@ -1,0 +1,71 @@
+"""The place prior: how often the network names a place whatever it sees."""
+
+import pytest
+import torch
+from learning_data import tiny_data, untrained
+
+from gcodefp.learning.network import Network
+from gcodefp.learning.place_prior import LEAST_SHARE, measure_place_prior
+from gcodefp.learning.trainer import TrainingData
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return tiny_data(tmp_path_factory.mktemp("dataset"))
+
+
+@pytest.fixture
+def network(data: TrainingData) -> Network:
+    return untrained(data)
+
+
+def mean_share(network: Network, data: TrainingData) -> torch.Tensor:
+    """Of each place, over all rows of all train windows."""
+    network.eval()
+    windows = torch.arange(len(data.train.starts))
+    with torch.no_grad():
+        encoded = network.encode(data.train.signals[data.train.rows_of(windows)])
+        return network.place_head(encoded).softmax(-1).mean((0, 1))
+
+
+def test_before_it_is_measured_all_places_are_alike(network: Network) -> None:
+    assert not network.place_prior_logs.any()
+
+
+def test_it_is_the_mean_probability_of_each_place(network: Network, data: TrainingData) -> None:
+    measure_place_prior(network, data.train)
+    prior = network.place_prior_logs.exp()
+    torch.testing.assert_close(prior.sum(), torch.tensor(1.0))
+    # Half of the train windows overlap: about the mean is enough.
+    torch.testing.assert_close(prior, mean_share(network, data), rtol=0.2, atol=1e-3)
+
+
+def test_a_place_that_the_network_is_fond_of_gains_nothing(
+    network: Network, data: TrainingData
+) -> None:
+    measure_place_prior(network, data.train)
+    signals = data.val.signals[None, :32]
+    with torch.no_grad():
+        before = network.place_evidence(network.encode(signals))
+        network.place_head.bias[3] += 2.0
+        fond = network.place_evidence(network.encode(signals))
+        measure_place_prior(network, data.train)
+        after = network.place_evidence(network.encode(signals))
+    gain = ((of[..., 3] - of[..., 0]).mean() for of in (before, fond, after))
+    none, much, left = (float(of) for of in gain)
+    assert much == pytest.approx(none + 2.0, abs=1e-3)
+    assert left == pytest.approx(none, abs=0.3)
+
+
+def test_a_place_that_is_never_named_outweighs_nothing(
+    network: Network, data: TrainingData
+) -> None:
+    with torch.no_grad():
+        network.place_head.bias[3] = -1e4
+    measure_place_prior(network, data.train)
+    assert network.place_prior_logs.isfinite().all()
+    least = LEAST_SHARE / network.sizes.places
+    assert float(network.place_prior_logs[3].exp()) == pytest.approx(least)
+    with torch.no_grad():
+        evidence = network.place_evidence(network.encode(data.val.signals[None, :32]))
+    assert (evidence.argmax(-1) != 3).all()
