@@ -116,12 +116,8 @@ def test_controls_fail_on_honest_data(
     found = scored(cut, checkpoint, control, tmp_path)
     assert (found["format"], found["control"]) == (CONTROL_FORMAT, control)
     assert found["recordings"] == len(LATE)
-    if trains:
-        # A window is a quarter of these programs: where in it a row lies tells some of them.
-        assert all(of["difference"]["value"] < 0.2 for of in found["answers"].values())
-    else:
-        assert found["fails"] is True
-        assert LOUD not in capsys.readouterr().err
+    assert found["fails"] is True
+    assert LOUD not in capsys.readouterr().err
     assert set(found["answers"]) == {MODEL, WHOLE, WRITTEN}
     for of in found["answers"].values():
         gain = of["score"]["value"] - of["limit_score"]["value"]

@@ -46,7 +46,7 @@ def train_epoch(
         rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = _anywhere(data, batch, random)
+        rows = anywhere(data, batch, random)
         signals = _augmented(hyperparameters, data, rows, random)
         count = min(hyperparameters.rows_per_window, data.window)
         chosen = torch.rand(rows.shape, generator=random, device=device).topk(count).indices
@@ -61,7 +61,7 @@ def train_epoch(
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
-def _anywhere(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+def anywhere(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
     """Rows (B, T) of windows that begin anywhere in the stretches of those of the batch.
 
     Behind its end a stretch starts again. If windows lay always within it, a row early in a window
