@@ -49,17 +49,20 @@ def test_protocols_train_and_evaluate_every_fold(project: Path) -> None:
     assert "protocols" not in jobs(project)
 
 
-def test_a_protocol_without_a_recording_is_left_out_and_told(project: Path, tmp_path: Path) -> None:
+def test_a_protocol_without_a_test_or_a_train_recording_is_left_out_and_told(
+    project: Path, tmp_path: Path
+) -> None:
     told = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
     assert "session: no recording matches damage*" in told
     assert "program: no recording matches adaptive*" in told
     write_recordings(tmp_path / "recordings", {"face": 3, "damageface": 3})
     change(project, "recordings", folder=str(tmp_path / "recordings"))
-    change(project, "protocols", seeds=[0], programs=[])
+    change(project, "protocols", seeds=[0], programs=["*face*"])
     assert folds(project) == {"window/0", "recording/0", "chronological/0", "session/0"}
     told = snakemake(project, "--dry-run", "--printshellcmds", "protocols")
     assert "--held-out 'damage*'" in told
     assert "no recording matches" not in told
+    assert "program: every recording matches *face*" in told
 
 
 def test_evaluate_waits_for_the_controls_of_the_configuration(project: Path) -> None:

@@ -16,6 +16,7 @@ from gcodefp.evaluation.executed import ExecutedBlocks
 from gcodefp.evaluation.medians import estimate_median
 from gcodefp.evaluation.toolpath_distance import stretch_distances
 from gcodefp.learning.scores import row_scores
+from gcodefp.programs.table import UNKNOWN
 
 NOTHING = Estimate(None, None, None, 0, 0)
 
@@ -109,7 +110,7 @@ def _program(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Estima
     if answers.program is None:
         return NOTHING
     true = test.program[rows]
-    hits = (answers.program == true) & (true != UNSEEN)
+    hits = (answers.program == true) & (true != UNKNOWN)
     return estimate(hits, np.ones(len(rows)), test.recording[rows])
 
 

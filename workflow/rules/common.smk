@@ -109,10 +109,12 @@ def folds():
     for protocol, groups in held_out.items():
         for number, patterns in enumerate(groups):
             used = [p for p in patterns if any(fnmatchcase(name, p) for name in names)]
-            if used:
+            matched = sum(any(fnmatchcase(name, p) for p in used) for name in names)
+            if 0 < matched < len(names):
                 found[protocol, str(number)] = {"held_out": used}
             else:
-                left_out.append(f"{protocol}: no recording matches {' '.join(patterns)}")
+                how_many = "every" if matched else "no"
+                left_out.append(f"{protocol}: {how_many} recording matches {' '.join(patterns)}")
     return found, left_out
 
 
