@@ -160,9 +160,11 @@ def test_programs_that_train_never_had_are_never_right(
     test = of_no_program(with_blocks(*_unseen(tiny_split(RECORDINGS["test"]))))
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", test), tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
-    for name in (MODEL, WHOLE, MODEL_CLOCK, WHOLE_CLOCK, CEILING):
+    for name in (MODEL, WHOLE):
         assert models[name]["gcode"]["value"] == 0
         assert models[name]["program"]["value"] == 0
+    # Nobody knows a clock, or a place, of a program that was never learnt.
+    assert not {MODEL_CLOCK, WHOLE_CLOCK, CEILING} & set(models)
 
 
 def _unseen(split: Split) -> tuple[Split, NDArray[np.str_]]:

@@ -31,6 +31,7 @@ from gcodefp.evaluation.files import (
     WHOLE,
     WRITTEN,
 )
+from gcodefp.evaluation.reconstruct import DANGER
 from gcodefp.learning.scores import SCORES
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
@@ -122,7 +123,8 @@ def test_each_recording_has_its_program(evaluation: Path) -> None:
     files = sorted((evaluation / "gcode").iterdir())
     assert [path.name for path in files] == [f"{name}.nc" for name in RECORDINGS["test"]]
     for index, path in enumerate(files):
-        comment, *lines = path.read_text().splitlines()
+        danger, comment, *lines = path.read_text().splitlines()
+        assert danger == f"({DANGER})"
         assert RECORDINGS["test"][index] in comment
         program = arrays["whole_block"][arrays["recording"] == index].tolist()
         assert set(lines) <= set(program) <= set(BLOCKS)

@@ -9,7 +9,7 @@ from gcodefp.evaluation import baselines
 from gcodefp.evaluation.axis_errors import axis_errors, axis_numbers
 from gcodefp.evaluation.baselines import majority, nearest_neighbour
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.reconstruct import endpoints_mm, reconstructed_program
+from gcodefp.evaluation.reconstruct import DANGER, endpoints_mm, reconstructed_program
 
 # Intervals
 
@@ -108,15 +108,11 @@ def test_an_axis_stays_where_it_was_until_it_is_named() -> None:
     np.testing.assert_allclose(ends, expected)
 
 
-def test_a_program_has_each_stretch_of_rows_once() -> None:
-    blocks = ["G1 X1", "G1 X1", "X2", "G1 X1", "G1 X1", "M3"]
-    text = reconstructed_program(blocks, "face_001", "")
-    comment, *lines = text.splitlines()
-    assert comment == "(reconstructed by gcodefp from the sensors of face_001)"
-    assert lines == ["G1 X1", "X2", "G1 X1", "M3"]
-    assert text.endswith("M3\n")
-    noted = reconstructed_program(blocks, "face_001", "leaky")
-    assert noted.splitlines() == [comment, "(leaky)", *lines]
+def test_a_program_begins_with_what_has_to_be_known_of_it() -> None:
+    blocks = ["G1 X1", "X2", "X2", "M3"]
+    text = reconstructed_program(blocks, "face (1)", ["leaky"])
+    head = [f"({DANGER})", "(reconstructed by gcodefp from face _1_)", "(leaky)"]
+    assert text == "\n".join([*head, *blocks]) + "\n"
 
 
 # Baselines

@@ -58,6 +58,11 @@ def test_the_reference_has_the_median_length_and_the_name_is_the_most_common() -
     assert found[1][0].executed == frozenset(lines)
 
 
+def test_programs_of_one_operation_have_names_of_their_own() -> None:
+    recordings = [replay(f"part_{n}", program=n % 2).recording for n in range(4)]
+    assert [program.name for program, _ in find_programs(recordings)] == ["part", "part_2"]
+
+
 # Which time of the program
 
 

@@ -1,5 +1,6 @@
 """What is told of a finished pipeline in one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -7,7 +8,15 @@ import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, NEIGHBOUR
-from gcodefp.findings.verdict import BEATS, FAILS, UNDECIDED, best_baseline, verdict
+from gcodefp.findings.results import Results
+from gcodefp.findings.verdict import (
+    BEATS,
+    ENOUGH_RECORDINGS,
+    FAILS,
+    UNDECIDED,
+    best_baseline,
+    verdict,
+)
 
 
 @pytest.mark.parametrize(
@@ -19,10 +28,22 @@ def test_the_verdict_says_what_the_numbers_say(
     tmp_path: Path, written: float, neighbour: float, kind: str, words: str
 ) -> None:
     options = write_results(tmp_path, spoilt(written), spoilt(neighbour, seed=2))
-    found = verdict(results_of(options))
+    found = verdict(changed(results_of(options), recordings=ENOUGH_RECORDINGS))
     assert found.kind == kind
     assert words in found.headline
     assert "never seen in training" in found.sentence
+
+
+def test_few_recordings_leave_every_advantage_undecided(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, spoilt(0.0), spoilt(0.5, seed=2)))
+    found = verdict(changed(results, recordings=ENOUGH_RECORDINGS - 1))
+    assert found.kind == UNDECIDED
+    assert "no difference is beyond doubt" in found.caveat
+
+
+def changed(results: Results, **told: object) -> Results:
+    """The same with other things said in metrics.json."""
+    return replace(results, evaluation=MappingProxyType({**results.evaluation, **told}))
 
 
 def test_only_who_is_told_nothing_has_to_be_beaten(tmp_path: Path) -> None:
@@ -46,9 +67,7 @@ def test_a_verdict_without_baselines_compares_nothing(tmp_path: Path) -> None:
     told = {name: of for name, of in models.items() if ANSWERS[name].kind != BASELINE}
     assert set(models) - set(told) == {NEIGHBOUR, MAJORITY}
     assert best_baseline(told) is None
-    alone = MappingProxyType({**results.evaluation, "models": told})
-    object.__setattr__(results, "evaluation", alone)
-    found = verdict(results)
+    found = verdict(changed(results, models=told))
     assert found.kind == UNDECIDED
     assert "no baseline" in found.headline
     assert "100.0 %" in found.sentence

@@ -97,6 +97,23 @@ def test_missing_files_are_named_with_their_remedy(
         results_of([*options[:3], str(tmp_path / "sweep.json"), *options[4:]])
 
 
+@pytest.mark.parametrize(
+    ("changed", "complaint"),
+    [
+        ({"foreign": "/data/other"}, "is of other recordings, /data/other"),
+        ({"provenance": {"inputs": {"checkpoint.pt": "00" * 32}}}, "another checkpoint"),
+    ],
+)
+def test_an_evaluation_of_something_else_is_refused(
+    tmp_path: Path, changed: dict[str, object], complaint: str
+) -> None:
+    options = write_results(tmp_path, true_blocks(), true_blocks())
+    path = tmp_path / "evaluation" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changed))
+    with pytest.raises(UserError, match=complaint):
+        results_of(options)
+
+
 def test_answers_are_grouped_by_what_they_are_told(leaky: list[str]) -> None:
     models = results_of(leaky).evaluation["models"]
     for table in (main_table(models), detail_table(models)):
@@ -120,7 +137,7 @@ def test_controls_that_fail_take_one_line(tmp_path: Path, pictures: Path) -> Non
     options = write_results(tmp_path, spoilt(0.3), spoilt(0.7, seed=1), controls=[control(True)])
     results = results_of(options)
     page = render(results, pictures)
-    assert "All 1 controls fail, as they must: labels &lt;shuffled&gt;." in page
+    assert "The controls fail, as they must: labels &lt;shuffled&gt;." in page
     assert 'class="mark"' not in page
     assert not results.marks
 

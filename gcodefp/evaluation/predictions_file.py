@@ -14,6 +14,8 @@ from gcodefp.evaluation.reading import Reading
 from gcodefp.evaluation.reconstruct import reconstructed_program
 from gcodefp.files import replacing, write_text
 
+INPUT = "the controller's own position is an input: this is no sensing"
+
 
 def write_predictions(
     folder: Path,
@@ -50,7 +52,8 @@ def write_predictions(
 
 
 def _write_programs(folder: Path, test: Split, reading: Reading, description: Description) -> None:
-    note = LEAKY_NOTE if description.leaky else ""
+    inputs = description.document["controller_is_input"]
+    notes = [text for text, holds in ((LEAKY_NOTE, description.leaky), (INPUT, inputs)) if holds]
     executed = ExecutedBlocks(description.programs)
     stretches, answers = reading.of_stretches[WHOLE]
     recording = test.recording[stretches.rows]
@@ -60,4 +63,4 @@ def _write_programs(folder: Path, test: Split, reading: Reading, description: De
         assert of.program is not None, "places are of programs"
         assert of.line is not None, "places have lines"
         blocks = executed.of_rows(of.program, of.line, of.blocks)
-        write_text(folder / f"{name}.nc", reconstructed_program(blocks, name, note))
+        write_text(folder / f"{name}.nc", reconstructed_program(blocks, name, notes))

@@ -54,21 +54,29 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
         MODEL: at_places(programs, read.path[rows], operation)._replace(blocks=window_blocks),
         WHOLE: at_places(programs, whole_path, of_recording)._replace(blocks=whole_blocks),
         WRITTEN: _written(read, rows, description),
-        MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
-        WHOLE_CLOCK: at_places(programs, whole_path, of_recording, lag),
-        CEILING: _perfect(programs, test, rows),
     }
     windows, chosen = _side_by_side(test, description.window)
     whole = Stretches(rows, np.unique(test.recording[rows], return_inverse=True)[1])
     placed = read.paths[chosen].ravel()
     of_window = np.repeat(read.operation[test.window_start[chosen]], description.window)
-    late = test.lag_seconds[test.recording[windows.rows]]
     sequences = {
         MODEL: (windows, at_places(programs, placed, of_window)),
-        MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
         WHOLE: (whole, at_places(programs, whole_path, of_recording)),
-        WHOLE_CLOCK: (whole, answers[WHOLE_CLOCK]),
     }
+    if np.isfinite(test.place[rows]).any():  # Of programs never learnt nobody knows a clock.
+        late = test.lag_seconds[test.recording[windows.rows]]
+        answers |= {
+            MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
+            WHOLE_CLOCK: at_places(programs, whole_path, of_recording, lag),
+            CEILING: _perfect(programs, test, rows)._replace(
+                blocks=_reported(programs, test, rows)
+            ),
+        }
+        sequences |= {
+            MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
+            WHOLE_CLOCK: (whole, answers[WHOLE_CLOCK]),
+            CEILING: (windows, _perfect(programs, test, windows.rows)),
+        }
     return Reading(rows, answers, windows, whole, sequences)
 
 
@@ -78,17 +86,25 @@ def _written(read: Prediction, rows: NDArray[np.intp], description: Description)
     return Answers(blocks, read.operation[rows], None, position_mm)
 
 
-def _perfect(programs: Programs, test: Split, rows: NDArray[np.intp]) -> Answers:
+def _perfect(programs: Programs, test: Split, rows: NDArray[np.integer]) -> Answers:
     """What a reader says who knows every place that the sensors see, but not the clock."""
-    # Rows of programs that the train split has none of have no place: the first stands in.
-    place = np.nan_to_num(np.rint(test.place[rows])).astype(np.int64)
+    return at_places(programs, _true_place(test, rows), test.operation[rows].astype(np.int64))
+
+
+def _true_place(test: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(N,); rows of programs that were never learnt have no place: the first stands in."""
+    return np.nan_to_num(np.rint(test.place[rows])).astype(np.int64)
+
+
+def _reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> NDArray[np.str_]:
+    """The likeliest block at each row, for a reader who knows its place but not the clock."""
+    place = _true_place(test, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
         certain = np.zeros((len(some), len(programs)), np.float32)
         certain[np.arange(len(some)), place[some]] = 1.0
         blocks[some] = likeliest_blocks(reported_places(certain, programs), programs)
-    answers = at_places(programs, place, test.operation[rows].astype(np.int64))
-    return answers._replace(blocks=blocks)
+    return blocks
 
 
 def _read_windows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.str_]:

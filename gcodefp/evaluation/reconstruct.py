@@ -1,19 +1,25 @@
 """The program that a recording's rows spell out, and the path that a program draws."""
 
+import re
 from collections.abc import Sequence
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.axis_errors import axis_numbers
 
+DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
 
-def reconstructed_program(blocks: Sequence[str], recording: str, note: str) -> str:
-    """The G-code of a recording; a block that comes several times in a row stands there once."""
-    lines = [f"(reconstructed by gcodefp from the sensors of {recording})"]
-    lines += [f"({note})"] if note else []
-    return "\n".join([*lines, *(block for block, _ in groupby(blocks))]) + "\n"
+
+def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
+    """The G-code of a recording, one line for each of its blocks, below what to know of it."""
+    head = (DANGER, f"reconstructed by gcodefp from {recording}", *notes)
+    return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
+
+
+def comment(text: str) -> str:
+    """An RS-274 comment: one line of printable ASCII without brackets inside (section 3.3.4)."""
+    return f"({re.sub(r'[()]|[^ -~]', '_', text)})"
 
 
 def endpoints_mm(

@@ -47,6 +47,7 @@ class Toolpath:
         true_blocks, read_blocks: (N,) texts.
         true_mm, read_mm: (N, 3) where the tool is, as the controller reports it; where nothing is
             reported, where each row's block ends. NaN where unknown.
+        is_reported: whether the controller reports where the tool is.
         true_pieces, read_pieces: N pieces of the paths.
         rapid: (N,) whether the executed block does not cut (G0).
         state: (N,) `State` of each piece that was read.
@@ -59,6 +60,7 @@ class Toolpath:
     read_blocks: NDArray[np.str_]
     true_mm: NDArray[np.floating]
     read_mm: NDArray[np.floating]
+    is_reported: bool
     true_pieces: list[Piece]
     read_pieces: list[Piece]
     rapid: NDArray[np.bool_]
@@ -89,7 +91,8 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
     reported = [predictions.position_mm[rows]]
     if WHOLE in predictions.answered_mm:
         reported.append(predictions.answered_mm[WHOLE][rows])
-    if len(reported) == 2 and all(np.isfinite(of[:, :2]).any() for of in reported):
+    is_reported = len(reported) == 2 and all(np.isfinite(of[:, :2]).any() for of in reported)
+    if is_reported:
         true_mm, read_mm = reported
         true_pieces, read_pieces = straight_pieces(true_mm), straight_pieces(read_mm)
     else:
@@ -109,6 +112,7 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
         read_blocks=read,
         true_mm=true_mm,
         read_mm=read_mm,
+        is_reported=is_reported,
         true_pieces=true_pieces,
         read_pieces=read_pieces,
         rapid=np.array([motion == 0 for motion, _ in motions(true)]),

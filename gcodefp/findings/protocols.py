@@ -24,6 +24,8 @@ from gcodefp.findings.predictions import read_predictions
 
 PROTOCOLS = ("recording", "chronological", "session", "program", "window")
 """In the order of the table: the headline first, the leaky one last."""
+TOLD = (MODEL, WHOLE, CEILING, ELAPSED)
+"""Whose exact lines are told besides those of the baselines."""
 MEASURED = ("token", "gcode_error_rate", "position_error_mm")
 """What is told of MODEL and WHOLE besides exact lines."""
 
@@ -94,8 +96,9 @@ def protocol_lines(folds: Sequence[Fold]) -> list[Line]:
 
 def _line(protocol: str, folds: Sequence[Fold]) -> Line:
     everywhere = [name for name in ANSWERS if all(name in fold.right for fold in folds)]
-    exact = {name: _pooled(folds, name) for name in everywhere}
     baselines = [name for name in everywhere if ANSWERS[name].kind == BASELINE]
+    told = [name for name in everywhere if name in (*TOLD, *baselines)]
+    exact = {name: _pooled(folds, name) for name in told}
     names = np.concatenate([fold.recording for fold in folds])
     return Line(
         protocol=protocol,
@@ -104,17 +107,13 @@ def _line(protocol: str, folds: Sequence[Fold]) -> Line:
         folds=len(folds),
         recordings=np.unique(names).tolist(),
         rows=len(names),
-        exact={name: exact[name] for name in everywhere if _is_told(name, baselines)},
+        exact=exact,
         baseline=max(baselines, key=lambda name: exact[name].value or 0.0, default=None),
         measured={
             metric: {name: _over_folds(folds, name, metric) for name in (MODEL, WHOLE)}
             for metric in MEASURED
         },
     )
-
-
-def _is_told(name: str, baselines: Sequence[str]) -> bool:
-    return name in (MODEL, WHOLE, CEILING, ELAPSED, *baselines)
 
 
 def _pooled(folds: Sequence[Fold], name: str) -> Value:

@@ -69,7 +69,7 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
         best, evaluation: the folders of select_best and evaluate.
 
     Raises:
-        UserError: a file is missing, cannot be read, or is of another sweep.
+        UserError: a file is missing, cannot be read, or is of another sweep, checkpoint or test.
     """
     results = Results(
         dataset=read_json(dataset, DATASET_FORMAT, DATASET_REBUILD),
@@ -85,7 +85,25 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
             f"{best / 'run.json'}: is of sweep {', '.join(results.winner['sweeps'])}, {sweep} is "
             f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
         )
+    _check_evaluation(results, evaluation / "metrics.json")
     return results
+
+
+def _check_evaluation(results: Results, path: Path) -> None:
+    if foreign := results.evaluation["foreign"]:
+        raise UserError(
+            f"{path}: is of other recordings, {foreign}; figures and report are of the "
+            f"pipeline's own test split: {EVALUATION_REBUILD}"
+        )
+    # What both have read is the checkpoint.
+    scored, chosen = (
+        set(of["provenance"]["inputs"].values()) for of in (results.evaluation, results.winner)
+    )
+    if not scored & chosen:
+        raise UserError(
+            f"{path}: is of another checkpoint than the winner's; make it anew: "
+            f"{EVALUATION_REBUILD}"
+        )
 
 
 def _read_table(path: Path) -> pd.DataFrame:

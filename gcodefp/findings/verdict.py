@@ -10,6 +10,8 @@ from gcodefp.findings.results import Document, Results
 from gcodefp.findings.words import SPLIT_BY
 
 METRIC = "gcode"
+ENOUGH_RECORDINGS = 6
+"""Of fewer, all may be better by chance more often than in 2.5 % of cases (sign test)."""
 BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
 
 
@@ -17,8 +19,8 @@ class Verdict(NamedTuple):
     """What the evaluation says.
 
     Attributes:
-        kind: BEATS if the difference to the best baseline has an interval above 0, FAILS if the
-            difference is not above 0, UNDECIDED in between.
+        kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
+            recordings, FAILS if the difference is not above 0, UNDECIDED in between.
         headline: the answer in few words.
         sentence: the numbers that it rests on.
         context: what the same network and other readers reach, told more or less; a few sentences.
@@ -44,7 +46,7 @@ def verdict(results: Results) -> Verdict:
         sentence = f"{wrote}, on {tested}."
     else:
         difference = _difference(results, baseline)
-        kind = _kind(difference)
+        kind = _kind(difference, results.evaluation["recordings"])
         headline = {
             BEATS: f"The network beats the best baseline, {baseline}.",
             UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: "
@@ -86,10 +88,10 @@ def _difference(results: Results, baseline: str) -> Estimate:
     return estimate(gain, np.ones(len(gain)), predictions.recording)
 
 
-def _kind(difference: Estimate) -> str:
+def _kind(difference: Estimate, recordings: int) -> str:
     if difference.value is None or difference.low is None or difference.value <= 0:
         return FAILS
-    return BEATS if difference.low > 0 else UNDECIDED
+    return BEATS if difference.low > 0 and recordings >= ENOUGH_RECORDINGS else UNDECIDED
 
 
 def _points(difference: Estimate) -> str:
@@ -123,6 +125,9 @@ def _context(scores: Document) -> str:
 
 
 def _caveat(results: Results) -> str:
-    if results.evaluation["recordings"] < 5:
-        return "With so few test recordings the intervals themselves are rough."
+    if results.evaluation["recordings"] < ENOUGH_RECORDINGS:
+        return (
+            f"With fewer than {ENOUGH_RECORDINGS} test recordings the intervals themselves are "
+            "rough, and no difference is beyond doubt."
+        )
     return ""

@@ -80,6 +80,12 @@ RULES = {
 }
 """Count of dataset.json -> what the rule does."""
 
+EXACT_LINES = {
+    "aligned_acc": "exact line of windows, clock known,",
+    "gcode_acc": "exact line, row by row, clock known,",
+}
+"""Logged metric -> its name for readers; train and val labels are of what the sensors see."""
+
 SPLIT_BY = {
     "recording": "whole recordings, drawn at random",
     "chronological": "whole recordings, the last ones of each operation",
@@ -90,8 +96,10 @@ SPLIT_BY = {
 
 
 def logged_metric(name: str) -> str:
-    """`val/gcode_acc` for readers: `exact line on the val split`."""
+    """`val/token_acc` for readers: `token accuracy on the val split`."""
     split, _, rest = name.partition("/")
+    if rest in EXACT_LINES:
+        return f"{EXACT_LINES[rest]} on the {split} split"
     kind = "loss" if rest.endswith("loss") else "accuracy"
     what = rest.removesuffix("_acc").removesuffix("_loss")
     if what == "loss":

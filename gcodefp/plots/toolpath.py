@@ -107,7 +107,8 @@ def _source(results: Results) -> str:
 def _off_by(path: Toolpath) -> str:
     off_mm = np.linalg.norm(path.read_mm - path.true_mm, axis=1)
     known = off_mm[np.isfinite(off_mm)]
-    return f"; tool position off by {np.median(known):.1f} mm (median)" if len(known) else ""
+    what = "tool position" if path.is_reported else "ends of blocks"
+    return f"; {what} off by {np.median(known):.1f} mm (median)" if len(known) else ""
 
 
 def _bounds_mm(pieces: Sequence[Piece]) -> NDArray[np.float64]:

@@ -2,13 +2,13 @@
 
 import csv
 import io
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.evaluation.reconstruct import DANGER, comment
 from gcodefp.prediction.predicted import NEAR_SECONDS, Candidate, Predicted, bounds, stretches
 
 PREDICTION_FORMAT = "gcodefp-prediction-1"
@@ -23,11 +23,10 @@ TABLE_COLUMNS = (
     "y_mm",
     "z_mm",
 )
-DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
 EVENLY = "rows of the recording are taken as evenly spaced in time"
 MEANING = (
     "confidence: probability that the controller reports this block, its clock unknown",
-    "clock known: the same, if the sensors lagged the controller as in the training recordings",
+    "clock known: the same, if the sensors lag by the median of the training recordings",
     f"agreement: share of rows read at the same place within {NEAR_SECONDS:g} s from the rows "
     "around them alone",
 )
@@ -99,11 +98,6 @@ def document(predicted: Predicted) -> dict[str, Any]:
         "doubts": predicted.doubts,
         "rows_evenly_spaced": True,
     }
-
-
-def comment(text: str) -> str:
-    """An RS-274 comment: one line of printable ASCII without brackets inside (section 3.3.4)."""
-    return f"({re.sub(r'[()]|[^ -~]', '_', text)})"
 
 
 def _head(predicted: Predicted, checkpoint: str) -> list[str]:

@@ -36,7 +36,7 @@ class Predicted:
         block: (N,) canonical text of the block at that line.
         position_mm: (N, 3) tool position; NaN where unknown.
         confidence: (N,) probability of the block, the controller's clock unknown.
-        confidence_clock_known: (N,) the same, if all recordings lagged alike.
+        confidence_clock_known: (N,) the same, if the lag is known to be the program's median.
         agreement: share of rows that would be read at the same place, within NEAR_SECONDS, from
             the rows around them alone; low if the recording fits none of the programs.
         program_rows: how many rows the program takes.

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ class Program:
     """A program, and one recording of it whose clock all others are read by.
 
     Attributes:
-        name: the operation that most of its recordings are called by.
+        name: the operation that most of its recordings are called by; with a number behind it if
+            that operation has several programs.
         reference: the recording of the median length.
         executed: the (line, block) pairs of all its recordings.
     """
@@ -41,7 +42,17 @@ def find_programs(recordings: Sequence[Recording]) -> list[tuple[Program, list[R
         name = min(counts, key=lambda of: (-counts[of], of))
         executed = frozenset().union(*(executed_pairs(run.lines, run.blocks) for run in runs))
         found.append((Program(name, runs[len(runs) // 2], executed), runs))
-    return sorted(found, key=lambda of: (of[0].name, of[0].reference.name))
+    found = sorted(found, key=lambda of: (of[0].name, of[0].reference.name))
+    seen: Counter[str] = Counter()
+    return [(_numbered(program, seen), runs) for program, runs in found]
+
+
+def _numbered(program: Program, seen: Counter[str]) -> Program:
+    """The second program of an operation is `name_2`, and so on."""
+    seen[program.name] += 1
+    if seen[program.name] == 1:
+        return program
+    return replace(program, name=f"{program.name}_{seen[program.name]}")
 
 
 def same_programs(recordings: Sequence[Recording]) -> list[list[Recording]]:

@@ -20,8 +20,8 @@ NOTE = """\
 Exact lines are pooled over all folds; their 95 % intervals are from a bootstrap over recordings, in
 which a recording that is tested in several folds is drawn as one. Of the other metrics of several
 folds the mean stands with the lowest and the highest fold, of a single fold with the bootstrap's
-interval. Windows are read one by one, whole recordings from their beginning to their end, which the
-elapsed time is told too. The hyperparameters are the winner's, chosen once on the val split of the
+interval. Windows are read one by one, whole recordings at once; where its program begins only the
+elapsed time is told. The hyperparameters are the winner's, chosen once on the val split of the
 pipeline's own dataset, whose recordings are also in these splits; weights, scale, vocabulary and
 programs are of each fold's own train split."""
 
