@@ -26,15 +26,15 @@ class Hyperparameters:
 
     learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _setting(16, "windows per step", low=1)
-    d_model: int = _setting(64, "width of the network", low=2)
+    d_model: int = _setting(96, "width of the network", low=2)
     nhead: int = _setting(4, "attention heads; must divide d_model", low=1)
     num_layers: int = _setting(2, "encoder layers", low=1)
-    dropout: float = _setting(0.1, "share of activations dropped", low=0.0, high=0.95)
+    dropout: float = _setting(0.05, "share of activations dropped", low=0.0, high=0.95)
     weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
     augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
     noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
     node_dropout: float = _setting(
-        0.2, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
+        0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
     )
     max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
     label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
@@ -46,7 +46,7 @@ class Hyperparameters:
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
     place_weight: float = _setting(1.0, "weight of the place head in the loss", low=0.0)
     position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
-    rows_per_window: int = _setting(16, "rows of a window whose block is learnt per step", low=1)
+    rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
     seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
 
 
