@@ -82,18 +82,18 @@ def test_a_run_is_not_repeated_nor_mixed_with_another(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    assert main(flags(dataset, folder, max_epochs=1)) == 0
+    assert main(flags(dataset, folder, max_epochs=1, dropout=0.1)) == 0
     before = files_in(folder)
-    assert main(flags(dataset, folder, max_epochs=1)) == 0
+    assert main(flags(dataset, folder, max_epochs=1, dropout=0.1)) == 0
     assert "this run is over already" in capsys.readouterr().err
     assert main(flags(dataset, folder, max_epochs=1, dropout=0.3)) == 1
     message = f"{folder}: holds a run with dropout 0.1, not 0.3; choose another --output folder"
     assert message in capsys.readouterr().err
     loss = ["--metric", "val/loss", "--goal", "minimize"]
-    assert main([*flags(dataset, folder, max_epochs=1), *loss]) == 1
+    assert main([*flags(dataset, folder, max_epochs=1, dropout=0.1), *loss]) == 1
     assert "holds a run with metric 'val/aligned_acc', not 'val/loss'" in capsys.readouterr().err
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
-    assert main(flags(other, folder, max_epochs=1)) == 1
+    assert main(flags(other, folder, max_epochs=1, dropout=0.1)) == 1
     assert "holds a run with learning_digest" in capsys.readouterr().err
     assert files_in(folder) == before
 
