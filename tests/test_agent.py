@@ -14,6 +14,7 @@ from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
 from gcodefp.files import sha256
+from gcodefp.learning.hyperparameters import Hyperparameters
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.learning.objective import METRICS
 from gcodefp.sweep import local_engine
@@ -107,7 +108,7 @@ def test_what_a_run_writes(undisturbed: TinySweep) -> None:
     assert list(rows[0]) == ["epoch", *METRICS, "seconds"]
     values = [row["val/gcode_acc"] for row in rows]
     asked = {"learning_rate": 0.02, "optimizer": "sgd", "max_epochs": EPOCHS, "d_model": 8}
-    assert content["hyperparameters"].items() >= (asked | {"seed": 1, "dropout": 0.1}).items()
+    assert content["hyperparameters"].items() >= (asked | {"seed": 1, "dropout": Hyperparameters().dropout}).items()
     assert content["state"] == "finished"
     assert (content["failure"], content["reason"]) == (None, "all epochs done")
     assert content["epochs"] == EPOCHS

@@ -41,7 +41,7 @@ def test_the_defaults_are_allowed_and_whole_numbers_may_be_written_as_others() -
         ("optimizer", "adamax", r"optimizer: 'adamax'; did you mean 'adamw?'\?"),
         ("optimizer", 1, r"optimizer: 1; known are: adam, adamw, rmsprop, sgd"),
         ("optimizer", ["sgd"], r"optimizer: \['sgd'\]; "),
-        ("nhead", 5, r"d_model 64 cannot be divided among nhead 5 heads; choose a d_model that"),
+        ("nhead", 5, r"d_model 96 cannot be divided among nhead 5 heads; choose a d_model that"),
         ("d_model", 66, r"d_model 66 cannot be divided among nhead 4 heads"),
         ("seed", -1, r"seed: -1 is out of range; it must be at least 0"),
         ("seed", 10**30, r"seed: 10{30} is out of range"),
