@@ -108,7 +108,8 @@ def test_what_a_run_writes(undisturbed: TinySweep) -> None:
     assert list(rows[0]) == ["epoch", *METRICS, "seconds"]
     values = [row["val/gcode_acc"] for row in rows]
     asked = {"learning_rate": 0.02, "optimizer": "sgd", "max_epochs": EPOCHS, "d_model": 8}
-    assert content["hyperparameters"].items() >= (asked | {"seed": 1, "dropout": Hyperparameters().dropout}).items()
+    others = {"seed": 1, "dropout": Hyperparameters().dropout}
+    assert content["hyperparameters"].items() >= (asked | others).items()
     assert content["state"] == "finished"
     assert (content["failure"], content["reason"]) == (None, "all epochs done")
     assert content["epochs"] == EPOCHS
