@@ -11,9 +11,8 @@ from matplotlib.text import Text
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import figures
-from gcodefp.dataset.store import LEAKY_NOTE
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
-from gcodefp.findings.results import CONTROLLER_NOTE
 from gcodefp.findings.words import KINDS
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.confusion import confusions

@@ -10,11 +10,10 @@ import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import report
-from gcodefp.dataset.store import LEAKY_NOTE
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
 from gcodefp.evaluation.files import ELAPSED, MAJORITY, MODEL, WHOLE
-from gcodefp.findings.results import CONTROLLER_NOTE
 from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import KINDS
 from gcodefp.reporting.answer_tables import NOTHING, control_summary, detail_table, main_table

@@ -19,6 +19,7 @@ from gcodefp.programs.table import Programs
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
 REBUILD = "snakemake --cores all --forcerun preprocess"
+CONTROLLER_NOTE = "controller position is an input: not sensing"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
 
 

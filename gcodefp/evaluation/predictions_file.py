@@ -6,15 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.dataset.store import LEAKY_NOTE, Description, Split
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
 from gcodefp.evaluation.answers import Answers
 from gcodefp.evaluation.executed import ExecutedBlocks
 from gcodefp.evaluation.files import ANSWERS, WHOLE
 from gcodefp.evaluation.reading import Reading
 from gcodefp.evaluation.reconstruct import reconstructed_program
 from gcodefp.files import replacing, write_text
-
-INPUT = "the controller's own position is an input: this is no sensing"
 
 
 def write_predictions(
@@ -53,7 +51,11 @@ def write_predictions(
 
 def _write_programs(folder: Path, test: Split, reading: Reading, description: Description) -> None:
     inputs = description.document["controller_is_input"]
-    notes = [text for text, holds in ((LEAKY_NOTE, description.leaky), (INPUT, inputs)) if holds]
+    notes = [
+        text
+        for text, holds in ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, inputs))
+        if holds
+    ]
     executed = ExecutedBlocks(description.programs)
     stretches, answers = reading.of_stretches[WHOLE]
     recording = test.recording[stretches.rows]

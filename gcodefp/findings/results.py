@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.errors import UserError
 from gcodefp.evaluation.files import EVALUATION_FORMAT, EVALUATION_REBUILD
@@ -19,7 +19,6 @@ from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweep.sweep_file import REBUILD as SWEEP_REBUILD
 
-CONTROLLER_NOTE = "controller position is an input: not sensing"
 CONTROL_NOTE = "CONTROL NOT FAILED ({}): something else than sensing gives lines away"
 Document = Mapping[str, Any]
 

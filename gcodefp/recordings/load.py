@@ -22,6 +22,7 @@ def load_recordings(
     """Recordings by name, and those that a rule left out.
 
     Args:
+        paths: at least one, all in the same folder.
         workers: processes that read files.
 
     Raises:
@@ -42,8 +43,7 @@ def load_recordings(
     for entry in left_out:
         logger.warning("left out %(recording)s: %(reason)s", entry)
     if not recordings:
-        folder = paths[0].parent if paths else "the folder"
-        raise UserError(f"{folder}: no recording is left; the reasons are above")
+        raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
     return recordings, left_out
 
 
