@@ -133,6 +133,15 @@ def test_each_recording_has_its_program(evaluation: Path) -> None:
         assert 1 < len(lines) < ROWS
 
 
+def test_a_whole_recording_is_of_one_operation(evaluation: Path) -> None:
+    _, arrays = results(evaluation)
+    for index in range(len(RECORDINGS["test"])):
+        rows = arrays["recording"] == index
+        (operation,) = set(arrays["whole_operation"][rows].tolist())
+        votes = np.bincount(arrays["model_operation"][rows])
+        assert votes[operation] == votes.max()
+
+
 def test_the_same_checkpoint_is_evaluated_the_same(
     dataset: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
 ) -> None:
