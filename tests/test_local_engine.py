@@ -122,6 +122,16 @@ def test_agents_killed_at_random_moments_lose_no_run_and_repeat_none(tmp_path: P
     check_runs(crew(tmp_path, total=30, kills=40), 30)
 
 
+def test_what_an_agent_left_that_was_killed_right_after_a_run_is_tidied(tmp_path: Path) -> None:
+    work(engine(tmp_path, 2))
+    path = tmp_path / "0001"
+    kept = sorted(path.iterdir())
+    for name in ("lease.1", "last.pt", ".run.json.1.tmp"):
+        (path / name).write_text("its process is gone", encoding="utf-8")
+    assert work(engine(tmp_path, 2)) == []
+    assert sorted(path.iterdir()) == kept
+
+
 def test_a_removed_run_is_trained_anew_with_the_same_hyperparameters(tmp_path: Path) -> None:
     work(engine(tmp_path, 3))
     path = tmp_path / "0001"

@@ -8,7 +8,7 @@ import logging
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from gcodefp.errors import UserError
 from gcodefp.search.specification import Specification
 from gcodefp.sweep.decisions import Decisions
 from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folder
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folder, run_folders
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +83,7 @@ class LocalEngine:
         while True:
             try:
                 if (folder := self._next()) is None:
+                    self._tidy_up()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
                     raise _too_many(failed)
@@ -131,6 +132,13 @@ class LocalEngine:
                 return None
             time.sleep(POLL_SECONDS)
 
+    def _tidy_up(self) -> None:
+        """An agent may have been killed right after it ended a run, before it could tidy it."""
+        for folder in run_folders(self.folder):
+            with suppress(OSError):
+                if folder.is_over():
+                    folder.tidy()
+
     def _is_open(self, folder: RunFolder) -> bool:
         """Whether there is something to be done in a run, now or later."""
         if folder.number in self._left_out or self.decisions.results.is_over(folder.number):
@@ -164,7 +172,7 @@ class LocalEngine:
             if lease is None:
                 yield None
             elif folder.is_over():  # It ended between the look and the lease.
-                folder.remove_leases()
+                folder.tidy()
                 yield None
             elif (hyperparameters := self.decisions.given(folder)) is None:
                 yield None

@@ -73,16 +73,15 @@ class RunFolder:
         return (self.path / "run.json").exists()
 
     def end(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json; last.pt, the lease and what killed processes left are needed no more."""
+        """Writes run.json, and tidies."""
         write_json(self.path / "run.json", RUN_FORMAT, content)
-        for path in (self.path / "last.pt", *self.path.glob(".*.json.*.tmp")):
-            path.unlink(missing_ok=True)
-        self.remove_leases()
+        self.tidy()
 
-    def remove_leases(self) -> None:
-        """Tidies a run that is over; nobody will take it any more."""
-        for lease in self.path.glob("lease.*"):
-            lease.unlink(missing_ok=True)
+    def tidy(self) -> None:
+        """Removes what a run that is over needs no more; nobody will take it any more."""
+        left = (*self.path.glob("lease.*"), *self.path.glob(".*.json.*.tmp"))
+        for path in (self.path / "last.pt", *left):
+            path.unlink(missing_ok=True)
 
     def close(self, reason: str) -> None:
         """Writes down why neither this run nor one after it begins."""
