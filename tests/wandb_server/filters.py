@@ -1,0 +1,99 @@
+"""The filters and orders of lists of runs, in the form of MongoDB's queries."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .execution import ApiError
+from .model import Run
+
+Test = Callable[[Any, Any], bool]
+TESTS: dict[str, Test] = {
+    "$eq": lambda found, wanted: found == wanted,
+    "$ne": lambda found, wanted: found != wanted,
+    "$gt": lambda found, wanted: found is not None and found > wanted,
+    "$gte": lambda found, wanted: found is not None and found >= wanted,
+    "$lt": lambda found, wanted: found is not None and found < wanted,
+    "$lte": lambda found, wanted: found is not None and found <= wanted,
+    "$in": lambda found, wanted: found in wanted,
+    "$nin": lambda found, wanted: found not in wanted,
+    "$exists": lambda found, wanted: (found is not None) is bool(wanted),
+    "$regex": lambda found, wanted: re.search(wanted, str(found or "")) is not None,
+}
+
+
+def chosen(runs: Sequence[Run], query: Mapping[str, Any]) -> list[Run]:
+    """The runs that a filter lets through."""
+    return [run for run in runs if _passes(run, query)]
+
+
+def ordered(runs: Sequence[Run], order: str | None) -> list[Run]:
+    """Sorted by a key such as `-summary_metrics.loss`; runs without a value come last."""
+    if not order:
+        return list(runs)
+    key = order.lstrip("+-")
+    have = [run for run in runs if _look_up(run, key) is not None]
+    rest = [run for run in runs if _look_up(run, key) is None]
+    have.sort(key=lambda run: _look_up(run, key), reverse=order.startswith("-"))
+    return have + rest
+
+
+def _passes(run: Run, query: Mapping[str, Any]) -> bool:
+    for key, wanted in query.items():
+        if key in ("$and", "$or", "$nor"):
+            results = [_passes(run, part) for part in wanted]
+            good = {"$and": all(results), "$or": any(results), "$nor": not any(results)}[key]
+        elif isinstance(wanted, Mapping):
+            good = all(_test(name)(_look_up(run, key), value) for name, value in wanted.items())
+        else:
+            good = _look_up(run, key) == wanted
+        if not good:
+            return False
+    return True
+
+
+def _test(name: str) -> Test:
+    if name not in TESTS:
+        raise ApiError(f"unknown operator: {name}")
+    return TESTS[name]
+
+
+def _look_up(run: Run, key: str) -> Any:
+    """A run's value under a filter's key, None if it has none."""
+    head, _, rest = key.partition(".")
+    if head in ("summary_metrics", "summaryMetrics"):
+        return _inside(run.summary, rest)
+    if head == "config":
+        return _inside(run.settings, rest)
+    plain = {
+        "name": run.name,
+        "display_name": run.display_name,
+        "displayName": run.display_name,
+        "state": run.state,
+        "sweep": run.sweep,
+        "group": run.group,
+        "jobType": run.job_type,
+        "job_type": run.job_type,
+        "created_at": run.created,
+        "createdAt": run.created,
+        "heartbeat_at": run.last_sign,
+    }
+    if head in ("tags", "tags[*]"):
+        return " ".join(run.tags)
+    if key not in plain:
+        raise ApiError(f"unknown filter or order key: {key}")
+    return plain[key]
+
+
+def _inside(values: Mapping[str, Any], key: str) -> Any:
+    """`a.b` may be one key with a dot, or `b` within `a`."""
+    if key in values:
+        return values[key]
+    head, _, rest = key.partition(".")
+    while rest:
+        inner = values.get(head)
+        if isinstance(inner, Mapping):
+            return _inside(inner, rest)
+        more, _, rest = rest.partition(".")
+        head = f"{head}.{more}"
+    return None

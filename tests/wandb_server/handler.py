@@ -1,0 +1,185 @@
+"""The HTTP side: who asks, what kind of request it is, its faults, and its answer."""
+
+import base64
+import gzip
+import json
+import time
+import traceback
+import urllib.parse
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any
+
+from . import stream
+from .execution import ApiError, execute
+from .language import Document, SyntaxFault, read_document
+from .model import Run, StoredFile
+from .mutations import mutation_root
+from .queries import query_root
+
+if TYPE_CHECKING:
+    from .server import WandbServer
+
+SECRET = ("authorization", "cookie")
+
+
+@dataclass
+class Request:
+    """A request that the server got.
+
+    Attributes:
+        kind: the name of the GraphQL operation, or file_stream, upload, download, other.
+        headers: without credentials, names in lower case.
+        body: the variables of a GraphQL operation, the JSON of a file_stream request.
+        status: of the answer; 0 if the connection was dropped.
+        answer: the JSON that went back, None for files.
+    """
+
+    kind: str
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any = None
+    time: float = field(default_factory=time.time)
+    status: int = 0
+    answer: Any = None
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection."""
+
+    protocol_version = "HTTP/1.1"
+    wandb: "WandbServer"
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Requests are kept in `requests`, not printed."""
+
+    def _serve(self) -> None:
+        content = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Content-Encoding") == "gzip":
+            content = gzip.decompress(content)
+        request, document = self._read(content)
+        self.wandb.requests.append(request)
+        fault = self.wandb.faults.of(request.kind)
+        if fault is not None and fault.delay:
+            self.wandb.closing.wait(fault.delay)
+        if fault is not None and fault.drop == "request":
+            self.close_connection = True
+            return
+        if fault is not None and fault.status is not None:
+            self._send(request, fault.status, {"errors": [{"message": "injected fault"}]})
+            return
+        try:
+            status, answer = self._answer(request, document, content)
+        except Exception:  # a gap of this server; it is raised when the server is closed
+            self.wandb.errors.append(f"{request.kind} {request.body}\n{traceback.format_exc()}")
+            status, answer = 500, {"errors": [{"message": "internal error of the test server"}]}
+        if fault is not None and fault.drop == "response":
+            self.close_connection = True
+            return
+        self._send(request, status, answer)
+
+    def _read(self, content: bytes) -> tuple[Request, Document | None]:
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        headers = {k.lower(): v for k, v in self.headers.items() if k.lower() not in SECRET}
+        request = Request("other", self.command, path, headers)
+        document = None
+        if path == "/graphql":
+            asked = json.loads(content)
+            request.body = asked.get("variables") or {}
+            request.kind = asked.get("operationName") or "graphql"
+            try:
+                document = read_document(asked["query"])
+                request.kind = document.name or request.kind
+            except SyntaxFault as error:
+                request.answer = {"errors": [{"message": str(error)}]}
+        elif path.endswith("/file_stream"):
+            request.kind, request.body = "file_stream", json.loads(content)
+        elif path.startswith(("/storage/", "/artifactsV2/", "/artifacts/", "/files/")):
+            request.kind = "upload" if self.command == "PUT" else "download"
+        return request, document
+
+    def _answer(self, request: Request, document: Document | None, content: bytes) -> Any:
+        with self.wandb.world.lock:
+            if request.kind in ("upload", "download"):
+                return self._file(request, content)
+            known = self._knows_key()
+            if request.kind == "file_stream":
+                return self._stream(request) if known else (401, {"error": "invalid api key"})
+            if document is None:
+                return (400, request.answer) if request.answer else (404, {"error": "not found"})
+            return self._graph(request, document, known)
+
+    def _knows_key(self) -> bool:
+        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+        if scheme != "Basic":
+            return False
+        user, _, key = base64.b64decode(token).decode().partition(":")
+        return user == "api" and key == self.wandb.api_key
+
+    def _graph(self, request: Request, document: Document, known: bool) -> tuple[int, Any]:
+        world = self.wandb.world
+        root = query_root(world) if document.kind == "query" else mutation_root(world)
+        first = document.selections[0]
+        open_to_all = first.name in ("serverInfo",)
+        try:
+            if not known and first.name == "viewer":
+                return 200, {"data": {first.alias: None}}
+            if not known and not open_to_all:
+                raise ApiError("user is not logged in", status=401, code="PERMISSION_ERROR")
+            return 200, {"data": execute(document, request.body, root)}
+        except ApiError as error:
+            told: dict[str, Any] = {"message": str(error), "path": [first.alias]}
+            if error.code is not None:
+                told["extensions"] = {"code": error.code}
+            return error.status, {"data": {first.alias: None}, "errors": [told]}
+
+    def _stream(self, request: Request) -> tuple[int, Any]:
+        entity, project, name = request.path.strip("/").split("/")[1:4]
+        run = self.wandb.world.find_run(self.wandb.world.find_project(entity, project), name)
+        if run is None:
+            return 404, {"error": f"run {name} not found"}
+        answer = stream.receive(run, request.body)
+        self.wandb.review(run)
+        return 200, {**answer, "stopped": run.stopped}
+
+    def _file(self, request: Request, content: bytes) -> tuple[int, Any]:
+        blobs = self.wandb.world.blobs
+        if request.kind == "upload":
+            key = request.path.removeprefix("/storage/")
+            blobs[key] = StoredFile(key, content)
+            self._note_file_of_run(key, content)
+            return 200, b""
+        key = request.path.removeprefix("/storage/").removeprefix("/files/")
+        if request.path.startswith(("/artifacts/", "/artifactsV2/")):
+            parts = request.path.split("/")
+            key = f"artifacts/{parts[-2] if parts[1] == 'artifactsV2' else parts[-1]}"
+        found = blobs.get(key)
+        return (404, b"") if found is None else (200, found.content)
+
+    def _note_file_of_run(self, key: str, content: bytes) -> None:
+        run: Run
+        for run in self.wandb.world.runs.values():
+            if key.startswith(f"{run.path}/"):
+                name = key.removeprefix(f"{run.path}/")
+                run.files[name] = StoredFile(name, content)
+
+    def _send(self, request: Request, status: int, answer: Any) -> None:
+        if not isinstance(answer, bytes):
+            request.answer = answer
+            answer = json.dumps(answer).encode()
+        request.status = status
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)

@@ -1,0 +1,207 @@
+"""What the server knows: projects, runs, sweeps and their agents."""
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+CRASHED = 254  # an exit code that the service takes for a crash
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class StoredFile:
+    """A file that was uploaded, or that a client said it would upload: then there is no content."""
+
+    name: str
+    content: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project of an entity."""
+
+    entity: str
+    name: str
+    number: int
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"Project:{self.number}"
+
+
+@dataclass
+class Run:
+    """One run, as the client's requests have left it.
+
+    Attributes:
+        name: what users call the run's id.
+        settings: the config as it was sent, `{"lr": {"value": 0.1}, "_wandb": {...}}`.
+        history_lines: JSON, one row a line; so are the lines of the system's metrics.
+        log_lines: the console's output by line number.
+        heartbeats: times of its requests to file_stream.
+        upserts: how often upsertBucket was called for it.
+        stopped: the flag that asks the run to stop; clients read it off file_stream's answers.
+        created_by_agent: an agent was told to start it; until the first upsert it is pending.
+    """
+
+    project: Project
+    name: str
+    number: int
+    display_name: str
+    created: float = field(default_factory=time.time)
+    settings: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    history_lines: list[str] = field(default_factory=list)
+    event_lines: list[str] = field(default_factory=list)
+    log_lines: dict[int, str] = field(default_factory=dict)
+    files: dict[str, StoredFile] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    sweep: str | None = None
+    agent: str | None = None
+    heartbeats: list[float] = field(default_factory=list)
+    upserts: int = 0
+    exit_code: int | None = None
+    stopped: bool = False
+    preempting: bool = False
+    lost: bool = False
+    created_by_agent: bool = False
+    logged: list[str] = field(default_factory=list)
+    used: list[str] = field(default_factory=list)
+    crash_after: float = 300.0
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"Run:{self.number}"
+
+    @property
+    def path(self) -> str:
+        """ENTITY/PROJECT/NAME."""
+        return f"{self.project.entity}/{self.project.name}/{self.name}"
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The hyperparameters alone."""
+        return {k: v["value"] for k, v in self.settings.items() if k != "_wandb"}
+
+    @property
+    def group(self) -> str | None:
+        """The group it was given."""
+        return self.about.get("groupName")
+
+    @property
+    def job_type(self) -> str | None:
+        """The job type it was given."""
+        return self.about.get("jobType")
+
+    @property
+    def history(self) -> Rows:
+        """The rows that were logged, in their order."""
+        return [json.loads(line) for line in self.history_lines]
+
+    @property
+    def log(self) -> str:
+        """The console's output."""
+        return "\n".join(self.log_lines[number] for number in sorted(self.log_lines))
+
+    @property
+    def last_sign(self) -> float:
+        """The time of the last request that shows the run to be alive."""
+        return max([self.created, *self.heartbeats])
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more is expected of it."""
+        return self.state in ("finished", "failed", "killed", "crashed", "preempted")
+
+    @property
+    def state(self) -> str:
+        """As the service names it; that a stopped run ends as killed is a guess."""
+        if self.exit_code == 0:
+            return "finished"
+        if self.exit_code is not None and self.preempting:
+            return "preempted"
+        if self.exit_code is not None and self.exit_code != CRASHED:
+            return "killed" if self.stopped else "failed"
+        if (
+            self.lost
+            or self.exit_code == CRASHED
+            or time.time() - self.last_sign > self.crash_after
+        ):
+            return "preempted" if self.preempting else "crashed"
+        if self.created_by_agent and not self.upserts:
+            return "pending"
+        return "preempting" if self.preempting else "running"
+
+    def values(self, key: str) -> list[float]:
+        """The finite numbers logged under a key, in their order."""
+        found = [row.get(key) for row in self.history]
+        return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
+
+
+@dataclass
+class Agent:
+    """A `wandb agent`.
+
+    Attributes:
+        running: names of the runs that its last heartbeat listed.
+        heartbeats: their times.
+        commands: everything it was told, in order.
+    """
+
+    number: int
+    host: str
+    sweep: str
+    created: float = field(default_factory=time.time)
+    running: set[str] = field(default_factory=set)
+    heartbeats: list[float] = field(default_factory=list)
+    commands: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"Agent:{self.number}"
+
+
+@dataclass
+class Sweep:
+    """One sweep.
+
+    Attributes:
+        name: what users call the sweep's id.
+        ordinal: counted over the server's sweeps from 0; part of the seed of its search.
+        text: its configuration, YAML as it was sent.
+        state: RUNNING, PAUSED, CANCELED, FINISHED or STOPPED; a test may set it.
+        runs: names of its runs, in the order in which they were drawn.
+        drawn: configurations taken from the search so far.
+        requeued: names of runs that the next free agent resumes.
+    """
+
+    project: Project
+    name: str
+    number: int
+    ordinal: int
+    text: str
+    config: dict[str, Any]
+    state: str = "RUNNING"
+    display_name: str | None = None
+    description: str | None = None
+    created: float = field(default_factory=time.time)
+    runs: list[str] = field(default_factory=list)
+    agents: dict[str, Agent] = field(default_factory=dict)
+    drawn: int = 0
+    requeued: list[str] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """The graph's id."""
+        return f"Sweep:{self.number}"
+
+    @property
+    def path(self) -> str:
+        """ENTITY/PROJECT/NAME."""
+        return f"{self.project.entity}/{self.project.name}/{self.name}"

@@ -1,0 +1,175 @@
+"""Runs and their files as the graph shows them."""
+
+import fnmatch
+import json
+import math
+import mimetypes
+from collections.abc import Callable, Sequence
+from hashlib import md5
+from typing import Any
+
+from .artifact_nodes import artifact_node, project_info
+from .execution import Node
+from .model import Run, StoredFile
+from .pages import connection, plain, stamp
+from .world import World
+
+
+def user_node(world: World) -> Node:
+    """The owner of the API key."""
+    teams = [Node("Entity", {"name": name}) for name in world.entities]
+    fields = {
+        "id": "User:1",
+        "name": world.username,
+        "username": world.username,
+        "email": f"{world.username}@example.com",
+        "admin": False,
+        "flags": "{}",
+        "entity": world.entities[0],
+        "deletedAt": None,
+        "teams": connection(teams, lambda team: team),
+        "apiKeys": connection([], lambda key: key),
+    }
+    return Node("User", fields)
+
+
+def run_node(world: World, run: Run) -> Node:
+    """A run."""
+    fields = {
+        "id": run.id,
+        "name": run.name,
+        "displayName": run.display_name,
+        "sweepName": run.sweep,
+        "state": run.state,
+        "group": run.group,
+        "jobType": run.job_type,
+        "commit": run.about.get("commit"),
+        "description": run.about.get("description"),
+        "notes": run.about.get("notes"),
+        "host": run.about.get("host"),
+        "tags": run.tags,
+        "readOnly": False,
+        "project": project_info(run.project),
+        "projectId": run.project.number,
+        "createdAt": stamp(run.created),
+        "heartbeatAt": stamp(run.last_sign),
+        "exitcode": run.exit_code,
+        "shouldStop": run.stopped,
+        "stopped": run.stopped,
+        "failed": run.state == "failed",
+        "running": run.state == "running",
+        "user": lambda: user_node(world),
+        **_contents(run),
+        **_lists(world, run),
+    }
+    return Node("Run", fields)
+
+
+def _contents(run: Run) -> dict[str, Any]:
+    def history(min_step: int = 0, max_step: float = math.inf, samples: int = 500) -> list[str]:
+        rows = [row for row in plain(run.history) if min_step <= row["_step"] < max_step]
+        return [json.dumps(row) for row in rows[:samples]]
+
+    def wandb_config(keys: list[str]) -> str:
+        internal = run.settings.get("_wandb", {}).get("value", {})
+        return json.dumps({key: internal[key] for key in keys if key in internal})
+
+    return {
+        "config": json.dumps(run.settings),
+        "summaryMetrics": json.dumps(plain(run.summary)),
+        "systemMetrics": run.event_lines[-1] if run.event_lines else "{}",
+        "wandbConfig": wandb_config,
+        "history": history,
+        "events": lambda samples=500: run.event_lines[:samples],
+        "sampledHistory": lambda specs: _sampled_history(run, specs),
+        "parquetHistory": lambda live_keys: Node(
+            "ParquetHistory", {"parquetUrls": [], "liveData": plain(run.history)}
+        ),
+        "historyKeys": lambda: _history_keys(run),
+        "historyLineCount": len(run.history_lines),
+        "eventsLineCount": len(run.event_lines),
+        "logLineCount": max(run.log_lines, default=-1) + 1,
+        "historyTail": json.dumps(run.history_lines[-1:]),
+        "eventsTail": json.dumps(run.event_lines[-1:]),
+    }
+
+
+def _sampled_history(run: Run, specs: list[str] | str) -> list[Any]:
+    """For each specification the rows that have all its keys; a list of one may be left out."""
+    answer = []
+    for spec in map(json.loads, [specs] if isinstance(specs, str) else specs):
+        keys = spec.get("keys", [])
+        rows = [row for row in plain(run.history) if keys and all(key in row for key in keys)]
+        low, high = spec.get("minStep", 0), spec.get("maxStep", math.inf)
+        found = [{key: row[key] for key in keys} for row in rows if low <= row["_step"] <= high]
+        answer.append(found[: spec.get("samples", 500)])
+    return answer
+
+
+def _history_keys(run: Run) -> dict[str, Any] | None:
+    rows = run.history
+    if not rows:
+        return None
+    counts: dict[str, int] = {}
+    for row in rows:
+        for key in row:
+            counts[key] = counts.get(key, 0) + 1
+    keys = {k: {"typeCounts": [{"type": "number", "count": n}]} for k, n in counts.items()}
+    return {"sets": [], "keys": keys, "lastStep": max(row["_step"] for row in rows)}
+
+
+def _lists(world: World, run: Run) -> dict[str, Any]:
+    def files(
+        names: Sequence[str] = (),
+        after: str | None = None,
+        first: int | None = None,
+        pattern: str | None = None,
+    ) -> Node:
+        glob = "*" if pattern is None else pattern.replace("%", "*")
+        found = [
+            file
+            for name, file in sorted(run.files.items())
+            if (not names or name in names) and fnmatch.fnmatchcase(name, glob)
+        ]
+        return connection(found, lambda file: file_node(world, run, file), after, first)
+
+    def artifacts(ids: list[str]) -> Callable[..., Node]:
+        def listed(after: str | None = None, first: int | None = None) -> Node:
+            found = [world.artifacts[identity] for identity in ids]
+            return connection(found, lambda made: artifact_node(world, made), after, first)
+
+        return listed
+
+    return {
+        "fileCount": len(run.files),
+        "files": files,
+        "outputArtifacts": artifacts(run.logged),
+        "inputArtifacts": artifacts(run.used),
+        "logLines": lambda **_: _log_lines(run),
+    }
+
+
+def _log_lines(run: Run) -> Node:
+    lines = [
+        Node("LogLine", {"number": n, "timestamp": None, "level": None, "label": None, "line": t})
+        for n, t in sorted(run.log_lines.items())
+    ]
+    return connection(lines, lambda line: line)
+
+
+def file_node(world: World, run: Run, file: StoredFile) -> Node:
+    """A file of a run."""
+    address = f"{world.base_url}/storage/{run.path}/{file.name}"
+    content = file.content or b""
+    fields = {
+        "id": f"File:{run.path}/{file.name}",
+        "name": file.name,
+        "url": lambda upload=False: address,
+        "uploadUrl": address,
+        "directUrl": address,
+        "sizeBytes": len(content),
+        "mimetype": mimetypes.guess_type(file.name)[0],
+        "updatedAt": stamp(run.last_sign),
+        "md5": md5(content).hexdigest(),
+    }
+    return Node("File", fields)

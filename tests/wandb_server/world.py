@@ -1,0 +1,105 @@
+"""Everything the server keeps, found by its paths and ids."""
+
+import itertools
+import random
+import threading
+from dataclasses import dataclass, field
+
+from .artifact_model import Artifact
+from .execution import ApiError
+from .model import Agent, Project, Run, StoredFile, Sweep
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass
+class World:
+    """The state behind the endpoints; hold `lock` to read or change more than one thing.
+
+    Attributes:
+        username: the owner of the API key; also an entity of its own.
+        entities: names that exist; the first is the default one.
+        seed: of every draw that the server makes.
+        crash_after: seconds without a sign of life after which a run counts as crashed.
+        base_url: where the clients find the server.
+    """
+
+    username: str
+    entities: list[str]
+    seed: int
+    crash_after: float
+    base_url: str = ""
+    projects: dict[tuple[str, str], Project] = field(default_factory=dict)
+    runs: dict[tuple[Project, str], Run] = field(default_factory=dict)
+    sweeps: dict[str, Sweep] = field(default_factory=dict)
+    artifacts: dict[str, Artifact] = field(default_factory=dict)
+    blobs: dict[str, StoredFile] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count(1)
+        self._random = random.Random(self.seed)
+
+    def number(self) -> int:
+        """One that was not given out before."""
+        return next(self._numbers)
+
+    def new_name(self) -> str:
+        """An id as W&B makes them: eight letters and digits."""
+        return "".join(self._random.choices(LETTERS, k=8))
+
+    def entity(self, name: str | None, during: str) -> str:
+        """An entity that exists; the default one for None."""
+        if not name:
+            return self.entities[0]
+        if name not in self.entities:
+            raise ApiError(f"entity {name} not found during {during}", status=404)
+        return name
+
+    def find_project(self, entity: str | None, name: str | None) -> Project | None:
+        """The project, None if there is none; the default entity's for no entity."""
+        return self.projects.get((entity or self.entities[0], name or ""))
+
+    def make_project(self, entity: str | None, name: str | None, during: str) -> Project:
+        """The project; it is made if it is missing."""
+        key = (self.entity(entity, during), name or "uncategorized")
+        if key not in self.projects:
+            self.projects[key] = Project(*key, self.number())
+        return self.projects[key]
+
+    def find_run(self, project: Project | None, name: str) -> Run | None:
+        """By what users call its id."""
+        return None if project is None else self.runs.get((project, name))
+
+    def make_run(self, project: Project, name: str, display_name: str | None = None) -> Run:
+        """A new run of a project."""
+        number = self.number()
+        shown = display_name or f"quiet-river-{sum(1 for p, _ in self.runs if p is project) + 1}"
+        run = Run(project, name, number, shown, crash_after=self.crash_after)
+        self.runs[project, name] = run
+        return run
+
+    def run_by_id(self, identity: str) -> Run | None:
+        """By the graph's id."""
+        return next((run for run in self.runs.values() if run.id == identity), None)
+
+    def find_sweep(self, project: Project | None, name: str) -> Sweep | None:
+        """By what users call its id."""
+        sweep = self.sweeps.get(name)
+        return sweep if sweep is not None and sweep.project is project else None
+
+    def sweep_by_id(self, identity: str) -> Sweep | None:
+        """By the graph's id."""
+        return next((sweep for sweep in self.sweeps.values() if sweep.id == identity), None)
+
+    def runs_of(self, sweep: Sweep) -> list[Run]:
+        """All runs of a sweep, in the order in which they were drawn."""
+        found = [self.find_run(sweep.project, name) for name in sweep.runs]
+        return [run for run in found if run is not None]
+
+    def find_agent(self, identity: str) -> tuple[Sweep, Agent] | None:
+        """An agent and its sweep by the agent's id."""
+        for sweep in self.sweeps.values():
+            if identity in sweep.agents:
+                return sweep, sweep.agents[identity]
+        return None
