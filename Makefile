@@ -19,8 +19,9 @@ run: setup
 	    exec $(SNAKEMAKE) --cores all $(SETTINGS)' || { code=$$?; \
 	    [ $$code -ne 75 ] || echo "make run: another one is at work in this folder" >&2; exit $$code; }
 
+# Many tests wait for other processes: three at once keep two processors busy.
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup
