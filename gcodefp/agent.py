@@ -10,7 +10,7 @@ import platform
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from gcodefp.learning.load import load_training_data
 from gcodefp.learning.outcome import Killed, failed, succeeded
 from gcodefp.learning.trainer import Report, TrainingData, train
 from gcodefp.provenance import provenance
+from gcodefp.service.address import read_address
+from gcodefp.service.agents import work as service_work
 from gcodefp.sweep.lease import LeaseLost
 from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.offline_log import Log, offline_log
 from gcodefp.sweep.progress import run_summary, sweep_progress
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
+from gcodefp.sweep.wandb_log import WandbLog, begin_offline, wandb_log
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -57,6 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--wandb-project", help="log each run to W&B's offline format under this project")
+    add("--wandb-checkpoints", action="store_true", help="with its best weights as an artifact")
     add("--output", type=Path, help="marker that says that this agent is done")
     return run_step(parser, _work, argv)
 
@@ -71,12 +74,15 @@ def _work(arguments: argparse.Namespace) -> None:
             f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
             "run create_sweep again"
         )
+    if sweep.address:
+        _work_for_service(arguments, sweep)
+        return
     engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
     metric = sweep.specification.objective.metric
     origin = provenance([arguments.sweep, arguments.dataset])
 
     def objective(trial: Trial) -> dict[str, Any]:
-        content = _run(trial, sweep, data, device, arguments.wandb_project)
+        content = _run(trial, sweep, data, device, arguments)
         logger.info("%s", run_summary(trial.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "host": platform.node(), "provenance": origin}
 
@@ -93,8 +99,26 @@ def _work(arguments: argparse.Namespace) -> None:
         write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
 
 
+def _work_for_service(arguments: argparse.Namespace, sweep: SweepFile) -> None:
+    """Real W&B agents, each run in a process of its own."""
+    address, objective = read_address(sweep.address or ""), sweep.specification.objective
+    flags: list[object] = ["--runs", arguments.runs.absolute(), "--threads", arguments.threads]
+    for name in ("train", "val", "dataset"):
+        flags += [f"--{name}", getattr(arguments, name).absolute()]
+    flags += ["--device", arguments.device]
+    flags += ["--metric", objective.metric, "--goal", objective.goal, "--seed", sweep.seed]
+    service_work(address, arguments.runs / sweep.sweep_id, [str(flag) for flag in flags])
+    if arguments.output:
+        origin = provenance([arguments.sweep, arguments.dataset])
+        write_json(arguments.output, MARKER_FORMAT, {"provenance": origin})
+
+
 def _run(
-    trial: Trial, sweep: SweepFile, data: TrainingData, device: torch.device, project: str | None
+    trial: Trial,
+    sweep: SweepFile,
+    data: TrainingData,
+    device: torch.device,
+    arguments: argparse.Namespace,
 ) -> dict[str, Any]:
     """Trains one run; whatever goes wrong in it becomes its outcome."""
     asked = {"seed": sweep.seed} | dict(trial.hyperparameters)
@@ -106,26 +130,38 @@ def _run(
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
         return failed(Killed(f"its process was killed {kills} times within one epoch"), asked)
     try:
-        with offline_log(trial.folder, project, asked) if project else nullcontext() as log:
+        with _logged(trial, arguments.wandb_project, asked) as log:
             report = _reporter(trial, objective.metric, hyperparameters.max_epochs, log)
             result = train(hyperparameters, data, objective, trial.folder.path, report, device)
+            content = succeeded(result, hyperparameters, device)
+            if log:
+                weights = trial.folder.path / "checkpoint.pt"
+                log.end(content, weights if arguments.wandb_checkpoints else None)
     except (LeaseLost, UserError, OSError):
         # A full disk or a lost file server is no fault of the hyperparameters.
         raise
     except Exception as error:
         logger.exception("run %s", trial.folder.path.name)
         return failed(error, asked)
-    return succeeded(result, hyperparameters, device)
+    return content
 
 
-def _reporter(trial: Trial, metric: str, max_epochs: int, log: Log | None) -> Report:
+def _logged(
+    trial: Trial, project: str | None, asked: Mapping[str, Any]
+) -> AbstractContextManager[WandbLog | None]:
+    if project is None:
+        return nullcontext()
+    return wandb_log(lambda: begin_offline(trial.folder, project, asked))
+
+
+def _reporter(trial: Trial, metric: str, max_epochs: int, log: WandbLog | None) -> Report:
     """Logs every epoch to W&B, now and then one to the terminal, and asks whether to stop."""
     told = time.monotonic()
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         nonlocal told
         if log:
-            log(epoch, metrics)
+            log.epoch(epoch, metrics)
         if time.monotonic() - told > PROGRESS_SECONDS:
             told = time.monotonic()
             name = trial.folder.path.name

@@ -29,6 +29,7 @@ def check_configuration(config: Mapping[str, Any], schema_file: Path, where: str
     if errors:
         raise UserError(f"{where}: {_describe(errors[0])}")
     _check_split(config, where)
+    _check_engine(config, where)
     _check_files(config, where)
 
 
@@ -55,6 +56,21 @@ def _check_split(config: Mapping[str, Any], where: str) -> None:
         raise UserError(
             f"{where}: window.stride_rows {window['stride_rows']} is more than window.rows "
             f"{window['rows']}: rows between windows would never be learnt; make it smaller"
+        )
+
+
+def _check_engine(config: Mapping[str, Any], where: str) -> None:
+    """What only one of the engines can do."""
+    sweep = config["sweep"]
+    if sweep["engine"] == "local" and sweep["existing"]:
+        raise UserError(
+            f"{where}: sweep.existing {sweep['existing']!r} is a sweep of the W&B service; set "
+            "sweep.engine: wandb, or sweep.existing: null"
+        )
+    if sweep["engine"] == "wandb" and not config["wandb"]["enabled"]:
+        raise UserError(
+            f"{where}: wandb.enabled: false and sweep.engine: wandb; enable it, or set "
+            "sweep.engine: local"
         )
 
 

@@ -2,6 +2,9 @@
 
 The sweep's id is a hash of what decides the runs: parameters, method, metric, seed, the dataset and
 the training code. The same again finds its runs again; another run_cap goes on with them.
+
+With `--engine wandb` the sweep is created on the W&B service, once for each such hash and run_cap;
+with `--existing ENTITY/PROJECT/ID` one that is there already is taken over.
 """
 
 import argparse
@@ -10,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from gcodefp.code_digest import runs_digest
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
@@ -18,18 +22,24 @@ from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.search.flags import add_rule_flags, with_rules
 from gcodefp.search.sampling import check_possible, total_runs
-from gcodefp.search.specification import Specification, load_specification
+from gcodefp.search.specification import Specification, load_specification, read_specification
 from gcodefp.search.trainable import check_trainable
-from gcodefp.sweep.sweep_file import write_sweep
+from gcodefp.service.address import read_address
+from gcodefp.service.sweeps import check_plain, create_once, read_sweep_config
+from gcodefp.sweep.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweep.table import common_objective
 
 logger = logging.getLogger("gcodefp.create_sweep")
+
+ENGINES = ("local", "wandb")
+NO_CAP = 100_000
+"""Of a sweep that was created elsewhere and has no end."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("create_sweep", __doc__)
-    parser.add_argument("--sweep", type=Path, required=True, help="sweep YAML in W&B's schema")
+    parser.add_argument("--sweep", type=Path, help="sweep YAML in W&B's schema")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
     parser.add_argument(
         "--seed", type=not_negative, required=True, help="of the search and of the runs"
@@ -43,11 +53,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="YAML of the sweeps that will follow, to be checked before anything is paid for",
     )
     add_rule_flags(parser)
+    wandb = parser.add_argument_group("engine")
+    wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
+    wandb.add_argument("--runs", type=Path, help="folder that keeps the runs of all sweeps")
+    wandb.add_argument("--project", help="of the W&B service")
+    wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
+    wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
     parser.add_argument("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
+    if arguments.existing:
+        _take_over(arguments)
+        return
     specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
@@ -61,13 +80,40 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", arguments.sweep, metric)
-    origin = {
-        "provenance": provenance([arguments.sweep, arguments.dataset]),
+    origin = _origin(arguments, specification.method)
+    parts = (specification, arguments.seed, origin["learning_digest"], origin["training_code"])
+    identity, address = sweep_identity(*parts), None
+    if arguments.engine == "wandb":
+        check_plain(specification, str(arguments.sweep))
+        document = {**specification.document, "run_cap": total}
+        wanted = f"{identity}-{total}"
+        of = create_once(document, wanted, arguments.runs, arguments.project, arguments.entity)
+        identity, address = of.sweep_id, str(of)
+    given = (specification, arguments.seed, total, origin, address)
+    write_sweep(arguments.output, identity, *given)
+    logger.info("sweep %s: %s, %d runs", address or identity, specification.method, total)
+
+
+def _take_over(arguments: argparse.Namespace) -> None:
+    """Writes sweep.json for a sweep of the service that was created by somebody else."""
+    address = read_address(arguments.existing)
+    config, state = read_sweep_config(address)
+    where = f"sweep {address}"
+    specification = read_specification(config, where)
+    check_trainable(specification, where)
+    total = specification.run_cap or NO_CAP
+    origin = _origin(arguments, specification.method)
+    given = (specification, arguments.seed, total, origin, str(address))
+    write_sweep(arguments.output, address.sweep_id, *given)
+    logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
+
+
+def _origin(arguments: argparse.Namespace, method: str) -> dict[str, Any]:
+    return {
+        "provenance": provenance([p for p in (arguments.sweep, arguments.dataset) if p]),
         "learning_digest": read_description(arguments.dataset).learning_digest(),
-        "training_code": runs_digest(specification.method),
+        "training_code": runs_digest(method),
     }
-    identity = write_sweep(arguments.output, specification, arguments.seed, total, origin)
-    logger.info("sweep %s: %s, %d runs", identity, specification.method, total)
 
 
 def _checked(specification: Specification, path: Path, seed: int) -> int:

@@ -16,7 +16,7 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.provenance import provenance
 from gcodefp.search.rules import read_rules
 from gcodefp.search.specification import Specification, read_specification
-from gcodefp.sweep.sweep_file import read_sweep, write_sweep
+from gcodefp.sweep.sweep_file import read_sweep, sweep_identity, write_sweep
 from gcodefp.sweep.table import best_runs, common_objective, configuration
 
 logger = logging.getLogger("gcodefp.repeat_best")
@@ -54,7 +54,10 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         **{key: document[key] for key in ("learning_digest", "training_code")},
     }
     specification = _listed(points, sweeps[0].specification)
-    identity = write_sweep(arguments.output, specification, seed, len(points), origin)
+    identity = sweep_identity(
+        specification, seed, document["learning_digest"], document["training_code"]
+    )
+    write_sweep(arguments.output, identity, specification, seed, len(points), origin)
     logger.info(
         "sweep %s: the best %d configurations, %d times each",
         identity,

@@ -7,8 +7,6 @@ again before it is believed.
 """
 
 import argparse
-import csv
-import io
 import logging
 import math
 import shutil
@@ -25,10 +23,12 @@ from gcodefp.learning.checkpoint import read_checkpoint
 from gcodefp.learning.device import DEVICES, open_device
 from gcodefp.learning.epoch import validate
 from gcodefp.learning.load import load_training_data
-from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.provenance import provenance
+from gcodefp.service.address import read_address
+from gcodefp.service.fetch import fetch_runs
 from gcodefp.sweep.best_file import BEST_FORMAT
 from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, WINS, run_folder
+from gcodefp.sweep.runs_table import curves_csv, runs_csv
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, common_objective, ranked, repeated, runs_of_all
 
@@ -36,9 +36,6 @@ logger = logging.getLogger("gcodefp.select_best")
 
 TOLERANCE = 5e-3
 """The metric may differ so much when it is scored again on another kind of device."""
-
-FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
-         "parameters", "device", "host")  # fmt: skip
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +63,9 @@ def _select(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
     for sweep in sweeps:
+        if sweep.address:
+            fetch_runs(read_address(sweep.address), arguments.runs / sweep.sweep_id, objective)
+            continue
         _check_complete(sweep, arguments.runs / sweep.sweep_id)
     runs = runs_of_all(sweeps, arguments.runs)
     repeats = repeated(runs, objective)
@@ -77,8 +77,8 @@ def _select(arguments: argparse.Namespace) -> None:
         )
     again = _score_again(winner, objective.metric, arguments)
     ranking = [winner, *(run for run in ranked(runs, objective) if run is not winner)]
-    write_text(arguments.output / "runs.csv", _runs_table(ranking))
-    write_text(arguments.output / "curves.csv", _curves_table(ranking))
+    write_text(arguments.output / "runs.csv", runs_csv(ranking))
+    write_text(arguments.output / "curves.csv", curves_csv(ranking))
     with replacing(arguments.output / "checkpoint.pt") as temporary:
         shutil.copyfile(winner.folder.path / "checkpoint.pt", temporary)
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
@@ -140,33 +140,6 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
             f"the checkpoint is not what it says: remove {winner.folder.path}, then {AGENTS_AGAIN}"
         )
     return measured
-
-
-def _runs_table(ranking: Sequence[EndedRun]) -> str:
-    names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
-    rows: list[dict[str, Any]] = [
-        {"run": run.name, "sweep": run.folder.sweep}
-        | {fact: run.content[fact] for fact in FACTS}
-        | {name: run.content["hyperparameters"].get(name) for name in names}
-        for run in ranking
-    ]
-    return _csv(rows)
-
-
-def _curves_table(ranking: Sequence[EndedRun]) -> str:
-    rows: list[dict[str, Any]] = []
-    for run in sorted(ranking, key=lambda run: run.number):
-        for epoch in read_metrics(run.folder.path / "metrics.csv"):
-            rows.append({"run": run.name, **epoch, "epoch": int(epoch["epoch"])})
-    return _csv(rows)
-
-
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 if __name__ == "__main__":

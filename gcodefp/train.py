@@ -1,8 +1,9 @@
 """Trains one run from hyperparameters given as flags, or the winner of a sweep again.
 
 The trainer of the sweep's agents, alone: for a single run, for one of a sweep again, or as the
-`program` of another sweep tool. Started again with the same output folder it goes on where it was.
-With --control it trains on splits from which nothing can be learnt, for the `control` step.
+`program` of a sweep on the W&B service, whose agents start it. Started again with the same output
+folder it goes on where it was. With --control it trains on splits from which nothing can be learnt,
+for the `control` step.
 """
 
 import argparse
@@ -26,6 +27,8 @@ from gcodefp.learning.objective import HEADLINE, METRICS, Objective
 from gcodefp.learning.outcome import succeeded
 from gcodefp.learning.trainer import Diverged, OtherRun, TrainingData, TrainingResult, train
 from gcodefp.provenance import provenance
+from gcodefp.service.training import train_given
+from gcodefp.service.trial import Given, given_by_agent, own_flags
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 
 logger = logging.getLogger("gcodefp.train")
@@ -49,6 +52,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="default: %(default)s",
     )
     add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
+    add(
+        "--runs",
+        type=Path,
+        default=Path("results/runs"),
+        help="under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)",
+    )
     add(
         "--hyperparameters",
         type=Path,
@@ -74,10 +83,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         kind = type(field.default)
         # Suppressed, so that a flag can be told from a default.
         known.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
-    return run_step(parser, _train, argv)
+    argv = sys.argv[1:] if argv is None else argv
+    given = given_by_agent()
+    return run_step(parser, _train, own_flags(argv, given) if given else argv)
 
 
 def _train(arguments: argparse.Namespace) -> None:
+    if (given := given_by_agent()) is not None:
+        _train_given(given, arguments)
+        return
     hyperparameters, objective = _asked_for(arguments)
     control = arguments.control
     device = open_device(arguments.device, arguments.threads)
@@ -104,6 +118,18 @@ def _train(arguments: argparse.Namespace) -> None:
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
         logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
+
+
+def _train_given(given: Given, arguments: argparse.Namespace) -> None:
+    """A run of a W&B sweep; the agent sees by the exit code whether it failed."""
+    device = open_device(arguments.device, arguments.threads)
+    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+    asked = arguments.metric and Objective(arguments.metric, arguments.goal or "minimize")
+    origin = provenance(_inputs(arguments))
+    flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
+    given = given._replace(hyperparameters=flags | given.hyperparameters)
+    if train_given(given, arguments.runs, data, asked or None, device, origin):
+        raise UserError(f"run {given.run_id} of sweep {given.sweep_id} failed; see above")
 
 
 def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:

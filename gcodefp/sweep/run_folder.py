@@ -58,9 +58,11 @@ class RunFolder:
         """Whether it was decided what the run gets."""
         return (self.path / "hyperparameters.json").exists()
 
-    def give(self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float]) -> None:
-        """Writes down what the run is given."""
-        content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent)}
+    def give(
+        self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
+    ) -> None:
+        """Writes down what the run is given; `more`, such as its id on a service, beside it."""
+        content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
         write_json(self.path / "hyperparameters.json", ASKED_FORMAT, content)
 
     def ended(self) -> dict[str, Any] | None:

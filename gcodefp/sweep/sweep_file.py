@@ -29,6 +29,12 @@ class SweepFile:
     document: Mapping[str, Any]
 
     @property
+    def address(self) -> str | None:
+        """ENTITY/PROJECT/ID on the W&B service; None for a sweep of the local engine."""
+        address: str | None = self.document.get("wandb")
+        return address
+
+    @property
     def is_repeat(self) -> bool:
         """Whether its runs are those of other sweeps again, with other seeds."""
         return bool(self.document.get("is_repeat"))
@@ -43,22 +49,25 @@ def sweep_identity(
 
 
 def write_sweep(
-    path: Path, specification: Specification, seed: int, total: int, origin: Mapping[str, Any]
-) -> str:
+    path: Path,
+    identity: str,
+    specification: Specification,
+    seed: int,
+    total: int,
+    origin: Mapping[str, Any],
+    address: str | None = None,
+) -> None:
     """Writes sweep.json.
 
     Args:
+        identity: the sweep's id.
         origin: `provenance`, `learning_digest` of the dataset and `training_code`.
-
-    Returns:
-        the sweep's id.
+        address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
     """
-    identity = sweep_identity(
-        specification, seed, origin["learning_digest"], origin["training_code"]
-    )
     content = {
         "id": identity,
-        "engine": "local",
+        "engine": "wandb" if address else "local",
+        "wandb": address,
         "method": specification.method,
         "metric": specification.objective.metric,
         "goal": specification.objective.goal,
@@ -70,7 +79,6 @@ def write_sweep(
         **origin,
     }
     write_json(path, FORMAT, content)
-    return identity
 
 
 def read_sweep(path: Path) -> SweepFile:

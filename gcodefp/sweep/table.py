@@ -35,7 +35,7 @@ class EndedRun:
         return f"{self.number:04d}"
 
 
-def ended_runs(sweep_folder: Path, total: int) -> list[EndedRun]:
+def ended_runs(sweep_folder: Path, total: float = math.inf) -> list[EndedRun]:
     """The runs of a sweep that are over, by number; numbers beyond the total are left out."""
     pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
     return [

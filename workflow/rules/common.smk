@@ -56,6 +56,25 @@ wildcard_constraints:
     sweep=r"(phase_\d+/|repeats/)?",
 
 
+def engine_flags(first):
+    """Flags for where the sweep is created; only the first one may be there already."""
+    if config["sweep"]["engine"] == "local":
+        return ""
+    pairs = {"--engine": "wandb", "--runs": f"{RESULTS}/runs"}
+    pairs |= {"--project": config["wandb"]["project"], "--entity": config["wandb"]["entity"]}
+    pairs["--existing"] = config["sweep"]["existing"] if first else None
+    return shlex.join(part for pair in pairs.items() if pair[1] for part in pair)
+
+
+def wandb_flags():
+    """Flags for the offline log of each run."""
+    settings = config["wandb"]
+    if not settings["enabled"]:
+        return ""
+    checkpoints = " --wandb-checkpoints" if settings["checkpoints"] else ""
+    return f"--wandb-project {settings['project']}{checkpoints}"
+
+
 def sweep_rules(first):
     """Flags for what the configuration adds to the YAML of the first sweep, or of a later one."""
     settings = config["sweep"]

@@ -23,6 +23,7 @@ rule create_sweep:
     params:
         seed=config["sweep"]["seed"],
         rules=sweep_rules(first=True),
+        engine=engine_flags(first=True),
         code=code_digest("gcodefp.create_sweep"),
         training_code=runs_digest(),
     shell:
@@ -33,6 +34,7 @@ rule create_sweep:
             --dataset {input.dataset:q} \
             --seed {params.seed} \
             {params.rules} \
+            {params.engine} \
             --output {output:q} \
             --log {log:q}
         """
@@ -79,6 +81,7 @@ use rule create_sweep as create_next_sweep with:
         f"{RESULTS}/benchmarks/phase_{{n}}/create_sweep.tsv"
     params:
         rules=sweep_rules(first=False),
+        engine=engine_flags(first=False),
 
 
 rule repeat_best:
@@ -133,9 +136,7 @@ rule agent:
         runs=f"{RESULTS}/runs",
         agents=config["agents"]["count"],
         device=config["agents"]["device"],
-        wandb=(
-            f"--wandb-project {config['wandb']['project']}" if config["wandb"]["enabled"] else ""
-        ),
+        wandb=wandb_flags(),
         code=code_digest("gcodefp.agent"),
     shell:
         """

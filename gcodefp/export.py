@@ -1,0 +1,50 @@
+"""Writes the runs of any W&B sweep as the table that select_best makes of ours, best first."""
+
+import argparse
+import logging
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.files import write_text
+from gcodefp.learning.objective import HEADLINE, Objective
+from gcodefp.service.address import read_address
+from gcodefp.service.fetch import fetch_runs
+from gcodefp.service.sweeps import read_sweep_config
+from gcodefp.sweep.runs_table import runs_csv
+from gcodefp.sweep.table import ended_runs, ranked
+
+logger = logging.getLogger("gcodefp.export")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("export", __doc__)
+    add = parser.add_argument
+    add("--sweep", required=True, metavar="ENTITY/PROJECT/ID")
+    add("--output", type=Path, default=Path("runs.csv"), help="default: %(default)s")
+    return run_step(parser, _export, argv)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    address = read_address(arguments.sweep)
+    config, _ = read_sweep_config(address)
+    # Not our reader of sweeps: it refuses what other trainers may well ask W&B for.
+    metric = config.get("metric")
+    told = metric and Objective(metric["name"], metric.get("goal", "minimize"))
+    objective = told or HEADLINE
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / address.sweep_id
+        fetch_runs(address, runs, objective, checkpoints=False)
+        found = ended_runs(runs)
+        if not found:
+            raise UserError(f"sweep {address}: none of its runs is over")
+        write_text(arguments.output, runs_csv(ranked(found, objective)))
+    logger.info("%s: %d runs of sweep %s", arguments.output, len(found), address)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Real W&B agents, one after the other until the service says that the sweep is over."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gcodefp.errors import UserError
+from gcodefp.files import write_text
+from gcodefp.service.address import SweepAddress
+from gcodefp.service.session import ServiceSilent, in_clear_words, open_session
+from gcodefp.service.sweeps import CANCELLED, OVER, PAUSED, sweep_state
+from gcodefp.service.trial import FLAGS_VARIABLE
+from gcodefp.sweep.lease import Hold, LeaseWatch
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, RunFolder, run_folders
+
+logger = logging.getLogger(__name__)
+
+FAILURES_IN_A_ROW = 3
+PATIENCE_SECONDS = 1800.0
+"""A service that does not answer may be back within this time."""
+PAUSE_SECONDS = 10.0
+TIMES_SENT_HOME = 3
+"""A service that so often in a row sends agents home at once has no run left, whatever it says."""
+ENVIRONMENT = {
+    # The agent gives up after a few failures in its first minute; ours counts them in a row.
+    "WANDB_AGENT_DISABLE_FLAPPING": "true",
+    "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
+    # A run that is asked to stop ends its epoch first.
+    "WANDB_AGENT_KILL_DELAY": "600",
+}
+
+
+def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
+    """Trains what the service hands out, until its sweep is over.
+
+    Args:
+        sweep_folder: keeps the runs.
+        flags: of `gcodefp.train`, which the agent starts for every run.
+
+    Raises:
+        UserError: runs fail in a row, or the service does not answer for long.
+    """
+    os.environ.update(ENVIRONMENT)
+    # Agents look for `python` on the PATH, and it has to be this one.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    os.environ[FLAGS_VARIABLE] = json.dumps([str(flag) for flag in flags])
+    sent_home, silent_since, heard = 0, None, False
+    while True:
+        try:
+            state = sweep_state(address)
+            heard, silent_since = True, None
+            if state not in CANCELLED:
+                _finish_left_overs(address, sweep_folder)
+            if state in OVER or sent_home == TIMES_SENT_HOME:
+                logger.info("sweep %s is %s: no run is left to take", address, state.lower())
+                return
+            begun = len(run_folders(sweep_folder))
+            _one_agent(address, sweep_folder)
+            was_idle = state != PAUSED and len(run_folders(sweep_folder)) == begun
+            sent_home = sent_home + 1 if was_idle else 0
+        except ServiceSilent as error:
+            silent_since = silent_since or time.monotonic()
+            if not heard or time.monotonic() - silent_since > PATIENCE_SECONDS:
+                raise
+            logger.warning("%s; trying again", error)
+            time.sleep(PAUSE_SECONDS)
+
+
+def _one_agent(address: SweepAddress, sweep_folder: Path) -> None:
+    """Returns when the service sends the agent home.
+
+    Raises:
+        UserError: runs failed in a row, or the sweep is gone.
+    """
+    open_session()
+    import wandb
+
+    with in_clear_words(f"an agent of sweep {address}"):
+        wandb.agent(str(address), max_consecutive_failed_runs=FAILURES_IN_A_ROW)
+    ended = [(f, content) for f in run_folders(sweep_folder) if (content := f.ended())]
+    last = ended[-FAILURES_IN_A_ROW:]
+    if len(last) == FAILURES_IN_A_ROW and all(of["state"] == "failed" for _, of in last):
+        folder, content = last[-1]
+        raise UserError(
+            f"{FAILURES_IN_A_ROW} runs failed in a row, the last is {folder.path}: "
+            f"{content['reason']}; mend that, then {AGENTS_AGAIN}"
+        )
+
+
+def _finish_left_overs(address: SweepAddress, sweep_folder: Path) -> None:
+    """Runs whose agents were killed go on from their last epoch; the service never asks for it."""
+    watch = LeaseWatch()
+    for folder in run_folders(sweep_folder):
+        asked = folder.asked()
+        if asked is None or folder.is_over() or watch.look(folder.path) is not Hold.FREE:
+            continue
+        logger.info("run %s was left half-done; it goes on", folder.path.name)
+        _go_on(address, folder, asked)
+
+
+def _go_on(address: SweepAddress, folder: RunFolder, asked: Mapping[str, Any]) -> None:
+    """Starts the trainer as an agent would; what becomes of the run stands in its folder."""
+    parameters = folder.path / "parameters.yaml"
+    values = {name: {"value": value} for name, value in asked["hyperparameters"].items()}
+    write_text(parameters, yaml.safe_dump(values))
+    environment = os.environ | {
+        "WANDB_ENTITY": address.entity,
+        "WANDB_PROJECT": address.project,
+        "WANDB_SWEEP_ID": address.sweep_id,
+        "WANDB_RUN_ID": asked["wandb_run"],
+        "WANDB_SWEEP_PARAM_PATH": str(parameters),
+    }
+    subprocess.run([sys.executable, "-m", "gcodefp.train"], env=environment, check=False)
+    parameters.unlink(missing_ok=True)

@@ -1,0 +1,108 @@
+"""Runs that were trained elsewhere, brought here from the W&B service."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gcodefp.learning.metrics_file import append_metrics
+from gcodefp.learning.objective import Objective
+from gcodefp.learning.outcome import Killed, failed
+from gcodefp.service.address import SweepAddress
+from gcodefp.service.session import in_clear_words, open_session
+from gcodefp.service.trial import claim, folder_of
+from gcodefp.sweep.run_folder import COUNTED, RunFolder
+from gcodefp.sweep.wandb_log import SUMMARY
+
+logger = logging.getLogger(__name__)
+
+OVER = ("finished", "failed", "crashed", "killed")
+"""States of a run on the service; others are not over."""
+
+
+def fetch_runs(
+    address: SweepAddress, sweep_folder: Path, objective: Objective, checkpoints: bool = True
+) -> int:
+    """Brings the runs that are over there and not here, with history and checkpoint.
+
+    Args:
+        checkpoints: whether weights are wanted; a run without any has failed then.
+
+    Returns:
+        how many were brought.
+
+    Raises:
+        UserError: the service cannot be asked, or there is no such sweep.
+    """
+    api = open_session()
+    fetched, going = 0, []
+    with in_clear_words(f"fetching the runs of sweep {address}"):
+        runs = sorted(api.sweep(str(address)).runs, key=lambda run: str(run.created_at))
+        for run in runs:
+            folder = folder_of(sweep_folder, run.id)
+            if folder is not None and folder.is_over():
+                continue
+            if run.state not in OVER:
+                going.append(f"{run.id} ({run.state})")
+                continue
+            folder = folder or claim(sweep_folder, run.id, _given(run))
+            history = _fetch_history(run, folder)
+            told = run.summary.get(SUMMARY)
+            content = json.loads(told) if told else _in_its_place(run, history, objective)
+            has_weights = not checkpoints or _fetch_checkpoint(run, folder)
+            if content["state"] in COUNTED and not has_weights:
+                content |= {"state": "failed", "reason": "W&B has no checkpoint of it"}
+            folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep})
+            logger.info("run %s is %s, fetched from W&B", folder.path.name, run.id)
+            fetched += 1
+    if going:
+        logger.warning("left out, since W&B says they are not over: %s", ", ".join(going))
+    return fetched
+
+
+def _given(run: Any) -> dict[str, Any]:
+    return {name: value for name, value in run.config.items() if not name.startswith("_")}
+
+
+def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
+    """Writes metrics.csv; W&B's steps are our epochs."""
+    (folder.path / "metrics.csv").unlink(missing_ok=True)
+    history = []
+    for row in run.scan_history():
+        metrics = {k: float(v) for k, v in row.items() if not k.startswith("_") and _is_number(v)}
+        if metrics:
+            history.append({"epoch": row["_step"], **metrics})
+            append_metrics(folder.path / "metrics.csv", history[-1])
+    return history
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _in_its_place(
+    run: Any, history: Sequence[Mapping[str, float]], objective: Objective
+) -> dict[str, Any]:
+    """What run.json would say of a run that was killed, or that another program trained."""
+    asked = _given(run)
+    values = [(objective.loss(of[objective.metric]), of["epoch"]) for of in history
+              if objective.metric in of]  # fmt: skip
+    if run.state != "finished" or not values:
+        lacks = "" if values else f", without a value of {objective.metric}"
+        return failed(Killed(f"it is {run.state} on W&B{lacks}"), asked)
+    _, epoch = min(values)
+    best = next(of[objective.metric] for of in history if of["epoch"] == epoch)
+    told = {"state": "finished", "failure": None, "reason": "finished on W&B"}
+    facts = {"best_value": best, "best_epoch": epoch, "epochs": len(history)}
+    return failed(Killed(), asked) | told | facts
+
+
+def _fetch_checkpoint(run: Any, folder: RunFolder) -> bool:
+    """Whether the run has logged a checkpoint; its best one is here then."""
+    for artifact in run.logged_artifacts():
+        if artifact.type == "model" and "best" in artifact.aliases:
+            artifact.download(root=str(folder.path))
+            return (folder.path / "checkpoint.pt").exists()
+    return False

@@ -1,0 +1,135 @@
+"""The trainer as the program of a W&B agent: one run, logged online, kept in its own folder."""
+
+import ctypes
+import logging
+import os
+import platform
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcodefp.errors import UserError
+from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.learning.objective import Objective
+from gcodefp.learning.outcome import failed, succeeded
+from gcodefp.learning.trainer import Report, TrainingData, train
+from gcodefp.search.specification import read_specification
+from gcodefp.service.session import ENVIRONMENT, in_clear_words
+from gcodefp.service.stopping import StopNote, listening, stop_note
+from gcodefp.service.trial import FLAGS_VARIABLE, Given, claim
+from gcodefp.sweep.lease import LeaseLost, LeaseWatch, holding
+from gcodefp.sweep.run_folder import RunFolder
+from gcodefp.sweep.wandb_log import WandbLog, wandb_log
+
+logger = logging.getLogger(__name__)
+
+INIT_SECONDS = 600.0
+"""A service that does not answer for so long at a run's begin never hears of the run."""
+SETTINGS: Mapping[str, Any] = {
+    "disable_job_creation": True,
+    "init_timeout": INIT_SECONDS,
+    # Otherwise metrics leave every 15 s, and the service could stop no run shorter than that. Whole
+    # seconds; the SDK takes less than one for none.
+    "x_file_stream_transmit_interval": 1,
+}
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
+
+
+def objective_of(given: Given) -> Objective:
+    """The metric of the sweep that this run belongs to, as the service has it.
+
+    Raises:
+        UserError: the service cannot be asked, or the sweep is none that runs here.
+    """
+    import wandb
+
+    path = [os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")]
+    with in_clear_words(f"reading sweep {given.sweep_id}"):
+        config = dict(wandb.Api().sweep("/".join([*filter(None, path), given.sweep_id])).config)
+    return read_specification(config, f"sweep {given.sweep_id}").objective
+
+
+def train_given(
+    given: Given,
+    runs: Path,
+    data: TrainingData,
+    objective: Objective | None,
+    device: torch.device,
+    origin: Mapping[str, Any],
+) -> int:
+    """Trains what an agent gave, or goes on with it.
+
+    Args:
+        runs: keeps the folders of all sweeps' runs.
+        objective: None to ask the service for it.
+        origin: provenance, for run.json.
+
+    Returns:
+        the exit code of the process: 1 if the run failed.
+    """
+    if FLAGS_VARIABLE in os.environ and sys.platform == "linux":
+        # Whoever kills the agent wants its run to be another agent's, not to go on unseen.
+        ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
+    os.environ.update(ENVIRONMENT)
+    objective = objective or objective_of(given)
+    folder = claim(runs / given.sweep_id, given.run_id, given.hyperparameters)
+    if folder.is_over():
+        logger.info("run %s is over already", folder.path.name)
+        return 0
+    with holding(folder.path, LeaseWatch()) as lease:
+        if lease is None:
+            raise UserError(f"{folder.path}: another process works on this run")
+        with stop_note() as note:
+            content = _run(given, folder, data, objective, device, note)
+        lease.check()
+        about = {"sweep": given.sweep_id, "wandb_run": given.run_id, "provenance": dict(origin)}
+        folder.end(content | about)
+    return int(content["state"] == "failed")
+
+
+def _run(
+    given: Given,
+    folder: RunFolder,
+    data: TrainingData,
+    objective: Objective,
+    device: torch.device,
+    note: StopNote,
+) -> dict[str, Any]:
+    """Whatever goes wrong in a run becomes its outcome, here and on the service."""
+    checkpoint = folder.path / "checkpoint.pt"
+    with wandb_log(lambda: _begin(folder, note)) as log, listening(log.run, note):
+        try:
+            asked = hyperparameters_from(given.hyperparameters, f"run {given.run_id}")
+            report = _reporter(log, objective.metric, asked, note)
+            result = train(asked, data, objective, folder.path, report, device)
+            content = succeeded(result, asked, device)
+        except (LeaseLost, OSError):
+            raise
+        except Exception as error:
+            logger.error("run %s failed: %s", given.run_id, error)
+            content = failed(error, given.hyperparameters)
+        content |= {"host": platform.node()}
+        log.end(content, checkpoint if checkpoint.exists() else None)
+    return content
+
+
+def _begin(folder: RunFolder, note: StopNote) -> Any:
+    """Opens the run that the agent's environment names, again if it was begun before."""
+    import wandb
+
+    settings = wandb.Settings(**SETTINGS, stop_fn=note.leave)
+    return wandb.init(dir=folder.path, resume="allow", settings=settings)
+
+
+def _reporter(log: WandbLog, metric: str, asked: Hyperparameters, note: StopNote) -> Report:
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        log.epoch(epoch, metrics)
+        logger.info("epoch %d of %d: %s %.4f", epoch, asked.max_epochs, metric, metrics[metric])
+        return note.is_left()
+
+    return report

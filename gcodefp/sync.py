@@ -1,0 +1,85 @@
+"""Uploads the W&B offline runs of finished sweeps, from any machine that has a network.
+
+Runs that were uploaded before, and runs that still go on, are left alone. Needs `wandb login`, or
+WANDB_API_KEY in the environment.
+"""
+
+import argparse
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.service.session import base_url, open_session
+from gcodefp.sweep.run_folder import RunFolder, run_folders
+
+logger = logging.getLogger("gcodefp.sync")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("sync", __doc__)
+    add = parser.add_argument
+    add("--runs", type=Path, default=Path("results/runs"), help="default: %(default)s")
+    add("--sweep", nargs="*", metavar="ID", help="only these sweeps")
+    add("--project", help="upload to this project instead of the one that the runs name")
+    add("--entity", help="upload to this entity (default: the one logged in)")
+    return run_step(parser, _sync, argv)
+
+
+def _sync(arguments: argparse.Namespace) -> None:
+    found = _finished(arguments.runs, arguments.sweep)
+    waiting = [(run, folder) for run, folder in found if not _is_synced(folder)]
+    logger.info("%d runs are on W&B already, %d are not", len(found) - len(waiting), len(waiting))
+    if not waiting:
+        return
+    open_session()
+    flags = [f"--{n}={v}" for n in ("project", "entity") if (v := getattr(arguments, n))]
+    for run, folder in waiting:
+        command = [sys.executable, "-m", "wandb", "sync", *flags, str(folder)]
+        environment = {k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode or not _is_synced(folder):
+            told = " ".join((done.stderr or done.stdout).split()[-60:])
+            raise UserError(
+                f"{folder}: cannot be uploaded to {base_url()}: {told}; mend that and start this "
+                "again, the runs before it are there"
+            )
+        logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep)
+
+
+def _finished(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:
+    """Runs that are over, each with its offline folder.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not runs.is_dir():
+        raise UserError(f"{runs}: no such folder; --runs names the folder of all sweeps' runs")
+    chosen = [path for path in sorted(runs.iterdir()) if path.is_dir()]
+    if sweeps and (unknown := set(sweeps) - {path.name for path in chosen}):
+        raise UserError(f"{runs}: has no sweep {', '.join(sorted(unknown))}")
+    found = [
+        (run, folder)
+        for path in chosen
+        if not sweeps or path.name in sweeps
+        for run in run_folders(path)
+        if run.is_over()
+        for folder in sorted((run.path / "wandb").glob("offline-run-*"))
+    ]
+    if not found:
+        raise UserError(f"{runs}: no finished run with a W&B offline log; wandb.enabled makes them")
+    return found
+
+
+def _is_synced(folder: Path) -> bool:
+    """Whether `wandb sync` has left its mark."""
+    return any(folder.glob("*.wandb.synced"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

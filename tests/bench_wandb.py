@@ -1,0 +1,54 @@
+"""What the offline log costs: seconds a run, and milliseconds an epoch.
+
+    python tests/bench_wandb.py
+
+Runs with as many metrics as ours, that do nothing else; the first is not counted, since it starts
+the SDK's service once for an agent. Of what is measured the median is told, with the middle half.
+"""
+
+import logging
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from gcodefp.learning.objective import METRICS
+from gcodefp.sweep.run_folder import run_folder
+from gcodefp.sweep.wandb_log import begin_offline, wandb_log
+
+RUNS, EPOCHS = 20, 50
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.WARNING)
+    run_seconds, epoch_seconds = [], []
+    weights = np.random.default_rng(0).bytes(5_000_000)
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(RUNS + 1):
+            run = run_folder(Path(folder) / "abcd1234", number)
+            run.path.mkdir(parents=True)
+            checkpoint = run.path / "checkpoint.pt"
+            checkpoint.write_bytes(weights)
+            started = time.perf_counter()
+            with wandb_log(lambda run=run: begin_offline(run, "bench", {"seed": 0})) as log:
+                begun = time.perf_counter()
+                for epoch in range(EPOCHS):
+                    log.epoch(epoch + 1, dict.fromkeys(METRICS, 0.5))
+                ended = time.perf_counter()
+                log.end({"state": "finished", "best_value": 0.5, "best_epoch": 1}, checkpoint)
+            run_seconds.append(time.perf_counter() - ended + begun - started)
+            epoch_seconds.append((ended - begun) / EPOCHS)
+    print(f"{RUNS} runs of {EPOCHS} epochs with {len(METRICS)} metrics and 5 MB of weights")
+    _tell("a run", run_seconds[1:], "s", 1.0)
+    _tell("an epoch", epoch_seconds[1:], "ms", 1e3)
+    print(f"the first run of an agent: {run_seconds[0]:.2f} s")
+
+
+def _tell(what: str, seconds: list[float], unit: str, factor: float) -> None:
+    low, middle, high = factor * np.percentile(seconds, [25, 50, 75])
+    print(f"{what}: {middle:.3f} {unit} [{low:.3f}, {high:.3f}]")
+
+
+if __name__ == "__main__":
+    main()

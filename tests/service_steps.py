@@ -1,0 +1,119 @@
+"""Steps as processes that talk to a W&B server of the tests alone."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from tiny_sweep import TINY, TinySweep
+from wandb_server import WandbServer
+
+from gcodefp.sweep.run_folder import RunFolder, run_folders
+from gcodefp.sweep.sweep_file import read_sweep
+
+PATIENCE_SECONDS = 180
+
+
+class Service(NamedTuple):
+    """A dataset, a server, and a folder in which steps run; nothing else is reached."""
+
+    server: WandbServer
+    sweep: TinySweep
+    engine: str = "wandb"
+
+    @property
+    def folder(self) -> Path:
+        return self.sweep.folder
+
+    @property
+    def runs(self) -> Path:
+        return self.folder / "runs"
+
+    def environment(self, **more: str) -> dict[str, str]:
+        found = self.server.environment(**more)
+        # Like a user who has logged in and says nothing else.
+        del found["WANDB_ENTITY"]
+        return found | {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **more}
+
+    def start(self, step: str, *flags: object, **environment: str) -> subprocess.Popen[bytes]:
+        """Starts `python -m gcodefp.STEP`; all that it says goes to log.txt."""
+        command = [sys.executable, "-m", f"gcodefp.{step}", *map(str, flags)]
+        with (self.folder / "log.txt").open("a") as log:
+            return subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env=self.environment(**environment),
+            )
+
+    def run(self, step: str, *flags: object, **environment: str) -> int:
+        """The step's exit code."""
+        return self.start(step, *flags, **environment).wait(PATIENCE_SECONDS)
+
+    def create(self, parameters: dict[str, Any], *flags: object, **changes: Any) -> int:
+        document = {
+            "method": "grid",
+            "metric": {"name": "val/aligned_acc", "goal": "maximize"},
+            "parameters": {**TINY, **parameters},
+            **changes,
+        }
+        self.folder.mkdir(exist_ok=True)
+        (self.folder / "sweep.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
+        given = ["--sweep", self.folder / "sweep.yaml"]
+        return self.run("create_sweep", *given, *self.common(), *flags)
+
+    def common(self) -> list[object]:
+        """Flags of create_sweep that all sweeps have."""
+        flags: list[object] = ["--seed", 1, "--output", self.folder / "sweep.json"]
+        flags += ["--dataset", self.sweep.dataset / "dataset.json"]
+        online = ["--engine", "wandb", "--project", "mill", "--runs", self.runs]
+        return flags + (online if self.engine == "wandb" else [])
+
+    def wandb(self, *command: str) -> str:
+        """What W&B's own command says."""
+        argv = [sys.executable, "-m", "wandb", *command]
+        done = subprocess.run(
+            argv,
+            env=self.environment(),
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def agent(self, **environment: str) -> subprocess.Popen[bytes]:
+        return self.start("agent", *self.sweep.flags("--output", self.marker), **environment)
+
+    def folders(self) -> list[RunFolder]:
+        """The runs of the sweep that was created last."""
+        return run_folders(self.runs / read_sweep(self.folder / "sweep.json").sweep_id)
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        """Their run.json."""
+        return [content for folder in self.folders() if (content := folder.ended())]
+
+    def select(self, output: Path) -> int:
+        return self.run("select_best", *self.sweep.flags("--output", output))
+
+    @property
+    def marker(self) -> Path:
+        return self.folder / "marker.json"
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log.txt").read_text(encoding="utf-8")
+
+
+def wait_for(what: Callable[[], object]) -> None:
+    """Waits until something is true."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

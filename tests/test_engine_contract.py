@@ -1,0 +1,82 @@
+"""What both engines promise, each asked through the same steps: nobody else may tell them apart."""
+
+import csv
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_steps import Service, wait_for
+from tiny_sweep import TinySweep, tiny_dataset
+from wandb_server import WandbServer
+
+SHORT = 100
+"""Epochs of a run that lasts some seconds, in which the service has to reach it."""
+RATES = {"learning_rate": {"values": [0.01, 1e30, 0.02]}, "optimizer": {"value": "sgd"}}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(params=["local", "wandb"])
+def service(request: pytest.FixtureRequest, dataset: Path, tmp_path: Path) -> Iterator[Service]:
+    with WandbServer() as server:
+        yield Service(server, TinySweep(dataset, tmp_path / "sweep"), request.param)
+
+
+def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> None:
+    changes = {"method": "random", "run_cap": 3}
+    assert service.create(RATES, **changes) == 0
+    agents = [service.agent(), service.agent()]
+    assert [agent.wait(240) for agent in agents] == [0, 0], service.log
+    outcomes = service.outcomes()
+    assert len(outcomes) == 3
+    for content in outcomes:
+        diverges = content["hyperparameters"]["learning_rate"] == 1e30
+        state = ("failed", "diverged") if diverges else ("finished", None)
+        assert (content["state"], content["failure"]) == state
+    assert service.agent().wait(60) == 0
+    assert len(service.outcomes()) == 3
+    assert service.select(service.folder / "best") == 0, service.log
+    rows = list(csv.DictReader((service.folder / "best" / "runs.csv").read_text().splitlines()))
+    values = [float(row["best_value"]) for row in rows if row["state"] == "finished"]
+    assert values == sorted(values, reverse=True)
+    assert len(rows) == 3
+
+
+def test_the_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> None:
+    assert service.create({"learning_rate": {"values": [0.01]}, "max_epochs": {"value": 60}}) == 0
+    agent = service.agent()
+    wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 2)
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.wait()
+    assert not service.folders()[0].is_over()
+    assert service.agent().wait(180) == 0, service.log
+    (folder,) = service.folders()
+    assert folder.history("epoch") == list(range(1, 61))
+    if service.engine == "wandb":
+        (run,) = service.server.runs.values()
+        assert run.state == "finished"
+        assert [row["_step"] for row in run.history] == list(range(1, 61))
+
+
+def test_early_termination_stops_runs_that_fall_behind(service: Service) -> None:
+    # The first run learns, the others hardly do.
+    parameters = {
+        "learning_rate": {"values": [0.02, 1e-7, 1e-8]},
+        "max_epochs": {"value": SHORT},
+        "seed": {"value": 0},
+    }
+    rule = {"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 2}}
+    metric = {"metric": {"name": "val/loss", "goal": "minimize"}}
+    assert service.create(parameters, **rule, **metric) == 0
+    assert service.agent().wait(240) == 0, service.log
+    states = [content["state"] for content in service.outcomes()]
+    assert states[0] == "finished"
+    assert "stopped" in states
+    assert all(
+        content["epochs"] < SHORT for content in service.outcomes() if content["state"] == "stopped"
+    )

@@ -1,0 +1,197 @@
+"""The engine that searches on the W&B service: the real SDK, its agents and a loopback server."""
+
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from service_steps import Service, wait_for
+from tiny_sweep import TINY, TinySweep, tiny_dataset
+from wandb_server import API_KEY, WandbServer
+
+import gcodefp
+from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.sweep.run_folder import run_folders
+from gcodefp.sweep.sweep_file import read_sweep
+
+RATES = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
+LONG = {"max_epochs": {"value": 400}}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
+    with WandbServer() as server:
+        yield Service(server, TinySweep(dataset, tmp_path / "sweep"))
+
+
+@pytest.fixture(scope="module")
+def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A sweep of two runs, one of which diverges, with trouble on the way."""
+    with WandbServer() as server:
+        service = Service(server, TinySweep(dataset, tmp_path_factory.mktemp("done") / "sweep"))
+        assert service.create(RATES) == 0
+        server.faults.add("Heartbeat", status=500, times=2)
+        server.faults.add("file_stream", status=500, times=2)
+        server.faults.add("UpsertBucket", drop="response", times=1)
+        assert service.agent().wait(180) == 0, service.log
+        yield service
+
+
+def test_a_sweep_is_created_once(service: Service) -> None:
+    for _ in range(2):
+        assert service.create(RATES) == 0
+    (known,) = service.runs.glob("wandb-*.json")
+    known.unlink()  # As if it had been killed before it wrote that down.
+    assert service.create(RATES) == 0
+    (sweep,) = service.server.sweeps.values()
+    assert read_sweep(service.folder / "sweep.json").address == sweep.path
+    assert service.create({**RATES, "optimizer": {"value": "adam"}}) == 0
+    assert len(service.server.sweeps) == 2
+
+
+def test_runs_are_kept_here_and_there(done: Service) -> None:
+    runs = {folder.ended()["wandb_run"]: folder for folder in done.folders()}
+    assert set(runs) == set(done.server.runs)
+    states = []
+    for name, folder in runs.items():
+        there, content = done.server.runs[name], folder.ended()
+        states.append((content["state"], there.state))
+        assert there.sweep == folder.sweep
+        epochs = read_metrics(folder.path / "metrics.csv")
+        logged = [{k: v for k, v in row.items() if not k.startswith("_")} for row in there.history]
+        assert [row["val/loss"] for row in logged] == [row["val/loss"] for row in epochs]
+        assert json.loads(there.summary["run_json"])["best_value"] == content["best_value"]
+    assert sorted(states) == [("failed", "failed"), ("finished", "finished")]
+    assert json.loads(done.marker.read_text())["format"] == "gcodefp-agent-1"
+
+
+def test_the_best_is_selected_and_runs_from_elsewhere_are_fetched(done: Service) -> None:
+    assert done.select(done.folder / "best") == 0
+    best = (done.folder / "best" / "runs.csv").read_text()
+    weights = (done.folder / "best" / "checkpoint.pt").read_bytes()
+    kept = done.folder / "kept"
+    shutil.move(done.folders()[0].path.parent, kept)
+    assert done.select(done.folder / "again") == 0
+    assert (done.folder / "again" / "checkpoint.pt").read_bytes() == weights
+    assert (done.folder / "again" / "runs.csv").read_text() == best
+    (sweep,) = done.server.sweeps.values()
+    assert done.run("export", "--sweep", sweep.path, "--output", done.folder / "runs.csv") == 0
+    rows = list(csv.DictReader((done.folder / "runs.csv").read_text().splitlines()))
+    assert [row["state"] for row in rows] == ["finished", "failed"]
+
+
+def test_no_key_is_written_anywhere(done: Service) -> None:
+    for path in done.folder.rglob("*"):
+        if path.is_file():
+            assert API_KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_run_that_is_told_to_stop_keeps_what_it_has(service: Service) -> None:
+    assert service.create({**LONG, "learning_rate": {"values": [0.01]}}) == 0
+    agent = service.agent()
+    wait_for(lambda: any(len(run.history) > 2 for run in service.server.runs.values()))
+    (name,) = service.server.runs
+    service.server.stop_run(name)
+    assert agent.wait(180) == 0, service.log
+    (folder,) = service.folders()
+    assert folder.ended()["state"] == "stopped"
+    assert (folder.path / "checkpoint.pt").exists()
+    assert 2 < folder.ended()["epochs"] < 400
+    assert service.server.runs[name].is_over
+
+
+def test_an_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
+    assert service.create({**LONG, "learning_rate": {"values": [0.01, 0.02]}}) == 0
+    agent = service.agent()
+    wait_for(lambda: any(len(run.history) > 1 for run in service.server.runs.values()))
+    (sweep,) = service.server.sweeps.values()
+    service.wandb("sweep", "--cancel", sweep.path)
+    assert agent.wait(180) == 0, service.log
+    (run,) = service.server.runs.values()
+    assert run.is_over
+    assert max(len(folder.history("epoch")) for folder in service.folders()) < 400
+    # Who starts the agents again finds nothing to be done, not even what was cut off.
+    epochs = len(service.folders()[0].history("epoch"))
+    assert service.agent().wait(180) == 0
+    assert len(service.folders()[0].history("epoch")) == epochs
+
+
+def test_a_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) -> None:
+    rates = {"learning_rate": {"values": [0.01, 0.02]}}
+    assert service.create({**rates, "max_epochs": {"value": 60}}) == 0
+    (sweep,) = service.server.sweeps.values()
+    agent = service.agent()
+    wait_for(lambda: any(run.history for run in service.server.runs.values()))
+    service.wandb("sweep", "--pause", sweep.path)
+    wait_for(lambda: all(run.is_over for run in service.server.runs.values()))
+    beats = len(service.server.asked("Heartbeat"))
+    wait_for(lambda: len(service.server.asked("Heartbeat")) > beats + 1)
+    assert len(service.server.runs) == 1
+    service.wandb("sweep", "--resume", sweep.path)
+    wait_for(lambda: len(service.server.runs) == 2)
+    service.server.delete_sweep(sweep.name)
+    assert agent.wait(180) == 1
+    told = [line for line in service.log.splitlines() if "error:" in line]
+    assert len(told) == 1
+    assert sweep.path in told[0]
+    assert "engine: local" in told[0]
+    assert "Traceback" not in service.log
+
+
+UNREACHABLE = {"WANDB_BASE_URL": "http://127.0.0.1:9"}
+WRONG = {
+    "key": ({"WANDB_API_KEY": "x" * 40}, [], ["wandb login"]),
+    "server": (UNREACHABLE, [], ["cannot be reached", "engine: local"]),
+    "id": ({}, ["--existing", "workshop/mill/none1"], ["workshop/mill/none1", "check entity"]),
+    "address": ({}, ["--existing", "nothing1"], ["'nothing1'", "ENTITY/PROJECT/ID"]),
+    "entity": ({}, ["--entity", "nobody"], ["nobody", "check entity"]),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_trouble_is_told_in_one_line(service: Service, wrong: str) -> None:
+    environment, flags, words = WRONG[wrong]
+    service.folder.mkdir()
+    document = service.folder / "sweep.yaml"
+    document.write_text("method: grid\nparameters: {learning_rate: {values: [0.1, 0.2]}}\n")
+    given = ["--sweep", document, *service.common()]
+    assert service.run("create_sweep", *given, *flags, **environment) == 1
+    told = [line for line in service.log.splitlines() if "error:" in line]
+    assert len(told) == 1
+    assert all(word in told[0] for word in words), told
+    assert "Traceback" not in service.log
+    assert "x" * 40 not in service.log
+
+
+def test_by_hand_as_every_guide_shows_it(service: Service, dataset: Path) -> None:
+    """The sweep and its agents are W&B's own commands; the pipeline carries on from there."""
+    service.folder.mkdir()
+    (service.folder / "gcodefp").symlink_to(Path(gcodefp.__file__).parent)
+    (service.folder / "results").mkdir()
+    (service.folder / "results" / "dataset").symlink_to(dataset)
+    document = {"program": "gcodefp/train.py", "method": "grid", "parameters": TINY}
+    metric = {"metric": {"name": "val/token_acc", "goal": "maximize"}}
+    (service.folder / "by_hand.yaml").write_text(yaml.safe_dump(document | metric))
+    told = service.wandb("sweep", "--project", "mill", "by_hand.yaml")
+    (sweep,) = service.server.sweeps.values()
+    assert f"wandb agent {sweep.path}" in told
+    service.wandb("agent", sweep.path)
+    (run,) = service.server.runs.values()
+    assert run.state == "finished"
+    (folder,) = run_folders(service.folder / "results" / "runs" / sweep.name)
+    assert folder.ended()["best_value"] == max(folder.history("val/token_acc"))
+    assert service.run("create_sweep", *service.common(), "--existing", sweep.path) == 0
+    # What was trained elsewhere is fetched.
+    assert service.agent().wait(180) == 0, service.log
+    assert service.select(service.folder / "best") == 0, service.log
+    assert (service.folder / "best" / "checkpoint.pt").exists()
+    got = service.wandb("artifact", "get", f"workshop/mill/model-{run.name}:best", "--root", "got")
+    assert "checkpoint.pt" in str(list((service.folder / "got").iterdir())), got

@@ -1,0 +1,96 @@
+"""The offline log of the local engine: without a network now, uploaded later, or left out."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from service_steps import Service
+from tiny_sweep import TinySweep, tiny_dataset
+from wandb_server import WandbServer
+
+from gcodefp.learning.metrics_file import read_metrics
+
+LOGGED = ["--wandb-project", "mill", "--wandb-checkpoints"]
+CONNECTED = re.compile(r"connect\(\d+, \{sa_family=AF_INET6?,.*")
+WITHOUT_WANDB = """
+import sys
+sys.modules["wandb"] = None
+from importlib import import_module
+step, *argv = sys.argv[1:]
+sys.exit(import_module(f"gcodefp.{step}").main(argv))
+"""
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
+    with WandbServer() as server:
+        yield Service(server, TinySweep(dataset, tmp_path / "sweep"), "local")
+
+
+def test_runs_are_uploaded_once(service: Service) -> None:
+    rates = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
+    assert service.create(rates) == 0
+    assert service.start("agent", *service.sweep.flags(*LOGGED)).wait(120) == 0, service.log
+    assert not service.server.requests
+    for _ in range(2):
+        assert service.run("sync", "--runs", service.runs) == 0, service.log
+    assert "2 runs are on W&B already, 0 are not" in service.log
+    for folder in service.folders():
+        run = service.server.runs[folder.run_id]
+        assert (run.project.name, run.group) == ("mill", folder.sweep)
+        assert run.state == folder.ended()["state"]
+        assert run.config["learning_rate"] == folder.ended()["hyperparameters"]["learning_rate"]
+        epochs = read_metrics(folder.path / "metrics.csv")
+        assert [row["val/loss"] for row in run.history] == [row["val/loss"] for row in epochs]
+    (artifact,) = service.server.artifacts.values()
+    weights = (service.folders()[0].path / "checkpoint.pt").read_bytes()
+    assert weights in list(artifact.files.values())
+    assert "best" in artifact.aliases
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_no_connection_leaves_the_machine(service: Service) -> None:
+    assert service.create({"learning_rate": {"values": [0.01]}}) == 0
+    trace = service.folder / "trace"
+    command = ["strace", "-f", "-e", "trace=connect,sendto", "-o", str(trace)]
+    command += [sys.executable, "-m", "gcodefp.agent", *service.sweep.flags(*LOGGED)]
+    # Like a machine where the service would be found, and a user is logged in.
+    done = subprocess.run(
+        command, env=service.environment(), cwd=service.folder, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    text = trace.read_text(encoding="utf-8", errors="replace")
+    assert "exited with 0" in text
+    connected = CONNECTED.findall(text)
+    assert [line for line in connected if "127.0.0.1" not in line and '"::1"' not in line] == []
+    assert not service.server.requests
+    (offline,) = service.folders()[0].path.glob("wandb/offline-run-*/*.wandb")
+    assert offline.stat().st_size > 0
+
+
+def test_without_the_log_the_package_is_not_needed(service: Service) -> None:
+    assert service.create({"learning_rate": {"values": [0.01]}}) == 0
+    best = ["--output", service.folder / "best"]
+    for step, flags in (("agent", []), ("select_best", best)):
+        command = [sys.executable, "-c", WITHOUT_WANDB, step, *service.sweep.flags(*flags)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert not (service.folders()[0].path / "wandb").exists()
+
+
+def test_nothing_to_upload_is_said(service: Service) -> None:
+    service.folder.mkdir()
+    assert service.run("sync", "--runs", service.runs) == 1
+    service.runs.mkdir()
+    assert service.run("sync", "--runs", service.runs) == 1
+    assert "no such folder" in service.log
+    assert "wandb.enabled makes them" in service.log
