@@ -59,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--wandb-project", help="log each run to W&B's offline format under this project")
-    add("--wandb-checkpoints", action="store_true", help="with its best weights as an artifact")
+    add(
+        "--wandb-checkpoints",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="with its best weights as an artifact",
+    )
     add("--output", type=Path, help="marker that says that this agent is done")
     return run_step(parser, _work, argv)
 
@@ -106,8 +111,12 @@ def _work_for_service(arguments: argparse.Namespace, sweep: SweepFile) -> None:
     for name in ("train", "val", "dataset"):
         flags += [f"--{name}", getattr(arguments, name).absolute()]
     flags += ["--device", arguments.device]
+    flags += [] if arguments.wandb_checkpoints else ["--no-wandb-checkpoints"]
     flags += ["--metric", objective.metric, "--goal", objective.goal, "--seed", sweep.seed]
-    service_work(address, arguments.runs / sweep.sweep_id, [str(flag) for flag in flags])
+    if sweep.is_existing:
+        logger.info("sweep %s is trained where it was made; only its runs are used here", address)
+    else:
+        service_work(address, arguments.runs / sweep.sweep_id, [str(flag) for flag in flags])
     if arguments.output:
         origin = provenance([arguments.sweep, arguments.dataset])
         write_json(arguments.output, MARKER_FORMAT, {"provenance": origin})

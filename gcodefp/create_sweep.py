@@ -25,15 +25,13 @@ from gcodefp.search.sampling import check_possible, total_runs
 from gcodefp.search.specification import Specification, load_specification, read_specification
 from gcodefp.search.trainable import check_trainable
 from gcodefp.service.address import read_address
-from gcodefp.service.sweeps import check_plain, create_once, read_sweep_config
+from gcodefp.service.sweeps import check_plain, count_runs, create_once, read_sweep_config
 from gcodefp.sweep.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweep.table import common_objective
 
 logger = logging.getLogger("gcodefp.create_sweep")
 
 ENGINES = ("local", "wandb")
-NO_CAP = 100_000
-"""Of a sweep that was created elsewhere and has no end."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,8 +99,8 @@ def _take_over(arguments: argparse.Namespace) -> None:
     where = f"sweep {address}"
     specification = read_specification(config, where)
     check_trainable(specification, where)
-    total = specification.run_cap or NO_CAP
-    origin = _origin(arguments, specification.method)
+    total = specification.run_cap or max(1, count_runs(address))
+    origin = _origin(arguments, specification.method) | {"existing": True}
     given = (specification, arguments.seed, total, origin, str(address))
     write_sweep(arguments.output, address.sweep_id, *given)
     logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())

@@ -27,7 +27,7 @@ from gcodefp.learning.objective import HEADLINE, METRICS, Objective
 from gcodefp.learning.outcome import succeeded
 from gcodefp.learning.trainer import Diverged, OtherRun, TrainingData, TrainingResult, train
 from gcodefp.provenance import provenance
-from gcodefp.service.training import train_given
+from gcodefp.service.training import begun, objective_of, train_given
 from gcodefp.service.trial import Given, given_by_agent, own_flags
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 
@@ -57,6 +57,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         type=Path,
         default=Path("results/runs"),
         help="under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)",
+    )
+    add(
+        "--wandb-checkpoints",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="under a W&B agent, log the best weights as an artifact",
     )
     add(
         "--hyperparameters",
@@ -122,13 +128,17 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _train_given(given: Given, arguments: argparse.Namespace) -> None:
     """A run of a W&B sweep; the agent sees by the exit code whether it failed."""
-    device = open_device(arguments.device, arguments.threads)
-    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-    asked = arguments.metric and Objective(arguments.metric, arguments.goal or "minimize")
-    origin = provenance(_inputs(arguments))
     flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
     given = given._replace(hyperparameters=flags | given.hyperparameters)
-    if train_given(given, arguments.runs, data, asked or None, device, origin):
+    with begun(given, arguments.runs) as (folder, lease):
+        if lease is None:
+            return
+        asked = arguments.metric and Objective(arguments.metric, arguments.goal or "minimize")
+        device = open_device(arguments.device, arguments.threads)
+        data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+        where = (asked or objective_of(given), device, provenance(_inputs(arguments)))
+        has_failed = train_given(given, folder, lease, data, *where, arguments.wandb_checkpoints)
+    if has_failed:
         raise UserError(f"run {given.run_id} of sweep {given.sweep_id} failed; see above")
 
 

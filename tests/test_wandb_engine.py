@@ -2,7 +2,9 @@
 
 import csv
 import json
+import math
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from wandb_server import API_KEY, WandbServer
 
 import gcodefp
 from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.sweep.lease import Hold, LeaseWatch
 from gcodefp.sweep.run_folder import run_folders
 from gcodefp.sweep.sweep_file import read_sweep
 
@@ -53,8 +56,10 @@ def test_a_sweep_is_created_once(service: Service) -> None:
     assert service.create(RATES) == 0
     (sweep,) = service.server.sweeps.values()
     assert read_sweep(service.folder / "sweep.json").address == sweep.path
-    assert service.create({**RATES, "optimizer": {"value": "adam"}}) == 0
-    assert len(service.server.sweeps) == 2
+    others = ({**RATES, "optimizer": {"value": "adam"}}, []), (RATES, ["--run-cap", 1])
+    for number, (parameters, flags) in enumerate([*others, (RATES, ["--project", "lathe"])]):
+        assert service.create(parameters, *flags) == 0
+        assert len(service.server.sweeps) == number + 2
 
 
 def test_runs_are_kept_here_and_there(done: Service) -> None:
@@ -82,6 +87,13 @@ def test_the_best_is_selected_and_runs_from_elsewhere_are_fetched(done: Service)
     assert done.select(done.folder / "again") == 0
     assert (done.folder / "again" / "checkpoint.pt").read_bytes() == weights
     assert (done.folder / "again" / "runs.csv").read_text() == best
+    for folder in done.folders():
+        # Diverged values are no JSON, and a fetched table has none.
+        there = read_metrics(kept / folder.path.name / "metrics.csv")
+        for here, row in zip(read_metrics(folder.path / "metrics.csv"), there, strict=True):
+            assert {n: v for n, v in here.items() if v == v} == {
+                n: v for n, v in row.items() if n in here and math.isfinite(v) and n != "seconds"
+            } | ({"seconds": here["seconds"]} if "seconds" in here else {})
     (sweep,) = done.server.sweeps.values()
     assert done.run("export", "--sweep", sweep.path, "--output", done.folder / "runs.csv") == 0
     rows = list(csv.DictReader((done.folder / "runs.csv").read_text().splitlines()))
@@ -144,6 +156,42 @@ def test_a_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service
     assert sweep.path in told[0]
     assert "engine: local" in told[0]
     assert "Traceback" not in service.log
+
+
+def test_a_person_who_ends_an_agent_ends_no_run(service: Service) -> None:
+    assert service.create({**LONG, "learning_rate": {"values": [0.01]}}) == 0
+    agent = service.agent()
+    wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 1)
+    (folder,) = service.folders()
+    agent.send_signal(signal.SIGINT)
+    assert agent.wait(60) != 0
+    wait_for(lambda: LeaseWatch().look(folder.path) is Hold.FREE)
+    assert not folder.is_over()
+    assert (folder.path / "last.pt").exists()
+    assert not service.marker.exists()
+    # Who asks for the best one now does not give it up.
+    service.server.runs[folder.asked()["wandb_run"]].exit_code = 1
+    assert service.select(service.folder / "best") == 1
+    assert "left out" in service.log
+    assert not folder.is_over()
+
+
+def test_trainers_that_cannot_begin_use_up_few_configurations(
+    service: Service, dataset: Path, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(dataset, tmp_path / "copy")
+    service = service._replace(sweep=TinySweep(copy, service.folder))
+    rates = [0.01 * number for number in range(1, 10)]
+    assert service.create({"learning_rate": {"values": rates}}) == 0
+    service.server.faults.add("Heartbeat", delay=5.0, times=1)
+    agent = service.agent()
+    wait_for(lambda: service.server.asked("CreateAgent"))
+    (copy / "val.npz").unlink()
+    assert agent.wait(180) == 1
+    assert len(service.server.runs) <= 3
+    assert not service.marker.exists()
+    told = [line for line in service.log.splitlines() if "exit code" in line]
+    assert len(told) == 1
 
 
 UNREACHABLE = {"WANDB_BASE_URL": "http://127.0.0.1:9"}

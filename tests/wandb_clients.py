@@ -16,7 +16,9 @@ from wandb_server import WandbServer
 
 PATIENCE_SECONDS = 120
 TELL = """
-import json, sys, time, wandb
+import json, signal, sys, time, wandb
+# Shells have processes in the background ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 arguments = json.loads(sys.argv[1])
 def tell(**facts):
     print("TOLD " + json.dumps(facts), flush=True)

@@ -13,6 +13,7 @@ from gcodefp.learning.outcome import Killed, failed
 from gcodefp.service.address import SweepAddress
 from gcodefp.service.session import in_clear_words, open_session
 from gcodefp.service.trial import claim, folder_of
+from gcodefp.sweep.lease import Hold, LeaseWatch
 from gcodefp.sweep.run_folder import COUNTED, RunFolder
 from gcodefp.sweep.wandb_log import SUMMARY
 
@@ -24,27 +25,24 @@ OVER = ("finished", "failed", "crashed", "killed")
 
 def fetch_runs(
     address: SweepAddress, sweep_folder: Path, objective: Objective, checkpoints: bool = True
-) -> int:
+) -> None:
     """Brings the runs that are over there and not here, with history and checkpoint.
 
     Args:
         checkpoints: whether weights are wanted; a run without any has failed then.
 
-    Returns:
-        how many were brought.
-
     Raises:
         UserError: the service cannot be asked, or there is no such sweep.
     """
     api = open_session()
-    fetched, going = 0, []
+    going = []
     with in_clear_words(f"fetching the runs of sweep {address}"):
         runs = sorted(api.sweep(str(address)).runs, key=lambda run: str(run.created_at))
         for run in runs:
             folder = folder_of(sweep_folder, run.id)
             if folder is not None and folder.is_over():
                 continue
-            if run.state not in OVER:
+            if run.state not in OVER or (folder is not None and _may_go_on(folder)):
                 going.append(f"{run.id} ({run.state})")
                 continue
             folder = folder or claim(sweep_folder, run.id, _given(run))
@@ -56,10 +54,13 @@ def fetch_runs(
                 content |= {"state": "failed", "reason": "W&B has no checkpoint of it"}
             folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep})
             logger.info("run %s is %s, fetched from W&B", folder.path.name, run.id)
-            fetched += 1
     if going:
-        logger.warning("left out, since W&B says they are not over: %s", ", ".join(going))
-    return fetched
+        logger.warning("left out, since they are not over, there or here: %s", ", ".join(going))
+
+
+def _may_go_on(folder: RunFolder) -> bool:
+    """A half-done run that was begun here is the next agent's; W&B takes it for crashed."""
+    return (folder.path / "last.pt").exists() or LeaseWatch().look(folder.path) is not Hold.FREE
 
 
 def _given(run: Any) -> dict[str, Any]:
@@ -67,19 +68,23 @@ def _given(run: Any) -> dict[str, Any]:
 
 
 def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
-    """Writes metrics.csv; W&B's steps are our epochs."""
+    """Writes metrics.csv; W&B's steps are our epochs, and its rows are in any order of names."""
+    found = [
+        {"epoch": row["_step"]} | {name: float(row[name]) for name in row if _is_metric(name, row)}
+        for row in run.scan_history()
+    ]
+    logged = [row for row in found if len(row) > 1]
+    names = ["epoch", *sorted({name for row in logged for name in row} - {"epoch"})]
     (folder.path / "metrics.csv").unlink(missing_ok=True)
-    history = []
-    for row in run.scan_history():
-        metrics = {k: float(v) for k, v in row.items() if not k.startswith("_") and _is_number(v)}
-        if metrics:
-            history.append({"epoch": row["_step"], **metrics})
-            append_metrics(folder.path / "metrics.csv", history[-1])
-    return history
+    for row in logged:
+        append_metrics(folder.path / "metrics.csv", {n: row.get(n, math.nan) for n in names})
+    return logged
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _is_metric(name: str, row: Mapping[str, Any]) -> bool:
+    value = row[name]
+    is_number = isinstance(value, int | float) and math.isfinite(value)
+    return is_number and not name.startswith("_")
 
 
 def _in_its_place(

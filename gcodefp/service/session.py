@@ -1,6 +1,7 @@
 """Talking to the W&B service: the environment that the SDK reads, and errors in clear words."""
 
 import os
+import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -8,14 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from gcodefp.errors import UserError
+from gcodefp.sweep.wandb_log import forget_agent
 
-DEFAULT_URL = "https://api.wandb.ai"
 WITHOUT = "or train without any service: sweep.engine: local"
 REACH_SECONDS = 20.0
 API_SECONDS = 60
-ENVIRONMENT = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
-INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
-"""Left by a W&B agent that started this process; they would turn this session into its run."""
+ONLINE = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
 
 
 class ServiceSilent(UserError):
@@ -23,8 +22,11 @@ class ServiceSilent(UserError):
 
 
 def base_url() -> str:
-    """Where the service is: WANDB_BASE_URL for servers of one's own."""
-    return os.environ.get("WANDB_BASE_URL") or DEFAULT_URL
+    """Where the service is: WANDB_BASE_URL, or what `wandb login --host` wrote down."""
+    os.environ.update(ONLINE)
+    import wandb  # late: its settings come from the environment above
+
+    return str(wandb.setup().settings.base_url)
 
 
 def open_session() -> Any:
@@ -33,25 +35,23 @@ def open_session() -> Any:
     Raises:
         UserError: it cannot be reached, or there is no API key.
     """
-    os.environ.update(ENVIRONMENT)
-    for name in INHERITED:
-        os.environ.pop(name, None)
-    _reach()
-    import wandb  # late: its settings come from the environment above
+    forget_agent()
+    _reach(base_url())
+    import wandb
 
     with in_clear_words("logging in"):
         return wandb.Api(timeout=API_SECONDS)
 
 
-def _reach() -> None:
+def _reach(url: str) -> None:
     """The SDK itself tries a server that does not answer again and again, and says nothing."""
     try:
-        urllib.request.urlopen(base_url(), timeout=REACH_SECONDS).close()
-    except urllib.error.HTTPError:
-        return  # An answer, whatever it says.
+        urllib.request.urlopen(url, timeout=REACH_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # An answer, whatever it says.
     except (OSError, ValueError) as error:
         raise ServiceSilent(
-            f"W&B at {base_url()}: cannot be reached ({getattr(error, 'reason', error)}); set "
+            f"W&B at {url}: cannot be reached ({getattr(error, 'reason', error)}); set "
             f"WANDB_BASE_URL if your server is elsewhere, {WITHOUT}"
         ) from None
 
@@ -67,30 +67,42 @@ def in_clear_words(doing: str) -> Iterator[None]:
         UserError: whatever went wrong at the service.
     """
     import wandb.errors
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
     try:
         yield
-    except (wandb.errors.Error, ValueError, OSError, TimeoutError) as error:
+    except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename:
+            raise  # A file of ours.
         text = " ".join(str(error).split()) or type(error).__name__
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
         told = f"W&B, {doing}: {text}"
-        if (way_out := _way_out(error, text.lower())) is None:
+        if (way_out := _way_out(text)) is None:
             raise ServiceSilent(f"{told}; try again when {base_url()} answers, {WITHOUT}") from None
         raise UserError(f"{told}; {way_out}, {WITHOUT}") from None
 
 
-KEY_WORDS = ("api key", "api_key", "401", "unauthorized", "authenticat", "wandb login")
-NAME_WORDS = ("not find", "not found", "404", "403", "entity", "permission", "forbidden")
+SILENCE = re.compile(
+    r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
+)
+KEY = re.compile(r"api[ _]?key|\b401\b|unauthorized|authenticat|wandb login|credentials", re.I)
+NAME = re.compile(r"\bnot find\b|not found|\b40[34]\b|\bentity\b|permission|forbidden", re.I)
+NO_WORDS = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
+"""Hosts, ports, and how the SDK begins whatever went wrong when it logged in."""
 
 
-def _way_out(error: Exception, text: str) -> str | None:
+def _way_out(text: str) -> str | None:
     """What mends it; None if only time does."""
-    import wandb.errors
-
-    is_key = isinstance(error, wandb.errors.AuthenticationError)
-    if is_key or any(word in text for word in KEY_WORDS):
+    text = NO_WORDS.sub("", text)
+    if SILENCE.search(text):
+        return None
+    if KEY.search(text):
         return "log in with `wandb login` or set WANDB_API_KEY"
-    if any(word in text for word in NAME_WORDS):
-        return "check entity, project and id, as `wandb sweep` printed them"
+    if NAME.search(text):
+        return (
+            "check entity, project and id, as `wandb sweep` printed them; if the sweep was "
+            "deleted, remove results/runs/wandb-*.json and results/sweep/sweep.json to create it "
+            "anew"
+        )
     return None

@@ -1,4 +1,4 @@
-"""How a run hears that it should stop: from its agent, from the service, or from a person."""
+"""How a run hears that the service wants it to stop: through its agent, or through the SDK."""
 
 import logging
 import signal
@@ -12,14 +12,13 @@ POLL_SECONDS = 0.5
 
 
 class StopNote:
-    """A note that the run should stop; the epoch is ended first, and its weights are kept."""
+    """The service's wish that a run stops; the epoch is ended first, and its weights are kept."""
 
     def __init__(self) -> None:
-        self._signals: list[int] = []
         self._is_left = False
 
     def is_left(self) -> bool:
-        """Whether anybody wants the run to stop."""
+        """Whether the run has to stop."""
         return self._is_left
 
     def leave(self) -> None:
@@ -28,23 +27,24 @@ class StopNote:
 
     def on_signal(self, number: int, _: object) -> None:
         """Who sends SIGTERM a second time does not want to wait for the end of the epoch."""
-        if number == signal.SIGTERM and number in self._signals:
+        if self._is_left:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
-        self._signals.append(number)
         self.leave()
 
 
 @contextmanager
 def stop_note() -> Iterator[StopNote]:
-    """A note that SIGTERM, which agents send, and SIGINT leave instead of ending the process."""
+    """A note that SIGTERM leaves, by which agents pass on the service's wish.
+
+    Ctrl-C is a person's: the run goes on later.
+    """
     note = StopNote()
-    before = {of: signal.signal(of, note.on_signal) for of in (signal.SIGTERM, signal.SIGINT)}
+    before = signal.signal(signal.SIGTERM, note.on_signal)
     try:
         yield note
     finally:
-        for of, handler in before.items():
-            signal.signal(of, handler)
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

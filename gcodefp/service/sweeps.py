@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.files import read_json, write_json
+from gcodefp.files import digest, read_json, write_json
 from gcodefp.search.rules import NO_RULES
 from gcodefp.search.specification import Specification
 from gcodefp.service.address import SweepAddress
-from gcodefp.service.session import in_clear_words, open_session
+from gcodefp.service.session import base_url, in_clear_words, open_session
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,13 @@ def create_once(
     Raises:
         UserError: the service refuses, or cannot be reached.
     """
-    path = folder / f"wandb-{identity}.json"
+    where = digest([base_url(), entity, project, identity])[:8]
+    path = folder / f"wandb-{where}.json"
     if path.exists():
-        known = read_json(path, CREATED_FORMAT, f"remove it, and the sweep of {identity} is new")
+        known = read_json(path, CREATED_FORMAT, "remove it, and the service is asked for the sweep")
         return SweepAddress(known["entity"], known["project"], known["id"])
     api = open_session()
-    mark = f"gcodefp {identity}"
+    mark = f"[gcodefp {identity}]"
     address = _marked(api, mark, project, entity) or _create(document, mark, project, entity)
     known = {"entity": address.entity, "project": address.project, "id": address.sweep_id}
     write_json(path, CREATED_FORMAT, known)
@@ -75,6 +76,13 @@ def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
         return dict(sweep.config), str(sweep.state).upper()
 
 
+def count_runs(address: SweepAddress) -> int:
+    """How many runs a sweep has there by now."""
+    api = open_session()
+    with in_clear_words(f"reading sweep {address}"):
+        return len(api.sweep(str(address)).runs)
+
+
 def sweep_state(address: SweepAddress) -> str:
     """RUNNING, PAUSED, or one of OVER."""
     return read_sweep_config(address)[1]
@@ -86,7 +94,7 @@ def _create(
     import wandb
 
     told = str(document.get("description") or "")
-    config = {**document, "description": f"{told} ({mark})" if told else mark, **TRAINER}
+    config = {**document, "description": f"{told} {mark}".strip(), **TRAINER}
     with in_clear_words(f"creating a sweep in {entity or 'the default entity'}/{project}"):
         sweep_id = wandb.sweep(config, entity=entity, project=project)
         path = "/".join(filter(None, [entity, project, sweep_id]))
@@ -95,7 +103,7 @@ def _create(
 
 
 def _marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddress | None:
-    """A sweep of the project whose description has the mark."""
+    """A sweep of the project whose description has the mark, and that was not cancelled."""
     import wandb.errors
 
     with in_clear_words(f"listing the sweeps of {project}"):
@@ -105,6 +113,7 @@ def _marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddre
         except (wandb.errors.CommError, ValueError):
             return None  # The project is not there yet.
         for sweep in sweeps:
-            if mark in str(sweep.config.get("description", "")):
+            is_marked = mark in str(sweep.config.get("description", ""))
+            if is_marked and str(sweep.state).upper() not in CANCELLED:
                 return SweepAddress(sweep.entity, sweep.project, sweep.id)
     return None

@@ -6,7 +6,9 @@ import os
 import platform
 import signal
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +20,10 @@ from gcodefp.learning.objective import Objective
 from gcodefp.learning.outcome import failed, succeeded
 from gcodefp.learning.trainer import Report, TrainingData, train
 from gcodefp.search.specification import read_specification
-from gcodefp.service.session import ENVIRONMENT, in_clear_words
+from gcodefp.service.session import ONLINE, in_clear_words
 from gcodefp.service.stopping import StopNote, listening, stop_note
-from gcodefp.service.trial import FLAGS_VARIABLE, Given, claim
-from gcodefp.sweep.lease import LeaseLost, LeaseWatch, holding
+from gcodefp.service.trial import AGENT_VARIABLE, Given, claim
+from gcodefp.sweep.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
 from gcodefp.sweep.run_folder import RunFolder
 from gcodefp.sweep.wandb_log import WandbLog, wandb_log
 
@@ -36,6 +38,7 @@ SETTINGS: Mapping[str, Any] = {
     # seconds; the SDK takes less than one for none.
     "x_file_stream_transmit_interval": 1,
 }
+LOOK_SECONDS = 1.0
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
@@ -54,42 +57,67 @@ def objective_of(given: Given) -> Objective:
     return read_specification(config, f"sweep {given.sweep_id}").objective
 
 
-def train_given(
-    given: Given,
-    runs: Path,
-    data: TrainingData,
-    objective: Objective | None,
-    device: torch.device,
-    origin: Mapping[str, Any],
-) -> int:
-    """Trains what an agent gave, or goes on with it.
+@contextmanager
+def begun(given: Given, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
+    """The run's folder and its lease, taken before anything else may fail; none if it is over.
 
     Args:
         runs: keeps the folders of all sweeps' runs.
-        objective: None to ask the service for it.
-        origin: provenance, for run.json.
 
-    Returns:
-        the exit code of the process: 1 if the run failed.
+    Raises:
+        UserError: the agent is gone by now, or another process works on the run.
     """
-    if FLAGS_VARIABLE in os.environ and sys.platform == "linux":
+    agent = os.environ.get(AGENT_VARIABLE)
+    if agent is not None and sys.platform == "linux":
         # Whoever kills the agent wants its run to be another agent's, not to go on unseen.
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    os.environ.update(ENVIRONMENT)
-    objective = objective or objective_of(given)
+        if os.getppid() != int(agent):
+            raise UserError(f"run {given.run_id}: its agent is gone")
+    os.environ.update(ONLINE)
     folder = claim(runs / given.sweep_id, given.run_id, given.hyperparameters)
     if folder.is_over():
         logger.info("run %s is over already", folder.path.name)
-        return 0
-    with holding(folder.path, LeaseWatch()) as lease:
+        yield folder, None
+        return
+    with holding(folder.path, _settled_watch(folder)) as lease:
         if lease is None:
             raise UserError(f"{folder.path}: another process works on this run")
-        with stop_note() as note:
-            content = _run(given, folder, data, objective, device, note)
-        lease.check()
-        about = {"sweep": given.sweep_id, "wandb_run": given.run_id, "provenance": dict(origin)}
-        folder.end(content | about)
-    return int(content["state"] == "failed")
+        yield folder, lease
+
+
+def train_given(
+    given: Given,
+    folder: RunFolder,
+    lease: Lease,
+    data: TrainingData,
+    objective: Objective,
+    device: torch.device,
+    origin: Mapping[str, Any],
+    log_checkpoint: bool,
+) -> bool:
+    """Trains what an agent gave, or goes on with it.
+
+    Args:
+        origin: provenance, for run.json.
+        log_checkpoint: whether the best weights become an artifact.
+
+    Returns:
+        whether it failed.
+    """
+    with stop_note() as note:
+        content = _run(given, folder, data, objective, device, note, log_checkpoint)
+    lease.check()
+    about = {"sweep": given.sweep_id, "wandb_run": given.run_id, "provenance": dict(origin)}
+    folder.end(content | about)
+    return bool(content["state"] == "failed")
+
+
+def _settled_watch(folder: RunFolder) -> LeaseWatch:
+    """A watch that has looked for so long that it knows about another host's lease."""
+    watch = LeaseWatch()
+    while watch.look(folder.path) is Hold.UNKNOWN:
+        time.sleep(LOOK_SECONDS)
+    return watch
 
 
 def _run(
@@ -99,6 +127,7 @@ def _run(
     objective: Objective,
     device: torch.device,
     note: StopNote,
+    log_checkpoint: bool,
 ) -> dict[str, Any]:
     """Whatever goes wrong in a run becomes its outcome, here and on the service."""
     checkpoint = folder.path / "checkpoint.pt"
@@ -114,7 +143,7 @@ def _run(
             logger.error("run %s failed: %s", given.run_id, error)
             content = failed(error, given.hyperparameters)
         content |= {"host": platform.node()}
-        log.end(content, checkpoint if checkpoint.exists() else None)
+        log.end(content, checkpoint if log_checkpoint and checkpoint.exists() else None)
     return content
 
 

@@ -13,6 +13,8 @@ from gcodefp.sweep.run_folder import RunFolder, run_folder, run_folders
 
 FLAGS_VARIABLE = "GCODEFP_TRAIN_FLAGS"
 """The environment variable by which the pipeline's agents pass on their own flags, as JSON."""
+AGENT_VARIABLE = "GCODEFP_AGENT_PID"
+"""That by which they say who they are."""
 
 
 class Given(NamedTuple):

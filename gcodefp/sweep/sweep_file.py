@@ -35,6 +35,11 @@ class SweepFile:
         return address
 
     @property
+    def is_existing(self) -> bool:
+        """Whether somebody else created it on the service, and trains it."""
+        return bool(self.document.get("existing"))
+
+    @property
     def is_repeat(self) -> bool:
         """Whether its runs are those of other sweeps again, with other seeds."""
         return bool(self.document.get("is_repeat"))

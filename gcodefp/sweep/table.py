@@ -54,9 +54,12 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
     found: list[EndedRun] = []
     before = 0
     for sweep in sweeps:
-        for run in ended_runs(runs / sweep.sweep_id, sweep.total):
+        # A sweep of the service may get more runs than were asked for when it was begun.
+        total = math.inf if sweep.address else sweep.total
+        ended = ended_runs(runs / sweep.sweep_id, total)
+        for run in ended:
             found.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
-        before += sweep.total
+        before += max([sweep.total, *(run.number + 1 for run in ended)])
     return found
 
 

@@ -13,7 +13,7 @@ from gcodefp.sweep.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
 
-ENVIRONMENT = {
+OFFLINE = {
     "WANDB_MODE": "offline",
     "WANDB_ERROR_REPORTING": "false",
     "WANDB_SILENT": "true",
@@ -21,7 +21,7 @@ ENVIRONMENT = {
     "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.5",
 }
 INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
-"""Left by a W&B agent that started this process; they would turn this run into another."""
+"""Left by a W&B agent that started this process."""
 SUMMARY = "run_json"
 """What a run's summary on W&B calls the content of run.json."""
 SMALL: Mapping[str, Any] = {
@@ -91,9 +91,8 @@ def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str,
     torn one is removed first: W&B sees one run.
     """
     shutil.rmtree(folder.path / "wandb", ignore_errors=True)
-    os.environ.update(ENVIRONMENT)
-    for name in INHERITED:
-        os.environ.pop(name, None)
+    os.environ.update(OFFLINE)
+    forget_agent()
     import wandb  # late: it takes a second, and its settings come from the environment above
 
     return wandb.init(
@@ -105,6 +104,12 @@ def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str,
         dir=folder.path,
         settings=wandb.Settings(**SMALL),
     )
+
+
+def forget_agent() -> None:
+    """Otherwise what a W&B agent left in the environment would turn this run into its own."""
+    for name in INHERITED:
+        os.environ.pop(name, None)
 
 
 def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:

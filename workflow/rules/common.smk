@@ -71,7 +71,7 @@ def wandb_flags():
     settings = config["wandb"]
     if not settings["enabled"]:
         return ""
-    checkpoints = " --wandb-checkpoints" if settings["checkpoints"] else ""
+    checkpoints = "" if settings["checkpoints"] else " --no-wandb-checkpoints"
     return f"--wandb-project {settings['project']}{checkpoints}"
 
 

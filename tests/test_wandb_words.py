@@ -1,0 +1,44 @@
+"""What went wrong at the service, in words that lead the right way."""
+
+from pathlib import Path
+
+import pytest
+import wandb
+from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+from gcodefp.errors import UserError
+from gcodefp.service.session import ServiceSilent, in_clear_words
+
+SILENT = (
+    WandbApiFailedError("HTTP 503 Service Unavailable"),
+    WandbApiFailedError("HTTPConnectionPool(host='127.0.0.1', port=40117): read timed out"),
+    wandb.errors.AuthenticationError(
+        "Failed to verify credentials with http://127.0.0.1:40117: context deadline exceeded"
+    ),
+    wandb.errors.CommError("https://wandb.my-entity.example has dropped the line"),
+    TimeoutError(),
+)
+FINAL = (
+    (WandbApiFailedError("HTTP 401: invalid"), "wandb login"),
+    (wandb.errors.AuthenticationError("No API key configured"), "wandb login"),
+    (WandbApiFailedError("HTTP 404"), "check entity"),
+    (ValueError("Could not find sweep a/b/c"), "check entity"),
+)
+
+
+@pytest.mark.parametrize("error", SILENT, ids=str)
+def test_silence_is_waited_out(error: Exception) -> None:
+    with pytest.raises(ServiceSilent, match="try again when"), in_clear_words("asking"):
+        raise error
+
+
+@pytest.mark.parametrize(("error", "way_out"), FINAL, ids=str)
+def test_the_way_out_is_told(error: Exception, way_out: str) -> None:
+    with pytest.raises(UserError, match=way_out) as caught, in_clear_words("asking"):
+        raise error
+    assert not isinstance(caught.value, ServiceSilent)
+
+
+def test_a_file_of_ours_is_no_matter_of_the_service(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), in_clear_words("fetching"):
+        (tmp_path / "none").read_text()
