@@ -30,3 +30,11 @@ rule all:
 
 localrules:
     all,
+
+
+onstart:
+    if not workflow.local_exec:
+        follow_preempted(Path.cwd())
+
+
+make_local(config["cluster"]["local_rules"])

@@ -2,62 +2,70 @@
 
 Start as many agents as there are processors to use, on any hosts that share the folder. One that is
 killed loses at most the epoch it was in: another, or itself started again, goes on with its run.
+In a SLURM job an agent ends with an epoch, before the job's time limit ends it.
 """
 
 import argparse
 import logging
-import platform
 import sys
-import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.hyperparameters import hyperparameters_from
 from gcodefp.learning.load import load_training_data
-from gcodefp.learning.outcome import Killed, failed, succeeded
-from gcodefp.learning.trainer import Report, TrainingData, train
+from gcodefp.placement.deadline import OutOfTime
+from gcodefp.placement.gpu import own_gpu
+from gcodefp.placement.job import leave, open_deadline, place
+from gcodefp.placement.workers import in_workers
 from gcodefp.provenance import provenance
 from gcodefp.service.address import read_address
-from gcodefp.service.agents import work as service_work
-from gcodefp.sweep.lease import LeaseLost
+from gcodefp.service.agents import work
 from gcodefp.sweep.local_engine import LocalEngine, Trial
 from gcodefp.sweep.progress import run_summary, sweep_progress
-from gcodefp.sweep.sweep_file import SweepFile, read_sweep
-from gcodefp.sweep.wandb_log import WandbLog, begin_offline, wandb_log
+from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweep.table import ended_runs
+from gcodefp.sweep.training import OfflineLog, train_trial
 
 logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
-PROGRESS_SECONDS = 10.0
-KILLS_IN_A_ROW = 10
-"""A run that so often did not live to the end of an epoch is what kills its process."""
+PATHS = (
+    ("--sweep", "results/sweep/sweep.json", "sweep.json"),
+    ("--train", "results/dataset/train.npz", "train.npz"),
+    ("--val", "results/dataset/val.npz", "val.npz"),
+    ("--dataset", "results/dataset/dataset.json", "dataset.json"),
+    ("--runs", "results/runs", "folder that keeps the runs of all sweeps"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("agent", __doc__)
     add = parser.add_argument
-    add("--sweep", type=Path, required=True, help="sweep.json")
-    add("--train", type=Path, required=True, help="train.npz")
-    add("--val", type=Path, required=True, help="val.npz")
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
-    add(
-        "--agents",
-        type=positive,
-        default=1,
-        help="how many work at once, to tell the time left",
-    )
+    for flag, default, text in PATHS:
+        add(flag, type=Path, default=Path(default), help=f"{text} (default: %(default)s)")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
+    add("--agents", type=positive, default=1, help="how many work at once, to tell the time left")
+    add("--stay", action="store_true", help="do not end before all runs of all agents are over")
+    add(
+        "--job-minutes",
+        type=not_negative,
+        default=0,
+        help="time limit of the SLURM job that is this agent's own, so that it may put it back "
+        "into the queue; SLURM is asked for what is left of it. 0: no such job",
+    )
+    add(
+        "--margin-seconds",
+        type=not_negative,
+        default=120,
+        help="end so long before a time limit, and one and a half epochs (default: %(default)s)",
+    )
     add("--wandb-project", help="log each run to W&B's offline format under this project")
     add(
         "--wandb-checkpoints",
@@ -70,6 +78,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> None:
+    task = _work_for_service if read_sweep(arguments.sweep).address else _train
+    try:
+        with own_gpu(arguments.device):
+            ended = task(arguments) if arguments.workers == 1 else _in_workers(task, arguments)
+    except OutOfTime as error:
+        leave(error, own_job=arguments.job_minutes > 0)
+    if arguments.output:
+        origin = provenance([arguments.sweep, arguments.dataset])
+        write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
+
+
+def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
+    """Trains several runs at a time; of those who stay, one is enough."""
+    others = argparse.Namespace(**vars(arguments) | {"stay": False})
+    tasks = [arguments, *(others for _ in range(arguments.workers - 1))]
+    return in_workers(task, tasks, arguments.log)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    """Trains runs until none is left to take; tells how many.
+
+    Raises:
+        OutOfTime: the job's time limit is near.
+    """
+    deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
     folder = arguments.runs / sweep.sweep_id
     device = open_device(arguments.device, arguments.threads)
@@ -79,17 +112,16 @@ def _work(arguments: argparse.Namespace) -> None:
             f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
             "run create_sweep again"
         )
-    if sweep.address:
-        _work_for_service(arguments, sweep)
-        return
     engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
     metric = sweep.specification.objective.metric
     origin = provenance([arguments.sweep, arguments.dataset])
+    log = OfflineLog(arguments.wandb_project, arguments.wandb_checkpoints)
 
     def objective(trial: Trial) -> dict[str, Any]:
-        content = _run(trial, sweep, data, device, arguments)
+        deadline.begin_run()
+        content = train_trial(trial, sweep, data, device, deadline, log)
         logger.info("%s", run_summary(trial.folder.number, content, metric))
-        return content | {"sweep": sweep.sweep_id, "host": platform.node(), "provenance": origin}
+        return content | {"sweep": sweep.sweep_id, **place(), "provenance": origin}
 
     def tell() -> None:
         objective = sweep.specification.objective
@@ -98,14 +130,14 @@ def _work(arguments: argparse.Namespace) -> None:
         except (OSError, LookupError, UserError) as error:
             logger.warning("how far the sweep is cannot be told: %s", error)
 
-    ended = engine.work(objective, tell)
+    ended = engine.work(objective, tell, before_each=deadline.check, stay=arguments.stay)
     logger.info("nothing is left to take for this agent")
-    if arguments.output:
-        write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
+    return ended
 
 
-def _work_for_service(arguments: argparse.Namespace, sweep: SweepFile) -> None:
-    """Real W&B agents, each run in a process of its own."""
+def _work_for_service(arguments: argparse.Namespace) -> int:
+    """Real W&B agents, each run in a process of its own; tells how many ended here."""
+    sweep = read_sweep(arguments.sweep)
     address, objective = read_address(sweep.address or ""), sweep.specification.objective
     flags: list[object] = ["--runs", arguments.runs.absolute(), "--threads", arguments.threads]
     for name in ("train", "val", "dataset"):
@@ -115,71 +147,11 @@ def _work_for_service(arguments: argparse.Namespace, sweep: SweepFile) -> None:
     flags += ["--metric", objective.metric, "--goal", objective.goal, "--seed", sweep.seed]
     if sweep.is_existing:
         logger.info("sweep %s is trained where it was made; only its runs are used here", address)
-    else:
-        service_work(address, arguments.runs / sweep.sweep_id, [str(flag) for flag in flags])
-    if arguments.output:
-        origin = provenance([arguments.sweep, arguments.dataset])
-        write_json(arguments.output, MARKER_FORMAT, {"provenance": origin})
-
-
-def _run(
-    trial: Trial,
-    sweep: SweepFile,
-    data: TrainingData,
-    device: torch.device,
-    arguments: argparse.Namespace,
-) -> dict[str, Any]:
-    """Trains one run; whatever goes wrong in it becomes its outcome."""
-    asked = {"seed": sweep.seed} | dict(trial.hyperparameters)
-    objective = sweep.specification.objective
-    try:
-        hyperparameters = hyperparameters_from(asked, f"run {trial.folder.path.name}")
-    except UserError as error:
-        return failed(error, asked)
-    if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
-        return failed(Killed(f"its process was killed {kills} times within one epoch"), asked)
-    try:
-        with _logged(trial, arguments.wandb_project, asked) as log:
-            report = _reporter(trial, objective.metric, hyperparameters.max_epochs, log)
-            result = train(hyperparameters, data, objective, trial.folder.path, report, device)
-            content = succeeded(result, hyperparameters, device)
-            if log:
-                weights = trial.folder.path / "checkpoint.pt"
-                log.end(content, weights if arguments.wandb_checkpoints else None)
-    except (LeaseLost, UserError, OSError):
-        # A full disk or a lost file server is no fault of the hyperparameters.
-        raise
-    except Exception as error:
-        logger.exception("run %s", trial.folder.path.name)
-        return failed(error, asked)
-    return content
-
-
-def _logged(
-    trial: Trial, project: str | None, asked: Mapping[str, Any]
-) -> AbstractContextManager[WandbLog | None]:
-    if project is None:
-        return nullcontext()
-    return wandb_log(lambda: begin_offline(trial.folder, project, asked))
-
-
-def _reporter(trial: Trial, metric: str, max_epochs: int, log: WandbLog | None) -> Report:
-    """Logs every epoch to W&B, now and then one to the terminal, and asks whether to stop."""
-    told = time.monotonic()
-
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        nonlocal told
-        if log:
-            log.epoch(epoch, metrics)
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            name = trial.folder.path.name
-            logger.info(
-                "run %s, epoch %d of %d: %s %.4f", name, epoch, max_epochs, metric, metrics[metric]
-            )
-        return trial.should_stop()
-
-    return report
+        return 0
+    folder = arguments.runs / sweep.sweep_id
+    before = len(ended_runs(folder))
+    work(address, folder, [str(flag) for flag in flags])
+    return len(ended_runs(folder)) - before
 
 
 if __name__ == "__main__":

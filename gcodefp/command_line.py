@@ -57,7 +57,7 @@ def run_step(
     # The log's name, where there is one: it tells agent_1 from agent_2.
     name = arguments.log.stem if arguments.log else parser.prog.rpartition(".")[2]
     logger = logging.getLogger("gcodefp")
-    handlers = _log_handlers(name, arguments.log)
+    handlers = log_handlers(name, arguments.log)
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
@@ -82,11 +82,12 @@ def run_step(
     return 0
 
 
-def _log_handlers(step: str, log_file: Path | None) -> list[logging.Handler]:
+def log_handlers(step: str, log_file: Path | None, mode: str = "w") -> list[logging.Handler]:
+    """Where a step's log goes: to the terminal, and to a file if there is one."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(log_file, mode="w", encoding="utf-8"))
+        handlers.append(logging.FileHandler(log_file, mode=mode, encoding="utf-8"))
     for handler in handlers:
         handler.setFormatter(logging.Formatter(f"%(asctime)s {step}: %(message)s", "%H:%M:%S"))
     return handlers

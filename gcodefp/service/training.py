@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import os
-import platform
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_fr
 from gcodefp.learning.objective import Objective
 from gcodefp.learning.outcome import failed, succeeded
 from gcodefp.learning.trainer import Report, TrainingData, train
+from gcodefp.placement.job import place
 from gcodefp.search.specification import read_specification
 from gcodefp.service.session import ONLINE, in_clear_words
 from gcodefp.service.stopping import StopNote, listening, stop_note
@@ -142,7 +142,7 @@ def _run(
         except Exception as error:
             logger.error("run %s failed: %s", given.run_id, error)
             content = failed(error, given.hyperparameters)
-        content |= {"host": platform.node()}
+        content |= place()
         log.end(content, checkpoint if log_checkpoint and checkpoint.exists() else None)
     return content
 

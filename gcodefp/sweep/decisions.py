@@ -61,7 +61,9 @@ class Decisions:
             return asked["hyperparameters"]
         if self._decides_by_all_before:
             self._wait_for_those_before(folder.number)
-        if (best := self.results.reached(self._visible(folder.number))) is not None:
+        # Without a target, no agent has to read what all others did.
+        visible = [] if self._specification.target is None else self._visible(folder.number)
+        if (best := self.results.reached(visible)) is not None:
             _close(folder, f"run {best:04d} {TARGET_REACHED}")
             return None
         try:

@@ -22,6 +22,8 @@ from gcodefp.sweep.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folde
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+STAY_SECONDS = 5.0
+"""Between two looks of an agent that stays: nobody waits for it."""
 STORAGE_PATIENCE_SECONDS = 600.0
 """A full disk or a lost file server may be mended within this time, and nothing is lost."""
 FAILURES_IN_A_ROW = 3
@@ -63,13 +65,21 @@ class LocalEngine:
         self._is_closed = False
 
     def work(
-        self, objective: Callable[[Trial], dict[str, Any]], after_each: Callable[[], None]
+        self,
+        objective: Callable[[Trial], dict[str, Any]],
+        after_each: Callable[[], None],
+        before_each: Callable[[], None] = lambda: None,
+        stay: bool = False,
     ) -> int:
         """Runs the objective for one run after another until none is left to take.
 
         Args:
             objective: trains a run and returns the content of its run.json.
             after_each: called when a run is over.
+            before_each: called before a run is looked for, again and again while there is none;
+                what it raises ends the work.
+            stay: goes on until the runs of all other agents are over, and takes over what they
+                leave.
 
         Returns:
             the number of runs that this agent ended.
@@ -82,7 +92,7 @@ class LocalEngine:
         failed: list[RunFolder] = []
         while True:
             try:
-                if (folder := self._next()) is None:
+                if (folder := self._next(before_each, stay)) is None:
                     self._tidy_up()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
@@ -98,16 +108,17 @@ class LocalEngine:
             ended += 1
             failed = [*failed, folder] if content["state"] == "failed" else []
 
-    def _next(self) -> RunFolder | None:
+    def _next(self, before_each: Callable[[], None], stay: bool) -> RunFolder | None:
         """The lowest run to be taken; waits while another agent's run decides what comes next.
 
         Raises:
             OSError, UserError: nothing else is left than runs that cannot be worked on.
         """
         while True:
+            before_each()
             holds: dict[int, Hold] = {}
             waiting, blocked = False, None
-            for number in range(self.total):
+            for number in range(self.decisions.results.first_open(), self.total):
                 folder = run_folder(self.folder, number)
                 try:
                     if not self._is_open(folder):
@@ -123,6 +134,9 @@ class LocalEngine:
                 if holds[number] is Hold.FREE:
                     return folder
             if not waiting and Hold.UNKNOWN not in holds.values():
+                if stay and Hold.HELD in holds.values():
+                    time.sleep(STAY_SECONDS)
+                    continue
                 self._tell_left_out()
                 if blocked is not None:
                     raise UserError(

@@ -31,6 +31,8 @@ class ResultsSoFar:
         self._asked: dict[int, dict[str, Any]] = {}
         self._ended: dict[int, dict[str, Any]] = {}
         self._histories: dict[int, list[float]] = {}
+        self._over: set[int] = set()
+        self._first_open = 0
         self._told: set[int] = set()
 
     def numbers(self) -> list[int]:
@@ -39,7 +41,15 @@ class ResultsSoFar:
 
     def is_over(self, number: int) -> bool:
         """Whether the run has ended, well or not."""
-        return number in self._ended or self._run(number).is_over()
+        if number not in self._over and self._run(number).is_over():
+            self._over.add(number)
+        return number in self._over
+
+    def first_open(self) -> int:
+        """All runs before this one were seen to be over; it may be over, too."""
+        while self._first_open in self._over:
+            self._first_open += 1
+        return self._first_open
 
     def asked(self, number: int) -> dict[str, Any] | None:
         """What the run was given; None before that."""

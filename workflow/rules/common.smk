@@ -13,7 +13,8 @@ from snakemake.exceptions import WorkflowError
 from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.configuration import check_configuration
 from gcodefp.dataset.controls import CONTROLS
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.placement.preempted import follow_preempted
 from gcodefp.recordings.read import find_recordings, folder_digest, recording_name
 from gcodefp.rule_environment import prepare_rule_environment
 
@@ -37,6 +38,8 @@ RECORDINGS_DIGEST = None if IS_SIMULATED else folder_digest(Path(RECORDINGS))
 PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) + 2))]
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
+# What a training asks for, where GPUs are counted: SLURM, or `--resources gpu=2`.
+GPUS = 0 if config["agents"]["device"] == "cpu" else 1
 ENVIRONMENT = "../../envs/gcodefp.yaml"
 FIGURES = {
     "toolpath": "Test",
@@ -73,6 +76,17 @@ def wandb_flags():
         return ""
     checkpoints = "" if settings["checkpoints"] else " --no-wandb-checkpoints"
     return f"--wandb-project {settings['project']}{checkpoints}"
+
+
+def make_local(names):
+    """These rules run where Snakemake does, whatever group a profile puts them into."""
+    rules_by_name = {rule.name: rule for rule in workflow.rules}
+    for name in names:
+        if name not in rules_by_name:
+            told = did_you_mean(name, rules_by_name)
+            raise WorkflowError(f"config.yaml: cluster.local_rules: no rule {name!r}; {told}")
+        rules_by_name[name].group = None
+    workflow.localrules(*names)
 
 
 def sweep_rules(first):

@@ -27,6 +27,7 @@ rule train_control:
     threads: config["agents"]["threads"]
     resources:
         mem_mb=4000,
+        gpu=GPUS,
     params:
         folder=lambda wildcards, output: Path(output.run).parent,
         control=lambda wildcards: f"--control {wildcards.control}",

@@ -115,7 +115,11 @@ rule repeat_best:
 
 
 rule agent:
-    """Train runs until none is left; as many agents as configured share the sweep."""
+    """Train runs until none is left; as many agents as configured share the sweep.
+
+    The first one stays until all runs are over, whoever trains them: it goes on with what others
+    leave, such as those that were started beside the workflow.
+    """
     input:
         sweep=f"{RESULTS}/sweep/{{sweep}}sweep.json",
         train=f"{RESULTS}/dataset/train.npz",
@@ -129,14 +133,20 @@ rule agent:
         f"{RESULTS}/benchmarks/{{sweep}}agent_{{n}}.tsv"
     conda:
         ENVIRONMENT
-    threads: config["agents"]["threads"]
+    threads: config["agents"]["threads"] * config["agents"]["per_gpu"]
     resources:
-        mem_mb=4000,
+        mem_mb=4000 * config["agents"]["per_gpu"],
+        gpu=GPUS,
+        runtime=0,
     params:
         runs=f"{RESULTS}/runs",
-        agents=config["agents"]["count"],
+        agents=config["agents"]["count"] * config["agents"]["per_gpu"],
         device=config["agents"]["device"],
         wandb=wandb_flags(),
+        threads=config["agents"]["threads"],
+        workers=config["agents"]["per_gpu"],
+        margin_seconds=config["agents"]["margin_seconds"],
+        stay=lambda wildcards: "--stay" if wildcards.n == "1" else "",
         code=code_digest("gcodefp.agent"),
     shell:
         """
@@ -148,7 +158,11 @@ rule agent:
             --runs {params.runs:q} \
             --agents {params.agents} \
             --device {params.device} \
-            --threads {threads} \
+            --threads {params.threads} \
+            --workers {params.workers} \
+            --job-minutes {resources.runtime} \
+            --margin-seconds {params.margin_seconds} \
+            {params.stay} \
             {params.wandb} \
             --output {output:q} \
             --log {log:q}

@@ -1,0 +1,80 @@
+"""One GPU for each agent of a host: claimed with a lock that dies with its process."""
+
+import fcntl
+import itertools
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+
+
+def visible_gpu() -> str | None:
+    """Which GPU this process may use, as CUDA_VISIBLE_DEVICES says it; None if nothing is said."""
+    return os.environ.get(VISIBLE)
+
+
+@contextmanager
+def own_gpu(device: str) -> Iterator[None]:
+    """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents so far, until the block ends.
+
+    A GPU that is the only one to be seen stays as it is: so it is in a SLURM job with one GPU. Of
+    those that the user has named, one is taken. Has to come before CUDA is used.
+
+    Args:
+        device: auto, cpu or cuda.
+    """
+    gpus = _gpus() if device != "cpu" else []
+    if len(gpus) < 2:
+        yield
+        return
+    folder = Path(tempfile.gettempdir()) / f"gcodefp-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    gpu, lock = _claim(folder, gpus)
+    before = os.environ.get(VISIBLE)
+    # Numbers are then nvidia-smi's; CUDA's own put the fastest GPU first.
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    os.environ[VISIBLE] = gpu
+    logger.info("takes GPU %s of %s", gpu, ", ".join(gpus))
+    try:
+        yield
+    finally:
+        os.close(lock)
+        if before is None:
+            del os.environ[VISIBLE]
+        else:
+            os.environ[VISIBLE] = before
+
+
+def _gpus() -> list[str]:
+    """The GPUs of this host that may be used, in words of CUDA_VISIBLE_DEVICES."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(lines))] if told.returncode == 0 else []
+
+
+def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
+    """A GPU and the open lock that holds it: every GPU's first place, then every second one, …"""
+    for place in itertools.count():
+        for gpu in gpus:
+            name = f"{gpu.replace('/', '_')}.{place}"
+            lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                return gpu, lock
+    raise AssertionError("places do not end")
