@@ -2,7 +2,7 @@
 
 import pytest
 
-LONG_FIRST = ("test_workflow", "test_engine_contract", "test_wandb_engine")
+LONG_FIRST = ("test_slurm", "test_workflow", "test_engine_contract", "test_wandb_engine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -22,8 +22,8 @@ REASON = why_not()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
 EPOCHS, RUNS = 60, 3
-LONG_EPOCHS = 240
-"""For a sweep that outlasts a time limit, on a fast machine too."""
+LIMITED_EPOCHS, REQUEUED_EPOCHS = 400, 800
+"""For sweeps that outlast a time limit, on a fast machine too."""
 ALL_CPUS = ("--cpus-per-task", "4", "--mem", "256", "--output", "/dev/null", "--wrap", "sleep 3")
 """A job that leaves no place for another on the node."""
 
@@ -75,7 +75,7 @@ def test_two_agents_have_a_gpu_each_and_a_cancelled_one_is_followed_by_another(
 
 
 def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) -> None:
-    only_agents_are_jobs(folder, LONG_EPOCHS, RUNS, count=1)
+    only_agents_are_jobs(folder, LIMITED_EPOCHS, RUNS, count=1)
     with workflow(folder, "select_best") as at_work:
         at_work.wait_for(lambda: bool(at_work.agents_at_work()))
         (job,) = at_work.agents_at_work()
@@ -83,7 +83,7 @@ def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) 
         before = half_done(folder)
         at_work.wait_for(lambda: state(job) == "TIMEOUT")
         at_work.end()
-    check_complete(folder, RUNS, LONG_EPOCHS)
+    check_complete(folder, RUNS, LIMITED_EPOCHS)
     check_at_most_one_epoch_was_lost(folder, before)
 
 
@@ -104,7 +104,7 @@ def test_preempted_agents_go_on_as_the_same_jobs(folder: Path, partition: str) -
 
 
 def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folder: Path) -> None:
-    only_agents_are_jobs(folder, LONG_EPOCHS, RUNS, count=1)
+    only_agents_are_jobs(folder, REQUEUED_EPOCHS, runs=2, count=1)
     agent = f"exec {sys.executable} -m gcodefp.agent --job-minutes 1 --margin-seconds 30"
     options = ["--requeue", "--time", "1", "--gpus", "1", "--cpus-per-task", "1", "--mem", "2000"]
     with workflow(folder, "select_best") as at_work:
@@ -117,7 +117,7 @@ def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folde
         at_work.wait_for(lambda: restarts(joined) > 0)
         before = half_done(folder)
         at_work.end()
-    check_complete(folder, RUNS, LONG_EPOCHS)
+    check_complete(folder, 2, REQUEUED_EPOCHS)
     assert state(own) == "COMPLETED"
     told = (folder / "joined.log").read_text(encoding="utf-8")
     assert f"SLURM job {joined} is put back into the queue" in told
