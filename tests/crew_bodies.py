@@ -29,8 +29,9 @@ def train_for_real(told: Mapping[str, Any], diary: Diary) -> int:
     """gcodefp.agent; a run begins with the number of its epochs."""
     from gcodefp import agent
     from gcodefp.learning.metrics_file import read_metrics
+    from gcodefp.sweep import training
 
-    usual = agent.train
+    usual = training.train
 
     def noted(*arguments: Any) -> Any:
         folder = arguments[3]
@@ -40,7 +41,7 @@ def train_for_real(told: Mapping[str, Any], diary: Diary) -> int:
             os.kill(os.getpid(), signal.SIGKILL)
         return usual(*arguments)
 
-    agent.train = noted
+    training.train = noted
     return agent.main(told["flags"])
 
 

@@ -226,7 +226,7 @@ def test_a_full_disk_is_no_fault_of_the_run(
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(local_engine, "STORAGE_PATIENCE_SECONDS", 0.1)
     with monkeypatch.context() as patch:
-        patch.setattr("gcodefp.agent.train", fail)
+        patch.setattr("gcodefp.sweep.training.train", fail)
         assert sweep.work() == 1
     message = capsys.readouterr().err
     for part in ("No space left on device; trying again", "for it to be mended", "--forcerun"):

@@ -14,9 +14,9 @@ import torch
 from chaos_crew import Crew, Orders, run_crew
 from tiny_sweep import TinySweep, tiny_dataset
 
-from gcodefp.agent import KILLS_IN_A_ROW
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.sweep.run_folder import ENDED, RunFolder
+from gcodefp.sweep.training import KILLS_IN_A_ROW
 
 TOTAL = 24
 SEED = 20250

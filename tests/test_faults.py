@@ -228,7 +228,7 @@ def test_failures_are_classed(
 
     sweep = TinySweep(dataset, tmp_path)
     assert sweep.create() == 0
-    monkeypatch.setattr("gcodefp.agent.train", fail)
+    monkeypatch.setattr("gcodefp.sweep.training.train", fail)
     assert sweep.work() == 0
     content = sweep.run(0).ended() or {}
     assert (content["state"], content["failure"]) == ("failed", failure)
