@@ -65,6 +65,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
         _take_over(arguments)
         return
+    _check_given(arguments)
     specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
@@ -90,6 +91,16 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     given = (specification, arguments.seed, total, origin, address)
     write_sweep(arguments.output, identity, *given)
     logger.info("sweep %s: %s, %d runs", address or identity, specification.method, total)
+
+
+def _check_given(arguments: argparse.Namespace) -> None:
+    """Which flags are needed depends on the engine."""
+    needed = ("sweep", "project", "runs") if arguments.engine == "wandb" else ("sweep",)
+    if missing := [f"--{name}" for name in needed if not getattr(arguments, name)]:
+        raise UserError(
+            f"{', '.join(missing)} missing: a sweep with --engine {arguments.engine} needs "
+            f"{', '.join(f'--{name}' for name in needed)} (or --existing ENTITY/PROJECT/ID)"
+        )
 
 
 def _take_over(arguments: argparse.Namespace) -> None:

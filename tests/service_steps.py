@@ -3,19 +3,16 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 from tiny_sweep import TINY, TinySweep
+from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
 
 from gcodefp.sweep.run_folder import RunFolder, run_folders
 from gcodefp.sweep.sweep_file import read_sweep
-
-PATIENCE_SECONDS = 180
 
 
 class Service(NamedTuple):
@@ -109,11 +106,3 @@ class Service(NamedTuple):
     @property
     def log(self) -> str:
         return (self.folder / "log.txt").read_text(encoding="utf-8")
-
-
-def wait_for(what: Callable[[], object]) -> None:
-    """Waits until something is true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not what():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)

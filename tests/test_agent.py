@@ -1,15 +1,13 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
@@ -28,20 +26,9 @@ LONG = {
 }
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
-
-
-def start(sweep: TinySweep, *more: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gcodefp.agent", *sweep.flags(*more)]
-    with (sweep.folder / "agent.log").open("a") as log:
-        return subprocess.Popen(command, stderr=log, cwd=sweep.folder)
-
-
 def kill_in_the_middle(sweep: TinySweep, *more: object) -> None:
     """Kills an agent as soon as the first run has two epochs."""
-    process = start(sweep, *more)
+    process = sweep.start(*more)
     deadline = time.monotonic() + 60
     while len(read_metrics(sweep.run(0).path / "metrics.csv")) < 2:
         assert process.poll() is None
@@ -67,7 +54,7 @@ def killed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> TinySweep
     sweep = TinySweep(dataset, tmp_path_factory.mktemp("killed"))
     assert sweep.create(parameters=LONG) == 0
     kill_in_the_middle(sweep, "--wandb-project", "tests")
-    assert start(sweep, "--wandb-project", "tests").wait(60) == 0
+    assert sweep.start("--wandb-project", "tests").wait(60) == 0
     return sweep
 
 

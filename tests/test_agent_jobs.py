@@ -2,17 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engines import engine, good, work
 from foreign_lease import write_foreign
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
+from waiting import wait_for
 
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.placement.deadline import OutOfTime
@@ -21,22 +18,6 @@ from gcodefp.sweep.lease import LeaseWatch, holding
 from gcodefp.sweep.local_engine import Trial
 
 ENDLESS = {"max_epochs": {"value": 10**6}}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
-
-
-def start(sweep: TinySweep, *more: object) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "gcodefp.agent", *sweep.flags(*more)]
-    with (sweep.folder / "stderr").open("a") as log:
-        return subprocess.Popen(command, stderr=log, cwd=sweep.folder)
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    while not condition():
-        time.sleep(0.02)
 
 
 def epochs(sweep: TinySweep, number: int) -> int:
@@ -49,9 +30,9 @@ def test_an_agent_whose_time_is_over_leaves_a_run_that_others_go_on_with(
     sweep = TinySweep(dataset, tmp_path / "sweep")
     assert sweep.create(parameters=ENDLESS) == 0
     marker = tmp_path / "marker.json"
-    agent = start(sweep, "--job-minutes", 1, "--margin-seconds", 50, "--output", marker)
+    agent = sweep.start("--job-minutes", 1, "--margin-seconds", 50, "--output", marker)
     assert agent.wait() == 1
-    told = (sweep.folder / "stderr").read_text(encoding="utf-8")
+    told = (sweep.folder / "agent.log").read_text(encoding="utf-8")
     assert "with 50 s of margin" in told
     assert "an agent that is started again goes on" in told
     assert not marker.exists()
@@ -61,7 +42,7 @@ def test_an_agent_whose_time_is_over_leaves_a_run_that_others_go_on_with(
     (left,) = run.path.glob("lease.*")
     assert left.stat().st_size == 0, "nobody has to wait for a lease that was given back"
     done = epochs(sweep, 0)
-    again = start(sweep)
+    again = sweep.start()
     wait_for(lambda: epochs(sweep, 0) > done)
     again.kill()
     again.wait()
@@ -100,7 +81,7 @@ def test_several_trainings_at_a_time(
 def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim: str) -> None:
     sweep = TinySweep(dataset, tmp_path)
     assert sweep.create(parameters=ENDLESS) == 0
-    agent = start(sweep, "--workers", 2)
+    agent = sweep.start("--workers", 2)
     wait_for(lambda: epochs(sweep, 0) > 0 and epochs(sweep, 1) > 0)
     holders = [lease.lease_holder(sweep.run(number).path) for number in (0, 1)]
     pids = [holder.pid for holder in holders if holder]
@@ -110,7 +91,7 @@ def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim
     assert agent.pid not in pids
     if victim == "worker":
         assert code == 1
-        told = (sweep.folder / "stderr").read_text(encoding="utf-8")
+        told = (sweep.folder / "agent.log").read_text(encoding="utf-8")
         assert "one of 2 workers was killed" in told
         assert "agents.per_gpu" in told
 

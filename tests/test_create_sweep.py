@@ -130,3 +130,13 @@ def test_later_phases_are_checked_before_anything_is_paid_for(
         later.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
         assert create(first, dataset, "--phases", str(later)) == (1 if told else 0)
         assert (told or "") in capsys.readouterr().err
+
+
+def test_what_an_engine_needs_is_told(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ["--dataset", str(dataset), "--seed", "5", "--output", str(tmp_path / "sweep.json")]
+    assert main(given) == 1
+    assert "--sweep missing" in capsys.readouterr().err
+    assert main([*given, "--sweep", str(SHIPPED[0]), "--engine", "wandb"]) == 1
+    assert "--project, --runs missing" in capsys.readouterr().err

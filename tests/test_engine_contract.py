@@ -7,18 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from service_steps import Service, wait_for
-from tiny_sweep import TinySweep, tiny_dataset
+from service_steps import Service
+from tiny_sweep import TinySweep
+from waiting import wait_for
 from wandb_server import WandbServer
 
 SHORT = 100
 """Epochs of a run that lasts some seconds, in which the service has to reach it."""
 RATES = {"learning_rate": {"values": [0.01, 1e30, 0.02]}, "optimizer": {"value": "sgd"}}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(params=["local", "wandb"])

@@ -5,16 +5,11 @@ from typing import Any
 
 import pytest
 from timings import TIMING
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 
 from gcodefp import estimate
 from gcodefp.costs.timing import Timing
 from gcodefp.learning.hyperparameters import Hyperparameters
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from chaos_crew import NOBODY, Crew, Event, Orders, run_crew
 from sweep_documents import specification
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 
 from gcodefp.learning.trainer import Diverged
 from gcodefp.sweep import local_engine
@@ -198,11 +198,6 @@ def next_begin(begun: list[Event], event: Event) -> Event:
 
 
 # Runs that fail
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.mark.parametrize(

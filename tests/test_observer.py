@@ -11,18 +11,13 @@ from pathlib import Path
 import pytest
 from foreign_lease import write_foreign
 from sweep_documents import specification
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 from trivial_runs import METRIC
 from watched_sweep import begin, created, look, observer, shown, work
 
 from gcodefp.learning.metrics_file import append_metrics, read_metrics
 from gcodefp.monitor.overview import Overview, RunLine
 from gcodefp.sweep.lease import Hold
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from foreign_lease import write_foreign
 from sweep_documents import RATE
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 from trivial_runs import METRIC
 from watched_sweep import begin, created, flags, look, shown, work
 
@@ -41,11 +41,6 @@ folder = Path(sys.argv[2], sweep.sweep_id)
 LocalEngine(sweep.specification, sweep.seed, sweep.total, folder).work(patient, lambda: None)
 """
 """Trains each run, tells its name, and ends it when a line comes."""
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

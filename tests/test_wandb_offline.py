@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from service_steps import Service
-from tiny_sweep import TinySweep, tiny_dataset
+from tiny_sweep import TinySweep
 from wandb_server import WandbServer
 
 from gcodefp.learning.metrics_file import read_metrics
@@ -23,11 +23,6 @@ from importlib import import_module
 step, *argv = sys.argv[1:]
 sys.exit(import_module(f"gcodefp.{step}").main(argv))
 """
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture

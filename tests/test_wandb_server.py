@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from wandb_clients import Client, ask, wait_for, wandb_cli
+from waiting import wait_for
+from wandb_clients import Client, ask, wandb_cli
 from wandb_scripts import (
     LOG_ALL,
     LONG,

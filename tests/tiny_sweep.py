@@ -1,5 +1,7 @@
 """A sweep that trains for real, in seconds: a dataset, its sweep.json and the agents' flags."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -49,6 +51,12 @@ class TinySweep(NamedTuple):
     def work(self, *more: object) -> int:
         """One agent, in this process."""
         return agent.main(self.flags(*more))
+
+    def start(self, *more: object) -> subprocess.Popen[bytes]:
+        """One agent, in a process of its own; what it says goes to agent.log."""
+        command = [sys.executable, "-m", "gcodefp.agent", *self.flags(*more)]
+        with (self.folder / "agent.log").open("a") as log:
+            return subprocess.Popen(command, stderr=log, cwd=self.folder)
 
     def select(self) -> int:
         """The winner goes to `best`."""

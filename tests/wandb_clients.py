@@ -4,17 +4,15 @@ import base64
 import json
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
 
-PATIENCE_SECONDS = 120
 TELL = """
 import json, signal, sys, time, wandb
 # Shells have processes in the background ignore it.
@@ -93,16 +91,6 @@ class Client:
 def wandb_cli(*arguments: str) -> list[str]:
     """A command of wandb's command line."""
     return [sys.executable, "-m", "wandb", *arguments]
-
-
-def wait_for(condition: Callable[[], Any]) -> Any:
-    """The first true value of a condition."""
-    until = time.monotonic() + PATIENCE_SECONDS
-    while time.monotonic() < until:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise TimeoutError(condition)
 
 
 def ask(server: WandbServer, query: str, **variables: Any) -> Any:
