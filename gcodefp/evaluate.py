@@ -10,24 +10,17 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.foreign import read_recordings
 from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.evaluation.answers import Answers
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate
-from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD, not_failed
-from gcodefp.evaluation.executed import ExecutedBlocks
-from gcodefp.evaluation.files import ANSWERS, EVALUATION_FORMAT, MODEL
-from gcodefp.evaluation.opponents import ask_baselines
+from gcodefp.evaluation.bootstrap import Estimate
+from gcodefp.evaluation.controls import not_failed, read_controls
+from gcodefp.evaluation.evaluated import describe_evaluation, evaluate_split
+from gcodefp.evaluation.files import EVALUATION_FORMAT, MODEL
 from gcodefp.evaluation.predictions_file import write_predictions
-from gcodefp.evaluation.reading import Reading, read_split_freely
-from gcodefp.evaluation.scoring import score_rows, score_stretches
-from gcodefp.files import read_json, write_json
+from gcodefp.files import write_json
 from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.learning.device import DEVICES, open_device
 from gcodefp.provenance import provenance
@@ -63,37 +56,21 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "no model to be evaluated; it belongs to python -m gcodefp.control"
         )
     test, train, left_out = _read_splits(arguments, checkpoint)
-    controls = _read_controls(arguments.controls)
-    reading = read_split_freely(checkpoint, test, device)
-    window = checkpoint.description.window
-    baselines = ask_baselines(train, test, reading.rows, window, arguments.threads) if train else {}
-    answers = {**reading.of_rows, **baselines}
-    scores = _score(reading, answers, test, checkpoint)
-    write_predictions(arguments.output, answers, test, reading, checkpoint.description)
-    document = checkpoint.description.document
+    controls = read_controls(arguments.controls)
+    evaluated = evaluate_split(checkpoint, test, train, device, arguments.threads)
+    description = checkpoint.description
+    write_predictions(arguments.output, evaluated, test, description)
     write_json(
         arguments.output / "metrics.json",
         EVALUATION_FORMAT,
         {
             "provenance": provenance([arguments.checkpoint, *_inputs(arguments)]),
-            "leaky": checkpoint.description.leaky,
-            "controller_is_input": document["controller_is_input"],
-            "split": document["split"],
             "foreign": str(arguments.recordings) if arguments.recordings else None,
             "left_out": left_out,
-            "recordings": len(np.unique(test.recording[reading.rows])),
-            "rows": len(reading.rows),
-            "stretches": int(reading.windows.stretch.max()) + 1,
-            "confidence": CONFIDENCE,
-            "resamples": RESAMPLES,
-            "controls": controls,
-            "models": {
-                name: {metric: e._asdict() for metric, e in of.items()}
-                for name, of in scores.items()
-            },
+            **describe_evaluation(evaluated, test, description, device, controls),
         },
     )
-    _tell(scores, checkpoint)
+    _tell(evaluated.scores, checkpoint)
     for control in controls:
         for line in not_failed(control):
             logger.error(line)
@@ -102,13 +79,6 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 def _inputs(arguments: argparse.Namespace) -> list[Path]:
     given = (arguments.dataset, arguments.test, arguments.train, *arguments.controls)
     return [path for path in given if path is not None]
-
-
-def _read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """What each control.json says, without where it comes from."""
-    documents = [read_json(path, CONTROL_FORMAT, CONTROL_REBUILD) for path in paths]
-    left_out = ("format", "provenance")
-    return [{k: v for k, v in of.items() if k not in left_out} for of in documents]
 
 
 def _read_splits(
@@ -131,25 +101,6 @@ def _read_splits(
         return read_split(arguments.test, description, "test"), train, []
     test, left_out = read_recordings(arguments.recordings, description)
     return test, train, left_out
-
-
-def _score(
-    reading: Reading, answers: Mapping[str, Answers], test: Split, checkpoint: Checkpoint
-) -> dict[str, dict[str, Estimate]]:
-    """Every metric of the network's and the baselines' answers, by the same rules."""
-    vocabulary = checkpoint.description.vocabulary
-    position = {row: index for index, row in enumerate(reading.rows.tolist())}
-    in_windows = np.array([position[row] for row in reading.windows.rows.tolist()])
-    executed = ExecutedBlocks(checkpoint.description.programs)
-    scores = {}
-    for name in ANSWERS:
-        if name not in answers:
-            continue
-        scores[name] = score_rows(answers[name], test, reading.rows, vocabulary)
-        known = reading.of_stretches.get(name)
-        stretches, of = known or (reading.windows, answers[name].take(in_windows))
-        scores[name] |= score_stretches(of, test, stretches, executed)
-    return scores
 
 
 def _tell(scores: Scores, checkpoint: Checkpoint) -> None:

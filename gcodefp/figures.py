@@ -6,36 +6,14 @@ The same files give the same bytes. Needs no display.
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
 from gcodefp.command_line import run_step, step_parser
-from gcodefp.findings.results import Results, read_results
-from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
-from gcodefp.plots.clocks import draw_clocks
-from gcodefp.plots.confusion import draw_confusion
-from gcodefp.plots.curves import draw_learning_curves
-from gcodefp.plots.dataset import draw_dataset
-from gcodefp.plots.style import paper_style, save
-from gcodefp.plots.sweep import draw_sweep
-from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
+from gcodefp.findings.results import read_results
+from gcodefp.plots.all_figures import FIGURES, draw_figures
 
 logger = logging.getLogger("gcodefp.figures")
-
-FIGURES: dict[str, Callable[[Results], Figure]] = {
-    "toolpath": draw_toolpath,
-    "toolpaths": draw_toolpaths,
-    "accuracy": draw_accuracy,
-    "axis_errors": draw_axis_errors,
-    "confusion": draw_confusion,
-    "learning_curves": draw_learning_curves,
-    "sweep": draw_sweep,
-    "dataset": draw_dataset,
-    "clocks": draw_clocks,
-}
-"""File stem -> what draws it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,9 +32,7 @@ def _draw(arguments: argparse.Namespace) -> None:
     results = read_results(arguments.dataset, arguments.sweep, arguments.best, arguments.evaluation)
     for mark in results.marks:
         logger.warning(mark)
-    for stem, draw in FIGURES.items():
-        with paper_style():
-            save(draw(results), arguments.output, stem, results.marks)
+    draw_figures(results, arguments.output)
     logger.info("%d figures in %s", len(FIGURES), arguments.output)
 
 

@@ -20,7 +20,7 @@ from result_documents import (
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, vocabulary_of
 from gcodefp.evaluation.answers import Answers
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import NOTHING, Estimate, estimate, with_interval
 from gcodefp.evaluation.files import (
     ANSWERS,
     CEILING,
@@ -35,7 +35,7 @@ from gcodefp.evaluation.files import (
 )
 from gcodefp.evaluation.medians import estimate_median
 from gcodefp.evaluation.reconstruct import endpoints_mm
-from gcodefp.evaluation.scoring import NOTHING, score_rows
+from gcodefp.evaluation.scoring import measure_rows, with_intervals
 from gcodefp.files import write_json
 from gcodefp.findings.results import Results, read_results
 from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
@@ -104,7 +104,7 @@ def write_evaluation(
     rows = np.arange(len(test.row))
     answers = {name: answers_of(name, texts, test, reported) for name, texts in blocks.items()}
     models = {
-        name: score_rows(of, test, rows, vocabulary) | of_stretches(of, test)
+        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | of_stretches(of, test)
         for name, of in answers.items()
     }
     content = {
@@ -152,7 +152,7 @@ def of_stretches(answers: Answers, test: Split) -> dict[str, Estimate]:
     wrong = (answers.blocks != true_blocks()).astype(int)
     scores = {
         "gcode_error_rate": estimate(wrong, np.ones(len(wrong)), test.recording),
-        "toolpath_distance_mm": NOTHING,
+        "toolpath_distance_mm": with_interval(NOTHING),
     }
     if answers.position_mm is not None:
         off = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
-from gcodefp.evaluation import balanced, medians
+from gcodefp.evaluation import bootstrap
 from gcodefp.evaluation.balanced import estimate_balanced
 from gcodefp.evaluation.bootstrap import RESAMPLES, Estimate, draw, estimate, multiplicities
 from gcodefp.evaluation.medians import estimate_median
@@ -34,7 +34,7 @@ def test_it_is_scikit_learn_s_on_the_rows_and_on_every_resample(
 ) -> None:
     hits, true, recording = (np.array(column) for column in zip(*rows, strict=True))
     resampled: list[float] = []
-    found = _kept(balanced, resampled, lambda: estimate_balanced(hits, true, recording))
+    found = _kept(resampled, lambda: estimate_balanced(hits, true, recording))
     present, of_class = np.unique(true, return_inverse=True)
     if len(present) > 1:  # scikit-learn warns of a single class.
         answers = np.where(hits, of_class, (of_class + 1) % len(present))
@@ -81,7 +81,7 @@ def test_nothing_to_tell_gives_no_value() -> None:
 def test_it_is_numpy_s_on_the_rows_and_on_every_resample(rows: list[tuple[float, int]]) -> None:
     values, recording = (np.array(column) for column in zip(*rows, strict=True))
     resampled: list[float] = []
-    found = _kept(medians, resampled, lambda: estimate_median(values, recording))
+    found = _kept(resampled, lambda: estimate_median(values, recording))
     known = ~np.isnan(values)
     if not known.any():
         assert found == Estimate(None, None, None, 0, 0)
@@ -122,16 +122,16 @@ def test_the_intervals_hold_the_truth_about_95_times_in_100() -> None:
     assert all(count / times >= 0.85 for count in inside.values()), inside
 
 
-def _kept(module: object, kept: list[float], measure: Callable[[], Estimate]) -> Estimate:
+def _kept(kept: list[float], measure: Callable[[], Estimate]) -> Estimate:
     """The estimate, and the metric of every resample, from which it takes its interval."""
 
     def keep(resampled: np.ndarray) -> tuple[float, float]:
         kept.extend(resampled.tolist())
         return interval(resampled)
 
-    interval = module.percentile_interval
+    interval = bootstrap.percentile_interval
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "percentile_interval", keep)
+        patch.setattr(bootstrap, "percentile_interval", keep)
         return measure()
 
 

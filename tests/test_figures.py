@@ -14,6 +14,7 @@ from gcodefp import figures
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
 from gcodefp.findings.words import KINDS
+from gcodefp.plots import all_figures
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.confusion import confusions
 from gcodefp.plots.style import SUFFIXES
@@ -47,8 +48,8 @@ def test_every_figure_is_drawn_and_marked(drawn: tuple[Path, list[str]]) -> None
 def test_the_same_files_give_the_same_bytes(
     drawn: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = {stem: figures.FIGURES[stem] for stem in ("toolpath", "accuracy")}
-    monkeypatch.setattr(figures, "FIGURES", few)
+    few = {stem: all_figures.FIGURES[stem] for stem in ("toolpath", "accuracy")}
+    monkeypatch.setattr(all_figures, "FIGURES", few)
     assert figures.main([*drawn[1], "--output", str(tmp_path)]) == 0
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (drawn[0] / "figures" / path.name).read_bytes(), path.name
@@ -136,4 +137,4 @@ def test_snakemake_captions_say_the_same() -> None:
     assert {path.stem for path in folder.glob("*.rst")} == {*CAPTIONS, "workflow"}
     for stem, caption in CAPTIONS.items():
         assert " ".join((folder / f"{stem}.rst").read_text().split()) == caption
-    assert set(figures.FIGURES) == set(CAPTIONS) == set(TITLES)
+    assert set(all_figures.FIGURES) == set(CAPTIONS) == set(TITLES)

@@ -1,6 +1,7 @@
 """Whether a control fails, as it must: what it may not beat, and whether it does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.evaluation.answers import Answers
 from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.files import MAJORITY, MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
+from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"
 CONTROL_REBUILD = "snakemake --cores all --forcerun control"
@@ -73,6 +75,13 @@ def judge(
         three = (estimate(of, every, recording) for of in (hits, most, gain))
         found[name] = Judgement(limit, *three)
     return found
+
+
+def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """What each control.json says, without where it comes from."""
+    documents = [read_json(path, CONTROL_FORMAT, CONTROL_REBUILD) for path in paths]
+    left_out = ("format", "provenance")
+    return [{k: v for k, v in of.items() if k not in left_out} for of in documents]
 
 
 def not_failed(control: Mapping[str, Any]) -> list[str]:

@@ -1,13 +1,13 @@
 """predictions.npz, one entry per row, and the reconstructed program of each recording."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
-from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.evaluated import Evaluated
 from gcodefp.evaluation.executed import ExecutedBlocks
 from gcodefp.evaluation.files import ANSWERS, WHOLE
 from gcodefp.evaluation.reading import Reading
@@ -16,15 +16,22 @@ from gcodefp.files import replacing, write_text
 
 
 def write_predictions(
-    folder: Path,
-    answers: Mapping[str, Answers],
-    test: Split,
-    reading: Reading,
-    description: Description,
+    folder: Path, evaluated: Evaluated, test: Split, description: Description
 ) -> None:
-    """Writes predictions.npz and gcode/*.nc; arrays are named by files.ANSWERS."""
-    rows = reading.rows
-    arrays: dict[str, Any] = {
+    """Writes predictions.npz and gcode/*.nc."""
+    arrays: dict[str, Any] = prediction_arrays(evaluated, test, description)
+    with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
+    for name, text in reconstructed_programs(evaluated.reading, test, description).items():
+        write_text(folder / "gcode" / f"{name}.nc", text)
+
+
+def prediction_arrays(
+    evaluated: Evaluated, test: Split, description: Description
+) -> dict[str, NDArray[Any]]:
+    """The arrays of predictions.npz; those of answers are named by files.ANSWERS."""
+    rows = evaluated.reading.rows
+    arrays = {
         "recordings": test.recordings,
         "recording": test.recording[rows],
         "row": test.row[rows],
@@ -38,18 +45,19 @@ def write_predictions(
         "true_program": test.program[rows],
         "true_block": test.blocks[test.block[rows]],
     }
-    for name, of in answers.items():
+    for name, of in evaluated.answers.items():
         said = of._asdict()
         known = {what: said[what] for what in said if said[what] is not None}
         array = ANSWERS[name].array
         for what, values in known.items():
             arrays[f"{array}_{'block' if what == 'blocks' else what}"] = values
-    with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
-    _write_programs(folder / "gcode", test, reading, description)
+    return arrays
 
 
-def _write_programs(folder: Path, test: Split, reading: Reading, description: Description) -> None:
+def reconstructed_programs(
+    reading: Reading, test: Split, description: Description
+) -> dict[str, str]:
+    """Recording -> the text of its .nc file."""
     inputs = description.document["controller_is_input"]
     notes = [
         text
@@ -59,10 +67,12 @@ def _write_programs(folder: Path, test: Split, reading: Reading, description: De
     executed = ExecutedBlocks(description.programs)
     stretches, answers = reading.of_stretches[WHOLE]
     recording = test.recording[stretches.rows]
+    programs = {}
     for index in np.unique(recording):
         name = str(test.recordings[index])
         of = answers.take(np.flatnonzero(recording == index))
         assert of.program is not None, "places are of programs"
         assert of.line is not None, "places have lines"
         blocks = executed.of_rows(of.program, of.line, of.blocks)
-        write_text(folder / f"{name}.nc", reconstructed_program(blocks, name, notes))
+        programs[name] = reconstructed_program(blocks, name, notes)
+    return programs

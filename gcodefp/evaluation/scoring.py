@@ -1,5 +1,6 @@
-"""All metrics of one set of answers, each with its interval."""
+"""All metrics of one set of answers."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -9,16 +10,14 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
 from gcodefp.evaluation.answers import Answers
 from gcodefp.evaluation.axis_errors import axis_errors
-from gcodefp.evaluation.balanced import estimate_balanced
+from gcodefp.evaluation.balanced import balanced
 from gcodefp.evaluation.block_sequences import block_sequence, edit_distance, rows_of_stretches
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import NOTHING, Estimate, Statistic, ratio, with_interval
 from gcodefp.evaluation.executed import ExecutedBlocks
-from gcodefp.evaluation.medians import estimate_median
+from gcodefp.evaluation.medians import median
 from gcodefp.evaluation.toolpath_distance import stretch_distances
 from gcodefp.learning.scores import row_scores
 from gcodefp.programs.table import UNKNOWN
-
-NOTHING = Estimate(None, None, None, 0, 0)
 
 
 class Stretches(NamedTuple):
@@ -33,9 +32,14 @@ class Stretches(NamedTuple):
     stretch: NDArray[np.integer]
 
 
-def score_rows(
+def with_intervals(statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
+    """Every metric with its interval."""
+    return {name: with_interval(of) for name, of in statistics.items()}
+
+
+def measure_rows(
     answers: Answers, test: Split, rows: NDArray[np.integer], vocabulary: Vocabulary
-) -> dict[str, Estimate]:
+) -> dict[str, Statistic]:
     """Metrics that judge each of N rows by itself.
 
     Args:
@@ -46,22 +50,24 @@ def score_rows(
     true_blocks = test.blocks[test.block[rows]]
     written, true = (vocabulary.encode_rows(of) for of in (answers.blocks, true_blocks))
     scores = row_scores(written, true, answers.operation, test.operation[rows])
-    estimates = {name: estimate(s.hits, s.chances, recording) for name, s in scores.items()}
+    metrics: dict[str, Statistic] = {
+        name: ratio(s.hits, s.chances, recording) for name, s in scores.items()
+    }
     word = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     right = (written[..., 0] == COMMAND) & (written[..., 1] == true[..., 1])
     of_word = np.broadcast_to(recording[:, None], word.shape)[word]
-    estimates["command_balanced"] = estimate_balanced(right[word], true[..., 1][word], of_word)
-    estimates["program"] = _program(answers, test, rows)
+    metrics["command_balanced"] = balanced(right[word], true[..., 1][word], of_word)
+    metrics["program"] = _program(answers, test, rows)
     errors = axis_errors(answers.blocks, true_blocks, test.mm_per_unit[rows])
     for axis, of in errors.items():
-        estimates[f"{axis.lower()}_error_mm"] = estimate(of.error_mm, of.counted, recording)
-    estimates["position_error_mm"] = _position_error(answers, test, rows)
-    return estimates
+        metrics[f"{axis.lower()}_error_mm"] = ratio(of.error_mm, of.counted, recording)
+    metrics["position_error_mm"] = _position_error(answers, test, rows)
+    return metrics
 
 
-def score_stretches(
+def measure_stretches(
     answers: Answers, test: Split, stretches: Stretches, executed: ExecutedBlocks
-) -> dict[str, Estimate]:
+) -> dict[str, Statistic]:
     """Metrics that judge whole stretches, which a clock that is off by seconds hardly spoils.
 
     Args:
@@ -71,15 +77,15 @@ def score_stretches(
     first = np.unique(stretches.stretch, return_index=True)[1]
     recording = test.recording[rows][first]
     edits, lengths = _errors(answers, test, stretches, executed)
-    estimates = {
-        "gcode_error_rate": estimate(np.array(edits), np.array(lengths), recording),
+    metrics: dict[str, Statistic] = {
+        "gcode_error_rate": ratio(np.array(edits), np.array(lengths), recording),
         "toolpath_distance_mm": NOTHING,
     }
     if answers.position_mm is not None:
         distance = stretch_distances(answers.position_mm, test.position_mm[rows], stretches.stretch)
         if np.isfinite(distance).any():
-            estimates["toolpath_distance_mm"] = estimate_median(distance, recording)
-    return estimates
+            metrics["toolpath_distance_mm"] = median(distance, recording)
+    return metrics
 
 
 def _errors(
@@ -106,18 +112,18 @@ def _sequence(answers: Answers, executed: ExecutedBlocks) -> list[str]:
     return executed.of_rows(answers.program, answers.line, answers.blocks)
 
 
-def _program(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Estimate:
+def _program(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Statistic:
     if answers.program is None:
         return NOTHING
     true = test.program[rows]
     hits = (answers.program == true) & (true != UNKNOWN)
-    return estimate(hits, np.ones(len(rows)), test.recording[rows])
+    return ratio(hits, np.ones(len(rows)), test.recording[rows])
 
 
-def _position_error(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Estimate:
+def _position_error(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Statistic:
     if answers.position_mm is None:
         return NOTHING
     error = np.linalg.norm(answers.position_mm - test.position_mm[rows], axis=1)
     if not np.isfinite(error).any():
         return NOTHING
-    return estimate_median(error, test.recording[rows])
+    return median(error, test.recording[rows])

@@ -1,0 +1,36 @@
+"""Every figure of the report, and how they are written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from gcodefp.findings.results import Results
+from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
+from gcodefp.plots.clocks import draw_clocks
+from gcodefp.plots.confusion import draw_confusion
+from gcodefp.plots.curves import draw_learning_curves
+from gcodefp.plots.dataset import draw_dataset
+from gcodefp.plots.style import paper_style, save
+from gcodefp.plots.sweep import draw_sweep
+from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
+
+FIGURES: dict[str, Callable[[Results], Figure]] = {
+    "toolpath": draw_toolpath,
+    "toolpaths": draw_toolpaths,
+    "accuracy": draw_accuracy,
+    "axis_errors": draw_axis_errors,
+    "confusion": draw_confusion,
+    "learning_curves": draw_learning_curves,
+    "sweep": draw_sweep,
+    "dataset": draw_dataset,
+    "clocks": draw_clocks,
+}
+"""File stem -> what draws it."""
+
+
+def draw_figures(results: Results, folder: Path) -> None:
+    """Writes every figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
+    for stem, draw in FIGURES.items():
+        with paper_style():
+            save(draw(results), folder, stem, results.marks)
