@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from gcodefp.findings.results import Results
 from gcodefp.findings.words import logged_metric
@@ -25,7 +26,7 @@ def draw_learning_curves(results: Results) -> Figure:
     for axes, column in zip(panels, columns, strict=True):
         _draw_runs(axes, results, column)
         if column.endswith("loss"):
-            _scale(axes, results.curves[column])
+            log_if_wide(axes, results.curves[column].to_numpy(float))
         axes.set_title(logged_metric(column))
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -71,7 +72,8 @@ def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
         axes.plot(last["epoch"], last[column], marker, color=colour, markersize=4, label=label)
 
 
-def _scale(axes: Axes, values: pd.Series) -> None:
+def log_if_wide(axes: Axes, values: NDArray[np.floating]) -> None:
+    """A log axis for losses that span much."""
     finite = values[np.isfinite(values)]
     if len(finite) and 0 < finite.min() * LOG_RATIO < finite.max():
         axes.set_yscale("log")

@@ -1,0 +1,1 @@
+"""Whether results still say what their files say."""

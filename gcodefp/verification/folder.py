@@ -1,0 +1,96 @@
+"""Where the files of finished results lie, and where those are that they were made from."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from gcodefp.errors import UserError
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """The folder that the pipeline's configuration calls `results`."""
+
+    path: Path
+
+    @property
+    def dataset(self) -> Path:
+        return self.path / "dataset" / "dataset.json"
+
+    @property
+    def sweep(self) -> Path:
+        return self.path / "sweep" / "sweep.json"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def best(self) -> Path:
+        return self.path / "best"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def name(self, path: Path) -> str:
+        """A file for readers: relative to the folder, if it lies in it."""
+        return str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
+
+
+def read_any(path: Path) -> dict[str, Any]:
+    """A JSON document of whatever format.
+
+    Raises:
+        UserError: it is missing, or no JSON document.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON ({error})") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{path}: no JSON document of gcodefp")
+    return document
+
+
+def recorded_roots(results: ResultsFolder, documents: Mapping[Path, Any]) -> set[PurePath]:
+    """What the results folder was called when the documents were written.
+
+    Every step is told where its `--output` goes; that without the part below the results folder is
+    what the folder was called, on another machine or from another working directory perhaps.
+
+    Args:
+        documents: file -> what it says.
+    """
+    roots = set()
+    for path, document in documents.items():
+        argv = document.get("provenance", {}).get("argv", [])
+        written = [PurePath(b) for a, b in zip(argv, argv[1:], strict=False) if a == "--output"]
+        below = path.relative_to(results.path)
+        for output in written:
+            for part in (below, below.parent):
+                depth = len(part.parts)
+                if depth and output.parts[-depth:] == part.parts:
+                    roots.add(PurePath(*output.parts[:-depth]))
+    return roots
+
+
+def located(results: ResultsFolder, recorded: str, roots: Iterable[PurePath]) -> Path:
+    """Where a recorded path is now: in this results folder, if it was in the one of then."""
+    path = PurePath(recorded)
+    for root in sorted(roots, key=lambda root: -len(root.parts)):
+        if path.is_relative_to(root):
+            return results.path / path.relative_to(root)
+    return Path(recorded)
