@@ -13,8 +13,6 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
-from typing import Any
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
@@ -27,10 +25,11 @@ from gcodefp.provenance import provenance
 from gcodefp.service.address import read_address
 from gcodefp.service.fetch import fetch_runs
 from gcodefp.sweep.best_file import BEST_FORMAT
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, COUNTED, WINS, run_folder
+from gcodefp.sweep.run_folder import AGENTS_AGAIN, WINS, run_folder
 from gcodefp.sweep.runs_table import curves_csv, runs_csv
+from gcodefp.sweep.selection import describe_selection, select_of_sweeps
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
-from gcodefp.sweep.table import EndedRun, common_objective, ranked, repeated, runs_of_all
+from gcodefp.sweep.table import EndedRun, common_objective
 
 logger = logging.getLogger("gcodefp.select_best")
 
@@ -67,48 +66,28 @@ def _select(arguments: argparse.Namespace) -> None:
             fetch_runs(read_address(sweep.address), arguments.runs / sweep.sweep_id, objective)
             continue
         _check_complete(sweep, arguments.runs / sweep.sweep_id)
-    runs = runs_of_all(sweeps, arguments.runs)
-    repeats = repeated(runs, objective)
-    winner = repeats[0][0] if repeats else ranked(runs, objective)[0]
+    selection = select_of_sweeps(sweeps, arguments.runs)
+    winner = selection.winner
     if winner.content["state"] != WINS:
         raise UserError(
             f"{winner.folder.path.parent}: no run was trained to its end; of the best of them, "
             f"{winner.name}, it says: {winner.content['state']}, {winner.content['reason']}"
         )
     again = _score_again(winner, objective.metric, arguments)
-    ranking = [winner, *(run for run in ranked(runs, objective) if run is not winner)]
-    write_text(arguments.output / "runs.csv", runs_csv(ranking))
-    write_text(arguments.output / "curves.csv", curves_csv(ranking))
+    write_text(arguments.output / "runs.csv", runs_csv(selection.ranking))
+    write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
     with replacing(arguments.output / "checkpoint.pt") as temporary:
         shutil.copyfile(winner.folder.path / "checkpoint.pt", temporary)
-    content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     write_json(
         arguments.output / "run.json",
         BEST_FORMAT,
         {
             "provenance": provenance([*arguments.sweep, winner.folder.path / "checkpoint.pt"]),
-            "run": winner.name,
-            **content,
-            "metric": objective.metric,
-            "goal": objective.goal,
+            **describe_selection(selection, sweeps),
             "scored_again": again,
-            "runs": len(runs),
-            "sweeps": [sweep.sweep_id for sweep in sweeps],
-            "seeds": [_spread(group) for group in repeats],
         },
     )
     logger.info("run %s wins with %.4f", winner.name, winner.content["best_value"])
-
-
-def _spread(repeats: Sequence[EndedRun]) -> dict[str, Any]:
-    """What the repeats of one configuration say of it: mean and standard deviation over seeds."""
-    values = [run.content["best_value"] for run in repeats if run.content["state"] in COUNTED]
-    return {
-        "runs": [run.name for run in repeats],
-        "values": values,
-        "mean": fmean(values) if values else None,
-        "standard_deviation": stdev(values) if len(values) > 1 else None,
-    }
 
 
 def _check_complete(sweep: SweepFile, folder: Path) -> None:

@@ -37,10 +37,8 @@ def run_check(name: str, what: str, look: Callable[[], Iterable[str]]) -> Check:
     """
     try:
         wrong = list(look())
-    except (UserError, OSError) as error:
-        wrong = [str(error)]
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        wrong = [f"cannot be looked at, as its files make no sense ({type(error).__name__}: {error})"]
+    except Exception as error:
+        wrong = [in_words(error)]
     return Check(name, not wrong, listed(wrong) if wrong else what)
 
 
@@ -48,3 +46,10 @@ def listed(things: list[str]) -> str:
     """The first few of them."""
     more = f"; and {len(things) - SHOWN} more" if len(things) > SHOWN else ""
     return "; ".join(things[:SHOWN]) + more
+
+
+def in_words(error: Exception) -> str:
+    """What a check says of a file that could not be looked at."""
+    if isinstance(error, UserError | OSError):
+        return str(error)
+    return f"its files make no sense ({type(error).__name__}: {error})"

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -76,8 +77,8 @@ def recorded_roots(results: ResultsFolder, documents: Mapping[Path, Any]) -> set
     """
     roots = set()
     for path, document in documents.items():
-        argv = document.get("provenance", {}).get("argv", [])
-        written = [PurePath(b) for a, b in zip(argv, argv[1:], strict=False) if a == "--output"]
+        argv = document.get("provenance", {}).get("argv") or []
+        written = [PurePath(b) for a, b in pairwise(argv) if a == "--output"]
         below = path.relative_to(results.path)
         for output in written:
             for part in (below, below.parent):
@@ -91,6 +92,20 @@ def located(results: ResultsFolder, recorded: str, roots: Iterable[PurePath]) ->
     """Where a recorded path is now: in this results folder, if it was in the one of then."""
     path = PurePath(recorded)
     for root in sorted(roots, key=lambda root: -len(root.parts)):
-        if path.is_relative_to(root):
-            return results.path / path.relative_to(root)
+        below = _below(path, root)
+        # Of a folder that was called `.` nobody knows what lay in it.
+        if below and (root.parts or (results.path / below).exists()):
+            return results.path / below
     return Path(recorded)
+
+
+def _below(path: PurePath, root: PurePath) -> PurePath | None:
+    """The part of a path below a root; a relative root may stand anywhere in an absolute path."""
+    if path.is_relative_to(root):
+        return path.relative_to(root)
+    depth = len(root.parts)
+    if not depth or root.is_absolute():
+        return None
+    starts = range(len(path.parts) - depth, 0, -1)
+    start = next((i for i in starts if path.parts[i : i + depth] == root.parts), None)
+    return None if start is None else PurePath(*path.parts[start + depth :])
