@@ -5,7 +5,6 @@ import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from hashlib import sha256
-from os.path import commonprefix
 from pathlib import Path
 
 import matplotlib
@@ -104,6 +103,7 @@ def _short(page: str) -> str:
 
 def _around(text: str, other: str) -> str:
     """The part of a line where it begins to differ."""
-    equal = len(commonprefix([text, other]))
+    pairs = enumerate(zip(text, other, strict=False))
+    equal = next((index for index, (a, b) in pairs if a != b), min(len(text), len(other)))
     first = max(0, equal - SHOWN_LETTERS // 2)
     return repr(text[first : first + SHOWN_LETTERS].strip())

@@ -3,11 +3,18 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any
 
 from gcodefp.errors import UserError
+
+PLACES = tuple(
+    map(
+        PurePath,
+        ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt"),
+    )
+)
+"""Where the pipeline has its files, whatever it was told to call their folder."""
 
 
 @dataclass(frozen=True)
@@ -66,26 +73,26 @@ def read_any(path: Path) -> dict[str, Any]:
     return document
 
 
-def recorded_roots(results: ResultsFolder, documents: Mapping[Path, Any]) -> set[PurePath]:
+def recorded_roots(documents: Iterable[Mapping[str, Any]]) -> set[PurePath]:
     """What the results folder was called when the documents were written.
 
-    Every step is told where its `--output` goes; that without the part below the results folder is
-    what the folder was called, on another machine or from another working directory perhaps.
-
-    Args:
-        documents: file -> what it says.
+    That was on another machine or from another working directory perhaps. It is what stands before
+    the places that the pipeline has for its files.
     """
     roots = set()
-    for path, document in documents.items():
-        argv = document.get("provenance", {}).get("argv") or []
-        written = [PurePath(b) for a, b in pairwise(argv) if a == "--output"]
-        below = path.relative_to(results.path)
-        for output in written:
-            for part in (below, below.parent):
-                depth = len(part.parts)
-                if depth and output.parts[-depth:] == part.parts:
-                    roots.add(PurePath(*output.parts[:-depth]))
+    for document in documents:
+        for recorded in inputs_of(document):
+            parts = PurePath(recorded).parts
+            for place in PLACES:
+                if parts[-len(place.parts) :] == place.parts:
+                    roots.add(PurePath(*parts[: -len(place.parts)]))
     return roots
+
+
+def inputs_of(document: Mapping[str, Any]) -> dict[str, str]:
+    """Recorded path -> SHA-256 of each file that a document was made from."""
+    found: dict[str, str] = document.get("provenance", {}).get("inputs", {})
+    return found
 
 
 def located(results: ResultsFolder, recorded: str, roots: Iterable[PurePath]) -> Path:

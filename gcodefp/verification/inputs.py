@@ -11,7 +11,7 @@ from gcodefp.files import sha256
 from gcodefp.sweep.run_folder import run_folders
 from gcodefp.sweep.sweep_file import SweepFile
 from gcodefp.verification.check import Check, run_check
-from gcodefp.verification.folder import ResultsFolder, located, read_any, recorded_roots
+from gcodefp.verification.folder import ResultsFolder, inputs_of, located, read_any, recorded_roots
 
 REWRITTEN = ("sweep.json", "dataset.json")
 """Written anew, with another date, when a sweep is enlarged or its data are prepared again."""
@@ -20,11 +20,11 @@ REWRITTEN = ("sweep.json", "dataset.json")
 def check_inputs(results: ResultsFolder, sweeps: list[SweepFile]) -> list[Check]:
     """One check for each document that the report rests on, and one for all runs."""
     documents = _documents(results)
-    roots = recorded_roots(results, documents)
+    roots = recorded_roots(documents.values())
     checks = [
         run_check(
             f"inputs of {results.name(path)}",
-            f"{len(_inputs(document))} files have the SHA-256 that it records",
+            f"{len(inputs_of(document))} files have the SHA-256 that it records",
             partial(_changed_of, results, path, roots),
         )
         for path, document in documents.items()
@@ -62,8 +62,8 @@ def _documents(results: ResultsFolder) -> dict[Path, dict[str, Any]]:
             found[path] = _with_inputs(path)
         except UserError:
             found[path] = {}
-        roots = recorded_roots(results, found)
-        sources = (located(results, recorded, roots) for recorded in _inputs(found[path]))
+        roots = recorded_roots(found.values())
+        sources = (located(results, recorded, roots) for recorded in inputs_of(found[path]))
         waiting += [of for source in sources if (of := _document_of(results, source))]
     return found
 
@@ -86,14 +86,8 @@ def _with_inputs(path: Path) -> dict[str, Any]:
     return document
 
 
-def _inputs(document: Mapping[str, Any]) -> dict[str, str]:
-    """Recorded path -> SHA-256."""
-    found: dict[str, str] = document.get("provenance", {}).get("inputs", {})
-    return found
-
-
 def _changed_of(results: ResultsFolder, path: Path, roots: set[PurePath]) -> Iterator[str]:
-    yield from _changed(results, _inputs(_with_inputs(path)), roots)
+    yield from _changed(results, inputs_of(_with_inputs(path)), roots)
 
 
 def _changed(
@@ -119,7 +113,7 @@ def _changed_of_runs(
         if sweep.document["learning_digest"] != digest:
             yield f"sweep {sweep.sweep_id} is of another train or val split than dataset.json"
     for path in _runs(results, sweeps):
-        inputs = _inputs(read_any(path))
+        inputs = inputs_of(read_any(path))
         due = {name: of for name, of in inputs.items() if PurePath(name).name not in REWRITTEN}
         for wrong in _changed(results, due, roots):
             yield f"{results.name(path)}: {wrong}"

@@ -22,7 +22,7 @@ from gcodefp.learning.tensors import to_tensors
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.verification.check import Check, in_words, run_check
 from gcodefp.verification.differences import differences
-from gcodefp.verification.folder import ResultsFolder, located, recorded_roots
+from gcodefp.verification.folder import ResultsFolder, inputs_of, located, recorded_roots
 
 TOLERANCE = 1e-6
 """Relative; the same device gives the same numbers but for their last digits."""
@@ -117,9 +117,8 @@ def _chosen(results: ResultsFolder, again: _Again, grace: float) -> Iterator[str
 
 
 def _metrics(results: ResultsFolder, again: _Again, grace: float) -> Iterator[str]:
-    known = {results.evaluation / "metrics.json": again.metrics}
-    roots = recorded_roots(results, known)
-    paths = (located(results, of, roots) for of in again.metrics["provenance"]["inputs"])
+    roots = recorded_roots([again.metrics])
+    paths = (located(results, of, roots) for of in inputs_of(again.metrics))
     controls = read_controls([path for path in paths if path.name == "control.json"])
     due = describe_evaluation(
         again.evaluated, again.test, again.description, again.device, controls
