@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from gcodefp import agent, repeat_best, select_best, verify
 from gcodefp.verification import drawn_again
 from gcodefp.verification.check import Check
 from gcodefp.verification.differences import differences, table_differences
-from gcodefp.verification.folder import ResultsFolder
+from gcodefp.verification.folder import ResultsFolder, located
 from gcodefp.verification.inputs import check_inputs
 from gcodefp.verification.scored_again import check_scores
 from gcodefp.verification.winner import check_sweeps, check_winner
@@ -142,6 +142,24 @@ def test_runs_outlive_a_sweep_that_was_written_anew(results: ResultsFolder) -> N
     stale = {str(results.dataset.with_name("train.npz")): "00" * 32}
     change(run, lambda content: content["provenance"].update(inputs=stale))
     assert "dataset/train.npz has changed" in cheap(results)["inputs of the runs"]
+
+
+@pytest.mark.parametrize(
+    ("recorded", "roots", "found"),
+    [
+        ("results/best/run.json", ["results"], "/here/best/run.json"),
+        ("/old/results/best/run.json", ["/old/results"], "/here/best/run.json"),
+        ("/old/results/best/run.json", ["results"], "/here/best/run.json"),
+        ("/data/mill/a.csv", ["/old/results", "results"], "/data/mill/a.csv"),
+        ("workflow/sweeps/bayes.yaml", ["results"], "workflow/sweeps/bayes.yaml"),
+        ("a.csv", ["."], "a.csv"),
+    ],
+)
+def test_recorded_paths_are_found_in_a_folder_that_was_moved(
+    recorded: str, roots: list[str], found: str
+) -> None:
+    results = ResultsFolder(Path("/here"))
+    assert located(results, recorded, {PurePath(root) for root in roots}) == Path(found)
 
 
 # The winner
