@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.results import read_results
-from gcodefp.plots.all_figures import FIGURES, draw_figures
+from gcodefp.plots.all_figures import draw_figures
 
 logger = logging.getLogger("gcodefp.figures")
 

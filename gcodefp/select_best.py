@@ -26,7 +26,7 @@ from gcodefp.service.address import read_address
 from gcodefp.service.fetch import fetch_runs
 from gcodefp.sweep.best_file import BEST_FORMAT
 from gcodefp.sweep.run_folder import AGENTS_AGAIN, WINS, run_folder
-from gcodefp.sweep.runs_table import curves_csv, runs_csv
+from gcodefp.sweep.runs_table import curves_csv, runs_csv, work_csv
 from gcodefp.sweep.selection import describe_selection, select_of_sweeps
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, common_objective
@@ -76,6 +76,7 @@ def _select(arguments: argparse.Namespace) -> None:
     again = _score_again(winner, objective.metric, arguments)
     write_text(arguments.output / "runs.csv", runs_csv(selection.ranking))
     write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
+    write_text(arguments.output / "work.csv", work_csv(selection.ranking))
     with replacing(arguments.output / "checkpoint.pt") as temporary:
         shutil.copyfile(winner.folder.path / "checkpoint.pt", temporary)
     write_json(

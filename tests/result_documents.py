@@ -92,6 +92,14 @@ def write_best(folder: Path) -> None:
         for epoch in range(1, count + 1)
     ]
     (folder / "curves.csv").write_text("\n".join(lines) + "\n")
+    # Two agents; the first is killed in epoch 2 of run 0000, which the second takes over.
+    moments = [
+        ("0000", 0, 1, 0), ("0000", 3, 1, 1), ("0001", 0, 2, 0), ("0001", 3, 2, 1),
+        ("0001", 6, 2, 2), ("0001", 9, 2, 3), ("0000", 10, 2, 1), ("0000", 13, 2, 2),
+        ("0000", 16, 2, 3), ("0002", 17, 2, 0), ("0002", 20, 2, 1), ("0003", 21, 2, 0),
+    ]  # fmt: skip
+    work = [f"{run},{1.8e9 + at:.3f},here,{pid},{epoch}" for run, at, pid, epoch in moments]
+    (folder / "work.csv").write_text("\n".join(["run,utc_seconds,host,pid,epoch", *work]) + "\n")
     content = {
         "provenance": PROVENANCE, "run": "0001", "state": "finished", "best_value": 0.61,
         "hyperparameters": {"learning_rate": 0.002, "optimizer": "adamw", "seed": 3},

@@ -13,13 +13,14 @@ from result_files import results_of, spoilt, true_blocks, write_results
 from gcodefp import figures
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.words import KINDS
 from gcodefp.plots import all_figures
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.confusion import confusions
 from gcodefp.plots.style import SUFFIXES
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
-from gcodefp.reporting.captions import CAPTIONS, TITLES
+from gcodefp.reporting.captions import FOLDER, caption
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +35,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def test_every_figure_is_drawn_and_marked(drawn: tuple[Path, list[str]]) -> None:
     folder = drawn[0] / "figures"
     names = sorted(path.name for path in folder.iterdir())
-    assert names == sorted(f"{stem}.{suffix}" for stem in TITLES for suffix in SUFFIXES)
-    for stem in TITLES:
+    assert names == sorted(f"{stem}.{suffix}" for stem in FIGURES for suffix in SUFFIXES)
+    for stem in FIGURES:
         image = (folder / f"{stem}.png").read_bytes()
         assert image.startswith(b"\x89PNG")
         assert len(image) > 10_000
@@ -48,8 +49,8 @@ def test_every_figure_is_drawn_and_marked(drawn: tuple[Path, list[str]]) -> None
 def test_the_same_files_give_the_same_bytes(
     drawn: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = {stem: all_figures.FIGURES[stem] for stem in ("toolpath", "accuracy")}
-    monkeypatch.setattr(all_figures, "FIGURES", few)
+    few = {stem: all_figures.DRAWN_BY[stem] for stem in ("toolpath", "accuracy")}
+    monkeypatch.setattr(all_figures, "DRAWN_BY", few)
     assert figures.main([*drawn[1], "--output", str(tmp_path)]) == 0
     for path in tmp_path.iterdir():
         assert path.read_bytes() == (drawn[0] / "figures" / path.name).read_bytes(), path.name
@@ -132,9 +133,6 @@ def test_a_path_that_nobody_could_read_is_drawn(tmp_path: Path) -> None:
     assert any("never read" in text for text in texts(draw_toolpath(results)))
 
 
-def test_snakemake_captions_say_the_same() -> None:
-    folder = Path(__file__).parent.parent / "workflow" / "report"
-    assert {path.stem for path in folder.glob("*.rst")} == {*CAPTIONS, "workflow"}
-    for stem, caption in CAPTIONS.items():
-        assert " ".join((folder / f"{stem}.rst").read_text().split()) == caption
-    assert set(all_figures.FIGURES) == set(CAPTIONS) == set(TITLES)
+def test_every_figure_has_a_caption_and_is_drawn() -> None:
+    assert {path.stem for path in FOLDER.glob("*.rst")} == set(FIGURES) == set(all_figures.DRAWN_BY)
+    assert all(caption(stem).endswith(".") for stem in FIGURES)

@@ -14,10 +14,10 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
 from gcodefp.evaluation.files import ELAPSED, MAJORITY, MODEL, WHOLE
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import KINDS
 from gcodefp.reporting.answer_tables import NOTHING, control_summary, detail_table, main_table
-from gcodefp.reporting.captions import TITLES
 from gcodefp.reporting.page import render
 
 
@@ -25,7 +25,7 @@ from gcodefp.reporting.page import render
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Stands for the folder of figures, which the page only takes in."""
     folder = tmp_path_factory.mktemp("figures")
-    for stem in TITLES:
+    for stem in FIGURES:
         (folder / f"{stem}.svg").write_text("<svg/>")
     return folder
 
@@ -63,7 +63,7 @@ def test_the_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Pat
     page = output.read_text()
     assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", page)
     assert not re.search(r"url\(|@import|<script|<link", page)
-    assert page.count("data:image/svg+xml;base64,") == len(TITLES)
+    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
     models = results_of(leaky).evaluation["models"]
     for metric in ("gcode", "token", "operation", "program", "gcode_error_rate"):
         assert f"{100 * models[MODEL][metric]['value']:.1f} %" in page

@@ -1,5 +1,7 @@
 """A run that is cut off goes on as if nothing had happened."""
 
+import os
+import platform
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from gcodefp.learning.checkpoint import FORMAT, read_torch
 from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
 from gcodefp.learning.objective import Objective
 from gcodefp.learning.trainer import TrainingData, TrainingResult, train
+from gcodefp.learning.work_file import read_work
 
 GCODE = Objective("val/gcode_acc", "maximize")
 CHANCE = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}
@@ -103,6 +106,10 @@ def test_a_run_killed_between_epochs(
     assert_same(tmp_path / "whole", tmp_path / "killed")
     # Whoever listens is told of the earlier epochs too, once each.
     assert told_again == told
+    work = read_work(tmp_path / "killed" / "work.csv")
+    assert [moment["epoch"] for moment in work] == [0, 1, 2, 2, 3, 3, *range(4, 1 + whole.epochs)]
+    assert {(moment["host"], moment["pid"]) for moment in work} == {(platform.node(), os.getpid())}
+    assert work == sorted(work, key=lambda moment: moment["utc_seconds"])
     assert result.seconds > 0
     for field in ("stopped", "epochs", "best_epoch", "best_value", "parameters"):
         assert getattr(result, field) == getattr(whole, field)
@@ -245,4 +252,4 @@ def test_half_written_files_of_killed_processes_do_not_stay(
     (tmp_path / ".lease.20.tmp").write_bytes(b"somebody else's")
     run(tmp_path, data)
     names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"last.pt", "metrics.csv", "checkpoint.pt", ".lease.20.tmp"}
+    assert names == {"last.pt", "metrics.csv", "work.csv", "checkpoint.pt", ".lease.20.tmp"}

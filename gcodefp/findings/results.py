@@ -32,6 +32,7 @@ class Results:
             evaluation/metrics.json.
         runs: best/runs.csv, all runs, winner first.
         curves: best/curves.csv, all epochs of all runs.
+        work: best/work.csv, who worked on which run and when; runs trained elsewhere have no lines.
         predictions: evaluation/predictions.npz.
     """
 
@@ -41,6 +42,7 @@ class Results:
     evaluation: Document
     runs: pd.DataFrame
     curves: pd.DataFrame
+    work: pd.DataFrame
     predictions: Predictions
 
     @property
@@ -77,6 +79,7 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
         evaluation=read_json(evaluation / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
         runs=_read_table(best / "runs.csv"),
         curves=_read_table(best / "curves.csv"),
+        work=_read_table(best / "work.csv"),
         predictions=read_predictions(evaluation / "predictions.npz"),
     )
     if results.sweep["id"] not in results.winner["sweeps"]:

@@ -24,6 +24,7 @@ from gcodefp.learning.objective import Objective
 from gcodefp.learning.optimizer import make_optimizer
 from gcodefp.learning.place_prior import measure_place_prior
 from gcodefp.learning.tensors import Tensors, sizes_of
+from gcodefp.learning.work_file import append_work
 
 Report = Callable[[int, Mapping[str, float]], bool]
 """Is told an epoch (from 1) and its metrics; returns True to stop the run."""
@@ -80,7 +81,7 @@ def train(
 ) -> TrainingResult:
     """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
 
-    Writes metrics.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
+    Writes metrics.csv, work.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
     `objective`, at the end.
 
     Args:
@@ -102,6 +103,7 @@ def train(
         "objective": asdict(objective),
     }
     state = _load_state(folder / "last.pt", identity, network, optimizer, device)
+    append_work(folder / "work.csv", state.epoch)
     stop = False
     for row in truncate_metrics(folder / "metrics.csv", state.epoch):
         stop = report(int(row["epoch"]), row)
@@ -112,6 +114,7 @@ def train(
             state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
+        append_work(folder / "work.csv", state.epoch)
         _save_state(folder / "last.pt", identity, network, optimizer, state)
         stop = report(state.epoch, row)
     assert state.best_weights is not None, "max_epochs is at least 1"

@@ -15,7 +15,7 @@ from gcodefp.plots.style import paper_style, save
 from gcodefp.plots.sweep import draw_sweep
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
 
-FIGURES: dict[str, Callable[[Results], Figure]] = {
+DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "toolpath": draw_toolpath,
     "toolpaths": draw_toolpaths,
     "accuracy": draw_accuracy,
@@ -26,11 +26,11 @@ FIGURES: dict[str, Callable[[Results], Figure]] = {
     "dataset": draw_dataset,
     "clocks": draw_clocks,
 }
-"""File stem -> what draws it."""
+"""File stem, as in the catalogue -> what draws it."""
 
 
 def draw_figures(results: Results, folder: Path) -> None:
     """Writes every figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
-    for stem, draw in FIGURES.items():
+    for stem, draw in DRAWN_BY.items():
         with paper_style():
             save(draw(results), folder, stem, results.marks)

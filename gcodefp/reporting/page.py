@@ -8,12 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.files import MODEL
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.moves import middle, toolpaths
 from gcodefp.findings.results import Results
 from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import SPLIT_BY, logged_metric
 from gcodefp.reporting.answer_tables import control_summary, detail_table, main_table
-from gcodefp.reporting.captions import CAPTIONS, TITLES
+from gcodefp.reporting.captions import caption
 from gcodefp.reporting.tables import (
     cleaning_table,
     origins,
@@ -63,7 +64,7 @@ def _content(results: Results, figures: Path) -> dict[str, Any]:
         "answers": main_table(evaluation["models"]),
         "answer_details": detail_table(evaluation["models"]),
         "controls": control_summary(evaluation),
-        "figures": [_figure(figures, stem) for stem in TITLES],
+        "figures": [_figure(figures, stem) for stem in FIGURES],
         "sample_name": path.name,
         "sample": sample_table(path),
         "hyperparameters": winner_table(results),
@@ -84,7 +85,7 @@ def _figure(folder: Path, stem: str) -> dict[str, str]:
         raise UserError(f"{path}: no such file; it is made by: {FIGURES_REBUILD}") from None
     return {
         "stem": stem,
-        "title": TITLES[stem],
-        "caption": CAPTIONS[stem],
+        "title": FIGURES[stem].title,
+        "caption": caption(stem),
         "source": f"data:image/svg+xml;base64,{encoded}",
     }

@@ -3,6 +3,7 @@
 hyperparameters.json   what the run was given; written once
 lease.N                who works on it; goes when the run ends
 closed                 why neither this run nor one after it begins, such as a space that is tried
+work.csv               which processes worked on it, and when
 metrics.csv, last.pt   what it did so far; last.pt goes when the run ends
 run.json               how it ended; its presence means that the run is over
 checkpoint.pt          the weights of the best epoch

@@ -1,4 +1,4 @@
-"""All runs of a sweep as CSV: what each was given and how it ended, and its curves."""
+"""All runs of a sweep as CSV: what each was given, how it ended, its curves, who worked on it."""
 
 import csv
 import io
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.learning.work_file import NAMES, read_work
 from gcodefp.sweep.table import EndedRun
 
 FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
@@ -33,10 +34,20 @@ def curves_csv(ranking: Sequence[EndedRun]) -> str:
     return _csv(rows)
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def work_csv(ranking: Sequence[EndedRun]) -> str:
+    """One line for each moment at which a process began a run or ended an epoch of it, by run."""
+    rows = [
+        {"run": run.name, **moment}
+        for run in sorted(ranking, key=lambda run: run.number)
+        for moment in read_work(run.folder.path / "work.csv")
+    ]
+    return _csv(rows, ["run", *NAMES])
+
+
+def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:
     text = io.StringIO()
-    names = dict.fromkeys(name for row in rows for name in row)
-    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
+    found = names or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, fieldnames=found, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

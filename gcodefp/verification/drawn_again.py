@@ -11,8 +11,9 @@ import matplotlib
 import numpy as np
 from matplotlib.image import imread
 
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.results import read_results
-from gcodefp.plots.all_figures import FIGURES, draw_figures
+from gcodefp.plots.all_figures import draw_figures
 from gcodefp.plots.style import SUFFIXES
 from gcodefp.reporting.page import FIGURES_REBUILD, render
 from gcodefp.verification.check import Check, run_check

@@ -10,7 +10,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import read_json, sha256
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.sweep.run_folder import COUNTED, WINS, run_folder
-from gcodefp.sweep.runs_table import FACTS, curves_csv, runs_csv
+from gcodefp.sweep.runs_table import FACTS, curves_csv, runs_csv, work_csv
 from gcodefp.sweep.selection import Selection, describe_selection, select, select_of_sweeps
 from gcodefp.sweep.sweep_file import SweepFile, read_sweep
 from gcodefp.sweep.table import EndedRun, common_objective
@@ -51,11 +51,12 @@ def check_sweeps(results: ResultsFolder) -> tuple[Check, list[SweepFile]]:
 
 
 def check_winner(results: ResultsFolder, sweeps: list[SweepFile]) -> list[Check]:
-    """best/run.json, runs.csv, curves.csv and checkpoint.pt, each against the run folders."""
+    """The files of best/, each against the run folders."""
     looks = (
         ("best/runs.csv", "its first run is its best, and the one of best/run.json", _own_order),
         ("runs of best/runs.csv", "its lines are what the run folders say", _runs_table),
         ("best/curves.csv", "its lines are what the run folders say", _curves_table),
+        ("best/work.csv", "its lines are what the run folders say", _work_table),
         ("best/run.json", "names the best of all run folders", _winner),
         ("best/checkpoint.pt", "is that of the best of all run folders", _checkpoint),
     )
@@ -116,6 +117,13 @@ def _curves_table(results: ResultsFolder, sweeps: list[SweepFile]) -> Iterator[s
     found = (results.best / "curves.csv").read_text(encoding="utf-8")
     due = curves_csv(_selection(results, sweeps).ranking)
     return table_differences(due, found, ["run", "epoch"])
+
+
+def _work_table(results: ResultsFolder, sweeps: list[SweepFile]) -> Iterator[str]:
+    if (results.best / "work.csv").read_text(encoding="utf-8") != work_csv(
+        _selection(results, sweeps).ranking
+    ):
+        yield "tells of other times or processes than the run folders"
 
 
 def _winner(results: ResultsFolder, sweeps: list[SweepFile]) -> Iterator[str]:

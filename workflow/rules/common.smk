@@ -14,6 +14,7 @@ from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.configuration import check_configuration
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
+from gcodefp.findings.catalogue import FIGURES
 from gcodefp.placement.preempted import follow_preempted
 from gcodefp.recordings.read import find_recordings, folder_digest, recording_name
 from gcodefp.rule_environment import prepare_rule_environment
@@ -41,17 +42,6 @@ AGENTS = range(1, config["agents"]["count"] + 1)
 # What a training asks for, where GPUs are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
 ENVIRONMENT = "../../envs/gcodefp.yaml"
-FIGURES = {
-    "toolpath": "Test",
-    "toolpaths": "Test",
-    "accuracy": "Test",
-    "axis_errors": "Test",
-    "confusion": "Test",
-    "learning_curves": "Sweep",
-    "sweep": "Sweep",
-    "dataset": "Data",
-    "clocks": "Data",
-}
 
 
 wildcard_constraints:

@@ -12,11 +12,11 @@ rule figures:
         **{
             name: report(
                 f"{RESULTS}/figures/{name}.svg",
-                category=category,
-                caption=f"../report/{name}.rst",
-                labels={"figure": name.replace("_", " ")},
+                category=entry.category,
+                caption=f"../../gcodefp/reporting/captions/{name}.rst",
+                labels={"figure": entry.title},
             )
-            for name, category in FIGURES.items()
+            for name, entry in FIGURES.items()
         },
         png=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
     log:

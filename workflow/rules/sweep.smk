@@ -3,7 +3,7 @@
 #           marker per agent
 #           runs of one phase -> YAML of the next, {RESULTS}/sweep/phase_N/narrowed.yaml
 #           best runs -> {RESULTS}/sweep/repeats/sweep.json, the same with other seeds
-#           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv}
+#           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv,work.csv}
 
 
 rule create_sweep:
@@ -182,6 +182,7 @@ rule select_best:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         runs=f"{RESULTS}/best/runs.csv",
         curves=f"{RESULTS}/best/curves.csv",
+        work=f"{RESULTS}/best/work.csv",
     log:
         f"{RESULTS}/logs/select_best.log",
     benchmark:

@@ -1,0 +1,24 @@
+"""Every figure that is drawn of finished results, in the order in which the report shows them."""
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """What a figure is called, and under what: Test, Sweep or Data."""
+
+    title: str
+    category: str
+
+
+FIGURES = {
+    "toolpath": Entry("One toolpath", "Test"),
+    "accuracy": Entry("Accuracy", "Test"),
+    "axis_errors": Entry("Position errors", "Test"),
+    "toolpaths": Entry("All toolpaths", "Test"),
+    "confusion": Entry("Confusions", "Test"),
+    "learning_curves": Entry("Learning curves", "Sweep"),
+    "sweep": Entry("Sweep", "Sweep"),
+    "dataset": Entry("Data", "Data"),
+    "clocks": Entry("Clocks", "Data"),
+}
+"""File stem -> its entry; gcodefp/reporting/captions/STEM.rst says what it shows."""
