@@ -1,0 +1,73 @@
+"""Every command that the README and docs/ show exists, with its flags."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`((?:python -m gcodefp\.|make |snakemake )[^`]+)`")
+HYPERPARAMETERS = "gcodefp.train"
+"""Takes flags that its help does not list one by one."""
+
+
+def shown_commands() -> list[tuple[str, list[str]]]:
+    """Page and words of each command, comments and continued lines taken care of."""
+    found = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        lines = "\n".join(FENCED.findall(text)).replace("\\\n", " ").splitlines()
+        for line in (*lines, *INLINE.findall(text)):
+            for part in re.split(r"&&|\|", line):
+                found.append((page.name, shlex.split(part, comments=True)))
+    return [(page, words) for page, words in found if words]
+
+
+def steps() -> list[tuple[str, str, frozenset[str]]]:
+    """Page, module and flags of each `python -m gcodefp.STEP`."""
+    found = []
+    for page, words in shown_commands():
+        modules = [word for word in words if re.fullmatch(r"gcodefp\.[a-z_]+", word)]
+        if "-m" in words and modules:
+            flags = {word.split("=")[0] for word in words if word.startswith("--")}
+            found.append((page, modules[0], frozenset(flags)))
+    return list(dict.fromkeys(found))
+
+
+@pytest.mark.parametrize(("page", "module", "flags"), steps())
+def test_steps_have_the_flags_that_are_shown(
+    page: str, module: str, flags: frozenset[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(module).main(["--help"])
+    assert ended.value.code == 0
+    known = set(re.findall(r"--[a-zA-Z][\w-]*", capsys.readouterr().out))
+    unknown = flags - known
+    assert module == HYPERPARAMETERS or not unknown, f"{page}: {module} has no {sorted(unknown)}"
+
+
+def test_make_and_snakemake_know_the_targets_that_are_shown() -> None:
+    rules = set(
+        re.findall(
+            r"^(?:rule|use rule \w+ as) (\w+)",
+            "\n".join(p.read_text() for p in (ROOT / "workflow/rules").glob("*.smk")),
+            re.MULTILINE,
+        )
+    )
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    made = {(p, w) for p, words in shown_commands() if words[0] == "make" for w in words[1:]}
+    unknown = {(p, w) for p, w in made if re.fullmatch(r"[a-z-]+", w) and w not in targets}
+    forced = {
+        (page, words[index + 1])
+        for page, words in shown_commands()
+        for index, word in enumerate(words[:-1])
+        if words[0] == "snakemake" and word in ("-R", "--forcerun", "all")
+    }
+    named = {(p, w) for p, w in forced if re.fullmatch(r"[a-z_]+", w)}
+    assert made
+    assert named
+    assert not unknown | {(p, w) for p, w in named if w not in rules}
