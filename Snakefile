@@ -24,6 +24,7 @@ rule all:
     input:
         rules.select_best.output,
         rules.evaluate.output,
+        rules.explain.output,
         rules.figures.output,
         rules.report_page.output,
 

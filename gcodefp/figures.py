@@ -25,12 +25,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--sweep", type=Path, required=True, help="sweep.json")
     add("--best", type=Path, required=True, help="folder of select_best")
     add("--evaluation", type=Path, required=True, help="folder of evaluate")
+    add("--explanation", type=Path, required=True, help="folder of explain")
     add("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
 
 
 def _draw(arguments: argparse.Namespace) -> None:
-    results = read_results(arguments.dataset, arguments.sweep, arguments.best, arguments.evaluation)
+    results = read_results(
+        arguments.dataset,
+        arguments.sweep,
+        arguments.best,
+        arguments.evaluation,
+        arguments.explanation,
+    )
     for mark in results.marks:
         logger.warning(mark)
     draw_figures(results, arguments.output)

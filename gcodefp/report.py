@@ -26,13 +26,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--sweep", type=Path, required=True, help="sweep.json")
     add("--best", type=Path, required=True, help="folder of select_best")
     add("--evaluation", type=Path, required=True, help="folder of evaluate")
+    add("--explanation", type=Path, required=True, help="folder of explain")
     add("--figures", type=Path, required=True, help="folder of figures")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    results = read_results(arguments.dataset, arguments.sweep, arguments.best, arguments.evaluation)
+    results = read_results(
+        arguments.dataset,
+        arguments.sweep,
+        arguments.best,
+        arguments.evaluation,
+        arguments.explanation,
+    )
     write_text(arguments.output, render(results, arguments.figures))
     for mark in results.marks:
         logger.warning(mark)

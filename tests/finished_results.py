@@ -6,7 +6,7 @@ from typing import Any
 from recording_files import preprocess, write_recordings
 from tiny_sweep import TinySweep
 
-from gcodefp import agent, control, evaluate, figures, report, select_best
+from gcodefp import agent, control, evaluate, explain, figures, report, select_best
 from gcodefp.dataset.controls import SENSORS_PERMUTED
 
 RATES = {"learning_rate": {"values": [0.001, 0.02]}}
@@ -33,15 +33,20 @@ def search(results: Path, **changes: Any) -> None:
 
 
 def publish(results: Path) -> None:
-    """A control, the evaluation, figures and report."""
+    """A control, the evaluation, its explanation, figures and report."""
     data = _dataset(results, "train", "test")
     data += ["--checkpoint", str(results / "best/checkpoint.pt")]
     document = str(results / "controls" / SENSORS_PERMUTED / "control.json")
     assert control.main(["--control", SENSORS_PERMUTED, *data, "--output", document]) == 0
     evaluation = str(results / "evaluation")
     assert evaluate.main([*data, "--controls", document, "--output", evaluation]) == 0
+    explanation = str(results / "explanation")
+    checkpoint = ["--checkpoint", str(results / "best/checkpoint.pt")]
+    asked = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
+    assert explain.main(asked) == 0
     files = ["--dataset", results / "dataset/dataset.json", "--best", results / "best"]
     files += ["--sweep", results / "sweep/sweep.json", "--evaluation", evaluation]
+    files += ["--explanation", explanation]
     shown = [*map(str, files), "--output"]
     assert figures.main([*shown, str(results / "figures")]) == 0
     page = [str(results / "report.html"), "--figures", str(results / "figures")]

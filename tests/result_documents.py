@@ -40,7 +40,10 @@ def dataset_document(leaky: bool) -> dict[str, Any]:
             name: {"recordings": list(RECORDINGS), "rows": 72, "windows": 10, "sha256": "cd" * 32}
             for name in ("train", "val", "test")
         },
-        "channels": [{"name": "a.Ax", "unit": "g", "mean": 0.0, "std": 1.0}],
+        "channels": [
+            {"name": name, "unit": unit, "mean": 0.5, "std": 2.0}
+            for name, unit in (("a.Ax", "g"), ("a.Mx", "uT"), ("b.RMS", "level"), ("spindle", "A"))
+        ],
         "centered": True,
         "vocabulary": {
             key: list(value) if isinstance(value, tuple) else value

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from explanation_files import write_explanation
 from result_documents import (
     LAG_SECONDS,
     PROGRAM,
@@ -87,7 +88,7 @@ def write_results(
     write_best(folder / "best")
     write_evaluation(folder / "evaluation", dataset, blocks, reported, controls)
     options = ["--dataset", "dataset.json", "--sweep", "sweep.json", "--best", "best"]
-    options += ["--evaluation", "evaluation"]
+    options += ["--evaluation", "evaluation", "--explanation", "explanation"]
     return [word if word.startswith("--") else str(folder / word) for word in options]
 
 
@@ -98,7 +99,7 @@ def write_evaluation(
     reported: bool,
     controls: Sequence[dict[str, Any]],
 ) -> None:
-    """metrics.json as the evaluation would score these blocks, and predictions.npz."""
+    """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
     test = tested_split(reported)
     vocabulary = vocabulary_of(dataset)
     rows = np.arange(len(test.row))
@@ -129,6 +130,7 @@ def write_evaluation(
         true_operation=test.operation, true_program=test.program, true_block=true_blocks(),
         **arrays,
     )  # fmt: skip
+    write_explanation(folder.with_name("explanation"), dataset, test, answers)
 
 
 def tested_split(reported: bool) -> Split:

@@ -16,7 +16,7 @@ import torch
 import yaml
 from workflow_project import PROJECT, change, command, copy_project, edit, planned, snakemake
 
-AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "figures", "report_page"}
+AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "explain", "figures", "report_page"}
 
 
 def learnt(folder: Path) -> tuple[dict, dict, dict]:

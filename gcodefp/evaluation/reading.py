@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.evaluation.answers import Answers, at_places
 from gcodefp.evaluation.files import CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_CLOCK, WRITTEN
 from gcodefp.evaluation.scoring import Stretches
@@ -14,7 +15,7 @@ from gcodefp.learning.alignment import read_stretches
 from gcodefp.learning.checkpoint import Checkpoint
 from gcodefp.learning.predict import Prediction, predict, whole_place_evidence
 from gcodefp.learning.tensors import Tensors, to_tensors
-from gcodefp.programs.reported import likeliest_blocks, reported_places
+from gcodefp.programs.reported import Likeliest, likeliest_blocks, reported_places
 from gcodefp.programs.table import Programs
 
 ROWS_AT_A_TIME = 4096
@@ -31,6 +32,7 @@ class Reading(NamedTuple):
         windows: stretches as long as a window, side by side.
         whole: one stretch a recording: all its rows that are scored.
         of_stretches: name -> the stretches it was read in, and its answers of their rows.
+        confidence: name -> (N,) probability of the block at each row, of those that tell one.
     """
 
     rows: NDArray[np.intp]
@@ -38,6 +40,23 @@ class Reading(NamedTuple):
     windows: Stretches
     whole: Stretches
     of_stretches: dict[str, tuple[Stretches, Answers]]
+    confidence: dict[str, NDArray[np.float64]]
+
+
+class WindowReading(NamedTuple):
+    """What the windows of a split of N rows say, each for its own rows.
+
+    Attributes:
+        covered: (N,) whether any window speaks for the row; the others hold nothing of meaning.
+        blocks: (N,) text of the likeliest block.
+        confidence: (N,) its probability.
+        operation: (N,) class.
+    """
+
+    covered: NDArray[np.bool_]
+    blocks: NDArray[np.str_]
+    confidence: NDArray[np.float64]
+    operation: NDArray[np.int64]
 
 
 def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device) -> Reading:
@@ -46,22 +65,24 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
     data = to_tensors(test, description, device)
     read = predict(checkpoint.network, data)
     rows = np.flatnonzero(read.covered)
-    whole_path, whole_blocks = _read_whole(checkpoint, data, test, rows)
+    whole_path, whole = _read_whole(checkpoint, data, test, rows)
     operation, lag = read.operation[rows], test.lag_seconds[test.recording[rows]]
     of_recording = _most_frequent(operation, test.recording[rows])
-    window_blocks = _read_windows(checkpoint, data)[rows]
+    in_windows = read_windows(checkpoint, data)
     answers = {
-        MODEL: at_places(programs, read.path[rows], operation)._replace(blocks=window_blocks),
-        WHOLE: at_places(programs, whole_path, of_recording)._replace(blocks=whole_blocks),
+        MODEL: at_places(programs, read.path[rows], operation)._replace(
+            blocks=in_windows.blocks[rows]
+        ),
+        WHOLE: at_places(programs, whole_path, of_recording)._replace(blocks=whole.blocks),
         WRITTEN: _written(read, rows, description),
     }
     windows, chosen = _side_by_side(test, description.window)
-    whole = Stretches(rows, np.unique(test.recording[rows], return_inverse=True)[1])
+    recordings = Stretches(rows, np.unique(test.recording[rows], return_inverse=True)[1])
     placed = read.paths[chosen].ravel()
     of_window = np.repeat(read.operation[test.window_start[chosen]], description.window)
     sequences = {
         MODEL: (windows, at_places(programs, placed, of_window)),
-        WHOLE: (whole, at_places(programs, whole_path, of_recording)),
+        WHOLE: (recordings, at_places(programs, whole_path, of_recording)),
     }
     if np.isfinite(test.place[rows]).any():  # Of programs never learnt nobody knows a clock.
         late = test.lag_seconds[test.recording[windows.rows]]
@@ -74,10 +95,11 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
         }
         sequences |= {
             MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
-            WHOLE_CLOCK: (whole, answers[WHOLE_CLOCK]),
+            WHOLE_CLOCK: (recordings, answers[WHOLE_CLOCK]),
             CEILING: (windows, _perfect(programs, test, windows.rows)),
         }
-    return Reading(rows, answers, windows, whole, sequences)
+    confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
+    return Reading(rows, answers, windows, recordings, sequences, confidence)
 
 
 def _written(read: Prediction, rows: NDArray[np.intp], description: Description) -> Answers:
@@ -103,31 +125,41 @@ def _reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> NDA
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
         certain = np.zeros((len(some), len(programs)), np.float32)
         certain[np.arange(len(some)), place[some]] = 1.0
-        blocks[some] = likeliest_blocks(reported_places(certain, programs), programs)
+        blocks[some] = likeliest_blocks(reported_places(certain, programs), programs).blocks
     return blocks
 
 
-def _read_windows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.str_]:
-    """The likeliest block of every row, read from the window that speaks for it, (N,)."""
+@torch.no_grad()
+def read_windows(checkpoint: Checkpoint, data: Tensors) -> WindowReading:
+    """The likeliest block and the operation of every row, read from the window that speaks for it.
+
+    The same as the answers `gcodefp` of a split that is read freely.
+    """
     programs, network = checkpoint.description.programs, checkpoint.network
-    blocks = np.zeros(len(data.signals), programs.block.dtype)
+    count = len(data.signals)
+    blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
+    operation = np.full(count, UNSEEN, np.int64)
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
         rows, speaks = data.rows_of(batch), data.speaks[batch]
-        with torch.no_grad():
-            evidence = network.place_evidence(network.encode(data.signals[rows]))
+        encoded = network.encode(data.signals[rows])
+        evidence = network.place_evidence(encoded)
         posterior = read_stretches(evidence, data.first_place).posterior[speaks].cpu().numpy()
+        chosen = rows[speaks].cpu().numpy()
         likeliest = likeliest_blocks(reported_places(posterior, programs), programs)
-        blocks[rows[speaks].cpu().numpy()] = likeliest
-    return blocks
+        blocks[chosen], confidence[chosen] = likeliest
+        named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
+        operation[chosen] = named[speaks].cpu().numpy()
+    return WindowReading(operation != UNSEEN, blocks, confidence, operation)
 
 
 def _read_whole(
     checkpoint: Checkpoint, data: Tensors, test: Split, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
+) -> tuple[NDArray[np.int64], Likeliest]:
     """Places and likeliest blocks of the scored rows, aligned over all rows of a recording."""
     programs = checkpoint.description.programs
     path = np.zeros(len(test.recording), np.int64)
     blocks = np.zeros(len(test.recording), programs.block.dtype)
+    confidence = np.zeros(len(test.recording))
     for recording in np.unique(test.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own = rows[test.recording[rows] == recording]
@@ -136,8 +168,8 @@ def _read_whole(
         read = read_stretches(evidence[None], data.first_place)
         path[own] = read.path[0].cpu().numpy()
         reported = reported_places(read.posterior[0].cpu().numpy(), programs)
-        blocks[own] = likeliest_blocks(reported, programs)
-    return path[rows], blocks[rows]
+        blocks[own], confidence[own] = likeliest_blocks(reported, programs)
+    return path[rows], Likeliest(blocks[rows], confidence[rows])
 
 
 def _most_frequent(

@@ -12,7 +12,9 @@ from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.errors import UserError
 from gcodefp.evaluation.files import EVALUATION_FORMAT, EVALUATION_REBUILD
+from gcodefp.explanation.files import EXPLANATION_REBUILD
 from gcodefp.files import read_json
+from gcodefp.findings.explanation import Explanation, read_explanation
 from gcodefp.findings.predictions import Predictions, read_predictions
 from gcodefp.search.nesting import leaf
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
@@ -34,6 +36,7 @@ class Results:
         curves: best/curves.csv, all epochs of all runs.
         work: best/work.csv, who worked on which run and when; runs trained elsewhere have no lines.
         predictions: evaluation/predictions.npz.
+        explanation: explanation/explanation.json and .npz.
     """
 
     dataset: Document
@@ -44,6 +47,7 @@ class Results:
     curves: pd.DataFrame
     work: pd.DataFrame
     predictions: Predictions
+    explanation: Explanation
 
     @property
     def searched(self) -> dict[str, Document]:
@@ -62,12 +66,14 @@ class Results:
         return (*(note for holds, note in known if holds), *broken)
 
 
-def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Results:
+def read_results(
+    dataset: Path, sweep: Path, best: Path, evaluation: Path, explanation: Path
+) -> Results:
     """Reads the files of a pipeline.
 
     Args:
         dataset, sweep: dataset.json and sweep.json.
-        best, evaluation: the folders of select_best and evaluate.
+        best, evaluation, explanation: the folders of select_best, evaluate and explain.
 
     Raises:
         UserError: a file is missing, cannot be read, or is of another sweep, checkpoint or test.
@@ -81,6 +87,7 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
         curves=_read_table(best / "curves.csv"),
         work=_read_table(best / "work.csv"),
         predictions=read_predictions(evaluation / "predictions.npz"),
+        explanation=read_explanation(explanation),
     )
     if results.sweep["id"] not in results.winner["sweeps"]:
         raise UserError(
@@ -88,6 +95,7 @@ def read_results(dataset: Path, sweep: Path, best: Path, evaluation: Path) -> Re
             f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
         )
     _check_evaluation(results, evaluation / "metrics.json")
+    _check_explanation(results, explanation / "explanation.json")
     return results
 
 
@@ -105,6 +113,19 @@ def _check_evaluation(results: Results, path: Path) -> None:
         raise UserError(
             f"{path}: is of another checkpoint than the winner's; make it anew: "
             f"{EVALUATION_REBUILD}"
+        )
+
+
+def _check_explanation(results: Results, path: Path) -> None:
+    """It is of the checkpoint and the test split that were evaluated."""
+    explained, scored = (
+        of["provenance"]["inputs"] for of in (results.explanation.document, results.evaluation)
+    )
+    other = [name for name, digest in explained.items() if digest not in scored.values()]
+    if other:
+        raise UserError(
+            f"{path}: is of other files than were evaluated ({', '.join(other)}); make it anew: "
+            f"{EXPLANATION_REBUILD}"
         )
 
 

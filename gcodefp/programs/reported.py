@@ -6,6 +6,8 @@ nobody knows of a new one. The train recordings tell how it is spread.
 Shapes: N rows, P places.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,18 @@ from gcodefp.programs.table import Programs
 
 BELL = (0.25, 0.5, 0.25)
 """The lags of a dozen recordings leave holes: each lag stands for those one row away as well."""
+
+
+class Likeliest(NamedTuple):
+    """The block that is the most probable at each of N rows.
+
+    Attributes:
+        blocks: (N,) texts.
+        confidence: (N,) their probabilities.
+    """
+
+    blocks: NDArray[np.str_]
+    confidence: NDArray[np.float64]
 
 
 def block_confidence(
@@ -28,10 +42,12 @@ def block_confidence(
     return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
 
 
-def likeliest_blocks(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.str_]:
-    """The text of a block that is the most probable at each row, (N,)."""
+def likeliest_blocks(posterior: NDArray[np.float32], programs: Programs) -> Likeliest:
+    """The text of a block that is the most probable at each row, of all places with that text."""
     mass, _ = _text_masses(posterior, programs)
-    return np.unique(programs.block)[mass.argmax(axis=1)]
+    text = mass.argmax(axis=1)
+    confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
+    return Likeliest(np.unique(programs.block)[text], confidence)
 
 
 def reported_places(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:

@@ -102,6 +102,7 @@ def origins(results: Results) -> list[dict[str, Any]]:
         "sweep.json": results.sweep,
         "best/run.json": results.winner,
         "evaluation/metrics.json": results.evaluation,
+        "explanation/explanation.json": results.explanation.document,
     }
     return [_origin(name, document["provenance"]) for name, document in documents.items()]
 

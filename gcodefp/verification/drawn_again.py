@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.results import read_results
+from gcodefp.findings.results import Results, read_results
 from gcodefp.plots.all_figures import draw_figures
 from gcodefp.plots.style import SUFFIXES
 from gcodefp.reporting.page import FIGURES_REBUILD, render
@@ -41,10 +41,14 @@ def check_drawings(results: ResultsFolder) -> list[Check]:
     return [figures, page]
 
 
-def _figures(results: ResultsFolder, folder: Path) -> Iterator[str]:
-    draw_figures(
-        read_results(results.dataset, results.sweep, results.best, results.evaluation), folder
+def _read(results: ResultsFolder) -> Results:
+    return read_results(
+        results.dataset, results.sweep, results.best, results.evaluation, results.explanation
     )
+
+
+def _figures(results: ResultsFolder, folder: Path) -> Iterator[str]:
+    draw_figures(_read(results), folder)
     for stem in FIGURES:
         for suffix in SUFFIXES:
             path, again = (of / f"{stem}.{suffix}" for of in (results.figures, folder))
@@ -76,9 +80,7 @@ def _page(results: ResultsFolder, figures: Path) -> Iterator[str]:
         yield f"{results.report}: no such file; it is made by: {REPORT_REBUILD}"
         return
     found = results.report.read_bytes().decode("utf-8")
-    due = render(
-        read_results(results.dataset, results.sweep, results.best, results.evaluation), figures
-    )
+    due = render(_read(results), figures)
     if due != found:
         lines = list(_other_lines(_short(due).splitlines(), _short(found).splitlines()))
         yield from lines or ["its line ends are others than the files give"]

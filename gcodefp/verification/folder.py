@@ -44,6 +44,10 @@ class ResultsFolder:
         return self.path / "evaluation"
 
     @property
+    def explanation(self) -> Path:
+        return self.path / "explanation"
+
+    @property
     def figures(self) -> Path:
         return self.path / "figures"
 

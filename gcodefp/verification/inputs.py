@@ -53,6 +53,7 @@ def _documents(results: ResultsFolder) -> dict[Path, dict[str, Any]]:
     """
     waiting = [results.dataset, results.sweep, results.best / "run.json"]
     waiting.append(results.evaluation / "metrics.json")
+    waiting.append(results.explanation / "explanation.json")
     found: dict[Path, dict[str, Any]] = {}
     while waiting:
         path = waiting.pop(0)

@@ -1,6 +1,8 @@
 # Contract: best checkpoint, test split, controls
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
-#           No rule but this one and the control's reads the test split; both need the best run.
+#           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
+#           No rule but these two and the control's reads the test split; all need the best run,
+#           and nothing that they find out chooses or trains anything.
 
 
 rule evaluate:
@@ -36,6 +38,41 @@ rule evaluate:
             --train {input.train:q} \
             --test {input.test:q} \
             --controls {input.controls:q} \
+            --device {params.device} \
+            --threads {threads} \
+            --output {params.folder:q} \
+            --log {log:q}
+        """
+
+
+rule explain:
+    """Ask the best checkpoint why it says what it says of the test split."""
+    input:
+        checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        dataset=f"{RESULTS}/dataset/dataset.json",
+        test=f"{RESULTS}/dataset/test.npz",
+    output:
+        document=f"{RESULTS}/explanation/explanation.json",
+        arrays=f"{RESULTS}/explanation/explanation.npz",
+    log:
+        f"{RESULTS}/logs/explain.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/explain.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["agents"]["threads"]
+    resources:
+        mem_mb=4000,
+    params:
+        folder=lambda wildcards, output: Path(output.document).parent,
+        device=config["agents"]["device"],
+        code=code_digest("gcodefp.explain"),
+    shell:
+        """
+        python -m gcodefp.explain \
+            --checkpoint {input.checkpoint:q} \
+            --dataset {input.dataset:q} \
+            --test {input.test:q} \
             --device {params.device} \
             --threads {threads} \
             --output {params.folder:q} \

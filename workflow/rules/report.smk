@@ -8,6 +8,7 @@ rule figures:
         sweep=f"{RESULTS}/sweep/sweep.json",
         best=rules.select_best.output,
         evaluation=rules.evaluate.output,
+        explanation=rules.explain.output,
     output:
         **{
             name: report(
@@ -28,6 +29,7 @@ rule figures:
     params:
         best=lambda wildcards, input: Path(input.best[0]).parent,
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         folder=lambda wildcards, output: Path(output.toolpath).parent,
         code=code_digest("gcodefp.figures"),
     shell:
@@ -37,6 +39,7 @@ rule figures:
             --sweep {input.sweep:q} \
             --best {params.best:q} \
             --evaluation {params.evaluation:q} \
+            --explanation {params.explanation:q} \
             --output {params.folder:q} \
             --log {log:q}
         """
@@ -49,6 +52,7 @@ rule report_page:
         sweep=f"{RESULTS}/sweep/sweep.json",
         best=rules.select_best.output,
         evaluation=rules.evaluate.output,
+        explanation=rules.explain.output,
         figures=rules.figures.output,
     output:
         f"{RESULTS}/report.html",
@@ -61,6 +65,7 @@ rule report_page:
     params:
         best=lambda wildcards, input: Path(input.best[0]).parent,
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
+        explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
         code=code_digest("gcodefp.report"),
     shell:
@@ -70,6 +75,7 @@ rule report_page:
             --sweep {input.sweep:q} \
             --best {params.best:q} \
             --evaluation {params.evaluation:q} \
+            --explanation {params.explanation:q} \
             --figures {params.figures:q} \
             --output {output:q} \
             --log {log:q}
