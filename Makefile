@@ -7,7 +7,7 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
 
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
-.PHONY: run test bench-sweep bench-train bench-wandb setup lock clean
+.PHONY: run test docs bench-sweep bench-train bench-wandb setup lock clean
 
 # From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
 # file change some of its values. A Snakemake that was killed leaves its
@@ -22,6 +22,10 @@ run: setup
 # Many tests wait for other processes: three at once keep two processors busy.
 test: setup
 	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+
+# What docs/ has of the configuration, from its schema and config.yaml; a test says when it is due.
+docs: setup
+	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md
 
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup
