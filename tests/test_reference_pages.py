@@ -10,7 +10,7 @@ import pytest
 import torch
 from finished_results import finish
 from learning_data import dataset_flags, tiny_flags
-from reference_pages import NAMES, leaves, pattern, quoted, rows, sections, unfound, unnamed
+from reference_pages import DOCS, NAMES, leaves, pattern, quoted, rows, sections, unfound, unnamed
 
 from gcodefp import agent, compare, predict, protocols, train
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, NODE_QUANTITIES, PLAIN_COLUMNS, UNIT
@@ -177,12 +177,17 @@ def test_metrics_of_a_real_evaluation_have_these_names(results: Path) -> None:
     assert all(set(of) == set(NAMES["METRIC"]) for of in models.values())
 
 
+def test_the_readme_leads_to_every_page() -> None:
+    readme = (DOCS.parent / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"\]\(docs/(\w+\.md)", readme))
+    assert linked == {page.name for page in DOCS.glob("*.md")}
+
+
 @pytest.mark.parametrize("page", ["configuration.md", "files.md", "metrics.md"])
 def test_links_lead_somewhere(page: str) -> None:
-    here = Path(__file__).parents[1] / "docs"
-    text = (here / page).read_text(encoding="utf-8")
+    text = (DOCS / page).read_text(encoding="utf-8")
     for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
-        assert (here / (target or page)).is_file(), target
+        assert (DOCS / (target or page)).is_file(), target
         if anchor:
             headings = [heading.lower().replace(" ", "-") for heading in sections(target or page)]
             assert anchor in headings, f"{target}#{anchor}"

@@ -42,7 +42,7 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
     if not paths:
         raise UserError(
-            f"{folder}: no .csv or .csv.gz file in this folder; see the README for the schema"
+            f"{folder}: no .csv or .csv.gz file in this folder; docs/files.md has the schema"
         )
     if not kept:
         raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
