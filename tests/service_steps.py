@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import yaml
 from tiny_sweep import TINY, TinySweep
-from waiting import PATIENCE_SECONDS
+from waiting import PATIENCE_SECONDS, ended
+from wandb_clients import wandb_cli
 from wandb_server import WandbServer
 
 from gcodefp.sweep.run_folder import RunFolder, run_folders
@@ -50,7 +51,8 @@ class Service(NamedTuple):
 
     def run(self, step: str, *flags: object, **environment: str) -> int:
         """The step's exit code."""
-        return self.start(step, *flags, **environment).wait(PATIENCE_SECONDS)
+        with ended(self.start(step, *flags, **environment)) as process:
+            return process.wait(PATIENCE_SECONDS)
 
     def create(self, parameters: dict[str, Any], *flags: object, **changes: Any) -> int:
         document = {
@@ -73,14 +75,14 @@ class Service(NamedTuple):
 
     def wandb(self, *command: str) -> str:
         """What W&B's own command says."""
-        argv = [sys.executable, "-m", "wandb", *command]
         done = subprocess.run(
-            argv,
+            wandb_cli(*command),
             env=self.environment(),
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE_SECONDS,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
