@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from fake_commands import Commands
 
 from gcodefp.placement.gpu import own_gpu, visible_gpu
 
@@ -20,9 +21,17 @@ with own_gpu("auto"):
 """
 
 
+DRIVER = """
+echo 'GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-5a8f)'
+echo '  MIG 1g.5gb     Device  0: (UUID: MIG-1c2d)'
+echo 'GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-9b3e)'
+"""
+
+
 @pytest.fixture(autouse=True)
 def _two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
@@ -82,8 +91,37 @@ def test_nothing_changes_without_a_choice(
     assert not list(tmp_path.iterdir())
 
 
-def test_without_gpus_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("order", [None, "FASTEST_FIRST"])
+def test_the_driver_is_asked_and_all_is_put_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str | None
+) -> None:
+    commands = Commands(tmp_path, monkeypatch)
+    commands.add("nvidia-smi", DRIVER)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setenv("PATH", "")
+    if order:
+        monkeypatch.setenv("CUDA_DEVICE_ORDER", order)
+    before = dict(os.environ)
+    with own_gpu("auto"):
+        assert visible_gpu() == "0"
+        assert os.environ["CUDA_DEVICE_ORDER"] == (order or "PCI_BUS_ID")
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+        with own_gpu("auto"):
+            assert visible_gpu() == "1"
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert dict(os.environ) == before
+    assert commands.asked() == ["nvidia-smi -L"] * 2
+
+
+@pytest.mark.parametrize(
+    "script", [DRIVER + "exit 9", "echo 'GPU 0: Tesla T4 (UUID: GPU-5a8f)'", "", None]
+)
+def test_without_two_gpus_that_work_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None
+) -> None:
+    commands = Commands(tmp_path, monkeypatch)
+    if script is not None:
+        commands.add("nvidia-smi", script)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     with own_gpu("auto"):
         assert visible_gpu() is None
+        assert "CUDA_DEVICE_ORDER" not in os.environ

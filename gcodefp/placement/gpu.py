@@ -13,6 +13,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+ORDER = "CUDA_DEVICE_ORDER"
 
 
 def visible_gpu() -> str | None:
@@ -24,8 +25,9 @@ def visible_gpu() -> str | None:
 def own_gpu(device: str) -> Iterator[None]:
     """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents so far, until the block ends.
 
-    A GPU that is the only one to be seen stays as it is: so it is in a SLURM job with one GPU. Of
-    those that the user has named, one is taken. Has to come before CUDA is used.
+    With it CUDA_DEVICE_ORDER, unless the user has set that. A GPU that is the only one to be seen
+    stays as it is: so it is in a SLURM job with one GPU. Of those that the user has named, one is
+    taken. Has to come before CUDA is used.
 
     Args:
         device: auto, cpu or cuda.
@@ -37,19 +39,20 @@ def own_gpu(device: str) -> Iterator[None]:
     folder = Path(tempfile.gettempdir()) / f"gcodefp-gpus-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     gpu, lock = _claim(folder, gpus)
-    before = os.environ.get(VISIBLE)
+    before = {name: os.environ.get(name) for name in (VISIBLE, ORDER)}
     # Numbers are then nvidia-smi's; CUDA's own put the fastest GPU first.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    os.environ.setdefault(ORDER, "PCI_BUS_ID")
     os.environ[VISIBLE] = gpu
     logger.info("takes GPU %s of %s", gpu, ", ".join(gpus))
     try:
         yield
     finally:
         os.close(lock)
-        if before is None:
-            del os.environ[VISIBLE]
-        else:
-            os.environ[VISIBLE] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _gpus() -> list[str]:
