@@ -24,9 +24,14 @@ def follow_preempted(folder: Path) -> None:
 def _follow(folder: Path) -> None:
     while True:
         time.sleep(LOOK_SECONDS)
-        for job in _preempted(folder):
-            if requeue(job):
-                logger.warning("SLURM job %s was preempted, and is put back into the queue", job)
+        requeue_preempted(folder)
+
+
+def requeue_preempted(folder: Path) -> None:
+    """Puts the preempted jobs of the Snakemake in a folder back into the queue."""
+    for job in _preempted(folder):
+        if requeue(job):
+            logger.warning("SLURM job %s was preempted, and is put back into the queue", job)
 
 
 def _preempted(folder: Path) -> list[str]:

@@ -1,0 +1,145 @@
+"""What agents and Snakemake make of what SLURM's commands answer; test_slurm asks a real SLURM."""
+
+import logging
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from fake_commands import Commands
+
+from gcodefp.errors import UserError
+from gcodefp.placement import job, slurm
+from gcodefp.placement.deadline import OutOfTime
+from gcodefp.placement.preempted import requeue_preempted
+
+NOW = 1000.0
+REFUSES = "echo 'Requested operation is presently disabled' >&2; exit 1"
+SILENT = {"fails": REFUSES, "is missing": None, "hangs": "exec /bin/sleep 60"}
+
+
+@pytest.fixture
+def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
+    """In SLURM job 17, of which its environment says no end."""
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
+    monkeypatch.setattr(slurm, "time", SimpleNamespace(time=lambda: NOW))
+    monkeypatch.setattr(slurm, "ANSWER_SECONDS", 1.0)
+    return Commands(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [("1:30:00", 5400), ("10:00\\n20:00\\n20:00", 600), ("UNLIMITED", None), ("", None)],
+)
+def test_squeue_is_believed(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch, answer: str, seconds: float | None
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1060")
+    commands.add("squeue", f"printf '{answer}\\n'")
+    assert slurm.seconds_left() == seconds
+    assert commands.asked() == ["squeue --noheader --jobs 17 --format %L"]
+
+
+def test_outside_of_jobs_nobody_is_asked(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID")
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1060")
+    commands.add("squeue", "echo 10:00")
+    assert slurm.seconds_left() is None
+    assert commands.asked() == []
+
+
+@pytest.mark.parametrize("silent", SILENT)
+@pytest.mark.parametrize(("end", "seconds"), [("1060", 60), ("soon", None), (None, None)])
+def test_without_an_answer_the_environment_is_believed(
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    silent: str,
+    end: str | None,
+    seconds: float | None,
+) -> None:
+    if script := SILENT[silent]:
+        commands.add("squeue", script)
+    if end is not None:
+        monkeypatch.setenv("SLURM_JOB_END_TIME", end)
+    assert slurm.seconds_left() == seconds
+    (told,) = caplog.messages
+    assert told.startswith("squeue")
+
+
+def test_where_slurm_tells_nothing_the_time_of_the_profile_is_believed(
+    commands: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "_started", NOW)
+    monkeypatch.setattr(job.time, "monotonic", lambda: NOW + 100)
+    assert job.open_deadline(10, margin_seconds=50).seconds_left() == 500
+    monkeypatch.setenv("SLURM_JOB_END_TIME", "1060")
+    assert job.open_deadline(10, margin_seconds=50).seconds_left() == 60
+    commands.add("squeue", "echo 20:00")
+    assert job.open_deadline(10, margin_seconds=50).seconds_left() == 1200
+
+
+@pytest.mark.parametrize(
+    ("own_job", "script", "asked"),
+    [
+        (True, "exit 0", ["scontrol requeue 17"]),
+        (True, REFUSES, ["scontrol requeue 17"]),
+        (False, "exit 0", []),
+    ],
+)
+def test_who_leaves_puts_its_own_job_back_or_fails(
+    commands: Commands,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    own_job: bool,
+    script: str,
+    asked: list[str],
+) -> None:
+    caplog.set_level(logging.INFO)
+    waits: list[float] = []
+    monkeypatch.setattr(job, "time", SimpleNamespace(sleep=waits.append))
+    commands.add("scontrol", script)
+    with pytest.raises(UserError, match=r"9 s left; runs are left.*started again goes on"):
+        job.leave(OutOfTime("9 s left"), own_job)
+    assert commands.asked() == asked
+    is_put_back = own_job and script != REFUSES
+    # SLURM's kill comes while it waits; an exit code would end the job for good.
+    assert waits == ([job.KILL_SECONDS] if is_put_back else [])
+    told = "SLURM job 17 is put back into the queue" in caplog.text
+    assert told is is_put_back
+    assert ("presently disabled" in caplog.text) is (script == REFUSES)
+
+
+def test_only_preempted_jobs_of_the_workflow_itself_are_put_back(
+    commands: Commands, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "a|b"
+    lines = [
+        f"1|rule_agent_wildcards_1|{folder}",
+        f"2|rule_agent_wildcards_2|{folder}/elsewhere",
+        f"3|(null)|{folder}",
+        f"4|my rule_agent|{folder}",
+        f"5|rule_evaluate|{folder}",
+    ]
+    commands.add("squeue", "\n".join(f"echo '{line}'" for line in lines))
+    # The first one is over by now, say.
+    commands.add("scontrol", f'[ "$2" != 1 ] || {{ {REFUSES}; }}')
+    requeue_preempted(folder)
+    asked = "squeue --me --noheader --states=PREEMPTED --format %i|%k|%Z"
+    assert commands.asked() == [asked, "scontrol requeue 1", "scontrol requeue 5"]
+    refused, put_back = caplog.messages
+    assert refused == "scontrol requeue 1: Requested operation is presently disabled"
+    assert put_back == "SLURM job 5 was preempted, and is put back into the queue"
+
+
+@pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
+def test_a_silent_slurm_has_no_preempted_jobs(
+    commands: Commands, tmp_path: Path, script: str | None
+) -> None:
+    if script:
+        commands.add("squeue", script)
+    commands.add("scontrol", "exit 0")
+    requeue_preempted(tmp_path)
+    assert not any(line.startswith("scontrol") for line in commands.asked())
