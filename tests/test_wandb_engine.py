@@ -49,17 +49,21 @@ def finite(row: Mapping[str, float]) -> dict[str, float]:
     return {n: value for n, value in row.items() if math.isfinite(value) and n != "seconds"}
 
 
-def test_a_sweep_is_created_once(service: Service) -> None:
+@pytest.mark.parametrize(
+    ("owner", "entity"), [([], "workshop"), (["--entity", "ada"], "ada")], ids=["default", "named"]
+)
+def test_a_sweep_is_created_once(service: Service, owner: list[str], entity: str) -> None:
     for _ in range(2):
-        assert service.create(RATES) == 0
+        assert service.create(RATES, *owner) == 0
     (known,) = service.runs.glob("wandb-*.json")
     known.unlink()  # As if it had been killed before it wrote that down.
-    assert service.create(RATES) == 0
+    assert service.create(RATES, *owner) == 0
     (sweep,) = service.server.sweeps.values()
+    assert sweep.project.entity == entity
     assert read_sweep(service.folder / "sweep.json").address == sweep.path
     others = ({**RATES, "optimizer": {"value": "adam"}}, []), (RATES, ["--run-cap", 1])
     for number, (parameters, flags) in enumerate([*others, (RATES, ["--project", "lathe"])]):
-        assert service.create(parameters, *flags) == 0
+        assert service.create(parameters, *owner, *flags) == 0
         assert len(service.server.sweeps) == number + 2
 
 
