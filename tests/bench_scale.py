@@ -21,6 +21,9 @@ from sweep_documents import specification
 from gcodefp.sweep.local_engine import LocalEngine, Trial
 from gcodefp.sweep.run_folder import run_folders
 
+START_SECONDS = 120
+"""All agents are there by then, or one of them has failed."""
+
 
 class Cost(NamedTuple):
     """Milliseconds per run: by the wall clock, and of all processors together."""
@@ -40,7 +43,7 @@ def agent(method: str, runs: int, folder: Path, start: Any) -> None:
         os.write(diary, f"{trial.folder.number}\n".encode())
         return content
 
-    start.wait()
+    start.wait(START_SECONDS)
     engine.work(objective, lambda: None)
 
 
@@ -54,7 +57,7 @@ def measure(method: str, agents: int, runs: int, parent: Path | None) -> Cost:
         for process in crew:
             process.start()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        start.wait()
+        start.wait(START_SECONDS)
         begin = time.perf_counter()
         for process in crew:
             process.join()

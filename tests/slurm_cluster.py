@@ -16,11 +16,14 @@ import yaml
 from workflow_project import change, put
 
 from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.sweep.lease import lease_holder
 
 MARK = "gcodefp's .ci/slurm-up"
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
 LIMIT_SECONDS = 900
+CANCEL_SECONDS = 120
 LOOK_SECONDS = 0.1
+SOME_EPOCHS = 3
 
 
 def why_not() -> str | None:
@@ -86,29 +89,24 @@ class Workflow:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def agents_at_work(self, epochs: int = 3) -> list[str]:
-        """SLURM jobs of the agents whose run has so many epochs, and has not ended."""
-        found = []
-        for run_folder in sorted(self.folder.glob("results/runs/*/*")):
-            if len(epochs_of(run_folder)) < epochs or (run_folder / "run.json").exists():
-                continue
-            found += [job for job, run in self.jobs().items() if run == run_folder.name]
-        return found
+    def agents_at_work(self) -> list[str]:
+        """SLURM jobs of the agents whose run has some epochs, and has not ended."""
+        at_work = {n for n, epochs in half_done(self.folder).items() if len(epochs) >= SOME_EPOCHS}
+        return [job for job, number in sorted(self.jobs().items()) if number in at_work]
 
     def jobs(self) -> dict[str, str]:
         """SLURM job that runs -> number of the run that it is in, as its lease tells."""
-        leases = {}
-        for lease in self.folder.glob("results/runs/*/*/lease.*"):
-            text = lease.read_text(encoding="utf-8") if lease.exists() else ""
-            if text and (job := environment_of(json.loads(text)["pid"]).get("SLURM_JOB_ID")):
-                leases[job] = lease.parent.name
-        return leases
+        environments = self._environments().items()
+        return {job: number for number, of in environments if (job := of.get("SLURM_JOB_ID"))}
 
     def gpus(self) -> set[str | None]:
         """What the agents that have a run see of GPUs."""
-        leases = self.folder.glob("results/runs/*/*/lease.*")
-        pids = [json.loads(text)["pid"] for lease in leases if (text := lease.read_text())]
-        return {environment_of(pid).get("CUDA_VISIBLE_DEVICES") for pid in pids}
+        return {of.get("CUDA_VISIBLE_DEVICES") for of in self._environments().values()}
+
+    def _environments(self) -> dict[str, dict[str, str]]:
+        """Number of each run that an agent has -> the variables of that agent."""
+        paths = self.folder.glob("results/runs/*/*")
+        return {p.name: environment_of(of.pid) for p in paths if (of := lease_holder(p))}
 
 
 @contextmanager
@@ -120,7 +118,9 @@ def workflow(folder: Path, *arguments: str) -> Iterator[Workflow]:
     finally:
         made.stop()
         subprocess.run(["scancel", "--user", "root"], check=False, timeout=60)
+        until = time.monotonic() + CANCEL_SECONDS
         while run("squeue", "--noheader"):
+            assert time.monotonic() < until, "SLURM does not end cancelled jobs"
             time.sleep(LOOK_SECONDS)
 
 
@@ -171,6 +171,7 @@ def check_at_most_one_epoch_was_lost(
 ) -> None:
     """What was there before a kill was not trained anew: its times are the same."""
     (sweep,) = folder.glob("results/runs/*")
+    assert any(len(epochs) > 1 for epochs in before.values()), "nothing was there to be lost"
     for name, epochs in before.items():
         kept = max(0, len(epochs) - 1)
         assert epochs_of(sweep / name)[:kept] == epochs[:kept]
