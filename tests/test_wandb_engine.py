@@ -23,6 +23,13 @@ from gcodefp.sweep.sweep_file import read_sweep
 
 RATES = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
 LONG = {"max_epochs": {"value": 400}}
+ALWAYS_SENT = {"config.yaml", "wandb-summary.json"}
+KEPT_BACK = {
+    "WANDB_CONSOLE": "off",
+    "WANDB_X_SAVE_REQUIREMENTS": "false",
+    "WANDB_X_DISABLE_STATS": "true",
+    "WANDB_X_DISABLE_META": "true",
+}
 
 
 @pytest.fixture
@@ -106,6 +113,24 @@ def test_no_key_is_written_anywhere(done: Service) -> None:
     for path in done.folder.rglob("*"):
         if path.is_file():
             assert API_KEY.encode() not in path.read_bytes(), path
+
+
+def test_a_run_sends_what_the_guide_names_and_less_if_it_is_told_so(
+    done: Service, service: Service
+) -> None:
+    for there in done.server.runs.values():
+        more = {"output.log", "requirements.txt", "wandb-metadata.json"}
+        assert set(there.files) == ALWAYS_SENT | more
+        assert "train: " in there.log
+    assert any(there.event_lines for there in done.server.runs.values())
+    assert service.create({"learning_rate": {"values": [0.01]}}) == 0
+    assert service.agent(**KEPT_BACK, SLURM_JOB_ID="17").wait(180) == 0, service.log
+    (run,) = service.server.runs.values()
+    assert set(run.files) == ALWAYS_SENT
+    assert (run.log, run.event_lines) == ("", [])
+    assert "e" not in run.settings["_wandb"]["value"], "the SDK's facts about the machine"
+    facts = json.loads(run.summary["run_json"])
+    assert (facts["slurm_job"], facts["host"]) == ("17", run.about["host"])
 
 
 def test_a_run_that_is_told_to_stop_keeps_what_it_has(service: Service) -> None:
