@@ -16,6 +16,8 @@ from gcodefp.errors import UserError
 from gcodefp.learning.device import DEVICES, open_device
 from gcodefp.verification.check import Check
 from gcodefp.verification.drawn_again import check_drawings
+from gcodefp.verification.explained_again import NAMES as ASKED_AGAIN
+from gcodefp.verification.explained_again import check_explanation
 from gcodefp.verification.folder import ResultsFolder
 from gcodefp.verification.inputs import check_inputs
 from gcodefp.verification.scored_again import NAMES, check_scores
@@ -68,10 +70,11 @@ def _checks(results: ResultsFolder, arguments: argparse.Namespace) -> Iterator[C
     if known.holds:
         yield from check_winner(results, sweeps)
     if arguments.quick:
-        yield from (Check(name, None, "--quick") for name in NAMES)
+        yield from (Check(name, None, "--quick") for name in (*NAMES, *ASKED_AGAIN))
     else:
         device = open_device(arguments.device, arguments.threads)
         yield from check_scores(results, device, arguments.threads)
+        yield from check_explanation(results, device)
     yield from check_drawings(results)
 
 

@@ -86,6 +86,17 @@ EXACT_LINES = {
 }
 """Logged metric -> its name for readers; train and val labels are of what the sensors see."""
 
+SENSOR_GROUPS = {
+    "imu": "accelerometers and gyroscopes",
+    "mag": "magnetometers",
+    "mic": "microphones",
+    "environment": "pressure and temperature",
+    "optical": "optical sensors",
+    "motor": "motor currents",
+    "controller": "the controller's reports",
+}
+"""Channel group -> what it measures."""
+
 SPLIT_BY = {
     "recording": "whole recordings, drawn at random",
     "chronological": "whole recordings, the last ones of each operation",

@@ -7,10 +7,14 @@ from matplotlib.figure import Figure
 
 from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
+from gcodefp.plots.calibration import draw_calibration
 from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
+from gcodefp.plots.embedding import draw_embedding
+from gcodefp.plots.saliency import draw_saliency
+from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.style import paper_style, save
 from gcodefp.plots.sweep import draw_sweep
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
@@ -21,6 +25,10 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "accuracy": draw_accuracy,
     "axis_errors": draw_axis_errors,
     "confusion": draw_confusion,
+    "calibration": draw_calibration,
+    "sensor_groups": draw_sensor_groups,
+    "saliency": draw_saliency,
+    "embedding": draw_embedding,
     "learning_curves": draw_learning_curves,
     "sweep": draw_sweep,
     "dataset": draw_dataset,

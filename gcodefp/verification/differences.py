@@ -1,10 +1,13 @@
-"""Where two documents or two tables differ, in words."""
+"""Where two documents, two tables or two sets of arrays differ, in words."""
 
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from math import isclose
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 SAME_NUMBER = 1e-9
 """Differences below this are rounding, whatever the tolerance."""
@@ -71,3 +74,32 @@ def _lines(text: str, key: Sequence[str]) -> dict[str, dict[str, str]]:
     """Lines by name, as `run 0002, epoch 3`."""
     rows = csv.DictReader(io.StringIO(text))
     return {", ".join(f"{name} {row[name]}" for name in key): dict(row) for row in rows}
+
+
+def array_differences(
+    due: Mapping[str, NDArray[Any]],
+    found: Mapping[str, NDArray[Any]],
+    tolerance: float,
+    granted: float,
+) -> Iterator[str]:
+    """Which arrays of an NPZ file are not what they have to be.
+
+    Args:
+        tolerance: how much numbers may differ, relative and absolute.
+        granted: share of the rows of an array that may be others.
+    """
+    for name in dict.fromkeys([*due, *found]):
+        if name not in due or name not in found:
+            yield f"{name} {'is missing' if name in due else 'should not be there'}"
+        elif due[name].shape != found[name].shape:
+            yield f"{name} has the shape {found[name].shape}, it should have {due[name].shape}"
+        elif (other := _other_rows(due[name], found[name], tolerance)) > granted * len(due[name]):
+            yield f"{name} is another at {other} of {len(due[name])} rows"
+
+
+def _other_rows(due: NDArray[Any], found: NDArray[Any], tolerance: float) -> int:
+    if due.dtype.kind == "f" and found.dtype.kind == "f":
+        same = np.isclose(due, found, rtol=tolerance, atol=tolerance, equal_nan=True)
+    else:
+        same = np.asarray(due == found)
+    return int((~same).reshape(len(due), -1).any(axis=1).sum())

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split, read_description, read_split
 from gcodefp.errors import UserError
@@ -21,7 +20,7 @@ from gcodefp.learning.outcome import describe_device
 from gcodefp.learning.tensors import to_tensors
 from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.verification.check import Check, in_words, run_check
-from gcodefp.verification.differences import differences
+from gcodefp.verification.differences import array_differences, differences
 from gcodefp.verification.folder import ResultsFolder, inputs_of, located, recorded_roots
 
 TOLERANCE = 1e-6
@@ -134,21 +133,7 @@ def _predictions(results: ResultsFolder, again: _Again, grace: float) -> Iterato
     due = prediction_arrays(again.evaluated, again.test, again.description)
     with np.load(results.evaluation / "predictions.npz", allow_pickle=False) as arrays:
         found = dict(arrays)
-    for name in dict.fromkeys([*due, *found]):
-        if name not in due or name not in found:
-            yield f"{name} {'is missing' if name in due else 'should not be there'}"
-        elif due[name].shape != found[name].shape:
-            yield f"{name} has the shape {found[name].shape}, it should have {due[name].shape}"
-        elif (other := _other_rows(due[name], found[name])) > _granted(grace) * len(due[name]):
-            yield f"{name} is another at {other} of {len(due[name])} rows"
-
-
-def _other_rows(due: NDArray[Any], found: NDArray[Any]) -> int:
-    if due.dtype.kind == "f" and found.dtype.kind == "f":
-        same = np.isclose(due, found, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
-    else:
-        same = np.asarray(due == found)
-    return int((~same).reshape(len(due), -1).any(axis=1).sum())
+    yield from array_differences(due, found, TOLERANCE, _granted(grace))
 
 
 def _granted(grace: float) -> float:
