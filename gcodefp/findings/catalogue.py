@@ -15,6 +15,7 @@ FIGURES = {
     "accuracy": Entry("Accuracy", "Test"),
     "axis_errors": Entry("Position errors", "Test"),
     "toolpaths": Entry("All toolpaths", "Test"),
+    "heads": Entry("Heads", "Test"),
     "confusion": Entry("Confusions", "Test"),
     "calibration": Entry("Calibration", "Test"),
     "sensor_groups": Entry("Sensors left out", "Test"),

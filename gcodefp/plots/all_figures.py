@@ -13,6 +13,7 @@ from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
 from gcodefp.plots.embedding import draw_embedding
+from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.style import paper_style, save
@@ -24,6 +25,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "toolpaths": draw_toolpaths,
     "accuracy": draw_accuracy,
     "axis_errors": draw_axis_errors,
+    "heads": draw_heads,
     "confusion": draw_confusion,
     "calibration": draw_calibration,
     "sensor_groups": draw_sensor_groups,

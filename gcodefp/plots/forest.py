@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import FigureBase
 from matplotlib.ticker import MaxNLocator
 
 from gcodefp.evaluation.files import ANSWERS, CLOCK_KNOWN, MODEL
@@ -53,8 +53,8 @@ def forest_inches(scores: Scores) -> float:
     return ROW_INCHES * _layout(scores).rows + 0.65
 
 
-def draw_forest(figure: Figure, scores: Scores, panels: Sequence[Panel]) -> None:
-    """Fills a figure with panels that share their rows."""
+def draw_forest(figure: FigureBase, scores: Scores, panels: Sequence[Panel]) -> None:
+    """Fills a figure, or a part of one, with panels that share their rows."""
     layout = _layout(scores)
     every = figure.subplots(1, len(panels), sharey=True)
     for axes, panel in zip(every, panels, strict=True):
