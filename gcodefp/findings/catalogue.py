@@ -14,6 +14,7 @@ FIGURES = {
     "toolpath": Entry("One toolpath", "Test"),
     "accuracy": Entry("Accuracy", "Test"),
     "axis_errors": Entry("Position errors", "Test"),
+    "axis_scatter": Entry("Read against executed positions", "Test"),
     "toolpaths": Entry("All toolpaths", "Test"),
     "heads": Entry("Heads", "Test"),
     "confusion": Entry("Confusions", "Test"),

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
+from gcodefp.plots.axis_scatter import draw_axis_scatter
 from gcodefp.plots.calibration import draw_calibration
 from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
@@ -25,6 +26,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "toolpaths": draw_toolpaths,
     "accuracy": draw_accuracy,
     "axis_errors": draw_axis_errors,
+    "axis_scatter": draw_axis_scatter,
     "heads": draw_heads,
     "confusion": draw_confusion,
     "calibration": draw_calibration,
