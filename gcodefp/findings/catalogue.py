@@ -17,6 +17,7 @@ FIGURES = {
     "axis_scatter": Entry("Read against executed positions", "Test"),
     "toolpaths": Entry("All toolpaths", "Test"),
     "heads": Entry("Heads", "Test"),
+    "errors_by_operation": Entry("Errors by operation", "Test"),
     "confusion": Entry("Confusions", "Test"),
     "calibration": Entry("Calibration", "Test"),
     "sensor_groups": Entry("Sensors left out", "Test"),

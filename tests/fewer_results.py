@@ -1,0 +1,28 @@
+"""Results of which only a part is left."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from gcodefp.evaluation.files import ANSWERS, BASELINE
+from gcodefp.findings.results import Results
+
+
+def one_recording(results: Results, index: int) -> Results:
+    """The rows of one test recording, and no baselines."""
+    of = results.predictions
+    rows = of.recording == index
+
+    def chosen(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: chosen(part) for name, part in value.items()}
+        return value[rows] if len(value) == len(rows) else value
+
+    predictions = replace(of, **{name: chosen(value) for name, value in vars(of).items()})
+    assert len(np.unique(predictions.recording)) == 1
+    models = results.evaluation["models"]
+    models = {name: scores for name, scores in models.items() if ANSWERS[name].kind != BASELINE}
+    evaluation = {**results.evaluation, "models": models, "recordings": 1, "rows": int(rows.sum())}
+    return replace(results, predictions=predictions, evaluation=evaluation)
