@@ -86,15 +86,17 @@ class Observer:
             folder.number,
             state="running" if agent and agent.at_work else "waiting",
             over=False,
-            epochs=len(values),
             max_epochs=_max_epochs(hyperparameters),
-            latest=values[-1] if values else None,
+            values=tuple(values),
             best=_best(values, objective),
             seconds=_seconds(folder),
             hyperparameters=hyperparameters,
             agent=agent,
+            given_at=_modified_at(folder.path / "hyperparameters.json"),
         )
-        return line if content is None else _over(line, content)
+        if content is None:
+            return line
+        return _over(line, content, _modified_at(folder.path / "run.json"))
 
     def _agent(self, folder: RunFolder) -> AgentLine | None:
         holder = lease_holder(folder.path)
@@ -110,7 +112,7 @@ class Observer:
         )
 
 
-def _over(line: RunLine, content: Mapping[str, Any]) -> RunLine:
+def _over(line: RunLine, content: Mapping[str, Any], ended_at: float | None) -> RunLine:
     """The same run, as its run.json tells how it ended; a failed one tells no value."""
     value, seconds = content.get("best_value"), content.get("seconds")
     return replace(
@@ -122,7 +124,15 @@ def _over(line: RunLine, content: Mapping[str, Any]) -> RunLine:
         seconds=line.seconds if seconds is None else float(seconds),
         parameters=content.get("parameters"),
         agent=None,
+        host=content.get("host"),
+        ended_at=ended_at,
     )
+
+
+def _modified_at(path: Path) -> float | None:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime
+    return None
 
 
 def _unreadable(folder: RunFolder, error: Exception) -> RunLine:

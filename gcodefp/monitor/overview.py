@@ -44,25 +44,40 @@ class RunLine:
         state: finished, stopped, failed; running; waiting, which is half-done with nobody at work;
             unreadable.
         reason: the class of the failure, or why the folder cannot be read.
+        values: the metric after each epoch.
         best: the best value of the metric so far.
         seconds: what its epochs took.
         parameters: the size of the network, once the run is over.
         hyperparameters: path, as in `nesting`, -> value.
         agent: None if the run is over, or nobody has its lease.
+        host: where the run ended.
+        given_at, ended_at: UNIX times, by the clock that dates the folder's files.
     """
 
     number: int
     state: str
     over: bool
     reason: str | None = None
-    epochs: int = 0
     max_epochs: int = 0
-    latest: float | None = None
+    values: tuple[float, ...] = ()
     best: float | None = None
     seconds: float | None = None
     parameters: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     agent: AgentLine | None = None
+    host: str | None = None
+    given_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many are done."""
+        return len(self.values)
+
+    @property
+    def latest(self) -> float | None:
+        """The metric after the last epoch."""
+        return self.values[-1] if self.values else None
 
     @property
     def begun(self) -> Begun:
