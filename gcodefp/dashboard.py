@@ -1,0 +1,99 @@
+"""Shows a sweep in the browser as it runs: curves, runs, which hyperparameters matter.
+
+This is optuna-dashboard, which follows the run folders. It reads them and nothing else, from any
+host that sees them, and whatever is clicked changes nothing. It asks for no password: whoever
+reaches the port sees the sweep. It needs no internet.
+"""
+
+import argparse
+import logging
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from socketserver import ThreadingMixIn
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.errors import UserError
+from gcodefp.monitor.phases import Phases
+from gcodefp.monitor.web_page import WebPage
+
+logger = logging.getLogger("gcodefp.dashboard")
+
+HIGHEST_PORT = 65535
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    """Answers each request in a thread that ends with the process."""
+
+    daemon_threads = True
+
+
+class QuietHandler(WSGIRequestHandler):
+    """Without a line for each request."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("dashboard", __doc__)
+    add = parser.add_argument
+    add(
+        "--sweep",
+        type=Path,
+        default=Path("results/sweep/sweep.json"),
+        help="sweep.json; phases and repeats below its folder come along (default: %(default)s)",
+    )
+    add(
+        "--runs",
+        type=Path,
+        default=Path("results/runs"),
+        help="folder that keeps the runs of all sweeps (default: %(default)s)",
+    )
+    add(
+        "--host",
+        default="127.0.0.1",
+        help="0.0.0.0 lets other hosts in; default: %(default)s, for browsers on this host",
+    )
+    add("--port", type=_port, default=8080, help="0: any free one (default: %(default)s)")
+    add(
+        "--seconds",
+        type=positive,
+        default=5,
+        help="between two looks (default: %(default)s)",
+    )
+    return run_step(parser, _show, argv)
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    page = WebPage(Phases(arguments.sweep, arguments.runs))
+    with _listening(arguments.host, arguments.port, page) as server:
+        threading.Thread(target=page.follow, args=[arguments.seconds], daemon=True).start()
+        logger.info("open http://%s:%d/ in a browser; Ctrl-C ends it", *server.server_address)
+        server.serve_forever()
+
+
+def _listening(host: str, port: int, page: WebPage) -> WSGIServer:
+    """Raises UserError: the port cannot be had."""
+    try:
+        return make_server(host, port, page, _Server, QuietHandler)
+    except OSError as error:
+        raise UserError(
+            f"--host {host} --port {port}: {error.strerror}; "
+            "--port 0 takes a port that is free, and --host is a name or address of this host"
+        ) from None
+
+
+def _port(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {HIGHEST_PORT}")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
