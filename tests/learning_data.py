@@ -21,10 +21,12 @@ from gcodefp.learning.tensors import sizes_of
 from gcodefp.learning.trainer import TrainingData
 from gcodefp.programs.files import write_programs
 from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.recordings.columns import channel_unit
 
 BLOCKS = ("G0 X1", "G1 X2 Y1", "M3", "G1 Y2", "X2")
 OPERATIONS = ("face", "pocket")
 CHANNELS = len(BLOCKS) + len(OPERATIONS)
+SENSORS = [f"n{i // 2}.{('Ax', 'Mx')[i % 2]}" for i in range(CHANNELS)]
 WINDOW = 8
 ROWS = 32
 ROWS_PER_BLOCK = 4
@@ -152,8 +154,7 @@ def write_dataset(folder: Path, **changed: Split) -> Path:
         "controller_is_input": False,
         "centered": False,
         "channels": [
-            {"name": f"n{i // 2}.c{i}", "unit": "", "mean": 0.0, "std": 1.0}
-            for i in range(CHANNELS)
+            {"name": name, "unit": channel_unit(name), "mean": 0.0, "std": 1.0} for name in SENSORS
         ],
         "vocabulary": asdict(build_vocabulary(train.blocks[train.block].tolist(), OPERATIONS)),
         "position_mm": {

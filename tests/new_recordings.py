@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 from learning_data import (
     BLOCKS,
-    CHANNELS,
     CPU,
     ORDER,
     ROWS,
     ROWS_PER_BLOCK,
+    SENSORS,
     load,
     tiny,
     tiny_split,
@@ -23,7 +23,6 @@ from gcodefp.learning.objective import Objective
 from gcodefp.learning.trainer import train
 from gcodefp.predict import main
 
-SENSORS = [f"n{i // 2}.c{i}" for i in range(CHANNELS)]
 CONTROLLER = ("t_console", "unit", "posx", "posy", "posz", "feed", "gcode_line", "gcode_string")
 LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 30, "augmentation_prob": 0.0}
 FACE, POCKET = ([BLOCKS[block] for block in order] for order in ORDER)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from learning_data import WINDOW
-from new_recordings import SENSORS, learnt, new_recording, predict
+from learning_data import SENSORS, WINDOW
+from new_recordings import learnt, new_recording, predict
 from recording_files import write_recording
 
 from gcodefp.files import read_json

@@ -15,6 +15,7 @@ from gcodefp import agent, repeat_best, select_best, verify
 from gcodefp.verification import drawn_again
 from gcodefp.verification.check import Check
 from gcodefp.verification.differences import differences, table_differences
+from gcodefp.verification.explained_again import check_explanation
 from gcodefp.verification.folder import ResultsFolder, located
 from gcodefp.verification.inputs import check_inputs
 from gcodefp.verification.scored_again import check_scores
@@ -103,7 +104,10 @@ def test_a_folder_without_results_is_told(
 @pytest.mark.parametrize(
     ("name", "of"),
     [
-        ("dataset/dataset.json", ["sweep/sweep.json", "evaluation/metrics.json"]),
+        (
+            "dataset/dataset.json",
+            ["sweep/sweep.json", "evaluation/metrics.json", "explanation/explanation.json"],
+        ),
         ("sweep/sweep.json", ["best/run.json"]),
         ("dataset/train.npz", ["evaluation/metrics.json"]),
         ("controls/sensors_permuted/control.json", ["evaluation/metrics.json"]),
@@ -281,6 +285,60 @@ def test_what_makes_no_sense_is_no_crash(results: ResultsFolder) -> None:
     found = wrong(check_inputs(results, sweeps))
     assert "records no inputs" in found["inputs of evaluation/metrics.json"]
     assert "not JSON" in found["inputs of best/run.json"]
+
+
+# The explanation
+
+
+def test_a_changed_explanation_is_found(results: ResultsFolder) -> None:
+    assert wrong(check_explanation(results, CPU)) == {}
+
+    def edit(content: dict[str, Any]) -> None:
+        content["sensors"]["without"][1]["scores"]["gcode"]["value"] += 0.01
+        content["saliency"]["groups"]["imu"] *= 0.9
+        content["calibration"]["gcodefp"]["bins"][0]["right"]["n"] += 1
+
+    change(results.explanation / "explanation.json", edit)
+    arrays = results.explanation / "explanation.npz"
+    with np.load(arrays) as stored:
+        content = dict(stored)
+    content["whole_confidence"][2] *= 0.5
+    content["embedding_xy"] += 1  # Where t-SNE lays rows, the last bits decide.
+    content.pop("excerpt_read")
+    np.savez_compressed(arrays, **content)
+    told = wrong(check_explanation(results, CPU))
+    document = told.pop("explanation/explanation.json, asked again")
+    for name in ("sensors.without[1].scores.gcode.value", "saliency.groups.imu", "bins[0].right.n"):
+        assert f"{name} is " in document, name
+    (other,) = told.values()
+    assert "whole_confidence is another at 1 of" in other
+    assert "excerpt_read is missing" in other
+    assert "embedding" not in other
+
+
+def test_another_device_need_not_find_what_rounding_decides(results: ResultsFolder) -> None:
+    def edit(content: dict[str, Any]) -> None:
+        content["device"] = "Some GPU"
+        content["sensors"]["complete"]["token"]["value"] *= 1.001
+        content["sensors"]["without"][0]["differences"]["gcode"]["value"] += 0.001
+        content["embedding"]["same_operation"]["value"] = 0.5
+
+    path = results.explanation / "explanation.json"
+    change(path, edit)
+    checks = check_explanation(results, CPU)
+    assert wrong(checks) == {}
+    assert all("on cpu, explained on Some GPU" in check.why for check in checks)
+    change(path, lambda content: content["sensors"]["complete"]["token"].update(value=0.0))
+    assert set(wrong(check_explanation(results, CPU))) == {
+        "explanation/explanation.json, asked again"
+    }
+
+
+def test_an_explanation_that_is_not_there_is_told(results: ResultsFolder) -> None:
+    (results.explanation / "explanation.json").unlink()
+    for why in wrong(check_explanation(results, CPU)).values():
+        assert "explanation.json: no such file; it is made by" in why
+    assert "no such file" in cheap(results)["inputs of explanation/explanation.json"]
 
 
 # Figures and report

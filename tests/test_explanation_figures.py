@@ -1,0 +1,164 @@
+"""Figures of explanations, of what is usual and of what hardly is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pytest
+from explanation_files import write_explanation
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from result_documents import dataset_document
+from result_files import answers_of, results_of, spoilt, true_blocks, write_results
+from result_files import tested_split as results_split
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.files import MODEL, WHOLE
+from gcodefp.findings.explanation import read_explanation
+from gcodefp.findings.results import Results
+from gcodefp.plots.calibration import draw_calibration
+from gcodefp.plots.embedding import draw_embedding, look_of
+from gcodefp.plots.saliency import bands, channel_order, draw_saliency
+from gcodefp.plots.sensor_groups import draw_sensor_groups
+
+DRAWN = (draw_calibration, draw_embedding, draw_saliency, draw_sensor_groups)
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    folder = tmp_path_factory.mktemp("results")
+    return results_of(write_results(folder, spoilt(0.3), true_blocks()))
+
+
+def texts(figure: Figure) -> list[str]:
+    found = (artist.get_text() for artist in figure.findobj(match=Text))
+    return [" ".join(text.split()) for text in found if text]
+
+
+def told(results: Results, edit: Callable[[dict[str, Any]], object]) -> Results:
+    """The same with something else in explanation.json."""
+    document = {**results.explanation.document}
+    edit(document)
+    return replace(results, explanation=replace(results.explanation, document=document))
+
+
+def test_the_title_of_the_calibration_is_what_the_interval_allows(results: Results) -> None:
+    def title(low: float, high: float) -> str:
+        def edit(document: dict[str, Any]) -> None:
+            of = document["calibration"]
+            over = {**of[MODEL]["overconfidence"], "low": low, "high": high}
+            document["calibration"] = {**of, MODEL: {**of[MODEL], "overconfidence": over}}
+
+        return " ".join(texts(draw_calibration(told(results, edit))))
+
+    found = results.explanation.document["calibration"][MODEL]
+    right = f"{100 * found['right']['value']:.0f} % right"
+    assert "surer of its lines than it is right" in title(0.1, 0.2)
+    assert "less sure of its lines" in title(-0.2, -0.1)
+    assert "may well be equal" in title(-0.1, 0.1)
+    assert all(right in title(*of) for of in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)))
+    assert f"ECE {found['expected_calibration_error']['value']:.3f}" in title(0.1, 0.2)
+
+
+def test_every_part_that_was_left_out_has_its_numbers(results: Results) -> None:
+    shown = texts(draw_sensor_groups(results))
+    for of in results.explanation.document["sensors"]["without"]:
+        for difference in of["differences"].values():
+            assert f"{100 * difference['value']:+.1f}".replace("-", "\N{MINUS SIGN}") in shown
+    for name in ("magnetometers", "microphones", "motor currents", "a", "b", "without any sensor"):
+        assert name in shown
+    assert any("not trained again" in of for of in shown)
+
+
+def test_a_loss_that_may_be_chance_is_no_finding(results: Results) -> None:
+    def edit(document: dict[str, Any]) -> None:
+        parts = document["sensors"]["without"]
+        chance = {"value": -0.3, "low": -0.6, "high": 0.0, "recordings": 4}
+        without = [{**of, "differences": dict.fromkeys(of["differences"], chance)} for of in parts]
+        document["sensors"] = {**document["sensors"], "without": without}
+
+    assert any(of.startswith("Without ") for of in texts(draw_sensor_groups(results)))
+    shown = texts(draw_sensor_groups(told(results, edit)))
+    assert any("beyond doubt" in of for of in shown)
+
+
+def test_saliency_shows_the_blocks_of_its_rows_node_by_node(results: Results) -> None:
+    explanation = results.explanation
+    shown = texts(draw_saliency(results))
+    window = int(explanation.document["window"])
+    first = (len(explanation.excerpt_seconds) - window) // 2
+    for blocks in (explanation.excerpt_block, explanation.excerpt_read):
+        assert set(blocks[first : first + window]) <= set(shown)
+    channels = explanation.document["channels"]
+    mixed = [channels[index] for index in (3, 2, 0, 1)]
+    ordered = [mixed[index] for index in channel_order(mixed)]
+    assert [of["name"] for of in ordered] == ["a.Ax", "a.Mx", "b.RMS", "spindle"]
+    assert [(of.first, of.end) for of in bands(ordered)] == [(0, 2), (2, 3), (3, 4)]
+
+
+def test_operations_are_told_apart_without_colour() -> None:
+    looks = [look_of(index) for index in range(20)]
+    assert len({(of.marker, of.filled) for of in looks}) == 20
+
+
+@pytest.mark.parametrize("draw", DRAWN)
+def test_marks_are_on_every_figure(results: Results, draw: Callable[[Results], Figure]) -> None:
+    leaky = MappingProxyType({**results.evaluation, "leaky": True})
+    assert any("LEAKY SPLIT" in of for of in texts(draw(replace(results, evaluation=leaky))))
+
+
+def narrowed(results: Results, folder: Path) -> Results:
+    """One channel, one recording of one operation, whose program was never learnt; no lag."""
+    test, dataset = results_split(True), dataset_document(False)
+    rows = np.flatnonzero(test.recording == 0)
+    per_row = {name: of[rows] for name, of in vars(test).items() if len(of) == len(test.row)} | {
+        "blocks": test.blocks,
+        "block": test.block[rows],
+    }
+    one = Split(**{**vars(test), **per_row, "window_start": np.zeros(1, int)})
+    unknown = np.full(len(rows), -1)
+    one = replace(one, program=unknown, place=np.full(len(rows), np.nan), operation=unknown * 0)
+    one = replace(one, lag_seconds=np.full(len(test.lag_seconds), np.nan))
+    answers: Mapping[str, Answers] = {
+        name: answers_of(name, spoilt(0.3), test, True).take(rows) for name in (MODEL, WHOLE)
+    }
+    write_explanation(folder, {**dataset, "channels": dataset["channels"][:1]}, one, answers)
+    return replace(results, explanation=read_explanation(folder))
+
+
+def test_the_least_that_there_can_be_is_drawn(results: Results, tmp_path: Path) -> None:
+    least = narrowed(results, tmp_path)
+    document = least.explanation.document
+    assert [of["kind"] for of in document["sensors"]["without"]] == ["all"]
+    assert document["embedding"]["same_operation"]["value"] is None
+    assert document["excerpt"]["lag_seconds"] is None
+    shown = [texts(draw(least)) for draw in DRAWN]
+    assert "without any sensor" in shown[3]
+    assert any("Where the network's encoder puts" in of for of in shown[1])
+    for draw in DRAWN:
+        draw(least).draw_without_rendering()
+
+
+def test_a_network_that_looks_at_nothing_is_drawn(results: Results) -> None:
+    """No saliency, every row alike, every row as sure as the others."""
+    old = results.explanation
+    nothing = replace(
+        old,
+        excerpt_saliency=np.zeros_like(old.excerpt_saliency),
+        embedding_xy=np.zeros_like(old.embedding_xy),
+        confidence={name: np.full_like(of, 0.5) for name, of in old.confidence.items()},
+    )
+    zero = replace(results, explanation=nothing)
+
+    def edit(document: dict[str, Any]) -> None:
+        saliency = document["saliency"]
+        document["saliency"] = {
+            key: dict.fromkeys(of, 0.0) if key != "of" else of for key, of in saliency.items()
+        }
+
+    for draw in DRAWN:
+        draw(told(zero, edit)).draw_without_rendering()
