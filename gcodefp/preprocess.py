@@ -18,6 +18,7 @@ from gcodefp.command_line import not_negative, positive, run_step, share, step_p
 from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.channels import Scaler, fit_scaler
 from gcodefp.dataset.describe import (
+    count_words,
     describe_programs,
     describe_recording,
     describe_splits,
@@ -109,6 +110,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "channels": scaler.describe(),
         "centered": scaler.centered,
         "vocabulary": asdict(vocabulary),
+        "words": {"train": count_words(splits["train"])},
         "position_mm": position_scale(train),
         "programs": describe_programs(programs, arguments.output),
         "left_out": left_out,

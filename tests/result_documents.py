@@ -10,6 +10,8 @@ from gcodefp.sweep.best_file import BEST_FORMAT
 PROGRAM = ("G0 X0 Y0", "G1 X1", "Y1", "G2 X2 Y0 R1", "G1 X0", "G53 G0 Z0")
 ROWS_PER_BLOCK = 3
 RECORDINGS = ("face<b>_001", "face<b>_002", "pocket_001", "pocket_002")
+TRAIN_WORDS = {"G0": 72, "G1": 1500, "G2": 36, "G53": 9, "R1": 9, "X0": 200, "X1": 90, "X2": 36,
+               "Y0": 72, "Y1": 9, "Z0": 9}  # fmt: skip
 LAG_SECONDS = (0.0, 2.25, -0.75, None)
 STEP_SECONDS = 0.25
 PROVENANCE = {
@@ -49,6 +51,7 @@ def dataset_document(leaky: bool) -> dict[str, Any]:
             key: list(value) if isinstance(value, tuple) else value
             for key, value in vars(vocabulary).items()
         },
+        "words": {"train": TRAIN_WORDS},
         "programs": {"names": ["face", "pocket"], "places": 72, "step_seconds": STEP_SECONDS,
                      "sha256": "ef" * 32},
         "left_out": [{"recording": "bad_001", "reason": "the clock runs <backwards>"}],

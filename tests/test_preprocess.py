@@ -1,4 +1,5 @@
 import json
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,13 @@ def test_the_description_counts_and_names_everything(recordings: Path, tmp_path:
     assert sorted(used) == sorted(document["recordings"])
     assert len(used) == 7
     assert "pocket_002" not in used
+    train = [
+        parse_block(text)
+        for name in document["splits"]["train"]["recordings"]
+        for text in pd.read_csv(next(recordings.glob(f"{name}_*")))["gcode_string"]
+    ]
+    executed = Counter(str(word) for block in train for word in block)
+    assert document["words"] == {"train": executed}
     assert (document["leaky"], document["controller_is_input"]) == (False, False)
 
 

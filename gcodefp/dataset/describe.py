@@ -11,6 +11,7 @@ from gcodefp.dataset.store import PROGRAMS_FILE, Split
 from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN, Placed, Programs
 from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.gcode import Word, parse_block
 
 
 def describe_splits(
@@ -26,6 +27,16 @@ def describe_splits(
         }
         for name, split in splits.items()
     }
+
+
+def count_words(split: Split) -> dict[str, int]:
+    """Word -> how often the split's rows execute it; by letter and number."""
+    counts: Counter[Word] = Counter()
+    rows = np.bincount(split.block, minlength=len(split.blocks))
+    for text, count in zip(split.blocks.tolist(), rows.tolist(), strict=True):
+        for word in parse_block(text):
+            counts[word] += count
+    return {str(word): counts[word] for word in sorted(counts)}
 
 
 def describe_programs(programs: Programs, folder: Path) -> dict[str, Any]:

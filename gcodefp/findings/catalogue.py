@@ -18,6 +18,7 @@ FIGURES = {
     "toolpaths": Entry("All toolpaths", "Test"),
     "heads": Entry("Heads", "Test"),
     "errors_by_operation": Entry("Errors by operation", "Test"),
+    "errors_by_token": Entry("Errors by token", "Test"),
     "confusion": Entry("Confusions", "Test"),
     "calibration": Entry("Calibration", "Test"),
     "sensor_groups": Entry("Sensors left out", "Test"),

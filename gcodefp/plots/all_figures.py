@@ -15,6 +15,7 @@ from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
 from gcodefp.plots.embedding import draw_embedding
 from gcodefp.plots.errors_by_operation import draw_errors_by_operation
+from gcodefp.plots.errors_by_token import draw_errors_by_token
 from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
@@ -30,6 +31,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "axis_scatter": draw_axis_scatter,
     "heads": draw_heads,
     "errors_by_operation": draw_errors_by_operation,
+    "errors_by_token": draw_errors_by_token,
     "confusion": draw_confusion,
     "calibration": draw_calibration,
     "sensor_groups": draw_sensor_groups,
