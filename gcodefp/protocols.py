@@ -13,14 +13,14 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.files import MODEL
-from gcodefp.files import write_json, write_text
-from gcodefp.findings.protocols import Line, protocol_lines, read_fold
+from gcodefp.files import read_json, write_json, write_text
+from gcodefp.findings.protocol_file import PROTOCOLS_FORMAT, described
+from gcodefp.findings.protocols import protocol_lines, read_fold
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocol_table import markdown, table_csv
+from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 
 logger = logging.getLogger("gcodefp.protocols")
-
-PROTOCOLS_FORMAT = "gcodefp-protocols-1"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,20 +28,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
+    add("--winner", type=Path, required=True, help="best/run.json, whose run the folds train again")
     add("--left-out", nargs="*", default=[], metavar="TEXT", help="protocols without a fold, why")
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
     return run_step(parser, _collect, argv)
 
 
 def _collect(arguments: argparse.Namespace) -> None:
+    winner = read_json(arguments.winner, BEST_FORMAT, BEST_REBUILD)
     lines = protocol_lines([read_fold(folder) for folder in arguments.evaluations])
     files = [f / n for f in arguments.evaluations for n in ("metrics.json", "predictions.npz")]
     write_text(arguments.output / "protocols.md", markdown(lines, arguments.left_out))
     write_text(arguments.output / "protocols.csv", table_csv(lines))
     content = {
-        "provenance": provenance(files),
-        "left_out": arguments.left_out,
-        "protocols": [_described(line) for line in lines],
+        "provenance": provenance([arguments.winner, *files]),
+        **described(lines, arguments.left_out, winner),
     }
     write_json(arguments.output / "protocols.json", PROTOCOLS_FORMAT, content)
     for text in arguments.left_out:
@@ -52,15 +53,6 @@ def _collect(arguments: argparse.Namespace) -> None:
             "%s: exact line %.3f [%.3f, %.3f], %d recordings, %d folds%s",
             *(line.protocol, *exact, len(line.recordings), line.folds, note),
         )
-
-
-def _described(line: Line) -> dict[str, object]:
-    exact = {name: of._asdict() for name, of in line.exact.items()}
-    measured = {
-        metric: {name: of._asdict() for name, of in names.items()}
-        for metric, names in line.measured.items()
-    }
-    return {**line._asdict(), "exact": exact, "measured": measured}
 
 
 if __name__ == "__main__":

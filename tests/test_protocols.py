@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from result_documents import write_best
 
 from gcodefp.evaluation.files import (
     ANSWERS,
@@ -18,7 +19,9 @@ from gcodefp.evaluation.files import (
     WHOLE,
 )
 from gcodefp.files import write_json
-from gcodefp.protocols import PROTOCOLS_FORMAT, main
+from gcodefp.findings.protocol_file import PROTOCOLS_FORMAT, read_protocols
+from gcodefp.findings.protocols import protocol_lines, read_fold
+from gcodefp.protocols import main
 
 ROWS = 10
 RIGHT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, CEILING: 9}
@@ -67,6 +70,8 @@ def evaluation(
 
 def collect(folder: Path, *evaluations: Path, left_out: str = "") -> int:
     more = ["--left-out", left_out] if left_out else []
+    write_best(folder / "best")
+    more += ["--winner", str(folder / "best" / "run.json")]
     return main(["--evaluations", *map(str, evaluations), "--output", str(folder), *more])
 
 
@@ -105,7 +110,7 @@ def test_the_table_has_a_line_for_each_protocol_the_leaky_one_last_and_marked(ta
 def test_exact_lines_are_pooled_and_a_recording_is_drawn_once(table: Path) -> None:
     document = json.loads((table / "protocols.json").read_text())
     assert document["format"] == PROTOCOLS_FORMAT
-    assert len(document["provenance"]["inputs"]) == 8
+    assert len(document["provenance"]["inputs"]) == 1 + 8
     headline = document["protocols"][0]
     assert (headline["folds"], headline["rows"]) == (2, 40)
     assert headline["recordings"] == ["face_001", "face_002", "face_003"]
@@ -129,6 +134,14 @@ def test_other_metrics_are_means_with_the_lowest_and_highest_fold(table: Path) -
     assert float(row["token_windows_high"]) == pytest.approx(0.8)
     assert row["best_baseline"] == TREES
     assert float(row["gcode_best_baseline"]) == pytest.approx(0.4)
+
+
+def test_what_was_written_is_read_again(table: Path, tmp_path: Path) -> None:
+    found = read_protocols(table / "protocols.json")
+    folds = [read_fold(tmp_path / name) for name in ("w", "r0", "r1", "c")]
+    assert found.lines == protocol_lines(folds)
+    assert found.left_out == ["session: no recording matches damage*"]
+    assert found.hyperparameters == {"learning_rate": 0.002, "optimizer": "adamw", "seed": 3}
 
 
 def test_what_could_not_be_measured_is_left_empty(tmp_path: Path) -> None:

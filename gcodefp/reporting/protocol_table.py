@@ -26,12 +26,43 @@ pipeline's own dataset, whose recordings are also in these splits; weights, scal
 programs are of each fold's own train split."""
 
 
+def head() -> list[str]:
+    """The names of the columns."""
+    names = ["protocol", "folds", "recordings", "exact line, %: windows", "whole recordings"]
+    names += ["best baseline", "perfect sensing, clock unknown", "elapsed time, told operation"]
+    return names + [f"{HEADS[metric][0]}: {of}" for metric in MEASURED for of in SHORT.values()]
+
+
+def warnings(line: Line) -> list[str]:
+    """Why a protocol is no evidence of sensing."""
+    known = ((line.controller_is_input, "NO SENSING, position is an input"),
+             (line.leaky, "LEAKY, an upper bound"))  # fmt: skip
+    return [text for holds, text in known if holds]
+
+
+def cells(line: Line) -> list[str]:
+    """What a protocol has in each column."""
+    baseline = line.exact.get(line.baseline or "")
+    best = "-" if baseline is None else f"{line.baseline} {_shown(baseline, 100)}"
+    found = [f"{line.protocol}: {SPLIT_BY[line.protocol]}", str(line.folds)]
+    found += [str(len(line.recordings))]
+    found += [_shown(line.exact.get(MODEL), 100), _shown(line.exact.get(WHOLE), 100), best]
+    found += [_shown(line.exact.get(name), 100) for name in (CEILING, ELAPSED)]
+    return found + [
+        _shown(line.measured[metric][name], HEADS[metric][1])
+        for metric in MEASURED
+        for name in SHORT
+    ]
+
+
 def markdown(lines: Sequence[Line], left_out: Sequence[str]) -> str:
     """One row a protocol, and how to read it."""
-    head = ["protocol", "folds", "recordings", "exact line, %: windows", "whole recordings"]
-    head += ["best baseline", "perfect sensing, clock unknown", "elapsed time, told operation"]
-    head += [f"{HEADS[metric][0]}: {of}" for metric in MEASURED for of in SHORT.values()]
-    rows = [head, ["---"] * len(head), *(_cells(line) for line in lines)]
+    names = head()
+    rows = [names, ["---"] * len(names)]
+    for line in lines:
+        first, *rest = cells(line)
+        bold = "".join(f"**{text}** " for text in warnings(line))
+        rows.append([bold + first, *rest])
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     left = "".join(f"\n\nLeft out: {text}." for text in left_out)
     return f"{table}\n\n{NOTE}{left}\n"
@@ -45,26 +76,6 @@ def table_csv(lines: Sequence[Line]) -> str:
     writer.writerow(rows[0])
     writer.writerows(row.values() for row in rows)
     return text.getvalue()
-
-
-def _cells(line: Line) -> list[str]:
-    baseline = line.exact.get(line.baseline or "")
-    best = "-" if baseline is None else f"{line.baseline} {_shown(baseline, 100)}"
-    cells = [_named(line), str(line.folds), str(len(line.recordings))]
-    cells += [_shown(line.exact.get(MODEL), 100), _shown(line.exact.get(WHOLE), 100), best]
-    cells += [_shown(line.exact.get(name), 100) for name in (CEILING, ELAPSED)]
-    return cells + [
-        _shown(line.measured[metric][name], HEADS[metric][1])
-        for metric in MEASURED
-        for name in SHORT
-    ]
-
-
-def _named(line: Line) -> str:
-    name = f"{line.protocol}: {SPLIT_BY[line.protocol]}"
-    if line.leaky:
-        name = f"**LEAKY, an upper bound** {name}"
-    return f"**NO SENSING, position is an input** {name}" if line.controller_is_input else name
 
 
 def _plain(line: Line) -> dict[str, object]:

@@ -68,6 +68,7 @@ use rule evaluate as evaluate_fold with:
 rule protocols:
     """Put the numbers of all protocols into one table."""
     input:
+        winner=f"{RESULTS}/best/run.json",
         metrics=[f"{RESULTS}/protocols/{p}/{f}/evaluation/metrics.json" for p, f in FOLDS],
         predictions=[f"{RESULTS}/protocols/{p}/{f}/evaluation/predictions.npz" for p, f in FOLDS],
     output:
@@ -87,6 +88,7 @@ rule protocols:
         """
         python -m gcodefp.protocols \
             --evaluations {params.evaluations:q} \
+            --winner {input.winner:q} \
             --left-out {params.left_out:q} \
             --output {params.folder:q} \
             --log {log:q}
