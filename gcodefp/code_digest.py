@@ -12,7 +12,7 @@ from pathlib import Path
 
 PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
-DATA_SUFFIXES = (".html", ".mplstyle", ".rst")
+DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle", ".rst")
 
 DECIDES_RUNS = ("gcodefp.learning.trainer", "gcodefp.sweep.decisions")
 """How a sweep's runs are trained, what they get and when they are stopped."""

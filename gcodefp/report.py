@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--evaluation", type=Path, required=True, help="folder of evaluate")
     add("--explanation", type=Path, required=True, help="folder of explain")
     add("--figures", type=Path, required=True, help="folder of figures")
+    add("--protocols", type=Path, help="protocols.json, shown if it is there")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
 
@@ -40,7 +41,7 @@ def _report(arguments: argparse.Namespace) -> None:
         arguments.evaluation,
         arguments.explanation,
     )
-    write_text(arguments.output, render(results, arguments.figures))
+    write_text(arguments.output, render(results, arguments.figures, arguments.protocols))
     for mark in results.marks:
         logger.warning(mark)
     logger.info("%s", verdict(results).headline)

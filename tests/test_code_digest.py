@@ -56,7 +56,7 @@ UNCHANGING: dict[str, Callable[[Path], None]] = {
     ),
     "a plot": lambda root: append(root / "plots/curves.py", "\nX = 1\n"),
     "the sweep engine": lambda root: append(root / "sweep/local_engine.py", "\nX = 1\n"),
-    "a template": lambda root: append(root / "reporting/report.html", "<p>"),
+    "a template": lambda root: append(root / "reporting/templates/report.html", "<p>"),
     "a new module": lambda root: append(root / "learning/unused.py", "X = 1\n"),
     "the tests": lambda root: append(root.parent / "test_x.py", "X = 1\n"),
 }

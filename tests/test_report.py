@@ -7,17 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plotly.offline import get_plotlyjs
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import report
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
-from gcodefp.evaluation.files import ELAPSED, MAJORITY, MODEL, WHOLE
+from gcodefp.evaluation.files import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
 from gcodefp.findings.catalogue import FIGURES
 from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import KINDS
 from gcodefp.reporting.answer_tables import NOTHING, control_summary, detail_table, main_table
+from gcodefp.reporting.key_numbers import key_numbers
 from gcodefp.reporting.page import render
 
 
@@ -61,9 +63,12 @@ def test_the_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Pat
     command = [*leaky, "--figures", str(pictures), "--output", str(output)]
     assert report.main(command) == 0
     page = output.read_text()
-    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", page)
-    assert not re.search(r"url\(|@import|<script|<link", page)
-    assert page.count("data:image/svg+xml;base64,") == len(FIGURES)
+    assert page.count(get_plotlyjs()) == 1
+    own = page.replace(get_plotlyjs(), "")
+    assert not re.search(r"""(?:src|href)\s*=\s*["'](?!#|data:)""", own)
+    assert not re.search(r"https?:|url\(|@import|fetch\(|XMLHttpRequest", own)
+    assert "default-src 'none'; img-src data: blob:;" in own
+    assert own.count("data:image/svg+xml;base64,") == len(FIGURES)
     models = results_of(leaky).evaluation["models"]
     for metric in ("gcode", "token", "operation", "program", "gcode_error_rate"):
         assert f"{100 * models[MODEL][metric]['value']:.1f} %" in page
@@ -71,12 +76,25 @@ def test_the_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Pat
         assert f"<td>{name}</td>" in page
     for escaped in ("face&lt;b&gt;_001", "&lt;script&gt;loss is nan", "runs &lt;backwards&gt;"):
         assert escaped in page
+    assert r"\u003cscript\u003eloss is nan\u003c/script\u003e" in page
     for text in (LEAKY_NOTE, CONTROLLER_NOTE, "with uncommitted changes", "0123456789ab", "bad_001",
                  "python -m gcodefp.step --name &#39;a b&#39;"):  # fmt: skip
         assert text in page
     first = output.read_bytes()
     assert report.main(command) == 0
     assert output.read_bytes() == first
+
+
+def test_a_number_stands_above_everything_with_what_it_has_to_beat(leaky: list[str]) -> None:
+    results = results_of(leaky)
+    own, best, gain, ceiling = key_numbers(results)
+    score = results.evaluation["models"][MODEL]["gcode"]
+    low, high = (100 * score[key] for key in ("low", "high"))
+    assert own[:2] == (f"{100 * score['value']:.1f} %", f"[{low:.1f}, {high:.1f}]")
+    assert (best.title, best.is_own) == (f"by the best baseline, {NEIGHBOUR}", False)
+    points = float(own.value[:-2]) - float(best.value[:-2])
+    assert float(gain.value) == pytest.approx(points, abs=0.11)
+    assert ceiling.value == "100.0 %"
 
 
 def test_missing_files_are_named_with_their_remedy(

@@ -45,8 +45,8 @@ def verdict(results: Results) -> Verdict:
         headline = "There is no baseline to compare the network with."
         sentence = f"{wrote}, on {tested}."
     else:
-        difference = _difference(results, baseline)
-        kind = _kind(difference, results.evaluation["recordings"])
+        gain = difference(results, baseline)
+        kind = _kind(gain, results.evaluation["recordings"])
         headline = {
             BEATS: f"The network beats the best baseline, {baseline}.",
             UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: "
@@ -55,7 +55,7 @@ def verdict(results: Results) -> Verdict:
         }[kind]
         sentence = (
             f"{wrote}, the baseline {baseline} {interval(scores[baseline][METRIC])}, on {tested}. "
-            f"The difference on the same rows is {_points(difference)}."
+            f"The difference on the same rows is {_points(gain)}."
         )
     if results.marks:
         headline = f"No evidence of sensing, see the red marks. {headline}"
@@ -81,7 +81,7 @@ def percentage(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
-def _difference(results: Results, baseline: str) -> Estimate:
+def difference(results: Results, baseline: str) -> Estimate:
     """Network minus baseline on the same recordings: sharper than two intervals side by side."""
     predictions = results.predictions
     gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)

@@ -1,9 +1,6 @@
 """The tables of the report, as rows of text that the template only lays out."""
 
-import shlex
-from collections.abc import Mapping
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,11 +8,11 @@ import pandas as pd
 from gcodefp.findings.moves import Toolpath
 from gcodefp.findings.results import Document, Results
 from gcodefp.findings.words import RULES
+from gcodefp.reporting.sweep_data import run_columns
+from gcodefp.sweep.runs_table import FACTS
 
 Table = dict[str, list[Any]]
 """`head`: names of the columns; `rows`: lists of cells."""
-
-FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters")
 
 
 def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
@@ -28,13 +25,18 @@ def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
     ]
 
 
-def winner_table(results: Results) -> list[tuple[str, str, str]]:
-    """Hyperparameter, the winner's value, and what the sweep searched."""
-    searched = results.searched
-    return [
-        (name, _cell(value), _searched(searched.get(name)))
-        for name, value in results.winner["hyperparameters"].items()
-    ]
+def winner_tables(results: Results) -> dict[str, Table]:
+    """Hyperparameter, the winner's value, and what the sweep drew it from; `others` are fixed."""
+    tables: dict[str, Table] = {
+        key: {"head": ["hyperparameter", "value", "from"], "rows": []}
+        for key in ("searched", "others")
+    }
+    for name, value in results.winner["hyperparameters"].items():
+        drawn = results.searched.get(name)
+        is_fixed = drawn is None or drawn["distribution"] == "constant"
+        row = [name, _cell(value), _searched(drawn)]
+        tables["others" if is_fixed else "searched"]["rows"].append(row)
+    return tables
 
 
 def _searched(parameter: Document | None) -> str:
@@ -53,16 +55,11 @@ def _searched(parameter: Document | None) -> str:
 
 
 def runs_table(results: Results) -> Table:
-    """All runs, winner first, with the hyperparameters that the sweep searched."""
-    searched = [
-        name
-        for name, parameter in results.searched.items()
-        if parameter["distribution"] != "constant" and name in results.runs
-    ]
-    columns = [*FACTS, *searched, "reason"]
-    rows = [[_cell(value) for value in row] for row in results.runs[columns].to_numpy(object)]
-    head = [name.replace("_", " ") for name in FACTS] + [*searched, "reason"]
-    return {"head": head, "rows": rows}
+    """All runs, winner first; columns and rows are those of `sweep_data`."""
+    names = run_columns(results)
+    rows = [[_cell(value) for value in row] for row in results.runs[names].to_numpy(object)]
+    return {"head": [name.replace("_", " ") if name in FACTS else name for name in names],
+            "rows": rows}  # fmt: skip
 
 
 def _cell(value: Any) -> str:
@@ -93,39 +90,3 @@ def cleaning_table(dataset: Document) -> list[tuple[str, str, int]]:
         )
         for rule, text in RULES.items()
     ]
-
-
-def origins(results: Results) -> list[dict[str, Any]]:
-    """Where each file comes from: time, command line, commit, host and inputs."""
-    documents = {
-        "dataset.json": results.dataset,
-        "sweep.json": results.sweep,
-        "best/run.json": results.winner,
-        "evaluation/metrics.json": results.evaluation,
-        "explanation/explanation.json": results.explanation.document,
-    }
-    return [_origin(name, document["provenance"]) for name, document in documents.items()]
-
-
-def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
-    program, *arguments = provenance["argv"]
-    git = provenance["git"]
-    return {
-        "file": name,
-        "utc": provenance["utc"],
-        "command": shlex.join(["python", "-m", f"gcodefp.{Path(program).stem}", *arguments]),
-        "commit": git["commit"] if git else "unknown (no git checkout)",
-        "dirty": bool(git and git["dirty"]),
-        "host": f"{provenance['host']} ({provenance['machine']})",
-        "inputs": sorted(provenance["inputs"].items()),
-    }
-
-
-def versions(results: Results) -> list[tuple[str, str]]:
-    """Package -> version, all of them where the steps did not run with the same."""
-    found: dict[str, set[str]] = {}
-    for document in (results.dataset, results.sweep, results.winner, results.evaluation):
-        provenance = document["provenance"]
-        for name, version in {"python": provenance["python"], **provenance["packages"]}.items():
-            found.setdefault(name, set()).add(version or "not installed")
-    return [(name, " and ".join(sorted(known))) for name, known in found.items()]

@@ -80,7 +80,7 @@ def _page(results: ResultsFolder, figures: Path) -> Iterator[str]:
         yield f"{results.report}: no such file; it is made by: {REPORT_REBUILD}"
         return
     found = results.report.read_bytes().decode("utf-8")
-    due = render(_read(results), figures)
+    due = render(_read(results), figures, results.protocols)
     if due != found:
         lines = list(_other_lines(_short(due).splitlines(), _short(found).splitlines()))
         yield from lines or ["its line ends are others than the files give"]

@@ -52,6 +52,10 @@ class ResultsFolder:
         return self.path / "figures"
 
     @property
+    def protocols(self) -> Path:
+        return self.path / "protocols" / "protocols.json"
+
+    @property
     def report(self) -> Path:
         return self.path / "report.html"
 

@@ -14,6 +14,7 @@ from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.configuration import check_configuration
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
+from gcodefp.files import sha256
 from gcodefp.findings.catalogue import FIGURES
 from gcodefp.placement.preempted import follow_preempted
 from gcodefp.recordings.read import find_recordings, folder_digest, recording_name
@@ -41,12 +42,18 @@ REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # What a training asks for, where GPUs are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
+PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 ENVIRONMENT = "../../envs/gcodefp.yaml"
 
 
 wildcard_constraints:
     n=r"\d+",
     sweep=r"(phase_\d+/|repeats/)?",
+
+
+def file_digest(path):
+    """The SHA-256 of a file that need not be there, so that a rule runs again when it changes."""
+    return sha256(Path(path)) if Path(path).is_file() else None
 
 
 def engine_flags(first):

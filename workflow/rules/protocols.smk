@@ -72,7 +72,14 @@ rule protocols:
         metrics=[f"{RESULTS}/protocols/{p}/{f}/evaluation/metrics.json" for p, f in FOLDS],
         predictions=[f"{RESULTS}/protocols/{p}/{f}/evaluation/predictions.npz" for p, f in FOLDS],
     output:
-        **{kind: f"{RESULTS}/protocols/protocols.{kind}" for kind in ("md", "csv", "json")},
+        md=f"{RESULTS}/protocols/protocols.md",
+        csv=report(
+            f"{RESULTS}/protocols/protocols.csv",
+            category="Protocols",
+            caption="../report/protocols.rst",
+            labels={"table": "Ways of splitting, side by side"},
+        ),
+        json=PROTOCOLS,
     log:
         f"{RESULTS}/logs/protocols.log",
     benchmark:

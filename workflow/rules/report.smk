@@ -46,7 +46,10 @@ rule figures:
 
 
 rule report_page:
-    """One self-contained page: verdict, numbers, pictures, provenance."""
+    """One self-contained page: verdict, numbers, pictures, sweep, costs, provenance.
+
+    The table of protocols is shown if it is there, but nothing is trained for it.
+    """
     input:
         dataset=f"{RESULTS}/dataset/dataset.json",
         sweep=f"{RESULTS}/sweep/sweep.json",
@@ -55,7 +58,12 @@ rule report_page:
         explanation=rules.explain.output,
         figures=rules.figures.output,
     output:
-        f"{RESULTS}/report.html",
+        report(
+            f"{RESULTS}/report.html",
+            category="Report",
+            caption="../report/report_page.rst",
+            labels={"page": "What was found"},
+        ),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:
@@ -67,6 +75,8 @@ rule report_page:
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
+        protocols=PROTOCOLS,
+        protocols_digest=file_digest(PROTOCOLS),
         code=code_digest("gcodefp.report"),
     shell:
         """
@@ -77,6 +87,7 @@ rule report_page:
             --evaluation {params.evaluation:q} \
             --explanation {params.explanation:q} \
             --figures {params.figures:q} \
+            --protocols {params.protocols:q} \
             --output {output:q} \
             --log {log:q}
         """

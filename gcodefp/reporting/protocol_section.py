@@ -1,0 +1,71 @@
+"""All ways of splitting side by side, if they were trained; and whether they are of this winner."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gcodefp.errors import UserError
+from gcodefp.findings.protocol_file import PROTOCOLS_REBUILD, ProtocolTable, read_protocols
+from gcodefp.findings.results import Results
+from gcodefp.reporting.protocol_table import NOTE, cells, head, warnings
+
+NONE, UNREADABLE, SHOWN = "none", "unreadable", "shown"
+
+
+class ProtocolRow(NamedTuple):
+    """One protocol; `warnings` say why it is no evidence of sensing."""
+
+    warnings: list[str]
+    cells: list[str]
+
+
+class ProtocolSection(NamedTuple):
+    """What the page shows.
+
+    Attributes:
+        state: NONE, UNREADABLE or SHOWN; only the last one has rows.
+        others: hyperparameters in which the table's winner is another one, as sentences.
+        rebuild: the command that makes the table.
+    """
+
+    state: str
+    rebuild: str
+    head: list[str]
+    rows: list[ProtocolRow]
+    left_out: list[str]
+    others: list[str]
+    note: str
+    provenance: Mapping[str, Any] | None
+
+
+def protocol_section(results: Results, path: Path | None) -> ProtocolSection:
+    """Reads protocols.json for the page, which is made whether or not it can be read."""
+    if path is None or not path.is_file():
+        return _without_table(NONE)
+    try:
+        table = read_protocols(path)
+    except UserError:
+        return _without_table(UNREADABLE)
+    return ProtocolSection(
+        SHOWN,
+        PROTOCOLS_REBUILD,
+        head(),
+        [ProtocolRow(warnings(line), cells(line)) for line in table.lines],
+        table.left_out,
+        _others(table, results.winner["hyperparameters"]),
+        NOTE,
+        table.provenance,
+    )
+
+
+def _without_table(state: str) -> ProtocolSection:
+    return ProtocolSection(state, PROTOCOLS_REBUILD, [], [], [], [], NOTE, None)
+
+
+def _others(table: ProtocolTable, winner: Mapping[str, Any]) -> list[str]:
+    theirs = table.hyperparameters
+    return [
+        f"{name} {theirs.get(name, 'not set')} (the winner's: {winner.get(name, 'not set')})"
+        for name in sorted({*theirs, *winner})
+        if theirs.get(name) != winner.get(name)
+    ]
