@@ -11,7 +11,10 @@ from typing import Any
 
 from gcodefp.files import sha256
 
-PACKAGES = ("gcodefp", "numpy", "optuna", "pandas", "scikit-learn", "snakemake", "torch", "wandb")
+PACKAGES = (
+    "gcodefp", "matplotlib", "numpy", "optuna", "pandas", "plotly", "scikit-learn", "snakemake",
+    "torch", "wandb",
+)  # fmt: skip
 
 
 def provenance(inputs: Iterable[Path] = ()) -> dict[str, Any]:

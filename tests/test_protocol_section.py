@@ -64,7 +64,7 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     assert [row.count("<td>") for row in rows] == [len(head())] * 2
     assert '<b class="dirty">LEAKY, an upper bound</b>' not in rows[0]
     assert '<b class="dirty">LEAKY, an upper bound</b> window' in rows[1]
-    assert f"{NEIGHBOUR} 12.5 [10.0, 20.0]" in rows[0]
+    assert f"<td>{NEIGHBOUR} 12.5<small>[10.0, 20.0]</small></td>" in rows[0]
     assert "session: no recording &lt;matches&gt;" in told
     assert 'class="mark"' not in told
     assert "<b>protocols/protocols.json</b>" in render(

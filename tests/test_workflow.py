@@ -16,6 +16,10 @@ import torch
 import yaml
 from workflow_project import PROJECT, change, command, copy_project, edit, planned, snakemake
 
+from gcodefp import protocols
+from gcodefp.verification.drawn_again import check_drawings
+from gcodefp.verification.folder import ResultsFolder
+
 AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "explain", "figures", "report_page"}
 
 
@@ -81,6 +85,23 @@ def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
 
     edit(trainer, "\nReport = ", "\nUNUSED = 1\nReport = ")
     assert planned(folder) == {"create_sweep"} | AFTER_THE_SWEEP
+
+
+def test_a_table_of_protocols_is_put_into_the_page_and_trains_nothing(
+    finished: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder, symlinks=True)
+    results = folder / "results"
+    files = ["--evaluations", results / "evaluation", "--winner", results / "best/run.json"]
+    assert protocols.main([*map(str, files), "--output", str(results / "protocols")]) == 0
+    assert planned(folder) == {"report_page"}
+    snakemake(folder)
+    assert "Nothing to be done" in snakemake(folder, "--dry-run")
+    assert 'aria-label="Protocols side by side"' in (results / "report.html").read_text()
+    assert [check.why for check in check_drawings(ResultsFolder(results)) if not check.holds] == []
+    shutil.rmtree(results / "protocols")
+    assert planned(folder) == {"report_page"}
 
 
 def test_a_changed_setting_reruns_what_it_concerns(finished: Path, tmp_path: Path) -> None:

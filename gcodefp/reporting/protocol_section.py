@@ -6,7 +6,9 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.findings.protocol_file import PROTOCOLS_REBUILD, ProtocolTable, read_protocols
+from gcodefp.findings.protocols import Line
 from gcodefp.findings.results import Results
+from gcodefp.reporting.answer_tables import Cell
 from gcodefp.reporting.protocol_table import NOTE, cells, head, warnings
 
 NONE, UNREADABLE, SHOWN = "none", "unreadable", "shown"
@@ -15,8 +17,9 @@ NONE, UNREADABLE, SHOWN = "none", "unreadable", "shown"
 class ProtocolRow(NamedTuple):
     """One protocol; `warnings` say why it is no evidence of sensing."""
 
+    name: str
     warnings: list[str]
-    cells: list[str]
+    cells: list[Cell]
 
 
 class ProtocolSection(NamedTuple):
@@ -50,11 +53,21 @@ def protocol_section(results: Results, path: Path | None) -> ProtocolSection:
         SHOWN,
         PROTOCOLS_REBUILD,
         head(),
-        [ProtocolRow(warnings(line), cells(line)) for line in table.lines],
+        [_row(line) for line in table.lines],
         table.left_out,
         _others(table, results.winner["hyperparameters"]),
         NOTE,
         table.provenance,
+    )
+
+
+def _row(line: Line) -> ProtocolRow:
+    name, *others = cells(line)
+    parts = (text.partition(" [") for text in others)
+    return ProtocolRow(
+        name,
+        warnings(line),
+        [Cell(value, f"[{rest}" if rest else "") for value, _, rest in parts],
     )
 
 

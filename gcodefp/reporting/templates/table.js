@@ -81,6 +81,3 @@ runsTable.tHead.rows[0].prepend(compareHead);
 rowOf.forEach(makeChoosable);
 const searchField = document.getElementById("search");
 searchField.addEventListener("input", () => search(searchField.value.trim()));
-window.addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details")) part.open ||= !part.closest(".card");
-});
