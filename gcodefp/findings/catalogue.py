@@ -25,7 +25,8 @@ FIGURES = {
     "saliency": Entry("Saliency", "Test"),
     "embedding": Entry("Embedding", "Test"),
     "learning_curves": Entry("Learning curves", "Sweep"),
-    "sweep": Entry("Sweep", "Sweep"),
+    "best_so_far": Entry("Best so far", "Sweep"),
+    "slices": Entry("Hyperparameters one by one", "Sweep"),
     "dataset": Entry("Data", "Data"),
     "clocks": Entry("Clocks", "Data"),
 }

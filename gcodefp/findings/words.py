@@ -109,10 +109,14 @@ SPLIT_BY = {
 def logged_metric(name: str) -> str:
     """`val/token_acc` for readers: `token accuracy on the val split`."""
     split, _, rest = name.partition("/")
+    return f"{EXACT_LINES.get(rest) or short_metric(name)} on the {split} split"
+
+
+def short_metric(name: str) -> str:
+    """`val/token_acc` where the split is told elsewhere: `token accuracy`."""
+    rest = name.partition("/")[2]
     if rest in EXACT_LINES:
-        return f"{EXACT_LINES[rest]} on the {split} split"
+        return EXACT_LINES[rest].rstrip(",")
     kind = "loss" if rest.endswith("loss") else "accuracy"
     what = rest.removesuffix("_acc").removesuffix("_loss")
-    if what == "loss":
-        return f"loss on the {split} split"
-    return f"{METRICS.get(what, what)} {kind} on the {split} split"
+    return kind if what == "loss" else f"{METRICS.get(what, what)} {kind}"

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from gcodefp.findings.results import Results
 from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.axis_scatter import draw_axis_scatter
+from gcodefp.plots.best_so_far import draw_best_so_far
 from gcodefp.plots.calibration import draw_calibration
 from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
@@ -19,8 +20,8 @@ from gcodefp.plots.errors_by_token import draw_errors_by_token
 from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
+from gcodefp.plots.slices import draw_slices
 from gcodefp.plots.style import paper_style, save
-from gcodefp.plots.sweep import draw_sweep
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
 
 DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
@@ -38,7 +39,8 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "saliency": draw_saliency,
     "embedding": draw_embedding,
     "learning_curves": draw_learning_curves,
-    "sweep": draw_sweep,
+    "best_so_far": draw_best_so_far,
+    "slices": draw_slices,
     "dataset": draw_dataset,
     "clocks": draw_clocks,
 }

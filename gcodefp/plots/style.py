@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -107,6 +108,25 @@ def _wrap(line: _Line, width_inches: float) -> str:
     """Breaks a paragraph by the mean width of a letter, which is a share of the font size."""
     letter_inches = line.size / 72 * (0.63 if line.weight == "bold" else 0.545)
     return textwrap.fill(line.text, int((width_inches - 3 * MARGIN_INCHES) / letter_inches))
+
+
+def say_why(axes: Axes, sentence: str) -> None:
+    """In place of what cannot be drawn: why, in one sentence."""
+    axes.axis("off")
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    width_inches = figure.get_size_inches()[0] * axes.get_position(original=True).width
+    text = _wrap(_Line(sentence, 7.5, "normal", INK, None), max(1.4, float(width_inches)))
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center",
+              color="#444444", style="italic")  # fmt: skip
+
+
+def figure_without(title: str, sentence: str, marks: Sequence[str]) -> Figure:
+    """A small figure that only says why it shows nothing."""
+    figure = new_figure(COLUMN_INCHES, 0.6)
+    say_why(figure.add_subplot(), sentence)
+    add_head(figure, title, "", marks)
+    return figure
 
 
 def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
