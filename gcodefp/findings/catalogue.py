@@ -25,6 +25,7 @@ FIGURES = {
     "saliency": Entry("Saliency", "Test"),
     "embedding": Entry("Embedding", "Test"),
     "learning_curves": Entry("Learning curves", "Sweep"),
+    "head_curves": Entry("Learning curves of the heads", "Sweep"),
     "best_so_far": Entry("Best so far", "Sweep"),
     "slices": Entry("Hyperparameters one by one", "Sweep"),
     "dataset": Entry("Data", "Data"),

@@ -17,6 +17,7 @@ from gcodefp.plots.dataset import draw_dataset
 from gcodefp.plots.embedding import draw_embedding
 from gcodefp.plots.errors_by_operation import draw_errors_by_operation
 from gcodefp.plots.errors_by_token import draw_errors_by_token
+from gcodefp.plots.head_curves import draw_head_curves
 from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
@@ -39,6 +40,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "saliency": draw_saliency,
     "embedding": draw_embedding,
     "learning_curves": draw_learning_curves,
+    "head_curves": draw_head_curves,
     "best_so_far": draw_best_so_far,
     "slices": draw_slices,
     "dataset": draw_dataset,

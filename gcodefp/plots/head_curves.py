@@ -1,0 +1,141 @@
+"""How each of the network's heads learnt, epoch by epoch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter
+
+from gcodefp.findings.results import Results
+from gcodefp.findings.sweep_runs import which_runs
+from gcodefp.findings.words import METRICS
+from gcodefp.plots.curves import log_if_wide
+from gcodefp.plots.runs_look import add_legend, scale_ticks
+from gcodefp.plots.style import (
+    FAINT,
+    PAGE_INCHES,
+    RIGHT,
+    WRONG,
+    add_head,
+    figure_without,
+    new_figure,
+)
+
+TITLE = "How the heads learnt"
+COLUMNS = 4
+PANEL_INCHES = 1.35
+MANY_POINTS = 2000
+"""Of all runs in a panel; more are drawn as pixels in the SVG too."""
+TRAIN_LINE = (0, (3, 1.5))
+
+
+def draw_head_curves(results: Results) -> Figure:
+    """A panel for each head: its accuracy, or its loss where it has no accuracy."""
+    columns = head_columns(results.curves)
+    if not columns:
+        return figure_without(TITLE, "curves.csv holds no accuracy and no loss of "
+                              "single heads.", results.marks)  # fmt: skip
+    rows = -(-len(columns) // COLUMNS)
+    figure = new_figure(PAGE_INCHES, 0.45 + PANEL_INCHES * rows)
+    panels: Sequence[Axes] = list(
+        figure.subplots(rows, min(COLUMNS, len(columns)), sharex=True, squeeze=False).flat
+    )
+    for axes, (head, column) in zip(panels, columns.items(), strict=False):
+        _draw_head(axes, results, column)
+        loss = ", loss" if column.endswith("_loss") else ""
+        axes.set_title(f"{METRICS.get(head, head)}{loss}", size=7)
+        axes.tick_params(labelbottom=True)
+    for axes in panels[len(columns) :]:
+        axes.axis("off")
+    for axes in panels[max(0, len(columns) - COLUMNS) : len(columns)]:
+        axes.set_xlabel("epoch")
+    add_legend(figure, _handles(results), 5)
+    add_head(
+        figure,
+        _title(results, columns),
+        f"accuracy, val split; {which_runs(results)}; run {results.winner['run']} wins at epoch "
+        f"{results.winner['best_epoch']}",
+        results.marks,
+    )
+    return figure
+
+
+def head_columns(curves: pd.DataFrame) -> dict[str, str]:
+    """Head -> its column of the val split, in the order of the table."""
+    losses = [
+        name for name in map(str, curves) if name.startswith("val/") and name.endswith("_loss")
+    ]
+    heads = [name.removeprefix("val/").removesuffix("_loss") for name in losses]
+    return {
+        head: accuracy if (accuracy := f"val/{head}_acc") in curves else loss
+        for head, loss in zip(heads, losses, strict=True)
+    }
+
+
+def _title(results: Results, columns: dict[str, str]) -> str:
+    """The best and the worst of the winner's accuracies."""
+    curves, winner = results.curves, results.winner
+    best = curves[(curves["run"] == winner["run"]) & (curves["epoch"] == winner["best_epoch"])]
+    accuracies = {head: float(best[name].iloc[0]) for head, name in columns.items()
+                  if name.endswith("_acc") and len(best)}  # fmt: skip
+    known = {head: value for head, value in accuracies.items() if np.isfinite(value)}
+    if len(known) < 2:
+        return TITLE
+    low, high = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
+    if f"{known[low]:.2f}" == f"{known[high]:.2f}":
+        return TITLE
+    words = (f"{METRICS.get(head, head)} ({known[head]:.2f})" for head in (low, high))
+    return "The winner's accuracy is lowest for {}, highest for {}".format(*words)
+
+
+def _draw_head(axes: Axes, results: Results, column: str) -> None:
+    curves, winner = results.curves, results.winner
+    others = curves[curves["run"] != winner["run"]]
+    lines = [run[["epoch", column]].to_numpy(float) for _, run in others.groupby("run")]
+    axes.add_collection(
+        LineCollection(lines, colors=FAINT, linewidths=0.6, alpha=0.6 if len(lines) < 50 else 0.25,
+                       rasterized=len(others) > MANY_POINTS)
+    )  # fmt: skip
+    failed = set(results.runs.loc[results.runs["state"] == "failed", "run"])
+    ends = others[others["run"].isin(failed)].groupby("run").tail(1)
+    axes.plot(ends["epoch"], ends[column], "x", color=WRONG, markersize=3.5)
+    run = curves[curves["run"] == winner["run"]]
+    axes.plot(run["epoch"], run[column], color=RIGHT, linewidth=1.6)
+    train = column.replace("val/", "train/")
+    if train in curves:
+        axes.plot(run["epoch"], run[train], color=RIGHT, linewidth=1, linestyle=TRAIN_LINE)
+    best = run[run["epoch"] == winner["best_epoch"]]
+    axes.plot(best["epoch"], best[column], "o", color="white", markeredgecolor=RIGHT,
+              markeredgewidth=1.2, markersize=4.5, zorder=5)  # fmt: skip
+    if column.endswith("_loss"):
+        axes.margins(y=0.05)
+        log_if_wide(axes, curves[column].to_numpy(float))
+        axes.autoscale_view()
+        if axes.get_yscale() == "log":
+            ticks = scale_ticks(axes.get_ylim(), is_log=True)
+            axes.yaxis.set_major_locator(FixedLocator(ticks))
+            axes.yaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_ylim(-0.02, 1.02)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    axes.grid(axis="y")
+
+
+def _handles(results: Results) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=RIGHT, linewidth=1.6, label="winner"),
+        Line2D([], [], color=RIGHT, linewidth=1, linestyle=TRAIN_LINE, label="winner, train split"),
+        Line2D([], [], color=RIGHT, marker="o", linestyle="none", markerfacecolor="white",
+               markersize=4.5, label="its best epoch"),
+    ]  # fmt: skip
+    if len(results.runs) > 1:
+        handles.append(Line2D([], [], color=FAINT, linewidth=0.8, label="other runs"))
+    if (results.runs["state"] == "failed").any():
+        handles.append(Line2D([], [], color=WRONG, marker="x", linestyle="none", markersize=4,
+                              label="failed"))  # fmt: skip
+    return handles
