@@ -28,6 +28,7 @@ FIGURES = {
     "head_curves": Entry("Learning curves of the heads", "Sweep"),
     "best_so_far": Entry("Best so far", "Sweep"),
     "slices": Entry("Hyperparameters one by one", "Sweep"),
+    "early_stopping": Entry("Early stopping", "Sweep"),
     "dataset": Entry("Data", "Data"),
     "clocks": Entry("Clocks", "Data"),
 }

@@ -14,6 +14,7 @@ from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
+from gcodefp.plots.early_stopping import draw_early_stopping
 from gcodefp.plots.embedding import draw_embedding
 from gcodefp.plots.errors_by_operation import draw_errors_by_operation
 from gcodefp.plots.errors_by_token import draw_errors_by_token
@@ -43,6 +44,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "head_curves": draw_head_curves,
     "best_so_far": draw_best_so_far,
     "slices": draw_slices,
+    "early_stopping": draw_early_stopping,
     "dataset": draw_dataset,
     "clocks": draw_clocks,
 }
