@@ -29,6 +29,7 @@ FIGURES = {
     "best_so_far": Entry("Best so far", "Sweep"),
     "slices": Entry("Hyperparameters one by one", "Sweep"),
     "early_stopping": Entry("Early stopping", "Sweep"),
+    "timeline": Entry("Agents over time", "Sweep"),
     "dataset": Entry("Data", "Data"),
     "clocks": Entry("Clocks", "Data"),
 }

@@ -24,6 +24,7 @@ from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.slices import draw_slices
 from gcodefp.plots.style import paper_style, save
+from gcodefp.plots.timeline import draw_timeline
 from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
 
 DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
@@ -45,6 +46,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "best_so_far": draw_best_so_far,
     "slices": draw_slices,
     "early_stopping": draw_early_stopping,
+    "timeline": draw_timeline,
     "dataset": draw_dataset,
     "clocks": draw_clocks,
 }
