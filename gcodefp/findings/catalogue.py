@@ -28,6 +28,7 @@ FIGURES = {
     "head_curves": Entry("Learning curves of the heads", "Sweep"),
     "best_so_far": Entry("Best so far", "Sweep"),
     "slices": Entry("Hyperparameters one by one", "Sweep"),
+    "parallel_coordinates": Entry("All runs at once", "Sweep"),
     "importance": Entry("Importance", "Sweep"),
     "early_stopping": Entry("Early stopping", "Sweep"),
     "timeline": Entry("Agents over time", "Sweep"),

@@ -23,6 +23,7 @@ from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.saliency import draw_saliency
 from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.importance import draw_importance
+from gcodefp.plots.parallel_coordinates import draw_parallel_coordinates
 from gcodefp.plots.slices import draw_slices
 from gcodefp.plots.style import paper_style, save
 from gcodefp.plots.timeline import draw_timeline
@@ -46,6 +47,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "head_curves": draw_head_curves,
     "best_so_far": draw_best_so_far,
     "slices": draw_slices,
+    "parallel_coordinates": draw_parallel_coordinates,
     "importance": draw_importance,
     "early_stopping": draw_early_stopping,
     "timeline": draw_timeline,
