@@ -30,6 +30,7 @@ FIGURES = {
     "slices": Entry("Hyperparameters one by one", "Sweep"),
     "parallel_coordinates": Entry("All runs at once", "Sweep"),
     "importance": Entry("Importance", "Sweep"),
+    "contours": Entry("Pairs of hyperparameters", "Sweep"),
     "early_stopping": Entry("Early stopping", "Sweep"),
     "timeline": Entry("Agents over time", "Sweep"),
     "dataset": Entry("Data", "Data"),

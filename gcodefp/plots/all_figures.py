@@ -12,6 +12,7 @@ from gcodefp.plots.best_so_far import draw_best_so_far
 from gcodefp.plots.calibration import draw_calibration
 from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
+from gcodefp.plots.contours import draw_contours
 from gcodefp.plots.curves import draw_learning_curves
 from gcodefp.plots.dataset import draw_dataset
 from gcodefp.plots.early_stopping import draw_early_stopping
@@ -49,6 +50,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "slices": draw_slices,
     "parallel_coordinates": draw_parallel_coordinates,
     "importance": draw_importance,
+    "contours": draw_contours,
     "early_stopping": draw_early_stopping,
     "timeline": draw_timeline,
     "dataset": draw_dataset,
