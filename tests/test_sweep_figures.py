@@ -1,0 +1,314 @@
+"""Figures of sweeps: what they show of tables that are made here, and that odd ones are drawn."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from result_files import results_of, spoilt, true_blocks, write_results
+from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, swept
+
+from gcodefp.findings.importance import Importance, importance_order, measure_importance
+from gcodefp.findings.results import Results
+from gcodefp.findings.sweep_runs import varied, which_runs
+from gcodefp.findings.work_pieces import Clock, cut_off, epochs_twice, share_at_work, work_pieces
+from gcodefp.plots.all_figures import DRAWN_BY
+from gcodefp.plots.best_so_far import best_over_runs, best_over_time
+from gcodefp.plots.contours import GRID, smoothed
+from gcodefp.plots.early_stopping import bands, metric_map, saved_share
+from gcodefp.plots.head_curves import head_columns
+from gcodefp.plots.runs_look import scale_ticks
+from gcodefp.plots.style import paper_style, save
+from gcodefp.plots.timeline import MOST_AGENTS, agent_rows
+
+STEMS = ("head_curves", "best_so_far", "slices", "parallel_coordinates", "importance", "contours",
+         "early_stopping", "timeline")  # fmt: skip
+BEGIN = 1.8e9
+HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Four runs, one of them killed and taken over."""
+    return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
+
+
+def decided_by_rate(given: dict[str, Any]) -> float:
+    return -abs(np.log10(given["learning_rate"]) + 3)
+
+
+# Who worked when
+
+
+def test_work_is_cut_into_pieces(results: Results) -> None:
+    pieces = work_pieces(results.work)
+    assert [(p.run, p.pid, p.begin - BEGIN, p.end - BEGIN, p.begun, p.reached) for p in pieces] == [
+        ("0000", 1, 0, 3, 0, 1), ("0001", 2, 0, 9, 0, 3), ("0000", 2, 10, 16, 1, 3),
+        ("0002", 2, 17, 20, 0, 1), ("0003", 2, 21, 21, 0, 0),
+    ]  # fmt: skip
+    assert cut_off(pieces) == [True, False, False, False, False]
+    # The first agent worked for 3 of 3 seconds, the second for 18 of 21.
+    assert share_at_work(pieces) == pytest.approx(21 / 24)
+    assert epochs_twice(pieces) == 0
+    assert epochs_twice([*pieces[:2], pieces[2]._replace(begun=0), *pieces[3:]]) == 1
+
+
+def test_a_process_that_goes_on_from_its_own_checkpoint_begins_a_piece(results: Results) -> None:
+    again = results.work[results.work["run"] == "0001"].assign(epoch=[0, 1, 1, 2])
+    assert [(p.begun, p.reached) for p in work_pieces(again)] == [(0, 1), (1, 2)]
+
+
+def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
+    late = results.work["run"] > "0001"
+    moved = results.work.assign(utc_seconds=results.work["utc_seconds"] + 3600 * late)
+    clock = Clock(work_pieces(moved))
+    # At work: 0 to 9, 10 to 16, then 3617 to 3620 and 3621; a second of pause stays as it is.
+    assert [cut.seconds for cut in clock.cuts] == [3601]
+    left = 0.06 * 18
+    assert clock.seconds(BEGIN + np.array([9, 10, 16, 3617, 3621])) == pytest.approx(
+        [9, 10, 16, 16 + left, 20 + left]
+    )
+    assert clock.seconds_but_cuts == pytest.approx(20)
+
+
+def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
+    pieces = work_pieces(results.work)
+    assert {row[2] for row in agent_rows(pieces).values()} == {"here 1", "here 2"}
+    many = [pieces[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
+            for n in range(MOST_AGENTS + 1)]  # fmt: skip
+    rows = agent_rows(many)
+    assert [rows[piece][1] for piece in many[:4]] == [0, 1, 0, 1]
+
+
+# The best so far
+
+
+def test_the_best_so_far_is_that_of_a_hand_computation(results: Results) -> None:
+    steps = best_over_time(results)
+    assert [(row.run, row.utc_seconds - BEGIN) for row in steps.itertuples()] == [
+        ("0000", 3), ("0001", 3), ("0001", 6), ("0001", 9),
+    ]  # fmt: skip
+    assert steps["value"].tolist() == pytest.approx([0.2, 0.21, 0.41, 0.61])
+    runs = results.runs.sort_values("run")
+    assert best_over_runs(results, runs).tolist() == [0.40, 0.61, 0.61, 0.61]
+    minimized = replace(results, winner={**results.winner, "goal": "minimize"})
+    assert best_over_runs(minimized, runs).tolist() == [0.40, 0.40, 0.20, 0.20]
+
+
+# Hyperparameters
+
+
+def test_what_a_condition_leaves_out_of_a_run_is_not_shown(results: Results) -> None:
+    rules = {"conditions": {"momentum": "optimizer == 'sgd'"}}
+    made = swept(results, 12, {"momentum": MOMENTUM, "optimizer": OPTIMIZER}, rules=rules)
+    momentum = next(one for one in varied(made) if one.name == "momentum")
+    is_sgd = (made.runs["optimizer"] == "sgd").to_numpy()
+    assert 0 < is_sgd.sum() < 12
+    assert np.isfinite(momentum.places).tolist() == is_sgd.tolist()
+
+
+def test_which_hyperparameters_are_numbers(results: Results) -> None:
+    parameters = {
+        "batch_size": {"values": [16, 32, 64]}, "learning_rate": RATE, "optimizer": OPTIMIZER,
+        "nhead": {"values": [4, 2]}, "d_model": {"value": 8},
+    }  # fmt: skip
+    found = {one.name: one.is_numeric for one in varied(swept(results, 12, parameters))}
+    assert found == {"batch_size": True, "learning_rate": True, "optimizer": False, "nhead": False}
+
+
+def test_ticks_are_few_and_round() -> None:
+    assert scale_ticks((2e-5, 3e-2), is_log=True) == [1e-4, 1e-3, 1e-2]
+    assert scale_ticks((5e-4, 1.5e-2), is_log=True) == pytest.approx([1e-3, 3e-3, 1e-2])
+    assert scale_ticks((2e-3, 3.8e-3), is_log=True) == [2e-3, 3e-3]
+    assert scale_ticks((-0.01, 0.41), is_log=False) == pytest.approx([0, 0.2, 0.4])
+
+
+# Importance
+
+
+def test_the_hyperparameter_that_decides_is_important(results: Results) -> None:
+    made = swept(results, 40, SEARCHED, value=decided_by_rate)
+    found = measure_importance(made)
+    assert isinstance(found, Importance)
+    assert found.names[0] == "learning_rate"
+    assert found.shares[0] > 0.85
+    assert found.shares.sum() == pytest.approx(1)
+    assert found.beyond_chance == ("learning_rate",)
+    assert (found.runs, found.best) == (40, 5)
+    assert (found.low <= found.high).all()
+    again = measure_importance(made)
+    assert isinstance(again, Importance)
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+    assert importance_order(made) == found.names
+
+
+def test_a_loss_has_the_importance_of_its_negative(results: Results) -> None:
+    gain = measure_importance(swept(results, 20, SEARCHED, value=decided_by_rate))
+    loss = measure_importance(
+        swept(results, 20, SEARCHED, value=lambda given: -decided_by_rate(given), goal="minimize")
+    )
+    assert isinstance(gain, Importance)
+    assert isinstance(loss, Importance)
+    assert gain.shares == pytest.approx(loss.shares)
+
+
+def test_importance_rests_on_runs_that_have_a_value_and_are_no_repeats(results: Results) -> None:
+    made = swept(results, 14, SEARCHED, {0: "failed", 1: "stopped"}, value=decided_by_rate)
+    seeds = [{"runs": ["0002", "0003"]}]
+    found = measure_importance(replace(made, winner={**made.winner, "seeds": seeds}))
+    assert isinstance(found, Importance)
+    assert found.runs == 14 - 1 - 2
+
+
+@pytest.mark.parametrize(
+    ("runs", "parameters", "value", "reason"),
+    [(9, SEARCHED, None, "Only 9 runs"), (12, {"d_model": {"value": 8}}, None, "same values"),
+     (12, SEARCHED, lambda given: 0.0, "same value")],
+)  # fmt: skip
+def test_importance_that_cannot_be_told_has_a_reason(
+    results: Results, runs: int, parameters: dict[str, Any], value: Any, reason: str
+) -> None:
+    made = swept(results, runs, parameters, value=value)
+    found = measure_importance(made)
+    assert isinstance(found, str)
+    assert reason in found
+    assert importance_order(made) == ()
+
+
+# Maps
+
+
+def test_the_map_of_early_stopping_has_every_epoch(results: Results) -> None:
+    assert metric_map(results)[:3] == pytest.approx(
+        np.array([[0.21, 0.41, 0.61], [0.2, 0.4, 0.6], [0.22, np.nan, np.nan]]), nan_ok=True
+    )
+    # Of runs that did not fail, 7 of 9 epochs were trained.
+    assert saved_share(results) == pytest.approx(2 / 9)
+    assert bands(results) == ()
+    assert bands(replace(results, sweep={**results.sweep, **HYPERBAND}))[:3] == (1, 3, 9)
+
+
+def test_the_surface_is_a_mean_of_the_runs_nearby() -> None:
+    x, y = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    surface = smoothed(x, y, np.array([0.0, 0.0, 1.0, 1.0]))
+    assert surface[0, 0] == pytest.approx(0, abs=0.01)
+    assert surface[0, -1] == pytest.approx(1, abs=0.01)
+    assert np.isnan(surface[GRID // 2, GRID // 2])
+
+
+def test_heads_have_their_accuracy_or_else_their_loss(results: Results) -> None:
+    assert head_columns(swept(results, 2, SEARCHED).curves) == {
+        "position": "val/position_loss", "token_type": "val/token_type_acc",
+        "command": "val/command_acc",
+    }  # fmt: skip
+
+
+# Odd sweeps
+
+
+def without_work(results: Results) -> Results:
+    return replace(results, work=results.work.iloc[:0])
+
+
+ODD: dict[str, tuple[Callable[[Results], Results], dict[str, str]]] = {
+    "made": (
+        lambda r: r,
+        {"timeline": "a run was cut off once and no epoch trained twice",
+         "head_curves": "no accuracy and no loss of single heads",
+         "importance": "Only 3 runs have a value"},
+    ),
+    "one run": (
+        lambda r: swept(r, 1, SEARCHED),
+        {"early_stopping": "no early termination", "slices": "There is one run only",
+         "parallel_coordinates": "There is one run only",
+         "importance": "Only one run has a value", "contours": "No hyperparameter",
+         "best_so_far": "the only run of sweep abcd1234"},
+    ),
+    "three runs": (
+        lambda r: swept(r, 3, {"learning_rate": RATE}),
+        {"contours": "Only one hyperparameter", "slices": "The metric against learning_rate"},
+    ),
+    "all failed but one": (
+        lambda r: swept(r, 6, SEARCHED, dict.fromkeys(range(1, 6), "failed")),
+        {"best_so_far": "1 finished, 5 failed", "importance": "Only one run has a value"},
+    ),
+    "nothing varied": (
+        lambda r: swept(r, 3, {"d_model": {"value": 8}}),
+        {"slices": "same values", "parallel_coordinates": "same values"},
+    ),
+    "no number": (
+        lambda r: swept(r, 12, {"optimizer": OPTIMIZER, "loss": {"values": ["a" * 20, "b" * 20]}},
+                        method="grid"),
+        {"contours": "No hyperparameter", "slices": "grid search"},
+    ),
+    "trained elsewhere": (
+        lambda r: without_work(swept(r, 12, SEARCHED, {3: "stopped"}, **HYPERBAND)),
+        {"timeline": "trained elsewhere", "best_so_far": "trained elsewhere",
+         "early_stopping": "1 of 12 runs was stopped early"},
+    ),
+    "conditional": (
+        lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
+                        rules={"conditions": {"momentum": "optimizer == 'sgd'"}}, **HYPERBAND),
+        {"parallel_coordinates": "none", "slices": "runs have it",
+         "importance": "stands out from chance", "timeline": "2 agents trained for"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_odd_sweeps_are_drawn_within_the_paper(results: Results, case: str) -> None:
+    make, said = ODD[case]
+    made = make(results)
+    for stem in STEMS:
+        with paper_style():
+            figure = DRAWN_BY[stem](made)
+            figure.draw_without_rendering()
+            assert not sticking_out(figure), stem
+        if stem in said:
+            text = " ".join(shown(figure)).replace("\n", " ")
+            assert said[stem] in text, (stem, text)
+
+
+def shown(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+
+
+def sticking_out(figure: Figure) -> list[str]:
+    """Texts that are not whole within the figure; ticks beyond an axis's ends are not drawn."""
+    drawn = list(figure.texts)
+    for legend in figure.legends:
+        drawn += legend.get_texts()
+    for axes in figure.axes:
+        if axes.axison:
+            drawn += [axes.xaxis.label, axes.yaxis.label, *axes.texts]
+    bounds = figure.bbox.padded(1)
+    found = []
+    for text in drawn:
+        if text.get_visible() and text.get_text():
+            box = text.get_window_extent()
+            if not (bounds.contains(box.x0, box.y0) and bounds.contains(box.x1, box.y1)):
+                found.append(text.get_text())
+    return found
+
+
+@pytest.mark.parametrize("stem", ["importance", "contours", "timeline"])
+def test_the_same_sweep_gives_the_same_bytes(results: Results, tmp_path: Path, stem: str) -> None:
+    made = swept(results, 13, SEARCHED, {3: "stopped", 4: "failed"}, **HYPERBAND)
+    for folder in ("once", "again"):
+        with paper_style():
+            save(DRAWN_BY[stem](made), tmp_path / folder, stem, made.marks)
+    for suffix in ("svg", "png"):
+        once, again = (tmp_path / folder / f"{stem}.{suffix}" for folder in ("once", "again"))
+        assert once.read_bytes() == again.read_bytes()
+
+
+def test_a_figure_says_of_which_sweeps_its_runs_are(results: Results) -> None:
+    winner = {**results.winner, "sweeps": ["abcd1234", "ef567890"]}
+    assert which_runs(replace(results, winner=winner)) == (
+        "all 4 runs of 2 sweeps (abcd1234, ef567890), random search: 2 finished, 1 stopped early, "
+        "1 failed"
+    )
