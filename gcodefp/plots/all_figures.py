@@ -21,10 +21,10 @@ from gcodefp.plots.errors_by_operation import draw_errors_by_operation
 from gcodefp.plots.errors_by_token import draw_errors_by_token
 from gcodefp.plots.head_curves import draw_head_curves
 from gcodefp.plots.heads import draw_heads
-from gcodefp.plots.saliency import draw_saliency
-from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.importance import draw_importance
 from gcodefp.plots.parallel_coordinates import draw_parallel_coordinates
+from gcodefp.plots.saliency import draw_saliency
+from gcodefp.plots.sensor_groups import draw_sensor_groups
 from gcodefp.plots.slices import draw_slices
 from gcodefp.plots.style import paper_style, save
 from gcodefp.plots.timeline import draw_timeline
