@@ -9,7 +9,7 @@ import pytest
 from engines import engine, good, work
 from foreign_lease import write_foreign
 from tiny_sweep import TinySweep
-from waiting import wait_for
+from waiting import PATIENCE_SECONDS, ended, wait_for
 
 from gcodefp.learning.metrics_file import read_metrics
 from gcodefp.placement.deadline import OutOfTime
@@ -30,8 +30,9 @@ def test_an_agent_whose_time_is_over_leaves_a_run_that_others_go_on_with(
     sweep = TinySweep(dataset, tmp_path / "sweep")
     assert sweep.create(parameters=ENDLESS) == 0
     marker = tmp_path / "marker.json"
-    agent = sweep.start("--job-minutes", 1, "--margin-seconds", 50, "--output", marker)
-    assert agent.wait() == 1
+    limits = ["--job-minutes", 1, "--margin-seconds", 50]
+    with ended(sweep.start(*limits, "--output", marker)) as agent:
+        assert agent.wait(PATIENCE_SECONDS) == 1
     told = (sweep.folder / "agent.log").read_text(encoding="utf-8")
     assert "with 50 s of margin" in told
     assert "an agent that is started again goes on" in told
@@ -42,10 +43,8 @@ def test_an_agent_whose_time_is_over_leaves_a_run_that_others_go_on_with(
     (left,) = run.path.glob("lease.*")
     assert left.stat().st_size == 0, "nobody has to wait for a lease that was given back"
     done = epochs(sweep, 0)
-    again = sweep.start()
-    wait_for(lambda: epochs(sweep, 0) > done)
-    again.kill()
-    again.wait()
+    with ended(sweep.start()):
+        wait_for(lambda: epochs(sweep, 0) > done)
     assert [row["epoch"] for row in read_metrics(run.path / "metrics.csv")][: done + 1] == list(
         range(1, done + 2)
     )
@@ -81,14 +80,14 @@ def test_several_trainings_at_a_time(
 def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim: str) -> None:
     sweep = TinySweep(dataset, tmp_path)
     assert sweep.create(parameters=ENDLESS) == 0
-    agent = sweep.start("--workers", 2)
-    wait_for(lambda: epochs(sweep, 0) > 0 and epochs(sweep, 1) > 0)
-    holders = [lease.lease_holder(sweep.run(number).path) for number in (0, 1)]
-    pids = [holder.pid for holder in holders if holder]
-    os.kill(agent.pid if victim == "parent" else pids[0], signal.SIGKILL)
-    code = agent.wait()
+    with ended(sweep.start("--workers", 2)) as agent:
+        wait_for(lambda: epochs(sweep, 0) > 0 and epochs(sweep, 1) > 0)
+        holders = [lease.lease_holder(sweep.run(number).path) for number in (0, 1)]
+        pids = [holder.pid for holder in holders if holder]
+        assert len({*pids, agent.pid}) == 3
+        os.kill(agent.pid if victim == "parent" else pids[0], signal.SIGKILL)
+        code = agent.wait(PATIENCE_SECONDS)
     wait_for(lambda: all(LeaseWatch().look(sweep.run(n).path) is lease.Hold.FREE for n in (0, 1)))
-    assert agent.pid not in pids
     if victim == "worker":
         assert code == 1
         told = (sweep.folder / "agent.log").read_text(encoding="utf-8")
