@@ -8,8 +8,6 @@ It speaks what wandb's SDK 0.31 says for runs, sweeps, agents, artifacts, `wandb
 `wandb.Api()`. Sweeps search as the service does, but for bayes, which draws at random here.
 """
 
-from .faults import Fault
-from .handler import Request
 from .server import API_KEY, WandbServer
 
-__all__ = ["API_KEY", "Fault", "Request", "WandbServer"]
+__all__ = ["API_KEY", "WandbServer"]

@@ -134,29 +134,3 @@ def use(world: World, given: Given) -> Node:
     if run is not None and made.id not in run.used:
         run.used.append(made.id)
     return Node("Payload", {"artifact": artifact_node(world, made)})
-
-
-def update(world: World, given: Given) -> Node:
-    """updateArtifact: metadata, description and aliases."""
-    made = by_id(world, given["artifactID"])
-    if given.get("metadata") is not None:
-        made.metadata = json.loads(given["metadata"])
-    made.description = given.get("description", made.description)
-    if given.get("aliases") is not None:
-        made.aliases = []
-        _point(world, made, _aliases(given))
-    return Node("Payload", {"artifact": artifact_node(world, made)})
-
-
-def add_aliases(world: World, given: Given) -> Node:
-    """addAliases and deleteAliases share their form."""
-    made = by_id(world, given["artifactID"])
-    _point(world, made, _aliases(given))
-    return Node("Payload", {"success": True})
-
-
-def delete_aliases(world: World, given: Given) -> Node:
-    """Takes aliases away from a version."""
-    made = by_id(world, given["artifactID"])
-    made.aliases = [alias for alias in made.aliases if alias not in _aliases(given)]
-    return Node("Payload", {"success": True})

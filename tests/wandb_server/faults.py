@@ -59,10 +59,6 @@ class Faults:
         self._active.append(fault)
         return fault
 
-    def clear(self) -> None:
-        """Switches all faults off."""
-        self._active.clear()
-
     def of(self, kind: str) -> Fault | None:
         """The fault that a request meets."""
         return next((fault for fault in list(self._active) if fault.meets(kind)), None)

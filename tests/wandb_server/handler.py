@@ -3,10 +3,9 @@
 import base64
 import gzip
 import json
-import time
 import traceback
 import urllib.parse
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,6 @@ class Request:
     path: str
     headers: dict[str, str]
     body: Any = None
-    time: float = field(default_factory=time.time)
     status: int = 0
     answer: Any = None
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import artifacts, scheduler
-from .artifact_nodes import project_info
 from .execution import ApiError, Node
 from .model import Run, StoredFile
 from .queries import agent_node, sweep_node
@@ -24,9 +23,7 @@ def mutation_root(world: World) -> Node:
         "createAgent": create_agent,
         "agentHeartbeat": agent_heartbeat,
         "upsertBucket": upsert_bucket,
-        "upsertModel": upsert_model,
         "stopRun": stop_run,
-        "deleteRun": delete_run,
         "createRunFiles": create_run_files,
         "markRunFilesUploaded": lambda world, given: Node("Payload", {"success": True}),
         "createArtifact": artifacts.create,
@@ -35,9 +32,6 @@ def mutation_root(world: World) -> Node:
         "createArtifactFiles": artifacts.create_files,
         "commitArtifact": lambda world, given: artifacts.commit(world, given["artifactID"]),
         "useArtifact": artifacts.use,
-        "updateArtifact": artifacts.update,
-        "addAliases": artifacts.add_aliases,
-        "deleteAliases": artifacts.delete_aliases,
     }
     return Node("Mutation", {name: _field(world, act) for name, act in handlers.items()})
 
@@ -71,13 +65,6 @@ def agent_heartbeat(world: World, given: Given) -> Node:
     agent, commands = scheduler.heartbeat(world, given["id"], given.get("runState"))
     fields = {"agent": agent_node(agent), "commands": json.dumps(commands)}
     return Node("AgentHeartbeatPayload", fields)
-
-
-def upsert_model(world: World, given: Given) -> Node:
-    """Makes a project."""
-    project = world.make_project(given.get("entityName"), given.get("name"), "upsertModel")
-    info = project_info(project)
-    return Node("UpsertModelPayload", {"project": info, "model": info, "inserted": True})
 
 
 def upsert_bucket(world: World, given: Given) -> Node:
@@ -127,13 +114,6 @@ def stop_run(world: World, given: Given) -> Node:
     run = _run(world, given["id"])
     run.stopped = run.stopped or not run.is_over
     return Node("StopRunPayload", {"success": True, "clientMutationId": None})
-
-
-def delete_run(world: World, given: Given) -> Node:
-    """Forgets a run."""
-    run = _run(world, given["id"])
-    del world.runs[run.project, run.name]
-    return Node("DeleteRunPayload", {"clientMutationId": None})
 
 
 def create_run_files(world: World, given: Given) -> Node:

@@ -17,7 +17,7 @@ from .filters import chosen, ordered
 from .model import Agent, Project, Run, Sweep
 from .pages import connection, stamp
 from .run_nodes import run_node, user_node
-from .world import World
+from .world import ENTITIES, USERNAME, World
 
 FEATURES = (
     "ARTIFACT_COLLECTION_MEMBERSHIP_FILES",
@@ -49,9 +49,9 @@ def query_root(world: World) -> Node:
         return Node("ClientIDMapping", {"serverID": by_id(world, client_id).id})
 
     fields = {
-        "viewer": lambda: user_node(world),
+        "viewer": user_node,
         "serverInfo": _server_info,
-        "entity": lambda name: _entity(world, name),
+        "entity": _entity,
         "project": project,
         "model": project,
         "artifact": lambda id: artifact_node(world, by_id(world, id)),
@@ -67,15 +67,15 @@ def _server_info() -> Node:
     return Node("ServerInfo", {"features": features, "latestLocalVersionInfo": newest})
 
 
-def _entity(world: World, name: str) -> Node | None:
-    if name not in world.entities:
+def _entity(name: str) -> Node | None:
+    if name not in ENTITIES:
         return None
     fields = {
         "id": f"Entity:{name}",
         "name": name,
         "xxhashDigestsEnabled": False,
         "organization": None,
-        "isTeam": name != world.username,
+        "isTeam": name != USERNAME,
         "user": None,
     }
     return Node("Entity", fields)
@@ -107,7 +107,7 @@ def project_node(world: World, project: Project) -> Node:
         "createdAt": stamp(0),
         "readOnly": False,
         "isBenchmark": False,
-        "user": lambda: user_node(world),
+        "user": user_node,
         "bucket": run,
         "run": run,
         "runs": runs,

@@ -12,20 +12,20 @@ from .artifact_nodes import artifact_node, project_info
 from .execution import Node
 from .model import Run, StoredFile
 from .pages import connection, plain, stamp
-from .world import World
+from .world import DEFAULT_ENTITY, ENTITIES, USERNAME, World
 
 
-def user_node(world: World) -> Node:
+def user_node() -> Node:
     """The owner of the API key."""
-    teams = [Node("Entity", {"name": name}) for name in world.entities]
+    teams = [Node("Entity", {"name": name}) for name in ENTITIES]
     fields = {
         "id": "User:1",
-        "name": world.username,
-        "username": world.username,
-        "email": f"{world.username}@example.com",
+        "name": USERNAME,
+        "username": USERNAME,
+        "email": f"{USERNAME}@example.com",
         "admin": False,
         "flags": "{}",
-        "entity": world.entities[0],
+        "entity": DEFAULT_ENTITY,
         "deletedAt": None,
         "teams": connection(teams, lambda team: team),
         "apiKeys": connection([], lambda key: key),
@@ -58,7 +58,7 @@ def run_node(world: World, run: Run) -> Node:
         "stopped": run.stopped,
         "failed": run.state == "failed",
         "running": run.state == "running",
-        "user": lambda: user_node(world),
+        "user": user_node,
         **_contents(run),
         **_lists(world, run),
     }

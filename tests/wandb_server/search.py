@@ -7,7 +7,6 @@ from typing import Any
 
 from .distributions import draw, kind
 
-GRID_KINDS = ("int_uniform", "q_uniform")
 METHODS = ("grid", "random", "bayes", "custom")
 
 

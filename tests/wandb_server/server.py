@@ -14,7 +14,7 @@ from .artifact_model import Artifact
 from .faults import Faults
 from .handler import Handler, Request
 from .model import Run, Sweep
-from .world import World
+from .world import DEFAULT_ENTITY, World
 
 API_KEY = "0123456789abcdef0123456789abcdef01234567"
 
@@ -31,10 +31,7 @@ class WandbServer:
     """A W&B server on 127.0.0.1, at a port of its own, for as long as the `with` block lasts.
 
     Args:
-        entities: names that exist; the first is the default entity.
-        username: the owner of the API key.
         seed: of the search of all sweeps.
-        crash_after: seconds without a sign of life after which a run counts as crashed.
         port: 0 for any free one.
 
     Attributes:
@@ -45,16 +42,8 @@ class WandbServer:
 
     api_key = API_KEY
 
-    def __init__(
-        self,
-        *,
-        entities: tuple[str, ...] = ("workshop", "ada"),
-        username: str = "ada",
-        seed: int = 0,
-        crash_after: float = 300.0,
-        port: int = 0,
-    ) -> None:
-        self.world = World(username, list(entities), seed, crash_after)
+    def __init__(self, *, seed: int = 0, port: int = 0) -> None:
+        self.world = World(seed)
         self.requests: list[Request] = []
         self.errors: list[str] = []
         self.faults = Faults()
@@ -120,7 +109,7 @@ class WandbServer:
         ours = {
             "WANDB_BASE_URL": self.base_url,
             "WANDB_API_KEY": self.api_key,
-            "WANDB_ENTITY": self.world.entities[0],
+            "WANDB_ENTITY": DEFAULT_ENTITY,
             "WANDB_ERROR_REPORTING": "false",
             "HOME": str(self.folder),
             "NO_PROXY": "127.0.0.1",

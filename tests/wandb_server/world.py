@@ -10,6 +10,10 @@ from .execution import ApiError
 from .model import Agent, Project, Run, StoredFile, Sweep
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+DEFAULT_ENTITY = "workshop"
+USERNAME = "ada"
+"""The owner of the API key; also an entity."""
+ENTITIES = (DEFAULT_ENTITY, USERNAME)
 
 
 @dataclass
@@ -17,17 +21,11 @@ class World:
     """The state behind the endpoints; hold `lock` to read or change more than one thing.
 
     Attributes:
-        username: the owner of the API key; also an entity of its own.
-        entities: names that exist; the first is the default one.
         seed: of every draw that the server makes.
-        crash_after: seconds without a sign of life after which a run counts as crashed.
         base_url: where the clients find the server.
     """
 
-    username: str
-    entities: list[str]
     seed: int
-    crash_after: float
     base_url: str = ""
     projects: dict[tuple[str, str], Project] = field(default_factory=dict)
     runs: dict[tuple[Project, str], Run] = field(default_factory=dict)
@@ -51,14 +49,14 @@ class World:
     def entity(self, name: str | None, during: str) -> str:
         """An entity that exists; the default one for None."""
         if not name:
-            return self.entities[0]
-        if name not in self.entities:
+            return DEFAULT_ENTITY
+        if name not in ENTITIES:
             raise ApiError(f"entity {name} not found during {during}", status=404)
         return name
 
     def find_project(self, entity: str | None, name: str | None) -> Project | None:
         """The project, None if there is none; the default entity's for no entity."""
-        return self.projects.get((entity or self.entities[0], name or ""))
+        return self.projects.get((entity or DEFAULT_ENTITY, name or ""))
 
     def make_project(self, entity: str | None, name: str | None, during: str) -> Project:
         """The project; it is made if it is missing."""
@@ -75,7 +73,7 @@ class World:
         """A new run of a project."""
         number = self.number()
         shown = display_name or f"quiet-river-{sum(1 for p, _ in self.runs if p is project) + 1}"
-        run = Run(project, name, number, shown, crash_after=self.crash_after)
+        run = Run(project, name, number, shown)
         self.runs[project, name] = run
         return run
 
