@@ -9,12 +9,18 @@ from pathlib import Path
 import pytest
 from service_steps import Service
 from tiny_sweep import TinySweep
-from waiting import wait_for
+from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import WandbServer
+
+from gcodefp.files import read_json
+from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
 
 SHORT = 100
 """Epochs of a run that lasts some seconds, in which the service has to reach it."""
-RATES = {"learning_rate": {"values": [0.01, 1e30, 0.02]}, "optimizer": {"value": "sgd"}}
+RATES = {"learning_rate": {"values": [1e30, 0.01, 0.02, 0.03]}, "optimizer": {"value": "sgd"}}
+LOSS = {"name": "val/loss", "goal": "minimize"}
+FINISHED = ("finished", None)
 
 
 @pytest.fixture(params=["local", "wandb"])
@@ -24,34 +30,43 @@ def service(request: pytest.FixtureRequest, dataset: Path, tmp_path: Path) -> It
 
 
 def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> None:
-    changes = {"method": "random", "run_cap": 3}
-    assert service.create(RATES, **changes) == 0
+    assert service.create(RATES, run_cap=3, metric=LOSS) == 0
     agents = [service.agent(), service.agent()]
     assert [agent.wait(240) for agent in agents] == [0, 0], service.log
-    outcomes = service.outcomes()
-    assert len(outcomes) == 3
-    for content in outcomes:
-        diverges = content["hyperparameters"]["learning_rate"] == 1e30
-        state = ("failed", "diverged") if diverges else ("finished", None)
-        assert (content["state"], content["failure"]) == state
+    states = {
+        content["hyperparameters"]["learning_rate"]: (content["state"], content["failure"])
+        for content in service.outcomes()
+    }
+    # A run that fails counts, too.
+    assert states == {1e30: ("failed", "diverged"), 0.01: FINISHED, 0.02: FINISHED}
     assert service.agent().wait(60) == 0
     assert len(service.outcomes()) == 3
+    if service.engine == "wandb":
+        assert len(service.server.runs) == 3
     assert service.select(service.folder / "best") == 0, service.log
     rows = list(csv.DictReader((service.folder / "best" / "runs.csv").read_text().splitlines()))
-    values = [float(row["best_value"]) for row in rows if row["state"] == "finished"]
-    assert values == sorted(values, reverse=True)
-    assert len(rows) == 3
+    assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
+    values = [float(row["best_value"]) for row in rows if row["best_value"]]
+    assert len(set(values)) == 2, "two that are equal have no order"
+    assert values == sorted(values)
+    best = read_json(service.folder / "best" / "run.json", BEST_FORMAT, BEST_REBUILD)
+    assert best["best_value"] == min(values)
 
 
 def test_the_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> None:
     assert service.create({"learning_rate": {"values": [0.01]}, "max_epochs": {"value": 60}}) == 0
     agent = service.agent()
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 2)
-    os.kill(agent.pid, signal.SIGKILL)
-    agent.wait()
-    assert not service.folders()[0].is_over()
-    assert service.agent().wait(180) == 0, service.log
     (folder,) = service.folders()
+    # All but the last, which a kill may cost.
+    kept = read_metrics(folder.path / "metrics.csv")[:-1]
+    assert kept
+    os.kill(agent.pid, signal.SIGKILL)
+    agent.wait(PATIENCE_SECONDS)
+    assert not folder.is_over()
+    assert service.agent().wait(180) == 0, service.log
+    assert read_metrics(folder.path / "metrics.csv")[: len(kept)] == kept, "not trained again"
+    assert len(service.folders()) == 1
     assert folder.history("epoch") == list(range(1, 61))
     if service.engine == "wandb":
         (run,) = service.server.runs.values()
@@ -67,8 +82,7 @@ def test_early_termination_stops_runs_that_fall_behind(service: Service) -> None
         "seed": {"value": 0},
     }
     rule = {"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 2}}
-    metric = {"metric": {"name": "val/loss", "goal": "minimize"}}
-    assert service.create(parameters, **rule, **metric) == 0
+    assert service.create(parameters, **rule, metric=LOSS) == 0
     assert service.agent().wait(240) == 0, service.log
     states = [content["state"] for content in service.outcomes()]
     assert states[0] == "finished"
