@@ -128,9 +128,26 @@ def write_evaluation(
         position_mm=test.position_mm, mm_per_unit=test.mm_per_unit, lag_seconds=test.lag_seconds,
         operations=np.array(vocabulary.operations), programs=np.array(["face", "pocket"]),
         true_operation=test.operation, true_program=test.program, true_block=true_blocks(),
-        **arrays,
+        **arrays, **sequences_of(test, blocks[WHOLE]),
     )  # fmt: skip
     write_explanation(folder.with_name("explanation"), dataset, test, answers)
+
+
+def sequences_of(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
+    """The lines of each recording in order, none filled in."""
+    new = np.ones(len(read), bool)
+    new[1:] = test.recording[1:] != test.recording[:-1]
+    true = true_blocks()
+    executed, reconstructed = (
+        np.flatnonzero(new | np.concatenate([[True], of[1:] != of[:-1]])) for of in (true, read)
+    )
+    return {
+        "executed_recording": test.recording[executed],
+        "executed_block": true[executed],
+        "executed_seconds": test.seconds[executed],
+        "reconstructed_recording": test.recording[reconstructed],
+        "reconstructed_block": read[reconstructed],
+    }
 
 
 def tested_split(reported: bool) -> Split:

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.evaluation.block_sequences import block_sequence, edit_distance
+from gcodefp.evaluation.block_sequences import alignment, block_sequence, edit_distance
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
 
@@ -53,6 +53,23 @@ def test_the_edit_distance_is_a_metric(one: list[str], two: list[str], three: li
     assert there == edit_distance(two, one)
     assert edit_distance(one, three) <= there + edit_distance(two, three)
     assert abs(len(one) - len(two)) <= there <= max(len(one), len(two))
+
+
+@settings(deadline=None)
+@given(written=BLOCKS, true=BLOCKS)
+def test_an_alignment_has_all_blocks_in_order_and_no_edit_too_many(
+    written: list[str], true: list[str]
+) -> None:
+    pairs = alignment(written, true)
+    assert [i for i, _ in pairs if i is not None] == list(range(len(written)))
+    assert [j for _, j in pairs if j is not None] == list(range(len(true)))
+    edits = sum(i is None or j is None or written[i] != true[j] for i, j in pairs)
+    assert edits == edit_distance(written, true)
+
+
+def test_blocks_that_are_replaced_stand_beside_each_other() -> None:
+    pairs = alignment(list("sitting"), list("kitten"))
+    assert pairs == [*((i, i) for i in range(6)), (6, None)]
 
 
 def test_neighbours_that_are_equal_are_one_block() -> None:

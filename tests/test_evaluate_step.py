@@ -20,6 +20,7 @@ from learning_data import (
 
 from gcodefp.evaluate import main
 from gcodefp.evaluation.axis_errors import axis_numbers
+from gcodefp.evaluation.block_sequences import edit_distance
 from gcodefp.evaluation.files import (
     ANSWERS,
     ELAPSED,
@@ -38,6 +39,7 @@ TEST_ROWS = ROWS * len(RECORDINGS["test"])
 ROW_METRICS = (*SCORES, "command_balanced", "program", "x_error_mm", "y_error_mm", "z_error_mm")
 STRETCH_METRICS = ("gcode_error_rate", "toolpath_distance_mm")
 SHARES = {*SCORES, "command_balanced", "program"}
+SEQUENCES = ("executed", "reconstructed")
 NOTHING = {"value": None, "low": None, "high": None, "n": 0, "recordings": 0}
 
 
@@ -131,6 +133,26 @@ def test_each_recording_has_its_program(evaluation: Path) -> None:
         # Both name the blocks in the program's order; only that of the rows knows of the clock.
         assert lines[0] == program[0]
         assert 1 < len(lines) < ROWS
+
+
+def test_sequences_are_those_of_the_programs_and_of_the_error_rate(evaluation: Path) -> None:
+    metrics, arrays = results(evaluation)
+    test = tiny_split(RECORDINGS["test"])
+    edits = 0
+    for index, name in enumerate(RECORDINGS["test"]):
+        executed, read = (arrays[f"{of}_recording"] == index for of in SEQUENCES)
+        lines = arrays["reconstructed_block"][read].tolist()
+        assert (evaluation / f"gcode/{name}.nc").read_text().splitlines()[2:] == lines
+        true = arrays["executed_block"][executed].tolist()
+        # All lines last several rows here: each begins where the line number changes.
+        own = test.recording == index
+        begins = np.flatnonzero(own)[np.diff(test.line[own], prepend=-1) != 0]
+        assert true == test.blocks[test.block[begins]].tolist()
+        assert arrays["executed_seconds"][executed].tolist() == test.seconds[begins].tolist()
+        edits += edit_distance(lines, true)
+    rate = metrics["models"][WHOLE]["gcode_error_rate"]
+    assert len(arrays["executed_block"]) == rate["n"]
+    assert edits / rate["n"] == rate["value"]
 
 
 def test_a_whole_recording_is_of_one_operation(evaluation: Path) -> None:

@@ -49,3 +49,11 @@ def test_of_an_unknown_program_only_what_is_reported_counts() -> None:
 
 def test_what_a_row_says_of_its_own_line_holds() -> None:
     assert read([1, 1], [1, 4], ["Z1", "Z4"]) == ["Z1", "Y2", "Z4"]
+
+
+def test_lines_that_are_filled_in_have_no_row() -> None:
+    executed = ExecutedBlocks(programs())
+    found = executed.with_rows(
+        np.array([1, 1, 1]), np.array([1, 1, 4]), np.array(["Y1", "Y1", "Y4"])
+    )
+    assert found == [("Y1", 0), ("Y2", None), ("Y4", 2)]

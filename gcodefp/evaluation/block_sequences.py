@@ -5,7 +5,7 @@ of blocks into the true one, over the length of the true one. A block counts onc
 it lasts, so a long move weighs no more than a short one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import numpy as np
@@ -22,6 +22,35 @@ def edit_distance(written: Sequence[str], true: Sequence[str]) -> int:
 
     The table of Wagner and Fischer (1974), a row at a time.
     """
+    *_, last = _edits(written, true)
+    return int(last[-1])
+
+
+def alignment(written: Sequence[str], true: Sequence[str]) -> list[tuple[int | None, int | None]]:
+    """One of the shortest ways from the one to the other, read back from the end of the table.
+
+    Returns:
+        Which blocks stand beside each other, as indices into both; None where a block has nothing
+        beside it. Blocks that are replaced stand beside each other.
+    """
+    table = np.array(list(_edits(written, true)))
+    i, j = len(written), len(true)
+    pairs: list[tuple[int | None, int | None]] = []
+    while i or j:
+        if i and j and table[i, j] == table[i - 1, j - 1] + (written[i - 1] != true[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((i, j))
+        elif i and table[i, j] == table[i - 1, j] + 1:
+            i -= 1
+            pairs.append((i, None))
+        else:
+            j -= 1
+            pairs.append((None, j))
+    return pairs[::-1]
+
+
+def _edits(written: Sequence[str], true: Sequence[str]) -> Iterator[NDArray[np.int64]]:
+    """Edits from the first blocks of `written`, none to all, to those of `true` (T + 1,)."""
     codes: dict[str, int] = {}
     written_codes, true_codes = (
         np.array([codes.setdefault(block, len(codes)) for block in blocks], np.int64)
@@ -29,12 +58,13 @@ def edit_distance(written: Sequence[str], true: Sequence[str]) -> int:
     )
     steps = np.arange(len(true_codes) + 1)
     row = steps
+    yield row
     for code in written_codes:
         above = row + 1
         above[1:] = np.minimum(above[1:], row[:-1] + (true_codes != code))
         # Each step to the right costs 1: less the steps, that is a running minimum.
         row = np.minimum.accumulate(above - steps) + steps
-    return int(row[-1])
+        yield row
 
 
 def rows_of_stretches(stretch: NDArray[np.integer]) -> list[NDArray[np.int64]]:

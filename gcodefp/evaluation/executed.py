@@ -39,17 +39,27 @@ class ExecutedBlocks:
             line: (N,) line numbers.
             blocks: (N,) their blocks.
         """
+        return [block for block, _ in self.with_rows(program, line, blocks)]
+
+    def with_rows(
+        self,
+        program: NDArray[np.integer],
+        line: NDArray[np.integer],
+        blocks: NDArray[np.str_],
+    ) -> list[tuple[str, int | None]]:
+        """The same, each with the row that it begins in; None if it has no row of its own."""
         new = np.ones(len(line), bool)
         new[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
         rows = np.flatnonzero(new)
         told = list(
             zip(program[rows].tolist(), line[rows].tolist(), blocks[rows].tolist(), strict=True)
         )
-        sequence = [told[0][2]]
-        for before, after in pairwise(told):
+        sequence: list[tuple[str, int | None]] = [(told[0][2], int(rows[0]))]
+        for row, (before, after) in zip(rows[1:].tolist(), pairwise(told), strict=True):
             if before[0] == after[0] != UNKNOWN:
-                sequence += self._between(before[0], before[1], after[1])
-            sequence.append(after[2])
+                filled = self._between(before[0], before[1], after[1])
+                sequence += [(block, None) for block in filled]
+            sequence.append((after[2], row))
         return sequence
 
     def _between(self, program: int, line: int, other: int) -> Sequence[str]:

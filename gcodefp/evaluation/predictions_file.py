@@ -1,4 +1,4 @@
-"""predictions.npz, one entry per row, and the reconstructed program of each recording."""
+"""predictions.npz, and the reconstructed program of each recording."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
 from gcodefp.evaluation.evaluated import Evaluated
-from gcodefp.evaluation.executed import ExecutedBlocks
-from gcodefp.evaluation.files import ANSWERS, WHOLE
+from gcodefp.evaluation.files import ANSWERS
 from gcodefp.evaluation.reading import Reading
 from gcodefp.evaluation.reconstruct import reconstructed_program
+from gcodefp.evaluation.sequences import sequence_arrays, sequences_of
 from gcodefp.files import replacing, write_text
 
 
@@ -51,7 +51,7 @@ def prediction_arrays(
         array = ANSWERS[name].array
         for what, values in known.items():
             arrays[f"{array}_{'block' if what == 'blocks' else what}"] = values
-    return arrays
+    return arrays | sequence_arrays(evaluated.reading, test, description)
 
 
 def reconstructed_programs(
@@ -64,15 +64,8 @@ def reconstructed_programs(
         for text, holds in ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, inputs))
         if holds
     ]
-    executed = ExecutedBlocks(description.programs)
-    stretches, answers = reading.of_stretches[WHOLE]
-    recording = test.recording[stretches.rows]
-    programs = {}
-    for index in np.unique(recording):
-        name = str(test.recordings[index])
-        of = answers.take(np.flatnonzero(recording == index))
-        assert of.program is not None, "places are of programs"
-        assert of.line is not None, "places have lines"
-        blocks = executed.of_rows(of.program, of.line, of.blocks)
-        programs[name] = reconstructed_program(blocks, name, notes)
-    return programs
+    names = test.recordings.tolist()
+    return {
+        names[index]: reconstructed_program(of.read, names[index], notes)
+        for index, of in sequences_of(reading, test, description).items()
+    }

@@ -12,6 +12,7 @@ class Entry(NamedTuple):
 
 FIGURES = {
     "toolpath": Entry("One toolpath", "Test"),
+    "gcode_diff": Entry("G-code, executed and read", "Test"),
     "accuracy": Entry("Accuracy", "Test"),
     "axis_errors": Entry("Position errors", "Test"),
     "axis_scatter": Entry("Read against executed positions", "Test"),

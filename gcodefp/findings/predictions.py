@@ -4,7 +4,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,24 @@ ANSWER_FIELDS = {
     "position_mm": "answered_mm",
 }
 """How the array of an answer ends -> the field of Predictions that it goes to."""
+
+
+class Sequences(NamedTuple):
+    """Lines of whole recordings, in order; those too short for a row of their own are filled in.
+
+    Attributes:
+        executed_recording: (E,) index into `Predictions.recordings`.
+        executed_block: (E,) texts.
+        executed_seconds: (E,) since the recording's first row; NaN if it has no row of its own.
+        reconstructed_recording: (F,) index into `Predictions.recordings`.
+        reconstructed_block: (F,) texts, as read by the answer WHOLE.
+    """
+
+    executed_recording: NDArray[np.int16]
+    executed_block: NDArray[np.str_]
+    executed_seconds: NDArray[np.float64]
+    reconstructed_recording: NDArray[np.int16]
+    reconstructed_block: NDArray[np.str_]
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,7 @@ class Predictions:
         operation: whose answer -> (N,) classes.
         program: the same; those who do not say are not in it.
         answered_mm: whose answer -> (N, 3); those who do not say are not in it.
+        sequences: None in a file of before they were written.
     """
 
     recordings: NDArray[np.str_]
@@ -56,6 +75,7 @@ class Predictions:
     operation: Mapping[str, NDArray[np.int64]]
     program: Mapping[str, NDArray[np.int64]]
     answered_mm: Mapping[str, NDArray[np.float32]]
+    sequences: Sequences | None = None
 
     def right(self, name: str = MODEL) -> NDArray[np.bool_]:
         """Whether each row's whole block is right, (N,)."""
@@ -74,7 +94,8 @@ def read_predictions(path: Path) -> Predictions:
         field: {name: f"{kind.array}_{ending}" for name, kind in ANSWERS.items()}
         for ending, field in ANSWER_FIELDS.items()
     }
-    plain = [name for name in Predictions.__dataclass_fields__ if name not in answers]
+    apart = {*answers, "sequences"}
+    plain = [name for name in Predictions.__dataclass_fields__ if name not in apart]
     try:
         # NumPy leaves a file that it opens itself open when it is torn.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
@@ -82,6 +103,8 @@ def read_predictions(path: Path) -> Predictions:
                 field: {name: arrays[array] for name, array in of.items() if array in arrays}
                 for field, of in answers.items()
             }
+            if all(name in arrays for name in Sequences._fields):
+                there["sequences"] = Sequences(*(arrays[name] for name in Sequences._fields))
             there["blocks"] = {MODEL: arrays[answers["blocks"][MODEL]], **there["blocks"]}
             return Predictions(**{field: arrays[field] for field in plain}, **there)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -19,6 +19,7 @@ from gcodefp.plots.early_stopping import draw_early_stopping
 from gcodefp.plots.embedding import draw_embedding
 from gcodefp.plots.errors_by_operation import draw_errors_by_operation
 from gcodefp.plots.errors_by_token import draw_errors_by_token
+from gcodefp.plots.gcode_diff import draw_gcode_diff
 from gcodefp.plots.head_curves import draw_head_curves
 from gcodefp.plots.heads import draw_heads
 from gcodefp.plots.importance import draw_importance
@@ -33,6 +34,7 @@ from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
 DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "toolpath": draw_toolpath,
     "toolpaths": draw_toolpaths,
+    "gcode_diff": draw_gcode_diff,
     "accuracy": draw_accuracy,
     "axis_errors": draw_axis_errors,
     "axis_scatter": draw_axis_scatter,
