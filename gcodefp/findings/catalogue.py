@@ -34,6 +34,7 @@ FIGURES = {
     "contours": Entry("Pairs of hyperparameters", "Sweep"),
     "early_stopping": Entry("Early stopping", "Sweep"),
     "timeline": Entry("Agents over time", "Sweep"),
+    "channels": Entry("Channels over time", "Data"),
     "dataset": Entry("Data", "Data"),
     "clocks": Entry("Clocks", "Data"),
 }

@@ -10,6 +10,7 @@ from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
 from gcodefp.plots.axis_scatter import draw_axis_scatter
 from gcodefp.plots.best_so_far import draw_best_so_far
 from gcodefp.plots.calibration import draw_calibration
+from gcodefp.plots.channels import draw_channels
 from gcodefp.plots.clocks import draw_clocks
 from gcodefp.plots.confusion import draw_confusion
 from gcodefp.plots.contours import draw_contours
@@ -55,6 +56,7 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "contours": draw_contours,
     "early_stopping": draw_early_stopping,
     "timeline": draw_timeline,
+    "channels": draw_channels,
     "dataset": draw_dataset,
     "clocks": draw_clocks,
 }

@@ -1,20 +1,19 @@
 """Which samples the network's choice of places rests on, in one window and over the test split."""
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from gcodefp.findings.explanation import Explanation
 from gcodefp.findings.results import Document, Results
 from gcodefp.findings.words import SENSOR_GROUPS
 from gcodefp.plots.accuracy import tested_on
-from gcodefp.plots.style import INK, PAGE_INCHES, RIGHT, WRONG, add_head, new_figure, percent
+from gcodefp.plots.block_strips import draw_strip, label_time, strip_inches
+from gcodefp.plots.style import INK, PAGE_INCHES, RIGHT, add_head, new_figure, percent
 
 MOST_ROWS = 80
 """Of a longer window the middle is shown: a row needs room for the text of its block."""
@@ -25,8 +24,6 @@ BRIGHTEST = 99.5
 NAMED_BARS = 5
 BAR_LABEL_POINTS = 5.5
 MOST_INCHES = 3.8
-BLOCK_POINTS = 4.6
-MOST_LETTERS = 28
 NO_NODE = "motor\ncurrents"
 
 
@@ -45,11 +42,12 @@ def draw_saliency(results: Results) -> Figure:
     rows = _middle(explanation)
     order = channel_order(channels)
     map_inches = min(MOST_INCHES, max(1.2, 0.14 * len(channels)))
-    letters = max(len(_short(str(of))) for of in _texts(explanation, rows))
-    strip_inches = 0.1 + 0.74 * BLOCK_POINTS / 72 * letters
-    figure = new_figure(PAGE_INCHES, map_inches + 2 * strip_inches + 0.6)
+    true, read = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
+    every = np.ones(len(true), bool)
+    strip = max(strip_inches(true, every), strip_inches(read, true == read))
+    figure = new_figure(PAGE_INCHES, map_inches + 2 * strip + 0.6)
     grid = figure.add_gridspec(
-        3, 2, width_ratios=[4.4, 1], height_ratios=[map_inches, strip_inches, strip_inches]
+        3, 2, width_ratios=[4.4, 1], height_ratios=[map_inches, strip, strip]
     )
     picture = figure.add_subplot(grid[0, 0])
     shares = figure.add_subplot(grid[0, 1], sharey=picture)
@@ -58,10 +56,9 @@ def draw_saliency(results: Results) -> Figure:
     row_points = 72 * map_inches / len(channels)
     _draw_shares(shares, explanation, order, 1.2 * BAR_LABEL_POINTS / row_points)
     _name_channels(picture, [channels[index] for index in order])
-    true, read = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
-    _draw_blocks(strips[0], true, np.ones(len(true), bool), "true")
-    _draw_blocks(strips[1], read, true == read, "read")
-    _label_time(picture, strips, explanation.excerpt_seconds[rows])
+    draw_strip(strips[0], true, every, "true")
+    draw_strip(strips[1], read, true == read, "read")
+    label_time(strips[-1], [picture, strips[0]], explanation.excerpt_seconds[rows])
     add_head(figure, _title(results), _subtitle(results, rows), results.marks)
     return figure
 
@@ -90,10 +87,6 @@ def _middle(explanation: Explanation) -> slice:
     shown = min(count, MOST_ROWS, int(explanation.document["window"]))
     first = (count - shown) // 2
     return slice(first, first + shown)
-
-
-def _texts(explanation: Explanation, rows: slice) -> NDArray[np.str_]:
-    return np.concatenate([explanation.excerpt_block[rows], explanation.excerpt_read[rows]])
 
 
 def _draw_map(figure: Figure, axes: Axes, saliency: NDArray[np.floating]) -> None:
@@ -147,45 +140,6 @@ def _name_channels(axes: Axes, channels: Sequence[Document]) -> None:
         axes.set_yticks(middles, [band.name for band in found], size=6.5)
     axes.tick_params(axis="y", length=0)
     axes.spines[:].set_visible(True)
-
-
-def _draw_blocks(axes: Axes, blocks: NDArray[np.str_], right: NDArray[np.bool_], name: str) -> None:
-    """A box for each stretch of rows with the same block; the wrong ones are hatched and red."""
-    new = np.flatnonzero((blocks[1:] != blocks[:-1]) | (right[1:] != right[:-1])) + 1
-    edges = [0, *new.tolist(), len(blocks)]
-    for index, (first, end) in enumerate(pairwise(edges)):
-        good = bool(right[first])
-        axes.add_patch(
-            Rectangle(
-                (first - 0.5, 0), end - first, 1, linewidth=0.3,
-                edgecolor="white" if good else WRONG, hatch=None if good else "//////",
-                facecolor=("#e4e4e4", "#f3f3f3")[index % 2] if good else "white",
-            )
-        )  # fmt: skip
-        axes.text(
-            (first + end - 1) / 2, 0.5, _short(str(blocks[first])), rotation=90, size=BLOCK_POINTS,
-            ha="center", va="center", color=INK if good else WRONG, clip_on=True,
-            weight="normal" if good else "bold",
-            bbox=None if good else {"facecolor": "white", "edgecolor": "none", "pad": 0.2},
-        )  # fmt: skip
-    axes.set_ylim(0, 1)
-    axes.set_yticks([0.5], [name])
-    axes.tick_params(axis="y", length=0)
-    axes.spines[:].set_visible(False)
-
-
-def _short(block: str) -> str:
-    return block if len(block) <= MOST_LETTERS else f"{block[: MOST_LETTERS - 1]}…"
-
-
-def _label_time(picture: Axes, strips: Sequence[Axes], seconds: NDArray[np.floating]) -> None:
-    """Rows are drawn as wide as each other; some of them get their time."""
-    picture.set_xlim(-0.5, len(seconds) - 0.5)
-    ticks = np.unique(np.linspace(0, len(seconds) - 1, 9).round().astype(int))
-    strips[-1].set_xticks(ticks, [f"{seconds[tick]:.1f}" for tick in ticks])
-    strips[-1].set_xlabel("time in the recording (s)")
-    for axes in (picture, strips[0]):
-        axes.tick_params(axis="x", length=0, labelbottom=False)
 
 
 def _title(results: Results) -> str:
