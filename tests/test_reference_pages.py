@@ -43,8 +43,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (sweep,) = (made / "runs").iterdir()
     compared = [str(sweep / "0000"), str(sweep / "0001"), "--runs", str(made / "runs")]
     assert compare.main([*compared, "--device", "cpu", "--output", str(folder / "compared")]) == 0
-    flags = ["--evaluations", str(made / "evaluation"), "--output", str(made / "protocols")]
-    assert protocols.main(flags) == 0
+    flags = ["--evaluations", str(made / "evaluation"), "--winner", str(made / "best/run.json")]
+    assert protocols.main([*flags, "--output", str(made / "protocols")]) == 0
     return made
 
 
@@ -128,7 +128,7 @@ def check_shapes(arrays: dict[str, np.ndarray], told: dict[str, dict[str, str]])
 
 def test_columns_of_csv_files_are_those_of_the_page(results: Path) -> None:
     seen = described(results, ".csv")
-    assert len(seen) == 5
+    assert len(seen) == 7
     for heading, paths in seen.items():
         known = rows(FILES[heading], "column")
         for path in paths:
@@ -183,7 +183,7 @@ def test_the_readme_leads_to_every_page() -> None:
     assert linked == {page.name for page in DOCS.glob("*.md")}
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "files.md", "metrics.md"])
+@pytest.mark.parametrize("page", ["configuration.md", "files.md", "metrics.md", "tutorial.md"])
 def test_links_lead_somewhere(page: str) -> None:
     text = (DOCS / page).read_text(encoding="utf-8")
     for target, anchor in re.findall(r"\]\((?!http)([^)#]*)#?([^)]*)\)", text):
