@@ -20,6 +20,7 @@ from gcodefp.evaluation.answers import Answers
 from gcodefp.evaluation.files import MODEL, WHOLE
 from gcodefp.findings.explanation import read_explanation
 from gcodefp.findings.results import Results
+from gcodefp.findings.verdict import ENOUGH_RECORDINGS
 from gcodefp.plots.calibration import draw_calibration
 from gcodefp.plots.embedding import draw_embedding, look_of
 from gcodefp.plots.saliency import bands, channel_order, draw_saliency
@@ -47,10 +48,10 @@ def told(results: Results, edit: Callable[[dict[str, Any]], object]) -> Results:
 
 
 def test_the_title_of_the_calibration_is_what_the_interval_allows(results: Results) -> None:
-    def title(low: float, high: float) -> str:
+    def title(low: float, high: float, recordings: int = ENOUGH_RECORDINGS) -> str:
         def edit(document: dict[str, Any]) -> None:
             of = document["calibration"]
-            over = {**of[MODEL]["overconfidence"], "low": low, "high": high}
+            over = {"value": (low + high) / 2, "low": low, "high": high, "recordings": recordings}
             document["calibration"] = {**of, MODEL: {**of[MODEL], "overconfidence": over}}
 
         return " ".join(texts(draw_calibration(told(results, edit))))
@@ -59,7 +60,8 @@ def test_the_title_of_the_calibration_is_what_the_interval_allows(results: Resul
     right = f"{100 * found['right']['value']:.0f} % right"
     assert "surer of its lines than it is right" in title(0.1, 0.2)
     assert "less sure of its lines" in title(-0.2, -0.1)
-    assert "may well be equal" in title(-0.1, 0.1)
+    assert "may be chance" in title(-0.1, 0.1)
+    assert "may be chance" in title(0.1, 0.2, ENOUGH_RECORDINGS - 1)
     assert all(right in title(*of) for of in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1)))
     assert f"ECE {found['expected_calibration_error']['value']:.3f}" in title(0.1, 0.2)
 
@@ -75,15 +77,19 @@ def test_every_part_that_was_left_out_has_its_numbers(results: Results) -> None:
 
 
 def test_a_loss_that_may_be_chance_is_no_finding(results: Results) -> None:
-    def edit(document: dict[str, Any]) -> None:
-        parts = document["sensors"]["without"]
-        chance = {"value": -0.3, "low": -0.6, "high": 0.0, "recordings": 4}
-        without = [{**of, "differences": dict.fromkeys(of["differences"], chance)} for of in parts]
-        document["sensors"] = {**document["sensors"], "without": without}
+    def title(high: float, recordings: int) -> str:
+        lost = {"value": -0.3, "low": -0.6, "high": high, "recordings": recordings}
 
-    assert any(of.startswith("Without ") for of in texts(draw_sensor_groups(results)))
-    shown = texts(draw_sensor_groups(told(results, edit)))
-    assert any("beyond doubt" in of for of in shown)
+        def edit(document: dict[str, Any]) -> None:
+            parts = document["sensors"]["without"]
+            every = [{**of, "differences": dict.fromkeys(of["differences"], lost)} for of in parts]
+            document["sensors"] = {**document["sensors"], "without": every}
+
+        return " ".join(texts(draw_sensor_groups(told(results, edit))))
+
+    assert "loses 30 of its" in title(-0.1, ENOUGH_RECORDINGS)
+    assert "beyond doubt" in title(0.0, ENOUGH_RECORDINGS)
+    assert "beyond doubt" in title(-0.1, ENOUGH_RECORDINGS - 1)
 
 
 def test_saliency_shows_the_blocks_of_its_rows_node_by_node(results: Results) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from gcodefp.evaluation.files import MODEL, WHOLE
 from gcodefp.findings.results import Document, Results
+from gcodefp.findings.verdict import ENOUGH_RECORDINGS
 from gcodefp.plots.accuracy import tested_on
 from gcodefp.plots.style import COLUMN_INCHES, RIGHT, add_head, new_figure, percent
 
@@ -76,10 +77,10 @@ def _draw_reliability(axes: Axes, found: Document, look: _Look) -> None:
 
 
 def _title(found: Document) -> str:
-    told = f"{percent(found['confidence']['value'])} sure, {percent(found['right']['value'])} right"
+    sure, right = (percent(found[key]["value"]) for key in ("confidence", "right"))
+    told = f"{sure} sure and {right} right"
     over = found["overconfidence"]
-    if over["low"] > 0:
-        return f"The network is surer of its lines than it is right: {told}"
-    if over["high"] < 0:
-        return f"The network is less sure of its lines than it might be: {told}"
-    return f"On average the network is {told.replace(',', ', and')}; the two may well be equal"
+    if over["recordings"] >= ENOUGH_RECORDINGS and (over["low"] > 0 or over["high"] < 0):
+        surer = "surer" if over["value"] > 0 else "less sure"
+        return f"The network is {surer} of its lines than it is right: {told}"
+    return f"On average the network is {told}; the difference may be chance"

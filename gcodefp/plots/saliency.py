@@ -97,7 +97,9 @@ def _draw_map(figure: Figure, axes: Axes, saliency: NDArray[np.floating]) -> Non
                           anchor=(0.0, 0.0), ticks=[0, 0.5, 1])  # fmt: skip
     bar.ax.set_xticklabels(["0", "¼", "1"])
     bar.ax.tick_params(labelsize=6, length=1.5, pad=1)
-    bar.set_label("|gradient \N{MULTIPLICATION SIGN} input|, relative to the largest", size=6)
+    bar.set_label(
+        f"|gradient \N{MULTIPLICATION SIGN} input|, share of the {BRIGHTEST} % quantile", size=6
+    )
 
 
 def _draw_shares(

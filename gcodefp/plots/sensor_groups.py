@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from gcodefp.explanation.files import ALL, GROUP, NODE
 from gcodefp.findings.results import Document, Results
+from gcodefp.findings.verdict import ENOUGH_RECORDINGS
 from gcodefp.findings.words import METRICS, SENSOR_GROUPS
 from gcodefp.plots.accuracy import tested_on
 from gcodefp.plots.style import FAINT, INK, PAGE_INCHES, RIGHT, add_head, new_figure
@@ -38,11 +39,17 @@ def draw_sensor_groups(results: Results) -> Figure:
         figure,
         _title(sensors),
         f"{tested_on(results)}, read again with these channels missing; the network is not trained "
-        "again; difference to all sensors in percentage points, with 95 % intervals (filled and "
-        "bold: without 0)",
+        "again; difference to all sensors in percentage points, with 95 % intervals "
+        f"({_doubt(results)})",
         results.marks,
     )
     return figure
+
+
+def _doubt(results: Results) -> str:
+    if results.evaluation["recordings"] < ENOUGH_RECORDINGS:
+        return f"of fewer than {ENOUGH_RECORDINGS} recordings: any may be chance"
+    return "filled and bold: without 0"
 
 
 def _rows(without: Sequence[Document]) -> list[Row]:
@@ -71,7 +78,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], metric: str, complete: Document
             _write(axes, row, "-", certain=False)
             continue
         value, low, high = (100 * found[key] for key in ("value", "low", "high"))
-        certain = high < 0 or low > 0
+        certain = _is_certain(found)
         axes.plot([low, high], [row, row], color=RIGHT, linewidth=0.9, zorder=2,
                   solid_capstyle="butt")  # fmt: skip
         axes.plot(value, row, "o", color=RIGHT, markersize=3.8, markeredgewidth=0.8, zorder=3,
@@ -87,6 +94,13 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], metric: str, complete: Document
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
+
+
+def _is_certain(found: Document) -> bool:
+    """Of few recordings, all may lose something by chance."""
+    if found["value"] is None or found["recordings"] < ENOUGH_RECORDINGS:
+        return False
+    return bool(found["high"] < 0 or found["low"] > 0)
 
 
 def _write(axes: Axes, row: int, text: str, certain: bool) -> None:
@@ -117,7 +131,7 @@ def _title(sensors: Document) -> str:
     worst = min(parts, key=_loss)
     lost = worst["differences"]["gcode"]
     name = SENSOR_GROUPS[worst["name"]]
-    if lost["value"] is None or lost["high"] >= 0:
+    if not _is_certain(lost) or lost["value"] > 0:
         return "Of no kind of sensor is it beyond doubt that the network misses it"
     share = 100 * sensors["complete"]["gcode"]["value"]
     return (
