@@ -16,10 +16,11 @@ from gcodefp.plots.style import FAINT, INK, PAGE_INCHES, RIGHT, add_head, new_fi
 Row = Document | str
 """A part of the sensors that is left out, or the heading of several."""
 ROW_INCHES = 0.165
+FEWEST_ROWS = 3
 HEADINGS = {
     GROUP: "without one kind of sensor",
     NODE: "without one sensor node",
-    ALL: "without any",
+    ALL: None,
 }
 NUMBER_POINTS = 4
 MINUS = "\N{MINUS SIGN}"
@@ -30,7 +31,7 @@ def draw_sensor_groups(results: Results) -> Figure:
     sensors = results.explanation.document["sensors"]
     rows = _rows(sensors["without"])
     metrics = list(sensors["complete"])
-    figure = new_figure(PAGE_INCHES, ROW_INCHES * len(rows) + 0.75)
+    figure = new_figure(PAGE_INCHES, ROW_INCHES * max(FEWEST_ROWS, len(rows)) + 0.75)
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         _draw_panel(axes, rows, metric, sensors["complete"][metric])
@@ -57,7 +58,7 @@ def _rows(without: Sequence[Document]) -> list[Row]:
     rows: list[Row] = []
     for kind, heading in HEADINGS.items():
         parts = [of for of in without if of["kind"] == kind]
-        if parts and kind != ALL:
+        if parts and heading:
             rows.append(heading)
         parts.sort(key=lambda of: (_loss(of), of["name"]))
         rows += parts
@@ -115,7 +116,7 @@ def _name_rows(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_yticks(range(len(rows)), [of if isinstance(of, str) else _name(of) for of in rows])
     for label, of in zip(axes.get_yticklabels(), rows, strict=True):
         label.set_fontsize(6.5)
-        label.set_fontweight("bold" if isinstance(of, str) or of["kind"] == ALL else "normal")
+        label.set_fontweight("bold" if isinstance(of, str) else "normal")
 
 
 def _name(part: Document) -> str:
