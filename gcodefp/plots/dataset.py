@@ -1,5 +1,7 @@
 """What the data are: rows of each split and operation, and what the cleaning rules touched."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -7,13 +9,17 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from gcodefp.findings.results import Document, Results
 from gcodefp.findings.words import RULES
-from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure
+from gcodefp.plots.style import PAGE_INCHES, add_head, new_figure, percent
 
 SPLIT_LOOKS = {
     "train": ("#b9cfe4", ""),
     "val": ("#f0c68c", "////"),
     "test": ("#0b4f8a", ""),
 }
+EXPLAINED, NAMED = 3, 6
+"""Of the recordings left out, so many are told with their reasons, and so many more by name."""
+RULE_LETTERS = 27
+"""Rules are told in lines of so many letters."""
 ALL_SPLITS = ("#d9a5a2", "xxxx")
 
 
@@ -21,8 +27,8 @@ def draw_dataset(results: Results) -> Figure:
     """Rows by operation and split beside the counts of each cleaning rule."""
     document = results.dataset
     operations = sorted({r["operation"] for r in document["recordings"].values()})
-    figure = new_figure(PAGE_INCHES, max(2.4, 0.6 + 0.26 * len(operations)))
-    left, right = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    figure = new_figure(PAGE_INCHES, max(2.7, 0.6 + 0.26 * len(operations)))
+    left, right = figure.subplots(1, 2, width_ratios=[1.1, 1])
     _draw_operations(left, document, operations)
     _draw_rules(right, document["counts"])
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
@@ -30,7 +36,7 @@ def draw_dataset(results: Results) -> Figure:
         figure,
         "The recordings, their splits, and what cleaning touched",
         f"{len(document['recordings'])} recordings of {len(operations)} operations; "
-        + _left_out(document),
+        + left_out_text(document),
         results.marks,
     )
     return figure
@@ -52,12 +58,17 @@ def rows_by_split(document: Document) -> dict[str, dict[str, int]]:
     return table
 
 
-def _left_out(document: Document) -> str:
-    names = [entry["recording"] for entry in document["left_out"]]
-    if not names:
-        return "none was left out"
-    shown = ", ".join(names[:6]) + (" and others" if len(names) > 6 else "")
-    return f"{len(names)} left out by a rule: {shown}"
+def left_out_text(document: Document) -> str:
+    """Which recordings a rule left out, and why; of many, the first few."""
+    entries = document["left_out"]
+    if not entries:
+        return "no recording was left out"
+    told = [f"{of['recording']} ({of['reason']})" for of in entries[:EXPLAINED]]
+    rest = [of["recording"] for of in entries[EXPLAINED:][:NAMED]]
+    more = len(entries) - len(told) - len(rest)
+    rest += [f"{more} more"] if more else []
+    also = f"; also {', '.join(rest)}" if rest else ""
+    return f"{len(entries)} left out: {', '.join(told)}{also}"
 
 
 def _draw_operations(axes: Axes, document: Document, operations: list[str]) -> None:
@@ -87,12 +98,22 @@ def _draw_rules(axes: Axes, counts: Document) -> None:
     values = [counts.get(name, 0) for name in names]
     axes.barh(range(len(names)), [max(v, 0.1) for v in values], color="#8a8a8a", height=0.6)
     for row, value in enumerate(values):
-        axes.annotate(f"{value:,}" if value else "none", (max(value, 0.5), row), (3, 0),
+        axes.annotate(_told(names[row], value, counts), (max(value, 0.5), row), (3, 0),
                       textcoords="offset points", size=6.5, va="center")  # fmt: skip
     axes.set_xscale("log")
-    axes.set_xlim(0.5, max([10, *values]) * 12)
-    axes.set_yticks(range(len(names)), [name.replace("_", " ") for name in names])
+    # Room for the numbers behind the longest bar.
+    axes.set_xlim(0.5, max([10, *values]) ** 1.7)
+    rules = [textwrap.fill(RULES[name], RULE_LETTERS) for name in names]
+    axes.set_yticks(range(len(names)), rules, size=6, linespacing=1.0)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.set_title("touched by each cleaning rule")
     axes.set_xlabel("rows or samples (log)")
+
+
+def _told(name: str, value: int, counts: Document) -> str:
+    """A count; of rows, their share of all rows too."""
+    if not value:
+        return "none"
+    share = f" ({percent(value / counts['rows_in_file'])})" if name.endswith("_rows") else ""
+    return f"{value:,}{share}"
