@@ -152,7 +152,7 @@ def _draw_dots(axes: Axes, dots: Dots, near: bool, most: int) -> None:
 def _reach_mm(words: AxisWords) -> tuple[float, float]:
     """Least and largest word, executed or read, with a margin."""
     every = np.concatenate([words.true_mm, words.read_mm])
-    margin = 0.05 * max(1.0, float(np.ptp(every)))
+    margin = max(0.5, 0.05 * float(np.ptp(every)))
     return float(every.min()) - margin, float(every.max()) + margin
 
 
