@@ -49,7 +49,7 @@ def _total(spent: Spending) -> str:
 
 def _parts(spent: Spending) -> list[list[str]]:
     named = [(of.name, of) for of in spent.states]
-    named += [(f"on {of.name}", of) for of in spent.devices]
+    named += [(f"device {of.name}", of) for of in spent.devices]
     if spent.repeats:
         named.append(("repeats with other seeds", spent.repeats))
     return [_part(name, of) for name, of in named]

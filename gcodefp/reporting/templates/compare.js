@@ -56,6 +56,7 @@ function drawCurves(indices, place, container) {
   }));
   const values = lines.flatMap((line) => line.y).filter((value) => value !== null);
   const [low, high] = [Math.min(...values), Math.max(...values)];
+  const last = Math.max(...lines.flatMap((line) => line.x));
   const isLog = series.name.endsWith("loss") && low > 0 && high > WIDE_LOSS * low;
   Plotly.react(
     container,
@@ -63,7 +64,7 @@ function drawCurves(indices, place, container) {
     {
       ...LOOK,
       margin: { l: 48, r: 8, t: 12, b: 72 },
-      xaxis: { title: { text: "epoch" }, tickformat: "d", gridcolor: "#eef0f2" },
+      xaxis: { title: { text: "epoch" }, dtick: last < 10 ? 1 : undefined, gridcolor: "#eef0f2" },
       yaxis: { type: isLog ? "log" : "linear", gridcolor: "#eef0f2" },
       legend: { orientation: "h", y: -0.28 },
       showlegend: true,
