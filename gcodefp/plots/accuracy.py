@@ -39,7 +39,8 @@ def draw_axis_errors(results: Results) -> Figure:
 def tested_on(results: Results) -> str:
     """`test split: 6 recordings, 1,212 rows`."""
     evaluation = results.evaluation
-    return f"test split: {evaluation['recordings']} recordings, {evaluation['rows']:,} rows"
+    recordings, rows = evaluation["recordings"], evaluation["rows"]
+    return f"test split: {recordings} recording{'s' * (recordings != 1)}, {rows:,} rows"
 
 
 def _draw(results: Results, panels: Sequence[Panel], title: str, unit: str) -> Figure:
