@@ -132,7 +132,7 @@ def _name(axes: Axes, pair: tuple[Varied, Varied], scales: tuple[UnitScale, Unit
     axes.set_yticks(*map(list, zip(*scales[1].ticks, strict=True)))
     axes.tick_params(labelsize=6.5)
     axes.set_xlabel(pair[0].name)
-    axes.set_ylabel(pair[1].name, labelpad=1)
+    axes.set_ylabel(pair[1].name, labelpad=3)
 
 
 def _title(chosen: list[Varied], is_ranked: bool) -> str:
