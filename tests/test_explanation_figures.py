@@ -92,6 +92,30 @@ def test_a_loss_that_may_be_chance_is_no_finding(results: Results) -> None:
     assert "beyond doubt" in title(-0.1, ENOUGH_RECORDINGS - 1)
 
 
+def test_the_title_names_the_greatest_loss_that_is_beyond_doubt(results: Results) -> None:
+    """A greater one that may be chance, or a gain, does not hide it."""
+
+    def title(*differences: tuple[float, float, float]) -> str:
+        def edit(document: dict[str, Any]) -> None:
+            parts = document["sensors"]["without"]
+            groups = [of["name"] for of in parts if of["kind"] == "group"]
+            given = dict(zip(groups, differences, strict=True))
+            every = []
+            for of in parts:
+                value, low, high = given.get(of["name"], (0.0, 0.0, 0.0))
+                lost = {"value": value, "low": low, "high": high, "recordings": 8}
+                every.append({**of, "differences": dict.fromkeys(of["differences"], lost)})
+            document["sensors"] = {**document["sensors"], "without": every}
+
+        return " ".join(texts(draw_sensor_groups(told(results, edit))))
+
+    parts = results.explanation.document["sensors"]["without"]
+    others = [(0.02, 0.01, 0.03)] * (sum(of["kind"] == "group" for of in parts) - 2)
+    chance = (-0.5, -1.0, 0.1)
+    assert "loses 30 of its" in title(chance, (-0.3, -0.4, -0.2), *others)
+    assert "no kind of sensor" in title(chance, (-0.3, -0.4, 0.2), *others)
+
+
 def test_saliency_shows_the_blocks_of_its_rows_node_by_node(results: Results) -> None:
     explanation = results.explanation
     shown = texts(draw_saliency(results))

@@ -129,11 +129,11 @@ def _title(sensors: Document) -> str:
     parts = [of for of in sensors["without"] if of["kind"] == GROUP]
     if not parts:
         return "What the network loses without its sensors"
-    worst = min(parts, key=_loss)
-    lost = worst["differences"]["gcode"]
-    name = SENSOR_GROUPS[worst["name"]]
-    if not _is_certain(lost) or lost["value"] > 0:
+    missed = [of for of in parts if _is_certain(of["differences"]["gcode"]) and _loss(of) < 0]
+    if not missed:
         return "Of no kind of sensor is it beyond doubt that the network misses it"
+    worst = min(missed, key=_loss)
+    lost, name = worst["differences"]["gcode"], SENSOR_GROUPS[worst["name"]]
     share = 100 * sensors["complete"]["gcode"]["value"]
     return (
         f"Without {name} the network loses {-100 * lost['value']:.0f} of its {share:.0f} "
