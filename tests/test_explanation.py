@@ -243,6 +243,19 @@ def test_rows_alike_share_their_operation_and_place(checkpoint: Checkpoint) -> N
     assert told["apart_seconds"]["value"] is None
 
 
+def test_operations_that_are_not_in_the_train_split_are_not_one_operation(
+    checkpoint: Checkpoint,
+) -> None:
+    test = tiny_split(["pocket_005", "pocket_006", "face_005", "face_006"])
+    rows = np.arange(len(test.row))
+    foreign = replace(test, operation=np.where(test.recording < 2, test.operation, -1))
+    found = embed_rows(checkpoint, to_tensors(test, checkpoint.description, CPU), foreign, rows)
+    alike = found._replace(nearest=np.roll(rows, len(rows) // 4))
+    same = describe_embedding(alike, foreign, checkpoint.description.programs)["same_operation"]
+    assert (same["n"], same["recordings"]) == (64, 2)
+    assert same["value"] == 0.5
+
+
 def test_the_plane_is_the_same_each_time_and_finds_clusters() -> None:
     random = np.random.default_rng(0)
     vectors = random.normal(size=(60, 5)).astype(np.float32)

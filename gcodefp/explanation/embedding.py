@@ -102,12 +102,14 @@ def describe_embedding(embedding: Embedding, test: Split, programs: Programs) ->
     """As it stands in explanation.json.
 
     `same_operation`: how often the nearest row of another recording is of the same operation, over
-    the rows whose operation another recording has too. `apart_seconds`: how far the two are apart
-    in their program, the median over those that are of the same one.
+    the rows whose operation is in the train split and another recording has too.
+    `apart_seconds`: how far the two are apart in their program, the median over those that are of
+    the same one.
     """
     rows, nearest = embedding.rows, embedding.rows[embedding.nearest]
     recording, operation = test.recording[rows], test.operation[rows]
     counted = np.array([len(np.unique(recording[operation == of])) > 1 for of in operation])
+    counted &= operation >= 0  # All that are not in the train split have the same number.
     same = test.operation[nearest] == operation
     together = (test.program[nearest] == test.program[rows]) & (test.program[rows] != UNKNOWN)
     together &= embedding.nearest >= 0

@@ -86,7 +86,8 @@ def _title(results: Results) -> str:
 def _subtitle(results: Results) -> str:
     found = results.explanation.document["embedding"]
     apart = found["apart_seconds"]["value"]
-    told = f", the two a median of {apart:.1f} s apart in the program" if apart is not None else ""
+    both = "where both are of the same program"
+    told = f", the two a median of {apart:.1f} s apart {both}" if apart is not None else ""
     every = results.evaluation["rows"]
     shown = f", {found['rows']:,} of them here" if found["rows"] < every else ""
     return (
