@@ -20,6 +20,7 @@ from gcodefp.findings.verdict import verdict
 from gcodefp.findings.words import KINDS
 from gcodefp.reporting.answer_tables import NOTHING, control_summary, detail_table, main_table
 from gcodefp.reporting.key_numbers import key_numbers
+from gcodefp.reporting.origins import versions
 from gcodefp.reporting.page import render
 
 
@@ -180,3 +181,15 @@ def test_without_controls_nothing_is_said_of_them(leaky: list[str], pictures: Pa
     evaluation = {key: of for key, of in results.evaluation.items() if key != "controls"}
     assert control_summary(evaluation) is None
     assert 'id="controls"' not in render(replace(results, evaluation=evaluation), pictures)
+
+
+def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
+    """An explanation that was made later, with other packages."""
+    results = results_of(leaky)
+    document = results.explanation.document
+    later = {**document["provenance"], "packages": {"numpy": "2.1", "wandb": None}}
+    changed = replace(results.explanation, document={**document, "provenance": later})
+    found = dict(versions(replace(results, explanation=changed), {**later, "python": "3.12.1"}))
+    assert found["numpy"] == "2.0 and 2.1"
+    assert found["python"] == "3.11.0 and 3.12.1"
+    assert found["wandb"] == "not installed"

@@ -14,6 +14,14 @@ def origins(results: Results, protocols: Mapping[str, Any] | None) -> list[dict[
     Args:
         protocols: provenance of the table of protocols, if there is one.
     """
+    known = _provenances(results, protocols)
+    return [_origin(name, provenance) for name, provenance in known.items()]
+
+
+def _provenances(
+    results: Results, protocols: Mapping[str, Any] | None
+) -> dict[str, Mapping[str, Any]]:
+    """File -> its provenance, of all that the page is made from."""
     documents = {
         "dataset.json": results.dataset,
         "sweep.json": results.sweep,
@@ -22,9 +30,7 @@ def origins(results: Results, protocols: Mapping[str, Any] | None) -> list[dict[
         "explanation/explanation.json": results.explanation.document,
     }
     found = {name: document["provenance"] for name, document in documents.items()}
-    if protocols:
-        found["protocols/protocols.json"] = protocols
-    return [_origin(name, provenance) for name, provenance in found.items()]
+    return found | ({"protocols/protocols.json": protocols} if protocols else {})
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,11 +47,14 @@ def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def versions(results: Results) -> list[tuple[str, str]]:
-    """Package -> version, all of them where the steps did not run with the same."""
+def versions(results: Results, protocols: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Package -> version, all of them where the steps did not run with the same.
+
+    Args:
+        protocols: as of `origins`.
+    """
     found: dict[str, set[str]] = {}
-    for document in (results.dataset, results.sweep, results.winner, results.evaluation):
-        provenance = document["provenance"]
+    for provenance in _provenances(results, protocols).values():
         for name, version in {"python": provenance["python"], **provenance["packages"]}.items():
             found.setdefault(name, set()).add(version or "not installed")
     return [(name, " and ".join(sorted(known))) for name, known in found.items()]

@@ -90,7 +90,7 @@ def _origin(results: Results, protocols: Path | None) -> dict[str, Any]:
         "splits": split_table(dataset),
         "cleaning": cleaning_table(dataset),
         "origins": origins(results, section.provenance),
-        "versions": versions(results),
+        "versions": versions(results, section.provenance),
     }
 
 
