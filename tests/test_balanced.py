@@ -8,8 +8,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from gcodefp.evaluation import bootstrap
-from gcodefp.evaluation.balanced import estimate_balanced
-from gcodefp.evaluation.bootstrap import RESAMPLES, Estimate, draw, estimate, multiplicities
+from gcodefp.evaluation.balanced import balanced
+from gcodefp.evaluation.bootstrap import (
+    RESAMPLES,
+    Estimate,
+    draw,
+    estimate,
+    multiplicities,
+    with_interval,
+)
 from gcodefp.evaluation.medians import estimate_median
 
 ROWS = st.lists(
@@ -34,7 +41,7 @@ def test_it_is_scikit_learn_s_on_the_rows_and_on_every_resample(
 ) -> None:
     hits, true, recording = (np.array(column) for column in zip(*rows, strict=True))
     resampled: list[float] = []
-    found = _kept(resampled, lambda: estimate_balanced(hits, true, recording))
+    found = _kept(resampled, lambda: with_interval(balanced(hits, true, recording)))
     present, of_class = np.unique(true, return_inverse=True)
     if len(present) > 1:  # scikit-learn warns of a single class.
         answers = np.where(hits, of_class, (of_class + 1) % len(present))
@@ -51,20 +58,20 @@ def test_classes_of_one_size_in_each_recording_make_it_the_plain_accuracy() -> N
     recording, true = np.arange(240) // 12, np.arange(240) % 4
     hits = random.random(240) < 0.3 + 0.02 * recording
     plain = estimate(hits, np.ones(240), recording)
-    found = estimate_balanced(hits, true, recording)
+    found = with_interval(balanced(hits, true, recording))
     assert found == pytest.approx(plain)
 
 
 def test_a_rare_class_weighs_as_much_as_a_common_one() -> None:
     hits = np.array([1] * 98 + [0, 0])
     true = np.array([7] * 98 + [3, 3])
-    found = estimate_balanced(hits, true, np.arange(100) % 2)
+    found = with_interval(balanced(hits, true, np.arange(100) % 2))
     assert found == Estimate(0.5, 0.5, 0.5, 100, 2)
 
 
 def test_nothing_to_tell_gives_no_value() -> None:
     nothing = np.zeros(0, int)
-    assert estimate_balanced(nothing, nothing, nothing) == Estimate(None, None, None, 0, 0)
+    assert with_interval(balanced(nothing, nothing, nothing)) == Estimate(None, None, None, 0, 0)
 
 
 # Medians
@@ -113,7 +120,7 @@ def test_the_intervals_hold_the_truth_about_95_times_in_100() -> None:
         hits = random.random(len(recording)) < 0.9 - 0.2 * true + shift
         values = random.normal(size=30)[recording] + random.normal(size=len(recording))
         for name, truth, found in (
-            ("balanced", 0.7, estimate_balanced(hits, true, recording)),
+            ("balanced", 0.7, with_interval(balanced(hits, true, recording))),
             ("median", 0.0, estimate_median(values, recording)),
         ):
             assert found.low is not None

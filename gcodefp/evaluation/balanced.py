@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.bootstrap import Estimate, with_interval
-
 
 @dataclass(frozen=True)
 class Balanced:
@@ -51,12 +49,3 @@ def balanced(
     right = np.bincount(cells, weights=hits, minlength=shape[0] * shape[1]).reshape(shape)
     count = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
     return Balanced(recordings, right, count)
-
-
-def estimate_balanced(
-    hits: NDArray[np.number] | NDArray[np.bool_],
-    true_class: NDArray[np.integer],
-    recording: NDArray[np.integer],
-) -> Estimate:
-    """The same with a percentile interval; `n` counts rows."""
-    return with_interval(balanced(hits, true_class, recording))

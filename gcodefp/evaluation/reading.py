@@ -89,9 +89,7 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
         answers |= {
             MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
             WHOLE_CLOCK: at_places(programs, whole_path, of_recording, lag),
-            CEILING: _perfect(programs, test, rows)._replace(
-                blocks=_reported(programs, test, rows)
-            ),
+            CEILING: _perfect_reported(programs, test, rows),
         }
         sequences |= {
             MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
@@ -111,6 +109,11 @@ def _written(read: Prediction, rows: NDArray[np.intp], description: Description)
 def _perfect(programs: Programs, test: Split, rows: NDArray[np.integer]) -> Answers:
     """What a reader says who knows every place that the sensors see, but not the clock."""
     return at_places(programs, _true_place(test, rows), test.operation[rows].astype(np.int64))
+
+
+def _perfect_reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> Answers:
+    """The same with the likeliest block at each row."""
+    return _perfect(programs, test, rows)._replace(blocks=_reported(programs, test, rows))
 
 
 def _true_place(test: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
