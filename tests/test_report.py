@@ -193,3 +193,13 @@ def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
     assert found["numpy"] == "2.0 and 2.1"
     assert found["python"] == "3.11.0 and 3.12.1"
     assert found["wandb"] == "not installed"
+
+
+def test_a_better_run_that_was_stopped_is_not_claimed_to_be_worse(
+    leaky: list[str], pictures: Path
+) -> None:
+    results = results_of(leaky)
+    runs = results.runs.copy()
+    runs.loc[runs["state"] == "stopped", "best_value"] = 0.9
+    page = render(replace(results, runs=runs), pictures)
+    assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
