@@ -203,3 +203,17 @@ def test_a_better_run_that_was_stopped_is_not_claimed_to_be_worse(
     runs.loc[runs["state"] == "stopped", "best_value"] = 0.9
     page = render(replace(results, runs=runs), pictures)
     assert "Run 0001 of 4 is the best of the runs trained to their end: " in page
+
+
+def test_a_winner_that_another_program_trained_has_gaps(leaky: list[str], pictures: Path) -> None:
+    """As W&B may bring it, where no summary of ours is found."""
+    results = results_of(leaky)
+    given = {k: v for k, v in results.winner["hyperparameters"].items() if k != "seed"}
+    gaps = dict.fromkeys(("parameters", "seconds", "device"))
+    page = render(
+        replace(results, winner={**results.winner, **gaps, "hyperparameters": given}), pictures
+    )
+    assert "- parameters, - s on -.</p>" in page
+    assert "The winner has - parameters and took - s.</p>" in page
+    assert "winning run -. Training code" in page
+    assert "1,000 parameters, 10 s on cpu.</p>" in render(results, pictures)

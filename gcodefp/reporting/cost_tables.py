@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gcodefp.findings.results import Results
+from gcodefp.findings.results import Document, Results
 from gcodefp.findings.spending import Part, Process, Spending, spending
 
 PROCESS_HEAD = [
@@ -11,10 +11,11 @@ PROCESS_HEAD = [
 
 
 def cost_tables(results: Results) -> dict[str, Any]:
-    """`total` in one sentence, and tables of runs by state and device, and of processes."""
+    """`total` in one sentence, `winner`, and tables of runs by state and device and of processes."""
     spent = spending(results)
     return {
         "total": _total(spent),
+        "winner": _winner(results.winner),
         "parts": {"head": ["", "runs", "epochs", "trained"], "rows": _parts(spent)},
         "processes": {
             "head": PROCESS_HEAD,
@@ -45,6 +46,16 @@ def _total(spent: Spending) -> str:
         f"{text}, by {count} {'process' if count == 1 else 'processes'} within "
         f"{duration(spent.span_seconds)}."
     )
+
+
+def _winner(winner: Document) -> dict[str, str]:
+    """A run that another program trained on the W&B service need not tell all of it."""
+    parameters, seconds = winner["parameters"], winner["seconds"]
+    return {
+        "parameters": "-" if parameters is None else f"{parameters:,}",
+        "seconds": "-" if seconds is None else f"{seconds:.0f}",
+        "device": winner["device"] or "-",
+    }
 
 
 def _parts(spent: Spending) -> list[list[str]]:
