@@ -13,6 +13,7 @@ from finished_results import search
 from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 
 from gcodefp import compare
+from gcodefp.comparison.selection import read_compared_sweep
 from gcodefp.evaluation.balanced import balanced
 from gcodefp.evaluation.bootstrap import (
     NOTHING,
@@ -24,6 +25,7 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.medians import median
 from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.sweep.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
 GOOD = {**EPOCHS, "learning_rate": {"values": [0.02, 0.0001]}}
@@ -167,6 +169,18 @@ def test_sweeps_are_compared_by_their_best_runs(
         "learning_rate": ["0.0001 to 0.02 tried", "0.01"],
     }
     assert "8 to 16 tried" in out
+
+
+@pytest.mark.parametrize(("address", "seen"), [(None, 1), ("me/mill/abcd1234", 2)])
+def test_a_sweep_of_the_service_keeps_its_runs_beyond_run_cap(
+    results: Path, address: str | None, seen: int
+) -> None:
+    path = results / "sweep/sweep.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, "runs": 1, "wandb": address}), encoding="utf-8")
+    objective = read_sweep(path).specification.objective
+    found = read_compared_sweep(results / "runs" / document["id"], objective)
+    assert len(found.runs) == seen
 
 
 def test_a_sweep_by_another_metric_has_to_be_named(

@@ -1,5 +1,6 @@
 """What an observer makes of run folders in every state; some of it as the step shows it."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,6 +35,19 @@ def test_the_best_so_far_may_still_run(sweep: TinySweep) -> None:
     overview = look(sweep)
     assert [run.number for run in overview.ranked()] == [1, 2, 0]
     assert overview.ranked()[0].best == 0.9
+
+
+@pytest.mark.parametrize(("address", "seen"), [(None, 2), ("me/mill/abcd1234", 4)])
+def test_a_sweep_of_the_service_may_get_more_runs_than_were_asked_for(
+    sweep: TinySweep, address: str | None, seen: int
+) -> None:
+    """One of the local engine has lost those that are beyond a lowered run_cap."""
+    work(sweep)
+    path = sweep.folder / "sweep.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, "runs": 2, "wandb": address}), encoding="utf-8")
+    overview = look(sweep)
+    assert (len(overview.runs), overview.total, overview.to_begin) == (seen, seen, 0)
 
 
 @pytest.mark.parametrize(

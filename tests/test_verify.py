@@ -1,5 +1,6 @@
 """Whether `verify` finds what is wrong, in results that the steps themselves have made."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -146,6 +147,19 @@ def test_runs_outlive_a_sweep_that_was_written_anew(results: ResultsFolder) -> N
     stale = {str(results.dataset.with_name("train.npz")): "00" * 32}
     change(run, lambda content: content["provenance"].update(inputs=stale))
     assert "dataset/train.npz has changed" in cheap(results)["inputs of the runs"]
+
+
+def test_runs_of_the_service_beyond_run_cap_are_looked_at(results: ResultsFolder) -> None:
+    run = next(results.runs.glob("*/0001/run.json"))
+    stale = {str(results.dataset.with_name("train.npz")): "00" * 32}
+    change(run, lambda content: content["provenance"].update(inputs=stale))
+    _, (sweep,) = check_sweeps(results)
+    for address, found in ((None, False), ("me/mill/abcd1234", True)):
+        document = {**sweep.document, "wandb": address}
+        checks = wrong(
+            check_inputs(results, [dataclasses.replace(sweep, total=1, document=document)])
+        )
+        assert ("inputs of the runs" in checks) == found
 
 
 @pytest.mark.parametrize(

@@ -137,8 +137,8 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
         UserError: no run was trained to its end, or another metric than this one decided.
     """
     file = sweep_file_of(folder)
-    total = inf if file is None else file.total
-    runs = ranked(ended_runs(folder, total), objective)
+    first_beyond = inf if file is None else file.first_beyond
+    runs = ranked(ended_runs(folder, first_beyond), objective)
     if not runs or runs[0].content["state"] != WINS:
         raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {WATCH}")
     best = read_run(runs[0].folder.path)

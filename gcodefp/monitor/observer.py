@@ -32,7 +32,7 @@ class Observer:
 
     def look(self) -> Overview:
         """The sweep as it is now."""
-        total = closed_from = self._sweep.total
+        closed_from = self._sweep.total
         closed, runs = None, []
         for folder in self._folders():
             if line := self._line(folder):
@@ -45,7 +45,7 @@ class Observer:
             sweep_id=self._sweep.sweep_id,
             method=self._sweep.specification.method,
             objective=self._sweep.specification.objective,
-            total=total,
+            total=max([self._sweep.total, *(run.number + 1 for run in runs)]),
             runs=tuple(runs),
             to_begin=len(to_begin),
             closed=closed,
@@ -55,7 +55,7 @@ class Observer:
     def _folders(self) -> list[RunFolder]:
         """By number; none before the first run, or when all were removed just now."""
         with suppress(FileNotFoundError):
-            found = [f for f in run_folders(self._folder) if f.number < self._sweep.total]
+            found = [f for f in run_folders(self._folder) if f.number < self._sweep.first_beyond]
             return sorted(found, key=lambda folder: folder.number)
         return []
 

@@ -11,7 +11,7 @@ PROCESS_HEAD = [
 
 
 def cost_tables(results: Results) -> dict[str, Any]:
-    """`total` in one sentence, `winner`, and tables of runs by state and device and of processes."""
+    """`total` in one sentence, `winner`, and tables of runs by state and device, of processes."""
     spent = spending(results)
     return {
         "total": _total(spent),

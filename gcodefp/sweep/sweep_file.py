@@ -1,5 +1,6 @@
 """sweep.json: which sweep this is, what it searches, and on which data."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,6 +34,14 @@ class SweepFile:
         """ENTITY/PROJECT/ID on the W&B service; None for a sweep of the local engine."""
         address: str | None = self.document.get("wandb")
         return address
+
+    @property
+    def first_beyond(self) -> float:
+        """Runs with this number or a higher one are left out, as after run_cap was lowered.
+
+        A sweep of the service has none: it may get more runs than were asked for when it was begun.
+        """
+        return math.inf if self.address else self.total
 
     @property
     def is_existing(self) -> bool:

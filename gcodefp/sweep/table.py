@@ -35,13 +35,13 @@ class EndedRun:
         return f"{self.number:04d}"
 
 
-def ended_runs(sweep_folder: Path, total: float = math.inf) -> list[EndedRun]:
-    """The runs of a sweep that are over, by number; numbers beyond the total are left out."""
+def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[EndedRun]:
+    """The runs of a sweep that are over, by number, those before the first beyond it."""
     pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
     return [
         EndedRun(folder, content, folder.number)
         for folder, content in pairs
-        if content is not None and folder.number < total
+        if content is not None and folder.number < first_beyond
     ]
 
 
@@ -54,9 +54,7 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
     found: list[EndedRun] = []
     before = 0
     for sweep in sweeps:
-        # A sweep of the service may get more runs than were asked for when it was begun.
-        total = math.inf if sweep.address else sweep.total
-        ended = ended_runs(runs / sweep.sweep_id, total)
+        ended = ended_runs(runs / sweep.sweep_id, sweep.first_beyond)
         for run in ended:
             found.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
         before += max([sweep.total, *(run.number + 1 for run in ended)])

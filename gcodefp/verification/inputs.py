@@ -124,7 +124,7 @@ def _runs(results: ResultsFolder, sweeps: list[SweepFile]) -> Iterator[Path]:
     """run.json of every run that the winner was chosen from."""
     for sweep in sweeps:
         for folder in run_folders(results.runs / sweep.sweep_id):
-            if folder.is_over() and folder.number < sweep.total:
+            if folder.is_over() and folder.number < sweep.first_beyond:
                 yield folder.path / "run.json"
 
 
