@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,14 @@ def test_a_table_of_another_winner_is_told(results: Results, tmp_path: Path) -> 
     (mark,) = re.findall(r'<p class="mark">(.*?)</p>', section(results, tmp_path))
     assert "d_model 32 (the winner&#39;s: not set)" in mark
     assert "learning_rate 0.1 (the winner&#39;s: 0.002)" in mark
+    assert "snakemake --cores all protocols" in mark
+
+
+def test_a_table_of_other_data_or_code_is_told(results: Results, tmp_path: Path) -> None:
+    """A winner of the same hyperparameters, whose sweep was made anew."""
+    write(replace(results, winner={**results.winner, "sweeps": ["00000000"]}), tmp_path)
+    (mark,) = re.findall(r'<p class="mark">(.*?)</p>', section(results, tmp_path))
+    assert "sweep 00000000 (the winner&#39;s: sweep abcd1234)" in mark
     assert "snakemake --cores all protocols" in mark
 
 

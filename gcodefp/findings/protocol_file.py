@@ -18,12 +18,15 @@ class ProtocolTable(NamedTuple):
         lines: one a protocol.
         left_out: protocols without a fold, and why.
         hyperparameters: of the winner, which every fold was trained with.
+        sweeps: ids of those that the winner was chosen from; each is a hash of data and training
+            code too.
         provenance: as in every document.
     """
 
     lines: list[Line]
     left_out: list[str]
     hyperparameters: Mapping[str, Any]
+    sweeps: list[str]
     provenance: Mapping[str, Any]
 
 
@@ -51,6 +54,7 @@ def read_protocols(path: Path) -> ProtocolTable:
         [_line(of) for of in document["protocols"]],
         document["left_out"],
         document["winner"]["hyperparameters"],
+        document["winner"]["sweeps"],
         document["provenance"],
     )
 

@@ -27,7 +27,7 @@ class ProtocolSection(NamedTuple):
 
     Attributes:
         state: NONE, UNREADABLE or SHOWN; only the last one has rows.
-        others: hyperparameters in which the table's winner is another one, as sentences.
+        others: in what the table's winner is another one, sweeps or hyperparameters, as phrases.
         rebuild: the command that makes the table.
     """
 
@@ -55,7 +55,7 @@ def protocol_section(results: Results, path: Path | None) -> ProtocolSection:
         head(),
         [_row(line) for line in table.lines],
         table.left_out,
-        _others(table, results.winner["hyperparameters"]),
+        _others(table, results.winner),
         NOTE,
         table.provenance,
     )
@@ -76,9 +76,12 @@ def _without_table(state: str) -> ProtocolSection:
 
 
 def _others(table: ProtocolTable, winner: Mapping[str, Any]) -> list[str]:
-    theirs = table.hyperparameters
-    return [
-        f"{name} {theirs.get(name, 'not set')} (the winner's: {winner.get(name, 'not set')})"
-        for name in sorted({*theirs, *winner})
-        if theirs.get(name) != winner.get(name)
+    theirs, own = table.hyperparameters, winner["hyperparameters"]
+    sweeps = [f"sweep {', '.join(of)}" for of in (table.sweeps, winner["sweeps"])]
+    # A sweep's id is of data and training code too, with which the same values mean another run.
+    found = [] if sweeps[0] == sweeps[1] else [f"{sweeps[0]} (the winner's: {sweeps[1]})"]
+    return found + [
+        f"{name} {theirs.get(name, 'not set')} (the winner's: {own.get(name, 'not set')})"
+        for name in sorted({*theirs, *own})
+        if theirs.get(name) != own.get(name)
     ]
