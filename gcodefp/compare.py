@@ -59,7 +59,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="dataset.json, its NPZ files beside it (default: that of the results that the first "
         "run lies in)",
     )
-    add("--split", choices=("val", "test"), default="val", help="what is scored; test leaks")
+    add(
+        "--split",
+        choices=("val", "test"),
+        default="val",
+        help="what is scored; test leaks, and is refused until the best run is chosen",
+    )
     add(
         "--metric",
         choices=METRICS,
@@ -85,12 +90,25 @@ def _compare(arguments: argparse.Namespace) -> None:
     for run in runs:
         if not run.was_decided_by(objective):
             logger.warning("%s: its best epoch is not by %s", run.name, objective.metric)
+    if arguments.split == "test":
+        _need_choice(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
     scores, notes = _score(arguments, runs, dataset)
     comparison = Comparison(runs, sweeps, objective, arguments.split, scores, notes)
     print("\n\n".join(paragraphs(comparison)))
     if arguments.output:
         _write(comparison, arguments.output, dataset)
+
+
+def _need_choice(runs: Sequence[ComparedRun]) -> None:
+    """The test split of results stays closed until their winner is chosen."""
+    for results in dict.fromkeys(run.folder.path.parents[2] for run in runs):
+        if not (results / "best" / "run.json").is_file():
+            raise UserError(
+                f"--split test: {results / 'best' / 'run.json'} is not there, so no run of these "
+                "results is chosen yet, and who has seen the test split cannot choose one without "
+                "it; compare by --split val, or finish the pipeline first: snakemake --cores all"
+            )
 
 
 def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objective:

@@ -140,6 +140,18 @@ def test_the_test_split_is_opened_loudly_or_not_at_all(
     assert "TEST SPLIT" not in capsys.readouterr().out
 
 
+def test_the_test_split_stays_closed_until_the_best_run_is_chosen(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, _ = sweeps(results)
+    names = [f"{first}/0000", f"{first}/0001"]
+    (results / "best/run.json").unlink()
+    err = told(capsys, results, *names, "--split", "test")
+    assert f"{results / 'best/run.json'} is not there" in err
+    assert "--split val" in err
+    assert compared(results, *names) == 0
+
+
 # Sweeps
 
 
@@ -203,6 +215,18 @@ def test_what_is_no_run_is_told(results: Path, capsys: pytest.CaptureFixture[str
     assert "is named twice" in told(capsys, results, run, run)
     assert "is a sweep" in told(capsys, results, run, second)
     assert "is no folder of a run" in told(capsys, results, run, str(results / "dataset"))
+
+
+def test_a_run_by_hand_is_told(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whose folder has a run.json of another format, and none of the sweep's files."""
+    first, _ = sweeps(results)
+    by_hand = results / "train/abcd1234"
+    by_hand.mkdir(parents=True)
+    (by_hand / "run.json").write_text(json.dumps({"format": "gcodefp-train-1"}), encoding="utf-8")
+    err = told(capsys, results, f"{first}/0000", str(by_hand))
+    assert f"{by_hand}: is no run of a sweep" in err
+    assert "results/runs/SWEEP/NUMBER" in err
+    assert "remove" not in err
 
 
 def spoil(results: Path, run: str, **content: Any) -> None:

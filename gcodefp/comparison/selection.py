@@ -104,9 +104,15 @@ def read_run(folder: Path) -> ComparedRun:
     """Reads one run.
 
     Raises:
-        UserError: it is not over, or failed.
+        UserError: it is no run of a sweep, is not over, or failed.
     """
     run = RunFolder(folder)
+    if not run.is_given():
+        raise UserError(
+            f"{folder}: is no run of a sweep (it has no hyperparameters.json), but one by hand "
+            "perhaps, of python -m gcodefp.train, whose weights `evaluate` scores; name runs of "
+            "sweeps, results/runs/SWEEP/NUMBER"
+        )
     content = run.ended()
     if content is None:
         raise UserError(f"{folder}: this run is not over; {WATCH}")

@@ -2,7 +2,8 @@
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
 #           No rule but these two and the control's reads the test split; all need the best run,
-#           and nothing that they find out chooses or trains anything.
+#           and nothing that they find out chooses or trains anything. Of the commands by hand,
+#           `verify` reads it again, and `compare --split test` once there is a best run.
 
 
 rule evaluate:
