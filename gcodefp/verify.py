@@ -1,9 +1,10 @@
 """Says whether a report still tells the truth: whether its files are what they were made from.
 
 Hashes of all recorded inputs are compared, the winner is chosen once more from the run folders, its
-checkpoint is scored once more on the test split, and figures and report are made once more. Nothing
-in the folder is changed, and where it lies now does not matter. The exit code is 0 only if all is
-ok; a file that is missing is not.
+checkpoint is scored once more on the test split, the table of protocols is put together once more
+from the evaluations of its folds, which are not scored again, and figures and report are made once
+more. Nothing in the folder is changed, and where it lies now does not matter. The exit code is 0
+only if all is ok; a file that is missing is not.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from gcodefp.verification.explained_again import NAMES as ASKED_AGAIN
 from gcodefp.verification.explained_again import check_explanation
 from gcodefp.verification.folder import ResultsFolder
 from gcodefp.verification.inputs import check_inputs
+from gcodefp.verification.protocols_again import check_protocols
 from gcodefp.verification.scored_again import NAMES, check_scores
 from gcodefp.verification.winner import check_sweeps, check_winner
 
@@ -75,6 +77,7 @@ def _checks(results: ResultsFolder, arguments: argparse.Namespace) -> Iterator[C
         device = open_device(arguments.device, arguments.threads)
         yield from check_scores(results, device, arguments.threads)
         yield from check_explanation(results, device)
+    yield from check_protocols(results)
     yield from check_drawings(results)
 
 

@@ -12,13 +12,15 @@ import pytest
 from finished_results import finish
 from learning_data import CPU, dataset_flags
 
-from gcodefp import agent, repeat_best, select_best, verify
+from gcodefp import agent, protocols, repeat_best, select_best, verify
+from gcodefp.files import sha256
 from gcodefp.verification import drawn_again
 from gcodefp.verification.check import Check
 from gcodefp.verification.differences import differences, table_differences
 from gcodefp.verification.explained_again import check_explanation
 from gcodefp.verification.folder import ResultsFolder, located
 from gcodefp.verification.inputs import check_inputs
+from gcodefp.verification.protocols_again import check_protocols
 from gcodefp.verification.scored_again import check_scores
 from gcodefp.verification.winner import check_sweeps, check_winner
 
@@ -353,6 +355,47 @@ def test_an_explanation_that_is_not_there_is_told(results: ResultsFolder) -> Non
     for why in wrong(check_explanation(results, CPU)).values():
         assert "explanation.json: no such file; it is made by" in why
     assert "no such file" in cheap(results)["inputs of explanation/explanation.json"]
+
+
+# Protocols
+
+
+def put_together(results: ResultsFolder) -> Path:
+    """A table of one fold, which lies where the pipeline has folds, with its own dataset."""
+    fold = results.protocols.parent / "recording" / "0"
+    shutil.copytree(results.evaluation, fold / "evaluation")
+    shutil.copytree(results.dataset.parent, fold / "dataset")
+    shutil.copytree(results.best, fold / "run")
+    for name in ("dataset/dataset.json", "evaluation/metrics.json", "run/run.json"):
+        change(fold / name, lambda content: content["provenance"].update(inputs={}))
+    own = [fold / name for name in ("run/checkpoint.pt", "dataset/dataset.json")]
+    inputs = {str(path): sha256(path) for path in own}
+    metrics = fold / "evaluation/metrics.json"
+    change(metrics, lambda content: content["provenance"].update(inputs=inputs))
+    asked = ["--winner", str(results.best / "run.json"), "--evaluations", str(metrics.parent)]
+    assert protocols.main([*asked, "--output", str(results.protocols.parent)]) == 0
+    return fold
+
+
+def test_a_changed_table_of_protocols_is_found(results: ResultsFolder) -> None:
+    assert check_protocols(results) == []
+    fold = put_together(results)
+    assert wrong(check_protocols(results)) == {}
+    assert cheap(results) == {}
+    change(
+        results.protocols,
+        lambda content: content["protocols"][0]["exact"]["gcodefp"].update(value=0.99),
+    )
+    (told,) = wrong(check_protocols(results)).values()
+    assert "protocols[0].exact.gcodefp.value is 0.99, it should be" in told
+    with (fold / "dataset/dataset.json").open("a", encoding="utf-8") as handle:
+        handle.write("\n")
+    name = "protocols/recording/0/evaluation/metrics.json"
+    told = cheap(results)[f"inputs of {name}"]
+    assert "protocols/recording/0/dataset/dataset.json has changed" in told
+    change(fold / "evaluation/metrics.json", lambda content: content.update(leaky=True))
+    assert f"{name} has changed" in cheap(results)["inputs of protocols/protocols.json"]
+    assert "protocols[0].leaky is False" in next(iter(wrong(check_protocols(results)).values()))
 
 
 # Figures and report

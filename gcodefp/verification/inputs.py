@@ -20,7 +20,7 @@ REWRITTEN = ("sweep.json", "dataset.json")
 def check_inputs(results: ResultsFolder, sweeps: list[SweepFile]) -> list[Check]:
     """One check for each document that the report rests on, and one for all runs."""
     documents = _documents(results)
-    roots = recorded_roots(documents.values())
+    roots = _roots(results, documents)
     checks = [
         run_check(
             f"inputs of {results.name(path)}",
@@ -54,6 +54,7 @@ def _documents(results: ResultsFolder) -> dict[Path, dict[str, Any]]:
     waiting = [results.dataset, results.sweep, results.best / "run.json"]
     waiting.append(results.evaluation / "metrics.json")
     waiting.append(results.explanation / "explanation.json")
+    waiting += [results.protocols] if results.protocols.exists() else []
     found: dict[Path, dict[str, Any]] = {}
     while waiting:
         path = waiting.pop(0)
@@ -63,10 +64,16 @@ def _documents(results: ResultsFolder) -> dict[Path, dict[str, Any]]:
             found[path] = _with_inputs(path)
         except UserError:
             found[path] = {}
-        roots = recorded_roots(found.values())
+        roots = _roots(results, found)
         sources = (located(results, recorded, roots) for recorded in inputs_of(found[path]))
         waiting += [of for source in sources if (of := _document_of(results, source))]
     return found
+
+
+def _roots(results: ResultsFolder, documents: Mapping[Path, dict[str, Any]]) -> set[PurePath]:
+    """Folds of protocols have the same places as the pipeline, in folders of their own."""
+    folds = results.protocols.parent
+    return recorded_roots(of for path, of in documents.items() if not path.is_relative_to(folds))
 
 
 def _document_of(results: ResultsFolder, source: Path) -> Path | None:
