@@ -1,5 +1,6 @@
 """The report page of small files that are built here, as the steps before would write them."""
 
+import importlib
 import json
 import re
 from dataclasses import replace
@@ -217,3 +218,21 @@ def test_a_winner_that_another_program_trained_has_gaps(leaky: list[str], pictur
     assert "The winner has - parameters and took - s.</p>" in page
     assert "winning run -. Training code" in page
     assert "1,000 parameters, 10 s on cpu.</p>" in render(results, pictures)
+
+
+def test_the_commands_on_the_page_fit_any_results_folder(
+    leaky: list[str], pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the key `results` calls it: what they read is named below this page's folder."""
+    results = results_of(leaky)
+    commands = re.findall(r"<code>python -m gcodefp\.(.*?)</code>", render(results, pictures))
+    assert [of.split()[0] for of in commands] == ["predict", "train", "verify"]
+    for command in commands:
+        name, *words = command.split()
+        assert "results" not in command
+        assert "RESULTS" in command
+        with pytest.raises(SystemExit):
+            importlib.import_module(f"gcodefp.{name}").main(["--help"])
+        known = capsys.readouterr().out
+        assert all(word in known for word in words if word.startswith("--"))
+    assert "--configfile" in render(results, pictures)
