@@ -236,3 +236,7 @@ def test_the_commands_on_the_page_fit_any_results_folder(
         known = capsys.readouterr().out
         assert all(word in known for word in words if word.startswith("--"))
     assert "--configfile" in render(results, pictures)
+def test_a_method_is_told_as_that_of_the_first_of_several_sweeps(
+    two = replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})
+    assert "4 runs; method random" in render(results, pictures)
+    assert "4 runs of 2 sweeps, the first of them with method random" in render(two, pictures)

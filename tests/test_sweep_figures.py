@@ -307,8 +307,25 @@ def test_the_same_sweep_gives_the_same_bytes(results: Results, tmp_path: Path, s
 
 
 def test_a_figure_says_of_which_sweeps_its_runs_are(results: Results) -> None:
-    winner = {**results.winner, "sweeps": ["abcd1234", "ef567890"]}
-    assert which_runs(replace(results, winner=winner)) == (
-        "all 4 runs of 2 sweeps (abcd1234, ef567890), random search: 2 finished, 1 stopped early, "
-        "1 failed"
-    )
+    ended = "2 finished, 1 stopped early, 1 failed"
+    assert which_runs(results) == f"all 4 runs of sweep abcd1234, random search: {ended}"
+    two = of_two_sweeps(results)
+    assert which_runs(two) == f"all 4 runs of 2 sweeps (abcd1234, ef567890): {ended}"
+    for made in (results, two):
+        with paper_style():
+            texts = " ".join(shown(DRAWN_BY["learning_curves"](made))).replace("\n", " ")
+        assert which_runs(made) in texts
+
+
+def test_the_first_sweeps_bands_are_not_drawn_over_all_sweeps(results: Results) -> None:
+    made = swept(results, 6, SEARCHED, **HYPERBAND)
+    two = of_two_sweeps(made)
+    assert (bands(made)[0], bands(two)) == (1, ())
+    with paper_style():
+        texts = [shown(DRAWN_BY["early_stopping"](of)) for of in (made, two)]
+    assert ["runs compared" in text for text in texts] == [True, False]
+    assert "No run was stopped early" in texts[1]
+
+
+def of_two_sweeps(results: Results) -> Results:
+    return replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})

@@ -83,13 +83,17 @@ def value_text(value: Any) -> str:
 
 
 def which_runs(results: Results) -> str:
-    """How many runs of which sweeps there are, and how they ended."""
+    """How many runs of which sweeps there are, and how they ended.
+
+    Phases and repeats need not have the first sweep's method, so that only one sweep's is told.
+    """
     count, sweeps = len(results.runs), results.winner["sweeps"]
     ended = results.runs["state"].value_counts()
     states = ", ".join(f"{ended[state]} {name}" for state, name in STATES.items() if state in ended)
     of = f"sweep {sweeps[0]}" if len(sweeps) == 1 else f"{len(sweeps)} sweeps ({', '.join(sweeps)})"
     runs = "the only run" if count == 1 else f"all {count} runs"
-    return f"{runs} of {of}, {results.sweep['method']} search: {states}"
+    method = f", {results.sweep['method']} search" if len(sweeps) == 1 else ""
+    return f"{runs} of {of}{method}: {states}"
 
 
 def repeats(results: Results) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.findings.results import Results
+from gcodefp.findings.sweep_runs import which_runs
 from gcodefp.findings.words import logged_metric
 from gcodefp.plots.style import COLUMN_INCHES, FAINT, RIGHT, WRONG, add_head, new_figure
 
@@ -35,8 +36,8 @@ def draw_learning_curves(results: Results) -> Figure:
     add_head(
         figure,
         "How the runs learnt",
-        f"all {len(results.runs)} runs of sweep {results.sweep['id']}; run "
-        f"{results.winner['run']} wins at epoch {results.winner['best_epoch']}",
+        f"{which_runs(results)}; run {results.winner['run']} wins at epoch "
+        f"{results.winner['best_epoch']}",
         results.marks,
     )
     return figure

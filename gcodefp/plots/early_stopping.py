@@ -71,7 +71,12 @@ def metric_map(results: Results) -> NDArray[np.float64]:
 
 
 def bands(results: Results) -> tuple[int, ...]:
-    """The epochs at which runs are compared; none without early termination."""
+    """The epochs at which runs are compared; none without early termination.
+
+    None of several sweeps either: each has epochs of its own, and only the first one's are known.
+    """
+    if not _is_one_sweep(results):
+        return ()
     rule = read_hyperband(_rule(results), "sweep.json: as_written.early_terminate")
     return rule.bands if rule else ()
 
@@ -85,12 +90,18 @@ def saved_share(results: Results) -> float | None:
     return float((wanted - trained) / wanted) if wanted else None
 
 
+def _is_one_sweep(results: Results) -> bool:
+    return len(results.winner["sweeps"]) == 1
+
+
 def _rule(results: Results) -> object:
     return results.sweep.get("as_written", {}).get("early_terminate")
 
 
 def _title(results: Results) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
+    if not stopped and not _is_one_sweep(results):
+        return "No run was stopped early"
     if not stopped and _rule(results) is None:
         return "This sweep has no early termination, and no run was stopped early"
     if not stopped:
