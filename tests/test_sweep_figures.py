@@ -15,6 +15,7 @@ from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, swept
 from gcodefp.findings.importance import Importance, importance_order, measure_importance
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import varied, which_runs
+from gcodefp.findings.value_texts import value_texts
 from gcodefp.findings.work_pieces import Clock, cut_off, epochs_twice, share_at_work, work_pieces
 from gcodefp.plots.all_figures import DRAWN_BY
 from gcodefp.plots.best_so_far import best_over_runs, best_over_time
@@ -118,6 +119,24 @@ def test_which_hyperparameters_are_numbers(results: Results) -> None:
     }  # fmt: skip
     found = {one.name: one.is_numeric for one in varied(swept(results, 12, parameters))}
     assert found == {"batch_size": True, "learning_rate": True, "optimizer": False, "nhead": False}
+
+
+def test_choices_that_differ_late_stay_apart(results: Results) -> None:
+    values = [1000001, 1000002, 16, 16.0]
+    made = swept(results, 12, {"seed": {"values": values}})
+    assert set(made.runs["seed"]) == {1000001, 1000002, 16}
+    seed = varied(made)[0]
+    assert seed.choices == ("1000001", "1000002", "16")
+    assert [values[int(place)] for place in seed.places] == made.runs["seed"].tolist()
+    assert value_texts([0.001234561, 0.1 + 0.2, "sgd", True]) == ["0.00123456", "0.3", "sgd", "True"]
+
+
+def test_a_number_that_is_not_finite_is_missing(results: Results) -> None:
+    made = swept(results, 12, {"grad_clip": RATE})
+    made.runs.loc[3, "grad_clip"] = np.inf
+    clip = varied(made)[0]
+    assert np.flatnonzero(np.isnan(clip.places)).tolist() == [3]
+    assert clip.is_log
 
 
 def test_ticks_are_few_and_round() -> None:

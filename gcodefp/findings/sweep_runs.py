@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.findings.results import Results
+from gcodefp.findings.value_texts import is_number, value_key, value_texts
 from gcodefp.search.distributions import Parameter
 from gcodefp.search.nesting import leaf
 from gcodefp.search.parameters import read_parameter
@@ -25,18 +26,21 @@ class Varied:
     Attributes:
         parameter: what the sweep, or its first phase, draws it from.
         values: one for each line of runs.csv; missing in runs that do not use it.
+        places: (runs,) the index of a run's choice, or its number; nan in runs that do not use it,
+            or have a number that is not finite.
         choices: its values as texts, in the order of the sweep; None for numbers of a range.
     """
 
     name: str
     parameter: Parameter
     values: "pd.Series[Any]"
+    places: NDArray[np.float64]
     choices: tuple[str, ...] | None
 
     @property
     def is_log(self) -> bool:
         """Whether its numbers belong on a log axis."""
-        return "log" in self.parameter.distribution and bool((self.values.dropna() > 0).all())
+        return "log" in self.parameter.distribution and not (self.places <= 0).any()
 
     @property
     def is_numeric(self) -> bool:
@@ -44,17 +48,8 @@ class Varied:
         if self.choices is None:
             return True
         numbers = [float(v) for v in self.parameter.choices if isinstance(v, int | float)]
-        are_numbers = all(map(_is_number, self.parameter.choices))
+        are_numbers = all(map(is_number, self.parameter.choices))
         return are_numbers and len(numbers) == len(self.choices) and sorted(numbers) == numbers
-
-    @property
-    def places(self) -> NDArray[np.float64]:
-        """(runs,) the index of a run's choice, or its number; nan in runs that do not use it."""
-        if self.choices is None:
-            return self.values.to_numpy(float)
-        of = {choice: float(index) for index, choice in enumerate(self.choices)}
-        texts = [None if pd.isna(value) else value_text(value) for value in self.values]
-        return np.array([np.nan if text is None else of[text] for text in texts])
 
 
 def varied(results: Results) -> list[Varied]:
@@ -67,19 +62,9 @@ def varied(results: Results) -> list[Varied]:
         if parameter.distribution == "constant" or name not in results.runs:
             continue
         values = results.runs[name].where(used[path])
-        if parameter.distribution.startswith("categorical"):
-            # A later phase may have values of its own.
-            known = [*parameter.choices, *values.dropna()]
-            choices = tuple(dict.fromkeys(map(value_text, known)))
-            found.append(Varied(name, parameter, values, choices))
-        else:
-            found.append(Varied(name, parameter, pd.to_numeric(values, errors="coerce"), None))
+        make = _of_choices if parameter.distribution.startswith("categorical") else _of_numbers
+        found.append(make(name, parameter, values))
     return [one for one in found if one.values.nunique() > 1]
-
-
-def value_text(value: Any) -> str:
-    """A hyperparameter's value for readers; 16 and 16.0 are the same."""
-    return f"{value:g}" if _is_number(value) else str(value)
 
 
 def which_runs(results: Results) -> str:
@@ -107,6 +92,20 @@ def is_maximized(results: Results) -> bool:
     return bool(results.winner["goal"] == "maximize")
 
 
+def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
+    """A later phase may have values of its own."""
+    known = {value_key(value): value for value in [*parameter.choices, *values.dropna()]}
+    index = {key: float(place) for place, key in enumerate(known)}
+    places = [np.nan if pd.isna(value) else index[value_key(value)] for value in values]
+    return Varied(name, parameter, values, np.array(places), tuple(value_texts([*known.values()])))
+
+
+def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
+    numbers = pd.to_numeric(values, errors="coerce")
+    numbers = numbers.where(np.isfinite(numbers))
+    return Varied(name, parameter, numbers, numbers.to_numpy(float), None)
+
+
 def _parameters(results: Results) -> dict[str, Parameter]:
     def read(path: str, entry: Mapping[str, Any]) -> Parameter:
         if entry["distribution"] == "constant":
@@ -130,7 +129,3 @@ def _used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str, ND
         else everywhere
         for path in parameters
     }
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import Varied
+from gcodefp.findings.value_texts import value_texts
 from gcodefp.findings.words import short_metric
 from gcodefp.plots.style import FAINT, RIGHT, WRONG
 
@@ -104,7 +105,7 @@ def set_scale(axes: Axes, one: Varied) -> None:
     axes.set_xlim(*ends)
     ticks = scale_ticks(ends, one.is_log)
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter(value_texts(ticks)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_minor_locator(NullLocator())
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.findings.sweep_runs import Varied
+from gcodefp.findings.value_texts import value_texts
 from gcodefp.plots.runs_look import scale_ticks
 
 
@@ -31,11 +32,11 @@ def unit_scale(one: Varied) -> UnitScale:
     known = places[np.isfinite(places)]
     low, high = float(known.min()), float(known.max())
     ends = np.array([low, high])
-    numbers = np.array(scale_ticks((low, high), one.is_log))
-    scaled = [np.log(part) if one.is_log else part for part in (ends, places, numbers)]
+    ticked = scale_ticks((low, high), one.is_log)
+    scaled = [np.log(part) if one.is_log else part for part in (ends, places, np.array(ticked))]
     start, reach = scaled[0][0], scaled[0][1] - scaled[0][0]
     ticks = [
-        (float(unit), f"{number:.4g}")
-        for unit, number in zip((scaled[2] - start) / reach, numbers, strict=True)
+        (float(unit), text)
+        for unit, text in zip((scaled[2] - start) / reach, value_texts(ticked, 4), strict=True)
     ]
     return UnitScale((scaled[1] - start) / reach, ticks)
