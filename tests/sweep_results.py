@@ -45,7 +45,9 @@ def swept(
         state = (states or {}).get(number, "finished")
         epochs = {"finished": EPOCHS, "stopped": EPOCHS // 2, "failed": 1}[state]
         rows.append({"run": f"{number:04d}", "sweep": "abcd1234", "state": state, **given,
-                     "best_value": best, "max_epochs": EPOCHS, "epochs": epochs})  # fmt: skip
+                     "best_value": best, "max_epochs": EPOCHS, "epochs": epochs,
+                     "best_epoch": epochs, "seconds": 10.0 * epochs, "parameters": 100,
+                     "reason": state})  # fmt: skip
         curves += curves_of(f"{number:04d}", best, epochs)
         work += work_of(number, epochs)
     table = pd.DataFrame(rows).astype({"best_value": float, "epochs": float})

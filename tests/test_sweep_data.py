@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from result_files import results_of, true_blocks, write_results
+from sweep_results import MOMENTUM, OPTIMIZER, swept
 
 from gcodefp.findings.results import Results
 from gcodefp.reporting import sweep_data as module
@@ -85,24 +86,62 @@ def test_choices_are_in_the_order_of_the_sweep(results: Results) -> None:
     assert (found["ticktext"], found["values"]) == (["adamw", "sgd"], [0.0, 1.0, 0.0])
 
 
-def test_a_run_without_the_hyperparameter_has_a_place_of_its_own(results: Results) -> None:
-    found = axis(with_runs(results, momentum=[0.5, np.nan, 0.9, 0.9]), "momentum")
-    assert found["ticktext"][0] == "not set"
+def test_a_run_that_does_not_use_a_hyperparameter_is_not_at_its_default(results: Results) -> None:
+    rules = {"conditions": {"momentum": "optimizer == 'sgd'"}}
+    made = swept(results, 12, {"momentum": MOMENTUM, "optimizer": OPTIMIZER}, rules=rules)
+    used = (made.runs["optimizer"] == "sgd").to_numpy()
+    assert 0 < used.sum() < 12
+    made.runs.loc[~used, "momentum"] = 0.9
+    found = axis(made, "momentum")
     below = found["tickvals"][0]
-    assert found["values"] == pytest.approx([0.5, below, 0.9])
-    assert below < 0.5
-    assert found["range"] == pytest.approx([below, 0.9])
-    found = axis(with_runs(results, optimizer=["adamw", np.nan, "sgd", "sgd"]), "optimizer")
-    assert found["ticktext"] == ["adamw", "sgd", "not set"]
+    assert found["ticktext"][0] == "not set"
+    assert below < made.runs["momentum"][used].min()
+    assert found["values"] == np.where(used, made.runs["momentum"], below).tolist()
+    assert found["range"] == pytest.approx([below, made.runs["momentum"][used].max()])
+    choices = swept(results, 4, {"optimizer": OPTIMIZER})
+    choices.runs["optimizer"] = ["adamw", np.nan, "sgd", "sgd"]
+    found = axis(choices, "optimizer")
+    assert (found["ticktext"], found["values"]) == (["adamw", "sgd", "not set"], [0, 2, 1, 1])
+
+
+def test_a_failed_run_that_holds_only_what_it_was_asked_makes_no_default_varied(
+    results: Results,
+) -> None:
+    failed = with_runs(results, dropout=[0.1, 0.1, 0.1, np.nan], seed=[3, 3, 4, np.nan])
+    data = sweep_data(failed)
+    assert data["varied"] == ["learning_rate", "optimizer", "seed"]
+    assert "dropout" not in data["columns"]
+    assert [of["label"] for of in data["axes"]["axes"][:-1]] == ["learning_rate", "optimizer"]
 
 
 def test_a_hyperparameter_that_only_failed_runs_had_otherwise_still_has_a_range(
     results: Results,
 ) -> None:
-    found = axis(with_runs(results, dropout=[0.1, 0.1, 0.1, 0.2]), "dropout")
-    assert found["values"] == [0.1] * 3
-    assert found["range"] == pytest.approx([-0.4, 0.6])
-    assert found["ticktext"] == ["0.1"]
+    made = swept(results, 4, {"dropout": MOMENTUM}, {3: "failed"})
+    made.runs["dropout"] = [0.5, 0.5, 0.5, 0.9]
+    found = axis(made, "dropout")
+    assert found["values"] == [0.5] * 3
+    assert found["range"] == pytest.approx([0.0, 1.0])
+    assert found["ticktext"] == ["0.5"]
+
+
+@pytest.mark.parametrize("drawn", [{"values": [1.0, 2.0]}, MOMENTUM])
+def test_an_infinite_hyperparameter_is_json(results: Results, drawn: dict[str, Any]) -> None:
+    made = swept(results, 4, {"grad_clip": drawn})
+    made.runs["grad_clip"] = [1.0, 2.0, np.inf, 2.0]
+    found = axis(made, "grad_clip")
+    json.dumps(sweep_data(made), allow_nan=False)
+    if drawn is MOMENTUM:
+        assert (found["ticktext"][0], found["values"][2]) == ("not set", found["tickvals"][0])
+    else:
+        assert (found["ticktext"], found["values"]) == (["1", "2", "inf"], [0, 1, 2, 1])
+
+
+def test_numbers_that_differ_late_have_ticks_apart(results: Results) -> None:
+    made = swept(results, 4, {"steps": {"distribution": "int_uniform", "min": 1, "max": 9999999}})
+    made.runs["steps"] = [1000001, 1000002, 1000003, 1000004]
+    texts = axis(made, "steps")["ticktext"]
+    assert len(set(texts)) == len(texts) > 2
 
 
 def test_a_run_of_the_service_without_any_history_is_no_error(results: Results) -> None:

@@ -128,7 +128,12 @@ def test_choices_that_differ_late_stay_apart(results: Results) -> None:
     seed = varied(made)[0]
     assert seed.choices == ("1000001", "1000002", "16")
     assert [values[int(place)] for place in seed.places] == made.runs["seed"].tolist()
-    assert value_texts([0.001234561, 0.1 + 0.2, "sgd", True]) == ["0.00123456", "0.3", "sgd", "True"]
+    assert value_texts([0.001234561, 0.1 + 0.2, "sgd", True]) == [
+        "0.00123456",
+        "0.3",
+        "sgd",
+        "True",
+    ]
 
 
 def test_a_number_that_is_not_finite_is_missing(results: Results) -> None:

@@ -14,6 +14,7 @@ from gcodefp.search.distributions import Parameter
 from gcodefp.search.nesting import leaf
 from gcodefp.search.parameters import read_parameter
 from gcodefp.search.rules import names_of, read_rules
+from gcodefp.sweep.runs_table import FACTS
 
 STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
 """State in runs.csv, in the order of the ranking -> its name for readers."""
@@ -65,6 +66,19 @@ def varied(results: Results) -> list[Varied]:
         make = _of_choices if parameter.distribution.startswith("categorical") else _of_numbers
         found.append(make(name, parameter, values))
     return [one for one in found if one.values.nunique() > 1]
+
+
+def differing(results: Results) -> list[str]:
+    """What `varied` finds, then what the first sweep did not search and other sweeps gave otherwise.
+
+    A run that failed early holds only what it was asked for; what is missing is no other value.
+    """
+    searched = {name for name, of in results.searched.items() if of["distribution"] != "constant"}
+    fixed = [
+        name for name in map(str, results.runs) if name not in {"run", "sweep", *FACTS, *searched}
+    ]
+    others = [name for name in fixed if results.runs[name].nunique() > 1]
+    return [*(one.name for one in varied(results)), *others]
 
 
 def which_runs(results: Results) -> str:

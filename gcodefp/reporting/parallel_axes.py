@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.ticker import LogLocator, MaxNLocator
+from numpy.typing import NDArray
 
 from gcodefp.findings.results import Results
+from gcodefp.findings.sweep_runs import Varied, varied
+from gcodefp.findings.value_texts import value_texts
 
 TICKS = 6
 ABSENT = "not set"
@@ -17,49 +19,49 @@ ABSENT_SHARE = 0.15
 WIDE_RATIO = 100.0
 """A loss that spans more is drawn on a log axis."""
 
+Places = NDArray[np.float64]
+"""One a run; nan where there is none."""
 
-def parallel_axes(results: Results, names: list[str]) -> dict[str, Any]:
+
+def parallel_axes(results: Results) -> dict[str, Any]:
     """What the drawing needs; rows are those of runs that have a value of the metric.
 
     Returns:
         `rows`, their places in the table of runs; `axes`, each with label, range, values (one a
         row) and ticks; the metric comes last.
     """
-    rows = np.flatnonzero(np.isfinite(results.runs["best_value"].to_numpy(float)))
-    runs = results.runs.iloc[rows]
-    metric = runs["best_value"].astype(float)
-    axes = [_axis(name, runs[name], results.searched.get(name) or {}) for name in names]
+    every = results.runs["best_value"].to_numpy(float)
+    rows = np.flatnonzero(np.isfinite(every))
+    axes = [_axis(one, one.places[rows]) for one in varied(results)]
+    metric = every[rows]
     last = _numbers(results.winner["metric"], metric, _is_wide_loss(results, metric))
     return {"rows": rows.tolist(), "axes": [*axes, last]}
 
 
-def _axis(name: str, values: pd.Series, searched: Any) -> dict[str, Any]:
-    known = values.dropna()
-    numeric = pd.api.types.is_numeric_dtype(known) and not pd.api.types.is_bool_dtype(known)
-    if "values" in searched or not numeric:
-        return _choices(name, values, searched.get("values", []))
-    is_log = "log" in searched.get("distribution", "") and bool((known > 0).all())
-    return _numbers(name, values.astype(float), is_log)
+def _axis(one: Varied, places: Places) -> dict[str, Any]:
+    if one.choices is None and np.isfinite(places).any():
+        return _numbers(one.name, places, one.is_log)
+    return _choices(one.name, places, one.choices or ())
 
 
-def _choices(name: str, values: pd.Series, asked: list[Any]) -> dict[str, Any]:
-    """Evenly spaced, in the order of the sweep; a later phase may have values of its own."""
-    texts = [ABSENT if pd.isna(value) else _text(value) for value in values]
-    choices = list(dict.fromkeys([*map(_text, asked), *texts]))
-    places = [float(choices.index(text)) for text in texts]
-    ticks = list(map(float, range(len(choices))))
-    return _made(name, places, (0.0, max(ticks, default=0.0)), ticks, choices)
+def _choices(name: str, places: Places, choices: Sequence[str]) -> dict[str, Any]:
+    """Evenly spaced, in the order of the sweep."""
+    is_absent = np.isnan(places)
+    texts = [*choices, ABSENT] if is_absent.any() else [*choices]
+    ticks = list(map(float, range(len(texts))))
+    places = np.where(is_absent, float(len(choices)), places)
+    return _made(name, places.tolist(), (0.0, max(ticks, default=0.0)), ticks, texts)
 
 
-def _numbers(name: str, values: pd.Series, is_log: bool) -> dict[str, Any]:
-    known = values.dropna().to_numpy(float)
+def _numbers(name: str, values: Places, is_log: bool) -> dict[str, Any]:
+    known = values[np.isfinite(values)]
     if not len(known):
-        return _choices(name, values, [])
+        return _choices(name, values, ())
     low, high = float(known.min()), float(known.max())
     ticks = [tick for tick in _ticks(low, high, is_log) if low <= tick <= high] or [low]
     place = np.log10 if is_log else np.asarray
-    texts = [_text(tick) for tick in ticks]
-    places, ends = place(values.to_numpy(float)), place([low, high])
+    texts = value_texts(ticks)
+    places, ends = place(values), place([low, high])
     marks = [float(of) for of in place(ticks)]
     if len(known) < len(values):
         below = float(ends[0] - ABSENT_SHARE * ((ends[1] - ends[0]) or 1.0))
@@ -87,11 +89,7 @@ def _made(
             "tickvals": ticks, "ticktext": texts}  # fmt: skip
 
 
-def _is_wide_loss(results: Results, metric: pd.Series) -> bool:
-    is_loss = results.winner["goal"] == "minimize"
-    return is_loss and bool(metric.min() > 0 and metric.max() > WIDE_RATIO * metric.min())
-
-
-def _text(value: Any) -> str:
-    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return f"{value:.6g}" if is_number else str(value)
+def _is_wide_loss(results: Results, metric: Places) -> bool:
+    if results.winner["goal"] != "minimize" or not len(metric):
+        return False
+    return bool(metric.min() > 0 and metric.max() > WIDE_RATIO * metric.min())

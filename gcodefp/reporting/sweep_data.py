@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from gcodefp.findings.results import Results
+from gcodefp.findings.sweep_runs import differing
 from gcodefp.findings.words import logged_metric
 from gcodefp.reporting.parallel_axes import parallel_axes
-from gcodefp.sweep.runs_table import FACTS
 
 SHOWN_FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters")
 LOSS = "val/loss"
@@ -17,18 +17,10 @@ MOST_EPOCHS = 50_000
 DIGITS = 5
 
 
-def varied(results: Results) -> list[str]:
-    """Hyperparameters that are not the same in all runs, those that were searched first."""
-    others = {"run", "sweep", *FACTS}
-    names = [str(name) for name in results.runs if name not in others]
-    found = [name for name in names if results.runs[name].nunique(dropna=False) > 1]
-    return sorted(found, key=lambda name: name not in results.searched)
-
-
 def run_columns(results: Results) -> list[str]:
     """Columns of the table of runs."""
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
-    return [*SHOWN_FACTS[:1], *sweeps, *SHOWN_FACTS[1:], *varied(results), "reason"]
+    return [*SHOWN_FACTS[:1], *sweeps, *SHOWN_FACTS[1:], *differing(results), "reason"]
 
 
 def sweep_data(results: Results) -> dict[str, Any]:
@@ -39,14 +31,13 @@ def sweep_data(results: Results) -> dict[str, Any]:
     """
     runs = results.runs
     series = list(dict.fromkeys([results.winner["metric"], LOSS]))
-    names = varied(results)
     return {
         "columns": {name: plain(runs[name]) for name in run_columns(results)},
-        "varied": names,
+        "varied": differing(results),
         "goal": results.winner["goal"],
         "series": [{"name": name, "title": logged_metric(name)} for name in series],
         "curves": _curves(results, series),
-        "axes": parallel_axes(results, names),
+        "axes": parallel_axes(results),
     }
 
 
