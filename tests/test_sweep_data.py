@@ -59,6 +59,17 @@ def test_a_run_has_its_curves_or_none(results: Results) -> None:
     assert sweep_data(replace(results, curves=curves))["curves"][0]["values"][1] == [None] * 3
 
 
+def test_a_column_that_the_curves_lack_is_left_out(results: Results) -> None:
+    def without(*columns: str) -> Results:
+        return replace(results, curves=results.curves.drop(columns=list(columns)))
+
+    data = sweep_data(without("val/loss"))
+    assert [of["name"] for of in data["series"]] == ["val/gcode_acc"]
+    assert data["curves"][0] == {"epochs": [1, 2, 3], "values": [[0.21, 0.41, 0.61]]}
+    neither = sweep_data(without("val/loss", "val/gcode_acc"))
+    assert (neither["series"], neither["curves"][0]["values"]) == ([], [])
+
+
 def test_of_many_epochs_only_the_best_runs_have_curves(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from gcodefp.findings.importance import Importance, importance_order, measure_im
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import varied, which_runs
 from gcodefp.findings.value_texts import value_texts
+from gcodefp.findings.words import logged_metric
 from gcodefp.findings.work_pieces import Clock, cut_off, epochs_twice, share_at_work, work_pieces
 from gcodefp.plots.all_figures import DRAWN_BY
 from gcodefp.plots.best_so_far import best_over_runs, best_over_time
@@ -229,6 +230,25 @@ def test_heads_have_their_accuracy_or_else_their_loss(results: Results) -> None:
         "position": "val/position_loss", "token_type": "val/token_type_acc",
         "command": "val/command_acc",
     }  # fmt: skip
+
+
+def test_learning_curves_are_of_the_columns_that_there_are(results: Results) -> None:
+    def drawn(*without: str) -> tuple[list[str], set[str]]:
+        with paper_style():
+            made = replace(results, curves=results.curves.drop(columns=list(without)))
+            figure = DRAWN_BY["learning_curves"](made)
+        titles = [text for axes in figure.axes if (text := axes.get_title("left"))]
+        return titles, {str(line.get_label()) for axes in figure.axes for line in axes.lines}
+
+    metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
+    titles, labels = drawn()
+    assert titles == [metric, loss]
+    assert "winner, train split" in labels
+    assert drawn("val/loss")[0] == [metric]
+    titles, labels = drawn("train/loss")
+    assert titles == [metric, loss]
+    assert "winner, train split" not in labels
+    assert drawn("val/loss", "val/gcode_acc") == ([], set())
 
 
 # Odd sweeps

@@ -69,7 +69,7 @@ def varied(results: Results) -> list[Varied]:
 
 
 def differing(results: Results) -> list[str]:
-    """What `varied` finds, then what the first sweep did not search and other sweeps gave otherwise.
+    """What `varied` finds, then what the first sweep did not search but the runs differ in.
 
     A run that failed early holds only what it was asked for; what is missing is no other value.
     """

@@ -10,8 +10,17 @@ from numpy.typing import NDArray
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import which_runs
 from gcodefp.findings.words import logged_metric
-from gcodefp.plots.style import COLUMN_INCHES, FAINT, RIGHT, WRONG, add_head, new_figure
+from gcodefp.plots.style import (
+    COLUMN_INCHES,
+    FAINT,
+    RIGHT,
+    WRONG,
+    add_head,
+    figure_without,
+    new_figure,
+)
 
+TITLE = "How the runs learnt"
 LOSS = "val/loss"
 TRAIN_LOSS = "train/loss"
 LOG_RATIO = 8.0
@@ -21,7 +30,9 @@ LOG_RATIO = 8.0
 def draw_learning_curves(results: Results) -> Figure:
     """All runs in grey, the winner on top with its best epoch."""
     metric = results.winner["metric"]
-    columns = list(dict.fromkeys([metric, LOSS]))
+    columns = [name for name in dict.fromkeys([metric, LOSS]) if name in results.curves]
+    if not columns:
+        return figure_without(TITLE, f"curves.csv has neither {metric} nor {LOSS}.", results.marks)
     figure = new_figure(COLUMN_INCHES, 0.5 + 1.75 * len(columns))
     panels = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
     for axes, column in zip(panels, columns, strict=True):
@@ -35,7 +46,7 @@ def draw_learning_curves(results: Results) -> Figure:
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
     add_head(
         figure,
-        "How the runs learnt",
+        TITLE,
         f"{which_runs(results)}; run {results.winner['run']} wins at epoch "
         f"{results.winner['best_epoch']}",
         results.marks,
@@ -55,7 +66,7 @@ def _draw_runs(axes: Axes, results: Results, column: str) -> None:
         _mark_end(axes, run, column, str(states[name]))
     run = results.curves[results.curves["run"] == winner]
     axes.plot(run["epoch"], run[column], color=RIGHT, linewidth=1.6, label="winner")
-    if column == LOSS:
+    if column == LOSS and TRAIN_LOSS in run:
         axes.plot(run["epoch"], run[TRAIN_LOSS], color=RIGHT, linewidth=1, linestyle=(0, (3, 1.5)),
                   label="winner, train split")  # fmt: skip
     best = run[run["epoch"] == results.winner["best_epoch"]]

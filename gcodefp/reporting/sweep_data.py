@@ -27,10 +27,12 @@ def sweep_data(results: Results) -> dict[str, Any]:
     """Columns and curves, rows in the order of the table.
 
     `columns` maps a name to one value a run; `curves` has for a run its epochs and the values of
-    each of `series`, or null where there is no curve; `axes` are those of parallel coordinates.
+    each of `series`, the metric and the loss if logged, or null where there is no curve; `axes`
+    are those of parallel coordinates.
     """
     runs = results.runs
-    series = list(dict.fromkeys([results.winner["metric"], LOSS]))
+    wanted = dict.fromkeys([results.winner["metric"], LOSS])
+    series = [name for name in wanted if name in results.curves]
     return {
         "columns": {name: plain(runs[name]) for name in run_columns(results)},
         "varied": differing(results),
