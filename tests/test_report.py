@@ -197,6 +197,13 @@ def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
 
 
 def test_a_better_run_that_was_stopped_is_not_claimed_to_be_worse(
+def test_one_epoch_that_was_trained_again_is_told_in_the_singular(
+    leaky: list[str], pictures: Path
+    work = results.work.copy()
+    work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
+    assert "as work on a run ended" not in render(results, pictures)
+    assert "One epoch was trained again, as work on a run ended" in render(replace(results, work=work), pictures)
+def test_a_method_is_told_as_that_of_the_first_of_several_sweeps(
     leaky: list[str], pictures: Path
 ) -> None:
     results = results_of(leaky)

@@ -2,11 +2,13 @@
 
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from result_files import results_of, true_blocks, write_results
 
 from gcodefp.findings.results import Results
 from gcodefp.findings.spending import Part, Process, spending
+from gcodefp.findings.work_pieces import epochs_twice, work_pieces
 from gcodefp.reporting.cost_tables import cost_tables, duration
 
 
@@ -44,6 +46,31 @@ def test_an_epoch_that_was_lost_is_counted_twice(results: Results) -> None:
     # As if the end of the first epoch of run 0000 had not reached the disk.
     work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
     assert spending(replace(results, work=work)).trained_twice == 1
+
+
+def test_two_processes_at_the_same_run_train_all_of_it_twice(results: Results) -> None:
+    lines = [
+        ("0000", second, "here", pid, epoch)
+        for second, pid, epoch in [(0, 1, 0), (1, 2, 0), (2, 1, 1), (3, 2, 1), (5, 1, 2), (9, 2, 2)]
+    ]
+    work = pd.DataFrame(lines, columns=["run", "utc_seconds", "host", "pid", "epoch"])
+    spent = spending(replace(results, work=work))
+    assert spent.trained_twice == epochs_twice(work_pieces(work)) == 2
+    assert spent.processes == [Process("here", 1, 1, 2, 5, 5), Process("here", 2, 1, 2, 8, 8)]
+
+
+def test_a_process_that_comes_back_to_a_run_did_not_train_what_others_did(results: Results) -> None:
+    lines = [
+        ("0000", second, "here", pid, epoch)
+        for second, pid, epoch in [(0, 1, 0), (1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 3), (9, 1, 3)]
+    ]
+    work = pd.DataFrame(lines, columns=["run", "utc_seconds", "host", "pid", "epoch"])
+    spent = spending(replace(results, work=work))
+    assert [(of.pid, of.epochs, of.trained_seconds) for of in spent.processes] == [
+        (1, 1, 1),
+        (2, 2, 2),
+    ]
+    assert spent.trained_twice == 0
 
 
 def test_repeats_are_told_apart(results: Results) -> None:

@@ -1,11 +1,12 @@
 """What a sweep cost, as its files hold it: runs.csv for the runs, work.csv for the processes."""
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
 from gcodefp.findings.results import Results
+from gcodefp.findings.work_pieces import Piece, epochs_twice, process_ends, work_pieces
 
 UNKNOWN = "not told"
 """The device of a run that failed before it had one."""
@@ -26,7 +27,7 @@ class Process(NamedTuple):
     Attributes:
         runs: how many it began or went on with.
         epochs: how many it trained to their end.
-        seconds: from its first line to its last one.
+        seconds: from its first note to its last one.
         trained_seconds: those of them that passed in epochs which it trained to their end.
     """
 
@@ -46,7 +47,7 @@ class Spending(NamedTuple):
         repeats: those of the best configurations with other seeds; None if there are none.
         processes: in the order in which they began; empty for runs trained elsewhere.
         span_seconds: from the first line of any process to the last one; None without any.
-        trained_twice: epochs that were trained again after a process was killed.
+        trained_twice: epochs that were trained though the run had had them.
     """
 
     total: Part
@@ -62,16 +63,16 @@ def spending(results: Results) -> Spending:
     """Adds up runs and the work on them."""
     runs = results.runs
     names = [name for group in results.winner["seeds"] for name in group["runs"]]
-    epochs = _epochs(results.work)
+    pieces = work_pieces(results.work)
     known = results.work["utc_seconds"]
     return Spending(
         total=_part("all", runs),
         states=_parts(runs, runs["state"]),
         devices=_parts(runs, runs["device"].fillna(UNKNOWN)),
         repeats=_part("repeats", runs[runs["run"].isin(names)]) if names else None,
-        processes=list(_processes(results.work, epochs)),
+        processes=_processes(pieces),
         span_seconds=float(known.max() - known.min()) if len(known) else None,
-        trained_twice=int(epochs.duplicated(["run", "epoch"]).sum()),
+        trained_twice=epochs_twice(pieces),
     )
 
 
@@ -84,30 +85,19 @@ def _part(name: str, runs: pd.DataFrame) -> Part:
     return Part(name, len(runs), int(runs["epochs"].sum()), float(runs["seconds"].sum()))
 
 
-def _epochs(work: pd.DataFrame) -> pd.DataFrame:
-    """The lines of work.csv that end an epoch, with the `seconds` since the line before.
-
-    A process that begins or goes on with a run writes a line too, which ends nothing.
-    """
-    before = work.groupby("run").shift()
-    ends = (
-        (work["host"] == before["host"])
-        & (work["pid"] == before["pid"])
-        & (work["epoch"] == before["epoch"] + 1)
-    )
-    return work.assign(seconds=work["utc_seconds"] - before["utc_seconds"])[ends]
-
-
-def _processes(work: pd.DataFrame, epochs: pd.DataFrame) -> Iterator[Process]:
-    ordered = work.sort_values("utc_seconds", kind="stable")
-    for _, lines in ordered.groupby(["host", "pid"], sort=False):
-        host, pid, moments = lines["host"].iloc[0], lines["pid"].iloc[0], lines["utc_seconds"]
-        own = epochs[(epochs["host"] == host) & (epochs["pid"] == pid)]
-        yield Process(
-            host=str(host),
-            pid=int(pid),
-            runs=lines["run"].nunique(),
-            epochs=len(own),
-            seconds=float(moments.max() - moments.min()),
-            trained_seconds=float(own["seconds"].sum()),
+def _processes(pieces: Sequence[Piece]) -> list[Process]:
+    """By their first note; a piece ends with a whole epoch, so that all of it was training."""
+    found = []
+    for (host, pid), (begin, end) in process_ends(pieces).items():
+        own = [piece for piece in pieces if piece.process == (host, pid)]
+        found.append(
+            Process(
+                host=host,
+                pid=pid,
+                runs=len({piece.run for piece in own}),
+                epochs=sum(piece.reached - piece.begun for piece in own),
+                seconds=end - begin,
+                trained_seconds=sum(piece.end - piece.begin for piece in own),
+            )
         )
+    return found

@@ -37,13 +37,13 @@ class Piece(NamedTuple):
 
 
 def work_pieces(work: pd.DataFrame) -> list[Piece]:
-    """By begin. A process that notes no more epochs than before has begun anew."""
+    """By begin. A process that does not note the next epoch has begun anew."""
     pieces: list[Piece] = []
     last: dict[tuple[str, str, int], int] = {}
     names = ["run", "host", "pid", "utc_seconds", "epoch"]
     for run, host, pid, seconds, epoch in work[names].itertuples(index=False):
         who = (run, host, pid)
-        if who in last and epoch > pieces[last[who]].reached:
+        if who in last and epoch == pieces[last[who]].reached + 1:
             pieces[last[who]] = pieces[last[who]]._replace(end=seconds, reached=epoch)
         else:
             last[who] = len(pieces)
@@ -67,13 +67,18 @@ def epochs_twice(pieces: Iterable[Piece]) -> int:
     return sum(trained[run] - reached[run] for run in trained)
 
 
-def share_at_work(pieces: Sequence[Piece]) -> float:
-    """The share of processes' time between their first and last note that is within a piece."""
+def process_ends(pieces: Iterable[Piece]) -> dict[tuple[str, int], tuple[float, float]]:
+    """Host and process -> UTC seconds of its first and last note; by the first of pieces."""
     ends: dict[tuple[str, int], tuple[float, float]] = {}
     for piece in pieces:
         begin, end = ends.get(piece.process, (piece.begin, piece.end))
         ends[piece.process] = (min(begin, piece.begin), max(end, piece.end))
-    there = sum(end - begin for begin, end in ends.values())
+    return ends
+
+
+def share_at_work(pieces: Sequence[Piece]) -> float:
+    """The share of processes' time between their first and last note that is within a piece."""
+    there = sum(end - begin for begin, end in process_ends(pieces).values())
     return sum(piece.end - piece.begin for piece in pieces) / there if there else 1.0
 
 
