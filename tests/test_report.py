@@ -203,6 +203,9 @@ def test_one_epoch_that_was_trained_again_is_told_in_the_singular(
     work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
     assert "as work on a run ended" not in render(results, pictures)
     assert "One epoch was trained again, as work on a run ended" in render(replace(results, work=work), pictures)
+    assert "One epoch was trained again, as work on a run ended" in render(
+        replace(results, work=work), pictures
+    )
 def test_a_method_is_told_as_that_of_the_first_of_several_sweeps(
     leaky: list[str], pictures: Path
 ) -> None:
