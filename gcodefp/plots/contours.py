@@ -79,7 +79,7 @@ def smoothed(
 ) -> NDArray[np.float64]:
     """(GRID, GRID) Gaussian-weighted means of runs in the unit square, rows along y.
 
-    The bandwidth follows Scott's rule (1992); nan further than two of them from any run.
+    The bandwidth follows Scott's rule (1992); nan further than REACH of them from any run.
     """
     at = np.linspace(0, 1, GRID)
     width = 0.29 * len(x) ** (-1 / 6)
