@@ -1,4 +1,4 @@
-"""Who worked on which run and when: agents over time."""
+"""Who worked on which run and when: processes over time."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from gcodefp.plots.style import (
 
 TITLE = "Who trained when"
 UNKNOWN = "No time of work on these runs is noted: they were trained elsewhere, or none got far."
-MOST_AGENTS = 32
+MOST_PROCESSES = 32
 """Of more processes, those of a host that follow each other share a row."""
 SHORT = 0.004
 """Of the whole time; shorter pieces are drawn so long."""
@@ -59,11 +59,11 @@ BAR_LOOKS = {
 
 
 def draw_timeline(results: Results) -> Figure:
-    """A row for each agent, a bar for each stretch of its work on a run."""
+    """A row for each process, a bar for each stretch of its work on a run."""
     pieces = work_pieces(results.work)
     if not pieces or (clock := Clock(pieces)).length <= 0:
         return figure_without(TITLE, UNKNOWN, results.marks)
-    rows = agent_rows(pieces)
+    rows = process_rows(pieces)
     names = list(dict.fromkeys(rows[piece] for piece in sorted(pieces, key=lambda p: rows[p])))
     figure = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
     axes = figure.subplots()
@@ -79,12 +79,13 @@ def draw_timeline(results: Results) -> Figure:
                for look in looks]  # fmt: skip
     add_legend(figure, handles, len(handles))
     processes = len({piece.process for piece in pieces})
-    agents = "one agent" if processes == 1 else f"{processes} agents"
+    crew = "One process" if processes == 1 else f"{processes} processes"
+    their = "its" if processes == 1 else "their"
     took = duration(clock.seconds_but_cuts)
     if clock.cuts:
         took += f" (and paused for {duration(sum(cut.seconds for cut in clock.cuts))})"
-    add_head(figure, f"{agents[0].upper()}{agents[1:]} trained for {took}: "
-             f"{percent(share_at_work(pieces))} of their time was work on a run",
+    add_head(figure, f"{crew} trained for {took}: "
+             f"{percent(share_at_work(pieces))} of {their} time was work on a run",
              f"{_twice(pieces)}; {_noted(results, pieces)}", results.marks)  # fmt: skip
     return figure
 
@@ -93,7 +94,7 @@ Row = tuple[int, int, str]
 """Number of the host, number within it, and name; rows are drawn in this order."""
 
 
-def agent_rows(pieces: Sequence[Piece]) -> dict[Piece, Row]:
+def process_rows(pieces: Sequence[Piece]) -> dict[Piece, Row]:
     """The row that each piece stands in, named by host and process, or by host if they are many."""
     hosts = list(dict.fromkeys(piece.host for piece in pieces))
     processes = list(dict.fromkeys(piece.process for piece in pieces))
@@ -101,7 +102,7 @@ def agent_rows(pieces: Sequence[Piece]) -> dict[Piece, Row]:
     until: dict[str, list[float]] = {}
     for piece in pieces:
         host, name = hosts.index(piece.host), _short(piece.host)
-        if len(processes) <= MOST_AGENTS:
+        if len(processes) <= MOST_PROCESSES:
             rows[piece] = (host, processes.index(piece.process), f"{name} {piece.pid}")
             continue
         ends = until.setdefault(piece.host, [])
