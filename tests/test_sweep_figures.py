@@ -25,7 +25,7 @@ from gcodefp.plots.early_stopping import bands, metric_map, saved_share
 from gcodefp.plots.head_curves import head_columns
 from gcodefp.plots.runs_look import scale_ticks
 from gcodefp.plots.style import paper_style, save
-from gcodefp.plots.timeline import MOST_AGENTS, agent_rows
+from gcodefp.plots.timeline import MOST_PROCESSES, process_rows
 
 STEMS = ("head_curves", "best_so_far", "slices", "parallel_coordinates", "importance", "contours",
          "early_stopping", "timeline")  # fmt: skip
@@ -79,10 +79,10 @@ def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
 
 def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
     pieces = work_pieces(results.work)
-    assert {row[2] for row in agent_rows(pieces).values()} == {"here 1", "here 2"}
+    assert {row[2] for row in process_rows(pieces).values()} == {"here 1", "here 2"}
     many = [pieces[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
-            for n in range(MOST_AGENTS + 1)]  # fmt: skip
-    rows = agent_rows(many)
+            for n in range(MOST_PROCESSES + 1)]  # fmt: skip
+    rows = process_rows(many)
     assert [rows[piece][1] for piece in many[:4]] == [0, 1, 0, 1]
 
 
@@ -251,6 +251,23 @@ def test_learning_curves_are_of_the_columns_that_there_are(results: Results) -> 
     assert drawn("val/loss", "val/gcode_acc") == ([], set())
 
 
+def test_heads_that_write_words_have_no_line_of_the_train_split(results: Results) -> None:
+    made = swept(results, 3, SEARCHED)
+    curves = made.curves.assign(
+        **{"val/place_loss": 1.0, "val/place_acc": 0.5, "train/place_acc": 0.6}
+    )
+    with paper_style():
+        figure = DRAWN_BY["head_curves"](replace(made, curves=curves))
+    dashed = {
+        axes.get_title("left"): [line.get_ydata()[0] for line in axes.lines if line.is_dashed()]
+        for axes in figure.axes
+        if axes.axison
+    }
+    assert dashed == {"token type": [], "command": [], "place": [0.6], "position, loss": [8.0]}
+    text = " ".join(shown(figure)).replace("\n", " ")
+    assert "accuracy, or loss where the panel says so, val split" in text
+
+
 # Odd sweeps
 
 
@@ -298,7 +315,7 @@ ODD: dict[str, tuple[Callable[[Results], Results], dict[str, str]]] = {
         lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
                         rules={"conditions": {"momentum": "optimizer == 'sgd'"}}, **HYPERBAND),
         {"parallel_coordinates": "none", "slices": "runs have it",
-         "importance": "stands out from chance", "timeline": "2 agents trained for"},
+         "importance": "stands out from chance", "timeline": "2 processes trained for"},
     ),
 }  # fmt: skip
 

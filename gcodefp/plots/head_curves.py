@@ -1,6 +1,6 @@
 """How each of the network's heads learnt, epoch by epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -30,6 +30,8 @@ COLUMNS = 4
 PANEL_INCHES = 1.35
 MANY_POINTS = 2000
 """Of all runs in a panel; more are drawn as pixels in the SVG too."""
+WRITTEN_HEADS = ("token_type", "command", "parameter_type", "parameter_value")
+"""Those that write a block word by word."""
 TRAIN_LINE = (0, (3, 1.5))
 
 
@@ -53,12 +55,12 @@ def draw_head_curves(results: Results) -> Figure:
         axes.axis("off")
     for axes in panels[max(0, len(columns) - COLUMNS) : len(columns)]:
         axes.set_xlabel("epoch")
-    add_legend(figure, _handles(results), 5)
+    add_legend(figure, _handles(results, columns.values()), 5)
     add_head(
         figure,
         _title(results, columns),
-        f"accuracy, val split; {which_runs(results)}; run {results.winner['run']} wins at epoch "
-        f"{results.winner['best_epoch']}",
+        f"{_measure(columns)}, val split; {which_runs(results)}; run {results.winner['run']} wins at "
+        f"epoch {results.winner['best_epoch']}",
         results.marks,
     )
     return figure
@@ -74,6 +76,25 @@ def head_columns(curves: pd.DataFrame) -> dict[str, str]:
         head: accuracy if (accuracy := f"val/{head}_acc") in curves else loss
         for head, loss in zip(heads, losses, strict=True)
     }
+
+
+def train_column(curves: pd.DataFrame, column: str) -> str | None:
+    """The column of the train split to compare with one of the val split; None if there is none.
+
+    Accuracies of words are none: those of train are of words after true ones, those of val of words
+    that the network wrote all by itself.
+    """
+    train = column.replace("val/", "train/")
+    is_written = column.endswith("_acc") and column[len("val/") : -len("_acc")] in WRITTEN_HEADS
+    return train if train in curves and not is_written else None
+
+
+def _measure(columns: dict[str, str]) -> str:
+    """What the panels show; those of a loss say so themselves."""
+    measures = {name.rpartition("_")[2] for name in columns.values()}
+    if measures == {"acc", "loss"}:
+        return "accuracy, or loss where the panel says so"
+    return "loss" if measures == {"loss"} else "accuracy"
 
 
 def _title(results: Results, columns: dict[str, str]) -> str:
@@ -105,8 +126,7 @@ def _draw_head(axes: Axes, results: Results, column: str) -> None:
     axes.plot(ends["epoch"], ends[column], "x", color=WRONG, markersize=3.5)
     run = curves[curves["run"] == winner["run"]]
     axes.plot(run["epoch"], run[column], color=RIGHT, linewidth=1.6)
-    train = column.replace("val/", "train/")
-    if train in curves:
+    if train := train_column(curves, column):
         axes.plot(run["epoch"], run[train], color=RIGHT, linewidth=1, linestyle=TRAIN_LINE)
     best = run[run["epoch"] == winner["best_epoch"]]
     axes.plot(best["epoch"], best[column], "o", color="white", markeredgecolor=RIGHT,
@@ -126,13 +146,15 @@ def _draw_head(axes: Axes, results: Results, column: str) -> None:
     axes.grid(axis="y")
 
 
-def _handles(results: Results) -> list[Line2D]:
+def _handles(results: Results, columns: Iterable[str]) -> list[Line2D]:
     handles = [
         Line2D([], [], color=RIGHT, linewidth=1.6, label="winner"),
-        Line2D([], [], color=RIGHT, linewidth=1, linestyle=TRAIN_LINE, label="winner, train split"),
         Line2D([], [], color=RIGHT, marker="o", linestyle="none", markerfacecolor="white",
                markersize=4.5, label="its best epoch"),
     ]  # fmt: skip
+    if any(train_column(results.curves, column) for column in columns):
+        handles.insert(1, Line2D([], [], color=RIGHT, linewidth=1, linestyle=TRAIN_LINE,
+                                 label="winner, train split"))  # fmt: skip
     if len(results.runs) > 1:
         handles.append(Line2D([], [], color=FAINT, linewidth=0.8, label="other runs"))
     if (results.runs["state"] == "failed").any():
