@@ -5,22 +5,16 @@ over a hyperparameter's values with how all runs are; what only some runs have i
 many have it (Conditional PED-ANOVA, arXiv 2601.20800).
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import optuna
 from numpy.typing import NDArray
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
-from optuna.importance import PedAnovaImportanceEvaluator
-from optuna.trial import FrozenTrial, create_trial
 
+from gcodefp.findings.divergences import BEST_RUNS, Study, best_count
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import Varied, is_maximized, repeats, varied
 
-BEST_RUNS = 5
-"""So many runs, or a tenth of all, are `the best`; the method asks for at least five."""
 FEWEST_RUNS = 2 * BEST_RUNS
 RESAMPLES = (40, 100)
 """At least and at most; long sweeps get fewer."""
@@ -29,7 +23,6 @@ MOST_EVALUATED = 8000
 CHANCE_PERCENTILE = 95.0
 SPREAD_PERCENTILES = (5.0, 95.0)
 TINY = 1e-12
-ANY_LATENT = FloatDistribution(0.0, 1.0)
 
 
 class Importance(NamedTuple):
@@ -71,7 +64,7 @@ def measure_importance(results: Results) -> Importance | str:
     resamples = int(np.clip(MOST_EVALUATED / len(losses), *RESAMPLES))
     shares = np.full(len(losses), 1 / len(losses))
     drawn = random.multinomial(len(losses), shares, size=resamples)
-    study = _Study(every, counted, copies=int(drawn.max()))
+    study = Study(every, counted, copies=int(drawn.max()))
     once = np.ones(len(losses), int)
     found = study.divergences(losses, once)
     if not found.sum() > 0:
@@ -87,7 +80,7 @@ def measure_importance(results: Results) -> Importance | str:
         high[order],
         _chance(np.array(shuffled))[order] / found.sum(),
         len(losses),
-        _best_count(len(losses)),
+        best_count(len(losses)),
     )
 
 
@@ -99,7 +92,7 @@ def importance_order(results: Results) -> tuple[str, ...]:
     if _reason_against(every, losses):
         return ()
     losses = -losses if is_maximized(results) else losses
-    found = _Study(every, counted, copies=1).divergences(losses, np.ones(len(losses), int))
+    found = Study(every, counted, copies=1).divergences(losses, np.ones(len(losses), int))
     return tuple(every[index].name for index in np.argsort(-found, kind="stable"))
 
 
@@ -135,79 +128,6 @@ def _chance(shuffled: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(means * np.percentile((shuffled / means).max(axis=1), CHANCE_PERCENTILE))
 
 
-def _best_count(runs: int) -> int:
-    return max(BEST_RUNS, int(np.ceil(runs / 10)))
-
-
 def _shares(divergences: NDArray[np.float64]) -> NDArray[np.float64]:
     total = divergences.sum()
     return divergences / total if total > 0 else np.zeros_like(divergences)
-
-
-class _Study:
-    """The runs as Optuna's trials, several copies of each, so that resamples need no new ones."""
-
-    def __init__(self, every: Sequence[Varied], counted: NDArray[np.bool_], copies: int) -> None:
-        """What a run does not use is left out of its trials."""
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self._names = [one.name for one in every]
-        self._copies = copies
-        self._study = optuna.create_study()
-        columns = {one.name: _column(one)[counted] for one in every}
-        spaces = {one.name: _distribution(one) for one in every}
-        for run in range(int(counted.sum())):
-            has = [name for name, column in columns.items() if np.isfinite(column[run])]
-            params = {name: _value(columns[name][run], spaces[name]) for name in has}
-            space = {name: spaces[name] for name in has}
-            trial = create_trial(value=0.0, params=params, distributions=space)
-            self._study.add_trials([trial] * copies)
-
-    def divergences(
-        self, losses: NDArray[np.float64], counts: NDArray[np.integer]
-    ) -> NDArray[np.float64]:
-        """(P,) how far the best runs' values are from those of all, before they are made shares.
-
-        Args:
-            losses: (runs,) the less, the better.
-            counts: (runs,) how often each run is there, from 0 to `copies`.
-        """
-        present = np.arange(self._copies) < counts[:, None]
-        of_trials = np.where(present, losses[:, None], np.inf).ravel().tolist()
-
-        def loss(trial: FrozenTrial) -> float:
-            return of_trials[trial.number]  # Optuna leaves out what is infinite.
-
-        total = int(counts.sum())
-        evaluator = PedAnovaImportanceEvaluator(target_quantile=_best_count(total) / total)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Of few runs; chance and spread tell more of that.
-            found = evaluator.evaluate(self._study, self._names, target=loss)
-        return np.array([found[name] for name in self._names])
-
-
-def _value(number: float, space: BaseDistribution) -> int | float:
-    return int(number) if isinstance(space, CategoricalDistribution) else float(number)
-
-
-def _distribution(one: Varied) -> BaseDistribution:
-    """As Bayesian search sees it: numbers of a range by their latent number, uniform in (0, 1)."""
-    if one.choices is None:
-        return ANY_LATENT
-    return CategoricalDistribution(range(len(one.choices)))
-
-
-def _column(one: Varied) -> NDArray[np.float64]:
-    """(runs,) choices by index, numbers by latent number; nan where there is none."""
-    if one.choices is not None:
-        return one.places
-    return np.array([_latent(one, place) for place in one.places.tolist()])
-
-
-def _latent(one: Varied, number: float) -> float:
-    """A later phase's number may lie outside; it counts as the nearer end."""
-    if np.isnan(number):
-        return np.nan
-    found = one.parameter.latent(int(number) if one.parameter.choices else number)
-    if found is None:
-        return 0.0 if number < float(one.parameter.value(0.5)) else 1.0  # type: ignore[arg-type]
-    return found
