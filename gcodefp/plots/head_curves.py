@@ -59,8 +59,8 @@ def draw_head_curves(results: Results) -> Figure:
     add_head(
         figure,
         _title(results, columns),
-        f"{_measure(columns)}, val split; {which_runs(results)}; run {results.winner['run']} wins at "
-        f"epoch {results.winner['best_epoch']}",
+        f"{_measure(columns)}, val split; {which_runs(results)}; run {results.winner['run']} "
+        f"wins at epoch {results.winner['best_epoch']}",
         results.marks,
     )
     return figure
