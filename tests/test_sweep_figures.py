@@ -12,7 +12,12 @@ from matplotlib.text import Text
 from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, swept
 
-from gcodefp.findings.importance import Importance, importance_order, measure_importance
+from gcodefp.findings.importance import (
+    Importance,
+    chance_limits,
+    importance_order,
+    measure_importance,
+)
 from gcodefp.findings.results import Results
 from gcodefp.findings.sweep_runs import varied, which_runs
 from gcodefp.findings.value_texts import value_texts
@@ -169,6 +174,14 @@ def test_the_hyperparameter_that_decides_is_important(results: Results) -> None:
     assert isinstance(again, Importance)
     assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
     assert importance_order(made) == found.names
+
+
+def test_the_limit_of_chance_is_a_shuffle_of_its_rank() -> None:
+    # Of 39, the 38th: 0.95 of 40, which are the shuffles and the sweep itself.
+    shuffled = np.random.default_rng(0).permutation(np.arange(1.0, 40.0))[:, None]
+    assert chance_limits(shuffled) == pytest.approx([38])
+    assert chance_limits(np.hstack([shuffled, 2 * shuffled])) == pytest.approx([38, 76])
+    assert chance_limits(shuffled[:5]) == pytest.approx([shuffled[:5].max()])
 
 
 def test_a_loss_has_the_importance_of_its_negative(results: Results) -> None:

@@ -20,7 +20,10 @@ RESAMPLES = (40, 100)
 """At least and at most; long sweeps get fewer."""
 MOST_EVALUATED = 8000
 """Runs in all resamples."""
-CHANCE_PERCENTILE = 95.0
+SHUFFLES = (99, 199)
+MOST_SHUFFLED = 40_000
+"""As for resamples, which cost more."""
+CHANCE_LEVEL = 0.95
 SPREAD_PERCENTILES = (5.0, 95.0)
 TINY = 1e-12
 
@@ -31,8 +34,8 @@ class Importance(NamedTuple):
     Attributes:
         shares: (P,) sum to 1.
         low, high: (P,) 5th and 95th percentile over bootstrap resamples of the runs.
-        chance: (P,) on the same scale; in 95 of 100 shuffles of the runs' values, no hyperparameter
-            passes its own.
+        chance: (P,) on the same scale; if nothing decided, no hyperparameter would pass its own in
+            95 of 100 sweeps.
         runs: how many it rests on; stopped ones count, failed ones and repeats do not.
         best: how many of them are compared with all.
     """
@@ -70,7 +73,9 @@ def measure_importance(results: Results) -> Importance | str:
     if not found.sum() > 0:
         return "The best runs are spread over all hyperparameters as the others are."
     again = [_shares(study.divergences(losses, counts)) for counts in drawn]
-    shuffled = [study.divergences(random.permutation(losses), once) for _ in range(resamples)]
+    study = Study(every, counted, copies=1)
+    shuffles = int(np.clip(MOST_SHUFFLED / len(losses), *SHUFFLES))
+    shuffled = [study.divergences(random.permutation(losses), once) for _ in range(shuffles)]
     order = np.argsort(-found, kind="stable")
     low, high = np.percentile(again, SPREAD_PERCENTILES, axis=0)
     return Importance(
@@ -78,7 +83,7 @@ def measure_importance(results: Results) -> Importance | str:
         _shares(found)[order],
         low[order],
         high[order],
-        _chance(np.array(shuffled))[order] / found.sum(),
+        chance_limits(np.array(shuffled))[order] / found.sum(),
         len(losses),
         best_count(len(losses)),
     )
@@ -118,14 +123,19 @@ def _reason_against(every: Sequence[Varied], losses: NDArray[np.float64]) -> str
     return None
 
 
-def _chance(shuffled: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(P,) limits that, in 95 of 100 shuffles, none of the hyperparameters passes.
+def chance_limits(shuffled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(P,) limits that none of the hyperparameters passes in 95 of 100 sweeps where none decides.
+
+    Of S shuffles it is the ceil(0.95 (S + 1))-th least: the sweep itself is one more shuffle then
+    (Davison and Hinkley 1997, section 4.2).
 
     Args:
-        shuffled: (shuffles, P) divergences. In units of their means they are taken as alike.
+        shuffled: (S, P) divergences. In units of their means they are taken as alike.
     """
     means = np.maximum(shuffled.mean(axis=0), TINY)
-    return np.asarray(means * np.percentile((shuffled / means).max(axis=1), CHANCE_PERCENTILE))
+    largest = np.sort((shuffled / means).max(axis=1))
+    rank = int(np.ceil(CHANCE_LEVEL * (len(largest) + 1)))
+    return np.asarray(means * largest[min(rank, len(largest)) - 1])
 
 
 def _shares(divergences: NDArray[np.float64]) -> NDArray[np.float64]:
