@@ -197,16 +197,6 @@ def test_versions_are_those_of_every_step(leaky: list[str]) -> None:
 
 
 def test_a_better_run_that_was_stopped_is_not_claimed_to_be_worse(
-def test_one_epoch_that_was_trained_again_is_told_in_the_singular(
-    leaky: list[str], pictures: Path
-    work = results.work.copy()
-    work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
-    assert "as work on a run ended" not in render(results, pictures)
-    assert "One epoch was trained again, as work on a run ended" in render(replace(results, work=work), pictures)
-    assert "One epoch was trained again, as work on a run ended" in render(
-        replace(results, work=work), pictures
-    )
-def test_a_method_is_told_as_that_of_the_first_of_several_sweeps(
     leaky: list[str], pictures: Path
 ) -> None:
     results = results_of(leaky)
@@ -246,7 +236,24 @@ def test_the_commands_on_the_page_fit_any_results_folder(
         known = capsys.readouterr().out
         assert all(word in known for word in words if word.startswith("--"))
     assert "--configfile" in render(results, pictures)
+
+
+def test_one_epoch_that_was_trained_again_is_told_in_the_singular(
+    leaky: list[str], pictures: Path
+) -> None:
+    results = results_of(leaky)
+    work = results.work.copy()
+    work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
+    assert "as work on a run ended" not in render(results, pictures)
+    assert "One epoch was trained again, as work on a run ended" in render(
+        replace(results, work=work), pictures
+    )
+
+
 def test_a_method_is_told_as_that_of_the_first_of_several_sweeps(
+    leaky: list[str], pictures: Path
+) -> None:
+    results = results_of(leaky)
     two = replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})
     assert "4 runs; method random" in render(results, pictures)
     assert "4 runs of 2 sweeps, the first of them with method random" in render(two, pictures)
