@@ -116,6 +116,7 @@ def test_what_a_run_writes(undisturbed: TinySweep) -> None:
         "hyperparameters.json",
         "metrics.csv",
         "run.json",
+        "work.csv",
     ]
 
 

@@ -108,6 +108,7 @@ def check_all_same(undisturbed: TinySweep, sweep: TinySweep) -> None:
             "hyperparameters.json",
             "metrics.csv",
             "run.json",
+            "work.csv",
         }
 
 

@@ -173,7 +173,8 @@ def test_a_picture_grows_when_it_is_chosen(page: Page) -> None:
     after = card.locator("img").bounding_box()
     assert before is not None
     assert after is not None
-    assert after["height"] > 1.3 * before["height"]
+    # Flat ones are hardly higher than their preview.
+    assert after["width"] > 1.3 * before["width"]
     card.locator("summary").press("Enter")
 
 

@@ -58,7 +58,7 @@ def test_a_run_writes_what_it_did(
     # The way in which a W&B agent passes hyperparameters.
     assert main(flags(dataset, tmp_path / "new" / "run", learning_rate=0.001, dropout=0.2)) == 0
     folder = tmp_path / "new" / "run"
-    assert set(files_in(folder)) == {"run.json", "metrics.csv", "checkpoint.pt"}
+    assert set(files_in(folder)) == {"run.json", "metrics.csv", "work.csv", "checkpoint.pt"}
     run = json.loads((folder / "run.json").read_text())
     rows = read_metrics(folder / "metrics.csv")
     values = [row["val/aligned_acc"] for row in rows]
@@ -217,4 +217,4 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
     assert main(flags(dataset, tmp_path / "whole", **settings)) == 0
     assert_same_weights(killed, tmp_path / "whole")
     assert len(read_metrics(killed / "metrics.csv")) == 14
-    assert set(files_in(killed)) == {"run.json", "metrics.csv", "checkpoint.pt"}
+    assert set(files_in(killed)) == {"run.json", "metrics.csv", "work.csv", "checkpoint.pt"}
