@@ -17,7 +17,7 @@ from gcodefp.learning.checkpoint import FORMAT, read_torch
 from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
 from gcodefp.learning.objective import Objective
 from gcodefp.learning.trainer import TrainingData, TrainingResult, train
-from gcodefp.learning.work_file import read_work
+from gcodefp.learning.work_file import append_work, read_work
 
 GCODE = Objective("val/gcode_acc", "maximize")
 CHANCE = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}
@@ -222,6 +222,19 @@ def test_a_torn_state_says_so(data: TrainingData, tmp_path: Path, content: bytes
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"last\.pt: is no checkpoint of gcodefp"):
         run(tmp_path, data)
+
+
+# work.csv
+
+
+@pytest.mark.parametrize("torn", ["", "utc_sec", "1.8e9,he", "\0\0\0", "1.8e9,here,7,1\n1.8"])
+def test_a_torn_line_of_who_worked_costs_itself_alone(tmp_path: Path, torn: str) -> None:
+    path = tmp_path / "work.csv"
+    path.write_text(torn)
+    append_work(path, 2)
+    append_work(path, 3)
+    assert [moment["epoch"] for moment in read_work(path)][-2:] == [2, 3]
+    assert len(read_work(path)) == 2 + torn.count("\n")
 
 
 # metrics.csv

@@ -85,7 +85,7 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
         if run.content["state"] not in COUNTED:
             return state, 0.0, 0, run.number
         loss = objective.loss(run.content["best_value"])
-        return state, loss, run.content["parameters"], run.number
+        return state, loss, run.content["parameters"] or 0, run.number
 
     return sorted(runs, key=key)
 
