@@ -10,7 +10,6 @@ import logging
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
@@ -18,6 +17,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.monitor.phases import Phases
+from gcodefp.monitor.sweep_flags import add_sweep_flags
 from gcodefp.monitor.web_page import WebPage
 
 logger = logging.getLogger("gcodefp.dashboard")
@@ -41,19 +41,8 @@ class QuietHandler(WSGIRequestHandler):
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("dashboard", __doc__)
+    add_sweep_flags(parser, "; phases and repeats below its folder come along")
     add = parser.add_argument
-    add(
-        "--sweep",
-        type=Path,
-        default=Path("results/sweep/sweep.json"),
-        help="sweep.json; phases and repeats below its folder come along (default: %(default)s)",
-    )
-    add(
-        "--runs",
-        type=Path,
-        default=Path("results/runs"),
-        help="folder that keeps the runs of all sweeps (default: %(default)s)",
-    )
     add(
         "--host",
         default="127.0.0.1",

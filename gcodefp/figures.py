@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.results import read_results
+from gcodefp.findings.results_flags import add_results_flags, results_of
 from gcodefp.plots.all_figures import draw_figures
 
 logger = logging.getLogger("gcodefp.figures")
@@ -20,24 +20,13 @@ logger = logging.getLogger("gcodefp.figures")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("figures", __doc__)
-    add = parser.add_argument
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--sweep", type=Path, required=True, help="sweep.json")
-    add("--best", type=Path, required=True, help="folder of select_best")
-    add("--evaluation", type=Path, required=True, help="folder of evaluate")
-    add("--explanation", type=Path, required=True, help="folder of explain")
-    add("--output", type=Path, required=True, help="folder for the figures")
+    add_results_flags(parser)
+    parser.add_argument("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
 
 
 def _draw(arguments: argparse.Namespace) -> None:
-    results = read_results(
-        arguments.dataset,
-        arguments.sweep,
-        arguments.best,
-        arguments.evaluation,
-        arguments.explanation,
-    )
+    results = results_of(arguments)
     for mark in results.marks:
         logger.warning(mark)
     draw_figures(results, arguments.output)

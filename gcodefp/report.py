@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
-from gcodefp.findings.results import read_results
+from gcodefp.findings.results_flags import add_results_flags, results_of
 from gcodefp.findings.verdict import verdict
 from gcodefp.reporting.page import render
 
@@ -21,12 +21,8 @@ logger = logging.getLogger("gcodefp.report")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("report", __doc__)
+    add_results_flags(parser)
     add = parser.add_argument
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--sweep", type=Path, required=True, help="sweep.json")
-    add("--best", type=Path, required=True, help="folder of select_best")
-    add("--evaluation", type=Path, required=True, help="folder of evaluate")
-    add("--explanation", type=Path, required=True, help="folder of explain")
     add("--figures", type=Path, required=True, help="folder of figures")
     add("--protocols", type=Path, help="protocols.json, shown if it is there")
     add("--output", type=Path, required=True, help="the HTML file")
@@ -34,13 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    results = read_results(
-        arguments.dataset,
-        arguments.sweep,
-        arguments.best,
-        arguments.evaluation,
-        arguments.explanation,
-    )
+    results = results_of(arguments)
     write_text(arguments.output, render(results, arguments.figures, arguments.protocols))
     for mark in results.marks:
         logger.warning(mark)

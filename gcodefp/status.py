@@ -8,7 +8,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 from rich.live import Live
@@ -16,25 +15,15 @@ from rich.live import Live
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.monitor.observer import Observer
 from gcodefp.monitor.overview_table import overview_table
+from gcodefp.monitor.sweep_flags import add_sweep_flags
 from gcodefp.sweep.sweep_file import read_sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("status", __doc__)
+    add_sweep_flags(parser)
     add = parser.add_argument
-    add(
-        "--sweep",
-        type=Path,
-        default=Path("results/sweep/sweep.json"),
-        help="sweep.json (default: %(default)s)",
-    )
-    add(
-        "--runs",
-        type=Path,
-        default=Path("results/runs"),
-        help="folder that keeps the runs of all sweeps (default: %(default)s)",
-    )
     add(
         "--watch",
         action=argparse.BooleanOptionalAction,
