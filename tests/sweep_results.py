@@ -87,3 +87,7 @@ def work_of(number: int, epochs: int) -> list[tuple[str, float, str, int, int]]:
     """Two agents take turns; an epoch takes ten seconds, the next run begins after a minute."""
     begin, host = 1.8e9 + 60 * (number // 2), f"node{number % 2}.cluster"
     return [(f"{number:04d}", begin + 10 * epoch, host, 7, epoch) for epoch in range(epochs + 1)]
+
+
+def decided_by_rate(given: dict[str, Any]) -> float:
+    return -abs(np.log10(given["learning_rate"]) + 3)

@@ -3,34 +3,23 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_files import results_of, spoilt, true_blocks, write_results
-from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, swept
+from sweep_results import OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
-from gcodefp.findings.importance import (
-    Importance,
-    chance_limits,
-    importance_order,
-    measure_importance,
-)
 from gcodefp.findings.results import Results
-from gcodefp.findings.sweep_runs import varied, which_runs
-from gcodefp.findings.value_texts import value_texts
+from gcodefp.findings.sweep_runs import which_runs
 from gcodefp.findings.words import logged_metric
-from gcodefp.findings.work_pieces import Clock, cut_off, epochs_twice, share_at_work, work_pieces
 from gcodefp.plots.all_figures import DRAWN_BY
 from gcodefp.plots.best_so_far import best_over_runs, best_over_time
 from gcodefp.plots.contours import GRID, smoothed
 from gcodefp.plots.early_stopping import bands, metric_map, saved_share
 from gcodefp.plots.head_curves import head_columns
-from gcodefp.plots.runs_look import scale_ticks
 from gcodefp.plots.style import paper_style, save
-from gcodefp.plots.timeline import MOST_PROCESSES, process_rows
 
 STEMS = ("head_curves", "best_so_far", "slices", "parallel_coordinates", "importance", "contours",
          "early_stopping", "timeline")  # fmt: skip
@@ -42,53 +31,6 @@ HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter":
 def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Four runs, one of them killed and taken over."""
     return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
-
-
-def decided_by_rate(given: dict[str, Any]) -> float:
-    return -abs(np.log10(given["learning_rate"]) + 3)
-
-
-# Who worked when
-
-
-def test_work_is_cut_into_pieces(results: Results) -> None:
-    pieces = work_pieces(results.work)
-    assert [(p.run, p.pid, p.begin - BEGIN, p.end - BEGIN, p.begun, p.reached) for p in pieces] == [
-        ("0000", 1, 0, 3, 0, 1), ("0001", 2, 0, 9, 0, 3), ("0000", 2, 10, 16, 1, 3),
-        ("0002", 2, 17, 20, 0, 1), ("0003", 2, 21, 21, 0, 0),
-    ]  # fmt: skip
-    assert cut_off(pieces) == [True, False, False, False, False]
-    # The first agent worked for 3 of 3 seconds, the second for 18 of 21.
-    assert share_at_work(pieces) == pytest.approx(21 / 24)
-    assert epochs_twice(pieces) == 0
-    assert epochs_twice([*pieces[:2], pieces[2]._replace(begun=0), *pieces[3:]]) == 1
-
-
-def test_a_process_that_goes_on_from_its_own_checkpoint_begins_a_piece(results: Results) -> None:
-    again = results.work[results.work["run"] == "0001"].assign(epoch=[0, 1, 1, 2])
-    assert [(p.begun, p.reached) for p in work_pieces(again)] == [(0, 1), (1, 2)]
-
-
-def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
-    late = results.work["run"] > "0001"
-    moved = results.work.assign(utc_seconds=results.work["utc_seconds"] + 3600 * late)
-    clock = Clock(work_pieces(moved))
-    # At work: 0 to 9, 10 to 16, then 3617 to 3620 and 3621; a second of pause stays as it is.
-    assert [cut.seconds for cut in clock.cuts] == [3601]
-    left = 0.06 * 18
-    assert clock.seconds(BEGIN + np.array([9, 10, 16, 3617, 3621])) == pytest.approx(
-        [9, 10, 16, 16 + left, 20 + left]
-    )
-    assert clock.seconds_but_cuts == pytest.approx(20)
-
-
-def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
-    pieces = work_pieces(results.work)
-    assert {row[2] for row in process_rows(pieces).values()} == {"here 1", "here 2"}
-    many = [pieces[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
-            for n in range(MOST_PROCESSES + 1)]  # fmt: skip
-    rows = process_rows(many)
-    assert [rows[piece][1] for piece in many[:4]] == [0, 1, 0, 1]
 
 
 # The best so far
@@ -104,117 +46,6 @@ def test_the_best_so_far_is_that_of_a_hand_computation(results: Results) -> None
     assert best_over_runs(results, runs).tolist() == [0.40, 0.61, 0.61, 0.61]
     minimized = replace(results, winner={**results.winner, "goal": "minimize"})
     assert best_over_runs(minimized, runs).tolist() == [0.40, 0.40, 0.20, 0.20]
-
-
-# Hyperparameters
-
-
-def test_what_a_condition_leaves_out_of_a_run_is_not_shown(results: Results) -> None:
-    rules = {"conditions": {"momentum": "optimizer == 'sgd'"}}
-    made = swept(results, 12, {"momentum": MOMENTUM, "optimizer": OPTIMIZER}, rules=rules)
-    momentum = next(one for one in varied(made) if one.name == "momentum")
-    is_sgd = (made.runs["optimizer"] == "sgd").to_numpy()
-    assert 0 < is_sgd.sum() < 12
-    assert np.isfinite(momentum.places).tolist() == is_sgd.tolist()
-
-
-def test_which_hyperparameters_are_numbers(results: Results) -> None:
-    parameters = {
-        "batch_size": {"values": [16, 32, 64]}, "learning_rate": RATE, "optimizer": OPTIMIZER,
-        "nhead": {"values": [4, 2]}, "d_model": {"value": 8},
-    }  # fmt: skip
-    found = {one.name: one.is_numeric for one in varied(swept(results, 12, parameters))}
-    assert found == {"batch_size": True, "learning_rate": True, "optimizer": False, "nhead": False}
-
-
-def test_choices_that_differ_late_stay_apart(results: Results) -> None:
-    values = [1000001, 1000002, 16, 16.0]
-    made = swept(results, 12, {"seed": {"values": values}})
-    assert set(made.runs["seed"]) == {1000001, 1000002, 16}
-    seed = varied(made)[0]
-    assert seed.choices == ("1000001", "1000002", "16")
-    assert [values[int(place)] for place in seed.places] == made.runs["seed"].tolist()
-    assert value_texts([0.001234561, 0.1 + 0.2, "sgd", True]) == [
-        "0.00123456",
-        "0.3",
-        "sgd",
-        "True",
-    ]
-
-
-def test_a_number_that_is_not_finite_is_missing(results: Results) -> None:
-    made = swept(results, 12, {"grad_clip": RATE})
-    made.runs.loc[3, "grad_clip"] = np.inf
-    clip = varied(made)[0]
-    assert np.flatnonzero(np.isnan(clip.places)).tolist() == [3]
-    assert clip.is_log
-
-
-def test_ticks_are_few_and_round() -> None:
-    assert scale_ticks((2e-5, 3e-2), is_log=True) == [1e-4, 1e-3, 1e-2]
-    assert scale_ticks((5e-4, 1.5e-2), is_log=True) == pytest.approx([1e-3, 3e-3, 1e-2])
-    assert scale_ticks((2e-3, 3.8e-3), is_log=True) == [2e-3, 3e-3]
-    assert scale_ticks((-0.01, 0.41), is_log=False) == pytest.approx([0, 0.2, 0.4])
-
-
-# Importance
-
-
-def test_the_hyperparameter_that_decides_is_important(results: Results) -> None:
-    made = swept(results, 40, SEARCHED, value=decided_by_rate)
-    found = measure_importance(made)
-    assert isinstance(found, Importance)
-    assert found.names[0] == "learning_rate"
-    assert found.shares[0] > 0.85
-    assert found.shares.sum() == pytest.approx(1)
-    assert found.beyond_chance == ("learning_rate",)
-    assert (found.runs, found.best) == (40, 5)
-    assert (found.low <= found.high).all()
-    again = measure_importance(made)
-    assert isinstance(again, Importance)
-    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
-    assert importance_order(made) == found.names
-
-
-def test_the_limit_of_chance_is_a_shuffle_of_its_rank() -> None:
-    # Of 39, the 38th: 0.95 of 40, which are the shuffles and the sweep itself.
-    shuffled = np.random.default_rng(0).permutation(np.arange(1.0, 40.0))[:, None]
-    assert chance_limits(shuffled) == pytest.approx([38])
-    assert chance_limits(np.hstack([shuffled, 2 * shuffled])) == pytest.approx([38, 76])
-    assert chance_limits(shuffled[:5]) == pytest.approx([shuffled[:5].max()])
-
-
-def test_a_loss_has_the_importance_of_its_negative(results: Results) -> None:
-    gain = measure_importance(swept(results, 20, SEARCHED, value=decided_by_rate))
-    loss = measure_importance(
-        swept(results, 20, SEARCHED, value=lambda given: -decided_by_rate(given), goal="minimize")
-    )
-    assert isinstance(gain, Importance)
-    assert isinstance(loss, Importance)
-    assert gain.shares == pytest.approx(loss.shares)
-
-
-def test_importance_rests_on_runs_that_have_a_value_and_are_no_repeats(results: Results) -> None:
-    made = swept(results, 14, SEARCHED, {0: "failed", 1: "stopped"}, value=decided_by_rate)
-    seeds = [{"runs": ["0002", "0003"]}]
-    found = measure_importance(replace(made, winner={**made.winner, "seeds": seeds}))
-    assert isinstance(found, Importance)
-    assert found.runs == 14 - 1 - 2
-
-
-@pytest.mark.parametrize(
-    ("runs", "parameters", "value", "reason"),
-    [(9, SEARCHED, None, "Only 9 runs"), (12, {"d_model": {"value": 8}}, None, "same values"),
-     (12, SEARCHED, lambda given: 0.0, "same value")],
-)  # fmt: skip
-def test_importance_that_cannot_be_told_has_a_reason(
-    results: Results, runs: int, parameters: dict[str, Any], value: Any, reason: str
-) -> None:
-    made = swept(results, runs, parameters, value=value)
-    found = measure_importance(made)
-    assert isinstance(found, str)
-    assert reason in found
-    assert importance_order(made) == ()
 
 
 # Maps
