@@ -12,23 +12,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from gcodefp.cluster.gpus import in_workers, own_gpu
+from gcodefp.cluster.job import OutOfTime, leave, open_deadline, place
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.load import load_training_data
-from gcodefp.placement.deadline import OutOfTime
-from gcodefp.placement.gpu import own_gpu
-from gcodefp.placement.job import leave, open_deadline, place
-from gcodefp.placement.workers import in_workers
+from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
-from gcodefp.service.address import read_address
-from gcodefp.service.agents import work
-from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.progress import run_summary, sweep_progress
-from gcodefp.sweep.sweep_file import read_sweep
-from gcodefp.sweep.table import ended_runs
-from gcodefp.sweep.training import OfflineLog, train_trial
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.observer import run_summary, sweep_progress
+from gcodefp.sweeps.ranking import ended_runs
+from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.training import OfflineLog, train_trial
+from gcodefp.wandb_service.agents import work
+from gcodefp.wandb_service.session import read_address
 
 logger = logging.getLogger("gcodefp.agent")
 

@@ -15,16 +15,13 @@ from pathlib import Path
 
 import yaml
 
-from gcodefp.checks.explanation import explain
-from gcodefp.checks.problems import problems
-from gcodefp.checks.repair import Repair
-from gcodefp.checks.yaml_edit import repaired, repeated_keys
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.search.flags import add_rule_flags, with_rules
-from gcodefp.search.sampling import check_possible, total_runs
-from gcodefp.search.specification import Specification, load_document, load_specification
+from gcodefp.sweeps.check import add_rule_flags, explain, problems, with_rules
+from gcodefp.sweeps.fixes import Repair, repaired, repeated_keys
+from gcodefp.sweeps.sampling import check_possible, total_runs
+from gcodefp.sweeps.specification import Specification, load_document, load_specification
 
 logger = logging.getLogger("gcodefp.check_sweep")
 

@@ -14,13 +14,13 @@ PACKAGE = "gcodefp"
 ROOT = Path(__file__).parent
 DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle", ".rst")
 
-DECIDES_RUNS = ("gcodefp.learning.trainer", "gcodefp.sweep.decisions")
+DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 """How a sweep's runs are trained, what they get and when they are stopped."""
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Left out of a sweep's identity: a run sees of them only the data, which has its own hash."""
 
 
-DECIDES_BAYES = "gcodefp.search.bayes"
+DECIDES_BAYES = "gcodefp.sweeps.bayes"
 
 
 def runs_digest(method: str = "bayes") -> str:

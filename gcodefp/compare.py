@@ -13,25 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.comparison.compared import Comparison, paragraphs
-from gcodefp.comparison.document import COMPARISON_FORMAT, describe_comparison, scores_csv
-from gcodefp.comparison.scored import Scores, read_checkpoints, score_runs
-from gcodefp.comparison.selection import (
-    ComparedRun,
-    are_sweeps,
-    find_folders,
-    read_compared_sweep,
-    read_run,
-    sweep_file_of,
-)
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.objective import HEADLINE, METRICS, Objective
-from gcodefp.plots.compared import Curve, draw_compared
-from gcodefp.plots.style import paper_style, save
+from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.hyperparameters import HEADLINE, METRICS, Objective
 from gcodefp.provenance import provenance
+from gcodefp.reporting.comparison import (
+    ComparedRun,
+    Scores,
+    are_sweeps,
+    find_folders,
+    read_checkpoints,
+    read_compared_sweep,
+    read_run,
+    score_runs,
+    sweep_file_of,
+)
+from gcodefp.reporting.comparison_tables import (
+    COMPARISON_FORMAT,
+    Comparison,
+    describe_comparison,
+    paragraphs,
+    scores_csv,
+)
+from gcodefp.reporting.figures.curves import Curve, draw_compared
+from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.compare")
 

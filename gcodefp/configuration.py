@@ -9,7 +9,7 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.recordings.read import find_recordings
+from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
 
 

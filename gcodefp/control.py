@@ -19,11 +19,11 @@ from gcodefp.dataset.store import Description, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines import majority, majority_given_operation
 from gcodefp.evaluation.controls import CONTROL_FORMAT, judge, not_failed
-from gcodefp.evaluation.files import MAJORITY, MAJORITY_GIVEN
-from gcodefp.evaluation.reading import read_split_freely
+from gcodefp.evaluation.decode import read_split_freely
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_GIVEN
 from gcodefp.files import write_json
-from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.control")

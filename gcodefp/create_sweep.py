@@ -20,14 +20,19 @@ from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.search.flags import add_rule_flags, with_rules
-from gcodefp.search.sampling import check_possible, total_runs
-from gcodefp.search.specification import Specification, load_specification, read_specification
-from gcodefp.search.trainable import check_trainable
-from gcodefp.service.address import read_address
-from gcodefp.service.sweeps import check_plain, count_runs, create_once, read_sweep_config
-from gcodefp.sweep.sweep_file import sweep_identity, write_sweep
-from gcodefp.sweep.table import common_objective
+from gcodefp.sweeps.check import add_rule_flags, with_rules
+from gcodefp.sweeps.ranking import common_objective
+from gcodefp.sweeps.sampling import check_possible, total_runs
+from gcodefp.sweeps.specification import Specification, load_specification, read_specification
+from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
+from gcodefp.sweeps.trainable import check_trainable
+from gcodefp.wandb_service.service_sweeps import (
+    check_plain,
+    count_runs,
+    create_once,
+    read_sweep_config,
+)
+from gcodefp.wandb_service.session import read_address
 
 logger = logging.getLogger("gcodefp.create_sweep")
 

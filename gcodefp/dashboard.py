@@ -16,9 +16,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
-from gcodefp.monitor.phases import Phases
-from gcodefp.monitor.sweep_flags import add_sweep_flags
-from gcodefp.monitor.web_page import WebPage
+from gcodefp.reporting.optuna_studies import Phases
+from gcodefp.reporting.web_page import WebPage
+from gcodefp.sweeps.overview_table import add_sweep_flags
 
 logger = logging.getLogger("gcodefp.dashboard")
 

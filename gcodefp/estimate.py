@@ -15,34 +15,38 @@ from pathlib import Path
 import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.costs.candidates import Candidate, asked_of_runs, candidates, labels, to_be_timed
-from gcodefp.costs.estimation import (
+from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.errors import UserError
+from gcodefp.model.data import DEVICES, open_device, sizes_of
+from gcodefp.sweeps.estimation import (
+    Candidate,
     Crew,
     Evidence,
+    Extent,
     Timed,
+    asked_of_runs,
+    candidates,
+    labels,
     memory_lines,
     memory_needs,
     seconds_left,
     table,
     time_line,
+    to_be_timed,
 )
-from gcodefp.costs.memory import available_device_bytes, available_host_bytes
-from gcodefp.costs.timing import Timing
-from gcodefp.costs.timing_process import (
+from gcodefp.sweeps.ranking import ended_runs
+from gcodefp.sweeps.run_folder import COUNTED
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
+from gcodefp.sweeps.timing import (
     FULL,
     Surroundings,
+    Timing,
+    available_device_bytes,
+    available_host_bytes,
     crowding,
     processors,
     time_configuration,
 )
-from gcodefp.costs.workload import Extent
-from gcodefp.dataset.store import Description, read_description, read_split
-from gcodefp.errors import UserError
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.tensors import sizes_of
-from gcodefp.sweep.run_folder import COUNTED
-from gcodefp.sweep.sweep_file import SweepFile, read_sweep
-from gcodefp.sweep.table import ended_runs
 
 logger = logging.getLogger("gcodefp.estimate")
 

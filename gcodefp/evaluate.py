@@ -12,17 +12,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.foreign import read_recordings
 from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
+from gcodefp.dataset.windows import read_recordings
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import not_failed, read_controls
-from gcodefp.evaluation.evaluated import describe_evaluation, evaluate_split
-from gcodefp.evaluation.files import EVALUATION_FORMAT, MODEL
-from gcodefp.evaluation.predictions_file import write_predictions
+from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
+from gcodefp.evaluation.split_scores import describe_evaluation, evaluate_split, write_predictions
 from gcodefp.files import write_json
-from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")

@@ -17,11 +17,11 @@ import numpy as np
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.explanation.explained import describe_explanation, explain_split, explanation_arrays
-from gcodefp.explanation.files import EXPLANATION_FORMAT
+from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
+from gcodefp.evaluation.names import EXPLANATION_FORMAT
 from gcodefp.files import replacing, write_json
-from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.learning.device import DEVICES, open_device
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.explain")

@@ -10,12 +10,11 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
-from gcodefp.learning.objective import HEADLINE, Objective
-from gcodefp.service.address import read_address
-from gcodefp.service.fetch import fetch_runs
-from gcodefp.service.sweeps import read_sweep_config
-from gcodefp.sweep.runs_table import runs_csv
-from gcodefp.sweep.table import ended_runs, ranked
+from gcodefp.model.hyperparameters import HEADLINE, Objective
+from gcodefp.sweeps.ranking import ended_runs, ranked, runs_csv
+from gcodefp.wandb_service.fetch import fetch_runs
+from gcodefp.wandb_service.service_sweeps import read_sweep_config
+from gcodefp.wandb_service.session import read_address
 
 logger = logging.getLogger("gcodefp.export")
 

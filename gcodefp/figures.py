@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
-from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.results_flags import add_results_flags, results_of
-from gcodefp.plots.all_figures import draw_figures
+from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.reporting.figures.all_figures import draw_figures
+from gcodefp.reporting.results import add_results_flags, results_of
 
 logger = logging.getLogger("gcodefp.figures")
 

@@ -4,21 +4,98 @@ The result is a plain sweep in W&B's schema, to be read and, if need be, copied 
 """
 
 import argparse
+import copy
 import logging
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
-from gcodefp.search.narrowing import best_count, narrowed
-from gcodefp.search.nesting import leaf
-from gcodefp.search.space import varying
-from gcodefp.search.specification import load_specification
-from gcodefp.sweep.sweep_file import read_sweep
-from gcodefp.sweep.table import best_runs, common_objective
+from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.ranking import best_runs, common_objective
+from gcodefp.sweeps.space import varying
+from gcodefp.sweeps.specification import Specification, load_specification
+from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.values import SEPARATOR, leaf
+
+BEST_SHARE = 0.25
+FEWEST_BEST = 3
+MARGIN = 0.1
+"""Share of the best runs' spread that is added on both sides, in the latent space."""
+LEAST_MARGIN = 0.05
+DIGITS = 4
+
+
+def best_count(runs: int) -> int:
+    """How many of so many runs are the best that a range is narrowed around."""
+    return min(runs, max(FEWEST_BEST, math.ceil(runs * BEST_SHARE)))
+
+
+def narrowed(
+    following: Specification, best: Sequence[Mapping[str, Any]], varied: set[str]
+) -> dict[str, Any]:
+    """The document of a sweep with narrower ranges.
+
+    A range becomes that of the best runs, somewhat widened, on the scale of its distribution; a
+    list of values keeps those that occur in them. Everything else stays as it is written.
+
+    Args:
+        following: the sweep that is to follow.
+        best: hyperparameters of the best runs, by name.
+        varied: the names that were searched before; others tell nothing.
+    """
+    document = copy.deepcopy(dict(following.document))
+    for path, parameter in following.parameters.items():
+        if leaf(path) not in varied:
+            continue
+        latents = [parameter.latent(run[leaf(path)]) for run in best if leaf(path) in run]
+        inside = [u for u in latents if u is not None]
+        if inside:
+            *groups, name = path.split(SEPARATOR)
+            entries = document["parameters"]
+            for group in groups:
+                entries = entries[group]["parameters"]
+            entries[name] = _narrowed(parameter, inside) or entries[name]
+    return document
+
+
+def _narrowed(parameter: Parameter, latents: Sequence[float]) -> dict[str, Any]:
+    """The entry of a parameter around these latent numbers; what is empty stays as it is."""
+    if parameter.distribution == "categorical":
+        chosen = {parameter.choice(u) for u in latents}
+        return {"values": [v for i, v in enumerate(parameter.choices) if i in chosen]}
+    if "min" not in parameter.arguments:
+        return {}
+    margin = max(LEAST_MARGIN, MARGIN * (max(latents) - min(latents)))
+    low, high = max(0.0, min(latents) - margin), min(1.0, max(latents) + margin)
+    if parameter.distribution == "int_uniform":
+        return _range({}, parameter.value(low), parameter.value(high))
+    distribution = parameter.distribution.removesuffix("_values")
+    entry: dict[str, Any] = {"distribution": distribution}
+    if "log" in distribution:  # Bounds that are exponents are hard to read, and to edit.
+        entry["distribution"] += "_values"
+    if not parameter.is_quantized:
+        return _range(entry, _rounded(parameter.quantile(low)), _rounded(parameter.quantile(high)))
+    q = parameter.arguments["q"]
+    least: Any = parameter.value(low)
+    if "log" in distribution:
+        least = max(least, q)
+    return _range({**entry, "q": q}, least, parameter.value(high))
+
+
+def _range(entry: dict[str, Any], low: Any, high: Any) -> dict[str, Any]:
+    """A range, or its only value."""
+    return {**entry, "min": low, "max": high} if low < high else {"value": high}
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
 
 logger = logging.getLogger("gcodefp.narrow")
 

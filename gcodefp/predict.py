@@ -15,23 +15,24 @@ from pathlib import Path
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
-from gcodefp.files import sha256, write_json, write_text
-from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.plots.predicted import draw_predicted
-from gcodefp.plots.style import paper_style, save
-from gcodefp.prediction.files import (
+from gcodefp.evaluation.prediction import (
+    DOUBTFUL_BELOW,
     PREDICTION_FORMAT,
+    Predicted,
     document,
     free_text,
     gcode_text,
+    read_recording,
     table_text,
 )
-from gcodefp.prediction.predicted import DOUBTFUL_BELOW, Predicted
-from gcodefp.prediction.reading import read_recording
+from gcodefp.files import sha256, write_json, write_text
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
-from gcodefp.recordings.read import recording_name
+from gcodefp.recordings.reader import recording_name
 from gcodefp.recordings.unlabelled import Unlabelled, read_unlabelled
+from gcodefp.reporting.figures.predicted import draw_predicted
+from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.predict")
 

@@ -15,16 +15,7 @@ from typing import Any
 import numpy as np
 
 from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
-from gcodefp.dataset.assemble import assemble
 from gcodefp.dataset.channels import Scaler, fit_scaler
-from gcodefp.dataset.describe import (
-    count_words,
-    describe_programs,
-    describe_recording,
-    describe_splits,
-    position_scale,
-    total_counts,
-)
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
@@ -38,18 +29,23 @@ from gcodefp.dataset.store import (
     LEAKY_NOTE,
     PROGRAMS_FILE,
     Split,
+    count_words,
+    describe_programs,
+    describe_recording,
+    describe_splits,
+    position_scale,
+    total_counts,
     write_description,
     write_split,
 )
 from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
+from gcodefp.dataset.windows import assemble
 from gcodefp.errors import UserError
-from gcodefp.programs.files import write_programs
-from gcodefp.programs.table import Placed, learn_programs, place_recording
+from gcodefp.programs.table import Placed, learn_programs, place_recording, write_programs
 from gcodefp.provenance import provenance
-from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.cleaning import Recording, load_recordings
 from gcodefp.recordings.columns import GROUPS
-from gcodefp.recordings.load import load_recordings
-from gcodefp.recordings.read import find_recordings
+from gcodefp.recordings.reader import find_recordings
 
 logger = logging.getLogger("gcodefp.preprocess")
 

@@ -12,13 +12,18 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.evaluation.files import MODEL
+from gcodefp.evaluation.names import MODEL
 from gcodefp.files import read_json, write_json, write_text
-from gcodefp.findings.protocol_file import PROTOCOLS_FORMAT, described
-from gcodefp.findings.protocols import protocol_lines, read_fold
 from gcodefp.provenance import provenance
-from gcodefp.reporting.protocol_table import markdown, table_csv
-from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.reporting.protocols_table import (
+    PROTOCOLS_FORMAT,
+    described,
+    markdown,
+    protocol_lines,
+    read_fold,
+    table_csv,
+)
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 
 logger = logging.getLogger("gcodefp.protocols")
 

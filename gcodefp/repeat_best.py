@@ -14,10 +14,10 @@ from typing import Any
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.provenance import provenance
-from gcodefp.search.rules import read_rules
-from gcodefp.search.specification import Specification, read_specification
-from gcodefp.sweep.sweep_file import read_sweep, sweep_identity, write_sweep
-from gcodefp.sweep.table import best_runs, common_objective, configuration
+from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
+from gcodefp.sweeps.rules import read_rules
+from gcodefp.sweeps.specification import Specification, read_specification
+from gcodefp.sweeps.sweep_file import read_sweep, sweep_identity, write_sweep
 
 logger = logging.getLogger("gcodefp.repeat_best")
 

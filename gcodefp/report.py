@@ -11,9 +11,9 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
-from gcodefp.findings.results_flags import add_results_flags, results_of
-from gcodefp.findings.verdict import verdict
 from gcodefp.reporting.page import render
+from gcodefp.reporting.results import add_results_flags, results_of
+from gcodefp.reporting.wording import verdict
 
 logger = logging.getLogger("gcodefp.report")
 

@@ -17,19 +17,24 @@ from pathlib import Path
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
-from gcodefp.learning.checkpoint import read_checkpoint
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.epoch import validate
-from gcodefp.learning.load import load_training_data
+from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.epoch import validate
+from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
-from gcodefp.service.address import read_address
-from gcodefp.service.fetch import fetch_runs
-from gcodefp.sweep.best_file import BEST_FORMAT
-from gcodefp.sweep.run_folder import AGENTS_AGAIN, WINS, run_folder
-from gcodefp.sweep.runs_table import curves_csv, runs_csv, work_csv
-from gcodefp.sweep.selection import describe_selection, select_of_sweeps
-from gcodefp.sweep.sweep_file import SweepFile, read_sweep
-from gcodefp.sweep.table import EndedRun, common_objective
+from gcodefp.sweeps.ranking import (
+    EndedRun,
+    common_objective,
+    curves_csv,
+    describe_selection,
+    runs_csv,
+    select_of_sweeps,
+    work_csv,
+)
+from gcodefp.sweeps.run_folder import AGENTS_AGAIN, WINS, run_folder
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, SweepFile, read_sweep
+from gcodefp.wandb_service.fetch import fetch_runs
+from gcodefp.wandb_service.session import read_address
 
 logger = logging.getLogger("gcodefp.select_best")
 

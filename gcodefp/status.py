@@ -13,10 +13,9 @@ from rich.console import Console
 from rich.live import Live
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.monitor.observer import Observer
-from gcodefp.monitor.overview_table import overview_table
-from gcodefp.monitor.sweep_flags import add_sweep_flags
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweeps.observer import Observer
+from gcodefp.sweeps.overview_table import add_sweep_flags, overview_table
+from gcodefp.sweeps.sweep_file import read_sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:

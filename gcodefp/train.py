@@ -20,16 +20,28 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.learning.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
-from gcodefp.learning.load import load_training_data
-from gcodefp.learning.objective import HEADLINE, METRICS, Objective
-from gcodefp.learning.outcome import succeeded
-from gcodefp.learning.trainer import Diverged, OtherRun, TrainingData, TrainingResult, train
+from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.hyperparameters import (
+    HEADLINE,
+    KNOWN,
+    METRICS,
+    Hyperparameters,
+    Objective,
+    hyperparameters_from,
+)
+from gcodefp.model.trainer import (
+    Diverged,
+    OtherRun,
+    TrainingData,
+    TrainingResult,
+    load_training_data,
+    succeeded,
+    train,
+)
 from gcodefp.provenance import provenance
-from gcodefp.service.training import begun, objective_of, train_given
-from gcodefp.service.trial import Given, given_by_agent, own_flags
-from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.wandb_service.training import begun, objective_of, train_given
+from gcodefp.wandb_service.trial import Given, given_by_agent, own_flags
 
 logger = logging.getLogger("gcodefp.train")
 

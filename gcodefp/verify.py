@@ -14,16 +14,18 @@ from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
-from gcodefp.learning.device import DEVICES, open_device
-from gcodefp.verification.check import Check
-from gcodefp.verification.drawn_again import check_drawings
-from gcodefp.verification.explained_again import NAMES as ASKED_AGAIN
-from gcodefp.verification.explained_again import check_explanation
-from gcodefp.verification.folder import ResultsFolder
-from gcodefp.verification.inputs import check_inputs
-from gcodefp.verification.protocols_again import check_protocols
-from gcodefp.verification.scored_again import NAMES, check_scores
-from gcodefp.verification.winner import check_sweeps, check_winner
+from gcodefp.model.data import DEVICES, open_device
+from gcodefp.reporting.verification import Check, ResultsFolder, check_inputs
+from gcodefp.reporting.verification_again import EXPLANATION_NAMES as ASKED_AGAIN
+from gcodefp.reporting.verification_again import (
+    NAMES,
+    check_drawings,
+    check_explanation,
+    check_protocols,
+    check_scores,
+    check_sweeps,
+    check_winner,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

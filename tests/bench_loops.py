@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from gcodefp.learning import epoch as learning
-from gcodefp.learning.augment import augment
-from gcodefp.learning.device import mixed_precision
-from gcodefp.learning.hyperparameters import Hyperparameters
-from gcodefp.learning.network import Network
-from gcodefp.learning.optimizer import make_optimizer, scheduled_rate
-from gcodefp.learning.tensors import Tensors, sizes_of
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model import epoch as learning
+from gcodefp.model.data import Tensors, augment, mixed_precision, sizes_of
+from gcodefp.model.epoch import make_optimizer, scheduled_rate
+from gcodefp.model.hyperparameters import Hyperparameters
+from gcodefp.model.network import Network
+from gcodefp.model.trainer import TrainingData
 
 PER_ROW = ("signals", "codes", "operation", "place", "place_range", "position")
 """What the loss reads of each row of a window."""

@@ -16,8 +16,8 @@ from optuna.storages import JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from sweep_documents import RATE, specification
 
-from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.sweep.local_engine import LocalEngine, Trial
+from gcodefp.model.run_files import append_metrics
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
 
 OVERHEAD = ROOT / "results/bench/overhead.json"
 

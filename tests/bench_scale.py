@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from bench_overhead import OVERHEAD_SPACE, trivial
 from sweep_documents import specification
 
-from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.run_folder import run_folders
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.run_folder import run_folders
 
 START_SECONDS = 120
 """All agents are there by then, or one of them has failed."""

@@ -17,11 +17,11 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
-from gcodefp.learning.objective import Objective
-from gcodefp.search import bayes
-from gcodefp.search.distributions import Parameter
-from gcodefp.search.sampling import Earlier
-from gcodefp.search.specification import Specification
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.sweeps import bayes
+from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.specification import Specification
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "results/bench/searches.jsonl"

@@ -16,10 +16,9 @@ import torch
 import yaml
 from bench_loops import Loop, Training
 
-from gcodefp.learning.device import open_device
-from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
-from gcodefp.learning.load import load_training_data
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model.data import open_device
+from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.preprocess import main as preprocess
 from gcodefp.simulate import main as simulate
 

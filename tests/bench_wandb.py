@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.learning.objective import METRICS
-from gcodefp.sweep.run_folder import run_folder
-from gcodefp.sweep.wandb_log import begin_offline, wandb_log
+from gcodefp.model.hyperparameters import METRICS
+from gcodefp.sweeps.run_folder import run_folder
+from gcodefp.sweeps.wandb_log import begin_offline, wandb_log
 
 RUNS, EPOCHS = 20, 50
 

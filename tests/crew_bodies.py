@@ -28,8 +28,8 @@ class Diary:
 def train_for_real(told: Mapping[str, Any], diary: Diary) -> int:
     """gcodefp.agent; a run begins with the number of its epochs."""
     from gcodefp import agent
-    from gcodefp.learning.metrics_file import read_metrics
-    from gcodefp.sweep import training
+    from gcodefp.model.run_files import read_metrics
+    from gcodefp.sweeps import training
 
     usual = training.train
 
@@ -50,8 +50,8 @@ def pretend(told: Mapping[str, Any], diary: Diary) -> int:
     from sweep_documents import specification
 
     from gcodefp.errors import UserError
-    from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
-    from gcodefp.sweep.local_engine import LocalEngine, Trial
+    from gcodefp.model.run_files import append_metrics, read_metrics, truncate_metrics
+    from gcodefp.sweeps.local_engine import LocalEngine, Trial
 
     def objective(trial: Trial) -> dict[str, Any]:
         metrics, inside = trial.folder.path / "metrics.csv", trial.folder.path / "inside"
@@ -83,9 +83,9 @@ def calculate(told: Mapping[str, Any], diary: Diary) -> int:
 
     from sweep_documents import specification
 
-    from gcodefp.learning.metrics_file import append_metrics
-    from gcodefp.search.rules import Rules
-    from gcodefp.sweep.local_engine import LocalEngine, Trial
+    from gcodefp.model.run_files import append_metrics
+    from gcodefp.sweeps.local_engine import LocalEngine, Trial
+    from gcodefp.sweeps.rules import Rules
 
     def objective(trial: Trial) -> dict[str, Any]:
         diary.note("begin", trial.folder.number)

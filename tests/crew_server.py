@@ -22,7 +22,7 @@ from crew_bodies import BODIES, Diary
 
 def note_ends(diary: Diary) -> None:
     """Every end of a run is noted before it is written, with 1 if the run was over already."""
-    from gcodefp.sweep.run_folder import RunFolder
+    from gcodefp.sweeps.run_folder import RunFolder
 
     usual = RunFolder.end
 
@@ -128,7 +128,7 @@ def main() -> None:
     import torch._dynamo  # Made with the first optimizer, in seconds.
 
     from gcodefp import agent  # noqa: F401
-    from gcodefp.search import bayes  # noqa: F401
+    from gcodefp.sweeps import bayes  # noqa: F401
 
     torch.set_num_threads(1)
     codecs.lookup("ascii")  # Loaded late; an agent that is somebody else may not read Python.

@@ -6,8 +6,8 @@ from typing import Any
 
 from sweep_documents import specification
 
-from gcodefp.search.specification import Specification
-from gcodefp.sweep.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.specification import Specification
 
 SEED = 3
 RANDOM = specification()

@@ -10,8 +10,8 @@ from learning_data import CPU, dataset_flags, load, tiny, write_dataset
 from gcodefp.dataset.store import Split
 from gcodefp.evaluate import main
 from gcodefp.files import sha256
-from gcodefp.learning.objective import Objective
-from gcodefp.learning.trainer import train
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.trainer import train
 
 LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 14, "augmentation_prob": 0.0}
 

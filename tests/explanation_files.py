@@ -10,16 +10,18 @@ from learning_data import CPU
 from result_documents import PROVENANCE, STEP_SECONDS
 
 from gcodefp.dataset.store import Description, Split, description_of
-from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.baselines import Answers
 from gcodefp.evaluation.bootstrap import ratio
-from gcodefp.evaluation.files import MODEL, WHOLE
-from gcodefp.evaluation.reading import Reading
-from gcodefp.evaluation.scoring import Stretches
-from gcodefp.explanation.channels import parts_of
-from gcodefp.explanation.embedding import Embedding
-from gcodefp.explanation.explained import Explained, describe_explanation, explanation_arrays
-from gcodefp.explanation.files import EXPLANATION_FORMAT, JUDGED
-from gcodefp.explanation.sensor_groups import SensorScores
+from gcodefp.evaluation.decode import Reading
+from gcodefp.evaluation.explanation import (
+    Embedding,
+    Explained,
+    describe_explanation,
+    explanation_arrays,
+)
+from gcodefp.evaluation.metrics import Stretches
+from gcodefp.evaluation.names import EXPLANATION_FORMAT, JUDGED, MODEL, WHOLE
+from gcodefp.evaluation.sensor_groups import SensorScores, parts_of
 from gcodefp.files import write_json
 from gcodefp.programs.table import Programs
 

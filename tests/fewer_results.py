@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.evaluation.files import ANSWERS, BASELINE
-from gcodefp.findings.results import Results
+from gcodefp.evaluation.names import ANSWERS, BASELINE
+from gcodefp.reporting.results import Results
 
 
 def one_recording(results: Results, index: int) -> Results:

@@ -13,14 +13,11 @@ from gcodefp.dataset.store import PROGRAMS_FILE, Split, write_description, write
 from gcodefp.dataset.vocabulary import FIELDS, build_vocabulary
 from gcodefp.dataset.windows import window_starts
 from gcodefp.files import sha256
-from gcodefp.learning.device import open_device
-from gcodefp.learning.hyperparameters import Hyperparameters, hyperparameters_from
-from gcodefp.learning.load import load_training_data
-from gcodefp.learning.network import Network
-from gcodefp.learning.tensors import sizes_of
-from gcodefp.learning.trainer import TrainingData
-from gcodefp.programs.files import write_programs
-from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.model.data import open_device, sizes_of
+from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.network import Network
+from gcodefp.model.trainer import TrainingData, load_training_data
+from gcodefp.programs.table import UNKNOWN, Programs, write_programs
 from gcodefp.recordings.columns import channel_unit
 
 BLOCKS = ("G0 X1", "G1 X2 Y1", "M3", "G1 Y2", "X2")

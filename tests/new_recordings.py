@@ -19,8 +19,8 @@ from learning_data import (
 )
 from recording_files import clock_text
 
-from gcodefp.learning.objective import Objective
-from gcodefp.learning.trainer import train
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.trainer import train
 from gcodefp.predict import main
 
 CONTROLLER = ("t_console", "unit", "posx", "posy", "posz", "feed", "gcode_line", "gcode_string")

@@ -8,10 +8,10 @@ from typing import Any
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import JUDGED
-from gcodefp.evaluation.files import ANSWERS
-from gcodefp.findings.words import METRICS, RULES
-from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.learning.objective import METRICS as LOGGED
+from gcodefp.evaluation.names import ANSWERS
+from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import METRICS as LOGGED
+from gcodefp.reporting.wording import METRICS, RULES
 
 DOCS = Path(__file__).parents[1] / "docs"
 MAY_BE_MISSING = "Only "

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.cleaning import Recording
 
 STEP = 0.25
 FIRST_LINE = 16

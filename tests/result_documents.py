@@ -5,7 +5,7 @@ from typing import Any
 
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.files import write_json
-from gcodefp.sweep.best_file import BEST_FORMAT
+from gcodefp.sweeps.sweep_file import BEST_FORMAT
 
 PROGRAM = ("G0 X0 Y0", "G1 X1", "Y1", "G2 X2 Y0 R1", "G1 X0", "G53 G0 Z0")
 ROWS_PER_BLOCK = 3

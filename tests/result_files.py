@@ -20,9 +20,10 @@ from result_documents import (
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, vocabulary_of
-from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.baselines import Answers
 from gcodefp.evaluation.bootstrap import NOTHING, Estimate, estimate, with_interval
-from gcodefp.evaluation.files import (
+from gcodefp.evaluation.metrics import estimate_median, measure_rows, with_intervals
+from gcodefp.evaluation.names import (
     ANSWERS,
     CEILING,
     CLOCK_KNOWN,
@@ -34,12 +35,10 @@ from gcodefp.evaluation.files import (
     SENSORS,
     WHOLE,
 )
-from gcodefp.evaluation.medians import estimate_median
-from gcodefp.evaluation.reconstruct import endpoints_mm
-from gcodefp.evaluation.scoring import measure_rows, with_intervals
+from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.files import write_json
-from gcodefp.findings.results import Results, read_results
-from gcodefp.sweep.sweep_file import FORMAT as SWEEP_FORMAT
+from gcodefp.reporting.results import Results, read_results
+from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 
 Blocks = dict[str, np.ndarray]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from sweep_documents import RATE, specification
 
-from gcodefp.search.rules import read_rules
-from gcodefp.search.sampling import Earlier, Plan
-from gcodefp.search.specification import Specification
+from gcodefp.sweeps.rules import read_rules
+from gcodefp.sweeps.sampling import Earlier, Plan
+from gcodefp.sweeps.specification import Specification
 
 SMALL = {
     "optimizer": {"values": ["adam", "sgd"]},

@@ -12,8 +12,8 @@ from waiting import PATIENCE_SECONDS, ended
 from wandb_clients import wandb_cli
 from wandb_server import WandbServer
 
-from gcodefp.sweep.run_folder import RunFolder, run_folders
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweeps.run_folder import RunFolder, run_folders
+from gcodefp.sweeps.sweep_file import read_sweep
 
 
 class Service(NamedTuple):

@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from workflow_project import change, put
 
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.lease import lease_holder
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.lease import lease_holder
 
 MARK = "gcodefp's .ci/slurm-up"
 CONFIGURATION = Path("/etc/slurm/slurm.conf")

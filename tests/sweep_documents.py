@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gcodefp.search.specification import Specification, read_specification
+from gcodefp.sweeps.specification import Specification, read_specification
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = sorted((ROOT / "workflow/sweeps").glob("*.yaml"))

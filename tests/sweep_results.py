@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gcodefp.findings.results import Results
-from gcodefp.search.parameters import read_parameter
+from gcodefp.reporting.results import Results
+from gcodefp.sweeps.parameters import read_parameter
 
 RATE = {"distribution": "log_uniform_values", "min": 1e-5, "max": 1e-1}
 MOMENTUM = {"min": 0.5, "max": 0.99}

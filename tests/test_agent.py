@@ -12,11 +12,10 @@ from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
 from gcodefp.files import sha256
-from gcodefp.learning.hyperparameters import Hyperparameters
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.learning.objective import METRICS
-from gcodefp.sweep import local_engine
-from gcodefp.sweep.run_folder import RunFolder
+from gcodefp.model.hyperparameters import METRICS, Hyperparameters
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps import local_engine
+from gcodefp.sweeps.run_folder import RunFolder
 
 EPOCHS = 12
 LONG = {
@@ -214,7 +213,7 @@ def test_a_full_disk_is_no_fault_of_the_run(
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(local_engine, "STORAGE_PATIENCE_SECONDS", 0.1)
     with monkeypatch.context() as patch:
-        patch.setattr("gcodefp.sweep.training.train", fail)
+        patch.setattr("gcodefp.sweeps.training.train", fail)
         assert sweep.work() == 1
     message = capsys.readouterr().err
     for part in ("No space left on device; trying again", "for it to be mended", "--forcerun"):

@@ -11,11 +11,11 @@ from foreign_lease import write_foreign
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, ended, wait_for
 
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.placement.deadline import OutOfTime
-from gcodefp.sweep import lease, local_engine
-from gcodefp.sweep.lease import LeaseWatch, holding
-from gcodefp.sweep.local_engine import Trial
+from gcodefp.cluster.job import OutOfTime
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps import lease, local_engine
+from gcodefp.sweeps.lease import LeaseWatch, holding
+from gcodefp.sweeps.local_engine import Trial
 
 ENDLESS = {"max_epochs": {"value": 10**6}}
 

@@ -6,13 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gcodefp.learning.alignment import (
-    EVIDENCE_WEIGHT,
-    STEP_LOGS,
-    STEPS,
-    likeliest_paths,
-    read_stretches,
-)
+from gcodefp.model.hmm import EVIDENCE_WEIGHT, STEP_LOGS, STEPS, likeliest_paths, read_stretches
 
 FIRST = torch.tensor([0, 4, 7])
 """Two programs, of four and of three places."""

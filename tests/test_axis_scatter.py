@@ -7,7 +7,7 @@ import pytest
 from matplotlib.text import Text
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.plots.axis_scatter import (
+from gcodefp.reporting.figures.axis_scatter import (
     AxisWords,
     axis_words,
     dots_of,

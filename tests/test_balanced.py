@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score
 
 from gcodefp.evaluation import bootstrap
-from gcodefp.evaluation.balanced import balanced
 from gcodefp.evaluation.bootstrap import (
     RESAMPLES,
     Estimate,
@@ -17,7 +16,7 @@ from gcodefp.evaluation.bootstrap import (
     multiplicities,
     with_interval,
 )
-from gcodefp.evaluation.medians import estimate_median
+from gcodefp.evaluation.metrics import balanced, estimate_median
 
 ROWS = st.lists(
     st.tuples(st.booleans(), st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=30

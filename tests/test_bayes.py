@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gcodefp.learning.objective import Objective
-from gcodefp.search import bayes
-from gcodefp.search.bayes import STARTUP_RUNS, suggest
-from gcodefp.search.distributions import Parameter
-from gcodefp.search.sampling import Earlier
-from gcodefp.search.specification import Specification
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.sweeps import bayes
+from gcodefp.sweeps.bayes import STARTUP_RUNS, suggest
+from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.specification import Specification
 
 UNIT = Parameter("uniform", {"min": 0.0, "max": 1.0})
 LIST = Parameter("categorical", {}, (1, 2, 4, 8))

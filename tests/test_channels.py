@@ -8,9 +8,14 @@ from matplotlib.text import Text
 from result_documents import RECORDINGS
 from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp.plots.block_strips import draw_strip
-from gcodefp.plots.channels import Panel, chosen_panels, draw_channels, shown_rows
-from gcodefp.plots.style import new_figure
+from gcodefp.reporting.figures.channels import (
+    Panel,
+    chosen_panels,
+    draw_channels,
+    draw_strip,
+    shown_rows,
+)
+from gcodefp.reporting.figures.style import new_figure
 
 
 def channel(name: str, group: str, unit: str) -> dict[str, str]:

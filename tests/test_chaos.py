@@ -14,9 +14,9 @@ import torch
 from chaos_crew import Crew, Orders, run_crew
 from tiny_sweep import TinySweep, tiny_dataset
 
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.run_folder import ENDED, RunFolder
-from gcodefp.sweep.training import KILLS_IN_A_ROW
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.run_folder import ENDED, RunFolder
+from gcodefp.sweeps.training import KILLS_IN_A_ROW
 
 TOTAL = 24
 SEED = 20250
@@ -192,7 +192,7 @@ def full(disk: Path) -> Iterator[None]:
 
 
 def on_small_disk(sweep: TinySweep, name: str, patience: float, **more: Any) -> Orders:
-    engine = "gcodefp.sweep.local_engine"
+    engine = "gcodefp.sweeps.local_engine"
     patches = {f"{engine}.POLL_SECONDS": 0.05, f"{engine}.STORAGE_PATIENCE_SECONDS": patience}
     return orders_for(sweep, name, patches=patches, **more)
 

@@ -6,9 +6,9 @@ import yaml
 from sweep_documents import SHIPPED, WHERE, sweep_document
 
 from gcodefp.check_sweep import main
-from gcodefp.checks.problems import problems
-from gcodefp.search.specification import load_specification
-from gcodefp.search.trainable import check_trainable
+from gcodefp.sweeps.check import problems
+from gcodefp.sweeps.specification import load_specification
+from gcodefp.sweeps.trainable import check_trainable
 
 BAD = """# mine
 method: random

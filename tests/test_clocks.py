@@ -9,8 +9,8 @@ from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.findings.results import Results
-from gcodefp.plots.clocks import draw_clocks, lags_of
+from gcodefp.reporting.figures.dataset import draw_clocks, lags_of
+from gcodefp.reporting.results import Results
 
 
 @pytest.fixture(scope="module")

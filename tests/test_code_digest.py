@@ -7,7 +7,7 @@ import pytest
 from gcodefp import code_digest as module
 from gcodefp.code_digest import code_digest, runs_digest
 
-TRAINER = "gcodefp.learning.trainer"
+TRAINER = "gcodefp.model.trainer"
 AGENT = "gcodefp.agent"
 
 

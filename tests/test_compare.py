@@ -13,8 +13,6 @@ from finished_results import search
 from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 
 from gcodefp import compare
-from gcodefp.comparison.selection import read_compared_sweep
-from gcodefp.evaluation.balanced import balanced
 from gcodefp.evaluation.bootstrap import (
     NOTHING,
     Statistic,
@@ -23,9 +21,10 @@ from gcodefp.evaluation.bootstrap import (
     ratio,
     with_interval,
 )
-from gcodefp.evaluation.medians import median
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.evaluation.metrics import balanced, median
+from gcodefp.model.run_files import read_metrics
+from gcodefp.reporting.comparison import read_compared_sweep
+from gcodefp.sweeps.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
 GOOD = {**EPOCHS, "learning_rate": {"values": [0.02, 0.0001]}}

@@ -7,7 +7,7 @@ import pytest
 from learning_data import ORDER, RECORDINGS, ROWS, ROWS_PER_BLOCK, tiny_programs, tiny_split
 from numpy.typing import NDArray
 
-from gcodefp.programs.reported import BELL, block_confidence, reported_places
+from gcodefp.programs.lag_marginal import BELL, block_confidence, reported_places
 from gcodefp.programs.table import Programs
 
 

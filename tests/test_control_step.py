@@ -24,7 +24,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.files import MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
 from gcodefp.train import main as train_step
 
 LOUD = "CONTROL NOT FAILED"

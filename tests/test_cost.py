@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gcodefp.costs.cost import (
+from gcodefp.sweeps.estimation import (
     Point,
     Run,
     epochs_until_stop,
@@ -19,7 +19,7 @@ from gcodefp.costs.cost import (
     surviving_share,
     sweep_seconds,
 )
-from gcodefp.search.hyperband import Hyperband
+from gcodefp.sweeps.hyperband import Hyperband
 
 BANDS = Hyperband(bands=(5, 15, 45), eta=3.0, strict=True)
 FEW_RUNS = st.lists(st.floats(0.1, 1e4), max_size=12)

@@ -8,9 +8,9 @@ from recording_files import preprocess, write_recordings
 from sweep_documents import SHIPPED, guide, sweep_document
 
 from gcodefp.create_sweep import main
-from gcodefp.learning.objective import HEADLINE
-from gcodefp.search.specification import load_specification
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.model.hyperparameters import HEADLINE
+from gcodefp.sweeps.specification import load_specification
+from gcodefp.sweeps.sweep_file import read_sweep
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ from waiting import wait_for
 from watched_sweep import begin, created, flags, work
 
 from gcodefp import dashboard
-from gcodefp.monitor.phases import Phases
-from gcodefp.monitor.web_page import WebPage
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.reporting.optuna_studies import Phases
+from gcodefp.reporting.web_page import WebPage
+from gcodefp.sweeps.sweep_file import read_sweep
 
 WRITES = [
     ("DELETE", "/api/studies/0"),
@@ -337,7 +337,8 @@ def test_it_does_not_wait_for_torch(sweep: TinySweep) -> None:
     work(sweep)
     code = (
         "import sys; from pathlib import Path; import gcodefp.dashboard\n"
-        "from gcodefp.monitor.phases import Phases; from gcodefp.monitor.web_page import WebPage\n"
+        "from gcodefp.reporting.optuna_studies import Phases\n"
+        "from gcodefp.reporting.web_page import WebPage\n"
         "page = WebPage(Phases(Path(sys.argv[1]), Path(sys.argv[2])))\n"
         "path = '/api/studies/0/param_importances'\n"
         "asked = {'REQUEST_METHOD': 'GET', 'PATH_INFO': path}\n"

@@ -19,7 +19,7 @@ from gcodefp.dataset.split import (
 )
 from gcodefp.dataset.windows import speaking_rows, window_starts
 from gcodefp.errors import UserError
-from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.cleaning import Recording
 
 # Splits
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.text import Text
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.plots.dataset import draw_dataset, left_out_text
+from gcodefp.reporting.figures.dataset import draw_dataset, left_out_text
 
 
 def test_recordings_that_were_left_out_are_told_with_their_reasons() -> None:

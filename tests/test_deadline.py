@@ -2,10 +2,10 @@ import math
 
 import pytest
 
+from gcodefp.cluster import job as module
+from gcodefp.cluster.job import Deadline, OutOfTime
+from gcodefp.cluster.slurm import seconds_in
 from gcodefp.errors import UserError
-from gcodefp.placement import deadline as module
-from gcodefp.placement.deadline import Deadline, OutOfTime
-from gcodefp.placement.slurm import seconds_in
 
 
 class Clock:

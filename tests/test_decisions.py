@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from sweep_documents import specification
 
-from gcodefp.search.rules import Rules
-from gcodefp.search.sampling import Earlier, Plan
-from gcodefp.search.space import Proposal
-from gcodefp.search.specification import Specification
-from gcodefp.sweep import decisions
-from gcodefp.sweep.decisions import Decisions
-from gcodefp.sweep.run_folder import run_folder
+from gcodefp.sweeps import scheduler as decisions
+from gcodefp.sweeps.rules import Rules
+from gcodefp.sweeps.run_folder import run_folder
+from gcodefp.sweeps.sampling import Earlier, Plan
+from gcodefp.sweeps.scheduler import Decisions
+from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.specification import Specification
 
 BAYES = specification(method="bayes")
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gcodefp.search.distributions import DISTRIBUTIONS, Parameter
-from gcodefp.search.parameters import read_parameter
+from gcodefp.sweeps.distributions import DISTRIBUTIONS, Parameter
+from gcodefp.sweeps.parameters import read_parameter
 
 PROBABILITIES = (0.01, 0.2, 0.5, 0.77, 0.99)
 SHARES = [0.2, 0.5, 0.3]

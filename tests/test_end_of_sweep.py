@@ -10,10 +10,10 @@ from engines import RANDOM, SMALL, bad, engine, good, work
 from sweep_documents import specification
 
 from gcodefp.errors import UserError
-from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.search.rules import Rules
-from gcodefp.sweep.local_engine import Trial
-from gcodefp.sweep.run_folder import run_folder, run_folders
+from gcodefp.model.run_files import append_metrics
+from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.rules import Rules
+from gcodefp.sweeps.run_folder import run_folder, run_folders
 
 
 def test_failed_runs_do_not_end_the_sweep(tmp_path: Path) -> None:

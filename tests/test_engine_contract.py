@@ -13,8 +13,8 @@ from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import WandbServer
 
 from gcodefp.files import read_json
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.best_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 
 SHORT = 100
 """Epochs of a run that lasts some seconds, in which the service has to reach it."""

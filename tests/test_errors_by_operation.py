@@ -6,10 +6,14 @@ from fewer_results import one_recording
 from matplotlib.text import Text
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.evaluation.files import MODEL, NEIGHBOUR
-from gcodefp.findings.by_operation import by_operation
-from gcodefp.findings.results import Results
-from gcodefp.plots.errors_by_operation import draw_errors_by_operation, operations_title, ranked
+from gcodefp.evaluation.names import MODEL, NEIGHBOUR
+from gcodefp.reporting.figures.errors import (
+    by_operation,
+    draw_errors_by_operation,
+    operations_title,
+    ranked,
+)
+from gcodefp.reporting.results import Results
 
 ROWS = 18
 """Of each of the four recordings, the first two of face<b>, the others of pocket."""

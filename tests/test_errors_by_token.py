@@ -8,10 +8,15 @@ from matplotlib.text import Text
 from result_documents import TRAIN_WORDS
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.evaluation.files import MODEL, NEIGHBOUR
-from gcodefp.findings.by_word import Decade, by_word, decades
-from gcodefp.findings.results import Results
-from gcodefp.plots.errors_by_token import draw_errors_by_token, words_title
+from gcodefp.evaluation.names import MODEL, NEIGHBOUR
+from gcodefp.reporting.figures.errors import (
+    Decade,
+    by_word,
+    decades,
+    draw_errors_by_token,
+    words_title,
+)
+from gcodefp.reporting.results import Results
 
 
 def half_read(folder: Path, **train: int) -> Results:

@@ -8,8 +8,8 @@ from timings import TIMING
 from tiny_sweep import TinySweep
 
 from gcodefp import estimate
-from gcodefp.costs.timing import Timing
-from gcodefp.learning.hyperparameters import Hyperparameters
+from gcodefp.model.hyperparameters import Hyperparameters
+from gcodefp.sweeps.timing import Timing
 
 
 @pytest.fixture

@@ -8,13 +8,18 @@ import pytest
 from learning_data import tiny
 from timings import TIMING
 
-from gcodefp.costs.candidates import Candidate, to_be_timed
-from gcodefp.costs.cost import (
+from gcodefp.sweeps.estimation import (
     UNCERTAINTY,
+    Candidate,
+    Crew,
+    Evidence,
     Interval,
+    Timed,
+    Workload,
+    memory_lines,
+    seconds_left,
+    to_be_timed,
 )
-from gcodefp.costs.estimation import Crew, Evidence, Timed, memory_lines, seconds_left
-from gcodefp.costs.workload import Workload
 
 
 def candidate(work: float, step_bytes: float = 1.0, **changed: Any) -> Candidate:

@@ -21,14 +21,7 @@ from recording_files import preprocess, read_dataset, write_recordings
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluation.baselines import majority
-from gcodefp.evaluation.files import (
-    ANSWERS,
-    CEILING,
-    MODEL,
-    MODEL_CLOCK,
-    WHOLE,
-    WHOLE_CLOCK,
-)
+from gcodefp.evaluation.names import ANSWERS, CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_CLOCK
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from evaluation_steps import evaluate, learn, results
 from recording_files import preprocess, read_dataset, write_recordings
 
 from gcodefp.evaluate import main
-from gcodefp.evaluation.files import ANSWERS, SENSORS
+from gcodefp.evaluation.names import ANSWERS, SENSORS
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,7 @@ from learning_data import (
 )
 
 from gcodefp.evaluate import main
-from gcodefp.evaluation.axis_errors import axis_numbers
-from gcodefp.evaluation.block_sequences import edit_distance
-from gcodefp.evaluation.files import (
+from gcodefp.evaluation.names import (
     ANSWERS,
     ELAPSED,
     EVALUATION_FORMAT,
@@ -32,8 +30,9 @@ from gcodefp.evaluation.files import (
     WHOLE,
     WRITTEN,
 )
-from gcodefp.evaluation.reconstruct import DANGER
-from gcodefp.learning.scores import SCORES
+from gcodefp.evaluation.split_scores import edit_distance
+from gcodefp.evaluation.toolpaths import DANGER, axis_numbers
+from gcodefp.model.scores import SCORES
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
 ROW_METRICS = (*SCORES, "command_balanced", "program", "x_error_mm", "y_error_mm", "z_error_mm")

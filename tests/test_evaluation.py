@@ -6,10 +6,15 @@ import pytest
 from learning_data import BLOCKS, CHANNELS, OPERATIONS, RECORDINGS, ROWS, WINDOW, tiny_split
 
 from gcodefp.evaluation import baselines
-from gcodefp.evaluation.axis_errors import axis_errors, axis_numbers
 from gcodefp.evaluation.baselines import majority, nearest_neighbour
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.reconstruct import DANGER, endpoints_mm, reconstructed_program
+from gcodefp.evaluation.toolpaths import (
+    DANGER,
+    axis_errors,
+    axis_numbers,
+    endpoints_mm,
+    reconstructed_program,
+)
 
 # Intervals
 

@@ -22,11 +22,10 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp import explain, train
 from gcodefp.errors import UserError
-from gcodefp.evaluation.files import MODEL, WHOLE
-from gcodefp.explanation.files import EXPLANATION_FORMAT
-from gcodefp.findings.explanation import read_explanation
-from gcodefp.findings.moves import middle, toolpaths
-from gcodefp.findings.predictions import read_predictions
+from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, WHOLE
+from gcodefp.reporting.executed_paths import middle, toolpaths
+from gcodefp.reporting.predictions import read_predictions
+from gcodefp.reporting.results import read_explanation
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
 

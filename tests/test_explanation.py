@@ -11,29 +11,29 @@ from recording_files import recording_table, write_recording
 
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.evaluation.bootstrap import with_interval
-from gcodefp.evaluation.evaluated import evaluate_split
-from gcodefp.evaluation.files import MODEL
-from gcodefp.explanation.calibration import bins_of, calibration_error, describe_calibration
-from gcodefp.explanation.channels import Part, parts_of
-from gcodefp.explanation.embedding import (
+from gcodefp.evaluation.calibration import bins_of, calibration_error, describe_calibration
+from gcodefp.evaluation.explanation import (
     describe_embedding,
     embed_rows,
     in_plane,
     nearest_of_others,
 )
-from gcodefp.explanation.files import ALL, GROUP, JUDGED, NODE
-from gcodefp.explanation.saliency import describe_saliency, saliency_of
-from gcodefp.explanation.sensor_groups import (
+from gcodefp.evaluation.names import ALL, GROUP, JUDGED, MODEL, NODE
+from gcodefp.evaluation.sensor_groups import (
+    Part,
+    describe_saliency,
     describe_sensor_scores,
+    parts_of,
+    saliency_of,
     score_without_sensors,
     without,
 )
-from gcodefp.learning.alignment import likeliest_paths
-from gcodefp.learning.augment import augment
-from gcodefp.learning.checkpoint import Checkpoint
-from gcodefp.learning.network import SMOOTHING_ROWS, Network
-from gcodefp.learning.tensors import Tensors, to_tensors
-from gcodefp.recordings.clean import load_recording
+from gcodefp.evaluation.split_scores import evaluate_split
+from gcodefp.model.checkpoint import Checkpoint
+from gcodefp.model.data import Tensors, augment, to_tensors
+from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.network import SMOOTHING_ROWS, Network
+from gcodefp.recordings.cleaning import load_recording
 
 GROUPS = ("imu", "mag", "mic", "motor")
 

@@ -16,15 +16,14 @@ from result_files import answers_of, results_of, spoilt, true_blocks, write_resu
 from result_files import tested_split as results_split
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.answers import Answers
-from gcodefp.evaluation.files import MODEL, WHOLE
-from gcodefp.findings.explanation import read_explanation
-from gcodefp.findings.results import Results
-from gcodefp.findings.verdict import ENOUGH_RECORDINGS
-from gcodefp.plots.calibration import draw_calibration
-from gcodefp.plots.embedding import draw_embedding, look_of
-from gcodefp.plots.saliency import bands, channel_order, draw_saliency
-from gcodefp.plots.sensor_groups import draw_sensor_groups
+from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.names import MODEL, WHOLE
+from gcodefp.reporting.figures.calibration import draw_calibration
+from gcodefp.reporting.figures.embedding import draw_embedding, look_of
+from gcodefp.reporting.figures.saliency import bands, channel_order, draw_saliency
+from gcodefp.reporting.figures.sensor_groups import draw_sensor_groups
+from gcodefp.reporting.results import Results, read_explanation
+from gcodefp.reporting.wording import ENOUGH_RECORDINGS
 
 DRAWN = (draw_calibration, draw_embedding, draw_saliency, draw_sensor_groups)
 

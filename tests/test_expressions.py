@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcodefp.errors import UserError
-from gcodefp.search.expressions import LONGEST, Expression
+from gcodefp.sweeps.rules import LONGEST, Expression
 
 NAMES: dict[str, Any] = {"d_model": 64, "nhead": 4, "optimizer": "sgd", "model.depth": 3, "x": 0.5}
 WHERE = "sweep.constraints[0]"

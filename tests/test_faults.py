@@ -12,19 +12,19 @@ from chaos_crew import NOBODY, Crew, Event, Orders, run_crew
 from sweep_documents import specification
 from tiny_sweep import TinySweep
 
-from gcodefp.learning.trainer import Diverged
-from gcodefp.sweep import local_engine
-from gcodefp.sweep.lease import Hold, LeaseWatch, holding
-from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.run_folder import run_folder, run_folders
+from gcodefp.model.trainer import Diverged
+from gcodefp.sweeps import local_engine
+from gcodefp.sweeps.lease import Hold, LeaseWatch, holding
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.run_folder import run_folder, run_folders
 
 TOTAL = 24
 EPOCHS = 3
 BROKEN = 7
 LEASE_SECONDS = 2.0
 SOON = {
-    "gcodefp.sweep.local_engine.POLL_SECONDS": 0.05,
-    "gcodefp.sweep.local_engine.STORAGE_PATIENCE_SECONDS": 0.3,
+    "gcodefp.sweeps.local_engine.POLL_SECONDS": 0.05,
+    "gcodefp.sweeps.local_engine.STORAGE_PATIENCE_SECONDS": 0.3,
 }
 
 
@@ -100,7 +100,7 @@ def test_a_folder_that_is_closed_under_an_agent_goes_on_with_it(anyones: Path) -
     """The agent cannot even give its lease back; as it lives, no other may take it for dead."""
     (anyones / "runs").mkdir()
     (anyones / "runs").chmod(0o777)
-    patient = {"gcodefp.sweep.local_engine.STORAGE_PATIENCE_SECONDS": 100.0}
+    patient = {"gcodefp.sweeps.local_engine.STORAGE_PATIENCE_SECONDS": 100.0}
     orders = nobodys(anyones, "crew", agents=1, total=2, patches=patient, epoch_seconds=0.3)
     first = run_folder(anyones / "runs", 0).path
     with Crew(orders) as made:
@@ -133,7 +133,7 @@ def test_a_lease_of_zeros_is_judged_by_its_heartbeat(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A host that crashed may leave one."""
-    monkeypatch.setattr("gcodefp.sweep.lease.LEASE_SECONDS", 0.2)
+    monkeypatch.setattr("gcodefp.sweeps.lease.LEASE_SECONDS", 0.2)
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.05)
     lease = run_folder(tmp_path, 0).path / "lease.1"
     lease.parent.mkdir()
@@ -167,7 +167,7 @@ def test_a_lease_that_could_not_be_given_back_is_free_for_who_had_it(
 
 
 def test_clocks_that_jump_by_hours_neither_double_a_run_nor_lose_one(tmp_path: Path) -> None:
-    lease = "gcodefp.sweep.lease"
+    lease = "gcodefp.sweeps.lease"
     lasting = {"epoch_seconds": 0.3, "kills": 10, "kill_seconds": 0.5, "seed": 8}
     patches = {f"{lease}.LEASE_SECONDS": LEASE_SECONDS, f"{lease}.HEARTBEAT_SECONDS": 0.1}
     done = run_crew(pretence(tmp_path, patches=patches, jumps=True, **lasting))
@@ -223,7 +223,7 @@ def test_failures_are_classed(
 
     sweep = TinySweep(dataset, tmp_path)
     assert sweep.create() == 0
-    monkeypatch.setattr("gcodefp.sweep.training.train", fail)
+    monkeypatch.setattr("gcodefp.sweeps.training.train", fail)
     assert sweep.work() == 0
     content = sweep.run(0).ended() or {}
     assert (content["state"], content["failure"]) == ("failed", failure)

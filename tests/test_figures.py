@@ -12,15 +12,15 @@ from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import figures
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
-from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
-from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.words import KINDS
-from gcodefp.plots import all_figures
-from gcodefp.plots.accuracy import draw_accuracy, draw_axis_errors
-from gcodefp.plots.confusion import confusions
-from gcodefp.plots.style import SUFFIXES
-from gcodefp.plots.toolpath import draw_toolpath, draw_toolpaths
+from gcodefp.evaluation.names import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
 from gcodefp.reporting.captions import FOLDER, caption
+from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.reporting.figures import all_figures
+from gcodefp.reporting.figures.accuracy import draw_accuracy, draw_axis_errors
+from gcodefp.reporting.figures.confusion import confusions
+from gcodefp.reporting.figures.style import SUFFIXES
+from gcodefp.reporting.figures.toolpath import draw_toolpath, draw_toolpaths
+from gcodefp.reporting.wording import KINDS
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from replays import FIRST_LINE, LINES, LONGEST_LINE, STEP, Replay, begins, blocks, replay
 
-from gcodefp.programs.find import find_programs, program_seconds, same_programs
+from gcodefp.programs.identification import find_programs, program_seconds, same_programs
 
 # Which program
 

@@ -7,9 +7,9 @@ from types import MappingProxyType
 import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp.evaluation.files import ANSWERS, BASELINE, ELAPSED, MAJORITY, NEIGHBOUR
-from gcodefp.findings.results import Results
-from gcodefp.findings.verdict import (
+from gcodefp.evaluation.names import ANSWERS, BASELINE, ELAPSED, MAJORITY, NEIGHBOUR
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.wording import (
     BEATS,
     ENOUGH_RECORDINGS,
     FAILS,

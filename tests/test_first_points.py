@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ruled_sweeps import MIXED, ONLY_SGD, SMALL, ruled, run
 
 from gcodefp.errors import UserError
-from gcodefp.search.sampling import Plan, propose
+from gcodefp.sweeps.sampling import Plan, propose
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])

@@ -8,9 +8,9 @@ from matplotlib.text import Text
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.findings.diff import DiffLine, Mark, counts, diff, excerpt, folded
-from gcodefp.findings.results import Results
-from gcodefp.plots.gcode_diff import draw_gcode_diff
+from gcodefp.reporting.executed_paths import DiffLine, Mark, counts, diff, excerpt, folded
+from gcodefp.reporting.figures.gcode_diff import draw_gcode_diff
+from gcodefp.reporting.results import Results
 
 ROWS = 18
 

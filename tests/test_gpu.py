@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from fake_commands import Commands
 
-from gcodefp.placement.gpu import own_gpu, visible_gpu
+from gcodefp.cluster.gpus import own_gpu, visible_gpu
 
 HOLDER = """
 import sys
-from gcodefp.placement.gpu import own_gpu, visible_gpu
+from gcodefp.cluster.gpus import own_gpu, visible_gpu
 with own_gpu("auto"):
     print(visible_gpu(), flush=True)
     sys.stdin.read()

@@ -10,14 +10,14 @@ import pytest
 import yaml
 from sweep_documents import GUIDES, WHERE, guide
 
-from gcodefp.checks.problems import problems
-from gcodefp.checks.yaml_edit import repaired
 from gcodefp.errors import UserError
-from gcodefp.search.nesting import flatten
-from gcodefp.search.specification import Specification, read_specification
-from gcodefp.search.trainable import check_trainable
-from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.run_folder import run_folders
+from gcodefp.sweeps.check import problems
+from gcodefp.sweeps.fixes import repaired
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.run_folder import run_folders
+from gcodefp.sweeps.specification import Specification, read_specification
+from gcodefp.sweeps.trainable import check_trainable
+from gcodefp.sweeps.values import flatten
 
 SWEEPS = {"000": 5, "002": 10}
 """Guide -> how many sweeps it shows with a method and parameters."""

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.text import Text
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.evaluation.files import MODEL
-from gcodefp.plots.heads import draw_heads, heads_title
+from gcodefp.evaluation.names import MODEL
+from gcodefp.reporting.figures.accuracy import draw_heads, heads_title
 
 
 def test_heads_name_the_best_and_the_worst_part_of_words(tmp_path: Path) -> None:

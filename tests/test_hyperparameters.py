@@ -7,9 +7,9 @@ import torch
 from learning_data import tiny
 
 from gcodefp.errors import UserError
-from gcodefp.learning.augment import augment
-from gcodefp.learning.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
-from gcodefp.learning.optimizer import WARMUP_SHARE, scheduled_rate
+from gcodefp.model.data import augment
+from gcodefp.model.epoch import WARMUP_SHARE, scheduled_rate
+from gcodefp.model.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
 
 # What is allowed
 

@@ -8,13 +8,13 @@ import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import SEARCHED, decided_by_rate, swept
 
-from gcodefp.findings.importance import (
+from gcodefp.reporting.importance import (
     Importance,
     chance_limits,
     importance_order,
     measure_importance,
 )
-from gcodefp.findings.results import Results
+from gcodefp.reporting.results import Results
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 import pytest
 from fake_commands import Commands
 
+from gcodefp.cluster import job, slurm
+from gcodefp.cluster.job import OutOfTime
+from gcodefp.cluster.slurm import requeue_preempted
 from gcodefp.errors import UserError
-from gcodefp.placement import job, slurm
-from gcodefp.placement.deadline import OutOfTime
-from gcodefp.placement.preempted import requeue_preempted
 
 NOW = 1000.0
 REFUSES = "echo 'Requested operation is presently disabled' >&2; exit 1"

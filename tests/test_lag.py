@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.programs.lag import MAX_LAG_SECONDS, joint_lags, lag_against
 from gcodefp.programs.table import learn_programs, place_recording
-from gcodefp.recordings.clean import load_recording
+from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
 
 STEP = 0.25

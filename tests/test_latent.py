@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from gcodefp.search.distributions import DISTRIBUTIONS, QUANTIZED, Parameter
-from gcodefp.search.parameters import read_parameter
+from gcodefp.sweeps.distributions import DISTRIBUTIONS, QUANTIZED, Parameter
+from gcodefp.sweeps.parameters import read_parameter
 
 ARGUMENTS: Mapping[str, dict[str, Any]] = {
     "constant": {"value": 7},

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from foreign_lease import write_foreign
 
-from gcodefp.sweep import lease
-from gcodefp.sweep.lease import Hold, LeaseLost, LeaseWatch, holding
+from gcodefp.sweeps import lease
+from gcodefp.sweeps.lease import Hold, LeaseLost, LeaseWatch, holding
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from gcodefp.sweep.lease import LeaseWatch, holding
+from gcodefp.sweeps.lease import LeaseWatch, holding
 with holding(Path(sys.argv[1]), LeaseWatch()) as lease:
     print("held" if lease else "none", flush=True)
     sys.stdin.readline()
@@ -28,7 +28,7 @@ with holding(Path(sys.argv[1]), LeaseWatch()) as lease:
 RACER = """
 import sys, time
 from pathlib import Path
-from gcodefp.sweep.lease import LeaseWatch, holding
+from gcodefp.sweeps.lease import LeaseWatch, holding
 watch, folder = LeaseWatch(), Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from foreign_lease import write_foreign
 
-from gcodefp.sweep import lease
-from gcodefp.sweep.lease import Hold, LeaseWatch, holding
+from gcodefp.sweeps import lease
+from gcodefp.sweeps.lease import Hold, LeaseWatch, holding
 
 
 @pytest.fixture

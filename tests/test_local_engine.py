@@ -13,21 +13,21 @@ import pytest
 from engines import RANDOM, SEED, bad, engine, good, work
 from sweep_documents import specification
 
-from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.search.sampling import Earlier, Plan, propose
-from gcodefp.search.space import Proposal
-from gcodefp.sweep import local_engine
-from gcodefp.sweep.lease import LeaseLost
-from gcodefp.sweep.local_engine import Trial
-from gcodefp.sweep.run_folder import run_folder, run_folders
+from gcodefp.model.run_files import append_metrics
+from gcodefp.sweeps import local_engine
+from gcodefp.sweeps.lease import LeaseLost
+from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.run_folder import run_folder, run_folders
+from gcodefp.sweeps.sampling import Earlier, Plan, propose
+from gcodefp.sweeps.space import Proposal
 
 CREW = '''
 """Agents with a trivial objective, forked so that they start at once; some are killed."""
 import os, random, signal, sys, time, traceback
 from pathlib import Path
 
-from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
-from gcodefp.sweep.local_engine import LocalEngine
+from gcodefp.model.run_files import append_metrics, read_metrics, truncate_metrics
+from gcodefp.sweeps.local_engine import LocalEngine
 from sweep_documents import specification
 
 folder, agents, total, kills = Path(sys.argv[1]), *map(int, sys.argv[2:])
@@ -193,7 +193,7 @@ def test_the_agent_waits_for_a_holder_that_cannot_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr("gcodefp.sweep.lease.LEASE_SECONDS", 0.2)
+    monkeypatch.setattr("gcodefp.sweeps.lease.LEASE_SECONDS", 0.2)
     lease = tmp_path / "0000" / "lease.7"
     lease.parent.mkdir()
     holder: Mapping[str, Any] = {"host": "elsewhere", "pid": 1, "process": "boot pid:[1] 5"}
@@ -236,7 +236,7 @@ def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
             work(engine(tmp_path, 4, bayes))
         return (bad if trial.folder.number == 1 else good)(trial)
 
-    monkeypatch.setattr("gcodefp.sweep.decisions.Plan", Spy)
+    monkeypatch.setattr("gcodefp.sweeps.scheduler.Plan", Spy)
     bayes = specification(method="bayes")
     work(engine(tmp_path, 3, bayes), objective)
     assert told == [[], [-0.5], [-0.5, math.inf], [-0.5, math.inf, None]]

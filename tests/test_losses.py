@@ -9,7 +9,7 @@ from learning_data import tiny
 from torch import Tensor
 from torch.nn import functional
 
-from gcodefp.learning.losses import (
+from gcodefp.model.epoch import (
     PLACE_SPREAD,
     SPREAD_REACH,
     head_losses,

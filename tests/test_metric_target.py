@@ -10,10 +10,10 @@ from sweep_documents import specification
 from tiny_sweep import TinySweep, tiny_dataset
 from trivial_runs import METRIC, made, show
 
-from gcodefp.sweep import decisions
-from gcodefp.sweep.decisions import Decisions
-from gcodefp.sweep.local_engine import LocalEngine, Trial
-from gcodefp.sweep.run_folder import run_folder, run_folders
+from gcodefp.sweeps import scheduler as decisions
+from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.run_folder import run_folder, run_folders
+from gcodefp.sweeps.scheduler import Decisions
 
 
 def engine(folder: Path, total: int = 9, **metric: Any) -> LocalEngine:

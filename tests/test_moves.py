@@ -7,8 +7,16 @@ import pytest
 from result_documents import ROWS_PER_BLOCK
 from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp.findings.moves import State, Toolpath, middle, toolpaths
-from gcodefp.findings.pieces import block_pieces, distance_mm, joined, straight_pieces
+from gcodefp.reporting.executed_paths import (
+    State,
+    Toolpath,
+    block_pieces,
+    distance_mm,
+    joined,
+    middle,
+    straight_pieces,
+    toolpaths,
+)
 
 SQUARE = [np.array(side, float) for side in (
     [[0, 0], [10, 0]], [[10, 0], [10, 10]], [[10, 10], [0, 10]], [[0, 10], [0, 0]],

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
-from gcodefp.learning.hyperparameters import hyperparameters_from
-from gcodefp.search.nesting import SEPARATOR, flatten, key_path, leaf, nest
-from gcodefp.search.sampling import Earlier, propose
-from gcodefp.search.trainable import check_trainable
+from gcodefp.model.hyperparameters import hyperparameters_from
+from gcodefp.sweeps.sampling import Earlier, propose
+from gcodefp.sweeps.trainable import check_trainable
+from gcodefp.sweeps.values import SEPARATOR, flatten, key_path, leaf, nest
 
 GROUPS = {
     "model": {

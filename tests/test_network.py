@@ -8,12 +8,10 @@ from learning_data import WINDOW, tiny, tiny_data, untrained, varied
 from torch import Tensor
 
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, UNSEEN
-from gcodefp.learning.epoch import train_epoch
-from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.learning.network import Network
-from gcodefp.learning.objective import METRICS
-from gcodefp.learning.optimizer import make_optimizer
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model.epoch import make_optimizer, train_epoch
+from gcodefp.model.hyperparameters import KNOWN, METRICS
+from gcodefp.model.network import Network
+from gcodefp.model.trainer import TrainingData
 
 LONGEST = 4
 """Steps of the longest block, its end included."""

@@ -16,9 +16,9 @@ from tiny_sweep import TinySweep
 from trivial_runs import METRIC
 from watched_sweep import begin, created, look, observer, shown, work
 
-from gcodefp.learning.metrics_file import append_metrics, read_metrics
-from gcodefp.monitor.overview import Overview, RunLine
-from gcodefp.sweep.lease import Hold
+from gcodefp.model.run_files import append_metrics, read_metrics
+from gcodefp.sweeps.lease import Hold
+from gcodefp.sweeps.observer import Overview, RunLine
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from sweep_documents import specification, sweep_document
 from tiny_sweep import TINY, TinySweep, tiny_dataset
 
 from gcodefp import agent, create_sweep, narrow, repeat_best, select_best
-from gcodefp.search.narrowing import best_count, narrowed
-from gcodefp.search.specification import read_specification
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.narrow import best_count, narrowed
+from gcodefp.sweeps.specification import read_specification
+from gcodefp.sweeps.sweep_file import read_sweep
 
 
 def around(config: dict[str, Any], values: list[Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import torch
 from learning_data import tiny_data, untrained
 from training_runs import run
 
-from gcodefp.learning.network import Network
-from gcodefp.learning.place_prior import LEAST_SHARE, measure_place_prior
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model.network import Network
+from gcodefp.model.trainer import TrainingData
+from gcodefp.model.window_decoding import LEAST_SHARE, measure_place_prior
 
 
 @pytest.fixture(scope="module")

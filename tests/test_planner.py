@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.simulation.path import Move, trace_program
-from gcodefp.simulation.planner import MachineLimits, plan, tangent
+from gcodefp.programs.motion import MachineLimits, Move, ProgramLine, plan, tangent, trace_program
 from gcodefp.simulation.programs import PROGRAMS, build_program
-from gcodefp.simulation.writer import ProgramLine
 
 LIMITS = MachineLimits()
 

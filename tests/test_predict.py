@@ -10,11 +10,11 @@ from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny_data, tiny_split, var
 from torch import Tensor
 
 from gcodefp.dataset.vocabulary import UNSEEN
-from gcodefp.learning import predict as prediction
-from gcodefp.learning.alignment import likeliest_paths
-from gcodefp.learning.network import Network
-from gcodefp.learning.predict import predict, whole_place_evidence
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model import window_decoding as prediction
+from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.network import Network
+from gcodefp.model.trainer import TrainingData
+from gcodefp.model.window_decoding import predict, whole_place_evidence
 
 
 @pytest.fixture(scope="module")

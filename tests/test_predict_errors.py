@@ -7,8 +7,8 @@ from learning_data import SENSORS, WINDOW
 from new_recordings import learnt, new_recording, predict
 from recording_files import write_recording
 
+from gcodefp.evaluation.prediction import PREDICTION_FORMAT
 from gcodefp.files import read_json
-from gcodefp.prediction.files import PREDICTION_FORMAT
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,9 @@ from new_recordings import CONTROLLER, FACE, POCKET, SENSORS, executed, learnt, 
 from new_recordings import predict as run
 from recording_files import write_recording
 
-from gcodefp.evaluation.reconstruct import DANGER
+from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
+from gcodefp.evaluation.toolpaths import DANGER
 from gcodefp.files import sha256
-from gcodefp.prediction.files import PREDICTION_FORMAT, TABLE_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
 
 COMMENT = re.compile(r"\(confidence (\d\.\d\d), rows (\d+)-(\d+), line (\d+), clock known \d\.\d\d")

@@ -8,8 +8,15 @@ import pytest
 from replays import CHANNELS, FIRST_LINE, LINES, STEP, Replay, blocks, motion, replay
 
 from gcodefp.errors import UserError
-from gcodefp.programs.files import read_programs, write_programs
-from gcodefp.programs.table import UNKNOWN, Placed, Programs, learn_programs, place_recording
+from gcodefp.programs.table import (
+    UNKNOWN,
+    Placed,
+    Programs,
+    learn_programs,
+    place_recording,
+    read_programs,
+    write_programs,
+)
 
 LAGS = (0.0, 0.5, 0.75, 0.75, 1.25, 5.0, 9.0)
 """Seconds of the train recordings; rows."""

@@ -8,14 +8,19 @@ from pathlib import Path
 import pytest
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.evaluation.files import MODEL, NEIGHBOUR, WHOLE
+from gcodefp.evaluation.names import MODEL, NEIGHBOUR, WHOLE
 from gcodefp.files import write_json
-from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.protocol_file import PROTOCOLS_FORMAT, described
-from gcodefp.findings.protocols import MEASURED, Line, Value
-from gcodefp.findings.results import Results
+from gcodefp.reporting.catalogue import FIGURES
 from gcodefp.reporting.page import render
-from gcodefp.reporting.protocol_table import head
+from gcodefp.reporting.protocols_table import (
+    MEASURED,
+    PROTOCOLS_FORMAT,
+    Line,
+    Value,
+    described,
+    head,
+)
+from gcodefp.reporting.results import Results
 
 SHARE = Value(0.5, 0.25, 0.75)
 

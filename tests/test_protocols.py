@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from result_documents import write_best
 
-from gcodefp.evaluation.files import (
+from gcodefp.evaluation.names import (
     ANSWERS,
     CEILING,
     ELAPSED,
@@ -19,9 +19,13 @@ from gcodefp.evaluation.files import (
     WHOLE,
 )
 from gcodefp.files import write_json
-from gcodefp.findings.protocol_file import PROTOCOLS_FORMAT, read_protocols
-from gcodefp.findings.protocols import protocol_lines, read_fold
 from gcodefp.protocols import main
+from gcodefp.reporting.protocols_table import (
+    PROTOCOLS_FORMAT,
+    protocol_lines,
+    read_fold,
+    read_protocols,
+)
 
 ROWS = 10
 RIGHT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, CEILING: 9}

@@ -15,14 +15,11 @@ from gcodefp import report
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
-from gcodefp.evaluation.files import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
-from gcodefp.findings.catalogue import FIGURES
-from gcodefp.findings.verdict import verdict
-from gcodefp.findings.words import KINDS
-from gcodefp.reporting.answer_tables import NOTHING, control_summary, detail_table, main_table
-from gcodefp.reporting.key_numbers import key_numbers
-from gcodefp.reporting.origins import versions
-from gcodefp.reporting.page import render
+from gcodefp.evaluation.names import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
+from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.reporting.page import key_numbers, render, versions
+from gcodefp.reporting.page_tables import NOTHING, control_summary, detail_table, main_table
+from gcodefp.reporting.wording import KINDS, verdict
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 from chaos_crew import Crew, Orders, run_crew
 
-from gcodefp.sweep.run_folder import run_folders
+from gcodefp.sweeps.run_folder import run_folders
 
 WIDTH = 8
 EPOCHS = 4
@@ -54,8 +54,8 @@ def search(
     told |= {"total": total, "epochs": EPOCHS, "epoch_seconds": epoch_seconds}
     told["meets"] = {str(number): list(others) for number, others in meets.items()}
     patches = {
-        "gcodefp.sweep.local_engine.POLL_SECONDS": 0.02,
-        "gcodefp.sweep.local_engine.FAILURES_IN_A_ROW": 1000,
+        "gcodefp.sweeps.local_engine.POLL_SECONDS": 0.02,
+        "gcodefp.sweeps.local_engine.FAILURES_IN_A_ROW": 1000,
     }
     done = run_crew(Orders(str(folder / "crew"), "calculate", told, agents=agents, patches=patches))
     runs = [run for run in run_folders(folder / "runs") if run.asked() is not None]

@@ -9,7 +9,7 @@ import pytest
 from sweep_documents import specification
 from trivial_runs import METRIC, made
 
-from gcodefp.sweep.results_so_far import ResultsSoFar
+from gcodefp.sweeps.scheduler import ResultsSoFar
 
 SHOWN: Sequence[tuple[str | None, Sequence[float]]] = (
     ("finished", (0.5, 0.6, 0.55)),

@@ -12,12 +12,17 @@ from learning_data import CPU, TINY, shuffled, tiny, tiny_data, tiny_split, writ
 from learning_data import RECORDINGS as NAMES
 
 from gcodefp.errors import UserError
-from gcodefp.learning import trainer
-from gcodefp.learning.checkpoint import FORMAT, read_torch
-from gcodefp.learning.metrics_file import append_metrics, read_metrics, truncate_metrics
-from gcodefp.learning.objective import Objective
-from gcodefp.learning.trainer import TrainingData, TrainingResult, train
-from gcodefp.learning.work_file import append_work, read_work
+from gcodefp.model import trainer
+from gcodefp.model.checkpoint import FORMAT, read_torch
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.run_files import (
+    append_metrics,
+    append_work,
+    read_metrics,
+    read_work,
+    truncate_metrics,
+)
+from gcodefp.model.trainer import TrainingData, TrainingResult, train
 
 GCODE = Objective("val/gcode_acc", "maximize")
 CHANCE = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}

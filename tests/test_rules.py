@@ -9,10 +9,10 @@ from ruled_sweeps import MIXED, ONLY_SGD, SMALL, ruled, run
 from sweep_documents import specification
 
 from gcodefp.errors import UserError
-from gcodefp.search import sampling
-from gcodefp.search.rules import NO_RULES, Rules, names_of, read_rules
-from gcodefp.search.sampling import Exhausted, Plan, check_possible, propose, total_runs
-from gcodefp.search.space import OPEN, configurations
+from gcodefp.sweeps import sampling
+from gcodefp.sweeps.rules import NO_RULES, Rules, names_of, read_rules
+from gcodefp.sweeps.sampling import Exhausted, Plan, check_possible, propose, total_runs
+from gcodefp.sweeps.space import OPEN, configurations
 
 
 def test_no_rules_change_nothing() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sweep_documents import RATE, specification
 
-from gcodefp.search import bayes
-from gcodefp.search.sampling import Earlier, Exhausted, Plan, propose, total_runs
-from gcodefp.search.space import Proposal
+from gcodefp.sweeps import bayes
+from gcodefp.sweeps.sampling import Earlier, Exhausted, Plan, propose, total_runs
+from gcodefp.sweeps.space import Proposal
 
 MIXED = {
     "learning_rate": RATE,
@@ -82,7 +82,7 @@ def test_random_search_is_a_function_of_seed_and_number() -> None:
 def test_random_search_is_the_same_in_another_process() -> None:
     code = (
         "import json; from sweep_documents import specification; from test_sampling import MIXED;"
-        "from gcodefp.search.sampling import propose;"
+        "from gcodefp.sweeps.sampling import propose;"
         "print(json.dumps(propose(specification(parameters=MIXED), 7, 3, [])))"
     )
     command = [sys.executable, "-c", code]

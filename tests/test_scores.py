@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN, build_vocabulary
-from gcodefp.learning.scores import HEADS, SCORES, Score, row_scores
+from gcodefp.model.scores import HEADS, SCORES, Score, row_scores
 
 VOCABULARY = build_vocabulary(
     ["G0 X1 Y2", "G1 X2 Y1", "M3", "Z1", "G1 F7"], ["damageface", "face", "pocket"]

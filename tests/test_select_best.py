@@ -8,10 +8,10 @@ import pytest
 import torch
 from tiny_sweep import TinySweep, tiny_dataset
 
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.learning.objective import Objective
-from gcodefp.sweep.run_folder import RunFolder, run_folder
-from gcodefp.sweep.table import EndedRun, ended_runs, ranked
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
+from gcodefp.sweeps.run_folder import RunFolder, run_folder
 
 LOSS = {"name": "val/loss", "goal": "minimize"}
 

@@ -9,8 +9,8 @@ from learning_data import tiny, tiny_data, untrained
 from torch import Tensor
 from training_runs import run, same_weights, weights
 
-from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.learning.trainer import TrainingData
+from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.trainer import TrainingData
 
 
 @pytest.fixture(scope="module")

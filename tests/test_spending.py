@@ -6,10 +6,9 @@ import pandas as pd
 import pytest
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.findings.results import Results
-from gcodefp.findings.spending import Part, Process, spending
-from gcodefp.findings.work_pieces import epochs_twice, work_pieces
-from gcodefp.reporting.cost_tables import cost_tables, duration
+from gcodefp.reporting.page_tables import Part, Process, cost_tables, duration, spending
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import epochs_twice, work_pieces
 
 
 @pytest.fixture(scope="module")

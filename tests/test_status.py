@@ -20,15 +20,15 @@ from trivial_runs import METRIC
 from watched_sweep import begin, created, flags, look, shown, work
 
 from gcodefp import status
-from gcodefp.sweep.lease import Hold
+from gcodefp.sweeps.lease import Hold
 
 AGENT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from trivial_runs import objective
-from gcodefp.sweep.local_engine import LocalEngine
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweeps.local_engine import LocalEngine
+from gcodefp.sweeps.sweep_file import read_sweep
 
 def patient(trial):
     content = objective(trial)

@@ -20,9 +20,9 @@ from recording_files import (
 from gcodefp.dataset.store import PROGRAMS_FILE, REBUILD, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
-from gcodefp.learning.checkpoint import read_checkpoint, write_checkpoint
-from gcodefp.learning.network import Network
-from gcodefp.learning.tensors import sizes_of
+from gcodefp.model.checkpoint import read_checkpoint, write_checkpoint
+from gcodefp.model.data import sizes_of
+from gcodefp.model.network import Network
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import pytest
 from result_files import results_of, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, swept
 
-from gcodefp.findings.results import Results
 from gcodefp.reporting import sweep_data as module
+from gcodefp.reporting.page_tables import runs_table
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import sweep_data
-from gcodefp.reporting.tables import runs_table
 from gcodefp.reporting.templates import environment
 
 

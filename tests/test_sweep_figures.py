@@ -11,15 +11,15 @@ from matplotlib.text import Text
 from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
-from gcodefp.findings.results import Results
-from gcodefp.findings.sweep_runs import which_runs
-from gcodefp.findings.words import logged_metric
-from gcodefp.plots.all_figures import DRAWN_BY
-from gcodefp.plots.best_so_far import best_over_runs, best_over_time
-from gcodefp.plots.contours import GRID, smoothed
-from gcodefp.plots.early_stopping import bands, metric_map, saved_share
-from gcodefp.plots.head_curves import head_columns
-from gcodefp.plots.style import paper_style, save
+from gcodefp.reporting.figures.all_figures import DRAWN_BY
+from gcodefp.reporting.figures.contours import GRID, smoothed
+from gcodefp.reporting.figures.curves import head_columns
+from gcodefp.reporting.figures.early_stopping import bands, metric_map, saved_share
+from gcodefp.reporting.figures.progress import best_over_runs, best_over_time
+from gcodefp.reporting.figures.style import paper_style, save
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import which_runs
+from gcodefp.reporting.wording import logged_metric
 
 STEMS = ("head_curves", "best_so_far", "slices", "parallel_coordinates", "importance", "contours",
          "early_stopping", "timeline")  # fmt: skip

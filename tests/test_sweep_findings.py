@@ -5,12 +5,18 @@ import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, swept
 
-from gcodefp.findings.results import Results
-from gcodefp.findings.sweep_runs import varied
-from gcodefp.findings.value_texts import value_texts
-from gcodefp.findings.work_pieces import Clock, cut_off, epochs_twice, share_at_work, work_pieces
-from gcodefp.plots.runs_look import scale_ticks
-from gcodefp.plots.timeline import MOST_PROCESSES, process_rows
+from gcodefp.reporting.figures.progress import MOST_PROCESSES, process_rows
+from gcodefp.reporting.figures.run_style import scale_ticks
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import (
+    Clock,
+    cut_off,
+    epochs_twice,
+    share_at_work,
+    varied,
+    work_pieces,
+)
+from gcodefp.reporting.wording import value_texts
 
 BEGIN = 1.8e9
 

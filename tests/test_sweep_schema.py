@@ -8,9 +8,9 @@ import yaml
 from sweep_documents import SHIPPED, WHERE, guide, specification, sweep_document
 
 from gcodefp.errors import UserError
-from gcodefp.search.parameters import read_parameter
-from gcodefp.search.specification import load_specification, read_specification
-from gcodefp.search.trainable import check_trainable
+from gcodefp.sweeps.parameters import read_parameter
+from gcodefp.sweeps.specification import load_specification, read_specification
+from gcodefp.sweeps.trainable import check_trainable
 
 EXPONENTS = {"distribution": "log_uniform", "min": 1e-5, "max": 1e-1}
 

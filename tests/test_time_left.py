@@ -1,6 +1,6 @@
 import pytest
 
-from gcodefp.monitor.time_left import Begun, estimate_seconds_left, finish_seconds
+from gcodefp.sweeps.observer import Begun, estimate_seconds_left, finish_seconds
 
 
 @pytest.mark.parametrize(

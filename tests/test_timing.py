@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from learning_data import CPU, tiny, tiny_data, untrained
 
-from gcodefp.costs import memory, timing_process
-from gcodefp.costs.timing import time_training
-from gcodefp.costs.timing_process import Surroundings, time_configuration
-from gcodefp.costs.workload import Extent, workload
-from gcodefp.learning.tensors import sizes_of
+from gcodefp.model.data import sizes_of
+from gcodefp.sweeps import timing as memory
+from gcodefp.sweeps import timing as timing_process
+from gcodefp.sweeps.estimation import Extent, workload
+from gcodefp.sweeps.timing import Surroundings, time_configuration, time_training
 
 
 def test_the_lowest_limit_of_a_group_or_one_around_it_counts(tmp_path: Path) -> None:

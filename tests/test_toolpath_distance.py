@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.toolpath_distance import discrete_frechet, stretch_distances
+from gcodefp.evaluation.toolpaths import discrete_frechet, stretch_distances
 
 Path = NDArray[np.float64]
 POINT = st.tuples(*[st.integers(-40, 40).map(lambda quarter: quarter / 4)] * 3)

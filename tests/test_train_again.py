@@ -9,9 +9,9 @@ from learning_data import CPU, TINY, dataset_flags, tiny_flags, write_dataset
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY
 from gcodefp.files import write_json
-from gcodefp.learning.checkpoint import FORMAT, read_checkpoint, read_torch
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.best_file import BEST_FORMAT
+from gcodefp.model.checkpoint import FORMAT, read_checkpoint, read_torch
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.sweep_file import BEST_FORMAT
 from gcodefp.train import main
 
 

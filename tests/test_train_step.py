@@ -22,9 +22,9 @@ from learning_data import (
 )
 from recording_files import preprocess, write_recordings
 
-from gcodefp.learning.checkpoint import FORMAT, read_torch
-from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.model.checkpoint import FORMAT, read_torch
+from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.run_files import read_metrics
 from gcodefp.train import main
 
 

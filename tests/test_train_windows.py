@@ -4,9 +4,8 @@ import pytest
 import torch
 from learning_data import CPU, ROWS, WINDOW, tiny_data
 
-from gcodefp.learning.device import mixed_precision
-from gcodefp.learning.epoch import anywhere
-from gcodefp.learning.tensors import Tensors
+from gcodefp.model.data import Tensors, mixed_precision
+from gcodefp.model.epoch import anywhere
 
 DRAWS = 400
 

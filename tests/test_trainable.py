@@ -4,9 +4,16 @@ import pytest
 from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
-from gcodefp.learning.hyperparameters import KNOWN
-from gcodefp.search.names import ALIASES, hyperparameter_meant, metric_meant, nearest
-from gcodefp.search.trainable import accepts, check_trainable, untrainable
+from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.sweeps.trainable import (
+    ALIASES,
+    accepts,
+    check_trainable,
+    hyperparameter_meant,
+    metric_meant,
+    nearest,
+    untrainable,
+)
 
 BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
     "hyperparameter": (

@@ -18,11 +18,11 @@ from learning_data import (
 from training_runs import GCODE, run, same_weights, weights
 
 from gcodefp.dataset.vocabulary import UNSEEN
-from gcodefp.learning.checkpoint import read_checkpoint
-from gcodefp.learning.epoch import validate
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.learning.objective import METRICS, Objective
-from gcodefp.learning.trainer import Diverged, TrainingData, train
+from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.model.epoch import validate
+from gcodefp.model.hyperparameters import METRICS, Objective
+from gcodefp.model.run_files import read_metrics
+from gcodefp.model.trainer import Diverged, TrainingData, train
 
 NO_CHANCE = {"dropout": 0.0, "augmentation_prob": 0.0}
 

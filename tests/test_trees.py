@@ -9,8 +9,8 @@ from lettered_splits import WINDOW, every_row, split_of
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation import trees
-from gcodefp.evaluation.trees import environment_only, extra_trees
+from gcodefp.evaluation import baselines as trees
+from gcodefp.evaluation.baselines import environment_only, extra_trees
 
 STRETCH = 24
 """Rows of one block."""

@@ -14,15 +14,22 @@ from learning_data import CPU, dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.verification import drawn_again
-from gcodefp.verification.check import Check
-from gcodefp.verification.differences import differences, table_differences
-from gcodefp.verification.explained_again import check_explanation
-from gcodefp.verification.folder import ResultsFolder, located
-from gcodefp.verification.inputs import check_inputs
-from gcodefp.verification.protocols_again import check_protocols
-from gcodefp.verification.scored_again import check_scores
-from gcodefp.verification.winner import check_sweeps, check_winner
+from gcodefp.reporting import verification_again as drawn_again
+from gcodefp.reporting.verification import (
+    Check,
+    ResultsFolder,
+    check_inputs,
+    differences,
+    located,
+    table_differences,
+)
+from gcodefp.reporting.verification_again import (
+    check_explanation,
+    check_protocols,
+    check_scores,
+    check_sweeps,
+    check_winner,
+)
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from waiting import wait_for
 from wandb_server import API_KEY, WandbServer
 
 import gcodefp
-from gcodefp.learning.metrics_file import read_metrics
-from gcodefp.sweep.lease import Hold, LeaseWatch
-from gcodefp.sweep.run_folder import run_folders
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.lease import Hold, LeaseWatch
+from gcodefp.sweeps.run_folder import run_folders
+from gcodefp.sweeps.sweep_file import read_sweep
 
 RATES = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
 LONG = {"max_epochs": {"value": 400}}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gcodefp.sweep.wandb_log import wandb_log
+from gcodefp.sweeps.wandb_log import wandb_log
 
 ENDED = {"state": "finished", "best_value": 0.5, "best_epoch": 1}
 

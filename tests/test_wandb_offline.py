@@ -13,7 +13,7 @@ from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
 
-from gcodefp.learning.metrics_file import read_metrics
+from gcodefp.model.run_files import read_metrics
 
 LOGGED = ["--wandb-project", "mill", "--wandb-checkpoints"]
 ADDRESS = re.compile(r'inet_(?:addr\(|pton\(AF_INET6, )"([^"]+)"')

@@ -7,7 +7,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from gcodefp.errors import UserError
-from gcodefp.service.session import ServiceSilent, in_clear_words
+from gcodefp.wandb_service.session import ServiceSilent, in_clear_words
 
 SILENT = (
     WandbApiFailedError("HTTP 503 Service Unavailable"),

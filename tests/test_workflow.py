@@ -17,8 +17,8 @@ import yaml
 from workflow_project import PROJECT, change, command, copy_project, edit, planned, snakemake
 
 from gcodefp import protocols
-from gcodefp.verification.drawn_again import check_drawings
-from gcodefp.verification.folder import ResultsFolder
+from gcodefp.reporting.verification import ResultsFolder
+from gcodefp.reporting.verification_again import check_drawings
 
 AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "explain", "figures", "report_page"}
 

@@ -5,8 +5,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.checks.repair import Change, Repair
-from gcodefp.checks.yaml_edit import edited, repaired, repeated_keys
+from gcodefp.sweeps.fixes import Change, Repair, edited, repaired, repeated_keys
 
 
 def value(*path: str | int, new: Any) -> Repair:

@@ -1,6 +1,6 @@
 """A timing as the estimate gets it, without training."""
 
-from gcodefp.costs.timing import Timing
+from gcodefp.sweeps.timing import Timing
 
 TIMING = Timing(
     parameters=100,

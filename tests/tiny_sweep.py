@@ -11,8 +11,8 @@ from recording_files import preprocess, write_recordings
 from sweep_documents import sweep_document
 
 from gcodefp import agent, create_sweep, select_best
-from gcodefp.sweep.run_folder import RunFolder, run_folder
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweeps.run_folder import RunFolder, run_folder
+from gcodefp.sweeps.sweep_file import read_sweep
 
 TINY: Mapping[str, Any] = {
     "d_model": {"value": 8},

@@ -8,9 +8,9 @@ import torch
 from learning_data import CPU, tiny
 from torch import Tensor
 
-from gcodefp.learning.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.learning.objective import Objective
-from gcodefp.learning.trainer import TrainingData, TrainingResult, train
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.trainer import TrainingData, TrainingResult, train
 
 GCODE = Objective("val/gcode_acc", "maximize")
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.learning.metrics_file import append_metrics
-from gcodefp.sweep.local_engine import Trial
-from gcodefp.sweep.run_folder import RunFolder, run_folder
+from gcodefp.model.run_files import append_metrics
+from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.run_folder import RunFolder, run_folder
 
 METRIC = "val/gcode_acc"
 EPOCHS = 4

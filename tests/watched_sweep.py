@@ -8,11 +8,10 @@ from tiny_sweep import TinySweep
 from trivial_runs import EPOCHS, objective
 
 from gcodefp import status
-from gcodefp.monitor.observer import Observer
-from gcodefp.monitor.overview import Overview
-from gcodefp.sweep.local_engine import LocalEngine
-from gcodefp.sweep.run_folder import RunFolder
-from gcodefp.sweep.sweep_file import read_sweep
+from gcodefp.sweeps.local_engine import LocalEngine
+from gcodefp.sweeps.observer import Observer, Overview
+from gcodefp.sweeps.run_folder import RunFolder
+from gcodefp.sweeps.sweep_file import read_sweep
 
 
 def created(sweep: TinySweep, **changes: Any) -> TinySweep:

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import channel_unit
 
 MIN_VALID_SHARE = 0.5

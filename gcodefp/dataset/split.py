@@ -12,8 +12,8 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.programs.find import same_programs
-from gcodefp.recordings.clean import Recording
+from gcodefp.programs.identification import same_programs
+from gcodefp.recordings.cleaning import Recording
 
 SPLITS = ("train", "val", "test")
 METHODS = ("recording", "chronological", "session", "program", "window")

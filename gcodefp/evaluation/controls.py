@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.answers import Answers
+from gcodefp.evaluation.baselines import Answers
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.files import MAJORITY, MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
 from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"

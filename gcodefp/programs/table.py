@@ -4,21 +4,25 @@ A place is a moment of a program. What the machine does there, and what the sens
 is known from the train recordings; a stretch of sensor rows is read by finding its places.
 """
 
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.programs.find import (
+from gcodefp.errors import UserError
+from gcodefp.files import replacing
+from gcodefp.programs.identification import (
     executed_pairs,
     find_programs,
     is_same_program,
     program_seconds,
 )
 from gcodefp.programs.lag import JointLags, joint_lags, lag_against
-from gcodefp.recordings.clean import Recording
+from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
 EPSILON_SECONDS = 1e-6
@@ -224,3 +228,24 @@ def _program_of(recording: Recording, programs: Programs) -> int:
         if is_same_program(executed, known):
             return index
     return UNKNOWN
+
+
+def write_programs(path: Path, programs: Programs) -> None:
+    """Writes the NPZ; the same programs give the same bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **vars(programs))
+
+
+def read_programs(path: Path, rebuild: str) -> Programs:
+    """Reads the NPZ.
+
+    Raises:
+        UserError: the file is missing or torn; `rebuild` makes it anew.
+    """
+    try:
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            return Programs(**{field: arrays[field] for field in Programs.__dataclass_fields__})
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clean import Recording
-from gcodefp.recordings.read import read_columns, recording_name
-from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples
+from gcodefp.recordings.cleaning import FROZEN_ROWS, Recording, clean_samples
+from gcodefp.recordings.reader import read_columns, recording_name
 
 MIN_CHANNELS_SHARE = 0.5
 SHOWN_NAMES = 8

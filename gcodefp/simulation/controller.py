@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.programs.motion import INCH_MM, MACHINE_ORIGIN_MM, Trajectory, Vector
 from gcodefp.recordings.gcode import PROGRAM_END
-from gcodefp.simulation.path import INCH_MM, MACHINE_ORIGIN_MM, Vector
-from gcodefp.simulation.planner import Trajectory
 from gcodefp.simulation.programs import Program
 
 MOVING_SECONDS = 0.257

@@ -9,8 +9,7 @@ from collections.abc import Callable
 from functools import cache, partial
 from math import cos, pi, sin
 
-from gcodefp.simulation.path import INCH_MM
-from gcodefp.simulation.writer import ProgramLine, ProgramWriter
+from gcodefp.programs.motion import INCH_MM, ProgramLine, ProgramWriter
 
 CUTTING_FEED = 22.0
 ENTRY_FEED = 7.3

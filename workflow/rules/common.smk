@@ -15,9 +15,9 @@ from gcodefp.configuration import check_configuration
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256
-from gcodefp.findings.catalogue import FIGURES
-from gcodefp.placement.preempted import follow_preempted
-from gcodefp.recordings.read import find_recordings, folder_digest, recording_name
+from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.cluster.slurm import follow_preempted
+from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 from gcodefp.rule_environment import prepare_rule_environment
 
 prepare_rule_environment(Path(workflow.basedir))

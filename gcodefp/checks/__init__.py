@@ -1,1 +1,0 @@
-"""How a sweep YAML is understood, and mended."""

@@ -1,0 +1,1 @@
+"""GPUs, SLURM jobs and deadlines."""

@@ -1,0 +1,138 @@
+"""One GPU for each agent of a host: claimed with a lock that dies with its process."""
+
+import fcntl
+import itertools
+import logging
+import multiprocessing
+import os
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from gcodefp.command_line import log_handlers
+from gcodefp.errors import UserError
+
+logger = logging.getLogger(__name__)
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+ORDER = "CUDA_DEVICE_ORDER"
+
+
+def visible_gpu() -> str | None:
+    """Which GPU this process may use, as CUDA_VISIBLE_DEVICES says it; None if nothing is said."""
+    return os.environ.get(VISIBLE)
+
+
+@contextmanager
+def own_gpu(device: str) -> Iterator[None]:
+    """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents so far, until the block ends.
+
+    With it CUDA_DEVICE_ORDER, unless the user has set that. A GPU that is the only one to be seen
+    stays as it is: so it is in a SLURM job with one GPU. Of those that the user has named, one is
+    taken. Has to come before CUDA is used.
+
+    Args:
+        device: auto, cpu or cuda.
+    """
+    gpus = _gpus() if device != "cpu" else []
+    if len(gpus) < 2:
+        yield
+        return
+    folder = Path(tempfile.gettempdir()) / f"gcodefp-gpus-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    gpu, lock = _claim(folder, gpus)
+    before = {name: os.environ.get(name) for name in (VISIBLE, ORDER)}
+    # Numbers are then nvidia-smi's; CUDA's own put the fastest GPU first.
+    os.environ.setdefault(ORDER, "PCI_BUS_ID")
+    os.environ[VISIBLE] = gpu
+    logger.info("takes GPU %s of %s", gpu, ", ".join(gpus))
+    try:
+        yield
+    finally:
+        os.close(lock)
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _gpus() -> list[str]:
+    """The GPUs of this host that may be used, in words of CUDA_VISIBLE_DEVICES."""
+    named = os.environ.get(VISIBLE)
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    try:
+        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    lines = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(lines))] if told.returncode == 0 else []
+
+
+def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
+    """A GPU and the open lock that holds it: every GPU's first place, then every second one, …"""
+    for place in itertools.count():
+        for gpu in gpus:
+            name = f"{gpu.replace('/', '_')}.{place}"
+            lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(lock)
+            else:
+                return gpu, lock
+    raise AssertionError("places do not end")
+
+
+def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
+    """The sum of `work` of each task, every task in a process of its own.
+
+    Workers whose parent is killed end too. All of them have ended when this one returns or raises.
+
+    Raises:
+        UserError: a worker was killed; that ends the others.
+        Exception: what the first task that failed has raised.
+    """
+    # Forked processes could not use CUDA; and each has to set its own number of threads.
+    context = multiprocessing.get_context("spawn")
+    numbers, name = context.Value("i", 0), log_file.stem if log_file else "agent"
+    with ProcessPoolExecutor(
+        len(tasks), context, initializer=_begin, initargs=(numbers, name, log_file)
+    ) as pool:
+        futures = [pool.submit(work, task) for task in tasks]
+        wait(futures)
+    try:
+        return sum(future.result() for future in futures)
+    except BrokenProcessPool as error:
+        raise UserError(
+            f"one of {len(tasks)} workers was killed, most often for want of memory; give the "
+            "agent more (mem_mb in the profile) or lower agents.per_gpu in config.yaml; an agent "
+            "that is started again goes on"
+        ) from error
+
+
+def _begin(numbers: Any, name: str, log_file: Path | None) -> None:
+    """Writes the same log as the others, under an own number, and does not outlive the parent."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only children are workers"
+
+    def follow() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, name="follows its parent", daemon=True).start()
+    with numbers.get_lock():
+        numbers.value += 1
+        number = numbers.value
+    logger = logging.getLogger("gcodefp")
+    logger.setLevel(logging.INFO)
+    for handler in log_handlers(f"{name}.{number}", log_file, mode="a"):
+        logger.addHandler(handler)

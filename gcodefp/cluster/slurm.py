@@ -1,0 +1,100 @@
+"""What an agent asks of SLURM: which job it is, how long it may go on, and to be started again.
+
+Everything is optional: a compute node without SLURM's commands, such as a container, answers None.
+"""
+
+import logging
+import os
+import re
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 30.0
+"""A busy controller may take so long."""
+TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
+
+
+def job_id() -> str | None:
+    """The SLURM job that this process is in; None outside."""
+    return os.environ.get("SLURM_JOB_ID")
+
+
+def seconds_left() -> float | None:
+    """Until the job's time limit; None where there is none, or nobody tells."""
+    job = job_id()
+    if job is None:
+        return None
+    # squeue before the variable: a limit may be changed while the job runs.
+    answer = ask("squeue", "--noheader", "--jobs", job, "--format", "%L")
+    if answer is not None:
+        # An array's job id names all of its tasks that wait, too; one line is the job's own.
+        return seconds_in(answer.split("\n")[0].strip())
+    end = os.environ.get("SLURM_JOB_END_TIME", "")
+    return int(end) - time.time() if end.isdigit() else None
+
+
+def seconds_in(text: str) -> float | None:
+    """A time as squeue writes it, `[DAYS-][HOURS:]MINUTES:SECONDS`; None for words."""
+    if (found := TIME_LEFT.fullmatch(text)) is None:
+        return None
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def requeue(job: str) -> bool:
+    """Puts a job back into the queue; SLURM then kills its processes.
+
+    Returns:
+        False if SLURM does not do that here.
+    """
+    return ask("scontrol", "requeue", job) is not None
+
+
+def ask(*command: str) -> str | None:
+    """What one of SLURM's commands answers; None if it fails, which is told."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        logger.warning("%s: %s", command[0], error)
+        return None
+    if done.returncode:
+        logger.warning("%s: %s", " ".join(command), done.stderr.strip())
+        return None
+    return done.stdout.strip()
+
+
+# Puts jobs back into the queue that SLURM has preempted for good.
+#
+# Where a partition's PreemptMode is CANCEL, a preempted job stays PREEMPTED, and version 2.8 of
+# Snakemake's SLURM plugin waits for ever for SLURM to resume it.
+
+LOOK_SECONDS = 30.0
+
+
+def follow_preempted(folder: Path) -> None:
+    """Looks after the jobs that this Snakemake sends from its folder, as long as it lives."""
+    threading.Thread(target=_follow, args=[folder], name="preempted jobs", daemon=True).start()
+
+
+def _follow(folder: Path) -> None:
+    while True:
+        time.sleep(LOOK_SECONDS)
+        requeue_preempted(folder)
+
+
+def requeue_preempted(folder: Path) -> None:
+    """Puts the preempted jobs of the Snakemake in a folder back into the queue."""
+    for job in _preempted(folder):
+        if requeue(job):
+            logger.warning("SLURM job %s was preempted, and is put back into the queue", job)
+
+
+def _preempted(folder: Path) -> list[str]:
+    """Snakemake's jobs from this folder; their comments tell the rule."""
+    answer = ask("squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z")
+    jobs = [line.split("|", 2) for line in (answer or "").splitlines()]
+    return [job[0] for job in jobs if job[1].startswith("rule_") and job[2] == str(folder)]

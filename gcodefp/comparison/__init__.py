@@ -1,1 +1,0 @@
-"""Runs and sweeps, set side by side."""

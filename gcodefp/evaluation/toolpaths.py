@@ -1,0 +1,144 @@
+"""The program that a recording's rows spell out, and the path that a program draws."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.evaluation.sequences import rows_of_stretches
+from gcodefp.recordings.gcode import parse_block
+
+AXES = "XYZ"
+
+
+class AxisErrors(NamedTuple):
+    """Absolute errors of one axis, both (N,); rows without the word in both blocks count 0."""
+
+    error_mm: NDArray[np.float64]
+    counted: NDArray[np.int64]
+
+
+def axis_errors(
+    written: NDArray[np.str_], true: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
+) -> dict[str, AxisErrors]:
+    """Compares the axis words that stand in both the written and the true block of a row.
+
+    Args:
+        written, true: (N,) blocks.
+        mm_per_unit: (N,) millimetres per length unit of the row.
+    """
+    written_numbers, true_numbers = axis_numbers(written), axis_numbers(true)
+    errors = np.abs(written_numbers - true_numbers) * mm_per_unit[:, None]
+    known = np.isfinite(errors)
+    return {
+        axis: AxisErrors(np.where(known[:, i], errors[:, i], 0.0), known[:, i].astype(np.int64))
+        for i, axis in enumerate(AXES)
+    }
+
+
+def axis_numbers(blocks: NDArray[np.str_]) -> NDArray[np.float64]:
+    """X, Y and Z of each block, (N, 3); NaN where a block does not have the word."""
+    texts, index = np.unique(blocks, return_inverse=True)
+    numbers = np.full((len(texts), len(AXES)), np.nan)
+    for row, text in zip(numbers, texts, strict=True):
+        for word in parse_block(str(text)):
+            if word.letter in AXES:
+                row[AXES.index(word.letter)] = word.number
+    return numbers[index]
+
+
+DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
+
+
+def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
+    """The G-code of a recording, one line for each of its blocks, below what to know of it."""
+    head = (DANGER, f"reconstructed by gcodefp from {recording}", *notes)
+    return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
+
+
+def comment(text: str) -> str:
+    """An RS-274 comment: one line of printable ASCII without brackets inside (section 3.3.4)."""
+    return f"({re.sub(r'[()]|[^ -~]', '_', text)})"
+
+
+def endpoints_mm(
+    blocks: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Where each row's block ends, (N, 3) in mm; an axis that it does not name stays where it was.
+
+    Axes that were never named are NaN.
+    """
+    targets = axis_numbers(blocks) * mm_per_unit[:, None]
+    for axis in range(targets.shape[1]):
+        column = targets[:, axis]
+        named = np.where(np.isfinite(column), np.arange(len(column)), -1)
+        last = np.maximum.accumulate(named)
+        targets[:, axis] = np.where(last >= 0, column[last], np.nan)
+    return targets
+
+
+def stretch_distances(
+    written_mm: NDArray[np.floating], true_mm: NDArray[np.floating], stretch: NDArray[np.integer]
+) -> NDArray[np.float64]:
+    """Discrete Fréchet distance of the two paths of every stretch, (S,) in mm.
+
+    A row of which either path does not know all three axes is left out of both, as on such a row
+    there is nothing to compare. A stretch with no other rows is NaN.
+
+    Args:
+        written_mm, true_mm: (N, 3).
+        stretch: (N,) index of the stretch that each row lies in, 0 to S - 1; the rows of a stretch
+            are neighbours and in order.
+    """
+    known = np.isfinite(written_mm).all(1) & np.isfinite(true_mm).all(1)
+    distances = []
+    for rows in rows_of_stretches(stretch):
+        kept = rows[known[rows]]
+        near = discrete_frechet(written_mm[kept], true_mm[kept]) if len(kept) else np.nan
+        distances.append(near)
+    return np.array(distances, np.float64)
+
+
+def discrete_frechet(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """The shortest leash for two who walk the paths point by point, never back.
+
+    Eiter and Mannila (1994), with their recursion done a whole anti-diagonal at a time: cells
+    (i, k - i) depend on diagonals k - 1 and k - 2 only.
+
+    Args:
+        one, other: (n, 3) and (m, 3) points in mm.
+
+    Raises:
+        ValueError: a path has no points, or a point is not finite.
+    """
+    # Coordinates first, and one path backwards, so that a diagonal is two slices.
+    ahead = _checked(one, "one").T
+    back = _checked(other, "other")[::-1].T
+    n, m = ahead.shape[1], back.shape[1]
+    # Squares of distances are in the same order. Cell i of a diagonal is at i + 1: before it is
+    # the edge of the table, which is no way to come from, except to the first cell.
+    older, newer = np.full(n + 1, np.inf), np.full(n + 1, np.inf)
+    older[0] = -np.inf
+    for k in range(n + m - 1):
+        first, end = max(0, k - m + 1), min(k + 1, n)
+        shift = m - 1 - k
+        squares = ((ahead[:, first:end] - back[:, first + shift : end + shift]) ** 2).sum(0)
+        reached = np.minimum(newer[first:end], newer[first + 1 : end + 1])
+        reached = np.minimum(reached, older[first:end])
+        older, newer = newer, np.full(n + 1, np.inf)
+        newer[first + 1 : end + 1] = np.maximum(reached, squares)
+    return float(np.sqrt(newer[n]))
+
+
+def _checked(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
+    """The path without points that repeat the one before: waiting there never costs anything."""
+    points = np.asarray(path, np.float64)
+    if not len(points):
+        raise ValueError(f"{name}: the path has no points")
+    unknown = np.flatnonzero(~np.isfinite(points).all(1))
+    if len(unknown):
+        raise ValueError(f"{name}: point {unknown[0]} is not finite: {points[unknown[0]]}")
+    moved = (np.diff(points, axis=0) != 0).any(1)
+    return points[np.r_[True, moved]]

@@ -1,1 +1,0 @@
-"""The network and its training; knows nothing of sweeps, engines or W&B."""

@@ -1,0 +1,1 @@
+"""The network, its decoding with a hidden Markov model, and the trainer."""

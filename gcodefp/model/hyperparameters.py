@@ -1,0 +1,147 @@
+"""What a training run can be told, with the values that each hyperparameter allows."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.model.scores import HEADS, SCORES
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+
+
+def _setting(
+    default: Any,
+    text: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    above: float = -math.inf,
+) -> Any:
+    return field(default=default, metadata={"help": text, "low": low, "high": high, "above": above})
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """One configuration of a run; `hyperparameters_from` checks it."""
+
+    learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
+    batch_size: int = _setting(16, "windows per step", low=1)
+    d_model: int = _setting(96, "width of the network", low=2)
+    nhead: int = _setting(4, "attention heads; must divide d_model", low=1)
+    num_layers: int = _setting(2, "encoder layers", low=1)
+    dropout: float = _setting(0.05, "share of activations dropped", low=0.0, high=0.95)
+    weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
+    augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
+    noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
+    node_dropout: float = _setting(
+        0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
+    )
+    max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
+    label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
+    grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
+    optimizer: str = _setting("adamw", ", ".join(OPTIMIZERS))
+    momentum: float = _setting(
+        0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
+    )
+    command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
+    place_weight: float = _setting(1.0, "weight of the place head in the loss", low=0.0)
+    position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
+    rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
+    seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
+
+
+KNOWN = {f.name: f for f in fields(Hyperparameters)}
+
+
+def hyperparameters_from(
+    values: Mapping[str, Any], where: str = "hyperparameters"
+) -> Hyperparameters:
+    """Checks names, types and ranges.
+
+    Args:
+        values: name -> value; those of nested mappings count as if they stood side by side.
+        where: how the error message names the place that the values come from.
+
+    Raises:
+        UserError: it names the hyperparameter, its value and what would be right.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in leaves(values):
+        if name in checked:
+            raise UserError(f"{where}: {name} is there twice; keep one")
+        if name not in KNOWN:
+            raise UserError(f"{where}: no hyperparameter {name!r}; {did_you_mean(name, KNOWN)}")
+        checked[name] = _checked(name, value, where)
+    made = Hyperparameters(**checked)
+    if made.d_model % made.nhead:
+        raise UserError(
+            f"{where}: d_model {made.d_model} cannot be divided among nhead {made.nhead} heads; "
+            "choose a d_model that is a multiple of nhead"
+        )
+    if made.d_model % 2:
+        raise UserError(f"{where}: d_model {made.d_model} is odd; choose an even one")
+    return made
+
+
+def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values, those of nested mappings as if they stood side by side."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value)
+        else:
+            yield name, value
+
+
+def _checked(name: str, value: Any, where: str) -> Any:
+    kind: type = type(KNOWN[name].default)
+    limits = KNOWN[name].metadata
+    if name == "optimizer":
+        if value not in OPTIMIZERS:
+            raise UserError(f"{where}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{where}.{name}: {value!r} is no {kind.__name__}")
+    if kind is int and value != int(value):
+        raise UserError(f"{where}.{name}: {value!r} is not whole")
+    if not limits["low"] <= value <= limits["high"] or value <= limits["above"]:
+        least = (
+            f"above {limits['above']:g}"
+            if math.isfinite(limits["above"])
+            else (f"at least {limits['low']:g}")
+        )
+        most = f" and at most {limits['high']:g}" if math.isfinite(limits["high"]) else ""
+        raise UserError(f"{where}.{name}: {value!r} is out of range; it must be {least}{most}")
+    return kind(value)
+
+
+METRICS = (
+    "train/loss",
+    *(f"train/{head}_{kind}" for head in (*HEADS, "place") for kind in ("loss", "acc")),
+    "train/position_loss",
+    "val/loss",
+    *(f"val/{head}_loss" for head in (*HEADS, "place", "position")),
+    *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
+)
+"""What a run logs after every epoch."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A metric of METRICS and its goal, `maximize` or `minimize`."""
+
+    metric: str
+    goal: str
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether a value beats another; equal values do not."""
+        return self.loss(value) < self.loss(than)
+
+    def loss(self, value: float) -> float:
+        """The value, or its negative if it is to be maximized: lower is better."""
+        return -value if self.goal == "maximize" else value
+
+
+HEADLINE = Objective("val/aligned_acc", "maximize")
+"""The share of lines right in every word after windows were aligned with the programs: what
+a sweep without a metric is decided by."""

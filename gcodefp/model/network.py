@@ -1,0 +1,206 @@
+"""A transformer over sensor windows that writes the G-code block of every row.
+
+The encoder sees a window of scaled signals and gives each of its rows a vector. From that vector a
+small causal transformer writes the row's block, word by word: at each step five heads say whether a
+command, a parameter or the end comes, which command, which parameter letter and, given the letter,
+which value. Three more heads read the row's place in the programs and the tool position from its
+vector, and the operation from the mean over the window. Because a word is conditioned on
+the words before it, X, Y and Z of a block fit together.
+
+Shapes: B windows in the batch, T rows, C channels, D width, M rows whose block is written, S steps.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, TOKEN_TYPES, UNSEEN
+from gcodefp.model.hyperparameters import Hyperparameters
+
+STEM_ROWS = 5
+AXES = 3
+SMOOTHING_ROWS = (9, 25)
+"""Sensors are noisy: the network is also shown their moving averages over so many rows."""
+
+
+class Sizes(NamedTuple):
+    """What the dataset decides of the network."""
+
+    channels: int
+    commands: int
+    parameter_types: int
+    parameter_values: int
+    operations: int
+    steps: int
+    places: int
+
+
+class Network(nn.Module):
+    """The encoder, the block writer and their heads."""
+
+    def __init__(self, sizes: Sizes, hyperparameters: Hyperparameters) -> None:
+        super().__init__()
+        width, dropout = hyperparameters.d_model, hyperparameters.dropout
+        self.sizes = sizes
+        scales = sizes.channels * (1 + len(SMOOTHING_ROWS))
+        self.scale = nn.BatchNorm1d(scales, affine=False)
+        self.stem = nn.Conv1d(scales, width, STEM_ROWS, padding=STEM_ROWS // 2)
+        self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
+        self.writer = _layers(hyperparameters, 1)
+        self.dropout = nn.Dropout(dropout)
+        # Class 0 of each embedding means that the word before has no such field.
+        self.commands = nn.Embedding(sizes.commands + 1, width)
+        self.parameter_types = nn.Embedding(sizes.parameter_types + 1, width)
+        self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
+        self.steps = nn.Embedding(sizes.steps, width)
+        self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
+        # A head without classes would have no weights; such words are never written.
+        self.command_head = nn.Linear(width, max(1, sizes.commands))
+        self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
+        self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
+        self.operation_head = nn.Linear(width, sizes.operations)
+        self.place_head = nn.Linear(width, sizes.places)
+        # Measured on the train split (learning/place_prior.py); until then all places are alike.
+        self.place_prior_logs: Tensor
+        self.register_buffer("place_prior_logs", torch.zeros(sizes.places))
+        self.position_head = nn.Linear(width, AXES)
+        for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
+            nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
+
+    def encode(self, signals: Tensor) -> Tensor:
+        """Signals (B, T, C) to one vector per row (B, T, D)."""
+        channels = signals.transpose(1, 2)
+        smooth = [
+            functional.avg_pool1d(channels, rows, 1, rows // 2, count_include_pad=False)
+            for rows in SMOOTHING_ROWS
+        ]
+        scaled = self.scale(torch.cat([channels, *smooth], dim=1))
+        rows = self.stem(scaled).transpose(1, 2)
+        return self.encoder(self.dropout(rows + _positions(rows)))
+
+    def operation_logits(self, rows: Tensor) -> Tensor:
+        """Row vectors (B, T, D) to operation logits (B, operations)."""
+        return self.operation_head(rows.mean(dim=1))
+
+    def place_evidence(self, rows: Tensor) -> Tensor:
+        """Row vectors (..., D) to log p(place | row) - log p(place), (..., places).
+
+        But for a constant of each row this is how likely the row is, given the place: the scaled
+        likelihood that a hidden Markov model wants (Bourlard and Morgan 1994, Connectionist Speech
+        Recognition). Of two programs that begin alike, the one that the network is reluctant to
+        name would never be read without it.
+        """
+        evidence: Tensor = self.place_head(rows).log_softmax(-1) - self.place_prior_logs
+        return evidence
+
+    def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
+        """Logits and true classes of every step at which a field applies and its class is known.
+
+        Each step is given the true words before it.
+
+        Args:
+            rows: (M, D) row vectors.
+            codes: (M, S, 4) true classes, in the order of vocabulary.FIELDS.
+
+        Returns:
+            field -> logits (K, classes) and classes (K,), K differing from field to field.
+        """
+        states = self._write(rows, codes[:, :-1])
+        answers = {}
+        for index, field in enumerate(FIELDS):
+            target = codes[..., index]
+            # Selected first: few steps have a value, and its head has thousands of classes.
+            known = (target != UNSEEN) & (codes[..., 0] != PAD)
+            logits = self._head(field, states[known], codes[..., 2][known])
+            answers[field] = logits, target[known]
+        return answers
+
+    @torch.no_grad()
+    def decode(self, rows: Tensor) -> Tensor:
+        """Writes blocks freely: each step sees only the words written before it.
+
+        Args:
+            rows: (M, D) row vectors.
+
+        Returns:
+            (M, S, 4) classes; PAD and UNSEEN after the end.
+        """
+        shape = (len(rows), self.sizes.steps, len(FIELDS))
+        codes = torch.full(shape, UNSEEN, device=rows.device)
+        codes[..., 0] = PAD
+        going_on = torch.arange(len(rows), device=rows.device)
+        for step in range(self.sizes.steps):
+            if not len(going_on):
+                break
+            states = self._write(rows[going_on], codes[going_on, :step])[:, -1]
+            token_type = self._token_type(states, step)
+            codes[going_on, step, 0] = token_type
+            is_command, is_parameter = token_type == COMMAND, token_type == PARAMETER
+            named = self.command_head(states[is_command]).argmax(-1)
+            codes[going_on[is_command], step, 1] = named
+            states = states[is_parameter]
+            letter = self.parameter_type_head(states).argmax(-1)
+            codes[going_on[is_parameter], step, 2] = letter
+            value = self._head("parameter_value", states, letter).argmax(-1)
+            codes[going_on[is_parameter], step, 3] = value
+            going_on = going_on[token_type != END]
+        return codes
+
+    def _token_type(self, states: Tensor, step: int) -> Tensor:
+        logits = self.token_type_head(states)
+        logits[:, PAD] = -torch.inf
+        if not self.sizes.commands:
+            logits[:, COMMAND] = -torch.inf
+        if not self.sizes.parameter_types:
+            logits[:, PARAMETER] = -torch.inf
+        if step == 0:
+            logits[:, END] = -torch.inf
+        return logits.argmax(-1)
+
+    def _write(self, rows: Tensor, before: Tensor) -> Tensor:
+        """States (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
+        embedded = (
+            self.commands(before[..., 1] + 1)
+            + self.parameter_types(before[..., 2] + 1)
+            + self.parameter_values(before[..., 3] + 1)
+        )
+        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: before.shape[1] + 1]
+        steps = steps + rows[:, None]
+        mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
+        return self.writer(steps, mask=mask, is_causal=True)
+
+    def _head(self, field: str, states: Tensor, letters: Tensor) -> Tensor:
+        """Logits (K, classes) of states (K, D); a value is told for a parameter letter (K,)."""
+        if field == "parameter_value":
+            states = states + self.parameter_types(letters + 1)
+        head: nn.Linear = getattr(self, f"{field}_head")
+        return head(states)
+
+
+def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:
+    layer = nn.TransformerEncoderLayer(
+        hyperparameters.d_model,
+        hyperparameters.nhead,
+        dim_feedforward=2 * hyperparameters.d_model,
+        dropout=hyperparameters.dropout,
+        activation="gelu",
+        batch_first=True,
+        norm_first=True,
+    )
+    # With dropout on its weights, attention falls back to a slow path on the CPU.
+    layer.self_attn.dropout = 0.0
+    norm = nn.LayerNorm(hyperparameters.d_model)
+    return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
+
+
+def _positions(rows: Tensor) -> Tensor:
+    """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
+    length, width = rows.shape[1:]
+    # Always float32: bfloat16 would round them, and evaluation does not use it.
+    position = torch.arange(length, device=rows.device, dtype=torch.float32)[:, None]
+    even = torch.arange(0, width, 2, device=rows.device, dtype=torch.float32)
+    rate = torch.exp(even * (-math.log(1e4) / width))
+    return torch.stack([torch.sin(position * rate), torch.cos(position * rate)], dim=-1).flatten(1)

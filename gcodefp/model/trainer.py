@@ -1,0 +1,271 @@
+"""The training loop: epochs, best weights, and a state on disk from which a killed run goes on.
+
+Every random number of an epoch comes from (seed, epoch), so a run that was killed and goes on ends
+with the same weights as one that was not (bit by bit on one CPU thread).
+"""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from gcodefp.dataset.controls import apply_control
+from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.errors import UserError
+from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
+from gcodefp.model.data import Tensors, sizes_of, to_tensors
+from gcodefp.model.epoch import make_optimizer, train_epoch, validate
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, leaves
+from gcodefp.model.network import Network
+from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
+from gcodefp.model.window_decoding import measure_place_prior
+
+Report = Callable[[int, Mapping[str, float]], bool]
+"""Is told an epoch (from 1) and its metrics; returns True to stop the run."""
+
+
+class Diverged(Exception):
+    """The loss is no longer finite."""
+
+
+class OtherRun(UserError):
+    """The folder holds an unfinished run of other hyperparameters, data or metric."""
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run may see: never the test split."""
+
+    description: Description
+    train: Tensors
+    val: Tensors
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a run ended."""
+
+    stopped: bool
+    epochs: int
+    best_epoch: int
+    best_value: float
+    seconds: float
+    parameters: int
+
+
+@dataclass
+class _State:
+    """What last.pt holds, besides weights and optimizer."""
+
+    epoch: int = 0
+    seconds: float = 0.0
+    best_epoch: int = 0
+    best_value: float = math.nan
+    best_weights: dict[str, Any] | None = None
+
+
+def train(
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    objective: Objective,
+    folder: Path,
+    report: Report,
+    device: torch.device,
+    compiled: bool = False,
+) -> TrainingResult:
+    """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
+
+    Writes metrics.csv, work.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
+    `objective`, at the end.
+
+    Args:
+        compiled: the encoder runs as torch.compile makes it, which changes the last bits.
+
+    Raises:
+        Diverged: the loss became infinite or NaN.
+        OtherRun: `folder` holds an unfinished run that is not this one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(hyperparameters.seed)
+    network = Network(sizes_of(data.description), hyperparameters).to(device)
+    if compiled:
+        network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
+    optimizer = make_optimizer(network, hyperparameters)
+    identity = {
+        "hyperparameters": asdict(hyperparameters),
+        "data": data.description.learning_digest(),
+        "objective": asdict(objective),
+    }
+    state = _load_state(folder / "last.pt", identity, network, optimizer, device)
+    append_work(folder / "work.csv", state.epoch)
+    stop = False
+    for row in truncate_metrics(folder / "metrics.csv", state.epoch):
+        stop = report(int(row["epoch"]), row)
+    while state.epoch < hyperparameters.max_epochs and not stop:
+        metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
+        if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
+            state.best_epoch, state.best_value = state.epoch, metrics[objective.metric]
+            state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+        row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
+        append_metrics(folder / "metrics.csv", row)
+        append_work(folder / "work.csv", state.epoch)
+        _save_state(folder / "last.pt", identity, network, optimizer, state)
+        stop = report(state.epoch, row)
+    assert state.best_weights is not None, "max_epochs is at least 1"
+    best = (state.best_weights, hyperparameters, data.description)
+    write_checkpoint(folder / "checkpoint.pt", *best, state.best_epoch, state.best_value)
+    _remove_leftovers(folder)
+    return TrainingResult(
+        stopped=state.epoch < hyperparameters.max_epochs,
+        epochs=state.epoch,
+        best_epoch=state.best_epoch,
+        best_value=state.best_value,
+        seconds=state.seconds,
+        parameters=sum(p.numel() for p in network.parameters()),
+    )
+
+
+def _next_epoch(
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    hyperparameters: Hyperparameters,
+    data: TrainingData,
+    state: _State,
+) -> dict[str, float]:
+    """Trains and validates one epoch more; returns its metrics."""
+    started = time.monotonic()
+    metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
+    measure_place_prior(network, data.train)
+    metrics |= validate(network, hyperparameters, data.val)
+    for name in ("train/loss", "val/loss"):
+        if not math.isfinite(metrics[name]):
+            raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
+    state.epoch += 1
+    state.seconds += time.monotonic() - started
+    return metrics
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """The half-written files of processes that were killed."""
+    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def _load_state(
+    path: Path,
+    identity: Mapping[str, Any],
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    device: torch.device,
+) -> _State:
+    if not path.exists():
+        return _State()
+    content = read_torch(path, RESUME_FORMAT, device)
+    if content["identity"] != identity:
+        raise OtherRun(
+            f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
+            "folder, or remove this one"
+        )
+    network.load_state_dict(content["weights"])
+    optimizer.load_state_dict(content["optimizer"])
+    return _State(**content["state"])
+
+
+def _save_state(
+    path: Path,
+    identity: Mapping[str, Any],
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    state: _State,
+) -> None:
+    content = {
+        "format": RESUME_FORMAT,
+        "identity": dict(identity),
+        "weights": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "state": vars(state),
+    }
+    write_torch(path, content)
+
+
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
+"""What torch says, on a GPU and on a CPU."""
+
+
+class Killed(Exception):
+    """The run's process was killed, again and again, most often for want of memory."""
+
+
+def succeeded(
+    result: TrainingResult, hyperparameters: Hyperparameters, device: torch.device
+) -> dict[str, Any]:
+    """A run that trained to its end, or was stopped early."""
+    return {
+        "state": "stopped" if result.stopped else "finished",
+        "failure": None,
+        "reason": "early termination" if result.stopped else "all epochs done",
+        "hyperparameters": asdict(hyperparameters),
+        "best_epoch": result.best_epoch,
+        "best_value": result.best_value,
+        "epochs": result.epochs,
+        "seconds": round(result.seconds, 3),
+        "parameters": result.parameters,
+        "device": describe_device(device),
+    }
+
+
+def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A run that went wrong, with the class of what did."""
+    return {
+        "state": "failed",
+        "failure": failure_class(error),
+        "reason": str(error) or type(error).__name__,
+        "hyperparameters": dict(leaves(hyperparameters)),
+        "best_epoch": None,
+        "best_value": None,
+        "epochs": None,
+        "seconds": None,
+        "parameters": None,
+        "device": None,
+    }
+
+
+def failure_class(error: Exception) -> str:
+    """diverged, killed, out_of_memory, bad_hyperparameters or error."""
+    if isinstance(error, Diverged):
+        return "diverged"
+    if isinstance(error, Killed):
+        return "killed"
+    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if full or any(words in str(error) for words in OUT_OF_MEMORY):
+        return "out_of_memory"
+    return "bad_hyperparameters" if isinstance(error, UserError) else "error"
+
+
+def describe_device(device: torch.device) -> str:
+    """The device's name, with the model of a GPU."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+
+
+def load_training_data(
+    dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
+) -> TrainingData:
+    """Reads dataset.json, train.npz and val.npz; the test split has no way in.
+
+    Args:
+        control: what the splits are changed for, one of CONTROLS.
+    """
+    description = read_description(dataset)
+    splits = (
+        apply_control(read_split(path, description, name), name, control, description.window)
+        for path, name in ((train, "train"), (val, "val"))
+    )
+    return TrainingData(
+        description.for_control(control),
+        *(to_tensors(split, description, device) for split in splits),
+    )

@@ -1,1 +1,0 @@
-"""A sweep, watched while it runs."""

@@ -1,0 +1,300 @@
+"""The rules that turn a table into a recording; every row and sample that they touch is counted.
+
+In order: a row that repeats the one before is dropped; so is one without a clock or a readable
+block; so are the planner's look-ahead rows before the program's first block (they end where the
+line number steps back), and the rows from the end of the program (M2, M30) on. Samples are cleaned
+by `samples`. A recording that breaks a rule of RecordingRejected is left out as a whole.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Collection, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.errors import UserError
+from gcodefp.recordings import columns
+from gcodefp.recordings.columns import PLAIN_COLUMNS, channel_group
+from gcodefp.recordings.gcode import PROGRAM_END, format_block, parse_block
+from gcodefp.recordings.reader import read_table, recording_name
+
+HOUR_SECONDS = 3600.0
+DAY_SECONDS = 86400.0
+
+_TIME = re.compile(r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)\s*$", re.ASCII)
+
+
+def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
+    """Seconds since the first row, from `HH:MM:SS.mmm` or `MM:SS.s` (a spreadsheet's damage).
+
+    A step back by more than half the format's range is the clock's wrap at midnight or at the full
+    hour; smaller steps back are kept as they are. If some rows have hours, those without are NaN.
+
+    Returns:
+        shape (rows,); NaN where the text is no time of day.
+    """
+    fields = (
+        clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
+    )
+    hours, minutes, rest = fields.T
+    has_hours = bool(np.isfinite(hours).any())
+    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + rest
+    wrap = DAY_SECONDS if has_hours else HOUR_SECONDS
+    known = np.flatnonzero(np.isfinite(seconds))
+    steps = np.diff(seconds[known])
+    wraps = np.concatenate([[0.0], np.cumsum(steps < -wrap / 2)])
+    seconds[known] += wraps * wrap
+    return seconds - (seconds[known[0]] if known.size else 0.0)
+
+
+MAX_INTERPOLATED_ROWS = 4
+FROZEN_ROWS = 20
+
+
+def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
+    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and takes out frozen nodes.
+
+    Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
+    the node has dropped out and its last value is repeated by the logger. What the controller
+    reports has no noise and may well stand still.
+
+    Args:
+        signals: N rows, one column per channel.
+        counts: gains `interpolated_samples`, `frozen_samples` and `missing_samples`.
+
+    Returns:
+        the same shape; NaN where no valid sample is.
+    """
+    missing = ~np.isfinite(signals.to_numpy(np.float64))
+    if missing.any():
+        filled = signals.mask(missing).interpolate(limit_area="inside")
+        signals = filled.mask(_in_long_gap(missing))
+    values = signals.to_numpy(np.float32)
+    nodes = np.array([_node_of(channel) for channel in signals.columns])
+    frozen = np.zeros(values.shape, bool)
+    # Plain columns may stand still: a motor that rests, a controller that reports no change.
+    for node in {_node_of(c) for c in signals.columns if channel_group(c) not in PLAIN_COLUMNS}:
+        frozen[:, nodes == node] = _frozen_rows(values[:, nodes == node])[:, None]
+    frozen &= ~np.isnan(values)
+    counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
+    counts["frozen_samples"] += int(frozen.sum())
+    counts["missing_samples"] += int(np.isnan(values).sum())
+    cleaned = np.where(frozen, np.float32(np.nan), values)
+    return pd.DataFrame(cleaned, index=signals.index, columns=signals.columns)
+
+
+def _node_of(channel: str) -> str:
+    return channel.rpartition(".")[0] or channel
+
+
+def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Missing samples, (N, channels), of gaps too long to be interpolated."""
+    long = np.zeros_like(missing)
+    for column in np.flatnonzero(missing.any(axis=0)):
+        gap = missing[:, column]
+        long[:, column] = gap & (_stretch_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
+    return long
+
+
+def _frozen_rows(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Rows that lie in a stretch of at least FROZEN_ROWS equal rows; values (N, channels)."""
+    # A channel that is missing in both rows says nothing about the node's other channels.
+    equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    return _stretch_lengths(~equal.all(axis=1)) >= FROZEN_ROWS
+
+
+def _stretch_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Length of the stretch that each of N rows lies in, from the N - 1 borders between rows."""
+    stretch = np.concatenate([[0], np.cumsum(changed)])
+    return np.bincount(stretch)[stretch]
+
+
+MAX_WORDS = 7
+"""Longer blocks are taken for garbage; the longest in real programs have five words."""
+MAX_UNLABELLED_SHARE = 0.5
+PREAMBLE_ROWS = 40
+"""A line number that steps back later than this means that several logs are in one file."""
+
+
+class RecordingRejected(Exception):
+    """The recording can be read but not be trusted; the message is the rule that it breaks."""
+
+
+@dataclass
+class Recording:
+    """A cleaned recording of N rows.
+
+    Attributes:
+        row: (N,) data row in the file, from 0.
+        seconds: (N,) since the first row kept.
+        blocks: (N,) canonical text of the block executed.
+        lines: (N,) its line number in the program.
+        mm_per_unit: (N,) millimetres per length unit of the block.
+        position_mm: (N, 3) tool position that the controller reports; NaN where it does not.
+        signals: N rows, one column per channel; NaN where no valid sample is.
+        environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
+            no node has them. Only a baseline sees them, unless the user makes them channels.
+        counts: rule -> rows or samples that it touched.
+    """
+
+    name: str
+    operation: str
+    row: NDArray[np.int32]
+    seconds: NDArray[np.float64]
+    blocks: NDArray[np.str_]
+    lines: NDArray[np.int64]
+    mm_per_unit: NDArray[np.float32]
+    position_mm: NDArray[np.float32]
+    signals: pd.DataFrame
+    environment: NDArray[np.float32]
+    counts: Counter[str]
+
+
+def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Recording:
+    """Reads and cleans one file; channels are those of the given groups.
+
+    Raises:
+        UserError: the file cannot be read.
+        RecordingRejected: it can, but a rule leaves it out.
+    """
+    table = read_table(path, groups)
+    counts = Counter(rows_in_file=len(table))
+    table = _drop(table, _repeats(table), "duplicate_rows", counts)
+    seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
+    blocks = _canonical_blocks(table[columns.BLOCK])
+    unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
+    if unlabelled.mean() > MAX_UNLABELLED_SHARE:
+        raise RecordingRejected(
+            f"{unlabelled.mean():.0%} of the rows have no clock or G-code block"
+        )
+    table = _drop(table, unlabelled, "unlabelled_rows", counts)
+    table = _drop(table, _preamble(table[columns.LINE]), "preamble_rows", counts)
+    ended = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
+    table = _drop(table, ended, "tail_rows", counts)
+    if len(table) < minimum_rows:
+        raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
+    seconds, blocks = seconds[table.index], blocks[table.index]
+    if (backwards := int((seconds.diff() < 0).sum())) > 0:
+        raise RecordingRejected(f"the clock runs backwards {backwards} times")
+    channels = [c for c in table.columns if columns.channel_group(c) in groups]
+    mm_per_unit = _mm_per_unit(table)
+    return Recording(
+        name=recording_name(path),
+        operation=columns.operation_of(recording_name(path)),
+        row=table.index.to_numpy(np.int32),
+        seconds=np.asarray(seconds - seconds.iloc[0], np.float64),
+        blocks=blocks.to_numpy(np.str_),
+        lines=table[columns.LINE].to_numpy(np.int64),
+        mm_per_unit=mm_per_unit,
+        position_mm=_position_mm(table, mm_per_unit),
+        signals=clean_samples(table[channels], counts),
+        environment=_environment(table),
+        counts=counts,
+    )
+
+
+def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]) -> pd.DataFrame:
+    counts[rule] += int(rows.sum())
+    return table[~rows]
+
+
+def _repeats(table: pd.DataFrame) -> pd.Series:
+    """Rows equal to the one before in every column; only rows of the same clock are compared."""
+    clock = table[columns.CLOCK]
+    repeats = clock == clock.shift()
+    for position in np.flatnonzero(repeats).tolist():
+        repeats.iloc[position] = table.iloc[position].equals(table.iloc[position - 1])
+    return repeats
+
+
+def _canonical_blocks(texts: pd.Series) -> pd.Series:
+    """Each block in canonical form; missing where it is no G-code, is empty or is too long."""
+
+    def canonical(text: str) -> str | None:
+        try:
+            block = parse_block(text)
+        except ValueError:
+            return None
+        return format_block(block) if 1 <= len(block) <= MAX_WORDS else None
+
+    known = {text: canonical(text) for text in texts.dropna().unique()}
+    return texts.map(known)
+
+
+def _preamble(lines: pd.Series) -> pd.Series:
+    """Rows before the last step back of the line number."""
+    steps_back = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
+    if steps_back.size and steps_back[-1] >= PREAMBLE_ROWS:
+        raise RecordingRejected(
+            f"the program starts again at row {steps_back[-1] + 1}: several logs in one file"
+        )
+    first = steps_back[-1] + 1 if steps_back.size else 0
+    return pd.Series(np.arange(len(lines)) < first, index=lines.index)
+
+
+def _mm_per_unit(table: pd.DataFrame) -> NDArray[np.float32]:
+    if columns.UNIT not in table:
+        return np.ones(len(table), np.float32)
+    return table[columns.UNIT].map(columns.MM_PER_UNIT).fillna(1.0).to_numpy(np.float32)
+
+
+def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
+    nodes = [table.filter(regex=rf"\.{quantity}$") for quantity in columns.ENVIRONMENT]
+    means = [of.mean(axis=1).to_numpy(np.float32) for of in nodes]
+    return np.stack(means, axis=1)
+
+
+def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:
+    position = table.reindex(columns=list(columns.POSITION)).to_numpy(np.float32)
+    return position * mm_per_unit[:, None]
+
+
+logger = logging.getLogger("gcodefp.recordings")
+
+LeftOut = list[dict[str, str]]
+"""`recording` and `reason` of each recording that was left out."""
+
+
+def load_recordings(
+    paths: Sequence[Path], groups: Sequence[str], minimum_rows: int, workers: int = 1
+) -> tuple[dict[str, Recording], LeftOut]:
+    """Recordings by name, and those that a rule left out.
+
+    Args:
+        paths: at least one, all in the same folder.
+        workers: processes that read files.
+
+    Raises:
+        UserError: a file cannot be read, or no recording is left.
+    """
+    load = partial(_try_load, groups=tuple(groups), minimum_rows=minimum_rows)
+    if workers == 1:
+        loaded = [load(path) for path in paths]
+    else:
+        with ProcessPoolExecutor(workers) as pool:
+            loaded = list(pool.map(load, paths, chunksize=4))
+    recordings = {r.name: r for r in loaded if isinstance(r, Recording)}
+    left_out = [
+        {"recording": recording_name(path), "reason": reason}
+        for path, reason in zip(paths, loaded, strict=True)
+        if isinstance(reason, str)
+    ]
+    for entry in left_out:
+        logger.warning("left out %(recording)s: %(reason)s", entry)
+    if not recordings:
+        raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
+    return recordings, left_out
+
+
+def _try_load(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+    try:
+        return load_recording(path, groups, minimum_rows)
+    except RecordingRejected as reason:
+        return str(reason)

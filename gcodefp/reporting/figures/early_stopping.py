@@ -1,0 +1,173 @@
+"""Which runs were stopped early: the metric of every run, epoch by epoch, as a map."""
+
+import textwrap
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from gcodefp.reporting.figures.run_style import RUN_LOOKS, add_legend
+from gcodefp.reporting.figures.style import (
+    COLUMN_INCHES,
+    INK,
+    PAGE_INCHES,
+    add_head,
+    figure_without,
+    new_figure,
+    percent,
+)
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import is_maximized, which_runs
+from gcodefp.reporting.wording import short_metric
+from gcodefp.sweeps.hyperband import read_hyperband
+
+TITLE = "Early stopping"
+MANY_EPOCHS = 30
+NAMED_ROWS = 40
+"""Runs of more are not named one by one."""
+ROW_INCHES = 0.13
+LETTERS_PER_INCH = 16
+LIGHTEST = 0.15
+"""Of the colour map, so that the worst value differs from no value."""
+
+
+def draw_early_stopping(results: Results) -> Figure:
+    """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
+    if results.winner["metric"] not in results.curves:
+        return figure_without(TITLE, f"curves.csv has no {results.winner['metric']}, by which runs "
+                              "are compared.", results.marks)  # fmt: skip
+    values = metric_map(results)
+    width = PAGE_INCHES if values.shape[1] > MANY_EPOCHS else COLUMN_INCHES
+    height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
+    figure = new_figure(width, 0.85 + height)
+    axes = figure.subplots()
+    image = _draw_map(axes, results, values)
+    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18, fraction=0.06)
+    letters = int(LETTERS_PER_INCH * height)
+    bar.set_label(textwrap.fill(short_metric(results.winner["metric"]), letters), size=6.5)
+    bar.ax.tick_params(labelsize=6)
+    handles = [*_draw_ends(axes, results, values), *_draw_bands(axes, results, values.shape[1])]
+    add_legend(figure, handles, 2 if width == COLUMN_INCHES else 4)
+    how = "darker is better; best run first"
+    add_head(figure, _title(results), f"val split; {how}; {which_runs(results)}", results.marks)
+    return figure
+
+
+def metric_map(results: Results) -> NDArray[np.float64]:
+    """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none."""
+    names = {run: row for row, run in enumerate(results.runs["run"])}
+    curves = results.curves[results.curves["run"].isin(names)]
+    last = int(curves["epoch"].max()) if len(curves) else 1
+    values = np.full((len(names), last), np.nan)
+    metric = curves[results.winner["metric"]].to_numpy(float)
+    values[curves["run"].map(names), curves["epoch"].to_numpy(int) - 1] = metric
+    return values
+
+
+def bands(results: Results) -> tuple[int, ...]:
+    """The epochs at which runs are compared; none without early termination.
+
+    None of several sweeps either: each has epochs of its own, and only the first one's are known.
+    """
+    if not _is_one_sweep(results):
+        return ()
+    rule = read_hyperband(_rule(results), "sweep.json: as_written.early_terminate")
+    return rule.bands if rule else ()
+
+
+def saved_share(results: Results) -> float | None:
+    """The share of the epochs of finished and stopped runs that stopping saved; None if unknown."""
+    runs = results.runs[results.runs["state"] != "failed"]
+    if "max_epochs" not in runs:
+        return None
+    wanted, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
+    return float((wanted - trained) / wanted) if wanted else None
+
+
+def _is_one_sweep(results: Results) -> bool:
+    return len(results.winner["sweeps"]) == 1
+
+
+def _rule(results: Results) -> object:
+    return results.sweep.get("as_written", {}).get("early_terminate")
+
+
+def _title(results: Results) -> str:
+    stopped = int((results.runs["state"] == "stopped").sum())
+    if not stopped and not _is_one_sweep(results):
+        return "No run was stopped early"
+    if not stopped and _rule(results) is None:
+        return "This sweep has no early termination, and no run was stopped early"
+    if not stopped:
+        return "Early termination stopped no run"
+    share = saved_share(results)
+    saved = "" if share is None else f", which saved {percent(share)} of the epochs"
+    were = "was" if stopped == 1 else "were"
+    return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
+
+
+def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> AxesImage:
+    """Cells between the 2nd and 98th percentile; diverged losses are as light as the worst."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
+    image = axes.imshow(
+        values, aspect="auto", interpolation="nearest", cmap=_colours(results),
+        norm=Normalize(low, high if high > low else low + 1),
+        extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
+    )  # fmt: skip
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    if len(values) <= NAMED_ROWS:
+        axes.set_yticks(range(len(values)), results.runs["run"])
+        axes.tick_params(axis="y", labelsize=5.5, length=0)
+        axes.set_ylabel("run")
+    else:
+        axes.set_ylabel("rank of the run")
+    axes.set_xlim(0.5, values.shape[1] + 1.1)
+    return image
+
+
+def _colours(results: Results) -> ListedColormap:
+    """The better, the darker."""
+    shades = colormaps["Blues"](np.linspace(LIGHTEST, 1.0, 256))
+    return ListedColormap(shades if is_maximized(results) else shades[::-1])
+
+
+def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> list[Line2D]:
+    """A mark behind the last epoch of each run that did not finish, and of the winner."""
+    handles = []
+    states = results.runs["state"].mask(results.runs["run"] == results.winner["run"], "winner")
+    done = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]
+    size = float(np.clip(72 * 5.0 / max(len(values), 1), 1.5, 3.4))
+    for name in ("winner", "stopped", "failed"):
+        rows = np.flatnonzero(states == name)
+        look = RUN_LOOKS[name]
+        if not len(rows):
+            continue
+        points = axes.plot(
+            [done[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, look.marker,
+            color=INK if name == "stopped" else look.colour, markerfacecolor=look.face,
+            markersize=6.0 if name == "winner" else size, markeredgewidth=0.7,
+            label=f"{look.label} here" if name != "winner" else look.label, linestyle="none",
+            clip_on=False,
+        )  # fmt: skip
+        handles += points
+    return handles
+
+
+def _draw_bands(axes: Axes, results: Results, epochs: int) -> list[Line2D]:
+    handles = []
+    for band in bands(results):
+        if band <= epochs:
+            # A run is compared once the epoch is over.
+            handles.append(
+                axes.axvline(band + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
+                             label="runs compared")
+            )  # fmt: skip
+    return handles[:1]

@@ -1,0 +1,258 @@
+"""Everything that figures and report are made of, read from a finished pipeline's files."""
+
+import argparse
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
+from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
+from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
+from gcodefp.errors import UserError
+from gcodefp.evaluation.names import (
+    ANSWERS,
+    CONFIDENT,
+    EVALUATION_FORMAT,
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+)
+from gcodefp.files import read_json
+from gcodefp.reporting.predictions import Predictions, read_predictions
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
+from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
+from gcodefp.sweeps.values import leaf
+
+ANSWER_FIELDS = ("confidence", "right")
+"""Arrays that there is one of for each answer of CONFIDENT."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """N scored rows of the test split, as in predictions.npz; M of them in the embedding.
+
+    C channels; T neighbouring rows of one recording are the excerpt.
+
+    Attributes:
+        document: explanation.json.
+        recordings: (R,) names.
+        recording: (N,) index into `recordings`.
+        row: (N,) data row in the CSV file.
+        operations: names of the classes.
+        confidence: whose answer -> (N,) probability that it gives to its block.
+        right: whose answer -> (N,) whether the block is right.
+        embedding_index: (M,) which of the N rows.
+        embedding_xy: (M, 2) where its vector lies in the plane.
+        embedding_operation: (M,) class; -1 if the train split has none of it.
+        embedding_progress: (M,) share of the program, or of the recording, that is over.
+        channel_saliency: (C,) mean |gradient x input| over the N rows, in nats.
+        excerpt_index: (T,) which of the N rows.
+        excerpt_row: (T,) data row in the CSV file.
+        excerpt_seconds: (T,) since the recording's first row.
+        excerpt_scaled: (T, C) as the network sees them; 0 where no valid sample is.
+        excerpt_samples: (T, C) in the channel's unit, without the recording's own mean where the
+            document says `centered`; NaN where no valid sample is.
+        excerpt_valid: (T, C) whether a sample is valid.
+        excerpt_line: (T,) line number that the controller reports.
+        excerpt_block, excerpt_read: (T,) texts, true and read in windows.
+        excerpt_saliency: (T, C) |gradient x input|, in nats.
+    """
+
+    document: Mapping[str, Any]
+    recordings: NDArray[np.str_]
+    recording: NDArray[np.int16]
+    row: NDArray[np.int32]
+    operations: NDArray[np.str_]
+    confidence: Mapping[str, NDArray[np.float64]]
+    right: Mapping[str, NDArray[np.bool_]]
+    embedding_index: NDArray[np.int64]
+    embedding_xy: NDArray[np.float32]
+    embedding_operation: NDArray[np.int16]
+    embedding_progress: NDArray[np.float32]
+    channel_saliency: NDArray[np.float32]
+    excerpt_index: NDArray[np.int64]
+    excerpt_row: NDArray[np.int32]
+    excerpt_seconds: NDArray[np.float64]
+    excerpt_scaled: NDArray[np.float32]
+    excerpt_samples: NDArray[np.float32]
+    excerpt_valid: NDArray[np.bool_]
+    excerpt_line: NDArray[np.int64]
+    excerpt_block: NDArray[np.str_]
+    excerpt_read: NDArray[np.str_]
+    excerpt_saliency: NDArray[np.float32]
+
+
+def read_explanation(folder: Path) -> Explanation:
+    """Reads explanation.json and explanation.npz.
+
+    Raises:
+        UserError: one is missing, or cannot be read.
+    """
+    document = read_json(folder / "explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD)
+    path = folder / "explanation.npz"
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; it is made by: {EXPLANATION_REBUILD}")
+    plain = [
+        of for of in Explanation.__dataclass_fields__ if of not in ("document", *ANSWER_FIELDS)
+    ]
+    try:
+        # NumPy leaves a file that it opens itself open when it is torn.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            there: dict[str, Any] = {
+                field: {name: arrays[f"{ANSWERS[name].array}_{field}"] for name in CONFIDENT}
+                for field in ANSWER_FIELDS
+            }
+            return Explanation(document, **{field: arrays[field] for field in plain}, **there)
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); make it anew: {EXPLANATION_REBUILD}"
+        ) from None
+
+
+CONTROL_NOTE = "CONTROL NOT FAILED ({}): something else than sensing gives lines away"
+Document = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The files of one pipeline.
+
+    Attributes:
+        dataset, sweep, winner, evaluation: dataset.json, sweep.json, best/run.json and
+            evaluation/metrics.json.
+        runs: best/runs.csv, all runs, winner first.
+        curves: best/curves.csv, all epochs of all runs.
+        work: best/work.csv, who worked on which run and when; runs trained elsewhere have no lines.
+        predictions: evaluation/predictions.npz.
+        explanation: explanation/explanation.json and .npz.
+    """
+
+    dataset: Document
+    sweep: Document
+    winner: Document
+    evaluation: Document
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    work: pd.DataFrame
+    predictions: Predictions
+    explanation: Explanation
+
+    @property
+    def searched(self) -> dict[str, Document]:
+        """Hyperparameter -> what the sweep, or its first phase, draws it from."""
+        return {leaf(path): entry for path, entry in self.sweep["parameters"].items()}
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What every figure and page has to say in red; empty for an honest evaluation."""
+        known = (
+            (self.evaluation["leaky"], LEAKY_NOTE),
+            (self.evaluation["controller_is_input"], CONTROLLER_NOTE),
+        )
+        controls = self.evaluation.get("controls") or ()
+        broken = (CONTROL_NOTE.format(of["what"]) for of in controls if not of["fails"])
+        return (*(note for holds, note in known if holds), *broken)
+
+
+def read_results(
+    dataset: Path, sweep: Path, best: Path, evaluation: Path, explanation: Path
+) -> Results:
+    """Reads the files of a pipeline.
+
+    Args:
+        dataset, sweep: dataset.json and sweep.json.
+        best, evaluation, explanation: the folders of select_best, evaluate and explain.
+
+    Raises:
+        UserError: a file is missing, cannot be read, or is of another sweep, checkpoint or test.
+    """
+    results = Results(
+        dataset=read_json(dataset, DATASET_FORMAT, DATASET_REBUILD),
+        sweep=read_json(sweep, SWEEP_FORMAT, SWEEP_REBUILD),
+        winner=read_json(best / "run.json", BEST_FORMAT, BEST_REBUILD),
+        evaluation=read_json(evaluation / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
+        runs=_read_table(best / "runs.csv"),
+        curves=_read_table(best / "curves.csv"),
+        work=_read_table(best / "work.csv"),
+        predictions=read_predictions(evaluation / "predictions.npz"),
+        explanation=read_explanation(explanation),
+    )
+    if results.sweep["id"] not in results.winner["sweeps"]:
+        raise UserError(
+            f"{best / 'run.json'}: is of sweep {', '.join(results.winner['sweeps'])}, {sweep} is "
+            f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
+        )
+    _check_evaluation(results, evaluation / "metrics.json")
+    _check_explanation(results, explanation / "explanation.json")
+    return results
+
+
+def _check_evaluation(results: Results, path: Path) -> None:
+    if foreign := results.evaluation["foreign"]:
+        raise UserError(
+            f"{path}: is of other recordings, {foreign}; figures and report are of the "
+            f"pipeline's own test split: {EVALUATION_REBUILD}"
+        )
+    # What both have read is the checkpoint.
+    scored, chosen = (
+        set(of["provenance"]["inputs"].values()) for of in (results.evaluation, results.winner)
+    )
+    if not scored & chosen:
+        raise UserError(
+            f"{path}: is of another checkpoint than the winner's; make it anew: "
+            f"{EVALUATION_REBUILD}"
+        )
+
+
+def _check_explanation(results: Results, path: Path) -> None:
+    """It is of the checkpoint and the test split that were evaluated."""
+    explained, scored = (
+        of["provenance"]["inputs"] for of in (results.explanation.document, results.evaluation)
+    )
+    other = [name for name, digest in explained.items() if digest not in scored.values()]
+    if other:
+        raise UserError(
+            f"{path}: is of other files than were evaluated ({', '.join(other)}); make it anew: "
+            f"{EXPLANATION_REBUILD}"
+        )
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, dtype={"run": str, "sweep": str})
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: no table ({error}); make it anew: {BEST_REBUILD}") from None
+
+
+def add_results_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds a flag for each file or folder that results are read from."""
+    add = parser.add_argument
+    add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--sweep", type=Path, required=True, help="sweep.json")
+    add("--best", type=Path, required=True, help="folder of select_best")
+    add("--evaluation", type=Path, required=True, help="folder of evaluate")
+    add("--explanation", type=Path, required=True, help="folder of explain")
+
+
+def results_of(arguments: argparse.Namespace) -> Results:
+    """Reads what the flags name.
+
+    Raises:
+        UserError: as `read_results`.
+    """
+    return read_results(
+        arguments.dataset,
+        arguments.sweep,
+        arguments.best,
+        arguments.evaluation,
+        arguments.explanation,
+    )

@@ -1,1 +1,0 @@
-"""What the runs of a sweep get."""

@@ -1,0 +1,1 @@
+"""Hyperparameter sweeps: the YAML, the search, run folders, leases and the local engine."""

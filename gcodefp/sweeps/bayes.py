@@ -1,0 +1,200 @@
+"""Bayesian search: what to try next, from what the other runs have shown.
+
+The first runs are spread evenly. At the third result a Gaussian process takes over, in which runs
+that go on have the loss it expects of them, so that it looks elsewhere. Its cost grows with their
+cube; Optuna goes on with a long sweep. docs/sweep_benchmark.md compares it with others.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState, create_trial
+from scipy.optimize import minimize
+from scipy.stats import norm, qmc
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
+
+from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.space import Latent, varying
+from gcodefp.sweeps.specification import Specification
+
+Array = NDArray[np.float64]
+
+STARTUP_RUNS, STARTUP_RESULTS, GAUSSIAN_PROCESS_RUNS = 8, 3, 150
+SAME = 0.01  # of its range; a run that differs less in every parameter teaches little
+BAD = 20.0  # as many times above the median loss as the best is below
+ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
+NOISE_SHARE = 0.02  # of the losses' variance, where nothing is known yet
+RANDOM_CANDIDATES, NEAR_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
+
+
+def suggest(specification: Specification, seed: int, earlier: Sequence[Earlier]) -> Latent:
+    """Latent numbers, in (0, 1), of the next run.
+
+    Args:
+        earlier: runs that ended, failed or still go on; the sampler keeps away from the latter.
+    """
+    names = varying(specification)
+    axes = [_axis(specification.parameters[name]) for name in names]
+    latents = np.array([[run.latent[name] for name in names] for run in earlier])
+    latents = _snapped(axes, latents.reshape(len(earlier), len(axes)))
+    losses = np.array([math.nan if run.loss is None else run.loss for run in earlier])
+    if len(earlier) < STARTUP_RUNS or np.isfinite(losses).sum() < STARTUP_RESULTS:
+        chosen = _spread(latents, np.random.default_rng(seed))
+    elif len(earlier) < GAUSSIAN_PROCESS_RUNS:
+        chosen = _most_promising(axes, latents, losses, np.random.default_rng(seed))
+    else:
+        chosen = _from_optuna(axes, latents, losses, seed)
+    return dict(zip(names, map(float, _snapped(axes, chosen[None])[0]), strict=True))
+
+
+class _Axis(NamedTuple):
+    """One latent number: its choices' parts of (0, 1), in a row, if it has any."""
+
+    ends: Array
+    middles: Array
+    is_unordered: bool
+
+    def choice(self, u: Array) -> NDArray[np.intp]:
+        return np.minimum(np.searchsorted(self.ends, u, side="right"), len(self.ends) - 1)
+
+
+def _axis(parameter: Parameter) -> _Axis:
+    """Choices are in order if they are ascending numbers."""
+    choices, size = parameter.choices, len(parameter.choices)
+    shares = np.array(parameter.probabilities or np.full(size, 1 / max(size, 1)))
+    listed = () if isinstance(choices, range) else choices
+    numbers = [c for c in listed if isinstance(c, int | float) and not isinstance(c, bool)]
+    is_unordered = len(numbers) < len(listed) or sorted(set(numbers)) != list(listed)
+    return _Axis(np.cumsum(shares), np.cumsum(shares) - shares / 2, is_unordered)
+
+
+def _snapped(axes: Sequence[_Axis], latents: Array) -> Array:
+    """Each choice's latent numbers become one, so that nothing is told apart without cause."""
+    columns = [
+        axis.middles[axis.choice(u)] if len(axis.ends) else u
+        for axis, u in zip(axes, latents.T, strict=True)
+    ]
+    return np.array(columns).reshape(latents.T.shape).T
+
+
+def _features(axes: Sequence[_Axis], latents: Array) -> Array:
+    """What the model sees: choices without an order are all equally far apart."""
+    columns = [
+        math.sqrt(0.5) * np.eye(len(axis.ends))[axis.choice(u)] if axis.is_unordered else u[:, None]
+        for axis, u in zip(axes, latents.T, strict=True)
+    ]
+    return np.hstack(columns)
+
+
+def _spread(latents: Array, random: np.random.Generator) -> Array:
+    """The next of a Sobol sequence from the first run on; who asks again gets another point."""
+    number, dimensions = latents.shape
+    jitter = np.asarray(random.random(dimensions))
+    if not latents.size:
+        return jitter
+    sobol = qmc.Sobol(dimensions, scramble=False).fast_forward(number).random(1)[0]
+    return np.asarray((latents[0] + sobol + jitter / STARTUP_RUNS) % 1.0)
+
+
+def _most_promising(
+    axes: Sequence[_Axis], latents: Array, losses: Array, random: np.random.Generator
+) -> Array:
+    """The point of the highest expected improvement: of many, then of those near the best."""
+    over, targets = ~np.isnan(losses), _targets(losses)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # A variance of -1e-17 is worth no word.
+        improvement = _model(_features(axes, latents), over, targets)
+        kept = latents[over][np.argsort(targets[over], kind="stable")[:KEPT]]
+        points = random.random((RANDOM_CANDIDATES, len(axes)))
+        for _ in range(ROUNDS):
+            points = _snapped(axes, np.vstack([points, _near(axes, kept, random)]))
+            order = np.argsort(-improvement(_features(axes, points)), kind="stable")
+            kept = points = points[order[:KEPT]]
+    return np.asarray(kept[0])
+
+
+def _near(axes: Sequence[_Axis], centres: Array, random: np.random.Generator) -> Array:
+    """Points that differ from a centre in one coordinate or a few."""
+    points = centres[random.integers(len(centres), size=NEAR_CANDIDATES)]
+    changed = random.random(points.shape) < 1.5 / len(axes)
+    changed[np.arange(len(points)), random.integers(len(axes), size=len(points))] = True
+    scale = random.choice([0.03, 0.1, 0.25], size=(len(points), 1))
+    moved = np.clip(points + scale * random.normal(size=points.shape), 1e-6, 1 - 1e-6)
+    jumps = (random.random(points.shape) < 0.3) | [axis.is_unordered for axis in axes]
+    return np.where(changed, np.where(jumps, random.random(points.shape), moved), points)
+
+
+def _targets(losses: Array) -> Array:
+    """Losses at unit scale, a failed run's as the worst, bad ones' as logarithms with a limit.
+
+    How bad a bad run is teaches little, and one that diverged must not dwarf the others.
+    """
+    known = losses[np.isfinite(losses)]
+    scale = max(np.median(known) - known.min(), 1e-300)
+    excess = (np.minimum(losses, known.max()) - np.median(known)) / scale
+    squeezed = np.where(excess > 0, np.log1p(np.clip(excess, 0, BAD)), excess)
+    return np.asarray((squeezed - np.nanmean(squeezed)) / max(np.nanstd(squeezed), 1e-12))
+
+
+def _model(features: Array, over: NDArray[np.bool_], targets: Array) -> Callable[[Array], Array]:
+    """Expected improvement over the best run, by features; negative where a run is already."""
+    kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(features.shape[1]), BOUNDS, nu=2.5)
+    kernel += WhiteKernel(NOISE_SHARE, BOUNDS)
+    process = GaussianProcessRegressor(kernel, optimizer=_most_plausible)
+    expected = process.fit(features[over], targets[over]).predict(features)
+    noise, best = process.kernel_.k2.noise_level, expected.min()
+    process = GaussianProcessRegressor(process.kernel_, optimizer=None)
+    process.fit(features, np.where(over, targets, expected))
+
+    def improvement(points: Array) -> Array:
+        mean, deviation = process.predict(points, return_std=True)
+        deviation = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
+        gain = (best - mean) / deviation
+        value = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
+        nearest = np.abs(points[:, None] - features).max(axis=2).min(axis=1)
+        return np.where(nearest < SAME, -1.0, value)
+
+    return improvement
+
+
+def _most_plausible(
+    objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
+) -> tuple[Array, float]:
+    """The kernel's parameters by likelihood and a prior: a dozen runs tell too little of them."""
+    width = np.append(np.ones(len(start) - 1), 2.0)  # Noise differs most.
+
+    def penalised(theta: Array) -> tuple[float, Array]:
+        value, gradient = objective(theta)
+        off = (theta - start) / width
+        return value + off @ off / 2, gradient + off / width
+
+    found = minimize(penalised, start, jac=True, bounds=bounds, options={"maxiter": 30})
+    return found.x, found.fun
+
+
+def _from_optuna(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int) -> Array:
+    """The same question to Optuna's tree-structured Parzen estimator, whose cost grows slowly."""
+    space: dict[str, BaseDistribution] = {
+        str(n): CategoricalDistribution(a.middles.tolist()) if a.is_unordered else ANY_LATENT
+        for n, a in enumerate(axes)
+    }
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        sampler = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True)
+    study = optuna.create_study(sampler=sampler)
+    for loss, point in zip(_targets(losses).tolist(), latents.tolist(), strict=True):
+        value = None if math.isnan(loss) else loss
+        state = TrialState.RUNNING if value is None else TrialState.COMPLETE
+        params = dict(zip(space, point, strict=True))
+        study.add_trial(create_trial(state=state, value=value, params=params, distributions=space))
+    asked = study.ask(space)
+    return np.array([asked.params[name] for name in space])

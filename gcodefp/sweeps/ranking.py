@@ -1,0 +1,241 @@
+"""All runs of one or several sweeps as rows, and which of them is the best."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+from gcodefp.errors import UserError
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.run_files import NAMES, read_metrics, read_work
+from gcodefp.sweeps.run_folder import COUNTED, ENDED, RunFolder, run_folders
+from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.sweep_file import SweepFile
+
+
+@dataclass(frozen=True)
+class EndedRun:
+    """A run that is over.
+
+    Attributes:
+        content: its run.json.
+        number: counted on over the sweeps before.
+        is_repeat: of a configuration that was among the best, with another seed.
+    """
+
+    folder: RunFolder
+    content: Mapping[str, Any]
+    number: int
+    is_repeat: bool = False
+
+    @property
+    def name(self) -> str:
+        """Four digits, as its folder is named in a single sweep."""
+        return f"{self.number:04d}"
+
+
+def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[EndedRun]:
+    """The runs of a sweep that are over, by number, those before the first beyond it."""
+    pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
+    return [
+        EndedRun(folder, content, folder.number)
+        for folder, content in pairs
+        if content is not None and folder.number < first_beyond
+    ]
+
+
+def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
+    """The runs of several sweeps that are over, numbered on from one to the next.
+
+    Args:
+        runs: the folder that keeps the runs of all sweeps.
+    """
+    found: list[EndedRun] = []
+    before = 0
+    for sweep in sweeps:
+        ended = ended_runs(runs / sweep.sweep_id, sweep.first_beyond)
+        for run in ended:
+            found.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
+        before += max([sweep.total, *(run.number + 1 for run in ended)])
+    return found
+
+
+def common_objective(specifications: Sequence[Specification]) -> Objective:
+    """The metric of several sweeps.
+
+    Raises:
+        UserError: they have not the same.
+    """
+    objectives = {specification.objective for specification in specifications}
+    if len(objectives) > 1:
+        names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
+        raise UserError(f"the sweeps of all phases need the same metric; they have {names}")
+    return objectives.pop()
+
+
+def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
+    """Best first; ties go to the smaller model, then to the earlier run.
+
+    Runs that were stopped come behind all that finished, failed ones behind these.
+    """
+
+    def key(run: EndedRun) -> tuple[int, float, int, int]:
+        state = ENDED.index(run.content["state"])
+        if run.content["state"] not in COUNTED:
+            return state, 0.0, 0, run.number
+        loss = objective.loss(run.content["best_value"])
+        return state, loss, run.content["parameters"] or 0, run.number
+
+    return sorted(runs, key=key)
+
+
+def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> list[EndedRun]:
+    """The runs of several sweeps that have a value, best first.
+
+    Raises:
+        UserError: there is none.
+    """
+    order = ranked(runs_of_all(sweeps, runs), objective)
+    counted = [run for run in order if run.content["state"] in COUNTED]
+    if not counted:
+        raise UserError(f"{runs}: no run has a result to go by; all of them failed")
+    return counted
+
+
+def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
+    """What two runs that differ in their seed alone have in common."""
+    values = run.content["hyperparameters"]
+    return tuple(sorted((name, value) for name, value in values.items() if name != "seed"))
+
+
+def repeated(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
+    """The repeats of each configuration, best first within; the best mean first.
+
+    A configuration of which a repeat has failed comes behind all others.
+    """
+    groups: dict[Any, list[EndedRun]] = {}
+    for run in ranked([run for run in runs if run.is_repeat], objective):
+        groups.setdefault(configuration(run), []).append(run)
+
+    def key(group: list[EndedRun]) -> tuple[bool, float, int]:
+        values = [run.content["best_value"] for run in group if run.content["state"] in COUNTED]
+        loss = objective.loss(fmean(values)) if values else math.inf
+        return len(values) < len(group), loss, group[0].content["parameters"] or 0
+
+    return sorted(groups.values(), key=key)
+
+
+class Selection(NamedTuple):
+    """Runs in their order.
+
+    Attributes:
+        ranking: all runs, the winner first.
+        repeats: of each configuration that was trained again with other seeds, best mean first.
+    """
+
+    objective: Objective
+    ranking: list[EndedRun]
+    repeats: list[list[EndedRun]]
+
+    @property
+    def winner(self) -> EndedRun:
+        return self.ranking[0]
+
+
+def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
+    """Ranks the runs of sweeps that are over.
+
+    Args:
+        runs: the folder that keeps the runs of all sweeps.
+
+    Raises:
+        UserError: the sweeps have different metrics, or no run is over.
+    """
+    objective = common_objective([sweep.specification for sweep in sweeps])
+    found = runs_of_all(sweeps, runs)
+    if not found:
+        names = ", ".join(sweep.sweep_id for sweep in sweeps)
+        raise UserError(f"{runs}: holds no run of sweep {names} that is over")
+    return select(found, objective)
+
+
+def select(runs: Sequence[EndedRun], objective: Objective) -> Selection:
+    """Ranks runs; where some were repeated, the best of the best repeats comes first."""
+    repeats = repeated(runs, objective)
+    order = ranked(runs, objective)
+    winner = repeats[0][0] if repeats else order[0]
+    return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)
+
+
+def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
+    """What best/run.json says, but for where it comes from and how it scored again."""
+    winner, objective = selection.winner, selection.objective
+    content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
+    return {
+        "run": winner.name,
+        **content,
+        "metric": objective.metric,
+        "goal": objective.goal,
+        "runs": len(selection.ranking),
+        "sweeps": [sweep.sweep_id for sweep in sweeps],
+        "seeds": [_spread(group) for group in selection.repeats],
+    }
+
+
+def _spread(repeats: Sequence[EndedRun]) -> dict[str, Any]:
+    """What the repeats of one configuration say of it: mean and standard deviation over seeds."""
+    values = [run.content["best_value"] for run in repeats if run.content["state"] in COUNTED]
+    return {
+        "runs": [run.name for run in repeats],
+        "values": values,
+        "mean": fmean(values) if values else None,
+        "standard_deviation": stdev(values) if len(values) > 1 else None,
+    }
+
+
+FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
+         "parameters", "device", "host")  # fmt: skip
+
+
+def runs_csv(ranking: Sequence[EndedRun]) -> str:
+    """One line a run, in the given order."""
+    names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
+    rows: list[dict[str, Any]] = [
+        {"run": run.name, "sweep": run.folder.sweep}
+        | {fact: run.content[fact] for fact in FACTS}
+        | {name: run.content["hyperparameters"].get(name) for name in names}
+        for run in ranking
+    ]
+    return _csv(rows)
+
+
+def curves_csv(ranking: Sequence[EndedRun]) -> str:
+    """One line for each epoch of each run, by number."""
+    rows: list[dict[str, Any]] = []
+    for run in sorted(ranking, key=lambda run: run.number):
+        for epoch in read_metrics(run.folder.path / "metrics.csv"):
+            rows.append({"run": run.name, **epoch, "epoch": int(epoch["epoch"])})
+    return _csv(rows)
+
+
+def work_csv(ranking: Sequence[EndedRun]) -> str:
+    """One line for each moment at which a process began a run or ended an epoch of it, by run."""
+    rows = [
+        {"run": run.name, **moment}
+        for run in sorted(ranking, key=lambda run: run.number)
+        for moment in read_work(run.folder.path / "work.csv")
+    ]
+    return _csv(rows, ["run", *NAMES])
+
+
+def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:
+    text = io.StringIO()
+    found = names or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, fieldnames=found, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

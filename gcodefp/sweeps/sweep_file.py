@@ -1,0 +1,113 @@
+"""sweep.json: which sweep this is, what it searches, and on which data."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gcodefp.files import digest, read_json, write_json
+from gcodefp.sweeps.rules import read_rules
+from gcodefp.sweeps.specification import Specification, read_specification
+
+FORMAT = "gcodefp-sweep-1"
+REBUILD = "snakemake --cores all create_sweep"
+
+
+@dataclass(frozen=True)
+class SweepFile:
+    """What sweep.json says.
+
+    Attributes:
+        sweep_id: a hash of all that decides the runs, and not of how many are wanted.
+        total: how many runs are wanted, whoever runs them.
+    """
+
+    sweep_id: str
+    specification: Specification
+    seed: int
+    total: int
+    document: Mapping[str, Any]
+
+    @property
+    def address(self) -> str | None:
+        """ENTITY/PROJECT/ID on the W&B service; None for a sweep of the local engine."""
+        address: str | None = self.document.get("wandb")
+        return address
+
+    @property
+    def first_beyond(self) -> float:
+        """Runs with this number or a higher one are left out, as after run_cap was lowered.
+
+        A sweep of the service has none: it may get more runs than were asked for when it was begun.
+        """
+        return math.inf if self.address else self.total
+
+    @property
+    def is_existing(self) -> bool:
+        """Whether somebody else created it on the service, and trains it."""
+        return bool(self.document.get("existing"))
+
+    @property
+    def is_repeat(self) -> bool:
+        """Whether its runs are those of other sweeps again, with other seeds."""
+        return bool(self.document.get("is_repeat"))
+
+
+def sweep_identity(
+    specification: Specification, seed: int, learning_digest: str, code_digest: str
+) -> str:
+    """The id of a sweep: the same search on the same data with the same code has the same id."""
+    parts = [specification.deciding(), seed, learning_digest, code_digest]
+    return digest(parts)[:8]
+
+
+def write_sweep(
+    path: Path,
+    identity: str,
+    specification: Specification,
+    seed: int,
+    total: int,
+    origin: Mapping[str, Any],
+    address: str | None = None,
+) -> None:
+    """Writes sweep.json.
+
+    Args:
+        identity: the sweep's id.
+        origin: `provenance`, `learning_digest` of the dataset and `training_code`.
+        address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
+    """
+    content = {
+        "id": identity,
+        "engine": "wandb" if address else "local",
+        "wandb": address,
+        "method": specification.method,
+        "metric": specification.objective.metric,
+        "goal": specification.objective.goal,
+        "seed": seed,
+        "runs": total,
+        "parameters": {n: p.describe() for n, p in specification.parameters.items()},
+        "as_written": dict(specification.document),
+        **specification.rules.describe(),
+        **origin,
+    }
+    write_json(path, FORMAT, content)
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """Reads sweep.json."""
+    document = read_json(path, FORMAT, REBUILD)
+    specification = read_specification(document["as_written"], str(path))
+    rules = read_rules(specification.parameters, **document.get("rules", {}))
+    return SweepFile(
+        sweep_id=document["id"],
+        specification=replace(specification, rules=rules),
+        seed=document["seed"],
+        total=document["runs"],
+        document=document,
+    )
+
+
+BEST_FORMAT = "gcodefp-best-2"
+BEST_REBUILD = "snakemake --cores all --forcerun select_best"

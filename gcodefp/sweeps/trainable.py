@@ -1,0 +1,207 @@
+"""Whether this project's trainer can run a sweep: its hyperparameters, their values, the metric."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import SequenceMatcher, get_close_matches
+from itertools import product
+from typing import Any
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.model.hyperparameters import HEADLINE, KNOWN, METRICS, hyperparameters_from
+from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.values import key_path, leaf
+
+ALIASES = {
+    "epochs": "max_epochs",
+    "n_epochs": "max_epochs",
+    "num_epochs": "max_epochs",
+    "num_train_epochs": "max_epochs",
+    "lr": "learning_rate",
+    "max_lr": "learning_rate",
+    "train_batch_size": "batch_size",
+    "per_device_train_batch_size": "batch_size",
+    "layers": "num_layers",
+    "n_layers": "num_layers",
+    "num_encoder_layers": "num_layers",
+    "num_hidden_layers": "num_layers",
+    "hidden_size": "d_model",
+    "hidden_dim": "d_model",
+    "embed_dim": "d_model",
+    "heads": "nhead",
+    "n_heads": "nhead",
+    "num_heads": "nhead",
+    "num_attention_heads": "nhead",
+    "dropout_rate": "dropout",
+    "dropout_prob": "dropout",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "gradient_clip_val": "grad_clip",
+    "max_grad_norm": "grad_clip",
+    "label_smoothing_factor": "label_smoothing",
+    "optim": "optimizer",
+    "random_seed": "seed",
+}
+"""Usual names in other trainers -> ours."""
+
+NEAR = 0.85
+"""Two hyperparameters' names that are less alike are two things: num_workers is no num_layers."""
+LEAD = 0.02
+"""So much nearer the nearest word has to be than the next, to be the one that is meant."""
+
+
+def nearest(word: str, known: Iterable[str], near: float = 0.6) -> str | None:
+    """The one known word that is meant; None if none is near enough, or two are."""
+    words = sorted(known)
+    same = [other for other in words if _letters(other) == _letters(word)]
+    if len(same) == 1:
+        return same[0]
+    close = get_close_matches(word, words, n=2, cutoff=near)
+    if len(close) == 2:
+        # The arguments in the order of get_close_matches: the ratio is not symmetric.
+        first, second = (SequenceMatcher(None, other, word).ratio() for other in close)
+        if first - second < LEAD:
+            return None
+    return close[0] if close else None
+
+
+def hyperparameter_meant(name: str) -> str | None:
+    """The trainer's hyperparameter that another name is meant to be; None if there is none."""
+    if name.lower() in ALIASES:
+        return ALIASES[name.lower()]
+    meant = nearest(name, KNOWN, NEAR)
+    # layers_1 and layers_2 are two things.
+    digits = re.sub(r"\D", "", name)
+    return None if digits else meant
+
+
+def hyperparameter_hint(name: str) -> str:
+    """The tail of an error message about a hyperparameter that the trainer does not have."""
+    if name.lower() in ALIASES:
+        return f"it is called {ALIASES[name.lower()]!r} here"
+    return did_you_mean(hyperparameter_meant(name) or name, KNOWN)
+
+
+def metric_meant(name: str, goal: str) -> str:
+    """The logged metric that another name is meant to be, else the usual one of the same goal."""
+    of_goal = [metric for metric in METRICS if metric.endswith("_acc") == (goal == "maximize")]
+    usual = HEADLINE.metric if goal == "maximize" else "val/loss"
+    return nearest(name, of_goal, NEAR) or usual
+
+
+def _letters(word: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", word.lower())
+
+
+def check_trainable(specification: Specification, where: str) -> None:
+    """Makes sure that no run of a sweep can fail for what it was given.
+
+    Raises:
+        UserError: with the key's path, the value and the way out.
+    """
+    for problem in untrainable(specification, where):
+        raise problem
+
+
+def untrainable(specification: Specification, where: str) -> Iterator[UserError]:
+    """Everything for which the trainer cannot run a sweep."""
+    objective, parameters = specification.objective, specification.parameters
+    if objective.metric not in METRICS:
+        meant = metric_meant(objective.metric, objective.goal)
+        yield UserError(
+            f"{where}: metric.name: {objective.metric!r} is not logged by the trainer; "
+            f"write {meant!r}, or one of {', '.join(METRICS)}"
+        )
+    seen: dict[str, str] = {}
+    whole = True
+    for path, parameter in parameters.items():
+        name, place = leaf(path), f"{where}: {key_path(path)}"
+        if name not in KNOWN:
+            yield UserError(f"{place}: no such hyperparameter; {hyperparameter_hint(name)}")
+        elif name in seen:
+            yield UserError(f"{place}: {name} stands at {key_path(seen[name])} too; keep one")
+        elif (problem := _value_problem(path, parameter, where)) is not None:
+            whole = False
+            yield problem
+        seen.setdefault(name, path)
+    for path, value in misfits(parameters) if whole else ():
+        other = "d_model" if leaf(path) == "nhead" else "nhead"
+        verb = "divides no value of" if other == "d_model" else "is divided by no value of"
+        yield UserError(
+            f"{where}: {key_path(path)}: {value} {verb} {other}, "
+            f"{list(_supports(parameters)[other])}; remove it, or change {other}"
+        )
+
+
+def accepts(values: Mapping[str, Any]) -> bool:
+    """Whether the trainer takes a combination; those of another trainer are not judged.
+
+    Args:
+        values: path -> value.
+    """
+    asked = {leaf(path): value for path, value in values.items()}
+    if not asked.keys() <= KNOWN.keys():
+        return True
+    try:
+        hyperparameters_from(asked)
+    except UserError:
+        return False
+    return True
+
+
+def misfits(parameters: Mapping[str, Parameter]) -> list[tuple[str, Any]]:
+    """Paths and listed values of nhead and d_model that fit no value of the other.
+
+    Those of a range that do not fit are never drawn, as long as one fits.
+    """
+    supports = _supports(parameters)
+    if any(values is None for values in supports.values()):
+        return []
+    paths = {leaf(path): path for path in parameters}
+    fits = [
+        pair
+        for pair in product(supports["nhead"], supports["d_model"])
+        if not int(pair[1]) % int(pair[0])
+    ]
+    found = []
+    for index, name in enumerate(("nhead", "d_model")):
+        if name not in paths:
+            continue
+        fitting = {pair[index] for pair in fits}
+        if parameters[paths[name]].distribution.startswith(("cat", "const")):
+            found += [(paths[name], value) for value in supports[name] if value not in fitting]
+        elif not fitting:
+            found.append((paths[name], supports[name][0]))
+    return found
+
+
+def _supports(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    """All values of nhead and d_model; None for one that has infinitely many."""
+    by_name = {leaf(path): parameter for path, parameter in parameters.items()}
+    return {
+        name: by_name[name].support() if name in by_name else [KNOWN[name].default]
+        for name in ("nhead", "d_model")
+    }
+
+
+def _value_problem(path: str, parameter: Parameter, where: str) -> UserError | None:
+    """Every value that could be drawn must be one that the trainer takes."""
+    name = leaf(path)
+    parent = f"{where}: {key_path(path)}".removesuffix(f".{name}")
+    if parameter.distribution == "int_uniform":
+        values: list[Any] = [parameter.choices[0], parameter.choices[-1]]
+    else:
+        values = list(parameter.choices) or [parameter.value(0.0), parameter.value(1.0)]
+    for value in values:
+        asked = {"d_model": 2, "nhead": 1} | {name: value} | _partner(name, value)
+        try:
+            hyperparameters_from(asked, parent)
+        except UserError as error:
+            reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
+            return UserError(f"{error}{reached}")
+    return None
+
+
+def _partner(name: str, value: Any) -> dict[str, Any]:
+    """The other of d_model and nhead, so that only the value itself is checked here."""
+    return {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}

@@ -1,0 +1,129 @@
+"""Every run is also a W&B run: the real SDK logs it, offline into the run's folder or online."""
+
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gcodefp.sweeps.run_folder import RunFolder
+
+logger = logging.getLogger(__name__)
+
+OFFLINE = {
+    "WANDB_MODE": "offline",
+    "WANDB_ERROR_REPORTING": "false",
+    "WANDB_SILENT": "true",
+    # A killed process loses what is not flushed; the default is every 15 seconds.
+    "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.5",
+}
+INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
+"""Left by a W&B agent that started this process."""
+SUMMARY = "run_json"
+"""What a run's summary on W&B calls the content of run.json."""
+SMALL: Mapping[str, Any] = {
+    "console": "off",
+    "disable_code": True,
+    "disable_git": True,
+    "disable_job_creation": True,
+    "x_disable_machine_info": True,
+    "x_disable_meta": True,
+    "x_disable_stats": True,
+    "x_save_requirements": False,
+}
+"""Settings without which a run costs a tenth of a second more."""
+
+
+class WandbLog:
+    """One W&B run; what W&B fails at is told and costs no training."""
+
+    def __init__(self, begin: Callable[[], Any]) -> None:
+        self.run = _guarded(begin)
+        self.failed = False
+
+    def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Logs the metrics of an epoch, from 1."""
+        self._call(lambda run: run.log(dict(metrics), step=epoch))
+
+    def end(self, content: Mapping[str, Any], checkpoint: Path | None) -> None:
+        """Logs how the run ended, and its best epoch's weights as artifact `model-ID:best`.
+
+        Args:
+            content: of its run.json.
+        """
+        self.failed = content["state"] == "failed"
+        facts = {name: content[name] for name in ("state", "best_value", "best_epoch")}
+
+        def log(run: Any) -> None:
+            run.summary.update({**facts, SUMMARY: json.dumps(dict(content))})
+            if checkpoint is not None:
+                run.log_artifact(_artifact(run.id, checkpoint, facts), aliases=["best"])
+
+        self._call(log)
+
+    def finish(self, exit_code: int) -> None:
+        """Ends the run: 0 for finished, others for failed."""
+        self._call(lambda run: run.finish(exit_code=exit_code))
+
+    def _call(self, action: Callable[[Any], Any]) -> None:
+        if self.run is not None:
+            _guarded(lambda: action(self.run))
+
+
+@contextmanager
+def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
+    """A run that `begin` opens; with an exception it failed, otherwise it ends as `end` says."""
+    log, exit_code = WandbLog(begin), 1
+    try:
+        yield log
+        exit_code = int(log.failed)
+    finally:
+        log.finish(exit_code)
+
+
+def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
+    """Opens a run that writes into the run's folder and to no network.
+
+    A run that goes on after a kill logs its earlier epochs again, into a folder of its own, so the
+    torn one is removed first: W&B sees one run.
+    """
+    shutil.rmtree(folder.path / "wandb", ignore_errors=True)
+    os.environ.update(OFFLINE)
+    forget_agent()
+    import wandb  # late: it takes a second, and its settings come from the environment above
+
+    return wandb.init(
+        project=project,
+        id=folder.run_id,
+        name=folder.run_id,
+        group=folder.sweep,
+        config=dict(hyperparameters),
+        dir=folder.path,
+        settings=wandb.Settings(**SMALL),
+    )
+
+
+def forget_agent() -> None:
+    """Otherwise what a W&B agent left in the environment would turn this run into its own."""
+    for name in INHERITED:
+        os.environ.pop(name, None)
+
+
+def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:
+    import wandb
+
+    artifact = wandb.Artifact(f"model-{run_id}", type="model", metadata=dict(facts))
+    # Not copied: the file stays where it is for as long as its run.
+    artifact.add_file(str(checkpoint), name=checkpoint.name, policy="immutable", skip_cache=True)
+    return artifact
+
+
+def _guarded(action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except Exception as error:
+        logger.warning("W&B's log: %s; the run itself goes on", error)
+        return None

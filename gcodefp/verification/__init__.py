@@ -1,1 +1,0 @@
-"""Whether results still say what their files say."""

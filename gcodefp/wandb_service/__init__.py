@@ -1,0 +1,1 @@
+"""The same sweeps on the W&B service."""
