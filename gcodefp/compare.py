@@ -17,7 +17,7 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description,
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, open_device
-from gcodefp.model.hyperparameters import HEADLINE, METRICS, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     ComparedRun,
@@ -126,7 +126,7 @@ def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objecti
         goal = "minimize" if arguments.metric.endswith("loss") else "maximize"
         return Objective(arguments.metric, arguments.goal or goal)
     files = filter(None, map(sweep_file_of, dict.fromkeys(sweeps)))
-    return next((file.specification.objective for file in files), HEADLINE)
+    return next((file.specification.objective for file in files), DEFAULT_OBJECTIVE)
 
 
 def _score(

@@ -19,8 +19,8 @@ from gcodefp.dataset.store import Description, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines import majority, majority_given_operation
 from gcodefp.evaluation.controls import CONTROL_FORMAT, judge, not_failed
-from gcodefp.evaluation.decode import read_split_freely
-from gcodefp.evaluation.names import MAJORITY, MAJORITY_GIVEN
+from gcodefp.evaluation.decode import predict_split
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED
 from gcodefp.files import write_json
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import DEVICES, open_device
@@ -58,10 +58,10 @@ def _score(arguments: argparse.Namespace) -> None:
     train = read_split(arguments.train, description, "train")
     test = read_split(arguments.test, description, "test")
     changed = apply_control(test, "test", name, description.window)
-    reading = read_split_freely(checkpoint, changed, device)
+    reading = predict_split(checkpoint, changed, device)
     limits = {
         MAJORITY: majority(train, reading.rows),
-        MAJORITY_GIVEN: majority_given_operation(train, test, reading.rows),
+        MAJORITY_PRIVILEGED: majority_given_operation(train, test, reading.rows),
     }
     judged = judge(name, reading.of_rows, limits, test, reading.rows)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.train, arguments.test)

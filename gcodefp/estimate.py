@@ -21,8 +21,8 @@ from gcodefp.model.data import DEVICES, open_device, sizes_of
 from gcodefp.sweeps.estimation import (
     Candidate,
     Crew,
+    DatasetSize,
     Evidence,
-    Extent,
     Timed,
     asked_of_runs,
     candidates,
@@ -39,8 +39,8 @@ from gcodefp.sweeps.run_folder import COUNTED
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.timing import (
     FULL,
-    Surroundings,
     Timing,
+    TimingConfig,
     available_device_bytes,
     available_host_bytes,
     crowding,
@@ -118,10 +118,10 @@ def _estimate(arguments: argparse.Namespace) -> None:
     _tell_memory(timed, known, agents, device)
 
 
-def _extent(arguments: argparse.Namespace, description: Description) -> Extent:
+def _extent(arguments: argparse.Namespace, description: Description) -> DatasetSize:
     paths = {"train": arguments.train, "val": arguments.val}
     windows = {n: len(read_split(p, description, n).window_start) for n, p in paths.items()}
-    return Extent(windows["train"], windows["val"], description.window)
+    return DatasetSize(windows["train"], windows["val"], description.window)
 
 
 def _time(
@@ -129,7 +129,7 @@ def _time(
 ) -> list[Timed]:
     """Times the configurations that show most; one that fails is no reason to stop."""
     chosen = to_be_timed(known)
-    surroundings = Surroundings(
+    surroundings = TimingConfig(
         arguments.dataset,
         arguments.train,
         arguments.val,

@@ -10,7 +10,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
-from gcodefp.model.hyperparameters import HEADLINE, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.ranking import ended_runs, ranked, runs_csv
 from gcodefp.wandb_service.fetch import fetch_runs
 from gcodefp.wandb_service.service_sweeps import read_sweep_config
@@ -34,7 +34,7 @@ def _export(arguments: argparse.Namespace) -> None:
     # Not our reader of sweeps: it refuses what other trainers may well ask W&B for.
     metric = config.get("metric")
     told = metric and Objective(metric["name"], metric.get("goal", "minimize"))
-    objective = told or HEADLINE
+    objective = told or DEFAULT_OBJECTIVE
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder) / address.sweep_id
         fetch_runs(address, runs, objective, checkpoints=False)

@@ -41,7 +41,7 @@ from gcodefp.dataset.store import (
 from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
 from gcodefp.dataset.windows import assemble
 from gcodefp.errors import UserError
-from gcodefp.programs.table import Placed, learn_programs, place_recording, write_programs
+from gcodefp.programs.table import Alignment, align_recording, learn_programs, write_programs
 from gcodefp.provenance import provenance
 from gcodefp.recordings.cleaning import Recording, load_recordings
 from gcodefp.recordings.columns import GROUPS
@@ -86,11 +86,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
     )
     programs = learn_programs(train, {r.name: scaler.apply(r) for r in train})
-    placed = {
-        name: place_recording(recording, scaler.apply(recording), programs)
+    alignment = {
+        name: align_recording(recording, scaler.apply(recording), programs)
         for name, recording in recordings.items()
     }
-    splits = _assemble_splits(recordings, placed, names, scaler, vocabulary, arguments)
+    splits = _assemble_splits(recordings, alignment, names, scaler, vocabulary, arguments)
     for name, split in splits.items():
         write_split(arguments.output / f"{name}.npz", split)
         logger.info(
@@ -111,7 +111,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "programs": describe_programs(programs, arguments.output),
         "left_out": left_out,
         "recordings": {
-            name: describe_recording(recording, placed[name], programs)
+            name: describe_recording(recording, alignment[name], programs)
             for name, recording in recordings.items()
         },
         "counts": total_counts(recordings.values()),
@@ -146,7 +146,7 @@ def _draw_splits(
 
 def _assemble_splits(
     recordings: Mapping[str, Recording],
-    placed: Mapping[str, Placed],
+    alignment: Mapping[str, Alignment],
     names: Mapping[str, list[str]],
     scaler: Scaler,
     vocabulary: Vocabulary,
@@ -157,7 +157,13 @@ def _assemble_splits(
     def assembled(name: str, stride: int) -> Split:
         chosen = [recordings[recording] for recording in names[name]]
         return assemble(
-            chosen, placed, scaler, vocabulary, arguments.window, stride, arguments.max_gap_seconds
+            chosen,
+            alignment,
+            scaler,
+            vocabulary,
+            arguments.window,
+            stride,
+            arguments.max_gap_seconds,
         )
 
     splits = {"train": assembled("train", arguments.stride)}

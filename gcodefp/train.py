@@ -22,7 +22,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.model.hyperparameters import (
-    HEADLINE,
+    DEFAULT_OBJECTIVE,
     KNOWN,
     METRICS,
     Hyperparameters,
@@ -41,7 +41,7 @@ from gcodefp.model.trainer import (
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.wandb_service.training import begun, objective_of, train_given
-from gcodefp.wandb_service.trial import Given, given_by_agent, own_flags
+from gcodefp.wandb_service.trial import Assignment, assigned_by_agent, own_flags
 
 logger = logging.getLogger("gcodefp.train")
 
@@ -89,9 +89,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--metric",
         choices=METRICS,
         metavar="METRIC",
-        help=f"what the best epoch is by, such as val/loss (default: {HEADLINE.metric})",
+        help=f"what the best epoch is by, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
     )
-    add("--goal", choices=("maximize", "minimize"), help=f"default: {HEADLINE.goal}")
+    add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT_OBJECTIVE.goal}")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--compile", action="store_true", help="torch.compile the encoder, for long runs on a GPU")
@@ -102,12 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Suppressed, so that a flag can be told from a default.
         known.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
-    given = given_by_agent()
+    given = assigned_by_agent()
     return run_step(parser, _train, own_flags(argv, given) if given else argv)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    if (given := given_by_agent()) is not None:
+    if (given := assigned_by_agent()) is not None:
         _train_given(given, arguments)
         return
     hyperparameters, objective = _asked_for(arguments)
@@ -138,7 +138,7 @@ def _train(arguments: argparse.Namespace) -> None:
         logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
 
 
-def _train_given(given: Given, arguments: argparse.Namespace) -> None:
+def _train_given(given: Assignment, arguments: argparse.Namespace) -> None:
     """A run of a W&B sweep; the agent sees by the exit code whether it failed."""
     flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
     given = given._replace(hyperparameters=flags | given.hyperparameters)
@@ -156,7 +156,7 @@ def _train_given(given: Given, arguments: argparse.Namespace) -> None:
 
 def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
     """Flags come before the file, the file before the defaults."""
-    told: dict[str, Any] = {"hyperparameters": {}, **asdict(HEADLINE)}
+    told: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     where = "command line"
     if arguments.hyperparameters:
         told |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)

@@ -18,7 +18,7 @@ from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 
-PER_ROW = ("signals", "codes", "operation", "place", "place_range", "position")
+PER_ROW = ("signals", "codes", "operation", "state", "state_range", "position")
 """What the loss reads of each row of a window."""
 
 
@@ -55,16 +55,16 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.stretches = data.stretches.cpu().numpy()
+        self.segments = data.segments.cpu().numpy()
         self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters
 
     def __len__(self) -> int:
-        return len(self.stretches)
+        return len(self.segments)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        first, length = self.stretches[index]
+        first, length = self.segments[index]
         begin = int(torch.rand(()) * int(length))
         rows = first + (begin + np.arange(self.length)) % length
         item = {name: torch.tensor(array[rows]) for name, array in self.arrays.items()}

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, IntD
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.sampling import Observation
 from gcodefp.sweeps.specification import Specification
 
 ROOT = Path(__file__).parents[1]
@@ -135,7 +135,7 @@ def ours(told: Table, seed: int) -> Ask:
 
     def ask(found: Sequence[Configuration], losses: Sequence[float | None]) -> Configuration:
         earlier = [
-            Earlier({}, dict(zip(told.space, latents(told, configuration), strict=True)), loss)
+            Observation({}, dict(zip(told.space, latents(told, configuration), strict=True)), loss)
             for configuration, loss in zip(found, losses, strict=True)
         ]
         for attempt in range(1000):

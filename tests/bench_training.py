@@ -139,7 +139,7 @@ def benchmark(arguments: argparse.Namespace, dataset: Path) -> Iterator[str]:
                 val=len(data.val.starts),
                 rows=data.train.window,
                 channels=data.train.signals.shape[1],
-                places=int(data.train.first_place[-1]),
+                states=int(data.train.first_state[-1]),
                 machine=machine(arguments.threads),
                 **vars(hyperparameters),
             ).rstrip("\n")

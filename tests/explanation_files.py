@@ -10,7 +10,7 @@ from learning_data import CPU
 from result_documents import PROVENANCE, STEP_SECONDS
 
 from gcodefp.dataset.store import Description, Split, description_of
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import ratio
 from gcodefp.evaluation.decode import Reading
 from gcodefp.evaluation.explanation import (
@@ -19,7 +19,7 @@ from gcodefp.evaluation.explanation import (
     describe_explanation,
     explanation_arrays,
 )
-from gcodefp.evaluation.metrics import Stretches
+from gcodefp.evaluation.metrics import Segments
 from gcodefp.evaluation.names import EXPLANATION_FORMAT, JUDGED, MODEL, WHOLE
 from gcodefp.evaluation.sensor_groups import SensorScores, parts_of
 from gcodefp.files import write_json
@@ -27,7 +27,7 @@ from gcodefp.programs.table import Programs
 
 
 def write_explanation(
-    folder: Path, dataset: Mapping[str, Any], test: Split, answers: Mapping[str, Answers]
+    folder: Path, dataset: Mapping[str, Any], test: Split, answers: Mapping[str, RowPredictions]
 ) -> None:
     """Writes both files for N rows that are all scored.
 
@@ -52,13 +52,13 @@ def write_explanation(
 def _explained(
     test: Split,
     description: Description,
-    answers: Mapping[str, Answers],
+    answers: Mapping[str, RowPredictions],
     random: np.random.Generator,
 ) -> Explained:
     rows = np.arange(len(test.row))
     right = answers[MODEL].blocks == test.blocks[test.block]
     sure = np.clip(0.2 + 0.6 * right + random.normal(0, 0.1, len(rows)), 0, 1)
-    whole = Stretches(rows, test.recording)
+    whole = Segments(rows, test.recording)
     reading = Reading(rows, dict(answers), whole, whole, {}, {MODEL: sure, WHOLE: np.sqrt(sure)})
     every = np.ones(len(rows))
     parts = parts_of(description.scaler.channels)

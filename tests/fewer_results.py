@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.evaluation.names import ANSWERS, BASELINE
+from gcodefp.evaluation.names import BASELINE, PREDICTORS
 from gcodefp.reporting.results import Results
 
 
@@ -23,6 +23,6 @@ def one_recording(results: Results, index: int) -> Results:
     predictions = replace(of, **{name: chosen(value) for name, value in vars(of).items()})
     assert len(np.unique(predictions.recording)) == 1
     models = results.evaluation["models"]
-    models = {name: scores for name, scores in models.items() if ANSWERS[name].kind != BASELINE}
+    models = {name: scores for name, scores in models.items() if PREDICTORS[name].kind != BASELINE}
     evaluation = {**results.evaluation, "models": models, "recordings": 1, "rows": int(rows.sum())}
     return replace(results, predictions=predictions, evaluation=evaluation)

@@ -81,8 +81,8 @@ def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) 
         recording=recording.astype(np.int16),
         row=row.astype(np.int32),
         program=kind.astype(np.int16),
-        place=(ROWS * kind + np.minimum(row, ROWS - 1)).astype(np.float32),
-        sensed_row=np.arange(count * rows, dtype=np.int32),
+        state=(ROWS * kind + np.minimum(row, ROWS - 1)).astype(np.float32),
+        lag_corrected_row=np.arange(count * rows, dtype=np.int32),
         recordings=np.array(recordings),
         lag_seconds=np.zeros(count, np.float32),
         window_start=window_starts(recording, row * STEP_SECONDS, WINDOW, WINDOW // 2, 2.0),
@@ -124,7 +124,7 @@ def of_no_program(split: Split) -> Split:
     return replace(
         split,
         program=np.full_like(split.program, UNKNOWN),
-        place=np.full_like(split.place, np.nan),
+        state=np.full_like(split.state, np.nan),
         lag_seconds=np.full_like(split.lag_seconds, np.nan),
     )
 

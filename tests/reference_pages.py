@@ -8,7 +8,7 @@ from typing import Any
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import JUDGED
-from gcodefp.evaluation.names import ANSWERS
+from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.model.hyperparameters import KNOWN
 from gcodefp.model.hyperparameters import METRICS as LOGGED
 from gcodefp.reporting.wording import METRICS, RULES
@@ -16,14 +16,14 @@ from gcodefp.reporting.wording import METRICS, RULES
 DOCS = Path(__file__).parents[1] / "docs"
 MAY_BE_MISSING = "Only "
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "ANSWER": tuple(ANSWERS),
+    "ANSWER": tuple(PREDICTORS),
     "CONTROL": tuple(CONTROLS),
     "COUNT": ("rows_in_file", *RULES),
     "ESTIMATE": Estimate._fields,
     "HYPERPARAMETER": tuple(KNOWN),
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
-    "PREFIX": tuple(kind.array for kind in ANSWERS.values()),
+    "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
     "READING": JUDGED,
     "SPLIT": ("train", "val", "test"),
 }

@@ -20,19 +20,19 @@ from result_documents import (
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, vocabulary_of
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import NOTHING, Estimate, estimate, with_interval
 from gcodefp.evaluation.metrics import estimate_median, measure_rows, with_intervals
 from gcodefp.evaluation.names import (
-    ANSWERS,
-    CEILING,
-    CLOCK_KNOWN,
     ELAPSED,
     EVALUATION_FORMAT,
+    LAG_ORACLE,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
+    PREDICTORS,
     SENSORS,
+    UPPER_BOUND,
     WHOLE,
 )
 from gcodefp.evaluation.toolpaths import endpoints_mm
@@ -79,7 +79,7 @@ def write_results(
         NEIGHBOUR: neighbour,
         MAJORITY: np.full(len(written), PROGRAM[0]),
         ELAPSED: true_blocks(),
-        CEILING: true_blocks(),
+        UPPER_BOUND: true_blocks(),
     }
     dataset = dataset_document(leaky)
     write_json(folder / "dataset.json", DATASET_FORMAT, dataset)
@@ -104,7 +104,7 @@ def write_evaluation(
     rows = np.arange(len(test.row))
     answers = {name: answers_of(name, texts, test, reported) for name, texts in blocks.items()}
     models = {
-        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | of_stretches(of, test)
+        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | of_segments(of, test)
         for name, of in answers.items()
     }
     content = {
@@ -117,7 +117,7 @@ def write_evaluation(
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
     for name, of in answers.items():
-        array = ANSWERS[name].array
+        array = PREDICTORS[name].array
         said = {"block": of.blocks, "operation": of.operation, "program": of.program,
                 "position_mm": of.position_mm}  # fmt: skip
         arrays |= {f"{array}_{key}": value for key, value in said.items() if value is not None}
@@ -165,7 +165,7 @@ def tested_split(reported: bool) -> Split:
     return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
 
 
-def of_stretches(answers: Answers, test: Split) -> dict[str, Estimate]:
+def of_segments(answers: RowPredictions, test: Split) -> dict[str, Estimate]:
     """Numbers that stand for those of stretches; how such are scored is not tested with them."""
     wrong = (answers.blocks != true_blocks()).astype(int)
     scores = {
@@ -178,11 +178,11 @@ def of_stretches(answers: Answers, test: Split) -> dict[str, Estimate]:
     return scores
 
 
-def answers_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> Answers:
+def answers_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
     """Those who read sensors name a program and a position, others do not."""
-    if ANSWERS[name].kind not in (SENSORS, CLOCK_KNOWN):
-        return Answers(blocks, test.operation)
-    return Answers(blocks, test.operation, test.program, positions_mm(blocks, reported))
+    if PREDICTORS[name].kind not in (SENSORS, LAG_ORACLE):
+        return RowPredictions(blocks, test.operation)
+    return RowPredictions(blocks, test.operation, test.program, positions_mm(blocks, reported))
 
 
 def positions_mm(blocks: np.ndarray, reported: bool) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 from sweep_documents import RATE, specification
 
 from gcodefp.sweeps.rules import read_rules
-from gcodefp.sweeps.sampling import Earlier, Plan
+from gcodefp.sweeps.sampling import ConfigurationSequence, Observation
 from gcodefp.sweeps.specification import Specification
 
 SMALL = {
@@ -28,10 +28,10 @@ def ruled(parameters: Mapping[str, Any], method: str = "random", **rules: Any) -
     return replace(sweep, rules=read_rules(sweep.parameters, **rules))
 
 
-def run(sweep: Specification, runs: int, seed: int = 0) -> list[Earlier]:
+def run(sweep: Specification, runs: int, seed: int = 0) -> list[Observation]:
     """So many runs one after another, each with the loss 1."""
-    plan, earlier = Plan(sweep, seed), []
+    plan, earlier = ConfigurationSequence(sweep, seed), []
     for number in range(runs):
         made = plan.propose(number, earlier)
-        earlier.append(Earlier(made.hyperparameters, made.latent, 1.0))
+        earlier.append(Observation(made.hyperparameters, made.latent, 1.0))
     return earlier

@@ -87,7 +87,9 @@ def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim
         assert len({*pids, agent.pid}) == 3
         os.kill(agent.pid if victim == "parent" else pids[0], signal.SIGKILL)
         code = agent.wait(PATIENCE_SECONDS)
-    wait_for(lambda: all(LeaseWatch().look(sweep.run(n).path) is lease.Hold.FREE for n in (0, 1)))
+    wait_for(
+        lambda: all(LeaseWatch().look(sweep.run(n).path) is lease.LeaseState.FREE for n in (0, 1))
+    )
     if victim == "worker":
         assert code == 1
         told = (sweep.folder / "agent.log").read_text(encoding="utf-8")

@@ -38,33 +38,33 @@ def test_multiplicities_are_those_of_the_draw() -> None:
 def test_it_is_scikit_learn_s_on_the_rows_and_on_every_resample(
     rows: list[tuple[bool, int, int]],
 ) -> None:
-    hits, true, recording = (np.array(column) for column in zip(*rows, strict=True))
+    correct, true, recording = (np.array(column) for column in zip(*rows, strict=True))
     resampled: list[float] = []
-    found = _kept(resampled, lambda: with_interval(balanced(hits, true, recording)))
+    found = _kept(resampled, lambda: with_interval(balanced(correct, true, recording)))
     present, of_class = np.unique(true, return_inverse=True)
     if len(present) > 1:  # scikit-learn warns of a single class.
-        answers = np.where(hits, of_class, (of_class + 1) % len(present))
+        answers = np.where(correct, of_class, (of_class + 1) % len(present))
         assert found.value == pytest.approx(balanced_accuracy_score(of_class, answers))
     assert (found.n, found.recordings) == (len(rows), len(np.unique(recording)))
     for sample in (0, 1, 2):
         chosen = _chosen(recording, sample)
-        recalls = [hits[chosen][true[chosen] == c].mean() for c in np.unique(true[chosen])]
+        recalls = [correct[chosen][true[chosen] == c].mean() for c in np.unique(true[chosen])]
         assert resampled[sample] == pytest.approx(np.mean(recalls))
 
 
 def test_classes_of_one_size_in_each_recording_make_it_the_plain_accuracy() -> None:
     random = np.random.default_rng(1)
     recording, true = np.arange(240) // 12, np.arange(240) % 4
-    hits = random.random(240) < 0.3 + 0.02 * recording
-    plain = estimate(hits, np.ones(240), recording)
-    found = with_interval(balanced(hits, true, recording))
+    correct = random.random(240) < 0.3 + 0.02 * recording
+    plain = estimate(correct, np.ones(240), recording)
+    found = with_interval(balanced(correct, true, recording))
     assert found == pytest.approx(plain)
 
 
 def test_a_rare_class_weighs_as_much_as_a_common_one() -> None:
-    hits = np.array([1] * 98 + [0, 0])
+    correct = np.array([1] * 98 + [0, 0])
     true = np.array([7] * 98 + [3, 3])
-    found = with_interval(balanced(hits, true, np.arange(100) % 2))
+    found = with_interval(balanced(correct, true, np.arange(100) % 2))
     assert found == Estimate(0.5, 0.5, 0.5, 100, 2)
 
 
@@ -116,10 +116,10 @@ def test_the_intervals_hold_the_truth_about_95_times_in_100() -> None:
         true = random.choice(3, size=len(recording), p=[0.6, 0.3, 0.1])
         # Recalls of 0.9, 0.7 and 0.5 on average, and a median of 0.
         shift = random.uniform(-0.1, 0.1, 30)[recording]
-        hits = random.random(len(recording)) < 0.9 - 0.2 * true + shift
+        correct = random.random(len(recording)) < 0.9 - 0.2 * true + shift
         values = random.normal(size=30)[recording] + random.normal(size=len(recording))
         for name, truth, found in (
-            ("balanced", 0.7, with_interval(balanced(hits, true, recording))),
+            ("balanced", 0.7, with_interval(balanced(correct, true, recording))),
             ("median", 0.0, estimate_median(values, recording)),
         ):
             assert found.low is not None

@@ -11,7 +11,7 @@ from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.bayes import STARTUP_RUNS, suggest
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.sampling import Observation
 from gcodefp.sweeps.specification import Specification
 
 UNIT = Parameter("uniform", {"min": 0.0, "max": 1.0})
@@ -29,18 +29,20 @@ MIXED = space(unit=UNIT, ordered=LIST, names=NAMES, unequal=UNEQUAL)
 PLANE = space(x=UNIT, y=UNIT)
 
 
-def runs(sweep: Specification, seed: int, count: int, loss: Callable[..., float]) -> list[Earlier]:
+def runs(
+    sweep: Specification, seed: int, count: int, loss: Callable[..., float]
+) -> list[Observation]:
     """Runs that end before the next one is asked for."""
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(count):
         latent = suggest(sweep, 1000 * seed + number, earlier)
-        earlier.append(Earlier({}, latent, loss(**latent)))
+        earlier.append(Observation({}, latent, loss(**latent)))
     return earlier
 
 
-def at(losses: Sequence[float | None], **latents: Sequence[float]) -> list[Earlier]:
+def at(losses: Sequence[float | None], **latents: Sequence[float]) -> list[Observation]:
     rows = [dict(zip(latents, row, strict=True)) for row in zip(*latents.values(), strict=True)]
-    return [Earlier({}, row, loss) for row, loss in zip(rows, losses, strict=True)]
+    return [Observation({}, row, loss) for row, loss in zip(rows, losses, strict=True)]
 
 
 def bowl(x: float, y: float) -> float:
@@ -49,10 +51,10 @@ def bowl(x: float, y: float) -> float:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_first_runs_are_spread_evenly(seed: int) -> None:
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(STARTUP_RUNS):
         latent = suggest(PLANE, 1000 * seed + number, earlier)
-        earlier.append(Earlier({}, latent, None))
+        earlier.append(Observation({}, latent, None))
     for name in ("x", "y"):
         # From the first on, each is in another eighth.
         start = earlier[0].latent[name]
@@ -63,7 +65,7 @@ def test_the_first_runs_are_spread_evenly(seed: int) -> None:
 def test_the_first_runs_differ_from_sweep_to_sweep_and_may_be_asked_for_again() -> None:
     first = [suggest(PLANE, seed, []) for seed in range(3)]
     assert len({point["x"] for point in first}) == 3
-    earlier = [Earlier({}, first[0], None)]
+    earlier = [Observation({}, first[0], None)]
     again = [suggest(PLANE, seed, earlier)["x"] for seed in range(3)]
     assert len(set(again)) == 3
 

@@ -290,11 +290,11 @@ def test_a_difference_is_that_of_each_resample() -> None:
     random = np.random.default_rng(4)
     recording = np.arange(5).repeat(8)
     values = [random.normal(size=40) for _ in range(2)]
-    hits = [random.random(40) < 0.5 for _ in range(2)]
+    correct = [random.random(40) < 0.5 for _ in range(2)]
     true = np.arange(40) % 3
     pairs: list[tuple[Statistic, Statistic]] = [
         (median(values[0], recording), median(values[1], recording)),
-        (balanced(hits[0], true, recording), balanced(hits[1], true, recording)),
+        (balanced(correct[0], true, recording), balanced(correct[1], true, recording)),
     ]
     drawn = draw(5)
     medians = [

@@ -24,7 +24,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.names import MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
 from gcodefp.train import main as train_step
 
 LOUD = "CONTROL NOT FAILED"
@@ -62,7 +62,7 @@ def cut_off(split: Split) -> Split:
         for name, array in vars(split).items()
         if name not in ("blocks", "recordings", "lag_seconds", "window_start")
     }
-    rows["sensed_row"] = np.arange(kept.sum(), dtype=np.int32)
+    rows["lag_corrected_row"] = np.arange(kept.sum(), dtype=np.int32)
     starts = window_starts(rows["recording"], rows["seconds"], WINDOW, WINDOW // 2, 2.0)
     return replace(split, **rows, window_start=starts)
 
@@ -131,7 +131,7 @@ def test_what_the_controls_are_kept_from_is_what_the_winner_knows(
 ) -> None:
     assert evaluate(cut_winner, cut, tmp_path) == 0
     models = json.loads((tmp_path / "metrics.json").read_text())["models"]
-    assert models[MODEL]["gcode"]["low"] > models[MAJORITY_GIVEN]["gcode"]["value"] + 0.3
+    assert models[MODEL]["gcode"]["low"] > models[MAJORITY_PRIVILEGED]["gcode"]["value"] + 0.3
 
 
 def test_a_control_that_does_not_fail_is_told_loudly(
@@ -140,7 +140,7 @@ def test_a_control_that_does_not_fail_is_told_loudly(
     found = json.loads(not_failed.read_text())
     assert found["fails"] is False
     of = found["answers"][MODEL]
-    assert (of["limit"], of["fails"]) == (MAJORITY_GIVEN, False)
+    assert (of["limit"], of["fails"]) == (MAJORITY_PRIVILEGED, False)
     assert of["difference"]["low"] > 0
     assert of["score"]["value"] > 0.9
     checkpoint = learn(giveaway, tmp_path / "run", max_epochs=1)
@@ -149,7 +149,7 @@ def test_a_control_that_does_not_fail_is_told_loudly(
     assert evaluate_step([*flags, "--output", str(tmp_path)]) == 0
     loud = [line for line in capsys.readouterr().err.splitlines() if LOUD in line]
     assert any(f": {MODEL} has 9" in line or f": {MODEL} has 100" in line for line in loud)
-    assert all(PRESENCE_ONLY in line and MAJORITY_GIVEN in line for line in loud)
+    assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in loud)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert [of["answers"] for of in metrics["controls"]] == [found["answers"]]
     assert str(not_failed) in metrics["provenance"]["inputs"]

@@ -17,7 +17,15 @@ from gcodefp.dataset.controls import (
 from gcodefp.dataset.store import Split
 
 LAG_ROWS = 3
-LABELS = ("block", "operation", "position_mm", "mm_per_unit", "program", "place", "sensed_row")
+LABELS = (
+    "block",
+    "operation",
+    "position_mm",
+    "mm_per_unit",
+    "program",
+    "state",
+    "lag_corrected_row",
+)
 SENSED = ("signals", "valid", "environment")
 
 
@@ -27,7 +35,9 @@ def split() -> Split:
     made = tiny_split(RECORDINGS["train"])
     rows = np.arange(len(made.block))
     missing = np.random.default_rng(1).random(made.valid.shape) < 0.3
-    return replace(made, sensed_row=np.maximum(rows - LAG_ROWS, 0).astype(np.int32), valid=~missing)
+    return replace(
+        made, lag_corrected_row=np.maximum(rows - LAG_ROWS, 0).astype(np.int32), valid=~missing
+    )
 
 
 def changed(split: Split, control: str, name: str = "train") -> Split:
@@ -36,11 +46,15 @@ def changed(split: Split, control: str, name: str = "train") -> Split:
 
 def labels(split: Split) -> list[tuple]:
     """All that is said of each row, as what the sensors see at it."""
-    seen = split.sensed_row
+    seen = split.lag_corrected_row
     columns = (
         split.block[seen],
         *split.position_mm[seen].T,
-        *(getattr(split, name) for name in LABELS if name not in ("position_mm", "sensed_row")),
+        *(
+            getattr(split, name)
+            for name in LABELS
+            if name not in ("position_mm", "lag_corrected_row")
+        ),
     )
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
@@ -60,7 +74,7 @@ def test_shuffled_labels_stay_together_and_leave_their_sensors(split: Split) -> 
     assert Counter(labels(mixed)) == Counter(labels(split))
     assert_same(fields(mixed, *LABELS), fields(split, *LABELS))
     # What a row is told is as often right as chance has it.
-    block, true = mixed.block[mixed.sensed_row], split.block[split.sensed_row]
+    block, true = mixed.block[mixed.lag_corrected_row], split.block[split.lag_corrected_row]
     chance = (np.bincount(true) ** 2).sum() / len(true) ** 2
     assert np.mean(block == true) == pytest.approx(chance, abs=0.12)
     assert np.mean(mixed.operation == split.operation) == pytest.approx(0.5, abs=0.12)

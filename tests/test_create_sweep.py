@@ -8,7 +8,7 @@ from recording_files import preprocess, write_recordings
 from sweep_documents import SHIPPED, guide, sweep_document
 
 from gcodefp.create_sweep import main
-from gcodefp.model.hyperparameters import HEADLINE
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.sweeps.specification import load_specification
 from gcodefp.sweeps.sweep_file import read_sweep
 
@@ -87,7 +87,7 @@ def test_a_sweep_without_a_metric_is_decided_by_the_headline(
     path.write_text(yaml.safe_dump(sweep_document(metric=None)), encoding="utf-8")
     assert create(path, dataset) == 0
     assert "has no metric; val/aligned_acc decides" in capsys.readouterr().err
-    assert read_sweep(path.with_suffix(".json")).specification.objective == HEADLINE
+    assert read_sweep(path.with_suffix(".json")).specification.objective == DEFAULT_OBJECTIVE
 
 
 def test_rules_go_into_the_sweep_and_its_id(dataset: Path, tmp_path: Path) -> None:

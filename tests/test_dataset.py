@@ -17,7 +17,7 @@ from gcodefp.dataset.split import (
     split_held_out,
     split_recordings,
 )
-from gcodefp.dataset.windows import speaking_rows, window_starts
+from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import Recording
 
@@ -204,22 +204,22 @@ def test_windows_cover_every_long_enough_stretch_and_cross_nothing(
         assert len(set(recordings[inside])) == 1
         assert (np.diff(seconds[inside]) <= 2.0).all()
         covered[inside] += 1
-    stretch = np.cumsum(
+    segment = np.cumsum(
         (np.diff(recordings, prepend=0) != 0) | (np.diff(seconds, prepend=0.0) > 2.0)
     )
-    lengths = pd.Series(stretch).map(pd.Series(stretch).value_counts()).to_numpy()
+    lengths = pd.Series(segment).map(pd.Series(segment).value_counts()).to_numpy()
     np.testing.assert_array_equal(covered > 0, lengths >= window)
 
-    speaks = speaking_rows(starts, window)
+    row_mask = row_to_window_mask(starts, window)
     spoken = np.zeros(len(recordings), int)
-    np.add.at(spoken, (starts[:, None] + np.arange(window))[speaks], 1)
+    np.add.at(spoken, (starts[:, None] + np.arange(window))[row_mask], 1)
     np.testing.assert_array_equal(spoken, covered > 0)
 
 
 def test_the_window_speaks_in_whose_middle_the_row_lies() -> None:
     assert window_starts(np.zeros(10), np.arange(10.0), 4, 3, 1.0).tolist() == [0, 3, 6]
-    speaks = speaking_rows(np.array([0, 2, 4]), 4)
-    assert speaks.tolist() == [
+    row_mask = row_to_window_mask(np.array([0, 2, 4]), 4)
+    assert row_mask.tolist() == [
         [True, True, True, False],
         [False, True, True, False],
         [False, True, True, True],

@@ -21,7 +21,14 @@ from recording_files import preprocess, read_dataset, write_recordings
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluation.baselines import majority
-from gcodefp.evaluation.names import ANSWERS, CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_CLOCK
+from gcodefp.evaluation.names import (
+    MODEL,
+    MODEL_LAG_ORACLE,
+    PREDICTORS,
+    UPPER_BOUND,
+    WHOLE,
+    WHOLE_LAG_ORACLE,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,11 +53,11 @@ def test_rows_that_no_window_covers_are_left_out_of_everything(
     assert metrics["rows"] == ROWS + ROWS // 2
     assert arrays["row"].tolist() == [*range(ROWS // 2), *range(ROWS)]
     for model, of in metrics["models"].items():
-        hits = arrays[f"{ANSWERS[model].array}_block"] == arrays["true_block"]
-        shares = sorted((hits[: ROWS // 2].mean(), hits[ROWS // 2 :].mean()))
+        correct = arrays[f"{PREDICTORS[model].array}_block"] == arrays["true_block"]
+        shares = sorted((correct[: ROWS // 2].mean(), correct[ROWS // 2 :].mean()))
         # Two recordings: half of the draws are one of them twice, which is the whole interval.
         assert [of["gcode"]["low"], of["gcode"]["high"]] == pytest.approx(shares)
-        assert (of["gcode"]["n"], of["gcode"]["recordings"]) == (len(hits), 2)
+        assert (of["gcode"]["n"], of["gcode"]["recordings"]) == (len(correct), 2)
 
 
 def test_longer_blocks_than_train_ever_had_count_as_wrong(
@@ -123,8 +130,8 @@ def late(split: Split, rows: int) -> Split:
     return replace(
         split,
         signals=moved.reshape(split.signals.shape),
-        sensed_row=(start + sensed).astype(np.int32),
-        place=split.place[start + sensed],
+        lag_corrected_row=(start + sensed).astype(np.int32),
+        state=split.state[start + sensed],
         lag_seconds=np.full_like(split.lag_seconds, rows * STEP_SECONDS),
     )
 
@@ -139,9 +146,9 @@ def test_only_those_who_are_told_the_clock_make_up_for_a_lag(dataset: Path, tmp_
         {name: of["gcode"]["value"] for name, of in m.items()} for m in (models, usual)
     )
     assert exact[WHOLE] < before[WHOLE] - 0.2
-    assert exact[WHOLE_CLOCK] > exact[WHOLE] + 0.2
+    assert exact[WHOLE_LAG_ORACLE] > exact[WHOLE] + 0.2
     # Two rows of four in each block.
-    assert exact[CEILING] == pytest.approx(0.5, abs=0.1)
+    assert exact[UPPER_BOUND] == pytest.approx(0.5, abs=0.1)
     # A clock spoils the sequence of blocks at its ends alone: one of eight.
     rate, rate_before = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
     assert rate == pytest.approx(rate_before, abs=0.13)
@@ -157,7 +164,7 @@ def test_programs_that_train_never_had_are_never_right(
         assert models[name]["gcode"]["value"] == 0
         assert models[name]["program"]["value"] == 0
     # Nobody knows a clock, or a place, of a program that was never learnt.
-    assert not {MODEL_CLOCK, WHOLE_CLOCK, CEILING} & set(models)
+    assert not {MODEL_LAG_ORACLE, WHOLE_LAG_ORACLE, UPPER_BOUND} & set(models)
 
 
 def _unseen(split: Split) -> tuple[Split, NDArray[np.str_]]:

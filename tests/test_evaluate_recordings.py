@@ -8,7 +8,7 @@ from evaluation_steps import evaluate, learn, results
 from recording_files import preprocess, read_dataset, write_recordings
 
 from gcodefp.evaluate import main
-from gcodefp.evaluation.names import ANSWERS, SENSORS
+from gcodefp.evaluation.names import PREDICTORS, SENSORS
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_a_checkpoint_alone_is_enough(made: Path, tmp_path: Path) -> None:
     write_recordings(tmp_path / "new", {"other": 2})
     assert score(made, tmp_path / "new", tmp_path / "e") == 0
     metrics, _ = results(tmp_path / "e")
-    kinds = {ANSWERS[name].kind for name in metrics["models"]}
+    kinds = {PREDICTORS[name].kind for name in metrics["models"]}
     assert kinds == {SENSORS}
     # A program that the train split has none of.
     assert all(of["gcode"]["value"] == 0 for of in metrics["models"].values())

@@ -20,12 +20,12 @@ from learning_data import (
 
 from gcodefp.evaluate import main
 from gcodefp.evaluation.names import (
-    ANSWERS,
     ELAPSED,
     EVALUATION_FORMAT,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
+    PREDICTORS,
     TREES,
     WHOLE,
     WRITTEN,
@@ -65,7 +65,7 @@ def evaluation(dataset: Path, checkpoint: Path, tmp_path_factory: pytest.TempPat
 def test_metrics_have_a_value_an_interval_and_the_baselines_beside(evaluation: Path) -> None:
     metrics, _ = results(evaluation)
     assert metrics["format"] == EVALUATION_FORMAT
-    assert list(metrics["models"]) == list(ANSWERS)
+    assert list(metrics["models"]) == list(PREDICTORS)
     assert (metrics["recordings"], metrics["rows"]) == (3, TEST_ROWS)
     assert (metrics["confidence"], metrics["resamples"]) == (0.95, 2000)
     assert metrics["leaky"] is False
@@ -107,7 +107,7 @@ def test_predictions_are_those_that_the_metrics_are_of(evaluation: Path) -> None
         np.testing.assert_array_equal(arrays[name], getattr(test, name))
     np.testing.assert_array_equal(arrays["true_operation"], test.operation)
     assert set(arrays["model_block"].tolist()) > {BLOCKS[0]}
-    for model, (array, _) in ANSWERS.items():
+    for model, (array, _) in PREDICTORS.items():
         for what, metric in (("block", "gcode"), ("operation", "operation")):
             right = np.mean(arrays[f"{array}_{what}"] == arrays[f"true_{what}"])
             assert right == pytest.approx(metrics["models"][model][metric]["value"])
@@ -216,15 +216,15 @@ def test_the_test_labels_do_not_reach_what_is_written(
         operation=operation,
         program=1 - test.program,
         position_mm=test.position_mm + 7,
-        place=test.place[::-1].copy(),
-        sensed_row=test.sensed_row[::-1].copy(),
+        state=test.state[::-1].copy(),
+        lag_corrected_row=test.lag_corrected_row[::-1].copy(),
         lag_seconds=test.lag_seconds + 3,
     )
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
     (metrics, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
     for model in (MODEL, WHOLE, WRITTEN, MAJORITY, NEIGHBOUR, TREES):
         for what in ("block", "operation", "program", "position_mm"):
-            if (name := f"{ANSWERS[model].array}_{what}") in usual:
+            if (name := f"{PREDICTORS[model].array}_{what}") in usual:
                 np.testing.assert_array_equal(arrays[name], usual[name])
         assert metrics["models"][model]["gcode"]["value"] == 0
 

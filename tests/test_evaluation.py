@@ -20,8 +20,8 @@ from gcodefp.evaluation.toolpaths import (
 
 
 def test_the_value_is_a_ratio_of_sums_and_not_a_mean_of_ratios() -> None:
-    hits, chances = np.array([1, 1, 0, 9]), np.array([1, 2, 3, 10])
-    found = estimate(hits, chances, np.array([0, 0, 1, 2]))
+    correct, total = np.array([1, 1, 0, 9]), np.array([1, 2, 3, 10])
+    found = estimate(correct, total, np.array([0, 0, 1, 2]))
     assert found.value == pytest.approx(11 / 16)
     assert (found.n, found.recordings) == (16, 3)
     assert found.low is not None
@@ -41,9 +41,9 @@ def test_nothing_to_count_gives_no_value() -> None:
 
 
 def test_recordings_with_nothing_to_count_are_left_out() -> None:
-    hits, chances = np.array([1, 3, 0, 0]), np.array([2, 4, 0, 0])
-    alone = estimate(hits[:2], chances[:2], np.array([0, 1]))
-    assert estimate(hits, chances, np.array([0, 3, 1, 2])) == alone
+    correct, total = np.array([1, 3, 0, 0]), np.array([2, 4, 0, 0])
+    alone = estimate(correct[:2], total[:2], np.array([0, 1]))
+    assert estimate(correct, total, np.array([0, 3, 1, 2])) == alone
     assert alone.recordings == 2
 
 
@@ -54,14 +54,14 @@ def test_the_interval_holds_the_truth_about_95_times_in_100() -> None:
     for _ in range(times):
         lengths = random.integers(20, 60, 40)
         chance = random.beta(7, 3, 40).repeat(lengths)
-        hits = random.random(len(chance)) < chance
-        ones = np.ones(len(hits))
-        found = estimate(hits, ones, np.arange(40).repeat(lengths))
+        correct = random.random(len(chance)) < chance
+        ones = np.ones(len(correct))
+        found = estimate(correct, ones, np.arange(40).repeat(lengths))
         assert found.low is not None
         assert found.high is not None
         inside += found.low <= truth <= found.high
-        width = 1.96 * math.sqrt(hits.mean() * (1 - hits.mean()) / len(hits))
-        rows_inside += abs(hits.mean() - truth) <= width
+        width = 1.96 * math.sqrt(correct.mean() * (1 - correct.mean()) / len(correct))
+        rows_inside += abs(correct.mean() - truth) <= width
     assert 0.90 <= inside / times <= 0.985
     # Taken for independent, the rows would promise far more than they hold.
     assert rows_inside / times < 0.75

@@ -31,7 +31,7 @@ from gcodefp.evaluation.sensor_groups import (
 from gcodefp.evaluation.split_scores import evaluate_split
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, augment, to_tensors
-from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.hmm import viterbi_paths
 from gcodefp.model.network import SMOOTHING_ROWS, Network
 from gcodefp.recordings.cleaning import load_recording
 
@@ -166,8 +166,8 @@ def told(network: Network, data: Tensors, signals: torch.Tensor, path: torch.Ten
     total = 0.0
     for window in range(len(data.starts)):
         rows = data.rows_of(torch.tensor([window]))
-        evidence = network.place_evidence(network.encode(signals[rows]))[0]
-        for at in data.speaks[window].nonzero()[:, 0].tolist():
+        evidence = network.emission_log_likelihood(network.encode(signals[rows]))[0]
+        for at in data.row_mask[window].nonzero()[:, 0].tolist():
             total += float(evidence[at, path[window, at]])
     return total
 
@@ -180,8 +180,8 @@ def test_saliency_is_what_a_sample_changes_times_the_sample(checkpoint: Checkpoi
     with torch.enable_grad():
         found = saliency_of(network, data)
     windows = data.rows_of(torch.arange(len(data.starts)))
-    evidence = network.place_evidence(network.encode(data.signals[windows]))
-    path = likeliest_paths(evidence, data.first_place)
+    evidence = network.emission_log_likelihood(network.encode(data.signals[windows]))
+    path = viterbi_paths(evidence, data.first_state)
     assert found.shape == tuple(data.signals.shape)
     for row, channel in ((5, 0), (13, 3), (33, 6)):  # All but the first in two windows.
         step = torch.zeros_like(data.signals)
@@ -226,7 +226,7 @@ def test_rows_alike_share_their_operation_and_place(checkpoint: Checkpoint) -> N
     data = to_tensors(test, checkpoint.description, CPU)
     found = embed_rows(checkpoint, data, test, rows)
     assert found.progress[[0, 31, 32, 64]].tolist() == [0, 1, 0, 0]
-    known = np.stack([test.operation * 100.0, test.place], axis=1)
+    known = np.stack([test.operation * 100.0, test.state], axis=1)
     found = found._replace(nearest=nearest_of_others(known, test.recording))
     told = describe_embedding(found, test, checkpoint.description.programs)
     # The only recording of face has no other one to be alike.

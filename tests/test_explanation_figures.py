@@ -16,7 +16,7 @@ from result_files import answers_of, results_of, spoilt, true_blocks, write_resu
 from result_files import tested_split as results_split
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.reporting.figures.calibration import draw_calibration
 from gcodefp.reporting.figures.embedding import draw_embedding, look_of
@@ -150,9 +150,9 @@ def narrowed(results: Results, folder: Path) -> Results:
     }
     one = Split(**{**vars(test), **per_row, "window_start": np.zeros(1, int)})
     unknown = np.full(len(rows), -1)
-    one = replace(one, program=unknown, place=np.full(len(rows), np.nan), operation=unknown * 0)
+    one = replace(one, program=unknown, state=np.full(len(rows), np.nan), operation=unknown * 0)
     one = replace(one, lag_seconds=np.full(len(test.lag_seconds), np.nan))
-    answers: Mapping[str, Answers] = {
+    answers: Mapping[str, RowPredictions] = {
         name: answers_of(name, spoilt(0.3), test, True).take(rows) for name in (MODEL, WHOLE)
     }
     write_explanation(folder, {**dataset, "channels": dataset["channels"][:1]}, one, answers)

@@ -14,7 +14,7 @@ from tiny_sweep import TinySweep
 
 from gcodefp.model.trainer import Diverged
 from gcodefp.sweeps import local_engine
-from gcodefp.sweeps.lease import Hold, LeaseWatch, holding
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 
@@ -138,7 +138,7 @@ def test_a_lease_of_zeros_is_judged_by_its_heartbeat(
     lease = run_folder(tmp_path, 0).path / "lease.1"
     lease.parent.mkdir()
     lease.write_bytes(bytes(40))
-    assert LeaseWatch().look(lease.parent) is Hold.UNKNOWN
+    assert LeaseWatch().look(lease.parent) is LeaseState.UNKNOWN
     engine = LocalEngine(specification(), 3, 1, tmp_path)
     assert engine.work(lambda trial: {"state": "finished", "best_value": 0.5}, lambda: None) == 1
 
@@ -151,16 +151,16 @@ def test_a_lease_that_could_not_be_given_back_is_free_for_who_had_it(
 
     def work() -> None:
         with holding(tmp_path, LeaseWatch()):
-            assert LeaseWatch().look(tmp_path) is Hold.HELD
+            assert LeaseWatch().look(tmp_path) is LeaseState.HELD
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "truncate", fail)
         with pytest.raises(OSError, match="Input/output"):
             work()
-    assert LeaseWatch().look(tmp_path) is Hold.FREE
+    assert LeaseWatch().look(tmp_path) is LeaseState.FREE
     with holding(tmp_path, LeaseWatch()) as lease:
         assert lease is not None
-        assert LeaseWatch().look(tmp_path) is Hold.HELD
+        assert LeaseWatch().look(tmp_path) is LeaseState.HELD
 
 
 # Clocks that jump

@@ -12,7 +12,15 @@ from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import figures
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
-from gcodefp.evaluation.names import ANSWERS, BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS
+from gcodefp.evaluation.names import (
+    BASELINE,
+    ELAPSED,
+    MAJORITY,
+    MODEL,
+    NEIGHBOUR,
+    PREDICTORS,
+    SENSORS,
+)
 from gcodefp.reporting.captions import FOLDER, caption
 from gcodefp.reporting.catalogue import FIGURES
 from gcodefp.reporting.figures import all_figures
@@ -111,7 +119,7 @@ def test_every_answer_is_drawn_with_its_number(tmp_path: Path) -> None:
 def test_accuracy_can_do_without_baselines(tmp_path: Path) -> None:
     results = results_of(write_results(tmp_path, spoilt(0.3), true_blocks()))
     models = results.evaluation["models"]
-    alone = {name: of for name, of in models.items() if ANSWERS[name].kind == SENSORS}
+    alone = {name: of for name, of in models.items() if PREDICTORS[name].kind == SENSORS}
     results = replace(results, evaluation={**results.evaluation, "models": alone})
     shown = texts(draw_accuracy(results))
     assert KINDS[SENSORS].title in shown

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 
-from gcodefp.evaluation.names import ANSWERS, BASELINE, ELAPSED, MAJORITY, NEIGHBOUR
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, NEIGHBOUR, PREDICTORS
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
     BEATS,
@@ -64,7 +64,7 @@ def test_only_who_is_told_nothing_has_to_be_beaten(tmp_path: Path) -> None:
 def test_a_verdict_without_baselines_compares_nothing(tmp_path: Path) -> None:
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
     models = results.evaluation["models"]
-    told = {name: of for name, of in models.items() if ANSWERS[name].kind != BASELINE}
+    told = {name: of for name, of in models.items() if PREDICTORS[name].kind != BASELINE}
     assert set(models) - set(told) == {NEIGHBOUR, MAJORITY}
     assert best_baseline(told) is None
     found = verdict(changed(results, models=told))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ruled_sweeps import MIXED, ONLY_SGD, SMALL, ruled, run
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.sampling import Plan, propose
+from gcodefp.sweeps.sampling import ConfigurationSequence, propose
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
@@ -62,7 +62,7 @@ def test_first_values_are_those_of_the_sweep_and_are_never_switched_off() -> Non
         {"d_model": 64, "num_layers": 2},
         {"d_model": 128, "num_layers": 1},
     ]
-    assert Plan(sweep, 0).size(None) == 4
+    assert ConfigurationSequence(sweep, 0).size(None) == 4
     momentum = {"momentum": {"min": 0.5, "max": 0.9}, "optimizer": {"values": ["adamw", "sgd"]}}
     for seed in range(5):
         sweep = ruled(momentum, conditions=ONLY_SGD, first=[{"momentum": 0.6}])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.programs.lag import MAX_LAG_SECONDS, joint_lags, lag_against
-from gcodefp.programs.table import learn_programs, place_recording
+from gcodefp.programs.table import align_recording, learn_programs
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
 
@@ -135,7 +135,7 @@ def test_simulated_recordings_are_late_by_what_the_simulator_drew(
     scaler = fit_scaler(loaded, 0.7, centered=True)
     signals = {of.name: scaler.apply(of) for of in loaded}
     programs = learn_programs(loaded, signals)
-    found = [place_recording(of, signals[of.name], programs).lag_seconds for of in loaded]
+    found = [align_recording(of, signals[of.name], programs).lag_seconds for of in loaded]
     error = np.array(found) - np.array(drawn)
     # All are late by as much; that cannot be seen, and the median recording is taken to be on time.
     assert np.ptp(drawn) > 1.0

@@ -15,7 +15,7 @@ import pytest
 from foreign_lease import write_foreign
 
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import Hold, LeaseLost, LeaseWatch, holding
+from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, holding
 
 HOLDER = """
 import sys, time
@@ -127,12 +127,12 @@ def test_a_living_holder_is_respected_and_a_dead_one_is_free_at_once(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     run = tmp_path / "run"
-    assert LeaseWatch().look(run) is Hold.HELD
+    assert LeaseWatch().look(run) is LeaseState.HELD
     with holding(run, LeaseWatch()) as taken:
         assert taken is None
-    assert LeaseWatch().look(run) is Hold.HELD
+    assert LeaseWatch().look(run) is LeaseState.HELD
     stop(holder)
-    assert LeaseWatch().look(run) is Hold.FREE
+    assert LeaseWatch().look(run) is LeaseState.FREE
     with holding(run, LeaseWatch()) as taken:
         assert taken is not None
         taken.check()
@@ -143,7 +143,7 @@ def test_a_zombie_is_dead(tmp_path: Path, holder: subprocess.Popen[str]) -> None
     stat = Path(f"/proc/{holder.pid}/stat")
     while stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
         time.sleep(0.01)
-    assert LeaseWatch().look(tmp_path / "run") is Hold.FREE
+    assert LeaseWatch().look(tmp_path / "run") is LeaseState.FREE
 
 
 def test_the_heartbeat_beats_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
         with pytest.raises(LeaseLost, match="taken over"):
             held.check()
     assert other.read_text(encoding="utf-8")
-    assert LeaseWatch().look(tmp_path) is Hold.UNKNOWN
+    assert LeaseWatch().look(tmp_path) is LeaseState.UNKNOWN
 
 
 def test_a_lease_is_given_back_whatever_happens(tmp_path: Path) -> None:
@@ -182,5 +182,5 @@ def test_a_lease_is_given_back_whatever_happens(tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(Trouble):
             fail()
-        assert LeaseWatch().look(tmp_path) is Hold.FREE
+        assert LeaseWatch().look(tmp_path) is LeaseState.FREE
     assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]

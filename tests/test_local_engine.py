@@ -18,7 +18,7 @@ from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.run_folder import run_folder, run_folders
-from gcodefp.sweeps.sampling import Earlier, Plan, propose
+from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, propose
 from gcodefp.sweeps.space import Proposal
 
 CREW = '''
@@ -226,8 +226,8 @@ def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
 ) -> None:
     told: list[list[float | None]] = []
 
-    class Spy(Plan):
-        def propose(self, number: int, others: Sequence[Earlier]) -> Proposal:
+    class Spy(ConfigurationSequence):
+        def propose(self, number: int, others: Sequence[Observation]) -> Proposal:
             told.append([run.loss for run in others])
             return propose(RANDOM, SEED, number, [])
 
@@ -236,7 +236,7 @@ def test_bayes_is_told_losses_of_ended_failed_and_running_runs(
             work(engine(tmp_path, 4, bayes))
         return (bad if trial.folder.number == 1 else good)(trial)
 
-    monkeypatch.setattr("gcodefp.sweeps.scheduler.Plan", Spy)
+    monkeypatch.setattr("gcodefp.sweeps.scheduler.ConfigurationSequence", Spy)
     bayes = specification(method="bayes")
     work(engine(tmp_path, 3, bayes), objective)
     assert told == [[], [-0.5], [-0.5, math.inf], [-0.5, math.inf, None]]

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from gcodefp.model.epoch import (
-    PLACE_SPREAD,
     SPREAD_REACH,
+    STATE_SPREAD,
     head_losses,
-    place_loss,
     position_loss,
+    state_loss,
     total_loss,
 )
 
@@ -53,32 +53,32 @@ def test_the_total_weighs_the_heads_that_have_a_weight() -> None:
 # Places
 
 
-def ranges(place: Tensor) -> Tensor:
+def ranges(state: Tensor) -> Tensor:
     """First and last place of the program that each place is in."""
-    second = place >= BORDER
+    second = state >= BORDER
     return torch.stack([second * BORDER, torch.where(second, PLACES, BORDER) - 1], dim=-1)
 
 
-def loss_at(said: int, place: float, sharpness: float = 4.0) -> float:
+def loss_at(said: int, state: float, sharpness: float = 4.0) -> float:
     """The loss of a row that says a place with a bell around it."""
     logits = -sharpness * (torch.arange(PLACES) - said).square().float()[None]
-    true = torch.tensor([place])
-    return place_loss(logits, true, ranges(true)).item()
+    true = torch.tensor([state])
+    return state_loss(logits, true, ranges(true)).item()
 
 
-@pytest.mark.parametrize("place", [5.0, 6.2, 6.8, 20.4])
-def test_the_loss_is_least_at_the_right_place_and_grows_with_the_distance(place: float) -> None:
-    losses = [loss_at(said, place) for said in range(PLACES)]
-    assert losses.index(min(losses)) == round(place)
-    assert all(a > b for a, b in pairwise(losses[: round(place) + 1]))
-    assert all(a < b for a, b in pairwise(losses[round(place) :]))
+@pytest.mark.parametrize("state", [5.0, 6.2, 6.8, 20.4])
+def test_the_loss_is_least_at_the_right_place_and_grows_with_the_distance(state: float) -> None:
+    losses = [loss_at(said, state) for said in range(PLACES)]
+    assert losses.index(min(losses)) == round(state)
+    assert all(a > b for a, b in pairwise(losses[: round(state) + 1]))
+    assert all(a < b for a, b in pairwise(losses[round(state) :]))
 
 
-@pytest.mark.parametrize("place", [0.0, 11.0, 10.6, 12.0, 12.3, 29.0])
-def test_the_bell_does_not_cross_the_border_of_a_program(place: float) -> None:
+@pytest.mark.parametrize("state", [0.0, 11.0, 10.6, 12.0, 12.3, 29.0])
+def test_the_bell_does_not_cross_the_border_of_a_program(state: float) -> None:
     logits = torch.zeros(1, PLACES, requires_grad=True)
-    true = torch.tensor([place])
-    place_loss(logits, true, ranges(true)).backward()
+    true = torch.tensor([state])
+    state_loss(logits, true, ranges(true)).backward()
     assert logits.grad is not None
     # The gradient of a cross-entropy is what is said less what is wanted.
     wanted = 1 / PLACES - logits.grad[0]
@@ -93,12 +93,12 @@ def test_the_bell_does_not_cross_the_border_of_a_program(place: float) -> None:
 def test_in_the_middle_of_a_program_the_bell_is_symmetric() -> None:
     logits = torch.zeros(1, PLACES, requires_grad=True)
     true = torch.tensor([20.0])
-    place_loss(logits, true, ranges(true)).backward()
+    state_loss(logits, true, ranges(true)).backward()
     assert logits.grad is not None
     wanted = (1 / PLACES - logits.grad[0])[20 - SPREAD_REACH : 20 + SPREAD_REACH + 1]
     torch.testing.assert_close(wanted, wanted.flip(0), atol=1e-6, rtol=1e-4)
     ratio = (wanted[SPREAD_REACH + 1] / wanted[SPREAD_REACH]).item()
-    assert ratio == pytest.approx(math.exp(-0.5 / PLACE_SPREAD**2), rel=1e-3)
+    assert ratio == pytest.approx(math.exp(-0.5 / STATE_SPREAD**2), rel=1e-3)
 
 
 # Rows of which nothing is known
@@ -107,13 +107,13 @@ def test_in_the_middle_of_a_program_the_bell_is_symmetric() -> None:
 def test_rows_without_a_place_do_not_count() -> None:
     torch.manual_seed(0)
     logits = torch.randn(4, PLACES)
-    place = torch.tensor([3.0, torch.nan, 17.5, torch.nan])
-    known = place.isfinite()
-    some = place_loss(logits, place, ranges(place))
-    alone = place_loss(logits[known], place[known], ranges(place)[known])
+    state = torch.tensor([3.0, torch.nan, 17.5, torch.nan])
+    known = state.isfinite()
+    some = state_loss(logits, state, ranges(state))
+    alone = state_loss(logits[known], state[known], ranges(state)[known])
     torch.testing.assert_close(some, alone)
     # It is a mean over the rows.
-    each = [place_loss(logits[[i]], place[[i]], ranges(place)[[i]]) for i in (0, 2)]
+    each = [state_loss(logits[[i]], state[[i]], ranges(state)[[i]]) for i in (0, 2)]
     torch.testing.assert_close(some, torch.stack(each).mean())
 
 
@@ -132,7 +132,7 @@ def test_nothing_known_is_no_loss_and_no_gradient(rows: int) -> None:
     position = torch.randn(rows, 3, requires_grad=True)
     unknown_range = torch.full((rows, 2), -1)
     losses = {
-        "place": place_loss(logits, nothing, unknown_range),
+        "place": state_loss(logits, nothing, unknown_range),
         "position": position_loss(position, nothing[:, None].expand(-1, 3)),
     }
     assert [loss.item() for loss in losses.values()] == [0, 0]
@@ -145,9 +145,9 @@ def test_nothing_known_is_no_loss_and_no_gradient(rows: int) -> None:
 def test_what_is_not_known_leaves_the_gradient_finite() -> None:
     logits = torch.randn(3, PLACES, requires_grad=True)
     position = torch.randn(3, 3, requires_grad=True)
-    place = torch.tensor([torch.nan, 4.0, 20.0])
-    loss = place_loss(logits, place, ranges(place))
-    (loss + position_loss(position, place[:, None].expand(-1, 3))).backward()
+    state = torch.tensor([torch.nan, 4.0, 20.0])
+    loss = state_loss(logits, state, ranges(state))
+    (loss + position_loss(position, state[:, None].expand(-1, 3))).backward()
     for said in (logits, position):
         assert said.grad is not None
         assert said.grad.isfinite().all()

@@ -13,7 +13,7 @@ from trivial_runs import METRIC, made, show
 from gcodefp.sweeps import scheduler as decisions
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
 from gcodefp.sweeps.run_folder import run_folder, run_folders
-from gcodefp.sweeps.scheduler import Decisions
+from gcodefp.sweeps.scheduler import Scheduler
 
 
 def engine(folder: Path, total: int = 9, **metric: Any) -> LocalEngine:
@@ -109,5 +109,5 @@ def test_a_target_reached_while_an_agent_waits_counts(
     """Run 1 waits for what run 0 gets, and in the meantime run 0 reaches the target."""
     sweep = replace(BAYES, target=0.7)
     monkeypatch.setattr(decisions.time, "sleep", lambda _: made(tmp_path, 0, "finished", (0.8,)))
-    assert Decisions(sweep, 3, tmp_path).given(run_folder(tmp_path, 1)) is None
+    assert Scheduler(sweep, 3, tmp_path).given(run_folder(tmp_path, 1)) is None
     assert run_folder(tmp_path, 1).closed() == "run 0000 has reached the metric's target"

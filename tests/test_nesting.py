@@ -7,7 +7,7 @@ from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import hyperparameters_from
-from gcodefp.sweeps.sampling import Earlier, propose
+from gcodefp.sweeps.sampling import Observation, propose
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.sweeps.values import SEPARATOR, flatten, key_path, leaf, nest
 
@@ -55,10 +55,10 @@ def test_a_run_gets_it_nested_and_the_trainer_takes_it(method: str) -> None:
         "dropout", "model/d_model", "model/inner/num_layers", "optim.izer/momentum",
         "optim.izer/optimizer",
     ]  # fmt: skip
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(4):
         made = propose(sweep, 0, number, earlier)
-        earlier.append(Earlier(made.hyperparameters, made.latent, 1.0))
+        earlier.append(Observation(made.hyperparameters, made.latent, 1.0))
         given = made.hyperparameters
         assert set(given) == {"dropout", "model", "optim.izer"}
         assert set(given["model"]) == {"d_model", "inner"}

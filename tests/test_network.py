@@ -53,7 +53,8 @@ def test_every_weight_has_a_gradient_from_the_total_loss(data: TrainingData) -> 
 def test_a_reported_head_has_weights_that_learn_unless_they_count_nothing(
     data: TrainingData, head: str
 ) -> None:
-    weights = {f"{head}_head.weight", f"{head}_head.bias"}
+    layer = "state" if head == "place" else head
+    weights = {f"{layer}_head.weight", f"{layer}_head.bias"}
     assert weights <= gradients(data).keys()
     if f"{head}_weight" in KNOWN:
         moved = gradients(data, **{f"{head}_weight": 0.0})

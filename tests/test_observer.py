@@ -17,7 +17,7 @@ from trivial_runs import METRIC
 from watched_sweep import begin, created, look, observer, shown, work
 
 from gcodefp.model.run_files import append_metrics, read_metrics
-from gcodefp.sweeps.lease import Hold
+from gcodefp.sweeps.lease import LeaseState
 from gcodefp.sweeps.observer import Overview, RunLine
 
 
@@ -105,19 +105,19 @@ def test_a_folder_that_is_mended_is_read_again(sweep: TinySweep) -> None:
 def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) -> None:
     lease, watching = write_foreign(begin(sweep, 0).path), observer(sweep)
 
-    def seen(age_seconds: float) -> tuple[str, Hold, bool]:
+    def seen(age_seconds: float) -> tuple[str, LeaseState, bool]:
         os.utime(lease, (time.time() - age_seconds,) * 2)
         (run,) = watching.look().runs
         assert run.agent is not None
         assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
         return run.state, run.agent.hold, run.agent.clock_differs
 
-    assert seen(3600) == ("waiting", Hold.UNKNOWN, False)
-    assert seen(3595) == ("running", Hold.HELD, False)
+    assert seen(3600) == ("waiting", LeaseState.UNKNOWN, False)
+    assert seen(3595) == ("running", LeaseState.HELD, False)
     watching = observer(sweep)
-    assert seen(10) == ("running", Hold.UNKNOWN, False)
-    assert seen(-30) == ("running", Hold.HELD, False)
-    assert seen(-3600) == ("running", Hold.HELD, True)
+    assert seen(10) == ("running", LeaseState.UNKNOWN, False)
+    assert seen(-30) == ("running", LeaseState.HELD, False)
+    assert seen(-3600) == ("running", LeaseState.HELD, True)
 
 
 def test_an_emptied_lease_is_nobodys(sweep: TinySweep) -> None:

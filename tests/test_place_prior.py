@@ -9,7 +9,7 @@ from training_runs import run
 
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
-from gcodefp.model.window_decoding import LEAST_SHARE, measure_place_prior
+from gcodefp.model.window_decoding import LEAST_SHARE, measure_state_prior
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +28,18 @@ def mean_share(network: Network, data: TrainingData) -> torch.Tensor:
     windows = torch.arange(len(data.train.starts))
     with torch.no_grad():
         encoded = network.encode(data.train.signals[data.train.rows_of(windows)])
-        return network.place_head(encoded).softmax(-1).mean((0, 1))
+        return network.state_head(encoded).softmax(-1).mean((0, 1))
 
 
 def test_before_it_is_measured_all_places_are_alike(network: Network) -> None:
-    assert not network.place_prior_logs.any()
+    assert not network.log_state_prior.any()
 
 
 def test_it_is_the_mean_probability_of_each_place(network: Network, data: TrainingData) -> None:
     with torch.no_grad():
-        network.place_head.weight *= 2  # Some places are named far more often than others.
-    measure_place_prior(network, data.train)
-    prior = network.place_prior_logs.exp()
+        network.state_head.weight *= 2  # Some places are named far more often than others.
+    measure_state_prior(network, data.train)
+    prior = network.log_state_prior.exp()
     torch.testing.assert_close(prior.sum(), torch.tensor(1.0))
     # Train windows overlap, and some of them are read: about the mean is enough.
     expected = mean_share(network, data)
@@ -49,23 +49,23 @@ def test_it_is_the_mean_probability_of_each_place(network: Network, data: Traini
 
 def test_a_checkpoint_has_that_of_its_own_weights(data: TrainingData, tmp_path: Path) -> None:
     _, checkpoint = run(tmp_path, data)
-    kept = checkpoint.network.place_prior_logs.clone()
+    kept = checkpoint.network.log_state_prior.clone()
     assert kept.any()
-    measure_place_prior(checkpoint.network, data.train)
-    torch.testing.assert_close(checkpoint.network.place_prior_logs, kept)
+    measure_state_prior(checkpoint.network, data.train)
+    torch.testing.assert_close(checkpoint.network.log_state_prior, kept)
 
 
 def test_a_place_that_the_network_is_fond_of_gains_nothing(
     network: Network, data: TrainingData
 ) -> None:
-    measure_place_prior(network, data.train)
+    measure_state_prior(network, data.train)
     signals = data.val.signals[None, :32]
     with torch.no_grad():
-        before = network.place_evidence(network.encode(signals))
-        network.place_head.bias[3] += 2.0
-        fond = network.place_evidence(network.encode(signals))
-        measure_place_prior(network, data.train)
-        after = network.place_evidence(network.encode(signals))
+        before = network.emission_log_likelihood(network.encode(signals))
+        network.state_head.bias[3] += 2.0
+        fond = network.emission_log_likelihood(network.encode(signals))
+        measure_state_prior(network, data.train)
+        after = network.emission_log_likelihood(network.encode(signals))
     gain = ((of[..., 3] - of[..., 0]).mean() for of in (before, fond, after))
     none, much, left = (float(of) for of in gain)
     assert much == pytest.approx(none + 2.0, abs=1e-3)
@@ -76,11 +76,11 @@ def test_a_place_that_is_never_named_outweighs_nothing(
     network: Network, data: TrainingData
 ) -> None:
     with torch.no_grad():
-        network.place_head.bias[3] = -1e4
-    measure_place_prior(network, data.train)
-    assert network.place_prior_logs.isfinite().all()
-    least = LEAST_SHARE / network.sizes.places
-    assert float(network.place_prior_logs[3].exp()) == pytest.approx(least)
+        network.state_head.bias[3] = -1e4
+    measure_state_prior(network, data.train)
+    assert network.log_state_prior.isfinite().all()
+    least = LEAST_SHARE / network.sizes.states
+    assert float(network.log_state_prior[3].exp()) == pytest.approx(least)
     with torch.no_grad():
-        evidence = network.place_evidence(network.encode(data.val.signals[None, :32]))
+        evidence = network.emission_log_likelihood(network.encode(data.val.signals[None, :32]))
     assert (evidence.argmax(-1) != 3).all()

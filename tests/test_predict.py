@@ -11,10 +11,10 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model import window_decoding as prediction
-from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.hmm import viterbi_paths
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
-from gcodefp.model.window_decoding import predict, whole_place_evidence
+from gcodefp.model.window_decoding import predict, whole_emission_log_likelihood
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,8 @@ def test_prediction_sees_no_true_word_and_no_true_operation(data: TrainingData) 
         codes=torch.full_like(data.val.codes, UNSEEN),
         operation=torch.full_like(data.val.operation, UNSEEN),
         block=torch.full_like(data.val.block, UNSEEN),
-        place=torch.full_like(data.val.place, torch.nan),
-        place_range=torch.full_like(data.val.place_range, UNSEEN),
+        state=torch.full_like(data.val.state, torch.nan),
+        state_range=torch.full_like(data.val.state_range, UNSEEN),
         position=torch.full_like(data.val.position, torch.nan),
     )
     seen, unseen = predict(network, data.val), predict(network, blind)
@@ -61,8 +61,8 @@ def test_each_row_is_written_once_by_the_window_around_it(
 ) -> None:
     network = varied(data)
     # The first window does not exist, and so its first half lies in none.
-    val = replace(data.val, starts=data.val.starts[1:], speaks=data.val.speaks[1:])
-    val.speaks[0, : WINDOW // 2] = True
+    val = replace(data.val, starts=data.val.starts[1:], row_mask=data.val.row_mask[1:])
+    val.row_mask[0, : WINDOW // 2] = True
     decoded = []
 
     def counting(vectors: Tensor) -> Tensor:
@@ -76,17 +76,17 @@ def test_each_row_is_written_once_by_the_window_around_it(
     assert np.array_equal(written.covered, covered)
     assert sum(decoded) == covered.sum()
     assert (written.codes[~covered] == UNSEEN).all()
-    for start, speaks in zip(val.starts.tolist(), val.speaks, strict=True):
+    for start, row_mask in zip(val.starts.tolist(), val.row_mask, strict=True):
         encoded = network.encode(val.signals[None, start : start + WINDOW])
-        expected = network.decode(encoded[0][speaks]).numpy()
-        assert np.array_equal(written.codes[start : start + WINDOW][speaks], expected)
+        expected = network.decode(encoded[0][row_mask]).numpy()
+        assert np.array_equal(written.codes[start : start + WINDOW][row_mask], expected)
         operation = network.operation_logits(encoded).argmax().item()
-        assert (written.operation[start : start + WINDOW][speaks] == operation).all()
-        path = likeliest_paths(network.place_evidence(encoded), val.first_place)[0]
-        assert np.array_equal(written.path[start : start + WINDOW][speaks], path[speaks])
-        position = network.position_head(encoded[0][speaks]).detach().numpy()
+        assert (written.operation[start : start + WINDOW][row_mask] == operation).all()
+        path = viterbi_paths(network.emission_log_likelihood(encoded), val.first_state)[0]
+        assert np.array_equal(written.path[start : start + WINDOW][row_mask], path[row_mask])
+        position = network.position_head(encoded[0][row_mask]).detach().numpy()
         np.testing.assert_allclose(
-            written.position[start : start + WINDOW][speaks], position, rtol=0, atol=1e-5
+            written.position[start : start + WINDOW][row_mask], position, rtol=0, atol=1e-5
         )
 
 
@@ -105,8 +105,8 @@ def test_windows_cover_the_tiny_dataset_and_hold_all_blocks() -> None:
 def test_a_recording_of_one_window_is_that_window(data: TrainingData) -> None:
     network = varied(data)
     signals = data.val.signals[:WINDOW]
-    evidence = whole_place_evidence(network, signals, WINDOW)
-    expected = network.place_evidence(network.encode(signals[None]))[0]
+    evidence = whole_emission_log_likelihood(network, signals, WINDOW)
+    expected = network.emission_log_likelihood(network.encode(signals[None]))[0]
     torch.testing.assert_close(evidence, expected)
 
 
@@ -116,14 +116,16 @@ def test_every_row_of_a_recording_is_read_from_all_windows_around_it(
 ) -> None:
     network = varied(data)
     signals = data.val.signals[:rows]
-    evidence = whole_place_evidence(network, signals, WINDOW)
-    assert evidence.shape == (rows, network.sizes.places)
+    evidence = whole_emission_log_likelihood(network, signals, WINDOW)
+    assert evidence.shape == (rows, network.sizes.states)
     total, counted = torch.zeros_like(evidence), torch.zeros(rows, 1)
     for start in {*range(0, rows - WINDOW + 1, WINDOW // 4), rows - WINDOW}:
         window = slice(start, start + WINDOW)
         # A row counts by its distance from the ends of the window.
         weight = torch.tensor([1.0, 2.0, 3.0, 4.0, 4.0, 3.0, 2.0, 1.0])[:, None]
-        total[window] += weight * network.place_evidence(network.encode(signals[None, window])[0])
+        total[window] += weight * network.emission_log_likelihood(
+            network.encode(signals[None, window])[0]
+        )
         counted[window] += weight
     torch.testing.assert_close(evidence, total / counted, rtol=1e-4, atol=1e-5)
 
@@ -132,7 +134,7 @@ def test_whole_recordings_do_not_depend_on_the_batch(
     data: TrainingData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network = varied(data)
-    whole = whole_place_evidence(network, data.val.signals[:32], WINDOW)
+    whole = whole_emission_log_likelihood(network, data.val.signals[:32], WINDOW)
     monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", 2)
-    parts = whole_place_evidence(network.train(), data.val.signals[:32], WINDOW)
+    parts = whole_emission_log_likelihood(network.train(), data.val.signals[:32], WINDOW)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

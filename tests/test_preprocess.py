@@ -55,7 +55,7 @@ def test_the_dataset_says_what_the_recordings_say(recordings: Path, tmp_path: Pa
         for index, name in enumerate(split.recordings):
             rows = split.recording == index
             # What is seen was reported in the same recording.
-            assert (split.recording[split.sensed_row[rows]] == index).all()
+            assert (split.recording[split.lag_corrected_row[rows]] == index).all()
             table = pd.read_csv(recordings / f"{name}_aligned.csv.gz")
             blocks = [format_block(parse_block(text)) for text in table["gcode_string"]]
             assert split.row[rows].tolist() == list(range(ROWS))
@@ -167,7 +167,7 @@ def test_what_the_controller_says_is_no_input_unless_asked(
     assert not controller & set(before.scaler.channels)
     for name in SPLITS:
         np.testing.assert_array_equal(old[name].signals, new[name].signals)
-        np.testing.assert_array_equal(old[name].place, new[name].place)
+        np.testing.assert_array_equal(old[name].state, new[name].state)
         assert not np.array_equal(old[name].position_mm, new[name].position_mm)
     asked = read_description(tmp_path / "asked" / "dataset.json")
     assert asked.document["controller_is_input"]
@@ -197,10 +197,10 @@ def test_two_names_of_one_program_are_on_one_side_of_a_program_split(
     of_test = [description.document["recordings"][name] for name in splits["test"].recordings]
     assert {of["program"] for of in of_test} == {"face" if by == "session" else None}
     assert {of["lag_seconds"] is None for of in of_test} == {by == "program"}
-    for of in (splits["test"].place, splits["test"].lag_seconds):
+    for of in (splits["test"].state, splits["test"].lag_seconds):
         assert np.isnan(of).all() == np.isnan(of).any() == (by == "program")
     assert ((splits["test"].program == UNKNOWN) == (by == "program")).all()
-    assert np.isfinite(splits["val"].place).all()
+    assert np.isfinite(splits["val"].state).all()
 
 
 def test_a_split_of_windows_says_that_it_is_leaky(

@@ -10,10 +10,10 @@ from replays import CHANNELS, FIRST_LINE, LINES, STEP, Replay, blocks, motion, r
 from gcodefp.errors import UserError
 from gcodefp.programs.table import (
     UNKNOWN,
-    Placed,
+    Alignment,
     Programs,
+    align_recording,
     learn_programs,
-    place_recording,
     read_programs,
     write_programs,
 )
@@ -39,8 +39,8 @@ def learn(train: list[Replay]) -> Programs:
     return learn_programs([run.recording for run in train], signals)
 
 
-def place(run: Replay, programs: Programs) -> Placed:
-    return place_recording(run.recording, run.signals, programs)
+def state(run: Replay, programs: Programs) -> Alignment:
+    return align_recording(run.recording, run.signals, programs)
 
 
 # The table
@@ -53,22 +53,22 @@ def test_the_table_says_what_the_machine_does_at_each_step() -> None:
     lengths = [len(replay("a", program).recording.row) for program in (0, 1)]
     assert programs.first.tolist() == [0, lengths[0], sum(lengths)]
     assert len(programs) == len(programs.block) == sum(lengths)
-    assert programs.of_place().tolist() == [0] * lengths[0] + [1] * lengths[1]
+    assert programs.program_of_state().tolist() == [0] * lengths[0] + [1] * lengths[1]
     assert programs.lag_program.tolist() == [0] * len(LAGS) + [1] * len(LAGS)
     for program in (0, 1):
-        places, exact = programs.places(program), replay("a", program).recording
+        states, exact = programs.states(program), replay("a", program).recording
         for field, expected in (
             (programs.block, exact.blocks),
             (programs.line, exact.lines),
             (programs.position_mm, exact.position_mm),
             (programs.mm_per_unit, exact.mm_per_unit),
         ):
-            np.testing.assert_array_equal(field[places], expected)
+            np.testing.assert_array_equal(field[states], expected)
         executed = programs.executed_program == program
         assert set(programs.executed_block[executed].tolist()) == set(blocks(program).tolist())
         # Seven recordings, the lag taken out: the noise of each is as strong as the motion.
         seen = motion(program, exact.seconds - MEDIAN)
-        assert np.corrcoef(programs.template[places].ravel(), seen.ravel())[0, 1] > 0.85
+        assert np.corrcoef(programs.template[states].ravel(), seen.ravel())[0, 1] > 0.85
     assert programs.template.shape == (len(programs), CHANNELS)
 
 
@@ -115,41 +115,41 @@ def test_a_recording_is_placed_by_its_sensors(lag: float, anyhow: bool) -> None:
     train = runs(1, anyhow)
     programs = learn([*runs(0), *train])
     run = replay("b_new", 1, lag, 0.1 * anyhow, 0.2 * anyhow)
-    placed = place(run, programs)
-    assert programs.names[placed.program] == "b"
-    assert placed.lag_seconds == pytest.approx(lag - MEDIAN, abs=STEP / 3)
+    alignment = state(run, programs)
+    assert programs.names[alignment.program] == "b"
+    assert alignment.lag_seconds == pytest.approx(lag - MEDIAN, abs=STEP / 3)
     # What the sensors see, with the delay that all recordings share left in.
     sensed = run.program_seconds - (lag - MEDIAN)
     start = by_length(train)[len(train) // 2].program_seconds[0]
     expected = programs.first[1] + (sensed - start) / programs.step_seconds
     expected = np.clip(expected, programs.first[1], programs.first[2] - 1)
-    assert np.abs(placed.place - expected).mean() < 1 / 2
-    assert np.abs(placed.place - expected).max() < 1.7
-    assert placed.place.min() >= programs.first[1]
-    assert placed.place.max() <= programs.first[2] - 1
+    assert np.abs(alignment.state - expected).mean() < 1 / 2
+    assert np.abs(alignment.state - expected).max() < 1.7
+    assert alignment.state.min() >= programs.first[1]
+    assert alignment.state.max() <= programs.first[2] - 1
     # What the controller reported then.
     nearest = np.abs(run.program_seconds - sensed[:, None]).argmin(1)
-    off = np.abs(placed.sensed_row - nearest)
+    off = np.abs(alignment.lag_corrected_row - nearest)
     assert off.max() <= 1 + anyhow
     assert off.mean() < (0.7 if anyhow else 0.05)
-    block = programs.block[np.rint(placed.place).astype(int)]
-    assert (block == run.recording.blocks[placed.sensed_row]).mean() > 0.9
+    block = programs.block[np.rint(alignment.state).astype(int)]
+    assert (block == run.recording.blocks[alignment.lag_corrected_row]).mean() > 0.9
 
 
 def test_a_train_recording_is_placed_as_it_was_learnt() -> None:
     train = runs(0)
     programs = learn(train)
-    lags = [place(run, programs).lag_seconds for run in train]
+    lags = [state(run, programs).lag_seconds for run in train]
     np.testing.assert_allclose(lags, np.array(LAGS) - MEDIAN, atol=STEP / 3)
 
 
 def test_another_program_has_no_place() -> None:
     run = replay("b_1", 1)
-    placed = place(run, learn(runs(0)))
-    assert placed.program == UNKNOWN
-    assert np.isnan(placed.lag_seconds)
-    assert np.isnan(placed.place).all()
-    assert placed.sensed_row.tolist() == list(range(len(run.recording.row)))
+    alignment = state(run, learn(runs(0)))
+    assert alignment.program == UNKNOWN
+    assert np.isnan(alignment.lag_seconds)
+    assert np.isnan(alignment.state).all()
+    assert alignment.lag_corrected_row.tolist() == list(range(len(run.recording.row)))
 
 
 # The file

@@ -9,13 +9,13 @@ import pytest
 from result_documents import write_best
 
 from gcodefp.evaluation.names import (
-    ANSWERS,
-    CEILING,
     ELAPSED,
     EVALUATION_FORMAT,
     MODEL,
     NEIGHBOUR,
+    PREDICTORS,
     TREES,
+    UPPER_BOUND,
     WHOLE,
 )
 from gcodefp.files import write_json
@@ -28,7 +28,7 @@ from gcodefp.reporting.protocols_table import (
 )
 
 ROWS = 10
-RIGHT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, CEILING: 9}
+RIGHT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, UPPER_BOUND: 9}
 """Of the rows of each recording, how many each has right."""
 METRICS = {"token": 0.5, "gcode_error_rate": 0.8, "position_error_mm": 12.0}
 
@@ -52,7 +52,8 @@ def evaluation(
     count = ROWS * len(recordings)
     row = np.tile(np.arange(ROWS), len(recordings))
     arrays = {
-        f"{ANSWERS[name].array}_block": np.where(row < of, "G1", "G0") for name, of in right.items()
+        f"{PREDICTORS[name].array}_block": np.where(row < of, "G1", "G0")
+        for name, of in right.items()
     }
     nothing = {
         name: np.zeros(count)

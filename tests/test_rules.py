@@ -11,7 +11,13 @@ from sweep_documents import specification
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
 from gcodefp.sweeps.rules import NO_RULES, Rules, names_of, read_rules
-from gcodefp.sweeps.sampling import Exhausted, Plan, check_possible, propose, total_runs
+from gcodefp.sweeps.sampling import (
+    ConfigurationSequence,
+    Exhausted,
+    check_possible,
+    propose,
+    total_runs,
+)
 from gcodefp.sweeps.space import OPEN, configurations
 
 
@@ -86,7 +92,7 @@ def test_bad_rules_are_told(rules: dict[str, Any], parts: list[str]) -> None:
 def test_a_grid_has_combinations_that_differ_in_nothing_once() -> None:
     sweep = ruled(SMALL, "grid", conditions=ONLY_SGD)
     # adam: 3 numbers of layers; sgd: 3 with 2 momenta.
-    assert Plan(sweep, 0).size(None) == 3 + 3 * 2
+    assert ConfigurationSequence(sweep, 0).size(None) == 3 + 3 * 2
     given = [run.hyperparameters for run in run(sweep, 9)]
     assert len({str(values) for values in given}) == 9
     assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in given)

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from sweep_documents import RATE, specification
 
 from gcodefp.sweeps import bayes
-from gcodefp.sweeps.sampling import Earlier, Exhausted, Plan, propose, total_runs
+from gcodefp.sweeps.sampling import (
+    ConfigurationSequence,
+    Exhausted,
+    Observation,
+    propose,
+    total_runs,
+)
 from gcodefp.sweeps.space import Proposal
 
 MIXED = {
@@ -29,13 +35,13 @@ def loss_of(hyperparameters: Any) -> float:
     return (math.log(hyperparameters["learning_rate"]) + 4) ** 2 + hyperparameters["dropout"]
 
 
-def as_earlier(proposal: Proposal, loss: float | None) -> Earlier:
-    return Earlier(proposal.hyperparameters, proposal.latent, loss)
+def as_earlier(proposal: Proposal, loss: float | None) -> Observation:
+    return Observation(proposal.hyperparameters, proposal.latent, loss)
 
 
-def run_bayes(seed: int, runs: int, **changes: Any) -> list[Earlier]:
+def run_bayes(seed: int, runs: int, **changes: Any) -> list[Observation]:
     sweep = specification(method="bayes", **{"parameters": MIXED, **changes})
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(runs):
         made = propose(sweep, seed, number, earlier)
         loss = loss_of(made.hyperparameters) if "parameters" not in changes else 1.0
@@ -61,7 +67,7 @@ def test_a_grid_sorts_keys_and_varies_the_last_fastest() -> None:
     assert made == [dict(zip(names, values, strict=True)) for values in expected]
     with pytest.raises(Exhausted):
         propose(sweep, 0, 12, [])
-    assert Plan(sweep, 0).size(None) == total_runs(sweep) == 12
+    assert ConfigurationSequence(sweep, 0).size(None) == total_runs(sweep) == 12
 
 
 def test_the_cap_of_a_grid() -> None:
@@ -95,7 +101,7 @@ def test_random_search_is_the_same_in_another_process() -> None:
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_nothing_repeats_and_a_small_space_ends(method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(6):
         # Some fail, some go on: both count as given out.
         loss = (0.5, None, math.inf)[number % 3]
@@ -175,7 +181,7 @@ def test_values_of_bayes_stay_inside_their_bounds(seed: int) -> None:
 def test_impossible_combinations_are_never_given(method: str) -> None:
     parameters = {"d_model": {"values": [12, 16, 20]}, "nhead": {"values": [4, 8]}}
     sweep = specification(method=method, parameters=parameters, run_cap=9)
-    earlier: list[Earlier] = []
+    earlier: list[Observation] = []
     for number in range(4):
         made = propose(sweep, 0, number, earlier)
         earlier.append(as_earlier(made, 1.0))

@@ -19,7 +19,7 @@ def scored(written: str, true: str, operations: tuple[int, int] = (0, 0)) -> dic
     ours, theirs = (np.array([operation]) for operation in operations)
     scores = row_scores(written_codes, true_codes, ours, theirs)
     assert tuple(scores) == SCORES
-    return {name: [int(s.hits[0]), int(s.chances[0])] for name, s in scores.items()}
+    return {name: [int(s.correct[0]), int(s.total[0])] for name, s in scores.items()}
 
 
 @pytest.mark.parametrize(
@@ -74,10 +74,10 @@ def test_a_class_that_train_never_had_is_never_right(text: str, metric: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("written", "true", "hits"), [(0, 0, 1), (0, 1, 0), (UNSEEN, UNSEEN, 0), (1, UNSEEN, 0)]
+    ("written", "true", "correct"), [(0, 0, 1), (0, 1, 0), (UNSEEN, UNSEEN, 0), (1, UNSEEN, 0)]
 )
-def test_the_operation_is_the_row_s(written: int, true: int, hits: int) -> None:
-    assert scored("M3", "M3", (written, true))["operation"] == [hits, 1]
+def test_the_operation_is_the_row_s(written: int, true: int, correct: int) -> None:
+    assert scored("M3", "M3", (written, true))["operation"] == [correct, 1]
 
 
 def test_a_true_block_that_was_cut_is_not_written_whole() -> None:
@@ -86,7 +86,7 @@ def test_a_true_block_that_was_cut_is_not_written_whole() -> None:
         more = " ".join([longest, *["X1"] * (steps - 2)])
         codes = VOCABULARY.encode([more], steps)
         scores = row_scores(codes, codes, np.zeros(1, int), np.zeros(1, int))
-        assert scores["token"].hits == scores["token"].chances == steps
+        assert scores["token"].correct == scores["token"].total == steps
         assert scores["gcode"].accuracy() == 0
 
 
@@ -94,9 +94,9 @@ def test_rows_are_scored_each_for_itself() -> None:
     true = VOCABULARY.encode(["G1 X2 Y1", "M3", "Z1"], STEPS)
     written = VOCABULARY.encode(["G1 X2 Y1", "M3", "M3"], STEPS)
     scores = row_scores(written, true, np.array([0, 1, 2]), np.array([0, 2, 2]))
-    assert scores["gcode"].hits.tolist() == [1, 1, 0]
-    assert scores["operation"].hits.tolist() == [1, 0, 1]
-    assert scores["token"].chances.tolist() == [4, 2, 2]
+    assert scores["gcode"].correct.tolist() == [1, 1, 0]
+    assert scores["operation"].correct.tolist() == [1, 0, 1]
+    assert scores["token"].total.tolist() == [4, 2, 2]
     assert scores["token"].accuracy() == pytest.approx(7 / 8)
 
 

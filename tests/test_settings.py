@@ -73,12 +73,14 @@ def test_momentum_is_of_sgd_alone(
     assert same_weights(weights(checkpoint), as_they_are["adamw"])
 
 
-@pytest.mark.parametrize("head", ["command", "place", "position"])
+@pytest.mark.parametrize(
+    ("weight", "head"), [("command", "command"), ("place", "state"), ("position", "position")]
+)
 def test_without_weight_a_head_learns_nothing(
-    data: TrainingData, tmp_path: Path, head: str
+    data: TrainingData, tmp_path: Path, weight: str, head: str
 ) -> None:
     started = untrained(data, seed=3).state_dict()
-    _, checkpoint = run(tmp_path, data, seed=3, weight_decay=0.0, **{f"{head}_weight": 0.0})
+    _, checkpoint = run(tmp_path, data, seed=3, weight_decay=0.0, **{f"{weight}_weight": 0.0})
     ended = weights(checkpoint)
     same = {name for name in ended if torch.equal(ended[name], started[name])}
     assert same == {f"{head}_head.weight", f"{head}_head.bias"}

@@ -20,7 +20,7 @@ from trivial_runs import METRIC
 from watched_sweep import begin, created, flags, look, shown, work
 
 from gcodefp import status
-from gcodefp.sweeps.lease import Hold
+from gcodefp.sweeps.lease import LeaseState
 
 AGENT = """
 import sys
@@ -52,8 +52,8 @@ def sweep(dataset: Path, tmp_path: Path) -> TinySweep:
 @pytest.fixture
 def agent(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
     """An agent that has trained run 0 and holds it."""
-    places = [sweep.folder / "sweep.json", sweep.folder / "runs", Path(__file__).parent]
-    command = [sys.executable, "-c", AGENT, *map(str, places)]
+    states = [sweep.folder / "sweep.json", sweep.folder / "runs", Path(__file__).parent]
+    command = [sys.executable, "-c", AGENT, *map(str, states)]
     process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
     assert process.stdout is not None
     assert process.stdout.readline() == "0000\n"
@@ -71,7 +71,7 @@ def test_an_agent_at_work_and_then_killed(
     assert (run.latest, run.best, run.seconds) == (0.02, 0.04, 10.0)
     assert run.agent is not None
     assert (run.agent.host, run.agent.pid) == (socket.gethostname(), agent.pid)
-    assert (run.agent.run, run.agent.hold, run.agent.clock_differs) == (0, Hold.HELD, False)
+    assert (run.agent.run, run.agent.hold, run.agent.clock_differs) == (0, LeaseState.HELD, False)
     assert 0 <= run.agent.age_seconds < 30
     assert (overview.over, overview.to_begin, overview.is_over) == (0, 3, False)
     # No epoch is left of this one; three of 10 s.
@@ -84,7 +84,7 @@ def test_an_agent_at_work_and_then_killed(
     (run,) = look(sweep).runs
     assert run.state == "waiting"
     assert run.agent is not None
-    assert (run.agent.pid, run.agent.hold) == (agent.pid, Hold.FREE)
+    assert (run.agent.pid, run.agent.hold) == (agent.pid, LeaseState.FREE)
     text = shown(sweep, capsys)
     for part in ("waiting", "gone", "nobody is at work", "0 of 4 runs are over"):
         assert part in text

@@ -11,8 +11,8 @@ from learning_data import CPU, tiny, tiny_data, untrained
 from gcodefp.model.data import sizes_of
 from gcodefp.sweeps import timing as memory
 from gcodefp.sweeps import timing as timing_process
-from gcodefp.sweeps.estimation import Extent, workload
-from gcodefp.sweeps.timing import Surroundings, time_configuration, time_training
+from gcodefp.sweeps.estimation import DatasetSize, workload
+from gcodefp.sweeps.timing import TimingConfig, time_configuration, time_training
 
 
 def test_the_lowest_limit_of_a_group_or_one_around_it_counts(tmp_path: Path) -> None:
@@ -31,7 +31,7 @@ def test_the_lowest_limit_of_a_group_or_one_around_it_counts(tmp_path: Path) -> 
 
 def test_the_workload_is_counted_on_the_real_network(tmp_path: Path) -> None:
     data = tiny_data(tmp_path)
-    sizes, extent = sizes_of(data.description), Extent(100, 10, data.description.window)
+    sizes, extent = sizes_of(data.description), DatasetSize(100, 10, data.description.window)
     small, large = (workload(tiny(num_layers=n), sizes, extent, "cpu") for n in (1, 2))
     assert small.parameters == sum(p.numel() for p in untrained(data).parameters())
     assert small.work < large.work
@@ -55,7 +55,7 @@ class Killer:
 
 
 def test_a_process_that_is_killed_is_told_of(tmp_path: Path) -> None:
-    nowhere = Surroundings(tmp_path, tmp_path, tmp_path, tmp_path, "cpu", 1, 0.0)
+    nowhere = TimingConfig(tmp_path, tmp_path, tmp_path, tmp_path, "cpu", 1, 0.0)
     killer: Any = Killer()
     assert "out of memory" in str(time_configuration(killer, nowhere, 1))
     assert not list(tmp_path.iterdir())
@@ -73,5 +73,5 @@ def test_a_configuration_that_fails_is_told_of(
 
     monkeypatch.setattr(timing_process, "load_training_data", fail)
     monkeypatch.setattr(timing_process, "_others", Barrier(1))
-    nowhere = Surroundings(tmp_path, tmp_path, tmp_path, tmp_path, "cpu", 1, 0.0)
+    nowhere = TimingConfig(tmp_path, tmp_path, tmp_path, tmp_path, "cpu", 1, 0.0)
     assert told in str(timing_process._time(tiny(), nowhere, 0.0))

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.toolpaths import discrete_frechet, stretch_distances
+from gcodefp.evaluation.toolpaths import discrete_frechet, segment_distances
 
 Path = NDArray[np.float64]
 POINT = st.tuples(*[st.integers(-40, 40).map(lambda quarter: quarter / 4)] * 3)
@@ -88,15 +88,15 @@ def test_each_stretch_has_its_distance() -> None:
     true = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 0, 9], [5, 5, 5], [1, 1, 1]], float)
     off = [[0, 3, 4], [0, 0, 1], [0, 2, 0], [nan, 0, 0], [nan, 0, 0], [0, 0, 0]]
     written = true + np.array(off)
-    found = stretch_distances(written, true, np.array([0, 0, 1, 1, 2, 3]))
+    found = segment_distances(written, true, np.array([0, 0, 1, 1, 2, 3]))
     np.testing.assert_allclose(found, [5, 2, nan, 0])
     # A row that is unknown is left out, whichever path does not know it.
     np.testing.assert_array_equal(
-        stretch_distances(true, written, np.array([0, 0, 1, 1, 2, 3])), found
+        segment_distances(true, written, np.array([0, 0, 1, 1, 2, 3])), found
     )
 
 
 def test_a_stretch_without_rows_has_no_distance() -> None:
     path = np.zeros((2, 3))
-    np.testing.assert_array_equal(stretch_distances(path, path, np.array([0, 2])), [0, np.nan, 0])
-    assert stretch_distances(path[:0], path[:0], np.zeros(0, int)).shape == (0,)
+    np.testing.assert_array_equal(segment_distances(path, path, np.array([0, 2])), [0, np.nan, 0])
+    assert segment_distances(path[:0], path[:0], np.zeros(0, int)).shape == (0,)

@@ -5,7 +5,7 @@ import torch
 from learning_data import CPU, ROWS, WINDOW, tiny_data
 
 from gcodefp.model.data import Tensors, mixed_precision
-from gcodefp.model.epoch import anywhere
+from gcodefp.model.epoch import random_circular_windows
 
 DRAWS = 400
 
@@ -20,13 +20,13 @@ def drawn(train: Tensors) -> torch.Tensor:
     """Rows (DRAWS, windows, WINDOW) of all train windows, drawn again and again."""
     random = torch.Generator().manual_seed(0)
     windows = torch.arange(len(train.starts))
-    return torch.stack([anywhere(train, windows, random) for _ in range(DRAWS)])
+    return torch.stack([random_circular_windows(train, windows, random) for _ in range(DRAWS)])
 
 
 def test_a_window_stays_in_its_stretch_and_goes_on_at_its_start(
     train: Tensors, drawn: torch.Tensor
 ) -> None:
-    first, length = train.stretches[:, :1], train.stretches[:, 1:]
+    first, length = train.segments[:, :1], train.segments[:, 1:]
     assert length.unique().tolist() == [ROWS]
     in_stretch = drawn - first
     assert ((in_stretch >= 0) & (in_stretch < length)).all()
@@ -37,7 +37,7 @@ def test_a_window_stays_in_its_stretch_and_goes_on_at_its_start(
 def test_every_row_is_seen_everywhere_in_a_window_alike(
     train: Tensors, drawn: torch.Tensor
 ) -> None:
-    in_stretch = drawn - train.stretches[:, :1]
+    in_stretch = drawn - train.segments[:, :1]
     expected = drawn[..., 0].numel() / ROWS
     for position in range(WINDOW):
         seen = torch.bincount(in_stretch[..., position].flatten(), minlength=ROWS)

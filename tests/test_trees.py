@@ -26,13 +26,13 @@ def sensed(recordings: list[tuple[int, str]], seed: int) -> Split:
     return split_of(recordings, signals=signals.astype(np.float32))
 
 
-def stretches(*orders: str) -> list[tuple[int, str]]:
+def segments(*orders: str) -> list[tuple[int, str]]:
     """Recordings, in turn of operation 0 and 1, with STRETCH rows of each letter."""
     return [(i % 2, "".join(x * STRETCH for x in order)) for i, order in enumerate(orders)]
 
 
-TRAIN = stretches("abc", "abc", "cab", "cab", "bca", "bca", "acb", "acb")
-TEST = stretches("bac", "cba")
+TRAIN = segments("abc", "abc", "cab", "cab", "bca", "bca", "acb", "acb")
+TEST = segments("bac", "cba")
 
 
 @pytest.fixture(scope="module")

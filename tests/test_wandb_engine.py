@@ -17,7 +17,7 @@ from wandb_server import API_KEY, WandbServer
 
 import gcodefp
 from gcodefp.model.run_files import read_metrics
-from gcodefp.sweeps.lease import Hold, LeaseWatch
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.sweep_file import read_sweep
 
@@ -192,7 +192,7 @@ def test_a_person_who_ends_an_agent_ends_no_run(service: Service) -> None:
     (folder,) = service.folders()
     agent.send_signal(signal.SIGINT)
     assert agent.wait(60) != 0
-    wait_for(lambda: LeaseWatch().look(folder.path) is Hold.FREE)
+    wait_for(lambda: LeaseWatch().look(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
     assert (folder.path / "last.pt").exists()
     assert not service.marker.exists()

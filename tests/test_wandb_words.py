@@ -7,7 +7,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from gcodefp.errors import UserError
-from gcodefp.wandb_service.session import ServiceSilent, in_clear_words
+from gcodefp.wandb_service.session import ServiceSilent, translate_errors
 
 SILENT = (
     WandbApiFailedError("HTTP 503 Service Unavailable"),
@@ -28,17 +28,17 @@ FINAL = (
 
 @pytest.mark.parametrize("error", SILENT, ids=str)
 def test_silence_is_waited_out(error: Exception) -> None:
-    with pytest.raises(ServiceSilent, match="try again when"), in_clear_words("asking"):
+    with pytest.raises(ServiceSilent, match="try again when"), translate_errors("asking"):
         raise error
 
 
 @pytest.mark.parametrize(("error", "way_out"), FINAL, ids=str)
 def test_the_way_out_is_told(error: Exception, way_out: str) -> None:
-    with pytest.raises(UserError, match=way_out) as caught, in_clear_words("asking"):
+    with pytest.raises(UserError, match=way_out) as caught, translate_errors("asking"):
         raise error
     assert not isinstance(caught.value, ServiceSilent)
 
 
 def test_a_file_of_ours_is_no_matter_of_the_service(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), in_clear_words("fetching"):
+    with pytest.raises(FileNotFoundError), translate_errors("fetching"):
         (tmp_path / "none").read_text()

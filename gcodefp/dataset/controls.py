@@ -54,11 +54,13 @@ def labels_shuffled(split: Split, random: np.random.Generator, window: int) -> S
     drawn = random.permutation(len(split.block))
     new_row = np.empty_like(drawn)
     new_row[drawn] = np.arange(len(drawn))
-    labels = ("block", "operation", "position_mm", "mm_per_unit", "program", "place")
+    labels = ("block", "operation", "position_mm", "mm_per_unit", "program", "state")
     moved = {label: getattr(split, label)[drawn] for label in labels}
     # A sensed row is the number of a row, and that row's labels have moved as well.
-    sensed_row = new_row[split.sensed_row[drawn]].astype(split.sensed_row.dtype)
-    return replace(split, **moved, sensed_row=sensed_row)
+    lag_corrected_row = new_row[split.lag_corrected_row[drawn]].astype(
+        split.lag_corrected_row.dtype
+    )
+    return replace(split, **moved, lag_corrected_row=lag_corrected_row)
 
 
 def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> Split:
@@ -71,12 +73,12 @@ def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> 
     source = np.arange(len(split.operation))
     for operation in np.unique(split.operation):
         rows = np.flatnonzero(split.operation == operation)
-        stretches = np.array_split(rows, max(2, len(rows) // window))
+        segments = np.array_split(rows, max(2, len(rows) // window))
         # One cycle through all of them in random order: none stays where it was.
-        order = random.permutation(len(stretches))
+        order = random.permutation(len(segments))
         follower = np.empty_like(order)
         follower[order] = np.roll(order, 1)
-        source[rows] = np.concatenate([stretches[index] for index in follower])
+        source[rows] = np.concatenate([segments[index] for index in follower])
     return replace(split, signals=split.signals[source], valid=split.valid[source])
 
 

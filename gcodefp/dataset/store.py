@@ -14,12 +14,14 @@ from gcodefp.dataset.channels import Scaler
 from gcodefp.dataset.vocabulary import Vocabulary
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, replacing, sha256, write_json
-from gcodefp.programs.table import UNKNOWN, Placed, Programs, read_programs
+from gcodefp.programs.table import UNKNOWN, Alignment, Programs, read_programs
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.gcode import Word, parse_block
 
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
+ARRAY_NAMES = {"state": "place", "lag_corrected_row": "sensed_row"}
+"""Fields of Split whose arrays have another name in the NPZ, so that older files are read on."""
 REBUILD = "snakemake --cores all --forcerun preprocess"
 CONTROLLER_NOTE = "controller position is an input: not sensing"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
@@ -30,7 +32,7 @@ class Split:
     """The rows of one split: N rows, C channels, U distinct blocks, R recordings, W windows.
 
     What the controller says (block, position, clock) and what the sensors see lie apart by the
-    recording's lag: `place` and `sensed_row` tell what the machine does at the time that the
+    recording's lag: `state` and `lag_corrected_row` tell what the machine does at the time that the
     sensors of a row measured. They rest on the controller's log, as labels do.
 
     Attributes:
@@ -47,8 +49,8 @@ class Split:
         recording: (N,) index into `recordings`.
         row: (N,) data row in the CSV file.
         program: (N,) index into the programs of the train split; -1 if it has none of it.
-        place: (N,) the place in the programs that the sensors see; NaN if unknown.
-        sensed_row: (N,) the row (of these N) whose block and position the sensors see.
+        state: (N,) the place in the programs that the sensors see; NaN if unknown.
+        lag_corrected_row: (N,) the row (of these N) whose block and position the sensors see.
         recordings: (R,) names.
         lag_seconds: (R,) of the sensors behind the controller; NaN if unknown.
         window_start: (W,) first row of each window.
@@ -67,8 +69,8 @@ class Split:
     recording: NDArray[np.int16]
     row: NDArray[np.int32]
     program: NDArray[np.int16]
-    place: NDArray[np.float32]
-    sensed_row: NDArray[np.int32]
+    state: NDArray[np.float32]
+    lag_corrected_row: NDArray[np.int32]
     recordings: NDArray[np.str_]
     lag_seconds: NDArray[np.float32]
     window_start: NDArray[np.int32]
@@ -124,7 +126,8 @@ class Description:
 def write_split(path: Path, split: Split) -> None:
     """Writes one NPZ; the same arrays give the same bytes."""
     with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **vars(split))
+        arrays = {ARRAY_NAMES.get(name, name): array for name, array in vars(split).items()}
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
 
 
 def read_split(path: Path, description: Description, name: str) -> Split:
@@ -139,7 +142,8 @@ def read_split(path: Path, description: Description, name: str) -> Split:
     try:
         # NumPy leaves a file that it opens itself open when it is torn.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            return Split(**{field: arrays[field] for field in Split.__dataclass_fields__})
+            names = {name: ARRAY_NAMES.get(name, name) for name in Split.__dataclass_fields__}
+            return Split(**{name: arrays[stored] for name, stored in names.items()})
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: cannot be read ({error}); make it anew: {REBUILD}") from None
 
@@ -240,13 +244,15 @@ def position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
     }
 
 
-def describe_recording(recording: Recording, placed: Placed, programs: Programs) -> dict[str, Any]:
+def describe_recording(
+    recording: Recording, alignment: Alignment, programs: Programs
+) -> dict[str, Any]:
     """What it runs, how far its sensors lag, and how much each cleaning rule touched."""
-    known = placed.program != UNKNOWN
+    known = alignment.program != UNKNOWN
     return {
         "operation": recording.operation,
-        "program": str(programs.names[placed.program]) if known else None,
-        "lag_seconds": round(placed.lag_seconds, 3) if known else None,
+        "program": str(programs.names[alignment.program]) if known else None,
+        "lag_seconds": round(alignment.lag_seconds, 3) if known else None,
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,

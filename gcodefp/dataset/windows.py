@@ -12,7 +12,7 @@ from gcodefp.dataset.channels import Scaler
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN, Vocabulary
 from gcodefp.errors import UserError
-from gcodefp.programs.table import Placed, place_recording
+from gcodefp.programs.table import Alignment, align_recording
 from gcodefp.recordings.cleaning import LeftOut, Recording, load_recordings
 from gcodefp.recordings.reader import find_recordings, recording_name
 
@@ -47,7 +47,7 @@ def window_starts(
     return np.array(starts, np.int32)
 
 
-def speaking_rows(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
+def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
     """Which rows each window speaks for: the window in whose middle a row lies most speaks for it.
 
     Args:
@@ -60,14 +60,14 @@ def speaking_rows(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]
     distance = np.broadcast_to(np.abs(np.arange(window) - (window - 1) / 2), rows.shape)
     order = np.lexsort((distance.ravel(), rows.ravel()))
     first = np.diff(rows.ravel()[order], prepend=-1) != 0
-    speaks = np.zeros(rows.size, bool)
-    speaks[order[first]] = True
-    return speaks.reshape(rows.shape)
+    row_mask = np.zeros(rows.size, bool)
+    row_mask[order[first]] = True
+    return row_mask.reshape(rows.shape)
 
 
 def assemble(
     recordings: Sequence[Recording],
-    placed: Mapping[str, Placed],
+    alignment: Mapping[str, Alignment],
     scaler: Scaler,
     vocabulary: Vocabulary,
     window: int,
@@ -77,7 +77,7 @@ def assemble(
     """Joins recordings, one after the other, and lays windows over them.
 
     Args:
-        placed: recording -> where its rows are in the programs.
+        alignment: recording -> where its rows are in the programs.
     """
     lengths = [len(recording.row) for recording in recordings]
     classes = {name: i for i, name in enumerate(vocabulary.operations)}
@@ -85,7 +85,7 @@ def assemble(
     blocks, block = np.unique(np.concatenate([r.blocks for r in recordings]), return_inverse=True)
     seconds = np.concatenate([r.seconds for r in recordings])
     recording = np.repeat(np.arange(len(recordings), dtype=np.int16), lengths)
-    places = [placed[recording.name] for recording in recordings]
+    states = [alignment[recording.name] for recording in recordings]
     first = np.cumsum([0, *lengths])
     return Split(
         signals=np.concatenate([scaler.apply(r) for r in recordings]),
@@ -100,11 +100,11 @@ def assemble(
         seconds=seconds,
         recording=recording,
         row=np.concatenate([r.row for r in recordings]),
-        program=np.repeat(np.array([p.program for p in places], np.int16), lengths),
-        place=np.concatenate([p.place for p in places]),
-        sensed_row=_joined([p.sensed_row for p in places], first),
+        program=np.repeat(np.array([p.program for p in states], np.int16), lengths),
+        state=np.concatenate([p.state for p in states]),
+        lag_corrected_row=_joined([p.lag_corrected_row for p in states], first),
         recordings=np.array([r.name for r in recordings]),
-        lag_seconds=np.array([p.lag_seconds for p in places], np.float32),
+        lag_seconds=np.array([p.lag_seconds for p in states], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
     )
 
@@ -147,11 +147,13 @@ def read_recordings(folder: Path, description: Description) -> tuple[Split, Left
     loaded, left_out = load_recordings(new, description.document["groups"], description.window)
     recordings = list(loaded.values())
     scaler = description.scaler
-    placed = {r.name: place_recording(r, scaler.apply(r), description.programs) for r in recordings}
+    alignment = {
+        r.name: align_recording(r, scaler.apply(r), description.programs) for r in recordings
+    }
     # Windows overlap by half: each row is once near the middle of a window.
     split = assemble(
         recordings,
-        placed,
+        alignment,
         scaler,
         description.vocabulary,
         description.window,

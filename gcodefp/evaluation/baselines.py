@@ -13,14 +13,14 @@ from gcodefp.evaluation.names import (
     ELAPSED,
     ENVIRONMENT,
     MAJORITY,
-    MAJORITY_GIVEN,
+    MAJORITY_PRIVILEGED,
     NEIGHBOUR,
     TREES,
 )
 from gcodefp.programs.table import Programs
 
 
-class Answers(NamedTuple):
+class RowPredictions(NamedTuple):
     """What is said of N rows.
 
     Attributes:
@@ -37,9 +37,9 @@ class Answers(NamedTuple):
     position_mm: NDArray[np.float32] | None = None
     line: NDArray[np.int64] | None = None
 
-    def take(self, chosen: NDArray[np.integer]) -> "Answers":
+    def take(self, chosen: NDArray[np.integer]) -> "RowPredictions":
         """The answers of some of the rows, in another order if so wanted."""
-        return Answers(
+        return RowPredictions(
             self.blocks[chosen],
             self.operation[chosen],
             None if self.program is None else self.program[chosen],
@@ -48,27 +48,27 @@ class Answers(NamedTuple):
         )
 
 
-def at_places(
+def at_states(
     programs: Programs,
     path: NDArray[np.integer],
     operation: NDArray[np.int64],
     lag_seconds: NDArray[np.floating] | float = 0.0,
-) -> Answers:
+) -> RowPredictions:
     """What the controller reports when the sensors see the places of a path (N,).
 
     Args:
         lag_seconds: () or (N,) of the sensors, relative to the program's median. The median is the
             best guess of those who do not know the controller's clock.
     """
-    program = programs.of_place()[path]
+    program = programs.program_of_state()[path]
     reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
-    place = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
-    return Answers(
-        programs.block[place],
+    state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
+    return RowPredictions(
+        programs.block[state],
         operation,
         program,
-        programs.position_mm[place],
-        programs.line[place],
+        programs.position_mm[state],
+        programs.line[state],
     )
 
 
@@ -81,14 +81,16 @@ TRAIN_ROWS = 20_000
 """The neighbour is sought among at most so many rows, evenly spread over the train split."""
 
 
-def majority(train: Split, rows: NDArray[np.integer]) -> Answers:
+def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """The most common block and operation of the train split, for every row."""
     block = train.blocks[_most_common(train.block)]
     operation = _most_common(train.operation)
-    return Answers(np.full(len(rows), block), np.full(len(rows), operation, np.int64))
+    return RowPredictions(np.full(len(rows), block), np.full(len(rows), operation, np.int64))
 
 
-def majority_given_operation(train: Split, test: Split, rows: NDArray[np.integer]) -> Answers:
+def majority_given_operation(
+    train: Split, test: Split, rows: NDArray[np.integer]
+) -> RowPredictions:
     """The most common train block of each row's true operation: generous, for it is told that.
 
     Where the train split has none of the operation, it is the most common block of all.
@@ -100,10 +102,10 @@ def majority_given_operation(train: Split, test: Split, rows: NDArray[np.integer
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
         block[told == operation] = _most_common(train.block[train.operation == operation])
-    return Answers(train.blocks[block], told.astype(np.int64))
+    return RowPredictions(train.blocks[block], told.astype(np.int64))
 
 
-def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> Answers:
+def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """What most train recordings of the true operation execute at the same time since their start.
 
     It looks at no sensor. Recordings of one operation replay the same few programs at the same
@@ -122,10 +124,12 @@ def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> Answer
         replays = np.unique(train.recording[train.operation == operation])
         votes = np.stack([_blocks_at(train, replay, seconds) for replay in replays], axis=1)
         block[asked] = [_most_common(of_row) for of_row in votes]
-    return Answers(train.blocks[block], told.astype(np.int64))
+    return RowPredictions(train.blocks[block], told.astype(np.int64))
 
 
-def nearest_neighbour(train: Split, test: Split, rows: NDArray[np.integer], window: int) -> Answers:
+def nearest_neighbour(
+    train: Split, test: Split, rows: NDArray[np.integer], window: int
+) -> RowPredictions:
     """The block and operation of the train row whose surroundings are most alike.
 
     The surroundings of a row are the window around it, in BINS equal parts, averaged.
@@ -139,8 +143,8 @@ def nearest_neighbour(train: Split, test: Split, rows: NDArray[np.integer], wind
     index.fit(_surroundings(train, window)[known])
     found = index.kneighbors(_surroundings(test, window)[rows], return_distance=False)[:, 0]
     neighbour = known[found]
-    seen = train.sensed_row[neighbour]
-    return Answers(
+    seen = train.lag_corrected_row[neighbour]
+    return RowPredictions(
         train.blocks[train.block[seen]],
         train.operation[neighbour].astype(np.int64),
         train.program[neighbour].astype(np.int64),
@@ -221,7 +225,7 @@ ROWS_AT_A_TIME = 4096
 
 def extra_trees(
     train: Split, test: Split, rows: NDArray[np.integer], window: int, seed: int, jobs: int
-) -> Answers:
+) -> RowPredictions:
     """Extremely randomised trees on the statistics of the window around each row.
 
     The statistics are each channel's mean and standard deviation over the window and its mean in
@@ -246,7 +250,7 @@ def extra_trees(
 
 def environment_only(
     train: Split, test: Split, rows: NDArray[np.integer], window: int, seed: int, jobs: int
-) -> Answers:
+) -> RowPredictions:
     """The same forests on nothing but the window's mean pressure and temperature.
 
     Neither can tell what a mill does. What this gets right is known from the day and hour of the
@@ -305,7 +309,7 @@ def _ask_forests(
     features: NDArray[np.float32],
     seed: int,
     jobs: int,
-) -> Answers:
+) -> RowPredictions:
     """Grows a forest for the block and one for the operation, and asks both.
 
     Args:
@@ -317,7 +321,7 @@ def _ask_forests(
         _classify(known_features, classes[known], features, seed, jobs)
         for classes in (train.block, train.operation)
     )
-    return Answers(train.blocks[block], operation.astype(np.int64))
+    return RowPredictions(train.blocks[block], operation.astype(np.int64))
 
 
 def _classify(
@@ -366,9 +370,9 @@ def _grow(
 SEED = 0
 
 
-def ask_baselines(
+def run_baselines(
     train: Split, test: Split, rows: NDArray[np.integer], window: int, jobs: int
-) -> dict[str, Answers]:
+) -> dict[str, RowPredictions]:
     """Answers of each baseline, by name.
 
     Args:
@@ -380,7 +384,7 @@ def ask_baselines(
         NEIGHBOUR: nearest_neighbour(train, test, rows, window),
         TREES: extra_trees(train, test, rows, window, SEED, jobs),
         MAJORITY: majority(train, rows),
-        MAJORITY_GIVEN: majority_given_operation(train, test, rows),
+        MAJORITY_PRIVILEGED: majority_given_operation(train, test, rows),
         ELAPSED: elapsed_time(train, test, rows),
     }
     if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():

@@ -71,20 +71,20 @@ def describe_calibration(
 
     `overconfidence` is the mean confidence minus the share that is right.
     """
-    hits, every = right.astype(np.float64), np.ones(len(right))
+    correct, every = right.astype(np.float64), np.ones(len(right))
     of_bin = bins_of(confidence)
     error = calibration_error(confidence, right, recording)
     return {
-        "right": estimate(hits, every, recording)._asdict(),
+        "right": estimate(correct, every, recording)._asdict(),
         "confidence": estimate(confidence, every, recording)._asdict(),
-        "overconfidence": estimate(confidence - hits, every, recording)._asdict(),
+        "overconfidence": estimate(confidence - correct, every, recording)._asdict(),
         "expected_calibration_error": with_interval(error)._asdict(),
         "bins": [
             {
                 "confidence": float(confidence[rows].mean()),
                 "lowest": float(confidence[rows].min()),
                 "highest": float(confidence[rows].max()),
-                "right": estimate(hits[rows], every[rows], recording[rows])._asdict(),
+                "right": estimate(correct[rows], every[rows], recording[rows])._asdict(),
             }
             for rows in (of_bin == index for index in range(of_bin.max() + 1))
         ],

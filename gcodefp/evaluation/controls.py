@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.names import MAJORITY, MAJORITY_GIVEN, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
 from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"
@@ -19,8 +19,8 @@ CONTROL_REBUILD = "snakemake --cores all --forcerun control"
 
 LIMITS: Mapping[str, str] = {
     LABELS_SHUFFLED: MAJORITY,
-    SENSORS_PERMUTED: MAJORITY_GIVEN,
-    PRESENCE_ONLY: MAJORITY_GIVEN,
+    SENSORS_PERMUTED: MAJORITY_PRIVILEGED,
+    PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
 """Control -> the baseline that it may not beat: what can be said with no motion sensed."""
 JUDGED = (MODEL, WHOLE, WRITTEN)
@@ -54,8 +54,8 @@ class Judgement(NamedTuple):
 
 def judge(
     control: str,
-    answers: Mapping[str, Answers],
-    limits: Mapping[str, Answers],
+    answers: Mapping[str, RowPredictions],
+    limits: Mapping[str, RowPredictions],
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, Judgement]:
@@ -70,9 +70,9 @@ def judge(
     found = {}
     limit = LIMITS[control]
     for name in JUDGED:
-        hits, most = (of.blocks == true for of in (answers[name], limits[limit]))
-        gain = hits.astype(int) - most.astype(int)
-        three = (estimate(of, every, recording) for of in (hits, most, gain))
+        correct, most = (of.blocks == true for of in (answers[name], limits[limit]))
+        gain = correct.astype(int) - most.astype(int)
+        three = (estimate(of, every, recording) for of in (correct, most, gain))
         found[name] = Judgement(limit, *three)
     return found
 

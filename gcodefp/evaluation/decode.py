@@ -8,14 +8,21 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
-from gcodefp.evaluation.baselines import Answers, at_places
-from gcodefp.evaluation.metrics import Stretches
-from gcodefp.evaluation.names import CEILING, MODEL, MODEL_CLOCK, WHOLE, WHOLE_CLOCK, WRITTEN
+from gcodefp.evaluation.baselines import RowPredictions, at_states
+from gcodefp.evaluation.metrics import Segments
+from gcodefp.evaluation.names import (
+    MODEL,
+    MODEL_LAG_ORACLE,
+    UPPER_BOUND,
+    WHOLE,
+    WHOLE_LAG_ORACLE,
+    WRITTEN,
+)
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
-from gcodefp.model.hmm import read_stretches
-from gcodefp.model.window_decoding import Prediction, predict, whole_place_evidence
-from gcodefp.programs.lag_marginal import Likeliest, likeliest_blocks, reported_places
+from gcodefp.model.hmm import decode_segments
+from gcodefp.model.window_decoding import Prediction, predict, whole_emission_log_likelihood
+from gcodefp.programs.lag_marginal import MostProbable, marginalise_lag, most_probable_blocks
 from gcodefp.programs.table import Programs
 
 ROWS_AT_A_TIME = 4096
@@ -23,7 +30,7 @@ WINDOWS_AT_A_TIME = 16
 """Every row has a probability for each of thousands of places."""
 
 
-class Reading(NamedTuple):
+class SplitDecoding(NamedTuple):
     """Answers by name.
 
     Attributes:
@@ -31,19 +38,19 @@ class Reading(NamedTuple):
         of_rows: name -> answers of these rows.
         windows: stretches as long as a window, side by side.
         whole: one stretch a recording: all its rows that are scored.
-        of_stretches: name -> the stretches it was read in, and its answers of their rows.
+        of_segments: name -> the stretches it was read in, and its answers of their rows.
         confidence: name -> (N,) probability of the block at each row, of those that tell one.
     """
 
     rows: NDArray[np.intp]
-    of_rows: dict[str, Answers]
-    windows: Stretches
-    whole: Stretches
-    of_stretches: dict[str, tuple[Stretches, Answers]]
+    of_rows: dict[str, RowPredictions]
+    windows: Segments
+    whole: Segments
+    of_segments: dict[str, tuple[Segments, RowPredictions]]
     confidence: dict[str, NDArray[np.float64]]
 
 
-class WindowReading(NamedTuple):
+class WindowDecoding(NamedTuple):
     """What the windows of a split of N rows say, each for its own rows.
 
     Attributes:
@@ -59,7 +66,7 @@ class WindowReading(NamedTuple):
     operation: NDArray[np.int64]
 
 
-def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device) -> Reading:
+def predict_split(checkpoint: Checkpoint, test: Split, device: torch.device) -> SplitDecoding:
     """Reads a split; only the answers that say that the clock is known look at its labels."""
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(test, description, device)
@@ -68,72 +75,72 @@ def read_split_freely(checkpoint: Checkpoint, test: Split, device: torch.device)
     whole_path, whole = _read_whole(checkpoint, data, test, rows)
     operation, lag = read.operation[rows], test.lag_seconds[test.recording[rows]]
     of_recording = _most_frequent(operation, test.recording[rows])
-    in_windows = read_windows(checkpoint, data)
+    in_windows = decode_windows(checkpoint, data)
     answers = {
-        MODEL: at_places(programs, read.path[rows], operation)._replace(
+        MODEL: at_states(programs, read.path[rows], operation)._replace(
             blocks=in_windows.blocks[rows]
         ),
-        WHOLE: at_places(programs, whole_path, of_recording)._replace(blocks=whole.blocks),
+        WHOLE: at_states(programs, whole_path, of_recording)._replace(blocks=whole.blocks),
         WRITTEN: _written(read, rows, description),
     }
     windows, chosen = _side_by_side(test, description.window)
-    recordings = Stretches(rows, np.unique(test.recording[rows], return_inverse=True)[1])
-    placed = read.paths[chosen].ravel()
+    recordings = Segments(rows, np.unique(test.recording[rows], return_inverse=True)[1])
+    alignment = read.paths[chosen].ravel()
     of_window = np.repeat(read.operation[test.window_start[chosen]], description.window)
     sequences = {
-        MODEL: (windows, at_places(programs, placed, of_window)),
-        WHOLE: (recordings, at_places(programs, whole_path, of_recording)),
+        MODEL: (windows, at_states(programs, alignment, of_window)),
+        WHOLE: (recordings, at_states(programs, whole_path, of_recording)),
     }
-    if np.isfinite(test.place[rows]).any():  # Of programs never learnt nobody knows a clock.
+    if np.isfinite(test.state[rows]).any():  # Of programs never learnt nobody knows a clock.
         late = test.lag_seconds[test.recording[windows.rows]]
         answers |= {
-            MODEL_CLOCK: at_places(programs, read.path[rows], operation, lag),
-            WHOLE_CLOCK: at_places(programs, whole_path, of_recording, lag),
-            CEILING: _perfect_reported(programs, test, rows),
+            MODEL_LAG_ORACLE: at_states(programs, read.path[rows], operation, lag),
+            WHOLE_LAG_ORACLE: at_states(programs, whole_path, of_recording, lag),
+            UPPER_BOUND: _perfect_reported(programs, test, rows),
         }
         sequences |= {
-            MODEL_CLOCK: (windows, at_places(programs, placed, of_window, late)),
-            WHOLE_CLOCK: (recordings, answers[WHOLE_CLOCK]),
-            CEILING: (windows, _perfect(programs, test, windows.rows)),
+            MODEL_LAG_ORACLE: (windows, at_states(programs, alignment, of_window, late)),
+            WHOLE_LAG_ORACLE: (recordings, answers[WHOLE_LAG_ORACLE]),
+            UPPER_BOUND: (windows, _perfect(programs, test, windows.rows)),
         }
     confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
-    return Reading(rows, answers, windows, recordings, sequences, confidence)
+    return SplitDecoding(rows, answers, windows, recordings, sequences, confidence)
 
 
-def _written(read: Prediction, rows: NDArray[np.intp], description: Description) -> Answers:
+def _written(read: Prediction, rows: NDArray[np.intp], description: Description) -> RowPredictions:
     blocks = np.array(description.vocabulary.decode(read.codes[rows]))
     position_mm = description.position_mm(read.position[rows])
-    return Answers(blocks, read.operation[rows], None, position_mm)
+    return RowPredictions(blocks, read.operation[rows], None, position_mm)
 
 
-def _perfect(programs: Programs, test: Split, rows: NDArray[np.integer]) -> Answers:
+def _perfect(programs: Programs, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """What a reader says who knows every place that the sensors see, but not the clock."""
-    return at_places(programs, _true_place(test, rows), test.operation[rows].astype(np.int64))
+    return at_states(programs, _true_place(test, rows), test.operation[rows].astype(np.int64))
 
 
-def _perfect_reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> Answers:
+def _perfect_reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """The same with the likeliest block at each row."""
     return _perfect(programs, test, rows)._replace(blocks=_reported(programs, test, rows))
 
 
 def _true_place(test: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
     """(N,); rows of programs that were never learnt have no place: the first stands in."""
-    return np.nan_to_num(np.rint(test.place[rows])).astype(np.int64)
+    return np.nan_to_num(np.rint(test.state[rows])).astype(np.int64)
 
 
 def _reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> NDArray[np.str_]:
     """The likeliest block at each row, for a reader who knows its place but not the clock."""
-    place = _true_place(test, rows)
+    state = _true_place(test, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
     for some in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
         certain = np.zeros((len(some), len(programs)), np.float32)
-        certain[np.arange(len(some)), place[some]] = 1.0
-        blocks[some] = likeliest_blocks(reported_places(certain, programs), programs).blocks
+        certain[np.arange(len(some)), state[some]] = 1.0
+        blocks[some] = most_probable_blocks(marginalise_lag(certain, programs), programs).blocks
     return blocks
 
 
 @torch.no_grad()
-def read_windows(checkpoint: Checkpoint, data: Tensors) -> WindowReading:
+def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
     """The likeliest block and the operation of every row, read from the window that speaks for it.
 
     The same as the answers `gcodefp` of a split that is read freely.
@@ -143,21 +150,21 @@ def read_windows(checkpoint: Checkpoint, data: Tensors) -> WindowReading:
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
     operation = np.full(count, UNSEEN, np.int64)
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
-        rows, speaks = data.rows_of(batch), data.speaks[batch]
+        rows, row_mask = data.rows_of(batch), data.row_mask[batch]
         encoded = network.encode(data.signals[rows])
-        evidence = network.place_evidence(encoded)
-        posterior = read_stretches(evidence, data.first_place).posterior[speaks].cpu().numpy()
-        chosen = rows[speaks].cpu().numpy()
-        likeliest = likeliest_blocks(reported_places(posterior, programs), programs)
+        evidence = network.emission_log_likelihood(encoded)
+        posterior = decode_segments(evidence, data.first_state).posterior[row_mask].cpu().numpy()
+        chosen = rows[row_mask].cpu().numpy()
+        likeliest = most_probable_blocks(marginalise_lag(posterior, programs), programs)
         blocks[chosen], confidence[chosen] = likeliest
         named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
-        operation[chosen] = named[speaks].cpu().numpy()
-    return WindowReading(operation != UNSEEN, blocks, confidence, operation)
+        operation[chosen] = named[row_mask].cpu().numpy()
+    return WindowDecoding(operation != UNSEEN, blocks, confidence, operation)
 
 
 def _read_whole(
     checkpoint: Checkpoint, data: Tensors, test: Split, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], Likeliest]:
+) -> tuple[NDArray[np.int64], MostProbable]:
     """Places and likeliest blocks of the scored rows, aligned over all rows of a recording."""
     programs = checkpoint.description.programs
     path = np.zeros(len(test.recording), np.int64)
@@ -167,12 +174,12 @@ def _read_whole(
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own = rows[test.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
-        evidence = whole_place_evidence(checkpoint.network, signals, data.window)
-        read = read_stretches(evidence[None], data.first_place)
+        evidence = whole_emission_log_likelihood(checkpoint.network, signals, data.window)
+        read = decode_segments(evidence[None], data.first_state)
         path[own] = read.path[0].cpu().numpy()
-        reported = reported_places(read.posterior[0].cpu().numpy(), programs)
-        blocks[own], confidence[own] = likeliest_blocks(reported, programs)
-    return path[rows], Likeliest(blocks[rows], confidence[rows])
+        reported = marginalise_lag(read.posterior[0].cpu().numpy(), programs)
+        blocks[own], confidence[own] = most_probable_blocks(reported, programs)
+    return path[rows], MostProbable(blocks[rows], confidence[rows])
 
 
 def _most_frequent(
@@ -185,7 +192,7 @@ def _most_frequent(
     return votes.argmax(axis=1)[of_row]
 
 
-def _side_by_side(test: Split, window: int) -> tuple[Stretches, NDArray[np.intp]]:
+def _side_by_side(test: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
     """The windows that do not overlap the one before, and their rows."""
     chosen, end = [], 0
     for index, start in enumerate(test.window_start.tolist()):
@@ -193,4 +200,4 @@ def _side_by_side(test: Split, window: int) -> tuple[Stretches, NDArray[np.intp]
             chosen.append(index)
             end = start + window
     rows = test.window_start[chosen][:, None] + np.arange(window)
-    return Stretches(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)
+    return Segments(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)

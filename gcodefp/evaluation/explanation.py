@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 from gcodefp.dataset.store import Description, Split
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, estimate
 from gcodefp.evaluation.calibration import describe_calibration
-from gcodefp.evaluation.decode import Reading, read_split_freely
+from gcodefp.evaluation.decode import SplitDecoding, predict_split
 from gcodefp.evaluation.metrics import estimate_median
-from gcodefp.evaluation.names import ANSWERS, CONFIDENT, MODEL, WHOLE
+from gcodefp.evaluation.names import CONFIDENT, MODEL, PREDICTORS, WHOLE
 from gcodefp.evaluation.sensor_groups import (
     SensorScores,
     describe_channels,
@@ -77,9 +77,9 @@ def encoded_rows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.float32]:
     network = checkpoint.network
     vectors = np.zeros((len(data.signals), checkpoint.hyperparameters.d_model), np.float32)
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_BATCH):
-        rows, speaks = data.rows_of(batch), data.speaks[batch]
-        encoded = network.encode(data.signals[rows])[speaks]
-        vectors[rows[speaks].cpu().numpy()] = encoded.cpu().numpy()
+        rows, row_mask = data.rows_of(batch), data.row_mask[batch]
+        encoded = network.encode(data.signals[rows])[row_mask]
+        vectors[rows[row_mask].cpu().numpy()] = encoded.cpu().numpy()
     return vectors
 
 
@@ -126,7 +126,7 @@ def describe_embedding(embedding: Embedding, test: Split, programs: Programs) ->
     same = test.operation[nearest] == operation
     together = (test.program[nearest] == test.program[rows]) & (test.program[rows] != UNKNOWN)
     together &= embedding.nearest >= 0
-    apart = np.abs(test.place[nearest] - test.place[rows]) * float(programs.step_seconds)
+    apart = np.abs(test.state[nearest] - test.state[rows]) * float(programs.step_seconds)
     return {
         "method": "t-SNE",
         "rows": len(rows),
@@ -139,7 +139,7 @@ def _progress(test: Split, programs: Programs, rows: NDArray[np.integer]) -> NDA
     program = test.program[rows]
     first = programs.first[program]
     length = programs.first[program + 1] - first
-    of_program = (test.place[rows] - first) / np.maximum(length - 1, 1)
+    of_program = (test.state[rows] - first) / np.maximum(length - 1, 1)
     last = np.array(
         [test.seconds[test.recording == of].max() for of in range(len(test.recordings))]
     )
@@ -151,7 +151,7 @@ def _progress(test: Split, programs: Programs, rows: NDArray[np.integer]) -> NDA
 MAX_ROWS = 300
 
 
-def excerpt_rows(reading: Reading, test: Split) -> NDArray[np.intp]:
+def excerpt_rows(reading: SplitDecoding, test: Split) -> NDArray[np.intp]:
     """Indices of the reading's rows: the middle of the recording of median accuracy.
 
     Accuracy and ranking are those of the toolpath figure (findings.moves): exact lines of whole
@@ -169,7 +169,7 @@ def excerpt_rows(reading: Reading, test: Split) -> NDArray[np.intp]:
 
 
 def excerpt_arrays(
-    reading: Reading,
+    reading: SplitDecoding,
     test: Split,
     description: Description,
     saliency: NDArray[np.float32],
@@ -198,7 +198,9 @@ def excerpt_arrays(
     }
 
 
-def describe_excerpt(reading: Reading, test: Split, description: Description) -> dict[str, Any]:
+def describe_excerpt(
+    reading: SplitDecoding, test: Split, description: Description
+) -> dict[str, Any]:
     """What explanation.json says of the recording that the excerpt is of."""
     recording = int(test.recording[reading.rows[excerpt_rows(reading, test)[0]]])
     first = int(np.flatnonzero(test.recording == recording)[0])
@@ -219,7 +221,7 @@ class Explained(NamedTuple):
         saliency: (N, C) of all rows of the split.
     """
 
-    reading: Reading
+    reading: SplitDecoding
     sensors: SensorScores
     embedding: Embedding
     saliency: NDArray[np.float32]
@@ -228,7 +230,7 @@ class Explained(NamedTuple):
 def explain_split(checkpoint: Checkpoint, test: Split, device: torch.device) -> Explained:
     """Reads a split as often as needed; labels only tell what is right."""
     data = to_tensors(test, checkpoint.description, device)
-    reading = read_split_freely(checkpoint, test, device)
+    reading = predict_split(checkpoint, test, device)
     return Explained(
         reading,
         score_without_sensors(checkpoint, test, device),
@@ -286,7 +288,7 @@ def explanation_arrays(
         "channel_saliency": explained.saliency[reading.rows].mean(axis=0),
     }
     for name in CONFIDENT:
-        array = ANSWERS[name].array
+        array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = reading.confidence[name]
         arrays[f"{array}_right"] = reading.of_rows[name].blocks == true
     return arrays | excerpt_arrays(reading, test, description, explained.saliency)

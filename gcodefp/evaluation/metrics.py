@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import NOTHING, Estimate, Statistic, ratio, with_interval
 from gcodefp.evaluation.sequences import (
     ExecutedBlocks,
     block_sequence,
     edit_distance,
-    rows_of_stretches,
+    rows_of_segments,
 )
-from gcodefp.evaluation.toolpaths import axis_errors, stretch_distances
+from gcodefp.evaluation.toolpaths import axis_errors, segment_distances
 from gcodefp.model.scores import row_scores
 from gcodefp.programs.table import UNKNOWN
 
@@ -47,14 +47,14 @@ class Balanced:
 
 
 def balanced(
-    hits: NDArray[np.number] | NDArray[np.bool_],
+    correct: NDArray[np.number] | NDArray[np.bool_],
     true_class: NDArray[np.integer],
     recording: NDArray[np.integer],
 ) -> Balanced:
     """The mean over classes of recall.
 
     Args:
-        hits: (N,) 1 where the row's class was told right, else 0.
+        correct: (N,) 1 where the row's class was told right, else 0.
         true_class: (N,) of each row.
         recording: (N,) index of each row's recording.
     """
@@ -62,7 +62,7 @@ def balanced(
     classes, of_class = np.unique(true_class, return_inverse=True)
     shape = len(recordings), len(classes)
     cells = of_recording * len(classes) + of_class
-    right = np.bincount(cells, weights=hits, minlength=shape[0] * shape[1]).reshape(shape)
+    right = np.bincount(cells, weights=correct, minlength=shape[0] * shape[1]).reshape(shape)
     count = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
     return Balanced(recordings, right, count)
 
@@ -89,11 +89,11 @@ class Median:
         # The two middle places of an even number of values, twice the same one of an odd number.
         middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
         # A loop, as a table of every row in every resample would take hundreds of megabytes.
-        places = [
+        states = [
             np.cumsum(of[self.of_recording]).searchsorted(middle, side="right")
             for of, middle in zip(times, middles, strict=True)
         ]
-        return self.ascending[np.array(places)].mean(1)
+        return self.ascending[np.array(states)].mean(1)
 
 
 def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Median:
@@ -118,16 +118,16 @@ def estimate_median(values: NDArray[np.floating], recording: NDArray[np.integer]
     return with_interval(median(values, recording))
 
 
-class Stretches(NamedTuple):
+class Segments(NamedTuple):
     """Rows that are read as a sequence: M rows of S stretches.
 
     Attributes:
         rows: (M,) rows of the split; those of a stretch are neighbours, in order.
-        stretch: (M,) which stretch each lies in, from 0.
+        segment: (M,) which stretch each lies in, from 0.
     """
 
     rows: NDArray[np.integer]
-    stretch: NDArray[np.integer]
+    segment: NDArray[np.integer]
 
 
 def with_intervals(statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
@@ -136,7 +136,7 @@ def with_intervals(statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
 
 
 def measure_rows(
-    answers: Answers, test: Split, rows: NDArray[np.integer], vocabulary: Vocabulary
+    answers: RowPredictions, test: Split, rows: NDArray[np.integer], vocabulary: Vocabulary
 ) -> dict[str, Statistic]:
     """Metrics that judge each of N rows by itself.
 
@@ -149,7 +149,7 @@ def measure_rows(
     written, true = (vocabulary.encode_rows(of) for of in (answers.blocks, true_blocks))
     scores = row_scores(written, true, answers.operation, test.operation[rows])
     metrics: dict[str, Statistic] = {
-        name: ratio(s.hits, s.chances, recording) for name, s in scores.items()
+        name: ratio(s.correct, s.total, recording) for name, s in scores.items()
     }
     word = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     right = (written[..., 0] == COMMAND) & (written[..., 1] == true[..., 1])
@@ -163,62 +163,62 @@ def measure_rows(
     return metrics
 
 
-def measure_stretches(
-    answers: Answers, test: Split, stretches: Stretches, executed: ExecutedBlocks
+def measure_segments(
+    answers: RowPredictions, test: Split, segments: Segments, executed: ExecutedBlocks
 ) -> dict[str, Statistic]:
     """Metrics that judge whole stretches, which a clock that is off by seconds hardly spoils.
 
     Args:
         answers: of the rows of the stretches.
     """
-    rows = stretches.rows
-    first = np.unique(stretches.stretch, return_index=True)[1]
+    rows = segments.rows
+    first = np.unique(segments.segment, return_index=True)[1]
     recording = test.recording[rows][first]
-    edits, lengths = _errors(answers, test, stretches, executed)
+    edits, lengths = _errors(answers, test, segments, executed)
     metrics: dict[str, Statistic] = {
         "gcode_error_rate": ratio(np.array(edits), np.array(lengths), recording),
         "toolpath_distance_mm": NOTHING,
     }
     if answers.position_mm is not None:
-        distance = stretch_distances(answers.position_mm, test.position_mm[rows], stretches.stretch)
+        distance = segment_distances(answers.position_mm, test.position_mm[rows], segments.segment)
         if np.isfinite(distance).any():
             metrics["toolpath_distance_mm"] = median(distance, recording)
     return metrics
 
 
 def _errors(
-    answers: Answers, test: Split, stretches: Stretches, executed: ExecutedBlocks
+    answers: RowPredictions, test: Split, segments: Segments, executed: ExecutedBlocks
 ) -> tuple[list[int], list[int]]:
     """Edits, and blocks truly executed, of each stretch."""
-    true = Answers(
-        test.blocks[test.block[stretches.rows]],
-        test.operation[stretches.rows],
-        test.program[stretches.rows],
-        line=test.line[stretches.rows],
+    true = RowPredictions(
+        test.blocks[test.block[segments.rows]],
+        test.operation[segments.rows],
+        test.program[segments.rows],
+        line=test.line[segments.rows],
     )
     edits, lengths = [], []
-    for rows in rows_of_stretches(stretches.stretch):
+    for rows in rows_of_segments(segments.segment):
         written, wanted = (_sequence(of.take(rows), executed) for of in (answers, true))
         edits.append(edit_distance(written, wanted))
         lengths.append(len(wanted))
     return edits, lengths
 
 
-def _sequence(answers: Answers, executed: ExecutedBlocks) -> list[str]:
+def _sequence(answers: RowPredictions, executed: ExecutedBlocks) -> list[str]:
     if answers.line is None or answers.program is None:
         return block_sequence(answers.blocks)
     return executed.of_rows(answers.program, answers.line, answers.blocks)
 
 
-def _program(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Statistic:
+def _program(answers: RowPredictions, test: Split, rows: NDArray[np.integer]) -> Statistic:
     if answers.program is None:
         return NOTHING
     true = test.program[rows]
-    hits = (answers.program == true) & (true != UNKNOWN)
-    return ratio(hits, np.ones(len(rows)), test.recording[rows])
+    correct = (answers.program == true) & (true != UNKNOWN)
+    return ratio(correct, np.ones(len(rows)), test.recording[rows])
 
 
-def _position_error(answers: Answers, test: Split, rows: NDArray[np.integer]) -> Statistic:
+def _position_error(answers: RowPredictions, test: Split, rows: NDArray[np.integer]) -> Statistic:
     if answers.position_mm is None:
         return NOTHING
     error = np.linalg.norm(answers.position_mm - test.position_mm[rows], axis=1)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 EVALUATION_FORMAT = "gcodefp-evaluation-2"
 EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 
-SENSORS, CLOCK_KNOWN, BASELINE, TOLD = "sensors", "clock known", "baseline", "told"
+SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
 
 
 class Kind(NamedTuple):
@@ -25,17 +25,17 @@ class Kind(NamedTuple):
 MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
 WRITTEN = "gcodefp, row by row"
-MODEL_CLOCK = "gcodefp, clock known"
-WHOLE_CLOCK = "gcodefp, whole recording, clock known"
-CEILING = "perfect sensing, clock unknown"
+MODEL_LAG_ORACLE = "gcodefp, lag oracle"
+WHOLE_LAG_ORACLE = "gcodefp, whole recording, lag oracle"
+UPPER_BOUND = "upper bound, lag unknown"
 NEIGHBOUR = "nearest neighbour"
 TREES = "extra trees"
 ENVIRONMENT = "pressure and temperature"
 MAJORITY = "majority"
-MAJORITY_GIVEN = "majority, told the operation"
-ELAPSED = "elapsed time, told operation and start"
+MAJORITY_PRIVILEGED = "majority, operation provided"
+ELAPSED = "elapsed time, operation and start provided"
 
-ANSWERS = {
+PREDICTORS = {
     MODEL: Kind("model", SENSORS),
     WHOLE: Kind("whole", SENSORS),
     WRITTEN: Kind("written", SENSORS),
@@ -43,11 +43,11 @@ ANSWERS = {
     TREES: Kind("trees", BASELINE),
     ENVIRONMENT: Kind("environment", BASELINE),
     MAJORITY: Kind("majority", BASELINE),
-    MAJORITY_GIVEN: Kind("majority_given", TOLD),
-    ELAPSED: Kind("elapsed", TOLD),
-    MODEL_CLOCK: Kind("model_clock", CLOCK_KNOWN),
-    WHOLE_CLOCK: Kind("whole_clock", CLOCK_KNOWN),
-    CEILING: Kind("ceiling", CLOCK_KNOWN),
+    MAJORITY_PRIVILEGED: Kind("majority_given", PRIVILEGED),
+    ELAPSED: Kind("elapsed", PRIVILEGED),
+    MODEL_LAG_ORACLE: Kind("model_clock", LAG_ORACLE),
+    WHOLE_LAG_ORACLE: Kind("whole_clock", LAG_ORACLE),
+    UPPER_BOUND: Kind("ceiling", LAG_ORACLE),
 }
 """All answers, in the order in which readers see them."""
 

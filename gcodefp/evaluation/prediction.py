@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.windows import speaking_rows, window_starts
+from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.toolpaths import DANGER, comment, endpoints_mm
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import read_stretches
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, whole_place_evidence
-from gcodefp.programs.lag_marginal import block_confidence, reported_places
+from gcodefp.model.hmm import decode_segments
+from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, whole_emission_log_likelihood
+from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -122,7 +122,7 @@ class Stretch(NamedTuple):
     position_mm: NDArray[np.float64]
 
 
-def stretches(predicted: Predicted) -> list[Stretch]:
+def segments(predicted: Predicted) -> list[Stretch]:
     """The blocks in order, one for all neighbouring rows of the same line."""
     same = (np.diff(predicted.line) == 0) & (predicted.block[1:] == predicted.block[:-1])
     return [
@@ -149,21 +149,21 @@ def read_recording(checkpoint: Checkpoint, recording: Recording, device: torch.d
     """Reads all rows of a recording of at least one window, from its signals alone."""
     description, programs = checkpoint.description, checkpoint.description.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    evidence = whole_place_evidence(checkpoint.network, signals, description.window)
+    evidence = whole_emission_log_likelihood(checkpoint.network, signals, description.window)
     first = torch.as_tensor(programs.first.astype(np.int64), device=device)
-    read = read_stretches(evidence[None], first)
+    read = decode_segments(evidence[None], first)
     path, posterior = read.path[0].cpu().numpy(), read.posterior[0].cpu().numpy()
     free_block, operations = _read_windows(checkpoint, signals)
     # No way leads from one program into another: a program is as probable at one row as at all.
     of_programs = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
-    of_path = int(programs.of_place()[path[0]])
+    of_path = int(programs.program_of_state()[path[0]])
     return Predicted(
         name=recording.name,
         row=recording.row,
         line=programs.line[path],
         block=programs.block[path],
         position_mm=_positions_mm(programs, path),
-        confidence=block_confidence(reported_places(posterior, programs), path, programs),
+        confidence=block_confidence(marginalise_lag(posterior, programs), path, programs),
         confidence_clock_known=block_confidence(posterior, path, programs),
         agreement=_agreement(programs, evidence.argmax(-1).cpu().numpy(), path),
         program_rows=int(np.diff(programs.first)[of_path]),
@@ -181,26 +181,26 @@ def _read_windows(
     network, window, count = checkpoint.network, checkpoint.description.window, len(signals)
     whole, seconds = np.zeros(count, np.int64), np.zeros(count)
     starts = window_starts(whole, seconds, window, max(1, window // 2), np.inf)
-    speaks = torch.as_tensor(speaking_rows(starts, window), device=signals.device)
+    row_mask = torch.as_tensor(row_to_window_mask(starts, window), device=signals.device)
     index = torch.as_tensor(starts[:, None] + np.arange(window), device=signals.device)
     blocks = np.full(count, "", object)
     operations = []
-    for rows_of, speaks_of in zip(
-        index.split(WINDOWS_PER_BATCH), speaks.split(WINDOWS_PER_BATCH), strict=True
+    for rows_of, row_mask_of in zip(
+        index.split(WINDOWS_PER_BATCH), row_mask.split(WINDOWS_PER_BATCH), strict=True
     ):
         encoded = network.encode(signals[rows_of])
         operations.append(network.operation_logits(encoded).softmax(-1).cpu().numpy())
-        codes = network.decode(encoded[speaks_of]).cpu().numpy()
+        codes = network.decode(encoded[row_mask_of]).cpu().numpy()
         written = checkpoint.description.vocabulary.decode(codes)
-        blocks[rows_of[speaks_of].cpu().numpy()] = written
+        blocks[rows_of[row_mask_of].cpu().numpy()] = written
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
 def _agreement(programs: Programs, alone: NDArray[np.int64], path: NDArray[np.int64]) -> float:
     """Share of rows whose place, read alone (N,), is in the path's program and near it in time."""
     near = np.abs(alone - path) * float(programs.step_seconds) <= NEAR_SECONDS
-    of_place = programs.of_place()
-    return float((near & (of_place[alone] == of_place[path])).mean())
+    program_of_state = programs.program_of_state()
+    return float((near & (program_of_state[alone] == program_of_state[path])).mean())
 
 
 def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -256,16 +256,16 @@ def gcode_text(
         clock: (N,) what the controller's clock showed at each row, for the comments.
     """
     lines = [comment(of) for of in (*_head(predicted, checkpoint), *MEANING, EVENLY, *notes)]
-    for stretch in stretches(predicted):
+    for segment in segments(predicted):
         about = [
-            f"confidence {stretch.confidence:.2f}",
-            f"rows {stretch.first_row}-{stretch.last_row}",
-            f"line {stretch.line}",
-            f"clock known {stretch.confidence_clock_known:.2f}",
+            f"confidence {segment.confidence:.2f}",
+            f"rows {segment.first_row}-{segment.last_row}",
+            f"line {segment.line}",
+            f"clock known {segment.confidence_clock_known:.2f}",
         ]
-        if clock is not None and clock[stretch.at]:
-            about.append(f"at {clock[stretch.at]}")
-        lines.append(f"{stretch.block} {comment(', '.join(about))}")
+        if clock is not None and clock[segment.at]:
+            about.append(f"at {clock[segment.at]}")
+        lines.append(f"{segment.block} {comment(', '.join(about))}")
     return "\n".join(lines) + "\n"
 
 
@@ -285,7 +285,7 @@ def table_text(predicted: Predicted) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(TABLE_COLUMNS)
-    for s in stretches(predicted):
+    for s in segments(predicted):
         position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in s.position_mm]
         sure = [f"{s.confidence:.4f}", f"{s.confidence_clock_known:.4f}"]
         writer.writerow([s.first_row, s.last_row, s.line, s.block, *sure, *position])
@@ -297,7 +297,7 @@ def document(predicted: Predicted) -> dict[str, Any]:
     return {
         "recording": predicted.name,
         "rows": len(predicted.row),
-        "blocks": len(stretches(predicted)),
+        "blocks": len(segments(predicted)),
         "program": predicted.program._asdict(),
         "operation": predicted.operation._asdict(),
         "programs": [candidate._asdict() for candidate in predicted.programs],

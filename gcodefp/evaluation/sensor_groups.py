@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import Answers
+from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import Statistic, paired_difference, with_interval
-from gcodefp.evaluation.decode import read_windows
+from gcodefp.evaluation.decode import decode_windows
 from gcodefp.evaluation.metrics import measure_rows
 from gcodefp.evaluation.names import ALL, GROUP, JUDGED, NODE
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
-from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.hmm import viterbi_paths
 from gcodefp.model.network import Network
 from gcodefp.recordings.columns import channel_group
 
@@ -140,9 +140,9 @@ def _described(measured: Measured) -> dict[str, Any]:
 
 def _measure(checkpoint: Checkpoint, test: Split, device: torch.device) -> Measured:
     description = checkpoint.description
-    read = read_windows(checkpoint, to_tensors(test, description, device))
+    read = decode_windows(checkpoint, to_tensors(test, description, device))
     rows = np.flatnonzero(read.covered)
-    answers = Answers(read.blocks[rows], read.operation[rows])
+    answers = RowPredictions(read.blocks[rows], read.operation[rows])
     measured = measure_rows(answers, test, rows, description.vocabulary)
     return {name: measured[name] for name in JUDGED}
 
@@ -163,11 +163,11 @@ def saliency_of(network: Network, data: Tensors) -> NDArray[np.float32]:
     signals = data.signals.detach().clone().requires_grad_()
     total = torch.zeros_like(data.signals)
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
-        evidence = network.place_evidence(network.encode(signals[data.rows_of(batch)]))
-        path = likeliest_paths(evidence.detach(), data.first_place)
+        evidence = network.emission_log_likelihood(network.encode(signals[data.rows_of(batch)]))
+        path = viterbi_paths(evidence.detach(), data.first_state)
         chosen = evidence.gather(-1, path[..., None])[..., 0]
         # Windows overlap; each row counts once, in the window that speaks for it.
-        told = chosen[data.speaks[batch]].sum()
+        told = chosen[data.row_mask[batch]].sum()
         total += torch.autograd.grad(told, signals)[0]
     result: NDArray[np.float32] = (total * data.signals).abs().cpu().numpy()
     return result

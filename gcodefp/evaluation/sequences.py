@@ -69,10 +69,10 @@ def _edits(written: Sequence[str], true: Sequence[str]) -> Iterator[NDArray[np.i
         yield row
 
 
-def rows_of_stretches(stretch: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+def rows_of_segments(segment: NDArray[np.integer]) -> list[NDArray[np.int64]]:
     """The rows of each of the S stretches, in order; none for an index that no row has."""
-    ends = np.cumsum(np.bincount(stretch))
-    return np.split(np.argsort(stretch, kind="stable"), ends)[:-1]
+    ends = np.cumsum(np.bincount(segment))
+    return np.split(np.argsort(segment, kind="stable"), ends)[:-1]
 
 
 # The blocks that a stretch of rows executes, those too short for a row of their own included.

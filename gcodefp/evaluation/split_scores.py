@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
-from gcodefp.evaluation.baselines import Answers, ask_baselines
+from gcodefp.evaluation.baselines import RowPredictions, run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic
-from gcodefp.evaluation.decode import Reading, read_split_freely
-from gcodefp.evaluation.metrics import measure_rows, measure_stretches, with_intervals
-from gcodefp.evaluation.names import ANSWERS, WHOLE
+from gcodefp.evaluation.decode import SplitDecoding, predict_split
+from gcodefp.evaluation.metrics import measure_rows, measure_segments, with_intervals
+from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import replacing, write_text
@@ -30,8 +30,8 @@ class Evaluated(NamedTuple):
         scores: name -> metric -> its value and interval.
     """
 
-    reading: Reading
-    answers: Mapping[str, Answers]
+    reading: SplitDecoding
+    answers: Mapping[str, RowPredictions]
     scores: Mapping[str, Mapping[str, Estimate]]
 
 
@@ -44,20 +44,20 @@ def evaluate_split(
         train: for the baselines; without it there are none.
         threads: processor cores that the baselines may use.
     """
-    reading = read_split_freely(checkpoint, test, device)
+    reading = predict_split(checkpoint, test, device)
     window = checkpoint.description.window
-    baselines = ask_baselines(train, test, reading.rows, window, threads) if train else {}
+    baselines = run_baselines(train, test, reading.rows, window, threads) if train else {}
     answers = {**reading.of_rows, **baselines}
     measured = measure(reading, answers, test, checkpoint.description)
     return Evaluated(reading, answers, {name: with_intervals(of) for name, of in measured.items()})
 
 
 def measure(
-    reading: Reading,
-    answers: Mapping[str, Answers],
+    reading: SplitDecoding,
+    answers: Mapping[str, RowPredictions],
     test: Split,
     description: Description,
-    names: Collection[str] = tuple(ANSWERS),
+    names: Collection[str] = tuple(PREDICTORS),
 ) -> dict[str, dict[str, Statistic]]:
     """Every metric of the network's and the baselines' answers, by the same rules.
 
@@ -69,13 +69,13 @@ def measure(
     in_windows = np.array([position[row] for row in reading.windows.rows.tolist()])
     executed = ExecutedBlocks(description.programs)
     metrics = {}
-    for name in ANSWERS:
+    for name in PREDICTORS:
         if name not in answers or name not in names:
             continue
         metrics[name] = measure_rows(answers[name], test, reading.rows, description.vocabulary)
-        known = reading.of_stretches.get(name)
-        stretches, of = known or (reading.windows, answers[name].take(in_windows))
-        metrics[name] |= measure_stretches(of, test, stretches, executed)
+        known = reading.of_segments.get(name)
+        segments, of = known or (reading.windows, answers[name].take(in_windows))
+        metrics[name] |= measure_segments(of, test, segments, executed)
     return metrics
 
 
@@ -99,7 +99,7 @@ def describe_evaluation(
         "device": describe_device(device),
         "recordings": len(np.unique(test.recording[reading.rows])),
         "rows": len(reading.rows),
-        "stretches": int(reading.windows.stretch.max()) + 1,
+        "stretches": int(reading.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
@@ -127,15 +127,17 @@ class Sequences(NamedTuple):
     read: list[str]
 
 
-def sequences_of(reading: Reading, test: Split, description: Description) -> dict[int, Sequences]:
+def sequences_of(
+    reading: SplitDecoding, test: Split, description: Description
+) -> dict[int, Sequences]:
     """Index of each recording that was read as a whole -> its lines."""
     filling = ExecutedBlocks(description.programs)
-    stretches, answers = reading.of_stretches[WHOLE]
-    recording = test.recording[stretches.rows]
+    segments, answers = reading.of_segments[WHOLE]
+    recording = test.recording[segments.rows]
     found = {}
     for index in np.unique(recording).tolist():
         own = np.flatnonzero(recording == index)
-        rows, of = stretches.rows[own], answers.take(own)
+        rows, of = segments.rows[own], answers.take(own)
         assert of.program is not None, "places are of programs"
         assert of.line is not None, "places have lines"
         true_blocks = test.blocks[test.block[rows]]
@@ -148,7 +150,7 @@ def sequences_of(reading: Reading, test: Split, description: Description) -> dic
 
 
 def sequence_arrays(
-    reading: Reading, test: Split, description: Description
+    reading: SplitDecoding, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
     of = sequences_of(reading, test, description)
@@ -197,14 +199,14 @@ def prediction_arrays(
     for name, of in evaluated.answers.items():
         said = of._asdict()
         known = {what: said[what] for what in said if said[what] is not None}
-        array = ANSWERS[name].array
+        array = PREDICTORS[name].array
         for what, values in known.items():
             arrays[f"{array}_{'block' if what == 'blocks' else what}"] = values
     return arrays | sequence_arrays(evaluated.reading, test, description)
 
 
 def reconstructed_programs(
-    reading: Reading, test: Split, description: Description
+    reading: SplitDecoding, test: Split, description: Description
 ) -> dict[str, str]:
     """Recording -> the text of its .nc file."""
     inputs = description.document["controller_is_input"]

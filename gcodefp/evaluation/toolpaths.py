@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.sequences import rows_of_stretches
+from gcodefp.evaluation.sequences import rows_of_segments
 from gcodefp.recordings.gcode import parse_block
 
 AXES = "XYZ"
@@ -79,8 +79,8 @@ def endpoints_mm(
     return targets
 
 
-def stretch_distances(
-    written_mm: NDArray[np.floating], true_mm: NDArray[np.floating], stretch: NDArray[np.integer]
+def segment_distances(
+    written_mm: NDArray[np.floating], true_mm: NDArray[np.floating], segment: NDArray[np.integer]
 ) -> NDArray[np.float64]:
     """Discrete Fréchet distance of the two paths of every stretch, (S,) in mm.
 
@@ -89,12 +89,12 @@ def stretch_distances(
 
     Args:
         written_mm, true_mm: (N, 3).
-        stretch: (N,) index of the stretch that each row lies in, 0 to S - 1; the rows of a stretch
+        segment: (N,) index of the stretch that each row lies in, 0 to S - 1; the rows of a stretch
             are neighbours and in order.
     """
     known = np.isfinite(written_mm).all(1) & np.isfinite(true_mm).all(1)
     distances = []
-    for rows in rows_of_stretches(stretch):
+    for rows in rows_of_segments(segment):
         kept = rows[known[rows]]
         near = discrete_frechet(written_mm[kept], true_mm[kept]) if len(kept) else np.nan
         distances.append(near)

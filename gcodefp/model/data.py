@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.store import Description, Split
-from gcodefp.dataset.windows import speaking_rows
+from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
 from gcodefp.model.network import Sizes
 
@@ -21,32 +21,32 @@ class Tensors:
         signals: (N, C) scaled.
         codes: (N, S, 4) classes of the block that the sensors see at each row.
         block: (N,) which text that block is.
-        place_block: (P,) which text the block of each place is.
+        state_block: (P,) which text the block of each place is.
         operation: (N,) class.
-        place: (N,) place in the programs, with a fraction; NaN if unknown.
-        place_range: (N, 2) first and last place of the row's program.
+        state: (N,) place in the programs, with a fraction; NaN if unknown.
+        state_range: (N, 2) first and last place of the row's program.
         position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
         nodes: (C,) the sensor node of each channel, from 0.
-        first_place: (programs + 1,) first place of each program, and the number of places.
+        first_state: (programs + 1,) first place of each program, and the number of places.
         starts: (W,) first row of each window.
-        stretches: (W, 2) first row and length of the stretch without gaps that a window lies in.
-        speaks: (W, T) which rows a window speaks for; each row once.
+        segments: (W, 2) first row and length of the stretch without gaps that a window lies in.
+        row_mask: (W, T) which rows a window speaks for; each row once.
         window: T.
     """
 
     signals: Tensor
     codes: Tensor
     block: Tensor
-    place_block: Tensor
+    state_block: Tensor
     operation: Tensor
-    place: Tensor
-    place_range: Tensor
+    state: Tensor
+    state_range: Tensor
     position: Tensor
     nodes: Tensor
-    first_place: Tensor
+    first_state: Tensor
     starts: Tensor
-    stretches: Tensor
-    speaks: Tensor
+    segments: Tensor
+    row_mask: Tensor
     window: int
 
     def rows_of(self, windows: Tensor) -> Tensor:
@@ -59,44 +59,46 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
 
     Blocks and positions are those that the sensors see: the recording's lag is taken out.
     """
-    codes = description.vocabulary.encode(split.blocks.tolist())[split.block[split.sensed_row]]
+    codes = description.vocabulary.encode(split.blocks.tolist())[
+        split.block[split.lag_corrected_row]
+    ]
     programs = description.programs
     text = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
     first = programs.first
     nodes = [channel.rpartition(".")[0] or channel for channel in description.scaler.channels]
-    speaks = speaking_rows(split.window_start, description.window)
+    row_mask = row_to_window_mask(split.window_start, description.window)
     return Tensors(
         signals=torch.as_tensor(split.signals, device=device),
         codes=torch.as_tensor(codes.astype(np.int64), device=device),
-        block=torch.as_tensor(text[: len(split.blocks)][split.block[split.sensed_row]]).to(device),
-        place_block=torch.as_tensor(text[len(split.blocks) :]).to(device),
+        block=torch.as_tensor(text[: len(split.blocks)][split.block[split.lag_corrected_row]]).to(
+            device
+        ),
+        state_block=torch.as_tensor(text[len(split.blocks) :]).to(device),
         operation=torch.as_tensor(split.operation.astype(np.int64), device=device),
-        place=torch.as_tensor(split.place, device=device),
-        place_range=torch.as_tensor(
+        state=torch.as_tensor(split.state, device=device),
+        state_range=torch.as_tensor(
             np.stack([first[split.program], first[split.program + 1] - 1], axis=1).astype(np.int64),
             device=device,
         ),
         position=torch.as_tensor(
-            description.scale_position(split.position_mm[split.sensed_row]), device=device
+            description.scale_position(split.position_mm[split.lag_corrected_row]), device=device
         ),
         nodes=torch.as_tensor(np.unique(nodes, return_inverse=True)[1], device=device),
-        first_place=torch.as_tensor(first.astype(np.int64), device=device),
+        first_state=torch.as_tensor(first.astype(np.int64), device=device),
         starts=torch.as_tensor(split.window_start.astype(np.int64), device=device),
-        stretches=torch.as_tensor(
-            _stretches(split.window_start, description.window), device=device
-        ),
-        speaks=torch.as_tensor(speaks, device=device),
+        segments=torch.as_tensor(_segments(split.window_start, description.window), device=device),
+        row_mask=torch.as_tensor(row_mask, device=device),
         window=description.window,
     )
 
 
-def _stretches(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     """First row and length of the rows that overlapping windows cover together, (W, 2)."""
     begins = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
-    stretch = np.cumsum(begins) - 1
+    segment = np.cumsum(begins) - 1
     first = starts[begins].astype(np.int64)
     last = starts[np.append(np.flatnonzero(begins)[1:] - 1, len(starts) - 1)]
-    return np.stack([first, last + window - first], axis=1)[stretch]
+    return np.stack([first, last + window - first], axis=1)[segment]
 
 
 def sizes_of(description: Description) -> Sizes:
@@ -109,7 +111,7 @@ def sizes_of(description: Description) -> Sizes:
         parameter_values=len(vocabulary.parameter_values),
         operations=len(vocabulary.operations),
         steps=vocabulary.steps,
-        places=len(description.programs),
+        states=len(description.programs),
     )
 
 

@@ -14,7 +14,7 @@ from gcodefp.model.network import Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, Prediction, predict
 
-PLACE_SPREAD = 1.0
+STATE_SPREAD = 1.0
 """Standard deviation, in places, of the target: a row lies between places, and so does its lag."""
 SPREAD_REACH = 3
 
@@ -36,23 +36,23 @@ def head_losses(
     return losses
 
 
-def place_loss(logits: Tensor, place: Tensor, place_range: Tensor) -> Tensor:
+def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
     """Cross-entropy against a bell around the true place, within its program.
 
     Args:
         logits: (K, P).
-        place: (K,) with fractions; rows with NaN do not count.
-        place_range: (K, 2) first and last place of each row's program.
+        state: (K,) with fractions; rows with NaN do not count.
+        state_range: (K, 2) first and last place of each row's program.
     """
-    known = place.isfinite()
-    logs, place = logits[known].log_softmax(-1), place[known]
-    low, high = place_range[known].unbind(-1)
-    around = torch.arange(-SPREAD_REACH, SPREAD_REACH + 1, device=place.device)
-    near = place.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - place[:, None]) / PLACE_SPREAD) ** 2)
+    known = state.isfinite()
+    logs, state = logits[known].log_softmax(-1), state[known]
+    low, high = state_range[known].unbind(-1)
+    around = torch.arange(-SPREAD_REACH, SPREAD_REACH + 1, device=state.device)
+    near = state.round().long()[:, None] + around
+    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_SPREAD) ** 2)
     weights = weights / weights.sum(-1, keepdim=True)
     near = near.clamp(low[:, None], high[:, None])
-    return -(weights * logs.gather(1, near)).sum() / max(1, len(place))
+    return -(weights * logs.gather(1, near)).sum() / max(1, len(state))
 
 
 def position_loss(position: Tensor, true: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def _is_embedding(name: str) -> bool:
     return name.split(".")[0] in ("commands", "parameter_types", "parameter_values", "steps")
 
 
-PLACE_TOLERANCE_ROWS = 2
+STATE_TOLERANCE_ROWS = 2
 """A place so near the true one counts as right."""
 
 
@@ -142,7 +142,7 @@ def train_epoch(
         rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
-        rows = anywhere(data, batch, random)
+        rows = random_circular_windows(data, batch, random)
         signals = _augmented(hyperparameters, data, rows, random)
         count = min(hyperparameters.rows_per_window, data.window)
         chosen = torch.rand(rows.shape, generator=random, device=device).topk(count).indices
@@ -157,14 +157,14 @@ def train_epoch(
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
-def anywhere(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+def random_circular_windows(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
     """Rows (B, T) of windows that begin anywhere in the stretches of those of the batch.
 
     Behind its end a stretch starts again. If windows lay always within it, a row early in a window
     could not be late in a program: where in a window a row lies would tell of the time since the
     recording's start, and the alignment would add that up.
     """
-    first, length = data.stretches[batch].unbind(-1)
+    first, length = data.segments[batch].unbind(-1)
     begin = (torch.rand(len(batch), generator=random, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (begin[:, None] + row) % length[:, None]
@@ -223,9 +223,9 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 
 def _aligned_accuracy(written: Prediction, data: Tensors) -> float:
     """Share of rows whose block is right where the aligned path says that they are."""
-    block, of_place = data.block.cpu().numpy(), data.place_block.cpu().numpy()
+    block, program_of_state = data.block.cpu().numpy(), data.state_block.cpu().numpy()
     rows = written.covered
-    return float((of_place[written.path[rows]] == block[rows]).mean())
+    return float((program_of_state[written.path[rows]] == block[rows]).mean())
 
 
 def forward(
@@ -252,17 +252,17 @@ def forward(
     losses = head_losses(answers, hyperparameters)
     told = rows.gather(1, chosen).flatten()
     # In mixed precision, float32 starts where rounding would matter.
-    places = network.place_head(vectors).float()
+    states = network.state_head(vectors).float()
     positions = network.position_head(vectors).float()
-    losses["place"] = place_loss(places, data.place[told], data.place_range[told])
+    losses["place"] = state_loss(states, data.state[told], data.state_range[told])
     losses["position"] = position_loss(positions, data.position[told])
     measured = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in answers.items():
-        hits = (logits.argmax(-1) == target).sum()
-        measured |= {f"{head}_loss": losses[head], f"{head}_acc": hits / max(1, len(target))}
-    near = (places.argmax(-1) - data.place[told]).abs() <= PLACE_TOLERANCE_ROWS
+        correct = (logits.argmax(-1) == target).sum()
+        measured |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
+    near = (states.argmax(-1) - data.state[told]).abs() <= STATE_TOLERANCE_ROWS
     return measured | {
         "place_loss": losses["place"],
-        "place_acc": near.sum() / data.place[told].isfinite().sum().clamp(min=1),
+        "place_acc": near.sum() / data.state[told].isfinite().sum().clamp(min=1),
         "position_loss": losses["position"],
     }

@@ -24,7 +24,7 @@ STEP_LOGS = (math.log(0.05), math.log(0.9), math.log(0.05))
 """How many places a row goes on, and the logarithm of how often."""
 
 
-class Reading(NamedTuple):
+class Decoding(NamedTuple):
     """What is read from B stretches.
 
     Attributes:
@@ -37,39 +37,39 @@ class Reading(NamedTuple):
 
 
 @torch.no_grad()
-def read_stretches(evidence: Tensor, first: Tensor) -> Reading:
+def decode_segments(evidence: Tensor, first: Tensor) -> Decoding:
     """Decodes stretches of one length.
 
     Args:
-        evidence: (B, T, P) of each place at each row, as `Network.place_evidence` has it.
+        evidence: (B, T, P) of each place at each row, as `Network.emission_log_likelihood` has it.
         first: (programs + 1,) first place of each program, and P.
     """
     evidence = EVIDENCE_WEIGHT * evidence
-    before, after = _places_off(first, -1), _places_off(first, 1)
+    before, after = _states_off(first, -1), _states_off(first, 1)
     forward = _sweep(evidence, before)
     backward = _sweep(evidence.flip(1), after).flip(1)
     posterior = (forward + backward - evidence).softmax(-1)
-    return Reading(_likeliest_path(evidence, before), posterior)
+    return Decoding(_viterbi_path(evidence, before), posterior)
 
 
 @torch.no_grad()
-def likeliest_paths(evidence: Tensor, first: Tensor) -> Tensor:
-    """Only the path of `read_stretches`, (B, T)."""
-    return _likeliest_path(EVIDENCE_WEIGHT * evidence, _places_off(first, -1))
+def viterbi_paths(evidence: Tensor, first: Tensor) -> Tensor:
+    """Only the path of `decode_segments`, (B, T)."""
+    return _viterbi_path(EVIDENCE_WEIGHT * evidence, _states_off(first, -1))
 
 
-def _places_off(first: Tensor, direction: int) -> list[Tensor]:
+def _states_off(first: Tensor, direction: int) -> list[Tensor]:
     """For each of STEPS, the place that lies so many before (-1) or after (1) each place, (P,)."""
-    place = torch.arange(int(first[-1]), device=first.device)
-    program = torch.searchsorted(first, place, right=True) - 1
+    state = torch.arange(int(first[-1]), device=first.device)
+    program = torch.searchsorted(first, state, right=True) - 1
     start, length = first[program], (first[1:] - first[:-1])[program]
-    return [start + (place - start + direction * step) % length for step in STEPS]
+    return [start + (state - start + direction * step) % length for step in STEPS]
 
 
 def _moved(scores: Tensor, neighbours: list[Tensor]) -> list[Tensor]:
     """Scores (B, P) of the row before, as each step brings them to each place."""
     steps = zip(neighbours, STEP_LOGS, strict=True)
-    return [scores.index_select(1, places) + log for places, log in steps]
+    return [scores.index_select(1, states) + log for states, log in steps]
 
 
 def _sweep(evidence: Tensor, neighbours: list[Tensor]) -> Tensor:
@@ -85,7 +85,7 @@ def _sweep(evidence: Tensor, neighbours: list[Tensor]) -> Tensor:
     return scores
 
 
-def _likeliest_path(evidence: Tensor, before: list[Tensor]) -> Tensor:
+def _viterbi_path(evidence: Tensor, before: list[Tensor]) -> Tensor:
     current = evidence[:, 0]
     taken = []
     for row in range(1, evidence.shape[1]):

@@ -142,6 +142,6 @@ class Objective:
         return -value if self.goal == "maximize" else value
 
 
-HEADLINE = Objective("val/aligned_acc", "maximize")
+DEFAULT_OBJECTIVE = Objective("val/aligned_acc", "maximize")
 """The share of lines right in every word after windows were aligned with the programs: what
 a sweep without a metric is decided by."""

@@ -11,7 +11,7 @@ Shapes: B windows in the batch, T rows, C channels, D width, M rows whose block 
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,10 @@ SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: the network is also shown their moving averages over so many rows."""
 
 
+EARLIER_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
+"""Weights that checkpoints of version 0.1 call otherwise."""
+
+
 class Sizes(NamedTuple):
     """What the dataset decides of the network."""
 
@@ -35,7 +39,7 @@ class Sizes(NamedTuple):
     parameter_values: int
     operations: int
     steps: int
-    places: int
+    states: int
 
 
 class Network(nn.Module):
@@ -62,13 +66,14 @@ class Network(nn.Module):
         self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
         self.operation_head = nn.Linear(width, sizes.operations)
-        self.place_head = nn.Linear(width, sizes.places)
-        # Measured on the train split (learning/place_prior.py); until then all places are alike.
-        self.place_prior_logs: Tensor
-        self.register_buffer("place_prior_logs", torch.zeros(sizes.places))
+        self.state_head = nn.Linear(width, sizes.states)
+        # Measured on the train split (measure_state_prior); until then all states are alike.
+        self.log_state_prior: Tensor
+        self.register_buffer("log_state_prior", torch.zeros(sizes.states))
         self.position_head = nn.Linear(width, AXES)
         for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
             nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
+        self.register_load_state_dict_pre_hook(_rename_earlier)
 
     def encode(self, signals: Tensor) -> Tensor:
         """Signals (B, T, C) to one vector per row (B, T, D)."""
@@ -85,7 +90,7 @@ class Network(nn.Module):
         """Row vectors (B, T, D) to operation logits (B, operations)."""
         return self.operation_head(rows.mean(dim=1))
 
-    def place_evidence(self, rows: Tensor) -> Tensor:
+    def emission_log_likelihood(self, rows: Tensor) -> Tensor:
         """Row vectors (..., D) to log p(place | row) - log p(place), (..., places).
 
         But for a constant of each row this is how likely the row is, given the place: the scaled
@@ -93,7 +98,7 @@ class Network(nn.Module):
         Recognition). Of two programs that begin alike, the one that the network is reluctant to
         name would never be read without it.
         """
-        evidence: Tensor = self.place_head(rows).log_softmax(-1) - self.place_prior_logs
+        evidence: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
         return evidence
 
     def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
@@ -108,13 +113,13 @@ class Network(nn.Module):
         Returns:
             field -> logits (K, classes) and classes (K,), K differing from field to field.
         """
-        states = self._write(rows, codes[:, :-1])
+        hidden = self._write(rows, codes[:, :-1])
         answers = {}
         for index, field in enumerate(FIELDS):
             target = codes[..., index]
             # Selected first: few steps have a value, and its head has thousands of classes.
             known = (target != UNSEEN) & (codes[..., 0] != PAD)
-            logits = self._head(field, states[known], codes[..., 2][known])
+            logits = self._head(field, hidden[known], codes[..., 2][known])
             answers[field] = logits, target[known]
         return answers
 
@@ -135,22 +140,22 @@ class Network(nn.Module):
         for step in range(self.sizes.steps):
             if not len(going_on):
                 break
-            states = self._write(rows[going_on], codes[going_on, :step])[:, -1]
-            token_type = self._token_type(states, step)
+            hidden = self._write(rows[going_on], codes[going_on, :step])[:, -1]
+            token_type = self._token_type(hidden, step)
             codes[going_on, step, 0] = token_type
             is_command, is_parameter = token_type == COMMAND, token_type == PARAMETER
-            named = self.command_head(states[is_command]).argmax(-1)
+            named = self.command_head(hidden[is_command]).argmax(-1)
             codes[going_on[is_command], step, 1] = named
-            states = states[is_parameter]
-            letter = self.parameter_type_head(states).argmax(-1)
+            hidden = hidden[is_parameter]
+            letter = self.parameter_type_head(hidden).argmax(-1)
             codes[going_on[is_parameter], step, 2] = letter
-            value = self._head("parameter_value", states, letter).argmax(-1)
+            value = self._head("parameter_value", hidden, letter).argmax(-1)
             codes[going_on[is_parameter], step, 3] = value
             going_on = going_on[token_type != END]
         return codes
 
-    def _token_type(self, states: Tensor, step: int) -> Tensor:
-        logits = self.token_type_head(states)
+    def _token_type(self, hidden: Tensor, step: int) -> Tensor:
+        logits = self.token_type_head(hidden)
         logits[:, PAD] = -torch.inf
         if not self.sizes.commands:
             logits[:, COMMAND] = -torch.inf
@@ -172,12 +177,19 @@ class Network(nn.Module):
         mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
         return self.writer(steps, mask=mask, is_causal=True)
 
-    def _head(self, field: str, states: Tensor, letters: Tensor) -> Tensor:
-        """Logits (K, classes) of states (K, D); a value is told for a parameter letter (K,)."""
+    def _head(self, field: str, hidden: Tensor, letters: Tensor) -> Tensor:
+        """Logits (K, classes) of hidden (K, D); a value is told for a parameter letter (K,)."""
         if field == "parameter_value":
-            states = states + self.parameter_types(letters + 1)
+            hidden = hidden + self.parameter_types(letters + 1)
         head: nn.Linear = getattr(self, f"{field}_head")
-        return head(states)
+        return head(hidden)
+
+
+def _rename_earlier(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
+    for name in list(weights):
+        first, dot, rest = name.partition(".")
+        if first in EARLIER_NAMES:
+            weights[EARLIER_NAMES[first] + dot + rest] = weights.pop(name)
 
 
 def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:

@@ -36,12 +36,12 @@ SCORES = (
 class Score(NamedTuple):
     """Hits and chances of each row, both (N,)."""
 
-    hits: NDArray[np.int64]
-    chances: NDArray[np.int64]
+    correct: NDArray[np.int64]
+    total: NDArray[np.int64]
 
     def accuracy(self) -> float:
         """The share of chances that were hit; 0 if there was none."""
-        return float(self.hits.sum() / max(1, self.chances.sum()))
+        return float(self.correct.sum() / max(1, self.total.sum()))
 
 
 def row_scores(

@@ -22,7 +22,7 @@ from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, leaves
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
-from gcodefp.model.window_decoding import measure_place_prior
+from gcodefp.model.window_decoding import measure_state_prior
 
 Report = Callable[[int, Mapping[str, float]], bool]
 """Is told an epoch (from 1) and its metrics; returns True to stop the run."""
@@ -139,7 +139,7 @@ def _next_epoch(
     """Trains and validates one epoch more; returns its metrics."""
     started = time.monotonic()
     metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
-    measure_place_prior(network, data.train)
+    measure_state_prior(network, data.train)
     metrics |= validate(network, hyperparameters, data.val)
     for name in ("train/loss", "val/loss"):
         if not math.isfinite(metrics[name]):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import likeliest_paths
+from gcodefp.model.hmm import viterbi_paths
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -48,20 +48,22 @@ def predict(network: Network, data: Tensors) -> Prediction:
     for batch in windows.split(WINDOWS_PER_BATCH):
         rows = data.rows_of(batch)
         encoded = network.encode(data.signals[rows])
-        speaks = data.speaks[batch]
-        chosen = rows[speaks].cpu().numpy()
-        codes[chosen] = network.decode(encoded[speaks]).cpu().numpy()
+        row_mask = data.row_mask[batch]
+        chosen = rows[row_mask].cpu().numpy()
+        codes[chosen] = network.decode(encoded[row_mask]).cpu().numpy()
         named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
-        operation[chosen] = named[speaks].cpu().numpy()
-        position[chosen] = network.position_head(encoded[speaks]).cpu().numpy()
-        aligned = likeliest_paths(network.place_evidence(encoded), data.first_place)
-        path[chosen] = aligned[speaks].cpu().numpy()
+        operation[chosen] = named[row_mask].cpu().numpy()
+        position[chosen] = network.position_head(encoded[row_mask]).cpu().numpy()
+        aligned = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
+        path[chosen] = aligned[row_mask].cpu().numpy()
         paths.append(aligned.cpu().numpy())
     return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
 
 
 @torch.no_grad()
-def whole_place_evidence(network: Network, signals: torch.Tensor, window: int) -> torch.Tensor:
+def whole_emission_log_likelihood(
+    network: Network, signals: torch.Tensor, window: int
+) -> torch.Tensor:
     """Evidence of places (N, P) at the N rows of one recording, of any length.
 
     Overlapping windows are averaged, each counting most in its middle.
@@ -76,10 +78,10 @@ def whole_place_evidence(network: Network, signals: torch.Tensor, window: int) -
     starts = torch.cat([starts, last]).unique()
     row = torch.arange(window, device=signals.device)
     weight = torch.minimum(row, row.flip(0))[:, None] + 1.0
-    total = torch.zeros(len(signals), network.sizes.places, device=signals.device)
+    total = torch.zeros(len(signals), network.sizes.states, device=signals.device)
     counted = torch.zeros(len(signals), 1, device=signals.device)
     for batch in starts.split(WINDOWS_PER_BATCH):
-        evidence = network.place_evidence(network.encode(signals[batch[:, None] + row]))
+        evidence = network.emission_log_likelihood(network.encode(signals[batch[:, None] + row]))
         for start, of in zip(batch.tolist(), evidence, strict=True):
             total[start : start + window] += of * weight
             counted[start : start + window] += weight
@@ -91,18 +93,18 @@ LEAST_SHARE = 1e-3
 
 
 @torch.no_grad()
-def measure_place_prior(network: Network, train: Tensors) -> None:
+def measure_state_prior(network: Network, train: Tensors) -> None:
     """Sets the network's place prior, the mean of its probabilities over the train windows.
 
     About as many windows are read as would lie side by side: each row once on the average.
     """
     network.eval()
-    places = network.sizes.places
+    states = network.sizes.states
     count = min(len(train.starts), -(-len(train.signals) // train.window))
     windows = torch.linspace(0, len(train.starts) - 1, count, device=train.starts.device).long()
-    total = torch.zeros(places, device=train.signals.device)
+    total = torch.zeros(states, device=train.signals.device)
     for batch in windows.split(WINDOWS_PER_BATCH):
         encoded = network.encode(train.signals[train.rows_of(batch)])
-        total += network.place_head(encoded).softmax(-1).sum((0, 1))
-    share = total / total.sum() * places
-    network.place_prior_logs.copy_((share.clamp(min=LEAST_SHARE) / places).log())
+        total += network.state_head(encoded).softmax(-1).sum((0, 1))
+    share = total / total.sum() * states
+    network.log_state_prior.copy_((share.clamp(min=LEAST_SHARE) / states).log())

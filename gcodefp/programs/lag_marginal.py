@@ -17,7 +17,7 @@ BELL = (0.25, 0.5, 0.25)
 """The lags of a dozen recordings leave holes: each lag stands for those one row away as well."""
 
 
-class Likeliest(NamedTuple):
+class MostProbable(NamedTuple):
     """The block that is the most probable at each of N rows.
 
     Attributes:
@@ -42,15 +42,15 @@ def block_confidence(
     return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
 
 
-def likeliest_blocks(posterior: NDArray[np.float32], programs: Programs) -> Likeliest:
+def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbable:
     """The text of a block that is the most probable at each row, of all places with that text."""
     mass, _ = _text_masses(posterior, programs)
     text = mass.argmax(axis=1)
     confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
-    return Likeliest(np.unique(programs.block)[text], confidence)
+    return MostProbable(np.unique(programs.block)[text], confidence)
 
 
-def reported_places(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
+def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
     """Probability of each place that the controller may be at, its clock unknown, (N, P).
 
     The place that the sensors see, moved by the lags of the train recordings of its program, each
@@ -58,13 +58,13 @@ def reported_places(posterior: NDArray[np.float32], programs: Programs) -> NDArr
     """
     moved = np.zeros_like(posterior)
     for program in range(len(programs.names)):
-        places = programs.places(program)
+        states = programs.states(program)
         lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
         around = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
         steps, index = np.unique(around, return_inverse=True)
         weight = np.bincount(index.ravel(), np.tile(BELL, len(lags))) / len(lags)
         for step, share in zip(steps.tolist(), weight.tolist(), strict=True):
-            _add_moved(moved[:, places], share * posterior[:, places], step)
+            _add_moved(moved[:, states], share * posterior[:, states], step)
     return moved
 
 

@@ -67,29 +67,29 @@ class Programs:
     def __len__(self) -> int:
         return int(self.first[-1])
 
-    def of_place(self) -> NDArray[np.int64]:
+    def program_of_state(self) -> NDArray[np.int64]:
         """The program of each place, (P,)."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.first))
 
-    def places(self, program: int) -> slice:
+    def states(self, program: int) -> slice:
         """The places of one program."""
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
-class Placed(NamedTuple):
+class Alignment(NamedTuple):
     """Where the N rows of a recording are in its program.
 
     Attributes:
         program: its index; UNKNOWN if the train split has none of it.
         lag_seconds: of the sensors, relative to the program's median; NaN if unknown.
-        place: (N,) the place that the sensors see at each row, with a fraction; NaN if unknown.
-        sensed_row: (N,) the row at which the controller reported what the sensors see at this one.
+        state: (N,) the place that the sensors see at each row, with a fraction; NaN if unknown.
+        lag_corrected_row: (N,) the row at which the controller reported what the sensors see now.
     """
 
     program: int
     lag_seconds: float
-    place: NDArray[np.float32]
-    sensed_row: NDArray[np.int32]
+    state: NDArray[np.float32]
+    lag_corrected_row: NDArray[np.int32]
 
 
 def learn_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
@@ -124,7 +124,7 @@ def _repeated(counts: Sequence[int]) -> NDArray[np.int16]:
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
 
-def place_recording(recording: Recording, signals: Signals, programs: Programs) -> Placed:
+def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
     """Finds a recording's lag and places, with the help of what its controller says.
 
     That is for training and for numbers that say that they know the controller's clock; nothing
@@ -134,18 +134,18 @@ def place_recording(recording: Recording, signals: Signals, programs: Programs) 
     index = _program_of(recording, programs)
     if index == UNKNOWN:
         nowhere = np.full(count, np.nan, np.float32)
-        return Placed(UNKNOWN, np.nan, nowhere, np.arange(count, dtype=np.int32))
+        return Alignment(UNKNOWN, np.nan, nowhere, np.arange(count, dtype=np.int32))
     step = float(programs.step_seconds)
-    places = programs.places(index)
-    template = programs.template[places]
-    clock = program_seconds(recording, programs.line[places], np.arange(len(template)) * step)
+    states = programs.states(index)
+    template = programs.template[states]
+    clock = program_seconds(recording, programs.line[states], np.arange(len(template)) * step)
     laid = _laid_out(signals, clock, len(template), step)
     lag = lag_against(laid, template, programs.weight[index], step)
-    place = np.clip((clock - lag) / step, 0, len(template) - 1)
-    return Placed(
+    state = np.clip((clock - lag) / step, 0, len(template) - 1)
+    return Alignment(
         index,
         lag,
-        (programs.first[index] + place).astype(np.float32),
+        (programs.first[index] + state).astype(np.float32),
         np.rint(np.interp(clock - lag, clock, np.arange(count))).astype(np.int32),
     )
 
@@ -196,8 +196,8 @@ def _reported(
     winner = votes.argmax(0)
     blocks = np.stack([run.blocks[row] for run, row in zip(runs, rows, strict=True)])
     units = np.stack([run.mm_per_unit[row] for run, row in zip(runs, rows, strict=True)])
-    place = np.arange(len(times))
-    at_winner = (winner, place)
+    state = np.arange(len(times))
+    at_winner = (winner, state)
     positions = np.stack([run.position_mm[row] for run, row in zip(runs, rows, strict=True)])
     return lines[at_winner], blocks[at_winner], _mean_known(positions), units[at_winner]
 

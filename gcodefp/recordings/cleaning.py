@@ -99,7 +99,7 @@ def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     long = np.zeros_like(missing)
     for column in np.flatnonzero(missing.any(axis=0)):
         gap = missing[:, column]
-        long[:, column] = gap & (_stretch_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
+        long[:, column] = gap & (_segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
     return long
 
 
@@ -107,13 +107,13 @@ def _frozen_rows(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Rows that lie in a stretch of at least FROZEN_ROWS equal rows; values (N, channels)."""
     # A channel that is missing in both rows says nothing about the node's other channels.
     equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-    return _stretch_lengths(~equal.all(axis=1)) >= FROZEN_ROWS
+    return _segment_lengths(~equal.all(axis=1)) >= FROZEN_ROWS
 
 
-def _stretch_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Length of the stretch that each of N rows lies in, from the N - 1 borders between rows."""
-    stretch = np.concatenate([[0], np.cumsum(changed)])
-    return np.bincount(stretch)[stretch]
+    segment = np.concatenate([[0], np.cumsum(changed)])
+    return np.bincount(segment)[segment]
 
 
 MAX_WORDS = 7

@@ -105,9 +105,9 @@ def _repeats(sensors: pd.DataFrame) -> pd.Series:
         return pd.Series(False, index=sensors.index)
     equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
     repeats = np.concatenate([[False], equal.all(axis=1)])
-    stretch = np.cumsum(~repeats)
+    segment = np.cumsum(~repeats)
     return pd.Series(
-        repeats & (np.bincount(stretch)[stretch] < FROZEN_ROWS), index=sensors.index, dtype=bool
+        repeats & (np.bincount(segment)[segment] < FROZEN_ROWS), index=sensors.index, dtype=bool
     )
 
 

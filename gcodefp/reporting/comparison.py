@@ -16,8 +16,8 @@ from gcodefp.evaluation.bootstrap import (
     paired_difference,
     with_interval,
 )
-from gcodefp.evaluation.decode import read_split_freely
-from gcodefp.evaluation.names import ANSWERS, CEILING, CLOCK_KNOWN, SENSORS
+from gcodefp.evaluation.decode import predict_split
+from gcodefp.evaluation.names import LAG_ORACLE, PREDICTORS, SENSORS, UPPER_BOUND
 from gcodefp.evaluation.split_scores import measure
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
@@ -172,7 +172,9 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
 
 
 OF_NETWORK = tuple(
-    name for name, of in ANSWERS.items() if of.kind in (SENSORS, CLOCK_KNOWN) and name != CEILING
+    name
+    for name, of in PREDICTORS.items()
+    if of.kind in (SENSORS, LAG_ORACLE) and name != UPPER_BOUND
 )
 """The answers that a network gives; the others are the same for all runs."""
 
@@ -236,7 +238,7 @@ def score_runs(checkpoints: Sequence[Checkpoint], split: Split, device: torch.de
 def _measure(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> dict[str, dict[str, Statistic]]:
-    reading = read_split_freely(checkpoint, split, device)
+    reading = predict_split(checkpoint, split, device)
     return measure(reading, reading.of_rows, split, checkpoint.description, OF_NETWORK)
 
 

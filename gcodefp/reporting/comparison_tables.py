@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, NamedTuple
 
-from gcodefp.evaluation.names import ANSWERS, SENSORS
+from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.reporting.comparison import ComparedRun, ComparedSweep, Score, Scores
 from gcodefp.reporting.wording import ENOUGH_RECORDINGS, METRICS
@@ -71,7 +71,7 @@ def score_tables(runs: Sequence[ComparedRun], scores: Scores) -> str:
     return "\n\n".join(
         text_table([_score_head(answer, runs), *_score_rows(of)])
         for answer, of in scores.items()
-        if ANSWERS[answer].kind == SENSORS
+        if PREDICTORS[answer].kind == SENSORS
     )
 
 

@@ -293,12 +293,12 @@ def folded(lines: Sequence[DiffLine]) -> list[DiffLine]:
     """The same with the middle of each long stretch of equal lines as one."""
     short: list[DiffLine] = []
     for equal, group in groupby(lines, lambda line: line.mark is Mark.EQUAL):
-        stretch = list(group)
-        middle = stretch[KEPT:-KEPT]
+        segment = list(group)
+        middle = segment[KEPT:-KEPT]
         if equal and len(middle) > 1:
             fold = DiffLine(Mark.FOLDED, middle[0].seconds, "", "", len(middle))
-            stretch = [*stretch[:KEPT], fold, *stretch[-KEPT:]]
-        short += stretch
+            segment = [*segment[:KEPT], fold, *segment[-KEPT:]]
+        short += segment
     return short
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import CEILING, MODEL, WHOLE
+from gcodefp.evaluation.names import MODEL, UPPER_BOUND, WHOLE
 from gcodefp.reporting.captions import caption
 from gcodefp.reporting.catalogue import FIGURES
 from gcodefp.reporting.executed_paths import middle, toolpaths
@@ -56,8 +56,10 @@ def key_numbers(results: Results) -> list[KeyNumber]:
             _share(scores[baseline], f"by the best baseline, {baseline}", is_own=False),
             _gain(*difference(results, baseline)[:3]),
         ]
-    if CEILING in scores:
-        found.append(_share(scores[CEILING], "by perfect sensing, the clock unknown", is_own=False))
+    if UPPER_BOUND in scores:
+        found.append(
+            _share(scores[UPPER_BOUND], "by perfect sensing, the clock unknown", is_own=False)
+        )
     elif WHOLE in scores:
         found.append(_share(scores[WHOLE], "when whole recordings are read at once", is_own=True))
     return found

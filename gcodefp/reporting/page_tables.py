@@ -9,7 +9,7 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
-from gcodefp.evaluation.names import ANSWERS
+from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.reporting.executed_paths import Toolpath
 from gcodefp.reporting.protocols_table import (
     NOTE,
@@ -52,19 +52,19 @@ class Section(NamedTuple):
     rows: list[Row]
 
 
-class AnswerTable(NamedTuple):
+class MetricTable(NamedTuple):
     """`head` names the columns after the first."""
 
     head: list[str]
     sections: list[Section]
 
 
-def main_table(models: Document) -> AnswerTable:
+def main_table(models: Document) -> MetricTable:
     """What a reader needs first."""
     return _table(models, MAIN_METRICS, with_counts=False)
 
 
-def detail_table(models: Document) -> AnswerTable:
+def detail_table(models: Document) -> MetricTable:
     """The rest, with how many words each number rests on."""
     return _table(models, DETAIL_METRICS, with_counts=True)
 
@@ -90,14 +90,14 @@ def control_summary(evaluation: Document) -> dict[str, Any] | None:
     }
 
 
-def _table(models: Document, metrics: Sequence[str], with_counts: bool) -> AnswerTable:
+def _table(models: Document, metrics: Sequence[str], with_counts: bool) -> MetricTable:
     sections = []
     for kind, group in KINDS.items():
-        names = [name for name in ANSWERS if name in models and ANSWERS[name].kind == kind]
+        names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
         rows = [Row(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         if rows:
             sections.append(Section(group.title, "" if with_counts else group.note, rows))
-    return AnswerTable([_title(metric) for metric in metrics], sections)
+    return MetricTable([_title(metric) for metric in metrics], sections)
 
 
 def _title(metric: str) -> str:
@@ -123,10 +123,10 @@ Table = dict[str, list[Any]]
 def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
     """Second, true and read block, rows and whether it is right, for each stretch of rows."""
     rows = zip(path.seconds, path.true_blocks, path.read_blocks, strict=True)
-    stretches = [list(same) for _, same in groupby(rows, key=lambda row: row[1:])]
+    segments = [list(same) for _, same in groupby(rows, key=lambda row: row[1:])]
     return [
         (f"{s[0][0]:.1f}", str(s[0][1]), str(s[0][2]), len(s), bool(s[0][1] == s[0][2]))
-        for s in stretches
+        for s in segments
     ]
 
 

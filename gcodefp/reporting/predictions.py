@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import ANSWERS, EVALUATION_REBUILD, MODEL
+from gcodefp.evaluation.names import EVALUATION_REBUILD, MODEL, PREDICTORS
 
-ANSWER_FIELDS = {
+PREDICTION_FIELDS = {
     "block": "blocks",
     "operation": "operation",
     "program": "program",
@@ -41,7 +41,7 @@ class Sequences(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """N rows of R test recordings; answers are by the names of `ANSWERS`.
+    """N rows of R test recordings; answers are by the names of `PREDICTORS`.
 
     Attributes:
         recordings: (R,) names.
@@ -91,8 +91,8 @@ def read_predictions(path: Path) -> Predictions:
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is made by: {EVALUATION_REBUILD}")
     answers = {
-        field: {name: f"{kind.array}_{ending}" for name, kind in ANSWERS.items()}
-        for ending, field in ANSWER_FIELDS.items()
+        field: {name: f"{kind.array}_{ending}" for name, kind in PREDICTORS.items()}
+        for ending, field in PREDICTION_FIELDS.items()
     }
     apart = {*answers, "sequences"}
     plain = [name for name in Predictions.__dataclass_fields__ if name not in apart]

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.names import (
-    ANSWERS,
     BASELINE,
-    CEILING,
     ELAPSED,
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
     MODEL,
+    PREDICTORS,
+    UPPER_BOUND,
     WHOLE,
 )
 from gcodefp.files import read_json
@@ -27,7 +27,7 @@ from gcodefp.reporting.wording import SPLIT_BY
 
 PROTOCOLS = ("recording", "chronological", "session", "program", "window")
 """In the order of the table: the headline first, the leaky one last."""
-TOLD = (MODEL, WHOLE, CEILING, ELAPSED)
+PRIVILEGED = (MODEL, WHOLE, UPPER_BOUND, ELAPSED)
 """Whose exact lines are told besides those of the baselines."""
 MEASURED = ("token", "gcode_error_rate", "position_error_mm")
 """What is told of MODEL and WHOLE besides exact lines."""
@@ -98,9 +98,9 @@ def protocol_lines(folds: Sequence[Fold]) -> list[Line]:
 
 
 def _line(protocol: str, folds: Sequence[Fold]) -> Line:
-    everywhere = [name for name in ANSWERS if all(name in fold.right for fold in folds)]
-    baselines = [name for name in everywhere if ANSWERS[name].kind == BASELINE]
-    told = [name for name in everywhere if name in (*TOLD, *baselines)]
+    everywhere = [name for name in PREDICTORS if all(name in fold.right for fold in folds)]
+    baselines = [name for name in everywhere if PREDICTORS[name].kind == BASELINE]
+    told = [name for name in everywhere if name in (*PRIVILEGED, *baselines)]
     exact = {name: _pooled(folds, name) for name in told}
     names = np.concatenate([fold.recording for fold in folds])
     return Line(
@@ -227,7 +227,7 @@ programs are of each fold's own train split."""
 def head() -> list[str]:
     """The names of the columns."""
     names = ["protocol", "folds", "recordings", "exact line, %: windows", "whole recordings"]
-    names += ["best baseline", "perfect sensing, clock unknown", "elapsed time, told operation"]
+    names += ["best baseline", "upper bound, lag unknown", "elapsed time, told operation"]
     return names + [f"{HEADS[metric][0]}: {of}" for metric in MEASURED for of in SHORT.values()]
 
 
@@ -245,7 +245,7 @@ def cells(line: Line) -> list[str]:
     found = [f"{line.protocol}: {SPLIT_BY[line.protocol]}", str(line.folds)]
     found += [str(len(line.recordings))]
     found += [_shown(line.exact.get(MODEL), 100), _shown(line.exact.get(WHOLE), 100), best]
-    found += [_shown(line.exact.get(name), 100) for name in (CEILING, ELAPSED)]
+    found += [_shown(line.exact.get(name), 100) for name in (UPPER_BOUND, ELAPSED)]
     return found + [
         _shown(line.measured[metric][name], HEADS[metric][1])
         for metric in MEASURED
@@ -290,7 +290,7 @@ def _plain(line: Line) -> dict[str, object]:
         "gcode_windows": line.exact.get(MODEL),
         "gcode_whole": line.exact.get(WHOLE),
         "gcode_best_baseline": line.exact.get(line.baseline or ""),
-        "gcode_perfect_sensing": line.exact.get(CEILING),
+        "gcode_perfect_sensing": line.exact.get(UPPER_BOUND),
         "gcode_elapsed_time": line.exact.get(ELAPSED),
     }
     for metric in MEASURED:

@@ -16,12 +16,12 @@ from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import (
-    ANSWERS,
     CONFIDENT,
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
     EXPLANATION_FORMAT,
     EXPLANATION_REBUILD,
+    PREDICTORS,
 )
 from gcodefp.files import read_json
 from gcodefp.reporting.predictions import Predictions, read_predictions
@@ -30,7 +30,7 @@ from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.values import leaf
 
-ANSWER_FIELDS = ("confidence", "right")
+PREDICTION_FIELDS = ("confidence", "right")
 """Arrays that there is one of for each answer of CONFIDENT."""
 
 
@@ -100,14 +100,14 @@ def read_explanation(folder: Path) -> Explanation:
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is made by: {EXPLANATION_REBUILD}")
     plain = [
-        of for of in Explanation.__dataclass_fields__ if of not in ("document", *ANSWER_FIELDS)
+        of for of in Explanation.__dataclass_fields__ if of not in ("document", *PREDICTION_FIELDS)
     ]
     try:
         # NumPy leaves a file that it opens itself open when it is torn.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             there: dict[str, Any] = {
-                field: {name: arrays[f"{ANSWERS[name].array}_{field}"] for name in CONFIDENT}
-                for field in ANSWER_FIELDS
+                field: {name: arrays[f"{PREDICTORS[name].array}_{field}"] for name in CONFIDENT}
+                for field in PREDICTION_FIELDS
             }
             return Explanation(document, **{field: arrays[field] for field in plain}, **there)
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

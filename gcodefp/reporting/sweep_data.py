@@ -20,7 +20,7 @@ ABSENT_SHARE = 0.15
 WIDE_RATIO = 100.0
 """A loss that spans more is drawn on a log axis."""
 
-Places = NDArray[np.float64]
+States = NDArray[np.float64]
 """One a run; nan where there is none."""
 
 
@@ -39,13 +39,13 @@ def parallel_axes(results: Results) -> dict[str, Any]:
     return {"rows": rows.tolist(), "axes": [*axes, last]}
 
 
-def _axis(one: Varied, places: Places) -> dict[str, Any]:
+def _axis(one: Varied, places: States) -> dict[str, Any]:
     if one.choices is None and np.isfinite(places).any():
         return _numbers(one.name, places, one.is_log)
     return _choices(one.name, places, one.choices or ())
 
 
-def _choices(name: str, places: Places, choices: Sequence[str]) -> dict[str, Any]:
+def _choices(name: str, places: States, choices: Sequence[str]) -> dict[str, Any]:
     """Evenly spaced, in the order of the sweep."""
     is_absent = np.isnan(places)
     texts = [*choices, ABSENT] if is_absent.any() else [*choices]
@@ -54,7 +54,7 @@ def _choices(name: str, places: Places, choices: Sequence[str]) -> dict[str, Any
     return _made(name, places.tolist(), (0.0, max(ticks, default=0.0)), ticks, texts)
 
 
-def _numbers(name: str, values: Places, is_log: bool) -> dict[str, Any]:
+def _numbers(name: str, values: States, is_log: bool) -> dict[str, Any]:
     known = values[np.isfinite(values)]
     if not len(known):
         return _choices(name, values, ())
@@ -90,7 +90,7 @@ def _made(
             "tickvals": ticks, "ticktext": texts}  # fmt: skip
 
 
-def _is_wide_loss(results: Results, metric: Places) -> bool:
+def _is_wide_loss(results: Results, metric: States) -> bool:
     if results.winner["goal"] != "minimize" or not len(metric):
         return False
     return bool(metric.min() > 0 and metric.max() > WIDE_RATIO * metric.min())

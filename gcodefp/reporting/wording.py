@@ -7,14 +7,14 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.names import (
-    ANSWERS,
     BASELINE,
-    CEILING,
-    CLOCK_KNOWN,
     ELAPSED,
+    LAG_ORACLE,
     MODEL,
+    PREDICTORS,
+    PRIVILEGED,
     SENSORS,
-    TOLD,
+    UPPER_BOUND,
     WHOLE,
 )
 from gcodefp.reporting.results import Document, Results
@@ -72,11 +72,11 @@ KINDS = {
         "Simple methods that the network has to beat. Pressure and temperature tell the day, not "
         "the motion.",
     ),
-    TOLD: Group(
+    PRIVILEGED: Group(
         "told what no sensor says",
         "They know the operation; elapsed time also when the program started. No sensor is read.",
     ),
-    CLOCK_KNOWN: Group(
+    LAG_ORACLE: Group(
         "told by the controller's log",
         "What the same readings are worth once each test recording's clock is set right, and what "
         "a reader gets who always knows the place in the program, but not the clock.",
@@ -192,7 +192,7 @@ def verdict(results: Results) -> Verdict:
 
 def best_baseline(scores: Document) -> str | None:
     """The baseline that is told nothing and has the most exact lines; ties by name."""
-    baselines = [name for name in scores if ANSWERS[name].kind == BASELINE]
+    baselines = [name for name in scores if PREDICTORS[name].kind == BASELINE]
     return min(baselines, key=lambda n: (-(scores[n][METRIC]["value"] or 0.0), n), default=None)
 
 
@@ -239,7 +239,7 @@ def _context(scores: Document) -> str:
     """One sentence for each answer that puts the number above into its place, if it is there."""
     texts = {
         WHOLE: "Read as one whole recording instead of short stretches, the network gets {}.",
-        CEILING: "The sensors' clock is off by an unknown time in each recording: even perfect "
+        UPPER_BOUND: "The sensors' clock is off by an unknown time in each recording: even perfect "
         "sensing would get {} without knowing it.",
         ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is told the "
         "operation and when the program started.",

@@ -21,7 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Earlier
+from gcodefp.sweeps.sampling import Observation
 from gcodefp.sweeps.space import Latent, varying
 from gcodefp.sweeps.specification import Specification
 
@@ -35,7 +35,7 @@ NOISE_SHARE = 0.02  # of the losses' variance, where nothing is known yet
 RANDOM_CANDIDATES, NEAR_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
 
 
-def suggest(specification: Specification, seed: int, earlier: Sequence[Earlier]) -> Latent:
+def suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
     """Latent numbers, in (0, 1), of the next run.
 
     Args:

@@ -11,10 +11,10 @@ import yaml
 
 from gcodefp.command_line import positive
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import HEADLINE, Hyperparameters
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Hyperparameters
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.rules import read_rules
-from gcodefp.sweeps.sampling import Plan
+from gcodefp.sweeps.sampling import ConfigurationSequence
 from gcodefp.sweeps.space import COUNTABLE, combinations, configurations, varying
 from gcodefp.sweeps.specification import METHODS, Specification, read_specification
 from gcodefp.sweeps.trainable import untrainable
@@ -165,7 +165,7 @@ def _settings(specification: Specification) -> list[tuple[str, str]]:
 
 def _grid_size(specification: Specification) -> str:
     most = specification.run_cap or COUNTABLE
-    size = Plan(specification, SEED).size(most)
+    size = ConfigurationSequence(specification, SEED).size(most)
     return f"{most} or more" if size == most and specification.run_cap is None else str(size)
 
 
@@ -235,7 +235,7 @@ def _short(value: Any) -> str:
 Document = dict[str, Any]
 GOOD: Document = {
     "method": "random",
-    "metric": {"name": HEADLINE.metric, "goal": HEADLINE.goal},
+    "metric": {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal},
     "parameters": {"seed": {"value": 0}},
 }
 

@@ -18,7 +18,7 @@ from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.model.network import Network, Sizes
 from gcodefp.sweeps.hyperband import Hyperband
 from gcodefp.sweeps.observer import duration
-from gcodefp.sweeps.sampling import Exhausted, Plan
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.timing import Timing
 
@@ -33,7 +33,7 @@ OPTIMIZER_COPIES = 4
 BYTES = 4
 
 
-class Extent(NamedTuple):
+class DatasetSize(NamedTuple):
     """How large a dataset is: windows of so many rows each."""
 
     train_windows: int
@@ -56,7 +56,7 @@ class Workload(NamedTuple):
 
 
 def workload(
-    hyperparameters: Hyperparameters, sizes: Sizes, extent: Extent, device: str
+    hyperparameters: Hyperparameters, sizes: Sizes, extent: DatasetSize, device: str
 ) -> Workload:
     """Counts the weights of the real network, without giving them any memory."""
     with torch.device("meta"):
@@ -115,7 +115,7 @@ def asked_of_runs(sweep: SweepFile, over: Collection[int]) -> Iterator[dict[str,
     specification = sweep.specification
     if specification.method == "bayes":
         specification = replace(specification, method="random")
-    plan = Plan(specification, sweep.seed)
+    plan = ConfigurationSequence(specification, sweep.seed)
     left = [number for number in range(sweep.total) if number not in over]
     for number in left[:MOST]:
         try:
@@ -127,7 +127,7 @@ def asked_of_runs(sweep: SweepFile, over: Collection[int]) -> Iterator[dict[str,
 
 
 def candidates(
-    asked: Iterable[dict[str, Any]], sizes: Sizes, extent: Extent, device: str
+    asked: Iterable[dict[str, Any]], sizes: Sizes, extent: DatasetSize, device: str
 ) -> list[Candidate]:
     """Those of the configurations that the trainer takes, with a warning about the others."""
     known = []

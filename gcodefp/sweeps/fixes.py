@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import HEADLINE, KNOWN, METRICS, OPTIMIZERS
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, KNOWN, METRICS, OPTIMIZERS
 from gcodefp.sweeps import hyperband
 from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, Parameter
 from gcodefp.sweeps.parameters import plainly_values, read_parameter
@@ -185,7 +185,7 @@ def _metric(document: Mapping[str, Any]) -> Repairs:
         and "method" in document
         and (document["method"] == "bayes" or "early_terminate" in document)
     ):
-        new = {"name": HEADLINE.metric, "goal": HEADLINE.goal}
+        new = {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal}
         change, old = (Change.VALUE, None) if "metric" in document else (Change.ADD, "method")
         yield Repair(change, here, old, new, "decides which run is better")
 

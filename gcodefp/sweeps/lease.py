@@ -28,7 +28,7 @@ _done_with: set[Path] = set()
 the folder not writable, names a living process, and would be held as long as that process lives."""
 
 
-class Hold(Enum):
+class LeaseState(Enum):
     """What a watcher knows of a run's lease."""
 
     FREE = "nobody works on it"
@@ -46,32 +46,32 @@ class LeaseWatch:
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[int, float, bool]] = {}
 
-    def look(self, folder: Path) -> Hold:
+    def look(self, folder: Path) -> LeaseState:
         """The state of a run's lease."""
         return self.judge(_newest(folder))
 
-    def judge(self, lease: Path | None) -> Hold:
+    def judge(self, lease: Path | None) -> LeaseState:
         """The state of a run whose newest lease is this one."""
         if lease is None:
-            return Hold.FREE
+            return LeaseState.FREE
         try:
             text = lease.read_text(encoding="utf-8")
             beat = lease.stat().st_mtime_ns
         except FileNotFoundError:
-            return Hold.FREE
+            return LeaseState.FREE
         if not text:
-            return Hold.FREE
+            return LeaseState.FREE
         alive = _holder_is_alive(lease, text)
         if alive is not None:
-            return Hold.HELD if alive else Hold.FREE
+            return LeaseState.HELD if alive else LeaseState.FREE
         now = time.monotonic()
         seen_beat, since, moved = self._seen.get(lease, (beat, now, False))
         if beat != seen_beat:
             since, moved = now, True
         self._seen[lease] = (beat, since, moved)
         if now - since > LEASE_SECONDS:
-            return Hold.FREE
-        return Hold.HELD if moved else Hold.UNKNOWN
+            return LeaseState.FREE
+        return LeaseState.HELD if moved else LeaseState.UNKNOWN
 
 
 class Lease:
@@ -105,7 +105,7 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     folder.mkdir(parents=True, exist_ok=True)
     newest = _newest(folder)
     path = folder / f"lease.{_number(newest) + 1 if newest else 1}"
-    if watch.judge(newest) is not Hold.FREE or not _made(path):
+    if watch.judge(newest) is not LeaseState.FREE or not _made(path):
         yield None
         return
     lease, done = Lease(path), threading.Event()

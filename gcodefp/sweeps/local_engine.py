@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
+from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folder, run_folders
-from gcodefp.sweeps.scheduler import Decisions
+from gcodefp.sweeps.scheduler import Scheduler
 from gcodefp.sweeps.specification import Specification
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ class Trial:
     folder: RunFolder
     hyperparameters: Mapping[str, Any]
     lease: Lease
-    decisions: Decisions
+    decisions: Scheduler
 
     def kills_in_a_row(self) -> int:
         """How often, at least, the run's process was killed since an epoch was done last."""
@@ -49,7 +49,7 @@ class Trial:
             LeaseLost: the run is another agent's by now.
         """
         self.lease.check()
-        return self.decisions.falls_behind(self.folder.number)
+        return self.decisions.should_prune(self.folder.number)
 
 
 class LocalEngine:
@@ -58,7 +58,7 @@ class LocalEngine:
     def __init__(self, specification: Specification, seed: int, total: int, folder: Path) -> None:
         self.total = total
         self.folder = folder
-        self.decisions = Decisions(specification, seed, folder)
+        self.decisions = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
         self._left_out: dict[int, Exception] = {}
         self._waited_seconds = 0.0
@@ -116,7 +116,7 @@ class LocalEngine:
         """
         while True:
             before_each()
-            holds: dict[int, Hold] = {}
+            holds: dict[int, LeaseState] = {}
             waiting, blocked = False, None
             for number in range(self.decisions.results.first_open(), self.total):
                 folder = run_folder(self.folder, number)
@@ -124,17 +124,17 @@ class LocalEngine:
                     if not self._is_open(folder):
                         continue
                     if not folder.is_given() and (others := self.decisions.waits_for(number)):
-                        waiting = any(holds.get(other) is Hold.HELD for other in others)
+                        waiting = any(holds.get(other) is LeaseState.HELD for other in others)
                         blocked = None if waiting else run_folder(self.folder, others[0])
                         break
                     holds[number] = self._watch.look(folder.path)
                 except (OSError, UserError) as error:
                     self._leave_out(folder, error)
                     continue
-                if holds[number] is Hold.FREE:
+                if holds[number] is LeaseState.FREE:
                     return folder
-            if not waiting and Hold.UNKNOWN not in holds.values():
-                if stay and Hold.HELD in holds.values():
+            if not waiting and LeaseState.UNKNOWN not in holds.values():
+                if stay and LeaseState.HELD in holds.values():
                     time.sleep(STAY_SECONDS)
                     continue
                 self._tell_left_out()

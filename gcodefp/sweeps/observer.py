@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import KNOWN, Objective
-from gcodefp.sweeps.lease import LEASE_SECONDS, Hold, LeaseWatch, lease_holder
+from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.ranking import ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
@@ -97,14 +97,14 @@ class AgentLine:
     run: int
     age_seconds: float
     clock_differs: bool
-    hold: Hold
+    hold: LeaseState
 
     @property
     def at_work(self) -> bool:
         """On another host it is believed at first if its lease is fresh, then seen or not."""
-        if self.hold is Hold.UNKNOWN:
+        if self.hold is LeaseState.UNKNOWN:
             return self.age_seconds <= LEASE_SECONDS
-        return self.hold is Hold.HELD
+        return self.hold is LeaseState.HELD
 
 
 @dataclass(frozen=True)

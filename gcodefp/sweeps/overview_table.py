@@ -10,14 +10,14 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from gcodefp.sweeps.lease import Hold
+from gcodefp.sweeps.lease import LeaseState
 from gcodefp.sweeps.observer import AgentLine, Overview, RunLine, duration
 
 WIDEST = 10_000
 SHOWN_BEST = 10
 SHOWN_NEWEST = 5
 STYLES = {"running": "cyan", "waiting": "yellow", "failed": "red", "unreadable": "red"}
-ALIVE = {Hold.HELD: "yes", Hold.FREE: "gone", Hold.UNKNOWN: "not known yet"}
+ALIVE = {LeaseState.HELD: "yes", LeaseState.FREE: "gone", LeaseState.UNKNOWN: "not known yet"}
 
 
 class Column(NamedTuple):

@@ -18,7 +18,7 @@ from typing import Any
 from gcodefp.files import read_json, write_json, write_text
 from gcodefp.model.run_files import read_metrics
 
-ASKED_FORMAT = "gcodefp-hyperparameters-1"
+ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
 AGENTS_AGAIN = "snakemake --cores all --forcerun agent"
 """The command that goes on with a sweep whose agents are done, as far as Snakemake knows."""
@@ -53,7 +53,7 @@ class RunFolder:
     def asked(self) -> dict[str, Any] | None:
         """`hyperparameters` and `latent` that the run was given; None before that."""
         path = self.path / "hyperparameters.json"
-        return read_json(path, ASKED_FORMAT, REBUILD) if path.exists() else None
+        return read_json(path, ASSIGNED_FORMAT, REBUILD) if path.exists() else None
 
     def is_given(self) -> bool:
         """Whether it was decided what the run gets."""
@@ -64,7 +64,7 @@ class RunFolder:
     ) -> None:
         """Writes down what the run is given; `more`, such as its id on a service, beside it."""
         content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
-        write_json(self.path / "hyperparameters.json", ASKED_FORMAT, content)
+        write_json(self.path / "hyperparameters.json", ASSIGNED_FORMAT, content)
 
     def ended(self) -> dict[str, Any] | None:
         """run.json; None while the run is not over."""

@@ -34,7 +34,7 @@ SUGGESTIONS = 5
 """Times that a sampler may insist on what is there already, before a random draw is taken."""
 
 
-class Earlier(NamedTuple):
+class Observation(NamedTuple):
     """Another run: what it was given, and its loss (lower is better); None while it is open.
 
     A failed run whose loss cannot be told has an infinite one.
@@ -49,7 +49,7 @@ class Exhausted(Exception):
     """There is no configuration that was not given out already; it says why."""
 
 
-class Plan:
+class ConfigurationSequence:
     """What the runs of one sweep get; it remembers what it has worked out."""
 
     def __init__(self, specification: Specification, seed: int) -> None:
@@ -59,7 +59,7 @@ class Plan:
         self._more = self._sequence()
         self._end: Exhausted | None = None
 
-    def propose(self, number: int, others: Sequence[Earlier]) -> Proposal:
+    def propose(self, number: int, others: Sequence[Observation]) -> Proposal:
         """What run `number` gets.
 
         Args:
@@ -133,7 +133,7 @@ class Plan:
             "trainer cannot take it"
         )
 
-    def _suggested(self, number: int, others: Sequence[Earlier]) -> Proposal:
+    def _suggested(self, number: int, others: Sequence[Observation]) -> Proposal:
         """What Bayesian search makes of the other runs."""
         from gcodefp.sweeps.bayes import suggest  # Optuna is imported for Bayesian search only
 
@@ -174,10 +174,10 @@ class Plan:
 
 
 def propose(
-    specification: Specification, seed: int, number: int, others: Sequence[Earlier]
+    specification: Specification, seed: int, number: int, others: Sequence[Observation]
 ) -> Proposal:
     """What run `number` of a sweep gets; a Plan is faster for many runs."""
-    return Plan(specification, seed).propose(number, others)
+    return ConfigurationSequence(specification, seed).propose(number, others)
 
 
 def total_runs(specification: Specification) -> int:
@@ -187,7 +187,7 @@ def total_runs(specification: Specification) -> int:
         UserError: it has no end, or nothing in it is possible.
     """
     if specification.method == "grid":
-        size = Plan(specification, 0).size(specification.run_cap)
+        size = ConfigurationSequence(specification, 0).size(specification.run_cap)
         if not size:
             raise UserError(
                 "no combination of the grid is possible; nhead must divide d_model, and the "
@@ -208,7 +208,7 @@ def check_possible(specification: Specification, seed: int) -> None:
     Raises:
         UserError: no draw satisfies the constraints.
     """
-    plan = Plan(specification, seed)
+    plan = ConfigurationSequence(specification, seed)
     try:
         for number in range(max(1, len(specification.rules.first))):
             plan.propose(number, [])

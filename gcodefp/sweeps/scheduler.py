@@ -13,7 +13,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folder, run_folders
-from gcodefp.sweeps.sampling import Earlier, Exhausted, Plan
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation
 from gcodefp.sweeps.space import Proposal
 from gcodefp.sweeps.specification import Specification
 
@@ -95,7 +95,7 @@ class ResultsSoFar:
             self._histories[number] = finite
         return finite
 
-    def earlier(self, number: int, visible: Iterable[int]) -> Earlier:
+    def earlier(self, number: int, visible: Iterable[int]) -> Observation:
         """A run that was given something, as Bayesian search sees it.
 
         Args:
@@ -105,7 +105,7 @@ class ResultsSoFar:
         assert asked is not None, "only runs that were given something are asked about"
         visible = list(visible)
         loss = self._loss(number, visible) if number in visible else None
-        return Earlier(asked["hyperparameters"], asked["latent"], loss)
+        return Observation(asked["hyperparameters"], asked["latent"], loss)
 
     def reached(self, visible: Iterable[int]) -> int | None:
         """A run that has reached the metric's target; None if there is none."""
@@ -164,13 +164,13 @@ PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
-class Decisions:
+class Scheduler:
     """What is decided about the runs of one sweep, on what its folder tells."""
 
     def __init__(self, specification: Specification, seed: int, folder: Path) -> None:
         self.results = ResultsSoFar(specification, folder)
         self._specification = specification
-        self._plan = Plan(specification, seed)
+        self._plan = ConfigurationSequence(specification, seed)
         self._foreseen: dict[int, Proposal] = {}
 
     def waits_for(self, number: int) -> list[int]:
@@ -214,7 +214,7 @@ class Decisions:
         folder.give(proposal.hyperparameters, proposal.latent)
         return proposal.hyperparameters
 
-    def falls_behind(self, number: int) -> bool:
+    def should_prune(self, number: int) -> bool:
         """Whether early termination stops a run after what it has shown by now."""
         rule = self._specification.early_terminate
         if rule is None:
@@ -231,7 +231,7 @@ class Decisions:
         others = (other for other in self.results.numbers() if other != number)
         return [other for other in others if self.results.is_readable(other)]
 
-    def _others(self, number: int) -> list[Earlier]:
+    def _others(self, number: int) -> list[Observation]:
         """The runs that Bayesian search knows of when it decides about this one."""
         if self._specification.method != "bayes":
             return []
@@ -242,7 +242,7 @@ class Decisions:
         given = (other for other in visible if self.results.asked(other) is not None)
         return [self.results.earlier(other, visible) for other in given]
 
-    def _before(self, number: int, visible: list[int]) -> Earlier:
+    def _before(self, number: int, visible: list[int]) -> Observation:
         """A run before; what it will get is known even if nobody has written it down yet."""
         if self.results.asked(number) is not None:
             return self.results.earlier(number, visible)
@@ -250,7 +250,7 @@ class Decisions:
         if number not in self._foreseen:
             self._foreseen[number] = self._plan.propose(number, self._others(number))
         proposal = self._foreseen[number]
-        return Earlier(proposal.hyperparameters, proposal.latent, None)
+        return Observation(proposal.hyperparameters, proposal.latent, None)
 
     @property
     def _decides_by_all_before(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.model.hyperparameters import HEADLINE, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import Hyperband, read_hyperband
 from gcodefp.sweeps.parameters import read_parameters
@@ -138,9 +138,11 @@ def _read_metric(document: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The fields that come from `metric`; grid and random search may leave it out, as in W&B."""
     config = document.get("metric")
     if config is None and document["method"] != "bayes" and "early_terminate" not in document:
-        return {"objective": HEADLINE}
+        return {"objective": DEFAULT_OBJECTIVE}
     if not isinstance(config, Mapping) or "name" not in config:
-        raise UserError(f"{where}: {config!r} needs a name, such as {HEADLINE.metric}, and a goal")
+        raise UserError(
+            f"{where}: {config!r} needs a name, such as {DEFAULT_OBJECTIVE.metric}, and a goal"
+        )
     for key in config:
         if key not in METRIC_KEYS:
             raise UserError(f"{where}.{key}: unknown; {did_you_mean(str(key), METRIC_KEYS)}")

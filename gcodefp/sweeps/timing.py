@@ -165,7 +165,7 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, from all over the split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    of_windows = {name: getattr(data, name)[chosen] for name in ("starts", "stretches", "speaks")}
+    of_windows = {name: getattr(data, name)[chosen] for name in ("starts", "segments", "row_mask")}
     return replace(data, **of_windows)
 
 
@@ -194,7 +194,7 @@ _others: Any = None
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class TimingConfig:
     """What all configurations have in common.
 
     Attributes:
@@ -212,7 +212,7 @@ class Surroundings:
 
 
 def time_configuration(
-    hyperparameters: Hyperparameters, surroundings: Surroundings, at_once: int
+    hyperparameters: Hyperparameters, surroundings: TimingConfig, at_once: int
 ) -> Timing | str:
     """Times a configuration in so many processes at once.
 
@@ -248,7 +248,7 @@ def _prepare(barrier: Any) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
 
 
-def _time(hyperparameters: Hyperparameters, here: Surroundings, asked_at: float) -> Timing | str:
+def _time(hyperparameters: Hyperparameters, here: TimingConfig, asked_at: float) -> Timing | str:
     """Runs in a process of its own.
 
     Args:

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.model.hyperparameters import HEADLINE, KNOWN, METRICS, hyperparameters_from
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, KNOWN, METRICS, hyperparameters_from
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.values import key_path, leaf
@@ -85,7 +85,7 @@ def hyperparameter_hint(name: str) -> str:
 def metric_meant(name: str, goal: str) -> str:
     """The logged metric that another name is meant to be, else the usual one of the same goal."""
     of_goal = [metric for metric in METRICS if metric.endswith("_acc") == (goal == "maximize")]
-    usual = HEADLINE.metric if goal == "maximize" else "val/loss"
+    usual = DEFAULT_OBJECTIVE.metric if goal == "maximize" else "val/loss"
     return nearest(name, of_goal, NEAR) or usual
 
 

@@ -15,10 +15,15 @@ import yaml
 
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
-from gcodefp.sweeps.lease import Hold, LeaseWatch
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, RunFolder, run_folders
 from gcodefp.wandb_service.service_sweeps import CANCELLED, OVER, PAUSED, sweep_state
-from gcodefp.wandb_service.session import ServiceSilent, SweepAddress, in_clear_words, open_session
+from gcodefp.wandb_service.session import (
+    ServiceSilent,
+    SweepAddress,
+    open_session,
+    translate_errors,
+)
 from gcodefp.wandb_service.trial import AGENT_VARIABLE, FLAGS_VARIABLE
 
 logger = logging.getLogger(__name__)
@@ -94,7 +99,7 @@ def _one_agent(address: SweepAddress) -> None:
     open_session()
     import wandb
 
-    with in_clear_words(f"an agent of sweep {address}"):
+    with translate_errors(f"an agent of sweep {address}"):
         wandb.agent(str(address), max_consecutive_failed_runs=FAILURES_IN_A_ROW)
 
 
@@ -126,12 +131,12 @@ def _finish_left_overs(address: SweepAddress, sweep_folder: Path, watch: LeaseWa
         asked = folder.asked()
         if asked is None or folder.is_over():
             continue
-        while (hold := watch.look(folder.path)) is Hold.UNKNOWN:
+        while (hold := watch.look(folder.path)) is LeaseState.UNKNOWN:
             time.sleep(LOOK_SECONDS)
-        if hold is Hold.FREE:
+        if hold is LeaseState.FREE:
             logger.info("run %s was left half-done; it goes on", folder.path.name)
             code = _go_on(address, folder, asked)
-            if code and not folder.is_over() and watch.look(folder.path) is Hold.FREE:
+            if code and not folder.is_over() and watch.look(folder.path) is LeaseState.FREE:
                 raise UserError(
                     f"{folder.path}: its trainer has ended with exit code {code} and without an "
                     f"outcome; see above, mend that, then {AGENTS_AGAIN}"

@@ -10,10 +10,10 @@ from typing import Any
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import append_metrics
 from gcodefp.model.trainer import Killed, failed
-from gcodefp.sweeps.lease import Hold, LeaseWatch
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder
 from gcodefp.sweeps.wandb_log import SUMMARY
-from gcodefp.wandb_service.session import SweepAddress, in_clear_words, open_session
+from gcodefp.wandb_service.session import SweepAddress, open_session, translate_errors
 from gcodefp.wandb_service.trial import claim, folder_of
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ def fetch_runs(
     """
     api = open_session()
     going = []
-    with in_clear_words(f"fetching the runs of sweep {address}"):
+    with translate_errors(f"fetching the runs of sweep {address}"):
         runs = sorted(api.sweep(str(address)).runs, key=lambda run: str(run.created_at))
         for run in runs:
             folder = folder_of(sweep_folder, run.id)
@@ -59,7 +59,9 @@ def fetch_runs(
 
 def _may_go_on(folder: RunFolder) -> bool:
     """A half-done run that was begun here is the next agent's; W&B takes it for crashed."""
-    return (folder.path / "last.pt").exists() or LeaseWatch().look(folder.path) is not Hold.FREE
+    return (folder.path / "last.pt").exists() or LeaseWatch().look(
+        folder.path
+    ) is not LeaseState.FREE
 
 
 def _given(run: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.sweeps.rules import NO_RULES
 from gcodefp.sweeps.specification import Specification
-from gcodefp.wandb_service.session import SweepAddress, base_url, in_clear_words, open_session
+from gcodefp.wandb_service.session import SweepAddress, base_url, open_session, translate_errors
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
         UserError: there is no such sweep.
     """
     api = open_session()
-    with in_clear_words(f"reading sweep {address}"):
+    with translate_errors(f"reading sweep {address}"):
         sweep = api.sweep(str(address))
         return dict(sweep.config), str(sweep.state).upper()
 
@@ -78,7 +78,7 @@ def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
 def count_runs(address: SweepAddress) -> int:
     """How many runs a sweep has there by now."""
     api = open_session()
-    with in_clear_words(f"reading sweep {address}"):
+    with translate_errors(f"reading sweep {address}"):
         return len(api.sweep(str(address)).runs)
 
 
@@ -94,7 +94,7 @@ def _create(
 
     told = str(document.get("description") or "")
     config = {**document, "description": f"{told} {mark}".strip(), **TRAINER}
-    with in_clear_words(f"creating a sweep in {entity or 'the default entity'}/{project}"):
+    with translate_errors(f"creating a sweep in {entity or 'the default entity'}/{project}"):
         sweep_id = wandb.sweep(config, entity=entity, project=project)
         path = "/".join(filter(None, [entity, project, sweep_id]))
         sweep = wandb.Api().sweep(path)
@@ -105,7 +105,7 @@ def _marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddre
     """A sweep of the project whose description has the mark, and that was not cancelled."""
     import wandb.errors
 
-    with in_clear_words(f"listing the sweeps of {project}"):
+    with translate_errors(f"listing the sweeps of {project}"):
         owner = entity or api.default_entity
         try:
             sweeps = list(api.project(project, entity=owner).sweeps())

@@ -65,7 +65,7 @@ def open_session() -> Any:
     _reach(base_url())
     import wandb
 
-    with in_clear_words("logging in"):
+    with translate_errors("logging in"):
         return wandb.Api(timeout=API_SECONDS)
 
 
@@ -83,7 +83,7 @@ def _reach(url: str) -> None:
 
 
 @contextmanager
-def in_clear_words(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Turns what the SDK raises into one message with the way out.
 
     Args:

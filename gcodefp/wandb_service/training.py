@@ -17,12 +17,12 @@ from gcodefp.cluster.job import place
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, hyperparameters_from
 from gcodefp.model.trainer import Report, TrainingData, failed, succeeded, train
-from gcodefp.sweeps.lease import Hold, Lease, LeaseLost, LeaseWatch, holding
+from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.wandb_log import WandbLog, wandb_log
-from gcodefp.wandb_service.session import ONLINE, in_clear_words
-from gcodefp.wandb_service.trial import AGENT_VARIABLE, Given, claim
+from gcodefp.wandb_service.session import ONLINE, translate_errors
+from gcodefp.wandb_service.trial import AGENT_VARIABLE, Assignment, claim
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
 
-def objective_of(given: Given) -> Objective:
+def objective_of(given: Assignment) -> Objective:
     """The metric of the sweep that this run belongs to, as the service has it.
 
     Raises:
@@ -119,13 +119,13 @@ def objective_of(given: Given) -> Objective:
     import wandb
 
     path = [os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")]
-    with in_clear_words(f"reading sweep {given.sweep_id}"):
+    with translate_errors(f"reading sweep {given.sweep_id}"):
         config = dict(wandb.Api().sweep("/".join([*filter(None, path), given.sweep_id])).config)
     return read_specification(config, f"sweep {given.sweep_id}").objective
 
 
 @contextmanager
-def begun(given: Given, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
+def begun(given: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
     """The run's folder and its lease, taken before anything else may fail; none if it is over.
 
     Args:
@@ -153,7 +153,7 @@ def begun(given: Given, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
 
 
 def train_given(
-    given: Given,
+    given: Assignment,
     folder: RunFolder,
     lease: Lease,
     data: TrainingData,
@@ -182,13 +182,13 @@ def train_given(
 def _settled_watch(folder: RunFolder) -> LeaseWatch:
     """A watch that has looked for so long that it knows about another host's lease."""
     watch = LeaseWatch()
-    while watch.look(folder.path) is Hold.UNKNOWN:
+    while watch.look(folder.path) is LeaseState.UNKNOWN:
         time.sleep(LOOK_SECONDS)
     return watch
 
 
 def _run(
-    given: Given,
+    given: Assignment,
     folder: RunFolder,
     data: TrainingData,
     objective: Objective,

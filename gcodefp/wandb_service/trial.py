@@ -17,7 +17,7 @@ AGENT_VARIABLE = "GCODEFP_AGENT_PID"
 """That by which they say who they are."""
 
 
-class Given(NamedTuple):
+class Assignment(NamedTuple):
     """What an agent gave to this process.
 
     Attributes:
@@ -29,7 +29,7 @@ class Given(NamedTuple):
     hyperparameters: dict[str, Any]
 
 
-def given_by_agent() -> Given | None:
+def assigned_by_agent() -> Assignment | None:
     """What the W&B agent that started this process wants; None if none did.
 
     Raises:
@@ -44,10 +44,10 @@ def given_by_agent() -> Given | None:
         values = {k: of["value"] for k, of in document.items() if k != "wandb_version"}
     except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: no parameters of a W&B agent ({error})") from None
-    return Given(sweep_id, run_id, values)
+    return Assignment(sweep_id, run_id, values)
 
 
-def own_flags(argv: Sequence[str], given: Given) -> list[str]:
+def own_flags(argv: Sequence[str], given: Assignment) -> list[str]:
     """A command line without what the agent put there, which its file says with types."""
     passed_on = json.loads(os.environ.get(FLAGS_VARIABLE, "[]"))
     theirs = tuple(f"--{name}=" for name in given.hyperparameters)

@@ -15,10 +15,10 @@ from .execution import ApiError, Node
 from .model import Run, StoredFile
 from .world import World
 
-Given = Mapping[str, Any]
+Assignment = Mapping[str, Any]
 
 
-def create(world: World, given: Given) -> Node:
+def create(world: World, given: Assignment) -> Node:
     """createArtifact: a pending version, or the committed one with the same digest."""
     entity, name = given.get("entityName"), given.get("projectName")
     project = world.make_project(entity, name, "createArtifact")
@@ -45,12 +45,12 @@ def create(world: World, given: Given) -> Node:
     return Node("CreateArtifactPayload", {"artifact": artifact_node(world, made)})
 
 
-def _collection(given: Given) -> str:
+def _collection(given: Assignment) -> str:
     names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
     return str(names[0])
 
 
-def _aliases(given: Given) -> list[str]:
+def _aliases(given: Assignment) -> list[str]:
     return [alias["alias"] for alias in given.get("aliases") or []]
 
 
@@ -69,7 +69,7 @@ def by_id(world: World, identity: str | None) -> Artifact:
     raise ApiError(f"artifact not found: {identity}", status=404)
 
 
-def create_manifest(world: World, given: Given) -> Node:
+def create_manifest(world: World, given: Assignment) -> Node:
     """createArtifactManifest and updateArtifactManifest: where the manifest goes."""
     if given.get("artifactManifestID"):
         manifest = _manifest(world, given["artifactManifestID"])
@@ -90,7 +90,7 @@ def _manifest(world: World, identity: str) -> Manifest:
     raise ApiError(f"artifact manifest not found: {identity}", status=404)
 
 
-def create_files(world: World, given: Given) -> Node:
+def create_files(world: World, given: Assignment) -> Node:
     """createArtifactFiles: where the files go; none for files that are there already."""
     edges = []
     for wanted in given["artifactFiles"]:
@@ -126,7 +126,7 @@ def commit(world: World, artifact_id: str) -> Node:
     return Node("Payload", {"artifact": artifact_node(world, made)})
 
 
-def use(world: World, given: Given) -> Node:
+def use(world: World, given: Assignment) -> Node:
     """useArtifact: notes what a run reads."""
     made = by_id(world, given["artifactID"])
     project = world.find_project(given.get("entityName"), given.get("projectName"))

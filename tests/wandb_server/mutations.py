@@ -12,13 +12,13 @@ from .queries import agent_node, sweep_node
 from .run_nodes import file_node, run_node
 from .world import World
 
-Given = Mapping[str, Any]
+Assignment = Mapping[str, Any]
 ABOUT = ("groupName", "jobType", "notes", "description", "host", "commit", "jobProgram", "jobRepo")
 
 
 def mutation_root(world: World) -> Node:
     """The entry to all mutations: each takes one `input`."""
-    handlers: dict[str, Callable[[World, Given], Node]] = {
+    handlers: dict[str, Callable[[World, Assignment], Node]] = {
         "upsertSweep": upsert_sweep,
         "createAgent": create_agent,
         "agentHeartbeat": agent_heartbeat,
@@ -36,21 +36,21 @@ def mutation_root(world: World) -> Node:
     return Node("Mutation", {name: _field(world, act) for name, act in handlers.items()})
 
 
-def _field(world: World, act: Callable[[World, Given], Node]) -> Callable[..., Node]:
-    def field(input: Given) -> Node:
+def _field(world: World, act: Callable[[World, Assignment], Node]) -> Callable[..., Node]:
+    def field(input: Assignment) -> Node:
         return act(world, {name: value for name, value in input.items() if value is not None})
 
     return field
 
 
-def upsert_sweep(world: World, given: Given) -> Node:
+def upsert_sweep(world: World, given: Assignment) -> Node:
     """Makes or changes a sweep."""
     sweep, warnings = scheduler.upsert(world, dict(given))
     fields = {"sweep": sweep_node(world, sweep), "configValidationWarnings": warnings}
     return Node("UpsertSweepPayload", fields)
 
 
-def create_agent(world: World, given: Given) -> Node:
+def create_agent(world: World, given: Assignment) -> Node:
     """Registers an agent."""
     entity, name = given.get("entityName"), given.get("projectName")
     project = world.find_project(entity, name)
@@ -60,14 +60,14 @@ def create_agent(world: World, given: Given) -> Node:
     return Node("CreateAgentPayload", {"agent": agent_node(agent)})
 
 
-def agent_heartbeat(world: World, given: Given) -> Node:
+def agent_heartbeat(world: World, given: Assignment) -> Node:
     """Tells an agent what to do."""
     agent, commands = scheduler.heartbeat(world, given["id"], given.get("runState"))
     fields = {"agent": agent_node(agent), "commands": json.dumps(commands)}
     return Node("AgentHeartbeatPayload", fields)
 
 
-def upsert_bucket(world: World, given: Given) -> Node:
+def upsert_bucket(world: World, given: Assignment) -> Node:
     """Makes or changes a run; what is not given stays."""
     run = world.run_by_id(given["id"]) if "id" in given else None
     inserted = False
@@ -91,7 +91,7 @@ def upsert_bucket(world: World, given: Given) -> Node:
     return Node("UpsertBucketPayload", fields)
 
 
-def _change(run: Run, given: Given) -> None:
+def _change(run: Run, given: Assignment) -> None:
     run.display_name = given.get("displayName") or run.display_name
     run.sweep = given.get("sweep") or run.sweep
     run.tags = given.get("tags", run.tags)
@@ -109,14 +109,14 @@ def _run(world: World, identity: str) -> Run:
     return run
 
 
-def stop_run(world: World, given: Given) -> Node:
+def stop_run(world: World, given: Assignment) -> Node:
     """The button of the web page, `wandb.Api().run(...).stop()`."""
     run = _run(world, given["id"])
     run.stopped = run.stopped or not run.is_over
     return Node("StopRunPayload", {"success": True, "clientMutationId": None})
 
 
-def create_run_files(world: World, given: Given) -> Node:
+def create_run_files(world: World, given: Assignment) -> Node:
     """Where files of a run are uploaded to."""
     project = world.find_project(given.get("entityName"), given.get("projectName"))
     run = world.find_run(project, given["runName"])

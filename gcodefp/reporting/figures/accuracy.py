@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import MaxNLocator
 
-from gcodefp.evaluation.names import ANSWERS, CLOCK_KNOWN, MODEL
+from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS
 from gcodefp.reporting.figures.style import (
     INK,
     KIND_LOOKS,
@@ -25,7 +25,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 ROW_INCHES = 0.165
 NUMBER_POINTS = 21
 """From the end of a panel to the right edge of its numbers."""
-KNOWN_SUFFIX = ", clock known"
+KNOWN_SUFFIX = ", lag oracle"
 """Goes without saying below the title of that kind."""
 
 
@@ -75,7 +75,7 @@ def _layout(scores: Scores) -> _Layout:
     answers: dict[str, int] = {}
     titles: dict[str, int] = {}
     for kind, group in KINDS.items():
-        names = [name for name in ANSWERS if name in scores and ANSWERS[name].kind == kind]
+        names = [name for name in PREDICTORS if name in scores and PREDICTORS[name].kind == kind]
         if names:
             titles[group.title] = len(answers) + len(titles)
             answers |= {name: len(answers) + len(titles) + i for i, name in enumerate(names)}
@@ -92,7 +92,7 @@ def _draw_panel(axes: Axes, scores: Scores, panel: Panel, layout: _Layout) -> No
         _write(axes, row, score["value"], panel, bold=name == MODEL)
         if score["value"] is None:
             continue
-        look = KIND_LOOKS[ANSWERS[name].kind]
+        look = KIND_LOOKS[PREDICTORS[name].kind]
         axes.plot([score["low"], score["high"]], [row, row], color=look.colour, linewidth=0.9,
                   solid_capstyle="butt", zorder=2)  # fmt: skip
         axes.plot(score["value"], row, look.marker, color=look.colour, markersize=3.6,
@@ -123,7 +123,7 @@ def _name_rows(axes: Axes, layout: _Layout) -> None:
     rows = {**layout.titles, **layout.answers}
     names = [
         name.removesuffix(KNOWN_SUFFIX)
-        if name in ANSWERS and ANSWERS[name].kind == CLOCK_KNOWN and name.startswith(MODEL)
+        if name in PREDICTORS and PREDICTORS[name].kind == LAG_ORACLE and name.startswith(MODEL)
         else name
         for name in rows
     ]
@@ -133,7 +133,7 @@ def _name_rows(axes: Axes, layout: _Layout) -> None:
         if name in layout.titles or name == MODEL:
             label.set_fontweight("bold")
         if name in layout.answers:
-            label.set_color(KIND_LOOKS[ANSWERS[name].kind].colour)
+            label.set_color(KIND_LOOKS[PREDICTORS[name].kind].colour)
 
 
 SHARES = (

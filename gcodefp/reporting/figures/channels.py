@@ -26,7 +26,7 @@ def strip_inches(
     """How high a strip has to be for the texts that `draw_strip` writes into it."""
     lengths = [
         len(short(str(blocks[first])))
-        for first, end in _stretches(blocks, right)
+        for first, end in _segments(blocks, right)
         if end - first >= rows_per_text
     ]
     return 0.1 + 0.74 * BLOCK_POINTS / 72 * max(lengths, default=0)
@@ -46,7 +46,7 @@ def draw_strip(
         right: (N,) whether each is right.
         rows_per_text: stretches of fewer rows have no room for their text.
     """
-    for index, (first, end) in enumerate(_stretches(blocks, right)):
+    for index, (first, end) in enumerate(_segments(blocks, right)):
         good = bool(right[first])
         axes.add_patch(
             Rectangle(
@@ -69,7 +69,7 @@ def draw_strip(
     axes.spines[:].set_visible(False)
 
 
-def _stretches(blocks: NDArray[np.str_], right: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
+def _segments(blocks: NDArray[np.str_], right: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
     """First row of each stretch with the same block, and the row behind its last."""
     new = np.flatnonzero((blocks[1:] != blocks[:-1]) | (right[1:] != right[:-1])) + 1
     return pairwise([0, *new.tolist(), len(blocks)])

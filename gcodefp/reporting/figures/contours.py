@@ -27,8 +27,8 @@ from gcodefp.reporting.figures.style import (
     PAGE_INCHES,
     RIGHT,
     add_head,
-    figure_without,
     new_figure,
+    placeholder_figure,
 )
 from gcodefp.reporting.importance import importance_order
 from gcodefp.reporting.results import Results
@@ -53,7 +53,7 @@ def draw_contours(results: Results) -> Figure:
     chosen = choose(results, order)
     if len(chosen) < 2:
         count = "Only one hyperparameter" if chosen else "No hyperparameter"
-        return figure_without(TITLE, f"{count} that varied is a number; a map needs two.",
+        return placeholder_figure(TITLE, f"{count} that varied is a number; a map needs two.",
                               results.marks)  # fmt: skip
     pairs = list(combinations(chosen, 2))
     figure = new_figure(PAGE_INCHES if len(pairs) > 1 else COLUMN_INCHES, 2.55)

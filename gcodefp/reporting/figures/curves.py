@@ -21,8 +21,8 @@ from gcodefp.reporting.figures.style import (
     RIGHT,
     WRONG,
     add_head,
-    figure_without,
     new_figure,
+    placeholder_figure,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import which_runs
@@ -40,7 +40,9 @@ def draw_learning_curves(results: Results) -> Figure:
     metric = results.winner["metric"]
     columns = [name for name in dict.fromkeys([metric, LOSS]) if name in results.curves]
     if not columns:
-        return figure_without(TITLE, f"curves.csv has neither {metric} nor {LOSS}.", results.marks)
+        return placeholder_figure(
+            TITLE, f"curves.csv has neither {metric} nor {LOSS}.", results.marks
+        )
     figure = new_figure(COLUMN_INCHES, 0.5 + 1.75 * len(columns))
     panels = figure.subplots(len(columns), 1, sharex=True, squeeze=False)[:, 0]
     for axes, column in zip(panels, columns, strict=True):
@@ -113,7 +115,7 @@ def draw_head_curves(results: Results) -> Figure:
     """A panel for each head: its accuracy, or its loss where it has no accuracy."""
     columns = head_columns(results.curves)
     if not columns:
-        return figure_without(HEADS_TITLE, "curves.csv holds no accuracy and no loss of "
+        return placeholder_figure(HEADS_TITLE, "curves.csv holds no accuracy and no loss of "
                               "single heads.", results.marks)  # fmt: skip
     rows = -(-len(columns) // COLUMNS)
     figure = new_figure(PAGE_INCHES, 0.45 + PANEL_INCHES * rows)

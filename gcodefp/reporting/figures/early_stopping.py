@@ -18,9 +18,9 @@ from gcodefp.reporting.figures.style import (
     INK,
     PAGE_INCHES,
     add_head,
-    figure_without,
     new_figure,
     percent,
+    placeholder_figure,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import is_maximized, which_runs
@@ -40,8 +40,8 @@ LIGHTEST = 0.15
 def draw_early_stopping(results: Results) -> Figure:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
     if results.winner["metric"] not in results.curves:
-        return figure_without(TITLE, f"curves.csv has no {results.winner['metric']}, by which runs "
-                              "are compared.", results.marks)  # fmt: skip
+        why = f"curves.csv has no {results.winner['metric']}, by which runs are compared."
+        return placeholder_figure(TITLE, why, results.marks)
     values = metric_map(results)
     width = PAGE_INCHES if values.shape[1] > MANY_EPOCHS else COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))

@@ -61,7 +61,7 @@ def by_operation(results: Results, metric: str, answer: str = MODEL) -> list[OfO
 
     Args:
         metric: one of `learning.scores.SCORES`.
-        answer: whose, by the names of `ANSWERS`.
+        answer: whose, by the names of `PREDICTORS`.
     """
     predictions = results.predictions
     score = _scores(results, metric, answer)
@@ -89,13 +89,13 @@ def _of(
     name: str | None, score: Score, recording: NDArray[np.integer], rows: NDArray[np.integer]
 ) -> OfOperation:
     of = recording[rows]
-    hits, chances = score.hits[rows], score.chances[rows]
-    value = estimate(hits, chances, of)
+    correct, total = score.correct[rows], score.total[rows]
+    value = estimate(correct, total, of)
     if value.recordings < 2:
         # All resamples of one recording are the same: that is no interval.
         value = value._replace(low=None, high=None)
-    counts = np.bincount(of, weights=chances)
-    shares = np.bincount(of, weights=hits)[counts > 0] / counts[counts > 0]
+    counts = np.bincount(of, weights=total)
+    shares = np.bincount(of, weights=correct)[counts > 0] / counts[counts > 0]
     return OfOperation(name, value, shares, len(rows))
 
 

@@ -30,9 +30,9 @@ from gcodefp.reporting.figures.style import (
     RIGHT,
     WRONG,
     add_head,
-    figure_without,
     new_figure,
     percent,
+    placeholder_figure,
 )
 from gcodefp.reporting.importance import Importance, measure_importance
 from gcodefp.reporting.results import Results
@@ -49,7 +49,7 @@ def draw_slices(results: Results) -> Figure:
     """One panel for each hyperparameter that varied; the others vary along with it."""
     found = varied(results)
     if not found:
-        return figure_without(SLICES_TITLE, nothing_varied(results), results.marks)
+        return placeholder_figure(SLICES_TITLE, nothing_varied(results), results.marks)
     columns = min(COLUMNS, len(found))
     rows = -(-len(found) // columns)
     figure = new_figure(COLUMN_INCHES if columns < 3 else PAGE_INCHES, 0.45 + PANEL_INCHES * rows)
@@ -123,7 +123,7 @@ def draw_parallel_coordinates(results: Results) -> Figure:
     """An axis for each hyperparameter, the metric's on the right; the winner's line is thick."""
     every = varied(results)
     if not every:
-        return figure_without(PARALLEL_TITLE, nothing_varied(results), results.marks)
+        return placeholder_figure(PARALLEL_TITLE, nothing_varied(results), results.marks)
     shown = every[:MOST_AXES]
     figure = new_figure(PAGE_INCHES, 2.75)
     axes = figure.subplots()
@@ -241,7 +241,7 @@ def draw_importance(results: Results) -> Figure:
     """A bar for each hyperparameter, with its spread and what chance alone gives."""
     found = measure_importance(results)
     if isinstance(found, str):
-        return figure_without(IMPORTANCE_TITLE, found, results.marks)
+        return placeholder_figure(IMPORTANCE_TITLE, found, results.marks)
     rows = np.arange(len(found.names))
     figure = new_figure(COLUMN_INCHES, 0.95 + ROW_INCHES * len(rows))
     axes = figure.subplots()

@@ -17,10 +17,10 @@ from gcodefp.reporting.figures.style import (
     RIGHT,
     WRONG,
     add_head,
-    figure_without,
     new_figure,
     percent,
-    say_why,
+    placeholder,
+    placeholder_figure,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
@@ -154,7 +154,7 @@ def _draw_over_time(axes: Axes, results: Results) -> str:
     pieces = work_pieces(results.work)
     steps = best_over_time(results)
     if not pieces or steps.empty:
-        say_why(axes, "No epoch of these runs has a noted time: they were trained elsewhere.")
+        placeholder(axes, "No epoch of these runs has a noted time: they were trained elsewhere.")
         return ""
     clock = Clock(pieces)
     unit = time_unit(clock.length)
@@ -208,7 +208,7 @@ def draw_timeline(results: Results) -> Figure:
     """A row for each process, a bar for each stretch of its work on a run."""
     pieces = work_pieces(results.work)
     if not pieces or (clock := Clock(pieces)).length <= 0:
-        return figure_without(TITLE, UNKNOWN, results.marks)
+        return placeholder_figure(TITLE, UNKNOWN, results.marks)
     rows = process_rows(pieces)
     names = list(dict.fromkeys(rows[piece] for piece in sorted(pieces, key=lambda p: rows[p])))
     figure = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from gcodefp.evaluation.names import BASELINE, CLOCK_KNOWN, SENSORS, TOLD
+from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
 
 STYLE_FILE = Path(__file__).with_name("paper.mplstyle")
@@ -43,8 +43,8 @@ class Look(NamedTuple):
 KIND_LOOKS = {
     SENSORS: Look(RIGHT, "o", True),
     BASELINE: Look("#d97f0a", "^", True),
-    TOLD: Look("#7a7a7a", "s", False),
-    CLOCK_KNOWN: Look("#7b4fa3", "D", False),
+    PRIVILEGED: Look("#7a7a7a", "s", False),
+    LAG_ORACLE: Look("#7b4fa3", "D", False),
 }
 """Kind of an answer -> its look."""
 
@@ -110,7 +110,7 @@ def _wrap(line: _Line, width_inches: float) -> str:
     return textwrap.fill(line.text, int((width_inches - 3 * MARGIN_INCHES) / letter_inches))
 
 
-def say_why(axes: Axes, sentence: str) -> None:
+def placeholder(axes: Axes, sentence: str) -> None:
     """In place of what cannot be drawn: why, in one sentence."""
     axes.axis("off")
     figure = axes.get_figure(root=True)
@@ -121,10 +121,10 @@ def say_why(axes: Axes, sentence: str) -> None:
               color="#444444", style="italic")  # fmt: skip
 
 
-def figure_without(title: str, sentence: str, marks: Sequence[str]) -> Figure:
+def placeholder_figure(title: str, sentence: str, marks: Sequence[str]) -> Figure:
     """A small figure that only says why it shows nothing."""
     figure = new_figure(COLUMN_INCHES, 0.6)
-    say_why(figure.add_subplot(), sentence)
+    placeholder(figure.add_subplot(), sentence)
     add_head(figure, title, "", marks)
     return figure
 
