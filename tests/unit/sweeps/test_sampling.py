@@ -1,8 +1,10 @@
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,8 +94,14 @@ def test_random_search_is_the_same_in_another_process() -> None:
         "print(json.dumps(propose(specification(parameters=MIXED), 7, 3, [])))"
     )
     command = [sys.executable, "-c", code]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     printed = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=__file__.rpartition("/")[0]
+        command,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parent,
+        env=environment,
     ).stdout
     assert json.loads(printed) == [*propose(specification(parameters=MIXED), 7, 3, [])]
 

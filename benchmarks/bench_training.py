@@ -22,7 +22,7 @@ from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.preprocess import main as preprocess
 from gcodefp.simulate import main as simulate
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PLAIN = (
     Loop(workers=0, bfloat16=False, fused=False),
     Loop(workers=2, bfloat16=False, fused=False),

@@ -30,7 +30,7 @@ from gcodefp.evaluation.names import (
     WHOLE,
     WRITTEN,
 )
-from gcodefp.evaluation.split_scores import edit_distance
+from gcodefp.evaluation.sequences import edit_distance
 from gcodefp.evaluation.toolpaths import DANGER, axis_numbers
 from gcodefp.model.scores import SCORES
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.evaluation.split_scores import alignment, block_sequence, edit_distance
+from gcodefp.evaluation.sequences import alignment, block_sequence, edit_distance
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
 

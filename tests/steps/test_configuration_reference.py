@@ -6,7 +6,7 @@ import yaml
 
 from gcodefp.configuration_reference import allowed, main, reference
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
 
 SMALL = {

@@ -22,7 +22,7 @@ from gcodefp.programs.table import UNKNOWN
 from gcodefp.recordings.columns import PLAIN_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
 
-REAL = Path(__file__).resolve().parents[2] / "shared" / "recordings"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import numpy as np
 from learning_data import RECORDINGS, tiny_programs, tiny_split
 
-from gcodefp.evaluation.split_scores import ExecutedBlocks
+from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.programs.table import UNKNOWN, Programs
 
 

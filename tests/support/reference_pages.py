@@ -13,7 +13,7 @@ from gcodefp.model.hyperparameters import KNOWN
 from gcodefp.model.hyperparameters import METRICS as LOGGED
 from gcodefp.reporting.wording import METRICS, RULES
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 MAY_BE_MISSING = "Only "
 NAMES: Mapping[str, tuple[str, ...]] = {
     "ANSWER": tuple(PREDICTORS),

@@ -50,20 +50,20 @@ def test_memory_never_falls_as_configurations_grow() -> None:
 
 
 def test_agents_take_runs_in_order() -> None:
-    assert makespan([3, 2, 2, 1], agents=2, states=2) == 4
-    assert makespan([3, 2, 2, 1], agents=1, states=1) == 8
-    assert makespan([], agents=2, states=2) == 0
+    assert makespan([3, 2, 2, 1], agents=2, places=2) == 4
+    assert makespan([3, 2, 2, 1], agents=1, places=1) == 8
+    assert makespan([], agents=2, places=2) == 0
 
 
 def test_agents_without_a_place_of_their_own_slow_each_other() -> None:
-    assert makespan([2, 2], agents=4, states=1) == 4
+    assert makespan([2, 2], agents=4, places=1) == 4
     # Two share one place until 2 of the 3 are done; the last works alone.
-    assert makespan([1, 2], agents=2, states=1) == 3
+    assert makespan([1, 2], agents=2, places=1) == 3
 
 
 @given(seconds=FEW_RUNS, agents=AGENTS)
 def test_more_agents_never_take_longer(seconds: list[float], agents: int) -> None:
-    few, more = (makespan(seconds, n, states=10) for n in (agents, agents + 1))
+    few, more = (makespan(seconds, n, places=10) for n in (agents, agents + 1))
     assert more <= few * (1 + 1e-9)
     assert few >= max([sum(seconds) / agents, *seconds]) * (1 - 1e-9)
 
@@ -73,7 +73,7 @@ def test_more_runs_never_take_less(
     seconds: list[float], more: float, where: int, agents: int
 ) -> None:
     with_more = [*seconds[:where], more, *seconds[where:]]
-    before, after = (makespan(s, agents, states=10) for s in (seconds, with_more))
+    before, after = (makespan(s, agents, places=10) for s in (seconds, with_more))
     assert after >= before * (1 - 1e-9)
 
 
@@ -101,14 +101,14 @@ def test_the_survivors_are_those_of_the_rule_itself(runs: int) -> None:
         st.builds(Run, st.integers(1, 60), st.floats(0.01, 100), st.floats(0, 10)), min_size=1
     ),
     agents=AGENTS,
-    states=AGENTS,
+    places=AGENTS,
     rule=st.sampled_from([None, BANDS]),
     uncertainty=st.floats(0, 2),
 )
 def test_the_interval_holds_the_estimate(
-    runs: list[Run], agents: int, states: int, rule: Hyperband | None, uncertainty: float
+    runs: list[Run], agents: int, places: int, rule: Hyperband | None, uncertainty: float
 ) -> None:
-    low, middle, high = sweep_seconds(runs, agents, states, rule, uncertainty)
+    low, middle, high = sweep_seconds(runs, agents, places, rule, uncertainty)
     assert 0 < low <= middle <= high
 
 

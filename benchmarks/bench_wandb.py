@@ -1,6 +1,6 @@
 """What the offline log costs: seconds a run, and milliseconds an epoch.
 
-    python tests/bench_wandb.py
+    python benchmarks/bench_wandb.py
 
 Runs with as many metrics as ours, that do nothing else; the first is not counted, since it starts
 the SDK's service once for an agent. Of what is measured the median is told, with the middle half.

@@ -1,7 +1,7 @@
 """What a sweep of many agents costs on one folder: runs that do nothing, and none lost or double.
 
-python tests/bench_scale.py                             64 agents, 100 to 1,000 runs
-python tests/bench_scale.py --agents 1 16 --runs 2000 --folder /nfs/scratch
+python benchmarks/bench_scale.py                             64 agents, 100 to 1,000 runs
+python benchmarks/bench_scale.py --agents 1 16 --runs 2000 --folder /nfs/scratch
 """
 
 import argparse

@@ -92,7 +92,7 @@ def crew(tmp_path: Path, total: int, kills: int, agents: int = 3) -> Path:
     script, folder = tmp_path / "crew.py", tmp_path / "sweep"
     script.write_text(CREW, encoding="utf-8")
     command = [sys.executable, script, folder, agents, total, kills]
-    tests = {"PYTHONPATH": str(Path(__file__).parent)}
+    tests = {"PYTHONPATH": str(Path(__file__).parents[2] / "support")}
     subprocess.run([str(c) for c in command], env=os.environ | tests, check=True, timeout=60)
     assert not (folder / "errors").exists(), (folder / "errors").read_text(encoding="utf-8")
     return folder

@@ -12,7 +12,7 @@ from result_documents import PROVENANCE, STEP_SECONDS
 from gcodefp.dataset.store import Description, Split, description_of
 from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import ratio
-from gcodefp.evaluation.decode import Reading
+from gcodefp.evaluation.decode import SplitDecoding
 from gcodefp.evaluation.explanation import (
     Embedding,
     Explained,
@@ -59,7 +59,9 @@ def _explained(
     right = answers[MODEL].blocks == test.blocks[test.block]
     sure = np.clip(0.2 + 0.6 * right + random.normal(0, 0.1, len(rows)), 0, 1)
     whole = Segments(rows, test.recording)
-    reading = Reading(rows, dict(answers), whole, whole, {}, {MODEL: sure, WHOLE: np.sqrt(sure)})
+    reading = SplitDecoding(
+        rows, dict(answers), whole, whole, {}, {MODEL: sure, WHOLE: np.sqrt(sure)}
+    )
     every = np.ones(len(rows))
     parts = parts_of(description.scaler.channels)
     without = [right & (random.random(len(rows)) < 1 - len(of.channels) / 5) for of in parts]

@@ -7,7 +7,7 @@ import pytest
 
 from gcodefp.sweeps.specification import Specification, read_specification
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SHIPPED = sorted((ROOT / "workflow/sweeps").glob("*.yaml"))
 GUIDES = ROOT.parent / "shared/guides"
 WHERE = "my.yaml"

@@ -79,7 +79,7 @@ def test_what_a_condition_leaves_out_of_a_run_is_not_shown(results: Results) -> 
     momentum = next(one for one in varied(made) if one.name == "momentum")
     is_sgd = (made.runs["optimizer"] == "sgd").to_numpy()
     assert 0 < is_sgd.sum() < 12
-    assert np.isfinite(momentum.states).tolist() == is_sgd.tolist()
+    assert np.isfinite(momentum.places).tolist() == is_sgd.tolist()
 
 
 def test_which_hyperparameters_are_numbers(results: Results) -> None:
@@ -97,7 +97,7 @@ def test_choices_that_differ_late_stay_apart(results: Results) -> None:
     assert set(made.runs["seed"]) == {1000001, 1000002, 16}
     seed = varied(made)[0]
     assert seed.choices == ("1000001", "1000002", "16")
-    assert [values[int(state)] for state in seed.states] == made.runs["seed"].tolist()
+    assert [values[int(place)] for place in seed.places] == made.runs["seed"].tolist()
     assert value_texts([0.001234561, 0.1 + 0.2, "sgd", True]) == [
         "0.00123456",
         "0.3",
@@ -110,7 +110,7 @@ def test_a_number_that_is_not_finite_is_missing(results: Results) -> None:
     made = swept(results, 12, {"grad_clip": RATE})
     made.runs.loc[3, "grad_clip"] = np.inf
     clip = varied(made)[0]
-    assert np.flatnonzero(np.isnan(clip.states)).tolist() == [3]
+    assert np.flatnonzero(np.isnan(clip.places)).tolist() == [3]
     assert clip.is_log
 
 

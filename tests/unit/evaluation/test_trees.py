@@ -77,7 +77,7 @@ def test_a_large_train_split_is_thinned_out(
     pair: tuple[Split, Split], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train, test = pair
-    monkeypatch.setattr(trees, "TRAIN_ROWS", len(train.block) // 3)
+    monkeypatch.setattr(trees, "TREE_TRAIN_ROWS", len(train.block) // 3)
     grown_on: list[int] = []
     grow = trees._grow
 
