@@ -13,8 +13,7 @@ from gcodefp.files import write_text
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.ranking import ended_runs, ranked, runs_csv
 from gcodefp.wandb_service.fetch import fetch_runs
-from gcodefp.wandb_service.service_sweeps import read_sweep_config
-from gcodefp.wandb_service.session import read_address
+from gcodefp.wandb_service.service import read_address, read_sweep_config
 
 logger = logging.getLogger("gcodefp.export")
 

@@ -34,7 +34,7 @@ from gcodefp.sweeps.ranking import (
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, WINS, run_folder
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, SweepFile, read_sweep
 from gcodefp.wandb_service.fetch import fetch_runs
-from gcodefp.wandb_service.session import read_address
+from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.select_best")
 
@@ -100,7 +100,7 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
     missing = [n for n in range(sweep.total) if not run_folder(folder, n).is_over()]
     # A space may have fewer configurations than run_cap; no run is due from there on.
     end = min((n for n in missing if run_folder(folder, n).closed()), default=sweep.total)
-    due = [n for n in missing if n < end or run_folder(folder, n).is_given()]
+    due = [n for n in missing if n < end or run_folder(folder, n).is_assigned()]
     if due or len(missing) == sweep.total:
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(

@@ -45,14 +45,14 @@ def _show(arguments: argparse.Namespace) -> None:
     # What files say is shown as it is, not taken for colours and symbols.
     console = Console(markup=False, emoji=False, highlight=False)
     watch = sys.stdout.isatty() if arguments.watch is None else arguments.watch
-    overview = observer.look()
+    overview = observer.overview()
     if not watch:
         console.print(overview_table(overview, console))
         return
     with Live(overview_table(overview, console), console=console, auto_refresh=False) as live:
         while not overview.is_over:
             time.sleep(arguments.every)
-            overview = observer.look()
+            overview = observer.overview()
             live.update(overview_table(overview, console), refresh=True)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder, run_folders
-from gcodefp.wandb_service.session import base_url, open_session
+from gcodefp.wandb_service.service import base_url, open_session
 
 logger = logging.getLogger("gcodefp.sync")
 

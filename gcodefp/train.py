@@ -40,8 +40,14 @@ from gcodefp.model.trainer import (
 )
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.wandb_service.training import begun, objective_of, train_given
-from gcodefp.wandb_service.trial import Assignment, assigned_by_agent, own_flags
+from gcodefp.wandb_service.training import (
+    Assignment,
+    assigned_by_agent,
+    objective_of,
+    own_flags,
+    started,
+    train_assigned,
+)
 
 logger = logging.getLogger("gcodefp.train")
 
@@ -102,13 +108,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Suppressed, so that a flag can be told from a default.
         known.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
-    given = assigned_by_agent()
-    return run_step(parser, _train, own_flags(argv, given) if given else argv)
+    assignment = assigned_by_agent()
+    return run_step(parser, _train, own_flags(argv, assignment) if assignment else argv)
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    if (given := assigned_by_agent()) is not None:
-        _train_given(given, arguments)
+    if (assignment := assigned_by_agent()) is not None:
+        _train_assigned(assignment, arguments)
         return
     hyperparameters, objective = _asked_for(arguments)
     control = arguments.control
@@ -138,20 +144,22 @@ def _train(arguments: argparse.Namespace) -> None:
         logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
 
 
-def _train_given(given: Assignment, arguments: argparse.Namespace) -> None:
+def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:
     """A run of a W&B sweep; the agent sees by the exit code whether it failed."""
     flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
-    given = given._replace(hyperparameters=flags | given.hyperparameters)
-    with begun(given, arguments.runs) as (folder, lease):
+    assignment = assignment._replace(hyperparameters=flags | assignment.hyperparameters)
+    with started(assignment, arguments.runs) as (folder, lease):
         if lease is None:
             return
         asked = arguments.metric and Objective(arguments.metric, arguments.goal or "minimize")
         device = open_device(arguments.device, arguments.threads)
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-        where = (asked or objective_of(given), device, provenance(_inputs(arguments)))
-        has_failed = train_given(given, folder, lease, data, *where, arguments.wandb_checkpoints)
+        where = (asked or objective_of(assignment), device, provenance(_inputs(arguments)))
+        has_failed = train_assigned(
+            assignment, folder, lease, data, *where, arguments.wandb_checkpoints
+        )
     if has_failed:
-        raise UserError(f"run {given.run_id} of sweep {given.sweep_id} failed; see above")
+        raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 
 def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:

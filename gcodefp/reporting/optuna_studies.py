@@ -66,7 +66,7 @@ class Phases:
                 self._tell(f"{path} is not followed: {error}")
         followed = [(path, *self._followed[path]) for path in paths if path in self._followed]
         return [
-            Seen(self._name(path, sweep), sweep, observer.look())
+            Seen(self._name(path, sweep), sweep, observer.overview())
             for path, sweep, observer in followed
         ]
 

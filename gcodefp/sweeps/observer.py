@@ -232,7 +232,7 @@ class Observer:
         parameters = sweep.specification.parameters
         self._varying = tuple(path for path, p in parameters.items() if len(p.choices) != 1)
 
-    def look(self) -> Overview:
+    def overview(self) -> Overview:
         """The sweep as it is now."""
         closed_from = self._sweep.total
         closed, runs = None, []
@@ -279,7 +279,7 @@ class Observer:
         objective = self._sweep.specification.objective
         # The lease first: a run that ends between the two looks is over, not waiting.
         agent = self._agent(folder)
-        content, asked = folder.ended(), folder.asked()
+        content, asked = folder.ended(), folder.assigned()
         if content is None and asked is None and not (agent and agent.at_work):
             return None
         values = folder.history(objective.metric)
@@ -310,7 +310,7 @@ class Observer:
             run=folder.number,
             age_seconds=max(holder.age_seconds, 0.0),
             clock_differs=holder.age_seconds < -CLOCK_TOLERANCE_SECONDS,
-            hold=self._watch.look(folder.path),
+            hold=self._watch.state(folder.path),
         )
 
 

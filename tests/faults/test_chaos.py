@@ -77,7 +77,7 @@ def checkpoint(run: RunFolder) -> dict[str, Any]:
 
 def check_same(first: RunFolder, second: RunFolder) -> None:
     """Bit by bit, but for when and where it was."""
-    assert first.asked() == second.asked()
+    assert first.assigned() == second.assigned()
     outcomes = [dict(run.ended() or {}) for run in (first, second)]
     assert outcomes[0]["state"] in ENDED
     for outcome in outcomes:
@@ -229,7 +229,7 @@ def test_a_disk_full_for_a_while_or_for_long_changes_nothing(
             check_nothing_torn(runs)
         for part in (
             f"{whole.run(0).path.parent}: [Errno 28] No space left",
-            "for it to be mended",
+            "for it to be fixed",
             "nothing is lost",
         ):
             assert part in impatient.log()

@@ -88,7 +88,7 @@ def test_an_unreadable_folder_costs_no_other_run(anyones: Path) -> None:
     broken.parent.chmod(0o777)
     broken.chmod(0)
     said = left_out(anyones, nobodys(anyones, "kept_out"))
-    for part in ("Permission denied", str(broken), "for it to be mended", "--forcerun agent"):
+    for part in ("Permission denied", str(broken), "for it to be fixed", "--forcerun agent"):
         assert part in said
     broken.chmod(0o777)
     last = run_crew(nobodys(anyones, "let_in", agents=1))
@@ -138,7 +138,7 @@ def test_a_lease_of_zeros_is_judged_by_its_heartbeat(
     lease = run_folder(tmp_path, 0).path / "lease.1"
     lease.parent.mkdir()
     lease.write_bytes(bytes(40))
-    assert LeaseWatch().look(lease.parent) is LeaseState.UNKNOWN
+    assert LeaseWatch().state(lease.parent) is LeaseState.UNKNOWN
     engine = LocalEngine(specification(), 3, 1, tmp_path)
     assert engine.work(lambda trial: {"state": "finished", "best_value": 0.5}, lambda: None) == 1
 
@@ -151,16 +151,16 @@ def test_a_lease_that_could_not_be_given_back_is_free_for_who_had_it(
 
     def work() -> None:
         with holding(tmp_path, LeaseWatch()):
-            assert LeaseWatch().look(tmp_path) is LeaseState.HELD
+            assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "truncate", fail)
         with pytest.raises(OSError, match="Input/output"):
             work()
-    assert LeaseWatch().look(tmp_path) is LeaseState.FREE
+    assert LeaseWatch().state(tmp_path) is LeaseState.FREE
     with holding(tmp_path, LeaseWatch()) as lease:
         assert lease is not None
-        assert LeaseWatch().look(tmp_path) is LeaseState.HELD
+        assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
 
 # Clocks that jump

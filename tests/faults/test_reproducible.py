@@ -58,9 +58,9 @@ def search(
         "gcodefp.sweeps.local_engine.FAILURES_IN_A_ROW": 1000,
     }
     done = run_crew(Orders(str(folder / "crew"), "calculate", told, agents=agents, patches=patches))
-    runs = [run for run in run_folders(folder / "runs") if run.asked() is not None]
+    runs = [run for run in run_folders(folder / "runs") if run.assigned() is not None]
     assert [run.number for run in runs] == list(range(len(runs)))
-    return Done(done, [(run.asked(), run.history("val/loss"), run.ended()) for run in runs])
+    return Done(done, [(run.assigned(), run.history("val/loss"), run.ended()) for run in runs])
 
 
 @pytest.fixture(scope="module")

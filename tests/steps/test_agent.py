@@ -216,7 +216,7 @@ def test_a_full_disk_is_no_fault_of_the_run(
         patch.setattr("gcodefp.sweeps.training.train", fail)
         assert sweep.work() == 1
     message = capsys.readouterr().err
-    for part in ("No space left on device; trying again", "for it to be mended", "--forcerun"):
+    for part in ("No space left on device; trying again", "for it to be fixed", "--forcerun"):
         assert part in message
     assert not sweep.run(0).is_over()
     assert sweep.work() == 0

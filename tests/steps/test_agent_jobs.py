@@ -88,7 +88,7 @@ def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim
         os.kill(agent.pid if victim == "parent" else pids[0], signal.SIGKILL)
         code = agent.wait(PATIENCE_SECONDS)
     wait_for(
-        lambda: all(LeaseWatch().look(sweep.run(n).path) is lease.LeaseState.FREE for n in (0, 1))
+        lambda: all(LeaseWatch().state(sweep.run(n).path) is lease.LeaseState.FREE for n in (0, 1))
     )
     if victim == "worker":
         assert code == 1

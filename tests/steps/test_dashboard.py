@@ -167,7 +167,7 @@ def test_what_a_run_has_shown(sweep: TinySweep) -> None:
     assert [trial.get("values") for trial in content["trials"]] == [[0.04], [0.14], [0.24], None]
     assert [trial["number"] for trial in content["best_trials"]] == [2]
     assert curve(content["trials"][1]) == [(1, 0.12), (2, 0.13), (3, 0.14), (4, 0.12)]
-    told = sweep.run(1).asked()
+    told = sweep.run(1).assigned()
     assert told is not None
     rate = str(told["hyperparameters"]["learning_rate"])
     # What all runs have in common is no parameter.
@@ -221,9 +221,9 @@ def test_parameters_have_their_scales(dataset: Path, tmp_path: Path) -> None:
     assert sweep.create(*more, **document) == 0
     values = {"learning_rate": 0.001, "d_model": 16, "num_layers": 2, "batch_size": 32}
     values |= {"dropout": 0.0, "optimizer": "adam"}
-    sweep.run(0).give(values | {"training": {"weight_decay": 0.5}}, {})
+    sweep.run(0).assign(values | {"training": {"weight_decay": 0.5}}, {})
     values |= {"optimizer": "sgd", "training": {"weight_decay": 0.01, "momentum": 0.75}}
-    sweep.run(1).give(values, {})
+    sweep.run(1).assign(values, {})
     content = looked(sweep)
     space = {one["name"]: one["distribution"] for one in content["union_search_space"]}
     kinds = {name: one.pop("type").removesuffix("Distribution") for name, one in space.items()}
@@ -280,8 +280,8 @@ def test_a_broken_folder_hides_no_other(
 def test_values_that_no_sweep_gives_are_shown_or_left_out(dataset: Path, tmp_path: Path) -> None:
     parameters = {"learning_rate": RATE, "optimizer": {"values": ["adam", "sgd"]}}
     sweep = created(TinySweep(dataset, tmp_path), parameters=parameters)
-    sweep.run(0).give({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
-    sweep.run(1).give({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
+    sweep.run(0).assign({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
+    sweep.run(1).assign({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
     show(sweep.run(1), [])
     sweep.run(1).end({"state": "finished", "best_value": None})
     content = looked(sweep)

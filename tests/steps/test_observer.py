@@ -92,14 +92,14 @@ def test_an_unreadable_folder_is_told_and_the_others_are_shown(
 def test_a_folder_that_is_mended_is_read_again(sweep: TinySweep) -> None:
     work(sweep)
     path, watching = sweep.run(0).path / "run.json", observer(sweep)
-    assert watching.look().runs[0].state == "finished"
+    assert watching.overview().runs[0].state == "finished"
     text = path.read_text(encoding="utf-8")
     path.unlink()
-    assert watching.look().runs[0].state == "waiting"
+    assert watching.overview().runs[0].state == "waiting"
     path.write_text("{", encoding="utf-8")
-    assert watching.look().runs[0].state == "unreadable"
+    assert watching.overview().runs[0].state == "unreadable"
     path.write_text(text.replace("finished", "stopped"), encoding="utf-8")
-    assert watching.look().runs[0].state == "stopped"
+    assert watching.overview().runs[0].state == "stopped"
 
 
 def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) -> None:
@@ -107,7 +107,7 @@ def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) ->
 
     def seen(age_seconds: float) -> tuple[str, LeaseState, bool]:
         os.utime(lease, (time.time() - age_seconds,) * 2)
-        (run,) = watching.look().runs
+        (run,) = watching.overview().runs
         assert run.agent is not None
         assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
         return run.state, run.agent.hold, run.agent.clock_differs
@@ -163,7 +163,7 @@ def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
     watching, deadline, seen = observer(sweep), time.monotonic() + 3, set()
     try:
         while time.monotonic() < deadline:
-            seen |= {run.state for run in watching.look().runs}
+            seen |= {run.state for run in watching.overview().runs}
     finally:
         done.set()
         thread.join()

@@ -105,7 +105,7 @@ def test_a_space_that_ended_early_is_complete(trained: TinySweep, tmp_path: Path
     sweep = TinySweep(trained.dataset, tmp_path / "small")
     assert sweep.create(method="random", run_cap=4) == 0
     assert sweep.work() == 0
-    assert not sweep.run(2).asked()
+    assert not sweep.run(2).assigned()
     assert sweep.select() == 0
     assert len(rows_of(sweep.folder / "best/runs.csv")) == 2
 

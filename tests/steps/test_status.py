@@ -156,7 +156,7 @@ def test_nested_hyperparameters_are_shown_by_their_own_names(
     nested = {"training": {"parameters": inner}, "learning_rate": RATE}
     sweep = created(TinySweep(dataset, tmp_path), parameters=nested)
     given = {"training": {"weight_decay": 16, "momentum": 0.5}, "learning_rate": 0.012345}
-    sweep.run(0).give(given, {})
+    sweep.run(0).assign(given, {})
     overview = look(sweep)
     assert overview.varying == ("learning_rate", "training/weight_decay")
     assert overview.runs[0].hyperparameters["training/weight_decay"] == 16

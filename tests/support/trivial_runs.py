@@ -32,7 +32,7 @@ def show(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
 
 def made(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:
     run = run_folder(folder, number)
-    run.give({"learning_rate": 0.01}, {"learning_rate": 0.5})
+    run.assign({"learning_rate": 0.01}, {"learning_rate": 0.5})
     show(run, values)
     if state is not None:
         run.end({"state": state, "best_value": None if state == "failed" else max(values)})

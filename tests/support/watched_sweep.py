@@ -27,7 +27,7 @@ def observer(sweep: TinySweep) -> Observer:
 
 
 def look(sweep: TinySweep) -> Overview:
-    return observer(sweep).look()
+    return observer(sweep).overview()
 
 
 def work(sweep: TinySweep) -> None:
@@ -40,7 +40,7 @@ def work(sweep: TinySweep) -> None:
 def begin(sweep: TinySweep, number: int) -> RunFolder:
     """A run with hyperparameters, as an agent leaves it that is killed before the first epoch."""
     run = sweep.run(number)
-    run.give({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
+    run.assign({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
     return run
 
 

@@ -192,14 +192,14 @@ def test_a_person_who_ends_an_agent_ends_no_run(service: Service) -> None:
     (folder,) = service.folders()
     agent.send_signal(signal.SIGINT)
     assert agent.wait(60) != 0
-    wait_for(lambda: LeaseWatch().look(folder.path) is LeaseState.FREE)
+    wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
     assert (folder.path / "last.pt").exists()
     assert not service.marker.exists()
     # Who asks for the best one now does not give it up.
-    service.server.runs[folder.asked()["wandb_run"]].exit_code = 1
+    service.server.runs[folder.assigned()["wandb_run"]].exit_code = 1
     assert service.select(service.folder / "best") == 1
-    assert "left out" in service.log
+    assert "skipped, since" in service.log
     assert not folder.is_over()
 
 

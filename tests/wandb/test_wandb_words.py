@@ -7,7 +7,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from gcodefp.errors import UserError
-from gcodefp.wandb_service.session import ServiceSilent, translate_errors
+from gcodefp.wandb_service.service import ServiceSilent, translate_errors
 
 SILENT = (
     WandbApiFailedError("HTTP 503 Service Unavailable"),

@@ -40,10 +40,10 @@ def test_what_runs_before_will_get_is_worked_out_once(
     width = 6
     sweep = replace(BAYES, rules=Rules(width=width))
     foreseeing = Scheduler(sweep, 3, tmp_path)
-    foreseen = foreseeing.given(run_folder(tmp_path, width - 1))
+    foreseen = foreseeing.assign(run_folder(tmp_path, width - 1))
     assert sorted(Counted.asked) == list(range(width))
     one_by_one = Scheduler(sweep, 3, tmp_path / "other")
-    given = [one_by_one.given(run_folder(tmp_path / "other", number)) for number in range(width)]
+    given = [one_by_one.assign(run_folder(tmp_path / "other", number)) for number in range(width)]
     assert given[-1] == foreseen
 
 
@@ -55,6 +55,6 @@ def test_a_closed_run_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(decisions.time, "sleep", never)
     with pytest.raises(AssertionError, match="it waits"):
-        Scheduler(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1))
+        Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1))
     run_folder(tmp_path, 0).close("every configuration of the space has been tried")
-    assert Scheduler(BAYES, 3, tmp_path).given(run_folder(tmp_path, 1)) is not None
+    assert Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1)) is not None

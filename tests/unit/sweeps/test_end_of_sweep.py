@@ -79,7 +79,7 @@ def test_an_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
 def test_a_grid_ends_by_itself(tmp_path: Path) -> None:
     sweep = specification(method="grid", parameters=SMALL)
     work(engine(tmp_path, 4, sweep))
-    given = [run.asked() or {} for run in run_folders(tmp_path)]
+    given = [run.assigned() or {} for run in run_folders(tmp_path)]
     assert [tuple(g["hyperparameters"].values()) for g in given] == [
         (1, "adam"), (1, "sgd"), (2, "adam"), (2, "sgd"),
     ]  # fmt: skip

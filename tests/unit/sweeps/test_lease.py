@@ -88,15 +88,15 @@ def test_who_looked_before_another_took_gets_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The taker is held up between its look and its own lease; the run was free and is not."""
-    made = lease._made
+    made = lease._make
     inner: list[object] = []
 
     def held_up(path: Path) -> bool:
-        monkeypatch.setattr(lease, "_made", made)
+        monkeypatch.setattr(lease, "_make", made)
         inner.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
         return made(path)
 
-    monkeypatch.setattr(lease, "_made", held_up)
+    monkeypatch.setattr(lease, "_make", held_up)
     with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
         assert outer is None
         assert isinstance(inner[0], lease.Lease)
@@ -106,10 +106,10 @@ def test_who_looked_before_another_took_gets_nothing(
 def test_who_looked_before_others_came_and_went_gets_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = lease._made
+    made = lease._make
 
     def held_up(path: Path) -> bool:
-        monkeypatch.setattr(lease, "_made", made)
+        monkeypatch.setattr(lease, "_make", made)
         for _ in range(3):
             with holding(tmp_path, LeaseWatch()) as other:
                 assert other
@@ -117,7 +117,7 @@ def test_who_looked_before_others_came_and_went_gets_nothing(
         return made(path)
 
     newest: list[Any] = []
-    monkeypatch.setattr(lease, "_made", held_up)
+    monkeypatch.setattr(lease, "_make", held_up)
     with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
         assert outer is None
         newest[0].check()
@@ -127,12 +127,12 @@ def test_a_living_holder_is_respected_and_a_dead_one_is_free_at_once(
     tmp_path: Path, holder: subprocess.Popen[str]
 ) -> None:
     run = tmp_path / "run"
-    assert LeaseWatch().look(run) is LeaseState.HELD
+    assert LeaseWatch().state(run) is LeaseState.HELD
     with holding(run, LeaseWatch()) as taken:
         assert taken is None
-    assert LeaseWatch().look(run) is LeaseState.HELD
+    assert LeaseWatch().state(run) is LeaseState.HELD
     stop(holder)
-    assert LeaseWatch().look(run) is LeaseState.FREE
+    assert LeaseWatch().state(run) is LeaseState.FREE
     with holding(run, LeaseWatch()) as taken:
         assert taken is not None
         taken.check()
@@ -143,7 +143,7 @@ def test_a_zombie_is_dead(tmp_path: Path, holder: subprocess.Popen[str]) -> None
     stat = Path(f"/proc/{holder.pid}/stat")
     while stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
         time.sleep(0.01)
-    assert LeaseWatch().look(tmp_path / "run") is LeaseState.FREE
+    assert LeaseWatch().state(tmp_path / "run") is LeaseState.FREE
 
 
 def test_the_heartbeat_beats_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
         with pytest.raises(LeaseLost, match="taken over"):
             held.check()
     assert other.read_text(encoding="utf-8")
-    assert LeaseWatch().look(tmp_path) is LeaseState.UNKNOWN
+    assert LeaseWatch().state(tmp_path) is LeaseState.UNKNOWN
 
 
 def test_a_lease_is_given_back_whatever_happens(tmp_path: Path) -> None:
@@ -182,5 +182,5 @@ def test_a_lease_is_given_back_whatever_happens(tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(Trouble):
             fail()
-        assert LeaseWatch().look(tmp_path) is LeaseState.FREE
+        assert LeaseWatch().state(tmp_path) is LeaseState.FREE
     assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]

@@ -24,9 +24,9 @@ def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) 
     mine = lease._identity(os.getpid())
     boot, namespace, ticks = str(mine["process"]).split()
     write_foreign(tmp_path / "a", **mine)
-    assert LeaseWatch().look(tmp_path / "a") is LeaseState.HELD
+    assert LeaseWatch().state(tmp_path / "a") is LeaseState.HELD
     write_foreign(tmp_path / "b", **mine | {"process": f"{boot} {namespace} {int(ticks) + 1}"})
-    assert LeaseWatch().look(tmp_path / "b") is LeaseState.FREE
+    assert LeaseWatch().state(tmp_path / "b") is LeaseState.FREE
 
 
 @pytest.mark.parametrize(
@@ -37,20 +37,20 @@ def test_what_cannot_be_told_on_this_host_is_watched(tmp_path: Path, process: st
     boot, namespace, _ = str(lease._identity(os.getpid())["process"]).split()
     told = process and process.format(boot=boot, namespace=namespace)
     write_foreign(tmp_path / "run", host=socket.gethostname(), process=told)
-    assert LeaseWatch().look(tmp_path / "run") is LeaseState.UNKNOWN
+    assert LeaseWatch().state(tmp_path / "run") is LeaseState.UNKNOWN
 
 
 def test_a_foreign_holder_is_known_by_its_heartbeat(tmp_path: Path, clock: list[float]) -> None:
     path, watch = write_foreign(tmp_path / "run"), LeaseWatch()
-    assert watch.look(path.parent) is LeaseState.UNKNOWN
+    assert watch.state(path.parent) is LeaseState.UNKNOWN
     clock[0] += 20
-    assert watch.look(path.parent) is LeaseState.UNKNOWN
+    assert watch.state(path.parent) is LeaseState.UNKNOWN
     os.utime(path)
-    assert watch.look(path.parent) is LeaseState.HELD
+    assert watch.state(path.parent) is LeaseState.HELD
     clock[0] += lease.LEASE_SECONDS - 1
-    assert watch.look(path.parent) is LeaseState.HELD
+    assert watch.state(path.parent) is LeaseState.HELD
     clock[0] += 2
-    assert watch.look(path.parent) is LeaseState.FREE
+    assert watch.state(path.parent) is LeaseState.FREE
     with holding(path.parent, watch) as taken:
         assert taken is not None
     assert not path.exists()
@@ -61,10 +61,10 @@ def test_a_foreign_holder_that_never_moves_is_free_in_time(
 ) -> None:
     path, watch = write_foreign(tmp_path / "run"), LeaseWatch()
     for _ in range(3):
-        assert watch.look(path.parent) is LeaseState.UNKNOWN
+        assert watch.state(path.parent) is LeaseState.UNKNOWN
         clock[0] += lease.LEASE_SECONDS / 3
     clock[0] += 1
-    assert watch.look(path.parent) is LeaseState.FREE
+    assert watch.state(path.parent) is LeaseState.FREE
     # Who has not watched for so long yet does not believe it.
     with holding(path.parent, LeaseWatch()) as taken:
         assert taken is None
@@ -72,10 +72,10 @@ def test_a_foreign_holder_that_never_moves_is_free_in_time(
 
 def test_a_new_foreign_holder_is_watched_anew(tmp_path: Path, clock: list[float]) -> None:
     path, watch = write_foreign(tmp_path / "run"), LeaseWatch()
-    watch.look(path.parent)
+    watch.state(path.parent)
     clock[0] += lease.LEASE_SECONDS + 1
     write_foreign(tmp_path / "run", 2)
-    assert watch.look(path.parent) is LeaseState.UNKNOWN
+    assert watch.state(path.parent) is LeaseState.UNKNOWN
 
 
 @pytest.mark.parametrize("jump", [-1e8, 1e8])
@@ -84,8 +84,8 @@ def test_hosts_need_not_agree_on_the_time_of_day(
 ) -> None:
     path, watch = write_foreign(tmp_path / "run"), LeaseWatch()
     os.utime(path, (time.time() + jump,) * 2)
-    assert watch.look(path.parent) is LeaseState.UNKNOWN
+    assert watch.state(path.parent) is LeaseState.UNKNOWN
     for beat in range(5):
         clock[0] += lease.LEASE_SECONDS * 0.9
         os.utime(path, (time.time() - jump + beat,) * 2)
-        assert watch.look(path.parent) is LeaseState.HELD
+        assert watch.state(path.parent) is LeaseState.HELD

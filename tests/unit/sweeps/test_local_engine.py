@@ -105,7 +105,7 @@ def check_runs(folder: Path, total: int) -> None:
     for run in runs:
         assert run.is_over()
         assert run.history("epoch") == [1, 2, 3]
-        asked = run.asked()
+        asked = run.assigned()
         assert asked is not None
         assert asked["hyperparameters"] == propose(RANDOM, SEED, run.number, []).hyperparameters
 
@@ -147,7 +147,7 @@ def test_sweeps_beside_each_other_do_not_meet(tmp_path: Path) -> None:
     assert work(engine(tmp_path / "a", 2)) == [0, 1]
     assert work(engine(tmp_path / "b", 3, seed=4)) == [0, 1, 2]
     assert len(run_folders(tmp_path / "a")) == 2
-    assert run_folder(tmp_path / "a", 0).asked() != run_folder(tmp_path / "b", 0).asked()
+    assert run_folder(tmp_path / "a", 0).assigned() != run_folder(tmp_path / "b", 0).assigned()
     assert run_folder(tmp_path / "b", 2).run_id == "b-0002"
 
 
@@ -166,9 +166,9 @@ def test_a_half_done_run_keeps_its_hyperparameters(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         work(engine(tmp_path), killed)
-    asked = run_folder(tmp_path, 0).asked()
+    asked = run_folder(tmp_path, 0).assigned()
     assert work(engine(tmp_path, seed=99), good) == [0, 1, 2, 3]
-    assert run_folder(tmp_path, 0).asked() == asked
+    assert run_folder(tmp_path, 0).assigned() == asked
 
 
 def test_who_lost_the_lease_does_not_end_the_run(tmp_path: Path) -> None:

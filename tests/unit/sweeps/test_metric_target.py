@@ -50,7 +50,7 @@ def test_no_run_begins_once_one_has_reached_the_target(
     assert engine(tmp_path, **metric).work(objective, lambda: None) == 3
     assert begun == [0, 1, 2]
     assert run_folder(tmp_path, 3).closed() == "run 0002 has reached the metric's target"
-    assert not run_folder(tmp_path, 3).is_given()
+    assert not run_folder(tmp_path, 3).is_assigned()
     assert not run_folder(tmp_path, 4).path.exists()
     # Neither another agent nor a larger total restarts the sweep.
     for total in (9, 30):
@@ -109,5 +109,5 @@ def test_a_target_reached_while_an_agent_waits_counts(
     """Run 1 waits for what run 0 gets, and in the meantime run 0 reaches the target."""
     sweep = replace(BAYES, target=0.7)
     monkeypatch.setattr(decisions.time, "sleep", lambda _: made(tmp_path, 0, "finished", (0.8,)))
-    assert Scheduler(sweep, 3, tmp_path).given(run_folder(tmp_path, 1)) is None
+    assert Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, 1)) is None
     assert run_folder(tmp_path, 1).closed() == "run 0000 has reached the metric's target"

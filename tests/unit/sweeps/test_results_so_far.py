@@ -9,7 +9,7 @@ import pytest
 from sweep_documents import specification
 from trivial_runs import METRIC, made
 
-from gcodefp.sweeps.scheduler import ResultsSoFar
+from gcodefp.sweeps.scheduler import SweepResults
 
 SHOWN: Sequence[tuple[str | None, Sequence[float]]] = (
     ("finished", (0.5, 0.6, 0.55)),
@@ -32,8 +32,8 @@ def runs(tmp_path: Path) -> Path:
 
 def losses(folder: Path, numbers: Sequence[int], visible: Sequence[int], **metric: Any) -> Any:
     asked = {"name": METRIC, "goal": "maximize", **metric}
-    results = ResultsSoFar(specification(method="bayes", metric=asked), folder)
-    return [results.earlier(number, visible).loss for number in numbers]
+    results = SweepResults(specification(method="bayes", metric=asked), folder)
+    return [results.observation(number, visible).loss for number in numbers]
 
 
 @pytest.mark.parametrize(
