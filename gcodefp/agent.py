@@ -8,44 +8,39 @@ SLURM job an agent ends after an epoch, before the job's time limit ends it.
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from gcodefp.cluster.gpus import in_workers, own_gpu
 from gcodefp.cluster.job import OutOfTime, leave, open_deadline
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
-from gcodefp.sweeps.observer import run_summary, sweep_progress
-from gcodefp.sweeps.ranking import ended_runs
-from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.observer import sweep_seconds
+from gcodefp.sweeps.ranking import ended_runs, ranked
+from gcodefp.sweeps.run_folder import COUNTED
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.training import train_trial
+from gcodefp.terminal import duration
 from gcodefp.wandb_service.agents import work
 from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
-PATHS = (
-    ("--sweep", "results/sweep/sweep.json", "sweep.json"),
-    ("--train", "results/dataset/train.npz", "train.npz"),
-    ("--val", "results/dataset/val.npz", "val.npz"),
-    ("--dataset", "results/dataset/dataset.json", "dataset.json"),
-    ("--runs", "results/runs", "folder that keeps the runs of all sweeps"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("agent", __doc__)
+    add_training_flags(parser)
     add = parser.add_argument
-    for flag, default, text in PATHS:
-        add(flag, type=Path, default=Path(default), help=f"{text} (default: %(default)s)")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
@@ -123,19 +118,42 @@ def _train(arguments: argparse.Namespace) -> int:
     def objective(trial: Trial) -> dict[str, Any]:
         deadline.begin_run()
         content = train_trial(trial, sweep, data, device, deadline, *log)
-        logger.info("%s", run_summary(trial.folder.number, content, metric))
+        logger.info("%s", _run_summary(trial.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "provenance": origin}
 
     def log_progress() -> None:
-        objective = sweep.specification.objective
         try:
-            logger.info("%s", sweep_progress(folder, sweep.total, objective, arguments.agents))
+            logger.info("%s", _progress(sweep, folder, arguments.agents))
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
     ended = engine.work(objective, log_progress, before_each=deadline.check, stay=arguments.stay)
     logger.info("nothing is left for this agent")
     return ended
+
+
+def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
+    """Runs that are over, the best of them, and an estimate of the time left."""
+    runs, objective = ended_runs(folder, sweep.total), sweep.specification.objective
+    text = f"{len(runs)} of {sweep.total} runs are over"
+    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
+    if not counted:
+        return text
+    mean_seconds = fmean(run.content["seconds"] for run in counted)
+    seconds = sweep_seconds([mean_seconds] * (sweep.total - len(runs)), agents)
+    left = f", about {duration(seconds)} left" if seconds else ""
+    best = counted[0]
+    return f"{text}; best so far {best.content['best_value']:.4f} (run {best.name}){left}"
+
+
+def _run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
+    """One line about a run that is over."""
+    if content["state"] not in COUNTED:
+        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
+    return (
+        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
+        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
+    )
 
 
 def _work_for_service(arguments: argparse.Namespace) -> int:

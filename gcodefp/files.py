@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and JSON that says where it comes from."""
+"""Files that are either whole or absent, and JSON documents with a format."""
 
 import hashlib
 import json
@@ -44,10 +44,10 @@ def write_json(path: Path, format_name: str, content: Mapping[str, Any]) -> None
 
 
 def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
-    """Reads what `write_json` wrote.
+    """Reads a document that `write_json` wrote.
 
     Args:
-        format_name: the only layout that the caller understands.
+        format_name: the only layout that the caller reads.
         rebuild: the command that makes the file anew, for the error message.
 
     Raises:
@@ -59,10 +59,10 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != format_name:
+    actual = document.get("format") if isinstance(document, dict) else None
+    if actual != format_name:
         raise UserError(
-            f"{path}: format is {found!r}, this version of gcodefp reads {format_name!r}; "
+            f"{path}: format is {actual!r}, this version of gcodefp reads {format_name!r}; "
             f"make it anew with: {rebuild}"
         )
     return document

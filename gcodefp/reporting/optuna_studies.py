@@ -210,7 +210,7 @@ def _trial(run: RunLine, space: Space) -> FrozenTrial:
         trial_id=run.number,
         state=state,
         value=run.best if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
-        datetime_start=_time(run.given_at),
+        datetime_start=_time(run.assigned_at),
         datetime_complete=_time(run.ended_at) if state.is_finished() else None,
         params={_dotted(path): value for path, value in taken.items()},
         distributions=_distributions({p: space[p] for p in taken} if values else space),

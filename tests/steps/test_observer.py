@@ -47,7 +47,7 @@ def test_a_sweep_of_the_service_may_get_more_runs_than_were_asked_for(
     document = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps({**document, "runs": 2, "wandb": address}), encoding="utf-8")
     overview = look(sweep)
-    assert (len(overview.runs), overview.total, overview.to_begin) == (seen, seen, 0)
+    assert (len(overview.runs), overview.total, overview.to_start) == (seen, seen, 0)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_agent_on_another_host_is_told_by_its_heartbeats(sweep: TinySweep) ->
         (run,) = watching.overview().runs
         assert run.agent is not None
         assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
-        return run.state, run.agent.hold, run.agent.clock_differs
+        return run.state, run.agent.lease, run.agent.clock_differs
 
     assert seen(3600) == ("waiting", LeaseState.UNKNOWN, False)
     assert seen(3595) == ("running", LeaseState.HELD, False)
@@ -143,10 +143,10 @@ def test_a_space_without_more_configurations_ends_the_sweep(
     sweep = created(TinySweep(dataset, tmp_path), run_cap=9, parameters=few)
     work(sweep)
     overview = look(sweep)
-    assert (overview.over, overview.to_begin, overview.is_over) == (2, 0, True)
+    assert (overview.over, overview.to_start, overview.is_over) == (2, 0, True)
     text = shown(sweep, capsys)
     assert "2 of 9 runs are over" in text
-    assert "no further run begins: every configuration of the space has been tried" in text
+    assert "no further run starts: every configuration of the space has been tried" in text
 
 
 def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:

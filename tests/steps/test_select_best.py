@@ -164,7 +164,7 @@ def test_if_all_failed_the_reason_is_told(
     assert sweep.select() == 1
     message = capsys.readouterr().err
     assert "no run was trained to its end" in message
-    assert "0000, it says: failed, train/loss is nan" in message
+    assert "0000, is: failed, train/loss is nan" in message
 
 
 def test_a_run_that_was_stopped_does_not_win(sweep: TinySweep) -> None:

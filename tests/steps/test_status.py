@@ -52,7 +52,11 @@ def sweep(dataset: Path, tmp_path: Path) -> TinySweep:
 @pytest.fixture
 def agent(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
     """An agent that has trained run 0 and holds it."""
-    states = [sweep.folder / "sweep.json", sweep.folder / "runs", Path(__file__).parent]
+    states = [
+        sweep.folder / "sweep.json",
+        sweep.folder / "runs",
+        Path(__file__).parents[1] / "support",
+    ]
     command = [sys.executable, "-c", AGENT, *map(str, states)]
     process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
     assert process.stdout is not None
@@ -71,9 +75,9 @@ def test_an_agent_at_work_and_then_killed(
     assert (run.latest, run.best, run.seconds) == (0.02, 0.04, 10.0)
     assert run.agent is not None
     assert (run.agent.host, run.agent.pid) == (socket.gethostname(), agent.pid)
-    assert (run.agent.run, run.agent.hold, run.agent.clock_differs) == (0, LeaseState.HELD, False)
+    assert (run.agent.run, run.agent.lease, run.agent.clock_differs) == (0, LeaseState.HELD, False)
     assert 0 <= run.agent.age_seconds < 30
-    assert (overview.over, overview.to_begin, overview.is_over) == (0, 3, False)
+    assert (overview.over, overview.to_start, overview.is_over) == (0, 3, False)
     # No epoch is left of this one; three of 10 s.
     assert overview.seconds_left() == 30
     text = shown(sweep, capsys)
@@ -84,9 +88,9 @@ def test_an_agent_at_work_and_then_killed(
     (run,) = look(sweep).runs
     assert run.state == "waiting"
     assert run.agent is not None
-    assert (run.agent.pid, run.agent.hold) == (agent.pid, LeaseState.FREE)
+    assert (run.agent.pid, run.agent.lease) == (agent.pid, LeaseState.FREE)
     text = shown(sweep, capsys)
-    for part in ("waiting", "gone", "nobody is at work", "0 of 4 runs are over"):
+    for part in ("waiting", "gone", "no agent is at work", "0 of 4 runs are over"):
         assert part in text
 
 
@@ -121,7 +125,7 @@ def test_a_finished_sweep_at_80_columns(
 
 def test_a_sweep_that_was_not_begun(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
     overview = look(sweep)
-    assert (overview.runs, overview.to_begin, overview.is_over) == ((), 4, False)
+    assert (overview.runs, overview.to_start, overview.is_over) == ((), 4, False)
     sweep.run(0).path.mkdir(parents=True)
     assert look(sweep) == overview
     assert "0 of 4 runs are over" in shown(sweep, capsys)
