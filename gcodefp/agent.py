@@ -116,7 +116,7 @@ def _train(arguments: argparse.Namespace) -> int:
     log = arguments.wandb_project, arguments.wandb_checkpoints
 
     def objective(trial: Trial) -> dict[str, Any]:
-        deadline.begin_run()
+        deadline.start_run()
         content = train_trial(trial, sweep, data, device, deadline, *log)
         logger.info("%s", _run_summary(trial.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "provenance": origin}

@@ -122,7 +122,7 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
     if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise UserError(
             f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
-            f"the checkpoint is another run's or was changed: remove {winner.folder.path}, then {AGENTS_AGAIN}"
+            f"the checkpoint was changed: remove {winner.folder.path}, then {AGENTS_AGAIN}"
         )
     return measured
 

@@ -112,9 +112,7 @@ def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted((name, value) for name, value in values.items() if name != "seed"))
 
 
-def repeats_by_configuration(
-    runs: Sequence[EndedRun], objective: Objective
-) -> list[list[EndedRun]]:
+def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
     """The repeats of each configuration, ranked; the configuration with the best mean first.
 
     Configurations with a failed repeat rank last.
@@ -166,7 +164,7 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
 
 def select(runs: Sequence[EndedRun], objective: Objective) -> Selection:
     """Ranks runs; with repeats, the best run of the configuration with the best mean wins."""
-    repeats = repeats_by_configuration(runs, objective)
+    repeats = repeat_groups(runs, objective)
     order = ranked(runs, objective)
     winner = repeats[0][0] if repeats else order[0]
     return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)

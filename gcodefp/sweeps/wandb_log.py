@@ -87,8 +87,8 @@ def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
 def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
     """Opens a run that writes into the run's folder and to no network.
 
-    A run that goes on after a kill logs its earlier epochs again, into a new folder, so the torn one
-    is removed first: W&B sees one run.
+    A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn
+    one is removed first, so that W&B sees one run.
     """
     shutil.rmtree(folder.path / "wandb", ignore_errors=True)
     os.environ.update(OFFLINE)

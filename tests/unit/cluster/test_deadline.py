@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 def test_a_run_is_left_when_one_and_a_half_epochs_and_the_margin_are_left(clock: Clock) -> None:
     deadline = Deadline(clock.ask, margin_seconds=50)
     deadline.check()
-    deadline.begin_run()
+    deadline.start_run()
     clock.now += 60
     deadline.end_epoch()  # 140 s are left, and exactly 1.5 * 60 + 50 may be needed.
     clock.now += 1
@@ -39,12 +39,12 @@ def test_a_run_is_left_when_one_and_a_half_epochs_and_the_margin_are_left(clock:
 
 def test_the_slowest_epoch_counts_in_its_run_and_before_the_next(clock: Clock) -> None:
     deadline = Deadline(clock.ask, margin_seconds=50)
-    deadline.begin_run()
+    deadline.start_run()
     clock.now += 60
     deadline.end_epoch()
     clock.now += 10
     deadline.end_epoch(last=True)
-    deadline.begin_run()
+    deadline.start_run()
     clock.now += 10
     deadline.end_epoch()  # Epochs of this run are short.
     with pytest.raises(OutOfTime):
@@ -53,7 +53,7 @@ def test_the_slowest_epoch_counts_in_its_run_and_before_the_next(clock: Clock) -
 
 def test_the_last_epoch_of_a_run_is_never_too_late(clock: Clock) -> None:
     deadline = Deadline(clock.ask, margin_seconds=50)
-    deadline.begin_run()
+    deadline.start_run()
     clock.now += 199
     deadline.end_epoch(last=True)
 
