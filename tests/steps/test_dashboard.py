@@ -17,7 +17,7 @@ from urllib.error import HTTPError
 from wsgiref.simple_server import make_server
 
 import pytest
-from foreign_lease import write_foreign
+from remote_lease import write_remote_lease
 from sweep_documents import RATE
 from tiny_sweep import TinySweep
 from trivial_runs import EPOCHS, METRIC, show
@@ -185,9 +185,9 @@ def test_runs_that_are_not_over_or_were_stopped(sweep: TinySweep) -> None:
     show(begin(sweep, 0), [0.2, 0.4, 0.3])
     sweep.run(0).end({"state": "stopped", "best_value": 0.4, "host": "node1"})
     show(begin(sweep, 1), [0.1, float("nan")])
-    write_foreign(begin(sweep, 2).path, host="node2", pid=77)
+    write_remote_lease(begin(sweep, 2).path, host="node2", pid=77)
     # An agent is about to give run 3 its hyperparameters.
-    write_foreign(sweep.run(3).path, host="node3")
+    write_remote_lease(sweep.run(3).path, host="node3")
     content = looked(sweep)
     assert states(content) == ["Pruned", "Running", "Running", "Running"]
     stopped, waiting, running, open_ = content["trials"]

@@ -1,4 +1,4 @@
-"""A sweep without networks, as whoever watches it sees it."""
+"""A sweep without networks, as an observer sees it."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def observer(sweep: TinySweep) -> Observer:
     return Observer(file, sweep.folder / "runs" / file.sweep_id)
 
 
-def look(sweep: TinySweep) -> Overview:
+def overview(sweep: TinySweep) -> Overview:
     return observer(sweep).overview()
 
 
