@@ -71,31 +71,33 @@ def _estimate(arguments: argparse.Namespace) -> None:
         print(f"all {sweep.total} runs are over")
         return
     over = [run.folder.number for run in ended]
-    known = candidates(open_configurations(sweep, over), sizes_of(description), description.window)
-    if not known:
+    configurations = candidates(
+        open_configurations(sweep, over), sizes_of(description), description.window
+    )
+    if not configurations:
         raise UserError(f"{arguments.sweep}: has no configuration left that can be trained")
-    timed = _time(arguments, known, device)
+    timed = _time(arguments, configurations, device)
     windows = [
         len(read_split(path, description, name).window_start)
         for name, path in (("train", arguments.train), ("val", arguments.val))
     ]
-    Console(markup=False, highlight=False).print(_table(timed, known))
-    print(time_line(run_seconds(timed, known, *windows), left, arguments.agents))
+    Console(markup=False, highlight=False).print(_table(timed, configurations))
+    print(time_line(run_seconds(timed, configurations, *windows), left, arguments.agents))
     for note in _notes(sweep, arguments, device):
         print(note)
     _report_memory([t.timing for t in timed if isinstance(t.timing, Timing)], arguments, device)
 
 
 def _time(
-    arguments: argparse.Namespace, known: Sequence[Candidate], device: torch.device
+    arguments: argparse.Namespace, configurations: Sequence[Candidate], device: torch.device
 ) -> list[Timed]:
     """Times three configurations; one that fails is a warning, as long as another does not."""
-    chosen = to_be_timed(known)
+    chosen = to_be_timed(configurations)
     paths = arguments.dataset, arguments.train, arguments.val
     config = TimingConfig(*paths, device.type, arguments.threads, arguments.seconds)
     timed = []
     for number, candidate in enumerate(chosen, 1):
-        name = label(candidate, known)
+        name = label(candidate, configurations)
         logger.info("timing configuration %d of %d: %s", number, len(chosen), name)
         timing = time_configuration(candidate.hyperparameters, config)
         if isinstance(timing, str):
@@ -106,11 +108,11 @@ def _time(
     return timed
 
 
-def _table(timed: Sequence[Timed], known: Sequence[Candidate]) -> object:
+def _table(timed: Sequence[Timed], configurations: Sequence[Candidate]) -> object:
     """The timed configurations, with what was measured."""
     timings = [timing for _, timing in timed]
     columns = {
-        "configuration": [label(candidate, known) for candidate, _ in timed],
+        "configuration": [label(candidate, configurations) for candidate, _ in timed],
         "ms per step": [
             "-" if isinstance(t, str) else f"{1000 * t.step_seconds:.3g}" for t in timings
         ],

@@ -142,16 +142,16 @@ def _window_work(hyperparameters: Hyperparameters, sizes: Sizes, window: int) ->
     return encode + rows * sizes.steps * weights(network.writer, *heads)
 
 
-def to_be_timed(known: Sequence[Candidate]) -> list[Candidate]:
+def to_be_timed(configurations: Sequence[Candidate]) -> list[Candidate]:
     """The cheapest, the middle and the dearest of sorted configurations, each once."""
-    distinct = list({candidate.step_work: candidate for candidate in known}.values())
+    distinct = list({candidate.step_work: candidate for candidate in configurations}.values())
     chosen = sorted({0, len(distinct) // 2, len(distinct) - 1})
     return [distinct[index] for index in chosen]
 
 
-def label(candidate: Candidate, known: Sequence[Candidate]) -> str:
+def label(candidate: Candidate, configurations: Sequence[Candidate]) -> str:
     """The hyperparameters that vary among the configurations and cost time or memory."""
-    rows = [asdict(other.hyperparameters) for other in known]
+    rows = [asdict(other.hyperparameters) for other in configurations]
     varying = [name for name in COSTLY if len({row[name] for row in rows}) > 1]
     values = asdict(candidate.hyperparameters)
     return ", ".join(f"{name} {values[name]}" for name in varying) or "all"
@@ -233,23 +233,26 @@ def _part(data: Tensors, count: int) -> Tensors:
 
 
 def run_seconds(
-    timed: Sequence[Timed], known: Sequence[Candidate], train_windows: int, val_windows: int
+    timed: Sequence[Timed],
+    configurations: Sequence[Candidate],
+    train_windows: int,
+    val_windows: int,
 ) -> list[float]:
     """Seconds of a run of each configuration, interpolated between the timed ones by their work."""
     pairs = [(c, timing) for c, timing in timed if isinstance(timing, Timing)]
     step = np.interp(
-        [c.step_work for c in known],
+        [c.step_work for c in configurations],
         [c.step_work for c, _ in pairs],
         [timing.step_seconds for _, timing in pairs],
     )
     by_window = sorted((c.window_work, timing.window_seconds) for c, timing in pairs)
     window = np.interp(
-        [c.window_work for c in known],
+        [c.window_work for c in configurations],
         [work for work, _ in by_window],
         [seconds for _, seconds in by_window],
     )
-    epochs = np.array([c.hyperparameters.max_epochs for c in known])
-    steps = np.array([-(-train_windows // c.hyperparameters.batch_size) for c in known])
+    epochs = np.array([c.hyperparameters.max_epochs for c in configurations])
+    steps = np.array([-(-train_windows // c.hyperparameters.batch_size) for c in configurations])
     return [float(seconds) for seconds in epochs * (steps * step + val_windows * window)]
 
 

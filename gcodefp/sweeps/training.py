@@ -16,7 +16,7 @@ from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile
-from gcodefp.sweeps.wandb_log import WandbLog, begin_offline, wandb_log
+from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -145,7 +145,7 @@ def train_trial(
         return stop
 
     def open_run() -> Any:
-        return begin_offline(trial.folder, str(wandb_project), assigned)
+        return open_offline(trial.folder, str(wandb_project), assigned)
 
     log_config = LogConfig(open_run if wandb_project else None, wandb_checkpoints)
     objective = sweep.specification.objective

@@ -40,8 +40,8 @@ SMALL: Mapping[str, Any] = {
 class WandbLog:
     """One W&B run; an error of W&B is logged and costs no training."""
 
-    def __init__(self, begin: Callable[[], Any]) -> None:
-        self.run = _guarded(begin)
+    def __init__(self, open_run: Callable[[], Any]) -> None:
+        self.run = _guarded(open_run)
         self.failed = False
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -74,9 +74,9 @@ class WandbLog:
 
 
 @contextmanager
-def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
-    """The run that `begin` opens; it failed if an exception or `end` says so."""
-    log, exit_code = WandbLog(begin), 1
+def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
+    """The run that `open_run` opens; it failed if an exception or `end` says so."""
+    log, exit_code = WandbLog(open_run), 1
     try:
         yield log
         exit_code = int(log.failed)
@@ -84,7 +84,7 @@ def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
         log.finish(exit_code)
 
 
-def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
+def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
     """Opens a run that writes into the run's folder and to no network.
 
     A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn

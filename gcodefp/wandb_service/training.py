@@ -122,13 +122,6 @@ class StopRequest:
         """Asks the run to stop."""
         self._is_set = True
 
-    def on_signal(self, number: int, _: object) -> None:
-        """A second SIGTERM ends the process at once."""
-        if self._is_set:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.set()
-
     def start_polling(self, run: Any) -> None:
         """Has the SDK ask the service often; its own 15 s are longer than a short run."""
         import wandb
@@ -151,12 +144,12 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """A request that SIGTERM sets, by which agents pass on the service's.
+    """A request that SIGTERM sets, by which agents pass on the service's, however often.
 
     Ctrl-C does not: a run that a person interrupts goes on later.
     """
     request = StopRequest()
-    before = signal.signal(signal.SIGTERM, request.on_signal)
+    before = signal.signal(signal.SIGTERM, lambda *_: request.set())
     try:
         yield request
     finally:
