@@ -7,7 +7,7 @@ ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
 
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
-.PHONY: run test docs bench-sweep bench-train bench-wandb setup lock clean
+.PHONY: run test docs bench-sweep bench-train bench-gpu bench-wandb setup lock clean
 
 # From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
 # file change some of its values. A Snakemake that was killed leaves its
@@ -39,6 +39,11 @@ bench-wandb: setup
 # How fast training is beside a plain DataLoader loop: minutes. Flags: make bench-train BENCH="--repeats 9"
 bench-train: setup
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_training.py $(BENCH)
+
+# How many small runs share one GPU, and whether the steps are right there: eight minutes on a GPU
+# machine. Without .venv: python3 benchmarks/gpu.py
+bench-gpu: setup
+	$(BIN)/python benchmarks/gpu.py $(BENCH)
 
 setup: .venv/installed
 
