@@ -1,6 +1,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
+# The rules call python: the one of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The kernel gives this lock back when its holder is killed; macOS has no flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
     echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
@@ -23,9 +25,10 @@ run: setup
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# What docs/ has of the configuration, from its schema and config.yaml; a test says when it is due.
+# docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml.
 docs: setup
-	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md
+	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
+	    --schema workflow/schemas/config.schema.yaml
 
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup

@@ -23,7 +23,11 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "null": ("sweep", None, ["sweep: None is no mapping"]),
     "too small": ("agents.count", 0, ["0", "greater than or equal to 1"]),
     "too small window": ("window.rows", 4, ["4", "greater than or equal to 8"]),
-    "share": ("channels.min_coverage", 1.2, ["1.2", "less than or equal to 1", "Share of the train"]),
+    "share": (
+        "channels.min_coverage",
+        1.2,
+        ["1.2", "less than or equal to 1", "Share of the train"],
+    ),
     "no share": ("split.val_fraction", 0.0, ["0.0", "Share of the recordings"]),
     "cap": ("sweep.run_cap", 0, ["0", "greater than or equal to 1", "total of runs"]),
     "choice": ("split.by", "recordings", ["'recordings' is none of recording, chronological"]),
