@@ -11,7 +11,7 @@ import torch
 from gcodefp.cluster.job import Deadline, OutOfTime, place
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, hyperparameters_from
-from gcodefp.model.trainer import Killed, TrainingData, failed, succeeded, train
+from gcodefp.model.trainer import Killed, Report, TrainingData, failed, succeeded, train
 from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.run_folder import RunFolder
@@ -63,11 +63,26 @@ def train_run(
         LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
             open.
     """
-    checkpoint = folder.path / "checkpoint.pt"
+    name, checkpoint = folder.path.name, folder.path / "checkpoint.pt"
     with wandb_log(log_config.open_run) if log_config.open_run else nullcontext() as log:
         try:
-            arguments = (assigned, data, objective, device, log_config, after_epoch)
-            content = _outcome(folder, *arguments, log) | place()
+            try:
+                hyperparameters = hyperparameters_from(assigned, f"run {name}")
+            except UserError as error:
+                content = failed(error, assigned)
+            else:
+                epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
+                report = _reporter(name, objective.metric, epochs, seconds, log, after_epoch)
+                try:
+                    result = train(hyperparameters, data, objective, folder.path, report, device)
+                    content = succeeded(result, hyperparameters, device)
+                except (LeaseLost, OutOfTime, UserError, OSError):
+                    # A time limit or a full disk is no fault of the hyperparameters.
+                    raise
+                except Exception as error:
+                    logger.exception("run %s failed", name)
+                    content = failed(error, assigned)
+            content |= place()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
                 log.end(content, checkpoint if has_weights else None)
@@ -76,46 +91,28 @@ def train_run(
     return content
 
 
-def _outcome(
-    folder: RunFolder,
-    assigned: Mapping[str, Any],
-    data: TrainingData,
-    objective: Objective,
-    device: torch.device,
-    log_config: LogConfig,
-    after_epoch: Callable[[bool], bool],
+def _reporter(
+    name: str,
+    metric: str,
+    epochs: int,
+    progress_seconds: float,
     log: WandbLog | None,
-) -> dict[str, Any]:
-    name = folder.path.name
-    try:
-        hyperparameters = hyperparameters_from(assigned, f"run {name}")
-    except UserError as error:
-        return failed(error, assigned)
-    epochs, metric = hyperparameters.max_epochs, objective.metric
+    after_epoch: Callable[[bool], bool],
+) -> Report:
+    """Logs each epoch to W&B, and one from time to time to the terminal."""
     reported = time.monotonic()
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         nonlocal reported
         if log:
             log.epoch(epoch, metrics)
-        if time.monotonic() - reported > log_config.progress_seconds:
+        if time.monotonic() - reported > progress_seconds:
             reported = time.monotonic()
             value = metrics[metric]
             logger.info("run %s, epoch %d of %d: %s %.4f", name, epoch, epochs, metric, value)
         return after_epoch(epoch == epochs)
 
-    try:
-        return succeeded(
-            train(hyperparameters, data, objective, folder.path, report, device),
-            hyperparameters,
-            device,
-        )
-    except (LeaseLost, OutOfTime, UserError, OSError):
-        # A time limit, a full disk or a lost file server is no fault of the hyperparameters.
-        raise
-    except Exception as error:
-        logger.exception("run %s failed", name)
-        return failed(error, assigned)
+    return report
 
 
 def train_trial(
