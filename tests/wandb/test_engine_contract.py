@@ -39,7 +39,7 @@ def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> N
     }
     # A run that fails counts, too.
     assert states == {1e30: ("failed", "diverged"), 0.01: FINISHED, 0.02: FINISHED}
-    assert service.agent().wait(60) == 0
+    assert service.agent().wait(PATIENCE_SECONDS) == 0
     assert len(service.outcomes()) == 3
     if service.engine == "wandb":
         assert len(service.server.runs) == 3

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from service_steps import Service
 from tiny_sweep import TINY, TinySweep
-from waiting import wait_for
+from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import API_KEY, WandbServer
 
 import gcodefp
@@ -191,7 +191,7 @@ def test_ctrl_c_ends_an_agent_and_no_run(service: Service) -> None:
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 1)
     (folder,) = service.folders()
     agent.send_signal(signal.SIGINT)
-    assert agent.wait(60) != 0
+    assert agent.wait(PATIENCE_SECONDS) != 0
     wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
     assert (folder.path / "last.pt").exists()
