@@ -151,13 +151,13 @@ A dash was not measured: Optuna's Gaussian process takes too long there. Measure
 COST = """\
 ## Cost
 
-The overhead of the engine: runs that only report three epochs, trained by several agents on one
+The overhead of the engine: runs that only report three epochs, by several agents on one
 disk. Measured on {machine}.
 
 - **ask**: mean time until a run has its hyperparameters; in Bayesian search an ask waits for the
   asks of the runs before it.
-- **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it falls
-  as far as the cores allow. The start of the processes is not counted.
+- **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it
+  falls as far as the cores allow. The start of the processes is not counted.
 
 Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. The
 machine was busy while this table was measured: other programs used a part of its cores.
