@@ -38,9 +38,8 @@ from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import to_tensors
 from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import describe_device
-from gcodefp.reporting.catalogue import FIGURES
-from gcodefp.reporting.figures.all_figures import draw_figures
-from gcodefp.reporting.figures.style import SUFFIXES
+from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures.style import SUFFIXES, draw_figures
 from gcodefp.reporting.page import FIGURES_REBUILD, render
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,

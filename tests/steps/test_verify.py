@@ -411,12 +411,12 @@ def test_a_changed_table_of_protocols_is_found(results: ResultsFolder) -> None:
 def test_swapped_figures_and_an_edited_report_are_found(results: ResultsFolder) -> None:
     figures = results.figures
     shutil.copy(figures / "accuracy.svg", figures / "confusion.svg")
-    shutil.copy(figures / "accuracy.png", figures / "slices.png")
+    shutil.copy(figures / "accuracy.png", figures / "timeline.png")
     (figures / "clocks.svg").unlink()
     replace(results.report, "exactly right", "exactly wrong")
     found = wrong(drawn_again.check_drawings(results))
     told = found["figures"]
-    for path, how in (("confusion.svg", "other bytes"), ("slices.png", ""), ("clocks.svg", "")):
+    for path, how in (("confusion.svg", "other bytes"), ("timeline.png", ""), ("clocks.svg", "")):
         assert f"figures/{path} is not" in told
         assert how in told
     assert "accuracy" not in told
