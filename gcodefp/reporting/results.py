@@ -195,9 +195,9 @@ def read_results(
 
 
 def _check_evaluation(results: Results, path: Path) -> None:
-    if foreign := results.evaluation["foreign"]:
+    if external := results.evaluation["external"]:
         raise UserError(
-            f"{path}: is of other recordings, {foreign}; figures and report are of the "
+            f"{path}: is of other recordings, {external}; figures and report are of the "
             f"pipeline's own test split: {EVALUATION_REBUILD}"
         )
     # What both have read is the checkpoint.
