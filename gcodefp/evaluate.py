@@ -64,8 +64,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         EVALUATION_FORMAT,
         {
             "provenance": provenance([arguments.checkpoint, *_inputs(arguments)]),
-            "foreign": str(arguments.recordings) if arguments.recordings else None,
-            "left_out": left_out,
+            "external": str(arguments.recordings) if arguments.recordings else None,
+            "excluded": left_out,
             **describe_evaluation(evaluated, test, description, device, controls),
         },
     )

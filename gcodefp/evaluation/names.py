@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-EVALUATION_FORMAT = "gcodefp-evaluation-2"
+EVALUATION_FORMAT = "gcodefp-evaluation-3"
 EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 
 SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"

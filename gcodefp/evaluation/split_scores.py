@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
 from gcodefp.evaluation.baselines import RowPredictions, run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic
+from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitDecoding, predict_split
 from gcodefp.evaluation.metrics import measure_rows, measure_segments, with_intervals
 from gcodefp.evaluation.names import PREDICTORS, WHOLE
@@ -99,7 +100,7 @@ def describe_evaluation(
         "device": describe_device(device),
         "recordings": len(np.unique(test.recording[reading.rows])),
         "rows": len(reading.rows),
-        "stretches": int(reading.windows.segment.max()) + 1,
+        "segments": int(reading.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
@@ -107,6 +108,7 @@ def describe_evaluation(
             name: {metric: e._asdict() for metric, e in of.items()}
             for name, of in evaluated.scores.items()
         },
+        **break_down(evaluated.answers, test, reading.rows, description),
     }
 
 

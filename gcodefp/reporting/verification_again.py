@@ -376,7 +376,7 @@ def _metrics(results: ResultsFolder, again: _ScoredAgain, grace: float) -> Itera
     due = describe_evaluation(
         again.evaluated, again.test, again.description, again.device, controls
     )
-    due |= {"foreign": None, "left_out": []}
+    due |= {"external": None, "excluded": []}
     # These say where and when, which is another today.
     apart = ("format", "provenance", "device")
     due, found = ({k: v for k, v in of.items() if k not in apart} for of in (due, again.metrics))

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -211,9 +211,7 @@ def percentage(share: float) -> str:
 
 def difference(results: Results, baseline: str) -> Estimate:
     """Network minus baseline on the same recordings: sharper than two intervals side by side."""
-    predictions = results.predictions
-    gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)
-    return estimate(gain, np.ones(len(gain)), predictions.recording)
+    return Estimate(**results.evaluation["differences"][baseline])
 
 
 def _kind(difference: Estimate, recordings: int) -> str:

@@ -37,9 +37,9 @@ def test_the_test_recordings_score_as_in_the_test_split(made: Path, tmp_path: Pa
         np.testing.assert_array_equal(array, same[name])
     description, _ = read_dataset(dataset)
     splits = description.document["splits"]
-    left_out = {entry["recording"] for entry in of_folder["left_out"]}
+    left_out = {entry["recording"] for entry in of_folder["excluded"]}
     assert left_out == {*splits["train"]["recordings"], *splits["val"]["recordings"]}
-    assert (of_folder["foreign"], of_split["foreign"]) == (str(made / "recordings"), None)
+    assert (of_folder["external"], of_split["external"]) == (str(made / "recordings"), None)
 
 
 def test_a_checkpoint_alone_is_enough(made: Path, tmp_path: Path) -> None:

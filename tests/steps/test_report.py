@@ -116,7 +116,7 @@ def test_missing_files_are_named_with_their_remedy(
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"foreign": "/data/other"}, "is of other recordings, /data/other"),
+        ({"external": "/data/other"}, "is of other recordings, /data/other"),
         ({"provenance": {"inputs": {"checkpoint.pt": "00" * 32}}}, "another checkpoint"),
     ],
 )

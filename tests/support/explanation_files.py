@@ -36,7 +36,7 @@ def write_explanation(
         answers: of all rows; those of the network are looked at.
     """
     random = np.random.default_rng(0)
-    description = description_of(dataset, _programs(dataset))
+    description = description_of(dataset, small_programs(dataset))
     shape = len(test.row), len(description.scaler.channels)
     valid = random.random(shape) < 0.95
     signals = np.where(valid, random.normal(size=shape), 0.0).astype(np.float32)
@@ -79,7 +79,7 @@ def _explained(
     return Explained(reading, scores, embedding, saliency)
 
 
-def _programs(dataset: Mapping[str, Any]) -> Programs:
+def small_programs(dataset: Mapping[str, Any]) -> Programs:
     """What an explanation looks at of them; the rest is empty."""
     names = np.array(dataset["programs"]["names"])
     known = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from explanation_files import write_explanation
+from explanation_files import small_programs, write_explanation
 from result_documents import (
     LAG_SECONDS,
     PROGRAM,
@@ -19,9 +19,10 @@ from result_documents import (
 )
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import Split, vocabulary_of
+from gcodefp.dataset.store import Split, description_of, vocabulary_of
 from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import NOTHING, Estimate, estimate, with_interval
+from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import estimate_median, measure_rows, with_intervals
 from gcodefp.evaluation.names import (
     ELAPSED,
@@ -110,9 +111,10 @@ def write_evaluation(
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
-        "rows": len(rows), "stretches": len(rows) // 6, "confidence": 0.95,
-        "resamples": 2000, "controls": list(controls), "foreign": None, "left_out": [],
+        "rows": len(rows), "segments": len(rows) // 6, "confidence": 0.95,
+        "resamples": 2000, "controls": list(controls), "external": None, "excluded": [],
         "models": {n: {m: e._asdict() for m, e in of.items()} for n, of in models.items()},
+        **break_down(answers, test, rows, description_of(dataset, small_programs(dataset))),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
