@@ -23,9 +23,9 @@ run: setup
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# What docs/ has of the configuration, from its schema and config.yaml; a test says when it is due.
+# Reference pages: the configuration from its schema, metrics from their registry. A test checks them.
 docs: setup
-	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md
+	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md --metrics docs/metrics.md
 
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from gcodefp.command_line import run_step, step_parser
+from gcodefp.evaluation.metrics import with_definitions
 from gcodefp.files import write_text
 
 logger = logging.getLogger("gcodefp.configuration_reference")
@@ -60,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--output", type=Path, required=True, help="the Markdown file")
+    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are made anew")
     return run_step(parser, _write, argv)
 
 
@@ -70,6 +72,10 @@ def _write(arguments: argparse.Namespace) -> None:
     )
     write_text(arguments.output, reference(schema, shipped))
     logger.info("%s", arguments.output)
+    if arguments.metrics:
+        page = arguments.metrics.read_text(encoding="utf-8")
+        write_text(arguments.metrics, with_definitions(page))
+        logger.info("%s", arguments.metrics)
 
 
 def reference(schema: Schema, shipped: Mapping[str, Any]) -> str:

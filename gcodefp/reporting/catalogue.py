@@ -23,8 +23,6 @@ FIGURES = {
     "confusion": Entry("Confusions", "Test"),
     "calibration": Entry("Calibration", "Test"),
     "sensor_groups": Entry("Sensors left out", "Test"),
-    "saliency": Entry("Saliency", "Test"),
-    "embedding": Entry("Embedding", "Test"),
     "learning_curves": Entry("Learning curves", "Sweep"),
     "head_curves": Entry("Learning curves of the heads", "Sweep"),
     "best_so_far": Entry("Best so far", "Sweep"),

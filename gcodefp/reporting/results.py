@@ -36,7 +36,7 @@ PREDICTION_FIELDS = ("confidence", "right")
 
 @dataclass(frozen=True)
 class Explanation:
-    """N scored rows of the test split, as in predictions.npz; M of them in the embedding.
+    """N scored rows of the test split, as in predictions.npz.
 
     C channels; T neighbouring rows of one recording are the excerpt.
 
@@ -48,11 +48,6 @@ class Explanation:
         operations: names of the classes.
         confidence: whose answer -> (N,) probability that it gives to its block.
         right: whose answer -> (N,) whether the block is right.
-        embedding_index: (M,) which of the N rows.
-        embedding_xy: (M, 2) where its vector lies in the plane.
-        embedding_operation: (M,) class; -1 if the train split has none of it.
-        embedding_progress: (M,) share of the program, or of the recording, that is over.
-        channel_saliency: (C,) mean |gradient x input| over the N rows, in nats.
         excerpt_index: (T,) which of the N rows.
         excerpt_row: (T,) data row in the CSV file.
         excerpt_seconds: (T,) since the recording's first row.
@@ -62,7 +57,6 @@ class Explanation:
         excerpt_valid: (T, C) whether a sample is valid.
         excerpt_line: (T,) line number that the controller reports.
         excerpt_block, excerpt_read: (T,) texts, true and read in windows.
-        excerpt_saliency: (T, C) |gradient x input|, in nats.
     """
 
     document: Mapping[str, Any]
@@ -72,11 +66,6 @@ class Explanation:
     operations: NDArray[np.str_]
     confidence: Mapping[str, NDArray[np.float64]]
     right: Mapping[str, NDArray[np.bool_]]
-    embedding_index: NDArray[np.int64]
-    embedding_xy: NDArray[np.float32]
-    embedding_operation: NDArray[np.int16]
-    embedding_progress: NDArray[np.float32]
-    channel_saliency: NDArray[np.float32]
     excerpt_index: NDArray[np.int64]
     excerpt_row: NDArray[np.int32]
     excerpt_seconds: NDArray[np.float64]
@@ -86,7 +75,6 @@ class Explanation:
     excerpt_line: NDArray[np.int64]
     excerpt_block: NDArray[np.str_]
     excerpt_read: NDArray[np.str_]
-    excerpt_saliency: NDArray[np.float32]
 
 
 def read_explanation(folder: Path) -> Explanation:

@@ -5,6 +5,7 @@ import pytest
 import yaml
 
 from gcodefp.configuration_reference import allowed, main, reference
+from gcodefp.evaluation.metrics import with_definitions
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text(encoding="utf-8"))
@@ -78,3 +79,9 @@ def test_every_section_says_what_it_is() -> None:
     """A missing section is answered with this text."""
     for name, schema in SCHEMA["properties"].items():
         assert schema["description"].endswith("."), name
+
+
+def test_tables_of_metrics_are_those_of_the_registry() -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert page == with_definitions(page), "docs/metrics.md is out of date; run: make docs"
+    assert with_definitions(page.replace("| `gcode` |", "| `gone` |")) == page

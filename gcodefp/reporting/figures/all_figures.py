@@ -14,7 +14,6 @@ from gcodefp.reporting.figures.contours import draw_contours
 from gcodefp.reporting.figures.curves import draw_head_curves, draw_learning_curves
 from gcodefp.reporting.figures.dataset import draw_clocks, draw_dataset
 from gcodefp.reporting.figures.early_stopping import draw_early_stopping
-from gcodefp.reporting.figures.embedding import draw_embedding
 from gcodefp.reporting.figures.errors import draw_errors_by_operation, draw_errors_by_token
 from gcodefp.reporting.figures.gcode_diff import draw_gcode_diff
 from gcodefp.reporting.figures.hyperparameters import (
@@ -23,7 +22,6 @@ from gcodefp.reporting.figures.hyperparameters import (
     draw_slices,
 )
 from gcodefp.reporting.figures.progress import draw_best_so_far, draw_timeline
-from gcodefp.reporting.figures.saliency import draw_saliency
 from gcodefp.reporting.figures.sensor_groups import draw_sensor_groups
 from gcodefp.reporting.figures.style import paper_style, save
 from gcodefp.reporting.figures.toolpath import draw_toolpath, draw_toolpaths
@@ -42,8 +40,6 @@ DRAWN_BY: dict[str, Callable[[Results], Figure]] = {
     "confusion": draw_confusion,
     "calibration": draw_calibration,
     "sensor_groups": draw_sensor_groups,
-    "saliency": draw_saliency,
-    "embedding": draw_embedding,
     "learning_curves": draw_learning_curves,
     "head_curves": draw_head_curves,
     "best_so_far": draw_best_so_far,

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from gcodefp.evaluation.names import GROUP, NODE
 from gcodefp.reporting.figures.accuracy import tested_on
 from gcodefp.reporting.figures.style import INK, PAGE_INCHES, WRONG, add_head, new_figure, percent
 from gcodefp.reporting.results import Document, Explanation, Results
@@ -107,7 +108,7 @@ PLOT_POINTS = 430
 
 
 class Panel(NamedTuple):
-    """Channels of one group and unit; `channels` are their indices, which weigh most first."""
+    """Channels of one group and unit; `channels` are their indices, largest loss first."""
 
     group: str
     unit: str
@@ -119,7 +120,7 @@ def draw_channels(results: Results) -> Figure:
     explanation = results.explanation
     rows = shown_rows(len(explanation.excerpt_seconds))
     panels = chosen_panels(
-        explanation.document["channels"], explanation.channel_saliency,
+        explanation.document["channels"], channel_losses(explanation.document),
         explanation.excerpt_valid[rows],
     )  # fmt: skip
     true, read = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
@@ -148,23 +149,37 @@ def shown_rows(count: int) -> slice:
     return slice(first, first + shown)
 
 
+def channel_losses(document: Document) -> NDArray[np.float64]:
+    """Exact lines lost without each channel's group and without its node, added up, (C,)."""
+    losses = {
+        (part["kind"], part["name"]): -part["differences"]["gcode"]["value"]
+        for part in document["sensors"]["without"]
+    }
+    return np.array(
+        [
+            losses.get((GROUP, channel["group"]), 0.0) + losses.get((NODE, channel["node"]), 0.0)
+            for channel in document["channels"]
+        ]
+    )
+
+
 def chosen_panels(
-    channels: Sequence[Document], saliency: NDArray[np.floating], valid: NDArray[np.bool_]
+    channels: Sequence[Document], losses: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
-    """At most MOST_CHANNELS that are alive: of each panel the one that weighs most, then a second.
+    """At most MOST_CHANNELS live ones: of each panel the one with the largest loss, then others.
 
     Args:
         channels: C entries of explanation.json.
-        saliency: (C,) how much each channel weighs in the network's choice.
+        losses: (C,) what the network loses without each channel's sensors.
         valid: (T, C) whether a sample is.
     """
     ranked: dict[tuple[str, str], list[int]] = {}
-    for index in np.argsort(-saliency, kind="stable").tolist():
+    for index in np.argsort(-losses, kind="stable").tolist():
         of = channels[index]
         if valid[:, index].mean() >= LEAST_VALID:
             ranked.setdefault((of["group"], of["unit"]), []).append(index)
     places = sorted(
-        (place, -float(saliency[index]), index)
+        (place, -float(losses[index]), index)
         for found in ranked.values()
         for place, index in enumerate(found[: len(LOOKS)])
     )

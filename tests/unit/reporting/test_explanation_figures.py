@@ -16,16 +16,14 @@ from result_files import answers_of, results_of, spoilt, true_blocks, write_resu
 from result_files import tested_split as results_split
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import RowPredictions
+from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.reporting.figures.calibration import draw_calibration
-from gcodefp.reporting.figures.embedding import draw_embedding, look_of
-from gcodefp.reporting.figures.saliency import bands, channel_order, draw_saliency
 from gcodefp.reporting.figures.sensor_groups import draw_sensor_groups
 from gcodefp.reporting.results import Results, read_explanation
 from gcodefp.reporting.wording import ENOUGH_RECORDINGS
 
-DRAWN = (draw_calibration, draw_embedding, draw_saliency, draw_sensor_groups)
+DRAWN = (draw_calibration, draw_sensor_groups)
 
 
 @pytest.fixture(scope="module")
@@ -115,25 +113,6 @@ def test_the_title_names_the_greatest_loss_that_is_beyond_doubt(results: Results
     assert "no kind of sensor" in title(chance, (-0.3, -0.4, 0.2), *others)
 
 
-def test_saliency_shows_the_blocks_of_its_rows_node_by_node(results: Results) -> None:
-    explanation = results.explanation
-    shown = texts(draw_saliency(results))
-    window = int(explanation.document["window"])
-    first = (len(explanation.excerpt_seconds) - window) // 2
-    for blocks in (explanation.excerpt_block, explanation.excerpt_read):
-        assert set(blocks[first : first + window]) <= set(shown)
-    channels = explanation.document["channels"]
-    mixed = [channels[index] for index in (3, 2, 0, 1)]
-    ordered = [mixed[index] for index in channel_order(mixed)]
-    assert [of["name"] for of in ordered] == ["a.Ax", "a.Mx", "b.RMS", "spindle"]
-    assert [(of.first, of.end) for of in bands(ordered)] == [(0, 2), (2, 3), (3, 4)]
-
-
-def test_operations_are_told_apart_without_colour() -> None:
-    looks = [look_of(index) for index in range(20)]
-    assert len({(of.marker, of.filled) for of in looks}) == 20
-
-
 @pytest.mark.parametrize("draw", DRAWN)
 def test_marks_are_on_every_figure(results: Results, draw: Callable[[Results], Figure]) -> None:
     leaky = MappingProxyType({**results.evaluation, "leaky": True})
@@ -163,31 +142,16 @@ def test_the_least_that_there_can_be_is_drawn(results: Results, tmp_path: Path) 
     least = narrowed(results, tmp_path)
     document = least.explanation.document
     assert [of["kind"] for of in document["sensors"]["without"]] == ["all"]
-    assert document["embedding"]["same_operation"]["value"] is None
     assert document["excerpt"]["lag_seconds"] is None
     shown = [texts(draw(least)) for draw in DRAWN]
-    assert "without any sensor" in shown[3]
-    assert any("Where the network's encoder puts" in of for of in shown[1])
+    assert "without any sensor" in shown[1]
     for draw in DRAWN:
         draw(least).draw_without_rendering()
 
 
-def test_a_network_that_looks_at_nothing_is_drawn(results: Results) -> None:
-    """No saliency, every row alike, every row as sure as the others."""
+def test_rows_of_equal_confidence_are_drawn(results: Results) -> None:
     old = results.explanation
-    nothing = replace(
-        old,
-        excerpt_saliency=np.zeros_like(old.excerpt_saliency),
-        embedding_xy=np.zeros_like(old.embedding_xy),
-        confidence={name: np.full_like(of, 0.5) for name, of in old.confidence.items()},
-    )
-    zero = replace(results, explanation=nothing)
-
-    def edit(document: dict[str, Any]) -> None:
-        saliency = document["saliency"]
-        document["saliency"] = {
-            key: dict.fromkeys(of, 0.0) if key != "of" else of for key, of in saliency.items()
-        }
-
+    even = {name: np.full_like(each, 0.5) for name, each in old.confidence.items()}
     for draw in DRAWN:
-        draw(told(zero, edit)).draw_without_rendering()
+        equal = replace(results, explanation=replace(old, confidence=even))
+        draw(equal).draw_without_rendering()
