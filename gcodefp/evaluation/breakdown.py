@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
-from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import estimate
+from gcodefp.evaluation.metrics import RowPredictions, Scored
 from gcodefp.evaluation.names import BASELINE, MODEL, PREDICTORS
-from gcodefp.model.scores import Score, row_scores
+from gcodefp.model.scores import Score
 from gcodefp.recordings.gcode import Word, parse_block
 
 BY_OPERATION = ("gcode", "token")
@@ -26,7 +26,7 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 
 def break_down(
     predictions: Mapping[str, RowPredictions],
-    test: Split,
+    split: Split,
     rows: NDArray[np.integer],
     description: Description,
 ) -> dict[str, Any]:
@@ -34,123 +34,103 @@ def break_down(
 
     Args:
         predictions: of these rows, by name.
-        rows: (N,) of the test split.
+        rows: (N,) of the split.
     """
+    scored = {
+        name: Scored(predictions[name], split, rows, description.vocabulary)
+        for name in PREDICTORS
+        if name in predictions
+    }
+    operations = _operations(split, description)[split.recording[rows]]
     return {
         "by_operation": {
-            name: accuracy_by_operation(predictions[name], test, rows, description)
-            for name in PREDICTORS
-            if name in predictions
+            name: accuracy_by_operation(each, operations) for name, each in scored.items()
         },
-        "confusion": confusion_matrices(predictions[MODEL], test, rows, description),
-        "words": accuracy_by_word(predictions[MODEL], test, rows),
+        "confusion": confusion_matrices(scored[MODEL], description),
+        "words": accuracy_by_word(scored[MODEL]),
         "differences": {
-            name: _difference(predictions[MODEL], predictions[name], test, rows)
-            for name in PREDICTORS
-            if name in predictions and PREDICTORS[name].kind == BASELINE
+            name: exact_line_gain(scored[MODEL], each)
+            for name, each in scored.items()
+            if PREDICTORS[name].kind == BASELINE
         },
     }
 
 
-def accuracy_by_operation(
-    predictions: RowPredictions,
-    test: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> list[dict[str, Any]]:
-    """BY_OPERATION of each operation of the test split by name; at the end, of all (None).
+def _operations(split: Split, description: Description) -> NDArray[np.str_]:
+    """Name of each recording's operation, also where only dataset.json has it, (R,)."""
+    names = []
+    for index, recording in enumerate(split.recordings.tolist()):
+        entry = description.document["recordings"].get(recording)
+        if entry is None:
+            operation = int(split.operation[split.recording == index][0])
+            known = operation != UNSEEN
+            names.append(description.vocabulary.operations[operation] if known else NOT_IN_TRAIN)
+        else:
+            names.append(entry["operation"])
+    return np.array(names)
 
-    An operation with a single recording has no interval, as all its resamples are equal.
+
+def accuracy_by_operation(scored: Scored, operations: NDArray[np.str_]) -> list[dict[str, Any]]:
+    """BY_OPERATION of each operation by name; at the end, of all operations (None).
+
+    Args:
+        operations: (N,) name of each row's operation.
     """
-    recording = test.recording[rows]
-    names = np.array([_operation(name, test, description) for name in range(len(test.recordings))])
-    operation = names[recording]
-    scores = _scores(predictions, test, rows, description)
-    parts = [(str(name), np.flatnonzero(operation == name)) for name in np.unique(operation)]
+    names = np.unique(operations).tolist()
+    parts = [(name, np.flatnonzero(operations == name)) for name in names]
     return [
         {
             "operation": name,
-            "rows": len(part),
-            **{metric: _with_spread(scores[metric], recording, part) for metric in BY_OPERATION},
+            "rows": len(rows),
+            **{
+                metric: _with_shares(scored.scores[metric], scored.recording, rows)
+                for metric in BY_OPERATION
+            },
         }
-        for name, part in [*parts, (None, np.arange(len(rows)))]
+        for name, rows in [*parts, (None, np.arange(len(operations)))]
     ]
 
 
-def _operation(recording: int, test: Split, description: Description) -> str:
-    """Name of a recording's operation, also where only dataset.json knows it."""
-    known = description.document["recordings"].get(str(test.recordings[recording]))
-    if known is not None:
-        return str(known["operation"])
-    index = int(test.operation[np.flatnonzero(test.recording == recording)[0]])
-    return NOT_IN_TRAIN if index == UNSEEN else description.vocabulary.operations[index]
-
-
-def _with_spread(
-    score: Score, recording: NDArray[np.integer], part: NDArray[np.integer]
+def _with_shares(
+    score: Score, recording: NDArray[np.integer], rows: NDArray[np.integer]
 ) -> dict[str, Any]:
-    """An Estimate and `shares`: the share of each recording that has anything to count."""
-    correct, total, recording = score.correct[part], score.total[part], recording[part]
+    """An Estimate, and `shares` of the recordings; a single recording has no interval."""
+    correct, total, recording = score.correct[rows], score.total[rows], recording[rows]
     value = estimate(correct, total, recording)
-    if value.recordings < 2:
+    if value.recordings < 2:  # All resamples of one recording are equal.
         value = value._replace(low=None, high=None)
     counts = np.bincount(recording, weights=total)
     shares = np.bincount(recording, weights=correct)[counts > 0] / counts[counts > 0]
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def _scores(
-    predictions: RowPredictions,
-    test: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> Mapping[str, Score]:
-    predicted, true = _codes(predictions, test, rows, description)
-    return row_scores(predicted, true, predictions.operation, test.operation[rows])
-
-
-def _codes(
-    predictions: RowPredictions,
-    test: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Classes of the predicted and of the true words, both (N, S, 4)."""
-    encode = description.vocabulary.encode_rows
-    return encode(predictions.blocks), encode(test.blocks[test.block[rows]])
-
-
-def confusion_matrices(
-    predictions: RowPredictions,
-    test: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> dict[str, dict[str, Any]]:
+def confusion_matrices(scored: Scored, description: Description) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
         head -> `true` (T names of classes), `predicted` (W names), `counts` (T lists of W counts).
         Words are compared position by position up to the end of the true block.
     """
-    vocabulary = description.vocabulary
-    predicted, true = _codes(predictions, test, rows, description)
+    vocabulary, predictions = description.vocabulary, scored.predictions
+    predicted, true = scored.codes
     letters = list(vocabulary.parameter_types)
+    operation, program = (
+        classes[scored.rows] for classes in (scored.split.operation, scored.split.program)
+    )
     matrices = {
         "token_type": _token_types(predicted[..., 0], true[..., 0]),
         "command": _field(predicted, true, "command", COMMAND, list(vocabulary.commands)),
         "parameter_type": _field(predicted, true, "parameter_type", PARAMETER, letters),
-        "operation": _count(
-            predictions.operation, test.operation[rows], list(vocabulary.operations)
-        ),
+        "operation": _count(predictions.operation, operation, list(vocabulary.operations)),
     }
     if predictions.program is not None:
         names = description.programs.names.tolist()
-        matrices["program"] = _count(predictions.program, test.program[rows], names)
+        matrices["program"] = _count(predictions.program, program, names)
     return matrices
 
 
 def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[str, Any]:
-    """All words up to the end of the true block; behind the predicted end there is nothing."""
+    """All words up to the end of the true block; after the predicted end there is nothing."""
     kinds = (COMMAND, PARAMETER, END)
     index = np.full(len(TOKEN_TYPES), -1)
     index[list(kinds)] = range(len(kinds))
@@ -174,7 +154,7 @@ def _count(
     names: list[str],
     other: str = OTHER,
 ) -> dict[str, Any]:
-    """Counts pairs; a class below 0 comes last, and only where something is in it."""
+    """Counts pairs; a class below 0 comes last, and only where it counts something."""
     last = len(names)
     counts = np.zeros((last + 1, last + 1), np.int64)
     np.add.at(counts, (np.where(true < 0, last, true), np.where(predicted < 0, last, predicted)), 1)
@@ -186,19 +166,15 @@ def _count(
     return {"true": true_names, "predicted": predicted_names, "counts": counts.tolist()}
 
 
-def accuracy_by_word(
-    predictions: RowPredictions, test: Split, rows: NDArray[np.integer]
-) -> list[dict[str, Any]]:
-    """Each word of the test split, most errors first, then by the word.
+def accuracy_by_word(scored: Scored) -> list[dict[str, Any]]:
+    """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same position.
     """
-    pairs = Counter(
-        zip(test.blocks[test.block[rows]].tolist(), predictions.blocks.tolist(), strict=True)
-    )
+    pairs = zip(scored.true_blocks.tolist(), scored.predictions.blocks.tolist(), strict=True)
     total: Counter[Word] = Counter()
     correct: Counter[Word] = Counter()
-    for (true_text, predicted_text), count in pairs.items():
+    for (true_text, predicted_text), count in Counter(pairs).items():
         predicted = parse_block(predicted_text)
         for position, word in enumerate(parse_block(true_text)):
             total[word] += count
@@ -207,10 +183,11 @@ def accuracy_by_word(
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 
 
-def _difference(
-    model: RowPredictions, baseline: RowPredictions, test: Split, rows: NDArray[np.integer]
-) -> dict[str, Any]:
+def exact_line_gain(model: Scored, baseline: Scored) -> dict[str, Any]:
     """Exact lines of the model minus those of a baseline, on the same resamples of recordings."""
-    true = test.blocks[test.block[rows]]
-    gain = (model.blocks == true).astype(int) - (baseline.blocks == true).astype(int)
-    return estimate(gain, np.ones(len(gain)), test.recording[rows])._asdict()
+    correct, baseline_correct = (
+        (scored.predictions.blocks == scored.true_blocks).astype(np.int64)
+        for scored in (model, baseline)
+    )
+    gain = correct - baseline_correct
+    return estimate(gain, np.ones(len(gain)), model.recording)._asdict()

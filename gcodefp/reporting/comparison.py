@@ -18,7 +18,7 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import LAG_ORACLE, PREDICTORS, SENSORS, UPPER_BOUND
-from gcodefp.evaluation.split_scores import measure
+from gcodefp.evaluation.split_scores import score
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
@@ -238,8 +238,8 @@ def score_runs(checkpoints: Sequence[Checkpoint], split: Split, device: torch.de
 def _measure(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> dict[str, dict[str, Statistic]]:
-    reading = predict_split(checkpoint, split, device)
-    return measure(reading, reading.of_rows, split, checkpoint.description, OF_NETWORK)
+    decoding = predict_split(checkpoint, split, device)
+    return score(decoding, decoding.predictions, split, checkpoint.description, OF_NETWORK)
 
 
 def _scores(statistics: Sequence[Statistic]) -> list[Score]:

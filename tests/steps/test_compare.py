@@ -16,12 +16,13 @@ from gcodefp import compare
 from gcodefp.evaluation.bootstrap import (
     NOTHING,
     Statistic,
+    balanced,
     draw,
+    median,
     paired_difference,
     ratio,
     with_interval,
 )
-from gcodefp.evaluation.metrics import balanced, median
 from gcodefp.model.run_files import read_metrics
 from gcodefp.reporting.comparison import read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep

@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from evaluation_steps import evaluate, learn
 from learning_data import (
-    CHANNELS,
     RECORDINGS,
     ROWS,
-    SENSORS,
     dataset_flags,
     shuffled,
     tiny_flags,
@@ -22,10 +20,9 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp import explain, train
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, WHOLE
+from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, PREDICTORS, WHOLE
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.predictions import read_predictions
-from gcodefp.reporting.results import read_explanation
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
 
@@ -52,6 +49,11 @@ def run(checkpoint: Path, dataset: Path, output: Path) -> int:
     return explain.main([*flags, "--output", str(output)])
 
 
+def arrays(folder: Path) -> dict[str, Any]:
+    with np.load(folder / "explanation.npz") as stored:
+        return dict(stored)
+
+
 def document(folder: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((folder / "explanation.json").read_text(encoding="utf-8"))
     return content
@@ -63,7 +65,7 @@ def test_what_is_told_agrees_with_the_evaluation(
     assert evaluate(checkpoint, dataset, tmp_path) == 0
     models = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))["models"]
     predictions = read_predictions(tmp_path / "predictions.npz")
-    found, told = read_explanation(explained), document(explained)
+    found, told = arrays(explained), document(explained)
     assert told["format"] == EXPLANATION_FORMAT
     assert {Path(of).name for of in told["provenance"]["inputs"]} == {
         "checkpoint.pt", "dataset.json", "test.npz",
@@ -73,14 +75,15 @@ def test_what_is_told_agrees_with_the_evaluation(
         of: models[MODEL][of] for of in ("gcode", "token", "operation")
     }
     for name in (MODEL, WHOLE):
-        np.testing.assert_array_equal(found.right[name], predictions.right(name))
+        array = PREDICTORS[name].array
+        np.testing.assert_array_equal(found[f"{array}_right"], predictions.right(name))
         assert told["calibration"][name]["right"] == models[name]["gcode"]
         sure = told["calibration"][name]["confidence"]["value"]
-        assert sure == pytest.approx(found.confidence[name].mean())
-        assert (found.confidence[name] > 0).all()
-        assert (found.confidence[name] <= 1).all()
+        assert sure == pytest.approx(found[f"{array}_confidence"].mean())
+        assert (found[f"{array}_confidence"] > 0).all()
+        assert (found[f"{array}_confidence"] <= 1).all()
     # It learnt: where it is wrong, it is less sure.
-    sure, right = found.confidence[MODEL], found.right[MODEL]
+    sure, right = found["model_confidence"], found["model_right"]
     assert sure[~right].mean() < sure[right].mean() - 0.1
     assert told["excerpt"]["recording"] == median_toolpath(toolpaths(predictions)).name
 
@@ -99,22 +102,17 @@ def test_without_its_sensors_nothing_is_left(explained: Path) -> None:
 
 
 def test_the_excerpt_is_of_neighbouring_rows_of_the_split(explained: Path) -> None:
-    found = read_explanation(explained)
+    found = arrays(explained)
     test = tiny_split(RECORDINGS["test"])
-    index = found.excerpt_index
+    index = found["excerpt_index"]
     assert np.diff(index).tolist() == [1] * (ROWS - 1)
     assert len(set(test.recording[index].tolist())) == 1
-    np.testing.assert_array_equal(found.excerpt_scaled, test.signals[index])
-    np.testing.assert_array_equal(found.excerpt_samples, test.signals[index])
-    np.testing.assert_array_equal(found.excerpt_block, test.blocks[test.block[index]])
-    np.testing.assert_array_equal(found.excerpt_seconds, test.seconds[index])
-    right = found.excerpt_block == found.excerpt_read
-    np.testing.assert_array_equal(right, found.right[MODEL][index])
-    assert found.excerpt_saliency.shape == (ROWS, CHANNELS)
-    assert found.channel_saliency.shape == (CHANNELS,)
-    shares = document(explained)["saliency"]["channels"]
-    assert list(shares) == SENSORS
-    assert sum(shares.values()) == pytest.approx(1.0)
+    np.testing.assert_array_equal(found["excerpt_scaled"], test.signals[index])
+    np.testing.assert_array_equal(found["excerpt_samples"], test.signals[index])
+    np.testing.assert_array_equal(found["excerpt_block"], test.blocks[test.block[index]])
+    np.testing.assert_array_equal(found["excerpt_seconds"], test.seconds[index])
+    right = found["excerpt_block"] == found["excerpt_read"]
+    np.testing.assert_array_equal(right, found["model_right"][index])
 
 
 def test_the_same_checkpoint_is_explained_the_same(
