@@ -25,7 +25,8 @@ run: setup
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# Reference pages and the JSON Schema for editors, from gcodefp/config.py, config.yaml and the registry of metrics.
+# docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml, and the
+# tables of docs/metrics.md from gcodefp/evaluation/metrics.py.
 docs: setup
 	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
 	    --schema workflow/schemas/config.schema.yaml --metrics docs/metrics.md

@@ -20,7 +20,7 @@ from gcodefp.evaluation.sequences import (
     edit_distance,
     rows_of_segments,
 )
-from gcodefp.evaluation.toolpaths import axis_errors, segment_distances
+from gcodefp.evaluation.toolpaths import AXES, axis_errors_mm, segment_distances
 from gcodefp.model.scores import Score, row_scores
 from gcodefp.programs.table import UNKNOWN
 
@@ -70,13 +70,17 @@ class SegmentPredictions(NamedTuple):
     predictions: RowPredictions
 
 
+NONE = np.zeros(0, np.int64)
+NO_SEGMENTS = SegmentPredictions(Segments(NONE, NONE), RowPredictions(np.zeros(0, str), NONE))
+
+
 @dataclass(frozen=True)
 class Scored:
     """Predictions of N rows beside the truth: what a metric is computed from.
 
     Attributes:
         rows: (N,) of the split.
-        by_segment: predictions as sequences; only metrics of segments need them.
+        by_segment: predictions as sequences; only metrics of segments use them.
         executed: fills in the blocks between the rows of a segment.
     """
 
@@ -84,13 +88,19 @@ class Scored:
     split: Split
     rows: NDArray[np.integer]
     vocabulary: Vocabulary
-    by_segment: SegmentPredictions | None = None
+    by_segment: SegmentPredictions = NO_SEGMENTS
     executed: ExecutedBlocks | None = None
 
     @property
     def recording(self) -> NDArray[np.integer]:
         """Index of each row's recording, (N,)."""
         return self.split.recording[self.rows]
+
+    @property
+    def segment_recording(self) -> NDArray[np.integer]:
+        """Index of each segment's recording, (S,)."""
+        rows, segment = self.by_segment.segments
+        return self.split.recording[rows[np.unique(segment, return_index=True)[1]]]
 
     @cached_property
     def true_blocks(self) -> NDArray[np.str_]:
@@ -147,10 +157,7 @@ def measure(scored: Scored, names: Collection[str] | None = None) -> dict[str, S
 
 
 def _score(name: str) -> Callable[[Scored], Statistic]:
-    def share(scored: Scored) -> Statistic:
-        return ratio(*scored.scores[name], scored.recording)
-
-    return share
+    return lambda scored: ratio(*scored.scores[name], scored.recording)
 
 
 def _command_balanced(scored: Scored) -> Statistic:
@@ -162,18 +169,18 @@ def _command_balanced(scored: Scored) -> Statistic:
 
 
 def _program(scored: Scored) -> Statistic:
-    program = scored.predictions.program
+    program, true = scored.predictions.program, scored.split.program[scored.rows]
     if program is None:
         return NOTHING
-    true = scored.split.program[scored.rows]
     return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
 
 
 def _axis_error(axis: str) -> Callable[[Scored], Statistic]:
     def mean_error(scored: Scored) -> Statistic:
         mm_per_unit = scored.split.mm_per_unit[scored.rows]
-        errors = axis_errors(scored.predictions.blocks, scored.true_blocks, mm_per_unit)[axis]
-        return ratio(errors.error_mm, errors.counted, scored.recording)
+        errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
+        error, counted = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
+        return ratio(np.where(counted, error, 0.0), counted, scored.recording)
 
     return mean_error
 
@@ -183,27 +190,25 @@ def _position_error(scored: Scored) -> Statistic:
     if position_mm is None:
         return NOTHING
     error = np.linalg.norm(position_mm - scored.split.position_mm[scored.rows], axis=1)
-    return median(error, scored.recording) if np.isfinite(error).any() else NOTHING
+    return median(error, scored.recording)
 
 
 def _gcode_error_rate(scored: Scored) -> Statistic:
     """Edits over blocks truly executed, summed over segments."""
-    segments, predictions = _by_segment(scored)
-    split, rows = scored.split, segments.rows
+    (rows, segment), predictions = scored.by_segment
+    split = scored.split
     true = RowPredictions(
-        split.blocks[split.block[rows]],
-        split.operation[rows],
-        split.program[rows],
+        split.blocks[split.block[rows]], split.operation[rows], split.program[rows],
         line=split.line[rows],
-    )
+    )  # fmt: skip
     edits, lengths = [], []
-    for part in rows_of_segments(segments.segment):
+    for part in rows_of_segments(segment):
         predicted, executed = (
-            _sequence(blocks.take(part), scored.executed) for blocks in (predictions, true)
+            _sequence(each.take(part), scored.executed) for each in (predictions, true)
         )
         edits.append(edit_distance(predicted, executed))
         lengths.append(len(executed))
-    return ratio(np.array(edits), np.array(lengths), _segment_recording(scored))
+    return ratio(np.array(edits), np.array(lengths), scored.segment_recording)
 
 
 def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> list[str]:
@@ -213,24 +218,11 @@ def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> l
 
 
 def _toolpath_distance(scored: Scored) -> Statistic:
-    segments, predictions = _by_segment(scored)
+    (rows, segment), predictions = scored.by_segment
     if predictions.position_mm is None:
         return NOTHING
-    true_mm = scored.split.position_mm[segments.rows]
-    distance = segment_distances(predictions.position_mm, true_mm, segments.segment)
-    return median(distance, _segment_recording(scored)) if np.isfinite(distance).any() else NOTHING
-
-
-def _by_segment(scored: Scored) -> SegmentPredictions:
-    assert scored.by_segment is not None, "metrics of segments need predictions of segments"
-    return scored.by_segment
-
-
-def _segment_recording(scored: Scored) -> NDArray[np.integer]:
-    """The recording of each segment, (S,)."""
-    segments, _ = _by_segment(scored)
-    first = np.unique(segments.segment, return_index=True)[1]
-    return scored.split.recording[segments.rows][first]
+    distance = segment_distances(predictions.position_mm, scored.split.position_mm[rows], segment)
+    return median(distance, scored.segment_recording)
 
 
 def _axis_metric(axis: str) -> Metric:
@@ -238,105 +230,82 @@ def _axis_metric(axis: str) -> Metric:
         f"{axis} words",
         f"mean of abs(predicted - true number of the {axis} word) · mm per unit",
         "rows of which both blocks have the word",
-        _axis_error(axis),
-        MILLIMETRES,
-        higher_is_better=False,
-    )
+        _axis_error(axis), MILLIMETRES, higher_is_better=False,
+    )  # fmt: skip
 
 
 METRICS: Mapping[str, Metric] = {
     "gcode": Metric(
         "exact line",
         "rows of which every word, and the end, of the block is correct / rows",
-        "rows",
-        _score("gcode"),
-        main=True,
+        "rows", _score("gcode"), main=True,
     ),
     "token": Metric(
         "token",
         "words and ends that are correct / words and ends",
-        "words and ends",
-        _score("token"),
-        main=True,
+        "words and ends", _score("token"), main=True,
     ),
     "command_balanced": Metric(
         "command, balanced",
         "mean over commands of the share of their words that are correct (recall)",
-        "command words that the train split has",
-        _command_balanced,
-        main=True,
+        "command words that the train split has", _command_balanced, main=True,
     ),
     "operation": Metric(
         "operation",
         "rows whose operation is correct / rows",
-        "rows",
-        _score("operation"),
-        main=True,
+        "rows", _score("operation"), main=True,
     ),
     "program": Metric(
-        "program", "rows whose program is correct / rows", "rows", _program, main=True
+        "program",
+        "rows whose program is correct / rows",
+        "rows", _program, main=True,
     ),
     "gcode_error_rate": Metric(
         "G-code error rate",
         "fewest insertions, deletions and replacements that turn the predicted sequence of blocks "
         "into the true one / length of the true one, both summed over segments; as the word error "
         "rate it may exceed 1",
-        "blocks truly executed",
-        _gcode_error_rate,
-        higher_is_better=False,
-        main=True,
-        of_segments=True,
+        "blocks truly executed", _gcode_error_rate,
+        higher_is_better=False, main=True, of_segments=True,
     ),
     "position_error_mm": Metric(
         "tool position error",
         "median of the distance between the predicted tool position and the one that the "
         "controller reports",
-        "rows with both",
-        _position_error,
-        MILLIMETRES,
-        higher_is_better=False,
-        main=True,
+        "rows with both", _position_error, MILLIMETRES, higher_is_better=False, main=True,
     ),
     "toolpath_distance_mm": Metric(
         "toolpath distance",
         "median over segments of the discrete Fréchet distance between the predicted and the "
         "reported positions: the largest gap when both paths are followed point by point, never "
         "backwards",
-        "segments",
-        _toolpath_distance,
-        MILLIMETRES,
-        higher_is_better=False,
-        main=True,
-        of_segments=True,
+        "segments", _toolpath_distance, MILLIMETRES,
+        higher_is_better=False, main=True, of_segments=True,
     ),
     "token_type": Metric(
         "token type",
         "words and ends whose kind (command, parameter, end) is correct / words and ends",
-        "words and ends",
-        _score("token_type"),
+        "words and ends", _score("token_type"),
     ),
     "command": Metric(
         "command",
         "command words (`G1`) that are correct / command words",
-        "command words",
-        _score("command"),
+        "command words", _score("command"),
     ),
     "parameter_type": Metric(
         "parameter type",
         "parameter words (`X1.5`) whose letter is correct / parameter words",
-        "parameter words",
-        _score("parameter_type"),
+        "parameter words", _score("parameter_type"),
     ),
     "parameter_value": Metric(
         "parameter value",
         "parameter words whose number is correct / parameter words",
-        "parameter words",
-        _score("parameter_value"),
+        "parameter words", _score("parameter_value"),
     ),
     "x_error_mm": _axis_metric("X"),
     "y_error_mm": _axis_metric("Y"),
     "z_error_mm": _axis_metric("Z"),
-}
+}  # fmt: skip
 """Name in metrics.json -> metric, in the order in which readers see them."""
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,28 +12,16 @@ from gcodefp.recordings.gcode import parse_block
 AXES = "XYZ"
 
 
-class AxisErrors(NamedTuple):
-    """Absolute errors of one axis, both (N,); rows without the word in both blocks count 0."""
-
-    error_mm: NDArray[np.float64]
-    counted: NDArray[np.int64]
-
-
-def axis_errors(
+def axis_errors_mm(
     predicted: NDArray[np.str_], true: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
-) -> dict[str, AxisErrors]:
-    """Compares the axis words that both the predicted and the true block of a row have.
+) -> NDArray[np.float64]:
+    """Absolute errors of the axis words, (N, 3); NaN where one of the two blocks lacks the word.
 
     Args:
         predicted, true: (N,) blocks.
         mm_per_unit: (N,) millimetres per length unit of the row.
     """
-    errors = np.abs(axis_numbers(predicted) - axis_numbers(true)) * mm_per_unit[:, None]
-    finite = np.isfinite(errors)
-    return {
-        axis: AxisErrors(np.where(finite[:, i], errors[:, i], 0.0), finite[:, i].astype(np.int64))
-        for i, axis in enumerate(AXES)
-    }
+    return np.abs(axis_numbers(predicted) - axis_numbers(true)) * mm_per_unit[:, None]
 
 
 def axis_numbers(blocks: NDArray[np.str_]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from gcodefp.evaluation.toolpaths import (
     DANGER,
-    axis_errors,
+    axis_errors_mm,
     axis_numbers,
     discrete_frechet,
     endpoints_mm,
@@ -87,16 +87,10 @@ def test_each_segment_has_its_distance_over_known_rows() -> None:
 def test_axis_errors_are_in_millimetres_where_both_blocks_have_the_word() -> None:
     predicted = np.array(["G1 X1.5 Y2", "X1", "G1 Z-0.1", "M3", "X1", "X1"])
     true = np.array(["G1 X1 Y4", "G1 X3", "G1 Z0.1", "G1 X1", "G1 Y1", "X2"])
-    errors = axis_errors(predicted, true, np.array([1.0, 25.4, 25.4, 1.0, 1.0, np.nan]))
-    expected = {
-        "X": ([0.5, 2 * 25.4, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]),
-        "Y": ([2, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0]),
-        "Z": ([0, 0, 0.2 * 25.4, 0, 0, 0], [0, 0, 1, 0, 0, 0]),
-    }
-    assert list(errors) == list(expected)
-    for axis, (error_mm, counted) in expected.items():
-        assert errors[axis].error_mm.tolist() == pytest.approx(error_mm)
-        assert errors[axis].counted.tolist() == counted
+    errors = axis_errors_mm(predicted, true, np.array([1.0, 25.4, 25.4, 1.0, 1.0, np.nan]))
+    nan = math.nan
+    expected = [[0.5, 2, nan], [2 * 25.4, nan, nan], [nan, nan, 0.2 * 25.4], *[[nan] * 3] * 3]
+    np.testing.assert_allclose(errors, expected)
 
 
 def test_axis_numbers_and_endpoints_of_blocks() -> None:
