@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL, UPPER_BOUND, WHOLE
-from gcodefp.reporting.captions import caption
-from gcodefp.reporting.catalogue import FIGURES
-from gcodefp.reporting.executed_paths import middle, toolpaths
+from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
@@ -57,9 +56,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
             _gain(*difference(results, baseline)[:3]),
         ]
     if UPPER_BOUND in scores:
-        found.append(
-            _share(scores[UPPER_BOUND], "by perfect sensing, the clock unknown", is_own=False)
-        )
+        found.append(_share(scores[UPPER_BOUND], "upper bound, the lag unknown", is_own=False))
     elif WHOLE in scores:
         found.append(_share(scores[WHOLE], "when whole recordings are read at once", is_own=True))
     return found
@@ -152,7 +149,7 @@ def render(results: Results, figures: Path, protocols: Path | None = None) -> st
 def _found(results: Results) -> dict[str, Any]:
     """What the evaluation says."""
     evaluation = results.evaluation
-    path = middle(toolpaths(results.predictions))
+    path = median_toolpath(toolpaths(results.predictions))
     return {
         "marks": results.marks,
         "verdict": verdict(results),
@@ -214,6 +211,6 @@ def _figure(folder: Path, stem: str) -> dict[str, str]:
     return {
         "stem": stem,
         "title": FIGURES[stem].title,
-        "caption": caption(stem),
+        "caption": FIGURES[stem].caption,
         "source": f"data:image/svg+xml;base64,{encoded}",
     }

@@ -23,7 +23,12 @@ from gcodefp.reporting.protocols_table import (
 )
 from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.sweep_data import run_columns
-from gcodefp.reporting.sweep_runs import Piece, epochs_twice, process_ends, work_pieces
+from gcodefp.reporting.sweep_runs import (
+    WorkInterval,
+    process_spans,
+    repeated_epochs,
+    work_intervals,
+)
 from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, METRICS, RULES, interval
 from gcodefp.sweeps.ranking import FACTS
 
@@ -122,7 +127,7 @@ Table = dict[str, list[Any]]
 
 def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
     """Second, true and read block, rows and whether it is right, for each stretch of rows."""
-    rows = zip(path.seconds, path.true_blocks, path.read_blocks, strict=True)
+    rows = zip(path.seconds, path.true_blocks, path.predicted_blocks, strict=True)
     segments = [list(same) for _, same in groupby(rows, key=lambda row: row[1:])]
     return [
         (f"{s[0][0]:.1f}", str(s[0][1]), str(s[0][2]), len(s), bool(s[0][1] == s[0][2]))
@@ -254,16 +259,16 @@ def spending(results: Results) -> Spending:
     """Adds up runs and the work on them."""
     runs = results.runs
     names = [name for group in results.winner["seeds"] for name in group["runs"]]
-    pieces = work_pieces(results.work)
+    intervals = work_intervals(results.work)
     known = results.work["utc_seconds"]
     return Spending(
         total=_part("all", runs),
         states=_parts(runs, runs["state"]),
         devices=_parts(runs, runs["device"].fillna(UNKNOWN)),
         repeats=_part("repeats", runs[runs["run"].isin(names)]) if names else None,
-        processes=_processes(pieces),
+        processes=_processes(intervals),
         span_seconds=float(known.max() - known.min()) if len(known) else None,
-        trained_twice=epochs_twice(pieces),
+        trained_twice=repeated_epochs(intervals),
     )
 
 
@@ -276,22 +281,22 @@ def _part(name: str, runs: pd.DataFrame) -> Part:
     return Part(name, len(runs), int(runs["epochs"].sum()), float(runs["seconds"].sum()))
 
 
-def _processes(pieces: Sequence[Piece]) -> list[Process]:
-    """By their first note; a piece ends with a whole epoch, so that all of it was training."""
-    found = []
-    for (host, pid), (begin, end) in process_ends(pieces).items():
-        own = [piece for piece in pieces if piece.process == (host, pid)]
-        found.append(
+def _processes(intervals: Sequence[WorkInterval]) -> list[Process]:
+    """By their first entry; an interval ends with a whole epoch, so all of it was training."""
+    processes = []
+    for (host, pid), (begin, end) in process_spans(intervals).items():
+        own = [interval for interval in intervals if interval.process == (host, pid)]
+        processes.append(
             Process(
                 host=host,
                 pid=pid,
-                runs=len({piece.run for piece in own}),
-                epochs=sum(piece.reached - piece.begun for piece in own),
+                runs=len({interval.run for interval in own}),
+                epochs=sum(interval.last_epoch - interval.first_epoch for interval in own),
                 seconds=end - begin,
-                trained_seconds=sum(piece.end - piece.begin for piece in own),
+                trained_seconds=sum(interval.end - interval.begin for interval in own),
             )
         )
-    return found
+    return processes
 
 
 PROCESS_HEAD = [

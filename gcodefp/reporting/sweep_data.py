@@ -33,7 +33,7 @@ def parallel_axes(results: Results) -> dict[str, Any]:
     """
     every = results.runs["best_value"].to_numpy(float)
     rows = np.flatnonzero(np.isfinite(every))
-    axes = [_axis(one, one.places[rows]) for one in varied(results)]
+    axes = [_axis(one, one.coordinates[rows]) for one in varied(results)]
     metric = every[rows]
     last = _numbers(results.winner["metric"], metric, _is_wide_loss(results, metric))
     return {"rows": rows.tolist(), "axes": [*axes, last]}

@@ -23,7 +23,7 @@ from result_files import results_of, true_blocks, write_results
 from gcodefp import explain, train
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, WHOLE
-from gcodefp.reporting.executed_paths import middle, toolpaths
+from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_explanation
 
@@ -82,7 +82,7 @@ def test_what_is_told_agrees_with_the_evaluation(
     # It learnt: where it is wrong, it is less sure.
     sure, right = found.confidence[MODEL], found.right[MODEL]
     assert sure[~right].mean() < sure[right].mean() - 0.1
-    assert told["excerpt"]["recording"] == middle(toolpaths(predictions)).name
+    assert told["excerpt"]["recording"] == median_toolpath(toolpaths(predictions)).name
 
 
 def test_without_its_sensors_nothing_is_left(explained: Path) -> None:

@@ -16,7 +16,7 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import not_failed
 from gcodefp.evaluation.names import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
-from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import key_numbers, render, versions
 from gcodefp.reporting.page_tables import NOTHING, control_summary, detail_table, main_table
 from gcodefp.reporting.wording import KINDS, verdict

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.reporting.figures.all_figures import draw_figures
+from gcodefp.reporting.figures.style import draw_figures
 from gcodefp.reporting.page import render
 
 pytestmark = pytest.mark.browser

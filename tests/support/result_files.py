@@ -99,12 +99,12 @@ def write_evaluation(
     controls: Sequence[dict[str, Any]],
 ) -> None:
     """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
-    test = tested_split(reported)
+    test = scored_split(reported)
     vocabulary = vocabulary_of(dataset)
     rows = np.arange(len(test.row))
-    answers = {name: answers_of(name, texts, test, reported) for name, texts in blocks.items()}
+    answers = {name: predictions_of(name, texts, test, reported) for name, texts in blocks.items()}
     models = {
-        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | of_segments(of, test)
+        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | segment_scores(of, test)
         for name, of in answers.items()
     }
     content = {
@@ -149,7 +149,7 @@ def sequences_of(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def tested_split(reported: bool) -> Split:
+def scored_split(reported: bool) -> Split:
     """The recordings as a test split, with zeros for all that scores do not look at."""
     true = true_blocks()
     count = len(true) // len(RECORDINGS)
@@ -165,7 +165,7 @@ def tested_split(reported: bool) -> Split:
     return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
 
 
-def of_segments(answers: RowPredictions, test: Split) -> dict[str, Estimate]:
+def segment_scores(answers: RowPredictions, test: Split) -> dict[str, Estimate]:
     """Numbers that stand for those of stretches; how such are scored is not tested with them."""
     wrong = (answers.blocks != true_blocks()).astype(int)
     scores = {
@@ -178,7 +178,7 @@ def of_segments(answers: RowPredictions, test: Split) -> dict[str, Estimate]:
     return scores
 
 
-def answers_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
+def predictions_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
     """Those who read sensors name a program and a position, others do not."""
     if PREDICTORS[name].kind not in (SENSORS, LAG_ORACLE):
         return RowPredictions(blocks, test.operation)

@@ -13,11 +13,11 @@ rule figures:
         **{
             name: report(
                 f"{RESULTS}/figures/{name}.svg",
-                category=entry.category,
-                caption=f"../../gcodefp/reporting/captions/{name}.rst",
-                labels={"figure": entry.title},
+                category=record.category,
+                caption=caption_file(name),
+                labels={"figure": record.title},
             )
-            for name, entry in FIGURES.items()
+            for name, record in FIGURES.items()
         },
         png=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
     log:
@@ -31,7 +31,7 @@ rule figures:
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         folder=lambda wildcards, output: Path(output.toolpath).parent,
-        code=code_digest("gcodefp.figures"),
+        code=code_digest("gcodefp.figures", *(record.module for record in FIGURES.values())),
     shell:
         """
         python -m gcodefp.figures \

@@ -10,7 +10,7 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp.evaluation.names import MODEL, NEIGHBOUR, WHOLE
 from gcodefp.files import write_json
-from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import render
 from gcodefp.reporting.protocols_table import (
     MEASURED,

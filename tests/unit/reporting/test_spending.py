@@ -8,7 +8,7 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp.reporting.page_tables import Part, Process, cost_tables, duration, spending
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import epochs_twice, work_pieces
+from gcodefp.reporting.sweep_runs import repeated_epochs, work_intervals
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_two_processes_at_the_same_run_train_all_of_it_twice(results: Results) -
     ]
     work = pd.DataFrame(lines, columns=["run", "utc_seconds", "host", "pid", "epoch"])
     spent = spending(replace(results, work=work))
-    assert spent.trained_twice == epochs_twice(work_pieces(work)) == 2
+    assert spent.trained_twice == repeated_epochs(work_intervals(work)) == 2
     assert spent.processes == [Process("here", 1, 1, 2, 5, 5), Process("here", 2, 1, 2, 8, 8)]
 
 
