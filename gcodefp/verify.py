@@ -278,6 +278,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
         yield [*shown, "--output", made / "figures"]
     elif step == "report":
         page = ["--figures", path / "figures", "--protocols", table]
+        page += ["--benchmarks", path / "benchmarks"]
         yield [*shown, *page, "--output", made / "report.html"]
     elif step == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]
