@@ -76,6 +76,7 @@ rule report_page:
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
         protocols=PROTOCOLS,
+        benchmarks=f"{RESULTS}/benchmarks",
         protocols_digest=file_digest(PROTOCOLS),
         code=code_digest("gcodefp.report"),
     shell:
@@ -88,6 +89,7 @@ rule report_page:
             --explanation {params.explanation:q} \
             --figures {params.figures:q} \
             --protocols {params.protocols:q} \
+            --benchmarks {params.benchmarks:q} \
             --output {output:q} \
             --log {log:q}
         """
