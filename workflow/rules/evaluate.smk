@@ -2,8 +2,8 @@
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
 #           No rule but these two and the control's reads the test split; all need the best run,
-#           and nothing that they find out chooses or trains anything. Of the commands by hand,
-#           `verify` reads it again, and `compare --split test` once there is a best run.
+#           and none of their results chooses or trains anything. Of the manual commands, `verify`
+#           reads it too, and `compare --split test` once there is a best run.
 
 
 rule evaluate:
@@ -47,7 +47,7 @@ rule evaluate:
 
 
 rule explain:
-    """Ask the best checkpoint why it says what it says of the test split."""
+    """Measure what the best checkpoint's predictions on the test split rest on."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         dataset=f"{RESULTS}/dataset/dataset.json",
