@@ -5,11 +5,11 @@ import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markupsafe import escape
 from plotly.offline import get_plotlyjs
 from result_files import results_of, spoilt, true_blocks, write_results
 
@@ -159,7 +159,7 @@ def test_control_that_does_not_fail_is_marked(tmp_path: Path, pictures: Path, fa
     assert verdict(results).headline.startswith("No evidence of sensing") == (not fails)
     assert page.count('class="mark"') == (0 if fails else 2)
     assert page.count("DOES NOT FAIL") == (not fails)
-    assert all(escape(sentence) in page for sentence in not_failed(controls[1]))
+    assert all(str(escape(sentence)) in page for sentence in not_failed(controls[1]))
     evaluation = {key: of for key, of in results.evaluation.items() if key != "controls"}
     assert 'id="controls"' not in render(replace(results, evaluation=evaluation), pictures)
 
