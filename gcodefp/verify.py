@@ -29,6 +29,7 @@ from matplotlib.image import imread
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
+from gcodefp.evaluation.names import BREAKDOWN
 from gcodefp.files import sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, open_device
@@ -45,15 +46,13 @@ ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "bes
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 TOLERANCE = 1e-6
 EXPLANATION_TOLERANCE = 1e-3
-"""Gradients and confidences are sums of many rounded numbers."""
+"""Confidences are sums of many rounded numbers."""
 OTHER_TOLERANCE = 5e-3
 """Of another device or library version: relative, and the share of rows that may differ."""
-NOT_COMPARED = ("provenance", "device", "embedding_xy")
-"""Keys and arrays. The last bits decide where t-SNE lays a row."""
-ONLY_ON_THE_SAME = ("differences", "overconfidence", "bins", "embedding", "saliency",
-                    "channel_saliency", "excerpt_saliency", "reconstructed_block",
+NOT_COMPARED = ("provenance", "device")
+ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
                     "reconstructed_recording")  # fmt: skip
-"""Small differences, nearest neighbours, and sequences whose length rounding may change."""
+"""Numbers of few rows, and sequences whose length rounding may change."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

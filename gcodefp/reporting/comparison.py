@@ -13,6 +13,7 @@ from rich.table import Table
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.errors import UserError
+from gcodefp.evaluation import split_scores
 from gcodefp.evaluation.bootstrap import (
     Difference,
     Estimate,
@@ -22,7 +23,6 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPPER_BOUND
-from gcodefp.evaluation.split_scores import measure
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
@@ -241,9 +241,11 @@ def score_runs(
     measured = []
     for checkpoint in checkpoints:
         decoding = predict_split(checkpoint, split, device)
-        of_rows = decoding.of_rows
+        predictions = decoding.predictions
         measured.append(
-            measure(decoding, of_rows, split, checkpoint.description, NETWORK_PREDICTORS)
+            split_scores.score(
+                decoding, predictions, split, checkpoint.description, NETWORK_PREDICTORS
+            )
         )
     return {
         predictor: {

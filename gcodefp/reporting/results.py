@@ -42,7 +42,6 @@ class Explanation:
     Attributes:
         document: explanation.json.
         confidence: predictor -> (N,) probability that it gives to its block.
-        channel_saliency: (C,) mean |gradient x input| over the N rows, in nats.
         excerpt_seconds: (T,) since the recording's first row.
         excerpt_samples: (T, C) in the channel's unit, without the recording's own mean where the
             document says `centered`; NaN where no valid sample is.
@@ -52,7 +51,6 @@ class Explanation:
 
     document: Document
     confidence: Mapping[str, NDArray[np.float64]]
-    channel_saliency: NDArray[np.float32]
     excerpt_seconds: NDArray[np.float64]
     excerpt_samples: NDArray[np.float32]
     excerpt_valid: NDArray[np.bool_]
@@ -151,7 +149,7 @@ def read_results(
 
 def _check_evaluation(results: Results, path: Path) -> None:
     """It is of the winner's checkpoint and of the pipeline's own test split."""
-    if external := results.evaluation["foreign"]:
+    if external := results.evaluation["external"]:
         raise UserError(
             f"{path}: is of other recordings, {external}; figures and report are of the "
             f"pipeline's own test split: {EVALUATION_REBUILD}"

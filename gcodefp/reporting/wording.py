@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import Estimate
+from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -19,35 +20,10 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.reporting.results import Document, Results
 
-METRICS = {
-    "gcode": "exact line",
-    "token": "token",
-    "command_balanced": "command, balanced",
-    "operation": "operation",
-    "program": "program",
-    "gcode_error_rate": "G-code error rate",
-    "position_error_mm": "tool position error",
-    "toolpath_distance_mm": "toolpath distance",
-    "token_type": "token type",
-    "command": "command",
-    "parameter_type": "parameter type",
-    "parameter_value": "parameter value",
-    "x_error_mm": "X words",
-    "y_error_mm": "Y words",
-    "z_error_mm": "Z words",
-}
+METRICS = {name: metric.title for name, metric in REGISTRY.items()}
 """Metric of metrics.json -> its name for readers."""
 
-MAIN_METRICS = (
-    "gcode",
-    "token",
-    "command_balanced",
-    "operation",
-    "program",
-    "gcode_error_rate",
-    "position_error_mm",
-    "toolpath_distance_mm",
-)
+MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
 """Those that a reader needs first; the others are details."""
 
 DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
@@ -211,9 +187,7 @@ def percentage(share: float) -> str:
 
 def difference(results: Results, baseline: str) -> Estimate:
     """Network minus baseline on the same recordings: sharper than two intervals side by side."""
-    predictions = results.predictions
-    gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)
-    return estimate(gain, np.ones(len(gain)), predictions.recording)
+    return Estimate(**results.evaluation["differences"][baseline])
 
 
 def _kind(difference: Estimate, recordings: int) -> str:

@@ -18,12 +18,13 @@ from gcodefp.evaluation.bootstrap import (
     Difference,
     Estimate,
     Statistic,
+    balanced,
     draw,
+    median,
     paired_difference,
     ratio,
     with_interval,
 )
-from gcodefp.evaluation.metrics import balanced, median
 from gcodefp.evaluation.names import MODEL
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.model.run_files import read_metrics

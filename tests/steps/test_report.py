@@ -117,7 +117,7 @@ def test_missing_files_are_named_with_their_remedy(
     ("name", "changed", "complaint"),
     [
         ("sweep.json", {"id": "another"}, "is of sweep abcd1234"),
-        ("evaluation/metrics.json", {"foreign": "/data/other"}, "of other recordings, /data/other"),
+        ("evaluation/metrics.json", {"external": "/data/x"}, "is of other recordings, /data/x"),
         ("evaluation/metrics.json", {"provenance": {"inputs": {"checkpoint.pt": "00" * 32}}},
          "another checkpoint"),
     ],

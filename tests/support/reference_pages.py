@@ -24,7 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
-    "READING": JUDGED,
+    "PREDICTOR": JUDGED,
     "SPLIT": ("train", "val", "test"),
 }
 """What a name in capitals stands for; one that is not here stands for anything."""

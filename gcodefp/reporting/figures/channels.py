@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from gcodefp.evaluation.names import GROUP, NODE
 from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import (
     BAND,
@@ -45,7 +46,7 @@ TIME_TICKS = 9
 
 
 class Panel(NamedTuple):
-    """Channels of one group and unit; `channels` are their indices, by saliency."""
+    """Channels of one group and unit; `channels` are their indices, the largest loss first."""
 
     group: str
     unit: str
@@ -67,17 +68,19 @@ class Segment(NamedTuple):
     category="Data",
     caption="Samples of some channels in their units (less the recording's own mean, where "
     "channels are centred) over the middle of the test recording of median exact-line accuracy; "
-    "gaps are samples that cleaning removed. Of each group and unit the channels with the highest "
-    "saliency are shown, eight at most. Below, the lines that the controller logged as executed "
-    "and those predicted in windows; thin lines mark where the executed line changes. Sensors lag "
-    "behind the log by a constant time.",
+    "gaps are samples that cleaning removed. Of each group and unit the channels are shown without "
+    "whose sensors the network loses most, eight at most. Below, the lines that the controller "
+    "logged as executed and those predicted in windows; thin lines mark where the executed line "
+    "changes. Sensors lag behind the log by a constant time.",
 )
 def draw_channels(results: Results) -> Figure:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation
     rows = middle_rows(len(explanation.excerpt_seconds))
     valid = explanation.excerpt_valid[rows]
-    panels = choose_panels(explanation.document["channels"], explanation.channel_saliency, valid)
+    panels = choose_panels(
+        explanation.document["channels"], channel_losses(explanation.document), valid
+    )
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
     right = true == predicted
     strips = {
@@ -108,23 +111,35 @@ def middle_rows(count: int) -> slice:
     return slice(first, first + shown)
 
 
+def channel_losses(document: Document) -> NDArray[np.float64]:
+    """(C,) exact lines lost without each channel's group and without its node, added up."""
+    losses = {
+        (entry["kind"], entry["name"]): -(entry["differences"]["gcode"]["value"] or 0.0)
+        for entry in document["sensors"]["without"]
+    }
+    return np.array([
+        losses.get((GROUP, channel["group"]), 0.0) + losses.get((NODE, channel["node"]), 0.0)
+        for channel in document["channels"]
+    ])  # fmt: skip
+
+
 def choose_panels(
-    channels: Sequence[Document], saliency: NDArray[np.floating], valid: NDArray[np.bool_]
+    channels: Sequence[Document], losses: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
-    """At most MOST_CHANNELS live channels: the first of each panel by saliency, then the second.
+    """At most MOST_CHANNELS live channels: the first of each panel by loss, then the second.
 
     Args:
         channels: C entries of explanation.json.
-        saliency: (C,) mean |gradient x input| of each channel.
+        losses: (C,) what the network loses without each channel's sensors.
         valid: (T, C) whether a sample is valid.
     """
     ranked: dict[tuple[str, str], list[int]] = {}
-    for index in np.argsort(-saliency, kind="stable").tolist():
+    for index in np.argsort(-losses, kind="stable").tolist():
         if valid[:, index].mean() >= LEAST_VALID:
             key = channels[index]["group"], channels[index]["unit"]
             ranked.setdefault(key, []).append(index)
     candidates = sorted(
-        (rank, -float(saliency[index]), index)
+        (rank, -float(losses[index]), index)
         for indices in ranked.values()
         for rank, index in enumerate(indices[: len(LINE_STYLES)])
     )

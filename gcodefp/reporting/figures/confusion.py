@@ -7,9 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import vocabulary_of
-from gcodefp.dataset.vocabulary import COMMAND, FIELDS
-from gcodefp.evaluation.names import MODEL
 from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure, percent, tested_on
 from gcodefp.reporting.results import Results
@@ -18,46 +15,43 @@ MOST_COUNTED = 12
 """Cells of matrices with more classes have no room for their counts."""
 LETTER_INCHES = 0.065
 """Names of columns that are wider than the column are slanted."""
-OTHER = "other\nkind"
 LABEL_INCHES = 2.5
 """Width of the page that the names of the rows need."""
-UNSEEN = "not in train"
+HEADS = {"operation": "operation", "command": "command word"}
+"""Head in metrics.json -> title of its matrix."""
 
 
 class Confusion(NamedTuple):
     """A confusion matrix.
 
     Attributes:
-        counts: (T, P), rows true, columns predicted.
-        true: T names of classes.
-        predicted: P names of classes.
+        true: names of T classes, by row.
+        predicted: names of P classes, by column; the same classes, and perhaps others at the end.
+        counts: (T, P).
     """
 
-    counts: NDArray[np.int64]
     true: list[str]
     predicted: list[str]
+    counts: NDArray[np.int64]
 
 
-def confusions(results: Results) -> dict[str, Confusion]:
-    """The matrices of operations, row by row, and of command words at their position in the line.
-
-    A true command counts wherever the executed line has one; in its place may be predicted another
-    command, a word of another kind, or none because the predicted line is shorter.
-    """
-    predictions = results.predictions
-    vocabulary = vocabulary_of(results.dataset)
-    true, predicted = (
-        vocabulary.encode_rows(blocks)
-        for blocks in (predictions.true_block, predictions.blocks[MODEL])
-    )
-    has_command = true[..., 0] == COMMAND
-    column = FIELDS.index("command")
-    commands = true[has_command][:, column], predicted[has_command][:, column]
-    operations = predictions.true_operation, predictions.operation[MODEL]
-    return {
-        "operation": _count(*operations, list(map(str, predictions.operations))),
-        "command word": _count(*commands, list(vocabulary.commands)),
+def confusion(results: Results, head: str) -> Confusion:
+    """A head's matrix in metrics.json, with the classes that occur."""
+    matrix = results.evaluation["confusion"][head]
+    counts = np.array(matrix["counts"], np.int64)
+    occurring = {name for name, row in zip(matrix["true"], counts, strict=True) if row.any()}
+    occurring |= {
+        name for name, column in zip(matrix["predicted"], counts.T, strict=True) if column.any()
     }
+    rows, columns = (
+        [index for index, name in enumerate(matrix[side]) if name in occurring]
+        for side in ("true", "predicted")
+    )
+    return Confusion(
+        [matrix["true"][row] for row in rows],
+        [matrix["predicted"][column] for column in columns],
+        counts[np.ix_(rows, columns)],
+    )
 
 
 @figure(
@@ -71,7 +65,7 @@ def confusions(results: Results) -> dict[str, Confusion]:
 )
 def draw_confusion(results: Results) -> Figure:
     """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""
-    matrices = confusions(results)
+    matrices = {title: confusion(results, head) for head, title in HEADS.items()}
     shapes = [matrix.counts.shape for matrix in matrices.values()]
     height = 0.9 + 0.27 * max(3, *(rows for rows, _ in shapes))
     fig = new_figure(PAGE_INCHES, min(height, 5.0))
@@ -84,7 +78,7 @@ def draw_confusion(results: Results) -> Figure:
     panels[0].set_ylabel("true (count)")
     add_head(
         fig,
-        _title(matrices["command word"]),
+        _title(matrices[HEADS["command"]]),
         f"{tested_on(results)}; segments of one window; the shade is the share of the row, the "
         "number the count",
         results.marks,
@@ -101,29 +95,9 @@ def _title(commands: Confusion) -> str:
         return "No command word is confused with another"
     row, column = divmod(int(np.argmax(wrong)), wrong.shape[1])
     share = wrong[row, column] / commands.counts[row].sum()
-    predicted = commands.predicted[column]
-    predicted = "another kind of word" if predicted == OTHER else predicted
     return (
-        f"Most frequent confusion of commands: {commands.true[row]} predicted as {predicted}, "
-        f"{percent(share)} of its words"
-    )
-
-
-def _count(
-    true: NDArray[np.integer], predicted: NDArray[np.integer], names: list[str]
-) -> Confusion:
-    """Counts pairs of the classes that occur; classes below 0 come last."""
-    size = len(names) + 1
-    counts = np.zeros((size, size), np.int64)
-    rows, columns = (np.where(classes < 0, size - 1, classes) for classes in (true, predicted))
-    np.add.at(counts, (rows, columns), 1)
-    kept = [index for index in range(len(names)) if counts[index].any() or counts[:, index].any()]
-    kept_rows = [*kept, size - 1] if counts[-1].any() else kept
-    kept_columns = [*kept, size - 1] if counts[:, -1].any() else kept
-    return Confusion(
-        counts[np.ix_(kept_rows, kept_columns)],
-        [[*names, UNSEEN][row] for row in kept_rows],
-        [[*names, OTHER][column] for column in kept_columns],
+        f"Most frequent confusion of commands: {commands.true[row]} predicted as "
+        f"{commands.predicted[column]}, {percent(share)} of its words"
     )
 
 
@@ -137,10 +111,11 @@ def _draw_matrix(axes: Axes, matrix: Confusion, column_inches: float) -> None:
                 colour = "white" if shares[row, column] > 0.55 else "#333333"
                 axes.text(column, row, f"{count:,}", color=colour, size=5.5, ha="center",
                           va="center")  # fmt: skip
-    letters = max(len(part) for name in matrix.predicted for part in name.splitlines())
+    columns = [name.replace(" ", "\n") for name in matrix.predicted]
+    letters = max(len(line) for name in columns for line in name.splitlines())
     is_long = letters * LETTER_INCHES > column_inches
     axes.set_xticks(
-        range(len(matrix.predicted)), matrix.predicted, rotation=40 if is_long else 0,
+        range(len(columns)), columns, rotation=40 if is_long else 0,
         ha="right" if is_long else "center", rotation_mode="anchor",
     )  # fmt: skip
     labels = [f"{name} ({n:,})" for name, n in zip(matrix.true, totals[:, 0], strict=True)]

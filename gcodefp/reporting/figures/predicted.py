@@ -40,7 +40,7 @@ def draw_predicted(predicted: Predicted, marks: Sequence[str]) -> Figure:
         f"program {predicted.program.name} ({percent(predicted.program.probability)}), operation "
         f"{predicted.operation.name} ({percent(predicted.operation.probability)}); exact block "
         f"expected right on {percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
-        f"{percent(predicted.mean_clock_known)} with the lag oracle; agreement "
+        f"{percent(predicted.mean_clock_known)} with the median lag; agreement "
         f"{percent(predicted.agreement)}",
         marks,
     )
@@ -77,7 +77,7 @@ def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
     _add(axes, rows, predicted.confidence, predicted, width=1.2)
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.01)
-    axes.set_title("confidence of the block (grey: lag oracle)")
+    axes.set_title("confidence of the block (grey: median lag)")
     axes.set_xlabel("row of the recording, taken as evenly spaced")
 
 

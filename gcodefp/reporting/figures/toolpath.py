@@ -33,8 +33,6 @@ from gcodefp.reporting.results import Results
 MOST_RECORDINGS = 4
 AXIS_INCHES = 0.5
 MOST_PATH_INCHES = 2.8
-MARGIN_SHARE = 0.06
-"""The frame leaves this margin around the executed path; wrong lines may leave the frame."""
 STATE_STYLES = {
     SegmentState.OFF: ("off-path", "off the path", WRONG, 0.6, 3),
     SegmentState.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
@@ -129,24 +127,22 @@ def _draw_path(axes: Axes, path: Toolpath) -> None:
     _frame(axes, path.true_segments)
     axes.set_title(f"{path.name}\n{percent(path.accuracy)} of {len(path.right)} rows", size=7)
     axes.set_xlabel("X (mm)")
-    axes.set_aspect("equal", adjustable="box")
     axes.tick_params(labelsize=6)
 
 
 def _add_lines(axes: Axes, lines: Sequence[PathSegment], **style: object) -> None:
     lines = [line for line in lines if len(line)]
     if lines:
-        axes.add_collection(LineCollection(lines, **style))  # type: ignore[arg-type]
+        axes.add_collection(LineCollection(lines, **style), autolim=False)  # type: ignore[arg-type]
 
 
 def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
-    """A square around the executed path; a unit square for no path."""
+    """The executed path alone sets the limits; wrong lines may leave the frame."""
     points = np.concatenate([np.empty((0, 2)), *segments])
-    low, high = (points.min(0), points.max(0)) if len(points) else (np.zeros(2), np.ones(2))
-    half = (0.5 + MARGIN_SHARE) * max(1.0, *(high - low))
-    centre = (low + high) / 2
-    axes.set_xlim(centre[0] - half, centre[0] + half)
-    axes.set_ylim(centre[1] - half, centre[1] + half)
+    axes.update_datalim(points if len(points) else [(0, 0), (1, 1)])
+    axes.autoscale_view()
+    # A fixed box, unlike fixed limits, leaves the layout as it is.
+    axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4))
 

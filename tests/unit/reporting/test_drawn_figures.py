@@ -24,8 +24,14 @@ from sweep_results import OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS, WHOLE
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.channels import Panel, choose_panels, draw_strip, segments
-from gcodefp.reporting.figures.confusion import confusions
+from gcodefp.reporting.figures.channels import (
+    Panel,
+    channel_losses,
+    choose_panels,
+    draw_strip,
+    segments,
+)
+from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.contours import GRID, smoothed
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.early_stopping import bands, metric_map, saved_share
@@ -258,25 +264,25 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
     assert shown.count("-") == 2 * len(silent)
 
 
-def test_confusion_counts_operations_and_command_words(results: Results) -> None:
-    blocks = true_blocks()
-    first, last = (np.flatnonzero(blocks == block)[0] for block in ("G1 X1", "G53 G0 Z0"))
-    blocks[first], blocks[last] = "G2 X1", "X1"  # Another command; another kind, and none.
-    predictions = replace(results.predictions, blocks={**results.predictions.blocks, MODEL: blocks})
-    edited = replace(results, predictions=predictions)
-    matrices = confusions(edited)
-    operations = matrices["operation"]
-    assert (operations.true, operations.counts.tolist()) == (["face<b>", "pocket"],
-                                                             [[36, 0], [0, 36]])  # fmt: skip
-    commands = matrices["command word"]
-    assert commands.true == ["G0", "G1", "G2", "G53"]
-    assert commands.predicted == [*commands.true, "other\nkind"]
-    assert commands.counts.tolist() == [
-        [23, 0, 0, 0, 1], [0, 23, 1, 0, 0], [0, 0, 12, 0, 0], [0, 0, 0, 11, 1],
-    ]  # fmt: skip
-    assert "G53 (12)" in texts(drawn("confusion", edited))
-    perfect = replace(predictions, blocks={MODEL: true_blocks()})
-    shown = texts(drawn("confusion", replace(results, predictions=perfect)))
+def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
+    assert confusion(results, "operation").counts.tolist() == [[36, 0], [0, 36]]
+    stored = {
+        "true": ["G0", "G1", "G2", "G3"], "predicted": ["G0", "G1", "G2", "G3", "other kind"],
+        "counts": [[23, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 3, 9, 0, 0], [0, 0, 0, 0, 0]],
+    }  # fmt: skip
+    matrices = {**results.evaluation["confusion"], "command": stored}
+    edited = evaluated(confusion=matrices)(results)
+    command = confusion(edited, "command")
+    assert (command.true, command.predicted) == (
+        ["G0", "G1", "G2"],
+        ["G0", "G1", "G2", "other kind"],
+    )
+    assert command.counts.tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
+    shown = texts(drawn("confusion", edited))
+    assert {"G2 (12)", "23", "9"} <= set(shown)
+    assert any("G2 predicted as G1, 25 % of its words" in text for text in shown)
+    matrices = {**matrices, "command": {**stored, "counts": np.eye(4, 5, dtype=int).tolist()}}
+    shown = texts(drawn("confusion", evaluated(confusion=matrices)(results)))
     assert "No command word is confused with another" in shown
 
 
@@ -302,20 +308,26 @@ def test_dataset_names_excluded_recordings_and_counts_of_rules(results: Results)
     assert shown.count("none") == 6
 
 
-def test_channels_are_the_most_salient_ones_of_each_panel(results: Results) -> None:
+def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results) -> None:
     kinds = [("mag", "uT"), *[("imu", "g")] * 4, ("imu", "deg/s")]
     channels = [{"group": group, "unit": unit} for group, unit in kinds]
-    saliency = np.array([0.1, 0.2, 0.9, 0.8, 0.7, 0.0])
+    losses = np.array([0.1, 0.2, 0.9, 0.8, 0.7, 0.0])
     valid = np.ones((10, 6), bool)
     gyroscope, magnetometer = Panel("imu", "deg/s", (5,)), Panel("mag", "uT", (0,))
-    assert choose_panels(channels, saliency, valid) == [
+    assert choose_panels(channels, losses, valid) == [
         gyroscope, Panel("imu", "g", (2, 3, 4)), magnetometer,
     ]  # fmt: skip
     valid[:6, [0, 2]] = False
-    assert choose_panels(channels, saliency, valid) == [gyroscope, Panel("imu", "g", (3, 4, 1))]
+    assert choose_panels(channels, losses, valid) == [gyroscope, Panel("imu", "g", (3, 4, 1))]
     many = [{"group": "optical", "unit": unit} for unit in "abcde" for _ in range(2)]
     panels = choose_panels(many, np.linspace(1.0, 0.1, 10), np.ones((4, 10), bool))
     assert [panel.channels for panel in panels] == [(0, 1), (2, 3), (4, 5), (6,), (8,)]
+    sensors = {"without": [
+        {"kind": kind, "name": name, "differences": {"gcode": {"value": value}}}
+        for kind, name, value in (("all", "", -0.9), ("group", "imu", -0.5), ("node", "a", 0.25))
+    ]}  # fmt: skip
+    parts = [{"group": "imu", "node": "a"}, {"group": "mag", "node": "b"}]
+    assert channel_losses({"sensors": sensors, "channels": parts}).tolist() == [0.25, 0]
     (line,) = drawn("channels", results).axes[0].lines[:1]
     np.testing.assert_array_equal(line.get_ydata(), results.explanation.excerpt_samples[:, 0])
 
