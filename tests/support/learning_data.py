@@ -165,6 +165,11 @@ def write_dataset(folder: Path, **changed: Split) -> Path:
             "sha256": sha256(folder / PROGRAMS_FILE),
         },
         "splits": {name: {"sha256": sha256(folder / f"{name}.npz")} for name in splits},
+        "recordings": {
+            name: {"operation": name.partition("_")[0]}
+            for split in splits.values()
+            for name in split.recordings.tolist()
+        },
     }
     write_description(folder / "dataset.json", document)
     return folder
