@@ -184,13 +184,13 @@ def _run(
         return False
 
     try:
-        return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+        return train(hyperparameters, data, objective, folder, report, compiled=arguments.compile)
     except OtherRun as other:
         if not arguments.replace:
             raise
         logger.info("%s; it is replaced", other)
     (folder / "last.pt").unlink()
-    return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+    return train(hyperparameters, data, objective, folder, report, compiled=arguments.compile)
 
 
 def _inputs(arguments: argparse.Namespace) -> list[Path]:

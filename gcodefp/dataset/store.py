@@ -105,6 +105,19 @@ class Description:
         changed = {} if self.control is None else {"control": self.control}
         return digest(seen | changed | {key: self.document[key] for key in decides})
 
+    def check_learning_digest(self, learning_digest: str, path: Path) -> None:
+        """Raises UserError if `path` (a checkpoint, run or sweep) was made from another dataset.
+
+        Args:
+            learning_digest: of the dataset that it was made from.
+        """
+        if learning_digest != (own := self.learning_digest()):
+            raise UserError(
+                f"{path}: was trained on another dataset than this (learning_digest "
+                f"{learning_digest[:12]}, not {own[:12]}); name its own dataset with --dataset, or "
+                "run the sweep again: snakemake --cores all"
+            )
+
     @property
     def control(self) -> str | None:
         """The control that the splits were changed for; None for an honest dataset."""

@@ -115,3 +115,15 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     return Checkpoint(
         network, hyperparameters, description, int(content["epoch"]), float(content["value"])
     )
+
+
+def check_fits(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+    """Checks that a checkpoint was trained on a dataset.
+
+    Args:
+        path: of the checkpoint, for the message.
+
+    Raises:
+        UserError: it was trained on other train or val splits.
+    """
+    description.check_learning_digest(checkpoint.description.learning_digest(), path)

@@ -74,7 +74,7 @@ def train(
     objective: Objective,
     folder: Path,
     report: Report,
-    device: torch.device,
+    *,
     compiled: bool = False,
 ) -> TrainingResult:
     """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
@@ -91,6 +91,7 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
+    device = data.train.signals.device
     network = Network(sizes_of(data.description), hyperparameters).to(device)
     if compiled:
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]

@@ -22,7 +22,7 @@ def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
 def run(
     folder: Path, data: TrainingData, objective: Objective = GCODE, **changed: Any
 ) -> tuple[TrainingResult, Checkpoint]:
-    result = train(tiny(**changed), data, objective, folder, go_on, CPU)
+    result = train(tiny(**changed), data, objective, folder, go_on)
     return result, read_checkpoint(folder / "checkpoint.pt", CPU)
 
 

@@ -9,7 +9,7 @@ from training_runs import run
 
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
-from gcodefp.model.window_decoding import LEAST_SHARE, measure_state_prior
+from gcodefp.model.window_decoding import MIN_PRIOR_SHARE, measure_state_prior
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_place_that_is_never_named_outweighs_nothing(
         network.state_head.bias[3] = -1e4
     measure_state_prior(network, data.train)
     assert network.log_state_prior.isfinite().all()
-    least = LEAST_SHARE / network.sizes.states
+    least = MIN_PRIOR_SHARE / network.sizes.states
     assert float(network.log_state_prior[3].exp()) == pytest.approx(least)
     with torch.no_grad():
         evidence = network.emission_log_likelihood(network.encode(data.val.signals[None, :32]))

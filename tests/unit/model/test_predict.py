@@ -1,6 +1,7 @@
 """What is predicted from the signals of windows and of whole recordings."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +15,7 @@ from gcodefp.model import window_decoding as prediction
 from gcodefp.model.hmm import viterbi_paths
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
-from gcodefp.model.window_decoding import predict, whole_emission_log_likelihood
+from gcodefp.model.window_decoding import encode_windows, predict, whole_emission_log_likelihood
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +50,7 @@ def test_prediction_does_not_depend_on_the_batch(
     # In training mode the batch would matter, by its mean and by dropout.
     network = varied(data)
     whole = predict(network, data.val)
-    monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", size)
+    monkeypatch.setattr(prediction, "encode_windows", partial(encode_windows, batch_size=size))
     parts = predict(network.train(), data.val)
     for one, other in zip(whole, parts, strict=True):
         # Classes are the same; the last bits of a position are not.
@@ -135,6 +136,6 @@ def test_whole_recordings_do_not_depend_on_the_batch(
 ) -> None:
     network = varied(data)
     whole = whole_emission_log_likelihood(network, data.val.signals[:32], WINDOW)
-    monkeypatch.setattr(prediction, "WINDOWS_PER_BATCH", 2)
+    monkeypatch.setattr(prediction, "encode_windows", partial(encode_windows, batch_size=2))
     parts = whole_emission_log_likelihood(network.train(), data.val.signals[:32], WINDOW)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

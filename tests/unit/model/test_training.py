@@ -128,12 +128,12 @@ def test_a_report_that_says_so_stops_the_run(data: TrainingData, tmp_path: Path)
         told.append(epoch)
         return epoch == 2
 
-    result = train(tiny(), data, GCODE, tmp_path, report, CPU)
+    result = train(tiny(), data, GCODE, tmp_path, report)
     assert (result.stopped, result.epochs, told) == (True, 2, [1, 2])
     assert len(read_metrics(tmp_path / "metrics.csv")) == 2
     assert read_checkpoint(tmp_path / "checkpoint.pt", CPU).epoch == result.best_epoch
     # Stopped at its last epoch it did all that it was asked for.
-    result = train(tiny(max_epochs=2), data, GCODE, tmp_path / "full", report, CPU)
+    result = train(tiny(max_epochs=2), data, GCODE, tmp_path / "full", report)
     assert (result.stopped, result.epochs) == (False, 2)
 
 
