@@ -1,8 +1,8 @@
-"""Which recordings are learnt from, which choose the best run, and which are kept for the test.
+"""Which recordings train the networks, which choose the best run, and which are the test.
 
-Windows that overlap, or that come from one recording, look alike. A split that puts some of them on
-both sides measures memory, so a recording lies wholly in one split. The one exception, `window`, is
-there to compare with numbers published that way; everything made from it is marked as leaky.
+Windows that overlap, or that come from one recording, are alike. A split with some of them on both
+sides measures memory, so a recording lies wholly in one split. The one exception, `window`, is for
+comparison with numbers published that way; everything made from it is marked as leaky.
 """
 
 import re
@@ -18,7 +18,7 @@ from gcodefp.recordings.cleaning import Recording
 SPLITS = ("train", "val", "test")
 METHODS = ("recording", "chronological", "session", "program", "window")
 Order = Callable[[list[str]], list[str]]
-"""Brings the recordings of an operation into the order in which splits are dealt: test first."""
+"""Orders the recordings of an operation: those of the test first, then those of val."""
 
 
 def split_recordings(
@@ -31,20 +31,48 @@ def split_recordings(
     Args:
         operations: recording -> operation.
     """
-    return _checked(_dealt(operations, val_fraction, test_fraction, _at_random(seed)))
+    return _checked(_distribute(operations, val_fraction, test_fraction, _at_random(seed)))
 
 
 def split_chronological(
     operations: Mapping[str, str], val_fraction: float, test_fraction: float
 ) -> dict[str, list[str]]:
-    """The last recordings of each operation are the test, those just before them validate.
+    """The last recordings of each operation are the test, those before them are val.
 
-    Their names tell the order: recordings of an operation are numbered as they are made.
+    The order is that of the numbers in their names.
 
     Args:
         operations: recording -> operation.
     """
-    return _checked(_dealt(operations, val_fraction, test_fraction, _latest_first))
+    return _checked(_distribute(operations, val_fraction, test_fraction, _latest_first))
+
+
+def split_held_out(
+    operations: Mapping[str, str], held_out: Set[str], val_fraction: float, seed: int
+) -> dict[str, list[str]]:
+    """The held-out recordings are the test; all others are train and val.
+
+    Args:
+        operations: recording -> operation.
+    """
+    others = {name: operations[name] for name in operations if name not in held_out}
+    splits = _distribute(others, val_fraction, 0.0, _at_random(seed))
+    return _checked(splits | {"test": list(held_out)})
+
+
+def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
+    """The recordings whose name matches a shell pattern, such as `damage*`."""
+    names = set(recordings)
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UserError(f"split.held_out: {pattern!r} matches none of the recordings")
+    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+
+
+def same_program_recordings(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
+    """The held-out recordings and all others that run one of their programs."""
+    groups = [{recording.name for recording in group} for group in same_programs(recordings)]
+    return set(held_out).union(*(group for group in groups if group & held_out))
 
 
 def _at_random(seed: int) -> Order:
@@ -61,15 +89,15 @@ def _latest_first(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
 
 
-def _dealt(
+def _distribute(
     operations: Mapping[str, str], val_fraction: float, test_fraction: float, order: Order
 ) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for operation in sorted(set(operations.values())):
-        names = order(sorted(name for name, of in operations.items() if of == operation))
+        names = order(sorted(name for name in operations if operations[name] == operation))
         test = val = 0
         if len(names) >= 3:
-            # At least one each where any is asked for, and at least one is left to train.
+            # At least one each where the fraction is not 0, and at least one is left to train.
             if test_fraction > 0:
                 test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
             if val_fraction > 0:
@@ -78,33 +106,6 @@ def _dealt(
         splits["val"] += names[test : test + val]
         splits["train"] += names[test + val :]
     return splits
-
-
-def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    """The recordings whose name matches a shell pattern, such as `damage*`."""
-    names = set(recordings)
-    for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"split.held_out: {pattern!r} matches none of the recordings")
-    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
-
-
-def split_held_out(
-    operations: Mapping[str, str], held_out: Set[str], val_fraction: float, seed: int
-) -> dict[str, list[str]]:
-    """The recordings held out are the test; the others train and validate.
-
-    Args:
-        operations: recording -> operation.
-    """
-    others = {name: of for name, of in operations.items() if name not in held_out}
-    return _checked(_dealt(others, val_fraction, 0.0, _at_random(seed)) | {"test": list(held_out)})
-
-
-def same_program(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
-    """The recordings held out and all others that run one of their programs."""
-    groups = [{run.name for run in group} for group in same_programs(recordings)]
-    return set(held_out).union(*(group for group in groups if group & held_out))
 
 
 def _checked(splits: dict[str, list[str]]) -> dict[str, list[str]]:

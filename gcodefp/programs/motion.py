@@ -1,4 +1,7 @@
-"""Writes G-code the way a CAM post-processor does: modal words only where they change."""
+"""From G-code to motion: a writer of programs, their moves, and a planner of their speeds.
+
+The writer prints as a CAM post-processor does, with modal words only where they change.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +18,7 @@ FIRST_LINE = 16
 
 
 class ProgramLine(NamedTuple):
-    """One line of a program, and how much of the tool's width cuts while it runs (0 to 1)."""
+    """One line of a program; `engagement` is the share of the tool's width that cuts."""
 
     number: int
     text: str
@@ -78,7 +81,7 @@ class ProgramWriter:
 
 INCH_MM = 25.4
 PARK_MM = (111.42, -13.11, 25.9926)
-"""Where programs start, in work coordinates: read from the first rows of the real recordings."""
+"""Where programs start, in work coordinates: from the first rows of the real recordings."""
 MACHINE_ORIGIN_MM = (47.561, 16.885, -25.9926)
 """Work zero in machine coordinates."""
 
@@ -114,7 +117,7 @@ class Move:
 def trace_program(
     lines: Sequence[ProgramLine], park_mm: tuple[float, float, float] = PARK_MM
 ) -> list[Move]:
-    """The moves of a program in inches, from the parking position; lines that stand still go.
+    """The moves of a program in inches, from the parking position; lines without motion have none.
 
     Raises:
         ValueError: an arc's radius does not reach its end point.
@@ -176,15 +179,14 @@ def _move(
 # A motion planner with finite acceleration: look-ahead, junction speeds, trapezoids.
 #
 # The method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is copied):
-# the speed at a junction follows from the deviation allowed there, a backward pass makes sure
-# that every move can still brake, a forward pass that it can be reached. Unlike grbl, arcs are
-# planned whole, with their centripetal acceleration limited as LinuxCNC does, rather than as many
-# chords.
+# the speed at a junction follows from the allowed deviation, a backward pass makes sure that every
+# move can still brake, a forward pass that its speed can be reached. Unlike in grbl, an arc is one
+# move, with limited centripetal acceleration as in LinuxCNC, and not many chords.
 
 
 @dataclass(frozen=True)
 class MachineLimits:
-    """What the machine can do; the rates are those seen in the real recordings' rapids."""
+    """Limits of the machine; the rates are those of the rapids in the real recordings."""
 
     acceleration_mm_s2: float = 250.0
     junction_deviation_mm: float = 0.02
@@ -300,11 +302,11 @@ def _junction_limits(moves: Sequence[Move], nominal: Vector, limits: MachineLimi
     for index in range(1, len(moves)):
         cosine = -float(tangent(moves[index - 1], 1.0) @ tangent(moves[index], 0.0))
         half_sine = np.sqrt(max(0.5 * (1 - cosine), 0.0))
-        ceiling = min(nominal[index - 1], nominal[index])
+        limit = min(nominal[index - 1], nominal[index])
         if half_sine < 1 - 1e-9:
             deviation = limits.acceleration_mm_s2 * limits.junction_deviation_mm
-            ceiling = min(ceiling, float(np.sqrt(deviation * half_sine / (1 - half_sine))))
-        speeds[index] = ceiling
+            limit = min(limit, float(np.sqrt(deviation * half_sine / (1 - half_sine))))
+        speeds[index] = limit
     return speeds
 
 

@@ -1,4 +1,4 @@
-"""What the controller reports: time, line, position, feed and modes, as the real logs have it."""
+"""The controller's reports: time, line, position, feed and modes, as in the real logs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ RESTING_SECONDS = 0.515
 JITTER_SECONDS = 0.002
 GAP_SHARE = 0.004
 LOOK_AHEAD_LINES = 26
-"""Lines that the planner's buffer holds; it fills while the machine still stands."""
+"""Lines in the planner's buffer, which fills before the machine moves."""
 LOOK_AHEAD_ROWS = 8
 HOLD_ROWS = 4
 END_ROWS = 9
@@ -38,7 +38,7 @@ class Report:
 
 
 def report_times(trajectory: Trajectory, program: Program, rng: np.random.Generator) -> Report:
-    """Draws the times of the reports and tells the line that each names."""
+    """Draws the times of the reports and the line that each names."""
     full = min(LOOK_AHEAD_LINES, len(program) - 3)
     ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), full)
     before = np.where(ahead < full, MOVING_SECONDS, RESTING_SECONDS)
@@ -74,7 +74,7 @@ def controller_rows(
     motion, feed, ends_mm = _per_line(trajectory, program)
     lines = report.line_index
     position_mm = trajectory.at(report.seconds).position_mm
-    # While the machine stands the controller names the end of the block that it planned last.
+    # Before it moves, the controller reports the end of the block that it planned last.
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
     texts = [program[line].text for line in lines]

@@ -1,11 +1,10 @@
 """Assembles recordings: controller reports, interpolated sensors, faults, CSV files.
 
-The randomness of a recording follows from the seed and its name alone, so that asking for more
-recordings, or for other programs, changes none.
+The random numbers of a recording depend on the seed and its name alone, so that more recordings, or
+other programs, change none.
 """
 
 import gzip
-import logging
 import zlib
 from collections.abc import Sequence
 from functools import cache
@@ -28,11 +27,11 @@ from gcodefp.simulation.sensors import (
 )
 
 FAULT_SHARE = 1 / 8
-"""The share of recordings that each kind of fault befalls."""
+"""Share of recordings with a fault of each kind."""
 
 
 def choose_nodes(rng: np.random.Generator) -> list[Node]:
-    """The nodes of a recording in its column order; now and then one is missing."""
+    """The nodes of a recording in its column order; sometimes one is missing."""
     order = [NODES[index] for index in rng.permutation(len(NODES))]
     return order[1:] if rng.random() < FAULT_SHARE else order
 
@@ -73,13 +72,11 @@ def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-logger = logging.getLogger(__name__)
-
 SENSOR_DECIMALS = 5
 LAG_MEDIAN_SECONDS, LAG_LOG_SPREAD = 0.85, 0.85
 LAG_BOUNDS_SECONDS = (0.2, 3.5)
-"""How late the sensors' clock is, a constant of each recording: as in the real recordings the
-median is three reports and a tenth lie beyond ten, but none further than fourteen."""
+"""Lag of the sensors, a constant of each recording: as in the real recordings the median is three
+reports, a tenth have more than ten, and none more than fourteen."""
 
 
 @cache
@@ -99,15 +96,12 @@ def simulate_recordings(
         seed: not negative; the same seed gives the same bytes.
         programs: names from `programs.PROGRAMS`.
     """
-    paths, rows = [], 0
+    paths = []
     for program in programs:
         for number in range(1, recordings_per_program + 1):
             path = folder / f"{program}_{number:03d}.csv.gz"
-            table = simulate_recording(program, number, seed)
-            write_csv(path, table)
+            write_csv(path, simulate_recording(program, number, seed))
             paths.append(path)
-            rows += len(table)
-    logger.info("%d recordings with %d rows", len(paths), rows)
     return paths
 
 
@@ -136,14 +130,15 @@ def _sensor_rows(
     columns: dict[str, Vector] = {}
     for node in (None, *choose_nodes(rng)):
         delay = lag_seconds + rng.normal(0, 0.03)
-        # The nodes start a little late and end a little early: constant beyond, as in the real.
+        # Nodes start a little late and end a little early; samples beyond are constant, as in the
+        # real recordings.
         clock = sample_clock(seconds[0] + 0.3, seconds[-1] - 0.3, rng)
         load = machine_load(trajectory, engagement, clock - delay)
         measured = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
         prefix = "" if node is None else f"{node.name}."
         for quantity, values in measured.items():
-            onto = np.interp(seconds, clock, values)
-            columns[prefix + quantity] = np.round(onto, SENSOR_DECIMALS)
+            samples = np.interp(seconds, clock, values)
+            columns[prefix + quantity] = np.round(samples, SENSOR_DECIMALS)
     return columns
 
 

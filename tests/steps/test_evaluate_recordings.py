@@ -63,7 +63,7 @@ def test_nothing_but_known_recordings_is_no_test(
     (folder / source.name).write_bytes(source.read_bytes())
     assert score(made, folder, tmp_path / "e") == 1
     said = capsys.readouterr().err
-    assert f"left out {name}: a recording of this name is in the train split" in said
+    assert f"excluded {name}: a recording of this name is in the train split" in said
     assert f"{folder}: no recording is left" in said
 
 

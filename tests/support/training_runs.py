@@ -1,4 +1,4 @@
-"""Training runs over the small dataset, for the tests of what they end with."""
+"""Training runs on the small dataset."""
 
 from collections.abc import Mapping
 from pathlib import Path
