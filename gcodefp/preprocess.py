@@ -20,10 +20,10 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
+    at_random,
     held_out_recordings,
+    latest_first,
     same_program_recordings,
-    split_chronological,
-    split_held_out,
     split_recordings,
 )
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
@@ -126,22 +126,21 @@ def _split_names(
 ) -> dict[str, list[str]]:
     """Split -> names of its recordings."""
     operations = {name: recording.operation for name, recording in recordings.items()}
-    val_fraction, test_fraction = arguments.val_fraction, arguments.test_fraction
     if arguments.split == "window":
         return dict.fromkeys(SPLITS, sorted(operations))
-    if arguments.split == "recording":
-        return split_recordings(operations, val_fraction, test_fraction, arguments.seed)
-    if arguments.split == "chronological":
-        return split_chronological(operations, val_fraction, test_fraction)
-    if not arguments.held_out:
-        raise UserError(
-            f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
-            "recordings that are the test, such as ['damage*']"
-        )
-    held_out = held_out_recordings(operations, arguments.held_out)
+    held_out: set[str] = set()
+    if arguments.split in ("session", "program"):
+        if not arguments.held_out:
+            raise UserError(
+                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
+                "recordings that are the test, such as ['damage*']"
+            )
+        held_out = held_out_recordings(operations, arguments.held_out)
     if arguments.split == "program":
         held_out = same_program_recordings(held_out, list(recordings.values()))
-    return split_held_out(operations, held_out, val_fraction, arguments.seed)
+    order = latest_first if arguments.split == "chronological" else at_random(arguments.seed)
+    fractions = arguments.val_fraction, arguments.test_fraction
+    return split_recordings(operations, *fractions, order, held_out)
 
 
 def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:

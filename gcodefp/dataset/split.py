@@ -22,42 +22,62 @@ Order = Callable[[list[str]], list[str]]
 
 
 def split_recordings(
-    operations: Mapping[str, str], val_fraction: float, test_fraction: float, seed: int
+    operations: Mapping[str, str],
+    val_fraction: float,
+    test_fraction: float,
+    order: Order,
+    held_out: Set[str] = frozenset(),
 ) -> dict[str, list[str]]:
-    """Recordings drawn for each split, operation by operation.
+    """Split -> names of its recordings, operation by operation.
 
     An operation of three or more recordings is in all three splits; a smaller one only trains.
 
     Args:
         operations: recording -> operation.
+        order: `at_random`, or `latest_first`, under which the last recordings are the test.
+        held_out: if there are any, they are the test, and test_fraction does not count.
+
+    Raises:
+        UserError: a split is without a recording.
     """
-    return _checked(_distribute(operations, val_fraction, test_fraction, _at_random(seed)))
+    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for operation in sorted(set(operations.values())):
+        own = (name for name in operations if operations[name] == operation)
+        names = order(sorted(name for name in own if name not in held_out))
+        test = val = 0
+        if len(names) >= 3:
+            # At least one each where the fraction is not 0, and at least one is left to train.
+            if test_fraction > 0 and not held_out:
+                test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
+            if val_fraction > 0:
+                val = min(max(1, round(val_fraction * len(names))), len(names) - test - 1)
+        splits["test"] += names[:test]
+        splits["val"] += names[test : test + val]
+        splits["train"] += names[test + val :]
+    splits["test"] += held_out
+    for split in SPLITS:
+        if not splits[split]:
+            counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
+            raise UserError(
+                f"split: no recording is left for {split} (recordings: {counts}); add recordings "
+                "(three of an operation are in all splits) or change split.* in the configuration"
+            )
+    return {split: sorted(splits[split]) for split in SPLITS}
 
 
-def split_chronological(
-    operations: Mapping[str, str], val_fraction: float, test_fraction: float
-) -> dict[str, list[str]]:
-    """The last recordings of each operation are the test, those before them are val.
-
-    The order is that of the numbers in their names.
-
-    Args:
-        operations: recording -> operation.
-    """
-    return _checked(_distribute(operations, val_fraction, test_fraction, _latest_first))
+def at_random(seed: int) -> Order:
+    """Random orders, one operation after the other."""
+    random = np.random.default_rng(seed)
+    return lambda names: [names[i] for i in random.permutation(len(names))]
 
 
-def split_held_out(
-    operations: Mapping[str, str], held_out: Set[str], val_fraction: float, seed: int
-) -> dict[str, list[str]]:
-    """The held-out recordings are the test; all others are train and val.
+def latest_first(names: list[str]) -> list[str]:
+    """By the numbers in the names, since 10 comes after 9; names without one are the earliest."""
 
-    Args:
-        operations: recording -> operation.
-    """
-    others = {name: operations[name] for name in operations if name not in held_out}
-    splits = _distribute(others, val_fraction, 0.0, _at_random(seed))
-    return _checked(splits | {"test": list(held_out)})
+    def numbers(name: str) -> list[int]:
+        return [int(digits) for digits in re.findall(r"\d+", name)]
+
+    return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
 
 
 def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
@@ -73,47 +93,3 @@ def same_program_recordings(held_out: Set[str], recordings: Sequence[Recording])
     """The held-out recordings and all others that run one of their programs."""
     groups = [{recording.name for recording in group} for group in same_programs(recordings)]
     return set(held_out).union(*(group for group in groups if group & held_out))
-
-
-def _at_random(seed: int) -> Order:
-    random = np.random.default_rng(seed)
-    return lambda names: [names[i] for i in random.permutation(len(names))]
-
-
-def _latest_first(names: list[str]) -> list[str]:
-    """By number, since 10 comes after 9; names without one come before those with one."""
-
-    def numbers(name: str) -> list[int]:
-        return [int(digits) for digits in re.findall(r"\d+", name)]
-
-    return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
-
-
-def _distribute(
-    operations: Mapping[str, str], val_fraction: float, test_fraction: float, order: Order
-) -> dict[str, list[str]]:
-    splits: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for operation in sorted(set(operations.values())):
-        names = order(sorted(name for name in operations if operations[name] == operation))
-        test = val = 0
-        if len(names) >= 3:
-            # At least one each where the fraction is not 0, and at least one is left to train.
-            if test_fraction > 0:
-                test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
-            if val_fraction > 0:
-                val = min(max(1, round(val_fraction * len(names))), len(names) - test - 1)
-        splits["test"] += names[:test]
-        splits["val"] += names[test : test + val]
-        splits["train"] += names[test + val :]
-    return splits
-
-
-def _checked(splits: dict[str, list[str]]) -> dict[str, list[str]]:
-    for split in SPLITS:
-        if not splits[split]:
-            counts = ", ".join(f"{name} {len(splits[name])}" for name in SPLITS)
-            raise UserError(
-                f"split: no recording is left for {split} (recordings: {counts}); add recordings "
-                "(three of an operation are in all splits) or change split.* in the configuration"
-            )
-    return {split: sorted(splits[split]) for split in SPLITS}

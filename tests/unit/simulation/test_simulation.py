@@ -7,13 +7,12 @@ import pandas as pd
 import pytest
 
 from gcodefp import simulate
-from gcodefp.programs.motion import ProgramWriter
 from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, operation_of
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.simulation.controller import format_clock
-from gcodefp.simulation.programs import PROGRAMS, build_program
+from gcodefp.simulation.programs import PROGRAMS, ProgramWriter, build_program
 from gcodefp.simulation.recording import (
     add_faults,
+    format_clock,
     planned,
     simulate_recording,
     simulate_recordings,

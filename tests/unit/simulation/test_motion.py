@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.programs.motion import MachineLimits, Move, ProgramLine, plan, tangent, trace_program
-from gcodefp.simulation.programs import PROGRAMS, build_program
+from gcodefp.simulation.motion import MachineLimits, Move, plan, tangent, trace_program
+from gcodefp.simulation.programs import PROGRAMS, ProgramLine, build_program
 
 LIMITS = MachineLimits()
 Point = tuple[float, float, float]
