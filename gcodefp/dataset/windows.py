@@ -97,9 +97,9 @@ def assemble(
 
     blocks, block = np.unique(joined("blocks"), return_inverse=True)
     seconds, recording = joined("seconds"), repeated(range(len(recordings)))
-    first = np.cumsum([0, *lengths[:-1]]).tolist()
-    # Row numbers within each recording become row numbers within the split.
-    rows = [a.lag_corrected_row + start for a, start in zip(aligned, first, strict=True)]
+    # Row numbers within a recording become row numbers within the split.
+    offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+    corrected = np.concatenate([a.lag_corrected_row for a in aligned]) + offset
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
@@ -115,7 +115,7 @@ def assemble(
         row=joined("row"),
         program=repeated([a.program for a in aligned]),
         state=np.concatenate([a.state for a in aligned]),
-        lag_corrected_row=np.concatenate(rows).astype(np.int32),
+        lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
         lag_seconds=np.array([a.lag_seconds for a in aligned], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),

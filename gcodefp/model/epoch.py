@@ -1,7 +1,7 @@
 """One epoch: losses, optimizer, a pass over the train windows, and validation.
 
-Shapes: B windows of a batch of T rows, C channels, k rows of a window whose blocks are trained, K
-such rows of a batch, P states.
+Shapes: B windows of a batch of T rows, D width of the network, k rows of a window whose blocks are
+trained, K such rows of a batch, P states.
 """
 
 import math
@@ -16,7 +16,7 @@ from gcodefp.model.data import Tensors, augment, mixed_precision
 from gcodefp.model.hyperparameters import METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, predict
+from gcodefp.model.window_decoding import encode_windows, predict
 
 STATE_SPREAD = 1.0
 """Standard deviation, in states, of the target: rows, and lags, lie between states."""
@@ -157,7 +157,8 @@ def train_epoch(
         )
         selected = torch.rand(rows.shape, generator=random, device=device).topk(row_count).indices
         with precision:
-            measures = forward(network, hyperparameters, data, signals, rows, selected)
+            encoded = network.encode(signals)
+            measures = measure(network, hyperparameters, data, encoded, rows, selected)
         optimizer.zero_grad(set_to_none=True)
         measures["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
@@ -186,7 +187,6 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 
     The losses are without label smoothing and weights of heads, so that runs can be compared.
     """
-    network.eval()
     unweighted = replace(
         hyperparameters,
         label_smoothing=0.0,
@@ -194,16 +194,14 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
         place_weight=1.0,
         position_weight=1.0,
     )
-    windows = torch.arange(len(data.starts), device=data.starts.device)
+    selected = torch.arange(0, data.window, VALIDATION_STRIDE, device=data.starts.device)
     total: dict[str, Tensor] = {}
-    for batch in windows.split(WINDOWS_PER_BATCH):
-        rows = data.rows_of(batch)
-        selected = torch.arange(0, data.window, VALIDATION_STRIDE, device=rows.device)
-        selected = selected.expand(len(rows), -1)
-        measures = forward(network, unweighted, data, data.signals[rows], rows, selected)
+    for rows, _, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
+        every_window = selected.expand(len(rows), -1)
+        measures = measure(network, unweighted, data, encoded, rows, every_window)
         for name, value in measures.items():
-            total[name] = total.get(name, torch.zeros_like(value)) + value * len(batch)
-    means = {f"val/{name}": float(value) / len(windows) for name, value in total.items()}
+            total[name] = total.get(name, torch.zeros_like(value)) + value * len(rows)
+    means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
     # Teacher forcing has accuracies too, but of the words only those of greedy decoding count.
     metrics = means | _decoding_accuracies(network, data)
     return {name: metrics[name] for name in METRICS if name.startswith("val/")}
@@ -221,22 +219,21 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     return accuracies | {"val/aligned_acc": float(on_path.mean())}
 
 
-def forward(
+def measure(
     network: Network,
     hyperparameters: Hyperparameters,
     data: Tensors,
-    signals: Tensor,
+    encoded: Tensor,
     rows: Tensor,
     selected: Tensor,
 ) -> dict[str, Tensor]:
     """Losses and accuracies of a batch.
 
     Args:
-        signals: (B, T, C).
+        encoded: (B, T, D) row vectors.
         rows: (B, T) row numbers of the windows.
         selected: (B, k) positions in each window of the rows whose blocks are predicted.
     """
-    encoded = network.encode(signals)
     index = selected[..., None].expand(-1, -1, encoded.shape[-1])
     vectors, selected_rows = encoded.gather(1, index).flatten(0, 1), rows.gather(1, selected)
     labelled = selected_rows.flatten()

@@ -71,6 +71,12 @@ class _State:
     best_value: float = math.nan
     best_weights: dict[str, Any] | None = None
 
+    def keep_best(self, network: Network, objective: Objective, value: float) -> None:
+        """Keeps the weights if the epoch's value beats those of all epochs before."""
+        if self.best_epoch == 0 or objective.better(value, self.best_value):
+            self.best_epoch, self.best_value = self.epoch, value
+            self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+
 
 def train(
     hyperparameters: Hyperparameters,
@@ -99,11 +105,7 @@ def train(
     if compiled:
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
-    identity = {
-        "hyperparameters": asdict(hyperparameters),
-        "data": data.description.learning_digest(),
-        "objective": asdict(objective),
-    }
+    identity = _identity(hyperparameters, data, objective)
     state = _load_state(folder / "last.pt", identity, network, optimizer)
     append_work(folder / "work.csv", state.epoch)
     stop = False
@@ -111,9 +113,7 @@ def train(
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
-        if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
-            state.best_epoch, state.best_value = state.epoch, metrics[objective.metric]
-            state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+        state.keep_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
         append_work(folder / "work.csv", state.epoch)
@@ -131,6 +131,17 @@ def train(
         seconds=state.seconds,
         parameters=sum(p.numel() for p in network.parameters()),
     )
+
+
+def _identity(
+    hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
+) -> dict[str, Any]:
+    """All that decides the run; a run resumes only from a last.pt of the same identity."""
+    return {
+        "hyperparameters": asdict(hyperparameters),
+        "data": data.description.learning_digest(),
+        "objective": asdict(objective),
+    }
 
 
 def _next_epoch(

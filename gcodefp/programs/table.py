@@ -103,14 +103,18 @@ def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> 
     fits = [_fit(p, [signals[r.name] for r in p.recordings], step) for p in programs]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(fit, name) for fit in fits])
+
     return Programs(
         names=np.array([program.name for program in programs]),
         first=np.cumsum([0, *(len(fit.template) for fit in fits)]).astype(np.int32),
-        line=np.concatenate([fit.line for fit in fits]),
-        block=np.concatenate([fit.block for fit in fits]),
-        position_mm=np.concatenate([fit.position_mm for fit in fits]),
-        mm_per_unit=np.concatenate([fit.mm_per_unit for fit in fits]),
-        template=np.concatenate([fit.template for fit in fits]),
+        line=joined("line"),
+        block=joined("block"),
+        position_mm=joined("position_mm"),
+        mm_per_unit=joined("mm_per_unit"),
+        template=joined("template"),
         weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
         lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
         lag_program=_repeated([len(fit.lags.seconds) for fit in fits]),

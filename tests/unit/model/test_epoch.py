@@ -1,8 +1,5 @@
 """The terms of the loss, augmentation, train windows and the learning rate."""
 
-import math
-from itertools import pairwise
-
 import numpy as np
 import pytest
 import torch
@@ -59,41 +56,18 @@ def ranges(state: Tensor) -> Tensor:
     return torch.stack([second * BORDER, torch.where(second, STATES, BORDER) - 1], dim=-1)
 
 
-def target_of(state: float) -> Tensor:
-    """The target distribution (STATES,): the gradient of a cross-entropy is prediction - target."""
+@pytest.mark.parametrize("state", [0.0, 5.4, 10.6, 11.0, 12.0, 12.3, 20.0, 29.0])
+def test_the_target_is_a_normal_distribution_within_the_program(state: float) -> None:
     logits, true = torch.zeros(1, STATES, requires_grad=True), torch.tensor([state])
     state_loss(logits, true, ranges(true)).backward()
     assert logits.grad is not None
-    return 1 / STATES - logits.grad[0]
-
-
-@pytest.mark.parametrize("state", [5.0, 6.8, 20.4])
-def test_the_state_loss_grows_with_the_distance(state: float) -> None:
-    true, numbers = torch.tensor([state]), torch.arange(STATES)
-    losses = [
-        state_loss(-4.0 * (numbers - predicted).square().float()[None], true, ranges(true)).item()
-        for predicted in range(STATES)
-    ]
-    assert losses.index(min(losses)) == round(state)
-    assert all(a > b for a, b in pairwise(losses[: round(state) + 1]))
-    assert all(a < b for a, b in pairwise(losses[round(state) :]))
-
-
-@pytest.mark.parametrize("state", [0.0, 11.0, 10.6, 12.0, 12.3, 29.0])
-def test_the_target_does_not_cross_the_border_of_a_program(state: float) -> None:
-    target = target_of(state)
-    first, last = ranges(torch.tensor([state]))[0].tolist()
-    outside = torch.cat([target[:first], target[last + 1 :]])
-    assert outside.abs().max() < 1e-6
-    assert target.sum().item() == pytest.approx(1.0, abs=1e-5)
-    assert (target > 1e-6).sum() <= 2 * SPREAD_REACH + 1
-
-
-def test_the_target_is_a_normal_distribution_within_a_program() -> None:
-    target = target_of(20.0)[20 - SPREAD_REACH : 20 + SPREAD_REACH + 1]
-    torch.testing.assert_close(target, target.flip(0), atol=1e-6, rtol=1e-4)
-    ratio = (target[SPREAD_REACH + 1] / target[SPREAD_REACH]).item()
-    assert ratio == pytest.approx(math.exp(-0.5 / STATE_SPREAD**2), rel=1e-3)
+    # The gradient of a cross-entropy is prediction - target.
+    target = 1 / STATES - logits.grad[0]
+    near = round(state) + torch.arange(-SPREAD_REACH, SPREAD_REACH + 1)
+    weights = torch.exp(-0.5 * ((near - state) / STATE_SPREAD) ** 2)
+    first, last = ranges(true)[0].tolist()
+    expected = torch.zeros(STATES).index_add(0, near.clamp(first, last), weights / weights.sum())
+    torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
 
 
 def test_rows_without_a_label_do_not_count() -> None:
