@@ -1,9 +1,10 @@
-# Contract: recordings, winner's hyperparameters -> {RESULTS}/protocols/PROTOCOL/FOLD/
-#               {dataset,run,evaluation}, a split, a training and its evaluation each
+# Contract: recordings -> {RESULTS}/protocols/PROTOCOL/FOLD/dataset, one split each
+#           checkpoint that rule train makes from it, its test split
+#               -> {RESULTS}/protocols/PROTOCOL/FOLD/evaluation
 #           evaluations -> {RESULTS}/protocols/protocols.{md,csv,json}
-#           `snakemake protocols` makes it; `all` does not.
+#           These are targets of `snakemake protocols`, not of `all`.
 
-FOLDS, LEFT_OUT = folds()
+FOLDS, SKIPPED = folds()
 FOLD = f"{RESULTS}/protocols/{{protocol}}/{{fold}}"
 FOLD_LOG = f"{RESULTS}/logs/protocols/{{protocol}}_{{fold}}"
 FOLD_BENCHMARK = f"{RESULTS}/benchmarks/protocols/{{protocol}}_{{fold}}"
@@ -14,6 +15,7 @@ wildcard_constraints:
     fold=r"\d+",
 
 
+# Makes the dataset of one fold, with the fold's own split.
 use rule preprocess as preprocess_fold with:
     output:
         train=f"{FOLD}/dataset/train.npz",
@@ -27,27 +29,11 @@ use rule preprocess as preprocess_fold with:
         f"{FOLD_BENCHMARK}_preprocess.tsv"
     params:
         by=lambda wildcards: wildcards.protocol,
-        held_out=of_fold("held_out", []),
-        seed=of_fold("seed", config["split"]["seed"]),
+        held_out=fold_setting("held_out", []),
+        seed=fold_setting("seed", config["split"]["seed"]),
 
 
-use rule train_control as train_fold with:
-    input:
-        hyperparameters=f"{RESULTS}/best/run.json",
-        train=f"{FOLD}/dataset/train.npz",
-        val=f"{FOLD}/dataset/val.npz",
-        dataset=f"{FOLD}/dataset/dataset.json",
-    output:
-        run=f"{FOLD}/run/run.json",
-        checkpoint=f"{FOLD}/run/checkpoint.pt",
-    log:
-        f"{FOLD_LOG}_train.log",
-    benchmark:
-        f"{FOLD_BENCHMARK}_train.tsv"
-    params:
-        control="",
-
-
+# Evaluates a fold's own checkpoint on the fold's test split, without negative controls.
 use rule evaluate as evaluate_fold with:
     input:
         controls=[],
@@ -66,7 +52,7 @@ use rule evaluate as evaluate_fold with:
 
 
 rule protocols:
-    """Put the numbers of all protocols into one table."""
+    """Collect the metrics of all folds into one table of protocols."""
     input:
         winner=f"{RESULTS}/best/run.json",
         metrics=[f"{RESULTS}/protocols/{p}/{f}/evaluation/metrics.json" for p, f in FOLDS],
@@ -77,7 +63,7 @@ rule protocols:
             f"{RESULTS}/protocols/protocols.csv",
             category="Protocols",
             caption="../report/protocols.rst",
-            labels={"table": "Ways of splitting, side by side"},
+            labels={"table": "Protocols side by side"},
         ),
         json=PROTOCOLS,
     log:
@@ -88,7 +74,7 @@ rule protocols:
         ENVIRONMENT
     params:
         evaluations=lambda wildcards, input: [Path(path).parent for path in input.metrics],
-        left_out=LEFT_OUT,
+        left_out=SKIPPED,
         folder=lambda wildcards, output: Path(output.json).parent,
         code=code_digest("gcodefp.protocols"),
     shell:
