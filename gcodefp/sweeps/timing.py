@@ -117,7 +117,7 @@ def _time_short_run(
 
     started = time.monotonic()
     with TemporaryDirectory(dir=scratch) as folder:
-        result = train(short, part, Objective("val/loss", "minimize"), Path(folder), report, device)
+        result = train(short, part, Objective("val/loss", "minimize"), Path(folder), report)
         seconds = time.monotonic() - started
     file_seconds = max(0.0, told[-1] - told[0]) / (len(told) - 1)
     other_seconds = seconds - result.seconds - len(told) * file_seconds

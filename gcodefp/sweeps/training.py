@@ -64,7 +64,7 @@ def train_trial(
         with _open(trial, logged.project, asked) as log:
             told = _teller(trial, objective.metric, hyperparameters.max_epochs, log)
             report = _within(deadline, told, hyperparameters.max_epochs)
-            result = train(hyperparameters, data, objective, folder.path, report, device)
+            result = train(hyperparameters, data, objective, folder.path, report)
             content = succeeded(result, hyperparameters, device)
             if log:
                 log.end(content, folder.path / "checkpoint.pt" if logged.checkpoints else None)

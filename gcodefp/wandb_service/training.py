@@ -202,7 +202,7 @@ def _run(
         try:
             asked = hyperparameters_from(given.hyperparameters, f"run {given.run_id}")
             report = _reporter(log, objective.metric, asked, note)
-            result = train(asked, data, objective, folder.path, report, device)
+            result = train(asked, data, objective, folder.path, report)
             content = succeeded(result, asked, device)
         except (LeaseLost, OSError):
             raise

@@ -53,7 +53,7 @@ def run(
             raise Killed
         return False
 
-    return train(tiny(**CHANCE, **changed), data, GCODE, folder, report, CPU), told
+    return train(tiny(**CHANCE, **changed), data, GCODE, folder, report), told
 
 
 def what_it_did(folder: Path) -> tuple[list[str], Any]:
@@ -188,8 +188,8 @@ def test_a_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
     with monkeypatch.context() as patch:
         kill_in(patch, "write_checkpoint", lambda value: True)
         with pytest.raises(Killed):
-            train(tiny(), data, GCODE, tmp_path, stop, CPU)
-    result = train(tiny(), data, GCODE, tmp_path, stop, CPU)
+            train(tiny(), data, GCODE, tmp_path, stop)
+    result = train(tiny(), data, GCODE, tmp_path, stop)
     assert (result.stopped, result.epochs) == (True, 2)
     assert len(read_metrics(tmp_path / "metrics.csv")) == 2
 
@@ -211,7 +211,7 @@ def test_the_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path)
     # The best value so far would be compared with values of another metric.
     loss = Objective("val/loss", "minimize")
     with pytest.raises(UserError, match=message):
-        train(tiny(**CHANCE), data, loss, tmp_path, lambda *_: False, CPU)
+        train(tiny(**CHANCE), data, loss, tmp_path, lambda *_: False)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

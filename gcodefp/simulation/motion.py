@@ -1,84 +1,26 @@
-"""Writes G-code the way a CAM post-processor does: modal words only where they change."""
+"""From program lines to moves, and a planner of their speeds with finite acceleration.
+
+Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
+circle, negative more. The sign of the square root is that of grbl's gcode.c.
+
+The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is
+copied): the speed at a junction follows from the allowed deviation, a backward pass makes sure that
+every move can still brake, a forward pass that its speed can be reached. Unlike in grbl, an arc is
+one move, with limited centripetal acceleration as in LinuxCNC, and not many chords.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import atan2, hypot, pi, sqrt
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.recordings.gcode import MAX_DECIMALS, parse_block
+from gcodefp.recordings.gcode import parse_block
+from gcodefp.simulation.programs import INCH_MM, ProgramLine
 
-FIRST_LINE = 16
-"""Number of the first motion line; the lines before it are the post-processor's header."""
-
-
-class ProgramLine(NamedTuple):
-    """One line of a program, and how much of the tool's width cuts while it runs (0 to 1)."""
-
-    number: int
-    text: str
-    engagement: float
-
-
-def format_cam_number(number: float) -> str:
-    """At most four decimals and always a point, as CAM programs print: 0 is `0.`."""
-    text = f"{number:.{MAX_DECIMALS}f}".rstrip("0")
-    return "0." if text in ("-0.", "0.") else text
-
-
-class ProgramWriter:
-    """Appends moves to a program; lengths in inches, feeds in inches per minute."""
-
-    def __init__(self) -> None:
-        self.lines: list[ProgramLine] = []
-        self._words: dict[str, str] = {}
-
-    def rapid(self, **axes: float) -> None:
-        """Positions without cutting (G0)."""
-        self._append("G0", axes, "", 0.0)
-
-    def line(self, engagement: float, *, feed: float | None = None, **axes: float) -> None:
-        """Cuts along a straight line (G1)."""
-        tail = "" if feed is None else f"F{format_cam_number(feed)}"
-        self._append("G1", axes, tail, engagement)
-
-    def arc(self, engagement: float, *, clockwise: bool, radius: float, **axes: float) -> None:
-        """Cuts along an arc of at most half a turn in the XY plane (G2 or G3, R word)."""
-        command = "G2" if clockwise else "G3"
-        self._append(command, axes, f"R{format_cam_number(radius)}", engagement)
-
-    def finish(self) -> tuple[ProgramLine, ...]:
-        """Retracts to the machine's Z zero, ends the program and returns its lines."""
-        self.rapid(z=0.6)
-        self._add("G53 G0 Z0.", 0.0)
-        self._add("M30", 0.0)
-        return tuple(self.lines)
-
-    def _append(self, command: str, axes: dict[str, float], tail: str, engagement: float) -> None:
-        words = {letter.upper(): format_cam_number(value) for letter, value in axes.items()}
-        changed = [
-            letter + number for letter, number in words.items() if self._words.get(letter) != number
-        ]
-        if not changed:
-            return
-        head = [] if self._words.get("G") == command else [command]
-        self._words.update(words, G=command)
-        self._add(" ".join([*head, *changed, *([tail] if tail else [])]), engagement)
-
-    def _add(self, text: str, engagement: float) -> None:
-        self.lines.append(ProgramLine(FIRST_LINE + len(self.lines), text, engagement))
-
-
-# From program lines to moves: straight lines and arcs, in millimetres.
-#
-# Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
-# circle, negative more. The sign of the square root is that of grbl's gcode.c.
-
-INCH_MM = 25.4
 PARK_MM = (111.42, -13.11, 25.9926)
-"""Where programs start, in work coordinates: read from the first rows of the real recordings."""
+"""Where programs start, in work coordinates: from the first rows of the real recordings."""
 MACHINE_ORIGIN_MM = (47.561, 16.885, -25.9926)
 """Work zero in machine coordinates."""
 
@@ -114,7 +56,7 @@ class Move:
 def trace_program(
     lines: Sequence[ProgramLine], park_mm: tuple[float, float, float] = PARK_MM
 ) -> list[Move]:
-    """The moves of a program in inches, from the parking position; lines that stand still go.
+    """The moves of a program in inches, from the parking position; lines without motion have none.
 
     Raises:
         ValueError: an arc's radius does not reach its end point.
@@ -173,18 +115,9 @@ def _move(
     return Move(index, motion, start, end, feed, centre, radius_mm, angle, sweep)
 
 
-# A motion planner with finite acceleration: look-ahead, junction speeds, trapezoids.
-#
-# The method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is copied):
-# the speed at a junction follows from the deviation allowed there, a backward pass makes sure
-# that every move can still brake, a forward pass that it can be reached. Unlike grbl, arcs are
-# planned whole, with their centripetal acceleration limited as LinuxCNC does, rather than as many
-# chords.
-
-
 @dataclass(frozen=True)
 class MachineLimits:
-    """What the machine can do; the rates are those seen in the real recordings' rapids."""
+    """Limits of the machine; the rates are those of the rapids in the real recordings."""
 
     acceleration_mm_s2: float = 250.0
     junction_deviation_mm: float = 0.02
@@ -300,11 +233,11 @@ def _junction_limits(moves: Sequence[Move], nominal: Vector, limits: MachineLimi
     for index in range(1, len(moves)):
         cosine = -float(tangent(moves[index - 1], 1.0) @ tangent(moves[index], 0.0))
         half_sine = np.sqrt(max(0.5 * (1 - cosine), 0.0))
-        ceiling = min(nominal[index - 1], nominal[index])
+        limit = min(nominal[index - 1], nominal[index])
         if half_sine < 1 - 1e-9:
             deviation = limits.acceleration_mm_s2 * limits.junction_deviation_mm
-            ceiling = min(ceiling, float(np.sqrt(deviation * half_sine / (1 - half_sine))))
-        speeds[index] = ceiling
+            limit = min(limit, float(np.sqrt(deviation * half_sine / (1 - half_sine))))
+        speeds[index] = limit
     return speeds
 
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.programs.motion import MachineLimits, Move, ProgramLine, plan, tangent, trace_program
-from gcodefp.simulation.programs import PROGRAMS, build_program
+from gcodefp.simulation.motion import MachineLimits, Move, plan, tangent, trace_program
+from gcodefp.simulation.programs import PROGRAMS, ProgramLine, build_program
 
 LIMITS = MachineLimits()
+Point = tuple[float, float, float]
 
 
 def lines_of(*texts: str) -> list[ProgramLine]:
@@ -39,9 +40,7 @@ def move_chains(draw: st.DrawFn) -> list[Move]:
     return moves or [Move(0, 1, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), 300.0)]
 
 
-def half_turn(
-    start: tuple[float, float, float], end: tuple[float, float, float], feed: float, left: bool
-) -> Move:
+def half_turn(start: Point, end: Point, feed: float, left: bool) -> Move:
     middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
     angle = math.atan2(start[1] - middle[1], start[0] - middle[0])
     radius = math.hypot(end[0] - start[0], end[1] - start[1]) / 2
@@ -49,37 +48,25 @@ def half_turn(
     return Move(0, 3 if left else 2, start, end, feed, middle, radius, angle, sweep)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(move_chains())
-def test_no_move_exceeds_its_feed_or_an_axis_rate(moves: list[Move]) -> None:
+def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
     trajectory = plan(moves)
     state = trajectory.at(np.linspace(0, trajectory.seconds, 2000))
+    # Feeds and axis rates.
     speed = np.linalg.norm(state.velocity_mm_s, axis=1)
     feed = np.array([move.feed_mm_min or np.inf for move in moves])[state.move_index]
     assert np.all(speed * 60 <= feed * (1 + 1e-9))
     assert np.all(np.abs(state.velocity_mm_s) * 60 <= np.array(LIMITS.axis_rate_mm_min) * 1.000001)
-
-
-@settings(max_examples=50, deadline=None)
-@given(move_chains())
-def test_acceleration_along_the_path_and_in_curves_is_bounded(moves: list[Move]) -> None:
-    trajectory = plan(moves)
+    # Acceleration along the path and towards the centre, each at most the limit.
     squared, length = trajectory.junction_mm_s**2, trajectory.length_mm
     assert np.all(np.abs(np.diff(squared)) <= 2 * LIMITS.acceleration_mm_s2 * length + 1e-6)
-    state = trajectory.at(np.linspace(0, trajectory.seconds, 2000))
-    # Along the path and towards the centre, each at most the limit.
     total = np.linalg.norm(state.acceleration_mm_s2, axis=1)
     assert total.max() <= math.sqrt(2) * LIMITS.acceleration_mm_s2 * (1 + 1e-6)
-
-
-@settings(max_examples=50, deadline=None)
-@given(move_chains())
-def test_position_is_the_integral_of_velocity_and_ends_at_the_end(moves: list[Move]) -> None:
-    trajectory = plan(moves)
+    # Position is the integral of velocity.
     step = trajectory.seconds / 4000
     seconds = np.arange(4000) * step
-    middle = trajectory.at(seconds + step / 2).velocity_mm_s
-    travelled = np.cumsum(middle * step, axis=0)
+    travelled = np.cumsum(trajectory.at(seconds + step / 2).velocity_mm_s * step, axis=0)
     position = trajectory.at(seconds + step).position_mm
     # A move that begins or ends within a step costs at most the way made in that step.
     slack = step * 75 * len(moves) + 1e-3
@@ -87,7 +74,7 @@ def test_position_is_the_integral_of_velocity_and_ends_at_the_end(moves: list[Mo
     np.testing.assert_allclose(position[-1], moves[-1].end_mm, atol=1e-6)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(move_chains())
 def test_corners_are_taken_no_faster_than_the_junction_deviation_allows(moves: list[Move]) -> None:
     trajectory = plan(moves)
@@ -102,17 +89,12 @@ def test_corners_are_taken_no_faster_than_the_junction_deviation_allows(moves: l
             assert trajectory.junction_mm_s[index] <= allowed * (1 + 1e-6)
 
 
-def test_a_long_line_takes_the_time_of_its_trapezoid() -> None:
-    feed_mm_s = 10.0
-    line = Move(0, 1, (0.0, 0.0, 0.0), (100.0, 0.0, 0.0), feed_mm_s * 60)
-    expected = 100 / feed_mm_s + feed_mm_s / LIMITS.acceleration_mm_s2
-    assert plan([line]).seconds == pytest.approx(expected)
-
-
-def test_collinear_lines_are_passed_at_full_speed_and_a_reversal_stops() -> None:
-    there = [Move(i, 1, (10.0 * i, 0.0, 0.0), (10.0 * i + 10, 0.0, 0.0), 600.0) for i in range(2)]
+def test_lines_take_the_time_of_their_trapezoid_and_only_a_reversal_stops() -> None:
+    line = Move(0, 1, (0.0, 0.0, 0.0), (100.0, 0.0, 0.0), 600.0)
+    assert plan([line]).seconds == pytest.approx(100 / 10 + 10 / LIMITS.acceleration_mm_s2)
+    onwards = [Move(i, 1, (10.0 * i, 0.0, 0.0), (10.0 * i + 10, 0.0, 0.0), 600.0) for i in range(2)]
     back = Move(2, 1, (20.0, 0.0, 0.0), (0.0, 0.0, 0.0), 600.0)
-    assert plan([*there, back]).junction_mm_s == pytest.approx([0, 10, 0, 0], abs=1e-3)
+    assert plan([*onwards, back]).junction_mm_s == pytest.approx([0, 10, 0, 0], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +114,13 @@ def test_radius_words_choose_the_arc_of_the_standard(
     np.testing.assert_allclose(arc.centre_mm, np.multiply(centre_inch, 25.4), atol=1e-9)
 
 
-def test_arcs_of_the_programs_are_quarter_circles_that_reach_their_end() -> None:
+def test_arcs_reach_their_end_or_are_an_error() -> None:
     arcs = [m for name in PROGRAMS for m in trace_program(build_program(name)) if m.radius_mm]
     assert arcs
     for arc in arcs:
         angle = arc.start_angle + arc.sweep
-        outward = np.array([math.cos(angle), math.sin(angle)])
-        end = np.array(arc.centre_mm) + arc.radius_mm * outward
+        end = arc.centre_mm + arc.radius_mm * np.array([math.cos(angle), math.sin(angle)])
         np.testing.assert_allclose(end, arc.end_mm[:2], atol=1e-6)
         assert abs(arc.sweep) == pytest.approx(math.pi / 2, abs=0.01)
-
-
-def test_an_arc_that_cannot_reach_its_end_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"no arc of radius 2\.54 mm"):
         trace_program(lines_of("G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"))
