@@ -11,7 +11,7 @@ from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PER
 from gcodefp.dataset.store import Split
 from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.metrics import RowPredictions
-from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
 from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"
@@ -23,8 +23,8 @@ LIMITS: Mapping[str, str] = {
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
 """Control -> the baseline that it may not beat: what is predictable without sensing the motion."""
-JUDGED = (MODEL, WHOLE, WRITTEN)
-"""The predictors that use sensors alone."""
+SENSING = tuple(name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS)
+"""The predictors from sensors alone."""
 
 
 class Judgement(NamedTuple):
@@ -64,7 +64,7 @@ def judge(
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, Judgement]:
-    """Compares each predictor of JUDGED with the baseline that it may not beat.
+    """Compares each predictor of SENSING with the baseline that it may not beat.
 
     Args:
         predictions, limits: of these rows, by name.
@@ -74,7 +74,7 @@ def judge(
     ones, limit = np.ones(len(rows)), LIMITS[control]
     limit_correct = (limits[limit].blocks == true).astype(int)
     judgements = {}
-    for name in JUDGED:
+    for name in SENSING:
         correct = (predictions[name].blocks == true).astype(int)
         judgements[name] = Judgement(
             limit,

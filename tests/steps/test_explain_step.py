@@ -115,8 +115,7 @@ def test_explanation_repeats_bit_by_bit(
 ) -> None:
     assert run(checkpoint, dataset, tmp_path) == 0
     (document, arrays), (again, arrays_again) = read(explained), read(tmp_path)
-    assert document.pop("provenance") != again.pop("provenance")
-    assert document == again
+    assert {**document, "provenance": None} == {**again, "provenance": None}
     assert list(arrays) == list(arrays_again)
     assert all(array.tobytes() == arrays_again[name].tobytes() for name, array in arrays.items())
 

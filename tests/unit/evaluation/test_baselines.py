@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from learning_data import CHANNELS, OPERATIONS, RECORDINGS, ROWS, tiny_split
+from learning_data import CHANNELS, RECORDINGS, ROWS, tiny_split
 from learning_data import WINDOW as TINY_WINDOW
 from lettered_splits import WINDOW, every_row, split_of
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from gcodefp.evaluation.baselines import (
     elapsed_time,
     environment_only,
     extra_trees,
-    majority,
     majority_given_operation,
     nearest_neighbour,
     window_means,
@@ -33,12 +32,6 @@ def text(blocks: NDArray[np.str_]) -> str:
 
 
 # Without sensors
-
-
-def test_majority_is_that_of_the_train_rows() -> None:
-    predictions = majority(split_of([(1, "aab"), (0, "c"), (1, "b"), (1, "b")]), np.arange(7))
-    assert text(predictions.blocks) == "b" * 7
-    assert predictions.operation.tolist() == [1] * 7
 
 
 def test_majority_of_the_true_operation() -> None:
@@ -137,13 +130,6 @@ def test_neighbour_uses_no_test_label(monkeypatch: pytest.MonkeyPatch) -> None:
     thinned = neighbours(train, test, rows)
     assert set(thinned % 4) == {0}
     assert thinned.max() > 4 * ROWS
-
-
-def test_recordings_as_long_as_a_window_have_one_neighbour() -> None:
-    train, test = (tiny_split(RECORDINGS[name], rows=TINY_WINDOW) for name in ("train", "test"))
-    predictions = nearest_neighbour(train, test, np.arange(len(test.block)), TINY_WINDOW)
-    operations = [OPERATIONS[i] for i in predictions.operation[::TINY_WINDOW]]
-    assert operations == [name.partition("_")[0] for name in RECORDINGS["test"]]
 
 
 # Forests

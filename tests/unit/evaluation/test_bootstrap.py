@@ -9,24 +9,15 @@ from sklearn.metrics import balanced_accuracy_score
 
 from gcodefp.evaluation import bootstrap
 from gcodefp.evaluation.bootstrap import (
-    RESAMPLES,
     Estimate,
     balanced,
     draw,
     estimate,
     median,
-    multiplicities,
     with_interval,
 )
 
 NOTHING = Estimate(None, None, None, 0, 0)
-
-
-def test_multiplicities_count_the_draw() -> None:
-    drawn, times = draw(7), multiplicities(7)
-    assert times.shape == (RESAMPLES, 7)
-    for sample in (0, 1, RESAMPLES - 1):
-        assert times[sample].tolist() == [(drawn[sample] == i).sum() for i in range(7)]
 
 
 def test_ratio_is_of_sums_over_recordings_that_count() -> None:

@@ -121,15 +121,6 @@ def test_calibration_error_of_four_rows() -> None:
     assert interval["n"] == 4
 
 
-def test_confidence_that_equals_accuracy_is_calibrated() -> None:
-    random = np.random.default_rng(0)
-    confidence = random.random(200_000)
-    correct = random.random(200_000) < confidence
-    result = describe_calibration(confidence, correct, np.arange(200_000) % 7)
-    assert result["expected_calibration_error"]["value"] < 0.01
-    assert [entry["right"]["n"] for entry in result["bins"]] == [20_000] * 10
-
-
 def test_bins_have_equal_counts_but_part_no_equal_confidences() -> None:
     assert np.bincount(bins_of(np.linspace(0, 1, 50))).tolist() == [5] * 10
     assert bins_of(np.full(30, 0.7)).tolist() == [0] * 30

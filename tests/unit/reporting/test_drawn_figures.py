@@ -177,6 +177,11 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         lambda r: explained(confidence=dict.fromkeys((MODEL, WHOLE), np.full(72, 0.5)))(r),
         {"calibration": "beyond chance"},
     ),
+    "six recordings": (evaluated(recordings=6), {"sensor_groups": "filled and bold: without 0"}),
+    "many runs": (
+        lambda r: swept(r, 45, SEARCHED, **HYPERBAND),
+        {"early_stopping": "rank of the run"},
+    ),
     "no curves": (
         without_curves, {"learning_curves": "neither", "early_stopping": "has no val/gcode_acc"},
     ),

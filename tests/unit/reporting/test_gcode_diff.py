@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fewer_results import one_recording
 from matplotlib.text import Text
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
 
+from gcodefp.reporting.figures import gcode_diff
 from gcodefp.reporting.figures.gcode_diff import (
     DiffLine,
     Mark,
@@ -97,3 +99,14 @@ def test_the_marks_of_an_excerpt_are_like_those_of_the_whole() -> None:
     lines = [*marked("++"), DiffLine(Mark.FOLDED, 0.0, "", "", 8), *marked("++")]
     assert excerpt(lines, 3) == slice(0, 3)
     assert excerpt(lines, 2) == slice(1, 3)
+
+
+def test_long_recordings_are_folded_and_cut_to_an_excerpt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcode_diff, "LINES_PER_COLUMN", 2)
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    shown = [text.get_text() for text in draw_gcode_diff(results).findobj(Text)]
+    # Of six equal lines two are folded, and four of the five others fit.
+    assert any("2 equal lines" in text for text in shown)
+    assert any("0 lines come before it, 1 after it" in " ".join(text.split()) for text in shown)
