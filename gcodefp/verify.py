@@ -91,7 +91,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
-    print(f"{path}: every check is ok")
+    print(f"{path}: every check is ok{', some were skipped' if skipped else ''}")
 
 
 def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
@@ -106,9 +106,8 @@ def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> b
         problems.append(str(error))
     except Exception as error:
         problems.append(f"cannot be checked ({type(error).__name__}: {error})")
-    print(
-        "\n          ".join([f"{'NOT ok' if problems else 'ok':<8}  {name}", *problems]), flush=True
-    )
+    state = "NOT ok" if problems else "ok"
+    print("\n          ".join([f"{state:<8}  {name}", *problems]), flush=True)
     return not problems
 
 
