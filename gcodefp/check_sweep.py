@@ -24,10 +24,9 @@ from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.specification import (
     Specification,
     json_schema,
-    load_document,
-    load_specification,
+    read_specification,
+    read_text,
 )
-from gcodefp.sweeps.yaml_input import load_yaml
 
 logger = logging.getLogger("gcodefp.check_sweep")
 
@@ -56,10 +55,8 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     if arguments.output and not arguments.fix:
         raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
     path: Path = arguments.sweep
-    load_document(path)
-    # Read as bytes, so that the line ends stay as they are.
-    corrected, fixes = fixed(path.read_bytes().decode("utf-8"), str(path))
-    messages = problems(load_yaml(corrected, str(path)), str(path))
+    corrected, document, fixes = fixed(read_text(path), str(path))
+    messages = problems(document, str(path))
     decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:
         path = _write(arguments, corrected, fixes)
@@ -67,8 +64,7 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
             raise UserError(_listed(f"{path}: these need a decision of yours", decisions))
     elif fixes or decisions:
         raise UserError(_refusal(path, fixes, decisions))
-    # What is written is read once more: it is what the next step reads.
-    specification = with_rules(load_specification(path), arguments)
+    specification = with_rules(read_specification(document, str(path)), arguments)
     _check_possible(specification, path)
     print(explain(specification))
 

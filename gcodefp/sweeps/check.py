@@ -15,7 +15,7 @@ from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
 from gcodefp.sweeps.space import combinations, configurations, varying
 from gcodefp.sweeps.specification import Metric, Specification, read_specification
-from gcodefp.sweeps.trainable import metric_problems, parameter_problems
+from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
 from gcodefp.sweeps.values import LONGEST_SHOWN, SEPARATOR, dotted, leaf
 
 UNUSED = ("program", "command", "project", "entity")
@@ -232,11 +232,11 @@ def _short(value: Any) -> str:
 
 def problems(document: Any, where: str) -> list[str]:
     """Every message of the schema and of the trainer; none if the sweep runs here."""
-    messages: list[str] = []
     try:
-        read_specification(document, where)
+        specification = read_specification(document, where)
+        return list(trainer_problems(specification, where))
     except UserError as error:
-        messages += str(error).split("\n")
+        messages = str(error).split("\n")
     if not isinstance(document, Mapping):
         return messages
     # The trainer's messages are about what can be read; what cannot be has one already.

@@ -245,8 +245,8 @@ def _heads(parameters: Mapping[Path, Any]) -> Fixes:
 # How it is fixed: in the document, and in the text.
 
 
-def fixed(text: str, where: str) -> tuple[str, list[Fix]]:
-    """The text with all that has one right answer put right, and what that was.
+def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
+    """The text and its document with all that has one right answer put right, and what that was.
 
     Raises:
         UserError: it is no YAML, or the text cannot be changed in these places alone.
@@ -256,13 +256,13 @@ def fixed(text: str, where: str) -> tuple[str, list[Fix]]:
     while more := _apply(document, proposed_fixes(document)):
         fixes += more
     if not fixes:
-        return text, []
+        return text, document, []
     changed = _changed(text, fixes)
     # As text, since 0 == 0.0.
     if repr(load_yaml(changed, where)) != repr(document):
         changes = "; ".join(fix.describe() for fix in fixes)
         raise UserError(f"{where}: an anchor serves several places; change manually: {changes}")
-    return changed, fixes
+    return changed, document, fixes
 
 
 def _changed(text: str, fixes: list[Fix]) -> str:

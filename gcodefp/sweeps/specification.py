@@ -142,14 +142,14 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def load_document(path: Path) -> Any:
-    """The content of a YAML file.
+def read_text(path: Path) -> str:
+    """The text of a YAML file, with its line ends.
 
     Raises:
-        UserError: there is no such file, or it is not YAML.
+        UserError: there is no such file, or it is no text.
     """
     try:
-        return load_yaml(path.read_text(encoding="utf-8"), str(path))
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
     except UnicodeDecodeError as error:
@@ -162,7 +162,7 @@ def load_specification(path: Path) -> Specification:
     Raises:
         UserError: with the file, the key, the value and the way out.
     """
-    return read_specification(load_document(path), str(path))
+    return read_specification(load_yaml(read_text(path), str(path)), str(path))
 
 
 def read_specification(document: Any, where: str) -> Specification:

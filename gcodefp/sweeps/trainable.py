@@ -19,38 +19,22 @@ from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.values import key_path, leaf, shown
 
-ALIASES = {
-    "epochs": "max_epochs",
-    "n_epochs": "max_epochs",
-    "num_epochs": "max_epochs",
-    "num_train_epochs": "max_epochs",
-    "lr": "learning_rate",
-    "max_lr": "learning_rate",
-    "train_batch_size": "batch_size",
-    "per_device_train_batch_size": "batch_size",
-    "layers": "num_layers",
-    "n_layers": "num_layers",
-    "num_encoder_layers": "num_layers",
-    "num_hidden_layers": "num_layers",
-    "hidden_size": "d_model",
-    "hidden_dim": "d_model",
-    "embed_dim": "d_model",
-    "heads": "nhead",
-    "n_heads": "nhead",
-    "num_heads": "nhead",
-    "num_attention_heads": "nhead",
-    "dropout_rate": "dropout",
-    "dropout_prob": "dropout",
-    "wd": "weight_decay",
-    "l2": "weight_decay",
-    "gradient_clip_val": "grad_clip",
-    "max_grad_norm": "grad_clip",
-    "label_smoothing_factor": "label_smoothing",
-    "optim": "optimizer",
-    "random_seed": "seed",
+_OTHER_NAMES = {
+    "max_epochs": "epochs n_epochs num_epochs num_train_epochs",
+    "learning_rate": "lr max_lr",
+    "batch_size": "train_batch_size per_device_train_batch_size",
+    "num_layers": "layers n_layers num_encoder_layers num_hidden_layers",
+    "d_model": "hidden_size hidden_dim embed_dim",
+    "nhead": "heads n_heads num_heads num_attention_heads",
+    "dropout": "dropout_rate dropout_prob",
+    "weight_decay": "wd l2",
+    "grad_clip": "gradient_clip_val max_grad_norm",
+    "label_smoothing": "label_smoothing_factor",
+    "optimizer": "optim",
+    "seed": "random_seed",
 }
+ALIASES = {alias: name for name, aliases in _OTHER_NAMES.items() for alias in aliases.split()}
 """Usual names in other trainers -> ours."""
-
 MOST_PAIRS = 100_000
 """Pairs of nhead and d_model that are compared; of more, one fits."""
 NEAR = 0.85
@@ -108,12 +92,14 @@ def check_trainable(specification: Specification, where: str) -> None:
     Raises:
         UserError: with the key's path, the value and the way out.
     """
-    problems = [
-        *metric_problems(specification.objective, where),
-        *parameter_problems(specification.parameters, where),
-    ]
-    if problems:
+    if problems := list(trainer_problems(specification, where)):
         raise UserError("\n".join(problems))
+
+
+def trainer_problems(specification: Specification, where: str) -> Iterator[str]:
+    """Everything for which the trainer cannot run a sweep."""
+    yield from metric_problems(specification.objective, where)
+    yield from parameter_problems(specification.parameters, where)
 
 
 def metric_problems(objective: Objective, where: str) -> Iterator[str]:

@@ -68,14 +68,15 @@ def json_value(value: Any) -> Any:
         ValueError: it does not.
     """
     if isinstance(value, dict):
-        raise ValueError(f"{shown(value)} is a mapping, where a value belongs")
-    if isinstance(value, list):
-        for item in value:
-            json_value(item)
-    elif isinstance(value, int | float):
-        if not abs(value) <= LARGEST:
-            raise ValueError(f"{shown(value)} is no finite number")
-    elif value is not None and not isinstance(value, str):
+        raise ValueError(
+            f"{shown(value)} is a mapping; for hyperparameters in a group write `parameters:` in "
+            "place of it, and each with a `value:` or `values:` of its own"
+        )
+    for item in value if isinstance(value, list) else ():
+        json_value(item)
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        raise ValueError(f"{shown(value)} is no finite number")
+    if value is not None and not isinstance(value, list | int | float | str):
         raise ValueError(
             f"YAML reads {value!s} as a {type(value).__name__}; write it in quotes for a text"
         )
@@ -83,16 +84,7 @@ def json_value(value: Any) -> Any:
 
 
 def hyperparameter_value(value: Any) -> Any:
-    """The value itself if a run can be given it.
-
-    Raises:
-        ValueError: it cannot.
-    """
-    if isinstance(value, dict):
-        raise ValueError(
-            f"{shown(value)} is a mapping; for hyperparameters in a group write `parameters:` in "
-            "place of it, and each with a `value:` or `values:` of its own"
-        )
+    """The same for a run's hyperparameter, where a text is not meant as a number."""
     for item in value if isinstance(value, list) else [value]:
         check_number_text(item)
     return json_value(value)
