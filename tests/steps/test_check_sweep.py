@@ -88,9 +88,6 @@ def test_sweep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert shown["max_epochs"] == ["constant", "13", "no", "13, 13, 13, 13, 13"]
     assert "the search ends after 4 runs" in out
     assert "not used here, only by `wandb sweep`: program" in out
-    # The samples repeat, and stand in one column.
-    assert check(tmp_path / "my.yaml") == 0
-    assert capsys.readouterr().out == out
     table = out.split("\n\n")[1].splitlines()
     column = table[0].index("5 samples")
     assert all(line[column - 2 : column] == "  " != line[column] for line in table)
@@ -221,21 +218,15 @@ def test_fix_writes_in_place_and_keeps_every_original(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_fix_with_output_leaves_the_file(tmp_path: Path) -> None:
-    path, other = written(tmp_path, BAD), tmp_path / "new/other.yaml"
-    assert check(path, "--fix", "--output", str(other)) == 0
-    assert path.read_text(encoding="utf-8") == BAD
-    assert other.read_text(encoding="utf-8") == FIXED
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["my.yaml", "new"]
-    assert check(path, "--output", str(other)) == 1
-
-
-def test_what_has_no_single_answer_stays_and_is_listed(
+def test_fix_with_output_leaves_the_file_and_lists_what_it_cannot_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, BAD + UNDECIDED)
-    assert check(path, "--fix") == 1
-    assert path.read_text(encoding="utf-8") == FIXED + UNDECIDED
+    path, other = written(tmp_path, BAD + UNDECIDED), tmp_path / "new/other.yaml"
+    assert check(path, "--output", str(other)) == 1
+    assert check(path, "--fix", "--output", str(other)) == 1
+    assert path.read_text(encoding="utf-8") == BAD + UNDECIDED
+    assert other.read_text(encoding="utf-8") == FIXED + UNDECIDED
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["my.yaml", "new"]
     message = capsys.readouterr().err
     for part in ("need a decision of yours", "depth: no such", "parameters.seed: min 5"):
         assert part in message
@@ -256,12 +247,8 @@ def test_what_is_no_sweep_is_an_error(
     for missing, part in ([str(tmp_path / "none.yaml")], "none.yaml: no such file"), ([], "FILE"):
         assert main(missing) == 1
         assert part in capsys.readouterr().err
-
-
-def test_schema_is_printed_for_editors(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--schema"]) == 0
-    schema = json.loads(capsys.readouterr().out)
-    assert {"method", "metric", "parameters", "run_cap"} <= set(schema["properties"])
+    assert "parameters" in json.loads(capsys.readouterr().out)["properties"]
 
 
 def test_problems_of_every_part_are_listed_once() -> None:

@@ -62,11 +62,6 @@ def test_first_runs_are_spread_evenly(seed: int) -> None:
         assert sorted(eighths) == list(range(STARTUP_RUNS))
 
 
-def test_first_runs_differ_by_seed() -> None:
-    for earlier in ([], [Observation({}, suggest(PLANE, 0, []), None)]):
-        assert len({suggest(PLANE, seed, earlier)["x"] for seed in range(3)}) == 3
-
-
 def test_model_is_used_from_the_third_result_on() -> None:
     # All others are open, as with many workers.
     x, y = np.random.default_rng(0).random((10, 2)).T.tolist()
@@ -154,12 +149,3 @@ def test_how_bad_a_very_bad_loss_is_makes_no_difference() -> None:
 def test_equal_losses_and_long_lists(choices: Any) -> None:
     made = runs(space(big=Parameter("categorical", {}, choices), unit=UNIT), 0, 10, lambda **_: 1.0)
     assert len({run.latent["big"] for run in made}) == 10
-
-
-@pytest.mark.parametrize("dimensions", [1, 20])
-def test_many_dimensions(dimensions: int) -> None:
-    sweep = space(**{f"p{n:02d}": (UNIT, LIST, NAMES)[n % 3] for n in range(dimensions)})
-    made = runs(sweep, 0, 12, lambda **latent: sum(latent.values()))
-    assert all(0 < u < 1 for run in made for u in run.latent.values())
-    losses = [run.loss or 0 for run in made]
-    assert np.mean(losses[8:]) < np.mean(losses[:8])

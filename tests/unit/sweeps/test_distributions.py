@@ -70,12 +70,6 @@ def test_quantized_values_are_the_nearest_multiples(name: str) -> None:
         assert whole == round(truth.ppf(0.77))
 
 
-def test_quantized_values_may_leave_the_bounds_as_in_wandb() -> None:
-    made = parameter("q_uniform", min=3, max=9, q=4)
-    assert [made.value(u) for u in (0.01, 0.99)] == [4, 8]
-    assert parameter("q_uniform", min=0.0, max=1.9, q=1).value(0.99) == 2
-
-
 def test_defaults_of_normal_and_of_q() -> None:
     for name, arguments in (("normal", {}), ("q_normal", {"q": 1.0})):
         made = read_parameter({"distribution": name}, "p")

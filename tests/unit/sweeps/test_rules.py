@@ -11,7 +11,7 @@ from sweep_documents import specification
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
-from gcodefp.sweeps.rules import NO_RULES, names_of, read_rules
+from gcodefp.sweeps.rules import names_of, read_rules
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
     Exhausted,
@@ -22,13 +22,6 @@ from gcodefp.sweeps.sampling import (
 from gcodefp.sweeps.space import OPEN, configurations
 
 RANGE = {"min": 0.5, "max": 0.9}
-
-
-def test_without_rules_everything_is_allowed() -> None:
-    values = {"a": 1, "b/c": 2}
-    assert NO_RULES.active(values) == values
-    assert NO_RULES.allow(values)
-    assert NO_RULES.describe() == {}
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
@@ -170,13 +163,6 @@ def test_any_value_of_the_range_is_tried_exactly(rate: float, momentum: float) -
     made = propose(sweep, 1, 0, [])
     assert point.items() <= made.hyperparameters.items()
     assert propose(sweep, 1, 0, []) == made
-
-
-def test_first_point_may_name_a_group_in_three_ways() -> None:
-    groups = {"model": {"parameters": {"d_model": {"values": [64, 96]}}}}
-    for point in ({"model": {"d_model": 96}}, {"model.d_model": 96}, {"d_model": 96}):
-        made = propose(ruled(groups, first=[point]), 0, 0, [])
-        assert made.hyperparameters == {"model": {"d_model": 96}}
 
 
 def test_first_point_of_a_grid_is_not_repeated_and_has_its_type() -> None:

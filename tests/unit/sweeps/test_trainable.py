@@ -14,58 +14,58 @@ from gcodefp.sweeps.trainable import (
     nearest,
 )
 
-BAD: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "hyperparameter": (
-        {"parameters": {"learning_rat": {"value": 0.1}}},
-        ["parameters.learning_rat", "did you mean 'learning_rate'?"],
+
+def parameters(**entries: Any) -> dict[str, Any]:
+    return {"parameters": entries}
+
+
+BAD: list[tuple[dict[str, Any], list[str]]] = [
+    (
+        parameters(learning_rat={"value": 0.1}, lr={"value": 1}, zzz={"value": 1}),
+        [
+            "parameters.learning_rat: no such hyperparameter; did you mean 'learning_rate'?",
+            "parameters.lr: no such hyperparameter; it is called 'learning_rate' here",
+            "parameters.zzz: no such",
+        ],
     ),
-    "alias": (
-        {"parameters": {"lr": {"value": 0.1}}},
-        ["parameters.lr", "it is called 'learning_rate' here"],
-    ),
-    "in two groups": (
-        {"parameters": {"a": {"parameters": {"seed": {"value": 1}}}, "seed": {"value": 2}}},
+    (
+        parameters(a={"parameters": {"seed": {"value": 1}}}, seed={"value": 2}),
         ["parameters.seed: seed stands at parameters.a.parameters.seed too", "keep one"],
     ),
-    "nhead": (
-        {"parameters": {"nhead": {"values": [3, 4]}, "d_model": {"values": [64, 128]}}},
+    (
+        parameters(nhead={"values": [3, 4]}, d_model={"values": [64, 128]}),
         ["parameters.nhead: 3 divides no value of d_model, [64, 128]", "remove it"],
     ),
-    "metric": (
-        {"metric": {"name": "val/gcode_accuracy"}},
-        # Without a goal it is minimized.
-        ["metric.name: 'val/gcode_accuracy'", "write 'val/loss'"],
-    ),
-    "metric of maximize": (
+    # Without a goal it is minimized.
+    ({"metric": {"name": "val/gcode_accuracy"}}, ["'val/gcode_accuracy'", "write 'val/loss'"]),
+    (
         {"metric": {"name": "val/acc", "goal": "maximize"}},
         ["metric.name: 'val/acc'", "write 'val/aligned_acc'"],
     ),
-    "range": (
-        {"parameters": {"learning_rate": {"values": [0.1, -0.1]}}},
-        ["parameters.learning_rate: -0.1", "above 0"],
-    ),
-    "range of draws": (
-        {"parameters": {"learning_rate": {"min": -0.5, "max": 0.5}}},
+    (parameters(learning_rate={"values": [0.1, -0.1]}), ["learning_rate: -0.1", "above 0"]),
+    (
+        parameters(learning_rate={"min": -0.5, "max": 0.5}),
         ["parameters.learning_rate: -0.49", "(the distribution reaches -0.5)", "above 0"],
     ),
-    "in a group": (
-        {"parameters": {"model": {"parameters": {"d_model": {"values": [7]}}}}},
+    (
+        parameters(model={"parameters": {"d_model": {"values": [7]}}}),
         ["model.parameters: d_model 7 is odd"],
     ),
-    "range of heads": (
-        {"parameters": {"nhead": {"min": 5, "max": 7}, "d_model": {"value": 64}}},
+    (
+        parameters(nhead={"min": 5, "max": 7}, d_model={"value": 64}),
         ["parameters.nhead: 5 divides no value of d_model, [64]"],
     ),
-    "width of the default heads": (
-        {"parameters": {"d_model": {"values": [64, 66]}}},
+    (
+        parameters(d_model={"values": [64, 66]}),
         ["parameters.d_model: 66 is divided by no value of nhead, [4]"],
     ),
-}
+]
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_what_the_trainer_cannot_take_is_named_with_a_way_out(bad: str) -> None:
-    changes, parts = BAD[bad]
+@pytest.mark.parametrize(("changes", "parts"), BAD)
+def test_what_the_trainer_cannot_take_is_named_with_a_way_out(
+    changes: dict[str, Any], parts: list[str]
+) -> None:
     with pytest.raises(UserError) as error:
         check_trainable(specification(**changes), WHERE)
     for part in (WHERE, *parts):
@@ -73,7 +73,7 @@ def test_what_the_trainer_cannot_take_is_named_with_a_way_out(bad: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters",
+    "entries",
     [
         # A range is fine as long as one value fits.
         {"nhead": {"min": 3, "max": 5}, "d_model": {"values": [64, 128]}},
@@ -82,27 +82,11 @@ def test_what_the_trainer_cannot_take_is_named_with_a_way_out(bad: str) -> None:
         {"nhead": {"min": 1, "max": 10**9}, "d_model": {"min": 2, "max": 10**9}},
     ],
 )
-def test_ranges_are_not_compared_value_by_value(parameters: dict[str, Any]) -> None:
-    check_trainable(specification(parameters=parameters), WHERE)
-
-
-def test_all_problems_are_named_at_once() -> None:
-    sweep = specification(
-        metric={"name": "f1"},
-        parameters={"lr": {"value": 1}, "zzz": {"value": 1}, "dropout": {"value": 2}},
-    )
-    with pytest.raises(UserError) as error:
-        check_trainable(sweep, WHERE)
-    lines = str(error.value).splitlines()
-    for part, line in zip(("f1", "dropout: 2", ".lr", ".zzz"), lines, strict=True):
-        assert part in line
-
-
-def test_combinations_of_another_trainer_are_accepted() -> None:
+def test_ranges_are_not_compared_value_by_value(entries: dict[str, Any]) -> None:
+    check_trainable(specification(parameters=entries), WHERE)
     assert accepts({"model/d_model": 64, "optimizer/nhead": 4})
     assert not accepts({"model/d_model": 64, "optimizer/nhead": 5})
-    assert not accepts({"dropout": 2.0})
-    assert accepts({"dropout": 2.0, "depth": 4})
+    assert accepts({"dropout": 2.0, "depth": 4}), "another trainer's"
 
 
 @pytest.mark.parametrize(
