@@ -1,13 +1,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
+# The rules call python: the one of .venv.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The kernel gives this lock back when its holder is killed; macOS has no flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
     echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
 
 SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
-.PHONY: run test docs bench-sweep bench-train bench-wandb setup lock clean
+.PHONY: run test docs bench-sweep bench-train bench-gpu bench-wandb setup lock clean
 
 # From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
 # file change some of its values. A Snakemake that was killed leaves its
@@ -23,9 +25,10 @@ run: setup
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# What docs/ has of the configuration, from its schema and config.yaml; a test says when it is due.
+# docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml.
 docs: setup
-	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md
+	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
+	    --schema workflow/schemas/config.schema.yaml
 
 # How good and how fast the search is: hours. It goes on where it was cut off.
 bench-sweep: setup
@@ -39,6 +42,11 @@ bench-wandb: setup
 # How fast training is beside a plain DataLoader loop: minutes. Flags: make bench-train BENCH="--repeats 9"
 bench-train: setup
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_training.py $(BENCH)
+
+# How many small runs share one GPU, and whether the steps are right there: eight minutes on a GPU
+# machine. Without .venv: python3 benchmarks/gpu.py
+bench-gpu: setup
+	$(BIN)/python benchmarks/gpu.py $(BENCH)
 
 setup: .venv/installed
 

@@ -16,6 +16,10 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/protocols.smk"
 
 
+# With --software-deployment-method conda apptainer: the operating system below envs/gcodefp.yaml.
+container: "docker://condaforge/miniforge3:25.3.1-0"
+
+
 report: "workflow/report/workflow.rst"
 
 

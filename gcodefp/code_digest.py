@@ -7,7 +7,7 @@ templates and styles beside them: a changed comment, docstring or layout of code
 
 import ast
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 PACKAGE = "gcodefp"
@@ -17,16 +17,21 @@ DATA_SUFFIXES = (".html", ".css", ".js", ".mplstyle", ".rst")
 DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 """How a sweep's runs are trained, what they get and when they are stopped."""
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
-"""Left out of a sweep's identity: a run sees of them only the data, which has its own hash."""
-
-
+"""Excluded from a sweep's identity: a run sees of them only the data, which has its own hash."""
 DECIDES_BAYES = "gcodefp.sweeps.bayes"
+SAME_RUNS: Mapping[str, str] = {}
+"""Digest of code -> digest of an earlier version whose runs are the same bit by bit.
+
+Code that was only moved or renamed goes on with the sweeps of that version. Whoever changes what a
+run computes leaves this as it is: the new digest is in no entry, and starts a new sweep.
+"""
 
 
 def runs_digest(method: str = "bayes") -> str:
     """The digest of the code that decides the runs of a sweep with this method."""
     others = () if method == "bayes" else (DECIDES_BAYES,)
-    return code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
+    digest = code_digest(*DECIDES_RUNS, without=(*COVERED_BY_DATA, *others))
+    return SAME_RUNS.get(digest, digest)
 
 
 def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
@@ -36,21 +41,21 @@ def code_digest(*modules: str, without: Sequence[str] = ()) -> str:
         modules: where to begin.
         without: modules and packages that do not count.
     """
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        if module in found or module.startswith(tuple(without)):
+        if module in sources or module.startswith(tuple(without)):
             continue
         tree = ast.parse(_path(module).read_text(encoding="utf-8"), _path(module))
         # Importing a.b.c runs the __init__ of a and a.b too.
         waiting += [*_imported(tree), *filter(None, [module.rpartition(".")[0]])]
         _strip_docstrings(tree)
-        found[module] = ast.unparse(tree)
+        sources[module] = ast.unparse(tree)
         for path in sorted(_path(module).parent.iterdir()):
             if path.suffix in DATA_SUFFIXES:
-                found[str(path.relative_to(ROOT))] = path.read_text(encoding="utf-8")
-    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
+                sources[str(path.relative_to(ROOT))] = path.read_text(encoding="utf-8")
+    text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -39,36 +39,36 @@ def test_it_is_that_of_the_files_wherever_they_lie(package: Path) -> None:
 
 
 UNCHANGING: dict[str, Callable[[Path], None]] = {
-    "comment": lambda root: append(root / "learning/trainer.py", "\n# A comment.\n"),
+    "comment": lambda root: append(root / "model/trainer.py", "\n# A comment.\n"),
     "docstring of a module": lambda root: replace(
-        root / "learning/trainer.py", '"""The training loop:', '"""A training loop:'
+        root / "model/trainer.py", '"""The training loop:', '"""A training loop:'
     ),
     "docstring of a function": lambda root: replace(
-        root / "learning/trainer.py", '"""Trains until', '"""Goes on until'
+        root / "model/trainer.py", '"""Trains until', '"""Goes on until'
     ),
     "docstring of an attribute": lambda root: replace(
-        root / "learning/objective.py", '"""What a run logs', '"""All that a run logs'
+        root / "model/hyperparameters.py", '"""What a run logs', '"""All that a run logs'
     ),
     "formatting": lambda root: replace(
-        root / "learning/trainer.py",
+        root / "model/trainer.py",
         "torch.manual_seed(hyperparameters.seed)",
         "torch.manual_seed(\n        (hyperparameters.seed)\n    )",
     ),
-    "a plot": lambda root: append(root / "plots/curves.py", "\nX = 1\n"),
-    "the sweep engine": lambda root: append(root / "sweep/local_engine.py", "\nX = 1\n"),
+    "a plot": lambda root: append(root / "reporting/figures/curves.py", "\nX = 1\n"),
+    "the sweep engine": lambda root: append(root / "sweeps/local_engine.py", "\nX = 1\n"),
     "a template": lambda root: append(root / "reporting/templates/report.html", "<p>"),
-    "a new module": lambda root: append(root / "learning/unused.py", "X = 1\n"),
+    "a new module": lambda root: append(root / "model/unused.py", "X = 1\n"),
     "the tests": lambda root: append(root.parent / "test_x.py", "X = 1\n"),
 }
 
 CHANGING: dict[str, Callable[[Path], None]] = {
-    "its code": lambda root: append(root / "learning/trainer.py", "\nX = 1\n"),
+    "its code": lambda root: append(root / "model/trainer.py", "\nX = 1\n"),
     "a constant": lambda root: replace(
-        root / "learning/optimizer.py", "WARMUP_SHARE = 0.1", "WARMUP_SHARE = 0.2"
+        root / "model/epoch.py", "WARMUP_SHARE = 0.1", "WARMUP_SHARE = 0.2"
     ),
-    "a module it imports": lambda root: append(root / "learning/network.py", "\nX = 1\n"),
+    "a module it imports": lambda root: append(root / "model/network.py", "\nX = 1\n"),
     "one that an import imports": lambda root: append(root / "dataset/vocabulary.py", "\nX = 1\n"),
-    "a package above it": lambda root: append(root / "learning/__init__.py", "\nX = 1\n"),
+    "a package above it": lambda root: append(root / "model/__init__.py", "\nX = 1\n"),
     "the package": lambda root: append(root / "__init__.py", "\nX = 1\n"),
     "a new import": lambda root: append(
         root / "files.py", "\ndef late():\n    import gcodefp.report\n"
@@ -93,19 +93,19 @@ def test_what_trains_otherwise(package: Path, change: str) -> None:
 def test_late_imports_count(package: Path) -> None:
     """Sampling imports Bayesian search in a function only."""
     before = code_digest(AGENT)
-    append(package / "search/bayes.py", "\nX = 1\n")
+    append(package / "sweeps/bayes.py", "\nX = 1\n")
     assert code_digest(AGENT) != before
 
 
 def test_bayesian_search_decides_no_other_runs(package: Path) -> None:
     before = {method: runs_digest(method) for method in ("bayes", "random")}
-    append(package / "search/bayes.py", "\nX = 1\n")
+    append(package / "sweeps/bayes.py", "\nX = 1\n")
     after = {method: runs_digest(method) for method in ("bayes", "random")}
     assert before["bayes"] != after["bayes"]
     assert before["random"] == after["random"]
 
 
-@pytest.mark.parametrize("file", ["reporting/report.html", "plots/paper.mplstyle"])
+@pytest.mark.parametrize("file", ["reporting/report.html", "reporting/figures/paper.mplstyle"])
 def test_templates_and_styles_beside_a_module_count(package: Path, file: str) -> None:
     steps = "gcodefp.report", "gcodefp.figures"
     before = code_digest(*steps)

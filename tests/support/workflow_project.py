@@ -1,5 +1,6 @@
 """A copy of the project with small settings, and Snakemake at work in it."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).parents[2]
+# The rules call python; in a copy of the project it finds the copy's package.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 SWEEP = """
 method: random
 run_cap: 2

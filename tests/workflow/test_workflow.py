@@ -75,12 +75,12 @@ def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
     assert planned(folder, "--forcerun", "evaluate") == {"evaluate", "figures", "report_page"}
     assert planned(folder, "figures") == set()
 
-    trainer = folder / "gcodefp/learning/trainer.py"
+    trainer = folder / "gcodefp/model/trainer.py"
     edit(trainer, '"""The training loop', '"""This is the training loop')
     edit(trainer, "\nReport = ", "\n# A comment.\nReport = ")
     assert planned(folder) == set()
 
-    edit(folder / "gcodefp/plots/accuracy.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
+    edit(folder / "gcodefp/reporting/figures/accuracy.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
     assert planned(folder) == {"figures", "report_page"}
 
     edit(trainer, "\nReport = ", "\nUNUSED = 1\nReport = ")
@@ -116,6 +116,17 @@ def test_a_changed_setting_reruns_what_it_concerns(finished: Path, tmp_path: Pat
     assert [path.stat().st_mtime_ns for path in runs] == before
     assert len(after) == 3
     assert len({path.parents[1] for path in after}) == 1, "a larger run_cap goes on with the sweep"
+
+
+def test_another_workflow_uses_it_as_a_module(tmp_path: Path) -> None:
+    folder = copy_project(tmp_path / "project")
+    (folder / "Snakefile").write_text(
+        'configfile: "config.yaml"\n'
+        f"module gcodefp:\n    snakefile: {str(PROJECT / 'Snakefile')!r}\n    config: config\n"
+        "use rule * from gcodefp\n"
+        "rule own:\n    default_target: True\n    input: 'results/report.html'\n"
+    )
+    assert planned(folder) >= {"own", "simulate", "preprocess", *AFTER_THE_SWEEP}
 
 
 @pytest.mark.parametrize("seconds_into_training", [0.0, 1.5])

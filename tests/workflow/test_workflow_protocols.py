@@ -39,9 +39,9 @@ def test_protocols_train_and_evaluate_every_fold(project: Path) -> None:
         "program/1",
     }
     found = jobs(project, "protocols")
-    assert {name: found[name] for name in ("preprocess_fold", "train_fold", "evaluate_fold")} == {
+    assert {name: found[name] for name in ("preprocess_fold", "train", "evaluate_fold")} == {
         "preprocess_fold": 6,
-        "train_fold": 6,
+        "train": 6,
         "evaluate_fold": 6,
     }
     assert found["protocols"] == found["select_best"] == 1
@@ -69,9 +69,9 @@ def test_evaluate_waits_for_the_controls_of_the_configuration(project: Path) -> 
     assert jobs(project)["control"] == 0
     put(project, controls=list(CONTROLS))
     found = jobs(project)
-    assert (found["control"], found["train_control"], found["evaluate"]) == (3, 2, 1)
+    assert (found["control"], found["train"], found["evaluate"]) == (3, 2, 1)
     put(project, controls=["sensors_permuted"])
     found = jobs(project)
-    assert (found["control"], found["train_control"]) == (1, 0)
+    assert (found["control"], found["train"]) == (1, 0)
     output = snakemake(project, "--dry-run", "--printshellcmds", "evaluate")
     assert "--controls results/controls/sensors_permuted/control.json" in output

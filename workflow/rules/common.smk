@@ -2,34 +2,37 @@
 import json
 import os
 import shlex
+import shutil
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-sys.path.insert(0, str(workflow.basedir))
-
 from snakemake.exceptions import WorkflowError
 
+# code_digest is a param of each rule: Snakemake sees neither the modules behind `python -m` nor
+# which changes of them matter, so the digest of a step's code is what makes it run again.
 from gcodefp.code_digest import code_digest, runs_digest
-from gcodefp.configuration import check_configuration
+from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256
 from gcodefp.reporting.catalogue import FIGURES
 from gcodefp.cluster.slurm import follow_preempted
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
-from gcodefp.rule_environment import prepare_rule_environment
-
-prepare_rule_environment(Path(workflow.basedir))
 
 try:
-    check_configuration(
-        config,
-        Path(workflow.basedir, "workflow/schemas/config.schema.yaml"),
-        ", ".join(dict.fromkeys(os.path.relpath(path) for path in workflow.configfiles)),
+    check_config(
+        config, ", ".join(dict.fromkeys(os.path.relpath(path) for path in workflow.configfiles))
     )
 except UserError as error:
     raise WorkflowError(str(error)) from None
+
+BIN = Path(sys.executable).parent
+if not shutil.which("python") or not BIN.samefile(Path(shutil.which("python")).parent):
+    raise WorkflowError(
+        f"the rules call python, and the first one on the PATH is {shutil.which('python')}, without "
+        f'gcodefp; put the one that runs Snakemake first: export PATH="{BIN}:$PATH"'
+    )
 
 RESULTS = config["results"].rstrip("/")
 IS_SIMULATED = config["recordings"]["folder"] is None
@@ -44,6 +47,7 @@ AGENTS = range(1, config["agents"]["count"] + 1)
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 ENVIRONMENT = "../../envs/gcodefp.yaml"
+MEMORY_MB = 4000  # Of a step that loads the dataset or a network
 
 
 wildcard_constraints:
@@ -80,8 +84,9 @@ def make_local(names):
     rules_by_name = {rule.name: rule for rule in workflow.rules}
     for name in names:
         if name not in rules_by_name:
-            told = did_you_mean(name, rules_by_name)
-            raise WorkflowError(f"config.yaml: cluster.local_rules: no rule {name!r}; {told}")
+            hint = did_you_mean(name, rules_by_name)
+            raise WorkflowError(f"config.yaml: cluster.local_rules: no rule {name!r}; {hint}")
+        # A profile's groups come first in Snakemake, and it has no public way to leave one.
         rules_by_name[name].group = None
     workflow.localrules(*names)
 
@@ -125,29 +130,35 @@ def recording_names():
 
 
 def folds():
-    """(protocol, fold) -> its split, and why protocols are left out."""
+    """(protocol, fold) -> settings of its split, and why protocols are skipped."""
     settings, names = config["protocols"], recording_names()
-    found = {("window", str(seed)): {"seed": seed} for seed in settings["seeds"][:1]}
-    found |= {("recording", str(seed)): {"seed": seed} for seed in settings["seeds"]}
-    found["chronological", "0"] = {}
+    splits = {("window", str(seed)): {"seed": seed} for seed in settings["seeds"][:1]}
+    splits |= {("recording", str(seed)): {"seed": seed} for seed in settings["seeds"]}
+    splits["chronological", "0"] = {}
     # All patterns of the sessions make one fold, each pattern of the programs makes its own.
     held_out = {
         "session": [settings["sessions"]] if settings["sessions"] else [],
         "program": [[pattern] for pattern in settings["programs"]],
     }
-    left_out = []
+    skipped = []
     for protocol, groups in held_out.items():
         for number, patterns in enumerate(groups):
             used = [p for p in patterns if any(fnmatchcase(name, p) for name in names)]
             matched = sum(any(fnmatchcase(name, p) for p in used) for name in names)
             if 0 < matched < len(names):
-                found[protocol, str(number)] = {"held_out": used}
+                splits[protocol, str(number)] = {"held_out": used}
             else:
                 how_many = "every" if matched else "no"
-                left_out.append(f"{protocol}: {how_many} recording matches {' '.join(patterns)}")
-    return found, left_out
+                skipped.append(f"{protocol}: {how_many} recording matches {' '.join(patterns)}")
+    return splits, skipped
 
 
-def of_fold(key, default):
-    """What a fold's split says of a setting."""
+def fold_setting(key, default):
+    """The value of a setting of a fold's split."""
     return lambda wildcards: FOLDS[wildcards.protocol, wildcards.fold].get(key, default)
+
+
+def dataset_folder(training):
+    """The dataset of a training beside the sweep: of a control, or of a fold of a protocol."""
+    folder = RESULTS if training.startswith("controls/") else f"{RESULTS}/{Path(training).parent}"
+    return f"{folder}/dataset"

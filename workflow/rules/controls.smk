@@ -1,36 +1,42 @@
-# Contract: winner's hyperparameters, changed train and val split
-#               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}
+# Contract: winner's hyperparameters, a train and a val split
+#               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}, on splits changed for a control
+#               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}, for a fold
 #           that checkpoint or the winner's, test split -> {RESULTS}/controls/NAME/control.json
 #           A killed training goes on: what it goes on from is no output, so no rerun removes it.
 
 
 wildcard_constraints:
     control="|".join(CONTROLS),
+    training=rf"controls/({'|'.join(CONTROLS)})|protocols/[a-z]+/\d+/run",
 
 
-rule train_control:
-    """Train the winner's configuration on splits from which no motion can be learnt."""
+rule train:
+    """Train the winner's configuration again: for a negative control, or for a fold of a protocol."""
     input:
         hyperparameters=f"{RESULTS}/best/run.json",
-        train=f"{RESULTS}/dataset/train.npz",
-        val=f"{RESULTS}/dataset/val.npz",
-        dataset=f"{RESULTS}/dataset/dataset.json",
+        train=lambda wildcards: f"{dataset_folder(wildcards.training)}/train.npz",
+        val=lambda wildcards: f"{dataset_folder(wildcards.training)}/val.npz",
+        dataset=lambda wildcards: f"{dataset_folder(wildcards.training)}/dataset.json",
     output:
-        run=f"{RESULTS}/controls/{{control}}/run.json",
-        checkpoint=f"{RESULTS}/controls/{{control}}/checkpoint.pt",
+        run=f"{RESULTS}/{{training}}/run.json",
+        checkpoint=f"{RESULTS}/{{training}}/checkpoint.pt",
     log:
-        f"{RESULTS}/logs/controls/train_{{control}}.log",
+        f"{RESULTS}/logs/{{training}}/train.log",
     benchmark:
-        f"{RESULTS}/benchmarks/controls/train_{{control}}.tsv"
+        f"{RESULTS}/benchmarks/{{training}}/train.tsv"
     conda:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
         gpu=GPUS,
     params:
         folder=lambda wildcards, output: Path(output.run).parent,
-        control=lambda wildcards: f"--control {wildcards.control}",
+        control=lambda wildcards: (
+            f"--control {Path(wildcards.training).name}"
+            if wildcards.training.startswith("controls/")
+            else ""
+        ),
         device=config["agents"]["device"],
         code=code_digest("gcodefp.train"),
     shell:
@@ -50,7 +56,7 @@ rule train_control:
 
 
 rule control:
-    """Score one control on the test split, beside what it may not beat."""
+    """Score one negative control on the test split, beside its limit."""
     input:
         checkpoint=lambda wildcards: (
             f"{RESULTS}/controls/{wildcards.control}/checkpoint.pt"
@@ -70,7 +76,7 @@ rule control:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
     params:
         device=config["agents"]["device"],
         code=code_digest("gcodefp.control"),

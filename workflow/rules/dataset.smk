@@ -46,7 +46,7 @@ rule preprocess:
         ENVIRONMENT
     threads: 4
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
     params:
         folder=lambda wildcards, output: Path(output.dataset).parent,
         recordings=RECORDINGS_DIGEST,

@@ -26,7 +26,7 @@ rule evaluate:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
     params:
         folder=lambda wildcards, output: Path(output.metrics).parent,
         device=config["agents"]["device"],
@@ -63,7 +63,7 @@ rule explain:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
     params:
         folder=lambda wildcards, output: Path(output.document).parent,
         device=config["agents"]["device"],

@@ -1,9 +1,9 @@
-# Contract: recordings, winner's hyperparameters -> {RESULTS}/protocols/PROTOCOL/FOLD/
-#               {dataset,run,evaluation}, a split, a training and its evaluation each
+# Contract: recordings -> {RESULTS}/protocols/PROTOCOL/FOLD/dataset, a split each
+#           rule train's checkpoint of it, its test split -> {RESULTS}/protocols/PROTOCOL/FOLD/evaluation
 #           evaluations -> {RESULTS}/protocols/protocols.{md,csv,json}
 #           `snakemake protocols` makes it; `all` does not.
 
-FOLDS, LEFT_OUT = folds()
+FOLDS, SKIPPED = folds()
 FOLD = f"{RESULTS}/protocols/{{protocol}}/{{fold}}"
 FOLD_LOG = f"{RESULTS}/logs/protocols/{{protocol}}_{{fold}}"
 FOLD_BENCHMARK = f"{RESULTS}/benchmarks/protocols/{{protocol}}_{{fold}}"
@@ -27,25 +27,8 @@ use rule preprocess as preprocess_fold with:
         f"{FOLD_BENCHMARK}_preprocess.tsv"
     params:
         by=lambda wildcards: wildcards.protocol,
-        held_out=of_fold("held_out", []),
-        seed=of_fold("seed", config["split"]["seed"]),
-
-
-use rule train_control as train_fold with:
-    input:
-        hyperparameters=f"{RESULTS}/best/run.json",
-        train=f"{FOLD}/dataset/train.npz",
-        val=f"{FOLD}/dataset/val.npz",
-        dataset=f"{FOLD}/dataset/dataset.json",
-    output:
-        run=f"{FOLD}/run/run.json",
-        checkpoint=f"{FOLD}/run/checkpoint.pt",
-    log:
-        f"{FOLD_LOG}_train.log",
-    benchmark:
-        f"{FOLD_BENCHMARK}_train.tsv"
-    params:
-        control="",
+        held_out=fold_setting("held_out", []),
+        seed=fold_setting("seed", config["split"]["seed"]),
 
 
 use rule evaluate as evaluate_fold with:
@@ -88,7 +71,7 @@ rule protocols:
         ENVIRONMENT
     params:
         evaluations=lambda wildcards, input: [Path(path).parent for path in input.metrics],
-        left_out=LEFT_OUT,
+        left_out=SKIPPED,
         folder=lambda wildcards, output: Path(output.json).parent,
         code=code_digest("gcodefp.protocols"),
     shell:

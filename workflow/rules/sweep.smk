@@ -135,7 +135,7 @@ rule agent:
         ENVIRONMENT
     threads: config["agents"]["threads"] * config["agents"]["per_gpu"]
     resources:
-        mem_mb=4000 * config["agents"]["per_gpu"],
+        mem_mb=MEMORY_MB * config["agents"]["per_gpu"],
         gpu=GPUS,
         runtime=0,
     params:
@@ -191,7 +191,7 @@ rule select_best:
         ENVIRONMENT
     threads: config["agents"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=MEMORY_MB,
     params:
         runs=f"{RESULTS}/runs",
         folder=lambda wildcards, output: Path(output.run).parent,

@@ -1,0 +1,370 @@
+"""The configuration: every key of config.yaml with its type, its limits and what it means.
+
+The models are the one source: they check what Snakemake has merged, and `make docs` writes
+docs/configuration.md and the JSON Schema for editors from them.
+"""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.recordings.reader import find_recordings
+from gcodefp.simulation.programs import PROGRAMS
+
+
+def _unique(items: list[Any]) -> list[Any]:
+    if repeated := [item for item in items if items.count(item) > 1]:
+        raise ValueError(f"{repeated[0]!r} stands there twice")
+    return items
+
+
+UNIQUE = (AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True}))
+Text = Annotated[str, Field(min_length=1)]
+Names = Annotated[list[str], *UNIQUE]
+Patterns = Annotated[list[Text], *UNIQUE]
+Positive = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
+WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+ChannelGroup = Literal["imu", "mag", "mic", "motor", "environment", "optical", "controller"]
+Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
+
+
+class Section(BaseModel):
+    """Keys that belong together; all have to be there, and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Recordings(Section):
+    """Where the recordings are; docs/files.md describes their format."""
+
+    folder: Text | None = Field(
+        description="Folder with .csv or .csv.gz files; null for simulated recordings."
+    )
+    exclude: Names = Field(
+        description="Names of recordings to exclude: file names without _aligned, .csv and .gz."
+    )
+
+
+class Simulation(Section):
+    """The simulated recordings, used while recordings.folder is null."""
+
+    programs: Annotated[Names, Field(min_length=1)] = Field(
+        description="Names of the programs to simulate; config.yaml ships with all of them."
+    )
+    recordings_per_program: Positive = Field(description="How often each program is recorded.")
+    seed: Seed = Field(description="The same seed gives the same bytes.")
+
+
+class Channels(Section):
+    """Which channels of a recording the network sees."""
+
+    groups: Annotated[list[ChannelGroup], Field(min_length=1), *UNIQUE] = Field(
+        description="Channel groups that are inputs; environment identifies the day, and "
+        "controller holds the labels themselves."
+    )
+    min_coverage: float = Field(
+        ge=0,
+        le=1,
+        description="Share of the train recordings in which a channel has to be live, that is "
+        "valid in half of the rows.",
+    )
+    center: bool = Field(
+        description="Whether each recording's own mean of a channel is subtracted, which depends "
+        "on how a node was mounted."
+    )
+
+
+class Window(Section):
+    """How recordings are cut into windows."""
+
+    rows: int = Field(ge=8, description="Rows that the network sees at once.")
+    stride_rows: Positive = Field(
+        description="Rows from one train window to the next, at most window.rows."
+    )
+    max_gap_seconds: float = Field(
+        gt=0, description="Seconds; no window crosses a longer gap in the clock."
+    )
+
+
+class Split(Section):
+    """Which recordings train, which choose the best run, and which are kept for the test."""
+
+    by: Literal["recording", "chronological", "session", "program", "window"] = Field(
+        description="What lies wholly in one split; window is leaky, for comparison only."
+    )
+    held_out: Names = Field(
+        description="Shell patterns of the test recordings; needed by session and program, empty "
+        "for the others."
+    )
+    val_fraction: float = Field(
+        gt=0,
+        lt=0.5,
+        description="Share of the recordings of each operation that chooses the best run; its sum "
+        "with test_fraction has to be below 0.9.",
+    )
+    test_fraction: float = Field(
+        gt=0,
+        lt=0.5,
+        description="Share of the recordings of each operation that is kept for the test; session "
+        "and program do not use it.",
+    )
+    seed: Seed = Field(description="Of the draw of recordings; chronological draws nothing.")
+
+
+class Sweep(Section):
+    """The search for the best run; docs/sweeps.md explains it."""
+
+    engine: Literal["local", "wandb"] = Field(
+        description="Where the search runs; local needs no account and no network, wandb is the "
+        "W&B service."
+    )
+    existing: WandbAddress | None = Field(
+        description="ENTITY/PROJECT/ID of a W&B sweep that exists already, with engine wandb; null "
+        "to create one."
+    )
+    file: Text = Field(
+        description="Path of a sweep in the W&B schema; workflow/sweeps has three to start from."
+    )
+    run_cap: Positive | None = Field(
+        description="The sweep's total of runs; null for the number in the file."
+    )
+    seed: Seed = Field(description="Of the search and of the runs.")
+    phases: list[Text] = Field(
+        description="Sweep files that follow the first, each in ranges narrowed around the best "
+        "runs."
+    )
+    constraints: list[Text] = Field(
+        description="Expressions that have to be true of every run, such as d_model % nhead == 0."
+    )
+    conditions: dict[str, Text] = Field(
+        description="Parameter and the expression under which it is drawn; otherwise it keeps its "
+        "default."
+    )
+    first: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
+        description="Configurations of the first runs; parameters that they omit are drawn."
+    )
+    width: Positive | None = Field(
+        description="Number of concurrent runs of a search that repeats bit by bit; null for the "
+        "fastest search."
+    )
+    seeds_per_winner: Positive = Field(
+        description="Number of seeds with which the best configurations are trained; 1: not again."
+    )
+    finalists: Positive = Field(
+        description="How many configurations are trained again, where seeds_per_winner is above 1."
+    )
+
+
+class Protocols(Section):
+    """The splits of `snakemake protocols`; each trains and evaluates a network."""
+
+    seeds: Annotated[list[Seed], Field(min_length=1), *UNIQUE] = Field(
+        description="Of the splits by recording; the leaky split takes the first."
+    )
+    sessions: Patterns = Field(
+        description="Shell patterns of the recordings of the sessions that are held out."
+    )
+    programs: Patterns = Field(
+        description="Shell patterns; the programs of the matching recordings are held out in turn."
+    )
+
+
+class Agents(Section):
+    """The processes that train."""
+
+    count: Positive = Field(description="How many agents train runs at the same time.")
+    threads: Positive = Field(
+        description="CPU threads of each agent; results repeat bit by bit with 1."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        description="Where runs are trained; auto takes a GPU if there is one."
+    )
+    per_gpu: Positive = Field(
+        description="How many trainings each agent has at a time, all on its GPU."
+    )
+    margin_seconds: int = Field(
+        ge=0,
+        description="Seconds; how long before a time limit an agent ends, besides one and a half "
+        "epochs.",
+    )
+
+
+class Cluster(Section):
+    """Settings for SLURM alone; docs/slurm.md explains them."""
+
+    local_rules: Patterns = Field(
+        description="Rules that run where Snakemake does, not as SLURM jobs, such as figures and "
+        "report_page."
+    )
+
+
+class Wandb(Section):
+    """What is logged for W&B; docs/wandb.md explains it."""
+
+    enabled: bool = Field(
+        description="Whether every run is also logged in W&B's offline format; engine wandb needs "
+        "it."
+    )
+    checkpoints: bool = Field(
+        description="Whether each run's best weights are logged to W&B as an artifact."
+    )
+    project: WandbName = Field(description="The project's name in W&B.")
+    entity: WandbName | None = Field(
+        description="User or team in W&B, for engine wandb; null for the one that is logged in."
+    )
+
+
+class Config(Section):
+    """Configuration of gcodefp."""
+
+    results: Text = Field(description="Folder for everything that the pipeline makes.")
+    recordings: Recordings
+    simulation: Simulation
+    channels: Channels
+    window: Window
+    split: Split
+    sweep: Sweep
+    controls: Annotated[list[Control], *UNIQUE] = Field(
+        description="Negative controls: labels_shuffled and presence_only train a network each."
+    )
+    protocols: Protocols
+    agents: Agents
+    cluster: Cluster
+    wandb: Wandb
+
+
+def check_config(content: Mapping[str, Any], origin: str) -> Config:
+    """Checks keys, types, values and the files they name.
+
+    Args:
+        content: the merged configuration.
+        origin: the files that it was read from, for the message.
+
+    Raises:
+        UserError: with file, key, value and the way out.
+    """
+    try:
+        config = Config.model_validate(dict(content))
+    except ValidationError as error:
+        # The error that is nearest to the root explains the others.
+        first = min(error.errors(), key=lambda e: len(e["loc"]))
+        raise UserError(f"{origin}: {_describe(first)}") from None
+    for problem in (_split_problem, _engine_problem, _file_problem):
+        if text := problem(config):
+            raise UserError(f"{origin}: {text}")
+    return config
+
+
+def field_description(path: tuple[str | int, ...]) -> str:
+    """What a key or a section means; empty for what lies deeper."""
+    model: type[BaseModel] = Config
+    description = ""
+    for part in path:
+        if not isinstance(part, str) or part not in model.model_fields:
+            break
+        field = model.model_fields[part]
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, Section):
+            model, description = section, (section.__doc__ or "").strip()
+        else:
+            return field.description or ""
+    return description
+
+
+def _describe(error: Any) -> str:
+    """One error of pydantic, with key, value and the way out."""
+    path: tuple[str | int, ...] = error["loc"]
+    key, value = ".".join(map(str, path)), error["input"]
+    description = field_description(path)
+    if error["type"] == "extra_forbidden":
+        section: Any = Config if len(path) == 1 else Config.model_fields[str(path[0])].annotation
+        return f"unknown key {key}; {did_you_mean(str(path[-1]), section.model_fields)}"
+    if error["type"] == "missing":
+        return f"key {key} is missing; add it: {description}"
+    if error["type"] == "literal_error":
+        choices = _choices(path)
+        # A hint only if it is very near, since the word nearest to gpu is cpu.
+        near = get_close_matches(str(value), choices, n=1, cutoff=0.8)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{key}: {value!r} is none of {', '.join(choices)}{hint}"
+    if error["type"] == "model_type":
+        return f"{key}: {value!r} is no mapping; it has keys: {description}"
+    message = error["msg"].removeprefix("Value error, ").replace("Input should", "has to")
+    return f"{key}: {value!r}: {message}. {description}".strip()
+
+
+def _choices(path: tuple[str | int, ...]) -> list[str]:
+    """The values of the Literal at a path."""
+    annotation: Any = Config
+    for part in path:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            annotation = annotation.model_fields[str(part)].annotation
+        else:  # The item of a list
+            annotation = get_args(annotation)[0]
+    return [str(choice) for choice in get_args(annotation)]
+
+
+def _split_problem(config: Config) -> str | None:
+    """What single keys cannot say of split and window."""
+    split, window = config.split, config.window
+    if split.by in ("session", "program") and not split.held_out:
+        return (
+            f"split.held_out is empty: split.by {split.by!r} needs patterns of the test "
+            "recordings, such as [damage*]"
+        )
+    if split.by in ("recording", "chronological", "window") and split.held_out:
+        return (
+            f"split.held_out {split.held_out} is not used by split.by {split.by!r}; empty it, or "
+            "choose session or program"
+        )
+    if split.val_fraction + split.test_fraction >= 0.9:
+        return (
+            f"split.val_fraction {split.val_fraction} and split.test_fraction "
+            f"{split.test_fraction} leave too little to train on; make one smaller"
+        )
+    if window.stride_rows > window.rows:
+        return (
+            f"window.stride_rows {window.stride_rows} is more than window.rows {window.rows}: rows "
+            "between windows would never be trained on; make it smaller"
+        )
+    return None
+
+
+def _engine_problem(config: Config) -> str | None:
+    """What only one of the engines can do."""
+    sweep = config.sweep
+    if sweep.engine == "local" and sweep.existing:
+        return (
+            f"sweep.existing {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: "
+            "wandb, or sweep.existing: null"
+        )
+    if sweep.engine == "wandb" and not config.wandb.enabled:
+        return "wandb.enabled: false and sweep.engine: wandb; enable it, or set sweep.engine: local"
+    return None
+
+
+def _file_problem(config: Config) -> str | None:
+    """Files and programs that are named must exist."""
+    files = {"file": config.sweep.file}
+    files |= {f"phases[{index}]": file for index, file in enumerate(config.sweep.phases)}
+    for key, file in files.items():
+        if not Path(file).is_file():
+            return (
+                f"sweep.{key}: no such file: {file}; write the path of a sweep YAML, such as "
+                "workflow/sweeps/random.yaml"
+            )
+    for program in config.simulation.programs:
+        if program not in PROGRAMS:
+            return f"simulation.programs: {program!r}; {did_you_mean(program, PROGRAMS)}"
+    if config.recordings.folder is not None:
+        try:
+            find_recordings(Path(config.recordings.folder), config.recordings.exclude)
+        except UserError as error:
+            return f"recordings.folder: {error}"
+    return None
