@@ -34,6 +34,9 @@ GOALS = get_args(Goal)
 QUOTED = (DoubleQuotedScalarString, SingleQuotedScalarString)
 
 
+MOST_FIXES = 1000
+
+
 class Change(Enum):
     """What a fix does at its path."""
 
@@ -255,6 +258,11 @@ def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     fixes: list[Fix] = []
     while more := _apply(document, proposed_fixes(document)):
         fixes += more
+        if len(fixes) > MOST_FIXES:
+            first = fixes[0].describe()
+            raise UserError(
+                f"{where}: {len(fixes)} places to fix, such as {first}; rewrite the file"
+            )
     if not fixes:
         return text, document, []
     changed = _changed(text, fixes)

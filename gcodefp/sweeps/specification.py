@@ -94,14 +94,14 @@ class Specification:
 
     Attributes:
         method: grid, random or bayes.
-        parameters: path -> distribution, sorted by path; `model/d_model` is a nested one.
+        parameters: path -> distribution, sorted by path; `model/d_model` is in a group.
         run_cap: the sweep's total of runs; None only for a grid, which has an end.
         target: no run starts once one has reached this value of the metric.
-        impute: what a failed run counts as in Bayesian search: the worst value of all runs, or its
-            own best or latest one.
-        impute_while_running: the same for runs that go on; None leaves their value open.
+        impute: the value of a failed run in Bayesian search: the worst of all runs, or its own best
+            or latest one.
+        impute_while_running: the same for open runs; None leaves their value open.
         document: the YAML as written.
-        rules: what the configuration adds to it.
+        rules: constraints and others, from the configuration.
     """
 
     method: str
@@ -117,21 +117,21 @@ class Specification:
 
     @property
     def looks_at_results(self) -> bool:
-        """Whether what other runs have shown decides about a run."""
+        """Whether the results of other runs decide about a run."""
         ends_by_results = self.early_terminate is not None or self.target is not None
         return self.method == "bayes" or ends_by_results
 
-    def deciding(self) -> dict[str, Any]:
-        """What decides a run's hyperparameters and end; not how many runs are wanted."""
-        decides: dict[str, Any] = {
+    def identity(self) -> dict[str, Any]:
+        """What decides the hyperparameters and the end of a run; not the number of runs."""
+        content: dict[str, Any] = {
             "method": self.method,
             "metric": [self.objective.metric, self.objective.goal],
             "parameters": {name: p.describe() for name, p in self.parameters.items()},
             "early_terminate": vars(self.early_terminate) if self.early_terminate else None,
         }
         if self.method == "bayes":
-            decides["impute"] = [self.impute, self.impute_while_running]
-        return decides | self.rules.describe()
+            content["impute"] = [self.impute, self.impute_while_running]
+        return content | self.rules.describe()
 
 
 def json_schema() -> dict[str, Any]:
