@@ -37,6 +37,7 @@ Location = tuple[int | str, ...]
 
 MESSAGES = {
     "bool_type": "{} must be true or false",
+    "invalid_key": "{} is no key; keys are texts",
     "list_type": "{} is no list",
     "model_type": "{} is no mapping",
     "string_type": "{} is no text",
@@ -68,7 +69,7 @@ def validated(
             section = section_at(detail["loc"][:-1]) if section_at else model
             location, message = _problem(detail, section)
             keys = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-            lines.append(": ".join(filter(None, [where, "".join(keys)[1:], message])))
+            lines.append(": ".join(filter(None, [where, "".join(keys).removeprefix("."), message])))
         raise UserError("\n".join(dict.fromkeys(lines))) from None
 
 

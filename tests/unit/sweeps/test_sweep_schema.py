@@ -68,7 +68,7 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"parameters": {}}, [".parameters: {} must map"]),
 ]
 
-BAD_DOCUMENTS: list[tuple[dict[str, Any], list[str]]] = [
+BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
     ({"max_runs": 20, "run_cap": None}, ["max_runs: no key of W&B's", "write run_cap: 20"]),
     ({"count": 20}, ["count: no key", "write run_cap: 20"]),
     ({"metod": "grid"}, ["metod: no such key", "did you mean 'method'?"]),
@@ -103,6 +103,7 @@ BAD_DOCUMENTS: list[tuple[dict[str, Any], list[str]]] = [
         {"early_terminate": {"type": "hyperband", "max_iter": 2, "s": 2}},
         ["early_terminate", "max_iter larger"],
     ),
+    ({1: 2}, ["my.yaml: [1]: 1 is no key"]),
     ({"description": float("nan")}, ["description: nan is no finite number"]),
     ({"name": date(2024, 1, 2)}, ["name: YAML reads 2024-01-02 as a date"]),
 ]
@@ -139,7 +140,10 @@ def test_bad_parameter_is_named_with_value_and_way_out(config: Any, parts: list[
 
 @pytest.mark.parametrize(("changes", "parts"), BAD_DOCUMENTS)
 def test_bad_sweep_is_named_with_value_and_way_out(changes: Any, parts: list[str]) -> None:
-    message = message_of(sweep_document(**changes))
+    document = {
+        key: value for key, value in (sweep_document() | changes).items() if value is not None
+    }
+    message = message_of(document)
     for part in (WHERE, *parts):
         assert part in message
 
