@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -163,14 +163,6 @@ def test_values_of_draws_and_of_a_grid(
     values = made.support()
     assert values is None if support is None else list(values or ()) == support
     assert list(made.grid()) == grid
-
-
-@settings(max_examples=30, deadline=None)
-@given(low=st.integers(-8, 8), width=st.integers(2, 12), q=st.sampled_from([0.5, 1, 1.5, 2]))
-def test_support_is_what_draws_give(low: int, width: int, q: float) -> None:
-    assume(q <= width / 2)
-    made = parameter("q_uniform", min=low / 2, max=(low + width) / 2, q=q)
-    assert {made.value(u) for u in np.linspace(0, 1, 500)} == set(made.support() or ())
 
 
 def test_long_ranges_are_not_listed() -> None:
