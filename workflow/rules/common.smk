@@ -1,4 +1,4 @@
-# What all rules share: the checked configuration, and the names that come from it.
+# Shared by all rules: the checked configuration, and constants and functions derived from it.
 import json
 import os
 import shlex
@@ -9,8 +9,8 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-# code_digest is a param of each rule: Snakemake sees neither the modules behind `python -m` nor
-# which changes of them matter, so the digest of a step's code is what makes it run again.
+# code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
+# changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
 from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
@@ -37,17 +37,17 @@ if not shutil.which("python") or not BIN.samefile(Path(shutil.which("python")).p
 RESULTS = config["results"].rstrip("/")
 IS_SIMULATED = config["recordings"]["folder"] is None
 RECORDINGS = f"{RESULTS}/recordings" if IS_SIMULATED else config["recordings"]["folder"]
-# A folder's own time does not tell that a file in it has changed.
+# The modification time of a folder does not change when a file in it is edited.
 RECORDINGS_DIGEST = None if IS_SIMULATED else folder_digest(Path(RECORDINGS))
-# Folders below {RESULTS}/sweep: the sweep itself, those that follow it, the best ones again.
+# Folders below {RESULTS}/sweep: the first sweep, later phases, repeats with other seeds.
 PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) + 2))]
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
-# What a training asks for, where GPUs are counted: SLURM, or `--resources gpu=2`.
+# GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 ENVIRONMENT = "../../envs/gcodefp.yaml"
-MEMORY_MB = 4000  # Of a step that loads the dataset or a network
+MEMORY_MB = 4000  # Memory of a step that loads the dataset or a network
 
 
 wildcard_constraints:
@@ -56,12 +56,12 @@ wildcard_constraints:
 
 
 def file_digest(path):
-    """The SHA-256 of a file that need not be there, so that a rule runs again when it changes."""
+    """SHA-256 of an optional file, None without it; as a param it makes a rule run again."""
     return sha256(Path(path)) if Path(path).is_file() else None
 
 
 def engine_flags(first):
-    """Flags for where the sweep is created; only the first one may be there already."""
+    """Flags of create_sweep for the engine; only the first sweep can be an existing one."""
     if config["sweep"]["engine"] == "local":
         return ""
     pairs = {"--engine": "wandb", "--runs": f"{RESULTS}/runs"}
@@ -71,7 +71,7 @@ def engine_flags(first):
 
 
 def wandb_flags():
-    """Flags for the offline log of each run."""
+    """Flags of the agents for W&B's offline log of each run."""
     settings = config["wandb"]
     if not settings["enabled"]:
         return ""
@@ -80,19 +80,19 @@ def wandb_flags():
 
 
 def make_local(names):
-    """These rules run where Snakemake does, whatever group a profile puts them into."""
+    """Run these rules on the host of Snakemake, whatever group a profile assigns to them."""
     rules_by_name = {rule.name: rule for rule in workflow.rules}
     for name in names:
         if name not in rules_by_name:
             hint = did_you_mean(name, rules_by_name)
             raise WorkflowError(f"config.yaml: cluster.local_rules: no rule {name!r}; {hint}")
-        # A profile's groups come first in Snakemake, and it has no public way to leave one.
+        # Groups of a profile take precedence, and Snakemake has no public function to remove one.
         rules_by_name[name].group = None
     workflow.localrules(*names)
 
 
 def sweep_rules(first):
-    """Flags for what the configuration adds to the YAML of the first sweep, or of a later one."""
+    """Flags for what config.yaml adds to the YAML of the first sweep, or of a later one."""
     settings = config["sweep"]
     pairs = [("--constraint", text) for text in settings["constraints"]]
     pairs += [("--condition", f"{name}: {text}") for name, text in settings["conditions"].items()]
@@ -104,24 +104,24 @@ def sweep_rules(first):
 
 
 def sweeps_before(phase):
-    """sweep.json of the phases before this one."""
+    """sweep.json of each phase before this one."""
     return [f"{RESULTS}/sweep/{before}sweep.json" for before in PHASES[: PHASES.index(phase)]]
 
 
 def phase_file(wildcards):
-    """The YAML of a later phase: the narrowed one, or the user's own beside it."""
+    """YAML of a later phase: sweep.yaml if the user has written one, else narrowed.yaml."""
     folder = Path(f"{RESULTS}/sweep/phase_{wildcards.n}")
     own = folder / "sweep.yaml"
     return str(own if own.exists() else folder / "narrowed.yaml")
 
 
 def markers(phase):
-    """What the agents of a phase write when they are done."""
+    """Marker files of a phase: each agent writes one when it is done."""
     return [f"{RESULTS}/sweep/{phase}agents/{n}.json" for n in AGENTS]
 
 
 def recording_names():
-    """The recordings that preprocess will find; it may leave some out."""
+    """Names of all recordings that preprocess reads, including those that it then excludes."""
     if IS_SIMULATED:
         numbers = range(1, config["simulation"]["recordings_per_program"] + 1)
         return [f"{p}_{n:03d}" for p in config["simulation"]["programs"] for n in numbers]
@@ -130,12 +130,12 @@ def recording_names():
 
 
 def folds():
-    """(protocol, fold) -> settings of its split, and why protocols are skipped."""
+    """(protocol, fold) -> settings of its split; and the reason for each skipped protocol."""
     settings, names = config["protocols"], recording_names()
     splits = {("window", str(seed)): {"seed": seed} for seed in settings["seeds"][:1]}
     splits |= {("recording", str(seed)): {"seed": seed} for seed in settings["seeds"]}
     splits["chronological", "0"] = {}
-    # All patterns of the sessions make one fold, each pattern of the programs makes its own.
+    # All session patterns together are one fold; each program pattern is a fold of its own.
     held_out = {
         "session": [settings["sessions"]] if settings["sessions"] else [],
         "program": [[pattern] for pattern in settings["programs"]],
@@ -154,11 +154,11 @@ def folds():
 
 
 def fold_setting(key, default):
-    """The value of a setting of a fold's split."""
+    """Input function of a param: a setting of the fold's split."""
     return lambda wildcards: FOLDS[wildcards.protocol, wildcards.fold].get(key, default)
 
 
 def dataset_folder(training):
-    """The dataset of a training beside the sweep: of a control, or of a fold of a protocol."""
+    """Folder of the dataset for a training outside the sweep: a control, or a fold of a protocol."""
     folder = RESULTS if training.startswith("controls/") else f"{RESULTS}/{Path(training).parent}"
     return f"{folder}/dataset"

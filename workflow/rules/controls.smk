@@ -1,8 +1,8 @@
-# Contract: winner's hyperparameters, a train and a val split
-#               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}, on splits changed for a control
-#               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}, for a fold
-#           that checkpoint or the winner's, test split -> {RESULTS}/controls/NAME/control.json
-#           A killed training goes on: what it goes on from is no output, so no rerun removes it.
+# Contract: winner's hyperparameters, train and val split
+#               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}: the control changes the splits
+#               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}: splits of the fold
+#           checkpoint of a control, or the winner's; test split -> {RESULTS}/controls/NAME/control.json
+#           A killed training resumes: last.pt is no output, so Snakemake does not delete it.
 
 
 wildcard_constraints:
@@ -11,7 +11,7 @@ wildcard_constraints:
 
 
 rule train:
-    """Train the winner's configuration again: for a negative control, or for a fold of a protocol."""
+    """Train the winner's configuration again: for a negative control or for a fold of a protocol."""
     input:
         hyperparameters=f"{RESULTS}/best/run.json",
         train=lambda wildcards: f"{dataset_folder(wildcards.training)}/train.npz",
@@ -56,7 +56,7 @@ rule train:
 
 
 rule control:
-    """Score one negative control on the test split, beside its limit."""
+    """Score a negative control on the test split and compare it with its limit."""
     input:
         checkpoint=lambda wildcards: (
             f"{RESULTS}/controls/{wildcards.control}/checkpoint.pt"

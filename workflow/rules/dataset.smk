@@ -1,9 +1,9 @@
-# Contract: config -> {RESULTS}/recordings, while recordings.folder is null
+# Contract: config -> {RESULTS}/recordings, if recordings.folder is null
 #           recordings -> {RESULTS}/dataset/{train,val,test,programs}.npz and dataset.json
 
 
 rule simulate:
-    """Recordings of a simulated mill, in the schema of real ones."""
+    """Simulate recordings of a mill, with the columns of real ones."""
     output:
         directory(f"{RESULTS}/recordings"),
     log:
@@ -29,7 +29,7 @@ rule simulate:
 
 
 rule preprocess:
-    """Clean, split, scale and window the recordings."""
+    """Clean the recordings, estimate their lags, split, scale and window them."""
     input:
         RECORDINGS,
     output:

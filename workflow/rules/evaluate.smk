@@ -1,13 +1,13 @@
 # Contract: best checkpoint, test split, controls
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
-#           No rule but these two and the control's reads the test split; all need the best run,
-#           and nothing that they find out chooses or trains anything. Of the commands by hand,
-#           `verify` reads it again, and `compare --split test` once there is a best run.
+#           Only these two rules, `control` and evaluate_fold read a test split, all of them after
+#           the best run is chosen; none of their results selects or trains a model. Of the commands
+#           that users start, `verify` and `compare --split test` read it, after the best run is chosen.
 
 
 rule evaluate:
-    """Score the best checkpoint on the test split, baselines beside it."""
+    """Evaluate a checkpoint, the winner's or a fold's, and the baselines on the test split."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         dataset=f"{RESULTS}/dataset/dataset.json",
@@ -47,7 +47,7 @@ rule evaluate:
 
 
 rule explain:
-    """Ask the best checkpoint why it says what it says of the test split."""
+    """Measure what the predictions of the best checkpoint on the test split depend on."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         dataset=f"{RESULTS}/dataset/dataset.json",

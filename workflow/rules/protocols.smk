@@ -1,7 +1,8 @@
-# Contract: recordings -> {RESULTS}/protocols/PROTOCOL/FOLD/dataset, a split each
-#           rule train's checkpoint of it, its test split -> {RESULTS}/protocols/PROTOCOL/FOLD/evaluation
+# Contract: recordings -> {RESULTS}/protocols/PROTOCOL/FOLD/dataset, one split each
+#           checkpoint that rule train makes from it, its test split
+#               -> {RESULTS}/protocols/PROTOCOL/FOLD/evaluation
 #           evaluations -> {RESULTS}/protocols/protocols.{md,csv,json}
-#           `snakemake protocols` makes it; `all` does not.
+#           These are targets of `snakemake protocols`, not of `all`.
 
 FOLDS, SKIPPED = folds()
 FOLD = f"{RESULTS}/protocols/{{protocol}}/{{fold}}"
@@ -14,6 +15,7 @@ wildcard_constraints:
     fold=r"\d+",
 
 
+# Makes the dataset of one fold, with the fold's own split.
 use rule preprocess as preprocess_fold with:
     output:
         train=f"{FOLD}/dataset/train.npz",
@@ -31,6 +33,7 @@ use rule preprocess as preprocess_fold with:
         seed=fold_setting("seed", config["split"]["seed"]),
 
 
+# Evaluates a fold's own checkpoint on the fold's test split, without negative controls.
 use rule evaluate as evaluate_fold with:
     input:
         controls=[],
@@ -49,7 +52,7 @@ use rule evaluate as evaluate_fold with:
 
 
 rule protocols:
-    """Put the numbers of all protocols into one table."""
+    """Collect the metrics of all folds into one table of protocols."""
     input:
         winner=f"{RESULTS}/best/run.json",
         metrics=[f"{RESULTS}/protocols/{p}/{f}/evaluation/metrics.json" for p, f in FOLDS],
@@ -60,7 +63,7 @@ rule protocols:
             f"{RESULTS}/protocols/protocols.csv",
             category="Protocols",
             caption="../report/protocols.rst",
-            labels={"table": "Ways of splitting, side by side"},
+            labels={"table": "Protocols side by side"},
         ),
         json=PROTOCOLS,
     log:

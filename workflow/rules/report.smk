@@ -2,7 +2,7 @@
 
 
 rule figures:
-    """Draw every figure, from the result files alone."""
+    """Draw all figures from the result files."""
     input:
         dataset=f"{RESULTS}/dataset/dataset.json",
         sweep=f"{RESULTS}/sweep/sweep.json",
@@ -45,11 +45,9 @@ rule figures:
         """
 
 
+# The page includes the table of protocols if it exists; it does not start their trainings.
 rule report_page:
-    """One self-contained page: verdict, numbers, pictures, sweep, costs, provenance.
-
-    The table of protocols is shown if it is there, but nothing is trained for it.
-    """
+    """Write the self-contained report page: verdict, metrics, figures, sweep, costs, provenance."""
     input:
         dataset=f"{RESULTS}/dataset/dataset.json",
         sweep=f"{RESULTS}/sweep/sweep.json",
@@ -62,7 +60,7 @@ rule report_page:
             f"{RESULTS}/report.html",
             category="Report",
             caption="../report/report_page.rst",
-            labels={"page": "What was found"},
+            labels={"page": "Report page"},
         ),
     log:
         f"{RESULTS}/logs/report.log",

@@ -1,13 +1,13 @@
 # Contract: sweep YAML, dataset -> {RESULTS}/sweep/sweep.json
-#           sweep, train and val split -> {RESULTS}/runs/SWEEP/RUN, kept by every rerun, and one
-#           marker per agent
-#           runs of one phase -> YAML of the next, {RESULTS}/sweep/phase_N/narrowed.yaml
-#           best runs -> {RESULTS}/sweep/repeats/sweep.json, the same with other seeds
+#           sweep, train and val split -> {RESULTS}/runs/SWEEP/RUN, no output of a rule, so that reruns
+#           keep it; and one marker per agent, its output
+#           runs of one phase -> YAML of the next one, {RESULTS}/sweep/phase_N/narrowed.yaml
+#           best configurations -> {RESULTS}/sweep/repeats/sweep.json, with other seeds
 #           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv,work.csv}
 
 
 rule create_sweep:
-    """Check the sweep and give it the id by which its runs are found again."""
+    """Check the sweep YAML and write sweep.json with the id that names the folder of its runs."""
     input:
         sweep=config["sweep"]["file"],
         phases=config["sweep"]["phases"],
@@ -41,7 +41,7 @@ rule create_sweep:
 
 
 rule narrow:
-    """Write the sweep YAML of the next phase, in ranges around the best runs so far."""
+    """Write the sweep YAML of the next phase, its ranges narrowed around the best runs so far."""
     input:
         sweeps=lambda wildcards: sweeps_before(f"phase_{wildcards.n}/"),
         agents=lambda wildcards: markers(PHASES[int(wildcards.n) - 2]),
@@ -68,6 +68,7 @@ rule narrow:
         """
 
 
+# Creates the sweep of a later phase, from narrowed.yaml or from the user's own sweep.yaml.
 use rule create_sweep as create_next_sweep with:
     input:
         sweep=phase_file,
@@ -85,7 +86,7 @@ use rule create_sweep as create_next_sweep with:
 
 
 rule repeat_best:
-    """Make a sweep of the best configurations with other seeds."""
+    """Create the sweep that repeats the best configurations with other seeds."""
     input:
         sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES],
         agents=markers(PHASES[-1]),
@@ -114,12 +115,10 @@ rule repeat_best:
         """
 
 
+# The first agent stays until all runs are over. It resumes runs that other agents leave, also those
+# of agents started outside the workflow.
 rule agent:
-    """Train runs until none is left; as many agents as configured share the sweep.
-
-    The first one stays until all runs are over, whoever trains them: it goes on with what others
-    leave, such as those that were started beside the workflow.
-    """
+    """Train runs of the sweep until none is left; agents.count agents share it."""
     input:
         sweep=f"{RESULTS}/sweep/{{sweep}}sweep.json",
         train=f"{RESULTS}/dataset/train.npz",
@@ -170,7 +169,7 @@ rule agent:
 
 
 rule select_best:
-    """Pick the best run and copy what later steps need of it and of all runs."""
+    """Choose the best run and copy its checkpoint, and the tables of all runs, for later steps."""
     input:
         agents=[marker for phase in PHASES + REPEATS for marker in markers(phase)],
         sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES + REPEATS],
