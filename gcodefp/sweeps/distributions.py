@@ -8,7 +8,7 @@ same space, whatever its scale.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from scipy import stats
 
@@ -90,13 +90,7 @@ class Multiples(Sequence[int | float]):
     def __len__(self) -> int:
         return len(self._indices)
 
-    @overload
-    def __getitem__(self, index: int) -> int | float: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[int | float]: ...
-    def __getitem__(self, index: int | slice) -> int | float | list[int | float]:
-        if isinstance(index, slice):
-            return [self._at(i) for i in self._indices[index]]
+    def __getitem__(self, index: Any) -> Any:
         return self._at(self._indices[index])
 
 

@@ -13,6 +13,11 @@ from gcodefp.sweeps.schema import Number, Positive, Section, validated
 from gcodefp.sweeps.values import SEPARATOR, hyperparameter_value, shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+INFERRED = {
+    "probabilities": "categorical_w_probabilities",
+    "values": "categorical",
+    "value": "constant",
+}
 LARGEST_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
 
@@ -78,7 +83,8 @@ class Entry(Section):
         if distribution == "constant":
             return Parameter(distribution, {}, (self.value,))
         if "values" in names:
-            _check_probabilities(self.probabilities, self.values, "probabilities" in names)
+            if "probabilities" in names:
+                _check_probabilities(self.probabilities, self.values)
             return Parameter(distribution, {}, tuple(self.values), tuple(self.probabilities))
         arguments = {name: getattr(self, name) for name in names}
         if "min" in arguments:
@@ -91,11 +97,7 @@ class Entry(Section):
     def _inferred(self) -> str:
         """W&B's distribution for a parameter that names none."""
         keys = self.model_fields_set
-        for key, distribution in (
-            ("probabilities", "categorical_w_probabilities"),
-            ("values", "categorical"),
-            ("value", "constant"),
-        ):
+        for key, distribution in INFERRED.items():
             if key in keys:
                 return distribution
         if {"min", "max"} <= keys:
@@ -141,9 +143,7 @@ class Entry(Section):
         return self
 
 
-def _check_probabilities(shares: list[float], values: list[Any], needed: bool) -> None:
-    if not needed:
-        return
+def _check_probabilities(shares: list[float], values: list[Any]) -> None:
     if len(shares) != len(values):
         raise ValueError(
             f"probabilities {shown(shares)} needs one number for each of {shown(values)}"

@@ -7,7 +7,7 @@ configurations to try first, and the width within which a parallel search is rep
 import argparse
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -252,15 +252,11 @@ def read_rules(
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
     rules = Rules(checked, when, points, width)
-    for values in _examples(parameters):
-        rules.allow(rules.active(values))  # A text divided by a number fails now.
-    return rules
-
-
-def _examples(parameters: Mapping[str, Parameter]) -> Iterator[Values]:
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
-        yield {path: parameter.value(random.random()) for path, parameter in parameters.items()}
+        values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
+        rules.allow(rules.active(values))  # A text divided by a number fails now.
+    return rules
 
 
 def _path(name: str, paths: Iterable[str], where: str) -> str:
