@@ -1,6 +1,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from gcodefp import create_sweep
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.sweeps.specification import load_specification
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
-from gcodefp.wandb_service.session import SweepAddress
 
 Create = Callable[..., SweepFile | str]
 
@@ -142,9 +142,9 @@ def test_service_counts_impossible_combinations_of_a_grid(
 ) -> None:
     documents = []
 
-    def create_once(document: Any, *_: Any) -> SweepAddress:
+    def create_once(document: Any, *_: Any) -> SimpleNamespace:
         documents.append(document)
-        return SweepAddress("me", "here", "abc")
+        return SimpleNamespace(sweep_id="abc")
 
     monkeypatch.setattr(create_sweep, "create_once", create_once)
     flags = ["--engine", "wandb", "--project", "here", "--runs", str(tmp_path)]
