@@ -58,7 +58,7 @@ def sweep_identity(
     specification: Specification, seed: int, learning_digest: str, code_digest: str
 ) -> str:
     """The id of a sweep: the same search on the same data with the same code has the same id."""
-    parts = [specification.deciding(), seed, learning_digest, code_digest]
+    parts = [specification.identity(), seed, learning_digest, code_digest]
     return digest(parts)[:8]
 
 
