@@ -25,10 +25,11 @@ run: setup
 test: setup
 	$(BIN)/pytest tests/unit tests/steps --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-# docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml.
+# docs/configuration.md and the JSON Schema for editors, from gcodefp/config.py and config.yaml, and the
+# tables of docs/metrics.md from gcodefp/evaluation/metrics.py.
 docs: setup
 	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
-	    --schema workflow/schemas/config.schema.yaml
+	    --schema workflow/schemas/config.schema.yaml --metrics docs/metrics.md
 
 # Benchmark of the search, quality and cost: hours. It resumes after an interruption.
 bench-sweep: setup

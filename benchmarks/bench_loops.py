@@ -141,6 +141,6 @@ class Training:
         split = replace(self.data.train, **flat)
         count = min(self.hyperparameters.rows_per_window, split.window)
         chosen = torch.rand(shape, device=self.device).topk(count).indices
-        signals = batch["signals"]
+        encoded = self.network.encode(batch["signals"])
         settings = self.hyperparameters
-        return learning.forward(self.network, settings, split, signals, rows, chosen)["loss"]
+        return learning.measure(self.network, settings, split, encoded, rows, chosen)["loss"]

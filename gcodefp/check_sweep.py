@@ -1,11 +1,12 @@
-"""Says how a sweep YAML is understood, or all that keeps it from running here.
+"""Prints how a sweep YAML is understood, or all that keeps it from running here.
 
---fix puts right what has one right answer, and nothing else: names that are misspelt or another
-trainer's, exponents that are meant as values, numbers that YAML takes for text. Comments, order and
-layout of the file stay, and so does the original, as FILE.orig.
+--fix changes what has one right answer, and nothing else: names that are misspelt or another
+trainer's, exponents that are meant as values, numbers that YAML reads as text. Comments and order
+of the file stay, and the original is kept as FILE.orig.
 """
 
 import argparse
+import json
 import logging
 import shutil
 import sys
@@ -13,15 +14,19 @@ from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
 
-import yaml
-
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.sweeps.check import add_rule_flags, explain, problems, with_rules
-from gcodefp.sweeps.fixes import Repair, repaired, repeated_keys
+from gcodefp.sweeps.check import explain, problems
+from gcodefp.sweeps.fixes import Fix, fixed
+from gcodefp.sweeps.rules import add_rule_flags, with_rules
 from gcodefp.sweeps.sampling import check_possible, total_runs
-from gcodefp.sweeps.specification import Specification, load_document, load_specification
+from gcodefp.sweeps.specification import (
+    Specification,
+    json_schema,
+    read_specification,
+    read_text,
+)
 
 logger = logging.getLogger("gcodefp.check_sweep")
 
@@ -29,7 +34,10 @@ logger = logging.getLogger("gcodefp.check_sweep")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("check_sweep", __doc__)
-    parser.add_argument("sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
+    parser.add_argument(
+        "sweep", type=Path, nargs="?", metavar="FILE", help="sweep YAML in W&B's schema"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema for editors")
     parser.add_argument("--fix", action="store_true", help="write the corrected YAML")
     parser.add_argument(
         "--output", type=Path, metavar="OTHER", help="with --fix: write here, keep FILE as it is"
@@ -39,26 +47,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_sweep(arguments: argparse.Namespace) -> None:
+    if arguments.schema:
+        print(json.dumps(json_schema(), indent=2))
+        return
+    if not arguments.sweep:
+        raise UserError("FILE missing: name the sweep YAML, such as workflow/sweeps/random.yaml")
     if arguments.output and not arguments.fix:
         raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
     path: Path = arguments.sweep
-    load_document(path)
-    # Read as bytes, so that the line ends stay as they are.
-    text = path.read_bytes().decode("utf-8")
-    corrected, repairs = repaired(text)
-    found = problems(yaml.safe_load(corrected), str(path))
-    left = [problem.removeprefix(f"{path}: ") for problem in found]
+    corrected, document, fixes = fixed(read_text(path), str(path))
+    messages = problems(document, str(path))
+    decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:
-        path = _write(arguments, corrected, repairs)
-        if left:
-            raise UserError(_listed(f"{path}: these need a decision of yours", left))
-    elif repairs or left:
-        raise UserError(_refusal(path, repairs, left))
-    # What is written is read again: it is what the next step reads.
-    specification = with_rules(load_specification(path), arguments)
+        path = _write(arguments, corrected, fixes)
+        if decisions:
+            raise UserError(_listed(f"{path}: these need a decision of yours", decisions))
+    elif fixes or decisions:
+        raise UserError(_refusal(path, fixes, decisions))
+    specification = with_rules(read_specification(document, str(path)), arguments)
     _check_possible(specification, path)
-    twice = [f"{key} stands twice; the last one counts" for key in repeated_keys(corrected)]
-    print(explain(specification, twice))
+    print(explain(specification))
 
 
 def _check_possible(specification: Specification, path: Path) -> None:
@@ -71,12 +79,12 @@ def _check_possible(specification: Specification, path: Path) -> None:
         raise UserError(f"{path}: {error}") from None
 
 
-def _write(arguments: argparse.Namespace, text: str, repairs: Sequence[Repair]) -> Path:
+def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Path:
     """Writes the corrected text; where it takes the place of the original, that is kept beside."""
     # A link stays one.
     path: Path = arguments.output or arguments.sweep.resolve()
-    if not repairs and not arguments.output:
-        logger.info("%s: nothing to repair", path)
+    if not fixes and not arguments.output:
+        logger.info("%s: nothing to fix", path)
         return path
     if not arguments.output:
         logger.info("the original is kept as %s", _kept(path))
@@ -84,8 +92,8 @@ def _write(arguments: argparse.Namespace, text: str, repairs: Sequence[Repair]) 
     with replacing(path) as temporary:
         temporary.write_bytes(text.encode("utf-8"))
         shutil.copymode(arguments.sweep, temporary)
-    for repair in repairs:
-        logger.info("%s: %s", path, repair.describe())
+    for fix in fixes:
+        logger.info("%s: %s", path, fix.describe())
     return path
 
 
@@ -102,13 +110,13 @@ def _kept(path: Path) -> Path:
     raise AssertionError
 
 
-def _refusal(path: Path, repairs: Sequence[Repair], left: Sequence[str]) -> str:
+def _refusal(path: Path, fixes: Sequence[Fix], decisions: Sequence[str]) -> str:
     parts = []
-    if repairs:
+    if fixes:
         head = f"{path}: does not run here as it stands; --fix would write"
-        parts.append(_listed(head, [repair.describe() for repair in repairs]))
-    if left:
-        parts.append(_listed(f"{path}: these need a decision of yours", left))
+        parts.append(_listed(head, [fix.describe() for fix in fixes]))
+    if decisions:
+        parts.append(_listed(f"{path}: these need a decision of yours", decisions))
     return "\n".join(parts)
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.config import Config
+from gcodefp.evaluation.metrics import with_definitions
 from gcodefp.files import write_text
 
 logger = logging.getLogger("gcodefp.configuration_reference")
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--schema", type=Path, help="write the JSON Schema to this file, as YAML")
     add("--output", type=Path, required=True, help="the Markdown file")
+    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are made anew")
     return run_step(parser, _write, argv)
 
 
@@ -64,6 +66,10 @@ def _write(arguments: argparse.Namespace) -> None:
         head = "# Written by `make docs` from gcodefp/config.py, for editors.\n"
         write_text(arguments.schema, head + yaml.safe_dump(schema, sort_keys=False, width=100))
     logger.info("%s", arguments.output)
+    if arguments.metrics:
+        page = arguments.metrics.read_text(encoding="utf-8")
+        write_text(arguments.metrics, with_definitions(page))
+        logger.info("%s", arguments.metrics)
 
 
 def reference(schema: Schema, shipped: Mapping[str, Any]) -> str:

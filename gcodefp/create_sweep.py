@@ -1,10 +1,10 @@
 """Reads a sweep YAML (W&B's schema), checks it, and writes sweep.json.
 
 The sweep's id is a hash of what decides the runs: parameters, method, metric, seed, the dataset and
-the training code. The same again finds its runs again; another run_cap goes on with them.
+the training code. The same sweep has the same runs; another run_cap continues with them.
 
 With `--engine wandb` the sweep is created on the W&B service, once for each such hash and run_cap;
-with `--existing ENTITY/PROJECT/ID` one that is there already is taken over.
+with `--existing ENTITY/PROJECT/ID` an existing sweep of the service is used.
 """
 
 import argparse
@@ -20,9 +20,11 @@ from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.check import add_rule_flags, with_rules
+from gcodefp.sweeps.check import goal_doubt
 from gcodefp.sweeps.ranking import common_objective
+from gcodefp.sweeps.rules import add_rule_flags, with_rules
 from gcodefp.sweeps.sampling import check_possible, total_runs
+from gcodefp.sweeps.space import grid_size
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
 from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
@@ -68,9 +70,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
-        _take_over(arguments)
+        _use_existing(arguments)
         return
-    _check_given(arguments)
+    _check_flags(arguments)
     specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
@@ -81,24 +83,36 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
         # First points are those of the first sweep.
         _checked(with_rules(phase, arguments, first=[]), path, arguments.seed)
     common_objective([specification, *phases])
-    if "metric" not in specification.document:
-        metric = specification.objective.metric
-        logger.info("%s: has no metric; %s decides which run wins", arguments.sweep, metric)
+    _log_metric(specification, arguments.sweep)
     origin = _origin(arguments, specification.method)
-    parts = (specification, arguments.seed, origin["learning_digest"], origin["training_code"])
-    identity, address = sweep_identity(*parts), None
+    identity = sweep_identity(
+        specification, arguments.seed, origin["learning_digest"], origin["training_code"]
+    )
+    address = None
     if arguments.engine == "wandb":
         check_plain(specification, str(arguments.sweep))
+        if specification.method == "grid":
+            # The service runs impossible combinations too.
+            total = min(grid_size(specification), specification.run_cap or grid_size(specification))
         document = {**specification.document, "run_cap": total}
-        wanted = f"{identity}-{total}"
-        of = create_once(document, wanted, arguments.runs, arguments.project, arguments.entity)
-        identity, address = of.sweep_id, str(of)
-    given = (specification, arguments.seed, total, origin, address)
-    write_sweep(arguments.output, identity, *given)
+        created = create_once(
+            document, f"{identity}-{total}", arguments.runs, arguments.project, arguments.entity
+        )
+        identity, address = created.sweep_id, str(created)
+    write_sweep(arguments.output, identity, specification, arguments.seed, total, origin, address)
     logger.info("sweep %s: %s, %d runs", address or identity, specification.method, total)
 
 
-def _check_given(arguments: argparse.Namespace) -> None:
+def _log_metric(specification: Specification, path: Path) -> None:
+    """What is easily overlooked in a sweep's metric."""
+    if "metric" not in specification.document:
+        metric = specification.objective.metric
+        logger.info("%s: has no metric; %s decides which run wins", path, metric)
+    if (doubt := goal_doubt(specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", path, doubt)
+
+
+def _check_flags(arguments: argparse.Namespace) -> None:
     """Which flags are needed depends on the engine."""
     needed = ("sweep", "project", "runs") if arguments.engine == "wandb" else ("sweep",)
     if missing := [f"--{name}" for name in needed if not getattr(arguments, name)]:
@@ -108,8 +122,8 @@ def _check_given(arguments: argparse.Namespace) -> None:
         )
 
 
-def _take_over(arguments: argparse.Namespace) -> None:
-    """Writes sweep.json for a sweep of the service that was created by somebody else."""
+def _use_existing(arguments: argparse.Namespace) -> None:
+    """Writes sweep.json for a sweep that exists on the service already."""
     address = read_address(arguments.existing)
     config, state = read_sweep_config(address)
     where = f"sweep {address}"
@@ -117,8 +131,10 @@ def _take_over(arguments: argparse.Namespace) -> None:
     check_trainable(specification, where)
     total = specification.run_cap or max(1, count_runs(address))
     origin = _origin(arguments, specification.method) | {"existing": True}
-    given = (specification, arguments.seed, total, origin, str(address))
-    write_sweep(arguments.output, address.sweep_id, *given)
+    write_sweep(
+        arguments.output, address.sweep_id, specification, arguments.seed, total, origin,
+        str(address),
+    )  # fmt: skip
     logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
 
 

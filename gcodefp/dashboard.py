@@ -1,8 +1,8 @@
 """Shows a sweep in the browser as it runs: curves, runs, which hyperparameters matter.
 
-This is optuna-dashboard, which follows the run folders. It reads them and nothing else, from any
-host that sees them, and whatever is clicked changes nothing. It asks for no password: whoever
-reaches the port sees the sweep. It needs no internet.
+This is optuna-dashboard over the run folders. It only reads them, from any host that sees them, and
+refuses every change. It has no password: every browser that reaches the port shows the sweep. It
+needs no internet.
 """
 
 import argparse
@@ -16,8 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
 from gcodefp.errors import UserError
-from gcodefp.reporting.optuna_studies import Phases
-from gcodefp.reporting.web_page import WebPage
+from gcodefp.reporting.optuna_studies import Dashboard
 
 logger = logging.getLogger("gcodefp.dashboard")
 
@@ -31,7 +30,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class QuietHandler(WSGIRequestHandler):
-    """Without a line for each request."""
+    """Logs no requests."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -58,15 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    page = WebPage(Phases(arguments.sweep, arguments.runs))
+    page = Dashboard(arguments.sweep, arguments.runs)
     with _listening(arguments.host, arguments.port, page) as server:
         threading.Thread(target=page.follow, args=[arguments.seconds], daemon=True).start()
         logger.info("open http://%s:%d/ in a browser; Ctrl-C ends it", *server.server_address)
         server.serve_forever()
 
 
-def _listening(host: str, port: int, page: WebPage) -> WSGIServer:
-    """Raises UserError: the port cannot be had."""
+def _listening(host: str, port: int, page: Dashboard) -> WSGIServer:
+    """Raises UserError: the port is taken, or the host is not this one."""
     try:
         return make_server(host, port, page, _Server, QuietHandler)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Scores a checkpoint on the test split, unseen by all that learns or chooses, or on others.
+"""Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
-Everything is read from sensors alone, with no true word as input. Every metric has a 95 % interval
-from a bootstrap over recordings. Beside it stand the same metric of the baselines, and that of
-readers who are told how far each recording's sensors lag behind the controller.
+All predictions of gcodefp are from sensors alone, without teacher forcing. Every metric has a 95 %
+interval from a bootstrap over recordings. Beside it stand the same metric of the baselines, and of
+lag oracles that are provided with how far each recording's sensors lag behind the controller.
 """
 
 import argparse
@@ -11,22 +11,28 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
+from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.dataset.windows import read_recordings
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import not_failed, read_controls
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
-from gcodefp.evaluation.split_scores import describe_evaluation, evaluate_split, write_predictions
+from gcodefp.evaluation.split_scores import (
+    describe_evaluation,
+    evaluate_split,
+    open_checkpoint,
+    open_evaluation,
+    write_predictions,
+)
 from gcodefp.files import write_json
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
-
-Scores = Mapping[str, Mapping[str, Estimate]]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,70 +54,62 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     device = open_device(arguments.device, arguments.threads)
-    checkpoint = read_checkpoint(arguments.checkpoint, device)
-    if checkpoint.description.control:
-        raise UserError(
-            f"{arguments.checkpoint}: was trained for control {checkpoint.description.control}: "
-            "no model to be evaluated; it belongs to python -m gcodefp.control"
-        )
-    test, train, left_out = _read_splits(arguments, checkpoint)
+    checkpoint, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
-    evaluated = evaluate_split(checkpoint, test, train, device, arguments.threads)
-    description = checkpoint.description
+    description, test = checkpoint.description, splits["test"]
+    evaluated = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
     write_predictions(arguments.output, evaluated, test, description)
+    inputs = (arguments.checkpoint, arguments.dataset, arguments.test, arguments.train)
     write_json(
         arguments.output / "metrics.json",
         EVALUATION_FORMAT,
         {
-            "provenance": provenance([arguments.checkpoint, *_inputs(arguments)]),
-            "foreign": str(arguments.recordings) if arguments.recordings else None,
-            "left_out": left_out,
+            "provenance": provenance(path for path in (*inputs, *arguments.controls) if path),
+            "external": str(arguments.recordings) if arguments.recordings else None,
+            "excluded": excluded,
             **describe_evaluation(evaluated, test, description, device, controls),
         },
     )
-    _tell(evaluated.scores, checkpoint)
+    if description.leaky:
+        logger.warning(LEAKY_NOTE)
+    _log(evaluated.scores)
     for control in controls:
-        for line in not_failed(control):
-            logger.error(line)
+        for sentence in not_failed(control):
+            logger.error(sentence)
 
 
-def _inputs(arguments: argparse.Namespace) -> list[Path]:
-    given = (arguments.dataset, arguments.test, arguments.train, *arguments.controls)
-    return [path for path in given if path is not None]
-
-
-def _read_splits(
-    arguments: argparse.Namespace, checkpoint: Checkpoint
-) -> tuple[Split, Split | None, list[dict[str, str]]]:
-    """Test split, train split if the baselines are wanted, and recordings that were left out."""
+def _read(
+    arguments: argparse.Namespace, device: torch.device
+) -> tuple[Checkpoint, dict[str, Split], list[dict[str, str]]]:
+    """Checkpoint, test split and train split if named, and the recordings that are excluded."""
+    splits: dict[str, Split] = {}
     if arguments.dataset is None:
         if arguments.test or arguments.train:
             raise UserError("--dataset is missing: --test and --train belong to a dataset.json")
-        test, left_out = read_recordings(arguments.recordings, checkpoint.description)
-        return test, None, left_out
-    description = read_description(arguments.dataset)
-    if checkpoint.description.learning_digest() != description.learning_digest():
-        raise UserError(
-            f"{arguments.checkpoint}: was trained on another dataset than {arguments.dataset}; "
-            "run the sweep again: snakemake --cores all"
+        checkpoint = open_checkpoint(arguments.checkpoint, device)
+        description = checkpoint.description
+    else:
+        paths = {"train": arguments.train, "test": arguments.test}
+        named = {name: path for name, path in paths.items() if path}
+        checkpoint, description, read = open_evaluation(
+            arguments.checkpoint, arguments.dataset, named, device
         )
-    train = read_split(arguments.train, description, "train") if arguments.train else None
+        splits.update(read)
     if arguments.test:
-        return read_split(arguments.test, description, "test"), train, []
-    test, left_out = read_recordings(arguments.recordings, description)
-    return test, train, left_out
+        return checkpoint, splits, []
+    splits["test"], excluded = read_recordings(arguments.recordings, description)
+    return checkpoint, splits, excluded
 
 
-def _tell(scores: Scores, checkpoint: Checkpoint) -> None:
-    if checkpoint.description.leaky:
-        logger.warning(LEAKY_NOTE)
+def _log(scores: Mapping[str, Mapping[str, Estimate]]) -> None:
     for metric in ("gcode", "token", "gcode_error_rate", "position_error_mm"):
-        told = [
-            f"{name} {of[metric].value:.3f} [{of[metric].low:.3f}, {of[metric].high:.3f}]"
-            for name, of in scores.items()
-            if of[metric].value is not None and (metric == "gcode" or name.startswith(MODEL))
+        texts = [
+            f"{name} {metrics[metric].value:.3f} "
+            f"[{metrics[metric].low:.3f}, {metrics[metric].high:.3f}]"
+            for name, metrics in scores.items()
+            if metrics[metric].value is not None and (metric == "gcode" or name.startswith(MODEL))
         ]
-        logger.info("%s: %s", metric, ", ".join(told))
+        logger.info("%s: %s", metric, ", ".join(texts))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Asks a checkpoint why it says what it says of the test split.
+"""Measures what a checkpoint's predictions on the test split rest on.
 
-What it loses without some of the sensors (it is not trained again), whether it is as sure as it is
-right, where its encoder puts the rows, and which samples its choice of a place rests on. Nothing
-that is found out here chooses or changes anything.
+Its loss without some of the sensors (it is not trained again), and whether its confidence is
+calibrated; an excerpt of signals and blocks is for a figure. Nothing here chooses or changes
+anything.
 """
 
 import argparse
@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE, Split, read_description, read_split
-from gcodefp.errors import UserError
+from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
+from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import replacing, write_json
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 
@@ -42,55 +41,41 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(arguments: argparse.Namespace) -> None:
     device = open_device(arguments.device, arguments.threads)
-    checkpoint = read_checkpoint(arguments.checkpoint, device)
-    test = _read_test(arguments, checkpoint)
-    description = checkpoint.description
+    checkpoint, _, splits = open_evaluation(
+        arguments.checkpoint, arguments.dataset, {"test": arguments.test}, device
+    )
+    test = splits["test"]
     explained = explain_split(checkpoint, test, device)
-    arrays: dict[str, Any] = explanation_arrays(explained, test, description)
+    arrays: dict[str, Any] = explanation_arrays(explained, test, checkpoint.description)
     with (
         replacing(arguments.output / "explanation.npz") as temporary,
         temporary.open("wb") as handle,
     ):
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    content = describe_explanation(explained, test, description, device)
+    content = describe_explanation(explained, test, checkpoint.description, device)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
     write_json(
         arguments.output / "explanation.json",
         EXPLANATION_FORMAT,
         {"provenance": provenance(inputs), **content},
     )
-    if description.leaky:
+    if checkpoint.description.leaky:
         logger.warning(LEAKY_NOTE)
-    _tell(content)
+    _log(content)
 
 
-def _read_test(arguments: argparse.Namespace, checkpoint: Checkpoint) -> Split:
-    if control := checkpoint.description.control:
-        raise UserError(
-            f"{arguments.checkpoint}: was trained for control {control}: no model to be explained; "
-            "it belongs to python -m gcodefp.control"
-        )
-    description = read_description(arguments.dataset)
-    if checkpoint.description.learning_digest() != description.learning_digest():
-        raise UserError(
-            f"{arguments.checkpoint}: was trained on another dataset than {arguments.dataset}; "
-            "run the sweep again: snakemake --cores all"
-        )
-    return read_split(arguments.test, description, "test")
-
-
-def _tell(content: Mapping[str, Any]) -> None:
+def _log(content: Mapping[str, Any]) -> None:
     for part in content["sensors"]["without"]:
         name = f"{part['kind']} {part['name']}".strip()
-        lost = part["differences"]["gcode"]
-        logger.info("exact line without %s: %+.3f [%+.3f, %+.3f]", name, *_three(lost))
-    for name, of in content["calibration"].items():
-        error = _three(of["expected_calibration_error"])
+        loss = _interval(part["differences"]["gcode"])
+        logger.info("exact line without %s: %+.3f [%+.3f, %+.3f]", name, *loss)
+    for name, calibration in content["calibration"].items():
+        error = _interval(calibration["expected_calibration_error"])
         logger.info("%s: expected calibration error %.3f [%.3f, %.3f]", name, *error)
 
 
-def _three(found: Mapping[str, float]) -> tuple[float, float, float]:
-    return found["value"], found["low"], found["high"]
+def _interval(estimate: Mapping[str, float]) -> tuple[float, float, float]:
+    return estimate["value"], estimate["low"], estimate["high"]
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
-from gcodefp.reporting.catalogue import FIGURES
-from gcodefp.reporting.figures.all_figures import draw_figures
+from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures.style import draw_figures
 from gcodefp.reporting.results import add_results_flags, results_of
 
 logger = logging.getLogger("gcodefp.figures")

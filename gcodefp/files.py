@@ -1,12 +1,16 @@
-"""Files that are either whole or absent, and JSON documents with a format."""
+"""Files that are either whole or absent: text, JSON and NPZ, with formats and hashes."""
 
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 
@@ -44,10 +48,10 @@ def write_json(path: Path, format_name: str, content: Mapping[str, Any]) -> None
 
 
 def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
-    """Reads a document that `write_json` wrote.
+    """Reads what `write_json` wrote.
 
     Args:
-        format_name: the only layout that the caller reads.
+        format_name: the only layout that the caller understands.
         rebuild: the command that makes the file anew, for the error message.
 
     Raises:
@@ -59,13 +63,38 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
-    actual = document.get("format") if isinstance(document, dict) else None
-    if actual != format_name:
+    found = document.get("format") if isinstance(document, dict) else None
+    if found != format_name:
         raise UserError(
-            f"{path}: format is {actual!r}, this version of gcodefp reads {format_name!r}; "
+            f"{path}: format is {found!r}, this version of gcodefp reads {format_name!r}; "
             f"make it anew with: {rebuild}"
         )
     return document
+
+
+def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Writes an NPZ file; the same arrays give the same bytes."""
+    with replacing(path) as temporary, temporary.open("wb") as handle:
+        np.savez_compressed(handle, allow_pickle=False, **arrays)
+
+
+def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDArray[Any]]:
+    """Reads arrays of an NPZ file by name.
+
+    Args:
+        rebuild: the command that makes the file anew, for the error message.
+
+    Raises:
+        UserError: the file is missing or torn, or lacks an array.
+    """
+    try:
+        # NumPy leaves a file that it opens itself open when it is torn.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in names}
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
 
 
 def sha256(path: Path) -> str:

@@ -1,6 +1,6 @@
 """Writes the sweep YAML of the next phase, its ranges narrowed around the best runs so far.
 
-The result is a plain sweep in W&B's schema, to be read and, if need be, copied and edited.
+The result is a plain sweep in W&B's schema, which can be copied and edited.
 """
 
 import argparse
@@ -32,7 +32,7 @@ DIGITS = 4
 
 
 def best_count(runs: int) -> int:
-    """How many of so many runs are the best that a range is narrowed around."""
+    """How many of the runs a range is narrowed around."""
     return min(runs, max(FEWEST_BEST, math.ceil(runs * BEST_SHARE)))
 
 
@@ -45,9 +45,9 @@ def narrowed(
     list of values keeps those that occur in them. Everything else stays as it is written.
 
     Args:
-        following: the sweep that is to follow.
+        following: the sweep of the next phase.
         best: hyperparameters of the best runs, by name.
-        varied: the names that were searched before; others tell nothing.
+        varied: the names that were searched before; only these are narrowed.
     """
     document = copy.deepcopy(dict(following.document))
     for path, parameter in following.parameters.items():
@@ -65,7 +65,7 @@ def narrowed(
 
 
 def _narrowed(parameter: Parameter, latents: Sequence[float]) -> dict[str, Any]:
-    """The entry of a parameter around these latent numbers; what is empty stays as it is."""
+    """The entry of a parameter around these latent numbers; empty if it stays as it is."""
     if parameter.distribution == "categorical":
         chosen = {parameter.choice(u) for u in latents}
         return {"values": [v for i, v in enumerate(parameter.choices) if i in chosen]}
@@ -89,7 +89,7 @@ def _narrowed(parameter: Parameter, latents: Sequence[float]) -> dict[str, Any]:
 
 
 def _range(entry: dict[str, Any], low: Any, high: Any) -> dict[str, Any]:
-    """A range, or its only value."""
+    """An entry with these bounds, or with its only value."""
     return {**entry, "min": low, "max": high} if low < high else {"value": high}
 
 

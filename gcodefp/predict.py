@@ -22,11 +22,11 @@ from gcodefp.evaluation.prediction import (
     document,
     free_text,
     gcode_text,
-    read_recording,
+    predict_recording,
     table_text,
 )
 from gcodefp.files import sha256, write_json, write_text
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="default: %(default)s",
     )
     add("--output", type=Path, default=Path("results/predictions"), help="default: %(default)s")
-    add("--free", action="store_true", help="NAME.free.nc too: what is written without programs")
+    add("--free", action="store_true", help="NAME.free.nc too: greedy decoding without programs")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     return run_step(parser, _predict, argv)
@@ -70,81 +70,72 @@ def _predict(arguments: argparse.Namespace) -> None:
             description.window,
             float(description.programs.step_seconds),
         )
-        predicted = read_recording(checkpoint, unlabelled.recording, device)
+        predicted = predict_recording(checkpoint, unlabelled.recording, device)
         notes = _notes(description, predicted)
-        _write_texts(arguments, unlabelled, predicted, notes)
-        _write_document(arguments, path, checkpoint, unlabelled, predicted)
-        with paper_style():
-            save(draw_predicted(predicted, notes), arguments.output, predicted.name, notes)
-        _tell(predicted, unlabelled, notes)
+        _write(arguments, path, description, unlabelled, predicted, notes)
+        _log(predicted, unlabelled, notes)
     logger.info("the files are in %s; never run them on a machine", arguments.output)
 
 
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
-    """Nothing may be written over a recording, nor over another one's prediction."""
+    """No output may overwrite a recording, or the prediction of another one."""
     names = [recording_name(path) for path in recordings]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two recordings are called {twice[0]!r}; predict them one by one")
-    read = {path.resolve() for path in recordings}
+    inputs = {path.resolve() for path in recordings}
     for name in names:
         for suffix in SUFFIXES:
-            if (written := (output / f"{name}.{suffix}").resolve()) in read:
+            if (written := (output / f"{name}.{suffix}").resolve()) in inputs:
                 raise UserError(f"{written}: would be overwritten; choose another --output folder")
 
 
 def _notes(description: Description, predicted: Predicted) -> list[str]:
-    """What has to stand in every file that is made of the prediction."""
+    """Warnings that every file of the prediction carries."""
     notes = [LEAKY_NOTE] if description.leaky else []
     if description.document["controller_is_input"]:
         notes.append(CONTROLLER_NOTE)
     return [*notes, *predicted.doubts]
 
 
-def _write_texts(
-    arguments: argparse.Namespace, unlabelled: Unlabelled, predicted: Predicted, notes: list[str]
+def _write(
+    arguments: argparse.Namespace,
+    path: Path,
+    description: Description,
+    unlabelled: Unlabelled,
+    predicted: Predicted,
+    notes: list[str],
 ) -> None:
     folder, name, digest = arguments.output, predicted.name, sha256(arguments.checkpoint)
     write_text(folder / f"{name}.nc", gcode_text(predicted, digest, notes, unlabelled.clock))
     write_text(folder / f"{name}.csv", table_text(predicted))
     if arguments.free:
         write_text(folder / f"{name}.free.nc", free_text(predicted, digest, notes))
+    content = {
+        "provenance": provenance([path, arguments.checkpoint]),
+        "leaky": description.leaky,
+        "controller_is_input": description.document["controller_is_input"],
+        **document(predicted),
+        "doubtful_below": DOUBTFUL_BELOW,
+        "step_seconds": float(description.programs.step_seconds),
+        "channels": len(description.scaler.channels),
+        "missing_channels": list(unlabelled.missing),
+        "counts": dict(unlabelled.recording.counts),
+    }
+    write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
+    with paper_style():
+        save(draw_predicted(predicted, notes), folder, name, notes)
 
 
-def _write_document(
-    arguments: argparse.Namespace,
-    path: Path,
-    checkpoint: Checkpoint,
-    unlabelled: Unlabelled,
-    predicted: Predicted,
-) -> None:
-    description = checkpoint.description
-    write_json(
-        arguments.output / f"{predicted.name}.json",
-        PREDICTION_FORMAT,
-        {
-            "provenance": provenance([path, arguments.checkpoint]),
-            "leaky": description.leaky,
-            "controller_is_input": description.document["controller_is_input"],
-            **document(predicted),
-            "doubtful_below": DOUBTFUL_BELOW,
-            "step_seconds": float(description.programs.step_seconds),
-            "channels": len(description.scaler.channels),
-            "missing_channels": list(unlabelled.missing),
-            "counts": dict(unlabelled.recording.counts),
-        },
-    )
-
-
-def _tell(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> None:
+def _log(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> None:
     name = predicted.name
     for note in notes:
         logger.warning("%s: %s", name, note)
     if unlabelled.missing:
-        shown = ", ".join(unlabelled.missing)
-        logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), shown)
+        channels = ", ".join(unlabelled.missing)
+        logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), channels)
     logger.info(
-        "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f if the "
-        "controller's clock were known), agreement %.2f",
+        "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
+        "lag), agreement %.2f",
         *(name, *predicted.program, *predicted.operation),
         *(predicted.mean_confidence, predicted.mean_clock_known, predicted.agreement),
     )

@@ -1,12 +1,13 @@
-"""Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz and dataset.json.
+"""Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz, programs.npz and dataset.json.
 
-Channels, their scale and the vocabulary are those of the train split. How files are cleaned, which
-were left out and why, and how much each rule touched is in dataset.json.
+Channels, their scale, the vocabulary and the programs are those of the train split. dataset.json
+lists the excluded recordings with the reasons, and counts what each rule of cleaning changed.
 """
 
 import argparse
 import logging
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,36 +16,33 @@ from typing import Any
 import numpy as np
 
 from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
-from gcodefp.dataset.channels import Scaler, fit_scaler
+from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
+    at_random,
     held_out_recordings,
-    same_program,
-    split_chronological,
-    split_held_out,
+    latest_first,
+    same_program_recordings,
     split_recordings,
 )
-from gcodefp.dataset.store import (
-    LEAKY_NOTE,
-    PROGRAMS_FILE,
-    Split,
-    count_words,
-    describe_programs,
-    describe_recording,
-    describe_splits,
-    position_scale,
-    total_counts,
-    write_description,
-    write_split,
-)
-from gcodefp.dataset.vocabulary import Vocabulary, build_vocabulary
-from gcodefp.dataset.windows import assemble
+from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
+from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
-from gcodefp.programs.table import Alignment, align_recording, learn_programs, write_programs
+from gcodefp.files import sha256, write_json
+from gcodefp.programs.table import (
+    UNKNOWN,
+    Alignment,
+    Programs,
+    align_recording,
+    fit_programs,
+    write_programs,
+)
 from gcodefp.provenance import provenance
 from gcodefp.recordings.cleaning import Recording, load_recordings
 from gcodefp.recordings.columns import GROUPS
+from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.reader import find_recordings
 
 logger = logging.getLogger("gcodefp.preprocess")
@@ -55,13 +53,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("preprocess", __doc__)
     add = parser.add_argument
     add("--recordings", type=Path, required=True, help="folder of .csv and .csv.gz files")
-    add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to leave out")
+    add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to exclude")
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
     add(
         "--min-coverage", type=share, required=True, help="share of train recordings with a channel"
     )
-    add("--center", action="store_true", help="take away each recording's own mean of a channel")
+    add("--center", action="store_true", help="subtract each recording's own mean of a channel")
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -76,109 +74,73 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _preprocess(arguments: argparse.Namespace) -> None:
     paths = find_recordings(arguments.recordings, arguments.exclude)
-    recordings, left_out = load_recordings(
+    recordings, excluded = load_recordings(
         paths, arguments.groups, arguments.window, arguments.workers
     )
-    names = _draw_splits(recordings, arguments)
+    names = _split_names(recordings, arguments)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
-    vocabulary = build_vocabulary(
-        np.unique(np.concatenate([r.blocks for r in train])), (r.operation for r in train)
-    )
-    programs = learn_programs(train, {r.name: scaler.apply(r) for r in train})
-    alignment = {
-        name: align_recording(recording, scaler.apply(recording), programs)
-        for name, recording in recordings.items()
-    }
-    splits = _assemble_splits(recordings, alignment, names, scaler, vocabulary, arguments)
-    for name, split in splits.items():
-        write_split(arguments.output / f"{name}.npz", split)
-        logger.info(
-            "%s: %d recordings, %d rows, %d windows",
-            *(name, len(names[name]), len(split.row), len(split.window_start)),
-        )
+    blocks = np.unique(np.concatenate([r.blocks for r in train]))
+    vocabulary = build_vocabulary(blocks, (r.operation for r in train))
+    signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
+    programs = fit_programs(train, signals)
+    alignment = {n: align_recording(r, signals[n], programs) for n, r in recordings.items()}
+
+    def assembled(name: str, stride: int) -> Split:
+        chosen = [recordings[recording] for recording in names[name]]
+        fitted = (signals, alignment, scaler, vocabulary)
+        return assemble(chosen, *fitted, arguments.window, stride, arguments.max_gap_seconds)
+
+    splits = {"train": assembled("train", arguments.stride)}
+    if arguments.split == "window":
+        splits = _shuffle_windows(splits["train"], arguments)
+    else:
+        stride = held_out_stride(arguments.window)
+        splits |= {name: assembled(name, stride) for name in SPLITS[1:]}
+    _write_splits(splits, arguments)
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
         "provenance": provenance(paths),
         "leaky": arguments.split == "window",
         **_describe_options(arguments),
-        "splits": describe_splits(splits, names, arguments.output),
+        "splits": _describe_splits(splits, names, arguments.output),
         "channels": scaler.describe(),
         "centered": scaler.centered,
         "vocabulary": asdict(vocabulary),
-        "words": {"train": count_words(splits["train"])},
-        "position_mm": position_scale(train),
-        "programs": describe_programs(programs, arguments.output),
-        "left_out": left_out,
+        "words": {"train": _count_words(splits["train"])},
+        "position_mm": _position_scale(train),
+        "programs": _describe_programs(programs, arguments.output),
+        "left_out": excluded,
         "recordings": {
-            name: describe_recording(recording, alignment[name], programs)
+            name: _describe_recording(recording, alignment[name], programs)
             for name, recording in recordings.items()
         },
-        "counts": total_counts(recordings.values()),
+        "counts": _total_counts(recordings),
     }
     # Last: the NPZ files are only a dataset once this names them by their hashes.
-    write_description(arguments.output / "dataset.json", document)
+    write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
-def _draw_splits(
+def _split_names(
     recordings: Mapping[str, Recording], arguments: argparse.Namespace
 ) -> dict[str, list[str]]:
     """Split -> names of its recordings."""
     operations = {name: recording.operation for name, recording in recordings.items()}
     if arguments.split == "window":
         return dict.fromkeys(SPLITS, sorted(operations))
-    if arguments.split == "recording":
-        return split_recordings(
-            operations, arguments.val_fraction, arguments.test_fraction, arguments.seed
-        )
-    if arguments.split == "chronological":
-        return split_chronological(operations, arguments.val_fraction, arguments.test_fraction)
-    if not arguments.held_out:
-        raise UserError(
-            f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
-            "recordings that are the test, such as ['damage*']"
-        )
-    held_out = held_out_recordings(operations, arguments.held_out)
-    if arguments.split == "program":
-        held_out = same_program(held_out, list(recordings.values()))
-    return split_held_out(operations, held_out, arguments.val_fraction, arguments.seed)
-
-
-def _assemble_splits(
-    recordings: Mapping[str, Recording],
-    alignment: Mapping[str, Alignment],
-    names: Mapping[str, list[str]],
-    scaler: Scaler,
-    vocabulary: Vocabulary,
-    arguments: argparse.Namespace,
-) -> dict[str, Split]:
-    """Rows and windows of each split; no split is left without a window."""
-
-    def assembled(name: str, stride: int) -> Split:
-        chosen = [recordings[recording] for recording in names[name]]
-        return assemble(
-            chosen,
-            alignment,
-            scaler,
-            vocabulary,
-            arguments.window,
-            stride,
-            arguments.max_gap_seconds,
-        )
-
-    splits = {"train": assembled("train", arguments.stride)}
-    if arguments.split == "window":
-        splits = _shuffle_windows(splits["train"], arguments)
-    else:
-        # Held-out windows overlap by half: each row is once near the middle of a window.
-        splits |= {name: assembled(name, max(1, arguments.window // 2)) for name in SPLITS[1:]}
-    for name, split in splits.items():
-        if not split.window_start.size:
+    held_out: set[str] = set()
+    if arguments.split in ("session", "program"):
+        if not arguments.held_out:
             raise UserError(
-                f"split {name}: no window of {arguments.window} rows fits between gaps of over "
-                f"{arguments.max_gap_seconds} s; lower window.rows or raise window.max_gap_seconds"
+                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
+                "recordings that are the test, such as ['damage*']"
             )
-    return splits
+        held_out = held_out_recordings(operations, arguments.held_out)
+    if arguments.split == "program":
+        held_out = same_program_recordings(held_out, list(recordings.values()))
+    order = latest_first if arguments.split == "chronological" else at_random(arguments.seed)
+    fractions = arguments.val_fraction, arguments.test_fraction
+    return split_recordings(operations, *fractions, order, held_out)
 
 
 def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:
@@ -189,6 +151,20 @@ def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[s
     val = test + round(arguments.val_fraction * len(starts))
     parts = {"train": starts[val:], "val": starts[test:val], "test": starts[:test]}
     return {n: replace(everything, window_start=np.sort(part)) for n, part in parts.items()}
+
+
+def _write_splits(splits: Mapping[str, Split], arguments: argparse.Namespace) -> None:
+    """Writes the NPZ files of the splits, none of which may be without a window."""
+    for name, split in splits.items():
+        if not split.window_start.size:
+            raise UserError(
+                f"split {name}: no window of {arguments.window} rows fits between gaps of over "
+                f"{arguments.max_gap_seconds} s; lower window.rows or raise window.max_gap_seconds"
+            )
+    for name, split in splits.items():
+        write_split(arguments.output / f"{name}.npz", split)
+        counts = len(split.recordings), len(split.row), len(split.window_start)
+        logger.info("%s: %d recordings, %d rows, %d windows", name, *counts)
 
 
 def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -208,6 +184,74 @@ def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "groups": arguments.groups,
         "controller_is_input": "controller" in arguments.groups,
     }
+
+
+def _describe_splits(
+    splits: Mapping[str, Split], names: Mapping[str, list[str]], folder: Path
+) -> dict[str, Any]:
+    return {
+        name: {
+            "recordings": names[name],
+            "rows": len(split.row),
+            "windows": len(split.window_start),
+            "sha256": sha256(folder / f"{name}.npz"),
+        }
+        for name, split in splits.items()
+    }
+
+
+def _describe_programs(programs: Programs, folder: Path) -> dict[str, Any]:
+    return {
+        "names": programs.names.tolist(),
+        "places": len(programs),
+        "step_seconds": float(programs.step_seconds),
+        "sha256": sha256(folder / PROGRAMS_FILE),
+    }
+
+
+def _count_words(split: Split) -> dict[str, int]:
+    """Word -> number of rows that execute it; in the order of letter and number."""
+    counts: Counter[Word] = Counter()
+    rows = np.bincount(split.block, minlength=len(split.blocks))
+    for text, count in zip(split.blocks.tolist(), rows.tolist(), strict=True):
+        for word in parse_block(text):
+            counts[word] += count
+    return {str(word): counts[word] for word in sorted(counts)}
+
+
+def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
+    """Mean and deviation of the reported positions, axis by axis; 0 and 1 where there are none."""
+    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
+    finite = np.isfinite(positions)
+    reported = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
+    deviation = np.nanstd(reported, axis=0)
+    return {
+        "mean": np.nanmean(reported, axis=0).tolist(),
+        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
+    }
+
+
+def _describe_recording(
+    recording: Recording, alignment: Alignment, programs: Programs
+) -> dict[str, Any]:
+    """Its operation, program and lag, and what each rule of cleaning changed."""
+    is_aligned = alignment.program != UNKNOWN
+    return {
+        "operation": recording.operation,
+        "program": str(programs.names[alignment.program]) if is_aligned else None,
+        "lag_seconds": round(alignment.lag_seconds, 3) if is_aligned else None,
+        "rows": len(recording.row),
+        "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
+        **recording.counts,
+    }
+
+
+def _total_counts(recordings: Mapping[str, Recording]) -> dict[str, int]:
+    """Rule -> rows or samples that it changed, also if these are 0."""
+    total: Counter[str] = Counter()
+    for recording in recordings.values():
+        total.update(recording.counts)
+    return dict(total)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts the evaluations of all protocols into one table, one line a protocol.
+"""Collects the evaluations of all protocols in one table, one row a protocol.
 
 A protocol is a way of splitting the recordings; each of its folds has its own training and its own
 evaluation. Which protocol a fold belongs to is in its metrics.json.
@@ -17,9 +17,8 @@ from gcodefp.files import read_json, write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
-    described,
     markdown,
-    protocol_lines,
+    protocol_rows,
     read_fold,
     table_csv,
 )
@@ -41,22 +40,26 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _collect(arguments: argparse.Namespace) -> None:
     winner = read_json(arguments.winner, BEST_FORMAT, BEST_REBUILD)
-    lines = protocol_lines([read_fold(folder) for folder in arguments.evaluations])
+    rows = protocol_rows([read_fold(folder) for folder in arguments.evaluations])
     files = [f / n for f in arguments.evaluations for n in ("metrics.json", "predictions.npz")]
-    write_text(arguments.output / "protocols.md", markdown(lines, arguments.left_out))
-    write_text(arguments.output / "protocols.csv", table_csv(lines))
+    write_text(arguments.output / "protocols.md", markdown(rows, arguments.left_out))
+    write_text(arguments.output / "protocols.csv", table_csv(rows))
     content = {
         "provenance": provenance([arguments.winner, *files]),
-        **described(lines, arguments.left_out, winner),
+        "winner": {key: winner[key] for key in ("run", "sweeps", "hyperparameters")},
+        "left_out": arguments.left_out,
+        "protocols": rows,
     }
     write_json(arguments.output / "protocols.json", PROTOCOLS_FORMAT, content)
     for text in arguments.left_out:
-        logger.info("left out %s", text)
-    for line in lines:
-        exact, note = line.exact[MODEL], f" ({LEAKY_NOTE})" if line.leaky else ""
+        logger.info("excluded %s", text)
+    for row in rows:
+        numbers = (row["exact"][MODEL][key] for key in ("value", "low", "high"))
+        counts = (len(row["recordings"]), row["folds"])
+        note = f" ({LEAKY_NOTE})" if row["leaky"] else ""
         logger.info(
             "%s: exact line %.3f [%.3f, %.3f], %d recordings, %d folds%s",
-            *(line.protocol, *exact, len(line.recordings), line.folds, note),
+            *(row["protocol"], *numbers, *counts, note),
         )
 
 

@@ -1,7 +1,7 @@
-"""Makes a sweep of the best configurations again, each with other seeds.
+"""Makes a sweep that trains the best configurations once more, each with other seeds.
 
-The best of many runs is in part the luckiest: its own value cannot be believed. What decides is the
-mean over fresh seeds, and their spread is reported.
+The best of many runs is in part the luckiest, so its own value is too optimistic. The mean over
+fresh seeds decides, and their spread is reported.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--sweep", type=Path, nargs="+", required=True, help="sweep.json of each phase")
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--finalists", type=positive, required=True, help="how many configurations")
-    add("--seeds", type=positive, required=True, help="how often each is trained again")
+    add("--seeds", type=positive, required=True, help="how many seeds each is trained with")
     add("--output", type=Path, required=True, help="sweep.json")
     return run_step(parser, _repeat_best, argv)
 
@@ -43,9 +43,9 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     seed = sweeps[0].seed
     used = max(run.content["hyperparameters"]["seed"] for run in counted)
     points = [
-        values | {"seed": used + again}
+        values | {"seed": used + fresh}
         for values in finalists
-        for again in range(1, arguments.seeds + 1)
+        for fresh in range(1, arguments.seeds + 1)
     ]
     document = sweeps[0].document
     origin = {
@@ -66,11 +66,11 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     )
 
 
-def _listed(points: Sequence[Mapping[str, Any]], like: Specification) -> Specification:
+def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Specification:
     """A sweep of these runs and no others."""
     document = {
         "method": "random",
-        "metric": {"name": like.objective.metric, "goal": like.objective.goal},
+        "metric": {"name": original.objective.metric, "goal": original.objective.goal},
         "run_cap": len(points),
         "parameters": {
             name: {"values": list(dict.fromkeys(point[name] for point in points))}

@@ -1,4 +1,4 @@
-"""Writes the report: one HTML file with every figure and number in it, which needs no network.
+"""Writes the report: one HTML file with all figures and numbers, which needs no network.
 
 The same files give the same bytes.
 """
@@ -25,13 +25,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--figures", type=Path, required=True, help="folder of figures")
     add("--protocols", type=Path, help="protocols.json, shown if it is there")
+    add("--benchmarks", type=Path, help="Snakemake's benchmark files, shown if they are there")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
 
 
 def _report(arguments: argparse.Namespace) -> None:
     results = results_of(arguments)
-    write_text(arguments.output, render(results, arguments.figures, arguments.protocols))
+    page = render(results, arguments.figures, arguments.protocols, arguments.benchmarks)
+    write_text(arguments.output, page)
     for mark in results.marks:
         logger.warning(mark)
     logger.info("%s", verdict(results).headline)

@@ -57,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train", type=Path, required=True, help="train.npz")
     add("--val", type=Path, required=True, help="val.npz")
     add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
     add("--output", type=Path, required=True, help="folder for the winner")
@@ -67,10 +68,10 @@ def _select(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
     for sweep in sweeps:
-        if sweep.address:
+        if not sweep.address:
+            _check_complete(sweep, arguments.runs / sweep.sweep_id)
+        elif not arguments.offline:
             fetch_runs(read_address(sweep.address), arguments.runs / sweep.sweep_id, objective)
-            continue
-        _check_complete(sweep, arguments.runs / sweep.sweep_id)
     selection = select_of_sweeps(sweeps, arguments.runs)
     winner = selection.winner
     if winner.content["state"] != WINS:

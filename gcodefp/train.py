@@ -1,9 +1,8 @@
-"""Trains one run from hyperparameters given as flags, or the winner of a sweep again.
+"""Trains one run with hyperparameters from flags, or the winner of a sweep again.
 
-The trainer of the sweep's agents, alone: for a single run, for one of a sweep again, or as the
-`program` of a sweep on the W&B service, whose agents start it. Started again with the same output
-folder it goes on where it was. With --control it trains on splits from which nothing can be learnt,
-for the `control` step.
+This is the trainer of a sweep's agents for a single run. It is also the `program` of a sweep on the
+W&B service, whose agents start it. With the same output folder it resumes an unfinished run. With
+--control it trains on the changed splits of a negative control, for the `control` step.
 """
 
 import argparse
@@ -11,10 +10,9 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
@@ -53,22 +51,17 @@ logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.trains]
+DATASET = Path("results/dataset")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("train", __doc__)
     add = parser.add_argument
-    add(
-        "--train", type=Path, default=Path("results/dataset/train.npz"), help="default: %(default)s"
-    )
-    add("--val", type=Path, default=Path("results/dataset/val.npz"), help="default: %(default)s")
-    add(
-        "--dataset",
-        type=Path,
-        default=Path("results/dataset/dataset.json"),
-        help="default: %(default)s",
-    )
+    default = "default: %(default)s"
+    add("--train", type=Path, default=DATASET / "train.npz", help=default)
+    add("--val", type=Path, default=DATASET / "val.npz", help=default)
+    add("--dataset", type=Path, default=DATASET / "dataset.json", help=default)
     add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
     add(
         "--runs",
@@ -86,27 +79,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--hyperparameters",
         type=Path,
         metavar="FILE",
-        help="best/run.json: train its run again, as its hyperparameters, metric and goal say; "
-        "flags beside it change single ones",
+        help="best/run.json: train with its hyperparameters, metric and goal; flags beside it "
+        "change single ones",
     )
-    add("--control", choices=TRAINED, help="train on splits from which nothing can be learnt")
-    add("--replace", action="store_true", help="give up another unfinished run in the folder")
+    add("--control", choices=TRAINED, help="train on the splits of this negative control")
+    add("--replace", action="store_true", help="discard another unfinished run in the folder")
     add(
         "--metric",
         choices=METRICS,
         metavar="METRIC",
-        help=f"what the best epoch is by, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
+        help=f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
     )
     add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT_OBJECTIVE.goal}")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--compile", action="store_true", help="torch.compile the encoder, for long runs on a GPU")
-    known = parser.add_argument_group("hyperparameters")
+    group = parser.add_argument_group("hyperparameters")
     for field in fields(Hyperparameters):
         text = f"{field.metadata['help']} (default: {field.default})"
         kind = type(field.default)
-        # Suppressed, so that a flag can be told from a default.
-        known.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
+        # Suppressed, so that a flag differs from a default.
+        group.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
     assignment = assigned_by_agent()
     return run_step(parser, _train, own_flags(argv, assignment) if assignment else argv)
@@ -116,28 +109,28 @@ def _train(arguments: argparse.Namespace) -> None:
     if (assignment := assigned_by_agent()) is not None:
         _train_assigned(assignment, arguments)
         return
-    hyperparameters, objective = _asked_for(arguments)
+    hyperparameters, objective = _requested(arguments)
     control = arguments.control
     device = open_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or Path("results/train") / digest(values)[:8]
-    asked = {
+    origin = {
         **asdict(objective),
         "control": control,
         "learning_digest": data.description.learning_digest(),
     }
     if (folder / "run.json").exists():
-        _check_same(folder, asked | asdict(hyperparameters))
+        _check_same(folder, origin | asdict(hyperparameters))
         logger.info("%s: this run is over already", folder)
         return
     try:
-        result = _run(hyperparameters, data, objective, folder, device, arguments)
+        result = _run(hyperparameters, data, objective, folder, arguments)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
-    content = succeeded(result, hyperparameters, device)
-    origin = {"provenance": provenance(_inputs(arguments))}
-    write_json(folder / "run.json", FORMAT, origin | asked | content)
+    content = {"provenance": provenance(_inputs(arguments)), **origin}
+    content |= succeeded(result, hyperparameters, device)
+    write_json(folder / "run.json", FORMAT, content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
@@ -145,35 +138,40 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:
-    """A run of a W&B sweep; the agent sees by the exit code whether it failed."""
-    flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
-    assignment = assignment._replace(hyperparameters=flags | assignment.hyperparameters)
+    """A run of a W&B sweep; the exit code is the agent's only sign that it failed."""
+    values = _hyperparameter_flags(arguments) | assignment.hyperparameters
+    assignment = assignment._replace(hyperparameters=values)
     with started(assignment, arguments.runs) as (folder, lease):
         if lease is None:
             return
-        asked = arguments.metric and Objective(arguments.metric, arguments.goal or "minimize")
+        metric, goal = arguments.metric, arguments.goal or "minimize"
+        objective = Objective(metric, goal) if metric else objective_of(assignment)
         device = open_device(arguments.device, arguments.threads)
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-        where = (asked or objective_of(assignment), device, provenance(_inputs(arguments)))
+        origin = provenance(_inputs(arguments))
+        log_checkpoint = arguments.wandb_checkpoints
         has_failed = train_assigned(
-            assignment, folder, lease, data, *where, arguments.wandb_checkpoints
+            assignment, folder, lease, data, objective, device, origin, log_checkpoint
         )
     if has_failed:
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 
-def _asked_for(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
-    """Flags come before the file, the file before the defaults."""
-    told: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
-    where = "command line"
+def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
+    """Flags override the file, and the file overrides the defaults."""
+    values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
+    origin = "command line"
     if arguments.hyperparameters:
-        told |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
-        where = str(arguments.hyperparameters)
-    flags = {name: value for name, value in vars(arguments).items() if name in KNOWN}
+        values |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
+        origin = str(arguments.hyperparameters)
     return (
-        hyperparameters_from(told["hyperparameters"] | flags, where),
-        Objective(arguments.metric or told["metric"], arguments.goal or told["goal"]),
+        hyperparameters_from(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
+        Objective(arguments.metric or values["metric"], arguments.goal or values["goal"]),
     )
+
+
+def _hyperparameter_flags(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in vars(arguments).items() if name in KNOWN}
 
 
 def _run(
@@ -181,38 +179,38 @@ def _run(
     data: TrainingData,
     objective: Objective,
     folder: Path,
-    device: torch.device,
     arguments: argparse.Namespace,
 ) -> TrainingResult:
-    """Trains, in place of another unfinished run if that may be replaced."""
+    """Trains; with --replace also where the folder holds another unfinished run."""
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         value, epochs = metrics[objective.metric], hyperparameters.max_epochs
         logger.info("epoch %d of %d: %s %.4f", epoch, epochs, objective.metric, value)
         return False
 
+    run = partial(train, hyperparameters, data, objective, folder, report)
     try:
-        return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+        return run(compiled=arguments.compile)
     except OtherRun as other:
         if not arguments.replace:
             raise
         logger.info("%s; it is replaced", other)
     (folder / "last.pt").unlink()
-    return train(hyperparameters, data, objective, folder, report, device, arguments.compile)
+    return run(compiled=arguments.compile)
 
 
 def _inputs(arguments: argparse.Namespace) -> list[Path]:
-    given = (arguments.train, arguments.val, arguments.hyperparameters)
-    return [path for path in given if path is not None]
+    paths = (arguments.train, arguments.val, arguments.hyperparameters)
+    return [path for path in paths if path is not None]
 
 
-def _check_same(folder: Path, asked: Mapping[str, object]) -> None:
-    done = read_json(folder / "run.json", FORMAT, "another --output folder")
-    done |= done["hyperparameters"]
-    for name, value in asked.items():
-        if done.get(name) != value:
+def _check_same(folder: Path, requested: Mapping[str, object]) -> None:
+    run = read_json(folder / "run.json", FORMAT, "another --output folder")
+    run |= run["hyperparameters"]
+    for name, value in requested.items():
+        if run.get(name) != value:
             raise UserError(
-                f"{folder}: holds a run with {name} {done.get(name)!r}, not {value!r}; "
+                f"{folder}: holds a run with {name} {run.get(name)!r}, not {value!r}; "
                 "choose another --output folder"
             )
 

@@ -1,86 +1,393 @@
-"""Says whether a report still tells the truth: whether its files are what they were made from.
+"""Checks that results are what they were made from: runs the stages again and compares every file.
 
-Hashes of all recorded inputs are compared, the winner is chosen once more from the run folders, its
-checkpoint is scored once more on the test split, the table of protocols is put together once more
-from the evaluations of its folds, which are not scored again, and figures and report are made once
-more. Nothing in the folder is changed, and where it lies now does not matter. The exit code is 0
-only if all is ok; a file that is missing is not.
+First the SHA-256 of all recorded inputs are compared. Then select_best and each later stage run
+again, from the files that are in the folder, into a temporary one, and every file and key that
+differs is named. The folder is not changed, and may have been moved. Another device or library
+rounds otherwise: then numbers may differ by a few thousandths, and what rounding decides is not
+compared. The exit code is 0 only if every check holds.
 """
 
 import argparse
+import csv
+import importlib
+import io
+import json
+import logging
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import redirect_stderr, suppress
+from functools import partial
+from importlib import metadata
+from math import isclose
+from pathlib import Path, PurePath
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.image import imread
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
+from gcodefp.evaluation.names import BREAKDOWN
+from gcodefp.files import sha256
+from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, open_device
-from gcodefp.reporting.verification import Check, ResultsFolder, check_inputs
-from gcodefp.reporting.verification_again import EXPLANATION_NAMES as ASKED_AGAIN
-from gcodefp.reporting.verification_again import (
-    NAMES,
-    check_drawings,
-    check_explanation,
-    check_protocols,
-    check_scores,
-    check_sweeps,
-    check_winner,
-)
+from gcodefp.model.trainer import describe_device
+
+SCORING = ("control", "evaluate", "explain")
+STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
+DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
+             "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
+"""What the report rests on, besides the table of protocols if there is one."""
+PROTOCOLS = "protocols/protocols.json"
+ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt")
+"""Inputs that show what the folder was called when a document was written."""
+NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
+TOLERANCE = 1e-6
+EXPLANATION_TOLERANCE = 1e-3
+"""Confidences are sums of many rounded numbers."""
+OTHER_TOLERANCE = 5e-3
+"""Of another device or library version: relative, and the share of rows that may differ."""
+NOT_COMPARED = ("provenance", "device")
+ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
+                    "reconstructed_recording")  # fmt: skip
+"""Numbers of few rows, and sequences whose length rounding may change."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("verify", __doc__)
     add = parser.add_argument
-    add(
-        "results",
-        type=Path,
-        nargs="?",
-        default=Path("results"),
-        help="folder of the finished pipeline (default: %(default)s)",
-    )
-    add("--quick", action="store_true", help="do not score the winner again")
+    add("results", type=Path, nargs="?", default=Path("results"),
+        help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
+    add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)} again")
+    add("--train", action="store_true", help="train the winner again too, on one CPU thread")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
     return run_step(parser, _verify, argv)
 
 
 def _verify(arguments: argparse.Namespace) -> None:
-    results = ResultsFolder(arguments.results)
-    if not results.dataset.parent.is_dir() and not results.best.is_dir():
+    path = arguments.results
+    if not (path / "dataset").is_dir() and not (path / "best").is_dir():
         raise UserError(
-            f"{results.path}: holds no results of the pipeline (no dataset, no best); name the "
-            "folder that the key results of the configuration names"
+            f"{path}: holds no results of the pipeline (no dataset, no best); name the folder that "
+            "the key results of the configuration names"
         )
-    checks = []
-    for check in _checks(results, arguments):
-        print(check.line(), flush=True)
-        checks.append(check)
-    wrong = [check.name for check in checks if check.holds is False]
+    folder = Folder(path)
+    device = describe_device(open_device(arguments.device, arguments.threads))
+    flags = ["--device", arguments.device, "--threads", str(arguments.threads)]
+    checks: dict[str, Callable[[], Iterable[str]]] = {
+        "recorded inputs": partial(changed_inputs, folder),
+        "inputs of the runs": partial(changed_run_inputs, folder),
+        "files of the dataset": partial(changed_splits, path),
+    }
+    with tempfile.TemporaryDirectory() as temporary:
+        for step in (*STEPS, "train") if arguments.train else STEPS:
+            made = Path(temporary) / step
+            checks[f"{step}, again"] = partial(differing, folder, step, made, flags, device)
+        skipped = [f"{step}, again" for step in SCORING if arguments.quick]
+        wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
     if wrong:
-        raise UserError(
-            f"{results.path}: {len(wrong)} of {len(checks)} checks are NOT ok: {', '.join(wrong)}"
-        )
-    left_out = sum(check.holds is None for check in checks)
-    told = f", {left_out} were left out" if left_out else ""
-    print(f"{results.path}: {len(checks) - left_out} checks are ok{told}")
+        raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
+    print(f"{path}: every check is ok{', some were skipped' if skipped else ''}")
 
 
-def _checks(results: ResultsFolder, arguments: argparse.Namespace) -> Iterator[Check]:
-    """The cheap ones first."""
-    known, sweeps = check_sweeps(results)
-    yield known
-    yield from check_inputs(results, sweeps)
-    if known.holds:
-        yield from check_winner(results, sweeps)
-    if arguments.quick:
-        yield from (Check(name, None, "--quick") for name in (*NAMES, *ASKED_AGAIN))
-    else:
-        device = open_device(arguments.device, arguments.threads)
-        yield from check_scores(results, device, arguments.threads)
-        yield from check_explanation(results, device)
-    yield from check_protocols(results)
-    yield from check_drawings(results)
+def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
+    """Prints what a check finds. A missing or torn file is a problem, and hides no other one."""
+    if is_skipped:
+        print(f"skipped   {name}: --quick", flush=True)
+        return True
+    problems: list[str] = []
+    try:
+        problems.extend(check())
+    except (UserError, OSError) as error:
+        problems.append(str(error))
+    except Exception as error:
+        problems.append(f"cannot be checked ({type(error).__name__}: {error})")
+    state = "NOT ok" if problems else "ok"
+    print("\n          ".join([f"{state:<8}  {name}", *problems]), flush=True)
+    return not problems
+
+
+# Recorded inputs
+
+
+def read_inputs(path: Path) -> dict[str, str]:
+    """Recorded path -> SHA-256 of each file that a JSON document was made from.
+
+    Raises:
+        UserError: the document is missing or torn, or records no inputs.
+    """
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["provenance"]["inputs"])
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: records no inputs; it is torn, or was edited ({error})") from None
+
+
+class Folder:
+    """A results folder, and the names that it had when its files were written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._roots: set[PurePath] = set()
+        for name in DOCUMENTS:
+            recorded: dict[str, str] = {}
+            with suppress(UserError):
+                recorded = read_inputs(path / name)
+            for anchor in ANCHORS:
+                depth = len(PurePath(anchor).parts)
+                paths = (PurePath(text) for text in recorded if PurePath(text).match(anchor))
+                self._roots |= {PurePath(*source.parts[:-depth]) for source in paths}
+
+    def located(self, recorded: str) -> Path:
+        """Where a recorded input is now: in this folder, if it was in this folder before."""
+        for root in sorted(self._roots, key=lambda root: -len(root.parts)):
+            if PurePath(recorded).is_relative_to(root):
+                now = self.path / PurePath(recorded).relative_to(root)
+                # Every relative path lies below a folder that was called `.`.
+                if root.parts or now.exists():
+                    return now
+        return Path(recorded)
+
+    def inputs(self, document: Path, name: str) -> list[Path]:
+        """Where the inputs of a document that have this file name are now."""
+        paths = map(self.located, read_inputs(document))
+        return [path for path in paths if path.name == name]
+
+    def name(self, path: Path) -> str:
+        """A file for readers, relative to the folder if it lies in it."""
+        return str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
+
+    def changed(self, document: Path, skipped: Sequence[str] = ()) -> Iterator[str]:
+        """Inputs of a document that are missing, or not the files that they were."""
+        for recorded, digest in read_inputs(document).items():
+            path = self.located(recorded)
+            if path.name in skipped or (path.is_file() and sha256(path) == digest):
+                continue
+            state = "has changed" if path.is_file() else "is missing"
+            yield f"{self.name(document)}: {self.name(path)} {state} (recorded {digest[:12]})"
+
+
+def changed_inputs(folder: Folder) -> Iterator[str]:
+    """Inputs of DOCUMENTS, and of the documents of this folder among these."""
+    queue = [folder.path / name for name in DOCUMENTS]
+    queue += [folder.path / PROTOCOLS] if (folder.path / PROTOCOLS).exists() else []
+    for document in queue:
+        try:
+            yield from folder.changed(document)
+        except UserError as error:
+            yield str(error)
+            continue
+        for path in map(folder.located, read_inputs(document)):
+            source = path.with_name("run.json") if path.suffix == ".pt" else path
+            is_ours = source.is_relative_to(folder.path) and "runs" not in source.parts
+            if is_ours and source.suffix == ".json" and source.is_file() and source not in queue:
+                queue.append(source)
+
+
+def changed_run_inputs(folder: Folder) -> Iterator[str]:
+    """Inputs of the runs of the winner's sweeps.
+
+    sweep.json and dataset.json are excluded: they are written again with the same meaning, for
+    instance with a larger run_cap, and the runs are kept.
+    """
+    for sweep in _content(folder.path / "best/run.json")["sweeps"]:
+        for path in sorted((folder.path / "runs" / sweep).glob("*/run.json")):
+            yield from folder.changed(path, skipped=("sweep.json", "dataset.json"))
+
+
+def changed_splits(path: Path) -> Iterator[str]:
+    """NPZ files that are not those that dataset.json describes."""
+    document = _content(path / "dataset/dataset.json")
+    for name, entry in {**document["splits"], "programs": document["programs"]}.items():
+        if sha256(path / f"dataset/{name}.npz") != entry["sha256"]:
+            yield f"dataset/{name}.npz is not the file that dataset.json describes"
+
+
+# Stages that run again
+
+
+def differing(
+    folder: Folder, step: str, made: Path, flags: Sequence[str], device: str
+) -> Iterator[str]:
+    """Runs a step again and compares what it makes with the files in the folder.
+
+    Args:
+        made: where its outputs go, laid out as the results.
+        flags: of the steps that compute; `device` is what they compute on.
+    """
+    for arguments in command_lines(folder, step, made):
+        _run(step, [*map(str, arguments), *(flags if step in ("select_best", *SCORING) else [])])
+    pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
+    if step == "train":
+        pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
+    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
+    origin = _content(folder.path / name)
+    is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
+    note = _other_versions(origin, "matplotlib") if step == "figures" else ""
+    for again, path in pairs.items():
+        for difference in compare_files(again, path, is_same):
+            yield f"{folder.name(path)}: {difference}{note}"
+    if step == "evaluate":
+        for path in set((folder.path / "evaluation/gcode").glob("*.nc")) - set(pairs.values()):
+            yield f"{folder.name(path)}: should not be there"
+
+
+def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
+    recorded, texts = document["provenance"]["packages"], []
+    for name in packages:
+        if recorded.get(name) != (now := metadata.version(name)):
+            texts.append(f" (made with {name} {recorded.get(name)}, this is {now})")
+    return "".join(texts)
+
+
+def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object]]:
+    """What made a step's files, with outputs below `made`."""
+    path, metrics = folder.path, folder.path / "evaluation/metrics.json"
+    winner, table = path / "best/run.json", path / PROTOCOLS
+    dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
+    train, val, test = ([f"--{s}", path / f"dataset/{s}.npz"] for s in ("train", "val", "test"))
+    tested = [*dataset, *test, "--checkpoint", path / "best/checkpoint.pt"]
+    shown = [*dataset, "--sweep", path / "sweep/sweep.json"]
+    for name in ("best", "evaluation", "explanation"):
+        shown += [f"--{name}", path / name]
+    if step == "select_best":
+        sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
+        yield [*sweeps, *dataset, *train, *val, "--offline", "--output", made / "best"]
+    elif step == "control":
+        for control in folder.inputs(metrics, "control.json"):
+            (weights,) = folder.inputs(control, "checkpoint.pt")
+            kind = ["--control", _content(control)["control"], "--checkpoint", weights]
+            yield [*kind, *dataset, *train, *test, "--output", made / folder.name(control)]
+    elif step == "evaluate":
+        controls = ["--controls", *folder.inputs(metrics, "control.json")]
+        yield [*tested, *train, *controls, "--output", made / "evaluation"]
+    elif step == "explain":
+        yield [*tested, "--output", made / "explanation"]
+    elif step == "protocols" and table.exists():
+        folds = [source.parent for source in folder.inputs(table, "metrics.json")]
+        skipped = ["--left-out", *_content(table)["left_out"]]
+        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", made / step]
+    elif step == "figures":
+        yield [*shown, "--output", made / "figures"]
+    elif step == "report":
+        page = ["--figures", path / "figures", "--protocols", table]
+        page += ["--benchmarks", path / "benchmarks"]
+        yield [*shown, *page, "--output", made / "report.html"]
+    elif step == "train":
+        cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]
+        yield [*cpu, *dataset, *train, *val, "--output", made]
+
+
+def _run(step: str, arguments: Sequence[str]) -> None:
+    """Runs a step in this process and captures its log.
+
+    Raises:
+        UserError: it fails.
+    """
+    logger = logging.getLogger("gcodefp")
+    handlers, logger.handlers = logger.handlers, []
+    try:
+        with redirect_stderr(io.StringIO()) as log:
+            code = importlib.import_module(f"gcodefp.{step}").main(arguments)
+    finally:
+        logger.handlers = handlers
+    if code != 0:
+        last = log.getvalue().splitlines()[-1]
+        raise UserError(f"python -m gcodefp.{step} fails: {last.partition('error: ')[2] or last}")
+
+
+# Comparison of files
+
+
+def compare_files(again: Path, path: Path, is_same: bool) -> Iterator[str]:
+    """How a file differs from the one that was made again.
+
+    Args:
+        is_same: whether the same device and libraries made both.
+    """
+    if not path.is_file():
+        yield "is missing"
+    elif again.read_bytes() != path.read_bytes() and (is_same or again.suffix != ".nc"):
+        skipped = NOT_COMPARED if is_same else (*NOT_COMPARED, *ONLY_ON_THE_SAME)
+        tolerance = EXPLANATION_TOLERANCE if again.stem == "explanation" else TOLERANCE
+        tolerance = tolerance if is_same else OTHER_TOLERANCE
+        new, old = (_without(_content(file), skipped) for file in (again, path))
+        yield from differences(new, old, 0.0 if again.suffix == ".pt" else tolerance)
+
+
+def _content(path: Path) -> Any:
+    """A file as nested dicts and lists of what can be compared."""
+    if path.suffix == ".json":
+        return json.loads(path.read_text(encoding="utf-8"))
+    if path.suffix == ".npz":
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    if path.suffix == ".png":  # Libraries may pack the same pixels into other bytes.
+        return {"pixels": imread(path)}
+    if path.suffix == ".pt":
+        checkpoint = read_checkpoint(path, torch.device("cpu"))
+        weights = {name: tensor.numpy() for name, tensor in checkpoint.network.state_dict().items()}
+        return {**weights, "epoch": checkpoint.epoch, "value": checkpoint.value}
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".csv":
+        return {
+            f"row {number}": row for number, row in enumerate(csv.DictReader(io.StringIO(text)), 1)
+        }
+    return {"text": text}
+
+
+def _without(content: Any, keys: Sequence[str]) -> Any:
+    if isinstance(content, dict):
+        return {key: _without(part, keys) for key, part in content.items() if key not in keys}
+    return [_without(part, keys) for part in content] if isinstance(content, list) else content
+
+
+def differences(again: Any, recorded: Any, tolerance: float = 0.0, key: str = "") -> Iterator[str]:
+    """Keys at which a content is not the one that was made again."""
+    if isinstance(again, dict) and isinstance(recorded, dict):
+        for name in dict.fromkeys([*again, *recorded]):
+            path = f"{key}.{name}" if key else str(name)
+            if name in again and name in recorded:
+                yield from differences(again[name], recorded[name], tolerance, path)
+            else:
+                yield f"{path} {'is missing' if name in again else 'should not be there'}"
+    elif isinstance(again, list) and isinstance(recorded, list) and len(again) == len(recorded):
+        for index, pair in enumerate(zip(again, recorded, strict=True)):
+            yield from differences(*pair, tolerance, f"{key}[{index}]")
+    elif isinstance(again, np.ndarray):
+        yield from _differing_rows(again, recorded, tolerance, key)
+    elif isinstance(again, float) and isinstance(recorded, float):
+        if not isclose(again, recorded, rel_tol=tolerance, abs_tol=min(tolerance, 1e-9)):
+            yield f"{key} is {recorded}, made again {again}"
+    elif type(again) is not type(recorded) or again != recorded:
+        yield f"{key} is {_part(recorded, again)}, made again {_part(again, recorded)}"
+
+
+def _differing_rows(again: Any, recorded: Any, tolerance: float, key: str) -> Iterator[str]:
+    again, recorded = np.atleast_1d(again), np.atleast_1d(recorded)
+    if again.shape != recorded.shape:
+        yield f"{key} has shape {recorded.shape}, made again {again.shape}"
+        return
+    equal = np.asarray(again == recorded)
+    if again.dtype.kind == recorded.dtype.kind == "f":
+        equal = np.isclose(again, recorded, rtol=tolerance, atol=tolerance, equal_nan=True)
+    rows = len(equal)
+    count = int((~equal).any(axis=tuple(range(1, equal.ndim))).sum())
+    if count > (rows * tolerance if tolerance == OTHER_TOLERANCE else 0):
+        yield f"{key} differs in {count} of {rows} rows"
+
+
+def _part(value: Any, other: Any, width: int = 70) -> str:
+    """A value for readers, of a long text the part where it begins to differ."""
+    text, other_text = repr(value), repr(other)
+    pairs = enumerate(zip(text, other_text, strict=False))
+    start = next((index for index, (a, b) in pairs if a != b), 0) - width // 2
+    return text if len(text) <= width else text[max(start, 0) : max(start, 0) + width]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Which channels are inputs, and how they are scaled; both are decided by the train split alone."""
+"""Which channels are inputs, and their scale; both are fitted to the train split alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +15,9 @@ from gcodefp.recordings.columns import channel_unit
 MIN_VALID_SHARE = 0.5
 """A channel is live in a recording that has valid samples in at least this share of its rows."""
 ROUNDING = 1e-9
-"""Share of the largest sample; equal samples can have so large a deviation, by rounding."""
+"""Deviation, as a share of the largest sample, that equal samples may have by rounding."""
 CLIP = 8.0
-"""Standard deviations; a loose contact must not outshine everything else."""
+"""Standard deviations; a loose contact must not dominate all other samples."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class Scaler:
     """Channels in order, with the mean and standard deviation of their train samples.
 
     Attributes:
-        centered: whether each recording's own mean was taken away first. It removes how a node was
-            mounted and how warm the day was, which tell recordings apart and not motions.
+        centered: whether each recording's own mean is subtracted first. That removes a node's
+            orientation and temperature, which differ between recordings and not between motions.
     """
 
     channels: tuple[str, ...]
@@ -34,14 +35,14 @@ class Scaler:
     centered: bool
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
-        """Scaled signals, shape (rows, channels); 0, the train mean, where no valid sample is."""
+        """Scaled signals (N, C); 0, the train mean, where no valid sample is."""
         table = recording.signals.reindex(columns=list(self.channels))
-        signals = _samples(table, self.centered).to_numpy(np.float64)
+        signals = _in_double(table, self.centered).to_numpy(np.float64)
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
     def valid(self, recording: Recording) -> NDArray[np.bool_]:
-        """Which samples are valid, shape (rows, channels)."""
+        """Which samples are valid, (N, C)."""
         table = recording.signals.reindex(columns=list(self.channels))
         return table.notna().to_numpy()
 
@@ -54,41 +55,37 @@ class Scaler:
 
 
 def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) -> Scaler:
-    """Takes the channels that are live in enough train recordings and fits their scale.
+    """Selects the channels that are live in enough train recordings and fits their scale.
 
     Args:
         train: the recordings of the train split.
         min_coverage: share of them in which a channel has to be live.
-        centered: take each recording's own mean away first.
+        centered: subtract each recording's own mean first.
 
     Raises:
         UserError: no channel is left.
     """
-    live: dict[str, int] = {}
+    live: Counter[str] = Counter()
     for recording in train:
         valid = recording.signals.notna().mean()
-        for channel in valid.index[valid >= MIN_VALID_SHARE]:
-            live[channel] = live.get(channel, 0) + 1
+        live.update(valid.index[valid >= MIN_VALID_SHARE])
     channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
-    samples = pd.concat([_samples(table, centered) for table in tables])
+    samples = pd.concat([_in_double(table, centered) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
-    largest = pd.concat(tables).abs().max()
-    kept = [channel for channel in channels if deviation[channel] > ROUNDING * largest[channel]]
-    if not kept:
+    varies = deviation > ROUNDING * pd.concat(tables).abs().max()
+    if not varies.any():
         raise UserError(
             f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
+    selected = mean.index[varies]
     return Scaler(
-        tuple(kept),
-        tuple(float(mean[channel]) for channel in kept),
-        tuple(float(deviation[channel]) for channel in kept),
-        centered,
+        tuple(selected), tuple(mean[varies].tolist()), tuple(deviation[varies].tolist()), centered
     )
 
 
-def _samples(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
-    """In double precision, without the recording's own mean if so wanted."""
+def _in_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
+    """In double precision, without the recording's own mean where `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals

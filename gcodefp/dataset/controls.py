@@ -1,7 +1,6 @@
-"""Changed splits from which the motion cannot be told: whoever tells it from them has a leak.
+"""Negative controls: changed splits that hold no motion, so that a correct prediction has leaked.
 
-Each control takes away what one thing rests on and leaves all else as it is, so what is still
-right was right for another reason.
+Each control removes one source of information and leaves all others as they are.
 """
 
 from collections.abc import Callable
@@ -23,9 +22,9 @@ class Control(NamedTuple):
     """How a control is made.
 
     Attributes:
-        change: takes a split, a source of chance and the rows of a window to the changed split.
+        change: makes the changed split from a split, a random generator and the rows of a window.
         splits: the splits that are changed.
-        what: what is done, in words for readers.
+        what: the change in words, for readers.
     """
 
     change: Callable[[Split, np.random.Generator, int], Split]
@@ -34,12 +33,12 @@ class Control(NamedTuple):
 
     @property
     def trains(self) -> bool:
-        """Whether a network has to be trained for it; otherwise the winner itself is read."""
+        """Whether a network has to be trained for it; otherwise the winner itself predicts."""
         return "train" in self.splits
 
 
 def apply_control(split: Split, name: str, control: str | None, window: int) -> Split:
-    """What a control makes of the split `name`; the split itself where it leaves it as it is.
+    """The split `name`, changed for a control if the control changes that split.
 
     Args:
         window: rows per window.
@@ -50,25 +49,22 @@ def apply_control(split: Split, name: str, control: str | None, window: int) -> 
 
 
 def labels_shuffled(split: Split, random: np.random.Generator, window: int) -> Split:
-    """Every row gets the labels of a row drawn from the whole split, all labels of the same one."""
+    """Every row gets all labels of another row, drawn from the whole split."""
     drawn = random.permutation(len(split.block))
     new_row = np.empty_like(drawn)
     new_row[drawn] = np.arange(len(drawn))
     labels = ("block", "operation", "position_mm", "mm_per_unit", "program", "state")
     moved = {label: getattr(split, label)[drawn] for label in labels}
-    # A sensed row is the number of a row, and that row's labels have moved as well.
-    lag_corrected_row = new_row[split.lag_corrected_row[drawn]].astype(
-        split.lag_corrected_row.dtype
-    )
-    return replace(split, **moved, lag_corrected_row=lag_corrected_row)
+    # This label is the number of a row, and the labels of that row have moved as well.
+    corrected = new_row[split.lag_corrected_row[drawn]].astype(split.lag_corrected_row.dtype)
+    return replace(split, **moved, lag_corrected_row=corrected)
 
 
 def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> Split:
-    """Every stretch of rows gets the samples of another one of the same operation.
+    """Every segment of rows gets the samples of another segment of the same operation.
 
-    The stretches are as long as a window: what is in a window still looks like that operation, but
-    tells what happens at another moment. Single rows would look like noise, and any reader fails
-    on noise.
+    Segments are as long as a window: a window still looks like that operation, but at another
+    moment. Permuted single rows would look like noise, on which any network fails.
     """
     source = np.arange(len(split.operation))
     for operation in np.unique(split.operation):
@@ -83,7 +79,7 @@ def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> 
 
 
 def presence_only(split: Split, random: np.random.Generator, window: int) -> Split:
-    """Instead of its value, a sample says whether it is there."""
+    """Every sample is replaced by whether it is valid."""
     return replace(split, signals=split.valid.astype(np.float32))
 
 

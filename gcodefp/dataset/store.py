@@ -1,8 +1,9 @@
-"""The files of a dataset: `dataset.json` says what it is, one NPZ holds the rows of each split."""
+"""The files of a dataset: `dataset.json` describes it, an NPZ file holds the rows of each split.
 
-import zipfile
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+Shapes: N rows, C channels, U distinct blocks, R recordings, W windows.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,13 @@ from numpy.typing import NDArray
 from gcodefp.dataset.channels import Scaler
 from gcodefp.dataset.vocabulary import Vocabulary
 from gcodefp.errors import UserError
-from gcodefp.files import digest, read_json, replacing, sha256, write_json
-from gcodefp.programs.table import UNKNOWN, Alignment, Programs, read_programs
-from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.gcode import Word, parse_block
+from gcodefp.files import digest, read_arrays, read_json, sha256, write_arrays
+from gcodefp.programs.table import Programs, read_programs
 
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
 ARRAY_NAMES = {"state": "place", "lag_corrected_row": "sensed_row"}
-"""Fields of Split whose arrays have another name in the NPZ, so that older files are read on."""
+"""Fields of Split whose arrays have another name in the NPZ, that of the first version."""
 REBUILD = "snakemake --cores all --forcerun preprocess"
 CONTROLLER_NOTE = "controller position is an input: not sensing"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
@@ -29,11 +28,11 @@ LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers pu
 
 @dataclass
 class Split:
-    """The rows of one split: N rows, C channels, U distinct blocks, R recordings, W windows.
+    """The rows of one split.
 
-    What the controller says (block, position, clock) and what the sensors see lie apart by the
-    recording's lag: `state` and `lag_corrected_row` tell what the machine does at the time that the
-    sensors of a row measured. They rest on the controller's log, as labels do.
+    The controller's reports (block, position, clock) and the sensors' samples of a row are apart by
+    the recording's lag. `state` and `lag_corrected_row` are labels of the time at which the sensors
+    measured; like all labels they come from the controller's log.
 
     Attributes:
         signals: (N, C) float32, scaled; 0 where no valid sample is.
@@ -49,8 +48,8 @@ class Split:
         recording: (N,) index into `recordings`.
         row: (N,) data row in the CSV file.
         program: (N,) index into the programs of the train split; -1 if it has none of it.
-        state: (N,) the place in the programs that the sensors see; NaN if unknown.
-        lag_corrected_row: (N,) the row (of these N) whose block and position the sensors see.
+        state: (N,) state of the programs that the sensors measure, with a fraction; NaN if unknown.
+        lag_corrected_row: (N,) the row, of these N, at which the controller reported that state.
         recordings: (R,) names.
         lag_seconds: (R,) of the sensors behind the controller; NaN if unknown.
         window_start: (W,) first row of each window.
@@ -78,7 +77,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Description:
-    """What dataset.json and programs.npz say, as far as later steps need it."""
+    """The content of dataset.json and programs.npz.
+
+    Attributes:
+        window: rows per window.
+        leaky: whether windows of one recording are in several splits.
+        sha256: split -> hash of its NPZ file.
+        document: dataset.json as it is.
+    """
 
     window: int
     leaky: bool
@@ -94,24 +100,37 @@ class Description:
         return ((position_mm - scale["mean"]) / scale["std"]).astype(np.float32)
 
     def position_mm(self, scaled: NDArray[np.floating]) -> NDArray[np.float32]:
-        """What `scale_position` was given."""
+        """The inverse of `scale_position`: (N, 3) in mm."""
         scale = self.document["position_mm"]
         return (scaled * scale["std"] + scale["mean"]).astype(np.float32)
 
     def learning_digest(self) -> str:
-        """Changes exactly when a training run could see another train or val split."""
-        seen = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
-        decides = ("channels", "centered", "vocabulary", "position_mm", "programs")
-        changed = {} if self.control is None else {"control": self.control}
-        return digest(seen | changed | {key: self.document[key] for key in decides})
+        """Changes exactly when the train and val splits change that a training run would see."""
+        splits = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
+        decisive = ("channels", "centered", "vocabulary", "position_mm", "programs")
+        control = {} if self.control is None else {"control": self.control}
+        return digest(splits | control | {key: self.document[key] for key in decisive})
+
+    def check_learning_digest(self, learning_digest: str, path: Path) -> None:
+        """Raises UserError if `path` (a checkpoint, run or sweep) was made from another dataset.
+
+        Args:
+            learning_digest: of the dataset that it was made from.
+        """
+        if learning_digest != (own := self.learning_digest()):
+            raise UserError(
+                f"{path}: was trained on another dataset than this (learning_digest "
+                f"{learning_digest[:12]}, not {own[:12]}); name its own dataset with --dataset, or "
+                "run the sweep again: snakemake --cores all"
+            )
 
     @property
     def control(self) -> str | None:
-        """The control that the splits were changed for; None for an honest dataset."""
+        """The control that the splits were changed for; None for an unchanged dataset."""
         return self.document.get("control")
 
     def for_control(self, control: str | None) -> "Description":
-        """The same, marked as changed for a control, so that nobody takes it for the other."""
+        """The same, marked as changed for a control, so that the two are never confused."""
         return replace(self, document={**self.document, "control": control}) if control else self
 
     def check(self, path: Path, split: str) -> None:
@@ -125,9 +144,7 @@ class Description:
 
 def write_split(path: Path, split: Split) -> None:
     """Writes one NPZ; the same arrays give the same bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        arrays = {ARRAY_NAMES.get(name, name): array for name, array in vars(split).items()}
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
+    write_arrays(path, {ARRAY_NAMES.get(name, name): array for name, array in vars(split).items()})
 
 
 def read_split(path: Path, description: Description, name: str) -> Split:
@@ -139,22 +156,17 @@ def read_split(path: Path, description: Description, name: str) -> Split:
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is made by: {REBUILD}")
     description.check(path, name)
-    try:
-        # NumPy leaves a file that it opens itself open when it is torn.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            names = {name: ARRAY_NAMES.get(name, name) for name in Split.__dataclass_fields__}
-            return Split(**{name: arrays[stored] for name, stored in names.items()})
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}); make it anew: {REBUILD}") from None
-
-
-def write_description(path: Path, content: Mapping[str, Any]) -> None:
-    """Writes dataset.json."""
-    write_json(path, FORMAT, content)
+    stored = {field: ARRAY_NAMES.get(field, field) for field in Split.__dataclass_fields__}
+    arrays = read_arrays(path, list(stored.values()), REBUILD)
+    return Split(**{field: arrays[name] for field, name in stored.items()})
 
 
 def read_description(path: Path) -> Description:
-    """Reads dataset.json."""
+    """Reads dataset.json and the programs.npz beside it.
+
+    Raises:
+        UserError: one of them is missing or torn, or they do not belong together.
+    """
     document = read_json(path, FORMAT, REBUILD)
     beside = path.with_name(PROGRAMS_FILE)
     programs = read_programs(beside, REBUILD)
@@ -195,73 +207,3 @@ def vocabulary_of(document: Mapping[str, Any]) -> Vocabulary:
         operations=tuple(fields["operations"]),
         steps=fields["steps"],
     )
-
-
-def describe_splits(
-    splits: Mapping[str, Split], names: Mapping[str, list[str]], folder: Path
-) -> dict[str, Any]:
-    """Recordings, counts and hash of each split; its NPZ is in the folder."""
-    return {
-        name: {
-            "recordings": names[name],
-            "rows": len(split.row),
-            "windows": len(split.window_start),
-            "sha256": sha256(folder / f"{name}.npz"),
-        }
-        for name, split in splits.items()
-    }
-
-
-def count_words(split: Split) -> dict[str, int]:
-    """Word -> how often the split's rows execute it; by letter and number."""
-    counts: Counter[Word] = Counter()
-    rows = np.bincount(split.block, minlength=len(split.blocks))
-    for text, count in zip(split.blocks.tolist(), rows.tolist(), strict=True):
-        for word in parse_block(text):
-            counts[word] += count
-    return {str(word): counts[word] for word in sorted(counts)}
-
-
-def describe_programs(programs: Programs, folder: Path) -> dict[str, Any]:
-    """Names, size and hash of the programs; their NPZ is in the folder."""
-    return {
-        "names": programs.names.tolist(),
-        "places": len(programs),
-        "step_seconds": float(programs.step_seconds),
-        "sha256": sha256(folder / PROGRAMS_FILE),
-    }
-
-
-def position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
-    """Mean and deviation of the reported positions, axis by axis; 0 and 1 where none is known."""
-    positions = np.concatenate([r.position_mm for r in train]).astype(np.float64)
-    finite = np.isfinite(positions)
-    known = np.where(finite, positions, np.where(finite.any(axis=0), np.nan, 0.0))
-    deviation = np.nanstd(known, axis=0)
-    return {
-        "mean": np.nanmean(known, axis=0).tolist(),
-        "std": np.where(deviation > 0, deviation, 1.0).tolist(),
-    }
-
-
-def describe_recording(
-    recording: Recording, alignment: Alignment, programs: Programs
-) -> dict[str, Any]:
-    """What it runs, how far its sensors lag, and how much each cleaning rule touched."""
-    known = alignment.program != UNKNOWN
-    return {
-        "operation": recording.operation,
-        "program": str(programs.names[alignment.program]) if known else None,
-        "lag_seconds": round(alignment.lag_seconds, 3) if known else None,
-        "rows": len(recording.row),
-        "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
-        **recording.counts,
-    }
-
-
-def total_counts(recordings: Iterable[Recording]) -> dict[str, int]:
-    """Rule -> rows or samples that it touched, rules that touched none included."""
-    total: Counter[str] = Counter()
-    for recording in recordings:
-        total.update(recording.counts)
-    return dict(total)

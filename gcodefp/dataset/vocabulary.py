@@ -2,7 +2,7 @@
 
 A block of n words takes n steps and an end step. Each step has a token type; a command step has a
 command class, a parameter step a parameter type (its letter) and a parameter value. Classes are
-those of the train split: what it never saw is UNSEEN, can never be predicted, and counts as wrong.
+those of the train split: all others are UNSEEN, are never predicted, and count as wrong.
 """
 
 from collections.abc import Iterable, Sequence
@@ -42,11 +42,11 @@ class Vocabulary:
 
         Args:
             texts: U blocks.
-            steps: S, `self.steps` unless given; longer blocks are cut.
+            steps: S, by default `self.steps`; longer blocks are cut.
 
         Returns:
             (U, S, 4), the last axis in the order of FIELDS; UNSEEN where a field does not apply or
-            its class is unknown.
+            its class is not in the vocabulary.
         """
         steps = steps or self.steps
         commands = {name: i for i, name in enumerate(self.commands)}

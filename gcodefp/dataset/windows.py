@@ -1,9 +1,10 @@
-"""Windows over rows, and which window speaks for a row."""
+"""Windows over rows, the assignment of rows to windows, and splits assembled from recordings."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,8 +14,10 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN, Vocabulary
 from gcodefp.errors import UserError
 from gcodefp.programs.table import Alignment, align_recording
-from gcodefp.recordings.cleaning import LeftOut, Recording, load_recordings
+from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.reader import find_recordings, recording_name
+
+logger = logging.getLogger("gcodefp.dataset")
 
 
 def window_starts(
@@ -24,10 +27,10 @@ def window_starts(
     stride: int,
     max_gap_seconds: float,
 ) -> NDArray[np.int32]:
-    """First rows of windows that cover every row of every long enough stretch.
+    """First rows of windows that cover every row of every segment of at least `window` rows.
 
-    A stretch ends with its recording and at a gap in the clock; no window crosses either. The last
-    window of a stretch is moved back to end with it.
+    A segment ends with its recording and at a gap in the clock; no window crosses either. The last
+    window of a segment is moved back to end with it.
 
     Args:
         recording: (N,) index of each row's recording; rows of one recording are neighbours.
@@ -48,7 +51,7 @@ def window_starts(
 
 
 def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
-    """Which rows each window speaks for: the window in whose middle a row lies most speaks for it.
+    """Assigns each row to one window: of those that it lies in, the one with the nearest middle.
 
     Args:
         starts: (W,) first rows.
@@ -67,6 +70,7 @@ def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.b
 
 def assemble(
     recordings: Sequence[Recording],
+    signals: Mapping[str, NDArray[np.float32]],
     alignment: Mapping[str, Alignment],
     scaler: Scaler,
     vocabulary: Vocabulary,
@@ -77,89 +81,91 @@ def assemble(
     """Joins recordings, one after the other, and lays windows over them.
 
     Args:
-        alignment: recording -> where its rows are in the programs.
+        signals: recording -> scaled signals (rows, channels).
+        alignment: recording -> its alignment with the programs.
     """
     lengths = [len(recording.row) for recording in recordings]
     classes = {name: i for i, name in enumerate(vocabulary.operations)}
     operations = [classes.get(recording.operation, UNSEEN) for recording in recordings]
-    blocks, block = np.unique(np.concatenate([r.blocks for r in recordings]), return_inverse=True)
-    seconds = np.concatenate([r.seconds for r in recordings])
-    recording = np.repeat(np.arange(len(recordings), dtype=np.int16), lengths)
-    states = [alignment[recording.name] for recording in recordings]
-    first = np.cumsum([0, *lengths])
+    aligned = [alignment[recording.name] for recording in recordings]
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(recording, name) for recording in recordings])
+
+    def repeated(values: Sequence[int]) -> NDArray[np.int16]:
+        return np.repeat(np.array(values, np.int16), lengths)
+
+    blocks, block = np.unique(joined("blocks"), return_inverse=True)
+    seconds, recording = joined("seconds"), repeated(range(len(recordings)))
+    # Row numbers within a recording become row numbers within the split.
+    offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
+    corrected = np.concatenate([a.lag_corrected_row for a in aligned]) + offset
     return Split(
-        signals=np.concatenate([scaler.apply(r) for r in recordings]),
+        signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
-        environment=np.concatenate([r.environment for r in recordings]),
+        environment=joined("environment"),
         block=block.astype(np.int32),
         blocks=blocks,
-        line=np.concatenate([r.lines for r in recordings]),
-        operation=np.repeat(np.array(operations, np.int16), lengths),
-        position_mm=np.concatenate([r.position_mm for r in recordings]),
-        mm_per_unit=np.concatenate([r.mm_per_unit for r in recordings]),
+        line=joined("lines"),
+        operation=repeated(operations),
+        position_mm=joined("position_mm"),
+        mm_per_unit=joined("mm_per_unit"),
         seconds=seconds,
         recording=recording,
-        row=np.concatenate([r.row for r in recordings]),
-        program=np.repeat(np.array([p.program for p in states], np.int16), lengths),
-        state=np.concatenate([p.state for p in states]),
-        lag_corrected_row=_joined([p.lag_corrected_row for p in states], first),
+        row=joined("row"),
+        program=repeated([a.program for a in aligned]),
+        state=np.concatenate([a.state for a in aligned]),
+        lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
-        lag_seconds=np.array([p.lag_seconds for p in states], np.float32),
+        lag_seconds=np.array([a.lag_seconds for a in aligned], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
     )
 
 
-def _joined(rows: Sequence[NDArray[np.int32]], first: NDArray[np.integer]) -> NDArray[np.int32]:
-    """Row numbers within each recording as row numbers within the split."""
-    moved = [of + start for of, start in zip(rows, first[:-1], strict=True)]
-    return np.concatenate(moved).astype(np.int32)
+def held_out_stride(window: int) -> int:
+    """Rows between windows of val and test: half a window, so each row is near a middle once."""
+    return max(1, window // 2)
 
 
-logger = logging.getLogger("gcodefp.foreign")
-
-
-def read_recordings(folder: Path, description: Description) -> tuple[Split, LeftOut]:
+def read_recordings(folder: Path, description: Description) -> tuple[Split, Excluded]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:
-        the split, and the recordings that a rule left out, with the reason; those that the
-        checkpoint was trained on, by their names, are among them.
+        the split, and the excluded recordings: those with the name of a train or val recording, and
+        those that a rule of cleaning excludes.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    seen = {
+    splits = {
         name: split
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
-    known, new = [], []
+    trained: Excluded = []
+    new = []
     for path in find_recordings(folder):
-        name = recording_name(path)
-        if name in seen:
-            reason = f"a recording of this name is in the {seen[name]} split"
-            known.append({"recording": name, "reason": reason})
-            logger.warning("left out %s: %s", name, reason)
+        if (name := recording_name(path)) in splits:
+            reason = f"a recording of this name is in the {splits[name]} split"
+            trained.append({"recording": name, "reason": reason})
+            logger.warning("excluded %s: %s", name, reason)
         else:
             new.append(path)
     if not new:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
-    loaded, left_out = load_recordings(new, description.document["groups"], description.window)
-    recordings = list(loaded.values())
-    scaler = description.scaler
-    alignment = {
-        r.name: align_recording(r, scaler.apply(r), description.programs) for r in recordings
-    }
-    # Windows overlap by half: each row is once near the middle of a window.
+    loaded, excluded = load_recordings(new, description.document["groups"], description.window)
+    recordings, programs = list(loaded.values()), description.programs
+    signals = {r.name: description.scaler.apply(r) for r in recordings}
     split = assemble(
         recordings,
-        alignment,
-        scaler,
+        signals,
+        {r.name: align_recording(r, signals[r.name], programs) for r in recordings},
+        description.scaler,
         description.vocabulary,
         description.window,
-        max(1, description.window // 2),
+        held_out_stride(description.window),
         description.document["window"]["max_gap_seconds"],
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, [*known, *left_out]
+    return split, [*trained, *excluded]

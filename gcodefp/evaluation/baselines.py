@@ -1,7 +1,11 @@
-"""What gcodefp or a baseline says of rows, in one form, so that all are scored by one rule."""
+"""Baselines: what a prediction from sensors has to beat, in the same form as the model's.
+
+Some use no sensor at all, one the most similar train window, others forests on the statistics of a
+window. Shapes: N rows of the test split, C channels.
+"""
 
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +13,7 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import NearestNeighbors
 
 from gcodefp.dataset.store import Split
+from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import (
     ELAPSED,
     ENVIRONMENT,
@@ -17,68 +22,44 @@ from gcodefp.evaluation.names import (
     NEIGHBOUR,
     TREES,
 )
-from gcodefp.programs.table import Programs
 
-
-class RowPredictions(NamedTuple):
-    """What is said of N rows.
-
-    Attributes:
-        blocks: (N,) text of each block.
-        operation: (N,) class of the operation.
-        program: (N,) index of the program; None if nothing is said of it.
-        position_mm: (N, 3) tool position; None if nothing is said of it.
-        line: (N,) line number in the program; None if nothing is said of it.
-    """
-
-    blocks: NDArray[np.str_]
-    operation: NDArray[np.int64]
-    program: NDArray[np.int64] | None = None
-    position_mm: NDArray[np.float32] | None = None
-    line: NDArray[np.int64] | None = None
-
-    def take(self, chosen: NDArray[np.integer]) -> "RowPredictions":
-        """The answers of some of the rows, in another order if so wanted."""
-        return RowPredictions(
-            self.blocks[chosen],
-            self.operation[chosen],
-            None if self.program is None else self.program[chosen],
-            None if self.position_mm is None else self.position_mm[chosen],
-            None if self.line is None else self.line[chosen],
-        )
-
-
-def at_states(
-    programs: Programs,
-    path: NDArray[np.integer],
-    operation: NDArray[np.int64],
-    lag_seconds: NDArray[np.floating] | float = 0.0,
-) -> RowPredictions:
-    """What the controller reports when the sensors see the places of a path (N,).
-
-    Args:
-        lag_seconds: () or (N,) of the sensors, relative to the program's median. The median is the
-            best guess of those who do not know the controller's clock.
-    """
-    program = programs.program_of_state()[path]
-    reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
-    state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
-    return RowPredictions(
-        programs.block[state],
-        operation,
-        program,
-        programs.position_mm[state],
-        programs.line[state],
-    )
-
-
-# What a prediction has to beat: no sensors at all, and the most alike train window.
-#
-# Forests on the statistics of a window are in `trees`.
-
+SEED = 0
 BINS = 8
+"""Equal parts of a window whose means are compared."""
 TRAIN_ROWS = 20_000
 """The neighbour is sought among at most so many rows, evenly spread over the train split."""
+TREE_TRAIN_ROWS = 10_000
+"""Forests are grown on at most so many rows: neighbours share nearly all of their windows."""
+TREE_COUNT = 32
+TREES_AT_A_TIME = 8
+"""A tree keeps a number for every class in every node: 20 MB with 2,000 classes."""
+FEATURES_TRIED = 0.15
+"""Share of the features that a node may split by."""
+ROWS_PER_LEAF = 10
+ROWS_AT_A_TIME = 4096
+"""Of the test split; each has a number for every class."""
+
+
+def run_baselines(
+    train: Split, test: Split, rows: NDArray[np.integer], window: int, jobs: int
+) -> dict[str, RowPredictions]:
+    """Predictions of each baseline, by name.
+
+    Args:
+        rows: (N,) of the test split.
+        window: rows per window.
+        jobs: processor cores that forests may use.
+    """
+    predictions = {
+        NEIGHBOUR: nearest_neighbour(train, test, rows, window),
+        TREES: extra_trees(train, test, rows, window, SEED, jobs),
+        MAJORITY: majority(train, rows),
+        MAJORITY_PRIVILEGED: majority_given_operation(train, test, rows),
+        ELAPSED: elapsed_time(train, test, rows),
+    }
+    if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():
+        predictions[ENVIRONMENT] = environment_only(train, test, rows, window, SEED, jobs)
+    return predictions
 
 
 def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:
@@ -91,76 +72,84 @@ def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:
 def majority_given_operation(
     train: Split, test: Split, rows: NDArray[np.integer]
 ) -> RowPredictions:
-    """The most common train block of each row's true operation: generous, for it is told that.
+    """The most common train block of each row's true operation, which is provided.
 
     Where the train split has none of the operation, it is the most common block of all.
-
-    Args:
-        rows: (N,) rows of the test split.
     """
-    told = test.operation[rows]
+    provided = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        block[told == operation] = _most_common(train.block[train.operation == operation])
-    return RowPredictions(train.blocks[block], told.astype(np.int64))
+        block[provided == operation] = _most_common(train.block[train.operation == operation])
+    return RowPredictions(train.blocks[block], provided.astype(np.int64))
 
 
 def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """What most train recordings of the true operation execute at the same time since their start.
 
-    It looks at no sensor. Recordings of one operation replay the same few programs at the same
-    speed, so a clock alone knows most of the answer; whoever uses the time has to beat this.
-    Of equally common blocks it is the first in `train.blocks`. Where the train split has none of
-    the operation, it is the most common block of all.
-
-    Args:
-        rows: (N,) rows of the test split.
+    Operation and start are provided, no sensor is used. Recordings of one operation replay the
+    same few programs at the same speed, so elapsed time alone predicts most blocks; a model that
+    uses the time has to beat this. Of equally common blocks it is the first in `train.blocks`.
+    Where the train split has none of the operation, it is the most common block of all.
     """
-    told = test.operation[rows]
+    provided = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        asked = np.flatnonzero(told == operation)
-        seconds = test.seconds[rows[asked]]
-        replays = np.unique(train.recording[train.operation == operation])
-        votes = np.stack([_blocks_at(train, replay, seconds) for replay in replays], axis=1)
-        block[asked] = [_most_common(of_row) for of_row in votes]
-    return RowPredictions(train.blocks[block], told.astype(np.int64))
+        members = np.flatnonzero(provided == operation)
+        seconds = test.seconds[rows[members]]
+        recordings = np.unique(train.recording[train.operation == operation])
+        votes = np.stack([_blocks_at(train, each, seconds) for each in recordings], axis=1)
+        block[members] = [_most_common(row_votes) for row_votes in votes]
+    return RowPredictions(train.blocks[block], provided.astype(np.int64))
+
+
+def _most_common(classes: NDArray[np.integer]) -> int:
+    """Of equally common classes the first."""
+    return int(np.bincount(classes).argmax())
+
+
+def _blocks_at(split: Split, recording: int, seconds: NDArray[np.floating]) -> NDArray[np.int32]:
+    """Blocks of one recording at times (N,) since its first row, after its end the last one."""
+    own = np.flatnonzero(split.recording == recording)
+    latest = np.searchsorted(split.seconds[own], seconds, side="right") - 1
+    return split.block[own[np.maximum(latest, 0)]]
 
 
 def nearest_neighbour(
     train: Split, test: Split, rows: NDArray[np.integer], window: int
 ) -> RowPredictions:
-    """The block and operation of the train row whose surroundings are most alike.
+    """Labels of the train row whose window is the most similar.
 
-    The surroundings of a row are the window around it, in BINS equal parts, averaged.
-
-    Args:
-        rows: (N,) rows of the test split.
-        window: rows per window.
+    Windows are compared by the means of BINS equal parts of the window around the row.
     """
-    known = known_rows(train, window, TRAIN_ROWS)
+    candidates = window_rows(train, window, TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
-    index.fit(_surroundings(train, window)[known])
-    found = index.kneighbors(_surroundings(test, window)[rows], return_distance=False)[:, 0]
-    neighbour = known[found]
-    seen = train.lag_corrected_row[neighbour]
+    index.fit(_binned(train, window)[candidates])
+    nearest = index.kneighbors(_binned(test, window)[rows], return_distance=False)[:, 0]
+    neighbour = candidates[nearest]
+    corrected = train.lag_corrected_row[neighbour]
     return RowPredictions(
-        train.blocks[train.block[seen]],
+        train.blocks[train.block[corrected]],
         train.operation[neighbour].astype(np.int64),
         train.program[neighbour].astype(np.int64),
-        train.position_mm[seen],
+        train.position_mm[corrected],
     )
 
 
-def known_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
-    """Rows that a train window shows, thinned out evenly to at most so many, ascending."""
-    # Only rows that a train window shows: a leaky split holds all rows of all recordings.
-    shown = np.unique(train.window_start[:, None] + np.arange(window))
-    return shown[:: max(1, -(-len(shown) // at_most))]
+def _binned(split: Split, window: int) -> NDArray[np.float32]:
+    """Means of the parts of the window around each row of a split, (rows, parts * C)."""
+    start = windows_around(split, window)
+    return window_means(split.signals, start, window, BINS).astype(np.float32)
+
+
+def window_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
+    """Rows in any train window, thinned out evenly to at most so many, ascending."""
+    # A leaky split holds all rows of all recordings, those of other splits' windows too.
+    rows = np.unique(train.window_start[:, None] + np.arange(window))
+    return rows[:: max(1, -(-len(rows) // at_most))]
 
 
 def windows_around(split: Split, window: int) -> NDArray[np.int64]:
-    """First row of the window around each row, (N,); it is moved inwards near a recording's ends.
+    """First row of the window around each row; it is moved inwards near a recording's ends.
 
     Args:
         window: rows per window; no recording has fewer.
@@ -177,7 +166,7 @@ def window_means(
     """The mean of each equal part of windows.
 
     Args:
-        values: (N, C), finite.
+        values: (rows, C), finite.
         start: (M,) first row of each window.
         window: rows per window.
         parts: P, of each window; as many as it has rows, if those are fewer.
@@ -193,59 +182,21 @@ def window_means(
     return np.concatenate(means, axis=1)
 
 
-def _surroundings(split: Split, window: int) -> NDArray[np.float32]:
-    """What nearest_neighbour compares, (N, bins * channels)."""
-    start = windows_around(split, window)
-    return window_means(split.signals, start, window, BINS).astype(np.float32)
-
-
-def _most_common(classes: NDArray[np.integer]) -> int:
-    """Of equally common classes the first."""
-    return int(np.bincount(classes).argmax())
-
-
-def _blocks_at(split: Split, recording: int, seconds: NDArray[np.floating]) -> NDArray[np.int32]:
-    """What one recording executes at times (N,) since its first row, after its end the last."""
-    its = np.flatnonzero(split.recording == recording)
-    latest = np.searchsorted(split.seconds[its], seconds, side="right") - 1
-    return split.block[its[np.maximum(latest, 0)]]
-
-
-TREE_TRAIN_ROWS = 10_000
-"""Forests are grown on at most so many rows: neighbours share nearly all of their windows."""
-TREE_COUNT = 32
-TREES_AT_A_TIME = 8
-"""A tree keeps a number for every class in every node: 20 MB with 2,000 classes."""
-FEATURES_TRIED = 0.15
-"""Share of the features that a node may split by."""
-ROWS_PER_LEAF = 10
-ROWS_AT_A_TIME = 4096
-"""Of the test split; each has a number for every class."""
-
-
 def extra_trees(
     train: Split, test: Split, rows: NDArray[np.integer], window: int, seed: int, jobs: int
 ) -> RowPredictions:
-    """Extremely randomised trees on the statistics of the window around each row.
+    """Extremely randomised trees (Geurts et al. 2006) on the statistics of each row's window.
 
     The statistics are each channel's mean and standard deviation over the window and its mean in
-    each of BINS equal parts. One forest tells the block, another the operation.
+    each of BINS equal parts. One forest predicts the block, another the operation.
 
     Args:
-        rows: (N,) rows of the test split.
-        window: rows per window.
-        seed: of the forests; the answers do not depend on `jobs`.
+        seed: of the forests; the predictions do not depend on `jobs`.
         jobs: trees that grow at the same time.
     """
-    known = known_rows(train, window, TREE_TRAIN_ROWS)
-    return _ask_forests(
-        train,
-        known,
-        _statistics(train, known, window),
-        _statistics(test, rows, window),
-        seed,
-        jobs,
-    )
+    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    features = _statistics(train, train_rows, window), _statistics(test, rows, window)
+    return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
 
 def environment_only(
@@ -253,28 +204,19 @@ def environment_only(
 ) -> RowPredictions:
     """The same forests on nothing but the window's mean pressure and temperature.
 
-    Neither can tell what a mill does. What this gets right is known from the day and hour of the
-    recording, and so shows how far operation and session are confounded.
-
-    Args:
-        rows: (N,) rows of the test split.
-        window: rows per window; the mean is over its rows with a value, and where none has one, it
-            is the mean of the train split.
-        seed: of the forests; the answers do not depend on `jobs`.
-        jobs: trees that grow at the same time.
+    Neither measures what a mill does. Its accuracy comes from the day and hour of the recording,
+    and so shows how far operation and session are confounded. The mean is over the window's rows
+    with a value; where none has one, it is the mean of the train split.
     """
-    known = known_rows(train, window, TREE_TRAIN_ROWS)
-    seen = train.environment[known].astype(np.float64)
-    valid = np.isfinite(seen)
-    typical = np.where(valid, seen, 0.0).sum(0) / np.maximum(1, valid.sum(0))
-    return _ask_forests(
-        train,
-        known,
-        _weather(train, known, window, typical),
-        _weather(test, rows, window, typical),
-        seed,
-        jobs,
+    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    values = train.environment[train_rows].astype(np.float64)
+    valid = np.isfinite(values)
+    typical = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
+    features = (
+        _environment(train, train_rows, window, typical),
+        _environment(test, rows, window, typical),
     )
+    return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
 
 def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray[np.float32]:
@@ -289,7 +231,7 @@ def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray
     return np.concatenate([mean, deviation, parts], axis=1).astype(np.float32)
 
 
-def _weather(
+def _environment(
     split: Split, rows: NDArray[np.integer], window: int, typical: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """(N, 2): mean pressure (kPa) and temperature (degC) of each window, less the typical ones."""
@@ -302,47 +244,41 @@ def _weather(
     return (total / np.maximum(share, 1 / window)).astype(np.float32)
 
 
-def _ask_forests(
+def _predict_with_forests(
     train: Split,
-    known: NDArray[np.integer],
-    known_features: NDArray[np.float32],
+    train_rows: NDArray[np.integer],
+    train_features: NDArray[np.float32],
     features: NDArray[np.float32],
     seed: int,
     jobs: int,
 ) -> RowPredictions:
-    """Grows a forest for the block and one for the operation, and asks both.
+    """A forest for the block and one for the operation.
 
     Args:
-        known: (M,) rows of the train split.
-        known_features: (M, F).
-        features: (N, F) of the rows to answer for.
+        train_rows: (M,) rows of the train split.
+        train_features: (M, F).
+        features: (N, F) of the rows to predict.
     """
     block, operation = (
-        _classify(known_features, classes[known], features, seed, jobs)
+        _classify(train_features, classes[train_rows], features, seed, jobs)
         for classes in (train.block, train.operation)
     )
     return RowPredictions(train.blocks[block], operation.astype(np.int64))
 
 
 def _classify(
-    known_features: NDArray[np.float32],
-    known_classes: NDArray[np.integer],
+    train_features: NDArray[np.float32],
+    train_classes: NDArray[np.integer],
     features: NDArray[np.float32],
     seed: int,
     jobs: int,
 ) -> NDArray[np.integer]:
-    """The likeliest class of N rows, learnt from M rows.
-
-    Args:
-        known_features: (M, F).
-        known_classes: (M,).
-        features: (N, F).
-    """
-    classes = np.unique(known_classes)
+    """The class of N rows, of a forest fitted to M rows."""
+    classes = np.unique(train_classes)
     votes = np.zeros((len(features), len(classes)), np.float32)
     random = np.random.RandomState(seed)
     for _ in range(0, TREE_COUNT, TREES_AT_A_TIME):
-        forest = _grow(known_features, known_classes, random, jobs)
+        forest = _grow(train_features, train_classes, random, jobs)
         for first in range(0, len(features), ROWS_AT_A_TIME):
             chunk = slice(first, first + ROWS_AT_A_TIME)
             votes[chunk] += forest.predict_proba(features[chunk])
@@ -355,7 +291,7 @@ def _grow(
     random: np.random.RandomState,
     jobs: int,
 ) -> Any:
-    """A forest of TREES_AT_A_TIME trees that answers in a single thread."""
+    """A forest of TREES_AT_A_TIME trees that predicts in a single thread."""
     forest = ExtraTreesClassifier(
         n_estimators=TREES_AT_A_TIME,
         min_samples_leaf=ROWS_PER_LEAF,
@@ -363,30 +299,5 @@ def _grow(
         random_state=random,
         n_jobs=jobs,
     ).fit(features, classes)
-    # Threads would add the trees' answers up in any order, and rounding could then break ties.
+    # Threads would add the trees' votes in any order, and rounding could then break ties.
     return forest.set_params(n_jobs=1)
-
-
-SEED = 0
-
-
-def run_baselines(
-    train: Split, test: Split, rows: NDArray[np.integer], window: int, jobs: int
-) -> dict[str, RowPredictions]:
-    """Answers of each baseline, by name.
-
-    Args:
-        rows: (N,) rows of the test split.
-        window: rows per window.
-        jobs: processor cores that forests may use.
-    """
-    answers = {
-        NEIGHBOUR: nearest_neighbour(train, test, rows, window),
-        TREES: extra_trees(train, test, rows, window, SEED, jobs),
-        MAJORITY: majority(train, rows),
-        MAJORITY_PRIVILEGED: majority_given_operation(train, test, rows),
-        ELAPSED: elapsed_time(train, test, rows),
-    }
-    if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():
-        answers[ENVIRONMENT] = environment_only(train, test, rows, window, SEED, jobs)
-    return answers

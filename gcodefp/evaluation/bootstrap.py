@@ -1,8 +1,10 @@
-"""95 % intervals from a bootstrap over recordings.
+"""95 % intervals from a bootstrap over recordings, and the statistics that can be resampled.
 
 Rows of one recording are alike, so recordings are drawn, not rows (the cluster bootstrap; Davison
-and Hinkley 1997, section 3.8). A metric says what it is on any resample, so that two of them can
-be looked at on the same ones.
+and Hinkley 1997, section 3.8). A statistic has a value on any resample, so that two of them can be
+compared on the same ones.
+
+Shapes: N rows, K recordings, S resamples.
 """
 
 from dataclasses import dataclass
@@ -16,11 +18,11 @@ RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A metric, its interval, and what it rests on.
+    """A statistic, its interval, and what it rests on.
 
     Attributes:
         value: None if there was nothing to measure.
-        n: the denominator: words, rows, or whatever the metric counts.
+        n: the denominator: words, rows, or whatever the statistic counts.
         recordings: how many of them have anything to count.
     """
 
@@ -32,7 +34,7 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One metric minus another, on the same resamples; all None if there was nothing to measure.
+    """One statistic minus another on the same resamples; all None if nothing was to be measured.
 
     Attributes:
         recordings: how many of them have anything to count in either.
@@ -45,7 +47,7 @@ class Difference(NamedTuple):
 
 
 class Statistic(Protocol):
-    """A metric of K recordings, each of which may count any number of times.
+    """A number computed from K recordings, each of which may count any number of times.
 
     Attributes:
         recordings: (K,) indices, ascending, of those that have anything to count.
@@ -56,14 +58,14 @@ class Statistic(Protocol):
     def recordings(self) -> NDArray[np.integer]: ...
     @property
     def n(self) -> int: ...
-    def of(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        """The metric on each of S samples, (S,); `times` (S, K) has no row of zeros."""
+    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+        """The statistic on each resample, (S,); `times` (S, K) has no row of zeros."""
         ...
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of sums over rows, such as hits over chances; a `Statistic`.
+    """A ratio of sums over rows, such as correct over total; a `Statistic`.
 
     Attributes:
         sums, counts: (K,) numerator and denominator of each recording.
@@ -77,7 +79,7 @@ class Ratio:
     def n(self) -> int:
         return int(self.counts.sum())
 
-    def of(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
         return (times @ self.sums) / (times @ self.counts)
 
 
@@ -99,7 +101,93 @@ def ratio(
 
 
 NOTHING = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-"""A metric of those who say nothing that it could judge."""
+"""A metric of predictions that do not include what it measures."""
+
+
+@dataclass(frozen=True)
+class Balanced:
+    """The mean over classes of recall (Brodersen et al. 2010); a `Statistic`.
+
+    A resample may lack every recording of a class: its mean is over the classes that it has.
+
+    Attributes:
+        correct, total: (K, classes) rows.
+    """
+
+    recordings: NDArray[np.integer]
+    correct: NDArray[np.number]
+    total: NDArray[np.integer]
+
+    @property
+    def n(self) -> int:
+        return int(self.total.sum())
+
+    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+        correct, total = times @ self.correct, times @ self.total
+        recall = correct / np.maximum(total, 1)
+        return recall.sum(1) / (total > 0).sum(1)
+
+
+def balanced(
+    correct: NDArray[np.number] | NDArray[np.bool_],
+    true_class: NDArray[np.integer],
+    recording: NDArray[np.integer],
+) -> Balanced:
+    """The mean over classes of recall.
+
+    Args:
+        correct: (N,) 1 where the row's class is predicted, else 0.
+        true_class: (N,) of each row.
+        recording: (N,) index of each row's recording.
+    """
+    recordings, recording_index = np.unique(recording, return_inverse=True)
+    classes, class_index = np.unique(true_class, return_inverse=True)
+    shape = len(recordings), len(classes)
+    cells = recording_index * len(classes) + class_index
+    counts = (np.bincount(cells, weights, shape[0] * shape[1]) for weights in (correct, None))
+    return Balanced(recordings, *(count.reshape(shape) for count in counts))
+
+
+@dataclass(frozen=True)
+class Median:
+    """The median over N rows; a `Statistic`.
+
+    Attributes:
+        ascending: (N,) sorted values.
+        recording_index: (N,) index of each value's recording in `recordings`.
+    """
+
+    recordings: NDArray[np.integer]
+    ascending: NDArray[np.floating]
+    recording_index: NDArray[np.integer]
+
+    @property
+    def n(self) -> int:
+        return len(self.ascending)
+
+    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+        totals = times @ np.bincount(self.recording_index)
+        # The two middle ranks of an even number of values, twice the same one of an odd number.
+        middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
+        # A loop, as a table of every row in every resample would take hundreds of megabytes.
+        ranks = [
+            np.cumsum(sample[self.recording_index]).searchsorted(middle, side="right")
+            for sample, middle in zip(times, middles, strict=True)
+        ]
+        return self.ascending[np.array(ranks)].mean(1)
+
+
+def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Median:
+    """The median over rows.
+
+    Args:
+        values: (N,) of each row; NaN does not count.
+        recording: (N,) index of each row's recording.
+    """
+    finite = ~np.isnan(values)
+    recordings, recording_index = np.unique(recording[finite], return_inverse=True)
+    order = np.argsort(values[finite], kind="stable")
+    return Median(recordings, values[finite][order], recording_index[order])
 
 
 def estimate(
@@ -110,40 +198,44 @@ def estimate(
 
 
 def with_interval(statistic: Statistic) -> Estimate:
-    """A metric with its percentile interval."""
+    """A statistic with its percentile interval."""
     count = len(statistic.recordings)
     if not count:
         return Estimate(None, None, None, 0, 0)
-    low, high = percentile_interval(statistic.of(multiplicities(count)))
+    low, high = percentile_interval(statistic.resampled(multiplicities(count)))
     return Estimate(_value(statistic), low, high, statistic.n, count)
 
 
-def paired_difference(one: Statistic, other: Statistic) -> Difference:
-    """`one` minus `other`, with the percentile interval of the difference on the same resamples.
+def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
+    """The difference of two statistics, with its percentile interval on the same resamples.
 
     Recordings of which only one of the two has anything to count are drawn too; the few resamples
-    in which one of them is left without any recording are left out.
+    in which one of them has no recording are skipped.
 
     Args:
-        one, other: of the same split, so that their indices mean the same recordings.
+        minuend, subtrahend: of the same split, so that their indices mean the same recordings.
     """
-    if not len(one.recordings) or not len(other.recordings):
+    if not len(minuend.recordings) or not len(subtrahend.recordings):
         return Difference(None, None, None, 0)
-    every = np.union1d(one.recordings, other.recordings)
-    times = multiplicities(len(every))
-    drawn = [times[:, np.searchsorted(every, of.recordings)] for of in (one, other)]
-    usable = np.all([of.any(axis=1) for of in drawn], axis=0)
-    resampled = one.of(drawn[0][usable]) - other.of(drawn[1][usable])
-    return Difference(_value(one) - _value(other), *percentile_interval(resampled), len(every))
+    recordings = np.union1d(minuend.recordings, subtrahend.recordings)
+    times = multiplicities(len(recordings))
+    first, second = (
+        times[:, np.searchsorted(recordings, statistic.recordings)]
+        for statistic in (minuend, subtrahend)
+    )
+    usable = first.any(axis=1) & second.any(axis=1)
+    differences = minuend.resampled(first[usable]) - subtrahend.resampled(second[usable])
+    value = _value(minuend) - _value(subtrahend)
+    return Difference(value, *percentile_interval(differences), len(recordings))
 
 
 def _value(statistic: Statistic) -> float:
-    """The metric itself: each recording counts once."""
-    return float(statistic.of(np.ones((1, len(statistic.recordings)), np.int64))[0])
+    """The statistic itself: each recording counts once."""
+    return float(statistic.resampled(np.ones((1, len(statistic.recordings)), np.int64))[0])
 
 
 def draw(recordings: int) -> NDArray[np.int64]:
-    """Which recordings each resample is made of, (RESAMPLES, recordings); always the same ones."""
+    """The recordings of each resample, (RESAMPLES, recordings); the same in every run."""
     return np.random.default_rng(0).integers(recordings, size=(RESAMPLES, recordings))
 
 
@@ -155,7 +247,7 @@ def multiplicities(recordings: int) -> NDArray[np.int64]:
 
 
 def percentile_interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
-    """The middle CONFIDENCE of a metric's values on the resamples, (RESAMPLES,)."""
+    """The middle CONFIDENCE of a statistic's values on the resamples, (RESAMPLES,)."""
     edge = (1 - CONFIDENCE) / 2
     low, high = np.quantile(resampled, [edge, 1 - edge])
     return float(low), float(high)

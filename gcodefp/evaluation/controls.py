@@ -1,4 +1,4 @@
-"""Whether a control fails, as it must: what it may not beat, and whether it does."""
+"""The verdict on a negative control: whether it fails, as it must, and against which limit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import RowPredictions
 from gcodefp.evaluation.bootstrap import Estimate, estimate
-from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.metrics import RowPredictions
+from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
 from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"
@@ -22,17 +22,17 @@ LIMITS: Mapping[str, str] = {
     SENSORS_PERMUTED: MAJORITY_PRIVILEGED,
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
-"""Control -> the baseline that it may not beat: what can be said with no motion sensed."""
-JUDGED = (MODEL, WHOLE, WRITTEN)
-"""The answers from sensors alone."""
+"""Control -> the baseline that it may not beat: what is predictable without sensing the motion."""
+SENSING = tuple(name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS)
+"""The predictors from sensors alone."""
 
 
 class Judgement(NamedTuple):
-    """Exact lines of one kind of answers to a control.
+    """Exact lines of one predictor on a control.
 
     Attributes:
         limit: the baseline that it may not beat.
-        score, limit_score: shares of rows that are right.
+        score, limit_score: shares of rows that are correct.
         difference: score minus limit_score, on the same rows.
     """
 
@@ -47,56 +47,68 @@ class Judgement(NamedTuple):
         return self.difference.low is None or self.difference.low <= 0
 
     def described(self) -> dict[str, Any]:
-        """As it stands in control.json."""
-        fields = {name: of._asdict() for name, of in self._asdict().items() if name != "limit"}
-        return {"limit": self.limit, **fields, "fails": self.fails}
+        """An entry of `answers` in control.json."""
+        return {
+            "limit": self.limit,
+            "score": self.score._asdict(),
+            "limit_score": self.limit_score._asdict(),
+            "difference": self.difference._asdict(),
+            "fails": self.fails,
+        }
 
 
 def judge(
     control: str,
-    answers: Mapping[str, RowPredictions],
+    predictions: Mapping[str, RowPredictions],
     limits: Mapping[str, RowPredictions],
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, Judgement]:
-    """Compares what a network said of a control's rows with what it may not beat.
+    """Compares each predictor of SENSING with the baseline that it may not beat.
 
     Args:
-        answers, limits: of these rows, by name.
+        predictions, limits: of these rows, by name.
         rows: (N,) of the test split, whose labels are the true ones.
     """
     true, recording = test.blocks[test.block[rows]], test.recording[rows]
-    every = np.ones(len(rows))
-    found = {}
-    limit = LIMITS[control]
-    for name in JUDGED:
-        correct, most = (of.blocks == true for of in (answers[name], limits[limit]))
-        gain = correct.astype(int) - most.astype(int)
-        three = (estimate(of, every, recording) for of in (correct, most, gain))
-        found[name] = Judgement(limit, *three)
-    return found
+    ones, limit = np.ones(len(rows)), LIMITS[control]
+    limit_correct = (limits[limit].blocks == true).astype(int)
+    judgements = {}
+    for name in SENSING:
+        correct = (predictions[name].blocks == true).astype(int)
+        judgements[name] = Judgement(
+            limit,
+            estimate(correct, ones, recording),
+            estimate(limit_correct, ones, recording),
+            estimate(correct - limit_correct, ones, recording),
+        )
+    return judgements
 
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
-    """What each control.json says, without where it comes from."""
+    """The content of each control.json without format and provenance."""
     documents = [read_json(path, CONTROL_FORMAT, CONTROL_REBUILD) for path in paths]
-    left_out = ("format", "provenance")
-    return [{k: v for k, v in of.items() if k not in left_out} for of in documents]
+    return [
+        {key: value for key, value in document.items() if key not in ("format", "provenance")}
+        for document in documents
+    ]
 
 
 def not_failed(control: Mapping[str, Any]) -> list[str]:
-    """A sentence for each kind of answers that does not fail, of the content of control.json."""
-    passed = [name for name, of in control["answers"].items() if not of["fails"]]
-    told = []
-    for name in passed:
-        of = control["answers"][name]
-        score, limit, gain = (_percent(of[key]) for key in ("score", "limit_score", "difference"))
-        told.append(
-            f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} has {score} % "
-            f"of the lines right, '{of['limit']}' {limit} %, difference {gain}: so much of its "
-            "score needs no motion to be sensed"
+    """A sentence for each predictor that does not fail, from the content of control.json."""
+    sentences = []
+    for name, judgement in control["answers"].items():
+        if judgement["fails"]:
+            continue
+        score, limit, gain = (
+            _percent(judgement[key]) for key in ("score", "limit_score", "difference")
         )
-    return told
+        sentences.append(
+            f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} predicts "
+            f"{score} % of the lines exactly, '{judgement['limit']}' {limit} %, difference {gain}: "
+            "that much of its score does not come from sensing the motion"
+        )
+    return sentences
 
 
 def _percent(estimated: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""What a trained network reads from the sensors of a split, in each of the ways that are scored."""
+"""A trained network's predictions for a split, in each of the ways that are scored."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
-from gcodefp.evaluation.baselines import RowPredictions, at_states
-from gcodefp.evaluation.metrics import Segments
+from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
 from gcodefp.evaluation.names import (
     MODEL,
     MODEL_LAG_ORACLE,
@@ -27,35 +26,33 @@ from gcodefp.programs.table import Programs
 
 ROWS_AT_A_TIME = 4096
 WINDOWS_AT_A_TIME = 16
-"""Every row has a probability for each of thousands of places."""
+"""Every row has a probability for each of thousands of states."""
 
 
 class SplitDecoding(NamedTuple):
-    """Answers by name.
+    """Predictions of N rows, by name.
 
     Attributes:
         rows: (N,) rows of the split that are scored.
-        of_rows: name -> answers of these rows.
-        windows: stretches as long as a window, side by side.
-        whole: one stretch a recording: all its rows that are scored.
-        of_segments: name -> the stretches it was read in, and its answers of their rows.
-        confidence: name -> (N,) probability of the block at each row, of those that tell one.
+        predictions: name -> predictions of these rows.
+        windows: segments as long as a window, side by side.
+        by_segment: name -> predictions by segment, where they differ from those of the rows.
+        confidence: name -> (N,) probability of the predicted block, for names of CONFIDENT.
     """
 
     rows: NDArray[np.intp]
-    of_rows: dict[str, RowPredictions]
+    predictions: dict[str, RowPredictions]
     windows: Segments
-    whole: Segments
-    of_segments: dict[str, tuple[Segments, RowPredictions]]
+    by_segment: dict[str, SegmentPredictions]
     confidence: dict[str, NDArray[np.float64]]
 
 
 class WindowDecoding(NamedTuple):
-    """What the windows of a split of N rows say, each for its own rows.
+    """Most probable blocks of the N rows of a split, each from the window it is assigned to.
 
     Attributes:
-        covered: (N,) whether any window speaks for the row; the others hold nothing of meaning.
-        blocks: (N,) text of the likeliest block.
+        covered: (N,) whether the row is assigned to any window; the others hold no prediction.
+        blocks: (N,) text of the most probable block, the lag marginalised.
         confidence: (N,) its probability.
         operation: (N,) class.
     """
@@ -66,85 +63,111 @@ class WindowDecoding(NamedTuple):
     operation: NDArray[np.int64]
 
 
-def predict_split(checkpoint: Checkpoint, test: Split, device: torch.device) -> SplitDecoding:
-    """Reads a split; only the answers that say that the clock is known look at its labels."""
+def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitDecoding:
+    """Decodes a split; labels are used by the lag oracles and the upper bound only."""
     description, programs = checkpoint.description, checkpoint.description.programs
-    data = to_tensors(test, description, device)
-    read = predict(checkpoint.network, data)
-    rows = np.flatnonzero(read.covered)
-    whole_path, whole = _read_whole(checkpoint, data, test, rows)
-    operation, lag = read.operation[rows], test.lag_seconds[test.recording[rows]]
-    of_recording = _most_frequent(operation, test.recording[rows])
+    data = to_tensors(split, description, device)
+    decoded = predict(checkpoint.network, data)
     in_windows = decode_windows(checkpoint, data)
-    answers = {
-        MODEL: at_states(programs, read.path[rows], operation)._replace(
-            blocks=in_windows.blocks[rows]
-        ),
-        WHOLE: at_states(programs, whole_path, of_recording)._replace(blocks=whole.blocks),
-        WRITTEN: _written(read, rows, description),
+    rows = np.flatnonzero(decoded.covered)
+    recording = split.recording[rows]
+    path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
+    whole_path, whole = _decode_recordings(checkpoint, data, split, rows)
+    whole_operation = _most_frequent(operation, recording)
+
+    windows, chosen = _side_by_side(split, description.window)
+    window_path = decoded.paths[chosen].ravel()
+    window_operation = decoded.operation[split.window_start[chosen]].repeat(description.window)
+    recordings = Segments(rows, np.unique(recording, return_inverse=True)[1])
+    predictions = {
+        MODEL: at_states(programs, path, operation)._replace(blocks=in_windows.blocks[rows]),
+        WHOLE: at_states(programs, whole_path, whole_operation)._replace(blocks=whole.blocks),
+        WRITTEN: _greedy(decoded, rows, description),
     }
-    windows, chosen = _side_by_side(test, description.window)
-    recordings = Segments(rows, np.unique(test.recording[rows], return_inverse=True)[1])
-    alignment = read.paths[chosen].ravel()
-    of_window = np.repeat(read.operation[test.window_start[chosen]], description.window)
-    sequences = {
-        MODEL: (windows, at_states(programs, alignment, of_window)),
-        WHOLE: (recordings, at_states(programs, whole_path, of_recording)),
+    by_segment = {
+        MODEL: SegmentPredictions(windows, at_states(programs, window_path, window_operation)),
+        WHOLE: SegmentPredictions(recordings, at_states(programs, whole_path, whole_operation)),
     }
-    if np.isfinite(test.state[rows]).any():  # Of programs never learnt nobody knows a clock.
-        late = test.lag_seconds[test.recording[windows.rows]]
-        answers |= {
-            MODEL_LAG_ORACLE: at_states(programs, read.path[rows], operation, lag),
-            WHOLE_LAG_ORACLE: at_states(programs, whole_path, of_recording, lag),
-            UPPER_BOUND: _perfect_reported(programs, test, rows),
+    if np.isfinite(split.state[rows]).any():  # A program outside the train split has no lag.
+        window_lag = split.lag_seconds[split.recording[windows.rows]]
+        in_window = at_states(programs, window_path, window_operation, window_lag)
+        whole_oracle = at_states(programs, whole_path, whole_operation, lag)
+        predictions |= {
+            MODEL_LAG_ORACLE: at_states(programs, path, operation, lag),
+            WHOLE_LAG_ORACLE: whole_oracle,
+            UPPER_BOUND: _at_true_states(programs, split, rows)._replace(
+                blocks=_most_probable_at_true_states(programs, split, rows)
+            ),
         }
-        sequences |= {
-            MODEL_LAG_ORACLE: (windows, at_states(programs, alignment, of_window, late)),
-            WHOLE_LAG_ORACLE: (recordings, answers[WHOLE_LAG_ORACLE]),
-            UPPER_BOUND: (windows, _perfect(programs, test, windows.rows)),
+        by_segment |= {
+            MODEL_LAG_ORACLE: SegmentPredictions(windows, in_window),
+            WHOLE_LAG_ORACLE: SegmentPredictions(recordings, whole_oracle),
+            UPPER_BOUND: SegmentPredictions(
+                windows, _at_true_states(programs, split, windows.rows)
+            ),
         }
     confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
-    return SplitDecoding(rows, answers, windows, recordings, sequences, confidence)
+    return SplitDecoding(rows, predictions, windows, by_segment, confidence)
 
 
-def _written(read: Prediction, rows: NDArray[np.intp], description: Description) -> RowPredictions:
-    blocks = np.array(description.vocabulary.decode(read.codes[rows]))
-    position_mm = description.position_mm(read.position[rows])
-    return RowPredictions(blocks, read.operation[rows], None, position_mm)
+def at_states(
+    programs: Programs,
+    path: NDArray[np.integer],
+    operation: NDArray[np.int64],
+    lag_seconds: NDArray[np.floating] | float = 0.0,
+) -> RowPredictions:
+    """What the controller reports when the sensors see the states of a path (N,).
+
+    Args:
+        lag_seconds: () or (N,) of the sensors, relative to the program's median; 0, the median, is
+            the best guess where the lag is unknown.
+    """
+    program = programs.program_of_state()[path]
+    reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
+    state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
+    return RowPredictions(
+        programs.block[state],
+        operation,
+        program,
+        programs.position_mm[state],
+        programs.line[state],
+    )
 
 
-def _perfect(programs: Programs, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
-    """What a reader says who knows every place that the sensors see, but not the clock."""
-    return at_states(programs, _true_place(test, rows), test.operation[rows].astype(np.int64))
+def _greedy(
+    decoded: Prediction, rows: NDArray[np.intp], description: Description
+) -> RowPredictions:
+    """Blocks by greedy decoding, word by word, and the position head's positions."""
+    blocks = np.array(description.vocabulary.decode(decoded.codes[rows]))
+    position_mm = description.position_mm(decoded.position[rows])
+    return RowPredictions(blocks, decoded.operation[rows], None, position_mm)
 
 
-def _perfect_reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
-    """The same with the likeliest block at each row."""
-    return _perfect(programs, test, rows)._replace(blocks=_reported(programs, test, rows))
+def _at_true_states(programs: Programs, split: Split, rows: NDArray[np.integer]) -> RowPredictions:
+    return at_states(programs, _true_states(split, rows), split.operation[rows].astype(np.int64))
 
 
-def _true_place(test: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """(N,); rows of programs that were never learnt have no place: the first stands in."""
-    return np.nan_to_num(np.rint(test.state[rows])).astype(np.int64)
+def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """(N,); 0 where the row's program is not in the train split."""
+    return np.nan_to_num(np.rint(split.state[rows])).astype(np.int64)
 
 
-def _reported(programs: Programs, test: Split, rows: NDArray[np.integer]) -> NDArray[np.str_]:
-    """The likeliest block at each row, for a reader who knows its place but not the clock."""
-    state = _true_place(test, rows)
+def _most_probable_at_true_states(
+    programs: Programs, split: Split, rows: NDArray[np.integer]
+) -> NDArray[np.str_]:
+    """The most probable block where the state is certain and the lag unknown, (N,)."""
+    state = _true_states(split, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
-    for some in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
-        certain = np.zeros((len(some), len(programs)), np.float32)
-        certain[np.arange(len(some)), state[some]] = 1.0
-        blocks[some] = most_probable_blocks(marginalise_lag(certain, programs), programs).blocks
+    for part in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
+        posterior = np.zeros((len(part), len(programs)), np.float32)
+        posterior[np.arange(len(part)), state[part]] = 1.0
+        blocks[part] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
     return blocks
 
 
 @torch.no_grad()
 def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
-    """The likeliest block and the operation of every row, read from the window that speaks for it.
-
-    The same as the answers `gcodefp` of a split that is read freely.
-    """
+    """The most probable block and the operation of each row, from the window it is assigned to."""
     programs, network = checkpoint.description.programs, checkpoint.network
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
@@ -152,52 +175,52 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
         rows, row_mask = data.rows_of(batch), data.row_mask[batch]
         encoded = network.encode(data.signals[rows])
-        evidence = network.emission_log_likelihood(encoded)
-        posterior = decode_segments(evidence, data.first_state).posterior[row_mask].cpu().numpy()
-        chosen = rows[row_mask].cpu().numpy()
-        likeliest = most_probable_blocks(marginalise_lag(posterior, programs), programs)
-        blocks[chosen], confidence[chosen] = likeliest
-        named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
-        operation[chosen] = named[row_mask].cpu().numpy()
+        emission = network.emission_log_likelihood(encoded)
+        posterior = decode_segments(emission, data.first_state).posterior[row_mask].cpu().numpy()
+        assigned = rows[row_mask].cpu().numpy()
+        most_probable = most_probable_blocks(marginalise_lag(posterior, programs), programs)
+        blocks[assigned], confidence[assigned] = most_probable
+        predicted = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
+        operation[assigned] = predicted[row_mask].cpu().numpy()
     return WindowDecoding(operation != UNSEEN, blocks, confidence, operation)
 
 
-def _read_whole(
-    checkpoint: Checkpoint, data: Tensors, test: Split, rows: NDArray[np.intp]
+def _decode_recordings(
+    checkpoint: Checkpoint, data: Tensors, split: Split, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], MostProbable]:
-    """Places and likeliest blocks of the scored rows, aligned over all rows of a recording."""
+    """Viterbi path and most probable blocks of the scored rows, each recording as one segment."""
     programs = checkpoint.description.programs
-    path = np.zeros(len(test.recording), np.int64)
-    blocks = np.zeros(len(test.recording), programs.block.dtype)
-    confidence = np.zeros(len(test.recording))
-    for recording in np.unique(test.recording[rows]):
+    path = np.zeros(len(split.recording), np.int64)
+    blocks = np.zeros(len(split.recording), programs.block.dtype)
+    confidence = np.zeros(len(split.recording))
+    for recording in np.unique(split.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
-        own = rows[test.recording[rows] == recording]
+        own = rows[split.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
-        evidence = whole_emission_log_likelihood(checkpoint.network, signals, data.window)
-        read = decode_segments(evidence[None], data.first_state)
-        path[own] = read.path[0].cpu().numpy()
-        reported = marginalise_lag(read.posterior[0].cpu().numpy(), programs)
-        blocks[own], confidence[own] = most_probable_blocks(reported, programs)
+        emission = whole_emission_log_likelihood(checkpoint.network, signals, data.window)
+        decoded = decode_segments(emission[None], data.first_state)
+        path[own] = decoded.path[0].cpu().numpy()
+        posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
+        blocks[own], confidence[own] = most_probable_blocks(posterior, programs)
     return path[rows], MostProbable(blocks[rows], confidence[rows])
 
 
 def _most_frequent(
     operation: NDArray[np.int64], recording: NDArray[np.integer]
 ) -> NDArray[np.int64]:
-    """The operation that most rows of a recording are read as, at each of its rows."""
-    of_row = np.unique(recording, return_inverse=True)[1]
-    votes = np.zeros((of_row.max(initial=-1) + 1, operation.max(initial=-1) + 1), np.int64)
-    np.add.at(votes, (of_row, operation), 1)
-    return votes.argmax(axis=1)[of_row]
+    """The most frequent operation of each row's recording, (N,)."""
+    index = np.unique(recording, return_inverse=True)[1]
+    counts = np.zeros((index.max(initial=-1) + 1, operation.max(initial=-1) + 1), np.int64)
+    np.add.at(counts, (index, operation), 1)
+    return counts.argmax(axis=1)[index]
 
 
-def _side_by_side(test: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
-    """The windows that do not overlap the one before, and their rows."""
+def _side_by_side(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
+    """Windows that do not overlap the one before, as segments and by their index."""
     chosen, end = [], 0
-    for index, start in enumerate(test.window_start.tolist()):
+    for index, start in enumerate(split.window_start.tolist()):
         if start >= end:
             chosen.append(index)
             end = start + window
-    rows = test.window_start[chosen][:, None] + np.arange(window)
+    rows = split.window_start[chosen][:, None] + np.arange(window)
     return Segments(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)

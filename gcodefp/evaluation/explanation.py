@@ -1,213 +1,285 @@
-"""A checkpoint, asked why it says what it says of a split."""
+"""What the predictions of a checkpoint rest on: sensors, confidence, and an excerpt of the signals.
 
+Sensors left out: the channels of one part are hidden in every test recording, as those of a sensor
+that was never there (training hides nodes too: node_dropout), and the split is scored as before.
+The network is not trained again. The loss shows what its predictions rest on, not what another
+network could do without these sensors: of two sensors that measure the same it may need neither, or
+both (compare the occlusion of Zeiler and Fergus 2014).
+
+Calibration: whether blocks with a confidence of 70 % are correct in 70 % of cases. The expected
+calibration error is the mean distance between confidence and accuracy over bins of rows with
+similar confidence (Naeini et al. 2015, Obtaining well calibrated probabilities using Bayesian
+binning; Guo et al. 2017, On calibration of modern neural networks). The bins hold about as many
+rows each. As a mean of distances it is above 0 by chance alone, and so is its interval.
+
+Shapes: N rows, C channels, K recordings.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from gcodefp.dataset.store import Description, Split
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, estimate
-from gcodefp.evaluation.calibration import describe_calibration
-from gcodefp.evaluation.decode import SplitDecoding, predict_split
-from gcodefp.evaluation.metrics import estimate_median
-from gcodefp.evaluation.names import CONFIDENT, MODEL, PREDICTORS, WHOLE
-from gcodefp.evaluation.sensor_groups import (
-    SensorScores,
-    describe_channels,
-    describe_saliency,
-    describe_sensor_scores,
-    saliency_of,
-    score_without_sensors,
+from gcodefp.evaluation.bootstrap import (
+    CONFIDENCE,
+    RESAMPLES,
+    Statistic,
+    estimate,
+    paired_difference,
+    with_interval,
+)
+from gcodefp.evaluation.decode import SplitDecoding, decode_windows, predict_split
+from gcodefp.evaluation.metrics import RowPredictions, Scored, measure
+from gcodefp.evaluation.names import (
+    ALL,
+    CONFIDENT,
+    GROUP,
+    JUDGED,
+    MODEL,
+    NODE,
+    PREDICTORS,
+    WHOLE,
 )
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.data import Tensors, to_tensors
+from gcodefp.model.data import to_tensors
 from gcodefp.model.trainer import describe_device
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
-from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.programs.table import UNKNOWN
+from gcodefp.recordings.columns import channel_group
 
-# Where the network puts rows: the vectors that its encoder gives them, laid out in a plane.
-#
-# Neighbours stay neighbours in the plane (t-SNE; van der Maaten and Hinton 2008); distances and
-# the sizes of clusters mean nothing. What is counted, is counted in the encoder's own space.
-
-MAX_POINTS = 2000
-PERPLEXITY = 30.0
-ROWS_AT_A_TIME = 256
+Metrics = Mapping[str, Statistic]
 
 
-class Embedding(NamedTuple):
-    """M rows of a split, spread evenly over those that are scored.
+class Part(NamedTuple):
+    """Some of the channels.
 
     Attributes:
-        rows: (M,) rows of the split.
-        xy: (M, 2) where they are in the plane.
-        progress: (M,) share of the program that is over, as the sensors see it; where the program
-            was never learnt, share of the recording's time.
-        nearest: (M,) the row of another recording whose vector is the nearest, as an index of
-            `rows`; -1 if there is no other recording.
+        kind: ALL, GROUP or NODE.
+        name: of the group or node; empty for all.
+        channels: their indices.
     """
 
-    rows: NDArray[np.intp]
-    xy: NDArray[np.float32]
-    progress: NDArray[np.float32]
-    nearest: NDArray[np.intp]
+    kind: str
+    name: str
+    channels: tuple[int, ...]
 
 
-def embed_rows(
-    checkpoint: Checkpoint, data: Tensors, test: Split, rows: NDArray[np.intp]
-) -> Embedding:
-    """Lays out the scored rows (N,) of a split, or MAX_POINTS of them."""
-    picked = np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MAX_POINTS)).astype(np.intp))
-    chosen = rows[picked]
-    vectors = encoded_rows(checkpoint, data)[chosen]
-    return Embedding(
-        chosen,
-        in_plane(vectors),
-        _progress(test, checkpoint.description.programs, chosen),
-        nearest_of_others(vectors, test.recording[chosen]),
+def node_of(channel: str) -> str | None:
+    """The sensor node of a channel; motor currents have none."""
+    return channel.rpartition(".")[0] or None
+
+
+def parts_of(channels: Sequence[str]) -> list[Part]:
+    """All channels, then those of each group and of each node, where there are several."""
+    parts = [Part(ALL, "", tuple(range(len(channels))))]
+    for kind, name_of in ((GROUP, channel_group), (NODE, node_of)):
+        indices: dict[str, list[int]] = {}
+        for index, channel in enumerate(channels):
+            if (name := name_of(channel)) is not None:
+                indices.setdefault(name, []).append(index)
+        if len(indices) > 1:
+            parts += [Part(kind, name, tuple(members)) for name, members in indices.items()]
+    return parts
+
+
+def without(split: Split, channels: Sequence[int]) -> Split:
+    """The split as if its recordings never had these channels."""
+    signals, valid = split.signals.copy(), split.valid.copy()
+    signals[:, list(channels)] = 0.0
+    valid[:, list(channels)] = False
+    return replace(split, signals=signals, valid=valid)
+
+
+class SensorScores(NamedTuple):
+    """The metrics JUDGED of MODEL.
+
+    Attributes:
+        complete: with all sensors.
+        without: each part, and the metrics without it.
+    """
+
+    complete: Metrics
+    without: Sequence[tuple[Part, Metrics]]
+
+
+def score_without_sensors(
+    checkpoint: Checkpoint, split: Split, device: torch.device
+) -> SensorScores:
+    """Scores a split with all sensors, and without each part of them."""
+    parts = parts_of(checkpoint.description.scaler.channels)
+    return SensorScores(
+        _judged(checkpoint, split, device),
+        [(part, _judged(checkpoint, without(split, part.channels), device)) for part in parts],
     )
 
 
-@torch.no_grad()
-def encoded_rows(checkpoint: Checkpoint, data: Tensors) -> NDArray[np.float32]:
-    """The vector of every row, from the window that speaks for it, (N, D); 0 where none does."""
-    network = checkpoint.network
-    vectors = np.zeros((len(data.signals), checkpoint.hyperparameters.d_model), np.float32)
-    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_BATCH):
-        rows, row_mask = data.rows_of(batch), data.row_mask[batch]
-        encoded = network.encode(data.signals[rows])[row_mask]
-        vectors[rows[row_mask].cpu().numpy()] = encoded.cpu().numpy()
-    return vectors
+def _judged(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
+    description = checkpoint.description
+    decoded = decode_windows(checkpoint, to_tensors(split, description, device))
+    rows = np.flatnonzero(decoded.covered)
+    predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
+    return measure(Scored(predictions, split, rows, description.vocabulary), JUDGED)
 
 
-def in_plane(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points (M, 2) for vectors (M, D); the same vectors give the same points."""
-    if not np.ptp(vectors, axis=0).any():  # All rows alike: a network that looks at nothing.
-        return np.zeros((len(vectors), 2), np.float32)
-    perplexity = min(PERPLEXITY, (len(vectors) - 1) / 3)
-    layout = TSNE(init="pca", perplexity=perplexity, random_state=0)
-    # The order in which threads add up would decide the last bits, and these the layout.
-    with threadpool_limits(1):
-        points: NDArray[np.float32] = layout.fit_transform(vectors)
-    return points
+def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dict[str, Any]:
+    """The key `sensors` of explanation.json.
 
-
-def nearest_of_others(
-    vectors: NDArray[np.float32], recording: NDArray[np.integer]
-) -> NDArray[np.intp]:
-    """For each of M vectors (M, D) the nearest one of another recording; -1 if there is none."""
-    if len(np.unique(recording)) < 2:
-        return np.full(len(vectors), -1, np.intp)
-    exact = vectors.astype(np.float64)
-    squares = (exact**2).sum(axis=1)
-    found = []
-    for some in np.split(np.arange(len(exact)), range(ROWS_AT_A_TIME, len(exact), ROWS_AT_A_TIME)):
-        distance = squares - 2 * exact[some] @ exact.T
-        distance[recording[some][:, None] == recording] = np.inf
-        found.append(distance.argmin(axis=1))
-    return np.concatenate(found)
-
-
-def describe_embedding(embedding: Embedding, test: Split, programs: Programs) -> dict[str, Any]:
-    """As it stands in explanation.json.
-
-    `same_operation`: how often the nearest row of another recording is of the same operation, over
-    the rows whose operation is in the train split and another recording has too.
-    `apart_seconds`: how far the two are apart in their program, the median over those that are of
-    the same one.
+    `differences` are the metric without the part minus the metric with all sensors, on the same
+    resamples of recordings: below 0 where something is lost.
     """
-    rows, nearest = embedding.rows, embedding.rows[embedding.nearest]
-    recording, operation = test.recording[rows], test.operation[rows]
-    counted = np.array([len(np.unique(recording[operation == of])) > 1 for of in operation])
-    counted &= operation >= 0  # All that are not in the train split have the same number.
-    same = test.operation[nearest] == operation
-    together = (test.program[nearest] == test.program[rows]) & (test.program[rows] != UNKNOWN)
-    together &= embedding.nearest >= 0
-    apart = np.abs(test.state[nearest] - test.state[rows]) * float(programs.step_seconds)
+
+    def intervals(metrics: Metrics) -> dict[str, Any]:
+        return {name: with_interval(metric)._asdict() for name, metric in metrics.items()}
+
     return {
-        "method": "t-SNE",
-        "rows": len(rows),
-        "same_operation": estimate(same & counted, counted, recording)._asdict(),
-        "apart_seconds": estimate_median(np.where(together, apart, np.nan), recording)._asdict(),
+        "trained_again": False,
+        "complete": intervals(scores.complete),
+        "without": [
+            {
+                "kind": part.kind,
+                "name": part.name,
+                "channels": [channels[index] for index in part.channels],
+                "scores": intervals(metrics),
+                "differences": {
+                    name: paired_difference(metric, scores.complete[name])._asdict()
+                    for name, metric in metrics.items()
+                },
+            }
+            for part, metrics in scores.without
+        ],
     }
 
 
-def _progress(test: Split, programs: Programs, rows: NDArray[np.integer]) -> NDArray[np.float32]:
-    program = test.program[rows]
-    first = programs.first[program]
-    length = programs.first[program + 1] - first
-    of_program = (test.state[rows] - first) / np.maximum(length - 1, 1)
-    last = np.array(
-        [test.seconds[test.recording == of].max() for of in range(len(test.recordings))]
-    )
-    of_time = test.seconds[rows] / np.maximum(last[test.recording[rows]], 1e-9)
-    known = (program != UNKNOWN) & np.isfinite(of_program)
-    return np.clip(np.where(known, of_program, of_time), 0, 1).astype(np.float32)
+BINS = 10
 
 
-MAX_ROWS = 300
+@dataclass(frozen=True)
+class CalibrationError:
+    """The expected calibration error over B bins; a `Statistic`.
 
-
-def excerpt_rows(reading: SplitDecoding, test: Split) -> NDArray[np.intp]:
-    """Indices of the reading's rows: the middle of the recording of median accuracy.
-
-    Accuracy and ranking are those of the toolpath figure (findings.moves): exact lines of whole
-    recordings, best first, ties by name; of the two middle ones the worse.
+    Attributes:
+        gaps: (K, B) sum over a recording's rows in a bin of correct (0 or 1) minus confidence.
+        rows: (K,) rows of each recording.
     """
-    recording = test.recording[reading.rows]
-    right = reading.of_rows[WHOLE].blocks == test.blocks[test.block[reading.rows]]
+
+    recordings: NDArray[np.integer]
+    gaps: NDArray[np.floating]
+    rows: NDArray[np.integer]
+
+    @property
+    def n(self) -> int:
+        return int(self.rows.sum())
+
+    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+        return np.abs(times @ self.gaps).sum(axis=1) / (times @ self.rows)
+
+
+def bins_of(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
+    """The bin of each row, (N,): as many rows each, but equal confidences are never parted."""
+    ascending = np.sort(confidence)
+    first = np.arange(bins) * len(ascending) // bins
+    edges = np.unique(ascending[first])
+    return np.searchsorted(edges, confidence, side="right") - 1
+
+
+def calibration_error(
+    confidence: NDArray[np.floating], correct: NDArray[np.bool_], recording: NDArray[np.integer]
+) -> CalibrationError:
+    """The expected calibration error of N rows; the bins are those of all of them.
+
+    Args:
+        confidence: (N,) probability of each row's prediction.
+        correct: (N,) whether it is correct.
+        recording: (N,) index of each row's recording.
+    """
+    recordings, index = np.unique(recording, return_inverse=True)
+    row_bin = bins_of(confidence)
+    gaps = np.zeros((len(recordings), row_bin.max() + 1))
+    np.add.at(gaps, (index, row_bin), correct - confidence)
+    return CalibrationError(recordings, gaps, np.bincount(index))
+
+
+def describe_calibration(
+    confidence: NDArray[np.floating], correct: NDArray[np.bool_], recording: NDArray[np.integer]
+) -> dict[str, Any]:
+    """An entry of `calibration` in explanation.json; the arguments are those of calibration_error.
+
+    `overconfidence` is the mean confidence minus the accuracy.
+    """
+    hits, ones = correct.astype(np.float64), np.ones(len(correct))
+    row_bin = bins_of(confidence)
+    error = calibration_error(confidence, correct, recording)
+    return {
+        "right": estimate(hits, ones, recording)._asdict(),
+        "confidence": estimate(confidence, ones, recording)._asdict(),
+        "overconfidence": estimate(confidence - hits, ones, recording)._asdict(),
+        "expected_calibration_error": with_interval(error)._asdict(),
+        "bins": [
+            {
+                "confidence": float(confidence[rows].mean()),
+                "lowest": float(confidence[rows].min()),
+                "highest": float(confidence[rows].max()),
+                "right": estimate(hits[rows], ones[rows], recording[rows])._asdict(),
+            }
+            for rows in (row_bin == index for index in range(row_bin.max() + 1))
+        ],
+    }
+
+
+EXCERPT_ROWS = 300
+
+
+def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
+    """Indices of scored rows: the middle of the recording with the median accuracy.
+
+    Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
+    name; of two middle ones the worse is taken.
+    """
+    recording = split.recording[decoding.rows]
+    correct = decoding.predictions[WHOLE].blocks == split.blocks[split.block[decoding.rows]]
     ranking = sorted(
         np.unique(recording).tolist(),
-        key=lambda of: (-right[recording == of].mean(), str(test.recordings[of])),
+        key=lambda index: (-correct[recording == index].mean(), str(split.recordings[index])),
     )
     own = np.flatnonzero(recording == ranking[len(ranking) // 2])
-    first = max(0, len(own) - MAX_ROWS) // 2
-    return own[first : first + MAX_ROWS]
+    first = max(0, len(own) - EXCERPT_ROWS) // 2
+    return own[first : first + EXCERPT_ROWS]
 
 
 def excerpt_arrays(
-    reading: SplitDecoding,
-    test: Split,
-    description: Description,
-    saliency: NDArray[np.float32],
+    decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
-    """The arrays `excerpt_...` of explanation.npz, of T rows.
-
-    Args:
-        saliency: (N, C) of all rows of the split.
-    """
-    index = excerpt_rows(reading, test)
-    rows = reading.rows[index]
-    valid, scaled = test.valid[rows], test.signals[rows]
+    """The arrays `excerpt_...` of explanation.npz."""
+    index = excerpt_rows(decoding, split)
+    rows = decoding.rows[index]
+    valid, scaled = split.valid[rows], split.signals[rows]
     scaler = description.scaler
     samples = scaled.astype(np.float64) * np.array(scaler.std) + np.array(scaler.mean)
     return {
         "excerpt_index": index,
-        "excerpt_row": test.row[rows],
-        "excerpt_seconds": test.seconds[rows],
+        "excerpt_row": split.row[rows],
+        "excerpt_seconds": split.seconds[rows],
         "excerpt_scaled": scaled,
         "excerpt_samples": np.where(valid, samples, np.nan).astype(np.float32),
         "excerpt_valid": valid,
-        "excerpt_line": test.line[rows],
-        "excerpt_block": test.blocks[test.block[rows]],
-        "excerpt_read": reading.of_rows[MODEL].blocks[index],
-        "excerpt_saliency": saliency[rows],
+        "excerpt_line": split.line[rows],
+        "excerpt_block": split.blocks[split.block[rows]],
+        "excerpt_read": decoding.predictions[MODEL].blocks[index],
     }
 
 
 def describe_excerpt(
-    reading: SplitDecoding, test: Split, description: Description
+    decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, Any]:
-    """What explanation.json says of the recording that the excerpt is of."""
-    recording = int(test.recording[reading.rows[excerpt_rows(reading, test)[0]]])
-    first = int(np.flatnonzero(test.recording == recording)[0])
-    program, lag = int(test.program[first]), float(test.lag_seconds[recording])
-    operation = int(test.operation[first])
+    """The key `excerpt` of explanation.json: the recording that it shows."""
+    row = decoding.rows[excerpt_rows(decoding, split)[0]]
+    recording, program, operation = split.recording[row], split.program[row], split.operation[row]
+    lag = float(split.lag_seconds[recording])
     return {
-        "recording": str(test.recordings[recording]),
+        "recording": str(split.recordings[recording]),
         "operation": description.vocabulary.operations[operation] if operation >= 0 else None,
         "program": str(description.programs.names[program]) if program != UNKNOWN else None,
         "lag_seconds": lag if np.isfinite(lag) else None,
@@ -215,80 +287,64 @@ def describe_excerpt(
 
 
 class Explained(NamedTuple):
-    """What was found out.
+    """The predictions for a split, and the scores without parts of the sensors."""
 
-    Attributes:
-        saliency: (N, C) of all rows of the split.
-    """
-
-    reading: SplitDecoding
+    decoding: SplitDecoding
     sensors: SensorScores
-    embedding: Embedding
-    saliency: NDArray[np.float32]
 
 
-def explain_split(checkpoint: Checkpoint, test: Split, device: torch.device) -> Explained:
-    """Reads a split as often as needed; labels only tell what is right."""
-    data = to_tensors(test, checkpoint.description, device)
-    reading = predict_split(checkpoint, test, device)
+def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explained:
+    """Decodes a split with and without parts of its sensors."""
     return Explained(
-        reading,
-        score_without_sensors(checkpoint, test, device),
-        embed_rows(checkpoint, data, test, reading.rows),
-        saliency_of(checkpoint.network, data),
+        predict_split(checkpoint, split, device), score_without_sensors(checkpoint, split, device)
     )
 
 
 def describe_explanation(
-    explained: Explained, test: Split, description: Description, device: torch.device
+    explained: Explained, split: Split, description: Description, device: torch.device
 ) -> dict[str, Any]:
-    """What explanation.json says."""
-    reading = explained.reading
-    channels = describe_channels(description.document)
-    true, recording = test.blocks[test.block[reading.rows]], test.recording[reading.rows]
+    """The content of explanation.json but for its provenance."""
+    decoding = explained.decoding
+    true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
     return {
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         "device": describe_device(device),
         "recordings": len(np.unique(recording)),
-        "rows": len(reading.rows),
+        "rows": len(decoding.rows),
         "window": description.window,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "centered": description.scaler.centered,
-        "channels": channels,
+        "channels": [
+            {**channel, "group": channel_group(channel["name"]), "node": node_of(channel["name"])}
+            for channel in description.document["channels"]
+        ],
         "sensors": describe_sensor_scores(explained.sensors, description.scaler.channels),
         "calibration": {
             name: describe_calibration(
-                reading.confidence[name], reading.of_rows[name].blocks == true, recording
+                decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
             for name in CONFIDENT
         },
-        "embedding": describe_embedding(explained.embedding, test, description.programs),
-        "saliency": describe_saliency(explained.saliency[reading.rows].mean(axis=0), channels),
-        "excerpt": describe_excerpt(reading, test, description),
+        "excerpt": describe_excerpt(decoding, split, description),
     }
 
 
 def explanation_arrays(
-    explained: Explained, test: Split, description: Description
+    explained: Explained, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
-    reading, embedding = explained.reading, explained.embedding
-    true = test.blocks[test.block[reading.rows]]
+    decoding = explained.decoding
+    true = split.blocks[split.block[decoding.rows]]
     arrays: dict[str, NDArray[Any]] = {
-        "recordings": test.recordings,
-        "recording": test.recording[reading.rows],
-        "row": test.row[reading.rows],
+        "recordings": split.recordings,
+        "recording": split.recording[decoding.rows],
+        "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
-        "embedding_index": np.searchsorted(reading.rows, embedding.rows),
-        "embedding_xy": embedding.xy,
-        "embedding_operation": test.operation[embedding.rows],
-        "embedding_progress": embedding.progress,
-        "channel_saliency": explained.saliency[reading.rows].mean(axis=0),
     }
     for name in CONFIDENT:
         array = PREDICTORS[name].array
-        arrays[f"{array}_confidence"] = reading.confidence[name]
-        arrays[f"{array}_right"] = reading.of_rows[name].blocks == true
-    return arrays | excerpt_arrays(reading, test, description, explained.saliency)
+        arrays[f"{array}_confidence"] = decoding.confidence[name]
+        arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
+    return arrays | excerpt_arrays(decoding, split, description)

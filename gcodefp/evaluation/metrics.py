@@ -1,227 +1,332 @@
-"""All metrics of one set of answers."""
+"""The metrics: a registry that metrics.json, the report's tables and docs/metrics.md come from.
 
-from collections.abc import Mapping
+To add a metric, add an entry to METRICS and run `make docs`.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
-from gcodefp.evaluation.baselines import RowPredictions
-from gcodefp.evaluation.bootstrap import NOTHING, Estimate, Statistic, ratio, with_interval
+from gcodefp.evaluation.bootstrap import NOTHING, Statistic, balanced, median, ratio
 from gcodefp.evaluation.sequences import (
     ExecutedBlocks,
     block_sequence,
     edit_distance,
     rows_of_segments,
 )
-from gcodefp.evaluation.toolpaths import axis_errors, segment_distances
-from gcodefp.model.scores import row_scores
+from gcodefp.evaluation.toolpaths import AXES, axis_errors_mm, segment_distances
+from gcodefp.model.scores import Score, row_scores
 from gcodefp.programs.table import UNKNOWN
 
 
-@dataclass(frozen=True)
-class Balanced:
-    """The mean over classes of recall (Brodersen et al. 2010) in K recordings; a `Statistic`.
-
-    A resample may have lost every recording of a class: its mean is over the classes that it has.
+class RowPredictions(NamedTuple):
+    """Predictions of N rows, of gcodefp or of a baseline, in one form for all metrics.
 
     Attributes:
-        right, count: (K, classes) hits and rows.
+        blocks: (N,) text of each block.
+        operation: (N,) class of the operation.
+        program: (N,) index of the program; None if it is not predicted.
+        position_mm: (N, 3) tool position; None if it is not predicted.
+        line: (N,) line number in the program; None if it is not predicted.
     """
 
-    recordings: NDArray[np.integer]
-    right: NDArray[np.number]
-    count: NDArray[np.integer]
+    blocks: NDArray[np.str_]
+    operation: NDArray[np.int64]
+    program: NDArray[np.int64] | None = None
+    position_mm: NDArray[np.float32] | None = None
+    line: NDArray[np.int64] | None = None
 
-    @property
-    def n(self) -> int:
-        return int(self.count.sum())
-
-    def of(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        right, count = times @ self.right, times @ self.count
-        recall = right / np.maximum(count, 1)
-        return recall.sum(1) / (count > 0).sum(1)
-
-
-def balanced(
-    correct: NDArray[np.number] | NDArray[np.bool_],
-    true_class: NDArray[np.integer],
-    recording: NDArray[np.integer],
-) -> Balanced:
-    """The mean over classes of recall.
-
-    Args:
-        correct: (N,) 1 where the row's class was told right, else 0.
-        true_class: (N,) of each row.
-        recording: (N,) index of each row's recording.
-    """
-    recordings, of_recording = np.unique(recording, return_inverse=True)
-    classes, of_class = np.unique(true_class, return_inverse=True)
-    shape = len(recordings), len(classes)
-    cells = of_recording * len(classes) + of_class
-    right = np.bincount(cells, weights=correct, minlength=shape[0] * shape[1]).reshape(shape)
-    count = np.bincount(cells, minlength=shape[0] * shape[1]).reshape(shape)
-    return Balanced(recordings, right, count)
-
-
-@dataclass(frozen=True)
-class Median:
-    """The median over N rows of K recordings; a `Statistic`.
-
-    Attributes:
-        ascending: (N,) sorted values.
-        of_recording: (N,) index of each value's recording in `recordings`.
-    """
-
-    recordings: NDArray[np.integer]
-    ascending: NDArray[np.floating]
-    of_recording: NDArray[np.integer]
-
-    @property
-    def n(self) -> int:
-        return len(self.ascending)
-
-    def of(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        totals = times @ np.bincount(self.of_recording)
-        # The two middle places of an even number of values, twice the same one of an odd number.
-        middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
-        # A loop, as a table of every row in every resample would take hundreds of megabytes.
-        states = [
-            np.cumsum(of[self.of_recording]).searchsorted(middle, side="right")
-            for of, middle in zip(times, middles, strict=True)
-        ]
-        return self.ascending[np.array(states)].mean(1)
-
-
-def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Median:
-    """The median over rows.
-
-    Args:
-        values: (N,) of each row; NaN is left out.
-        recording: (N,) index of each row's recording.
-    """
-    known = ~np.isnan(values)
-    recordings, of_recording = np.unique(recording[known], return_inverse=True)
-    order = np.argsort(values[known], kind="stable")
-    return Median(recordings, values[known][order], of_recording[order])
-
-
-def estimate_median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Estimate:
-    """The median with a percentile interval from resampled recordings.
-
-    Returns:
-        `n` counts the rows that have a value, `recordings` those with such rows.
-    """
-    return with_interval(median(values, recording))
+    def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
+        """The predictions of some of the rows, in their order."""
+        fields = self._asdict().items()
+        taken: dict[str, Any] = {
+            name: None if array is None else array[rows] for name, array in fields
+        }
+        return RowPredictions(**taken)
 
 
 class Segments(NamedTuple):
-    """Rows that are read as a sequence: M rows of S stretches.
+    """M rows in S segments, each of which is decoded as one sequence.
 
     Attributes:
-        rows: (M,) rows of the split; those of a stretch are neighbours, in order.
-        segment: (M,) which stretch each lies in, from 0.
+        rows: (M,) rows of the split; those of a segment are neighbours, in order.
+        segment: (M,) segment of each, from 0.
     """
 
     rows: NDArray[np.integer]
     segment: NDArray[np.integer]
 
 
-def with_intervals(statistics: Mapping[str, Statistic]) -> dict[str, Estimate]:
-    """Every metric with its interval."""
-    return {name: with_interval(of) for name, of in statistics.items()}
+class SegmentPredictions(NamedTuple):
+    """Segments and the predictions of their rows."""
+
+    segments: Segments
+    predictions: RowPredictions
 
 
-def measure_rows(
-    answers: RowPredictions, test: Split, rows: NDArray[np.integer], vocabulary: Vocabulary
-) -> dict[str, Statistic]:
-    """Metrics that judge each of N rows by itself.
+NONE = np.zeros(0, np.int64)
+NO_SEGMENTS = SegmentPredictions(Segments(NONE, NONE), RowPredictions(np.zeros(0, str), NONE))
 
-    Args:
-        answers: of these rows.
-        rows: (N,) of the test split.
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of N rows beside the truth: what a metric is computed from.
+
+    Attributes:
+        rows: (N,) of the split.
+        by_segment: predictions as sequences; only metrics of segments use them.
+        executed: fills in the blocks between the rows of a segment.
     """
-    recording = test.recording[rows]
-    true_blocks = test.blocks[test.block[rows]]
-    written, true = (vocabulary.encode_rows(of) for of in (answers.blocks, true_blocks))
-    scores = row_scores(written, true, answers.operation, test.operation[rows])
-    metrics: dict[str, Statistic] = {
-        name: ratio(s.correct, s.total, recording) for name, s in scores.items()
-    }
-    word = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
-    right = (written[..., 0] == COMMAND) & (written[..., 1] == true[..., 1])
-    of_word = np.broadcast_to(recording[:, None], word.shape)[word]
-    metrics["command_balanced"] = balanced(right[word], true[..., 1][word], of_word)
-    metrics["program"] = _program(answers, test, rows)
-    errors = axis_errors(answers.blocks, true_blocks, test.mm_per_unit[rows])
-    for axis, of in errors.items():
-        metrics[f"{axis.lower()}_error_mm"] = ratio(of.error_mm, of.counted, recording)
-    metrics["position_error_mm"] = _position_error(answers, test, rows)
-    return metrics
+
+    predictions: RowPredictions
+    split: Split
+    rows: NDArray[np.integer]
+    vocabulary: Vocabulary
+    by_segment: SegmentPredictions = NO_SEGMENTS
+    executed: ExecutedBlocks | None = None
+
+    @property
+    def recording(self) -> NDArray[np.integer]:
+        """Index of each row's recording, (N,)."""
+        return self.split.recording[self.rows]
+
+    @property
+    def segment_recording(self) -> NDArray[np.integer]:
+        """Index of each segment's recording, (S,)."""
+        rows, segment = self.by_segment.segments
+        return self.split.recording[rows[np.unique(segment, return_index=True)[1]]]
+
+    @cached_property
+    def true_blocks(self) -> NDArray[np.str_]:
+        return self.split.blocks[self.split.block[self.rows]]
+
+    @cached_property
+    def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Classes of the predicted and of the true words, both (N, steps, 4)."""
+        encode = self.vocabulary.encode_rows
+        return encode(self.predictions.blocks), encode(self.true_blocks)
+
+    @cached_property
+    def scores(self) -> Mapping[str, Score]:
+        """Correct and total words of each row, by metric."""
+        true_operation = self.split.operation[self.rows]
+        return row_scores(*self.codes, self.predictions.operation, true_operation)
 
 
-def measure_segments(
-    answers: RowPredictions, test: Split, segments: Segments, executed: ExecutedBlocks
-) -> dict[str, Statistic]:
-    """Metrics that judge whole stretches, which a clock that is off by seconds hardly spoils.
+SHARE, MILLIMETRES = "share", "mm"
 
-    Args:
-        answers: of the rows of the stretches.
+
+@dataclass(frozen=True)
+class Metric:
+    """One number about predictions.
+
+    Attributes:
+        title: what readers call it.
+        definition: for docs/metrics.md.
+        counts: what `n` counts.
+        measure: computes it.
+        unit: SHARE or MILLIMETRES.
+        higher_is_better: the direction.
+        main: whether it stands in the report's first table; the others are details.
+        of_segments: whether it compares whole segments rather than rows.
     """
-    rows = segments.rows
-    first = np.unique(segments.segment, return_index=True)[1]
-    recording = test.recording[rows][first]
-    edits, lengths = _errors(answers, test, segments, executed)
-    metrics: dict[str, Statistic] = {
-        "gcode_error_rate": ratio(np.array(edits), np.array(lengths), recording),
-        "toolpath_distance_mm": NOTHING,
+
+    title: str
+    definition: str
+    counts: str
+    measure: Callable[[Scored], Statistic]
+    unit: str = SHARE
+    higher_is_better: bool = True
+    main: bool = False
+    of_segments: bool = False
+
+
+def measure(scored: Scored, names: Collection[str] | None = None) -> dict[str, Statistic]:
+    """The metrics of these names, by default all."""
+    return {
+        name: metric.measure(scored)
+        for name, metric in METRICS.items()
+        if names is None or name in names
     }
-    if answers.position_mm is not None:
-        distance = segment_distances(answers.position_mm, test.position_mm[rows], segments.segment)
-        if np.isfinite(distance).any():
-            metrics["toolpath_distance_mm"] = median(distance, recording)
-    return metrics
 
 
-def _errors(
-    answers: RowPredictions, test: Split, segments: Segments, executed: ExecutedBlocks
-) -> tuple[list[int], list[int]]:
-    """Edits, and blocks truly executed, of each stretch."""
+def _score(name: str) -> Callable[[Scored], Statistic]:
+    return lambda scored: ratio(*scored.scores[name], scored.recording)
+
+
+def _command_balanced(scored: Scored) -> Statistic:
+    predicted, true = scored.codes
+    counted = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
+    correct = (predicted[..., 0] == COMMAND) & (predicted[..., 1] == true[..., 1])
+    recording = np.broadcast_to(scored.recording[:, None], counted.shape)
+    return balanced(correct[counted], true[..., 1][counted], recording[counted])
+
+
+def _program(scored: Scored) -> Statistic:
+    program, true = scored.predictions.program, scored.split.program[scored.rows]
+    if program is None:
+        return NOTHING
+    return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
+
+
+def _axis_error(axis: str) -> Callable[[Scored], Statistic]:
+    def mean_error(scored: Scored) -> Statistic:
+        mm_per_unit = scored.split.mm_per_unit[scored.rows]
+        errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
+        error, counted = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
+        return ratio(np.where(counted, error, 0.0), counted, scored.recording)
+
+    return mean_error
+
+
+def _position_error(scored: Scored) -> Statistic:
+    position_mm = scored.predictions.position_mm
+    if position_mm is None:
+        return NOTHING
+    error = np.linalg.norm(position_mm - scored.split.position_mm[scored.rows], axis=1)
+    return median(error, scored.recording)
+
+
+def _gcode_error_rate(scored: Scored) -> Statistic:
+    """Edits over blocks truly executed, summed over segments."""
+    (rows, segment), predictions = scored.by_segment
+    split = scored.split
     true = RowPredictions(
-        test.blocks[test.block[segments.rows]],
-        test.operation[segments.rows],
-        test.program[segments.rows],
-        line=test.line[segments.rows],
-    )
+        split.blocks[split.block[rows]], split.operation[rows], split.program[rows],
+        line=split.line[rows],
+    )  # fmt: skip
     edits, lengths = [], []
-    for rows in rows_of_segments(segments.segment):
-        written, wanted = (_sequence(of.take(rows), executed) for of in (answers, true))
-        edits.append(edit_distance(written, wanted))
-        lengths.append(len(wanted))
-    return edits, lengths
+    for part in rows_of_segments(segment):
+        predicted, executed = (
+            _sequence(each.take(part), scored.executed) for each in (predictions, true)
+        )
+        edits.append(edit_distance(predicted, executed))
+        lengths.append(len(executed))
+    return ratio(np.array(edits), np.array(lengths), scored.segment_recording)
 
 
-def _sequence(answers: RowPredictions, executed: ExecutedBlocks) -> list[str]:
-    if answers.line is None or answers.program is None:
-        return block_sequence(answers.blocks)
-    return executed.of_rows(answers.program, answers.line, answers.blocks)
+def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> list[str]:
+    if executed is None or predictions.line is None or predictions.program is None:
+        return block_sequence(predictions.blocks)
+    return executed.of_rows(predictions.program, predictions.line, predictions.blocks)
 
 
-def _program(answers: RowPredictions, test: Split, rows: NDArray[np.integer]) -> Statistic:
-    if answers.program is None:
+def _toolpath_distance(scored: Scored) -> Statistic:
+    (rows, segment), predictions = scored.by_segment
+    if predictions.position_mm is None:
         return NOTHING
-    true = test.program[rows]
-    correct = (answers.program == true) & (true != UNKNOWN)
-    return ratio(correct, np.ones(len(rows)), test.recording[rows])
+    distance = segment_distances(predictions.position_mm, scored.split.position_mm[rows], segment)
+    return median(distance, scored.segment_recording)
 
 
-def _position_error(answers: RowPredictions, test: Split, rows: NDArray[np.integer]) -> Statistic:
-    if answers.position_mm is None:
-        return NOTHING
-    error = np.linalg.norm(answers.position_mm - test.position_mm[rows], axis=1)
-    if not np.isfinite(error).any():
-        return NOTHING
-    return median(error, test.recording[rows])
+def _axis_metric(axis: str) -> Metric:
+    return Metric(
+        f"{axis} words",
+        f"mean of abs(predicted - true number of the {axis} word) · mm per unit",
+        "rows of which both blocks have the word",
+        _axis_error(axis), MILLIMETRES, higher_is_better=False,
+    )  # fmt: skip
+
+
+METRICS: Mapping[str, Metric] = {
+    "gcode": Metric(
+        "exact line",
+        "rows of which every word, and the end, of the block is correct / rows",
+        "rows", _score("gcode"), main=True,
+    ),
+    "token": Metric(
+        "token",
+        "words and ends that are correct / words and ends",
+        "words and ends", _score("token"), main=True,
+    ),
+    "command_balanced": Metric(
+        "command, balanced",
+        "mean over commands of the share of their words that are correct (recall)",
+        "command words that the train split has", _command_balanced, main=True,
+    ),
+    "operation": Metric(
+        "operation",
+        "rows whose operation is correct / rows",
+        "rows", _score("operation"), main=True,
+    ),
+    "program": Metric(
+        "program",
+        "rows whose program is correct / rows",
+        "rows", _program, main=True,
+    ),
+    "gcode_error_rate": Metric(
+        "G-code error rate",
+        "fewest insertions, deletions and replacements that turn the predicted sequence of blocks "
+        "into the true one / length of the true one, both summed over segments; as the word error "
+        "rate it may exceed 1",
+        "blocks truly executed", _gcode_error_rate,
+        higher_is_better=False, main=True, of_segments=True,
+    ),
+    "position_error_mm": Metric(
+        "tool position error",
+        "median of the distance between the predicted tool position and the one that the "
+        "controller reports",
+        "rows with both", _position_error, MILLIMETRES, higher_is_better=False, main=True,
+    ),
+    "toolpath_distance_mm": Metric(
+        "toolpath distance",
+        "median over segments of the discrete Fréchet distance between the predicted and the "
+        "reported positions: the largest gap when both paths are followed point by point, never "
+        "backwards",
+        "segments", _toolpath_distance, MILLIMETRES,
+        higher_is_better=False, main=True, of_segments=True,
+    ),
+    "token_type": Metric(
+        "token type",
+        "words and ends whose kind (command, parameter, end) is correct / words and ends",
+        "words and ends", _score("token_type"),
+    ),
+    "command": Metric(
+        "command",
+        "command words (`G1`) that are correct / command words",
+        "command words", _score("command"),
+    ),
+    "parameter_type": Metric(
+        "parameter type",
+        "parameter words (`X1.5`) whose letter is correct / parameter words",
+        "parameter words", _score("parameter_type"),
+    ),
+    "parameter_value": Metric(
+        "parameter value",
+        "parameter words whose number is correct / parameter words",
+        "parameter words", _score("parameter_value"),
+    ),
+    "x_error_mm": _axis_metric("X"),
+    "y_error_mm": _axis_metric("Y"),
+    "z_error_mm": _axis_metric("Z"),
+}  # fmt: skip
+"""Name in metrics.json -> metric, in the order in which readers see them."""
+
+
+def with_definitions(page: str) -> str:
+    """A Markdown page with its tables of metrics made anew.
+
+    A table of the metrics of rows, or of segments, is between the comments `<!-- metrics of rows
+    -->` (or `segments`) and `<!-- end -->`.
+    """
+    for kind in ("rows", "segments"):
+        marker = f"<!-- metrics of {kind} -->\n"
+        before, _, rest = page.partition(marker)
+        after = rest.partition("<!-- end -->")[2]
+        page = f"{before}{marker}{_table(kind == 'segments')}<!-- end -->{after}"
+    return page
+
+
+def _table(of_segments: bool) -> str:
+    head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
+    return head + "".join(
+        f"| `{name}` | {metric.title} | {metric.definition} | {metric.unit} | {metric.counts} |\n"
+        for name, metric in METRICS.items()
+        if metric.of_segments == of_segments
+    )

@@ -1,21 +1,22 @@
-"""The names that the files of an evaluation go by; free of torch, so that reports start fast."""
+"""Names in the files of evaluation and explanation; free of torch, so that reports start fast."""
 
 from typing import NamedTuple
 
-EVALUATION_FORMAT = "gcodefp-evaluation-2"
+EVALUATION_FORMAT = "gcodefp-evaluation-3"
 EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 
 SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
 
 
 class Kind(NamedTuple):
-    """One set of answers in metrics.json and predictions.npz.
+    """One predictor of metrics.json and predictions.npz.
 
     Attributes:
-        array: its part of the names of arrays in predictions.npz.
-        kind: SENSORS: gcodefp, from sensors alone. CLOCK_KNOWN: as well, but told how far each
-            test recording's sensors lag (an oracle). BASELINE: from the same data. TOLD: a baseline
-            that is told what no sensor says.
+        array: prefix of its arrays in predictions.npz.
+        kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: gcodefp, or the upper bound, with
+            the true lag of each test recording or the true states. BASELINE: a simple method
+            trained on the same data. PRIVILEGED: a baseline that is provided with what no sensor
+            measures.
     """
 
     array: str
@@ -49,15 +50,16 @@ PREDICTORS = {
     WHOLE_LAG_ORACLE: Kind("whole_clock", LAG_ORACLE),
     UPPER_BOUND: Kind("ceiling", LAG_ORACLE),
 }
-"""All answers, in the order in which readers see them."""
+"""All predictors, in the order in which readers see them."""
+BREAKDOWN = ("by_operation", "confusion", "words", "differences")
+"""Keys of metrics.json with what its metrics consist of; few rows decide such numbers."""
 
-
-EXPLANATION_FORMAT = "gcodefp-explanation-1"
+EXPLANATION_FORMAT = "gcodefp-explanation-2"
 EXPLANATION_REBUILD = "snakemake --cores all --forcerun explain"
 
 ALL, GROUP, NODE = "all", "group", "node"
-"""What is removed at a time: every channel, those of one group, or those of one sensor node."""
+"""What is excluded at a time: all channels, those of one group, or those of one sensor node."""
 JUDGED = ("gcode", "token", "operation")
-"""The metrics that are looked at while sensors are missing."""
+"""The metrics that are computed while sensors are excluded."""
 CONFIDENT = (MODEL, WHOLE)
-"""The answers that say how sure they are."""
+"""The predictors that have a confidence."""

@@ -1,4 +1,4 @@
-"""A prediction as plain arrays: what the files and the picture are made of."""
+"""The G-code of a new recording, predicted from its signals, and the text of its files."""
 
 import csv
 import io
@@ -23,39 +23,57 @@ from gcodefp.recordings.cleaning import Recording
 
 NEAR_SECONDS = 2.0
 DOUBTFUL_BELOW = 0.5
-"""A program that was never learnt is read as the most alike of those that were, perhaps as sure as
-they are; the agreement tells. Three networks were trained on the real recordings but for those of
-one program. The 35 of the first two had agreements of 0.18 to 0.48, from which this threshold is;
-of the third, 15 of 16 were below it and one at 0.51. Of the programs that were learnt, every
-recording above it was read as its program; below are also right ones, of what was learnt badly.
+"""A program that is not in the train split is decoded as the most similar one, perhaps with a high
+confidence; the agreement shows it. Three networks were trained on the real recordings without those
+of one program. The 35 of the first two had agreements of 0.18 to 0.48, from which this threshold
+comes; of the third, 15 of 16 were below it and one at 0.51. Every recording of a trained program
+above it was decoded as its program; below it are also correct ones, of programs trained badly.
 """
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times its program's holds more than the one program."""
 
 
 class Candidate(NamedTuple):
-    """A program or an operation, and how probable it is."""
+    """A program or an operation, and its probability."""
 
     name: str
     probability: float
 
 
+class PredictedBlock(NamedTuple):
+    """Neighbouring rows that execute one block; first and last are data rows in the file.
+
+    Attributes:
+        start: index of its first row among the N rows.
+        position_mm: (3,) of the tool in the last row.
+    """
+
+    start: int
+    first_row: int
+    last_row: int
+    line: int
+    block: str
+    confidence: float
+    confidence_clock_known: float
+    position_mm: NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Predicted:
-    """What is read from a recording of N rows.
+    """The prediction for a recording of N rows.
 
     Attributes:
         row: (N,) data row in the file, from 0.
         line: (N,) line number that the controller would report.
         block: (N,) canonical text of the block at that line.
         position_mm: (N, 3) tool position; NaN where unknown.
-        confidence: (N,) probability of the block, the controller's clock unknown.
-        confidence_clock_known: (N,) the same, if the lag is known to be the program's median.
-        agreement: share of rows that would be read at the same place, within NEAR_SECONDS, from
-            the rows around them alone; low if the recording fits none of the programs.
-        program_rows: how many rows the program takes.
-        free_block: (N,) text that the network writes without knowing any program.
-        programs, operations: all that the train split has, likeliest first.
+        confidence: (N,) probability of the block, the lag unknown.
+        confidence_clock_known: (N,) the same, if the lag is the program's median.
+        agreement: share of rows whose most probable state by themselves is within NEAR_SECONDS of
+            the path; low if the recording fits none of the programs.
+        program_rows: rows of the program.
+        free_block: (N,) text of greedy decoding, without programs.
+        programs, operations: all of the train split, most probable first.
     """
 
     name: str
@@ -81,7 +99,7 @@ class Predicted:
 
     @property
     def mean_confidence(self) -> float:
-        """Expected share of rows whose exact block is right."""
+        """Expected share of rows whose exact block is correct."""
         return float(self.confidence.mean())
 
     @property
@@ -90,73 +108,58 @@ class Predicted:
 
     @property
     def doubts(self) -> list[str]:
-        """Why the prediction as a whole should not be trusted."""
-        found = []
+        """Reasons not to trust the prediction as a whole."""
+        doubts = []
         if self.agreement < DOUBTFUL_BELOW:
-            found.append(
-                "DOUBTFUL: few rows agree on the program; it may be one never learnt (see --free)"
+            doubts.append(
+                "DOUBTFUL: few rows agree on the program; it may not be in the train split "
+                "(see --free)"
             )
         if len(self.row) > MAX_ROWS_SHARE * self.program_rows:
-            found.append(
+            doubts.append(
                 f"DOUBTFUL: {len(self.row)} rows, the program has {self.program_rows}; does the "
                 "file hold several logs?"
             )
-        return found
+        return doubts
+
+    @property
+    def blocks(self) -> list[PredictedBlock]:
+        """The blocks in order, one for all neighbouring rows of the same line."""
+        same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
+        return [
+            PredictedBlock(
+                first,
+                int(self.row[first]),
+                int(self.row[end - 1]),
+                int(self.line[first]),
+                str(self.block[first]),
+                float(self.confidence[first:end].mean()),
+                float(self.confidence_clock_known[first:end].mean()),
+                self.position_mm[end - 1],
+            )
+            for first, end in _groups(same)
+        ]
 
 
-class Stretch(NamedTuple):
-    """Rows that execute one block; first and last are data rows in the file.
-
-    Attributes:
-        at: its first row among the N rows.
-        position_mm: (3,) of the tool in the last row.
-    """
-
-    at: int
-    first_row: int
-    last_row: int
-    line: int
-    block: str
-    confidence: float
-    confidence_clock_known: float
-    position_mm: NDArray[np.float64]
-
-
-def segments(predicted: Predicted) -> list[Stretch]:
-    """The blocks in order, one for all neighbouring rows of the same line."""
-    same = (np.diff(predicted.line) == 0) & (predicted.block[1:] == predicted.block[:-1])
-    return [
-        Stretch(
-            first,
-            int(predicted.row[first]),
-            int(predicted.row[end - 1]),
-            int(predicted.line[first]),
-            str(predicted.block[first]),
-            float(predicted.confidence[first:end].mean()),
-            float(predicted.confidence_clock_known[first:end].mean()),
-            predicted.position_mm[end - 1],
-        )
-        for first, end in bounds(same)
-    ]
-
-
-def bounds(same: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each stretch; (N - 1,) whether a row belongs to the one before."""
+def _groups(same: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First row and end of each group; (N - 1,) whether a row belongs to the one before."""
     return list(pairwise([0, *(np.flatnonzero(~same) + 1).tolist(), len(same) + 1]))
 
 
-def read_recording(checkpoint: Checkpoint, recording: Recording, device: torch.device) -> Predicted:
-    """Reads all rows of a recording of at least one window, from its signals alone."""
+def predict_recording(
+    checkpoint: Checkpoint, recording: Recording, device: torch.device
+) -> Predicted:
+    """Decodes a recording of at least one window as a whole, from its signals alone."""
     description, programs = checkpoint.description, checkpoint.description.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    evidence = whole_emission_log_likelihood(checkpoint.network, signals, description.window)
-    first = torch.as_tensor(programs.first.astype(np.int64), device=device)
-    read = decode_segments(evidence[None], first)
-    path, posterior = read.path[0].cpu().numpy(), read.posterior[0].cpu().numpy()
-    free_block, operations = _read_windows(checkpoint, signals)
-    # No way leads from one program into another: a program is as probable at one row as at all.
-    of_programs = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
-    of_path = int(programs.program_of_state()[path[0]])
+    emission = whole_emission_log_likelihood(checkpoint.network, signals, description.window)
+    first_state = torch.as_tensor(programs.first.astype(np.int64), device=device)
+    decoded = decode_segments(emission[None], first_state)
+    path, posterior = decoded.path[0].cpu().numpy(), decoded.posterior[0].cpu().numpy()
+    free_block, operations = _decode_greedily(checkpoint, signals)
+    # No transition leads from one program into another: its probability is the same at all rows.
+    program_probability = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
+    program = int(programs.program_of_state()[path[0]])
     return Predicted(
         name=recording.name,
         row=recording.row,
@@ -165,39 +168,38 @@ def read_recording(checkpoint: Checkpoint, recording: Recording, device: torch.d
         position_mm=_positions_mm(programs, path),
         confidence=block_confidence(marginalise_lag(posterior, programs), path, programs),
         confidence_clock_known=block_confidence(posterior, path, programs),
-        agreement=_agreement(programs, evidence.argmax(-1).cpu().numpy(), path),
-        program_rows=int(np.diff(programs.first)[of_path]),
+        agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
+        program_rows=int(np.diff(programs.first)[program]),
         free_block=free_block,
-        programs=_ranked(programs.names.tolist(), of_programs, first=of_path),
+        programs=_ranked(programs.names.tolist(), program_probability, first=program),
         operations=_ranked(description.vocabulary.operations, operations),
     )
 
 
 @torch.no_grad()
-def _read_windows(
+def _decode_greedily(
     checkpoint: Checkpoint, signals: Tensor
 ) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """The freely written block of each row, (N,), and the mean probability of each operation."""
+    """Each row's block by greedy decoding, (N,), and the mean probability of each operation."""
     network, window, count = checkpoint.network, checkpoint.description.window, len(signals)
-    whole, seconds = np.zeros(count, np.int64), np.zeros(count)
-    starts = window_starts(whole, seconds, window, max(1, window // 2), np.inf)
+    recording, seconds = np.zeros(count, np.int64), np.zeros(count)
+    starts = window_starts(recording, seconds, window, max(1, window // 2), np.inf)
     row_mask = torch.as_tensor(row_to_window_mask(starts, window), device=signals.device)
-    index = torch.as_tensor(starts[:, None] + np.arange(window), device=signals.device)
+    rows = torch.as_tensor(starts[:, None] + np.arange(window), device=signals.device)
     blocks = np.full(count, "", object)
     operations = []
-    for rows_of, row_mask_of in zip(
-        index.split(WINDOWS_PER_BATCH), row_mask.split(WINDOWS_PER_BATCH), strict=True
+    for batch, mask in zip(
+        rows.split(WINDOWS_PER_BATCH), row_mask.split(WINDOWS_PER_BATCH), strict=True
     ):
-        encoded = network.encode(signals[rows_of])
+        encoded = network.encode(signals[batch])
         operations.append(network.operation_logits(encoded).softmax(-1).cpu().numpy())
-        codes = network.decode(encoded[row_mask_of]).cpu().numpy()
-        written = checkpoint.description.vocabulary.decode(codes)
-        blocks[rows_of[row_mask_of].cpu().numpy()] = written
+        codes = network.decode(encoded[mask]).cpu().numpy()
+        blocks[batch[mask].cpu().numpy()] = checkpoint.description.vocabulary.decode(codes)
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
 def _agreement(programs: Programs, alone: NDArray[np.int64], path: NDArray[np.int64]) -> float:
-    """Share of rows whose place, read alone (N,), is in the path's program and near it in time."""
+    """Share of rows whose own most probable state (N,) is in the path's program and near it."""
     near = np.abs(alone - path) * float(programs.step_seconds) <= NEAR_SECONDS
     program_of_state = programs.program_of_state()
     return float((near & (program_of_state[alone] == program_of_state[path])).mean())
@@ -213,32 +215,25 @@ def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.flo
 def _ranked(
     names: Iterable[str], probabilities: NDArray[np.floating], first: int | None = None
 ) -> tuple[Candidate, ...]:
-    """Likeliest first; `first` is put before all others if it is given."""
-    found = [
-        (index != first, -float(p), Candidate(name, min(1.0, float(p))))
-        for index, (name, p) in enumerate(zip(names, probabilities, strict=True))
-    ]
-    return tuple(candidate for *_, candidate in sorted(found))
+    """Most probable first; the candidate with the index `first`, if any, before all others."""
+    ranked = sorted(
+        (index != first, -float(probability), Candidate(name, min(1.0, float(probability))))
+        for index, (name, probability) in enumerate(zip(names, probabilities, strict=True))
+    )
+    return tuple(candidate for *_, candidate in ranked)
 
 
 PREDICTION_FORMAT = "gcodefp-prediction-1"
 TABLE_COLUMNS = (
-    "first_row",
-    "last_row",
-    "line",
-    "block",
-    "confidence",
-    "confidence_clock_known",
-    "x_mm",
-    "y_mm",
-    "z_mm",
+    *("first_row", "last_row", "line", "block", "confidence", "confidence_clock_known"),
+    *("x_mm", "y_mm", "z_mm"),
 )
 EVENLY = "rows of the recording are taken as evenly spaced in time"
 MEANING = (
-    "confidence: probability that the controller reports this block, its clock unknown",
-    "clock known: the same, if the sensors lag by the median of the training recordings",
-    f"agreement: share of rows read at the same place within {NEAR_SECONDS:g} s from the rows "
-    "around them alone",
+    "confidence: probability that the controller reports this block, its lag unknown",
+    "with median lag: the same, if the sensors lag by the median of the training recordings",
+    "agreement: share of rows whose most probable state by themselves is within "
+    f"{NEAR_SECONDS:g} s of the path",
 )
 
 
@@ -248,56 +243,71 @@ def gcode_text(
     notes: Sequence[str],
     clock: NDArray[np.str_] | None = None,
 ) -> str:
-    """A program in RS-274 with a comment for each block, and what to know at its head.
+    """A program in RS-274 with a comment for each block, and the notes at its head.
 
     Args:
         checkpoint: its SHA-256.
         notes: warnings.
-        clock: (N,) what the controller's clock showed at each row, for the comments.
+        clock: (N,) the recording's clock at each row, for the comments.
     """
-    lines = [comment(of) for of in (*_head(predicted, checkpoint), *MEANING, EVENLY, *notes)]
-    for segment in segments(predicted):
-        about = [
-            f"confidence {segment.confidence:.2f}",
-            f"rows {segment.first_row}-{segment.last_row}",
-            f"line {segment.line}",
-            f"clock known {segment.confidence_clock_known:.2f}",
-        ]
-        if clock is not None and clock[segment.at]:
-            about.append(f"at {clock[segment.at]}")
-        lines.append(f"{segment.block} {comment(', '.join(about))}")
+    lines = _head(predicted, checkpoint, (*MEANING, EVENLY, *notes))
+    for block in predicted.blocks:
+        about = (
+            f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
+            f"line {block.line}, with median lag {block.confidence_clock_known:.2f}"
+        )
+        if clock is not None and clock[block.start]:
+            about += f", at {clock[block.start]}"
+        lines.append(f"{block.block} {comment(about)}")
     return "\n".join(lines) + "\n"
 
 
 def free_text(predicted: Predicted, checkpoint: str, notes: Sequence[str]) -> str:
-    """The same of the blocks that the network writes row by row, without knowing any program."""
-    freely = "blocks are written freely, row by row, from all words of the training recordings"
-    lines = [comment(of) for of in (*_head(predicted, checkpoint), freely, EVENLY, *notes)]
+    """The same of the blocks by greedy decoding, without programs."""
+    greedy = "blocks are decoded row by row from all words of the training recordings"
+    lines = _head(predicted, checkpoint, (greedy, EVENLY, *notes))
     blocks = predicted.free_block
-    for first, end in bounds(blocks[1:] == blocks[:-1]):
+    for first, end in _groups(blocks[1:] == blocks[:-1]):
         rows = comment(f"rows {predicted.row[first]}-{predicted.row[end - 1]}")
         lines.append(f"{blocks[first]} {rows}".lstrip())
     return "\n".join(lines) + "\n"
 
 
+def _head(predicted: Predicted, checkpoint: str, notes: Iterable[str]) -> list[str]:
+    program, operation = predicted.program, predicted.operation
+    texts = (
+        DANGER,
+        f"recording {predicted.name}, {len(predicted.row)} rows",
+        f"program {program.name} {program.probability:.2f}, "
+        f"operation {operation.name} {operation.probability:.2f}",
+        f"mean confidence {predicted.mean_confidence:.2f}, with median lag "
+        f"{predicted.mean_clock_known:.2f}, agreement {predicted.agreement:.2f}",
+        f"checkpoint sha256 {checkpoint}",
+        *notes,
+    )
+    return [comment(text) for text in texts]
+
+
 def table_text(predicted: Predicted) -> str:
-    """CSV with one line per block; a position that is not known is empty."""
+    """CSV with one line per block; an unknown position is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(TABLE_COLUMNS)
-    for s in segments(predicted):
-        position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in s.position_mm]
-        sure = [f"{s.confidence:.4f}", f"{s.confidence_clock_known:.4f}"]
-        writer.writerow([s.first_row, s.last_row, s.line, s.block, *sure, *position])
+    for block in predicted.blocks:
+        position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in block.position_mm]
+        confidence = [f"{block.confidence:.4f}", f"{block.confidence_clock_known:.4f}"]
+        writer.writerow(
+            [block.first_row, block.last_row, block.line, block.block, *confidence, *position]
+        )
     return text.getvalue()
 
 
 def document(predicted: Predicted) -> dict[str, Any]:
-    """What is known of the whole recording, for the JSON file."""
+    """The prediction for the whole recording, for the JSON file."""
     return {
         "recording": predicted.name,
         "rows": len(predicted.row),
-        "blocks": len(segments(predicted)),
+        "blocks": len(predicted.blocks),
         "program": predicted.program._asdict(),
         "operation": predicted.operation._asdict(),
         "programs": [candidate._asdict() for candidate in predicted.programs],
@@ -308,18 +318,3 @@ def document(predicted: Predicted) -> dict[str, Any]:
         "doubts": predicted.doubts,
         "rows_evenly_spaced": True,
     }
-
-
-def _head(predicted: Predicted, checkpoint: str) -> list[str]:
-    return [
-        DANGER,
-        f"recording {predicted.name}, {len(predicted.row)} rows",
-        f"program {_told(predicted.program)}, operation {_told(predicted.operation)}",
-        f"mean confidence {predicted.mean_confidence:.2f}, "
-        f"clock known {predicted.mean_clock_known:.2f}, agreement {predicted.agreement:.2f}",
-        f"checkpoint sha256 {checkpoint}",
-    ]
-
-
-def _told(candidate: Candidate) -> str:
-    return f"{candidate.name} {candidate.probability:.2f}"

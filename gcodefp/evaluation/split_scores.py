@@ -1,4 +1,4 @@
-"""A checkpoint and its baselines, asked about a split and scored by the same rules."""
+"""The evaluation of a split: opening its inputs, scoring predictors, and what its files hold."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -8,75 +8,148 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, Description, Split
-from gcodefp.evaluation.baselines import RowPredictions, run_baselines
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic
+from gcodefp.dataset.store import (
+    CONTROLLER_NOTE,
+    LEAKY_NOTE,
+    Description,
+    Split,
+    read_description,
+    read_split,
+)
+from gcodefp.errors import UserError
+from gcodefp.evaluation.baselines import run_baselines
+from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
+from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitDecoding, predict_split
-from gcodefp.evaluation.metrics import measure_rows, measure_segments, with_intervals
+from gcodefp.evaluation.metrics import RowPredictions, Scored, SegmentPredictions, measure
 from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import replacing, write_text
-from gcodefp.model.checkpoint import Checkpoint
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
-class Evaluated(NamedTuple):
-    """What was said of a split, and how much of it is right.
+class OpenedEvaluation(NamedTuple):
+    """A checkpoint, the dataset that it was trained on, and splits of that.
 
     Attributes:
-        reading: what the network read.
-        answers: name -> answers of the rows of the reading, baselines among them.
+        description: of dataset.json, which never carries the checkpoint's control.
+        splits: name -> split.
+    """
+
+    checkpoint: Checkpoint
+    description: Description
+    splits: Mapping[str, Split]
+
+
+def open_evaluation(
+    checkpoint: Path,
+    dataset: Path,
+    splits: Mapping[str, Path],
+    device: torch.device,
+    control: str | None = None,
+) -> OpenedEvaluation:
+    """Reads a checkpoint, dataset.json and splits, and checks that they belong together.
+
+    Args:
+        splits: name -> NPZ.
+        control: the negative control that the checkpoint must be trained for.
+
+    Raises:
+        UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
+            was trained on another dataset.
+    """
+    opened = open_checkpoint(checkpoint, device, control)
+    description = read_description(dataset)
+    expected = description.for_control(control).learning_digest()
+    if opened.description.learning_digest() != expected:
+        raise UserError(
+            f"{checkpoint}: was trained on another dataset than {dataset}; "
+            "train again: snakemake --cores all"
+        )
+    read = {name: read_split(path, description, name) for name, path in splits.items()}
+    return OpenedEvaluation(opened, description, read)
+
+
+def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
+    """Reads a checkpoint and checks its control.
+
+    Raises:
+        UserError: it cannot be read, or was trained for another control than this (None: none).
+    """
+    checkpoint = read_checkpoint(path, device)
+    trained_for = checkpoint.description.control
+    if trained_for == control:
+        return checkpoint
+    if control is None:
+        raise UserError(
+            f"{path}: was trained for control {trained_for}; it is no model of the signals and "
+            "belongs to python -m gcodefp.control"
+        )
+    raise UserError(
+        f"{path}: was trained for {f'control {trained_for}' if trained_for else 'no control'}; "
+        f"name the checkpoint that was trained for control {control}"
+    )
+
+
+class Evaluated(NamedTuple):
+    """The predictions for a split and their scores.
+
+    Attributes:
+        predictions: name -> predictions of the rows of the decoding, baselines among them.
         scores: name -> metric -> its value and interval.
     """
 
-    reading: SplitDecoding
-    answers: Mapping[str, RowPredictions]
+    decoding: SplitDecoding
+    predictions: Mapping[str, RowPredictions]
     scores: Mapping[str, Mapping[str, Estimate]]
 
 
 def evaluate_split(
     checkpoint: Checkpoint, test: Split, train: Split | None, device: torch.device, threads: int
 ) -> Evaluated:
-    """Reads and scores a split.
+    """Decodes and scores a split.
 
     Args:
         train: for the baselines; without it there are none.
         threads: processor cores that the baselines may use.
     """
-    reading = predict_split(checkpoint, test, device)
+    decoding = predict_split(checkpoint, test, device)
     window = checkpoint.description.window
-    baselines = run_baselines(train, test, reading.rows, window, threads) if train else {}
-    answers = {**reading.of_rows, **baselines}
-    measured = measure(reading, answers, test, checkpoint.description)
-    return Evaluated(reading, answers, {name: with_intervals(of) for name, of in measured.items()})
+    baselines = run_baselines(train, test, decoding.rows, window, threads) if train else {}
+    predictions = {**decoding.predictions, **baselines}
+    scores = {
+        name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
+        for name, statistics in score(decoding, predictions, test, checkpoint.description).items()
+    }
+    return Evaluated(decoding, predictions, scores)
 
 
-def measure(
-    reading: SplitDecoding,
-    answers: Mapping[str, RowPredictions],
-    test: Split,
+def score(
+    decoding: SplitDecoding,
+    predictions: Mapping[str, RowPredictions],
+    split: Split,
     description: Description,
     names: Collection[str] = tuple(PREDICTORS),
 ) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the network's and the baselines' answers, by the same rules.
+    """Every metric of the predictors of these names.
 
     Args:
-        answers: of the rows of the reading, by name.
-        names: the answers that are wanted.
+        predictions: of the rows of the decoding, by name.
     """
-    position = {row: index for index, row in enumerate(reading.rows.tolist())}
-    in_windows = np.array([position[row] for row in reading.windows.rows.tolist()])
+    index = np.searchsorted(decoding.rows, decoding.windows.rows)
     executed = ExecutedBlocks(description.programs)
-    metrics = {}
-    for name in PREDICTORS:
-        if name not in answers or name not in names:
-            continue
-        metrics[name] = measure_rows(answers[name], test, reading.rows, description.vocabulary)
-        known = reading.of_segments.get(name)
-        segments, of = known or (reading.windows, answers[name].take(in_windows))
-        metrics[name] |= measure_segments(of, test, segments, executed)
-    return metrics
+    scores = {}
+    for name in (name for name in PREDICTORS if name in predictions and name in names):
+        by_segment = decoding.by_segment.get(name) or SegmentPredictions(
+            decoding.windows, predictions[name].take(index)
+        )
+        scored = Scored(
+            predictions[name], split, decoding.rows, description.vocabulary, by_segment, executed
+        )
+        scores[name] = measure(scored)
+    return scores
 
 
 def describe_evaluation(
@@ -86,83 +159,81 @@ def describe_evaluation(
     device: torch.device,
     controls: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What metrics.json says of a split, wherever its recordings come from.
+    """The content of metrics.json that does not depend on paths.
 
     Args:
-        controls: what each control.json says.
+        controls: content of each control.json.
     """
-    reading = evaluated.reading
+    rows = evaluated.decoding.rows
     return {
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         "split": description.document["split"],
         "device": describe_device(device),
-        "recordings": len(np.unique(test.recording[reading.rows])),
-        "rows": len(reading.rows),
-        "stretches": int(reading.windows.segment.max()) + 1,
+        "recordings": len(np.unique(test.recording[rows])),
+        "rows": len(rows),
+        "segments": int(evaluated.decoding.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
         "models": {
-            name: {metric: e._asdict() for metric, e in of.items()}
-            for name, of in evaluated.scores.items()
+            name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
+            for name, estimates in evaluated.scores.items()
         },
+        **break_down(evaluated.predictions, test, rows, description),
     }
 
 
-# The lines that whole recordings executed, and those that were read from them, in order.
-#
-# Lines too short for a row of their own are filled in, as for the G-code error rate.
-
-
 class Sequences(NamedTuple):
-    """Of one recording.
+    """The blocks of one recording in order, those too short for a row of their own filled in.
 
     Attributes:
-        executed: each line, and the row of the split that it begins in; None if it has none.
-        read: each line.
+        executed: each true block, and its first row in the split; None if it has no row.
+        predicted: each block.
     """
 
     executed: list[tuple[str, int | None]]
-    read: list[str]
+    predicted: list[str]
 
 
 def sequences_of(
-    reading: SplitDecoding, test: Split, description: Description
+    decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[int, Sequences]:
-    """Index of each recording that was read as a whole -> its lines."""
-    filling = ExecutedBlocks(description.programs)
-    segments, answers = reading.of_segments[WHOLE]
-    recording = test.recording[segments.rows]
-    found = {}
+    """Index of each recording -> its blocks, decoded as a whole."""
+    executed_blocks = ExecutedBlocks(description.programs)
+    segments, predictions = decoding.by_segment[WHOLE]
+    recording = split.recording[segments.rows]
+    sequences = {}
     for index in np.unique(recording).tolist():
         own = np.flatnonzero(recording == index)
-        rows, of = segments.rows[own], answers.take(own)
-        assert of.program is not None, "places are of programs"
-        assert of.line is not None, "places have lines"
-        true_blocks = test.blocks[test.block[rows]]
-        executed = filling.with_rows(test.program[rows], test.line[rows], true_blocks)
-        found[index] = Sequences(
+        rows, predicted = segments.rows[own], predictions.take(own)
+        assert predicted.program is not None, "states belong to programs"
+        assert predicted.line is not None, "states have lines"
+        true_blocks = split.blocks[split.block[rows]]
+        executed = executed_blocks.with_rows(split.program[rows], split.line[rows], true_blocks)
+        sequences[index] = Sequences(
             [(block, None if row is None else int(rows[row])) for block, row in executed],
-            filling.of_rows(of.program, of.line, of.blocks),
+            executed_blocks.of_rows(predicted.program, predicted.line, predicted.blocks),
         )
-    return found
+    return sequences
 
 
 def sequence_arrays(
-    reading: SplitDecoding, test: Split, description: Description
+    decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
-    of = sequences_of(reading, test, description)
-    executed = [(i, block, row) for i, found in of.items() for block, row in found.executed]
-    read = [(i, block) for i, found in of.items() for block in found.read]
-    seconds = [np.nan if row is None else test.seconds[row] for _, _, row in executed]
+    sequences = sequences_of(decoding, split, description).items()
+    executed = [(index, block, row) for index, each in sequences for block, row in each.executed]
+    predicted = [(index, block) for index, each in sequences for block in each.predicted]
+    seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
     return {
-        "executed_recording": np.array([i for i, _, _ in executed], test.recording.dtype),
+        "executed_recording": np.array([index for index, *_ in executed], split.recording.dtype),
         "executed_block": np.array([block for _, block, _ in executed]),
         "executed_seconds": np.array(seconds, np.float64),
-        "reconstructed_recording": np.array([i for i, _ in read], test.recording.dtype),
-        "reconstructed_block": np.array([block for _, block in read]),
+        "reconstructed_recording": np.array(
+            [index for index, _ in predicted], split.recording.dtype
+        ),
+        "reconstructed_block": np.array([block for _, block in predicted]),
     }
 
 
@@ -173,15 +244,15 @@ def write_predictions(
     arrays: dict[str, Any] = prediction_arrays(evaluated, test, description)
     with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    for name, text in reconstructed_programs(evaluated.reading, test, description).items():
+    for name, text in reconstructed_programs(evaluated.decoding, test, description).items():
         write_text(folder / "gcode" / f"{name}.nc", text)
 
 
 def prediction_arrays(
     evaluated: Evaluated, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of predictions.npz; those of answers are named by files.ANSWERS."""
-    rows = evaluated.reading.rows
+    """The arrays of predictions.npz; those of predictors begin with PREDICTORS[...].array."""
+    rows = evaluated.decoding.rows
     arrays = {
         "recordings": test.recordings,
         "recording": test.recording[rows],
@@ -196,27 +267,23 @@ def prediction_arrays(
         "true_program": test.program[rows],
         "true_block": test.blocks[test.block[rows]],
     }
-    for name, of in evaluated.answers.items():
-        said = of._asdict()
-        known = {what: said[what] for what in said if said[what] is not None}
-        array = PREDICTORS[name].array
-        for what, values in known.items():
-            arrays[f"{array}_{'block' if what == 'blocks' else what}"] = values
-    return arrays | sequence_arrays(evaluated.reading, test, description)
+    for name, predictions in evaluated.predictions.items():
+        for field, values in predictions._asdict().items():
+            if values is not None:
+                suffix = "block" if field == "blocks" else field
+                arrays[f"{PREDICTORS[name].array}_{suffix}"] = values
+    return arrays | sequence_arrays(evaluated.decoding, test, description)
 
 
 def reconstructed_programs(
-    reading: SplitDecoding, test: Split, description: Description
+    decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, str]:
     """Recording -> the text of its .nc file."""
-    inputs = description.document["controller_is_input"]
-    notes = [
-        text
-        for text, holds in ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, inputs))
-        if holds
-    ]
-    names = test.recordings.tolist()
+    controller = description.document["controller_is_input"]
+    marks = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
+    notes = [note for note, applies in marks if applies]
+    names = split.recordings.tolist()
     return {
-        names[index]: reconstructed_program(of.read, names[index], notes)
-        for index, of in sequences_of(reading, test, description).items()
+        names[index]: reconstructed_program(sequences.predicted, names[index], notes)
+        for index, sequences in sequences_of(decoding, split, description).items()
     }

@@ -1,8 +1,7 @@
-"""The program that a recording's rows spell out, and the path that a program draws."""
+"""Axis words, tool paths and their distance, and the G-code text of a reconstructed program."""
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,29 +12,16 @@ from gcodefp.recordings.gcode import parse_block
 AXES = "XYZ"
 
 
-class AxisErrors(NamedTuple):
-    """Absolute errors of one axis, both (N,); rows without the word in both blocks count 0."""
-
-    error_mm: NDArray[np.float64]
-    counted: NDArray[np.int64]
-
-
-def axis_errors(
-    written: NDArray[np.str_], true: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
-) -> dict[str, AxisErrors]:
-    """Compares the axis words that stand in both the written and the true block of a row.
+def axis_errors_mm(
+    predicted: NDArray[np.str_], true: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Absolute errors of the axis words, (N, 3); NaN where one of the two blocks lacks the word.
 
     Args:
-        written, true: (N,) blocks.
+        predicted, true: (N,) blocks.
         mm_per_unit: (N,) millimetres per length unit of the row.
     """
-    written_numbers, true_numbers = axis_numbers(written), axis_numbers(true)
-    errors = np.abs(written_numbers - true_numbers) * mm_per_unit[:, None]
-    known = np.isfinite(errors)
-    return {
-        axis: AxisErrors(np.where(known[:, i], errors[:, i], 0.0), known[:, i].astype(np.int64))
-        for i, axis in enumerate(AXES)
-    }
+    return np.abs(axis_numbers(predicted) - axis_numbers(true)) * mm_per_unit[:, None]
 
 
 def axis_numbers(blocks: NDArray[np.str_]) -> NDArray[np.float64]:
@@ -49,24 +35,10 @@ def axis_numbers(blocks: NDArray[np.str_]) -> NDArray[np.float64]:
     return numbers[index]
 
 
-DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
-
-
-def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
-    """The G-code of a recording, one line for each of its blocks, below what to know of it."""
-    head = (DANGER, f"reconstructed by gcodefp from {recording}", *notes)
-    return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
-
-
-def comment(text: str) -> str:
-    """An RS-274 comment: one line of printable ASCII without brackets inside (section 3.3.4)."""
-    return f"({re.sub(r'[()]|[^ -~]', '_', text)})"
-
-
 def endpoints_mm(
     blocks: NDArray[np.str_], mm_per_unit: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Where each row's block ends, (N, 3) in mm; an axis that it does not name stays where it was.
+    """End of each row's block, (N, 3) in mm; an axis that it does not name keeps its value.
 
     Axes that were never named are NaN.
     """
@@ -80,51 +52,51 @@ def endpoints_mm(
 
 
 def segment_distances(
-    written_mm: NDArray[np.floating], true_mm: NDArray[np.floating], segment: NDArray[np.integer]
+    predicted_mm: NDArray[np.floating], true_mm: NDArray[np.floating], segment: NDArray[np.integer]
 ) -> NDArray[np.float64]:
-    """Discrete Fréchet distance of the two paths of every stretch, (S,) in mm.
+    """Discrete Fréchet distance of the two paths of each of S segments, (S,) in mm.
 
-    A row of which either path does not know all three axes is left out of both, as on such a row
-    there is nothing to compare. A stretch with no other rows is NaN.
+    A row on which either path lacks an axis is skipped in both, as there is nothing to compare. A
+    segment with no other rows is NaN.
 
     Args:
-        written_mm, true_mm: (N, 3).
-        segment: (N,) index of the stretch that each row lies in, 0 to S - 1; the rows of a stretch
-            are neighbours and in order.
+        predicted_mm, true_mm: (N, 3).
+        segment: (N,) segment of each row, 0 to S - 1; the rows of a segment are neighbours and in
+            order.
     """
-    known = np.isfinite(written_mm).all(1) & np.isfinite(true_mm).all(1)
+    finite = np.isfinite(predicted_mm).all(1) & np.isfinite(true_mm).all(1)
     distances = []
     for rows in rows_of_segments(segment):
-        kept = rows[known[rows]]
-        near = discrete_frechet(written_mm[kept], true_mm[kept]) if len(kept) else np.nan
-        distances.append(near)
+        kept = rows[finite[rows]]
+        distance = discrete_frechet(predicted_mm[kept], true_mm[kept]) if len(kept) else np.nan
+        distances.append(distance)
     return np.array(distances, np.float64)
 
 
-def discrete_frechet(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """The shortest leash for two who walk the paths point by point, never back.
+def discrete_frechet(path: NDArray[np.floating], other: NDArray[np.floating]) -> float:
+    """Discrete Fréchet distance of two paths, in mm.
 
     Eiter and Mannila (1994), with their recursion done a whole anti-diagonal at a time: cells
     (i, k - i) depend on diagonals k - 1 and k - 2 only.
 
     Args:
-        one, other: (n, 3) and (m, 3) points in mm.
+        path, other: (n, 3) and (m, 3) points in mm.
 
     Raises:
         ValueError: a path has no points, or a point is not finite.
     """
     # Coordinates first, and one path backwards, so that a diagonal is two slices.
-    ahead = _checked(one, "one").T
-    back = _checked(other, "other")[::-1].T
-    n, m = ahead.shape[1], back.shape[1]
+    forward = _checked(path, "path").T
+    backward = _checked(other, "other")[::-1].T
+    n, m = forward.shape[1], backward.shape[1]
     # Squares of distances are in the same order. Cell i of a diagonal is at i + 1: before it is
-    # the edge of the table, which is no way to come from, except to the first cell.
+    # the edge of the table, from which no step leads, except to the first cell.
     older, newer = np.full(n + 1, np.inf), np.full(n + 1, np.inf)
     older[0] = -np.inf
     for k in range(n + m - 1):
         first, end = max(0, k - m + 1), min(k + 1, n)
         shift = m - 1 - k
-        squares = ((ahead[:, first:end] - back[:, first + shift : end + shift]) ** 2).sum(0)
+        squares = ((forward[:, first:end] - backward[:, first + shift : end + shift]) ** 2).sum(0)
         reached = np.minimum(newer[first:end], newer[first + 1 : end + 1])
         reached = np.minimum(reached, older[first:end])
         older, newer = newer, np.full(n + 1, np.inf)
@@ -133,7 +105,7 @@ def discrete_frechet(one: NDArray[np.floating], other: NDArray[np.floating]) -> 
 
 
 def _checked(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
-    """The path without points that repeat the one before: waiting there never costs anything."""
+    """The path without repeated points, which never change the distance."""
     points = np.asarray(path, np.float64)
     if not len(points):
         raise ValueError(f"{name}: the path has no points")
@@ -142,3 +114,17 @@ def _checked(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
         raise ValueError(f"{name}: point {unknown[0]} is not finite: {points[unknown[0]]}")
     moved = (np.diff(points, axis=0) != 0).any(1)
     return points[np.r_[True, moved]]
+
+
+DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
+
+
+def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
+    """The G-code of a recording, one line for each of its blocks, with the notes at its head."""
+    head = (DANGER, f"reconstructed by gcodefp from {recording}", *notes)
+    return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
+
+
+def comment(text: str) -> str:
+    """An RS-274 comment: one line of printable ASCII without brackets inside (section 3.3.4)."""
+    return f"({re.sub(r'[()]|[^ -~]', '_', text)})"

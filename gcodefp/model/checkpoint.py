@@ -1,4 +1,4 @@
-"""Checkpoints: what `torch.load(weights_only=True)` can read, with all that prediction needs."""
+"""Checkpoints: weights with all that prediction needs, loaded with `weights_only=True`."""
 
 import io
 import pickle
@@ -21,17 +21,21 @@ from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
 RESUME_FORMAT = "gcodefp-resume-3"
-
-
 UNREADABLE = (
     *(RuntimeError, OSError, EOFError, LookupError, ValueError),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
 )
-"""What torch raises for a file that is torn, or no checkpoint at all."""
+"""Errors of torch for a file that is torn, or no checkpoint at all."""
 
 
 class Checkpoint(NamedTuple):
-    """A trained network and where it stands."""
+    """A trained network.
+
+    Attributes:
+        description: of the dataset that it was trained on.
+        epoch: its epoch, from 1.
+        value: of the run's metric in that epoch.
+    """
 
     network: Network
     hyperparameters: Hyperparameters
@@ -64,9 +68,9 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
             f"{path}: is no checkpoint of gcodefp, or a torn one ({type(error).__name__}); remove "
             "it, and run what made it again"
         ) from None
-    found = content.get("format") if isinstance(content, dict) else None
-    if found != format_name:
-        raise UserError(f"{path}: format is {found!r}, this version reads {format_name!r}")
+    file_format = content.get("format") if isinstance(content, dict) else None
+    if file_format != format_name:
+        raise UserError(f"{path}: format is {file_format!r}, this version reads {format_name!r}")
     return dict(content)
 
 
@@ -79,6 +83,7 @@ def write_checkpoint(
     value: float,
 ) -> None:
     """Saves the weights of one epoch with the dataset's description."""
+    programs = vars(description.programs).items()
     write_torch(
         path,
         {
@@ -86,32 +91,47 @@ def write_checkpoint(
             "weights": weights,
             "hyperparameters": asdict(hyperparameters),
             "dataset": dict(description.document),
-            "programs": {name: _plain(array) for name, array in vars(description.programs).items()},
+            "programs": {name: _to_plain(array) for name, array in programs},
             "epoch": epoch,
             "value": value,
         },
     )
 
 
-def _plain(array: NDArray[Any]) -> Any:
+def _to_plain(array: NDArray[Any]) -> Any:
     """Texts as a list, numbers as a tensor: what can be loaded without trusting the file."""
     return array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
 
 
-def _array(plain: Any) -> NDArray[Any]:
-    """What `_plain` was given, from whatever device it was loaded onto."""
+def _from_plain(plain: Any) -> NDArray[Any]:
+    """The inverse of `_to_plain`, from any device."""
     return np.asarray(plain.cpu() if isinstance(plain, torch.Tensor) else plain)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
-    """Loads a checkpoint, ready for prediction."""
+    """Loads a checkpoint, ready for prediction.
+
+    Raises:
+        UserError: the file is missing, torn, or of another format.
+    """
     content = read_torch(path, FORMAT, device)
     hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
-    programs = Programs(**{name: _array(of) for name, of in content["programs"].items()})
-    description = description_of(content["dataset"], programs)
+    programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
+    description = description_of(content["dataset"], Programs(**programs))
     network = Network(sizes_of(description), hyperparameters).to(device)
     network.load_state_dict(content["weights"])
     network.eval()
-    return Checkpoint(
-        network, hyperparameters, description, int(content["epoch"]), float(content["value"])
-    )
+    epoch, value = int(content["epoch"]), float(content["value"])
+    return Checkpoint(network, hyperparameters, description, epoch, value)
+
+
+def check_fits(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+    """Checks that a checkpoint was trained on a dataset.
+
+    Args:
+        path: of the checkpoint, for the message.
+
+    Raises:
+        UserError: it was trained on other train or val splits.
+    """
+    description.check_learning_digest(checkpoint.description.learning_digest(), path)

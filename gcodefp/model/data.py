@@ -1,6 +1,11 @@
-"""A split of the dataset as tensors on the device; windows are views into its rows."""
+"""A split of the dataset as tensors on a device; windows are views into its rows.
+
+Shapes: N rows, C channels, W windows of T rows, B windows of a batch, S steps of a block, K
+programs, P states.
+"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,26 +16,31 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
 from gcodefp.model.network import Sizes
+from gcodefp.recordings.columns import node_of
+
+GAIN_STD = 0.1
+OFFSET_STD = 0.1
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
 class Tensors:
-    """N rows, C channels, W windows of T rows, S steps.
+    """The rows of a split, with labels of the time at which their sensors measured.
 
     Attributes:
         signals: (N, C) scaled.
-        codes: (N, S, 4) classes of the block that the sensors see at each row.
-        block: (N,) which text that block is.
-        state_block: (P,) which text the block of each place is.
+        codes: (N, S, 4) classes of each row's block.
+        block: (N,) number of the text of each row's block.
+        state_block: (P,) number of the text of each state's block.
         operation: (N,) class.
-        state: (N,) place in the programs, with a fraction; NaN if unknown.
-        state_range: (N, 2) first and last place of the row's program.
+        state: (N,) state, with a fraction; NaN if unknown.
+        state_range: (N, 2) first and last state of the row's program.
         position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
-        nodes: (C,) the sensor node of each channel, from 0.
-        first_state: (programs + 1,) first place of each program, and the number of places.
+        nodes: (C,) number of each channel's sensor node.
+        first_state: (K + 1,) first state of each program, and P.
         starts: (W,) first row of each window.
-        segments: (W, 2) first row and length of the stretch without gaps that a window lies in.
-        row_mask: (W, T) which rows a window speaks for; each row once.
+        segments: (W, 2) first row and length of the segment without gaps that a window lies in.
+        row_mask: (W, T) rows that are assigned to each window; each row to one.
         window: T.
     """
 
@@ -55,45 +65,41 @@ class Tensors:
 
 
 def to_tensors(split: Split, description: Description, device: torch.device) -> Tensors:
-    """Moves a split to the device, its blocks encoded with the dataset's vocabulary.
+    """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
+    programs, first = description.programs, description.programs.first
+    block = split.block[split.lag_corrected_row]
+    codes = description.vocabulary.encode(split.blocks.tolist())
+    texts = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
+    split_texts, state_texts = np.split(texts, [len(split.blocks)])
+    state_range = np.stack([first[split.program], first[split.program + 1] - 1], axis=1)
+    nodes = np.unique([node_of(c) for c in description.scaler.channels], return_inverse=True)[1]
 
-    Blocks and positions are those that the sensors see: the recording's lag is taken out.
-    """
-    codes = description.vocabulary.encode(split.blocks.tolist())[
-        split.block[split.lag_corrected_row]
-    ]
-    programs = description.programs
-    text = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
-    first = programs.first
-    nodes = [channel.rpartition(".")[0] or channel for channel in description.scaler.channels]
-    row_mask = row_to_window_mask(split.window_start, description.window)
+    def moved(array: NDArray[Any]) -> Tensor:
+        return torch.as_tensor(array, device=device)
+
+    def integers(array: NDArray[np.integer]) -> Tensor:
+        return moved(array.astype(np.int64))
+
     return Tensors(
-        signals=torch.as_tensor(split.signals, device=device),
-        codes=torch.as_tensor(codes.astype(np.int64), device=device),
-        block=torch.as_tensor(text[: len(split.blocks)][split.block[split.lag_corrected_row]]).to(
-            device
-        ),
-        state_block=torch.as_tensor(text[len(split.blocks) :]).to(device),
-        operation=torch.as_tensor(split.operation.astype(np.int64), device=device),
-        state=torch.as_tensor(split.state, device=device),
-        state_range=torch.as_tensor(
-            np.stack([first[split.program], first[split.program + 1] - 1], axis=1).astype(np.int64),
-            device=device,
-        ),
-        position=torch.as_tensor(
-            description.scale_position(split.position_mm[split.lag_corrected_row]), device=device
-        ),
-        nodes=torch.as_tensor(np.unique(nodes, return_inverse=True)[1], device=device),
-        first_state=torch.as_tensor(first.astype(np.int64), device=device),
-        starts=torch.as_tensor(split.window_start.astype(np.int64), device=device),
-        segments=torch.as_tensor(_segments(split.window_start, description.window), device=device),
-        row_mask=torch.as_tensor(row_mask, device=device),
+        signals=moved(split.signals),
+        codes=integers(codes[block]),
+        block=integers(split_texts[block]),
+        state_block=integers(state_texts),
+        operation=integers(split.operation),
+        state=moved(split.state),
+        state_range=integers(state_range),
+        position=moved(description.scale_position(split.position_mm[split.lag_corrected_row])),
+        nodes=integers(nodes),
+        first_state=integers(first),
+        starts=integers(split.window_start),
+        segments=integers(_segments(split.window_start, description.window)),
+        row_mask=moved(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
 def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
-    """First row and length of the rows that overlapping windows cover together, (W, 2)."""
+    """First row and length of the segment that overlapping windows cover together, (W, 2)."""
     begins = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
     segment = np.cumsum(begins) - 1
     first = starts[begins].astype(np.int64)
@@ -115,10 +121,6 @@ def sizes_of(description: Description) -> Sizes:
     )
 
 
-GAIN_STD = 0.1
-OFFSET_STD = 0.1
-
-
 def augment(
     signals: Tensor,
     nodes: Tensor,
@@ -127,14 +129,14 @@ def augment(
     node_dropout: float,
     random: torch.Generator,
 ) -> Tensor:
-    """Noise, another gain and offset per channel, and hidden nodes, in a share of the windows.
+    """Adds noise, gains, offsets and hidden nodes to a random share of the windows.
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
-        nodes: (C,) the sensor node of each channel, from 0.
+        nodes: (C,) number of each channel's sensor node.
         probability: share of the windows that are changed.
         noise_std: of the noise added to every sample.
-        node_dropout: share of nodes whose channels are 0, as those of a node that dropped out.
+        node_dropout: share of nodes whose channels become 0, as those of a node that dropped out.
         random: on the signals' device, or on the CPU.
 
     Returns:
@@ -144,22 +146,19 @@ def augment(
         return signals
     windows, _, channels = signals.shape
 
-    def draw(*shape: int) -> Tensor:
+    def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=random, device=random.device).to(signals.device)
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(shape, generator=random, device=random.device).to(signals.device)
 
-    changed = signals * (1 + GAIN_STD * draw(windows, 1, channels))
-    changed = changed + OFFSET_STD * draw(windows, 1, channels)
-    changed = changed + noise_std * draw(*signals.shape)
+    changed = signals * (1 + GAIN_STD * normal(windows, 1, channels))
+    changed = changed + OFFSET_STD * normal(windows, 1, channels)
+    changed = changed + noise_std * normal(*signals.shape)
     if node_dropout > 0:
-        shown = uniform(windows, int(nodes.max()) + 1) >= node_dropout
-        changed = changed * shown[:, None, nodes]
+        is_visible = uniform(windows, int(nodes.max()) + 1) >= node_dropout
+        changed = changed * is_visible[:, None, nodes]
     return torch.where(uniform(windows, 1, 1) < probability, changed, signals)
-
-
-DEVICES = ("auto", "cpu", "cuda")
 
 
 def open_device(name: str, threads: int) -> torch.device:
@@ -167,6 +166,9 @@ def open_device(name: str, threads: int) -> torch.device:
 
     Args:
         threads: CPU threads of this process. More than one may change the last bits of a result.
+
+    Raises:
+        UserError: `name` is `cuda` and no GPU is usable.
     """
     torch.set_num_threads(threads)
     if name == "auto":
@@ -181,5 +183,5 @@ def mixed_precision(device: torch.device) -> torch.autocast:
 
     GPUs that would only emulate bfloat16 stay with float32.
     """
-    able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+    is_able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=is_able)

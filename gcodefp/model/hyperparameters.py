@@ -1,4 +1,4 @@
-"""What a training run can be told, with the values that each hyperparameter allows."""
+"""The hyperparameters of a training run with their ranges, its metrics, and its objective."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -45,13 +45,14 @@ class Hyperparameters:
         0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
     )
     command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
-    place_weight: float = _setting(1.0, "weight of the place head in the loss", low=0.0)
+    place_weight: float = _setting(1.0, "weight of the state head in the loss", low=0.0)
     position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
-    rows_per_window: int = _setting(8, "rows of a window whose block is learnt per step", low=1)
+    rows_per_window: int = _setting(8, "rows of a window whose block is trained per step", low=1)
     seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
 
 
 KNOWN = {f.name: f for f in fields(Hyperparameters)}
+"""The fields of Hyperparameters by name."""
 
 
 def hyperparameters_from(
@@ -60,11 +61,11 @@ def hyperparameters_from(
     """Checks names, types and ranges.
 
     Args:
-        values: name -> value; those of nested mappings count as if they stood side by side.
-        where: how the error message names the place that the values come from.
+        values: name -> value; nested mappings are flattened.
+        where: origin of the values, for error messages.
 
     Raises:
-        UserError: it names the hyperparameter, its value and what would be right.
+        UserError: it names the hyperparameter, its value and its range.
     """
     checked: dict[str, Any] = {}
     for name, value in leaves(values):
@@ -73,19 +74,20 @@ def hyperparameters_from(
         if name not in KNOWN:
             raise UserError(f"{where}: no hyperparameter {name!r}; {did_you_mean(name, KNOWN)}")
         checked[name] = _checked(name, value, where)
-    made = Hyperparameters(**checked)
-    if made.d_model % made.nhead:
+    hyperparameters = Hyperparameters(**checked)
+    width, heads = hyperparameters.d_model, hyperparameters.nhead
+    if width % heads:
         raise UserError(
-            f"{where}: d_model {made.d_model} cannot be divided among nhead {made.nhead} heads; "
+            f"{where}: d_model {width} cannot be divided among nhead {heads} heads; "
             "choose a d_model that is a multiple of nhead"
         )
-    if made.d_model % 2:
-        raise UserError(f"{where}: d_model {made.d_model} is odd; choose an even one")
-    return made
+    if width % 2:
+        raise UserError(f"{where}: d_model {width} is odd; choose an even one")
+    return hyperparameters
 
 
 def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Names and values, those of nested mappings as if they stood side by side."""
+    """Names and values of nested mappings, flattened."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from leaves(value)
@@ -104,13 +106,10 @@ def _checked(name: str, value: Any, where: str) -> Any:
         raise UserError(f"{where}.{name}: {value!r} is no {kind.__name__}")
     if kind is int and value != int(value):
         raise UserError(f"{where}.{name}: {value!r} is not whole")
-    if not limits["low"] <= value <= limits["high"] or value <= limits["above"]:
-        least = (
-            f"above {limits['above']:g}"
-            if math.isfinite(limits["above"])
-            else (f"at least {limits['low']:g}")
-        )
-        most = f" and at most {limits['high']:g}" if math.isfinite(limits["high"]) else ""
+    low, high, above = limits["low"], limits["high"], limits["above"]
+    if not low <= value <= high or value <= above:
+        least = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
+        most = f" and at most {high:g}" if math.isfinite(high) else ""
         raise UserError(f"{where}.{name}: {value!r} is out of range; it must be {least}{most}")
     return kind(value)
 
@@ -123,7 +122,7 @@ METRICS = (
     *(f"val/{head}_loss" for head in (*HEADS, "place", "position")),
     *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
 )
-"""What a run logs after every epoch."""
+"""The columns of metrics.csv, one row an epoch."""
 
 
 @dataclass(frozen=True)
@@ -143,5 +142,5 @@ class Objective:
 
 
 DEFAULT_OBJECTIVE = Objective("val/aligned_acc", "maximize")
-"""The share of lines right in every word after windows were aligned with the programs: what
-a sweep without a metric is decided by."""
+"""The objective of a sweep without a metric: the share of rows whose whole block is correct on the
+Viterbi path of their window."""

@@ -1,13 +1,14 @@
-"""A transformer over sensor windows that writes the G-code block of every row.
+"""A transformer over sensor windows that predicts state, tool position, operation and G-code block.
 
-The encoder sees a window of scaled signals and gives each of its rows a vector. From that vector a
-small causal transformer writes the row's block, word by word: at each step five heads say whether a
-command, a parameter or the end comes, which command, which parameter letter and, given the letter,
-which value. Three more heads read the row's place in the programs and the tool position from its
-vector, and the operation from the mean over the window. Because a word is conditioned on
-the words before it, X, Y and Z of a block fit together.
+The encoder maps a window of scaled signals to a vector for each row. From that vector a small
+causal transformer decodes the row's block word by word: at each step heads predict the type of the
+token (command, parameter or end), the command, the parameter's letter and, given the letter, its
+value. Two more heads predict the row's state and tool position from its vector, and one the
+operation from the mean over the window. Each word is conditioned on the words before it, so that X,
+Y and Z of a block fit together.
 
-Shapes: B windows in the batch, T rows, C channels, D width, M rows whose block is written, S steps.
+Shapes: B windows of a batch, T rows, C channels, D width, M rows whose block is decoded, S steps,
+P states.
 """
 
 import math
@@ -23,15 +24,14 @@ from gcodefp.model.hyperparameters import Hyperparameters
 STEM_ROWS = 5
 AXES = 3
 SMOOTHING_ROWS = (9, 25)
-"""Sensors are noisy: the network is also shown their moving averages over so many rows."""
-
-
+"""Sensors are noisy: their moving averages over these numbers of rows are inputs too."""
+EMBEDDINGS = ("commands", "parameter_types", "parameter_values", "steps")
 EARLIER_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
-"""Weights that checkpoints of version 0.1 call otherwise."""
+"""Names of weights in checkpoints of version 0.1."""
 
 
 class Sizes(NamedTuple):
-    """What the dataset decides of the network."""
+    """The sizes of the network that follow from the dataset."""
 
     channels: int
     commands: int
@@ -43,7 +43,7 @@ class Sizes(NamedTuple):
 
 
 class Network(nn.Module):
-    """The encoder, the block writer and their heads."""
+    """The encoder, the decoder of blocks, and their heads."""
 
     def __init__(self, sizes: Sizes, hyperparameters: Hyperparameters) -> None:
         super().__init__()
@@ -55,28 +55,28 @@ class Network(nn.Module):
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
         self.writer = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
-        # Class 0 of each embedding means that the word before has no such field.
+        # Class 0 of each embedding: the word before has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)
         self.parameter_types = nn.Embedding(sizes.parameter_types + 1, width)
         self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
         self.steps = nn.Embedding(sizes.steps, width)
         self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
-        # A head without classes would have no weights; such words are never written.
+        # A head without classes would have no weights; such words are never decoded.
         self.command_head = nn.Linear(width, max(1, sizes.commands))
         self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
         self.operation_head = nn.Linear(width, sizes.operations)
         self.state_head = nn.Linear(width, sizes.states)
-        # Measured on the train split (measure_state_prior); until then all states are alike.
+        # Measured on the train split by measure_state_prior; uniform until then.
         self.log_state_prior: Tensor
         self.register_buffer("log_state_prior", torch.zeros(sizes.states))
         self.position_head = nn.Linear(width, AXES)
-        for embedding in (self.commands, self.parameter_types, self.parameter_values, self.steps):
-            nn.init.normal_(embedding.weight, std=1 / math.sqrt(width))
+        for name in EMBEDDINGS:
+            nn.init.normal_(getattr(self, name).weight, std=1 / math.sqrt(width))
         self.register_load_state_dict_pre_hook(_rename_earlier)
 
     def encode(self, signals: Tensor) -> Tensor:
-        """Signals (B, T, C) to one vector per row (B, T, D)."""
+        """Signals (B, T, C) to a vector for each row (B, T, D)."""
         channels = signals.transpose(1, 2)
         smooth = [
             functional.avg_pool1d(channels, rows, 1, rows // 2, count_include_pad=False)
@@ -91,20 +91,20 @@ class Network(nn.Module):
         return self.operation_head(rows.mean(dim=1))
 
     def emission_log_likelihood(self, rows: Tensor) -> Tensor:
-        """Row vectors (..., D) to log p(place | row) - log p(place), (..., places).
+        """Row vectors (..., D) to log p(state | row) - log p(state), (..., P).
 
-        But for a constant of each row this is how likely the row is, given the place: the scaled
-        likelihood that a hidden Markov model wants (Bourlard and Morgan 1994, Connectionist Speech
-        Recognition). Of two programs that begin alike, the one that the network is reluctant to
-        name would never be read without it.
+        Up to a constant of each row this is the log-likelihood of the row given the state, the
+        emission of a hybrid hidden Markov model (Bourlard and Morgan 1994, Connectionist Speech
+        Recognition). Without the prior, of two programs that begin alike the one with the lower
+        prior would never be decoded.
         """
-        evidence: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
-        return evidence
+        emissions: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
+        return emissions
 
     def block_logits(self, rows: Tensor, codes: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        """Logits and true classes of every step at which a field applies and its class is known.
+        """Logits and true classes of every step at which a field applies, under teacher forcing.
 
-        Each step is given the true words before it.
+        Steps whose class is UNSEEN are excluded.
 
         Args:
             rows: (M, D) row vectors.
@@ -113,19 +113,19 @@ class Network(nn.Module):
         Returns:
             field -> logits (K, classes) and classes (K,), K differing from field to field.
         """
-        hidden = self._write(rows, codes[:, :-1])
-        answers = {}
+        hidden = self._decode_steps(rows, codes[:, :-1])
+        predictions = {}
         for index, field in enumerate(FIELDS):
             target = codes[..., index]
             # Selected first: few steps have a value, and its head has thousands of classes.
-            known = (target != UNSEEN) & (codes[..., 0] != PAD)
-            logits = self._head(field, hidden[known], codes[..., 2][known])
-            answers[field] = logits, target[known]
-        return answers
+            applies = (target != UNSEEN) & (codes[..., 0] != PAD)
+            logits = self._head(field, hidden[applies], codes[..., 2][applies])
+            predictions[field] = logits, target[applies]
+        return predictions
 
     @torch.no_grad()
     def decode(self, rows: Tensor) -> Tensor:
-        """Writes blocks freely: each step sees only the words written before it.
+        """Greedy decoding of blocks: each step is conditioned on the words decoded before it.
 
         Args:
             rows: (M, D) row vectors.
@@ -136,25 +136,26 @@ class Network(nn.Module):
         shape = (len(rows), self.sizes.steps, len(FIELDS))
         codes = torch.full(shape, UNSEEN, device=rows.device)
         codes[..., 0] = PAD
-        going_on = torch.arange(len(rows), device=rows.device)
+        unfinished = torch.arange(len(rows), device=rows.device)
         for step in range(self.sizes.steps):
-            if not len(going_on):
+            if not len(unfinished):
                 break
-            hidden = self._write(rows[going_on], codes[going_on, :step])[:, -1]
+            hidden = self._decode_steps(rows[unfinished], codes[unfinished, :step])[:, -1]
             token_type = self._token_type(hidden, step)
-            codes[going_on, step, 0] = token_type
+            codes[unfinished, step, 0] = token_type
             is_command, is_parameter = token_type == COMMAND, token_type == PARAMETER
-            named = self.command_head(hidden[is_command]).argmax(-1)
-            codes[going_on[is_command], step, 1] = named
+            command = self.command_head(hidden[is_command]).argmax(-1)
+            codes[unfinished[is_command], step, 1] = command
             hidden = hidden[is_parameter]
             letter = self.parameter_type_head(hidden).argmax(-1)
-            codes[going_on[is_parameter], step, 2] = letter
+            codes[unfinished[is_parameter], step, 2] = letter
             value = self._head("parameter_value", hidden, letter).argmax(-1)
-            codes[going_on[is_parameter], step, 3] = value
-            going_on = going_on[token_type != END]
+            codes[unfinished[is_parameter], step, 3] = value
+            unfinished = unfinished[token_type != END]
         return codes
 
     def _token_type(self, hidden: Tensor, step: int) -> Tensor:
+        """The most probable type that is possible at this step."""
         logits = self.token_type_head(hidden)
         logits[:, PAD] = -torch.inf
         if not self.sizes.commands:
@@ -165,8 +166,8 @@ class Network(nn.Module):
             logits[:, END] = -torch.inf
         return logits.argmax(-1)
 
-    def _write(self, rows: Tensor, before: Tensor) -> Tensor:
-        """States (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
+    def _decode_steps(self, rows: Tensor, before: Tensor) -> Tensor:
+        """Hidden vectors (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
         embedded = (
             self.commands(before[..., 1] + 1)
             + self.parameter_types(before[..., 2] + 1)
@@ -178,7 +179,7 @@ class Network(nn.Module):
         return self.writer(steps, mask=mask, is_causal=True)
 
     def _head(self, field: str, hidden: Tensor, letters: Tensor) -> Tensor:
-        """Logits (K, classes) of hidden (K, D); a value is told for a parameter letter (K,)."""
+        """Logits (K, classes) of hidden (K, D); a value's also depend on its letter (K,)."""
         if field == "parameter_value":
             hidden = hidden + self.parameter_types(letters + 1)
         head: nn.Linear = getattr(self, f"{field}_head")

@@ -1,11 +1,11 @@
-"""metrics.csv: one line an epoch, appended; a line torn by a crash is dropped when read."""
+"""The files that a run appends to: metrics.csv and work.csv, whose torn last lines are ignored."""
 
 import csv
 import io
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,87 +13,77 @@ from gcodefp.files import write_text
 
 Row = dict[str, float]
 
+NAMES = ("utc_seconds", "host", "pid", "epoch")
+"""Columns of work.csv, which records the processes that worked on a run. Each appends a line when
+it starts or resumes the run, with the epochs done by then, and one after each of its epochs."""
+
 
 def read_metrics(path: Path) -> list[Row]:
-    """All whole lines; an absent file has none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    whole = text[: text.rfind("\n") + 1]
-    return [
-        {name: float(value) for name, value in row.items()}
-        for row in csv.DictReader(io.StringIO(whole))
-    ]
+    """All whole lines of metrics.csv, one an epoch; an absent file has none."""
+    lines = csv.DictReader(_whole_lines(path))
+    return [{name: float(value) for name, value in row.items()} for row in lines]
 
 
 def append_metrics(path: Path, row: Mapping[str, float]) -> None:
     """Appends one epoch; the first one writes the header too."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(row), lineterminator="\n")
-    if not path.exists():
-        writer.writeheader()
-    writer.writerow(row)
+    text = _to_csv([row], has_header=not path.exists())
     with path.open("a", encoding="utf-8") as handle:
-        handle.write(text.getvalue())
+        handle.write(text)
         handle.flush()
         os.fsync(handle.fileno())
 
 
 def truncate_metrics(path: Path, epochs: int) -> list[Row]:
-    """Keeps the first epochs, drops what a killed process wrote beyond its checkpoint."""
-    kept = {row["epoch"]: row for row in read_metrics(path) if row["epoch"] <= epochs}
-    rows = [kept[epoch] for epoch in sorted(kept)]
+    """Keeps the first epochs, without those that a killed process wrote beyond its checkpoint."""
+    by_epoch = {row["epoch"]: row for row in read_metrics(path) if row["epoch"] <= epochs}
+    rows = [by_epoch[epoch] for epoch in sorted(by_epoch)]
     if not rows:
         path.unlink(missing_ok=True)
         return []
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**row, "epoch": int(row["epoch"])} for row in rows)
-    write_text(path, text.getvalue())
+    write_text(path, _to_csv({**row, "epoch": int(row["epoch"])} for row in rows))
     return rows
 
 
-# work.csv: who worked on a run and when; appended, so that a killed process leaves its traces.
-#
-# Each process writes a line when it begins or goes on, with the epochs that are there already, and
-# one after each of its epochs.
-
-NAMES = ("utc_seconds", "host", "pid", "epoch")
-
-
 def append_work(path: Path, epoch: int) -> None:
-    """Notes that this process has just reached an epoch; 0 is the begin."""
-    moment = f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}\n"
-    written = path.read_bytes() if path.exists() else b""
-    if not written:
-        moment = ",".join(NAMES) + "\n" + moment
-    elif not written.endswith(b"\n"):  # A full disk, or a kill, has torn the last line.
-        moment = "\n" + moment
+    """Records that this process has just reached an epoch; 0 is the start of the run."""
+    line = f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}\n"
+    content = path.read_bytes() if path.exists() else b""
+    if not content:
+        line = ",".join(NAMES) + "\n" + line
+    elif not content.endswith(b"\n"):  # A full disk, or a kill, has torn the last line.
+        line = "\n" + line
     with path.open("a", encoding="utf-8") as handle:
-        handle.write(moment)
+        handle.write(line)
 
 
 def read_work(path: Path) -> list[dict[str, Any]]:
-    """All whole lines; an absent file, as of a run that was trained elsewhere, has none."""
+    """All whole lines of work.csv; an absent file, as of a run trained elsewhere, has none."""
+    parsed = (_parse_work(line.split(",")) for line in _whole_lines(path))
+    return [entry for entry in parsed if entry is not None]
+
+
+def _parse_work(cells: list[str]) -> dict[str, Any] | None:
+    """None for the header and for torn lines."""
+    try:
+        seconds, host, pid, epoch = cells
+        values = (float(seconds), host, int(pid), int(epoch))
+    except ValueError:
+        return None
+    return dict(zip(NAMES, values, strict=True))
+
+
+def _whole_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
         return []
-    whole = text[: text.rfind("\n") + 1].splitlines()
-    return [moment for line in whole if (moment := _moment(line.split(","))) is not None]
+    return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _moment(cells: list[str]) -> dict[str, Any] | None:
-    """None for the header and for torn lines."""
-    try:
-        seconds, host, pid, epoch = cells
-        return {
-            "utc_seconds": float(seconds),
-            "host": host,
-            "pid": int(pid),
-            "epoch": int(epoch),
-        }
-    except ValueError:
-        return None
+def _to_csv(rows: Iterable[Mapping[str, float]], has_header: bool = True) -> str:
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    if has_header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

@@ -1,15 +1,14 @@
-"""What counts as right: hits and chances of every row, for each metric.
+"""Which predictions are correct: counts of every row, for each metric.
 
-All metrics compare freely written blocks with the true ones, word by word, up to and including the
-end of the true block:
+Predicted blocks are compared with the true ones word by word, up to and including the end of the
+true block:
 
-- token_type, command, parameter_type, parameter_value: the field is right, over the words that have
-  it;
-- token: the whole word, or the end, is right;
-- gcode: the whole block is right (exact line);
-- operation: the recording's operation is right.
+- token_type, command, parameter_type, parameter_value: the field, over the words that have it;
+- token: the whole word, or the end;
+- gcode: the whole block (exact line);
+- operation: the recording's operation.
 
-A class that the train split never had cannot be right.
+A class that is not in the train split is never correct.
 """
 
 from collections.abc import Mapping
@@ -21,66 +20,52 @@ from numpy.typing import NDArray
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, UNSEEN
 
 HEADS = (*FIELDS, "operation")
-"""What the network has a head, and so a loss, for."""
-SCORES = (
-    "token_type",
-    "command",
-    "parameter_type",
-    "parameter_value",
-    "token",
-    "gcode",
-    "operation",
-)
+"""Heads of the network with a cross-entropy."""
+SCORES = (*FIELDS, "token", "gcode", "operation")
 
 
 class Score(NamedTuple):
-    """Hits and chances of each row, both (N,)."""
+    """Correct and all predictions of each row, both (N,)."""
 
     correct: NDArray[np.int64]
     total: NDArray[np.int64]
 
     def accuracy(self) -> float:
-        """The share of chances that were hit; 0 if there was none."""
+        """The share of correct predictions; 0 if there is none."""
         return float(self.correct.sum() / max(1, self.total.sum()))
 
 
 def row_scores(
-    written: NDArray[np.integer],
+    predicted: NDArray[np.integer],
     true: NDArray[np.integer],
-    written_operation: NDArray[np.integer],
+    predicted_operation: NDArray[np.integer],
     true_operation: NDArray[np.integer],
 ) -> Mapping[str, Score]:
     """Compares N rows.
 
     Args:
-        written, true: (N, S, 4) classes, in the order of vocabulary.FIELDS.
-        written_operation, true_operation: (N,) classes.
+        predicted, true: (N, S, 4) classes, in the order of vocabulary.FIELDS.
+        predicted_operation, true_operation: (N,) classes.
 
     Returns:
         metric -> its score, in the order of SCORES.
     """
     kind = true[..., 0]
-    counted = (kind == END) | (kind == COMMAND) | (kind == PARAMETER)
-    same = written == true
-    applies = {
-        "token_type": counted,
-        "command": kind == COMMAND,
-        "parameter_type": kind == PARAMETER,
-        "parameter_value": kind == PARAMETER,
-    }
-    right = {
-        name: same[..., index] & applies[name] & (true[..., index] != UNSEEN)
-        for index, name in enumerate(applies)
-    }
-    token = right["token_type"].copy()
-    for name in ("command", "parameter_type", "parameter_value"):
-        token &= right[name] | ~applies[name]
-    scores = {name: Score(right[name].sum(1), applies[name].sum(1)) for name in applies}
-    scores["token"] = Score(token.sum(1), counted.sum(1))
-    ones = np.ones(len(true), np.int64)
-    # A true block that was cut, and so has no end, is longer than any that can be written.
-    whole = (token.sum(1) == counted.sum(1)) & (kind == END).any(1)
-    scores["gcode"] = Score(whole.astype(np.int64), ones)
-    known = (written_operation == true_operation) & (true_operation != UNSEEN)
-    scores["operation"] = Score(known.astype(np.int64), ones)
+    is_parameter = kind == PARAMETER
+    is_token = (kind == END) | (kind == COMMAND) | is_parameter
+    has_field = (is_token, kind == COMMAND, is_parameter, is_parameter)
+    is_same = (predicted == true) & (true != UNSEEN)
+    scores = {}
+    correct_token = is_token
+    for index, (field, applies) in enumerate(zip(FIELDS, has_field, strict=True)):
+        correct = is_same[..., index] & applies
+        correct_token = correct_token & (correct | ~applies)
+        scores[field] = Score(correct.sum(1), applies.sum(1))
+    scores["token"] = Score(correct_token.sum(1), is_token.sum(1))
+    # A true block without an end was cut: it is longer than any block that can be decoded.
+    whole = (correct_token == is_token).all(1) & (kind == END).any(1)
+    operation = (predicted_operation == true_operation) & (true_operation != UNSEEN)
+    every_row = np.ones(len(true), np.int64)
+    scores["gcode"] = Score(whole.astype(np.int64), every_row)
+    scores["operation"] = Score(operation.astype(np.int64), every_row)
     return scores

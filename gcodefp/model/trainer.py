@@ -1,6 +1,6 @@
-"""The training loop: epochs, best weights, and a state on disk from which a killed run goes on.
+"""The training loop: epochs, best weights, and a state on disk from which a killed run resumes.
 
-Every random number of an epoch comes from (seed, epoch), so a run that was killed and goes on ends
+All random numbers of an epoch come from (seed, epoch), so a run that was killed and resumed ends
 with the same weights as one that was not (bit by bit on one CPU thread).
 """
 
@@ -25,11 +25,15 @@ from gcodefp.model.run_files import append_metrics, append_work, truncate_metric
 from gcodefp.model.window_decoding import measure_state_prior
 
 Report = Callable[[int, Mapping[str, float]], bool]
-"""Is told an epoch (from 1) and its metrics; returns True to stop the run."""
+"""Called with an epoch (from 1) and its metrics; returns True to stop the run."""
 
 
 class Diverged(Exception):
     """The loss is no longer finite."""
+
+
+class Killed(Exception):
+    """The run's process was killed repeatedly, most often for lack of memory."""
 
 
 class OtherRun(UserError):
@@ -38,7 +42,7 @@ class OtherRun(UserError):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run may see: never the test split."""
+    """The splits of a training run, on its device: never the test split."""
 
     description: Description
     train: Tensors
@@ -59,13 +63,19 @@ class TrainingResult:
 
 @dataclass
 class _State:
-    """What last.pt holds, besides weights and optimizer."""
+    """The content of last.pt besides weights and optimizer."""
 
     epoch: int = 0
     seconds: float = 0.0
     best_epoch: int = 0
     best_value: float = math.nan
     best_weights: dict[str, Any] | None = None
+
+    def keep_best(self, network: Network, objective: Objective, value: float) -> None:
+        """Keeps the weights if the epoch's value beats those of all epochs before."""
+        if self.best_epoch == 0 or objective.better(value, self.best_value):
+            self.best_epoch, self.best_value = self.epoch, value
+            self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
 
 
 def train(
@@ -74,16 +84,16 @@ def train(
     objective: Objective,
     folder: Path,
     report: Report,
-    device: torch.device,
+    *,
     compiled: bool = False,
 ) -> TrainingResult:
-    """Trains until max_epochs or until `report` says stop; goes on from `folder` if it can.
+    """Trains until max_epochs or until `report` stops the run; resumes from `folder` if it can.
 
     Writes metrics.csv, work.csv and last.pt after every epoch, and checkpoint.pt, the best epoch by
     `objective`, at the end.
 
     Args:
-        compiled: the encoder runs as torch.compile makes it, which changes the last bits.
+        compiled: the encoder runs under torch.compile, which changes the last bits.
 
     Raises:
         Diverged: the loss became infinite or NaN.
@@ -91,25 +101,19 @@ def train(
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
-    network = Network(sizes_of(data.description), hyperparameters).to(device)
+    network = Network(sizes_of(data.description), hyperparameters).to(data.train.signals.device)
     if compiled:
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
-    identity = {
-        "hyperparameters": asdict(hyperparameters),
-        "data": data.description.learning_digest(),
-        "objective": asdict(objective),
-    }
-    state = _load_state(folder / "last.pt", identity, network, optimizer, device)
+    identity = _identity(hyperparameters, data, objective)
+    state = _load_state(folder / "last.pt", identity, network, optimizer)
     append_work(folder / "work.csv", state.epoch)
     stop = False
     for row in truncate_metrics(folder / "metrics.csv", state.epoch):
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
-        if state.best_epoch == 0 or objective.better(metrics[objective.metric], state.best_value):
-            state.best_epoch, state.best_value = state.epoch, metrics[objective.metric]
-            state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+        state.keep_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
         append_work(folder / "work.csv", state.epoch)
@@ -129,6 +133,17 @@ def train(
     )
 
 
+def _identity(
+    hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
+) -> dict[str, Any]:
+    """All that decides the run; a run resumes only from a last.pt of the same identity."""
+    return {
+        "hyperparameters": asdict(hyperparameters),
+        "data": data.description.learning_digest(),
+        "objective": asdict(objective),
+    }
+
+
 def _next_epoch(
     network: Network,
     optimizer: torch.optim.Optimizer,
@@ -136,8 +151,8 @@ def _next_epoch(
     data: TrainingData,
     state: _State,
 ) -> dict[str, float]:
-    """Trains and validates one epoch more; returns its metrics."""
-    started = time.monotonic()
+    """Trains and validates one epoch; returns its metrics."""
+    start = time.monotonic()
     metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
     measure_state_prior(network, data.train)
     metrics |= validate(network, hyperparameters, data.val)
@@ -145,27 +160,16 @@ def _next_epoch(
         if not math.isfinite(metrics[name]):
             raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
     state.epoch += 1
-    state.seconds += time.monotonic() - started
+    state.seconds += time.monotonic() - start
     return metrics
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """The half-written files of processes that were killed."""
-    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
-        for path in folder.glob(f".{name}.*.tmp"):
-            path.unlink(missing_ok=True)
-
-
 def _load_state(
-    path: Path,
-    identity: Mapping[str, Any],
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    device: torch.device,
+    path: Path, identity: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer
 ) -> _State:
     if not path.exists():
         return _State()
-    content = read_torch(path, RESUME_FORMAT, device)
+    content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
     if content["identity"] != identity:
         raise OtherRun(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
@@ -193,12 +197,37 @@ def _save_state(
     write_torch(path, content)
 
 
+def _remove_leftovers(folder: Path) -> None:
+    """The half-written files of processes that were killed."""
+    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
+
+
+def load_training_data(
+    dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
+) -> TrainingData:
+    """Reads dataset.json, train.npz and val.npz; the test split cannot be read by it.
+
+    Args:
+        control: one of CONTROLS, for which the splits are changed.
+    """
+    description = read_description(dataset)
+
+    def loaded(path: Path, name: str) -> Tensors:
+        split = read_split(path, description, name)
+        return to_tensors(
+            apply_control(split, name, control, description.window), description, device
+        )
+
+    splits = loaded(train, "train"), loaded(val, "val")
+    return TrainingData(description.for_control(control), *splits)
+
+
+# The end of a run, as run.json records it.
+
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
-"""What torch says, on a GPU and on a CPU."""
-
-
-class Killed(Exception):
-    """The run's process was killed, again and again, most often for want of memory."""
+"""Parts of torch's messages, on a GPU and on a CPU."""
 
 
 def succeeded(
@@ -220,18 +249,14 @@ def succeeded(
 
 
 def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A run that went wrong, with the class of what did."""
+    """A run that failed, with the class of its failure."""
+    unknown = ("best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
     return {
         "state": "failed",
         "failure": failure_class(error),
         "reason": str(error) or type(error).__name__,
         "hyperparameters": dict(leaves(hyperparameters)),
-        "best_epoch": None,
-        "best_value": None,
-        "epochs": None,
-        "seconds": None,
-        "parameters": None,
-        "device": None,
+        **dict.fromkeys(unknown),
     }
 
 
@@ -241,8 +266,8 @@ def failure_class(error: Exception) -> str:
         return "diverged"
     if isinstance(error, Killed):
         return "killed"
-    full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if full or any(words in str(error) for words in OUT_OF_MEMORY):
+    is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if is_memory_full or any(part in str(error) for part in OUT_OF_MEMORY):
         return "out_of_memory"
     return "bad_hyperparameters" if isinstance(error, UserError) else "error"
 
@@ -250,22 +275,3 @@ def failure_class(error: Exception) -> str:
 def describe_device(device: torch.device) -> str:
     """The device's name, with the model of a GPU."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-
-
-def load_training_data(
-    dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
-) -> TrainingData:
-    """Reads dataset.json, train.npz and val.npz; the test split has no way in.
-
-    Args:
-        control: what the splits are changed for, one of CONTROLS.
-    """
-    description = read_description(dataset)
-    splits = (
-        apply_control(read_split(path, description, name), name, control, description.window)
-        for path, name in ((train, "train"), (val, "val"))
-    )
-    return TrainingData(
-        description.for_control(control),
-        *(to_tensors(split, description, device) for split in splits),
-    )

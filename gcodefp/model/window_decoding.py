@@ -1,10 +1,16 @@
-"""Prediction from the signals of windows alone: no true word, block or position is an input."""
+"""Decoding from the signals of windows alone: no true word, block or position is an input.
 
+Shapes: N rows, C channels, W windows of T rows, B windows of a batch, D width of the network, S
+steps of a block, P states.
+"""
+
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
@@ -14,16 +20,54 @@ from gcodefp.model.network import Network
 WINDOWS_PER_BATCH = 64
 
 
-class Prediction(NamedTuple):
-    """What the network says of N rows in W windows of T rows.
+class EncodedWindows(NamedTuple):
+    """A batch of encoded windows.
 
     Attributes:
-        covered: (N,) whether any window speaks for the row; the others hold UNSEEN.
-        codes: (N, S, 4) classes of the block, freely written, in the order of vocabulary.FIELDS.
+        rows: (B, T) row numbers.
+        row_mask: (B, T) rows that are assigned to each window.
+        encoded: (B, T, D) a vector for each row of each window.
+    """
+
+    rows: Tensor
+    row_mask: Tensor
+    encoded: Tensor
+
+
+def encode_windows(
+    network: Network,
+    signals: Tensor,
+    starts: Tensor,
+    row_mask: Tensor,
+    batch_size: int = WINDOWS_PER_BATCH,
+) -> Iterator[EncodedWindows]:
+    """Encodes windows in their order, batch by batch, with the network in evaluation mode.
+
+    Gradients are computed unless the caller iterates under `torch.no_grad`.
+
+    Args:
+        signals: (N, C) scaled.
+        starts: (W,) first row of each window.
+        row_mask: (W, T) rows that are assigned to each window.
+        batch_size: windows of a batch.
+    """
+    network.eval()
+    offset = torch.arange(row_mask.shape[1], device=starts.device)
+    for start, mask in zip(starts.split(batch_size), row_mask.split(batch_size), strict=True):
+        rows = start[:, None] + offset
+        yield EncodedWindows(rows, mask, network.encode(signals[rows]))
+
+
+class Prediction(NamedTuple):
+    """Predictions for N rows, each from the window that it is assigned to.
+
+    Attributes:
+        covered: (N,) whether the row is assigned to a window; all other rows hold UNSEEN.
+        codes: (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS.
         operation: (N,) class.
         position: (N, 3) tool position, in standard deviations of the train split.
-        path: (N,) place in the programs, aligned within the window that speaks for the row.
-        paths: (W, T) places of all rows of each window.
+        path: (N,) state on the Viterbi path of the row's window.
+        paths: (W, T) Viterbi path of each window.
     """
 
     covered: NDArray[np.bool_]
@@ -36,75 +80,69 @@ class Prediction(NamedTuple):
 
 @torch.no_grad()
 def predict(network: Network, data: Tensors) -> Prediction:
-    """Encodes all windows, and reads each row from the one that speaks for it."""
-    network.eval()
+    """Decodes all windows of a split."""
     count = len(data.signals)
     codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
     operation = np.full(count, UNSEEN, np.int64)
     position = np.full((count, 3), np.nan, np.float32)
     path = np.full(count, UNSEEN, np.int64)
     paths = []
-    windows = torch.arange(len(data.starts), device=data.starts.device)
-    for batch in windows.split(WINDOWS_PER_BATCH):
-        rows = data.rows_of(batch)
-        encoded = network.encode(data.signals[rows])
-        row_mask = data.row_mask[batch]
-        chosen = rows[row_mask].cpu().numpy()
-        codes[chosen] = network.decode(encoded[row_mask]).cpu().numpy()
-        named = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
-        operation[chosen] = named[row_mask].cpu().numpy()
-        position[chosen] = network.position_head(encoded[row_mask]).cpu().numpy()
-        aligned = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
-        path[chosen] = aligned[row_mask].cpu().numpy()
-        paths.append(aligned.cpu().numpy())
+    for rows, mask, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
+        assigned = rows[mask].cpu().numpy()
+        codes[assigned] = network.decode(encoded[mask]).cpu().numpy()
+        operations = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
+        operation[assigned] = operations[mask].cpu().numpy()
+        position[assigned] = network.position_head(encoded[mask]).cpu().numpy()
+        viterbi = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
+        path[assigned] = viterbi[mask].cpu().numpy()
+        paths.append(viterbi.cpu().numpy())
     return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
 
 
 @torch.no_grad()
-def whole_emission_log_likelihood(
-    network: Network, signals: torch.Tensor, window: int
-) -> torch.Tensor:
-    """Evidence of places (N, P) at the N rows of one recording, of any length.
+def whole_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
+    """Emission log-likelihood of the states at the N rows of one recording of any length, (N, P).
 
-    Overlapping windows are averaged, each counting most in its middle.
+    Each row's is the weighted mean over the windows that it lies in; weights fall from the middle
+    of a window to its ends.
 
     Args:
         signals: (N, C) of at least `window` rows.
+        window: T.
     """
-    network.eval()
-    stride = max(1, window // 4)
-    starts = torch.arange(0, len(signals) - window + 1, stride, device=signals.device)
-    last = torch.tensor([len(signals) - window], device=signals.device)
-    starts = torch.cat([starts, last]).unique()
+    last = len(signals) - window
+    starts = torch.tensor([*range(0, last, max(1, window // 4)), last], device=signals.device)
+    every_row = torch.ones(len(starts), window, dtype=torch.bool, device=signals.device)
     row = torch.arange(window, device=signals.device)
     weight = torch.minimum(row, row.flip(0))[:, None] + 1.0
     total = torch.zeros(len(signals), network.sizes.states, device=signals.device)
-    counted = torch.zeros(len(signals), 1, device=signals.device)
-    for batch in starts.split(WINDOWS_PER_BATCH):
-        evidence = network.emission_log_likelihood(network.encode(signals[batch[:, None] + row]))
-        for start, of in zip(batch.tolist(), evidence, strict=True):
-            total[start : start + window] += of * weight
-            counted[start : start + window] += weight
-    return total / counted
+    weights = torch.zeros(len(signals), 1, device=signals.device)
+    for rows, _, encoded in encode_windows(network, signals, starts, every_row):
+        emissions = network.emission_log_likelihood(encoded)
+        # One window after the other: windows overlap, and the order of a sum decides its last bits.
+        for start, emission in zip(rows[:, 0].tolist(), emissions, strict=True):
+            total[start : start + window] += emission * weight
+            weights[start : start + window] += weight
+    return total / weights
 
 
-LEAST_SHARE = 1e-3
-"""Of a place among equally frequent ones: one that is never named must not outweigh all others."""
+MIN_PRIOR_SHARE = 1e-3
+"""Least prior of a state, as a share of the uniform one: dividing by a prior of 0 would let a state
+that is never predicted outweigh all others."""
 
 
 @torch.no_grad()
 def measure_state_prior(network: Network, train: Tensors) -> None:
-    """Sets the network's place prior, the mean of its probabilities over the train windows.
+    """Sets the network's log state prior to that of its mean state probabilities.
 
-    About as many windows are read as would lie side by side: each row once on the average.
+    The mean is over as many train windows, evenly spread, as would cover the rows side by side.
     """
-    network.eval()
     states = network.sizes.states
     count = min(len(train.starts), -(-len(train.signals) // train.window))
     windows = torch.linspace(0, len(train.starts) - 1, count, device=train.starts.device).long()
     total = torch.zeros(states, device=train.signals.device)
-    for batch in windows.split(WINDOWS_PER_BATCH):
-        encoded = network.encode(train.signals[train.rows_of(batch)])
+    selected = train.starts[windows], train.row_mask[windows]
+    for _, _, encoded in encode_windows(network, train.signals, *selected):
         total += network.state_head(encoded).softmax(-1).sum((0, 1))
     share = total / total.sum() * states
-    network.log_state_prior.copy_((share.clamp(min=LEAST_SHARE) / states).log())
+    network.log_state_prior.copy_((share.clamp(min=MIN_PRIOR_SHARE) / states).log())

@@ -1,1 +1,1 @@
-"""Which programs the recordings run, where in them each row is, and how late the sensors are."""
+"""The programs that recordings run, the HMM states of their rows, and the lags of their sensors."""

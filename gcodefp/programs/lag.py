@@ -1,11 +1,14 @@
-"""How far the sensors' clock is behind the controller's: one constant for each recording.
+"""How far the sensors' clock is behind the controller's: one constant lag for each recording.
 
-Recordings of one program repeat the same motions, so their signals, laid over the program's clock
-as the controller reports it, differ by the lag alone. Lags are those under which the recordings
-agree best (cross-correlation of all pairs, maximised by turns). Slow drifts are taken out first:
-they follow the time since the recording's start, and not the motion. Channels on which recordings
-agree count more. What all recordings of a program lag alike cannot be seen so: lags are relative to
+Recordings of one program repeat the same motions, so their signals, over the program's time as the
+controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
+of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
+recording's start and not the motion, are subtracted first. Channels on which recordings agree have
+more weight. A lag that all recordings of a program share is not observable: lags are relative to
 their median.
+
+Shapes: T times of a program, C channels, R recordings, H hubs, F frequencies; correlations are over
+lags of -reach to reach steps, L = 2 reach + 1.
 """
 
 from collections.abc import Sequence
@@ -17,24 +20,24 @@ from numpy.typing import NDArray
 MAX_LAG_SECONDS = 14.0
 SMOOTHING_ROWS = 5
 TREND_ROWS = 41
-"""Slower changes than over so many rows are taken out; chosen by how well the lags of magnetometers
-agree with those of the other sensors."""
-WEIGHINGS = 2
+"""Changes slower than this many rows are subtracted; chosen so that the lags of magnetometers agree
+with those of the other sensors."""
+REWEIGHTINGS = 2
 SOFT_STD = 0.3
-"""Added to a channel's deviation: one that hardly moves in a recording says little."""
+"""Added to a channel's deviation: one that hardly moves in a recording has little information."""
 MAX_HUBS = 24
-"""All pairs of so many recordings are compared; any others are compared with these."""
-MAX_TURNS = 30
+"""All pairs of this many recordings are compared; all others are compared with these, the hubs."""
+MAX_ROUNDS = 30
 
 Signals = NDArray[np.floating]
 
 
 class JointLags(NamedTuple):
-    """What recordings of one program agree on.
+    """Lags and channel weights, estimated jointly from recordings of one program.
 
     Attributes:
         seconds: (R,) relative lag of each recording; their median is 0.
-        weight: (C,) how much each channel counts: the root of its signal to noise ratio.
+        weight: (C,) of each channel: the root of its signal-to-noise ratio.
     """
 
     seconds: NDArray[np.float64]
@@ -42,7 +45,7 @@ class JointLags(NamedTuple):
 
 
 def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
-    """Lags of recordings of one program, and the channels that tell them.
+    """Lags of recordings of one program, and the weights of the channels.
 
     Args:
         signals: of each recording (T, C), on the program's clock, one row each step_seconds.
@@ -50,11 +53,11 @@ def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     weight = np.ones(signals[0].shape[1])
     if len(signals) == 1:
         return JointLags(np.zeros(1), weight)
-    moving = [_moving(of) for of in signals]
-    steps = _agreed(moving, weight, step_seconds)
-    for _ in range(WEIGHINGS):
-        weight = _reliability(moving, steps)
-        steps = _agreed(moving, weight, step_seconds)
+    detrended = [_detrended(samples) for samples in signals]
+    steps = _best_lags(detrended, weight, step_seconds)
+    for _ in range(REWEIGHTINGS):
+        weight = _channel_weights(detrended, steps)
+        steps = _best_lags(detrended, weight, step_seconds)
     return JointLags(steps * step_seconds, weight)
 
 
@@ -63,62 +66,109 @@ def lag_against(
 ) -> float:
     """Lag of one recording relative to the template, in seconds; both (T, C), as above."""
     reach = _reach(step_seconds, len(template))
-    expected, seen = (_spectrum(_moving(of) * weight) for of in (template, signals))
-    curve = _correlation(expected, seen[None], reach)[0]
+    expected, measured = (_spectrum(_detrended(s) * weight) for s in (template, signals))
+    curve = _correlation(expected, measured[None], reach)[0]
     if not curve.any():
         return 0.0
     return float((_peak(curve, int(curve.argmax())) - reach) * step_seconds)
 
 
-def _agreed(
-    moving: Sequence[Signals], weight: NDArray[np.floating], step_seconds: float
+def interpolate_rows(signals: Signals, at: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Signals (N, C) at M row numbers with fractions, within 0 and N - 1, (M, C)."""
+    low = np.minimum(at.astype(int), len(signals) - 2)
+    share = (at - low)[:, None]
+    interpolated: NDArray[np.float64] = signals[low] * (1 - share) + signals[low + 1] * share
+    return interpolated
+
+
+def _best_lags(
+    detrended: Sequence[Signals], weight: NDArray[np.floating], step_seconds: float
 ) -> NDArray[np.float64]:
     """Lags, in steps, under which the recordings agree best, (R,); their median is 0."""
-    spectra = np.stack([_spectrum(of * weight) for of in moving])
-    hubs = np.unique(np.linspace(0, len(moving) - 1, MAX_HUBS).astype(int))
-    reach = _reach(step_seconds, len(moving[0]))
-    likeness = np.stack([_correlation(spectra[hub], spectra, reach) for hub in hubs])
-    starts = [likeness[hub].argmax(1) - reach for hub in range(len(hubs))]
-    found = [_by_turns(likeness, hubs, start, reach) for start in starts]
-    agreement = [_agreement(likeness, hubs, lags, reach) for lags in found]
-    best = found[int(np.argmax(agreement))]
-    curves = _curves(likeness, hubs, best, reach)
-    peaks = [_peak(c, near=lag + reach) for c, lag in zip(curves, best, strict=True)]
+    spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
+    hubs = np.unique(np.linspace(0, len(detrended) - 1, MAX_HUBS).astype(int))
+    reach = _reach(step_seconds, len(detrended[0]))
+    correlations = np.stack([_correlation(spectra[hub], spectra, reach) for hub in hubs])
+    pairs = _Pairs(correlations, hubs, reach)
+    candidates = [pairs.ascend(correlations[hub].argmax(1) - reach) for hub in range(len(hubs))]
+    best = max(candidates, key=pairs.agreement)
+    peaks = [_peak(pairs.curve(best, r), near=lag + reach) for r, lag in enumerate(best)]
     return np.array(peaks) - np.median(peaks)
 
 
-def _reliability(moving: Sequence[Signals], steps: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Root of each channel's signal to noise ratio over recordings whose lags are out, (C,)."""
-    laid = np.stack([delayed(of, -lag) for of, lag in zip(moving, steps, strict=True)])
-    common = laid.mean(0)
-    noise = ((laid - common) ** 2).mean((0, 1)) * len(laid) / (len(laid) - 1)
-    signal = np.maximum((common**2).mean(0) - noise / len(laid), 0.0)
+class _Pairs(NamedTuple):
+    """Cross-correlations of recordings with the hubs among them.
+
+    Attributes:
+        correlations: (H, R, L) of each hub with each recording.
+        hubs: (H,) numbers of recordings.
+    """
+
+    correlations: NDArray[np.float64]
+    hubs: NDArray[np.intp]
+    reach: int
+
+    def ascend(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Sets each recording's lag in turn to the best one given the others, until none changes.
+
+        Args:
+            lags: (R,) to begin with, in steps.
+        """
+        lags = lags.copy()
+        for _ in range(MAX_ROUNDS):
+            before = lags.copy()
+            for recording in range(len(lags)):
+                curve = self.curve(lags, recording)
+                # A recording without signals correlates with nothing.
+                lags[recording] = int(curve.argmax()) - self.reach if curve.max() > 0 else 0
+            if (lags == before).all():
+                break
+        return lags
+
+    def curve(self, lags: NDArray[np.intp], recording: int) -> NDArray[np.float64]:
+        """Correlation of a recording with the lagged hubs, for each lag of its own, (L,)."""
+        lag = np.arange(-self.reach, self.reach + 1)
+        index = lag[None] - lags[self.hubs][:, None] + self.reach
+        inside = (index >= 0) & (index <= 2 * self.reach) & (self.hubs != recording)[:, None]
+        hub = np.arange(len(self.hubs))[:, None]
+        curves = self.correlations[hub, recording, np.clip(index, 0, 2 * self.reach)]
+        total: NDArray[np.float64] = np.where(inside, curves, 0.0).sum(0)
+        return total
+
+    def agreement(self, lags: NDArray[np.intp]) -> float:
+        """Sum of all correlations under these lags."""
+        index = np.clip(lags + self.reach, 0, 2 * self.reach)
+        return float(sum(self.curve(lags, r)[index[r]] for r in range(len(lags))))
+
+
+def _channel_weights(
+    detrended: Sequence[Signals], steps: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Root of each channel's signal-to-noise ratio over recordings without their lags, (C,)."""
+    last = len(detrended[0]) - 1
+    # Rows beyond an end are as at the end.
+    rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
+    aligned = np.stack([interpolate_rows(s, at) for s, at in zip(detrended, rows, strict=True)])
+    common = aligned.mean(0)
+    noise = ((aligned - common) ** 2).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
+    signal = np.maximum((common**2).mean(0) - noise / len(aligned), 0.0)
     return np.sqrt(signal / np.maximum(noise, 1e-9))
-
-
-def delayed(signals: Signals, steps: float) -> NDArray[np.float64]:
-    """Signals (T, C) that come so many steps later; what is beyond an end is as at the end."""
-    at = np.clip(np.arange(len(signals)) - steps, 0, len(signals) - 1)
-    low = np.minimum(at.astype(int), len(signals) - 2)
-    share = (at - low)[:, None]
-    moved: NDArray[np.float64] = signals[low] * (1 - share) + signals[low + 1] * share
-    return moved
 
 
 def _reach(step_seconds: float, length: int) -> int:
     return min(int(MAX_LAG_SECONDS / step_seconds), length - 1)
 
 
-def _moving(signals: Signals) -> NDArray[np.float64]:
+def _detrended(signals: Signals) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
-    smooth = _average(signals, SMOOTHING_ROWS)
-    smooth = smooth - _average(smooth, TREND_ROWS)
+    smooth = _moving_average(signals, SMOOTHING_ROWS)
+    smooth = smooth - _moving_average(smooth, TREND_ROWS)
     scaled: NDArray[np.float64] = smooth / (smooth.std(0) + SOFT_STD)
     return scaled
 
 
-def _average(signals: Signals, rows: int) -> NDArray[np.float64]:
-    """Moving average over so many rows, fewer at the ends."""
+def _moving_average(signals: Signals, rows: int) -> NDArray[np.float64]:
+    """Moving average over `rows` rows, fewer at the ends."""
     sums = np.cumsum(np.pad(signals.astype(np.float64), ((1, 0), (0, 0))), axis=0)
     row = np.arange(len(signals))
     first, end = np.maximum(row - rows // 2, 0), np.minimum(row + rows // 2 + 1, len(signals))
@@ -127,72 +177,23 @@ def _average(signals: Signals, rows: int) -> NDArray[np.float64]:
 
 
 def _spectrum(signals: Signals) -> NDArray[np.complexfloating]:
-    """Fourier transform over time, padded to twice the length, (T + 1, C)."""
+    """Fourier transform over time, padded to twice the length, (F, C)."""
     return np.fft.rfft(signals, n=2 * len(signals), axis=0).astype(np.complex64)
 
 
 def _correlation(
-    one: NDArray[np.complexfloating], others: NDArray[np.complexfloating], reach: int
+    spectrum: NDArray[np.complexfloating], others: NDArray[np.complexfloating], reach: int
 ) -> NDArray[np.float64]:
-    """How alike they are if the others (R, F, C) come 'lag' steps later, (R, 2 reach + 1)."""
-    products = np.einsum("fc,rfc->rf", np.conj(one), others)
+    """Cross-correlation of a recording (F, C) with others (R, F, C) for each lag, (R, L)."""
+    products = np.einsum("fc,rfc->rf", np.conj(spectrum), others)
     around = np.fft.irfft(products, axis=1)
     return around[:, np.arange(-reach, reach + 1)]
 
 
-def _by_turns(
-    likeness: NDArray[np.float64], hubs: NDArray[np.intp], lags: NDArray[np.intp], reach: int
-) -> NDArray[np.intp]:
-    """Each recording takes the lag that suits the others best, until nothing changes."""
-    lags = lags.copy()
-    for _ in range(MAX_TURNS):
-        before = lags.copy()
-        for recording in range(len(lags)):
-            curve = _curve(likeness, hubs, lags, reach, recording)
-            # A recording without signals suits every lag alike.
-            lags[recording] = int(curve.argmax()) - reach if curve.max() > 0 else 0
-        if (lags == before).all():
-            break
-    return lags
-
-
-def _curve(
-    likeness: NDArray[np.float64],
-    hubs: NDArray[np.intp],
-    lags: NDArray[np.intp],
-    reach: int,
-    recording: int,
-) -> NDArray[np.float64]:
-    """How well each lag -reach..reach of a recording suits those of the hubs."""
-    tried = np.arange(-reach, reach + 1)
-    index = tried[None] - lags[hubs][:, None] + reach
-    inside = (index >= 0) & (index <= 2 * reach) & (hubs != recording)[:, None]
-    curves = likeness[np.arange(len(hubs))[:, None], recording, np.clip(index, 0, 2 * reach)]
-    total: NDArray[np.float64] = np.where(inside, curves, 0.0).sum(0)
-    return total
-
-
-def _curves(
-    likeness: NDArray[np.float64], hubs: NDArray[np.intp], lags: NDArray[np.intp], reach: int
-) -> list[NDArray[np.float64]]:
-    return [_curve(likeness, hubs, lags, reach, recording) for recording in range(len(lags))]
-
-
-def _agreement(
-    likeness: NDArray[np.float64], hubs: NDArray[np.intp], lags: NDArray[np.intp], reach: int
-) -> float:
-    curves = _curves(likeness, hubs, lags, reach)
-    return float(
-        sum(c[np.clip(lag + reach, 0, 2 * reach)] for c, lag in zip(curves, lags, strict=True))
-    )
-
-
 def _peak(curve: NDArray[np.float64], near: int) -> float:
-    """Where the parabola through the samples around a maximum is highest."""
+    """Index, with a fraction, of the vertex of the parabola through the samples around `near`."""
     if not 0 < near < len(curve) - 1:
         return float(near)
     left, middle, right = curve[near - 1 : near + 2]
     bend = left - 2 * middle + right
-    return (
-        near + float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0 else float(near)
-    )
+    return near + float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0 else near

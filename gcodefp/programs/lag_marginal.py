@@ -1,9 +1,9 @@
-"""What the controller reports when the sensors see some place, its clock unknown.
+"""Probabilities of what the controller reports, given the states that the sensors measure.
 
-The sensors lag the controller by a constant that differs from recording to recording and that
-nobody knows of a new one. The train recordings tell how it is spread.
+The sensors lag the controller by a constant that differs from recording to recording and is unknown
+for a new one. Posteriors are marginalised over the lags of the train recordings.
 
-Shapes: N rows, P places.
+Shapes: N rows, P states, X distinct texts of blocks.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from gcodefp.programs.table import Programs
 
-BELL = (0.25, 0.5, 0.25)
-"""The lags of a dozen recordings leave holes: each lag stands for those one row away as well."""
+LAG_KERNEL = (0.25, 0.5, 0.25)
+"""A program has a dozen train recordings, whose lags leave gaps: each lag also counts for those one
+row away."""
 
 
 class MostProbable(NamedTuple):
-    """The block that is the most probable at each of N rows.
+    """The most probable block at each of N rows.
 
     Attributes:
         blocks: (N,) texts.
@@ -35,15 +36,19 @@ def block_confidence(
     """Probability of the text of each row's block, (N,).
 
     Args:
-        posterior: (N, P) probability of each place.
-        path: (N,) places whose blocks are meant.
+        posterior: (N, P) probability of each state.
+        path: (N,) states of the blocks in question.
     """
     mass, text = _text_masses(posterior, programs)
     return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
 
 
 def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbable:
-    """The text of a block that is the most probable at each row, of all places with that text."""
+    """The most probable text at each row, summed over all states with that text.
+
+    Args:
+        posterior: (N, P) probability of each state.
+    """
     mass, _ = _text_masses(posterior, programs)
     text = mass.argmax(axis=1)
     confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
@@ -51,10 +56,13 @@ def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> 
 
 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
-    """Probability of each place that the controller may be at, its clock unknown, (N, P).
+    """Posterior of the states that the controller reports, its lag unknown, (N, P).
 
-    The place that the sensors see, moved by the lags of the train recordings of its program, each
-    as likely as the others; before its first place and behind its last one a program stays there.
+    The measured state is moved by the lags of its program's train recordings, with equal weights; a
+    state that would leave its program stays at the program's end.
+
+    Args:
+        posterior: (N, P) of the states that the sensors measure.
     """
     moved = np.zeros_like(posterior)
     for program in range(len(programs.names)):
@@ -62,28 +70,28 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
         lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
         around = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
         steps, index = np.unique(around, return_inverse=True)
-        weight = np.bincount(index.ravel(), np.tile(BELL, len(lags))) / len(lags)
+        weight = np.bincount(index.ravel(), np.tile(LAG_KERNEL, len(lags))) / len(lags)
         for step, share in zip(steps.tolist(), weight.tolist(), strict=True):
             _add_moved(moved[:, states], share * posterior[:, states], step)
     return moved
 
 
-def _add_moved(total: NDArray[np.float32], seen: NDArray[np.float32], step: int) -> None:
-    """Adds what is seen (N, places), so many places later, to the total; ends hold on to it."""
-    count = seen.shape[1]
+def _add_moved(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
+    """Adds a posterior, moved by `step` states within its program, to a total; both (N, states)."""
+    count = posterior.shape[1]
     step = int(np.clip(step, 1 - count, count - 1))
     if step >= 0:
-        total[:, step:] += seen[:, : count - step]
-        total[:, -1] += seen[:, count - step :].sum(axis=1)
+        total[:, step:] += posterior[:, : count - step]
+        total[:, -1] += posterior[:, count - step :].sum(axis=1)
     else:
-        total[:, :step] += seen[:, -step:]
-        total[:, 0] += seen[:, :-step].sum(axis=1)
+        total[:, :step] += posterior[:, -step:]
+        total[:, 0] += posterior[:, :-step].sum(axis=1)
 
 
 def _text_masses(
     posterior: NDArray[np.float32], programs: Programs
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Probability of each text, (N, texts), and the text of each place, (P,)."""
+    """Probability of each text, (N, X), and the text of each state, (P,)."""
     texts, text = np.unique(programs.block, return_inverse=True)
     order = np.argsort(text, kind="stable")
     first = np.searchsorted(text[order], np.arange(len(texts)))

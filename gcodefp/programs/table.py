@@ -1,52 +1,54 @@
-"""All programs of the train split side by side, one place for each step of time.
+"""All programs of the train split side by side: the states of the hidden Markov model.
 
-A place is a moment of a program. What the machine does there, and what the sensors say on average,
-is known from the train recordings; a stretch of sensor rows is read by finding its places.
+A state is a moment of a program, one for each step of time. What the machine does there, and the
+mean signals of the sensors, are fitted to the train recordings; rows of sensors are decoded to
+states.
+
+Shapes: N rows of a recording, C channels, K programs, P states, M states of one program, R
+recordings of one program, L train recordings, E executed lines.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.errors import UserError
-from gcodefp.files import replacing
+from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.identification import (
-    executed_pairs,
+    Program,
+    executed_lines,
     find_programs,
     is_same_program,
     program_seconds,
 )
-from gcodefp.programs.lag import JointLags, joint_lags, lag_against
+from gcodefp.programs.lag import JointLags, Signals, interpolate_rows, joint_lags, lag_against
 from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
 EPSILON_SECONDS = 1e-6
-Signals = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Programs:
-    """K programs with P places in all; L train recordings, C channels, E executed lines.
+    """K programs with P states in all.
 
     Attributes:
         names: (K,) of the programs.
-        first: (K + 1,) first place of each program, and P.
+        first: (K + 1,) first state of each program, and P.
         line: (P,) line number that the controller of most train recordings reports there.
         block: (P,) canonical text of the block at that line.
-        position_mm: (P, 3) tool position that they report, their mean; NaN where unknown.
+        position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
         template: (P, C) scaled signals, the mean of the train recordings.
-        weight: (K, C) how much each channel counts where a program's lag is sought.
+        weight: (K, C) weight of each channel in the estimate of a recording's lag.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
         lag_program: (L,) the program of each.
         executed_line, executed_block, executed_program: (E,) all lines that a train recording
-            reports, with their blocks and programs; one recording alone misses the short ones.
-        step_seconds: () time from one place to the next: the median period of the train rows.
+            reports, with their blocks and programs; a single recording misses short ones.
+        step_seconds: () time from one state to the next: the median period of the train rows.
     """
 
     names: NDArray[np.str_]
@@ -68,22 +70,22 @@ class Programs:
         return int(self.first[-1])
 
     def program_of_state(self) -> NDArray[np.int64]:
-        """The program of each place, (P,)."""
+        """The program of each state, (P,)."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.first))
 
     def states(self, program: int) -> slice:
-        """The places of one program."""
+        """The states of one program."""
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
 class Alignment(NamedTuple):
-    """Where the N rows of a recording are in its program.
+    """A recording of N rows, aligned with its program.
 
     Attributes:
         program: its index; UNKNOWN if the train split has none of it.
         lag_seconds: of the sensors, relative to the program's median; NaN if unknown.
-        state: (N,) the place that the sensors see at each row, with a fraction; NaN if unknown.
-        lag_corrected_row: (N,) the row at which the controller reported what the sensors see now.
+        state: (N,) the state that the sensors measure at each row, with a fraction; NaN if unknown.
+        lag_corrected_row: (N,) the row at which the controller reported that state.
     """
 
     program: int
@@ -92,66 +94,44 @@ class Alignment(NamedTuple):
     lag_corrected_row: NDArray[np.int32]
 
 
-def learn_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
+def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
     """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
     periods = np.concatenate([np.diff(r.seconds) for r in train])
     # Clocks of whole seconds repeat themselves.
     step = round(float(np.median(periods[periods > 0])), 6)
-    found = find_programs(train)
-    learnt = [_learn(p.reference, runs, [signals[r.name] for r in runs], step) for p, runs in found]
-    executed = [sorted(program.executed) for program, _ in found]
-    pairs = [pair for of in executed for pair in of]
+    programs = find_programs(train)
+    fits = [_fit(p, [signals[r.name] for r in p.recordings], step) for p in programs]
+    executed = [sorted(program.executed) for program in programs]
+    lines = [line for program in executed for line in program]
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(fit, name) for fit in fits])
+
     return Programs(
-        names=np.array([program.name for program, _ in found]),
-        first=np.cumsum([0, *(len(of.template) for of in learnt)]).astype(np.int32),
-        line=np.concatenate([of.line for of in learnt]),
-        block=np.concatenate([of.block for of in learnt]),
-        position_mm=np.concatenate([of.position_mm for of in learnt]),
-        mm_per_unit=np.concatenate([of.mm_per_unit for of in learnt]),
-        template=np.concatenate([of.template for of in learnt]),
-        weight=np.stack([of.lags.weight for of in learnt]).astype(np.float32),
-        lag_seconds=np.concatenate([of.lags.seconds for of in learnt]),
-        lag_program=_repeated([len(of.lags.seconds) for of in learnt]),
-        executed_line=np.array([line for line, _ in pairs]),
-        executed_block=np.array([block for _, block in pairs]),
-        executed_program=_repeated([len(of) for of in executed]),
+        names=np.array([program.name for program in programs]),
+        first=np.cumsum([0, *(len(fit.template) for fit in fits)]).astype(np.int32),
+        line=joined("line"),
+        block=joined("block"),
+        position_mm=joined("position_mm"),
+        mm_per_unit=joined("mm_per_unit"),
+        template=joined("template"),
+        weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
+        lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
+        lag_program=_repeated([len(fit.lags.seconds) for fit in fits]),
+        executed_line=np.array([number for number, _ in lines]),
+        executed_block=np.array([block for _, block in lines]),
+        executed_program=_repeated([len(program) for program in executed]),
         step_seconds=np.array(step),
     )
 
 
 def _repeated(counts: Sequence[int]) -> NDArray[np.int16]:
-    """0, 1, 2 and so on, each so many times."""
+    """0, 1, 2 and so on, each as often as its count."""
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
 
-def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
-    """Finds a recording's lag and places, with the help of what its controller says.
-
-    That is for training and for numbers that say that they know the controller's clock; nothing
-    that is read here may reach a prediction that is reported without.
-    """
-    count = len(recording.row)
-    index = _program_of(recording, programs)
-    if index == UNKNOWN:
-        nowhere = np.full(count, np.nan, np.float32)
-        return Alignment(UNKNOWN, np.nan, nowhere, np.arange(count, dtype=np.int32))
-    step = float(programs.step_seconds)
-    states = programs.states(index)
-    template = programs.template[states]
-    clock = program_seconds(recording, programs.line[states], np.arange(len(template)) * step)
-    laid = _laid_out(signals, clock, len(template), step)
-    lag = lag_against(laid, template, programs.weight[index], step)
-    state = np.clip((clock - lag) / step, 0, len(template) - 1)
-    return Alignment(
-        index,
-        lag,
-        (programs.first[index] + state).astype(np.float32),
-        np.rint(np.interp(clock - lag, clock, np.arange(count))).astype(np.int32),
-    )
-
-
-class _Learnt(NamedTuple):
-    """One program of P places, as its train recordings tell it; names as in Programs."""
+class _Fit(NamedTuple):
+    """One program of M states; names as in Programs."""
 
     lags: JointLags
     template: NDArray[np.float32]
@@ -161,91 +141,111 @@ class _Learnt(NamedTuple):
     mm_per_unit: NDArray[np.float32]
 
 
-def _learn(
-    reference: Recording, runs: Sequence[Recording], signals: Sequence[Signals], step: float
-) -> _Learnt:
-    length = int(reference.seconds[-1] / step) + 1
-    times = np.arange(length, dtype=np.float64) * step
-    clocks = [program_seconds(run, reference.lines, reference.seconds) for run in runs]
+def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
+    """Lags, template and reports of a program; signals (N, C) of each of its recordings."""
+    reference = program.reference
+    times = np.arange(int(reference.seconds[-1] / step) + 1, dtype=np.float64) * step
+    clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
     pairs = list(zip(signals, clocks, strict=True))
-    lags = joint_lags([_laid_out(of, clock, length, step) for of, clock in pairs], step)
-    total, count = np.zeros((length, signals[0].shape[1])), np.zeros((length, 1))
-    for (of, clock), lag in zip(pairs, lags.seconds, strict=True):
-        seen = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
-        total[seen] += _laid_out(of, clock - lag, length, step)[seen]
-        count[seen] += 1
+    lags = joint_lags([_resampled(samples, clock, times) for samples, clock in pairs], step)
+    total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
+    for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
+        logged = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
+        total[logged] += _resampled(samples, clock - lag, times)[logged]
+        count[logged] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
-    # A line belongs to the step nearest to its begin, so that it begins neither late nor early.
-    return _Learnt(lags, template, *_reported(runs, clocks, times + step / 2))
+    # A line belongs to the state nearest to its begin, so that it begins neither late nor early.
+    return _Fit(lags, template, *_reports(program.recordings, clocks, times + step / 2))
 
 
-def _reported(
-    runs: Sequence[Recording], clocks: Sequence[NDArray[np.float64]], times: NDArray[np.floating]
+def _reports(
+    recordings: Sequence[Recording],
+    clocks: Sequence[NDArray[np.float64]],
+    times: NDArray[np.floating],
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
-    """Line, block, position and unit that the controllers report at some times of a program.
+    """Line, block, position and unit that the controllers report at M times of a program.
 
-    Of a short line every recording reports another moment, or none: most votes win.
+    Each recording reports another moment of a short line, or none: the majority decides.
     """
     # A row reports what has begun by then.
     rows = [
         np.maximum(np.searchsorted(clock, times + EPSILON_SECONDS, side="right") - 1, 0)
         for clock in clocks
     ]
-    lines = np.stack([run.lines[row] for run, row in zip(runs, rows, strict=True)])
+
+    def reported(name: str) -> NDArray[Any]:
+        """A report of all recordings, (R, M) or (R, M, 3)."""
+        return np.stack([getattr(r, name)[row] for r, row in zip(recordings, rows, strict=True)])
+
+    lines = reported("lines")
     votes = (lines[:, None] == lines[None]).sum(0)
-    winner = votes.argmax(0)
-    blocks = np.stack([run.blocks[row] for run, row in zip(runs, rows, strict=True)])
-    units = np.stack([run.mm_per_unit[row] for run, row in zip(runs, rows, strict=True)])
-    state = np.arange(len(times))
-    at_winner = (winner, state)
-    positions = np.stack([run.position_mm[row] for run, row in zip(runs, rows, strict=True)])
-    return lines[at_winner], blocks[at_winner], _mean_known(positions), units[at_winner]
+    majority = votes.argmax(0), np.arange(len(times))
+    return (
+        lines[majority],
+        reported("blocks")[majority],
+        _finite_mean(reported("position_mm")),
+        reported("mm_per_unit")[majority],
+    )
 
 
-def _mean_known(positions: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Mean over recordings (R, P, 3) of what is known, (P, 3); NaN where none knows it."""
-    known = np.isfinite(positions)
-    total = np.where(known, positions, 0.0).sum(0)
-    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).astype(np.float32)
+def _finite_mean(positions: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean over recordings (R, M, 3) of finite positions, (M, 3); NaN where there is none."""
+    finite = np.isfinite(positions)
+    total = np.where(finite, positions, 0.0).sum(0)
+    return np.where(finite.any(0), total / np.maximum(finite.sum(0), 1), np.nan).astype(np.float32)
 
 
-def _laid_out(
-    signals: Signals, clock: NDArray[np.float64], length: int, step: float
+def _resampled(
+    signals: Signals, clock: NDArray[np.float64], times: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Signals (N, C) read off at every step of a clock (N,), (length, C)."""
-    at = np.interp(np.arange(length) * step, clock, np.arange(len(clock)))
-    low = np.minimum(at.astype(int), len(clock) - 2)
-    share = (at - low)[:, None]
-    laid: NDArray[np.float64] = signals[low] * (1 - share) + signals[low + 1] * share
-    return laid
+    """Signals (N, C) with a clock (N,) at M times, (M, C)."""
+    return interpolate_rows(signals, np.interp(times, clock, np.arange(len(clock))))
+
+
+def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
+    """Estimates a recording's lag and states with the help of its controller's reports.
+
+    For training labels and oracles only: no prediction without an oracle may use it.
+    """
+    count = len(recording.row)
+    index = _program_of(recording, programs)
+    if index == UNKNOWN:
+        unknown = np.full(count, np.nan, np.float32)
+        return Alignment(UNKNOWN, np.nan, unknown, np.arange(count, dtype=np.int32))
+    step = float(programs.step_seconds)
+    states = programs.states(index)
+    template = programs.template[states]
+    times = np.arange(len(template)) * step
+    clock = program_seconds(recording, programs.line[states], times)
+    lag = lag_against(_resampled(signals, clock, times), template, programs.weight[index], step)
+    state = np.clip((clock - lag) / step, 0, len(template) - 1)
+    return Alignment(
+        index,
+        lag,
+        (programs.first[index] + state).astype(np.float32),
+        np.rint(np.interp(clock - lag, clock, np.arange(count))).astype(np.int32),
+    )
 
 
 def _program_of(recording: Recording, programs: Programs) -> int:
-    executed = executed_pairs(recording.lines, recording.blocks)
+    executed = executed_lines(recording.lines, recording.blocks)
     for index in range(len(programs.names)):
-        of = programs.executed_program == index
-        known = executed_pairs(programs.executed_line[of], programs.executed_block[of])
-        if is_same_program(executed, known):
+        own = programs.executed_program == index
+        lines = executed_lines(programs.executed_line[own], programs.executed_block[own])
+        if is_same_program(executed, lines):
             return index
     return UNKNOWN
 
 
 def write_programs(path: Path, programs: Programs) -> None:
     """Writes the NPZ; the same programs give the same bytes."""
-    with replacing(path) as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **vars(programs))
+    write_arrays(path, vars(programs))
 
 
 def read_programs(path: Path, rebuild: str) -> Programs:
     """Reads the NPZ.
 
     Raises:
-        UserError: the file is missing or torn; `rebuild` makes it anew.
+        UserError: the file is missing or torn; it names `rebuild`, the command that makes it.
     """
-    try:
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            return Programs(**{field: arrays[field] for field in Programs.__dataclass_fields__})
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
+    return Programs(**read_arrays(path, list(Programs.__dataclass_fields__), rebuild))

@@ -3,7 +3,7 @@
 In order: a row that repeats the one before is dropped; so is one without a clock or a readable
 block; so are the planner's look-ahead rows before the program's first block (they end where the
 line number steps back), and the rows from the end of the program (M2, M30) on. Samples are cleaned
-by `samples`. A recording that breaks a rule of RecordingRejected is left out as a whole.
+by `clean_samples`. A recording that breaks a rule of RecordingRejected is excluded as a whole.
 """
 
 import logging
@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.columns import PLAIN_COLUMNS, channel_group
 from gcodefp.recordings.gcode import PROGRAM_END, format_block, parse_block
 from gcodefp.recordings.reader import read_table, recording_name
 
@@ -32,13 +31,13 @@ _TIME = re.compile(r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)\s
 
 
 def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
-    """Seconds since the first row, from `HH:MM:SS.mmm` or `MM:SS.s` (a spreadsheet's damage).
+    """Seconds since the first row, from `HH:MM:SS.mmm`, or `MM:SS.s` as spreadsheets save it.
 
     A step back by more than half the format's range is the clock's wrap at midnight or at the full
     hour; smaller steps back are kept as they are. If some rows have hours, those without are NaN.
 
     Returns:
-        shape (rows,); NaN where the text is no time of day.
+        (N,); NaN where the text is no time of day.
     """
     fields = (
         clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
@@ -47,11 +46,10 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     has_hours = bool(np.isfinite(hours).any())
     seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + rest
     wrap = DAY_SECONDS if has_hours else HOUR_SECONDS
-    known = np.flatnonzero(np.isfinite(seconds))
-    steps = np.diff(seconds[known])
-    wraps = np.concatenate([[0.0], np.cumsum(steps < -wrap / 2)])
-    seconds[known] += wraps * wrap
-    return seconds - (seconds[known[0]] if known.size else 0.0)
+    timed = np.flatnonzero(np.isfinite(seconds))
+    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[timed]) < -wrap / 2)])
+    seconds[timed] += wraps * wrap
+    return seconds - (seconds[timed[0]] if timed.size else 0.0)
 
 
 MAX_INTERPOLATED_ROWS = 4
@@ -59,15 +57,15 @@ FROZEN_ROWS = 20
 
 
 def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
-    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and takes out frozen nodes.
+    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
 
     Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and its last value is repeated by the logger. What the controller
-    reports has no noise and may well stand still.
+    the node has dropped out and the logger repeats its last value. The controller's reports have no
+    noise and may stand still.
 
     Args:
         signals: N rows, one column per channel.
-        counts: gains `interpolated_samples`, `frozen_samples` and `missing_samples`.
+        counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
 
     Returns:
         the same shape; NaN where no valid sample is.
@@ -77,11 +75,14 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
         filled = signals.mask(missing).interpolate(limit_area="inside")
         signals = filled.mask(_in_long_gap(missing))
     values = signals.to_numpy(np.float32)
-    nodes = np.array([_node_of(channel) for channel in signals.columns])
-    frozen = np.zeros(values.shape, bool)
+    nodes = np.array([columns.node_of(channel) for channel in signals.columns])
     # Plain columns may stand still: a motor that rests, a controller that reports no change.
-    for node in {_node_of(c) for c in signals.columns if channel_group(c) not in PLAIN_COLUMNS}:
-        frozen[:, nodes == node] = _frozen_rows(values[:, nodes == node])[:, None]
+    plain = [columns.channel_group(channel) in columns.PLAIN_COLUMNS for channel in signals.columns]
+    frozen = np.zeros(values.shape, bool)
+    for node in set(nodes[~np.array(plain, bool)].tolist()):
+        # A channel that is missing in both rows says nothing about the node's other channels.
+        unchanged = equals_previous(values[:, nodes == node])
+        frozen[:, nodes == node] = (segment_lengths(~unchanged) >= FROZEN_ROWS)[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
     counts["frozen_samples"] += int(frozen.sum())
@@ -90,28 +91,27 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     return pd.DataFrame(cleaned, index=signals.index, columns=signals.columns)
 
 
-def _node_of(channel: str) -> str:
-    return channel.rpartition(".")[0] or channel
-
-
 def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Missing samples, (N, channels), of gaps too long to be interpolated."""
     long = np.zeros_like(missing)
     for column in np.flatnonzero(missing.any(axis=0)):
         gap = missing[:, column]
-        long[:, column] = gap & (_segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
+        long[:, column] = gap & (segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
     return long
 
 
-def _frozen_rows(values: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Rows that lie in a stretch of at least FROZEN_ROWS equal rows; values (N, channels)."""
-    # A channel that is missing in both rows says nothing about the node's other channels.
+def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether each row but the first equals the one before, (N - 1,); NaN equals NaN.
+
+    Args:
+        values: (N, channels).
+    """
     equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-    return _segment_lengths(~equal.all(axis=1)) >= FROZEN_ROWS
+    return equal.all(axis=1)
 
 
-def _segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Length of the stretch that each of N rows lies in, from the N - 1 borders between rows."""
+def segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Length of the segment that each of N rows lies in, (N,); `changed` is (N - 1,)."""
     segment = np.concatenate([[0], np.cumsum(changed)])
     return np.bincount(segment)[segment]
 
@@ -124,7 +124,7 @@ PREAMBLE_ROWS = 40
 
 
 class RecordingRejected(Exception):
-    """The recording can be read but not be trusted; the message is the rule that it breaks."""
+    """A rule excludes the recording; the message names the rule."""
 
 
 @dataclass
@@ -134,13 +134,13 @@ class Recording:
     Attributes:
         row: (N,) data row in the file, from 0.
         seconds: (N,) since the first row kept.
-        blocks: (N,) canonical text of the block executed.
+        blocks: (N,) canonical text of the executed block.
         lines: (N,) its line number in the program.
         mm_per_unit: (N,) millimetres per length unit of the block.
         position_mm: (N, 3) tool position that the controller reports; NaN where it does not.
         signals: N rows, one column per channel; NaN where no valid sample is.
         environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
-            no node has them. Only a baseline sees them, unless the user makes them channels.
+            no node has them. Only a baseline uses them, unless they are configured as channels.
         counts: rule -> rows or samples that it touched.
     """
 
@@ -162,7 +162,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
 
     Raises:
         UserError: the file cannot be read.
-        RecordingRejected: it can, but a rule leaves it out.
+        RecordingRejected: a rule excludes it.
     """
     table = read_table(path, groups)
     counts = Counter(rows_in_file=len(table))
@@ -224,8 +224,7 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
             return None
         return format_block(block) if 1 <= len(block) <= MAX_WORDS else None
 
-    known = {text: canonical(text) for text in texts.dropna().unique()}
-    return texts.map(known)
+    return texts.map({text: canonical(text) for text in texts.dropna().unique()})
 
 
 def _preamble(lines: pd.Series) -> pd.Series:
@@ -247,8 +246,7 @@ def _mm_per_unit(table: pd.DataFrame) -> NDArray[np.float32]:
 
 def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
     nodes = [table.filter(regex=rf"\.{quantity}$") for quantity in columns.ENVIRONMENT]
-    means = [of.mean(axis=1).to_numpy(np.float32) for of in nodes]
-    return np.stack(means, axis=1)
+    return np.stack([samples.mean(axis=1).to_numpy(np.float32) for samples in nodes], axis=1)
 
 
 def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -258,14 +256,14 @@ def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArr
 
 logger = logging.getLogger("gcodefp.recordings")
 
-LeftOut = list[dict[str, str]]
-"""`recording` and `reason` of each recording that was left out."""
+Excluded = list[dict[str, str]]
+"""`recording` and `reason` of each excluded recording."""
 
 
 def load_recordings(
     paths: Sequence[Path], groups: Sequence[str], minimum_rows: int, workers: int = 1
-) -> tuple[dict[str, Recording], LeftOut]:
-    """Recordings by name, and those that a rule left out.
+) -> tuple[dict[str, Recording], Excluded]:
+    """Recordings by name, and those that a rule excludes.
 
     Args:
         paths: at least one, all in the same folder.
@@ -274,26 +272,26 @@ def load_recordings(
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    load = partial(_try_load, groups=tuple(groups), minimum_rows=minimum_rows)
+    load = partial(_load_or_reason, groups=tuple(groups), minimum_rows=minimum_rows)
     if workers == 1:
         loaded = [load(path) for path in paths]
     else:
         with ProcessPoolExecutor(workers) as pool:
             loaded = list(pool.map(load, paths, chunksize=4))
-    recordings = {r.name: r for r in loaded if isinstance(r, Recording)}
-    left_out = [
-        {"recording": recording_name(path), "reason": reason}
-        for path, reason in zip(paths, loaded, strict=True)
-        if isinstance(reason, str)
-    ]
-    for entry in left_out:
-        logger.warning("left out %(recording)s: %(reason)s", entry)
+    recordings: dict[str, Recording] = {}
+    excluded: Excluded = []
+    for path, result in zip(paths, loaded, strict=True):
+        if isinstance(result, Recording):
+            recordings[result.name] = result
+        else:
+            excluded.append({"recording": recording_name(path), "reason": result})
+            logger.warning("excluded %s: %s", recording_name(path), result)
     if not recordings:
         raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
-    return recordings, left_out
+    return recordings, excluded
 
 
-def _try_load(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+def _load_or_reason(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
     try:
         return load_recording(path, groups, minimum_rows)
     except RecordingRejected as reason:

@@ -1,4 +1,4 @@
-"""The columns of a recording: what the controller says, and what each sensor node measures."""
+"""The columns of a recording: reports of the controller and channels of the sensor nodes."""
 
 import re
 
@@ -50,14 +50,16 @@ _NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
 def channel_group(column: str) -> str | None:
     """The group that a column belongs to; None if it is no channel."""
-    node, dot, quantity = column.rpartition(".")
+    node, _, quantity = column.rpartition(".")
     for group, quantities in NODE_QUANTITIES.items():
-        if dot and node and quantity in quantities:
+        if node and quantity in quantities:
             return group
-    for group, columns in PLAIN_COLUMNS.items():
-        if column in columns:
-            return group
-    return None
+    return next((group for group, names in PLAIN_COLUMNS.items() if column in names), None)
+
+
+def node_of(channel: str) -> str:
+    """The sensor node of a channel; a channel that belongs to no node stands for itself."""
+    return channel.rpartition(".")[0] or channel
 
 
 def channel_unit(column: str) -> str:
@@ -70,6 +72,6 @@ def channel_unit(column: str) -> str:
 
 
 def operation_of(recording: str) -> str:
-    """The operation that a recording's name tells: `pocket_001` is a `pocket`."""
+    """The operation by a recording's name: `pocket_001` is a `pocket`."""
     match = _NAME.fullmatch(recording)
     return match["operation"] if match else recording

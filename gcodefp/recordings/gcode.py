@@ -39,7 +39,7 @@ def format_number(number: float) -> str:
 
 
 def parse_block(text: str) -> Block:
-    """Reads a block; comments and white space are left out.
+    """Reads a block, without its comments and white space.
 
     Numbers are rounded to four decimals, so that `Z0.`, `Z0` and `Z-0.0` are the same word.
 

@@ -1,4 +1,4 @@
-"""One CSV file as a table of only the columns that are needed."""
+"""The CSV files of a folder, and the columns of one of them that are needed."""
 
 import gzip
 import zlib
@@ -66,12 +66,14 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     def is_needed(column: str) -> bool:
         return column in label_columns or columns.channel_group(column) in groups
 
-    def is_wanted(column: str) -> bool:
-        # Only a baseline looks at it: it may be missing, and must not stop anybody.
+    def is_optional(column: str) -> bool:
+        # Only a baseline uses it: a file may be without it, and garbage in it is no error.
         return not is_needed(column) and columns.channel_group(column) == "environment"
 
-    texts = (columns.CLOCK, columns.BLOCK)
-    table = read_columns(path, lambda c: is_needed(c) or is_wanted(c), texts, WAY_OUT, is_wanted)
+    def is_read(column: str) -> bool:
+        return is_needed(column) or is_optional(column)
+
+    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), WAY_OUT, is_optional)
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
@@ -85,12 +87,12 @@ def read_columns(
     is_read: Callable[[str], bool],
     texts: Collection[str],
     way_out: str,
-    may_be_wrong: Callable[[str], bool] = lambda column: False,
+    is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
     """Reads some columns of a CSV file, all but `texts` as numbers.
 
     Args:
-        may_be_wrong: columns in which what is no number is taken for missing.
+        is_optional: columns in which a text that is no number counts as missing.
 
     Raises:
         UserError: the file is torn or no CSV, or a sample is no number; it ends with `way_out`.
@@ -103,7 +105,7 @@ def read_columns(
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
             wrong = (numbers.isna() & table[column].notna()).to_numpy()
-            if wrong.any() and not may_be_wrong(column):
+            if wrong.any() and not is_optional(column):
                 row = int(wrong.argmax())
                 raise UserError(
                     f"{path}: column {column!r}, data row {row + 1}: "
@@ -114,6 +116,6 @@ def read_columns(
 
 
 def folder_digest(folder: Path) -> str:
-    """Changes when a recording of the folder is added, removed or written anew."""
+    """A digest that changes when a recording of the folder is added, removed or rewritten."""
     listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in find_recordings(folder)]
     return digest(listing)[:12]

@@ -1,8 +1,8 @@
-"""A new recording, read by its sensor columns alone: nobody has to know what the machine ran.
+"""A new recording, read by its sensor columns alone: its program need not be known.
 
-What a controller says of the program (line, block, position) is not even loaded. Its clock, where
-there is one, is only kept to be printed. All rows are read, the planner's look-ahead before the
-program and the rows after its end too, since only a controller could tell them apart.
+The controller's line, block and position are not even loaded. Its clock, where there is one, is
+only kept to be printed. All rows are read, also the planner's look-ahead before the program and the
+rows after its end, since only the controller's columns could tell them apart.
 """
 
 from collections import Counter
@@ -16,7 +16,13 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.cleaning import FROZEN_ROWS, Recording, clean_samples
+from gcodefp.recordings.cleaning import (
+    FROZEN_ROWS,
+    Recording,
+    clean_samples,
+    equals_previous,
+    segment_lengths,
+)
 from gcodefp.recordings.reader import read_columns, recording_name
 
 MIN_CHANNELS_SHARE = 0.5
@@ -28,7 +34,7 @@ class Unlabelled(NamedTuple):
 
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
-        clock: (N,) what the controller's clock showed, for print only; None if the file has none.
+        clock: (N,) text of the controller's clock, for print only; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 
@@ -43,8 +49,8 @@ def read_unlabelled(
     """Reads and cleans one file.
 
     Args:
-        channels: the columns that are inputs; those that are missing become invalid samples.
-        minimum_rows: of one window.
+        channels: the columns that are inputs; missing ones become invalid samples.
+        minimum_rows: rows of one window.
         step_seconds: from one row to the next.
 
     Raises:
@@ -52,11 +58,10 @@ def read_unlabelled(
     """
     table = _read(path, channels)
     counts = Counter(rows_in_file=len(table))
-    sensors = table.drop(columns=columns.CLOCK, errors="ignore")
-    repeats = _repeats(sensors)
+    repeats = _repeats(table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64))
     counts["duplicate_rows"] = int(repeats.sum())
-    table, sensors = table[~repeats], sensors[~repeats]
-    signals = clean_samples(sensors, counts)
+    table = table[~repeats]
+    signals = clean_samples(table.drop(columns=columns.CLOCK, errors="ignore"), counts)
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
     if len(table) < minimum_rows:
@@ -70,16 +75,14 @@ def read_unlabelled(
 
 
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
-    """The clock as text, and the channels that the file has as numbers, in the given order."""
-    wanted = {*channels, columns.CLOCK}
+    """The clock as text, and those channels that the file has as numbers, in the order of both."""
+    order = (columns.CLOCK, *channels)
     if not path.exists():
         raise UserError(f"{path}: no such recording")
-    table = read_columns(path, wanted.__contains__, (columns.CLOCK,), "repair the file")
-    numbers = table.columns.difference([columns.CLOCK])
-    table = table.astype(dict.fromkeys(numbers, np.float64))
+    table = read_columns(path, set(order).__contains__, (columns.CLOCK,), "repair the file")
     # The order of a file's columns must not reach the result, not even by rounding.
-    order = [column for column in (columns.CLOCK, *channels) if column in table]
-    return table[order]
+    table = table[[column for column in order if column in table]]
+    return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
@@ -94,21 +97,16 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
     )
 
 
-def _repeats(sensors: pd.DataFrame) -> pd.Series:
-    """Rows equal to the one before in every sensor column.
+def _repeats(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows equal to the one before, (N,); samples (N, channels).
 
-    A long stretch of them is none of repeated rows but of sensors that have dropped out, and time
-    passes; it stays, and `clean_samples` finds it.
+    Rows of a long segment of them are not repeated: the sensors have dropped out while time passed.
+    They stay, and `clean_samples` marks their samples as frozen.
     """
-    values = sensors.to_numpy(np.float64)
-    if not values.shape[1]:
-        return pd.Series(False, index=sensors.index)
-    equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-    repeats = np.concatenate([[False], equal.all(axis=1)])
-    segment = np.cumsum(~repeats)
-    return pd.Series(
-        repeats & (np.bincount(segment)[segment] < FROZEN_ROWS), index=sensors.index, dtype=bool
-    )
+    if not samples.shape[1]:
+        return np.zeros(len(samples), bool)
+    equal = equals_previous(samples)
+    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < FROZEN_ROWS)
 
 
 def _without_labels(

@@ -1,14 +1,19 @@
-"""Which runs or sweeps are meant, and what their folders say of them."""
+"""Runs, or the best runs of sweeps, side by side: read, scored on one split, described."""
 
+import csv
+import io
 from collections.abc import Mapping, Sequence
 from math import inf, isclose
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import torch
+from rich.table import Table
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.errors import UserError
+from gcodefp.evaluation import split_scores
 from gcodefp.evaluation.bootstrap import (
     Difference,
     Estimate,
@@ -17,16 +22,25 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.names import LAG_ORACLE, PREDICTORS, SENSORS, UPPER_BOUND
-from gcodefp.evaluation.split_scores import measure
+from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPPER_BOUND
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
+from gcodefp.reporting.wording import ENOUGH_RECORDINGS, METRICS
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
+COMPARISON_FORMAT = "gcodefp-comparison-2"
 WATCH = "python -m gcodefp.status shows how far it is"
+FACTS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
+EXCLUDES_ZERO = "*"
+NETWORK_PREDICTORS = tuple(
+    name
+    for name, predictor in PREDICTORS.items()
+    if predictor.kind in (SENSORS, LAG_ORACLE) and name != UPPER_BOUND
+)
+"""The predictions of a network; those of the others are the same for all runs."""
 
 
 class ComparedRun(NamedTuple):
@@ -48,7 +62,7 @@ class ComparedRun(NamedTuple):
 
     @property
     def best(self) -> Row:
-        """What was measured after its best epoch; empty if metrics.csv has lost it."""
+        """The metrics after its best epoch; empty if metrics.csv has lost them."""
         epoch = self.content["best_epoch"]
         return next((row for row in self.history if row["epoch"] == epoch), {})
 
@@ -71,13 +85,46 @@ class ComparedSweep(NamedTuple):
     file: SweepFile | None
 
 
+class Score(NamedTuple):
+    """One metric of one run.
+
+    Attributes:
+        difference: to the first run, paired over recordings; None for the first run itself.
+    """
+
+    estimate: Estimate
+    difference: Difference | None
+
+
+class Comparison(NamedTuple):
+    """What is shown and written.
+
+    Attributes:
+        sweeps: those that were named, of which the best run is compared.
+        objective: what the runs were ranked by.
+        split: the scored one, val or test.
+        scores: predictor -> metric -> a score for each run, in their order.
+        notes: warnings that stand wherever numbers are shown.
+    """
+
+    runs: Sequence[ComparedRun]
+    sweeps: Sequence[ComparedSweep]
+    objective: Objective
+    split: str
+    scores: Mapping[str, Mapping[str, Sequence[Score]]]
+    notes: Sequence[str]
+
+
+# Which runs are compared
+
+
 def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
     """The folders that the command line names, each as it is or below `runs`.
 
     Raises:
-        UserError: there is no such folder, or one is named twice.
+        UserError: there is no such folder, or there are fewer than two.
     """
-    found: list[Path] = []
+    folders: dict[Path, None] = {}
     for text in texts:
         path = next((p.absolute() for p in (Path(text), runs / text) if p.is_dir()), None)
         if path is None:
@@ -85,33 +132,26 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
                 f"{text}: no such folder, and none is {runs / text}; name runs as SWEEP/NUMBER or "
                 "sweeps as SWEEP, and with --runs the folder that keeps them"
             )
-        if path in found:
-            raise UserError(f"{text}: is named twice; name another run or sweep to compare with")
-        found.append(path)
-    return found
+        folders[path] = None
+    if len(folders) < 2:
+        raise UserError(f"{texts[0]}: is alone; name two or more runs or sweeps")
+    return list(folders)
 
 
-def are_sweeps(folders: Sequence[Path]) -> bool:
-    """Whether these are sweeps rather than runs.
+def is_sweep(folder: Path) -> bool:
+    """Whether the folder holds runs rather than being one.
 
     Raises:
-        UserError: a folder is neither, or some are sweeps and some runs.
+        UserError: neither.
     """
-    sweeps = [folder for folder in folders if not _is_run(folder)]
-    for folder in sweeps:
-        if not run_folders(folder):
-            raise UserError(
-                f"{folder}: is no folder of a run (it has no hyperparameters.json or run.json), "
-                "nor one of a sweep; name results/runs/SWEEP/NUMBER or results/runs/SWEEP"
-            )
-    if sweeps and len(sweeps) < len(folders):
-        run = next(folder for folder in folders if folder not in sweeps)
-        raise UserError(f"{sweeps[0]} is a sweep, {run} a run; name runs only, or sweeps only")
-    return bool(sweeps)
-
-
-def _is_run(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("hyperparameters.json", "run.json"))
+    if any((folder / name).exists() for name in ("hyperparameters.json", "run.json")):
+        return False
+    if not run_folders(folder):
+        raise UserError(
+            f"{folder}: is no folder of a run (it has no hyperparameters.json or run.json), "
+            "nor one of a sweep; name results/runs/SWEEP/NUMBER or results/runs/SWEEP"
+        )
+    return True
 
 
 def read_run(folder: Path) -> ComparedRun:
@@ -123,9 +163,8 @@ def read_run(folder: Path) -> ComparedRun:
     run = RunFolder(folder)
     if not run.is_assigned():
         raise UserError(
-            f"{folder}: is no run of a sweep (it has no hyperparameters.json), but one by hand "
-            "perhaps, of python -m gcodefp.train, whose weights `evaluate` scores; name runs of "
-            "sweeps, results/runs/SWEEP/NUMBER"
+            f"{folder}: is no run of a sweep (it has no hyperparameters.json); name one of a "
+            "sweep, results/runs/SWEEP/NUMBER"
         )
     content = run.ended()
     if content is None:
@@ -139,15 +178,11 @@ def read_run(folder: Path) -> ComparedRun:
 
 
 def sweep_file_of(folder: Path) -> SweepFile | None:
-    """The sweep.json of the sweep or phase with this folder of runs, if the results still have it.
-
-    Args:
-        folder: RESULTS/runs/SWEEP.
-    """
+    """The sweep.json of RESULTS/runs/SWEEP, if the results still have it."""
     sweep = folder.parent.parent / "sweep"
     paths = [sweep / "sweep.json", *sorted(sweep.glob("*/sweep.json"))]
     files = (read_sweep(path) for path in paths if path.is_file())
-    return next((of for of in files if of.sweep_id == folder.name), None)
+    return next((file for file in files if file.sweep_id == folder.name), None)
 
 
 def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
@@ -157,8 +192,7 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
         UserError: no run was trained to its end, or another metric than this one decided.
     """
     file = sweep_file_of(folder)
-    first_beyond = inf if file is None else file.first_beyond
-    runs = ranked(ended_runs(folder, first_beyond), objective)
+    runs = ranked(ended_runs(folder, file.first_beyond if file else inf), objective)
     if not runs or runs[0].content["state"] != WINS:
         raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {WATCH}")
     best = read_run(runs[0].folder.path)
@@ -169,29 +203,6 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
             "--metric and --goal, or compare single runs"
         )
     return ComparedSweep(folder, runs, file)
-
-
-OF_NETWORK = tuple(
-    name
-    for name, of in PREDICTORS.items()
-    if of.kind in (SENSORS, LAG_ORACLE) and name != UPPER_BOUND
-)
-"""The answers that a network gives; the others are the same for all runs."""
-
-
-class Score(NamedTuple):
-    """One metric of one run.
-
-    Attributes:
-        difference: to the first run, paired over recordings; None for the first run itself.
-    """
-
-    estimate: Estimate
-    difference: Difference | None
-
-
-Scores = Mapping[str, Mapping[str, Sequence[Score]]]
-"""Answer -> metric -> a score for each run, in their order."""
 
 
 def read_checkpoints(
@@ -205,8 +216,8 @@ def read_checkpoints(
     Raises:
         UserError: runs were trained on different datasets, or on another one than this.
     """
-    found = [read_checkpoint(run.folder.path / "checkpoint.pt", device) for run in runs]
-    digests = [of.description.learning_digest() for of in found]
+    checkpoints = [read_checkpoint(run.folder.path / "checkpoint.pt", device) for run in runs]
+    digests = [checkpoint.description.learning_digest() for checkpoint in checkpoints]
     for run, digest in zip(runs, digests, strict=True):
         if digest != digests[0]:
             raise UserError(
@@ -220,31 +231,212 @@ def read_checkpoints(
             f"{description.learning_digest()[:12]}, not {digests[0][:12]}); name theirs with "
             "--dataset"
         )
-    return found
+    return checkpoints
 
 
-def score_runs(checkpoints: Sequence[Checkpoint], split: Split, device: torch.device) -> Scores:
+def score_runs(
+    checkpoints: Sequence[Checkpoint], split: Split, device: torch.device
+) -> dict[str, dict[str, list[Score]]]:
     """Every metric of every network, as `evaluate` measures it, and its difference to the first."""
-    measured = [_measure(checkpoint, split, device) for checkpoint in checkpoints]
+    measured = []
+    for checkpoint in checkpoints:
+        decoding = predict_split(checkpoint, split, device)
+        predictions = decoding.predictions
+        measured.append(
+            split_scores.score(
+                decoding, predictions, split, checkpoint.description, NETWORK_PREDICTORS
+            )
+        )
     return {
-        answer: {
-            metric: _scores([of[answer][metric] for of in measured])
-            for metric in measured[0][answer]
+        predictor: {
+            metric: _scores([of_run[predictor][metric] for of_run in measured])
+            for metric in metrics
         }
-        for answer in measured[0]
+        for predictor, metrics in measured[0].items()
     }
-
-
-def _measure(
-    checkpoint: Checkpoint, split: Split, device: torch.device
-) -> dict[str, dict[str, Statistic]]:
-    reading = predict_split(checkpoint, split, device)
-    return measure(reading, reading.of_rows, split, checkpoint.description, OF_NETWORK)
 
 
 def _scores(statistics: Sequence[Statistic]) -> list[Score]:
     first, *others = statistics
     return [
         Score(with_interval(first), None),
-        *(Score(with_interval(of), paired_difference(of, first)) for of in others),
+        *(Score(with_interval(other), paired_difference(other, first)) for other in others),
     ]
+
+
+# What differs
+
+
+def differing(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Name -> its value in each column, for those that are not the same in all."""
+    names = dict.fromkeys(name for column in columns for name in column)
+    table = {name: [column.get(name) for column in columns] for name in names}
+    return {name: row for name, row in table.items() if any(value != row[0] for value in row)}
+
+
+def val_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
+    """Metric of the val split -> its value at the best epoch of each run."""
+    names = dict.fromkeys(name for run in runs for name in run.best if name.startswith("val/"))
+    return {name: [run.best.get(name) for run in runs] for name in names}
+
+
+def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
+    """Numbers of one sweep, best and median over the runs that have a value."""
+    states = [run.content["state"] for run in sweep.runs]
+    values = [run.content["best_value"] for run in sweep.runs if run.content["state"] in COUNTED]
+    return {
+        "method": sweep.file.specification.method if sweep.file else None,
+        "runs_wanted": sweep.file.total if sweep.file else None,
+        "runs_over": len(states),
+        "finished": states.count(WINS),
+        "stopped": states.count("stopped"),
+        "failed": states.count("failed"),
+        "best_run": sweep.runs[0].folder.path.name,
+        "best": sweep.runs[0].content["best_value"],
+        "median": median(values),
+    }
+
+
+def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
+    """Hyperparameter -> what the runs of each sweep have tried, where that differs."""
+    ranges = []
+    for sweep in sweeps:
+        counted = [run.content for run in sweep.runs if run.content["state"] in COUNTED]
+        values: dict[str, dict[Any, None]] = {}
+        for content in counted:
+            for name, value in sorted(content["hyperparameters"].items()):
+                values.setdefault(name, {})[value] = None
+        ranges.append({name: _span([*tried]) for name, tried in values.items()})
+    return differing(ranges)
+
+
+def _span(values: Sequence[Any]) -> str:
+    if len(values) > 1 and all(isinstance(value, int | float) for value in values):
+        return f"{number(min(values))} to {number(max(values))}"
+    return ", ".join(sorted(map(number, values)))
+
+
+def conclusions(comparison: Comparison) -> list[str]:
+    """Whether each run is better than the first one, by exact lines from sensors alone."""
+    first, *names = (run.name for run in comparison.runs)
+    sentences = []
+    for name, score in zip(names, comparison.scores[MODEL]["gcode"][1:], strict=True):
+        assert score.difference is not None, "only the first run has none"
+        value, low, high = (100 * (part or 0.0) for part in score.difference[:3])
+        if score.difference.recordings < ENOUGH_RECORDINGS:
+            answer = f"not shown to be better or worse than {first} (that needs recordings: "
+            answer += f"{ENOUGH_RECORDINGS} at least)"
+        elif low <= 0 <= high:
+            answer = f"neither better nor worse than {first} beyond chance"
+        else:
+            answer = f"{'better' if low > 0 else 'worse'} than {first}"
+        sentences.append(
+            f"{name} is {answer}: {value:+.1f} percentage points of exact lines "
+            f"[{low:+.1f}, {high:+.1f}], paired over {score.difference.recordings} recordings."
+        )
+    return sentences
+
+
+# What is shown and written
+
+
+def number(value: object) -> str:
+    """A value for a table; `-` where there is none."""
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def tables(comparison: Comparison) -> list[Table]:
+    """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
+    runs, sweeps = comparison.runs, comparison.sweeps
+    names = [run.name for run in runs]
+    parts = []
+    if sweeps:
+        facts = [sweep_facts(sweep) for sweep in sweeps]
+        rows = {name.replace("_", " "): [column[name] for column in facts] for name in facts[0]}
+        rows |= differing_ranges(sweeps)
+        parts.append(_table("sweep", [sweep.folder.name for sweep in sweeps], rows))
+    ended = {fact: [run.content.get(fact) for run in runs] for fact in FACTS}
+    hyperparameters = differing([run.content["hyperparameters"] for run in runs])
+    parts.append(_table("run", names, ended | hyperparameters))
+    parts.append(_table("at the best epoch", names, val_metrics(runs)))
+    heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
+    for predictor, metrics in comparison.scores.items():
+        if PREDICTORS[predictor].kind == SENSORS:
+            rows = {_title(name): _cells(metrics[name]) for name in METRICS}
+            parts.append(_table(predictor, heads, rows))
+    return parts
+
+
+def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
+    table = Table(title, box=None, padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        table.add_row(name, *map(number, row))
+    return table
+
+
+def _title(metric: str) -> str:
+    unit = ", mm" if metric.endswith("_mm") else ""
+    sense = " (less is better)" if metric.endswith(("_rate", "_mm")) else ""
+    return f"{METRICS[metric]}{unit}{sense}"
+
+
+def _cells(scores: Sequence[Score]) -> list[str]:
+    cells = []
+    for estimate, difference in scores:
+        cells.append(_cell(estimate, ".3f"))
+        if difference is not None:
+            cells.append(_cell(difference, "+.3f"))
+            low, high = difference.low or 0.0, difference.high or 0.0
+            if difference.recordings >= ENOUGH_RECORDINGS:
+                cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
+    return cells
+
+
+def _cell(interval: Estimate | Difference, form: str) -> str:
+    if interval.value is None:
+        return "-"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
+
+
+def describe_comparison(comparison: Comparison) -> dict[str, Any]:
+    """compare.json; lists have an entry for each run, or sweep, in their order."""
+    runs, sweeps, objective = comparison.runs, comparison.sweeps, comparison.objective
+    return {
+        "notes": list(comparison.notes),
+        "conclusions": conclusions(comparison),
+        "metric": objective.metric,
+        "goal": objective.goal,
+        "split": comparison.split,
+        "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
+        "ranges": differing_ranges(sweeps) if sweeps else {},
+        "runs": [{"run": run.name, **{f: run.content.get(f) for f in FACTS}} for run in runs],
+        "hyperparameters": differing([run.content["hyperparameters"] for run in runs]),
+        "at_best_epoch": val_metrics(runs),
+        "scores": {
+            predictor: {metric: list(map(_described, scores)) for metric, scores in metrics.items()}
+            for predictor, metrics in comparison.scores.items()
+        },
+    }
+
+
+def _described(score: Score) -> dict[str, Any]:
+    difference = score.difference._asdict() if score.difference else None
+    return {**score.estimate._asdict(), "difference": difference}
+
+
+def scores_csv(comparison: Comparison) -> str:
+    """One line for each metric of each predictor of each run, with its difference to the first."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = ["value", "low", "high", "difference", "difference_low", "difference_high"]
+    writer.writerow(["answer", "metric", "run", *columns])
+    for predictor, metrics in comparison.scores.items():
+        for metric, scores in metrics.items():
+            for run, score in zip(comparison.runs, scores, strict=True):
+                difference = score.difference[:3] if score.difference else (None, None, None)
+                writer.writerow([predictor, metric, run.name, *score.estimate[:3], *difference])
+    return text.getvalue()

@@ -1,4 +1,4 @@
-"""Fills the template of the report."""
+"""The report page: one HTML file with all figures, tables and scripts, which requests nothing."""
 
 import base64
 import shlex
@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL, UPPER_BOUND, WHOLE
-from gcodefp.reporting.captions import caption
-from gcodefp.reporting.catalogue import FIGURES
-from gcodefp.reporting.executed_paths import middle, toolpaths
+from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
@@ -20,11 +19,10 @@ from gcodefp.reporting.page_tables import (
     protocol_section,
     runs_table,
     sample_table,
-    split_table,
     winner_tables,
 )
 from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.sweep_data import sweep_data
+from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
     METRIC,
@@ -35,6 +33,59 @@ from gcodefp.reporting.wording import (
     logged_metric,
     verdict,
 )
+
+FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
+IN_TEXT = ("toolpath", "accuracy")
+"""Figures beside the text that they belong to; all others are in the gallery."""
+
+
+def render(
+    results: Results, figures: Path, protocols: Path | None = None, benchmarks: Path | None = None
+) -> str:
+    """The page as text.
+
+    Args:
+        figures: folder of the SVG files.
+        protocols: protocols.json; it need not be there.
+        benchmarks: folder of Snakemake's benchmark files; it need not be there.
+
+    Raises:
+        UserError: a figure is missing.
+    """
+    evaluation, dataset = results.evaluation, results.dataset
+    models = evaluation["models"]
+    path = median_toolpath(toolpaths(results.predictions))
+    section = protocol_section(results, protocols)
+    provenances = _provenances(results, section["provenance"])
+    content = {
+        "marks": results.marks,
+        "verdict": verdict(results),
+        "key_numbers": key_numbers(results),
+        "evaluation": evaluation,
+        "model": MODEL,
+        "main_table": main_table(models),
+        "detail_table": detail_table(models),
+        "controls": control_summary(evaluation),
+        "sample_name": path.name,
+        "sample": sample_table(path),
+        "sweep": results.sweep,
+        "winner": results.winner,
+        "winner_metric": logged_metric(results.winner["metric"]),
+        "hyperparameters": winner_tables(results),
+        "runs": runs_table(results),
+        "parallel": parallel_coordinates(results),
+        "curves": learning_curves(results),
+        "costs": cost_tables(results, benchmarks),
+        "protocols": section,
+        "dataset": dataset,
+        "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
+        "cleaning": cleaning_table(dataset),
+        "origins": [_origin(name, provenance) for name, provenance in provenances.items()],
+        "versions": versions(provenances.values()),
+        "figures": {stem: _figure(figures, stem) for stem in FIGURES},
+        "gallery": _gallery(),
+    }
+    return environment().get_template("report.html").render(content)
 
 
 class KeyNumber(NamedTuple):
@@ -47,43 +98,28 @@ class KeyNumber(NamedTuple):
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:
-    """Exact lines of the network and of the best baseline, and what could be reached at most."""
+    """Exact lines of the network and of the best baseline, their difference, the upper bound."""
     scores = results.evaluation["models"]
     baseline = best_baseline(scores)
-    found = [_share(scores[MODEL], "of the G-code lines exactly right", is_own=True)]
+    numbers = [_share(scores[MODEL], "of the G-code lines are exactly right", is_own=True)]
     if baseline:
-        found += [
+        gain = difference(results, baseline)
+        value, low, high = (f"{100 * (share or 0.0):+.1f}" for share in gain[:3])
+        numbers += [
             _share(scores[baseline], f"by the best baseline, {baseline}", is_own=False),
-            _gain(*difference(results, baseline)[:3]),
+            KeyNumber(value, f"[{low}, {high}]", "percentage points between them", is_own=True),
         ]
     if UPPER_BOUND in scores:
-        found.append(
-            _share(scores[UPPER_BOUND], "by perfect sensing, the clock unknown", is_own=False)
-        )
+        numbers.append(_share(scores[UPPER_BOUND], "upper bound, the lag unknown", is_own=False))
     elif WHOLE in scores:
-        found.append(_share(scores[WHOLE], "when whole recordings are read at once", is_own=True))
-    return found
+        numbers.append(_share(scores[WHOLE], "in whole recordings", is_own=True))
+    return numbers
 
 
-def _share(of: Document, title: str, is_own: bool) -> KeyNumber:
+def _share(scores: Document, title: str, is_own: bool) -> KeyNumber:
     """`34.8 % [15.2, 55.1]` in two."""
-    value, _, rest = interval(of[METRIC]).partition(" [")
+    value, _, rest = interval(scores[METRIC]).partition(" [")
     return KeyNumber(value, f"[{rest}" if rest else "", title, is_own)
-
-
-def _gain(*shares: float | None) -> KeyNumber:
-    value, low, high = (f"{100 * (share or 0.0):+.1f}" for share in shares)
-    return KeyNumber(value, f"[{low}, {high}]", "percentage points between them", is_own=True)
-
-
-def origins(results: Results, protocols: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Where each file comes from: time, command line, commit, host and inputs.
-
-    Args:
-        protocols: provenance of the table of protocols, if there is one.
-    """
-    known = _provenances(results, protocols)
-    return [_origin(name, provenance) for name, provenance in known.items()]
 
 
 def _provenances(
@@ -97,8 +133,8 @@ def _provenances(
         "evaluation/metrics.json": results.evaluation,
         "explanation/explanation.json": results.explanation.document,
     }
-    found = {name: document["provenance"] for name, document in documents.items()}
-    return found | ({"protocols/protocols.json": protocols} if protocols else {})
+    provenances = {name: document["provenance"] for name, document in documents.items()}
+    return provenances | ({"protocols/protocols.json": protocols} if protocols else {})
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,93 +151,23 @@ def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def versions(results: Results, protocols: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """Package -> version, all of them where the steps did not run with the same.
-
-    Args:
-        protocols: as of `origins`.
-    """
-    found: dict[str, set[str]] = {}
-    for provenance in _provenances(results, protocols).values():
+def versions(provenances: Any) -> dict[str, Any]:
+    """A table of packages; all versions of one if the steps ran with several."""
+    packages: dict[str, set[str]] = {}
+    for provenance in provenances:
         for name, version in {"python": provenance["python"], **provenance["packages"]}.items():
-            found.setdefault(name, set()).add(version or "not installed")
-    return [(name, " and ".join(sorted(known))) for name, known in found.items()]
-
-
-FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
-IN_PLACE = ("toolpath", "accuracy")
-"""Figures that stand in the text; all others are in the gallery."""
-
-
-def render(results: Results, figures: Path, protocols: Path | None = None) -> str:
-    """The page as text.
-
-    Args:
-        figures: folder of the SVG files.
-        protocols: protocols.json; it need not be there.
-
-    Raises:
-        UserError: a figure is missing.
-    """
-    content = _found(results) | _sweep(results) | _page_origin(results, protocols)
-    content["figures"] = {stem: _figure(figures, stem) for stem in FIGURES}
-    content["gallery"] = _gallery()
-    return environment().get_template("report.html").render(content)
-
-
-def _found(results: Results) -> dict[str, Any]:
-    """What the evaluation says."""
-    evaluation = results.evaluation
-    path = middle(toolpaths(results.predictions))
-    return {
-        "marks": results.marks,
-        "verdict": verdict(results),
-        "key_numbers": key_numbers(results),
-        "evaluation": evaluation,
-        "model": MODEL,
-        "answers": main_table(evaluation["models"]),
-        "answer_details": detail_table(evaluation["models"]),
-        "controls": control_summary(evaluation),
-        "sample_name": path.name,
-        "sample": sample_table(path),
-    }
-
-
-def _sweep(results: Results) -> dict[str, Any]:
-    """How the winner was found, and what that cost."""
-    return {
-        "sweep": results.sweep,
-        "winner": results.winner,
-        "winner_metric": logged_metric(results.winner["metric"]),
-        "hyperparameters": winner_tables(results),
-        "runs": runs_table(results),
-        "sweep_data": sweep_data(results),
-        "costs": cost_tables(results),
-    }
-
-
-def _page_origin(results: Results, protocols: Path | None) -> dict[str, Any]:
-    """What all of it was made from."""
-    dataset = results.dataset
-    section = protocol_section(results, protocols)
-    return {
-        "protocols": section,
-        "dataset": dataset,
-        "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
-        "splits": split_table(dataset),
-        "cleaning": cleaning_table(dataset),
-        "origins": origins(results, section.provenance),
-        "versions": versions(results, section.provenance),
-    }
+            packages.setdefault(name, set()).add(version or "not installed")
+    rows = [[name, " and ".join(sorted(texts))] for name, texts in packages.items()]
+    return {"head": ["package", "version"], "rows": rows}
 
 
 def _gallery() -> dict[str, list[str]]:
-    """Category -> the figures in it that do not stand elsewhere."""
-    found: dict[str, list[str]] = {}
-    for stem, entry in FIGURES.items():
-        if stem not in IN_PLACE:
-            found.setdefault(entry.category, []).append(stem)
-    return found
+    """Category -> the figures in it that do not stand in the text."""
+    categories: dict[str, list[str]] = {}
+    for stem, record in FIGURES.items():
+        if stem not in IN_TEXT:
+            categories.setdefault(record.category, []).append(stem)
+    return categories
 
 
 def _figure(folder: Path, stem: str) -> dict[str, str]:
@@ -212,8 +178,7 @@ def _figure(folder: Path, stem: str) -> dict[str, str]:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {FIGURES_REBUILD}") from None
     return {
-        "stem": stem,
         "title": FIGURES[stem].title,
-        "caption": caption(stem),
+        "caption": FIGURES[stem].caption,
         "source": f"data:image/svg+xml;base64,{encoded}",
     }

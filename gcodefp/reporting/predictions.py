@@ -1,7 +1,8 @@
-"""What predictions.npz says of the rows of the test split."""
+"""The predictions for the rows of the test split, as evaluation/predictions.npz holds them."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,24 +13,24 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import EVALUATION_REBUILD, MODEL, PREDICTORS
 
-PREDICTION_FIELDS = {
-    "block": "blocks",
+PREDICTOR_ARRAYS = {
+    "blocks": "block",
     "operation": "operation",
     "program": "program",
-    "position_mm": "answered_mm",
+    "answered_mm": "position_mm",
 }
-"""How the array of an answer ends -> the field of Predictions that it goes to."""
+"""Field of Predictions -> suffix of the array that each predictor has for it."""
 
 
 class Sequences(NamedTuple):
-    """Lines of whole recordings, in order; those too short for a row of their own are filled in.
+    """Lines of whole recordings, in order, with those too short for a row of their own.
 
     Attributes:
         executed_recording: (E,) index into `Predictions.recordings`.
         executed_block: (E,) texts.
         executed_seconds: (E,) since the recording's first row; NaN if it has no row of its own.
         reconstructed_recording: (F,) index into `Predictions.recordings`.
-        reconstructed_block: (F,) texts, as read by the answer WHOLE.
+        reconstructed_block: (F,) texts, as predicted by WHOLE.
     """
 
     executed_recording: NDArray[np.int16]
@@ -41,7 +42,7 @@ class Sequences(NamedTuple):
 
 @dataclass(frozen=True)
 class Predictions:
-    """N rows of R test recordings; answers are by the names of `PREDICTORS`.
+    """N rows of R test recordings.
 
     Attributes:
         recordings: (R,) names.
@@ -53,11 +54,11 @@ class Predictions:
         operations, programs: names of the classes.
         true_operation, true_program: (N,) classes; -1 if the train split has none of it.
         true_block: (N,) texts.
-        blocks: whose answer -> (N,) texts.
-        operation: whose answer -> (N,) classes.
-        program: the same; those who do not say are not in it.
-        answered_mm: whose answer -> (N, 3); those who do not say are not in it.
-        sequences: None in a file of before they were written.
+        blocks: predictor -> (N,) texts.
+        operation: predictor -> (N,) classes.
+        program, answered_mm: predictor -> (N,) classes, (N, 3) positions; of those that predict
+            them.
+        sequences: None in a file that is older than they are.
     """
 
     recordings: NDArray[np.str_]
@@ -82,32 +83,39 @@ class Predictions:
         return self.blocks[name] == self.true_block
 
 
+@contextmanager
+def open_arrays(path: Path, rebuild: str) -> Iterator[Mapping[str, NDArray[Any]]]:
+    """The arrays of an NPZ file; errors while they are read name the file.
+
+    Raises:
+        UserError: the file is missing, torn, or has not all arrays.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; it is made by: {rebuild}")
+    try:
+        # NumPy does not close a file that it opens itself when it is torn.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
+            yield arrays
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
+
+
 def read_predictions(path: Path) -> Predictions:
     """Reads the file.
 
     Raises:
-        UserError: it is missing, or cannot be read.
+        UserError: as `open_arrays`.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; it is made by: {EVALUATION_REBUILD}")
-    answers = {
-        field: {name: f"{kind.array}_{ending}" for name, kind in PREDICTORS.items()}
-        for ending, field in PREDICTION_FIELDS.items()
-    }
-    apart = {*answers, "sequences"}
-    plain = [name for name in Predictions.__dataclass_fields__ if name not in apart]
-    try:
-        # NumPy leaves a file that it opens itself open when it is torn.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            there: dict[str, Any] = {
-                field: {name: arrays[array] for name, array in of.items() if array in arrays}
-                for field, of in answers.items()
-            }
-            if all(name in arrays for name in Sequences._fields):
-                there["sequences"] = Sequences(*(arrays[name] for name in Sequences._fields))
-            there["blocks"] = {MODEL: arrays[answers["blocks"][MODEL]], **there["blocks"]}
-            return Predictions(**{field: arrays[field] for field in plain}, **there)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); make it anew: {EVALUATION_REBUILD}"
-        ) from None
+    separate = {*PREDICTOR_ARRAYS, "sequences"}
+    with open_arrays(path, EVALUATION_REBUILD) as arrays:
+        fields: dict[str, Any] = {
+            name: arrays[name] for name in Predictions.__dataclass_fields__ if name not in separate
+        }
+        for field, suffix in PREDICTOR_ARRAYS.items():
+            names = {name: f"{kind.array}_{suffix}" for name, kind in PREDICTORS.items()}
+            fields[field] = {name: arrays[key] for name, key in names.items() if key in arrays}
+        if MODEL not in fields["blocks"]:
+            raise KeyError(f"{PREDICTORS[MODEL].array}_{PREDICTOR_ARRAYS['blocks']}")
+        if all(name in arrays for name in Sequences._fields):
+            fields["sequences"] = Sequences(*(arrays[name] for name in Sequences._fields))
+        return Predictions(**fields)

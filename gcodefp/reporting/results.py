@@ -1,7 +1,6 @@
-"""Everything that figures and report are made of, read from a finished pipeline's files."""
+"""The files of a finished pipeline, from which figures and report are made."""
 
 import argparse
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,69 +23,39 @@ from gcodefp.evaluation.names import (
     PREDICTORS,
 )
 from gcodefp.files import read_json
-from gcodefp.reporting.predictions import Predictions, read_predictions
+from gcodefp.reporting.predictions import Predictions, open_arrays, read_predictions
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.values import leaf
 
-PREDICTION_FIELDS = ("confidence", "right")
-"""Arrays that there is one of for each answer of CONFIDENT."""
+CONTROL_NOTE = "CONTROL NOT FAILED ({}): something else than sensing gives lines away"
+Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """N scored rows of the test split, as in predictions.npz; M of them in the embedding.
+    """N scored rows of the test split, as in predictions.npz; C channels.
 
-    C channels; T neighbouring rows of one recording are the excerpt.
+    The excerpt is T neighbouring rows of one recording.
 
     Attributes:
         document: explanation.json.
-        recordings: (R,) names.
-        recording: (N,) index into `recordings`.
-        row: (N,) data row in the CSV file.
-        operations: names of the classes.
-        confidence: whose answer -> (N,) probability that it gives to its block.
-        right: whose answer -> (N,) whether the block is right.
-        embedding_index: (M,) which of the N rows.
-        embedding_xy: (M, 2) where its vector lies in the plane.
-        embedding_operation: (M,) class; -1 if the train split has none of it.
-        embedding_progress: (M,) share of the program, or of the recording, that is over.
-        channel_saliency: (C,) mean |gradient x input| over the N rows, in nats.
-        excerpt_index: (T,) which of the N rows.
-        excerpt_row: (T,) data row in the CSV file.
+        confidence: predictor -> (N,) probability that it gives to its block.
         excerpt_seconds: (T,) since the recording's first row.
-        excerpt_scaled: (T, C) as the network sees them; 0 where no valid sample is.
         excerpt_samples: (T, C) in the channel's unit, without the recording's own mean where the
             document says `centered`; NaN where no valid sample is.
         excerpt_valid: (T, C) whether a sample is valid.
-        excerpt_line: (T,) line number that the controller reports.
-        excerpt_block, excerpt_read: (T,) texts, true and read in windows.
-        excerpt_saliency: (T, C) |gradient x input|, in nats.
+        excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
     """
 
-    document: Mapping[str, Any]
-    recordings: NDArray[np.str_]
-    recording: NDArray[np.int16]
-    row: NDArray[np.int32]
-    operations: NDArray[np.str_]
+    document: Document
     confidence: Mapping[str, NDArray[np.float64]]
-    right: Mapping[str, NDArray[np.bool_]]
-    embedding_index: NDArray[np.int64]
-    embedding_xy: NDArray[np.float32]
-    embedding_operation: NDArray[np.int16]
-    embedding_progress: NDArray[np.float32]
-    channel_saliency: NDArray[np.float32]
-    excerpt_index: NDArray[np.int64]
-    excerpt_row: NDArray[np.int32]
     excerpt_seconds: NDArray[np.float64]
-    excerpt_scaled: NDArray[np.float32]
     excerpt_samples: NDArray[np.float32]
     excerpt_valid: NDArray[np.bool_]
-    excerpt_line: NDArray[np.int64]
     excerpt_block: NDArray[np.str_]
     excerpt_read: NDArray[np.str_]
-    excerpt_saliency: NDArray[np.float32]
 
 
 def read_explanation(folder: Path) -> Explanation:
@@ -96,28 +65,13 @@ def read_explanation(folder: Path) -> Explanation:
         UserError: one is missing, or cannot be read.
     """
     document = read_json(folder / "explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD)
-    path = folder / "explanation.npz"
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; it is made by: {EXPLANATION_REBUILD}")
-    plain = [
-        of for of in Explanation.__dataclass_fields__ if of not in ("document", *PREDICTION_FIELDS)
-    ]
-    try:
-        # NumPy leaves a file that it opens itself open when it is torn.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            there: dict[str, Any] = {
-                field: {name: arrays[f"{PREDICTORS[name].array}_{field}"] for name in CONFIDENT}
-                for field in PREDICTION_FIELDS
-            }
-            return Explanation(document, **{field: arrays[field] for field in plain}, **there)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: cannot be read ({error}); make it anew: {EXPLANATION_REBUILD}"
-        ) from None
-
-
-CONTROL_NOTE = "CONTROL NOT FAILED ({}): something else than sensing gives lines away"
-Document = Mapping[str, Any]
+    separate = ("document", "confidence")
+    with open_arrays(folder / "explanation.npz", EXPLANATION_REBUILD) as arrays:
+        return Explanation(
+            document,
+            {name: arrays[f"{PREDICTORS[name].array}_confidence"] for name in CONFIDENT},
+            *(arrays[f] for f in Explanation.__dataclass_fields__ if f not in separate),
+        )
 
 
 @dataclass(frozen=True)
@@ -129,7 +83,8 @@ class Results:
             evaluation/metrics.json.
         runs: best/runs.csv, all runs, winner first.
         curves: best/curves.csv, all epochs of all runs.
-        work: best/work.csv, who worked on which run and when; runs trained elsewhere have no lines.
+        work: best/work.csv, which process trained which run when; runs trained elsewhere have no
+            lines.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
     """
@@ -151,14 +106,12 @@ class Results:
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What every figure and page has to say in red; empty for an honest evaluation."""
-        known = (
-            (self.evaluation["leaky"], LEAKY_NOTE),
-            (self.evaluation["controller_is_input"], CONTROLLER_NOTE),
-        )
+        """Warnings that every figure and page shows in red; empty for a valid evaluation."""
+        warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
+        warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
         controls = self.evaluation.get("controls") or ()
-        broken = (CONTROL_NOTE.format(of["what"]) for of in controls if not of["fails"])
-        return (*(note for holds, note in known if holds), *broken)
+        broken = (control["what"] for control in controls if not control["fails"])
+        return (*warnings, *map(CONTROL_NOTE.format, broken))
 
 
 def read_results(
@@ -195,16 +148,18 @@ def read_results(
 
 
 def _check_evaluation(results: Results, path: Path) -> None:
-    if foreign := results.evaluation["foreign"]:
+    """It is of the winner's checkpoint and of the pipeline's own test split."""
+    if external := results.evaluation["external"]:
         raise UserError(
-            f"{path}: is of other recordings, {foreign}; figures and report are of the "
+            f"{path}: is of other recordings, {external}; figures and report are of the "
             f"pipeline's own test split: {EVALUATION_REBUILD}"
         )
-    # What both have read is the checkpoint.
-    scored, chosen = (
-        set(of["provenance"]["inputs"].values()) for of in (results.evaluation, results.winner)
+    # The input that both have in common is the checkpoint.
+    scored, selected = (
+        set(document["provenance"]["inputs"].values())
+        for document in (results.evaluation, results.winner)
     )
-    if not scored & chosen:
+    if not scored & selected:
         raise UserError(
             f"{path}: is of another checkpoint than the winner's; make it anew: "
             f"{EVALUATION_REBUILD}"
@@ -214,7 +169,8 @@ def _check_evaluation(results: Results, path: Path) -> None:
 def _check_explanation(results: Results, path: Path) -> None:
     """It is of the checkpoint and the test split that were evaluated."""
     explained, scored = (
-        of["provenance"]["inputs"] for of in (results.explanation.document, results.evaluation)
+        document["provenance"]["inputs"]
+        for document in (results.explanation.document, results.evaluation)
     )
     other = [name for name, digest in explained.items() if digest not in scored.values()]
     if other:

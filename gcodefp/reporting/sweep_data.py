@@ -1,6 +1,7 @@
-"""The sweep as the page's scripts need it: embedded once, as JSON, beside the table of all runs."""
+"""The sweep as interactive Plotly figures, which the page embeds as JSON."""
 
 from collections.abc import Sequence
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -9,154 +10,139 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import Varied, differing, varied
+from gcodefp.reporting.sweep_runs import Varied, is_maximized, varied
 from gcodefp.reporting.wording import logged_metric, value_texts
+
+Figure = dict[str, Any]
+"""`title`, and `data` and `layout` as Plotly reads them."""
 
 TICKS = 6
 ABSENT = "not set"
-"""Where the line of a run goes that has no value, as a condition of the sweep may want."""
+"""The tick of runs without a value, such as one that a condition of the sweep excludes."""
 ABSENT_SHARE = 0.15
-"""So much of the axis lies below its lowest value then."""
-WIDE_RATIO = 100.0
+"""The share of the axis between its lowest value and ABSENT."""
+WIDE_RATIO = 8.0
 """A loss that spans more is drawn on a log axis."""
-
-States = NDArray[np.float64]
-"""One a run; nan where there is none."""
-
-
-def parallel_axes(results: Results) -> dict[str, Any]:
-    """What the drawing needs; rows are those of runs that have a value of the metric.
-
-    Returns:
-        `rows`, their places in the table of runs; `axes`, each with label, range, values (one a
-        row) and ticks; the metric comes last.
-    """
-    every = results.runs["best_value"].to_numpy(float)
-    rows = np.flatnonzero(np.isfinite(every))
-    axes = [_axis(one, one.places[rows]) for one in varied(results)]
-    metric = every[rows]
-    last = _numbers(results.winner["metric"], metric, _is_wide_loss(results, metric))
-    return {"rows": rows.tolist(), "axes": [*axes, last]}
-
-
-def _axis(one: Varied, places: States) -> dict[str, Any]:
-    if one.choices is None and np.isfinite(places).any():
-        return _numbers(one.name, places, one.is_log)
-    return _choices(one.name, places, one.choices or ())
-
-
-def _choices(name: str, places: States, choices: Sequence[str]) -> dict[str, Any]:
-    """Evenly spaced, in the order of the sweep."""
-    is_absent = np.isnan(places)
-    texts = [*choices, ABSENT] if is_absent.any() else [*choices]
-    ticks = list(map(float, range(len(texts))))
-    places = np.where(is_absent, float(len(choices)), places)
-    return _made(name, places.tolist(), (0.0, max(ticks, default=0.0)), ticks, texts)
-
-
-def _numbers(name: str, values: States, is_log: bool) -> dict[str, Any]:
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return _choices(name, values, ())
-    low, high = float(known.min()), float(known.max())
-    ticks = [tick for tick in _ticks(low, high, is_log) if low <= tick <= high] or [low]
-    place = np.log10 if is_log else np.asarray
-    texts = value_texts(ticks)
-    places, ends = place(values), place([low, high])
-    marks = [float(of) for of in place(ticks)]
-    if len(known) < len(values):
-        below = float(ends[0] - ABSENT_SHARE * ((ends[1] - ends[0]) or 1.0))
-        places, ends = np.where(np.isnan(places), below, places), np.array([below, ends[1]])
-        marks, texts = [below, *marks], [ABSENT, *texts]
-    return _made(name, places.tolist(), (float(ends[0]), float(ends[1])), marks, texts)
-
-
-def _ticks(low: float, high: float, is_log: bool) -> Sequence[float]:
-    if not is_log:
-        return MaxNLocator(TICKS).tick_values(low, high)
-    subs = (1.0, 2.0, 5.0) if high / low < 10**2.5 else (1.0,)
-    return LogLocator(subs=subs).tick_values(low, high)
-
-
-def _made(
-    name: str,
-    values: list[float],
-    ends: tuple[float, float],
-    ticks: list[float],
-    texts: list[str],
-) -> dict[str, Any]:
-    low, high = ends if ends[0] < ends[1] else (ends[0] - 0.5, ends[0] + 0.5)
-    return {"label": name, "values": values, "range": [low, high],
-            "tickvals": ticks, "ticktext": texts}  # fmt: skip
-
-
-def _is_wide_loss(results: Results, metric: States) -> bool:
-    if results.winner["goal"] != "minimize" or not len(metric):
-        return False
-    return bool(metric.min() > 0 and metric.max() > WIDE_RATIO * metric.min())
-
-
-SHOWN_FACTS = ("run", "state", "best_value", "best_epoch", "epochs", "seconds", "parameters")
 LOSS = "val/loss"
+SHOWN_CURVES = 3
+MOST_CURVES = 100
 MOST_EPOCHS = 50_000
-"""Curves are embedded of as many of the best runs as have so many epochs together."""
-DIGITS = 5
+"""Curves are embedded of the best runs, up to so many runs and epochs together."""
+FONT = {"family": "system-ui, 'DejaVu Sans', sans-serif", "size": 12, "color": "#1f2328"}
+SCALE = [[0, "#e0a050"], [0.5, "#a9b3bd"], [1, "#0b4f8a"]]
 
 
-def run_columns(results: Results) -> list[str]:
-    """Columns of the table of runs."""
-    sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
-    return [*SHOWN_FACTS[:1], *sweeps, *SHOWN_FACTS[1:], *differing(results), "reason"]
+def parallel_coordinates(results: Results) -> Figure | None:
+    """A line for each run that has a value of the metric, which is the last axis.
 
-
-def sweep_data(results: Results) -> dict[str, Any]:
-    """Columns and curves, rows in the order of the table.
-
-    `columns` maps a name to one value a run; `curves` has for a run its epochs and the values of
-    each of `series`, the metric and the loss if logged, or null where there is no curve; `axes`
-    are those of parallel coordinates.
+    None if fewer than two runs have a value, or no hyperparameter varies.
     """
-    runs = results.runs
-    wanted = dict.fromkeys([results.winner["metric"], LOSS])
-    series = [name for name in wanted if name in results.curves]
+    metric = results.runs["best_value"].to_numpy(float)
+    rows = np.isfinite(metric)
+    axes = [_axis(hyperparameter, rows) for hyperparameter in varied(results)]
+    if rows.sum() < 2 or not axes:
+        return None
+    is_log = not is_maximized(results) and _is_wide(metric[rows])
+    axes.append(_numbers(results.winner["metric"], metric[rows], is_log))
+    line = {"color": axes[-1]["values"], "colorscale": SCALE,
+            "reversescale": not is_maximized(results)}  # fmt: skip
     return {
-        "columns": {name: plain(runs[name]) for name in run_columns(results)},
-        "varied": differing(results),
-        "goal": results.winner["goal"],
-        "series": [{"name": name, "title": logged_metric(name)} for name in series],
-        "curves": _curves(results, series),
-        "axes": parallel_axes(results),
+        "title": "From hyperparameters to the metric",
+        "data": [{"type": "parcoords", "line": line, "dimensions": axes}],
+        "layout": {"font": FONT, "height": 380, "margin": {"l": 60, "r": 60, "t": 48, "b": 24}},
+        "min_width": 95 * len(axes) + 60,
+        "excluded": int((~rows).sum()),
     }
 
 
-def plain(values: pd.Series) -> list[Any]:
-    """Values as JSON has them; what is missing or not finite is null."""
-    return [_plain(value) for value in values.to_numpy(object)]
+def _axis(hyperparameter: Varied, rows: NDArray[np.bool_]) -> dict[str, Any]:
+    values, choices = hyperparameter.coordinates[rows], hyperparameter.choices
+    if choices is None and np.isfinite(values).any():
+        return _numbers(hyperparameter.name, values, hyperparameter.is_log)
+    is_absent = np.isnan(values)
+    texts = [*(choices or ()), *([ABSENT] if is_absent.any() else [])]
+    values = np.where(is_absent, len(texts) - 1.0, values)
+    return _dimension(hyperparameter.name, values, np.arange(len(texts)), texts)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, float | np.floating):
-        return float(value) if np.isfinite(value) else None
-    return None if pd.isna(value) else getattr(value, "item", lambda: value)()
+def _numbers(name: str, values: NDArray[np.float64], is_log: bool) -> dict[str, Any]:
+    """Plotly has no log axis here: logarithms are drawn, their ticks show the numbers."""
+    known = values[np.isfinite(values)]
+    low, high = float(known.min()), float(known.max())
+    locator = LogLocator(subs=_subs(high / low)) if is_log else MaxNLocator(TICKS)
+    ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] or [low]
+    texts = value_texts(ticks)
+    drawn, marks = (np.log10(v) if is_log else np.asarray(v, float) for v in (values, ticks))
+    if np.isnan(drawn).any():
+        span = np.nanmax(drawn) - np.nanmin(drawn)
+        below = np.nanmin(drawn) - ABSENT_SHARE * (span or 1.0)
+        drawn = np.where(np.isnan(drawn), below, drawn)
+        marks, texts = np.array([below, *marks]), [ABSENT, *texts]
+    return _dimension(name, drawn, marks, texts)
 
 
-def _curves(results: Results, series: list[str]) -> list[dict[str, Any] | None]:
-    by_run = dict(list(results.curves.groupby("run", sort=False)))
-    found: list[dict[str, Any] | None] = []
-    left = MOST_EPOCHS
-    for name in results.runs["run"]:
-        epochs = by_run.get(name)
-        left -= 0 if epochs is None else len(epochs)
-        found.append(None if epochs is None or left < 0 else _curve(epochs, series))
-    return found
+def _subs(ratio: float) -> tuple[float, ...]:
+    return (1.0, 2.0, 5.0) if ratio < 10**2.5 else (1.0,)
 
 
-def _curve(epochs: pd.DataFrame, series: list[str]) -> dict[str, Any]:
+def _dimension(
+    name: str, values: NDArray[np.float64], ticks: NDArray[Any], texts: Sequence[str]
+) -> dict[str, Any]:
+    low, high = min(values.min(), ticks.min()), max(values.max(), ticks.max())
+    margin = 0.0 if low < high else 0.5
     return {
-        "epochs": plain(epochs["epoch"]),
-        "values": [[_short(value) for value in plain(epochs[name])] for name in series],
+        "label": escape(name),
+        "values": values.tolist(),
+        "range": [float(low - margin), float(high + margin)],
+        "tickvals": ticks.astype(float).tolist(),
+        "ticktext": [escape(text) for text in texts],
     }
 
 
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.{DIGITS}g}")
+def _is_wide(values: NDArray[np.float64]) -> bool:
+    return bool(values.size and values.min() > 0 and values.max() > WIDE_RATIO * values.min())
+
+
+def learning_curves(results: Results) -> list[Figure]:
+    """The metric and the loss over epochs, a line for each of the best runs.
+
+    The first few are shown, the others once they are chosen in the legend.
+    """
+    curves = dict(list(results.curves.groupby("run", sort=False)))
+    runs = [name for name in results.runs["run"] if name in curves][:MOST_CURVES]
+    epochs = np.cumsum([len(curves[name]) for name in runs])
+    runs = [name for name, total in zip(runs, epochs, strict=True) if total <= MOST_EPOCHS]
+    metrics = dict.fromkeys([results.winner["metric"], LOSS])
+    return [
+        _curves({name: curves[name] for name in runs}, metric)
+        for metric in metrics
+        if metric in results.curves and runs
+    ]
+
+
+def _curves(curves: dict[str, pd.DataFrame], metric: str) -> Figure:
+    lines = [
+        {
+            "type": "scatter",
+            "mode": "lines+markers",
+            "marker": {"size": 4},
+            "name": f"run {escape(name)}",
+            "visible": True if index < SHOWN_CURVES else "legendonly",
+            "x": rows["epoch"].tolist(),
+            "y": [float(f"{y:.5g}") if np.isfinite(y) else None for y in rows[metric]],
+        }
+        for index, (name, rows) in enumerate(curves.items())
+    ]
+    values = np.concatenate([rows[metric].to_numpy(float) for rows in curves.values()])
+    is_log = metric.endswith("loss") and _is_wide(values[np.isfinite(values)])
+    layout = {
+        "font": FONT,
+        "height": 320,
+        "margin": {"l": 48, "r": 8, "t": 12, "b": 72},
+        "xaxis": {"title": {"text": "epoch"}, "gridcolor": "#eef0f2"},
+        "yaxis": {"type": "log" if is_log else "linear", "gridcolor": "#eef0f2"},
+        "plot_bgcolor": "#fff",
+        "legend": {"orientation": "h", "y": -0.28, "maxheight": 60},
+        "showlegend": True,
+    }
+    return {"title": logged_metric(metric), "data": lines, "layout": layout}

@@ -1,12 +1,12 @@
-"""The runs behind a figure: which they are, what they were given, which of them are repeats."""
+"""The runs of a sweep as tables: their hyperparameters, their ends, and the work on them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import is_number, value_key, value_texts
@@ -25,23 +25,23 @@ class Varied:
     """A hyperparameter of which the runs of a sweep had more than one value.
 
     Attributes:
-        parameter: what the sweep, or its first phase, draws it from.
+        parameter: its distribution in the sweep, or in its first phase.
         values: one for each line of runs.csv; missing in runs that do not use it.
-        places: (runs,) the index of a run's choice, or its number; nan in runs that do not use it,
-            or have a number that is not finite.
+        coordinates: (runs,) the index of a run's choice, or its number; nan in runs that do not use
+            it, or have a number that is not finite.
         choices: its values as texts, in the order of the sweep; None for numbers of a range.
     """
 
     name: str
     parameter: Parameter
     values: "pd.Series[Any]"
-    places: NDArray[np.float64]
+    coordinates: NDArray[np.float64]
     choices: tuple[str, ...] | None
 
     @property
     def is_log(self) -> bool:
         """Whether its numbers belong on a log axis."""
-        return "log" in self.parameter.distribution and not (self.places <= 0).any()
+        return "log" in self.parameter.distribution and not (self.coordinates <= 0).any()
 
     @property
     def is_numeric(self) -> bool:
@@ -54,51 +54,55 @@ class Varied:
 
 
 def varied(results: Results) -> list[Varied]:
-    """What the sweep searched and its runs differ in, in the order of the sweep."""
+    """The hyperparameters that the sweep searched and its runs differ in, in the sweep's order."""
     parameters = _parameters(results)
-    used = _used(results, parameters)
-    found = []
+    is_used = _is_used(results, parameters)
+    every = []
     for path, parameter in parameters.items():
         name = leaf(path)
         if parameter.distribution == "constant" or name not in results.runs:
             continue
-        values = results.runs[name].where(used[path])
-        make = _of_choices if parameter.distribution.startswith("categorical") else _of_numbers
-        found.append(make(name, parameter, values))
-    return [one for one in found if one.values.nunique() > 1]
+        values = results.runs[name].where(is_used[path])
+        is_choice = parameter.distribution.startswith("categorical")
+        every.append((_of_choices if is_choice else _of_numbers)(name, parameter, values))
+    return [parameter for parameter in every if parameter.values.nunique() > 1]
 
 
 def differing(results: Results) -> list[str]:
-    """What `varied` finds, then what the first sweep did not search but the runs differ in.
+    """What `varied` returns, then what the first sweep did not search but the runs differ in.
 
-    A run that failed early holds only what it was asked for; what is missing is no other value.
+    A run that failed early has only its assigned values; what is missing is no other value.
     """
-    searched = {name for name, of in results.searched.items() if of["distribution"] != "constant"}
-    fixed = [
-        name for name in map(str, results.runs) if name not in {"run", "sweep", *FACTS, *searched}
+    searched = {
+        name for name, entry in results.searched.items() if entry["distribution"] != "constant"
+    }
+    listed = {"run", "sweep", *FACTS, *searched}
+    others = [
+        name
+        for name in map(str, results.runs)
+        if name not in listed and results.runs[name].nunique() > 1
     ]
-    others = [name for name in fixed if results.runs[name].nunique() > 1]
-    return [*(one.name for one in varied(results)), *others]
+    return [*(parameter.name for parameter in varied(results)), *others]
 
 
 def which_runs(results: Results) -> str:
     """How many runs of which sweeps there are, and how they ended.
 
-    Phases and repeats need not have the first sweep's method, so that only one sweep's is told.
+    Phases and repeats need not have the first sweep's method, so that only one sweep's is named.
     """
     count, sweeps = len(results.runs), results.winner["sweeps"]
     ended = results.runs["state"].value_counts()
     states = ", ".join(f"{ended[state]} {name}" for state, name in STATES.items() if state in ended)
-    of = f"sweep {sweeps[0]}" if len(sweeps) == 1 else f"{len(sweeps)} sweeps ({', '.join(sweeps)})"
     runs = "the only run" if count == 1 else f"all {count} runs"
-    method = f", {results.sweep['method']} search" if len(sweeps) == 1 else ""
-    return f"{runs} of {of}{method}: {states}"
+    if len(sweeps) == 1:
+        return f"{runs} of sweep {sweeps[0]}, {results.sweep['method']} search: {states}"
+    return f"{runs} of {len(sweeps)} sweeps ({', '.join(sweeps)}): {states}"
 
 
-def repeats(results: Results) -> NDArray[np.bool_]:
-    """(runs,) whether a run is another's configuration again, with another seed."""
-    again = {run for group in results.winner["seeds"] for run in group["runs"]}
-    return results.runs["run"].isin(again).to_numpy()
+def is_repeat(results: Results) -> NDArray[np.bool_]:
+    """(runs,) whether a run repeats another's configuration with another seed."""
+    repeats = {run for group in results.winner["seeds"] for run in group["runs"]}
+    return results.runs["run"].isin(repeats).to_numpy()
 
 
 def is_maximized(results: Results) -> bool:
@@ -108,10 +112,11 @@ def is_maximized(results: Results) -> bool:
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
     """A later phase may have values of its own."""
-    known = {value_key(value): value for value in [*parameter.choices, *values.dropna()]}
-    index = {key: float(place) for place, key in enumerate(known)}
-    places = [np.nan if pd.isna(value) else index[value_key(value)] for value in values]
-    return Varied(name, parameter, values, np.array(places), tuple(value_texts([*known.values()])))
+    choices = {value_key(value): value for value in [*parameter.choices, *values.dropna()]}
+    index = {key: float(position) for position, key in enumerate(choices)}
+    coordinates = [np.nan if pd.isna(value) else index[value_key(value)] for value in values]
+    texts = tuple(value_texts([*choices.values()]))
+    return Varied(name, parameter, values, np.array(coordinates), texts)
 
 
 def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
@@ -129,36 +134,30 @@ def _parameters(results: Results) -> dict[str, Parameter]:
     return {path: read(path, entry) for path, entry in results.sweep["parameters"].items()}
 
 
-def _used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str, NDArray[np.bool_]]:
-    """Path -> for each run, whether it was drawn; the table has a default where it was not."""
+def _is_used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str, NDArray[np.bool_]]:
+    """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
     rules = read_rules(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
     everywhere = np.ones(len(results.runs), bool)
-    of_runs = [
+    names_of_runs = [
         names_of({p: row[leaf(p)] for p in parameters if pd.notna(row.get(leaf(p)))})
         for row in results.runs.to_dict("records")
     ]
     return {
-        path: np.array([rules.conditions[path].holds(names) for names in of_runs], bool)
+        path: np.array([rules.conditions[path].holds(names) for names in names_of_runs], bool)
         if path in rules.conditions
         else everywhere
         for path in parameters
     }
 
 
-LONG_PAUSE = 0.25
-"""Share of all time at work; when nobody works for longer, the clock hardly goes on."""
-SHOWN_PAUSE = 0.06
-"""What is left of a long pause, as a share of the time at work."""
+class WorkInterval(NamedTuple):
+    """A process's work on a run, from its first to its last entry in work.csv.
 
-
-class Piece(NamedTuple):
-    """A process's work on a run, from its first to its last note of it.
-
-    What it did after its last whole epoch is not known.
+    What it did after its last whole epoch is unknown.
 
     Attributes:
         begin, end: UTC seconds.
-        begun, reached: epochs that were there when it began, and at its last note.
+        first_epoch, last_epoch: epochs that the run had at the first and at the last entry.
     """
 
     run: str
@@ -166,114 +165,46 @@ class Piece(NamedTuple):
     pid: int
     begin: float
     end: float
-    begun: int
-    reached: int
+    first_epoch: int
+    last_epoch: int
 
     @property
     def process(self) -> tuple[str, int]:
         return self.host, self.pid
 
 
-def work_pieces(work: pd.DataFrame) -> list[Piece]:
-    """By begin. A process that does not note the next epoch has begun anew."""
-    pieces: list[Piece] = []
-    last: dict[tuple[str, str, int], int] = {}
-    names = ["run", "host", "pid", "utc_seconds", "epoch"]
-    for run, host, pid, seconds, epoch in work[names].itertuples(index=False):
-        who = (run, host, pid)
-        if who in last and epoch == pieces[last[who]].reached + 1:
-            pieces[last[who]] = pieces[last[who]]._replace(end=seconds, reached=epoch)
+def work_intervals(work: pd.DataFrame) -> list[WorkInterval]:
+    """By begin. A process whose next entry is not the next epoch starts a new interval."""
+    intervals: list[WorkInterval] = []
+    latest: dict[tuple[str, str, int], int] = {}
+    columns = ["run", "host", "pid", "utc_seconds", "epoch"]
+    for run, host, pid, seconds, epoch in work[columns].itertuples(index=False):
+        key = (run, host, pid)
+        if key in latest and epoch == intervals[latest[key]].last_epoch + 1:
+            index = latest[key]
+            intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
-            last[who] = len(pieces)
-            pieces.append(Piece(run, str(host), int(pid), seconds, seconds, epoch, epoch))
-    return sorted(pieces, key=lambda piece: (piece.begin, piece.run))
+            latest[key] = len(intervals)
+            interval = WorkInterval(run, str(host), int(pid), seconds, seconds, epoch, epoch)
+            intervals.append(interval)
+    return sorted(intervals, key=lambda interval: (interval.begin, interval.run))
 
 
-def cut_off(pieces: Sequence[Piece]) -> list[bool]:
-    """For each piece, whether another one goes on with the run."""
-    last = {piece.run: index for index, piece in enumerate(pieces)}
-    return [last[piece.run] != index for index, piece in enumerate(pieces)]
-
-
-def epochs_twice(pieces: Iterable[Piece]) -> int:
+def repeated_epochs(intervals: Iterable[WorkInterval]) -> int:
     """How many whole epochs were trained though the run had had them."""
     trained: dict[str, int] = {}
     reached: dict[str, int] = {}
-    for piece in pieces:
-        trained[piece.run] = trained.get(piece.run, 0) + piece.reached - piece.begun
-        reached[piece.run] = max(reached.get(piece.run, 0), piece.reached)
+    for interval in intervals:
+        epochs = interval.last_epoch - interval.first_epoch
+        trained[interval.run] = trained.get(interval.run, 0) + epochs
+        reached[interval.run] = max(reached.get(interval.run, 0), interval.last_epoch)
     return sum(trained[run] - reached[run] for run in trained)
 
 
-def process_ends(pieces: Iterable[Piece]) -> dict[tuple[str, int], tuple[float, float]]:
-    """Host and process -> UTC seconds of its first and last note; by the first of pieces."""
-    ends: dict[tuple[str, int], tuple[float, float]] = {}
-    for piece in pieces:
-        begin, end = ends.get(piece.process, (piece.begin, piece.end))
-        ends[piece.process] = (min(begin, piece.begin), max(end, piece.end))
-    return ends
-
-
-def share_at_work(pieces: Sequence[Piece]) -> float:
-    """The share of processes' time between their first and last note that is within a piece."""
-    there = sum(end - begin for begin, end in process_ends(pieces).values())
-    return sum(piece.end - piece.begin for piece in pieces) / there if there else 1.0
-
-
-class Cut(NamedTuple):
-    """A long pause: where it stands on the clock, in seconds, and how long it was."""
-
-    begin: float
-    end: float
-    seconds: float
-
-
-class Clock:
-    """Time since the first piece began; long pauses, in which nobody worked, are cut."""
-
-    def __init__(self, pieces: Sequence[Piece]) -> None:
-        """Reads the pauses; there is at least one piece."""
-        busy = _busy(pieces)
-        total = sum(end - begin for begin, end in busy)
-        utc, shown = [busy[0][0]], [0.0]
-        self.cuts: list[Cut] = []
-        self.pauses: list[tuple[float, float]] = []
-        """All pauses, in UTC seconds."""
-        for (begin, end), following in zip(busy, [*busy[1:], None], strict=True):
-            utc.append(end)
-            shown.append(shown[-1] + end - begin)
-            if following is None:
-                break
-            pause = following[0] - end
-            self.pauses.append((end, following[0]))
-            left = SHOWN_PAUSE * total if pause > LONG_PAUSE * total else pause
-            if left < pause:
-                self.cuts.append(Cut(shown[-1], shown[-1] + left, pause))
-            utc.append(following[0])
-            shown.append(shown[-1] + left)
-        self._utc, self._shown = np.array(utc), np.array(shown)
-
-    @property
-    def length(self) -> float:
-        """Seconds from the begin of the first to the end of the last piece."""
-        return float(self._shown[-1])
-
-    @property
-    def seconds_but_cuts(self) -> float:
-        """The length without the long pauses."""
-        return self.length - sum(cut.end - cut.begin for cut in self.cuts)
-
-    def seconds(self, utc: ArrayLike) -> NDArray[np.float64]:
-        """Where moments, in UTC seconds, stand on the clock."""
-        return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
-
-
-def _busy(pieces: Sequence[Piece]) -> list[tuple[float, float]]:
-    """The stretches in which somebody worked."""
-    merged: list[tuple[float, float]] = []
-    for piece in sorted(pieces, key=lambda piece: piece.begin):
-        if merged and piece.begin <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], piece.end))
-        else:
-            merged.append((piece.begin, piece.end))
-    return merged
+def process_spans(intervals: Iterable[WorkInterval]) -> dict[tuple[str, int], tuple[float, float]]:
+    """Host and process -> UTC seconds of its first and last entry; by its first interval."""
+    spans: dict[tuple[str, int], tuple[float, float]] = {}
+    for interval in intervals:
+        begin, end = spans.get(interval.process, (interval.begin, interval.end))
+        spans[interval.process] = (min(begin, interval.begin), max(end, interval.end))
+    return spans

@@ -1,11 +1,12 @@
-"""How figures and report call things that files call by short names."""
+"""Names for readers of what files call by short names, and the verdict in words."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import Estimate
+from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -19,42 +20,17 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.reporting.results import Document, Results
 
-METRICS = {
-    "gcode": "exact line",
-    "token": "token",
-    "command_balanced": "command, balanced",
-    "operation": "operation",
-    "program": "program",
-    "gcode_error_rate": "G-code error rate",
-    "position_error_mm": "tool position error",
-    "toolpath_distance_mm": "toolpath distance",
-    "token_type": "token type",
-    "command": "command",
-    "parameter_type": "parameter type",
-    "parameter_value": "parameter value",
-    "x_error_mm": "X words",
-    "y_error_mm": "Y words",
-    "z_error_mm": "Z words",
-}
+METRICS = {name: metric.title for name, metric in REGISTRY.items()}
 """Metric of metrics.json -> its name for readers."""
 
-MAIN_METRICS = (
-    "gcode",
-    "token",
-    "command_balanced",
-    "operation",
-    "program",
-    "gcode_error_rate",
-    "position_error_mm",
-    "toolpath_distance_mm",
-)
+MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
 """Those that a reader needs first; the others are details."""
 
 DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
 
 
 class Group(NamedTuple):
-    """What a kind of answers is called, and what it is."""
+    """The name of a kind of predictors, and what they are."""
 
     title: str
     note: str
@@ -63,26 +39,27 @@ class Group(NamedTuple):
 KINDS = {
     SENSORS: Group(
         "gcodefp, from sensors alone",
-        "No true word, clock or position as input. Read in stretches of one window, each laid to "
-        "its likeliest place in the known programs; over whole recordings; and row by row, "
-        "written word by word without such places.",
+        "No true word, lag or position as input. Predicted in segments of one window, each aligned "
+        "with the known programs; in whole recordings; and row by row by greedy decoding, without "
+        "the programs.",
     ),
     BASELINE: Group(
         "baselines, from the same data",
-        "Simple methods that the network has to beat. Pressure and temperature tell the day, not "
+        "Simple methods that the network has to beat. Pressure and temperature show the day, not "
         "the motion.",
     ),
     PRIVILEGED: Group(
-        "told what no sensor says",
-        "They know the operation; elapsed time also when the program started. No sensor is read.",
+        "privileged baselines",
+        "They are provided with the operation; elapsed time also with the program's start. They "
+        "use no sensor.",
     ),
     LAG_ORACLE: Group(
-        "told by the controller's log",
-        "What the same readings are worth once each test recording's clock is set right, and what "
-        "a reader gets who always knows the place in the program, but not the clock.",
+        "lag oracles",
+        "The same predictions with each test recording's lag provided, and the upper bound of a "
+        "predictor that is provided with the program state, but not with the lag.",
     ),
 }
-"""Kind of an answer -> how readers are told of it, in the order of the tables."""
+"""Kind of a predictor -> its name for readers, in the order of the tables."""
 
 RULES = {
     "duplicate_rows": "rows that repeat the one before: dropped",
@@ -90,16 +67,16 @@ RULES = {
     "preamble_rows": "look-ahead rows before the program starts: dropped",
     "tail_rows": "rows from the end of the program on: dropped",
     "interpolated_samples": "samples in short gaps: interpolated",
-    "frozen_samples": "samples of sensor nodes that froze: taken out",
-    "missing_samples": "samples that were missing: left out",
+    "frozen_samples": "samples of sensor nodes that froze: removed",
+    "missing_samples": "samples that were missing: excluded",
 }
 """Count of dataset.json -> what the rule does."""
 
 EXACT_LINES = {
-    "aligned_acc": "exact line of windows, clock known,",
-    "gcode_acc": "exact line, row by row, clock known,",
+    "aligned_acc": "exact line of windows (lag oracle)",
+    "gcode_acc": "exact line, row by row (lag oracle)",
 }
-"""Logged metric -> its name for readers; train and val labels are of what the sensors see."""
+"""Logged metric -> its name for readers; the lag is removed from train and val labels."""
 
 SENSOR_GROUPS = {
     "imu": "accelerometers and gyroscopes",
@@ -123,18 +100,17 @@ SPLIT_BY = {
 
 def logged_metric(name: str) -> str:
     """`val/token_acc` for readers: `token accuracy on the val split`."""
-    split, _, rest = name.partition("/")
-    return f"{EXACT_LINES.get(rest) or short_metric(name)} on the {split} split"
+    return f"{short_metric(name)} on the {name.partition('/')[0]} split"
 
 
 def short_metric(name: str) -> str:
-    """`val/token_acc` where the split is told elsewhere: `token accuracy`."""
-    rest = name.partition("/")[2]
-    if rest in EXACT_LINES:
-        return EXACT_LINES[rest].rstrip(",")
-    kind = "loss" if rest.endswith("loss") else "accuracy"
-    what = rest.removesuffix("_acc").removesuffix("_loss")
-    return kind if what == "loss" else f"{METRICS.get(what, what)} {kind}"
+    """`val/token_acc` where the split is named elsewhere: `token accuracy`."""
+    metric = name.partition("/")[2]
+    if metric in EXACT_LINES:
+        return EXACT_LINES[metric]
+    kind = "loss" if metric.endswith("loss") else "accuracy"
+    head = metric.removesuffix("_acc").removesuffix("_loss")
+    return kind if head == "loss" else f"{METRICS.get(head, head)} {kind}"
 
 
 METRIC = "gcode"
@@ -144,15 +120,15 @@ BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
 
 
 class Verdict(NamedTuple):
-    """What the evaluation says.
+    """Whether the network beats the best baseline.
 
     Attributes:
         kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
             recordings, FAILS if the difference is not above 0, UNDECIDED in between.
         headline: the answer in few words.
         sentence: the numbers that it rests on.
-        context: what the same network and other readers reach, told more or less; a few sentences.
-        caveat: what else has to be known; may be empty.
+        context: what the network and oracles reach with more information; a few sentences.
+        caveat: a limitation of the verdict; may be empty.
     """
 
     kind: str
@@ -165,13 +141,13 @@ class Verdict(NamedTuple):
 def verdict(results: Results) -> Verdict:
     """Compares exact lines of the network with those of the best baseline."""
     scores = results.evaluation["models"]
-    wrote = f"It gets {interval(scores[MODEL][METRIC])} of the G-code lines exactly right"
+    result = f"It gets {interval(scores[MODEL][METRIC])} of the G-code lines exactly right"
     tested = _tested_on(results.evaluation)
     baseline = best_baseline(scores)
     if baseline is None:
         kind = UNDECIDED
         headline = "There is no baseline to compare the network with."
-        sentence = f"{wrote}, on {tested}."
+        sentence = f"{result}, on {tested}."
     else:
         gain = difference(results, baseline)
         kind = _kind(gain, results.evaluation["recordings"])
@@ -182,7 +158,7 @@ def verdict(results: Results) -> Verdict:
             FAILS: f"The network does not beat the best baseline, {baseline}.",
         }[kind]
         sentence = (
-            f"{wrote}, the baseline {baseline} {interval(scores[baseline][METRIC])}, on {tested}. "
+            f"{result}, the baseline {baseline} {interval(scores[baseline][METRIC])}, on {tested}. "
             f"The difference on the same rows is {_points(gain)}."
         )
     if results.marks:
@@ -191,7 +167,7 @@ def verdict(results: Results) -> Verdict:
 
 
 def best_baseline(scores: Document) -> str | None:
-    """The baseline that is told nothing and has the most exact lines; ties by name."""
+    """The baseline with the most exact lines, privileged ones excluded; ties by name."""
     baselines = [name for name in scores if PREDICTORS[name].kind == BASELINE]
     return min(baselines, key=lambda n: (-(scores[n][METRIC]["value"] or 0.0), n), default=None)
 
@@ -211,9 +187,7 @@ def percentage(share: float) -> str:
 
 def difference(results: Results, baseline: str) -> Estimate:
     """Network minus baseline on the same recordings: sharper than two intervals side by side."""
-    predictions = results.predictions
-    gain = predictions.right().astype(int) - predictions.right(baseline).astype(int)
-    return estimate(gain, np.ones(len(gain)), predictions.recording)
+    return Estimate(**results.evaluation["differences"][baseline])
 
 
 def _kind(difference: Estimate, recordings: int) -> str:
@@ -236,19 +210,18 @@ def _tested_on(evaluation: Document) -> str:
 
 
 def _context(scores: Document) -> str:
-    """One sentence for each answer that puts the number above into its place, if it is there."""
+    """One sentence for each predictor that puts the result into context, if it was evaluated."""
     texts = {
-        WHOLE: "Read as one whole recording instead of short stretches, the network gets {}.",
-        UPPER_BOUND: "The sensors' clock is off by an unknown time in each recording: even perfect "
-        "sensing would get {} without knowing it.",
-        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is told the "
-        "operation and when the program started.",
+        WHOLE: "In whole recordings instead of segments of one window, the network gets {}.",
+        UPPER_BOUND: "The sensors lag by an unknown time in each recording: the upper bound "
+        "without the lag is {}.",
+        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is provided with the "
+        "operation and the program's start.",
     }
-    there = {name: scores[name][METRIC] for name in texts if name in scores}
     return " ".join(
-        texts[name].format(percentage(score["value"]))
-        for name, score in there.items()
-        if score["value"] is not None
+        text.format(percentage(scores[name][METRIC]["value"]))
+        for name, text in texts.items()
+        if name in scores and scores[name][METRIC]["value"] is not None
     )
 
 
@@ -263,22 +236,22 @@ def _caveat(results: Results) -> str:
 
 DIGITS = 6
 MOST_DIGITS = 17
-"""So many tell any two numbers of double precision apart."""
+"""So many distinguish any two numbers of double precision."""
 
 
 def value_key(value: Any) -> str:
-    """What tells a value from others; 16 and 16.0 are the same, as a table holds either."""
+    """A key by which values are compared; 16 and 16.0 are the same, as a table holds either."""
     if not is_number(value):
         return str(value)
     return str(int(value)) if float(value).is_integer() else repr(float(value))
 
 
 def value_texts(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
-    """For readers: numbers of so many digits, or of as many as it takes to tell them apart."""
+    """For readers: numbers of so many digits, or of as many as distinguish them."""
     different = len(set(map(value_key, values)))
     texts: list[str] = []
     for count in range(digits, MOST_DIGITS + 1):
-        texts = [f"{of:.{count}g}" if is_number(of) else str(of) for of in values]
+        texts = [f"{value:.{count}g}" if is_number(value) else str(value) for value in values]
         if len(set(texts)) == different:
             return texts
     return texts

@@ -1,23 +1,25 @@
 """Assembles recordings: controller reports, interpolated sensors, faults, CSV files.
 
-The randomness of a recording follows from the seed and its name alone, so that asking for more
-recordings, or for other programs, changes none.
+The random numbers of a recording depend on the seed and its name alone, so that more recordings, or
+other programs, change none.
 """
 
 import gzip
-import logging
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from gcodefp.files import replacing
-from gcodefp.programs.motion import Trajectory, Vector, plan, trace_program
-from gcodefp.simulation.controller import Report, controller_rows, report_times
-from gcodefp.simulation.programs import build_program
+from gcodefp.recordings.gcode import PROGRAM_END
+from gcodefp.simulation.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
+from gcodefp.simulation.programs import INCH_MM, Program, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -27,12 +29,125 @@ from gcodefp.simulation.sensors import (
     sample_clock,
 )
 
+MOVING_SECONDS = 0.257
+RESTING_SECONDS = 0.515
+JITTER_SECONDS = 0.002
+GAP_SHARE = 0.004
+LOOK_AHEAD_LINES = 26
+"""Lines in the planner's buffer, which fills before the machine moves."""
+LOOK_AHEAD_ROWS = 8
+HOLD_ROWS = 4
+END_ROWS = 9
+
+
+@dataclass(frozen=True)
+class Report:
+    """The R status reports of a recording.
+
+    Attributes:
+        seconds: times of the reports; the program starts at 0, (R,).
+        line_index: program line that each reports, (R,).
+        clock_seconds: time of day of the program's start.
+    """
+
+    seconds: Vector
+    line_index: NDArray[np.intp]
+    clock_seconds: float
+
+
+def report_times(trajectory: Trajectory, program: Program, rng: np.random.Generator) -> Report:
+    """Draws the times of the reports and the line that each names."""
+    full = min(LOOK_AHEAD_LINES, len(program) - 3)
+    ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), full)
+    before = np.where(ahead < full, MOVING_SECONDS, RESTING_SECONDS)
+    count = int(trajectory.seconds / MOVING_SECONDS) + 1
+    periods = MOVING_SECONDS + rng.normal(0, JITTER_SECONDS, count)
+    periods += np.where(rng.random(count) < GAP_SHARE, rng.uniform(0.25, 1.5, count), 0.0)
+    running = rng.uniform(0.0, 0.1) + np.concatenate([[0.0], np.cumsum(periods)])
+    running = running[running <= trajectory.seconds]
+    after = RESTING_SECONDS + rng.normal(0, JITTER_SECONDS, HOLD_ROWS + END_ROWS)
+    seconds = np.concatenate(
+        [
+            running[0] - np.cumsum(before[::-1])[::-1],
+            running,
+            trajectory.seconds + np.cumsum(after),
+        ]
+    )
+    line_of_move = np.array([move.line_index for move in trajectory.moves])
+    lines = np.concatenate(
+        [
+            ahead,
+            line_of_move[trajectory.at(running).move_index],
+            np.repeat([len(program) - 2, len(program) - 1], [HOLD_ROWS, END_ROWS]),
+        ]
+    )
+    clock_seconds = rng.integers(9 * 3600, 17 * 3600) + rng.random()
+    return Report(seconds, lines, float(clock_seconds))
+
+
+def controller_rows(
+    trajectory: Trajectory, program: Program, report: Report
+) -> Mapping[str, NDArray[Any] | list[str]]:
+    """The controller's columns of the R reports, labels included."""
+    motion, feed, ends_mm = _per_line(trajectory, program)
+    lines = report.line_index
+    position_mm = trajectory.at(report.seconds).position_mm
+    # Before it moves, the controller reports the end of the block that it planned last.
+    position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
+    machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
+    texts = [program[line].text for line in lines]
+    ended = np.array([text in PROGRAM_END for text in texts])
+    in_machine_frame = ended | np.array([text.startswith("G53") for text in texts])
+    shown = np.where(in_machine_frame[:, None], machine_mm, position_mm)
+    shown = np.where(ended[:, None], shown, shown / INCH_MM)
+    number = np.array([line.number for line in program])[lines]
+    empty = np.full(len(lines), np.nan)
+    return {
+        "t_console": [format_clock(report.clock_seconds + t) for t in report.seconds],
+        "stat": np.where(ended, 3, 5),
+        "line": number,
+        **{f"pos{axis}": np.round(shown[:, i], 5) for i, axis in enumerate("xyz")},
+        **{f"mpo{axis}": np.round(machine_mm[:, i], 5) for i, axis in enumerate("xyz")},
+        "vel": empty,
+        "feed": np.where(ended, 0.0, feed[lines]),
+        "unit": ended.astype(int),
+        "dist": np.zeros(len(lines), dtype=int),
+        "plane": empty,
+        "coor": np.where(ended, 1, 2),
+        "momo": np.where(ended, 4, motion[lines]),
+        "gcode_line": number,
+        "gcode_string": texts,
+    }
+
+
+def format_clock(seconds: float) -> str:
+    """The time of day as HH:MM:SS.mmm."""
+    milliseconds = round(seconds * 1000)
+    minutes, milliseconds = divmod(milliseconds, 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds / 1000:06.3f}"
+
+
+def _per_line(trajectory: Trajectory, program: Program) -> tuple[NDArray[np.int64], Vector, Vector]:
+    """Modal motion, feed in mm/min and end point in mm of each program line."""
+    move_of_line = {move.line_index: move for move in trajectory.moves}
+    motion = np.zeros(len(program), dtype=np.int64)
+    feed = np.zeros(len(program))
+    ends = np.zeros((len(program), 3))
+    last = trajectory.moves[0]
+    for index in range(len(program)):
+        last = move_of_line.get(index, last)
+        motion[index] = last.motion
+        feed[index] = round(last.feed_mm_min, 2)
+        ends[index] = last.end_mm
+    return motion, feed, ends
+
+
 FAULT_SHARE = 1 / 8
-"""The share of recordings that each kind of fault befalls."""
+"""Share of recordings with a fault of each kind."""
 
 
 def choose_nodes(rng: np.random.Generator) -> list[Node]:
-    """The nodes of a recording in its column order; now and then one is missing."""
+    """The nodes of a recording in its column order; sometimes one is missing."""
     order = [NODES[index] for index in rng.permutation(len(NODES))]
     return order[1:] if rng.random() < FAULT_SHARE else order
 
@@ -73,13 +188,11 @@ def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     return table.iloc[order].reset_index(drop=True)
 
 
-logger = logging.getLogger(__name__)
-
 SENSOR_DECIMALS = 5
 LAG_MEDIAN_SECONDS, LAG_LOG_SPREAD = 0.85, 0.85
 LAG_BOUNDS_SECONDS = (0.2, 3.5)
-"""How late the sensors' clock is, a constant of each recording: as in the real recordings the
-median is three reports and a tenth lie beyond ten, but none further than fourteen."""
+"""Lag of the sensors, a constant of each recording: as in the real recordings the median is three
+reports, a tenth have more than ten, and none more than fourteen."""
 
 
 @cache
@@ -99,15 +212,12 @@ def simulate_recordings(
         seed: not negative; the same seed gives the same bytes.
         programs: names from `programs.PROGRAMS`.
     """
-    paths, rows = [], 0
+    paths = []
     for program in programs:
         for number in range(1, recordings_per_program + 1):
             path = folder / f"{program}_{number:03d}.csv.gz"
-            table = simulate_recording(program, number, seed)
-            write_csv(path, table)
+            write_csv(path, simulate_recording(program, number, seed))
             paths.append(path)
-            rows += len(table)
-    logger.info("%d recordings with %d rows", len(paths), rows)
     return paths
 
 
@@ -136,14 +246,15 @@ def _sensor_rows(
     columns: dict[str, Vector] = {}
     for node in (None, *choose_nodes(rng)):
         delay = lag_seconds + rng.normal(0, 0.03)
-        # The nodes start a little late and end a little early: constant beyond, as in the real.
+        # Nodes start a little late and end a little early; samples beyond are constant, as in the
+        # real recordings.
         clock = sample_clock(seconds[0] + 0.3, seconds[-1] - 0.3, rng)
         load = machine_load(trajectory, engagement, clock - delay)
         measured = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
         prefix = "" if node is None else f"{node.name}."
         for quantity, values in measured.items():
-            onto = np.interp(seconds, clock, values)
-            columns[prefix + quantity] = np.round(onto, SENSOR_DECIMALS)
+            samples = np.interp(seconds, clock, values)
+            columns[prefix + quantity] = np.round(samples, SENSOR_DECIMALS)
     return columns
 
 

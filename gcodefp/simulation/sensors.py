@@ -1,4 +1,4 @@
-"""The sensor nodes: where they sit, what they are bolted to, and their usual readings.
+"""The sensor nodes: where they are mounted, and what they measure.
 
 Names, offsets and noise levels are medians over real recordings; positions are estimates.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.programs.motion import MachineState, Trajectory, Vector
+from gcodefp.simulation.motion import MachineState, Trajectory, Vector
 
 Triple = tuple[float, float, float]
 
@@ -25,22 +25,22 @@ class Node:
 
     Attributes:
         carried: how far it moves with X, Y and Z of the tool (the bed runs against Y).
-        place_mm: in the machine frame when all axes are at work zero.
-        gravity_g, gyro_deg_s, field_ut: what it reads at rest, offsets included.
+        location_mm: in the machine frame when all axes are at work zero.
+        gravity_g, gyro_deg_s, field_ut: its samples at rest, offsets included.
         shake_g: standard deviation of its aliased vibration while the tool cuts.
         spin_deg_s: the same of its gyros.
         stray_x_ut, stray_y_ut: the motors' field while X or Y moves forwards (backwards: the
             opposite). For X the pattern is half the difference between rightward and leftward
             passes of real face recordings, for Y a guess. All are larger than measured (1.7
-            times for X), as are `ears`: tuned, so that extra trees find lines and positions in
+            times for X), as is `hearing`: tuned, so that extra trees predict lines and positions in
             48 recordings about as well as in as many real ones.
         loudness: microphone level with the spindle running free.
-        ears: how well it hears the motors of X, Y and Z, and the cut.
+        hearing: gain of its microphone for the motors of X, Y and Z, and for the cut.
     """
 
     name: str
     carried: Triple
-    place_mm: Triple
+    location_mm: Triple
     gravity_g: Triple
     gyro_deg_s: Triple
     field_ut: Triple
@@ -49,7 +49,7 @@ class Node:
     stray_x_ut: Triple
     stray_y_ut: Triple
     loudness: float
-    ears: tuple[float, float, float, float]
+    hearing: tuple[float, float, float, float]
     temperature_c: float
     light: float
 
@@ -84,10 +84,10 @@ NODES = (
 
 @dataclass(frozen=True)
 class Magnet:
-    """A motor or a piece of steel as a magnetic dipole: place in mm, moment in A m^2."""
+    """A motor or a piece of steel as a magnetic dipole: location in mm, moment in A m^2."""
 
     carried: Triple
-    place_mm: Triple
+    location_mm: Triple
     moment_a_m2: Triple
 
 
@@ -103,8 +103,8 @@ MAGNETS = (
 # What the nodes measure while the machine follows a trajectory.
 #
 # The real signals were sampled far below the frequencies of the vibration and interpolated onto
-# the controller's reports, so vibration is aliased: only its amplitude tells something. Here it
-# is noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' own clocks.
+# the controller's reports, so vibration is aliased: only its amplitude has information. Here it is
+# noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' own clocks.
 
 SAMPLE_SECONDS = 0.12
 DROPPED_SHARE = 0.05
@@ -149,7 +149,7 @@ def measure_node(node: Node, load: Load, rng: np.random.Generator) -> Mapping[st
     count = len(load.engagement)
     speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
     cut = load.engagement * (0.5 + 0.5 * np.minimum(speed.sum(axis=1), 2.0))
-    roughness = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.ears[:3])
+    roughness = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.hearing[:3])
     shake = np.where(load.spindle_on, roughness, 0.15)[:, None]
     carried = np.array(node.carried)
 
@@ -166,7 +166,7 @@ def measure_node(node: Node, load: Load, rng: np.random.Generator) -> Mapping[st
 
     columns = _named("A", acceleration) | _named("G", gyro)
     columns |= _named("M", _field(node, load, rng))
-    columns |= _surroundings(node, count, rng)
+    columns |= _environment(node, count, rng)
     columns["RMS"] = _microphone(node, speed, cut, load.spindle_on, rng)
     return columns
 
@@ -190,10 +190,10 @@ def _field(node: Node, load: Load, rng: np.random.Generator) -> Vector:
     field = np.array(node.field_ut) + rng.normal(0, 0.6, 3) + random_walk(rng, (count, 3), 0.02)
     for magnet in MAGNETS:
         relative = np.array(node.carried) - np.array(magnet.carried)
-        place = np.array(node.place_mm) - np.array(magnet.place_mm)
+        location = np.array(node.location_mm) - np.array(magnet.location_mm)
         moment = np.array(magnet.moment_a_m2)
-        rest = dipole_field_ut(place[None, :], moment)
-        field = field + dipole_field_ut(place + position * relative, moment) - rest
+        rest = dipole_field_ut(location[None, :], moment)
+        field = field + dipole_field_ut(location + position * relative, moment) - rest
     turning = np.tanh(load.state.velocity_mm_s[:, :2] / TURNING_MM_S)
     field = field + turning @ np.array([node.stray_x_ut, node.stray_y_ut])
     field = field + rng.normal(0, 0.5, (count, 3))
@@ -207,19 +207,19 @@ def _microphone(
     node: Node, speed: Vector, cut: Vector, spindle_on: NDArray[np.bool_], rng: np.random.Generator
 ) -> Vector:
     count = len(cut)
-    motors = np.minimum(speed, 5.0) @ np.array(node.ears[:3])
+    motors = np.minimum(speed, 5.0) @ np.array(node.hearing[:3])
     # Motors and cut are heard on top of the spindle; the level itself flickers by a fifth.
-    heard = np.where(spindle_on, 1.0, 0.2) + motors + node.ears[3] * cut
+    heard = np.where(spindle_on, 1.0, 0.2) + motors + node.hearing[3] * cut
     session = np.exp(rng.normal(0, 0.08))
     flicker = np.exp(rng.normal(0, 0.18, count) + random_walk(rng, (count,), 0.004))
     return np.asarray(node.loudness * session * heard * flicker)
 
 
-def _surroundings(node: Node, count: int, rng: np.random.Generator) -> dict[str, Vector]:
-    warmth = node.temperature_c + rng.normal(0, 0.5) + rng.normal(0, 0.005, count)
+def _environment(node: Node, count: int, rng: np.random.Generator) -> dict[str, Vector]:
+    temperature = node.temperature_c + rng.normal(0, 0.5) + rng.normal(0, 0.005, count)
     columns = {
         "Pressure": np.round(99.6 + rng.normal(0, 0.02) + random_walk(rng, (count,), 5e-4), 1),
-        "Temperature": warmth + 1e-4 * np.arange(count) + random_walk(rng, (count,), 5e-4),
+        "Temperature": temperature + 1e-4 * np.arange(count) + random_walk(rng, (count,), 5e-4),
         "Proximity": np.abs(rng.normal(90, 40, count)),
     }
     lamp = node.light * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)

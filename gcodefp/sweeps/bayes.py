@@ -1,8 +1,8 @@
-"""Bayesian search: what to try next, from what the other runs have shown.
+"""Bayesian search: the next hyperparameters, from the results of the other runs.
 
-The first runs are spread evenly. At the third result a Gaussian process takes over, in which runs
-that go on have the loss it expects of them, so that it looks elsewhere. Its cost grows with their
-cube; Optuna goes on with a long sweep. docs/sweep_benchmark.md compares it with others.
+The first runs are spread evenly. From the third result on a Gaussian process proposes them; open
+runs have the loss that it expects of them, so that it searches elsewhere. Its cost grows with the
+cube of their number; in a long sweep Optuna takes over. See docs/sweep_benchmark.md.
 """
 
 import math
@@ -28,10 +28,11 @@ from gcodefp.sweeps.specification import Specification
 Array = NDArray[np.float64]
 
 STARTUP_RUNS, STARTUP_RESULTS, GAUSSIAN_PROCESS_RUNS = 8, 3, 150
-SAME = 0.01  # of its range; a run that differs less in every parameter teaches little
+SAME = 0.01  # of its range; a run that differs less in every parameter adds little
 BAD = 20.0  # as many times above the median loss as the best is below
 ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
-NOISE_SHARE = 0.02  # of the losses' variance, where nothing is known yet
+NOISE_SHARE = 0.02  # of the losses' variance, before the fit
+MOST_CHOICES, MOST_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
 RANDOM_CANDIDATES, NEAR_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
 
 
@@ -39,7 +40,7 @@ def suggest(specification: Specification, seed: int, earlier: Sequence[Observati
     """Latent numbers, in (0, 1), of the next run.
 
     Args:
-        earlier: runs that ended, failed or still go on; the sampler keeps away from the latter.
+        earlier: runs that ended, failed or are open; the sampler keeps away from open ones.
     """
     names = varying(specification)
     axes = [_axis(specification.parameters[name]) for name in names]
@@ -67,17 +68,20 @@ class _Axis(NamedTuple):
 
 
 def _axis(parameter: Parameter) -> _Axis:
-    """Choices are in order if they are ascending numbers."""
+    """Choices are in order if they are ascending numbers, or too many to be told apart."""
     choices, size = parameter.choices, len(parameter.choices)
+    if size > MOST_CHOICES:
+        return _Axis(np.array([]), np.array([]), False)
     shares = np.array(parameter.probabilities or np.full(size, 1 / max(size, 1)))
     listed = () if isinstance(choices, range) else choices
     numbers = [c for c in listed if isinstance(c, int | float) and not isinstance(c, bool)]
     is_unordered = len(numbers) < len(listed) or sorted(set(numbers)) != list(listed)
+    is_unordered &= size <= MOST_UNORDERED
     return _Axis(np.cumsum(shares), np.cumsum(shares) - shares / 2, is_unordered)
 
 
 def _snapped(axes: Sequence[_Axis], latents: Array) -> Array:
-    """Each choice's latent numbers become one, so that nothing is told apart without cause."""
+    """Latents with each choice's in the middle of its share: equal choices are equal points."""
     columns = [
         axis.middles[axis.choice(u)] if len(axis.ends) else u
         for axis, u in zip(axes, latents.T, strict=True)
@@ -95,7 +99,7 @@ def _features(axes: Sequence[_Axis], latents: Array) -> Array:
 
 
 def _spread(latents: Array, random: np.random.Generator) -> Array:
-    """The next of a Sobol sequence from the first run on; who asks again gets another point."""
+    """The next of a Sobol sequence from the first run on, with some jitter."""
     number, dimensions = latents.shape
     jitter = np.asarray(random.random(dimensions))
     if not latents.size:
@@ -108,11 +112,11 @@ def _most_promising(
     axes: Sequence[_Axis], latents: Array, losses: Array, random: np.random.Generator
 ) -> Array:
     """The point of the highest expected improvement: of many, then of those near the best."""
-    over, targets = ~np.isnan(losses), _targets(losses)
+    ended, targets = ~np.isnan(losses), _targets(losses)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # A variance of -1e-17 is worth no word.
-        improvement = _model(_features(axes, latents), over, targets)
-        kept = latents[over][np.argsort(targets[over], kind="stable")[:KEPT]]
+        warnings.simplefilter("ignore")  # A variance of -1e-17 is no problem.
+        improvement = _model(_features(axes, latents), ended, targets)
+        kept = latents[ended][np.argsort(targets[ended], kind="stable")[:KEPT]]
         points = random.random((RANDOM_CANDIDATES, len(axes)))
         for _ in range(ROUNDS):
             points = _snapped(axes, np.vstack([points, _near(axes, kept, random)]))
@@ -135,24 +139,24 @@ def _near(axes: Sequence[_Axis], centres: Array, random: np.random.Generator) ->
 def _targets(losses: Array) -> Array:
     """Losses at unit scale, a failed run's as the worst, bad ones' as logarithms with a limit.
 
-    How bad a bad run is teaches little, and one that diverged must not dwarf the others.
+    How bad a bad run is says little, and one that diverged must not dwarf the others.
     """
-    known = losses[np.isfinite(losses)]
-    scale = max(np.median(known) - known.min(), 1e-300)
-    excess = (np.minimum(losses, known.max()) - np.median(known)) / scale
+    finite = losses[np.isfinite(losses)]
+    scale = max(np.median(finite) - finite.min(), 1e-300)
+    excess = (np.minimum(losses, finite.max()) - np.median(finite)) / scale
     squeezed = np.where(excess > 0, np.log1p(np.clip(excess, 0, BAD)), excess)
     return np.asarray((squeezed - np.nanmean(squeezed)) / max(np.nanstd(squeezed), 1e-12))
 
 
-def _model(features: Array, over: NDArray[np.bool_], targets: Array) -> Callable[[Array], Array]:
+def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callable[[Array], Array]:
     """Expected improvement over the best run, by features; negative where a run is already."""
     kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(features.shape[1]), BOUNDS, nu=2.5)
     kernel += WhiteKernel(NOISE_SHARE, BOUNDS)
     process = GaussianProcessRegressor(kernel, optimizer=_most_plausible)
-    expected = process.fit(features[over], targets[over]).predict(features)
+    expected = process.fit(features[ended], targets[ended]).predict(features)
     noise, best = process.kernel_.k2.noise_level, expected.min()
     process = GaussianProcessRegressor(process.kernel_, optimizer=None)
-    process.fit(features, np.where(over, targets, expected))
+    process.fit(features, np.where(ended, targets, expected))
 
     def improvement(points: Array) -> Array:
         mean, deviation = process.predict(points, return_std=True)
@@ -168,20 +172,20 @@ def _model(features: Array, over: NDArray[np.bool_], targets: Array) -> Callable
 def _most_plausible(
     objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
 ) -> tuple[Array, float]:
-    """The kernel's parameters by likelihood and a prior: a dozen runs tell too little of them."""
+    """The kernel's parameters by likelihood and a prior: a dozen runs alone do not fix them."""
     width = np.append(np.ones(len(start) - 1), 2.0)  # Noise differs most.
 
     def penalised(theta: Array) -> tuple[float, Array]:
         value, gradient = objective(theta)
-        off = (theta - start) / width
-        return value + off @ off / 2, gradient + off / width
+        deviation = (theta - start) / width
+        return value + deviation @ deviation / 2, gradient + deviation / width
 
-    found = minimize(penalised, start, jac=True, bounds=bounds, options={"maxiter": 30})
-    return found.x, found.fun
+    result = minimize(penalised, start, jac=True, bounds=bounds, options={"maxiter": 30})
+    return result.x, result.fun
 
 
 def _from_optuna(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int) -> Array:
-    """The same question to Optuna's tree-structured Parzen estimator, whose cost grows slowly."""
+    """The point by Optuna's tree-structured Parzen estimator, whose cost grows slowly."""
     space: dict[str, BaseDistribution] = {
         str(n): CategoricalDistribution(a.middles.tolist()) if a.is_unordered else ANY_LATENT
         for n, a in enumerate(axes)
@@ -196,5 +200,5 @@ def _from_optuna(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int
         state = TrialState.RUNNING if value is None else TrialState.COMPLETE
         params = dict(zip(space, point, strict=True))
         study.add_trial(create_trial(state=state, value=value, params=params, distributions=space))
-    asked = study.ask(space)
-    return np.array([asked.params[name] for name in space])
+    trial = study.ask(space)
+    return np.array([trial.params[name] for name in space])

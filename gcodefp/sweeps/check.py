@@ -1,40 +1,36 @@
-"""How a sweep is understood, as plain text."""
+"""How a sweep is understood: its settings as plain text, notes on them, and all that is wrong."""
 
-import argparse
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
-import yaml
 
-from gcodefp.command_line import positive
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Hyperparameters
+from gcodefp.model.hyperparameters import Hyperparameters, Objective
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.rules import read_rules
-from gcodefp.sweeps.sampling import ConfigurationSequence
-from gcodefp.sweeps.space import COUNTABLE, combinations, configurations, varying
-from gcodefp.sweeps.specification import METHODS, Specification, read_specification
-from gcodefp.sweeps.trainable import untrainable
-from gcodefp.sweeps.values import SEPARATOR, leaf
+from gcodefp.sweeps.parameters import read_parameter
+from gcodefp.sweeps.sampling import total_runs
+from gcodefp.sweeps.schema import validated
+from gcodefp.sweeps.space import combinations, configurations, varying
+from gcodefp.sweeps.specification import Metric, Specification, read_specification
+from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
+from gcodefp.sweeps.values import LONGEST_SHOWN, SEPARATOR, dotted, leaf
 
 UNUSED = ("program", "command", "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
-
-
-def dotted(path: str) -> str:
-    """A path as users write it."""
-    return path.replace(SEPARATOR, ".")
+Path = tuple[str | int, ...]
+"""Keys and list indices from the root of a document."""
 
 
 def most_epochs(specification: Specification) -> int:
     """The most epochs of a run."""
     for path, parameter in specification.parameters.items():
         if leaf(path) == "max_epochs":
-            values = parameter.support() or [parameter.value(1.0)]
-            return int(max(float(value) for value in values if value is not None))
+            is_range = isinstance(parameter.choices, range)
+            values = () if is_range else parameter.choices
+            return int(max(float(value or 0) for value in (*values, parameter.value(1.0))))
     return Hyperparameters().max_epochs
 
 
@@ -52,24 +48,27 @@ def is_inferred(specification: Specification, path: str) -> bool:
     return "distribution" not in entry
 
 
-def notes_on(specification: Specification) -> Iterator[str]:
-    """Notes, one a line, on the search and on each parameter."""
+def notes_on(specification: Specification, possible: int | None) -> Iterator[str]:
+    """Notes, one a line, on the search and on each parameter.
+
+    Args:
+        possible: how many configurations are possible; None where they are not counted.
+    """
     document, objective = specification.document, specification.objective
     metric = document.get("metric")
     if metric is None:
         yield f"no metric in the file: {objective.metric} decides, {objective.goal}"
     elif "goal" not in metric:
         yield "the metric has no goal: it is minimized, as in W&B"
-    if objective.metric.endswith("_acc") and objective.goal == "minimize":
-        yield f"{objective.metric} is better when larger; is goal: maximize meant?"
+    if (doubt := goal_doubt(objective)) is not None:
+        yield doubt
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"
     if specification.early_terminate and not reached_bands(specification):
         yield "no run gets as far as a band: early termination ends none"
-    possible = configurations(specification)
-    if possible is not None and len(possible) < (specification.run_cap or 0):
-        yield f"the search ends after {len(possible)} runs: there are no more configurations"
+    if possible is not None and possible < (specification.run_cap or 0):
+        yield f"the search ends after {possible} runs: there are no more configurations"
     for path, parameter in specification.parameters.items():
         yield from (f"{dotted(path)}: {note}" for note in _parameter_notes(parameter))
     for path in (p for p in specification.parameters if is_inferred(specification, p)):
@@ -77,6 +76,16 @@ def notes_on(specification: Specification) -> Iterator[str]:
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
     if unused := [key for key in UNUSED if key in document]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
+
+
+def goal_doubt(objective: Objective) -> str | None:
+    """A note where the goal is the wrong way round for a metric's name."""
+    kind = objective.metric.rpartition("_")[2].rpartition("/")[2]
+    if (kind, objective.goal) == ("acc", "minimize"):
+        return f"{objective.metric} is better when larger; is goal: maximize meant?"
+    if (kind, objective.goal) == ("loss", "maximize"):
+        return f"{objective.metric} is better when smaller; is goal: minimize meant?"
+    return None
 
 
 def _parameter_notes(parameter: Parameter) -> Iterator[str]:
@@ -114,14 +123,12 @@ SEED = 0
 LONGEST_LIST = 8
 
 
-def explain(specification: Specification, more: Sequence[str] = ()) -> str:
-    """All that decides a sweep's runs, aligned, and notes on what may surprise.
-
-    Args:
-        more: notes besides those that the sweep itself asks for.
-    """
-    parts = [_aligned(_settings(specification)), _aligned(_parameters(specification))]
-    if notes := [*more, *notes_on(specification)]:
+def explain(specification: Specification) -> str:
+    """All that decides a sweep's runs, aligned, and notes on what may surprise."""
+    listed = configurations(specification)
+    possible = None if listed is None else len(listed)
+    parts = [_aligned(_settings(specification, possible)), _aligned(_parameters(specification))]
+    if notes := list(notes_on(specification, possible)):
         parts.append("\n".join(["notes", *(f"- {note}" for note in notes)]))
     return "\n\n".join(parts)
 
@@ -135,7 +142,7 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _settings(specification: Specification) -> list[tuple[str, str]]:
+def _settings(specification: Specification, possible: int | None) -> list[tuple[str, str]]:
     objective, rules = specification.objective, specification.rules
     target, running = specification.target, specification.impute_while_running
     rows = [
@@ -148,25 +155,19 @@ def _settings(specification: Specification) -> list[tuple[str, str]]:
         ),
         ("early termination", _bands(specification)),
         ("run_cap", "none" if specification.run_cap is None else str(specification.run_cap)),
-        ("space", _space(specification)),
+        ("space", _space(specification, possible)),
     ]
     if specification.method == "grid":
-        rows.append(("runs of the grid", _grid_size(specification)))
+        rows.append(("runs of the grid", str(total_runs(specification))))
     rows += [("constraint", constraint.text) for constraint in rules.constraints]
     rows += [
         ("condition", f"{dotted(path)}: {condition.text}")
-        for path, condition in (rules.conditions or {}).items()
+        for path, condition in rules.conditions.items()
     ]
     rows += [("first", ", ".join(f"{dotted(k)} {v}" for k, v in p.items())) for p in rules.first]
     if rules.width is not None:
         rows.append(("width", str(rules.width)))
     return rows
-
-
-def _grid_size(specification: Specification) -> str:
-    most = specification.run_cap or COUNTABLE
-    size = ConfigurationSequence(specification, SEED).size(most)
-    return f"{most} or more" if size == most and specification.run_cap is None else str(size)
 
 
 def _bands(specification: Specification) -> str:
@@ -182,14 +183,12 @@ def _bands(specification: Specification) -> str:
     )
 
 
-def _space(specification: Specification) -> str:
+def _space(specification: Specification, possible: int | None) -> str:
     size = combinations(specification)
     if size is None:
         return "infinite"
-    if size > COUNTABLE:
-        return f"{size} configurations"
-    possible = len(configurations(specification) or ())
-    return f"{size} configurations, {possible} of them possible"
+    counted = "" if possible is None else f", {possible} of them possible"
+    return f"{size} configurations{counted}"
 
 
 def _parameters(specification: Specification) -> list[tuple[str, ...]]:
@@ -225,154 +224,39 @@ def _arguments(parameter: Parameter) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:LONGEST_SHOWN]
 
 
-# All that is wrong with a sweep, where reading it tells only the first.
-#
-# Each part is read by its own reader in a sweep in which all else is right.
-
-Document = dict[str, Any]
-GOOD: Document = {
-    "method": "random",
-    "metric": {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal},
-    "parameters": {"seed": {"value": 0}},
-}
+# All that is wrong with a sweep.
 
 
 def problems(document: Any, where: str) -> list[str]:
-    """Every message that reading the sweep and the trainer have for it; none if it runs here."""
+    """Every message of the schema and of the trainer; none if the sweep runs here."""
+    try:
+        specification = read_specification(document, where)
+        return list(trainer_problems(specification, where))
+    except UserError as error:
+        messages = str(error).split("\n")
     if not isinstance(document, Mapping):
-        return _messages(document, where)
-    found: list[str] = []
-    good = dict(GOOD)
-    for key, part in _parts(document):
-        messages = _messages(part, where)
-        found += messages
-        if not messages and key in document:
-            good[key] = document[key]
-    readable: Document = {}
-    for entry in _entries(document.get("parameters")):
-        messages = _messages(good | {"parameters": entry}, where)
-        found += messages
-        if not messages:
-            _merge(readable, entry)
-    specification = read_specification(good | ({"parameters": readable} if readable else {}), where)
-    found += map(str, untrainable(specification, where))
-    # What is wrong with no part alone, if there is such a thing.
-    return list(dict.fromkeys(found)) or _messages(document, where)
+        return messages
+    # The trainer's messages are about what can be read; what cannot be has one already.
+    with suppress(UserError):
+        metric = validated(Metric, document.get("metric"), where)
+        messages += metric_problems(Objective(metric.name, metric.goal), where)
+    parameters = {}
+    for path, entry in entries(document.get("parameters")):
+        with suppress(UserError):
+            name = SEPARATOR.join(str(key) for key in path[1:] if key != "parameters")
+            parameters[name] = read_parameter(entry, where)
+    return [*messages, *parameter_problems(parameters, where)]
 
 
-def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Document]]:
-    """Each key with a good sweep that has it as it stands here, or misses it as it is here."""
-    method = document.get("method")
-    for key in {"method": 0, "metric": 0, **document}:
-        if key == "metric" and document.get("metric") is None:
-            # Only Bayesian search and early termination need one.
-            rest = {k: v for k, v in GOOD.items() if k != "metric"}
-            rule = {"early_terminate": {"type": "hyperband", "min_iter": 1}}
-            needs = rule if "early_terminate" in document else {}
-            yield key, rest | needs | ({"method": method} if method in METHODS else {})
-        elif key != "parameters":
-            yield key, GOOD | {key: document.get(key)}
-
-
-def _entries(block: Any) -> Iterator[Any]:
-    """Mappings with a single parameter each, nested as it is; what is no mapping, as it is."""
-    if not isinstance(block, Mapping) or not block:
-        yield block
+def entries(block: Any, path: Path = ("parameters",)) -> Iterator[tuple[Path, Any]]:
+    """Every parameter of a document with its keys, those of groups in place of the group."""
+    if not isinstance(block, Mapping):
         return
     for name, entry in block.items():
         if isinstance(entry, Mapping) and set(entry) == {"parameters"}:
-            for inner in _entries(entry["parameters"]):
-                yield {name: {"parameters": inner}}
+            yield from entries(entry["parameters"], (*path, name, "parameters"))
         else:
-            yield {name: entry}
-
-
-def _merge(into: Document, entry: Mapping[str, Any]) -> None:
-    for name, value in entry.items():
-        if name in into:
-            _merge(into[name]["parameters"], value["parameters"])
-        else:
-            into[name] = (
-                {"parameters": dict(value["parameters"])} if "parameters" in value else value
-            )
-
-
-def _messages(document: Any, where: str) -> list[str]:
-    try:
-        read_specification(document, where)
-    except UserError as error:
-        return [str(error)]
-    return []
-
-
-def add_rule_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `sweep` in the configuration that are not in the YAML."""
-    group = parser.add_argument_group("rules besides the YAML")
-    add = group.add_argument
-    add("--constraint", action="append", default=[], help="'d_model %% nhead == 0'; may repeat")
-    add(
-        "--condition",
-        action="append",
-        default=[],
-        help="\"momentum: optimizer == 'sgd'\": when the parameter is drawn; may repeat",
-    )
-    add(
-        "--first",
-        action="append",
-        default=[],
-        help="'{learning_rate: 0.004}': a configuration to try first; may repeat",
-    )
-    add(
-        "--width",
-        type=positive,
-        help="how many runs may go on at a time in a search that repeats bit by bit",
-    )
-
-
-def with_rules(
-    specification: Specification, arguments: argparse.Namespace, first: Sequence[str] | None = None
-) -> Specification:
-    """The sweep with the rules that these flags ask for.
-
-    Args:
-        first: instead of the first points that the flags name.
-
-    Raises:
-        UserError: a flag is not what it should be.
-    """
-    conditions: dict[str, Any] = {}
-    for text in arguments.condition:
-        name, separator, expression = text.partition(":")
-        if not separator:
-            raise UserError(f'--condition {text!r}: write "NAME: EXPRESSION"')
-        conditions[name.strip()] = expression.strip()
-    rules = read_rules(
-        specification.parameters,
-        constraints=arguments.constraint,
-        conditions=conditions,
-        first=[_mapping(text) for text in (arguments.first if first is None else first)],
-        width=_width(specification, arguments.width),
-    )
-    return replace(specification, rules=rules)
-
-
-def _width(specification: Specification, width: int | None) -> int | None:
-    """None where it decides nothing: such runs repeat bit by bit without it."""
-    if width and specification.impute_while_running:
-        raise UserError(
-            "metric.impute_while_running depends on timing; leave it out, or set no sweep.width"
-        )
-    return width if specification.looks_at_results else None
-
-
-def _mapping(text: str) -> Mapping[str, Any]:
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
-    if not isinstance(value, Mapping):
-        raise UserError(f"--first {text!r}: write a mapping such as '{{learning_rate: 0.004}}'")
-    return value
+            yield (*path, name), entry

@@ -61,26 +61,37 @@ QUANTILES: dict[str, Callable[[Numbers, float], float]] = {
 """Distribution -> quantile function of its arguments; each has a q_ form but the inv_ ones."""
 
 QUANTIZED = tuple(f"q_{name}" for name in QUANTILES if not name.startswith("inv_"))
-DISTRIBUTIONS = (
-    "constant",
-    "categorical",
-    "categorical_w_probabilities",
-    "int_uniform",
-    *QUANTILES,
-    *QUANTIZED,
-)
-
-ARGUMENTS: dict[str, tuple[str, ...]] = {
-    "constant": ("value",),
-    "categorical": ("values",),
-    "categorical_w_probabilities": ("values", "probabilities"),
+_ARGUMENTS = dict.fromkeys(QUANTILES, ("min", "max")) | {
     "normal": ("mu", "sigma"),
     "log_normal": ("mu", "sigma"),
     "beta": ("a", "b"),
 }
-"""Distribution -> its arguments; min and max where it is not named, q besides for q_ forms."""
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "constant": ("value",),
+    "categorical": ("values",),
+    "categorical_w_probabilities": ("values", "probabilities"),
+    "int_uniform": ("min", "max"),
+    **_ARGUMENTS,
+    **{name: (*_ARGUMENTS[name.removeprefix("q_")], "q") for name in QUANTIZED},
+}
+"""Distribution -> the keys of its entry in a sweep YAML."""
+DISTRIBUTIONS = tuple(ARGUMENTS)
+MOST_VALUES = 2**53
+"""The latent number, a float, cannot tell more values apart."""
 
-DEFAULTS: dict[str, float] = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0, "q": 1.0}
+
+class Multiples(Sequence[int | float]):
+    """A row of numbers, each made when it is asked for, since they may be a billion."""
+
+    def __init__(self, count: int, at: Callable[[int], int | float]) -> None:
+        self._indices = range(count)
+        self._at = at
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._at(self._indices[index])
 
 
 @dataclass(frozen=True)
@@ -115,10 +126,8 @@ class Parameter:
     def latent(self, value: Any) -> float | None:
         """A u at which the parameter has this value; None if it never has it."""
         if self.choices:
-            same = [
-                c == value and isinstance(c, bool) == isinstance(value, bool) for c in self.choices
-            ]
-            return self._middle(same.index(True)) if True in same else None
+            index = self._index(value)
+            return None if index is None else self._middle(index)
         if not self._reaches(value):
             return None
         low, high = 0.0, 1.0
@@ -129,6 +138,18 @@ class Parameter:
             low, high = (middle, high) if below else (low, middle)
         return None if self.is_quantized and self.value(high) != value else high
 
+    def _index(self, value: Any) -> int | None:
+        """The place of a value among the choices; 1.0 is 1, but True is not."""
+        if isinstance(self.choices, range):
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not math.isfinite(value) or int(value) != value:
+                return None
+            return int(value) - self.choices[0] if int(value) in self.choices else None
+        for index, choice in enumerate(self.choices):
+            if choice == value and isinstance(choice, bool) == isinstance(value, bool):
+                return index
+        return None
+
     def _reaches(self, value: Any) -> bool:
         """Whether a number lies between the ends, which exp() may give a hair off."""
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -138,17 +159,21 @@ class Parameter:
         return between or self.is_quantized
 
     def support(self) -> Sequence[Scalar] | None:
-        """All values that can be drawn, in order; None if they are infinitely many."""
+        """All values that can be drawn, in order; None if they are too many to be told apart."""
+        if self.probabilities:
+            pairs = zip(self.choices, self.probabilities, strict=True)
+            return [choice for choice, share in pairs if share]
         if self.choices:
-            shares = self.probabilities or (1.0,) * len(self.choices)
-            return [c for c, share in zip(self.choices, shares, strict=True) if share]
+            return self.choices
         ends = (self.quantile(0.0), self.quantile(1.0))
         if not self.is_quantized or not all(map(math.isfinite, ends)):
             return None
         # What lies just at the end, and rounds beyond it, is never drawn.
         edges = (LATENT_EDGE, 1 - LATENT_EDGE)
         first, last = (round(self.quantile(u) / self.arguments["q"]) for u in edges)
-        return [self._multiple(steps) for steps in range(first, last + 1)]
+        if last - first >= MOST_VALUES:
+            return None
+        return Multiples(last - first + 1, lambda index: self._multiple(first + index))
 
     def choice(self, u: float) -> int:
         """The index into `choices` at a latent u."""
@@ -177,7 +202,7 @@ class Parameter:
         return int(steps * q) if float(q).is_integer() else round(steps * q, 12)
 
     def grid(self) -> Sequence[Scalar]:
-        """All values in order, for a grid; empty if there are infinitely many.
+        """All values in order, for a grid; empty if they are too many to be told apart.
 
         As in W&B's grid search, int_uniform and q_uniform count, and q_uniform leaves out max.
         """
@@ -185,8 +210,12 @@ class Parameter:
             return self.choices
         low, high, q = (self.arguments[key] for key in ("min", "max", "q"))
         count = math.ceil((high - low) / q - 1e-9)
-        values = (low + i * q for i in range(count))
-        return tuple(int(v) if float(v).is_integer() else round(v, 12) for v in values)
+
+        def at(index: int) -> int | float:
+            value = low + index * q
+            return int(value) if float(value).is_integer() else round(value, 12)
+
+        return Multiples(count, at) if count < MOST_VALUES else ()
 
     def describe(self) -> dict[str, Any]:
         """As sweep.json holds it."""

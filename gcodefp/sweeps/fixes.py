@@ -1,29 +1,44 @@
-"""One repair of a sweep, and the ways to find one that hold for all its parts."""
+"""What `check_sweep --fix` changes in a sweep YAML: what has one right answer, and nothing else.
+
+Names that are misspelt or another trainer's, exponents that are meant as values, numbers that YAML
+reads as text. Comments, order and layout of the file stay.
+"""
 
 import copy
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from enum import Enum
-from typing import Any
+from io import StringIO
+from typing import Any, get_args
 
-import yaml
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
+from ruamel.yaml.tokens import CommentToken
+from ruamel.yaml.util import load_yaml_guess_indent
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, KNOWN, METRICS, OPTIMIZERS
-from gcodefp.sweeps import hyperband
-from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, Parameter
-from gcodefp.sweeps.parameters import plainly_values, read_parameter
-from gcodefp.sweeps.specification import KEYS, METHODS, METRIC_KEYS
+from gcodefp.sweeps.check import Path, entries
+from gcodefp.sweeps.distributions import DISTRIBUTIONS, Parameter
+from gcodefp.sweeps.hyperband import EarlyTerminate
+from gcodefp.sweeps.parameters import Entry, plainly_values, read_parameter
+from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, Metric, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, metric_meant, misfits, nearest
 from gcodefp.sweeps.values import SEPARATOR, leaf, number_in, number_text
+from gcodefp.sweeps.yaml_input import load_yaml
 
-Path = tuple[str | int, ...]
-CAP_NAMES = ("max_runs", "count")
+GOALS = get_args(Goal)
+QUOTED = (DoubleQuotedScalarString, SingleQuotedScalarString)
+
+
+MOST_FIXES = 1000
 
 
 class Change(Enum):
-    """What a repair does at its path."""
+    """What a fix does at its path."""
 
     VALUE = "value"
     KEY = "key"
@@ -32,56 +47,78 @@ class Change(Enum):
 
 
 @dataclass(frozen=True)
-class Repair:
+class Fix:
     """One change to a sweep.
 
     Attributes:
-        path: keys and list indices from the root; of what is changed, added or removed.
+        path: of what is changed, added or removed.
         old: the value or the key as it stands; for an addition, the key that it comes after.
         new: the value or the key that takes its place.
-        why: for the user.
+        reason: for the user.
     """
 
     change: Change
     path: Path
     old: Any
     new: Any
-    why: str
+    reason: str
 
     def describe(self) -> str:
         """One line for the user."""
-        place = ".".join(str(part) for part in self.path)
-        old, new = _shown(self.old), _shown(self.new)
-        done = {
+        old, new = _text(self.old), _text(self.new)
+        change = {
             Change.VALUE: f"{old} -> {new}",
             Change.KEY: f"renamed {self.new}",
             Change.ADD: f"added, {new}",
             Change.REMOVE: f"{old} removed",
         }[self.change]
-        return f"{place}: {done} ({self.why})"
+        return f"{'.'.join(map(str, self.path))}: {change} ({self.reason})"
 
 
-Repairs = Iterator[Repair]
+Fixes = Iterator[Fix]
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}: {inner}" for key, inner in value.items())
     return number_text(value) if isinstance(value, float) else repr(value)
 
 
-def keys(path: Path, block: Mapping[Any, Any], known: Collection[str], why: str) -> Repairs:
+# What to fix, in the document as YAML gives it.
+
+
+def proposed_fixes(document: Any) -> Fixes:
+    """What can be fixed next; some of it may show only after the rest is done."""
+    if not isinstance(document, Mapping):
+        return
+    yield from _keys((), document, Sweep.model_fields)
+    for name in CAP_NAMES:
+        if name in document and "run_cap" not in document:
+            yield Fix(Change.KEY, (name,), name, "run_cap", "W&B's key")
+    yield from _numbers(document, ("run_cap",))
+    yield from _word(document, ("method",), METHODS)
+    yield from _early_terminate(document)
+    yield from _metric(document)
+    parameters = dict(entries(document.get("parameters")))
+    for path, entry in parameters.items():
+        if isinstance(entry, Mapping):
+            yield from _entry(document, path, entry)
+    yield from _hyperparameters(parameters)
+    yield from _heads(parameters)
+
+
+def _keys(path: Path, block: Mapping[Any, Any], names: Collection[str]) -> Fixes:
     """Misspelt keys of a block."""
     for key in block:
-        if key in known or (key in CAP_NAMES and not path):
+        if key in names or (key in CAP_NAMES and not path):
             continue
-        meant = nearest(str(key), known)
+        meant = nearest(str(key), names)
         if meant is not None and meant not in block:
-            yield Repair(Change.KEY, (*path, key), key, meant, why)
+            yield Fix(Change.KEY, (*path, key), key, meant, "W&B's key")
 
 
-def at(document: Any, path: Path) -> Any:
-    """What stands there; None if nothing does."""
+def _at(document: Any, path: Path) -> Any:
+    """The value at a path; None if there is none."""
     for part in path:
         try:
             document = document[part]
@@ -90,361 +127,271 @@ def at(document: Any, path: Path) -> Any:
     return document
 
 
-def word(document: Any, path: Path, known: tuple[str, ...]) -> Repairs:
+def _word(document: Any, path: Path, words: tuple[str, ...]) -> Fixes:
     """A misspelt or cut-off word, such as `max` for maximize."""
-    asked = at(document, path)
-    if not isinstance(asked, str) or asked in known:
+    word = _at(document, path)
+    if not isinstance(word, str) or word in words:
         return
-    begun = [other for other in known if len(asked) > 2 and other.startswith(asked.lower())]
-    meant = begun[0] if len(begun) == 1 else nearest(asked, known)
+    begun = [other for other in words if len(word) > 2 and other.startswith(word.lower())]
+    meant = begun[0] if len(begun) == 1 else nearest(word, words)
     if meant is not None:
-        yield Repair(Change.VALUE, path, asked, meant, f"the {path[-1]} that is meant")
+        yield Fix(Change.VALUE, path, word, meant, f"the {path[-1]} that is meant")
 
 
-def numbers(document: Any, path: Path) -> Repairs:
-    """Texts that are meant as numbers, here and in a list here."""
-    value = at(document, path)
+def _numbers(document: Any, path: Path) -> Fixes:
+    """Texts that are meant as numbers, and those in a list."""
+    value = _at(document, path)
     if isinstance(value, list):
         for index in range(len(value)):
-            yield from numbers(document, (*path, index))
+            yield from _numbers(document, (*path, index))
     number = number_in(value)
     if number is not None:
-        yield Repair(Change.VALUE, path, value, number, "YAML reads it as text")
+        yield Fix(Change.VALUE, path, value, number, "YAML reads it as text")
 
 
-# What of a sweep that does not run here has one right answer, and which.
-#
-# Works on the document as YAML gives it, and changes nothing but that; `yaml_edit` brings a repair
-# into the text.
-
-GOALS = ("maximize", "minimize")
-ENTRY_KEYS = {"distribution", "min", "max", "q"}.union(*ARGUMENTS.values())
-
-
-def repairs(document: Any) -> Repairs:
-    """What can be done next; some of it may show only after the rest is done."""
-    if not isinstance(document, Mapping):
-        return
-    yield from keys((), document, KEYS, "W&B's key")
-    for name in CAP_NAMES:
-        if name in document and "run_cap" not in document:
-            yield Repair(Change.KEY, (name,), name, "run_cap", "W&B's key")
-    yield from numbers(document, ("run_cap",))
-    yield from word(document, ("method",), METHODS)
-    yield from _early_terminate(document)
-    yield from _metric(document)
-    entries = dict(_entries(document.get("parameters"), ("parameters",)))
-    for path, entry in entries.items():
-        if isinstance(entry, Mapping):
-            yield from _entry(path, entry)
-    yield from _hyperparameters(entries)
-    yield from _heads(entries)
-
-
-def _entries(block: Any, path: Path) -> Iterator[tuple[Path, Any]]:
-    """Every parameter with its path; those of nested blocks in place of the block."""
-    if not isinstance(block, Mapping):
-        return
-    for name, entry in block.items():
-        if isinstance(entry, Mapping) and set(entry) == {"parameters"}:
-            yield from _entries(entry["parameters"], (*path, name, "parameters"))
-        else:
-            yield (*path, name), entry
-
-
-def _early_terminate(document: Mapping[str, Any]) -> Repairs:
-    config = document.get("early_terminate")
+def _early_terminate(document: Mapping[str, Any]) -> Fixes:
+    config, path = document.get("early_terminate"), ("early_terminate",)
     if not isinstance(config, Mapping) or not config:
         return
-    here: Path = ("early_terminate",)
-    yield from keys(here, config, hyperband.KEYS, "W&B's key")
+    yield from _keys(path, config, EarlyTerminate.model_fields)
     for key in ("min_iter", "max_iter", "s", "eta"):
-        yield from numbers(document, (*here, key))
-    yield from word(document, (*here, "type"), ("hyperband",))
+        yield from _numbers(document, (*path, key))
+    yield from _word(document, (*path, "type"), ("hyperband",))
     if "type" not in config:
-        why = "W&B needs it, and knows no other"
-        yield Repair(Change.ADD, (*here, "type"), next(iter(config)), "hyperband", why)
+        reason = "W&B needs it, and has no other"
+        yield Fix(Change.ADD, (*path, "type"), next(iter(config)), "hyperband", reason)
     if "max_iter" in config and "s" not in config:
-        why = "max_iter needs the number of bands below it"
-        yield Repair(Change.ADD, (*here, "s"), "max_iter", 2, why)
+        reason = "max_iter needs the number of bands below it"
+        yield Fix(Change.ADD, (*path, "s"), "max_iter", 2, reason)
 
 
-def _metric(document: Mapping[str, Any]) -> Repairs:
-    config = document.get("metric")
-    here: Path = ("metric",)
+def _metric(document: Mapping[str, Any]) -> Fixes:
+    config, path = document.get("metric"), ("metric",)
     if isinstance(config, Mapping):
-        yield from keys(here, config, METRIC_KEYS, "W&B's key")
-        yield from word(document, (*here, "goal"), GOALS)
-        yield from numbers(document, (*here, "target"))
+        yield from _keys(path, config, Metric.model_fields)
+        yield from _word(document, (*path, "goal"), GOALS)
+        yield from _numbers(document, (*path, "target"))
         name, goal = config.get("name"), config.get("goal", "minimize")
         if isinstance(name, str) and name not in METRICS and goal in GOALS:
-            why = "the trainer logs no such metric"
-            yield Repair(Change.VALUE, (*here, "name"), name, metric_meant(name, goal), why)
-    elif (
-        config is None
-        and "method" in document
-        and (document["method"] == "bayes" or "early_terminate" in document)
-    ):
+            reason = "the trainer logs no such metric"
+            yield Fix(Change.VALUE, (*path, "name"), name, metric_meant(name, goal), reason)
+    elif config is None and (document.get("method") == "bayes" or "early_terminate" in document):
         new = {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal}
         change, old = (Change.VALUE, None) if "metric" in document else (Change.ADD, "method")
-        yield Repair(change, here, old, new, "decides which run is better")
+        if "method" in document:
+            yield Fix(change, path, old, new, "decides which run is better")
 
 
-def _entry(path: Path, entry: Mapping[str, Any]) -> Repairs:
+def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
     """What is wrong with one parameter's distribution."""
-    yield from keys(path, entry, ENTRY_KEYS, "W&B's key")
-    found: list[Repair] = [*word(entry, ("distribution",), DISTRIBUTIONS)]
+    yield from _keys(path, entry, Entry.model_fields.keys() - {"parameters"})
+    fixes = [*_word(document, (*path, "distribution"), DISTRIBUTIONS)]
     for key in entry:
-        found += numbers(entry, (key,))
-    yield from (Repair(r.change, (*path, *r.path), r.old, r.new, r.why) for r in found)
+        fixes += _numbers(document, (*path, key))
+    yield from fixes
     low, high = entry.get("min"), entry.get("max")
-    if found or not all(type(bound) in (int, float) for bound in (low, high)):
+    if fixes or not isinstance(low, int | float) or not isinstance(high, int | float):
         return
-    assert low is not None
-    assert high is not None
     distribution = str(entry.get("distribution", ""))
     if plainly_values(distribution, low, high):
-        why = f"its bounds are exponents; {low!r} and {high!r} are values"
+        reason = f"its bounds are exponents; {low!r} and {high!r} are values"
         new = f"{distribution}_values"
-        yield Repair(Change.VALUE, (*path, "distribution"), distribution, new, why)
-    if not distribution and type(low) is not type(high):
-        known = KNOWN.get(str(path[-1]))
-        is_whole = (
-            known and isinstance(known.default, int) and low == int(low) and high == int(high)
-        )
+        yield Fix(Change.VALUE, (*path, "distribution"), distribution, new, reason)
+    if not distribution and {type(low), type(high)} == {int, float}:
+        setting = KNOWN.get(str(path[-1]))
+        is_whole = setting and isinstance(setting.default, int) and low % 1 == high % 1 == 0
         kind = int if is_whole else float
-        key = "min" if type(low) is not kind else "max"
-        why = "min and max have to be of one kind"
-        yield Repair(Change.VALUE, (*path, key), entry[key], kind(entry[key]), why)
+        key = "max" if type(low) is kind else "min"
+        reason = "min and max have to be of one kind"
+        yield Fix(Change.VALUE, (*path, key), entry[key], kind(entry[key]), reason)
 
 
-def _hyperparameters(entries: Mapping[Path, Any]) -> Repairs:
+def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
     """Names, and the optimizers' spelling."""
-    there = {path[-1] for path in entries}
-    for path, entry in entries.items():
+    names = {path[-1] for path in parameters}
+    for path, entry in parameters.items():
         name = path[-1]
         if name not in KNOWN:
             meant = hyperparameter_meant(str(name))
-            if meant is not None and meant not in there:
-                there.add(meant)
-                yield Repair(Change.KEY, path, name, meant, "its name in this trainer")
+            if meant is not None and meant not in names:
+                names.add(meant)
+                yield Fix(Change.KEY, path, name, meant, "its name in this trainer")
         if name == "optimizer" and isinstance(entry, Mapping):
             values = entry.get("values")
             for index, word in enumerate(values if isinstance(values, list) else ()):
                 if isinstance(word, str) and word not in OPTIMIZERS and word.lower() in OPTIMIZERS:
                     place = (*path, "values", index)
-                    yield Repair(Change.VALUE, place, word, word.lower(), "its name here")
+                    yield Fix(Change.VALUE, place, word, word.lower(), "its name here")
 
 
-def _heads(entries: Mapping[Path, Any]) -> Repairs:
+def _heads(parameters: Mapping[Path, Any]) -> Fixes:
     """One listed value of nhead or d_model that fits none of the other, where others remain."""
+    read: dict[str, Parameter] = {}
     paths: dict[str, Path] = {}
-    parameters: dict[str, Parameter] = {}
-    for path, entry in entries.items():
-        if path[-1] in ("nhead", "d_model"):
-            key = SEPARATOR.join(str(part) for part in path[1:] if part != "parameters")
-            try:
-                parameters[key] = read_parameter(entry, "")
-            except UserError:
-                return
-            paths[key] = path
-    if len({leaf(key) for key in parameters}) < len(parameters):
-        return
-    for key, value in _safely(misfits, parameters):
-        values = parameters[key].choices
-        if parameters[key].distribution == "categorical" and len(values) > 1:
-            other = "divides no d_model" if leaf(key) == "nhead" else "no nhead divides it"
+    try:
+        for path, entry in parameters.items():
+            if path[-1] in ("nhead", "d_model"):
+                key = SEPARATOR.join(str(part) for part in path[1:] if part != "parameters")
+                read[key], paths[key] = read_parameter(entry, ""), path
+        unfit = misfits(read)
+    except (UserError, TypeError, ValueError, ZeroDivisionError):
+        return  # Another message names a value that is no number above 0.
+    for key, value in unfit if len({leaf(key) for key in read}) == len(read) else ():
+        values = read[key].choices
+        if read[key].distribution == "categorical" and len(values) > 1:
+            reason = "divides no d_model" if leaf(key) == "nhead" else "no nhead divides it"
             place = (*paths[key], "values", list(values).index(value))
-            yield Repair(Change.REMOVE, place, value, None, other)
+            yield Fix(Change.REMOVE, place, value, None, reason)
             return
 
 
-def _safely(
-    find: Callable[[Mapping[str, Parameter]], list[tuple[str, Any]]],
-    parameters: Mapping[str, Parameter],
-) -> list[tuple[str, Any]]:
-    """Nothing where a value is no number above 0, which another message tells."""
-    try:
-        return find(parameters)
-    except (TypeError, ValueError, ZeroDivisionError):
-        return []
+# How it is fixed: in the document, and in the text.
 
 
-MERGE = "tag:yaml.org,2002:merge"
-MOST = 1000
-"""Repairs of one document; each makes it better, so that there are far fewer."""
+def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
+    """The text and its document with all that has one right answer put right, and what that was.
 
-
-def repaired(text: str) -> tuple[str, list[Repair]]:
-    """The text with all that has one right answer put right, and what that was.
-
-    A repair that cannot be made in the text, as where an anchor serves two places, is left out.
+    Raises:
+        UserError: it is no YAML, or the text cannot be changed in these places alone.
     """
-    done: list[Repair] = []
-    refused: set[str] = set()
-    for _ in range(MOST):
-        open_ones = (r for r in repairs(yaml.safe_load(text)) if repr(r) not in refused)
-        if (repair := next(open_ones, None)) is None:
-            break
-        if (changed := edited(text, repair)) is None:
-            refused.add(repr(repair))
-        else:
-            text = changed
-            done.append(repair)
-    return text, done
+    document = load_yaml(text, where)
+    fixes: list[Fix] = []
+    while more := _apply(document, proposed_fixes(document)):
+        fixes += more
+        if len(fixes) > MOST_FIXES:
+            first = fixes[0].describe()
+            raise UserError(
+                f"{where}: {len(fixes)} places to fix, such as {first}; rewrite the file"
+            )
+    if not fixes:
+        return text, document, []
+    changed = _changed(text, fixes)
+    # As text, since 0 == 0.0.
+    if repr(load_yaml(changed, where)) != repr(document):
+        changes = "; ".join(fix.describe() for fix in fixes)
+        raise UserError(f"{where}: an anchor serves several places; change manually: {changes}")
+    return changed, document, fixes
 
 
-def edited(text: str, repair: Repair) -> str | None:
-    """The text with one repair; None if it would not do just that."""
-    document = yaml.safe_load(text)
-    try:
-        _apply(document, repair)
-        changed = _Text(text).with_repair(repair)
-        same = changed is not None and yaml.safe_load(changed) == document
-    except (yaml.YAMLError, LookupError, TypeError):
-        return None
-    return changed if same else None
+def _changed(text: str, fixes: list[Fix]) -> str:
+    """The text with these fixes; lines without one stay as they are, character by character."""
+    yaml = _yaml()
+    document, sequence, offset = load_yaml_guess_indent(text, yaml=yaml)
+    indented = re.search(r"^( +)[^\s#-]", text, re.MULTILINE)
+    yaml.indent(len(indented[1]) if indented else 2, sequence, offset)
+
+    def lines() -> list[str]:
+        stream = StringIO()
+        yaml.dump(document, stream)
+        return stream.getvalue().splitlines()
+
+    written, before = text.splitlines(keepends=True), lines()
+    newline = "\r\n" if "\r\n" in text else "\n"
+    for fix in fixes:
+        _change(document, fix)
+    after = lines()
+    if len(before) != len(written):
+        return newline.join([*after, ""])
+    parts = []
+    for kind, first, last, start, end in SequenceMatcher(None, before, after, False).get_opcodes():
+        if kind == "equal":
+            parts += written[first:last]
+            continue
+        old = [*written[first:last], *[""] * (end - start)]
+        parts += [_with_gap(*pair) + newline for pair in zip(after[start:end], old, strict=False)]
+    return "".join(parts)
 
 
-def _apply(document: Any, repair: Repair) -> None:
-    """The same change to the document, to compare with."""
-    *above, last = repair.path
-    place = document
-    for part in above:
-        place = place[part]
-    match repair.change:
-        case Change.KEY:
-            entries = [(repair.new if k == last else k, v) for k, v in place.items()]
-            place.clear()
-            place.update(entries)
+def _with_gap(line: str, old: str) -> str:
+    """The line with the old one's blanks before its comment; ruamel.yaml keeps the column."""
+    comment = re.search(r"\s+(#.*)", old.rstrip())
+    if comment is None or not line.endswith(comment[1]):
+        return line
+    return line.removesuffix(comment[1]).rstrip() + comment[0]
+
+
+def _apply(document: Any, fixes: Fixes) -> list[Fix]:
+    """Makes the fixes that do not move each other: values first, keys from the innermost."""
+    order = list(Change)
+    applied = []
+    for fix in sorted(fixes, key=lambda fix: (order.index(fix.change), -len(fix.path))):
+        block = _at(document, fix.path[:-1])
+        if fix.change is Change.KEY and fix.new in block:
+            continue
+        _change(document, fix)
+        applied.append(fix)
+    return applied
+
+
+def _change(document: Any, fix: Fix) -> None:
+    """Makes one change in a document, be it plain or ruamel.yaml's."""
+    *above, last = fix.path
+    block, new = _at(document, tuple(above)), copy.deepcopy(fix.new)
+    match fix.change:
         case Change.REMOVE:
-            del place[last]
-        case _:
-            place[last] = copy.deepcopy(repair.new)
+            if isinstance(last, int) and last > 0:
+                _move_comments(block, last, last - 1)
+            del block[last]
+        case Change.VALUE:
+            block[last] = _styled(new, block[last])
+        case Change.ADD:
+            key = next(key for key in block if key == fix.old)
+            _insert(block, list(block).index(key) + 1, _styled(last, key), _styled(new, key))
+            _move_comments(block, fix.old, last)
+        case Change.KEY:
+            position = list(block).index(last)
+            key = _styled(new, list(block)[position])
+            _insert(block, position, key, block.pop(last))
+            if comments := getattr(block, "ca", None) and block.ca.items.pop(last, None):
+                block.ca.items[new] = comments
 
 
-def repeated_keys(text: str) -> list[str]:
-    """Keys that stand twice in one mapping, of which YAML keeps the last."""
-    found: list[str] = []
-
-    def look(node: yaml.Node | None, path: str) -> None:
-        if isinstance(node, yaml.MappingNode):
-            names = [str(key.value) for key, _ in node.value]
-            found.extend(f"{path}{n}" for n in dict.fromkeys(names) if names.count(n) > 1)
-            for name, (_, value) in zip(names, node.value, strict=True):
-                look(value, f"{path}{name}.")
-
-    look(yaml.compose(text, Loader=yaml.SafeLoader), "")
-    return found
+def _insert(block: Any, position: int, key: Any, value: Any) -> None:
+    if isinstance(block, CommentedMap):
+        block.insert(position, key, value)
+        return
+    following = list(block)[position:]
+    block[key] = value
+    for other in following:
+        block[other] = block.pop(other)
 
 
-class _Text:
-    """A YAML text and the nodes that it was read from."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._root = yaml.compose(text, Loader=yaml.SafeLoader)
-        self._newline = "\r\n" if "\r\n" in text else "\n"
-
-    def with_repair(self, repair: Repair) -> str | None:
-        *above, last = repair.path
-        parent = self._node(tuple(above))
-        if repair.change is Change.REMOVE:
-            return self._without(parent, int(last))
-        if repair.change is Change.ADD:
-            return self._with_pair(parent, repair.old, str(last), repair.new)
-        key, value = self._pair(parent, last)
-        node = key if repair.change is Change.KEY and key is not None else value
-        return self._replaced(node, repair.new)
-
-    def _node(self, path: Path) -> yaml.Node:
-        node = self._root
-        assert node is not None
-        for part in path:
-            _, node = self._pair(node, part)
-        return node
-
-    def _pair(self, node: yaml.Node, part: str | int) -> tuple[yaml.Node | None, yaml.Node]:
-        """Key and value below a node; a list's item has no key."""
-        if isinstance(node, yaml.SequenceNode):
-            return None, node.value[int(part)]
-        if not isinstance(node, yaml.MappingNode):
-            raise LookupError(part)
-        # The last of several equal keys counts; those of a merge count least.
-        for key, value in reversed(node.value):
-            if isinstance(key, yaml.ScalarNode) and _plain(key) == part:
-                return key, value
-        for key, value in node.value:
-            if key.tag == MERGE and isinstance(value, yaml.MappingNode):
-                return self._pair(value, part)
-        raise LookupError(part)
-
-    def _replaced(self, node: yaml.Node, new: Any) -> str:
-        start, end = node.start_mark.index, node.end_mark.index
-        written = self._text[start:end]
-        # The place of an empty value is that of the colon before it.
-        space = " " if not written else ""
-        anchor = re.match(r"&\S+\s+", written)
-        kept = anchor[0] if anchor else ""
-        return self._text[:start] + space + kept + _scalar(new, node) + self._text[end:]
-
-    def _without(self, node: yaml.Node, index: int) -> str | None:
-        """The list without an item, and without the item's line where it has its own."""
-        text = self._text
-        assert isinstance(node, yaml.SequenceNode)
-        items = node.value
-        start, end = items[index].start_mark.index, items[index].end_mark.index
-        if not node.flow_style:
-            line_start = text.rfind("\n", 0, start) + 1
-            line_end = text.find("\n", end) + 1 or len(text)
-            if text[line_start:start].strip() != "-":
-                return None
-            return text[:line_start] + text[line_end:]
-        if index + 1 < len(items):
-            following = items[index + 1].start_mark.index
-            if "#" not in text[end:following]:
-                return text[:start] + text[following:]
-            comma = re.compile(r"\s*,[ \t]*").match(text, end)
-            return text[:start] + text[comma.end() :] if comma else None
-        before = items[index - 1].end_mark.index
-        return text[: start if "#" in text[before:start] else before] + text[end:]
-
-    def _with_pair(self, node: yaml.Node, after: str, name: str, new: Any) -> str:
-        """The mapping with another key after the pair of the key `after`."""
-        key, value = self._pair(node, after)
-        assert isinstance(node, yaml.MappingNode)
-        assert isinstance(key, yaml.ScalarNode)
-        column, end = key.start_mark.column, value.end_mark.index
-        quote = key.style or ""
-        if node.flow_style:
-            same_line = key.start_mark.line == node.start_mark.line
-            space = " " if same_line else self._newline + " " * column
-            pair = f"{quote}{name}{quote}: {_scalar(new, value, quote)}"
-            return f"{self._text[:end]},{space}{pair}{self._text[end:]}"
-        line_end = self._text.find("\n", end)
-        if isinstance(new, dict):
-            inner = [f"{' ' * (column + 2)}{k}: {_scalar(v, None)}" for k, v in new.items()]
-            lines = [f"{' ' * column}{name}:", *inner]
-        else:
-            lines = [f"{' ' * column}{name}: {_scalar(new, None)}"]
-        block = self._newline.join(lines) + self._newline
-        if line_end < 0:
-            return self._text + self._newline + block
-        return self._text[: line_end + 1] + block + self._text[line_end + 1 :]
+def _styled(new: Any, old: Any) -> Any:
+    """The new value in the quotes of the old one, and a mapping in one line."""
+    if isinstance(new, dict):
+        flow = CommentedMap({_styled(key, old): _styled(new[key], old) for key in new})
+        flow.fa.set_flow_style()
+        return flow
+    if isinstance(new, str) and isinstance(
+        old, DoubleQuotedScalarString | SingleQuotedScalarString
+    ):
+        return type(old)(new)
+    return new
 
 
-def _plain(key: yaml.ScalarNode) -> Any:
-    return yaml.safe_load(key.value) if key.style is None and key.value else key.value
+def _move_comments(block: Any, source: Any, target: Any) -> None:
+    """Comment lines, which ruamel.yaml keeps with the line above them, go with another line."""
+    items = block.ca.items if hasattr(block, "ca") else {}
+    slot = 0 if isinstance(block, list) else 2
+    if source not in items or (token := items[source][slot]) is None:
+        return
+    own, newline, below = token.value.partition("\n")
+    if not below:
+        return
+    token.value = own + newline
+    moved = items.setdefault(target, [None] * 4)
+    if moved[slot] is None:
+        moved[slot] = CommentToken("\n", token.start_mark, None)
+    moved[slot].value += below
 
 
-def _scalar(value: Any, like: yaml.Node | None, quote: str = "") -> str:
-    """A value as YAML, texts in the quotes of the one that it replaces."""
-    if isinstance(value, dict):
-        pairs = (f"{quote}{k}{quote}: {_scalar(v, None, quote)}" for k, v in value.items())
-        return "{" + ", ".join(pairs) + "}"
-    if isinstance(value, float):
-        return number_text(value)
-    if not isinstance(value, str):
-        return str(value)
-    style = getattr(like, "style", None) or quote
-    return f"{style}{value}{style}" if style in ("'", '"') else value
+def _yaml() -> YAML:
+    """Writes a new number so that YAML 1.1 reads it again, and null as a word."""
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 10**6
+    tag = "tag:yaml.org,2002:"
+    represent = yaml.representer.add_representer
+    represent(float, lambda r, v: r.represent_scalar(f"{tag}float", number_text(v)))
+    represent(type(None), lambda r, v: r.represent_scalar(f"{tag}null", "null"))
+    return yaml

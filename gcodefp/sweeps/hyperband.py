@@ -5,15 +5,18 @@ it has reached, with all runs that have reached that band.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import Any, Literal, Self
 
-from gcodefp.errors import UserError, did_you_mean
-from gcodefp.sweeps.values import reject_text_number
+from pydantic import model_validator
 
-KEYS = ("type", "min_iter", "max_iter", "s", "eta", "strict")
+from gcodefp.sweeps.schema import Positive, Section, validated
+
 LAST_BAND = 10_000_000
+MOST_STEPS = 100_000
+"""Of the bands' computation; only an eta that is next to 1 has more."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Hyperband:
     def should_stop(
         self, history: Sequence[float], others: Sequence[Sequence[float]], goal: str
     ) -> bool:
-        """Whether a run with these values so far falls behind.
+        """Whether a run with these values so far is pruned.
 
         Args:
             history: finite values of the metric of this run, in order.
@@ -54,55 +57,60 @@ class Hyperband:
         return min(sign * value for value in history) > threshold
 
 
+class EarlyTerminate(Section):
+    """`early_terminate` of a sweep YAML."""
+
+    type: Literal["hyperband"]
+    min_iter: Positive | None = None
+    max_iter: Positive | None = None
+    s: Positive | None = None
+    eta: Positive = 3
+    strict: bool = True
+
+    def rule(self) -> Hyperband:
+        """The rule with its bands.
+
+        Raises:
+            ValueError: there are no bands, or too many.
+        """
+        steps = list(islice(self._steps(), MOST_STEPS + 1))
+        if not steps:
+            raise ValueError("no band at or above 1; make max_iter larger or eta smaller")
+        if len(steps) > MOST_STEPS:
+            raise ValueError(f"eta: {self.eta!r} makes more than {MOST_STEPS} bands; try eta: 2")
+        return Hyperband(tuple(sorted(set(steps))), self.eta, self.strict)
+
+    def _steps(self) -> Iterator[int]:
+        """Multiplied and divided step by step, as W&B does, so that both round alike."""
+        if self.max_iter is not None and self.s is not None:
+            band = self.max_iter / self.eta
+            for _ in range(math.ceil(self.s)):
+                if band < 1:
+                    break
+                yield int(band)
+                band /= self.eta
+        elif self.min_iter is not None:
+            band = self.min_iter
+            while band <= LAST_BAND:
+                yield int(band)
+                band *= self.eta
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.eta <= 1:
+            raise ValueError(f"eta: {self.eta!r} must be above 1")
+        if self.max_iter is not None and self.s is None:
+            raise ValueError("max_iter needs s, the number of bands below it; add s: 2")
+        if self.max_iter is None and self.min_iter is None:
+            raise ValueError(
+                "needs the first epoch that decides, such as min_iter: 5, or max_iter and s"
+            )
+        if self.min_iter is not None and self.min_iter < 1:
+            raise ValueError(f"min_iter: {self.min_iter!r} must be at least 1")
+        self.rule()
+        return self
+
+
 def read_hyperband(config: Any, where: str) -> Hyperband | None:
     """Reads and checks `early_terminate`; None if there is none."""
-    if config is None:
-        return None
-    if not isinstance(config, Mapping) or config.get("type") != "hyperband":
-        raise UserError(f"{where}: {config!r}; the only kind there is: write type: hyperband")
-    for key in config:
-        if key not in KEYS:
-            raise UserError(f"{where}.{key}: unknown; {did_you_mean(str(key), KEYS)}")
-    eta = _positive(config.get("eta", 3), f"{where}.eta")
-    if eta <= 1:
-        raise UserError(f"{where}.eta: {eta!r} must be above 1")
-    strict = config.get("strict", True)
-    if not isinstance(strict, bool):
-        raise UserError(f"{where}.strict: {strict!r} must be true or false")
-    bands = _bands(config, eta, where)
-    if not bands:
-        raise UserError(f"{where}: no band at or above 1; make max_iter larger or eta smaller")
-    return Hyperband(tuple(sorted(set(bands))), eta, strict)
-
-
-def _bands(config: Mapping[str, Any], eta: float, where: str) -> list[int]:
-    """Multiplied and divided step by step, as W&B does, so that both round alike."""
-    bands: list[int] = []
-    if "max_iter" in config:
-        if "s" not in config:
-            raise UserError(f"{where}: max_iter needs s, the number of bands below it; add s: 2")
-        band = _positive(config["max_iter"], f"{where}.max_iter") / eta
-        count = _positive(config["s"], f"{where}.s")
-        while band >= 1 and len(bands) < count:
-            bands.append(int(band))
-            band /= eta
-    elif "min_iter" in config:
-        band = _positive(config["min_iter"], f"{where}.min_iter")
-        if band < 1:
-            raise UserError(f"{where}.min_iter: {band!r} must be at least 1")
-        while band <= LAST_BAND:
-            bands.append(int(band))
-            band *= eta
-    else:
-        raise UserError(
-            f"{where}: needs the first epoch that decides, such as min_iter: 5, or max_iter and s"
-        )
-    return bands
-
-
-def _positive(value: Any, where: str) -> float:
-    reject_text_number(value, where)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not 0 < value < math.inf:
-        raise UserError(f"{where}: {value!r} must be a number above 0")
-    return value
+    return None if config is None else validated(EarlyTerminate, config, where).rule()

@@ -3,164 +3,184 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Self
 
-from gcodefp.errors import UserError, did_you_mean
-from gcodefp.sweeps.distributions import ARGUMENTS, DEFAULTS, DISTRIBUTIONS, Parameter
-from gcodefp.sweeps.values import SEPARATOR, key_path, reject_foreign, reject_text_number
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from gcodefp.errors import did_you_mean
+from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MOST_VALUES, Parameter
+from gcodefp.sweeps.schema import Number, Positive, Section, validated
+from gcodefp.sweeps.values import SEPARATOR, hyperparameter_value, shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+INFERRED = {
+    "probabilities": "categorical_w_probabilities",
+    "values": "categorical",
+    "value": "constant",
+}
 LARGEST_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
 
 
-def read_parameters(config: Any, where: str, group: str = "") -> dict[str, Parameter]:
-    """All entries of `parameters`, those of nested ones too, by path and sorted by it.
+def _distribution(name: Any) -> Any:
+    if name is not None and name not in DISTRIBUTIONS:
+        raise ValueError(f"{shown(name)}; {did_you_mean(str(name), DISTRIBUTIONS)}")
+    return name
 
-    Args:
-        where: the file, for the error message.
-        group: path of the block that is read, with a separator at its end.
 
-    Raises:
-        UserError: with the key's path, the value and what would be right.
-    """
-    here = f"{where}: {key_path(group)}".rstrip(".")
-    if not isinstance(config, Mapping) or not config:
-        raise UserError(f"{here}: {config!r} must map hyperparameters to distributions")
-    parameters: dict[str, Parameter] = {}
-    for name in sorted(config, key=str):
-        path = f"{group}{name}"
-        if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise UserError(
-                f"{where}: {key_path(path)}: a name begins with a letter and holds letters, digits,"
-                " '_', '-' and '.'"
+def _name(name: Any) -> Any:
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise ValueError("a name begins with a letter and holds letters, digits, '_', '-' and '.'")
+    return name
+
+
+def _parameters(block: Any) -> Any:
+    if not isinstance(block, Mapping) or not block:
+        raise ValueError(f"{shown(block)} must map hyperparameters to distributions")
+    return block
+
+
+Distribution = Annotated[
+    str | None, BeforeValidator(_distribution), WithJsonSchema({"enum": DISTRIBUTIONS})
+]
+Value = Annotated[Any, BeforeValidator(hyperparameter_value)]
+Name = Annotated[str, BeforeValidator(_name)]
+Block = Annotated[dict[Name, "Entry"], BeforeValidator(_parameters)]
+
+
+class Entry(Section):
+    """One parameter, or a group of them, which a run gets nested."""
+
+    distribution: Distribution = None
+    value: Value = None
+    values: Annotated[list[Value], Field(min_length=1)] = Field([])
+    probabilities: list[Number] = Field([])
+    min: Number = 0
+    max: Number = 0
+    mu: Number = 0.0
+    sigma: Positive = 1.0
+    a: Positive = 1.0
+    b: Positive = 1.0
+    q: Positive = 1.0
+    parameters: Block | None = None
+
+    def parameter(self) -> Parameter:
+        """The distribution and its arguments.
+
+        Raises:
+            ValueError: they do not belong together.
+        """
+        distribution = self.distribution or self._inferred()
+        names = ARGUMENTS[distribution]
+        for key in sorted(self.model_fields_set - {*names, "distribution"}):
+            raise ValueError(f"{key} is no key of {distribution}; {did_you_mean(key, names)}")
+        needed = {"value", "values", "probabilities", "min", "max"}.intersection(names)
+        if missing := needed - self.model_fields_set:
+            keys = ", ".join(repr(key) for key in sorted(missing))
+            raise ValueError(
+                f"{keys} is missing; it has {', '.join(sorted(self.model_fields_set))}"
             )
-        entry = config[name]
-        if isinstance(entry, Mapping) and "parameters" in entry:
-            if len(entry) > 1:
-                raise UserError(
-                    f"{where}: {key_path(path)}: has parameters of its own and, besides, "
-                    f"{sorted(set(entry) - {'parameters'})}; keep one or the other"
-                )
-            parameters |= read_parameters(entry["parameters"], where, path + SEPARATOR)
-        else:
-            parameters[path] = read_parameter(entry, f"{where}: {key_path(path)}")
-    return parameters
-
-
-def read_parameter(config: Any, where: str) -> Parameter:
-    """One entry of `parameters`, checked.
-
-    Args:
-        where: file and path of keys, for the error message.
-
-    Raises:
-        UserError: with the key, the value and what would be right.
-    """
-    if not isinstance(config, Mapping):
-        raise UserError(
-            f"{where}: {config!r} is no mapping; write `value: {config!r}` below it for a constant"
-        )
-    distribution = config.get("distribution", None) or _inferred(config, where)
-    if distribution not in DISTRIBUTIONS:
-        raise UserError(
-            f"{where}.distribution: {distribution!r}; "
-            f"{did_you_mean(str(distribution), DISTRIBUTIONS)}"
-        )
-    names = _argument_names(distribution)
-    for key in config:
-        if key not in (*names, "distribution"):
-            raise UserError(
-                f"{where}.{key}: not a key of {distribution}; {did_you_mean(str(key), names)}"
-            )
-    if distribution == "constant":
-        return Parameter(distribution, {}, (_need(config, "value", where),))
-    if distribution.startswith("categorical"):
-        return _categorical(distribution, config, where)
-    arguments = {
-        name: _number(config.get(name, DEFAULTS.get(name)), f"{where}.{name}") for name in names
-    }
-    _check_ranges(distribution, arguments, where)
-    if distribution == "int_uniform":
-        low, high = (_whole(arguments[key], f"{where}.{key}") for key in ("min", "max"))
+        if distribution == "constant":
+            return Parameter(distribution, {}, (self.value,))
+        if "values" in names:
+            if "probabilities" in names:
+                _check_probabilities(self.probabilities, self.values)
+            return Parameter(distribution, {}, tuple(self.values), tuple(self.probabilities))
+        arguments = {name: getattr(self, name) for name in names}
+        if "min" in arguments:
+            _check_range(distribution, arguments)
+        if distribution != "int_uniform":
+            return Parameter(distribution, arguments)
+        low, high = int(self.min), int(self.max)
         return Parameter(distribution, {"min": low, "max": high}, range(low, high + 1))
-    return Parameter(distribution, arguments)
 
-
-def _inferred(config: Mapping[str, Any], where: str) -> str:
-    """W&B's distribution for a parameter that names none."""
-    if "probabilities" in config:
-        return "categorical_w_probabilities"
-    if "values" in config:
-        return "categorical"
-    if "value" in config:
-        return "constant"
-    if "min" in config and "max" in config:
-        low, high = config["min"], config["max"]
-        kinds = {type(_number(low, f"{where}.min")), type(_number(high, f"{where}.max"))}
-        if len(kinds) == 2:
-            raise UserError(
-                f"{where}: min {low!r} and max {high!r} are a whole number and a float; write both"
-                f" as floats ({float(low)!r}, {float(high)!r}) or both as whole numbers"
-            )
-        return "int_uniform" if kinds == {int} else "uniform"
-    if "mu" in config or "sigma" in config:
-        return "normal"
-    raise UserError(f"{where}: needs value, values, or min and max; it has {list(config)}")
-
-
-def _argument_names(distribution: str) -> tuple[str, ...]:
-    plain = distribution.removeprefix("q_")
-    names = ARGUMENTS.get(plain, ("min", "max"))
-    return (*names, "q") if distribution.startswith("q_") else names
-
-
-def _categorical(distribution: str, config: Mapping[str, Any], where: str) -> Parameter:
-    values = _need(config, "values", where)
-    if not isinstance(values, list) or not values:
-        raise UserError(f"{where}.values: {values!r} is no list of values")
-    for index, value in enumerate(values):
-        reject_foreign(value, f"{where}.values[{index}]")
-    if distribution == "categorical":
-        return Parameter(distribution, {}, tuple(values))
-    shares = _need(config, "probabilities", where)
-    if not isinstance(shares, list) or len(shares) != len(values):
-        raise UserError(
-            f"{where}.probabilities: {shares!r} needs one number for each of {values!r}"
+    def _inferred(self) -> str:
+        """W&B's distribution for a parameter that names none."""
+        keys = self.model_fields_set
+        for key, distribution in INFERRED.items():
+            if key in keys:
+                return distribution
+        if {"min", "max"} <= keys:
+            low, high = self.min, self.max
+            if type(low) is not type(high):
+                raise ValueError(
+                    f"min {low!r} and max {high!r} are a whole number and a float; write both as "
+                    f"floats ({float(low)!r}, {float(high)!r}) or both as whole numbers"
+                )
+            return "int_uniform" if isinstance(low, int) else "uniform"
+        if keys & {"mu", "sigma"}:
+            return "normal"
+        raise ValueError(
+            f"needs value, values, or min and max; it has {', '.join(sorted(keys)) or 'nothing'}"
         )
-    numbers = [_number(p, f"{where}.probabilities[{i}]") for i, p in enumerate(shares)]
-    if min(numbers) < 0 or not math.isclose(sum(numbers), 1.0, abs_tol=1e-6):
-        raise UserError(f"{where}.probabilities: {shares!r} must be at least 0 and sum to 1")
-    return Parameter(distribution, {}, tuple(values), tuple(numbers))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_mapping(cls, entry: Any) -> Any:
+        if not isinstance(entry, Mapping):
+            value = shown(entry)
+            raise ValueError(
+                f"{value} is no mapping; write `value: {value}` below it for a constant"
+            )
+        return entry
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.parameters is not None:
+            if more := sorted(self.model_fields_set - {"parameters"}):
+                raise ValueError(
+                    f"has parameters of its own and, besides, {more}; keep one or the other"
+                )
+            return self
+        parameter = self.parameter()
+        try:
+            ends = parameter.value(0.0), parameter.value(1.0)
+            is_finite = all(not isinstance(end, float) or math.isfinite(end) for end in ends)
+        except (OverflowError, ValueError):
+            is_finite = False
+        if not is_finite:
+            raise ValueError(f"{parameter.distribution} reaches infinite values; make it narrower")
+        return self
 
 
-def _check_ranges(distribution: str, arguments: Mapping[str, float], where: str) -> None:
-    for key in ("sigma", "q", "a", "b"):
-        if key in arguments and arguments[key] <= 0:
-            raise UserError(f"{where}.{key}: {arguments[key]!r} must be above 0")
-    if "min" not in arguments:
-        return
-    low, high = arguments["min"], arguments["max"]
+def _check_probabilities(shares: list[float], values: list[Any]) -> None:
+    if len(shares) != len(values):
+        raise ValueError(
+            f"probabilities {shown(shares)} needs one number for each of {shown(values)}"
+        )
+    if min(shares) < 0 or not math.isclose(sum(shares), 1.0, abs_tol=1e-6):
+        raise ValueError(f"probabilities {shown(shares)} must be at least 0 and sum to 1")
+
+
+def _check_range(distribution: str, arguments: Mapping[str, float]) -> None:
+    low, high, q = arguments["min"], arguments["max"], arguments.get("q")
     if low > high:
-        raise UserError(f"{where}: min {low!r} is above max {high!r}; exchange them")
+        raise ValueError(f"min {low!r} is above max {high!r}; exchange them")
     if low == high:
-        raise UserError(f"{where}: min and max are both {low!r}; write `value: {low!r}` instead")
+        raise ValueError(f"min and max are both {low!r}; write `value: {low!r}` instead")
     if distribution.endswith("_values") and low <= 0:
-        raise UserError(f"{where}.min: {low!r} must be above 0 for {distribution}")
+        raise ValueError(f"min: {low!r} must be above 0 for {distribution}")
     if plainly_values(distribution, low, high):
-        raise UserError(
-            f"{where}: the bounds of {distribution} are natural-log exponents: {low!r} to {high!r} "
+        raise ValueError(
+            f"the bounds of {distribution} are natural-log exponents: {low!r} to {high!r} "
             f"means values from exp({low!r}) to exp({high!r}); for values from {low!r} to {high!r} "
             f"write `distribution: {distribution}_values`"
         )
-    if "q" in arguments:
-        if distribution == "q_log_uniform":
-            low, high = math.exp(low), math.exp(high)
-        if arguments["q"] > high - low:
-            raise UserError(
-                f"{where}.q: {arguments['q']!r} is larger than the range {low:.6g} to {high:.6g}; "
-                "make q smaller"
+    if distribution == "int_uniform":
+        for bound in (low, high):
+            if bound != int(bound):
+                raise ValueError(f"{bound!r} is not whole, as int_uniform needs it")
+        if high - low >= MOST_VALUES:
+            raise ValueError(
+                f"{shown(low)} to {shown(high)} are more whole numbers than can be drawn; make "
+                "max smaller"
             )
+    if distribution == "q_log_uniform":
+        low, high = math.exp(low), math.exp(high)
+    if q is not None and q > high - low:
+        raise ValueError(
+            f"q: {q!r} is larger than the range {low:.6g} to {high:.6g}; make q smaller"
+        )
 
 
 def plainly_values(distribution: str, low: float, high: float) -> bool:
@@ -174,22 +194,25 @@ def plainly_values(distribution: str, low: float, high: float) -> bool:
     return 0 < low <= high <= 1 or largest > LARGEST_EXPONENT
 
 
-def _need(config: Mapping[str, Any], key: str, where: str) -> Any:
-    if key not in config:
-        raise UserError(f"{where}: {key!r} is missing; it has {list(config)}")
-    if key == "value":
-        reject_foreign(config[key], f"{where}.value")
-    return config[key]
+def flat_parameters(block: Mapping[str, Entry], group: str = "") -> dict[str, Parameter]:
+    """All parameters, those of groups too, by path and sorted by it."""
+    parameters: dict[str, Parameter] = {}
+    for name in sorted(block):
+        inner, path = block[name].parameters, f"{group}{name}"
+        if inner is None:
+            parameters[path] = block[name].parameter()
+        else:
+            parameters |= flat_parameters(inner, path + SEPARATOR)
+    return parameters
 
 
-def _number(value: Any, where: str) -> float:
-    reject_text_number(value, where)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where}: {value!r} is no number")
-    return value
+def read_parameter(config: Any, where: str) -> Parameter:
+    """One entry of `parameters`, checked.
 
+    Args:
+        where: file and path of keys, for the error message.
 
-def _whole(value: float, where: str) -> int:
-    if value != int(value):
-        raise UserError(f"{where}: {value!r} is not whole, as int_uniform needs it")
-    return int(value)
+    Raises:
+        UserError: with the key, the value and what would be right.
+    """
+    return validated(Entry, config, where).parameter()

@@ -4,67 +4,92 @@ Constraints that every run has to satisfy, conditions under which a parameter is
 configurations to try first, and the width within which a parallel search is reproducible.
 """
 
+import argparse
 import ast
-import operator
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import simpleeval
 
+from gcodefp.command_line import positive
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import KNOWN
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.values import SEPARATOR, flatten, leaf, reject_text_number
+from gcodefp.sweeps.values import check_number_text, dotted, flatten, leaf, shown
+from gcodefp.sweeps.yaml_input import load_yaml
+
+if TYPE_CHECKING:
+    from gcodefp.sweeps.specification import Specification
 
 # Expressions over hyperparameters, such as `d_model % nhead == 0`.
-#
-# They are Python's, read as a syntax tree and evaluated by this module: arithmetic, comparisons,
-# `and`, `or`, `not`, `in`, numbers, texts, lists and names; nothing is called, nothing is looked
-# up.
 
-Names = Mapping[str, Any]
-
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.In: lambda a, b: a in b,
-    ast.NotIn: lambda a, b: a not in b,
-}
-UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
-    ast.Not: operator.not_,
-    ast.USub: operator.neg,
-    ast.UAdd: operator.pos,
-}
 LONGEST = 500
-"""Characters; a deeper tree than these can make would end Python's own recursion."""
+"""Characters of an expression."""
+DEEPEST = 50
+"""Levels of an expression; Python's own recursion ends beyond some hundred."""
+EXAMPLE = "write one such as 'd_model % nhead == 0'"
+ALLOWED = "names, numbers, texts, lists, + - * / // %, comparisons, in, and, or, not"
+
+
+def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Arithmetic as Python's, but not of texts and lists, which `*` and `%` can make huge."""
+
+    def calculated(*values: Any) -> Any:
+        for value in values:
+            if not isinstance(value, int | float):
+                raise TypeError(f"{shown(value)} is no number to calculate with")
+        return function(*values)
+
+    return calculated
+
+
+ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd)
+COMPARISONS = (
+    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Not,
+)  # fmt: skip
+OPERATORS = {
+    kind: _of_numbers(function) if kind in ARITHMETIC else function
+    for kind, function in simpleeval.DEFAULT_OPERATORS.items()
+    if kind in ARITHMETIC + COMPARISONS
+}
+
+
+NODES = (
+    ast.Constant, ast.Name, ast.List, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare,
+)  # fmt: skip
+
+
+def _evaluator() -> Any:
+    """simpleeval with fewer nodes, and with names that hold a point, such as `model.d_model`."""
+    evaluator = simpleeval.EvalWithCompoundTypes(operators=OPERATORS, functions={})
+    evaluator.nodes = {kind: evaluator.nodes[kind] for kind in NODES}
+    evaluator.nodes[ast.Attribute] = lambda node: evaluator.names[_dotted(node)]
+    return evaluator
+
+
+def _is_allowed(node: ast.AST) -> bool:
+    if isinstance(node, ast.operator | ast.unaryop | ast.cmpop):
+        return type(node) in OPERATORS
+    if isinstance(node, ast.Constant):
+        return isinstance(node.value, bool | int | float | str | None)
+    return isinstance(node, (*NODES, ast.boolop, ast.expr_context))
 
 
 class Expression:
     """A checked expression; `names` are the hyperparameters that it reads."""
 
-    def __init__(self, text: str, known: set[str], where: str) -> None:
+    def __init__(self, text: str, known_names: set[str], where: str) -> None:
         """Reads an expression.
 
         Args:
-            known: the names that it may read; `model.d_model` is one of a nested block.
-            where: the key that it stands under, for the error message.
+            known_names: what it may read; `model.d_model` is in a group.
+            where: its key, for messages.
 
         Raises:
-            UserError: it is no expression, or reads or does what is not known.
+            UserError: it is no expression, or has a name or an operation that is not known.
         """
         self.text = text
         self.where = where
@@ -72,61 +97,63 @@ class Expression:
             if not isinstance(text, str) or len(text) > LONGEST:
                 raise ValueError
             self._tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError):
-            raise UserError(
-                f"{where}: {text!r} is no expression; write one such as 'd_model % nhead == 0'"
-            ) from None
+        except (SyntaxError, ValueError, MemoryError, RecursionError):
+            raise UserError(f"{where}: {shown(text)} is no expression; {EXAMPLE}") from None
         self.names: set[str] = set()
-        self._check(self._tree, known)
+        self._evaluator = _evaluator()
+        self._check(self._tree, known_names, DEEPEST)
 
-    def value(self, names: Names) -> Any:
+    def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
 
         Raises:
             UserError: it cannot be computed, as with a text divided by a number.
         """
+        self._evaluator.names = values
         try:
-            return _evaluate(self._tree, names)
-        except (TypeError, ArithmeticError, KeyError) as error:
-            values = {name: names[name] for name in sorted(self.names) if name in names}
-            why = f"{error} has no value there" if isinstance(error, KeyError) else error
-            raise UserError(f"{self.where}: {self.text!r} for {values}: {why}") from None
+            return self._evaluator.eval(self.text, self._tree)
+        except (simpleeval.NameNotDefined, KeyError) as error:
+            name = getattr(error, "name", None) or error.args[0]
+            why: Any = f"{name!r} has no value there"
+        except (TypeError, ArithmeticError, simpleeval.InvalidExpression) as error:
+            why = error
+        of_names = {name: values[name] for name in sorted(self.names) if name in values}
+        raise UserError(f"{self.where}: {self.text!r} for {of_names}: {why}")
 
-    def holds(self, names: Names) -> bool:
+    def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it is true for these hyperparameters.
 
         Raises:
             UserError: it is neither true nor false.
         """
-        value = self.value(names)
+        value = self.value(values)
         if not isinstance(value, bool):
             raise UserError(
-                f"{self.where}: {self.text!r} is {value!r}, neither true nor false; compare it "
-                f"with something: '{self.text} == 0'"
+                f"{self.where}: {self.text!r} is {shown(value)}, neither true nor false; compare "
+                f"it with something: '{self.text} == 0'"
             )
         return value
 
-    def _check(self, node: ast.expr, known: set[str]) -> None:
+    def _check(self, node: ast.AST, known_names: set[str], levels: int) -> None:
         name = _dotted(node)
-        if name is not None:
-            if name not in known:
-                raise UserError(
-                    f"{self.where}: {self.text!r}: no hyperparameter {name!r}; "
-                    f"{did_you_mean(name, known)}"
-                )
-            self.names.add(name)
-            return
-        if not _is_allowed(node):
+        if levels == 0:
+            raise UserError(f"{self.where}: {self.text!r} has too many levels; {EXAMPLE}")
+        if name in known_names:
+            self.names.add(str(name))
+        elif name is not None:
             raise UserError(
-                f"{self.where}: {self.text!r}: {ast.unparse(node)!r} is not allowed; use names, "
-                "numbers, texts, lists, + - * / // %, comparisons, in, and, or, not"
+                f"{self.where}: {self.text!r}: no hyperparameter {name!r}; "
+                f"{did_you_mean(name, known_names)}"
             )
-        for child in ast.iter_child_nodes(node):
-            if isinstance(child, ast.expr):
-                self._check(child, known)
+        elif not _is_allowed(node):
+            part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
+            raise UserError(f"{self.where}: {self.text!r}: {part!r} is not allowed; use {ALLOWED}")
+        else:
+            for child in ast.iter_child_nodes(node):
+                self._check(child, known_names, levels - 1)
 
 
-def _dotted(node: ast.expr) -> str | None:
+def _dotted(node: ast.AST) -> str | None:
     """`d_model` or `model.d_model`; None if the node is something else."""
     if isinstance(node, ast.Name):
         return node.id
@@ -134,49 +161,6 @@ def _dotted(node: ast.expr) -> str | None:
         group = _dotted(node.value)
         return None if group is None else f"{group}.{node.attr}"
     return None
-
-
-def _is_allowed(node: ast.expr) -> bool:
-    match node:
-        case ast.Constant(value=bool() | int() | float() | str() | None):
-            return True
-        case ast.BoolOp() | ast.List() | ast.Tuple():
-            return True
-        case ast.UnaryOp(op=op):
-            return type(op) in UNARY
-        case ast.BinOp(op=op):
-            return type(op) in BINARY
-        case ast.Compare(ops=ops):
-            return all(type(op) in COMPARE for op in ops)
-    return False
-
-
-def _evaluate(node: ast.expr, names: Names) -> Any:
-    """The node's value; `and`, `or` and chains of comparisons end early, as in Python."""
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.List(elts=elements) | ast.Tuple(elts=elements):
-            return [_evaluate(element, names) for element in elements]
-        case ast.UnaryOp(op=op, operand=operand):
-            return UNARY[type(op)](_evaluate(operand, names))
-        case ast.BinOp(left=left, op=op2, right=right):
-            return BINARY[type(op2)](_evaluate(left, names), _evaluate(right, names))
-        case ast.BoolOp(op=op1, values=values):
-            for part in values:
-                value = _evaluate(part, names)
-                if bool(value) == isinstance(op1, ast.Or):
-                    break
-            return value
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            value = _evaluate(left, names)
-            for op3, other in zip(ops, others, strict=True):
-                right_value = _evaluate(other, names)
-                if not COMPARE[type(op3)](value, right_value):
-                    return False
-                value = right_value
-            return True
-    return names[str(_dotted(node))]
 
 
 EXAMPLES = 50
@@ -190,10 +174,10 @@ class Rules:
 
     Attributes:
         constraints: have to be true of every run.
-        conditions: path -> expression; where it is false, the parameter is left out of the run.
-        first: the values, by path, that the first runs get; what they leave out is drawn.
-        width: run k is decided by the results of the runs up to k - width alone, so that as many
-            agents work at once and timing decides nothing; None is as fast as it can be.
+        conditions: path -> expression; where it is false, the run has no such parameter.
+        first: values by path of the first runs; the other parameters are drawn.
+        width: run k is decided by the results of the runs up to k - width alone, so that
+            timing decides nothing; None is as fast as it can be.
     """
 
     constraints: tuple[Expression, ...] = ()
@@ -232,14 +216,14 @@ NO_RULES = Rules()
 
 
 def names_of(values: Values) -> dict[str, Any]:
-    """What expressions read: every value by its dotted path, and by its own name if that is clear.
+    """What expressions read: every value by its dotted path, and by its own name if that is unique.
 
-    What a run leaves open has the trainer's default.
+    A hyperparameter that a run does not set has the trainer's default.
     """
-    names = {name: known.default for name, known in KNOWN.items()}
+    names = {name: setting.default for name, setting in KNOWN.items()}
     own = Counter(leaf(path) for path in values)
     names |= {leaf(path): value for path, value in values.items() if own[leaf(path)] == 1}
-    return names | {path.replace(SEPARATOR, "."): value for path, value in values.items()}
+    return names | {dotted(path): value for path, value in values.items()}
 
 
 def read_rules(
@@ -254,44 +238,39 @@ def read_rules(
     Raises:
         UserError: it names the key below `sweep` in the configuration, and the value.
     """
-    known = set(names_of(dict.fromkeys(parameters)))
+    names = set(names_of(dict.fromkeys(parameters)))
     checked = tuple(
-        Expression(text, known, f"sweep.constraints[{index}]")
+        Expression(text, names, f"sweep.constraints[{index}]")
         for index, text in enumerate(constraints)
     )
     when = {
         _path(name, parameters, "sweep.conditions"): Expression(
-            text, known, f"sweep.conditions.{name}"
+            text, names, f"sweep.conditions.{name}"
         )
         for name, text in (conditions or {}).items()
     }
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
     rules = Rules(checked, when, points, width)
-    for values in _examples(parameters):
-        rules.allow(rules.active(values))  # A text divided by a number is told now.
-    return rules
-
-
-def _examples(parameters: Mapping[str, Parameter]) -> Iterator[Values]:
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
-        yield {path: parameter.value(random.random()) for path, parameter in parameters.items()}
+        values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
+        rules.allow(rules.active(values))  # A text divided by a number fails now.
+    return rules
 
 
 def _path(name: str, paths: Iterable[str], where: str) -> str:
     """The path that a user means by a name, a dotted or a slashed path."""
-    wanted = str(name).replace(".", SEPARATOR)
-    meant = [p for p in paths if wanted in (p.replace(".", SEPARATOR), leaf(p))]
+    wanted = dotted(str(name))
+    meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
     if len(meant) != 1:
-        known = [p.replace(SEPARATOR, ".") for p in paths]
-        hint = "it is in several groups" if meant else did_you_mean(str(name), known)
+        hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
         raise UserError(f"{where}: {name!r} is no parameter of the sweep; {hint}")
     return meant[0]
 
 
 def _check_chain(conditions: Mapping[str, Expression]) -> None:
-    names = {name for path in conditions for name in (leaf(path), path.replace(SEPARATOR, "."))}
+    names = {name for path in conditions for name in (leaf(path), dotted(path))}
     for condition in conditions.values():
         if conditional := sorted(condition.names & names):
             raise UserError(
@@ -306,12 +285,87 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
     values = {}
     for name, value in flatten(point).items():
         path = _path(name, parameters, where)
-        reject_text_number(value, f"{where}.{name}")
+        try:
+            check_number_text(value)
+        except ValueError as error:
+            raise UserError(f"{where}.{name}: {error}") from None
         latent = parameters[path].latent(value)
         if latent is None:
-            told = ", ".join(f"{k} {v}" for k, v in parameters[path].describe().items())
-            raise UserError(f"{where}.{name}: {value!r} is not in the sweep's range: {told}")
+            limits = ", ".join(f"{k} {shown(v)}" for k, v in parameters[path].describe().items())
+            raise UserError(f"{where}.{name}: {shown(value)} is not in the sweep's range: {limits}")
         is_listed = parameters[path].choices or parameters[path].is_quantized
         # As the sweep has it: 64 where 64.0 was written.
         values[path] = parameters[path].value(latent) if is_listed else value
     return values
+
+
+# The same rules as flags of a command.
+
+
+def add_rule_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `sweep` in the configuration that are not in the YAML."""
+    group = parser.add_argument_group("rules besides the YAML")
+    add = group.add_argument
+    add("--constraint", action="append", default=[], help="'d_model %% nhead == 0'; may repeat")
+    add(
+        "--condition",
+        action="append",
+        default=[],
+        help="\"momentum: optimizer == 'sgd'\": when the parameter is drawn; may repeat",
+    )
+    add(
+        "--first",
+        action="append",
+        default=[],
+        help="'{learning_rate: 0.004}': a configuration to try first; may repeat",
+    )
+    add(
+        "--width",
+        type=positive,
+        help="how many runs may go on at a time in a search that repeats bit by bit",
+    )
+
+
+def with_rules(
+    specification: "Specification",
+    arguments: argparse.Namespace,
+    first: Sequence[str] | None = None,
+) -> "Specification":
+    """The sweep with the rules that these flags ask for.
+
+    Args:
+        first: instead of the first points that the flags name.
+
+    Raises:
+        UserError: a flag is not what it should be.
+    """
+    conditions: dict[str, Any] = {}
+    for text in arguments.condition:
+        name, separator, expression = text.partition(":")
+        if not separator:
+            raise UserError(f'--condition {text!r}: write "NAME: EXPRESSION"')
+        conditions[name.strip()] = expression.strip()
+    rules = read_rules(
+        specification.parameters,
+        constraints=arguments.constraint,
+        conditions=conditions,
+        first=[_mapping(text) for text in (arguments.first if first is None else first)],
+        width=_width(specification, arguments.width),
+    )
+    return replace(specification, rules=rules)
+
+
+def _width(specification: "Specification", width: int | None) -> int | None:
+    """None where it decides nothing: such runs repeat bit by bit without it."""
+    if width and specification.impute_while_running:
+        raise UserError(
+            "metric.impute_while_running depends on timing; remove it, or set no sweep.width"
+        )
+    return width if specification.looks_at_results else None
+
+
+def _mapping(text: str) -> Mapping[str, Any]:
+    value = load_yaml(text, f"--first {text!r}")
+    if not isinstance(value, Mapping):
+        raise UserError(f"--first {text!r}: write a mapping such as '{{learning_rate: 0.004}}'")
+    return value

@@ -1,7 +1,7 @@
-"""What run k of a sweep gets.
+"""The hyperparameters of run k of a sweep.
 
-A grid and random search are sequences, so any agent may ask for any of their runs at any time.
-Bayesian search is a function of (sweep, seed, k) and of what other runs have shown so far.
+A grid and random search are sequences, so any agent can compute any of their runs at any time.
+Bayesian search is a function of (sweep, seed, k) and of the other runs' results so far.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,30 +14,33 @@ from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.space import (
+    COUNTABLE,
     OPEN,
     Latent,
     Proposal,
     configurations,
     draw,
     grid,
+    grid_size,
     is_possible,
     key,
     proposal_at,
     varying,
+    with_latent,
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.values import flatten
 
 ATTEMPTS = 5000
-"""Draws in a row that were there already or impossible, after which no more are made."""
+"""Draws in a row that are assigned already or impossible, before the search ends."""
 SUGGESTIONS = 5
-"""Times that a sampler may insist on what is there already, before a random draw is taken."""
+"""Suggestions in a row that are assigned already, before a random draw takes their place."""
 
 
 class Observation(NamedTuple):
-    """Another run: what it was given, and its loss (lower is better); None while it is open.
+    """Another run: its hyperparameters, and its loss (lower is better); None while it is open.
 
-    A failed run whose loss cannot be told has an infinite one.
+    A failed run without a value has an infinite one.
     """
 
     hyperparameters: Mapping[str, Any]
@@ -46,24 +49,24 @@ class Observation(NamedTuple):
 
 
 class Exhausted(Exception):
-    """There is no configuration that was not given out already; it says why."""
+    """No configuration is left that no run has; the message gives the reason."""
 
 
 class ConfigurationSequence:
-    """What the runs of one sweep get; it remembers what it has worked out."""
+    """The hyperparameters of a sweep's runs, one after another; computed ones are kept."""
 
     def __init__(self, specification: Specification, seed: int) -> None:
         self._specification = specification
         self._seed = seed
-        self._known: list[Proposal] = []
+        self._proposals: list[Proposal] = []
         self._more = self._sequence()
         self._end: Exhausted | None = None
 
     def propose(self, number: int, others: Sequence[Observation]) -> Proposal:
-        """What run `number` gets.
+        """The hyperparameters of run `number`.
 
         Args:
-            others: runs that were given something; only Bayesian search looks at them.
+            others: runs that have hyperparameters; only Bayesian search uses them.
 
         Raises:
             Exhausted: the space has no further configuration.
@@ -71,50 +74,50 @@ class ConfigurationSequence:
         first = self._specification.rules.first
         if self._specification.method == "bayes" and number >= len(first):
             return self._suggested(number, others)
-        while len(self._known) <= number:
+        while len(self._proposals) <= number:
             if self._end is not None:
                 raise self._end
             try:
-                self._known.append(next(self._more))
+                self._proposals.append(next(self._more))
             except Exhausted as error:
                 self._end = error
-        return self._known[number]
+        return self._proposals[number]
 
     def size(self, most: int | None) -> int:
         """How many runs a grid has, first points included; counts no further than `most`."""
         return sum(1 for _ in islice(self._listed(), most))
 
     def _sequence(self) -> Iterator[Proposal]:
-        """Nothing twice; at its end it says why."""
+        """Each configuration once; the exception at the end gives the reason."""
         if self._specification.method == "grid":
             yield from self._listed()
             raise Exhausted("every configuration of the grid has been tried")
-        given = set()
+        assigned = set()
         for proposal in self._first():
-            given.add(key(proposal.hyperparameters))
+            assigned.add(key(proposal.hyperparameters))
             yield proposal
         random = np.random.default_rng(self._seed)
         while True:
-            proposal = self._drawn(random, given)
-            given.add(key(proposal.hyperparameters))
+            proposal = self._drawn(random, assigned)
+            assigned.add(key(proposal.hyperparameters))
             yield proposal
 
     def _listed(self) -> Iterator[Proposal]:
         """The first points, then the grid."""
         first = list(self._first())
         yield from first
-        given = {key(proposal.hyperparameters) for proposal in first}
+        assigned = {key(proposal.hyperparameters) for proposal in first}
         for proposal in grid(self._specification):
-            if key(proposal.hyperparameters) not in given:
+            if key(proposal.hyperparameters) not in assigned:
                 yield proposal
 
     def _first(self) -> Iterator[Proposal]:
-        """The configurations to try first, each once; what they leave out is drawn."""
-        given = set()
+        """The configurations to try first, each once; other parameters are drawn."""
+        assigned = set()
         for number, point in enumerate(self._specification.rules.first):
             proposal = self._completed(number, point)
-            if key(proposal.hyperparameters) not in given:
-                given.add(key(proposal.hyperparameters))
+            if key(proposal.hyperparameters) not in assigned:
+                assigned.add(key(proposal.hyperparameters))
                 yield proposal
 
     def _completed(self, number: int, point: Mapping[str, Any]) -> Proposal:
@@ -134,49 +137,49 @@ class ConfigurationSequence:
         )
 
     def _suggested(self, number: int, others: Sequence[Observation]) -> Proposal:
-        """What Bayesian search makes of the other runs."""
+        """Bayesian search's proposal from the other runs."""
         from gcodefp.sweeps.bayes import suggest  # Optuna is imported for Bayesian search only
 
         specification = self._specification
-        given = {key(run.hyperparameters) for run in others}
+        assigned = {key(run.hyperparameters) for run in others}
         for attempt in range(SUGGESTIONS if varying(specification) else 0):
             parts = np.random.SeedSequence([self._seed, number, attempt])
-            # How sums are split among threads shows in their last digits.
+            # The last digits of a sum depend on how threads share it.
             with threadpool_limits(1):
                 latent = suggest(specification, int(parts.generate_state(1)[0]), others)
             proposal = proposal_at(specification, latent)
-            if self._is_new(proposal, given):
+            if self._is_new(proposal, assigned):
                 return proposal
-        return self._drawn(np.random.default_rng([self._seed, number]), given)
+        return self._drawn(np.random.default_rng([self._seed, number]), assigned)
 
-    def _drawn(self, random: np.random.Generator, given: set[str]) -> Proposal:
-        """A random configuration that is possible and not given out yet."""
+    def _drawn(self, random: np.random.Generator, assigned: set[str]) -> Proposal:
+        """A random configuration that is possible and that no run has."""
         for _ in range(ATTEMPTS):
             proposal = proposal_at(self._specification, draw(self._specification, random))
-            if self._is_new(proposal, given):
+            if self._is_new(proposal, assigned):
                 return proposal
-            if self._all is not None and len(given) >= len(self._all):
+            if self._all is not None and len(assigned) >= len(self._all):
                 break
         if self._all is None:
             raise Exhausted(f"{ATTEMPTS} draws in a row break a constraint or were tried before")
-        left = [made for made in self._all if key(made.hyperparameters) not in given]
-        if not left:
+        remaining = [p for p in self._all if key(p.hyperparameters) not in assigned]
+        if not remaining:
             raise Exhausted("every configuration of the space has been tried")
-        return left[int(random.integers(len(left)))]
+        return with_latent(self._specification, remaining[int(random.integers(len(remaining)))])
 
     @cached_property
     def _all(self) -> list[Proposal] | None:
         return configurations(self._specification)
 
-    def _is_new(self, proposal: Proposal, given: set[str]) -> bool:
-        is_given = key(proposal.hyperparameters) in given
-        return not is_given and is_possible(self._specification, proposal)
+    def _is_new(self, proposal: Proposal, assigned: set[str]) -> bool:
+        is_assigned = key(proposal.hyperparameters) in assigned
+        return not is_assigned and is_possible(self._specification, proposal)
 
 
 def propose(
     specification: Specification, seed: int, number: int, others: Sequence[Observation]
 ) -> Proposal:
-    """What run `number` of a sweep gets; a Plan is faster for many runs."""
+    """The hyperparameters of one run; a ConfigurationSequence is faster for many."""
     return ConfigurationSequence(specification, seed).propose(number, others)
 
 
@@ -186,35 +189,41 @@ def total_runs(specification: Specification) -> int:
     Raises:
         UserError: it has no end, or nothing in it is possible.
     """
+    cap = specification.run_cap
     if specification.method == "grid":
-        size = ConfigurationSequence(specification, 0).size(specification.run_cap)
-        if not size:
+        if cap is None and (size := grid_size(specification)) > COUNTABLE:
+            raise UserError(
+                f"run_cap: the grid has {size} combinations, too many without a cap; add run_cap "
+                "to the sweep YAML, or list fewer values"
+            )
+        runs = ConfigurationSequence(specification, 0).size(cap)
+        if not runs:
             raise UserError(
                 "no combination of the grid is possible; nhead must divide d_model, and the "
                 "constraints must hold"
             )
-        return size
-    if specification.run_cap is None:
+        return runs
+    if cap is None:
         raise UserError(
             f"run_cap: method {specification.method} has no end of its own; add run_cap to the "
             "sweep YAML, or set sweep.run_cap in the configuration (for the first phase)"
         )
-    return specification.run_cap
+    return cap
 
 
 def check_possible(specification: Specification, seed: int) -> None:
-    """Makes sure that the first points, and one run at least, can be.
+    """Makes sure that the first points, and one run at least, are possible.
 
     Raises:
         UserError: no draw satisfies the constraints.
     """
-    plan = ConfigurationSequence(specification, seed)
+    sequence = ConfigurationSequence(specification, seed)
     try:
         for number in range(max(1, len(specification.rules.first))):
-            plan.propose(number, [])
+            sequence.propose(number, [])
     except Exhausted:
-        told = ", ".join(repr(c.text) for c in specification.rules.constraints)
+        constraints = ", ".join(repr(c.text) for c in specification.rules.constraints)
         raise UserError(
             "no configuration is possible: nhead must divide d_model, and the constraints must "
-            f"hold ({told or 'there are none'}); none of {ATTEMPTS} draws does so"
+            f"hold ({constraints or 'there are none'}); none of {ATTEMPTS} draws does so"
         ) from None

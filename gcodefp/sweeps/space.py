@@ -2,21 +2,21 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import accepts
 from gcodefp.sweeps.values import flatten, nest
 
 COUNTABLE = 100_000
-"""A space of at most so many combinations is looked through to its end."""
+"""A space of at most so many combinations is listed."""
 OPEN = 0.5
-"""The latent number of a parameter that a run does not have."""
+"""The latent number of a parameter that a run does not have, in the middle of (0, 1)."""
 
 Latent = Mapping[str, float]
 
@@ -41,25 +41,36 @@ def is_possible(specification: Specification, proposal: Proposal) -> bool:
 
 def combinations(specification: Specification) -> int | None:
     """How many combinations of values there are, possible or not; None if infinitely many."""
-    supports = [parameter.support() for parameter in specification.parameters.values()]
-    if any(support is None for support in supports):
-        return None
-    return prod(len(support) for support in supports if support is not None)
+    supports = _supports(specification)
+    return None if supports is None else prod(map(len, supports))
 
 
 def configurations(specification: Specification) -> list[Proposal] | None:
-    """All possible configurations; None if they are too many to be looked through."""
-    size = combinations(specification)
-    if size is None or size > COUNTABLE:
+    """All possible configurations, without latents; None if they are too many to be listed."""
+    supports = _supports(specification)
+    if supports is None or prod(map(len, supports)) > COUNTABLE:
         return None
-    supports = [parameter.support() or () for parameter in specification.parameters.values()]
     return list(_possible(specification, supports))
+
+
+def grid_size(specification: Specification) -> int:
+    """How many combinations a grid has, possible or not."""
+    return prod(len(parameter.grid()) for parameter in specification.parameters.values())
 
 
 def grid(specification: Specification) -> Iterator[Proposal]:
     """A grid's configurations: keys sorted, the last varies fastest."""
-    grids = [parameter.grid() for parameter in specification.parameters.values()]
-    return (Proposal(made.hyperparameters, {}) for made in _possible(specification, grids))
+    return _possible(specification, [p.grid() for p in specification.parameters.values()])
+
+
+def with_latent(specification: Specification, proposal: Proposal) -> Proposal:
+    """The proposal with the latent number of each of its values."""
+    values, parameters = flatten(proposal.hyperparameters), specification.parameters
+    latent = {
+        path: (parameters[path].latent(values[path]) or OPEN) if path in values else OPEN
+        for path in varying(specification)
+    }
+    return proposal._replace(latent=latent)
 
 
 def proposal_at(
@@ -79,25 +90,50 @@ def draw(specification: Specification, random: np.random.Generator) -> dict[str,
 
 
 def key(hyperparameters: Mapping[str, Any]) -> str:
-    """The same for runs that were given the same."""
+    """Equal for runs with the same hyperparameters."""
     return json.dumps(hyperparameters, sort_keys=True)
+
+
+def _supports(specification: Specification) -> list[Sequence[Scalar]] | None:
+    """The values of each parameter; None if one has infinitely many."""
+    supports = []
+    for parameter in specification.parameters.values():
+        if (support := parameter.support()) is None:
+            return None
+        supports.append(support)
+    return supports
 
 
 def _possible(
     specification: Specification, supports: Sequence[Sequence[Scalar]]
 ) -> Iterator[Proposal]:
-    """All combinations that may run; those that differ in nothing that is drawn come once."""
+    """All combinations that may run, each once though conditions may make several of them equal.
+
+    Raises:
+        UserError: so many in a row are impossible that the search for the next one ends.
+    """
     seen = set()
-    vary = varying(specification)
-    pairs = [
-        [(value, parameter.latent(value) or OPEN) for value in support]
-        for parameter, support in zip(specification.parameters.values(), supports, strict=True)
-    ]
-    for combination in product(*pairs):
+    impossible = 0
+    for combination in _product(supports):
         chosen = dict(zip(specification.parameters, combination, strict=True))
-        values = specification.rules.active({path: value for path, (value, _) in chosen.items()})
-        latent = {path: chosen[path][1] if path in values else OPEN for path in vary}
-        made = Proposal(nest(values), latent)
-        if key(values) not in seen and is_possible(specification, made):
-            seen.add(key(values))
-            yield made
+        proposal = Proposal(nest(specification.rules.active(chosen)), {})
+        identity = key(proposal.hyperparameters)
+        if identity not in seen and is_possible(specification, proposal):
+            seen.add(identity)
+            impossible = 0
+            yield proposal
+        elif (impossible := impossible + 1) > COUNTABLE:
+            raise UserError(
+                f"{COUNTABLE} combinations in a row break a constraint or are none for the "
+                "trainer; narrow the values"
+            )
+
+
+def _product(supports: Sequence[Sequence[Scalar]]) -> Iterator[tuple[Scalar, ...]]:
+    """itertools.product, which would list each support first, though it may be a billion long."""
+    if not supports:
+        yield ()
+        return
+    for value in supports[0]:
+        for others in _product(supports[1:]):
+            yield (value, *others)

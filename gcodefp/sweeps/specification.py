@@ -1,37 +1,91 @@
 """A sweep as W&B's schema writes it, read and checked."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, get_args
 
-import yaml
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.hyperband import Hyperband, read_hyperband
-from gcodefp.sweeps.parameters import read_parameters
+from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
+from gcodefp.sweeps.parameters import Block, Entry, flat_parameters
 from gcodefp.sweeps.rules import NO_RULES, Rules
-from gcodefp.sweeps.values import key_path
+from gcodefp.sweeps.schema import Location, Number, Plain, Section, validated
+from gcodefp.sweeps.values import key_path, shown
+from gcodefp.sweeps.yaml_input import load_yaml
 
-METHODS = ("grid", "random", "bayes")
-KEYS = (
-    "method",
-    "metric",
-    "parameters",
-    "early_terminate",
-    "run_cap",
-    "program",
-    "command",
-    "name",
-    "description",
-    "project",
-    "entity",
-)
-METRIC_KEYS = ("name", "goal", "target", "impute", "impute_while_running")
-IMPUTE = ("worst", "best", "latest")
+Method = Literal["grid", "random", "bayes"]
+METHODS = get_args(Method)
+Goal = Literal["maximize", "minimize"]
+Imputed = Literal["worst", "best", "latest"]
+MOST_RUNS = 1_000_000
+"""Each run has a folder of its own."""
+CAP_NAMES = ("max_runs", "count")
+"""What users of other tools write for run_cap."""
+
+
+def _run_cap(value: Any) -> Any:
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    if value is not None and not (is_whole and 1 <= value <= MOST_RUNS):
+        raise ValueError(f"{shown(value)} must be a whole number from 1 to {MOST_RUNS}")
+    return value
+
+
+def _while_running(value: Any) -> Any:
+    """YAML reads a bare `false` as no text."""
+    return None if str(value).lower() == "false" else value
+
+
+class Metric(Section):
+    """The metric of a sweep; without a goal it is minimized."""
+
+    name: str
+    goal: Goal = "minimize"
+    target: Number | None = None
+    impute: Imputed = "worst"
+    impute_while_running: Annotated[Imputed | None, BeforeValidator(_while_running)] = None
+
+
+class Sweep(Section):
+    """The keys of a sweep YAML."""
+
+    method: Method
+    early_terminate: EarlyTerminate | None = None
+    metric: Metric | None = Field(None, validate_default=True)
+    parameters: Block
+    run_cap: Annotated[int | None, BeforeValidator(_run_cap)] = None
+    program: Plain = None
+    command: Plain = None
+    name: Plain = None
+    description: Plain = None
+    project: Plain = None
+    entity: Plain = None
+
+    @field_validator("metric")
+    @classmethod
+    def _is_needed(cls, metric: Metric | None, info: ValidationInfo) -> Metric | None:
+        """Only Bayesian search and early termination look at it before the end."""
+        is_used = info.data.get("method") == "bayes" or info.data.get("early_terminate")
+        if metric is None and is_used:
+            raise ValueError(f"None needs a name, such as {DEFAULT_OBJECTIVE.metric}, and a goal")
+        return metric
+
+    @classmethod
+    def hint(cls, key: str, value: Any) -> str:
+        if key in CAP_NAMES:
+            return f"no key of W&B's schema; write run_cap: {shown(value)} in place of it"
+        return super().hint(key, value)
+
+    @staticmethod
+    def section_at(location: Location) -> type[Section]:
+        """The model of the section at these keys."""
+        sections: dict[Location, type[Section]] = {
+            (): Sweep, ("metric",): Metric, ("early_terminate",): EarlyTerminate
+        }  # fmt: skip
+        return sections.get(location, Entry)
 
 
 @dataclass(frozen=True)
@@ -40,14 +94,14 @@ class Specification:
 
     Attributes:
         method: grid, random or bayes.
-        parameters: path -> distribution, sorted by path; `model/d_model` is a nested one.
+        parameters: path -> distribution, sorted by path; `model/d_model` is in a group.
         run_cap: the sweep's total of runs; None only for a grid, which has an end.
         target: no run starts once one has reached this value of the metric.
-        impute: what a failed run counts as in Bayesian search: the worst value of all runs, or its
-            own best or latest one.
-        impute_while_running: the same for runs that go on; None leaves their value open.
+        impute: the value of a failed run in Bayesian search: the worst of all runs, or its own best
+            or latest one.
+        impute_while_running: the same for open runs; None leaves their value open.
         document: the YAML as written.
-        rules: what the configuration adds to it.
+        rules: constraints and others, from the configuration.
     """
 
     method: str
@@ -63,34 +117,42 @@ class Specification:
 
     @property
     def looks_at_results(self) -> bool:
-        """Whether what other runs have shown decides about a run."""
+        """Whether the results of other runs decide about a run."""
         ends_by_results = self.early_terminate is not None or self.target is not None
         return self.method == "bayes" or ends_by_results
 
-    def deciding(self) -> dict[str, Any]:
-        """What decides a run's hyperparameters and end; not how many runs are wanted."""
-        decides: dict[str, Any] = {
+    def identity(self) -> dict[str, Any]:
+        """What decides the hyperparameters and the end of a run; not the number of runs."""
+        content: dict[str, Any] = {
             "method": self.method,
             "metric": [self.objective.metric, self.objective.goal],
             "parameters": {name: p.describe() for name, p in self.parameters.items()},
             "early_terminate": vars(self.early_terminate) if self.early_terminate else None,
         }
         if self.method == "bayes":
-            decides["impute"] = [self.impute, self.impute_while_running]
-        return decides | self.rules.describe()
+            content["impute"] = [self.impute, self.impute_while_running]
+        return content | self.rules.describe()
 
 
-def load_document(path: Path) -> Any:
-    """The content of a YAML file.
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of a sweep YAML, for editors."""
+    return Sweep.model_json_schema() | {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "W&B sweep that gcodefp runs",
+    }
+
+
+def read_text(path: Path) -> str:
+    """The text of a YAML file, with its line ends.
 
     Raises:
-        UserError: there is no such file, or it is not YAML.
+        UserError: there is no such file, or it is no text.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: not YAML ({error})") from None
 
 
@@ -100,75 +162,27 @@ def load_specification(path: Path) -> Specification:
     Raises:
         UserError: with the file, the key, the value and the way out.
     """
-    return read_specification(load_document(path), str(path))
+    return read_specification(load_yaml(read_text(path), str(path)), str(path))
 
 
 def read_specification(document: Any, where: str) -> Specification:
     """Checks a sweep as a mapping; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
-    for key in document:
-        if key in ("max_runs", "count"):
-            way_out = "remove it" if "run_cap" in document else f"write run_cap: {document[key]}"
-            raise UserError(f"{where}: {key} is no key of W&B's schema; {way_out}")
-        if key not in KEYS:
-            raise UserError(f"{where}: unknown key {key!r}; {did_you_mean(str(key), KEYS)}")
-    method = document.get("method")
-    if method not in METHODS:
-        raise UserError(f"{where}: method: {method!r}; {did_you_mean(str(method), METHODS)}")
-    parameters = read_parameters(document.get("parameters"), where)
-    cap = document.get("run_cap")
-    if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int) or cap < 1):
-        raise UserError(f"{where}: run_cap: {cap!r} must be a whole number of at least 1")
-    if method == "grid":
+    sweep = validated(Sweep, document, where, Sweep.section_at)
+    metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
+    if sweep.method == "grid":
         _check_grid(parameters, where)
+    values: dict[str, Any] = metric.model_dump(exclude={"name", "goal"}) if metric else {}
     return Specification(
-        method=method,
+        method=sweep.method,
+        objective=Objective(metric.name, metric.goal) if metric else DEFAULT_OBJECTIVE,
         parameters=parameters,
-        early_terminate=read_hyperband(
-            document.get("early_terminate"), f"{where}: early_terminate"
-        ),
-        run_cap=cap,
+        early_terminate=sweep.early_terminate.rule() if sweep.early_terminate else None,
+        run_cap=sweep.run_cap,
         document=document,
-        **_read_metric(document, f"{where}: metric"),
+        **values,
     )
-
-
-def _read_metric(document: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The fields that come from `metric`; grid and random search may leave it out, as in W&B."""
-    config = document.get("metric")
-    if config is None and document["method"] != "bayes" and "early_terminate" not in document:
-        return {"objective": DEFAULT_OBJECTIVE}
-    if not isinstance(config, Mapping) or "name" not in config:
-        raise UserError(
-            f"{where}: {config!r} needs a name, such as {DEFAULT_OBJECTIVE.metric}, and a goal"
-        )
-    for key in config:
-        if key not in METRIC_KEYS:
-            raise UserError(f"{where}.{key}: unknown; {did_you_mean(str(key), METRIC_KEYS)}")
-    goal = config.get("goal", "minimize")
-    if goal not in ("maximize", "minimize"):
-        raise UserError(f"{where}.goal: {goal!r} must be maximize or minimize")
-    target = config.get("target")
-    is_number = isinstance(target, int | float) and not isinstance(target, bool)
-    if target is not None and not (is_number and math.isfinite(target)):
-        raise UserError(f"{where}.target: {target!r} is no number")
-    # YAML reads a bare `false` as no text.
-    running = str(config.get("impute_while_running", False)).lower()
-    return {
-        "objective": Objective(str(config["name"]), goal),
-        "target": target,
-        "impute": _imputed(config.get("impute", "worst"), f"{where}.impute"),
-        "impute_while_running": (
-            None if running == "false" else _imputed(running, f"{where}.impute_while_running")
-        ),
-    }
-
-
-def _imputed(value: Any, where: str) -> str:
-    if value not in IMPUTE:
-        raise UserError(f"{where}: {value!r}; {did_you_mean(str(value), IMPUTE)}")
-    return str(value)
 
 
 def _check_grid(parameters: Mapping[str, Parameter], where: str) -> None:

@@ -1,4 +1,4 @@
-"""sweep.json: a sweep's identity, its search space and its data."""
+"""sweep.json: which sweep this is, what it searches, and on which data."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ REBUILD = "snakemake --cores all create_sweep"
 
 @dataclass(frozen=True)
 class SweepFile:
-    """The content of sweep.json.
+    """What sweep.json says.
 
     Attributes:
-        sweep_id: a hash of all that decides the runs, which their number does not.
-        total: the number of runs of all agents together.
+        sweep_id: a hash of all that decides the runs, and not of how many are wanted.
+        total: how many runs are wanted, whoever runs them.
     """
 
     sweep_id: str
@@ -37,28 +37,28 @@ class SweepFile:
 
     @property
     def first_beyond(self) -> float:
-        """Runs with this number or a higher one are excluded, as after run_cap was lowered.
+        """Runs with this number or a higher one are left out, as after run_cap was lowered.
 
-        Infinite for a sweep of the service, which may get more runs than its run_cap at creation.
+        A sweep of the service has none: it may get more runs than were asked for when it was begun.
         """
         return math.inf if self.address else self.total
 
     @property
     def is_existing(self) -> bool:
-        """Whether it was created manually on the service, and is trained by agents of its own."""
+        """Whether somebody else created it on the service, and trains it."""
         return bool(self.document.get("existing"))
 
     @property
     def is_repeat(self) -> bool:
-        """Whether its runs repeat configurations of other sweeps with other seeds."""
+        """Whether its runs are those of other sweeps again, with other seeds."""
         return bool(self.document.get("is_repeat"))
 
 
 def sweep_identity(
     specification: Specification, seed: int, learning_digest: str, code_digest: str
 ) -> str:
-    """The sweep's id: equal for the same search on the same data with the same code."""
-    parts = [specification.deciding(), seed, learning_digest, code_digest]
+    """The id of a sweep: the same search on the same data with the same code has the same id."""
+    parts = [specification.identity(), seed, learning_digest, code_digest]
     return digest(parts)[:8]
 
 

@@ -4,55 +4,48 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from itertools import product
+from math import prod
 from typing import Any
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, KNOWN, METRICS, hyperparameters_from
+from gcodefp.model.hyperparameters import (
+    DEFAULT_OBJECTIVE,
+    KNOWN,
+    METRICS,
+    Objective,
+    hyperparameters_from,
+)
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
-from gcodefp.sweeps.values import key_path, leaf
+from gcodefp.sweeps.values import key_path, leaf, shown
 
-ALIASES = {
-    "epochs": "max_epochs",
-    "n_epochs": "max_epochs",
-    "num_epochs": "max_epochs",
-    "num_train_epochs": "max_epochs",
-    "lr": "learning_rate",
-    "max_lr": "learning_rate",
-    "train_batch_size": "batch_size",
-    "per_device_train_batch_size": "batch_size",
-    "layers": "num_layers",
-    "n_layers": "num_layers",
-    "num_encoder_layers": "num_layers",
-    "num_hidden_layers": "num_layers",
-    "hidden_size": "d_model",
-    "hidden_dim": "d_model",
-    "embed_dim": "d_model",
-    "heads": "nhead",
-    "n_heads": "nhead",
-    "num_heads": "nhead",
-    "num_attention_heads": "nhead",
-    "dropout_rate": "dropout",
-    "dropout_prob": "dropout",
-    "wd": "weight_decay",
-    "l2": "weight_decay",
-    "gradient_clip_val": "grad_clip",
-    "max_grad_norm": "grad_clip",
-    "label_smoothing_factor": "label_smoothing",
-    "optim": "optimizer",
-    "random_seed": "seed",
+_OTHER_NAMES = {
+    "max_epochs": "epochs n_epochs num_epochs num_train_epochs",
+    "learning_rate": "lr max_lr",
+    "batch_size": "train_batch_size per_device_train_batch_size",
+    "num_layers": "layers n_layers num_encoder_layers num_hidden_layers",
+    "d_model": "hidden_size hidden_dim embed_dim",
+    "nhead": "heads n_heads num_heads num_attention_heads",
+    "dropout": "dropout_rate dropout_prob",
+    "weight_decay": "wd l2",
+    "grad_clip": "gradient_clip_val max_grad_norm",
+    "label_smoothing": "label_smoothing_factor",
+    "optimizer": "optim",
+    "seed": "random_seed",
 }
+ALIASES = {alias: name for name, aliases in _OTHER_NAMES.items() for alias in aliases.split()}
 """Usual names in other trainers -> ours."""
-
+MOST_PAIRS = 100_000
+"""Pairs of nhead and d_model that are compared; of more, one fits."""
 NEAR = 0.85
-"""Two hyperparameters' names that are less alike are two things: num_workers is no num_layers."""
+"""Names that are less alike mean different hyperparameters: num_workers is not num_layers."""
 LEAD = 0.02
-"""So much nearer the nearest word has to be than the next, to be the one that is meant."""
+"""How much nearer the nearest word has to be than the next, to be the one that is meant."""
 
 
-def nearest(word: str, known: Iterable[str], near: float = 0.6) -> str | None:
-    """The one known word that is meant; None if none is near enough, or two are."""
-    words = sorted(known)
+def nearest(word: str, words: Iterable[str], near: float = 0.6) -> str | None:
+    """The one of these words that is meant; None if none is near enough, or two are."""
+    words = sorted(words)
     same = [other for other in words if _letters(other) == _letters(word)]
     if len(same) == 1:
         return same[0]
@@ -94,56 +87,65 @@ def _letters(word: str) -> str:
 
 
 def check_trainable(specification: Specification, where: str) -> None:
-    """Makes sure that no run of a sweep can fail for what it was given.
+    """Makes sure that no run of a sweep can fail for its hyperparameters.
 
     Raises:
         UserError: with the key's path, the value and the way out.
     """
-    for problem in untrainable(specification, where):
-        raise problem
+    if problems := list(trainer_problems(specification, where)):
+        raise UserError("\n".join(problems))
 
 
-def untrainable(specification: Specification, where: str) -> Iterator[UserError]:
+def trainer_problems(specification: Specification, where: str) -> Iterator[str]:
     """Everything for which the trainer cannot run a sweep."""
-    objective, parameters = specification.objective, specification.parameters
+    yield from metric_problems(specification.objective, where)
+    yield from parameter_problems(specification.parameters, where)
+
+
+def metric_problems(objective: Objective, where: str) -> Iterator[str]:
+    """A metric that the trainer does not log."""
     if objective.metric not in METRICS:
         meant = metric_meant(objective.metric, objective.goal)
-        yield UserError(
+        yield (
             f"{where}: metric.name: {objective.metric!r} is not logged by the trainer; "
             f"write {meant!r}, or one of {', '.join(METRICS)}"
         )
-    seen: dict[str, str] = {}
-    whole = True
+
+
+def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Iterator[str]:
+    """Hyperparameters and values that the trainer does not take."""
+    paths: dict[str, str] = {}
+    are_values_right = True
     for path, parameter in parameters.items():
-        name, place = leaf(path), f"{where}: {key_path(path)}"
+        name, entry = leaf(path), f"{where}: {key_path(path)}"
         if name not in KNOWN:
-            yield UserError(f"{place}: no such hyperparameter; {hyperparameter_hint(name)}")
-        elif name in seen:
-            yield UserError(f"{place}: {name} stands at {key_path(seen[name])} too; keep one")
+            yield f"{entry}: no such hyperparameter; {hyperparameter_hint(name)}"
+        elif name in paths:
+            yield f"{entry}: {name} stands at {key_path(paths[name])} too; keep one"
         elif (problem := _value_problem(path, parameter, where)) is not None:
-            whole = False
+            are_values_right = False
             yield problem
-        seen.setdefault(name, path)
-    for path, value in misfits(parameters) if whole else ():
+        paths.setdefault(name, path)
+    for path, value in misfits(parameters) if are_values_right else ():
         other = "d_model" if leaf(path) == "nhead" else "nhead"
         verb = "divides no value of" if other == "d_model" else "is divided by no value of"
-        yield UserError(
+        yield (
             f"{where}: {key_path(path)}: {value} {verb} {other}, "
-            f"{list(_supports(parameters)[other])}; remove it, or change {other}"
+            f"{shown(list(_supports(parameters)[other]))}; remove it, or change {other}"
         )
 
 
 def accepts(values: Mapping[str, Any]) -> bool:
-    """Whether the trainer takes a combination; those of another trainer are not judged.
+    """Whether the trainer takes a combination; those of another trainer always pass.
 
     Args:
         values: path -> value.
     """
-    asked = {leaf(path): value for path, value in values.items()}
-    if not asked.keys() <= KNOWN.keys():
+    hyperparameters = {leaf(path): value for path, value in values.items()}
+    if not hyperparameters.keys() <= KNOWN.keys():
         return True
     try:
-        hyperparameters_from(asked)
+        hyperparameters_from(hyperparameters)
     except UserError:
         return False
     return True
@@ -157,22 +159,24 @@ def misfits(parameters: Mapping[str, Parameter]) -> list[tuple[str, Any]]:
     supports = _supports(parameters)
     if any(values is None for values in supports.values()):
         return []
+    if prod(map(len, supports.values())) > MOST_PAIRS:
+        return []
     paths = {leaf(path): path for path in parameters}
     fits = [
         pair
         for pair in product(supports["nhead"], supports["d_model"])
         if not int(pair[1]) % int(pair[0])
     ]
-    found = []
+    unfit = []
     for index, name in enumerate(("nhead", "d_model")):
         if name not in paths:
             continue
         fitting = {pair[index] for pair in fits}
         if parameters[paths[name]].distribution.startswith(("cat", "const")):
-            found += [(paths[name], value) for value in supports[name] if value not in fitting]
+            unfit += [(paths[name], value) for value in supports[name] if value not in fitting]
         elif not fitting:
-            found.append((paths[name], supports[name][0]))
-    return found
+            unfit.append((paths[name], supports[name][0]))
+    return unfit
 
 
 def _supports(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
@@ -184,8 +188,8 @@ def _supports(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     }
 
 
-def _value_problem(path: str, parameter: Parameter, where: str) -> UserError | None:
-    """Every value that could be drawn must be one that the trainer takes."""
+def _value_problem(path: str, parameter: Parameter, where: str) -> str | None:
+    """Every value that can be drawn must be one that the trainer takes."""
     name = leaf(path)
     parent = f"{where}: {key_path(path)}".removesuffix(f".{name}")
     if parameter.distribution == "int_uniform":
@@ -193,15 +197,10 @@ def _value_problem(path: str, parameter: Parameter, where: str) -> UserError | N
     else:
         values = list(parameter.choices) or [parameter.value(0.0), parameter.value(1.0)]
     for value in values:
-        asked = {"d_model": 2, "nhead": 1} | {name: value} | _partner(name, value)
+        partner = {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}
         try:
-            hyperparameters_from(asked, parent)
+            hyperparameters_from({"d_model": 2, "nhead": 1} | {name: value} | partner, parent)
         except UserError as error:
             reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
-            return UserError(f"{error}{reached}")
+            return f"{error}{reached}"
     return None
-
-
-def _partner(name: str, value: Any) -> dict[str, Any]:
-    """The other of d_model and nhead, so that only the value itself is checked here."""
-    return {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}

@@ -74,7 +74,7 @@ def train_run(
                 epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
                 report = _reporter(name, objective.metric, epochs, seconds, log, after_epoch)
                 try:
-                    result = train(hyperparameters, data, objective, folder.path, report, device)
+                    result = train(hyperparameters, data, objective, folder.path, report)
                     content = succeeded(result, hyperparameters, device)
                 except (LeaseLost, OutOfTime, UserError, OSError):
                     # A time limit or a full disk is no fault of the hyperparameters.

@@ -1,10 +1,18 @@
-"""What may stand as a value in a sweep: JSON's values, and numbers that YAML reads as numbers."""
+"""Values of a sweep: JSON's values, numbers that YAML reads as numbers, and groups of them."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
-from gcodefp.errors import UserError
+LARGEST = 1e300
+"""Numbers beyond it overflow in the arithmetic of distributions."""
+LONGEST_SHOWN = 200
+"""Characters of a value in a message."""
+
+
+def shown(value: Any) -> str:
+    """A value for a message, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def number_text(number: float) -> str:
@@ -25,36 +33,61 @@ def number_in(text: Any) -> int | float | None:
             number = kind(text)
         except ValueError:
             continue
-        return number if math.isfinite(number) else None
+        return number if abs(number) <= LARGEST else None
     return None
 
 
-def reject_text_number(value: Any, where: str) -> None:
-    """YAML 1.1 reads `1e-5`, without a point, as text."""
+def check_number_text(value: Any) -> None:
+    """Refuses a text such as `1e-5`, which YAML 1.1 does not read as a number.
+
+    Raises:
+        ValueError: it is one.
+    """
     if (number := number_in(value)) is not None:
-        raise UserError(
-            f"{where}: YAML reads {value!r} as text, not as a number; write {number_text(number)}"
+        raise ValueError(
+            f"YAML reads {value!r} as text, not as a number; write {number_text(number)}"
         )
 
 
-def reject_foreign(value: Any, where: str) -> None:
-    """A value goes through JSON to the run, which has no dates and no infinite numbers."""
-    reject_text_number(value, where)
+def number(value: Any) -> int | float:
+    """The value itself if it is a number that can be computed with.
+
+    Raises:
+        ValueError: it is not.
+    """
+    check_number_text(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise ValueError(f"{shown(value)} is no number")
+    return value
+
+
+def json_value(value: Any) -> Any:
+    """The value itself if JSON holds it, which has no dates and no infinite numbers.
+
+    Raises:
+        ValueError: it does not.
+    """
     if isinstance(value, dict):
-        raise UserError(
-            f"{where}: {value!r} is a mapping; for hyperparameters in a group write "
-            "`parameters:` in place of it, and each with a `value:` or `values:` of its own"
+        raise ValueError(
+            f"{shown(value)} is a mapping; for hyperparameters in a group write `parameters:` in "
+            "place of it, and each with a `value:` or `values:` of its own"
         )
-    if isinstance(value, list):
-        for index, item in enumerate(value):
-            reject_foreign(item, f"{where}[{index}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{where}: {value!r} is no finite number")
-    elif value is not None and not isinstance(value, bool | int | float | str):
-        raise UserError(
-            f"{where}: YAML reads {value!s} as a {type(value).__name__}; write it in quotes "
-            "for a text"
+    for item in value if isinstance(value, list) else ():
+        json_value(item)
+    if isinstance(value, int | float) and not abs(value) <= LARGEST:
+        raise ValueError(f"{shown(value)} is no finite number")
+    if value is not None and not isinstance(value, list | int | float | str):
+        raise ValueError(
+            f"YAML reads {value!s} as a {type(value).__name__}; write it in quotes for a text"
         )
+    return value
+
+
+def hyperparameter_value(value: Any) -> Any:
+    """The same for a run's hyperparameter, where a text is not meant as a number."""
+    for item in value if isinstance(value, list) else [value]:
+        check_number_text(item)
+    return json_value(value)
 
 
 # Nested parameters: W&B hands them to a run nested, a search sees them side by side.
@@ -93,6 +126,11 @@ def leaf(path: str) -> str:
     return path.rpartition(SEPARATOR)[2]
 
 
+def dotted(path: str) -> str:
+    """A path as users write it: `model.d_model`."""
+    return path.replace(SEPARATOR, ".")
+
+
 def key_path(path: str) -> str:
-    """Where a parameter stands in a sweep YAML, for messages."""
+    """The keys of a parameter in a sweep YAML, for messages."""
     return "parameters." + path.replace(SEPARATOR, ".parameters.")

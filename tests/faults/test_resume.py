@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_data import CPU, TINY, shuffled, tiny, tiny_data, tiny_split, write_dataset
 from learning_data import RECORDINGS as NAMES
+from learning_data import TINY, shuffled, tiny, tiny_data, tiny_split, write_dataset
 from same_runs import check_same_folder
 
 from gcodefp.errors import UserError
@@ -50,7 +50,7 @@ def run(
             raise Killed
         return False
 
-    return train(tiny(**RANDOMNESS, **changed), data, GCODE, folder, report, CPU), rows
+    return train(tiny(**RANDOMNESS, **changed), data, GCODE, folder, report), rows
 
 
 @pytest.fixture(scope="module")
@@ -170,8 +170,8 @@ def test_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
     with monkeypatch.context() as patch:
         kill_in(patch, "write_checkpoint", lambda value: True)
         with pytest.raises(Killed):
-            train(tiny(), data, GCODE, tmp_path, stop, CPU)
-    result = train(tiny(), data, GCODE, tmp_path, stop, CPU)
+            train(tiny(), data, GCODE, tmp_path, stop)
+    result = train(tiny(), data, GCODE, tmp_path, stop)
     assert (result.stopped, result.epochs) == (True, 2)
     assert len(read_metrics(tmp_path / "metrics.csv")) == 2
 
@@ -193,7 +193,7 @@ def test_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path) -> 
     # Its best value is one of another metric.
     loss = Objective("val/loss", "minimize")
     with pytest.raises(UserError, match=message):
-        train(tiny(**RANDOMNESS), data, loss, tmp_path, lambda *_: False, CPU)
+        train(tiny(**RANDOMNESS), data, loss, tmp_path, lambda *_: False)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def test_shipped_sweeps_run_as_they_stand(path: Path, capsys: pytest.CaptureFixt
     assert set(load_specification(path).parameters) <= set(shown)
 
 
-def test_how_a_sweep_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_sweep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = {
         "method": "bayes",
         "metric": {"name": "val/loss", "goal": "minimize", "target": 0.1, "impute": "latest"},
@@ -87,9 +88,6 @@ def test_how_a_sweep_is_understood(tmp_path: Path, capsys: pytest.CaptureFixture
     assert shown["max_epochs"] == ["constant", "13", "no", "13, 13, 13, 13, 13"]
     assert "the search ends after 4 runs" in out
     assert "not used here, only by `wandb sweep`: program" in out
-    # The samples are the same again, and in one column.
-    assert check(tmp_path / "my.yaml") == 0
-    assert capsys.readouterr().out == out
     table = out.split("\n\n")[1].splitlines()
     column = table[0].index("5 samples")
     assert all(line[column - 2 : column] == "  " != line[column] for line in table)
@@ -99,6 +97,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
     ({"metric": None}, "no metric in the file: val/aligned_acc decides, maximize"),
     ({"metric": {"name": "val/loss"}}, "no goal: it is minimized"),
     ({"metric": {"name": "val/gcode_acc", "goal": "minimize"}}, "is goal: maximize meant?"),
+    ({"metric": {"name": "val/loss", "goal": "maximize"}}, "is goal: minimize meant?"),
     ({"run_cap": None}, "no run_cap: set sweep.run_cap"),
     ({"early_terminate": {"type": "hyperband", "min_iter": 21}}, "early termination ends none"),
     (
@@ -118,7 +117,7 @@ NOTES: list[tuple[dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("changes", "note"), NOTES)
-def test_what_may_surprise_is_noted(
+def test_surprises_are_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, Any], note: str
 ) -> None:
     assert check(written(tmp_path, sweep_document())) == 0
@@ -127,25 +126,60 @@ def test_what_may_surprise_is_noted(
     assert note in capsys.readouterr().out.partition("notes")[2]
 
 
-def test_a_grid_s_runs_and_its_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_runs_of_a_grid_and_its_rules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     parameters = {"optimizer": {"values": ["adam", "sgd"]}, "momentum": {"values": [0.5, 0.9]}}
     path = written(tmp_path, sweep_document(method="grid", run_cap=None, parameters=parameters))
     flags = ["--condition", "momentum: optimizer == 'sgd'", "--constraint", "momentum < 0.95"]
     assert check(path, *flags, "--first", "{optimizer: sgd}", "--width", "2") == 0
-    shown = rows(capsys.readouterr().out)
-    assert shown["space"] == ["4 configurations, 3 of them possible"]
-    assert shown["runs of the grid"] == ["3"]
-    assert shown["condition"] == ["momentum: optimizer == 'sgd'"]
-    assert shown["constraint"] == ["momentum < 0.95"]
-    assert shown["first"] == ["optimizer sgd"]
-    assert "width" not in shown, "a grid looks at no results"
-    for bad in (["--constraint", "momentum > 1"], ["--first", "{momentum: 3}"]):
+    table = rows(capsys.readouterr().out)
+    assert table["space"] == ["4 configurations, 3 of them possible"]
+    assert table["runs of the grid"] == ["3"]
+    assert table["condition"] == ["momentum: optimizer == 'sgd'"]
+    assert table["constraint"] == ["momentum < 0.95"]
+    assert table["first"] == ["optimizer sgd"]
+    assert "width" not in table, "a grid looks at no results"
+    for bad in (
+        ["--constraint", "momentum > 1"],
+        ["--first", "{momentum: 3}"],
+        ["--first", "[1"],
+        ["--condition", "momentum"],
+    ):
         assert check(path, *bad) == 1
+        assert "should not have happened" not in capsys.readouterr().err
     assert check(path, "--constraint", "momentum < 0.9", "--first", "{momentum: 0.9}") == 1
     assert "breaks a constraint" in capsys.readouterr().err
 
 
-def test_everything_is_told_at_once_and_nothing_written(
+@pytest.mark.parametrize(
+    ("changes", "code", "part"),
+    [
+        ({"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}, 0, "1000000001"),
+        (
+            {"method": "grid", "run_cap": None, "parameters": {"seed": {"min": 0, "max": 10**9}}},
+            1,
+            "run_cap: the grid has 1000000001 combinations",
+        ),
+        (
+            {"parameters": {"max_epochs": {"min": 1, "max": 10**9}, "d_model": {"value": 64}}},
+            0,
+            "1000000000 configurations",
+        ),
+    ],
+)
+def test_huge_spaces_are_understood_at_once(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    code: int,
+    part: str,
+) -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    path = written(tmp_path, sweep_document(early_terminate=early, **changes))
+    assert check(path) == code
+    assert part in "".join(capsys.readouterr())
+
+
+def test_everything_is_listed_and_nothing_written(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = written(tmp_path, BAD + UNDECIDED)
@@ -155,7 +189,7 @@ def test_everything_is_told_at_once_and_nothing_written(
         "max_runs: renamed run_cap",
         "parameters.lr: renamed learning_rate",
         "parameters.lr.min: '1e-5' -> 1.0e-5",
-        "parameters.lr.distribution: 'log_uniform' -> 'log_uniform_values'",
+        ".distribution: 'log_uniform' -> 'log_uniform_values'",
         "parameters.dropout.min: 0 -> 0.0",
         "parameters.depth: no such hyperparameter",
         "parameters.seed: min 5 is above max 1",
@@ -168,78 +202,72 @@ def test_everything_is_told_at_once_and_nothing_written(
 
 
 def test_fix_writes_in_place_and_keeps_every_original(tmp_path: Path) -> None:
-    for suffix in ("", ".2", ".3"):
+    link = tmp_path / "link.yaml"
+    link.symlink_to(tmp_path / "my.yaml")
+    for suffix, name in (("", "my.yaml"), (".2", "my.yaml"), (".3", "link.yaml")):
         path = written(tmp_path, BAD)
         path.chmod(0o640)
-        assert check(path, "--fix") == 0
+        assert check(tmp_path / name, "--fix") == 0
         assert path.read_text(encoding="utf-8") == FIXED
         assert path.stat().st_mode & 0o777 == 0o640
         assert (tmp_path / f"my.yaml.orig{suffix}").read_text(encoding="utf-8") == BAD
-    assert len(list(tmp_path.iterdir())) == 4
+    assert link.is_symlink()
     check_trainable(load_specification(path), WHERE)
     # Where there is nothing to do, nothing is done.
     assert check(path, "--fix") == 0
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_fix_with_output_leaves_the_file(tmp_path: Path) -> None:
-    path, other = written(tmp_path, BAD), tmp_path / "new/other.yaml"
-    assert check(path, "--fix", "--output", str(other)) == 0
-    assert path.read_text(encoding="utf-8") == BAD
-    assert other.read_text(encoding="utf-8") == FIXED
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["my.yaml", "new"]
-    assert check(path, "--output", str(other)) == 1
-
-
-def test_a_link_stays_one(tmp_path: Path) -> None:
-    path, link = written(tmp_path, BAD), tmp_path / "link.yaml"
-    link.symlink_to(path)
-    assert check(link, "--fix") == 0
-    assert link.is_symlink()
-    assert path.read_text(encoding="utf-8") == FIXED
-
-
-def test_what_has_no_single_answer_is_left_alone_and_listed(
+def test_fix_with_output_leaves_the_file_and_lists_what_it_cannot_fix(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, BAD + UNDECIDED)
-    assert check(path, "--fix") == 1
-    assert path.read_text(encoding="utf-8") == FIXED + UNDECIDED
+    path, other = written(tmp_path, BAD + UNDECIDED), tmp_path / "new/other.yaml"
+    assert check(path, "--output", str(other)) == 1
+    assert check(path, "--fix", "--output", str(other)) == 1
+    assert path.read_text(encoding="utf-8") == BAD + UNDECIDED
+    assert other.read_text(encoding="utf-8") == FIXED + UNDECIDED
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["my.yaml", "new"]
     message = capsys.readouterr().err
-    assert "need a decision of yours" in message
-    for part in ("parameters.depth: no such", "parameters.seed: min 5"):
+    for part in ("need a decision of yours", "depth: no such", "parameters.seed: min 5"):
         assert part in message
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", "a: [", "parameters:", "method: 3\nparameters: {a: 1}"]
+    "text",
+    ["", "[1]", "a: [", "parameters:", "method: 3\nparameters: {a: 1}", "method: grid\nmethod: x"],
 )
-def test_what_is_no_sweep_is_told(
+def test_what_is_no_sweep_is_an_error(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str
 ) -> None:
-    assert check(written(tmp_path, text)) == 1
-    message = capsys.readouterr().err
-    assert "my.yaml" in message
-    assert "should not have happened" not in message
-    assert check(tmp_path / "none.yaml") == 1
-    assert "none.yaml: no such file" in capsys.readouterr().err
+    for flags in ([], ["--fix"]):
+        assert check(written(tmp_path, text), *flags) == 1
+        message = capsys.readouterr().err
+        assert "my.yaml" in message
+        assert "should not have happened" not in message
+    for missing, part in ([str(tmp_path / "none.yaml")], "none.yaml: no such file"), ([], "FILE"):
+        assert main(missing) == 1
+        assert part in capsys.readouterr().err
+    assert main(["--schema"]) == 0
+    assert "parameters" in json.loads(capsys.readouterr().out)["properties"]
 
 
-def test_problems_of_every_part_are_found_once() -> None:
-    document = sweep_document(method="foo", run_cap=-1, x=1, early_terminate=[1], metric="hi")
+def test_problems_of_every_part_are_listed_once() -> None:
+    document = sweep_document(method="foo", run_cap=-1, x=1, early_terminate=[1])
+    document["metric"] = {"name": "f1"}
     document["parameters"] = {
         "a": 1,
         "g": {"parameters": {"dropout": {"value": 2}, "b": {}}},
         "seed": {"values": [1]},
     }
-    found = problems(document, WHERE)
+    messages = problems(document, WHERE)
     parts = [
-        "method: 'foo'", "metric: 'hi'", "run_cap: -1", "unknown key 'x'", "early_terminate: [1]",
-        "parameters.a: 1", "parameters.g.parameters.b: needs value", "dropout: 2",
+        "method: 'foo'", "metric.name: 'f1'", "run_cap: -1", "x: no such key",
+        "early_terminate: [1]", "parameters.a: 1", "parameters.g.parameters.b: needs value",
+        "dropout: 2",
     ]  # fmt: skip
-    assert len(found) == len(parts)
+    assert len(messages) == len(parts)
     for part in parts:
-        assert len([message for message in found if part in message]) == 1
+        assert len([message for message in messages if part in message]) == 1
     assert problems(sweep_document(), WHERE) == []
     for needs in ({"method": "bayes"}, {"early_terminate": {"type": "hyperband", "min_iter": 1}}):
         first, second = problems(sweep_document(metric=None, run_cap=0, **needs), WHERE)

@@ -47,7 +47,7 @@ UNCHANGING: dict[str, Callable[[Path], None]] = {
         root / "model/trainer.py", '"""Trains until', '"""Goes on until'
     ),
     "docstring of an attribute": lambda root: replace(
-        root / "model/hyperparameters.py", '"""What a run logs', '"""All that a run logs'
+        root / "model/hyperparameters.py", '"""The columns of', '"""All columns of'
     ),
     "formatting": lambda root: replace(
         root / "model/trainer.py",

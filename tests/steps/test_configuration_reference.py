@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from gcodefp.configuration_reference import allowed, main
+from gcodefp.evaluation.metrics import with_definitions
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,3 +46,9 @@ def test_docs_and_json_schema_are_what_the_models_say(
 )
 def test_accepted_values_in_words(schema: dict[str, Any], words: str) -> None:
     assert allowed(schema) == words
+
+
+def test_tables_of_metrics_are_those_of_the_registry() -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    assert page == with_definitions(page), "docs/metrics.md is out of date; run: make docs"
+    assert with_definitions(page.replace("| `gcode` |", "| `gone` |")) == page

@@ -1,4 +1,4 @@
-"""Controls as the pipeline trains and scores them: those that fail, and those that do not."""
+"""Negative controls as the pipeline trains and scores them."""
 
 import json
 from dataclasses import replace
@@ -27,14 +27,16 @@ from gcodefp.evaluation.controls import CONTROL_FORMAT
 from gcodefp.evaluation.names import MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
 from gcodefp.train import main as train_step
 
-LOUD = "CONTROL NOT FAILED"
-LATE = (0, 3, 6, 9, 12, 15, 18, 21, 7, 14, 1, 19)
+NOT_FAILED = "CONTROL NOT FAILED"
+FIRST_ROWS = (0, 3, 6, 9, 12, 15, 18, 21, 7, 14, 1, 19)
 """Rows by which the test recordings begin late."""
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_dataset(tmp_path_factory.mktemp("dataset"))
+    """Test recordings that begin anywhere, so that the row alone predicts nothing."""
+    names = [f"{'face' if i % 2 else 'pocket'}_{i + 5:03}" for i in range(len(FIRST_ROWS))]
+    return write_dataset(tmp_path_factory.mktemp("dataset"), test=begun_late(tiny_split(names)))
 
 
 @pytest.fixture(scope="module")
@@ -42,21 +44,9 @@ def winner(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return learn(dataset, tmp_path_factory.mktemp("run"))
 
 
-@pytest.fixture(scope="module")
-def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Test recordings that begin anywhere: which row it is tells nothing."""
-    names = [f"{'face' if i % 2 else 'pocket'}_{i + 5:03}" for i in range(len(LATE))]
-    return write_dataset(tmp_path_factory.mktemp("cut"), test=cut_off(tiny_split(names)))
-
-
-@pytest.fixture(scope="module")
-def cut_winner(cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return learn(cut, tmp_path_factory.mktemp("cut_run"))
-
-
-def cut_off(split: Split) -> Split:
-    """Without the first rows of each recording, as many as LATE says."""
-    kept = split.row >= np.array(LATE)[split.recording]
+def begun_late(split: Split) -> Split:
+    """Without the first rows of each recording."""
+    kept = split.row >= np.array(FIRST_ROWS)[split.recording]
     rows = {
         name: array[kept]
         for name, array in vars(split).items()
@@ -69,131 +59,92 @@ def cut_off(split: Split) -> Split:
 
 @pytest.fixture(scope="module")
 def giveaway(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset in which the node that is live tells the block."""
+    """A dataset in which the block decides which channel is valid."""
     splits = {name: tiny_split(names) for name, names in RECORDINGS.items()}
-    changed = {name: live_with_its_block(split) for name, split in splits.items()}
-    return write_dataset(tmp_path_factory.mktemp("giveaway"), **changed)
-
-
-def live_with_its_block(split: Split) -> Split:
-    valid = np.zeros((len(split.block), CHANNELS), bool)
-    valid[np.arange(len(valid)), split.block] = True
-    return replace(split, valid=valid)
+    for name, split in splits.items():
+        valid = np.zeros((len(split.block), CHANNELS), bool)
+        valid[np.arange(len(valid)), split.block] = True
+        splits[name] = replace(split, valid=valid)
+    return write_dataset(tmp_path_factory.mktemp("giveaway"), **splits)
 
 
 def trained(dataset: Path, control: str, folder: Path, **changed: Any) -> Path:
-    flags = tiny_flags(**{**LEARNT, **changed})
-    given = [*dataset_flags(dataset, "train", "val"), "--control", control]
-    assert train_step([*given, "--output", str(folder), *flags]) == 0
+    flags = [*dataset_flags(dataset, "train", "val"), *tiny_flags(**{**LEARNT, **changed})]
+    assert train_step([*flags, "--control", control, "--output", str(folder)]) == 0
     return folder / "checkpoint.pt"
 
 
 def score(dataset: Path, checkpoint: Path, control: str, output: Path) -> int:
-    given = ["--control", control, "--checkpoint", str(checkpoint), "--output", str(output)]
-    return main([*given, *dataset_flags(dataset, "train", "test")])
-
-
-def scored(dataset: Path, checkpoint: Path, control: str, folder: Path) -> dict[str, Any]:
-    assert score(dataset, checkpoint, control, folder / "control.json") == 0
-    return json.loads((folder / "control.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def not_failed(giveaway: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """control.json of the control that sees the live node."""
-    folder = tmp_path_factory.mktemp("not_failed")
-    checkpoint = trained(giveaway, PRESENCE_ONLY, folder / "run")
-    scored(giveaway, checkpoint, PRESENCE_ONLY, folder)
-    return folder / "control.json"
+    flags = ["--control", control, "--checkpoint", str(checkpoint), "--output", str(output)]
+    return main([*flags, *dataset_flags(dataset, "train", "test")])
 
 
 @pytest.mark.parametrize("control", CONTROLS)
 def test_controls_fail_on_honest_data(
-    control: str, cut: Path, cut_winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    control: str, dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     trains = CONTROLS[control].trains
-    checkpoint = trained(cut, control, tmp_path / "run") if trains else cut_winner
-    found = scored(cut, checkpoint, control, tmp_path)
-    assert (found["format"], found["control"]) == (CONTROL_FORMAT, control)
-    assert found["recordings"] == len(LATE)
-    assert found["fails"] is True
-    assert LOUD not in capsys.readouterr().err
-    assert set(found["answers"]) == {MODEL, WHOLE, WRITTEN}
-    for of in found["answers"].values():
-        gain = of["score"]["value"] - of["limit_score"]["value"]
-        assert of["difference"]["value"] == pytest.approx(gain)
-    inputs = {Path(path).name for path in found["provenance"]["inputs"]}
+    checkpoint = trained(dataset, control, tmp_path / "run") if trains else winner
+    assert score(dataset, checkpoint, control, tmp_path / "control.json") == 0
+    document = json.loads((tmp_path / "control.json").read_text())
+    assert (document["format"], document["control"]) == (CONTROL_FORMAT, control)
+    assert (document["recordings"], document["fails"]) == (len(FIRST_ROWS), True)
+    assert NOT_FAILED not in capsys.readouterr().err
+    assert set(document["answers"]) == {MODEL, WHOLE, WRITTEN}
+    for judgement in document["answers"].values():
+        gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
+        assert judgement["difference"]["value"] == pytest.approx(gain)
+    inputs = {Path(path).name for path in document["provenance"]["inputs"]}
     assert inputs == {"checkpoint.pt", "dataset.json", "train.npz", "test.npz"}
 
 
-def test_what_the_controls_are_kept_from_is_what_the_winner_knows(
-    cut: Path, cut_winner: Path, tmp_path: Path
-) -> None:
-    assert evaluate(cut_winner, cut, tmp_path) == 0
+def test_the_winner_has_what_the_controls_lack(dataset: Path, winner: Path, tmp_path: Path) -> None:
+    assert evaluate(winner, dataset, tmp_path) == 0
     models = json.loads((tmp_path / "metrics.json").read_text())["models"]
     assert models[MODEL]["gcode"]["low"] > models[MAJORITY_PRIVILEGED]["gcode"]["value"] + 0.3
 
 
-def test_a_control_that_does_not_fail_is_told_loudly(
-    not_failed: Path, giveaway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_control_that_does_not_fail_is_reported(
+    giveaway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = json.loads(not_failed.read_text())
-    assert found["fails"] is False
-    of = found["answers"][MODEL]
-    assert (of["limit"], of["fails"]) == (MAJORITY_PRIVILEGED, False)
-    assert of["difference"]["low"] > 0
-    assert of["score"]["value"] > 0.9
+    output = tmp_path / "control.json"
+    control_run = trained(giveaway, PRESENCE_ONLY, tmp_path / "control_run")
+    assert score(giveaway, control_run, PRESENCE_ONLY, output) == 0
+    document = json.loads(output.read_text())
+    judgement = document["answers"][MODEL]
+    assert document["fails"] is judgement["fails"] is False
+    assert judgement["limit"] == MAJORITY_PRIVILEGED
+    assert judgement["difference"]["low"] > 0
+    assert judgement["score"]["value"] > 0.9
     checkpoint = learn(giveaway, tmp_path / "run", max_epochs=1)
-    flags = dataset_flags(giveaway, "train", "test")
-    flags += ["--checkpoint", str(checkpoint), "--controls", str(not_failed)]
-    assert evaluate_step([*flags, "--output", str(tmp_path)]) == 0
-    loud = [line for line in capsys.readouterr().err.splitlines() if LOUD in line]
-    assert any(f": {MODEL} has 9" in line or f": {MODEL} has 100" in line for line in loud)
-    assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in loud)
+    flags = [*dataset_flags(giveaway, "train", "test"), "--checkpoint", str(checkpoint)]
+    capsys.readouterr()
+    assert evaluate_step([*flags, "--controls", str(output), "--output", str(tmp_path)]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if NOT_FAILED in line]
+    assert any(f": {MODEL} predicts {start}" in line for line in lines for start in ("9", "100"))
+    assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in lines)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert [of["answers"] for of in metrics["controls"]] == [found["answers"]]
-    assert str(not_failed) in metrics["provenance"]["inputs"]
+    assert [control["answers"] for control in metrics["controls"]] == [document["answers"]]
+    assert str(output) in metrics["provenance"]["inputs"]
 
 
-def test_without_controls_there_is_nothing_to_tell(
-    dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate(winner, dataset, tmp_path) == 0
-    assert json.loads((tmp_path / "metrics.json").read_text())["controls"] == []
-    assert LOUD not in capsys.readouterr().err
-
-
-# What is refused
-
-
-def test_a_control_is_neither_evaluated_nor_taken_for_another(
-    dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_checkpoints_of_another_control_or_dataset_are_refused(
+    dataset: Path,
+    giveaway: Path,
+    winner: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     checkpoint = trained(dataset, LABELS_SHUFFLED, tmp_path / "run", max_epochs=1)
+    of_control = f"was trained for control {LABELS_SHUFFLED}"
     assert evaluate(checkpoint, dataset, tmp_path / "evaluation") == 1
-    assert f"was trained for control {LABELS_SHUFFLED}: no model" in capsys.readouterr().err
-    for control, of, told in (
-        (PRESENCE_ONLY, checkpoint, f"is trained for control {LABELS_SHUFFLED}, {PRESENCE_ONLY}"),
-        (LABELS_SHUFFLED, winner, f"is no control's, {LABELS_SHUFFLED} needs one that is trained"),
-        (SENSORS_PERMUTED, checkpoint, "needs one that is no control's"),
+    assert f"{of_control}; it is no model" in capsys.readouterr().err
+    for data, path, control, message in (
+        (dataset, checkpoint, PRESENCE_ONLY, f"{of_control}; name the checkpoint that"),
+        (dataset, winner, LABELS_SHUFFLED, "was trained for no control; name the checkpoint that"),
+        (dataset, checkpoint, SENSORS_PERMUTED, f"{of_control}; it is no model"),
+        (giveaway, winner, SENSORS_PERMUTED, "was trained on another dataset"),
     ):
-        assert score(dataset, of, control, tmp_path / "control.json") == 1
-        assert told in capsys.readouterr().err
+        assert score(data, path, control, tmp_path / "control.json") == 1
+        assert message in capsys.readouterr().err
     assert not (tmp_path / "control.json").exists()
-
-
-def test_a_control_of_another_dataset_is_refused(
-    giveaway: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert score(giveaway, winner, SENSORS_PERMUTED, tmp_path / "control.json") == 1
-    assert "was trained on another dataset" in capsys.readouterr().err
-
-
-def test_an_unreadable_control_is_told_before_anything_is_scored(
-    dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    flags = ["--checkpoint", str(winner), *dataset_flags(dataset, "train", "test")]
-    flags += ["--controls", str(tmp_path / "none.json"), "--output", str(tmp_path / "e")]
-    assert evaluate_step(flags) == 1
-    assert "none.json: no such file; it is made by: snakemake" in capsys.readouterr().err
-    assert not (tmp_path / "e").exists()

@@ -1,5 +1,7 @@
 import re
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -7,39 +9,51 @@ import yaml
 from recording_files import preprocess, write_recordings
 from sweep_documents import SHIPPED, guide, sweep_document
 
-from gcodefp.create_sweep import main
+from gcodefp import create_sweep
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.sweeps.specification import load_specification
-from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
+
+Create = Callable[..., SweepFile | str]
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    recordings = write_recordings(folder / "recordings", {"face": 4})
+    assert preprocess(recordings, folder / "dataset") == 0
+    return folder / "dataset/dataset.json"
 
 
 @pytest.fixture
-def dataset(tmp_path: Path) -> Path:
-    recordings = write_recordings(tmp_path / "recordings", {"face": 4})
-    assert preprocess(recordings, tmp_path / "dataset") == 0
-    return tmp_path / "dataset/dataset.json"
+def create(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Create:
+    """Writes a sweep YAML and runs the step: sweep.json read, or the error message."""
 
-
-def create(sweep: Path, dataset: Path, *more: str) -> int:
-    output = sweep.with_suffix(".json")
-    flags = ["--sweep", sweep, "--dataset", dataset, "--seed", 5, "--output", output, *more]
-    return main([str(flag) for flag in flags])
-
-
-def test_sweep_json_is_read_as_it_was_written(dataset: Path, tmp_path: Path) -> None:
-    for path in SHIPPED:
-        copy = tmp_path / path.name
-        copy.write_bytes(path.read_bytes())
-        assert create(copy, dataset) == 0
-        assert read_sweep(copy.with_suffix(".json")).specification == load_specification(copy)
-
-
-def test_the_id_follows_what_decides_the_runs(dataset: Path, tmp_path: Path) -> None:
-    def identity(*more: str, **changes: Any) -> str:
+    def run(*flags: str, text: str | None = None, **changes: Any) -> SweepFile | str:
         path = tmp_path / "s.yaml"
-        path.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
-        assert create(path, dataset, *more) == 0
-        return read_sweep(path.with_suffix(".json")).sweep_id
+        path.write_text(text or yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
+        output = tmp_path / "sweep.json"
+        common = ["--sweep", path, "--dataset", dataset, "--seed", 5, "--output", output]
+        code = create_sweep.main([*map(str, common), *flags])
+        return capsys.readouterr().err if code else read_sweep(output)
+
+    return run
+
+
+def made(sweep: SweepFile | str) -> SweepFile:
+    assert isinstance(sweep, SweepFile), sweep
+    return sweep
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.name)
+def test_sweep_json_is_read_as_it_was_written(path: Path, create: Create) -> None:
+    sweep = made(create(text=path.read_text(encoding="utf-8")))
+    assert sweep.specification == load_specification(path)
+
+
+def test_id_follows_what_decides_the_runs(create: Create) -> None:
+    def identity(*flags: str, **changes: Any) -> str:
+        return made(create(*flags, **changes)).sweep_id
 
     same = identity()
     assert {identity(run_cap=9), identity("--run-cap", "7"), identity(name="x")} == {same}
@@ -54,89 +68,98 @@ def test_the_id_follows_what_decides_the_runs(dataset: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_a_search_without_end_needs_a_cap(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], method: str
-) -> None:
-    path = tmp_path / "endless.yaml"
-    path.write_text(yaml.safe_dump(sweep_document(run_cap=None, method=method)), encoding="utf-8")
-    assert create(path, dataset) == 1
-    message = capsys.readouterr().err
-    for part in (str(path), "run_cap", method, "sweep.run_cap in the configuration"):
-        assert part in message
-    assert create(path, dataset, "--run-cap", "3") == 0
-    assert read_sweep(path.with_suffix(".json")).total == 3
+def test_search_without_end_needs_a_cap(create: Create, method: str) -> None:
+    message = create(run_cap=None, method=method)
+    for part in ("s.yaml", "run_cap", method, "sweep.run_cap in the configuration"):
+        assert part in str(message)
+    assert made(create("--run-cap", "3", run_cap=None, method=method)).total == 3
 
 
-def test_the_sweep_of_the_first_guide_runs_as_it_stands(dataset: Path, tmp_path: Path) -> None:
+def test_grid_of_a_billion_needs_a_cap_and_is_not_listed(create: Create) -> None:
+    grid = {"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}
+    assert made(create(**grid, run_cap=2)).total == 2
+    assert "run_cap: the grid has 1000000001 combinations" in str(create(**grid, run_cap=None))
+
+
+def test_sweep_of_the_first_guide_runs_as_it_stands(create: Create) -> None:
     section = guide("000").partition("### Sweep Configuration File")[2]
     block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    path = tmp_path / "guide.yaml"
-    path.write_text(block[1], encoding="utf-8")
-    read = load_specification(path)
-    assert read.method == "bayes"
-    assert read.document == yaml.safe_load(block[1])
-    assert create(path, dataset, "--run-cap", "20") == 0
-    assert read_sweep(path.with_suffix(".json")).total == 20
+    sweep = made(create("--run-cap", "20", text=block[1]))
+    assert sweep.specification.method == "bayes"
+    assert sweep.specification.document == yaml.safe_load(block[1])
+    assert sweep.total == 20
 
 
-def test_a_sweep_without_a_metric_is_decided_by_the_headline(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_metric_is_logged_where_it_is_missing_or_the_wrong_way_round(
+    create: Create, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = tmp_path / "plain.yaml"
-    path.write_text(yaml.safe_dump(sweep_document(metric=None)), encoding="utf-8")
-    assert create(path, dataset) == 0
-    assert "has no metric; val/aligned_acc decides" in capsys.readouterr().err
-    assert read_sweep(path.with_suffix(".json")).specification.objective == DEFAULT_OBJECTIVE
+    assert made(create(metric=None)).specification.objective == DEFAULT_OBJECTIVE
+    assert "has no metric; val/aligned_acc decides" in caplog.text
+    made(create(metric={"name": "val/loss", "goal": "maximize"}))
+    assert "val/loss is better when smaller; is goal: minimize meant?" in caplog.text
 
 
-def test_rules_go_into_the_sweep_and_its_id(dataset: Path, tmp_path: Path) -> None:
-    path = tmp_path / "ruled.yaml"
-    path.write_text(yaml.safe_dump(sweep_document(method="bayes")), encoding="utf-8")
-    read = []
-    for flags in (
-        (),
-        ("--constraint", "learning_rate < 0.05"),
-        ("--condition", "learning_rate: optimizer == 'adamw'"),
-        ("--first", "{learning_rate: 0.02}"),
-        ("--width", "3"),
-    ):
-        assert create(path, dataset, *flags) == 0
-        read.append(read_sweep(path.with_suffix(".json")))
-    assert len({sweep.sweep_id for sweep in read}) == 5
-    rules = [sweep.specification.rules for sweep in read]
+def test_rules_go_into_the_sweep_and_its_id(create: Create) -> None:
+    flags = {
+        "--constraint": "learning_rate < 0.05",
+        "--condition": "learning_rate: optimizer == 'adamw'",
+        "--first": "{learning_rate: 0.02}",
+        "--width": "3",
+    }
+    sweeps = [made(create(*flag, method="bayes")) for flag in ((), *flags.items())]
+    assert len({sweep.sweep_id for sweep in sweeps}) == 5
+    rules = [sweep.specification.rules for sweep in sweeps]
     assert rules[1].constraints[0].text == "learning_rate < 0.05"
     assert rules[2].conditions["learning_rate"].text == "optimizer == 'adamw'"
     assert rules[3].first == ({"learning_rate": 0.02},)
     assert rules[4].width == 3
-    assert create(path, dataset, "--constraint", "learning_rat < 1") == 1
-    path.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
-    assert create(path, dataset, "--width", "3") == 0
-    plain = read_sweep(path.with_suffix(".json")).specification
+    assert "learning_rat" in str(create("--constraint", "learning_rat < 1"))
+    plain = made(create("--width", "3")).specification
     assert plain.rules.width is None, "random search looks at no results"
 
 
-def test_later_phases_are_checked_before_anything_is_paid_for(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    first, later = tmp_path / "first.yaml", tmp_path / "later.yaml"
-    first.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
-    for changes, told in (
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
         ({}, None),
         ({"run_cap": None}, "run_cap"),
         ({"metric": {"name": "val/loss"}}, "the same metric"),
         ({"parameters": {"learning_rte": {"value": 0.1}}}, "did you mean 'learning_rate'"),
-    ):
-        later.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
-        assert create(first, dataset, "--phases", str(later)) == (1 if told else 0)
-        assert (told or "") in capsys.readouterr().err
+    ],
+)
+def test_later_phases_are_checked_first(
+    create: Create, tmp_path: Path, changes: dict[str, Any], message: str | None
+) -> None:
+    later = tmp_path / "later.yaml"
+    later.write_text(yaml.safe_dump(sweep_document(**changes)), encoding="utf-8")
+    result = create("--phases", str(later))
+    assert message in str(result) if message else made(result)
 
 
-def test_what_an_engine_needs_is_told(
+def test_service_counts_impossible_combinations_of_a_grid(
+    create: Create, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = []
+
+    def create_once(document: Any, *_: Any) -> SimpleNamespace:
+        documents.append(document)
+        return SimpleNamespace(sweep_id="abc")
+
+    monkeypatch.setattr(create_sweep, "create_once", create_once)
+    flags = ["--engine", "wandb", "--project", "here", "--runs", str(tmp_path)]
+    parameters = {"nhead": {"values": [3, 4]}, "d_model": {"values": [32, 48]}}
+    for cap, total in ((None, 4), (3, 3), (9, 4)):
+        sweep = made(create(*flags, method="grid", run_cap=cap, parameters=parameters))
+        assert (sweep.total, documents[-1]["run_cap"]) == (total, total)
+    assert made(create(method="grid", run_cap=None, parameters=parameters)).total == 3
+
+
+def test_missing_flags_of_an_engine_are_named(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["--dataset", str(dataset), "--seed", "5", "--output", str(tmp_path / "sweep.json")]
-    assert main(given) == 1
+    flags = ["--dataset", str(dataset), "--seed", "5", "--output", str(tmp_path / "sweep.json")]
+    assert create_sweep.main(flags) == 1
     assert "--sweep missing" in capsys.readouterr().err
-    assert main([*given, "--sweep", str(SHIPPED[0]), "--engine", "wandb"]) == 1
+    assert create_sweep.main([*flags, "--sweep", str(SHIPPED[0]), "--engine", "wandb"]) == 1
     assert "--project, --runs missing" in capsys.readouterr().err

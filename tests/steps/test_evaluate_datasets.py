@@ -1,4 +1,4 @@
-"""The evaluate step over datasets that are out of the ordinary."""
+"""The evaluate step over unusual datasets, and over folders of other labelled recordings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +16,16 @@ from learning_data import (
     with_blocks,
     write_dataset,
 )
-from numpy.typing import NDArray
 from recording_files import preprocess, read_dataset, write_recordings
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
+from gcodefp.evaluate import main
 from gcodefp.evaluation.baselines import majority
 from gcodefp.evaluation.names import (
     MODEL,
     MODEL_LAG_ORACLE,
     PREDICTORS,
+    SENSORS,
     UPPER_BOUND,
     WHOLE,
     WHOLE_LAG_ORACLE,
@@ -41,7 +42,7 @@ def checkpoint(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return learn(dataset, tmp_path_factory.mktemp("run"), max_epochs=4)
 
 
-def test_rows_that_no_window_covers_are_left_out_of_everything(
+def test_rows_outside_windows_are_not_scored(
     dataset: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
@@ -49,37 +50,47 @@ def test_rows_that_no_window_covers_are_left_out_of_everything(
     inside = (test.window_start <= ROWS // 2 - WINDOW) | (test.window_start >= 2 * ROWS)
     few = replace(test, window_start=test.window_start[inside])
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", few), tmp_path / "e") == 0
-    metrics, arrays = results(tmp_path / "e")
-    assert metrics["rows"] == ROWS + ROWS // 2
+    document, arrays = results(tmp_path / "e")
+    assert document["rows"] == ROWS + ROWS // 2
     assert arrays["row"].tolist() == [*range(ROWS // 2), *range(ROWS)]
-    for model, of in metrics["models"].items():
-        correct = arrays[f"{PREDICTORS[model].array}_block"] == arrays["true_block"]
+    for name, estimates in document["models"].items():
+        correct = arrays[f"{PREDICTORS[name].array}_block"] == arrays["true_block"]
         shares = sorted((correct[: ROWS // 2].mean(), correct[ROWS // 2 :].mean()))
+        exact = estimates["gcode"]
         # Two recordings: half of the draws are one of them twice, which is the whole interval.
-        assert [of["gcode"]["low"], of["gcode"]["high"]] == pytest.approx(shares)
-        assert (of["gcode"]["n"], of["gcode"]["recordings"]) == (len(correct), 2)
+        assert [exact["low"], exact["high"]] == pytest.approx(shares)
+        assert (exact["n"], exact["recordings"]) == (len(correct), 2)
 
 
-def test_longer_blocks_than_train_ever_had_count_as_wrong(
+def test_blocks_longer_than_in_train_are_wrong(
     dataset: Path, checkpoint: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
-    longer = np.char.add(test.blocks[test.block], " X1 X1 X1 X1 X1")
-    strange = with_blocks(test, longer)
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", strange), tmp_path / "e") == 0
+    longer = with_blocks(test, np.char.add(test.blocks[test.block], " X1 X1 X1 X1 X1"))
+    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", longer), tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
-    assert {of["gcode"]["value"] for of in models.values()} == {0}
+    assert {estimates["gcode"]["value"] for estimates in models.values()} == {0}
     assert models[MODEL]["token"]["value"] > 0
+
+
+def test_programs_outside_the_train_split_are_wrong_and_have_no_oracle(
+    dataset: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    test = tiny_split(RECORDINGS["test"])
+    new = of_no_program(with_blocks(test, np.char.add(test.blocks[test.block], "9")))
+    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", new), tmp_path / "e") == 0
+    models = results(tmp_path / "e")[0]["models"]
+    for name in (MODEL, WHOLE):
+        assert models[name]["gcode"]["value"] == models[name]["program"]["value"] == 0
+    assert not {MODEL_LAG_ORACLE, WHOLE_LAG_ORACLE, UPPER_BOUND} & set(models)
 
 
 def test_recordings_hardly_longer_than_a_window(tmp_path: Path) -> None:
     rows = {"train": WINDOW, "val": WINDOW + 1, "test": WINDOW + 2}
     short = {name: tiny_split(RECORDINGS[name], rows=count) for name, count in rows.items()}
     dataset = write_dataset(tmp_path / "d", **short)
-    checkpoint = learn(dataset, tmp_path / "run", max_epochs=1)
-    assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
-    metrics, _ = results(tmp_path / "e")
-    assert metrics["rows"] == len(short["test"].block)
+    assert evaluate(learn(dataset, tmp_path / "run", max_epochs=1), dataset, tmp_path / "e") == 0
+    assert results(tmp_path / "e")[0]["rows"] == len(short["test"].block)
 
 
 @pytest.mark.parametrize("blocks", [("X1", "X2", "Y2"), ("M3", "M5", "G0")])
@@ -89,35 +100,29 @@ def test_programs_without_commands_or_without_parameters(
     splits = {name: tiny_split(names) for name, names in RECORDINGS.items()}
     few = {n: with_blocks(s, np.array(blocks)[s.block % 3]) for n, s in splits.items()}
     dataset = write_dataset(tmp_path / "d", **few)
-    # What has learnt nothing writes anything that it has words for.
-    for seed in (0, 1):
+    for seed in (0, 1):  # Untrained networks decode any word that they have.
         settings = {"seed": seed, "max_epochs": 1, "learning_rate": 1e-9}
         checkpoint = learn(dataset, tmp_path / f"run{seed}", **settings)
         assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
 
 
-@pytest.mark.parametrize("by", ["recording", "window"])
-def test_a_dataset_as_preprocess_makes_it(
-    tmp_path: Path, by: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_recordings(tmp_path / "recordings", {"face": 4, "pocket": 4})
-    assert preprocess(tmp_path / "recordings", tmp_path / "d", split=by) == 0
-    checkpoint = learn(tmp_path / "d", tmp_path / "run", max_epochs=1)
-    capsys.readouterr()
-    assert evaluate(checkpoint, tmp_path / "d", tmp_path / "e") == 0
-    leaky = by == "window"
-    assert (LEAKY_NOTE in capsys.readouterr().err) == leaky
-    metrics, arrays = results(tmp_path / "e")
-    _, splits = read_dataset(tmp_path / "d")
-    assert metrics["leaky"] is leaky
-    assert metrics["split"]["by"] == by
-    expected = majority(splits["train"], np.arange(1)).blocks[0]
-    assert set(arrays["majority_block"].tolist()) == {expected}
-    for path in (tmp_path / "e" / "gcode").iterdir():
-        assert (f"({LEAKY_NOTE})" in path.read_text()) == leaky
+def test_only_a_lag_oracle_corrects_a_lag(dataset: Path, tmp_path: Path) -> None:
+    checkpoint = learn(dataset, tmp_path / "run", max_epochs=14)
+    lagging = with_test(dataset, tmp_path / "d", late(tiny_split(RECORDINGS["test"]), 2))
+    assert evaluate(checkpoint, lagging, tmp_path / "late") == 0
+    assert evaluate(checkpoint, dataset, tmp_path / "usual") == 0
+    models, usual = (results(tmp_path / name)[0]["models"] for name in ("late", "usual"))
 
+    def exact(name: str) -> float:
+        return float(models[name]["gcode"]["value"])
 
-# The clock
+    assert exact(WHOLE) < usual[WHOLE]["gcode"]["value"] - 0.2
+    assert exact(WHOLE_LAG_ORACLE) > exact(WHOLE) + 0.2
+    # Two rows of four in each block.
+    assert exact(UPPER_BOUND) == pytest.approx(0.5, abs=0.1)
+    # A lag spoils the sequence of blocks at its ends alone: one of eight.
+    rate, usual_rate = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
+    assert rate == pytest.approx(usual_rate, abs=0.13)
 
 
 def late(split: Split, rows: int) -> Split:
@@ -125,47 +130,94 @@ def late(split: Split, rows: int) -> Split:
     signals = split.signals.reshape(len(split.recordings), ROWS, -1)
     first = signals[:, :1].repeat(rows, axis=1)
     moved = np.concatenate([first, signals[:, :-rows]], axis=1)
-    sensed = np.maximum(np.tile(np.arange(ROWS), len(split.recordings)) - rows, 0)
+    corrected = np.maximum(np.tile(np.arange(ROWS), len(split.recordings)) - rows, 0)
     start = np.repeat(np.arange(len(split.recordings)) * ROWS, ROWS)
     return replace(
         split,
         signals=moved.reshape(split.signals.shape),
-        lag_corrected_row=(start + sensed).astype(np.int32),
-        state=split.state[start + sensed],
+        lag_corrected_row=(start + corrected).astype(np.int32),
+        state=split.state[start + corrected],
         lag_seconds=np.full_like(split.lag_seconds, rows * STEP_SECONDS),
     )
 
 
-def test_only_those_who_are_told_the_clock_make_up_for_a_lag(dataset: Path, tmp_path: Path) -> None:
-    checkpoint = learn(dataset, tmp_path / "run", max_epochs=14)
-    lagging = with_test(dataset, tmp_path / "d", late(tiny_split(RECORDINGS["test"]), 2))
-    assert evaluate(checkpoint, lagging, tmp_path / "late") == 0
-    assert evaluate(checkpoint, dataset, tmp_path / "usual") == 0
-    models, usual = (results(tmp_path / e)[0]["models"] for e in ("late", "usual"))
-    exact, before = (
-        {name: of["gcode"]["value"] for name, of in m.items()} for m in (models, usual)
-    )
-    assert exact[WHOLE] < before[WHOLE] - 0.2
-    assert exact[WHOLE_LAG_ORACLE] > exact[WHOLE] + 0.2
-    # Two rows of four in each block.
-    assert exact[UPPER_BOUND] == pytest.approx(0.5, abs=0.1)
-    # A clock spoils the sequence of blocks at its ends alone: one of eight.
-    rate, rate_before = (m[WHOLE]["gcode_error_rate"]["value"] for m in (models, usual))
-    assert rate == pytest.approx(rate_before, abs=0.13)
+# Recordings, preprocessed or in a folder
 
 
-def test_programs_that_train_never_had_are_never_right(
-    dataset: Path, checkpoint: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings, the dataset made of them, and a run trained on it."""
+    folder = tmp_path_factory.mktemp("made")
+    write_recordings(folder / "recordings", {"face": 4, "pocket": 4})
+    assert preprocess(folder / "recordings", folder / "d") == 0
+    learn(folder / "d", folder / "run", max_epochs=2)
+    return folder
+
+
+def score(made: Path, recordings: Path, output: Path, *more: str) -> int:
+    flags = ["--checkpoint", str(made / "run" / "checkpoint.pt"), "--output", str(output)]
+    return main([*flags, "--recordings", str(recordings), *more])
+
+
+def test_a_leaky_split_is_marked(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    test = of_no_program(with_blocks(*_unseen(tiny_split(RECORDINGS["test"]))))
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", test), tmp_path / "e") == 0
+    assert preprocess(made / "recordings", tmp_path / "d", split="window") == 0
+    checkpoint = learn(tmp_path / "d", tmp_path / "run", max_epochs=1)
+    for dataset, run, leaky in ((tmp_path / "d", checkpoint, True), (made / "d", None, False)):
+        capsys.readouterr()
+        checkpoint = run or made / "run" / "checkpoint.pt"
+        assert evaluate(checkpoint, dataset, tmp_path / "e") == 0
+        assert (LEAKY_NOTE in capsys.readouterr().err) == leaky
+        document, arrays = results(tmp_path / "e")
+        assert document["leaky"] is leaky
+        assert document["split"]["by"] == ("window" if leaky else "recording")
+        train = read_dataset(dataset)[1]["train"]
+        expected = majority(train, np.arange(1)).blocks[0]
+        assert set(arrays["majority_block"].tolist()) == {expected}
+        for path in (tmp_path / "e" / "gcode").iterdir():
+            if path.stem in arrays["recordings"]:
+                assert (f"({LEAKY_NOTE})" in path.read_text()) == leaky
+
+
+def test_a_folder_of_the_test_recordings_scores_as_the_test_split(
+    made: Path, tmp_path: Path
+) -> None:
+    """The folder holds all recordings: those of the train and val splits are excluded."""
+    dataset = made / "d"
+    flags = ["--dataset", str(dataset / "dataset.json"), "--train", str(dataset / "train.npz")]
+    assert score(made, made / "recordings", tmp_path / "folder", *flags) == 0
+    assert evaluate(made / "run" / "checkpoint.pt", dataset, tmp_path / "split") == 0
+    (folder, arrays), (split, same) = (results(tmp_path / n) for n in ("folder", "split"))
+    assert folder["models"] == split["models"]
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, same[name])
+    splits = read_dataset(dataset)[0].document["splits"]
+    excluded = {entry["recording"] for entry in folder["excluded"]}
+    assert excluded == {*splits["train"]["recordings"], *splits["val"]["recordings"]}
+    assert (folder["external"], split["external"]) == (str(made / "recordings"), None)
+
+
+def test_a_checkpoint_alone_is_enough(made: Path, tmp_path: Path) -> None:
+    write_recordings(tmp_path / "new", {"other": 2})
+    assert score(made, tmp_path / "new", tmp_path / "e") == 0
     models = results(tmp_path / "e")[0]["models"]
-    for name in (MODEL, WHOLE):
-        assert models[name]["gcode"]["value"] == 0
-        assert models[name]["program"]["value"] == 0
-    # Nobody knows a clock, or a place, of a program that was never learnt.
-    assert not {MODEL_LAG_ORACLE, WHOLE_LAG_ORACLE, UPPER_BOUND} & set(models)
+    assert {PREDICTORS[name].kind for name in models} == {SENSORS}
+    # A program that is not in the train split.
+    assert all(estimates["gcode"]["value"] == 0 for estimates in models.values())
 
 
-def _unseen(split: Split) -> tuple[Split, NDArray[np.str_]]:
-    return split, np.char.add(split.blocks[split.block], "9")
+def test_folders_without_new_recordings_and_splits_without_a_dataset_are_refused(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = read_dataset(made / "d")[0].document["splits"]["train"]["recordings"][0]
+    source = made / "recordings" / f"{name}_aligned.csv.gz"
+    (tmp_path / "known").mkdir()
+    (tmp_path / "known" / source.name).write_bytes(source.read_bytes())
+    assert score(made, tmp_path / "known", tmp_path / "e") == 1
+    error = capsys.readouterr().err
+    assert f"{name}: a recording of this name is in the train split" in error
+    assert f"{tmp_path / 'known'}: no recording is left" in error
+    flags = ["--checkpoint", str(made / "run" / "checkpoint.pt"), "--output", str(tmp_path)]
+    assert main([*flags, "--test", str(made / "d" / "test.npz")]) == 1
+    assert "--dataset is missing" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The evaluate step as the pipeline starts it, and the controls that must fail."""
+"""The evaluate step as the pipeline starts it: outputs, refusals, leakage."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from learning_data import (
 )
 
 from gcodefp.evaluate import main
+from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
@@ -35,10 +36,6 @@ from gcodefp.evaluation.toolpaths import DANGER, axis_numbers
 from gcodefp.model.scores import SCORES
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
-ROW_METRICS = (*SCORES, "command_balanced", "program", "x_error_mm", "y_error_mm", "z_error_mm")
-STRETCH_METRICS = ("gcode_error_rate", "toolpath_distance_mm")
-SHARES = {*SCORES, "command_balanced", "program"}
-SEQUENCES = ("executed", "reconstructed")
 NOTHING = {"value": None, "low": None, "high": None, "n": 0, "recordings": 0}
 
 
@@ -59,46 +56,36 @@ def evaluation(dataset: Path, checkpoint: Path, tmp_path_factory: pytest.TempPat
     return output
 
 
-# What is written
-
-
-def test_metrics_have_a_value_an_interval_and_the_baselines_beside(evaluation: Path) -> None:
-    metrics, _ = results(evaluation)
-    assert metrics["format"] == EVALUATION_FORMAT
-    assert list(metrics["models"]) == list(PREDICTORS)
-    assert (metrics["recordings"], metrics["rows"]) == (3, TEST_ROWS)
-    assert (metrics["confidence"], metrics["resamples"]) == (0.95, 2000)
-    assert metrics["leaky"] is False
-    assert metrics["controller_is_input"] is False
-    assert metrics["split"] == {"by": "recording"}
-    inputs = metrics["provenance"]["inputs"]
-    names = {"checkpoint.pt", "dataset.json", "test.npz", "train.npz"}
-    assert {Path(p).name for p in inputs} == names
-    for name, of in metrics["models"].items():
-        assert tuple(of) == (*ROW_METRICS, "position_error_mm", *STRETCH_METRICS)
-        for metric, found in of.items():
-            if found["value"] is None:
-                assert metric not in (*SCORES, "gcode_error_rate")
-                assert found == NOTHING
+def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
+    document, _ = results(evaluation)
+    assert document["format"] == EVALUATION_FORMAT
+    assert list(document["models"]) == list(PREDICTORS)
+    assert (document["recordings"], document["rows"]) == (3, TEST_ROWS)
+    assert (document["leaky"], document["controller_is_input"]) == (False, False)
+    assert (document["split"], document["controls"]) == ({"by": "recording"}, [])
+    inputs = {Path(path).name for path in document["provenance"]["inputs"]}
+    assert inputs == {"checkpoint.pt", "dataset.json", "test.npz", "train.npz"}
+    for estimates in document["models"].values():
+        assert list(estimates) == list(METRICS)
+        for name, estimate in estimates.items():
+            if estimate["value"] is None:
+                assert name not in (*SCORES, "gcode_error_rate")
+                assert estimate == NOTHING
                 continue
-            assert found["low"] <= found["value"] <= found["high"]
-            assert 0 <= found["value"] <= (1 if metric in SHARES else np.inf)
-            assert 1 <= found["recordings"] <= 3
-        assert of["gcode"]["n"] == of["operation"]["n"] == TEST_ROWS
-        assert of["gcode"]["recordings"] == 3, name
-    # No block names Z.
-    assert metrics["models"][MODEL]["z_error_mm"]["value"] is None
+            metric = METRICS[name]
+            bounded = metric.unit == SHARE and metric.higher_is_better
+            assert 0 <= estimate["low"] <= estimate["value"] <= estimate["high"]
+            assert estimate["value"] <= (1 if bounded else np.inf)
+            assert 1 <= estimate["recordings"] <= 3
+        assert estimates["gcode"]["n"] == estimates["operation"]["n"] == TEST_ROWS
+    models = document["models"]
+    assert models[MODEL]["z_error_mm"]["value"] is None  # No block names Z.
+    for name in ("gcode", "token", "operation"):
+        assert models[MODEL][name]["value"] > models[MAJORITY][name]["value"] + 0.2
 
 
-def test_the_network_that_learnt_beats_the_majority(evaluation: Path) -> None:
-    models = results(evaluation)[0]["models"]
-    for metric in ("gcode", "token", "operation"):
-        assert models[MODEL][metric]["value"] > models[MAJORITY][metric]["value"] + 0.2
-    assert models[MODEL]["operation"]["value"] > 0.9
-
-
-def test_predictions_are_those_that_the_metrics_are_of(evaluation: Path) -> None:
-    metrics, arrays = results(evaluation)
+def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
+    document, arrays = results(evaluation)
     test = tiny_split(RECORDINGS["test"])
     assert arrays["recordings"].tolist() == list(RECORDINGS["test"])
     assert arrays["true_block"].tolist() == test.blocks[test.block].tolist()
@@ -106,56 +93,17 @@ def test_predictions_are_those_that_the_metrics_are_of(evaluation: Path) -> None
     for name in ("recording", "row", "seconds", "position_mm", "mm_per_unit"):
         np.testing.assert_array_equal(arrays[name], getattr(test, name))
     np.testing.assert_array_equal(arrays["true_operation"], test.operation)
-    assert set(arrays["model_block"].tolist()) > {BLOCKS[0]}
-    for model, (array, _) in PREDICTORS.items():
-        for what, metric in (("block", "gcode"), ("operation", "operation")):
-            right = np.mean(arrays[f"{array}_{what}"] == arrays[f"true_{what}"])
-            assert right == pytest.approx(metrics["models"][model][metric]["value"])
-        apart = axis_numbers(arrays[f"{array}_block"]) - axis_numbers(arrays["true_block"])
-        millimetres = np.nanmean(np.abs(apart[:, 0]) * arrays["mm_per_unit"])
-        found = metrics["models"][model]["x_error_mm"]
-        assert found["n"] == np.isfinite(apart[:, 0]).sum()
-        if found["n"]:
-            assert found["value"] == pytest.approx(millimetres, rel=1e-5)
-
-
-def test_each_recording_has_its_program(evaluation: Path) -> None:
-    _, arrays = results(evaluation)
-    files = sorted((evaluation / "gcode").iterdir())
-    assert [path.name for path in files] == [f"{name}.nc" for name in RECORDINGS["test"]]
-    for index, path in enumerate(files):
-        danger, comment, *lines = path.read_text().splitlines()
-        assert danger == f"({DANGER})"
-        assert RECORDINGS["test"][index] in comment
-        program = arrays["whole_block"][arrays["recording"] == index].tolist()
-        assert set(lines) <= set(program) <= set(BLOCKS)
-        # Both name the blocks in the program's order; only that of the rows knows of the clock.
-        assert lines[0] == program[0]
-        assert 1 < len(lines) < ROWS
-
-
-def test_sequences_are_those_of_the_programs_and_of_the_error_rate(evaluation: Path) -> None:
-    metrics, arrays = results(evaluation)
-    test = tiny_split(RECORDINGS["test"])
-    edits = 0
-    for index, name in enumerate(RECORDINGS["test"]):
-        executed, read = (arrays[f"{of}_recording"] == index for of in SEQUENCES)
-        lines = arrays["reconstructed_block"][read].tolist()
-        assert (evaluation / f"gcode/{name}.nc").read_text().splitlines()[2:] == lines
-        true = arrays["executed_block"][executed].tolist()
-        # All lines last several rows here: each begins where the line number changes.
-        own = test.recording == index
-        begins = np.flatnonzero(own)[np.diff(test.line[own], prepend=-1) != 0]
-        assert true == test.blocks[test.block[begins]].tolist()
-        assert arrays["executed_seconds"][executed].tolist() == test.seconds[begins].tolist()
-        edits += edit_distance(lines, true)
-    rate = metrics["models"][WHOLE]["gcode_error_rate"]
-    assert len(arrays["executed_block"]) == rate["n"]
-    assert edits / rate["n"] == rate["value"]
-
-
-def test_a_whole_recording_is_of_one_operation(evaluation: Path) -> None:
-    _, arrays = results(evaluation)
+    for predictor, (prefix, _) in PREDICTORS.items():
+        estimates = document["models"][predictor]
+        for field, metric in (("block", "gcode"), ("operation", "operation")):
+            accuracy = np.mean(arrays[f"{prefix}_{field}"] == arrays[f"true_{field}"])
+            assert accuracy == pytest.approx(estimates[metric]["value"])
+        error = axis_numbers(arrays[f"{prefix}_block"]) - axis_numbers(arrays["true_block"])
+        error_mm = np.abs(error[:, 0]) * arrays["mm_per_unit"]
+        assert estimates["x_error_mm"]["n"] == np.isfinite(error_mm).sum()
+        if np.isfinite(error_mm).any():
+            expected = pytest.approx(np.nanmean(error_mm), rel=1e-5)
+            assert estimates["x_error_mm"]["value"] == expected
     for index in range(len(RECORDINGS["test"])):
         rows = arrays["recording"] == index
         (operation,) = set(arrays["whole_operation"][rows].tolist())
@@ -163,57 +111,74 @@ def test_a_whole_recording_is_of_one_operation(evaluation: Path) -> None:
         assert votes[operation] == votes.max()
 
 
-def test_the_same_checkpoint_is_evaluated_the_same(
+def test_sequences_and_programs_agree_with_the_error_rate(evaluation: Path) -> None:
+    document, arrays = results(evaluation)
+    test = tiny_split(RECORDINGS["test"])
+    files = sorted(path.name for path in (evaluation / "gcode").iterdir())
+    assert files == [f"{name}.nc" for name in RECORDINGS["test"]]
+    edits = 0
+    for index, name in enumerate(RECORDINGS["test"]):
+        executed, predicted = (
+            arrays[f"{kind}_recording"] == index for kind in ("executed", "reconstructed")
+        )
+        text = (evaluation / f"gcode/{name}.nc").read_text().splitlines()
+        blocks = arrays["reconstructed_block"][predicted].tolist()
+        rows = arrays["whole_block"][arrays["recording"] == index].tolist()
+        assert text[0] == f"({DANGER})"
+        assert name in text[1]
+        assert text[2:] == blocks
+        assert set(blocks) <= set(rows) <= set(BLOCKS)
+        assert 1 < len(blocks) < ROWS
+        # All blocks last several rows here: each begins where the line number changes.
+        own = test.recording == index
+        first = np.flatnonzero(own)[np.diff(test.line[own], prepend=-1) != 0]
+        true = arrays["executed_block"][executed].tolist()
+        assert true == test.blocks[test.block[first]].tolist()
+        assert arrays["executed_seconds"][executed].tolist() == test.seconds[first].tolist()
+        edits += edit_distance(blocks, true)
+    rate = document["models"][WHOLE]["gcode_error_rate"]
+    assert len(arrays["executed_block"]) == rate["n"]
+    assert edits / rate["n"] == rate["value"]
+
+
+def test_evaluation_repeats_bit_by_bit(
     dataset: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
 ) -> None:
     assert evaluate(checkpoint, dataset, tmp_path) == 0
-    (one, arrays), (other, other_arrays) = results(evaluation), results(tmp_path)
-    assert one["models"] == other["models"]
-    assert arrays.keys() == other_arrays.keys()
+    (document, arrays), (again, arrays_again) = results(evaluation), results(tmp_path)
+    assert {**document, "provenance": None} == {**again, "provenance": None}
+    assert arrays.keys() == arrays_again.keys()
     for name, array in arrays.items():
-        np.testing.assert_array_equal(array, other_arrays[name])
+        np.testing.assert_array_equal(array, arrays_again[name])
 
 
-# What is refused
-
-
-def test_a_checkpoint_of_another_dataset_is_refused(
-    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
-    assert evaluate(checkpoint, other, tmp_path / "evaluation") == 1
-    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
-    assert not (tmp_path / "evaluation").exists()
-
-
-def test_a_train_or_val_split_does_not_pass_for_the_test(
+def test_inputs_that_do_not_fit_are_refused(
     dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--checkpoint", str(checkpoint), *dataset_flags(dataset, "train", "test")]
-    arguments += ["--output", str(tmp_path), "--test", str(dataset / "val.npz")]
-    assert main(arguments) == 1
+    other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
+    output = ["--output", str(tmp_path / "e")]
+    honest = ["--checkpoint", str(checkpoint), *dataset_flags(dataset, "train", "test"), *output]
+    assert evaluate(checkpoint, other, tmp_path / "e") == 1
+    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
+    assert main([*honest, "--test", str(dataset / "val.npz")]) == 1
     assert "val.npz: is not the test split" in capsys.readouterr().err
-
-
-def test_no_checkpoint_no_evaluation(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert evaluate(tmp_path / "checkpoint.pt", dataset, tmp_path) == 1
+    assert main([*honest, "--controls", str(tmp_path / "none.json")]) == 1
+    assert "none.json: no such file; it is made by: snakemake" in capsys.readouterr().err
+    assert evaluate(tmp_path / "checkpoint.pt", dataset, tmp_path / "e") == 1
     assert "checkpoint.pt: no such checkpoint" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()
 
 
 # Leakage
 
 
-def test_the_test_labels_do_not_reach_what_is_written(
+def test_test_labels_do_not_reach_the_predictions(
     dataset: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
-    blind = with_blocks(test, np.full(len(test.block), "G0 X9 Y9 Z9"))
-    operation = 1 - test.operation
     blind = replace(
-        blind,
-        operation=operation,
+        with_blocks(test, np.full(len(test.block), "G0 X9 Y9 Z9")),
+        operation=1 - test.operation,
         program=1 - test.program,
         position_mm=test.position_mm + 7,
         state=test.state[::-1].copy(),
@@ -221,38 +186,22 @@ def test_the_test_labels_do_not_reach_what_is_written(
         lag_seconds=test.lag_seconds + 3,
     )
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
-    (metrics, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
-    for model in (MODEL, WHOLE, WRITTEN, MAJORITY, NEIGHBOUR, TREES):
-        for what in ("block", "operation", "program", "position_mm"):
-            if (name := f"{PREDICTORS[model].array}_{what}") in usual:
+    (document, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
+    for predictor in (MODEL, WHOLE, WRITTEN, MAJORITY, NEIGHBOUR, TREES):
+        for field in ("block", "operation", "program", "position_mm"):
+            if (name := f"{PREDICTORS[predictor].array}_{field}") in usual:
                 np.testing.assert_array_equal(arrays[name], usual[name])
-        assert metrics["models"][model]["gcode"]["value"] == 0
+        assert document["models"][predictor]["gcode"]["value"] == 0
 
 
-def test_the_signals_do_reach_it(
+def test_signals_do_reach_them(
     dataset: Path, checkpoint: Path, evaluation: Path, tmp_path: Path
 ) -> None:
     test = tiny_split(RECORDINGS["test"])
     order = np.random.default_rng(0).permutation(len(test.signals))
-    mixed = replace(test, signals=test.signals[order])
-    assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", mixed), tmp_path / "e") == 0
+    mixed = with_test(dataset, tmp_path / "d", replace(test, signals=test.signals[order]))
+    assert evaluate(checkpoint, mixed, tmp_path / "e") == 0
     models, usual = (results(folder)[0]["models"] for folder in (tmp_path / "e", evaluation))
     assert models[MODEL]["gcode"]["value"] < usual[MODEL]["gcode"]["value"] - 0.2
     assert models[MAJORITY] == usual[MAJORITY]
     assert models[ELAPSED] == usual[ELAPSED]
-
-
-def test_shuffled_train_labels_leave_chance(
-    dataset: Path, evaluation: Path, tmp_path: Path
-) -> None:
-    """Whatever a network could score here, it would have from a leak."""
-    split = {name: tiny_split(names) for name, names in RECORDINGS.items()}
-    wrong = write_dataset(
-        tmp_path / "d", train=shuffled(split["train"], 1), val=shuffled(split["val"], 2)
-    )
-    assert evaluate(learn(wrong, tmp_path / "run"), wrong, tmp_path / "e") == 0
-    models, usual = (results(folder)[0]["models"] for folder in (tmp_path / "e", evaluation))
-    most = np.bincount(split["test"].block).max() / TEST_ROWS
-    assert models[MODEL]["gcode"]["value"] < most + 0.15
-    assert models[NEIGHBOUR]["gcode"]["value"] < most + 0.15
-    assert usual[MODEL]["gcode"]["value"] > most + 0.3

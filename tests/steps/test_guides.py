@@ -12,7 +12,7 @@ from sweep_documents import GUIDES, WHERE, guide
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
-from gcodefp.sweeps.fixes import repaired
+from gcodefp.sweeps.fixes import fixed
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -26,7 +26,7 @@ CUT_OFF = {"000": 1, "002": 2}
 CASES = [(number, ordinal) for number, count in SWEEPS.items() for ordinal in range(count)]
 
 AS_THEY_STAND = {("000", 0), ("000", 3), ("002", 2)}
-FOREIGN: dict[tuple[str, int], set[str]] = {
+OTHER_TRAINERS: dict[tuple[str, int], set[str]] = {
     ("002", 5): {"model.type", "model.size", "optimizer.type"},
     ("002", 7): {"architecture", "pretrained", "mixup_alpha", "cutmix_alpha"},
     ("002", 8): {"model_name", "warmup_ratio", "adam_beta1", "adam_beta2"},
@@ -64,14 +64,14 @@ def read(text: str) -> Specification:
 
 
 @pytest.mark.parametrize("number", SWEEPS)
-def test_no_sweep_is_lost(number: str) -> None:
-    found = list(shown(number))
+def test_every_sweep_is_read(number: str) -> None:
+    blocks = list(shown(number))
     assert len(sweeps(number)) == SWEEPS[number]
-    assert len(found) == SWEEPS[number] + CUT_OFF[number]
+    assert len(blocks) == SWEEPS[number] + CUT_OFF[number]
     # By another way: every method that is written down in a block is one of them.
     methods = re.findall(r"^\s*'?method'?: ", guide(number), re.MULTILINE)
     without_parameters = guide(number).count("method: grid  # Exhaustive search (no duplicates)")
-    assert len(methods) == len(found) + without_parameters
+    assert len(methods) == len(blocks) + without_parameters
 
 
 def test_both_guides_are_read() -> None:
@@ -84,67 +84,66 @@ def test_it_is_understood_as_it_stands_or_after_the_fix_that_is_offered(
     number: str, ordinal: int
 ) -> None:
     text = sweeps(number)[ordinal]
-    fixed, repairs = repaired(text)
-    found = problems(yaml.safe_load(text), WHERE)
+    changed, _, fixes = fixed(text, WHERE)
+    messages = problems(yaml.safe_load(text), WHERE)
     if (number, ordinal) in AS_THEY_STAND:
-        assert not repairs
-        assert not found
+        assert not fixes
+        assert not messages
     else:
-        assert found
+        assert messages
         with pytest.raises(UserError):
             check_trainable(read(text), WHERE)
-        # The readers' own messages hold what the repairs write.
-        for repair in repairs:
-            new = repair.new["name"] if isinstance(repair.new, dict) else repair.new
-            assert any(str(new) in message for message in found), repair.describe()
-    assert read(fixed).parameters
+        # The readers' own messages hold what the fixes write.
+        for fix in fixes:
+            new = fix.new["name"] if isinstance(fix.new, dict) else fix.new
+            assert any(str(new) in message for message in messages), fix.describe()
+    assert read(changed).parameters
 
 
 @pytest.mark.parametrize(("number", "ordinal"), CASES)
-def test_the_trainer_takes_it_or_names_what_is_not_its_own(number: str, ordinal: int) -> None:
-    fixed, _ = repaired(sweeps(number)[ordinal])
-    specification = read(fixed)
-    if (number, ordinal) not in FOREIGN:
+def test_trainer_takes_it_or_names_what_is_not_its_own(number: str, ordinal: int) -> None:
+    text = fixed(sweeps(number)[ordinal], WHERE)[0]
+    specification = read(text)
+    if (number, ordinal) not in OTHER_TRAINERS:
         check_trainable(specification, WHERE)
         return
-    left = problems(yaml.safe_load(fixed), WHERE)
+    left = problems(yaml.safe_load(text), WHERE)
     assert all("no such hyperparameter" in problem for problem in left)
     names = {
         re.sub(r"^.*?: parameters\.|: no such.*", "", problem).replace(".parameters.", ".")
         for problem in left
     }
-    assert names == FOREIGN[number, ordinal]
+    assert names == OTHER_TRAINERS[number, ordinal]
 
 
 @pytest.mark.parametrize(("number", "ordinal"), CASES)
-def test_the_engine_runs_it(number: str, ordinal: int, tmp_path: Path) -> None:
-    fixed, _ = repaired(sweeps(number)[ordinal])
-    specification = read(fixed)
-    given: list[dict[str, Any]] = []
+def test_engine_runs_it(number: str, ordinal: int, tmp_path: Path) -> None:
+    text = fixed(sweeps(number)[ordinal], WHERE)[0]
+    specification = read(text)
+    assigned: list[dict[str, Any]] = []
 
     def objective(trial: Trial) -> dict[str, Any]:
-        given.append(flatten(trial.hyperparameters))
+        assigned.append(flatten(trial.hyperparameters))
         return {"state": "finished", "best_value": 0.5, "parameters": 1}
 
     assert LocalEngine(specification, 1, 4, tmp_path).work(objective, lambda: None) == 4
     assert len(run_folders(tmp_path)) == 4
-    for values in given:
+    for values in assigned:
         assert values.keys() == specification.parameters.keys()
         for path, value in values.items():
             assert specification.parameters[path].latent(value) is not None
-    assert len({str(values) for values in given}) == 4
+    assert len({str(values) for values in assigned}) == 4
 
 
 @pytest.mark.parametrize(("number", "count"), [("002", 16)])
 def test_entries_that_stand_alone_are_understood(number: str, count: int) -> None:
     """The innermost dicts of the blocks that are no whole sweep, after the fix."""
-    found = 0
+    entries = 0
     for block in re.findall(r"```python\n(.*?)```", guide(number), re.DOTALL):
         if "'method'" in block:
             continue
         for name, body in re.findall(r"'(\w+)': (\{[^{}]*\})", block):
-            found += 1
+            entries += 1
             sweep = {"method": "random", "parameters": {name: ast.literal_eval(body)}}
-            fixed, _ = repaired(yaml.safe_dump(sweep))
-            assert read(fixed).parameters
-    assert found == count
+            assert read(fixed(yaml.safe_dump(sweep), WHERE)[0]).parameters
+    assert entries == count

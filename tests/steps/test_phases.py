@@ -1,4 +1,4 @@
-"""Sweeps that follow each other: ranges narrowed around the best, the best again with seeds."""
+"""Sweeps in sequence: ranges narrowed around the best runs, the best repeated with seeds."""
 
 import csv
 import json
@@ -10,9 +10,9 @@ import yaml
 from sweep_documents import specification, sweep_document
 from tiny_sweep import TINY, TinySweep, tiny_dataset
 
-from gcodefp import agent, create_sweep, narrow, repeat_best, select_best
+from gcodefp import agent, narrow, repeat_best, select_best
 from gcodefp.narrow import best_count, narrowed
-from gcodefp.sweeps.specification import read_specification
+from gcodefp.sweeps.specification import load_specification, read_specification
 from gcodefp.sweeps.sweep_file import read_sweep
 
 
@@ -60,11 +60,11 @@ def around(config: dict[str, Any], values: list[Any]) -> dict[str, Any]:
         ({"distribution": "normal", "mu": 0.5, "sigma": 0.1}, [0.4], {}),
         ({"values": [0.1, 0.2, 0.3]}, [0.3, 0.1, 0.3], {"values": [0.1, 0.3]}),
         ({"values": [0.1, 0.2], "probabilities": [0.5, 0.5]}, [0.1], {}),
-        # What lies outside of the sweep that follows tells nothing about it.
+        # Values outside of the next sweep do not count.
         ({"min": 0.0, "max": 1.0}, [2.0], {}),
     ],
 )
-def test_a_range_becomes_that_of_the_best(
+def test_range_becomes_that_of_the_best(
     config: dict[str, Any], values: list[float], changed: dict[str, Any]
 ) -> None:
     inferred = {"distribution": "uniform"} if set(config) == {"min", "max"} and changed else {}
@@ -91,7 +91,7 @@ def test_whole_numbers_stay_whole_and_nested_ones_are_found() -> None:
     }
 
 
-def test_how_many_are_the_best() -> None:
+def test_count_of_the_best() -> None:
     assert [best_count(runs) for runs in (1, 2, 4, 12, 13, 40)] == [1, 2, 3, 3, 4, 10]
 
 
@@ -106,30 +106,25 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> TinySweep:
     return made
 
 
-def flags(*pairs: Any) -> list[str]:
-    return [str(part) for part in pairs]
+def flags(sweep: TinySweep, *more: Any) -> list[str]:
+    common = ["--sweep", sweep.folder / "sweep.json", "--runs", sweep.folder / "runs"]
+    return [str(part) for part in (*common, *more)]
 
 
-def test_the_next_phase_is_a_yaml_that_says_where_it_comes_from(
-    sweep: TinySweep, tmp_path: Path
-) -> None:
-    following = tmp_path / "next.yaml"
+def test_next_phase_is_a_yaml_with_its_origin(sweep: TinySweep, tmp_path: Path) -> None:
+    following, output = tmp_path / "next.yaml", tmp_path / "phase_2/sweep.yaml"
     rate = {"distribution": "log_uniform_values", "min": 1e-4, "max": 1.0}
     document = sweep_document(
         metric={"name": "val/loss"}, parameters={**TINY, "learning_rate": rate}
     )
     following.write_text(yaml.safe_dump(document), encoding="utf-8")
-    output = tmp_path / "phase_2/sweep.yaml"
-    before = ["--sweep", sweep.folder / "sweep.json", "--runs", sweep.folder / "runs"]
-    assert narrow.main(flags(*before, "--next", following, "--output", output)) == 0
+    assert narrow.main(flags(sweep, "--next", following, "--output", output)) == 0
     text = output.read_text(encoding="utf-8")
     assert text.startswith("# Phase 2: next.yaml, narrowed around the best 3 of 3 runs")
-    entry = yaml.safe_load(text)["parameters"]["learning_rate"]
+    entry = load_specification(output).document["parameters"]["learning_rate"]
     assert 1e-4 < entry["min"] < 0.002
     assert 0.02 < entry["max"] < 1.0
-    assert yaml.safe_load(text)["run_cap"] == document["run_cap"]
-    created = flags("--sweep", output, "--dataset", sweep.dataset / "dataset.json", "--seed", 1)
-    assert create_sweep.main([*created, "--output", str(tmp_path / "phase_2/sweep.json")]) == 0
+    assert load_specification(output).run_cap == document["run_cap"]
 
 
 def test_phases_need_the_same_metric(
@@ -137,27 +132,24 @@ def test_phases_need_the_same_metric(
 ) -> None:
     following = tmp_path / "next.yaml"
     following.write_text(yaml.safe_dump(sweep_document()), encoding="utf-8")
-    before = ["--sweep", sweep.folder / "sweep.json", "--runs", sweep.folder / "runs"]
-    assert narrow.main(flags(*before, "--next", following, "--output", tmp_path / "out.yaml")) == 1
+    assert narrow.main(flags(sweep, "--next", following, "--output", tmp_path / "o.yaml")) == 1
     assert "maximize val/gcode_acc and minimize val/loss" in capsys.readouterr().err
 
 
-def test_the_winner_has_the_best_mean_over_fresh_seeds(sweep: TinySweep, tmp_path: Path) -> None:
-    repeats = tmp_path / "sweep.json"
-    asked = ["--sweep", sweep.folder / "sweep.json", "--runs", sweep.folder / "runs"]
-    asked += ["--finalists", 2, "--seeds", 2, "--output", repeats]
-    assert repeat_best.main(flags(*asked)) == 0
+def test_winner_has_the_best_mean_over_fresh_seeds(sweep: TinySweep, tmp_path: Path) -> None:
+    repeats, best = tmp_path / "sweep.json", tmp_path / "best"
+    more = ["--finalists", 2, "--seeds", 2, "--output", repeats]
+    assert repeat_best.main(flags(sweep, *more)) == 0
     read = read_sweep(repeats)
     assert (read.total, read.is_repeat) == (4, True)
-    given = [(v["learning_rate"], v["seed"]) for v in read.specification.rules.first]
-    assert [seed for _, seed in given] == [2, 3, 2, 3]
-    assert given[0][0] == given[1][0] != given[2][0] == given[3][0]
+    points = [(v["learning_rate"], v["seed"]) for v in read.specification.rules.first]
+    assert [seed for _, seed in points] == [2, 3, 2, 3]
+    assert points[0][0] == points[1][0] != points[2][0] == points[3][0]
 
     common = sweep.flags()
     assert agent.main([*common, "--sweep", str(repeats)]) == 0
-    best = tmp_path / "best"
-    both = flags("--sweep", sweep.folder / "sweep.json", repeats)
-    assert select_best.main([*common, *both, "--output", str(best)]) == 0
+    both = ["--sweep", str(sweep.folder / "sweep.json"), str(repeats), "--output", str(best)]
+    assert select_best.main([*common, *both]) == 0
     content = json.loads((best / "run.json").read_text(encoding="utf-8"))
     with (best / "runs.csv").open(encoding="utf-8") as handle:
         rows = {row["run"]: row for row in csv.DictReader(handle)}

@@ -1,4 +1,4 @@
-"""The predict step: what it writes of a new recording, and what it must not look at."""
+"""The predict step: what it writes for a new recording, what it must not use, what it refuses."""
 
 import csv
 import json
@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from learning_data import OPERATIONS, ROWS
-from new_recordings import CONTROLLER, FACE, POCKET, SENSORS, executed, learnt, new_recording
+from learning_data import OPERATIONS, ROWS, SENSORS, WINDOW
+from new_recordings import CONTROLLER, FACE, POCKET, executed, learnt, new_recording
 from new_recordings import predict as run
 from recording_files import write_recording
 
@@ -19,7 +19,8 @@ from gcodefp.evaluation.toolpaths import DANGER
 from gcodefp.files import sha256
 from gcodefp.recordings.gcode import format_block, parse_block
 
-COMMENT = re.compile(r"\(confidence (\d\.\d\d), rows (\d+)-(\d+), line (\d+), clock known \d\.\d\d")
+NAME = "job 7 (new)"
+COMMENT = re.compile(r"\(confidence (\d\.\d\d), rows (\d+)-(\d+), line (\d+), with median lag \d")
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +31,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def output(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prediction")
-    recording = write_recording(
-        folder / "mill" / "job 7 (new)_aligned.csv.gz", new_recording("pocket_008")
-    )
+    path = folder / "mill" / f"{NAME}_aligned.csv.gz"
+    recording = write_recording(path, new_recording("pocket_008"))
     assert run(checkpoint, folder / "out", recording, flags=["--free"]) == 0
     return folder / "out"
-
-
-NAME = "job 7 (new)"
 
 
 def table(output: Path, name: str = NAME) -> list[dict[str, Any]]:
@@ -46,130 +43,181 @@ def table(output: Path, name: str = NAME) -> list[dict[str, Any]]:
 
 
 def document(output: Path, name: str = NAME) -> dict[str, Any]:
-    return json.loads((output / f"{name}.json").read_text())
+    content: dict[str, Any] = json.loads((output / f"{name}.json").read_text())
+    return content
 
 
-# What is written
-
-
-def test_a_program_that_was_learnt_is_reconstructed_in_order(output: Path) -> None:
-    blocks = [row["block"] for row in table(output)]
-    assert blocks == POCKET
-    found = document(output)
-    assert (found["program"]["name"], found["operation"]["name"]) == ("pocket", "pocket")
-    assert found["program"]["probability"] > 0.9
-    assert found["confidence"] > 0.7
-
-
-def test_the_table_covers_all_rows_once(output: Path) -> None:
-    rows = table(output)
+def test_program_of_the_train_split_is_reconstructed(output: Path, checkpoint: Path) -> None:
+    content, rows = document(output), table(output)
+    assert (content["format"], content["doubts"]) == (PREDICTION_FORMAT, [])
+    assert (content["program"]["name"], content["operation"]["name"]) == ("pocket", "pocket")
+    assert content["program"]["probability"] > 0.9
+    assert content["confidence"] > 0.7
+    # The rows of a block are alike, so one by itself may be decoded as its neighbour.
+    assert content["agreement"] > 0.8
+    assert content["provenance"]["inputs"][str(checkpoint)] == sha256(checkpoint)
+    assert (content["rows"], content["rows_evenly_spaced"]) == (ROWS, True)
+    assert (content["channels"], content["missing_channels"]) == (len(SENSORS), [])
+    for candidates in (content["programs"], content["operations"]):
+        assert {candidate["name"] for candidate in candidates} == set(OPERATIONS)
+        probabilities = [candidate["probability"] for candidate in candidates]
+        assert sum(probabilities) == pytest.approx(1, abs=1e-4)
+        assert probabilities == sorted(probabilities, reverse=True)
     assert tuple(rows[0]) == TABLE_COLUMNS
-    covered = [r for row in rows for r in range(int(row["first_row"]), int(row["last_row"]) + 1)]
-    assert covered == list(range(ROWS))
-    spelt = [
-        row["block"] for row in rows for _ in range(int(row["first_row"]), int(row["last_row"]) + 1)
+    assert [row["block"] for row in rows] == POCKET
+    covered = [
+        (index, row["block"])
+        for row in rows
+        for index in range(int(row["first_row"]), int(row["last_row"]) + 1)
     ]
-    right = np.mean([a == b for a, b in zip(spelt, executed(POCKET), strict=True)])
-    assert right > 0.9
+    assert [index for index, _ in covered] == list(range(ROWS))
+    pairs = zip(covered, executed(POCKET), strict=True)
+    assert np.mean([block == true for (_, block), true in pairs]) > 0.9
     for row in rows:
-        for sure in ("confidence", "confidence_clock_known"):
-            assert 0 <= float(row[sure]) <= 1
+        assert all(0 <= float(row[f"confidence{kind}"]) <= 1 for kind in ("", "_clock_known"))
         assert (row["y_mm"], row["z_mm"]) == ("-5.000", "-1.000")
 
 
-def test_the_gcode_parses_and_says_what_the_table_says(output: Path) -> None:
+def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) -> None:
     lines = (output / f"{NAME}.nc").read_text().splitlines()
     assert all(re.fullmatch(r"[^()]*\([ -'*-~]*\)", line) for line in lines)
     head = [line for line in lines if line.startswith("(")]
+    assert lines[: len(head)] == head
     assert head[0] == f"({DANGER})"
     assert "(recording job 7 _new_, 32 rows)" in head
-    assert lines[: len(head)] == head
-    blocks = [line for line in lines if not line.startswith("(")]
-    rows = table(output)
-    assert [format_block(parse_block(line)) for line in blocks] == [row["block"] for row in rows]
-    for line, row in zip(blocks, rows, strict=True):
-        told = COMMENT.search(line)
-        assert told is not None
-        assert float(told[1]) == pytest.approx(float(row["confidence"]), abs=0.0051)
-        assert told.groups()[1:] == (row["first_row"], row["last_row"], row["line"])
+    assert f"(checkpoint sha256 {sha256(checkpoint)})" in head
+    blocks = lines[len(head) :]
+    for line, row in zip(blocks, table(output), strict=True):
+        assert format_block(parse_block(line)) == row["block"]
+        comment = COMMENT.search(line)
+        assert comment is not None
+        assert float(comment[1]) == pytest.approx(float(row["confidence"]), abs=0.0051)
+        assert comment.groups()[1:] == (row["first_row"], row["last_row"], row["line"])
     assert blocks[0].endswith(", at 12:00:00.000)")
-
-
-def test_the_document_says_how_it_came_about(output: Path, checkpoint: Path) -> None:
-    found = document(output)
-    assert found["format"] == PREDICTION_FORMAT
-    assert found["provenance"]["inputs"][str(checkpoint)] == sha256(checkpoint)
-    assert sha256(checkpoint) in (output / f"{NAME}.nc").read_text()
-    assert (found["rows"], found["rows_evenly_spaced"]) == (ROWS, True)
-    assert (found["channels"], found["missing_channels"]) == (len(SENSORS), [])
-    for candidates in (found["programs"], found["operations"]):
-        assert {c["name"] for c in candidates} == set(OPERATIONS)
-        assert sum(c["probability"] for c in candidates) == pytest.approx(1, abs=1e-4)
-        assert candidates[0] == max(candidates, key=lambda c: c["probability"])
-
-
-def test_there_are_pictures_and_free_blocks(output: Path) -> None:
-    assert (output / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (output / f"{NAME}.svg").read_text()
     free = (output / f"{NAME}.free.nc").read_text().splitlines()
     assert free[0] == f"({DANGER})"
     assert {format_block(parse_block(line)) for line in free} - {""} <= {*FACE, *POCKET, "G1 X2"}
+    assert (output / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (output / f"{NAME}.svg").read_text()
     names = {f"{NAME}.{suffix}" for suffix in ("nc", "free.nc", "csv", "json", "svg", "png")}
     assert {path.name for path in output.iterdir()} == names
 
 
-# What reaches the prediction
-
-
-def test_no_controller_column_reaches_it(output: Path, checkpoint: Path, tmp_path: Path) -> None:
+def test_controller_columns_do_not_reach_the_prediction_and_sensors_do(
+    output: Path, checkpoint: Path, tmp_path: Path
+) -> None:
     sensors = new_recording("pocket_008").drop(columns=list(CONTROLLER))
-    shuffled = sensors[sorted(sensors, reverse=True)]
-    for folder, content in (("bare", sensors), ("shuffled", shuffled)):
-        recording = write_recording(tmp_path / folder / f"{NAME}.csv", content)
-        assert run(checkpoint, tmp_path / folder, recording.rename(tmp_path / f"{NAME}.csv")) == 0
-        assert (tmp_path / folder / f"{NAME}.csv").read_bytes() == (
-            output / f"{NAME}.csv"
-        ).read_bytes()
+    for folder, columns in (("bare", list(sensors)), ("shuffled", sorted(sensors, reverse=True))):
+        recording = write_recording(tmp_path / f"{NAME}.csv", sensors[columns])
+        assert run(checkpoint, tmp_path / folder, recording) == 0
+        assert table(tmp_path / folder) == table(output)
         bare, full = document(tmp_path / folder), document(output)
         for key in ("programs", "operations", "confidence", "confidence_clock_known"):
             assert bare[key] == full[key]
         assert "at 12:" not in (tmp_path / folder / f"{NAME}.nc").read_text()
-
-
-def test_the_sensors_do_reach_it(checkpoint: Path, tmp_path: Path) -> None:
     recording = write_recording(tmp_path / "x.csv", new_recording("face_009"))
     assert run(checkpoint, tmp_path / "out", recording) == 0
     assert [row["block"] for row in table(tmp_path / "out", "x")] == FACE
     assert not (tmp_path / "out" / "x.free.nc").exists()
 
 
-def test_repeated_rows_are_dropped_and_rows_stay_those_of_the_file(
+def test_repeated_rows_are_dropped_and_rows_are_numbered_as_in_the_file(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     usual = new_recording("pocket_008")
-    twice = usual.loc[[*range(10), 9, *range(10, ROWS)]]
-    one = write_recording(tmp_path / "one.csv", usual)
-    two = write_recording(tmp_path / "two.csv", twice)
-    assert run(checkpoint, tmp_path / "out", one, two) == 0
-    of_one, of_two = table(tmp_path / "out", "one"), table(tmp_path / "out", "two")
-    assert [row["confidence"] for row in of_one] == [row["confidence"] for row in of_two]
-    assert of_two[-1]["last_row"] == str(ROWS)
-    assert document(tmp_path / "out", "two")["counts"]["duplicate_rows"] == 1
+    repeated = usual.loc[[*range(10), 9, *range(10, ROWS)]]
+    paths = [
+        write_recording(tmp_path / f"{name}.csv", content)
+        for name, content in (("usual", usual), ("repeated", repeated))
+    ]
+    assert run(checkpoint, tmp_path / "out", *paths) == 0
+    first, second = (table(tmp_path / "out", path.stem) for path in paths)
+    assert [row["confidence"] for row in first] == [row["confidence"] for row in second]
+    assert second[-1]["last_row"] == str(ROWS)
+    assert document(tmp_path / "out", "repeated")["counts"]["duplicate_rows"] == 1
 
 
 def test_a_recording_that_fits_no_program_is_marked(
-    output: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert document(output)["doubts"] == []
-    # The rows of a block look alike, so one by itself may be read at its neighbour's place.
-    assert document(output)["agreement"] > 0.8
     noise = np.random.default_rng(0).normal(size=(2 * ROWS + 1, len(SENSORS)))
     recording = write_recording(tmp_path / "x.csv", pd.DataFrame(noise, columns=SENSORS))
     assert run(checkpoint, tmp_path / "out", recording) == 0
-    found = document(tmp_path / "out", "x")
-    assert found["agreement"] < found["doubtful_below"]
-    unknown, long = found["doubts"]
+    content = document(tmp_path / "out", "x")
+    assert content["agreement"] < content["doubtful_below"]
+    unknown, long = content["doubts"]
     assert "few rows agree on the program" in unknown
     assert "65 rows, the program has 32" in long
     assert capsys.readouterr().err.count("x: DOUBTFUL") == 2
     assert "(DOUBTFUL" in (tmp_path / "out" / "x.nc").read_text()
+
+
+def test_missing_channels_are_filled_and_named(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lacking = new_recording("face_009", rows=WINDOW).drop(columns=SENSORS[:2])
+    lacking[SENSORS[2]] = float("nan")
+    assert run(checkpoint, tmp_path / "out", write_recording(tmp_path / "x.csv", lacking)) == 0
+    assert document(tmp_path / "out", "x")["missing_channels"] == SENSORS[:3]
+    assert f"x: 3 channels are missing: {', '.join(SENSORS[:3])}" in capsys.readouterr().err
+
+
+def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:
+    """Case -> content of a recording and the error that it causes."""
+    usual, text = new_recording("face_009"), new_recording("face_009").astype({SENSORS[3]: object})
+    text.loc[5, SENSORS[3]] = "off"
+
+    def content(table: pd.DataFrame, name: str = "content.csv") -> bytes:
+        return write_recording(folder / name, table).read_bytes()
+
+    half = content(usual, "content.csv.gz")
+    count, torn = len(SENSORS), "x.csv.gz: cannot be read as CSV"
+    return {
+        "few channels": (
+            content(usual.drop(columns=SENSORS[:4])),
+            f"4 of the {count} channels of the checkpoint are missing",
+        ),
+        "no channels": (b"name,price\nmill,7\n", f"{count} of the {count} channels"),
+        "short": (
+            content(usual[: WINDOW - 1]),
+            f"7 rows are too short a recording, one window of the checkpoint needs {WINDOW}",
+        ),
+        "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is no number"),
+        "empty gz": (b"", torn),
+        "torn gz": (b"\x1f\x8b\x08\x00torn", torn),
+        "zip gz": (b"PK\x03\x04", torn),
+        "half gz": (half[: len(half) // 2], "x.csv.gz: cannot be read"),
+    }
+
+
+def test_wrong_recordings_are_refused_and_nothing_is_written(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for case, (content, message) in wrong_files(tmp_path).items():
+        path = tmp_path / ("x.csv.gz" if case.endswith("gz") else "x.csv")
+        path.write_bytes(content)
+        assert run(checkpoint, tmp_path / "out", path) == 1, case
+        assert message in capsys.readouterr().err
+    assert run(checkpoint, tmp_path / "out", tmp_path / "none.csv") == 1
+    assert "none.csv: no such recording" in capsys.readouterr().err
+    recording = write_recording(tmp_path / "x.csv", new_recording("face_009"))
+    assert run(tmp_path / "none.pt", tmp_path / "out", recording) == 1
+    assert "no such checkpoint" in capsys.readouterr().err
+    for content in (checkpoint.read_bytes()[:1000], b'{"format": "gcodefp-best-1"}', b""):
+        (tmp_path / "torn.pt").write_bytes(content)
+        assert run(tmp_path / "torn.pt", tmp_path / "out", recording) == 1
+        assert "torn.pt: is no checkpoint of gcodefp, or a torn one" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_no_recording_is_overwritten_and_no_name_is_predicted_twice(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = write_recording(tmp_path / "x.csv", new_recording("face_009"))
+    before = recording.read_bytes()
+    assert run(checkpoint, tmp_path, recording) == 1
+    assert "x.csv: would be overwritten; choose another --output" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == {recording: before}
+    other = write_recording(tmp_path / "other" / "x_aligned.csv.gz", new_recording("face_009"))
+    assert run(checkpoint, tmp_path / "out", recording, other) == 1
+    assert "two recordings are called 'x'" in capsys.readouterr().err

@@ -1,5 +1,9 @@
+"""The preprocess step: the dataset, its leakage, its ways to split, and its errors."""
+
 import json
+import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -32,29 +36,25 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def hashes(folder: Path) -> dict[str, str]:
-    return {name: sha256(folder / f"{name}.npz") for name in SPLITS}
+    return {name: sha256(folder / f"{name}.npz") for name in (*SPLITS, "programs")}
 
 
 def fitted(description: Description) -> tuple[object, ...]:
-    """Whatever is learnt from recordings."""
+    """All that is fitted to recordings."""
     document = description.document
     return description.scaler, description.vocabulary, document["programs"], document["position_mm"]
 
 
-# The dataset
-
-
-def test_the_dataset_says_what_the_recordings_say(recordings: Path, tmp_path: Path) -> None:
+def test_the_dataset_holds_the_rows_of_the_recordings(recordings: Path, tmp_path: Path) -> None:
     assert preprocess(recordings, tmp_path / "dataset") == 0
     description, splits = read_dataset(tmp_path / "dataset")
-    channels = description.scaler.channels
+    scaler = description.scaler
     nodes = [[f"{node}.{q}" for q in ("Ax", "Mx", "RMS")] for node in ("frame_r2", "spindle2")]
-    assert list(channels) == [*nodes[0], "spindle", *nodes[1]]
+    assert list(scaler.channels) == [*nodes[0], "spindle", *nodes[1]]
     assert [len(splits[name].recordings) for name in SPLITS] == [4, 2, 2]
     for split in splits.values():
         for index, name in enumerate(split.recordings):
             rows = split.recording == index
-            # What is seen was reported in the same recording.
             assert (split.recording[split.lag_corrected_row[rows]] == index).all()
             table = pd.read_csv(recordings / f"{name}_aligned.csv.gz")
             blocks = [format_block(parse_block(text)) for text in table["gcode_string"]]
@@ -62,21 +62,18 @@ def test_the_dataset_says_what_the_recordings_say(recordings: Path, tmp_path: Pa
             assert split.blocks[split.block[rows]].tolist() == blocks
             operation = description.vocabulary.operations[split.operation[rows][0]]
             assert name.startswith(operation + "_")
-            scaler = description.scaler
-            scaled = (table[list(channels)] - np.array(scaler.mean)) / np.array(scaler.std)
+            scaled = (table[list(scaler.channels)] - np.array(scaler.mean)) / np.array(scaler.std)
             np.testing.assert_allclose(split.signals[rows], scaled, atol=1e-5)
             np.testing.assert_allclose(split.position_mm[rows, 0], table["posx"] * 25.4, rtol=1e-6)
             assert split.valid[rows].all()
             for column, quantity in enumerate(("Pressure", "Temperature")):
-                nodes = table.filter(regex=rf"\.{quantity}$")
-                np.testing.assert_allclose(
-                    split.environment[rows, column], nodes.mean(axis=1), rtol=1e-6
-                )
+                mean = table.filter(regex=rf"\.{quantity}$").mean(axis=1)
+                np.testing.assert_allclose(split.environment[rows, column], mean, rtol=1e-6)
     np.testing.assert_allclose(splits["train"].signals.mean(axis=0), 0.0, atol=1e-5)
     np.testing.assert_allclose(splits["train"].signals.std(axis=0), 1.0, atol=1e-5)
 
 
-def test_the_description_counts_and_names_everything(recordings: Path, tmp_path: Path) -> None:
+def test_the_description_counts_rows_and_words(recordings: Path, tmp_path: Path) -> None:
     short = write_recording(recordings / "face_009.csv", recording_table(rows=5))
     log, output = tmp_path / "log" / "preprocess.txt", tmp_path / "dataset"
     assert preprocess(recordings, output, exclude="pocket_002", log=log) == 0
@@ -88,37 +85,30 @@ def test_the_description_counts_and_names_everything(recordings: Path, tmp_path:
     assert document["counts"]["rows_in_file"] == 7 * ROWS
     assert document["counts"]["frozen_samples"] == 0
     assert document["provenance"]["inputs"][str(short)] == sha256(short)
-    used = [name for split in SPLITS for name in document["splits"][split]["recordings"]]
-    assert sorted(used) == sorted(document["recordings"])
-    assert len(used) == 7
-    assert "pocket_002" not in used
-    train = [
+    names = [name for split in SPLITS for name in document["splits"][split]["recordings"]]
+    assert sorted(names) == sorted(document["recordings"])
+    assert len(names) == 7
+    assert "pocket_002" not in names
+    blocks = [
         parse_block(text)
         for name in document["splits"]["train"]["recordings"]
         for text in pd.read_csv(next(recordings.glob(f"{name}_*")))["gcode_string"]
     ]
-    executed = Counter(str(word) for block in train for word in block)
-    assert document["words"] == {"train": executed}
+    assert document["words"] == {"train": Counter(str(w) for block in blocks for w in block)}
     assert (document["leaky"], document["controller_is_input"]) == (False, False)
 
 
 def test_the_same_input_gives_the_same_bytes(recordings: Path, tmp_path: Path) -> None:
-    assert preprocess(recordings, tmp_path / "first", workers=1) == 0
-    assert preprocess(recordings, tmp_path / "second", workers=2) == 0
-    assert preprocess(recordings, tmp_path / "third", seed=1) == 0
-    assert hashes(tmp_path / "first") == hashes(tmp_path / "second")
-    programs = [sha256(tmp_path / name / "programs.npz") for name in ("first", "second", "third")]
-    assert programs[0] == programs[1] != programs[2]
-    assert hashes(tmp_path / "first")["test"] != hashes(tmp_path / "third")["test"]
-    documents = [
-        json.loads((tmp_path / name / "dataset.json").read_text()) for name in ("first", "second")
-    ]
-    for document in documents:
-        del document["provenance"]
+    documents = []
+    for name, workers in (("first", 1), ("second", 2)):
+        assert preprocess(recordings, tmp_path / name, workers=workers) == 0
+        documents.append(json.loads((tmp_path / name / "dataset.json").read_text()))
+        del documents[-1]["provenance"]
     assert documents[0] == documents[1]
-
-
-# Leakage
+    assert hashes(tmp_path / "first") == hashes(tmp_path / "second")
+    assert preprocess(recordings, tmp_path / "third", seed=1) == 0
+    third = hashes(tmp_path / "third")
+    assert all(third[name] != digest for name, digest in hashes(tmp_path / "first").items())
 
 
 def spoil(path: Path) -> None:
@@ -129,7 +119,7 @@ def spoil(path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", SPLITS)
-def test_only_train_recordings_touch_what_is_learnt_from(
+def test_only_train_recordings_decide_what_is_fitted(
     recordings: Path, tmp_path: Path, split: str
 ) -> None:
     preprocess(recordings, tmp_path / "before")
@@ -139,47 +129,47 @@ def test_only_train_recordings_touch_what_is_learnt_from(
     preprocess(recordings, tmp_path / "after")
     after, splits = read_dataset(tmp_path / "after")
     old, new = hashes(tmp_path / "before"), hashes(tmp_path / "after")
+    changed = [name for name in old if new[name] != old[name]]
     if split == "train":
-        # The control: what must not show through does so where it may.
+        # The negative control: changes show where they may.
         assert fitted(after) != fitted(before)
-        assert all(new[name] != old[name] for name in SPLITS)
+        assert changed == [*SPLITS, "programs"]
         return
     assert fitted(after) == fitted(before)
-    assert [name for name in SPLITS if new[name] != old[name]] == [split]
+    assert changed == [split]
     assert (after.learning_digest() == before.learning_digest()) == (split == "test")
     codes = after.vocabulary.encode(splits[split].blocks.tolist())
     assert (codes[..., 3] == UNSEEN).any()
 
 
-def test_what_the_controller_says_is_no_input_unless_asked(
+def test_controller_columns_are_no_input_unless_configured(
     recordings: Path, tmp_path: Path
 ) -> None:
-    controller = set(PLAIN_COLUMNS["controller"])
     preprocess(recordings, tmp_path / "before")
-    assert preprocess(recordings, tmp_path / "asked", groups=["imu", "controller"]) == 0
+    assert preprocess(recordings, tmp_path / "with", groups=["imu", "controller"]) == 0
     for path in recordings.iterdir():
         table = pd.read_csv(path)
-        wander = np.arange(len(table)) ** 2
-        write_recording(path, table.assign(posx=wander, posy=wander, posz=0, feed=wander, stat=1))
+        drift = np.arange(len(table)) ** 2
+        write_recording(path, table.assign(posx=drift, posy=drift, posz=0, feed=drift, stat=1))
     preprocess(recordings, tmp_path / "after")
     (before, old), (after, new) = (read_dataset(tmp_path / name) for name in ("before", "after"))
     assert fitted(after)[:2] == fitted(before)[:2]
-    assert not controller & set(before.scaler.channels)
+    assert not set(PLAIN_COLUMNS["controller"]) & set(before.scaler.channels)
     for name in SPLITS:
         np.testing.assert_array_equal(old[name].signals, new[name].signals)
         np.testing.assert_array_equal(old[name].state, new[name].state)
         assert not np.array_equal(old[name].position_mm, new[name].position_mm)
-    asked = read_description(tmp_path / "asked" / "dataset.json")
-    assert asked.document["controller_is_input"]
-    assert set(asked.scaler.channels) == {"frame_r2.Ax", "spindle2.Ax", "posx"}
+    description = read_description(tmp_path / "with" / "dataset.json")
+    assert description.document["controller_is_input"]
+    assert set(description.scaler.channels) == {"frame_r2.Ax", "spindle2.Ax", "posx"}
 
 
 # Ways to split
 
 
-@pytest.mark.parametrize(("by", "test_operations"), [("session", 1), ("program", 2)])
-def test_two_names_of_one_program_are_on_one_side_of_a_program_split(
-    recordings: Path, tmp_path: Path, by: str, test_operations: int
+@pytest.mark.parametrize("by", ["session", "program"])
+def test_a_program_split_holds_out_all_names_of_a_program(
+    recordings: Path, tmp_path: Path, by: str
 ) -> None:
     for number in (1, 2):
         table = recording_table("face", seed=50 + number)
@@ -187,23 +177,33 @@ def test_two_names_of_one_program_are_on_one_side_of_a_program_split(
     assert preprocess(recordings, tmp_path, split=by, held_out="damage*") == 0
     description, splits = read_dataset(tmp_path)
     names = {split: {n.split("_")[0] for n in splits[split].recordings} for split in SPLITS}
-    assert names["test"] == set(["damageface", "face"][:test_operations])
+    is_seen = by == "session"
+    assert names["test"] == ({"damageface"} if is_seen else {"damageface", "face"})
     assert not names["test"] & (names["train"] | names["val"])
     assert description.vocabulary.operations == tuple(sorted(names["train"]))
-    assert (splits["test"].operation == UNSEEN).all()
-    blocks = {split: set(splits[split].blocks) for split in SPLITS}
-    assert bool(blocks["test"] & blocks["train"]) == (by == "session")
-    # The other name's recordings run a program that is known; those of no known one have no place.
-    of_test = [description.document["recordings"][name] for name in splits["test"].recordings]
-    assert {of["program"] for of in of_test} == {"face" if by == "session" else None}
-    assert {of["lag_seconds"] is None for of in of_test} == {by == "program"}
-    for of in (splits["test"].state, splits["test"].lag_seconds):
-        assert np.isnan(of).all() == np.isnan(of).any() == (by == "program")
-    assert ((splits["test"].program == UNKNOWN) == (by == "program")).all()
+    test = splits["test"]
+    assert (test.operation == UNSEEN).all()
+    assert bool(set(test.blocks) & set(splits["train"].blocks)) == is_seen
+    described = [description.document["recordings"][name] for name in test.recordings]
+    assert {entry["program"] for entry in described} == {"face" if is_seen else None}
+    assert {entry["lag_seconds"] is None for entry in described} == {not is_seen}
+    for array in (test.state, test.lag_seconds):
+        assert np.isnan(array).all() == np.isnan(array).any() == (not is_seen)
+    assert ((test.program == UNKNOWN) == (not is_seen)).all()
     assert np.isfinite(splits["val"].state).all()
 
 
-def test_a_split_of_windows_says_that_it_is_leaky(
+def test_a_chronological_split_tests_on_the_last_recordings(
+    recordings: Path, tmp_path: Path
+) -> None:
+    assert preprocess(recordings, tmp_path / "d", split="chronological") == 0
+    description, splits = read_dataset(tmp_path / "d")
+    assert not description.leaky
+    assert splits["test"].recordings.tolist() == ["face_004", "pocket_004"]
+    assert splits["val"].recordings.tolist() == ["face_003", "pocket_003"]
+
+
+def test_a_split_of_windows_is_marked_as_leaky(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert preprocess(recordings, tmp_path, split="window") == 0
@@ -215,12 +215,8 @@ def test_a_split_of_windows_says_that_it_is_leaky(
     assert [len(part) for part in starts] == [48, 24, 24]
 
 
-# The recordings of the real machine
-
-
-def test_broken_real_recordings_are_found(tmp_path: Path) -> None:
-    if not REAL.is_dir():
-        pytest.skip(f"{REAL} is not there")
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"{REAL} is not there")
+def test_broken_real_recordings_are_excluded(tmp_path: Path) -> None:
     folder = tmp_path / "recordings"
     folder.mkdir()
     good = ["pocket150025_001", "pocket150025_002", "pocket150025_003"]
@@ -235,7 +231,102 @@ def test_broken_real_recordings_are_found(tmp_path: Path) -> None:
     assert sorted(name for split in splits.values() for name in split.recordings) == good
     assert description.vocabulary.commands == ("G0", "G1", "G2", "G3", "G53")
     for name in good:
-        # Nine or so rows of look-ahead, as RECORDINGS.md tells.
+        # Nine or so rows of look-ahead, as RECORDINGS.md states.
         assert 5 <= description.document["recordings"][name]["preamble_rows"] <= 15
-    for split in splits.values():
-        assert np.isfinite(split.signals).all()
+    assert all(np.isfinite(split.signals).all() for split in splits.values())
+
+
+# Errors
+
+
+def with_text(path: Path, column: str, text: str) -> None:
+    table = pd.read_csv(path).astype({column: object})
+    table.loc[6, column] = text
+    write_recording(path, table)
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "torn": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "cannot be read as CSV"),
+    "empty": (lambda path: path.write_bytes(b""), "cannot be read as CSV"),
+    "garbage": (lambda path: path.write_bytes(bytes(range(256)) * 9), "cannot be read as CSV"),
+    "header": (lambda path: write_recording(path, recording_table(rows=0)), "no row"),
+    "lacking": (
+        lambda path: write_recording(path, recording_table().drop(columns="gcode_line")),
+        "'gcode_line' is missing",
+    ),
+    "text": (
+        lambda path: with_text(path, "spindle2.Ax", "1,25"),
+        "'spindle2.Ax', data row 7: '1,25' is no number",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FILES)
+def test_a_bad_file_is_named_and_can_be_excluded(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], bad: str
+) -> None:
+    path = recordings / "face_002_aligned.csv.gz"
+    damage, complaint = BAD_FILES[bad]
+    damage(path)
+    assert preprocess(recordings, tmp_path / "dataset") == 1
+    message = capsys.readouterr().err
+    for part in (str(path), complaint, "recordings.exclude"):
+        assert part in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "dataset").exists()
+    assert preprocess(recordings, tmp_path / "dataset", exclude="face_002") == 0
+
+
+def test_a_pressure_that_is_no_number_matters_only_as_an_input(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_text(recordings / "face_002_aligned.csv.gz", "spindle2.Pressure", "off")
+    assert preprocess(recordings, tmp_path / "dataset") == 0
+    assert preprocess(recordings, tmp_path / "read", groups=["imu", "environment"]) == 1
+    assert "column 'spindle2.Pressure', data row 7: 'off'" in capsys.readouterr().err
+
+
+def empty(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("damage", "options", "complaint"),
+    [
+        (shutil.rmtree, {}, "no such folder; set recordings.folder"),
+        (empty, {}, "no .csv or .csv.gz file in this folder"),
+        (
+            lambda folder: write_recording(folder / "face_001.csv"),
+            {},
+            "two files for the recording 'face_001'",
+        ),
+        (None, {"exclude": "face_001_aligned.csv.gz"}, "exclude: 'face_001_aligned.csv.gz' is no"),
+        (
+            None,
+            {"exclude": [f"{o}_00{i}" for o in ("face", "pocket") for i in (1, 2, 3, 4)]},
+            "leaves none",
+        ),
+        (None, {"window": ROWS + 1}, "no recording is left; the reasons are above"),
+        (None, {"test_fraction": 0.0}, "no recording is left for test"),
+        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches none"),
+        (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
+        (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
+        (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),
+    ],
+)
+def test_a_wrong_option_is_an_error_with_key_and_value(
+    recordings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    damage: Callable[[Path], object] | None,
+    options: dict[str, object],
+    complaint: str,
+) -> None:
+    if damage is not None:
+        damage(recordings)
+    assert preprocess(recordings, tmp_path / "dataset", **options) == 1
+    message = capsys.readouterr().err
+    assert complaint in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "dataset").exists()

@@ -1,35 +1,22 @@
 """Whether `verify` finds what is wrong, in results that the steps themselves have made."""
 
-import dataclasses
 import json
+import re
 import shutil
 from collections.abc import Callable
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from finished_results import finish
-from learning_data import CPU, dataset_flags
+from learning_data import dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.reporting import verification_again as drawn_again
-from gcodefp.reporting.verification import (
-    Check,
-    ResultsFolder,
-    check_inputs,
-    differences,
-    located,
-    table_differences,
-)
-from gcodefp.reporting.verification_again import (
-    check_explanation,
-    check_protocols,
-    check_scores,
-    check_sweeps,
-    check_winner,
-)
+from gcodefp.verify import Folder, changed_inputs, changed_run_inputs, differences
+
+Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +27,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def results(finished: Path, tmp_path: Path) -> ResultsFolder:
-    """A copy to be spoilt."""
-    return ResultsFolder(Path(shutil.copytree(finished, tmp_path / "results")))
+def results(finished: Path, tmp_path: Path) -> Path:
+    """A copy to be changed."""
+    return Path(shutil.copytree(finished, tmp_path / "results"))
 
 
 def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
@@ -57,407 +44,242 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-def wrong(checks: list[Check]) -> dict[str, str]:
-    """What is not ok, and why."""
-    assert all(check.holds is not None for check in checks)
-    return {check.name: check.why for check in checks if not check.holds}
+def change_arrays(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    edit(arrays)
+    np.savez_compressed(path, **arrays)
 
 
-def cheap(results: ResultsFolder) -> dict[str, str]:
-    """The checks that neither score nor draw."""
-    known, sweeps = check_sweeps(results)
-    return wrong([known, *check_inputs(results, sweeps), *check_winner(results, sweeps)])
+def verified(capsys: Output, results: Path, *steps: str) -> str:
+    """What is printed of checks that do not hold; of the steps, only these run again."""
+    capsys.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(verify, "STEPS", steps)
+        code = verify.main([str(results), "--device", "cpu"])
+    out = capsys.readouterr().out
+    wrong = "".join(re.findall(r"^NOT ok.*\n(?: {10}.*\n)*", out, re.MULTILINE))
+    assert code == bool(wrong)
+    return wrong
 
 
-# All of it
-
-
-def test_untouched_results_are_ok_and_stay_untouched(
-    finished: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_untouched_results_hold_and_stay_untouched(finished: Path, capsys: Output) -> None:
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     capsys.readouterr()
-    assert verify.main([str(finished), "--device", "cpu"]) == 0
-    *lines, told = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if not line.startswith("ok ")] == []
-    assert told == f"{finished}: {len(lines)} checks are ok"
-    for name in ("dataset/dataset.json", "control.json", "metrics.json, scored", "report.html"):
-        assert any(name in line for line in lines), name
+    assert verify.main([str(finished), "--device", "cpu", "--train"]) == 0
+    *lines, end = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("ok ") for line in lines)
+    assert end == f"{finished}: every check is ok"
+    assert [line[10:] for line in lines[3:]] == [f"{s}, again" for s in (*verify.STEPS, "train")]
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
-def test_a_quick_look_says_what_it_leaves_out(
-    results: ResultsFolder, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_quick_skips_scoring_alone(
+    results: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "check_drawings", lambda results: [])  # Tested above and below.
-    assert verify.main([str(results.path), "--quick"]) == 0
+    change(results / "evaluation/metrics.json", lambda content: content.update(rows=1))
+    monkeypatch.setattr(verify, "STEPS", ("select_best", *verify.SCORING))
+    assert verify.main([str(results), "--quick"]) == 0
     out = capsys.readouterr().out
-    assert "left out  evaluation/metrics.json, scored again: --quick" in out
-    assert out.endswith("6 were left out\n")
-    replace(results.best / "curves.csv", "\n0000,2,", "\n0000,3,")
-    assert verify.main([str(results.path), "--quick"]) == 1
-    out, err = capsys.readouterr()
-    assert "NOT ok    best/curves.csv: run 0000, epoch 2 is missing" in out
-    assert "checks are NOT ok: best/curves.csv\n" in err
+    assert re.findall(r"skipped   (\w+), again: --quick", out) == [*verify.SCORING]
 
 
-def test_a_folder_without_results_is_told(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert verify.main([str(tmp_path)]) == 1
-    assert f"{tmp_path}: holds no results of the pipeline" in capsys.readouterr().err
-
-
-# Inputs
-
-
-@pytest.mark.parametrize(
-    ("name", "of"),
-    [
-        (
-            "dataset/dataset.json",
-            ["sweep/sweep.json", "evaluation/metrics.json", "explanation/explanation.json"],
-        ),
-        ("sweep/sweep.json", ["best/run.json"]),
-        ("dataset/train.npz", ["evaluation/metrics.json"]),
-        ("controls/sensors_permuted/control.json", ["evaluation/metrics.json"]),
-    ],
-)
-def test_a_changed_input_is_named_where_it_was_used(
-    results: ResultsFolder, name: str, of: list[str]
-) -> None:
-    with (results.path / name).open("a", encoding="utf-8") as handle:
-        handle.write("\n")
-    found = cheap(results)
-    for document in of:
-        assert f"{name} has changed" in found[f"inputs of {document}"]
-
-
-def test_a_recording_outside_the_folder_is_looked_at_where_it_was(
-    finished: Path, results: ResultsFolder
-) -> None:
-    recordings = finished.parent / "recordings"
-    hidden = recordings.rename(finished.parent / "hidden")
-    try:
-        found = cheap(results)
-    finally:
-        hidden.rename(recordings)
-    assert list(found) == ["inputs of dataset/dataset.json"]
-    assert f"{recordings / 'face_001_aligned.csv.gz'} is not here" in found[next(iter(found))]
-    assert "and 7 more" in found[next(iter(found))]
-
-
-def test_runs_outlive_a_sweep_that_was_written_anew(results: ResultsFolder) -> None:
-    """As when run_cap is raised; a run of other data does not pass."""
-    run = next(results.runs.glob("*/0001/run.json"))
-    stale = {str(results.sweep): "00" * 32}
-    change(run, lambda content: content["provenance"].update(inputs=stale))
-    assert cheap(results) == {}
-    stale = {str(results.dataset.with_name("train.npz")): "00" * 32}
-    change(run, lambda content: content["provenance"].update(inputs=stale))
-    assert "dataset/train.npz has changed" in cheap(results)["inputs of the runs"]
-
-
-def test_runs_of_the_service_beyond_run_cap_are_looked_at(results: ResultsFolder) -> None:
-    run = next(results.runs.glob("*/0001/run.json"))
-    stale = {str(results.dataset.with_name("train.npz")): "00" * 32}
-    change(run, lambda content: content["provenance"].update(inputs=stale))
-    _, (sweep,) = check_sweeps(results)
-    for address, found in ((None, False), ("me/mill/abcd1234", True)):
-        document = {**sweep.document, "wandb": address}
-        checks = wrong(
-            check_inputs(results, [dataclasses.replace(sweep, total=1, document=document)])
-        )
-        assert ("inputs of the runs" in checks) == found
-
-
-@pytest.mark.parametrize(
-    ("recorded", "roots", "found"),
-    [
-        ("results/best/run.json", ["results"], "/here/best/run.json"),
-        ("/old/results/best/run.json", ["/old/results"], "/here/best/run.json"),
-        ("/old/results/best/run.json", ["results"], "/here/best/run.json"),
-        ("/data/mill/a.csv", ["/old/results", "results"], "/data/mill/a.csv"),
-        ("workflow/sweeps/bayes.yaml", ["results"], "workflow/sweeps/bayes.yaml"),
-        ("a.csv", ["."], "a.csv"),
-    ],
-)
-def test_recorded_paths_are_found_in_a_folder_that_was_moved(
-    recorded: str, roots: list[str], found: str
-) -> None:
-    results = ResultsFolder(Path("/here"))
-    assert located(results, recorded, {PurePath(root) for root in roots}) == Path(found)
-
-
-# The winner
-
-
-def test_an_edited_table_of_runs_is_found(results: ResultsFolder) -> None:
-    table = results.best / "runs.csv"
-    head, first, second = table.read_text(encoding="utf-8").splitlines()
-    column = head.split(",").index("best_value")
-    cells = second.split(",")
-    cells[column] = "0.99"
-    table.write_text("\n".join([head, first, ",".join(cells), ""]), encoding="utf-8")
-    found = cheap(results)
-    assert set(found) == {"best/runs.csv", "runs of best/runs.csv"}
-    assert f"its first run is {first[:4]}, but {second[:4]} is better" in found["best/runs.csv"]
-    assert f"run {second[:4]}.best_value is '0.99'" in found["runs of best/runs.csv"]
-
-
-def test_a_better_run_that_was_passed_over_is_found(results: ResultsFolder) -> None:
-    winner = json.loads((results.best / "run.json").read_text(encoding="utf-8"))["run"]
+def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -> None:
+    winner = json.loads((results / "best/run.json").read_text(encoding="utf-8"))["run"]
     other = {"0000": "0001", "0001": "0000"}[winner]
-    path = next(results.runs.glob(f"*/{other}/run.json"))
-    change(path, lambda content: content.update(best_value=0.99))
-    found = cheap(results)
-    assert f"run is '{winner}', it should be '{other}'" in found["best/run.json"]
-    assert "is not runs/" in found["best/checkpoint.pt"]
+    run = next(results.glob(f"runs/*/{other}/run.json"))
+    original = run.read_text(encoding="utf-8")
+    change(run, lambda content: content.update(best_value=0.99))
+    assert "0.99" in verified(capsys, results, "select_best")
+    run.write_text(original, encoding="utf-8")
+    replace(results / "best/curves.csv", "\n0000,2,", "\n0000,3,")
+    first, second, third = sorted((results / "figures").glob("*.svg"))[:3]
+    shutil.copy(first, second)
+    shutil.copy(first.with_suffix(".png"), third.with_suffix(".png"))
+    third.unlink()
+    replace(results / "report.html", "exactly right", "exactly wrong")
+    problems = verified(capsys, results, "select_best", "figures", "report")
+    assert "NOT ok    select_best, again" in problems
+    assert "best/curves.csv: row 2.epoch is '3'" in problems
+    assert f"figures/{second.name}: text is " in problems
+    assert f"figures/{third.stem}.png: pixels " in problems
+    assert f"figures/{third.name}: is missing" in problems
+    assert f"figures/{first.stem}." not in problems
 
 
-def test_another_checkpoint_is_found(results: ResultsFolder) -> None:
-    best = results.best / "checkpoint.pt"
-    digests = {path: path.read_bytes() for path in results.runs.glob("*/*/checkpoint.pt")}
-    other = next(of for of in digests.values() if of != best.read_bytes())
-    best.write_bytes(other)
-    found = cheap(results)
-    assert "is not the file that best/run.json was made from" in found["best/checkpoint.pt"]
-    assert "best/checkpoint.pt has changed" in found["inputs of evaluation/metrics.json"]
-    found = wrong(check_scores(results, CPU, 1))
-    assert "hyperparameters.learning_rate is" in found["best/run.json, scored again"]
-    assert "models.gcodefp." in found["evaluation/metrics.json, scored again"]
-    assert "rows" in found["evaluation/predictions.npz, scored again"]
-
-
-def test_repeats_with_other_seeds_decide(results: ResultsFolder) -> None:
-    repeats = results.sweep.parent / "repeats" / "sweep.json"
-    sweep = ["--sweep", str(results.sweep), "--runs", str(results.runs)]
-    asked = ["--finalists", "1", "--seeds", "2", "--output", str(repeats)]
-    assert repeat_best.main([*sweep, *asked]) == 0
-    common = dataset_flags(results.dataset.parent, "train", "val")
-    assert agent.main([*common, "--sweep", str(repeats), *sweep[2:]]) == 0
-    both = [*sweep[:2], str(repeats), *sweep[2:], "--output", str(results.best)]
-    assert select_best.main([*common, *both]) == 0
-    known, sweeps = check_sweeps(results)
-    assert wrong([known, *check_winner(results, sweeps)]) == {}
-    change(results.best / "run.json", lambda content: content["seeds"][0].update(mean=0.5))
-    assert "seeds[0].mean is 0.5" in wrong(check_winner(results, sweeps))["best/run.json"]
-    shutil.rmtree(repeats.parent)
-    assert "whose sweep.json is not in" in wrong([check_sweeps(results)[0]])["sweeps"]
-
-
-# The scores
-
-
-def test_every_changed_number_is_named(results: ResultsFolder) -> None:
+def test_every_changed_number_is_named(results: Path, capsys: Output) -> None:
     def edit(content: dict[str, Any]) -> None:
         content["models"]["majority"]["token"]["high"] += 1e-4
         content["models"]["gcodefp"]["gcode"]["n"] += 1
         content["controls"][0]["fails"] = "perhaps"
-        content["leaky"] = True
 
-    change(results.evaluation / "metrics.json", edit)
-    program = min((results.evaluation / "gcode").glob("*.nc"))
+    def edit_explanation(content: dict[str, Any]) -> None:
+        content["sensors"]["without"][1]["scores"]["gcode"]["value"] += 0.01
+        content["calibration"]["gcodefp"]["bins"][0]["right"]["n"] += 1
+
+    def edit_predictions(arrays: dict[str, Any]) -> None:
+        arrays["whole_position_mm"][3] += 1
+        arrays.pop("model_line")
+
+    def edit_arrays(arrays: dict[str, Any]) -> None:
+        arrays["whole_confidence"][2] *= 0.5
+
+    program = min((results / "evaluation/gcode").glob("*.nc"))
+    shutil.copy(program, program.with_name("extra.nc"))
     replace(program, "\nG", "\nM")
-    arrays = results.evaluation / "predictions.npz"
-    with np.load(arrays) as stored:
-        content = dict(stored)
-    content["whole_position_mm"][3] += 1
-    content.pop("model_line")
-    np.savez_compressed(arrays, **content)
-    found = wrong(check_scores(results, CPU, 1))
-    assert set(found) == {
-        "evaluation/metrics.json, scored again",
-        "evaluation/predictions.npz, scored again",
-        "evaluation/gcode, read again",
-    }
-    told = found["evaluation/metrics.json, scored again"]
-    for name in ("leaky", "controls[0].fails", "majority.token.high", "gcodefp.gcode.n"):
-        assert f"{name} is " in told, name
-    told = found["evaluation/predictions.npz, scored again"]
-    assert "whole_position_mm is another at 1 of" in told
-    assert "model_line is missing" in told
-    assert program.name in found["evaluation/gcode, read again"]
+    change(results / "evaluation/metrics.json", edit)
+    change_arrays(results / "evaluation/predictions.npz", edit_predictions)
+    change(results / "explanation/explanation.json", edit_explanation)
+    change_arrays(results / "explanation/explanation.npz", edit_arrays)
+    change(next(results.glob("controls/*/control.json")), lambda content: content.update(rows=1))
+    problems = verified(capsys, results, *verify.SCORING)
+    for text in (
+        "metrics.json: models.majority.token.high is ", "models.gcodefp.gcode.n is ",
+        "controls[0].fails is 'perhaps', made again True", "whole_position_mm differs in 1 of",
+        "predictions.npz: model_line is missing", f"{program.name}: text is ",
+        "extra.nc: should not", "sensors.without[1].scores.gcode.value is ", "bins[0].right.n is ",
+        "control.json: rows is",
+        "whole_confidence differs in 1 of",
+    ):  # fmt: skip
+        assert text in problems, text
 
 
-def test_another_device_is_granted_more(results: ResultsFolder) -> None:
+def test_another_device_or_library_may_round_otherwise(results: Path, capsys: Output) -> None:
+    metrics, explanation = results / "evaluation/metrics.json", "explanation/explanation.json"
+
     def edit(content: dict[str, Any]) -> None:
         content["device"] = "Some GPU"
         content["models"]["gcodefp"]["token"]["value"] *= 1.001
 
-    change(results.evaluation / "metrics.json", edit)
-    checks = check_scores(results, CPU, 1)
-    assert wrong(checks) == {}
-    assert all("on cpu instead of Some GPU" in check.why for check in checks)
-    change(results.evaluation / "metrics.json", lambda content: content.update(device="cpu"))
-    assert set(wrong(check_scores(results, CPU, 1))) == {"evaluation/metrics.json, scored again"}
-
-
-def test_what_makes_no_sense_is_no_crash(results: ResultsFolder) -> None:
-    metrics = results.evaluation / "metrics.json"
-    change(metrics, lambda content: content.pop("models"))
-    assert (
-        "models is missing"
-        in wrong(check_scores(results, CPU, 1))["evaluation/metrics.json, scored again"]
-    )
-    metrics.write_text("{}", encoding="utf-8")
-    (results.best / "run.json").write_text("torn", encoding="utf-8")
-    assert "format is None" in next(iter(wrong(check_scores(results, CPU, 1)).values()))
-    known, sweeps = check_sweeps(results)
-    assert known.holds is False
-    found = wrong(check_inputs(results, sweeps))
-    assert "records no inputs" in found["inputs of evaluation/metrics.json"]
-    assert "not JSON" in found["inputs of best/run.json"]
-
-
-# The explanation
-
-
-def test_a_changed_explanation_is_found(results: ResultsFolder) -> None:
-    assert wrong(check_explanation(results, CPU)) == {}
-
-    def edit(content: dict[str, Any]) -> None:
-        content["sensors"]["without"][1]["scores"]["gcode"]["value"] += 0.01
-        content["saliency"]["groups"]["imu"] *= 0.9
-        content["calibration"]["gcodefp"]["bins"][0]["right"]["n"] += 1
-
-    change(results.explanation / "explanation.json", edit)
-    arrays = results.explanation / "explanation.npz"
-    with np.load(arrays) as stored:
-        content = dict(stored)
-    content["whole_confidence"][2] *= 0.5
-    content["embedding_xy"] += 1  # Where t-SNE lays rows, the last bits decide.
-    content.pop("excerpt_read")
-    np.savez_compressed(arrays, **content)
-    told = wrong(check_explanation(results, CPU))
-    document = told.pop("explanation/explanation.json, asked again")
-    for name in ("sensors.without[1].scores.gcode.value", "saliency.groups.imu", "bins[0].right.n"):
-        assert f"{name} is " in document, name
-    (other,) = told.values()
-    assert "whole_confidence is another at 1 of" in other
-    assert "excerpt_read is missing" in other
-    assert "embedding" not in other
-
-
-def test_another_device_need_not_find_what_rounding_decides(results: ResultsFolder) -> None:
-    def edit(content: dict[str, Any]) -> None:
-        content["device"] = "Some GPU"
+    def edit_explanation(content: dict[str, Any]) -> None:
+        content["provenance"]["packages"]["torch"] = "1.0"
         content["sensors"]["complete"]["token"]["value"] *= 1.001
-        content["sensors"]["without"][0]["differences"]["gcode"]["value"] += 0.001
-        content["embedding"]["same_operation"]["value"] = 0.5
+        content["calibration"]["gcodefp"]["bins"] = []
 
-    path = results.explanation / "explanation.json"
-    change(path, edit)
-    checks = check_explanation(results, CPU)
-    assert wrong(checks) == {}
-    assert all("on cpu, explained on Some GPU" in check.why for check in checks)
-    change(path, lambda content: content["sensors"]["complete"]["token"].update(value=0.0))
-    assert set(wrong(check_explanation(results, CPU))) == {
-        "explanation/explanation.json, asked again"
-    }
-
-
-def test_an_explanation_that_is_not_there_is_told(results: ResultsFolder) -> None:
-    (results.explanation / "explanation.json").unlink()
-    for why in wrong(check_explanation(results, CPU)).values():
-        assert "explanation.json: no such file; it is made by" in why
-    assert "no such file" in cheap(results)["inputs of explanation/explanation.json"]
+    change(metrics, edit)
+    change(results / explanation, edit_explanation)
+    assert "evaluate, again" not in (problems := verified(capsys, results, *verify.SCORING))
+    assert "explain, again" not in problems
+    change(metrics, lambda content: content.update(device="cpu"))
+    change(results / explanation, lambda content: content["sensors"]["complete"].pop("token"))
+    problems = verified(capsys, results, *verify.SCORING)
+    assert "metrics.json: models.gcodefp.token.value is" in problems
+    assert "explanation.json: sensors.complete.token is missing" in problems
 
 
-# Protocols
+def test_missing_and_torn_files_hide_no_other_problem(results: Path, capsys: Output) -> None:
+    (results / "evaluation/metrics.json").write_text("{}", encoding="utf-8")
+    (results / "best/run.json").write_text("torn", encoding="utf-8")
+    (results / "explanation/explanation.json").unlink()
+    (results / "dataset/train.npz").write_bytes(b"")
+    problems = verified(capsys, results, "select_best", "report")
+    assert "metrics.json: records no inputs" in problems
+    assert "run.json: records no inputs; it is torn" in problems
+    assert "explanation.json: no such file" in problems
+    assert "dataset/train.npz is not the file that dataset.json describes" in problems
+    assert verify.main([str(results / "figures")]) == 1
+    assert "holds no results of the pipeline" in capsys.readouterr().err
 
 
-def put_together(results: ResultsFolder) -> Path:
+@pytest.mark.parametrize(
+    ("name", "documents"),
+    [
+        ("dataset/dataset.json", ["sweep/sweep.json", "evaluation/metrics.json"]),
+        ("sweep/sweep.json", ["best/run.json"]),
+        ("controls/sensors_permuted/control.json", ["evaluation/metrics.json"]),
+    ],
+)
+def test_changed_input_is_named_with_what_used_it(
+    results: Path, name: str, documents: list[str]
+) -> None:
+    with (results / name).open("a", encoding="utf-8") as handle:
+        handle.write("\n")
+    problems = list(changed_inputs(Folder(results)))
+    for document in documents:
+        assert any(text.startswith(f"{document}: {name} has changed") for text in problems)
+
+
+def test_recordings_outside_the_folder_are_compared_too(finished: Path) -> None:
+    recordings = finished.parent / "recordings"
+    hidden = recordings.rename(finished.parent / "hidden")
+    problems = list(changed_inputs(Folder(finished)))
+    hidden.rename(recordings)
+    assert len(problems) == 12
+    assert f"{recordings / 'face_001_aligned.csv.gz'} is missing" in problems[0]
+
+
+def test_runs_outlive_a_rewritten_sweep_but_not_other_data(results: Path) -> None:
+    run = next(results.glob("runs/*/0001/run.json"))
+    for name, count in (("sweep/sweep.json", 0), ("dataset/train.npz", 1)):
+        inputs = {str(results / name): "00" * 32}
+        change(run, lambda content, inputs=inputs: content["provenance"].update(inputs=inputs))
+        assert len(list(changed_run_inputs(Folder(results)))) == count
+
+
+def test_repeats_and_protocols_are_made_again_too(results: Path, capsys: Output) -> None:
     """A table of one fold, which lies where the pipeline has folds, with its own dataset."""
-    fold = results.protocols.parent / "recording" / "0"
-    shutil.copytree(results.evaluation, fold / "evaluation")
-    shutil.copytree(results.dataset.parent, fold / "dataset")
-    shutil.copytree(results.best, fold / "run")
-    for name in ("dataset/dataset.json", "evaluation/metrics.json", "run/run.json"):
+    sweep = ["--sweep", str(results / "sweep/sweep.json"), "--runs", str(results / "runs")]
+    repeats, best = results / "sweep/repeats/sweep.json", results / "best"
+    flags = ["--finalists", "1", "--seeds", "2", "--output", str(repeats)]
+    assert repeat_best.main([*sweep, *flags]) == 0
+    common = [*dataset_flags(results / "dataset", "train", "val"), "--runs", str(results / "runs")]
+    assert agent.main([*common, "--sweep", str(repeats)]) == 0
+    both = [*sweep[:2], str(repeats), "--output", str(best)]
+    assert select_best.main([*common, *both]) == 0
+    fold = results / "protocols/recording/0"
+    shutil.copytree(results / "evaluation", fold / "evaluation")
+    shutil.copytree(results / "dataset", fold / "dataset")
+    for name in ("dataset/dataset.json", "evaluation/metrics.json"):
         change(fold / name, lambda content: content["provenance"].update(inputs={}))
-    own = [fold / name for name in ("run/checkpoint.pt", "dataset/dataset.json")]
-    inputs = {str(path): sha256(path) for path in own}
-    metrics = fold / "evaluation/metrics.json"
-    change(metrics, lambda content: content["provenance"].update(inputs=inputs))
-    asked = ["--winner", str(results.best / "run.json"), "--evaluations", str(metrics.parent)]
-    assert protocols.main([*asked, "--output", str(results.protocols.parent)]) == 0
-    return fold
-
-
-def test_a_changed_table_of_protocols_is_found(results: ResultsFolder) -> None:
-    assert check_protocols(results) == []
-    fold = put_together(results)
-    assert wrong(check_protocols(results)) == {}
-    assert cheap(results) == {}
+    inputs = {str(fold / "dataset/dataset.json"): sha256(fold / "dataset/dataset.json")}
     change(
-        results.protocols,
-        lambda content: content["protocols"][0]["exact"]["gcodefp"].update(value=0.99),
+        fold / "evaluation/metrics.json",
+        lambda content: content["provenance"].update(inputs=inputs),
     )
-    (told,) = wrong(check_protocols(results)).values()
-    assert "protocols[0].exact.gcodefp.value is 0.99, it should be" in told
+    flags = ["--winner", str(best / "run.json"), "--evaluations", str(fold / "evaluation")]
+    assert protocols.main([*flags, "--output", str(results / "protocols")]) == 0
+    problems = verified(capsys, results, "select_best", "protocols")
+    assert "select_best" not in problems
+    assert "protocols" not in problems
+    change(best / "run.json", lambda content: content["seeds"][0].update(mean=0.5))
+    table = results / "protocols/protocols.json"
+    change(table, lambda content: content["protocols"][0]["exact"]["gcodefp"].update(value=0.99))
     with (fold / "dataset/dataset.json").open("a", encoding="utf-8") as handle:
         handle.write("\n")
-    name = "protocols/recording/0/evaluation/metrics.json"
-    told = cheap(results)[f"inputs of {name}"]
-    assert "protocols/recording/0/dataset/dataset.json has changed" in told
-    change(fold / "evaluation/metrics.json", lambda content: content.update(leaky=True))
-    assert f"{name} has changed" in cheap(results)["inputs of protocols/protocols.json"]
-    assert "protocols[0].leaky is False" in next(iter(wrong(check_protocols(results)).values()))
+    problems = verified(capsys, results, "select_best", "protocols")
+    assert "best/run.json: seeds[0].mean is 0.5" in problems
+    assert "protocols/protocols.json: protocols[0].exact.gcodefp.value is 0.99" in problems
+    assert "metrics.json: protocols/recording/0/dataset/dataset.json has changed" in problems
 
 
-# Figures and report
-
-
-def test_swapped_figures_and_an_edited_report_are_found(results: ResultsFolder) -> None:
-    figures = results.figures
-    shutil.copy(figures / "accuracy.svg", figures / "confusion.svg")
-    shutil.copy(figures / "accuracy.png", figures / "slices.png")
-    (figures / "clocks.svg").unlink()
-    replace(results.report, "exactly right", "exactly wrong")
-    found = wrong(drawn_again.check_drawings(results))
-    told = found["figures"]
-    for path, how in (("confusion.svg", "other bytes"), ("slices.png", ""), ("clocks.svg", "")):
-        assert f"figures/{path} is not" in told
-        assert how in told
-    assert "accuracy" not in told
-    assert "exactly wrong" in found["report.html"]
-
-
-def test_a_report_that_is_not_there_is_told_with_the_command(
-    results: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("recorded", "root", "expected"),
+    [
+        ("results/best/run.json", "results/", "/now/best/run.json"),
+        ("/old/results/best/run.json", "/old/results/", "/now/best/run.json"),
+        ("/data/mill/a.csv", "/old/results/", "/data/mill/a.csv"),
+        ("workflow/sweeps/bayes.yaml", "results/", "workflow/sweeps/bayes.yaml"),
+        ("a.csv", "", "a.csv"),
+    ],
+)
+def test_recorded_paths_are_located_in_a_moved_folder(
+    tmp_path: Path, recorded: str, root: str, expected: str
 ) -> None:
-    results.report.unlink()
-    monkeypatch.setattr(drawn_again, "_figures", lambda results, folder: iter(()))
-    (figures, page) = drawn_again.check_drawings(results)
-    assert figures.holds
-    assert page.holds is False
-    assert page.why.endswith(
-        "report.html: no such file; it is made by: " + drawn_again.REPORT_REBUILD
-    )
+    (tmp_path / "best").mkdir()
+    inputs = {"provenance": {"inputs": {f"{root}sweep/sweep.json": ""}}}
+    (tmp_path / "best/run.json").write_text(json.dumps(inputs))
+    assert Folder(tmp_path).located(recorded) == Path(expected.replace("/now", str(tmp_path)))
 
 
-# Differences
-
-
-def test_differences_name_their_place() -> None:
-    due = {"a": [1, {"b": 2.0}], "c": None, "d": True}
-    assert list(differences(due, due)) == []
-    found = {"a": [1, {"b": 2.5}], "c": 0, "d": 1, "e": "x"}
-    assert list(differences(due, found, 0.1)) == [
-        "a[1].b is 2.5, it should be 2.0",
-        "c is 0, it should be None",
-        "d is 1, it should be True",
+def test_differences_name_their_key() -> None:
+    again = {"a": [1, {"b": 2.0}], "c": None, "d": True, "f": [1]}
+    assert list(differences(again, again)) == []
+    recorded = {"a": [1, {"b": 2.5}], "c": 0, "d": 1, "e": "x", "f": []}
+    assert list(differences(again, recorded, 0.1)) == [
+        "a[1].b is 2.5, made again 2.0",
+        "c is 0, made again None",
+        "d is 1, made again True",
+        "f is [], made again [1]",
         "e should not be there",
     ]
-    assert list(differences(due, {"a": [1], "d": True})) == [
-        "a is [1], it should be [1, {'b': 2.0}]",
-        "c is missing",
-    ]
     assert list(differences(100.0, 100.5, 0.01)) == []
-
-
-def test_the_order_of_a_table_counts() -> None:
-    table = "run,value\n1,a\n2,b\n"
-    assert list(table_differences(table, table, ["run"])) == []
-    (told,) = table_differences(table, "run,value\n2,b\n1,a\n", ["run"])
-    assert "another order" in told

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from learning_data import CPU, dataset_flags, load, tiny, write_dataset
+from learning_data import dataset_flags, load, tiny, write_dataset
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluate import main
@@ -19,7 +19,7 @@ LEARNT = {"d_model": 16, "batch_size": 8, "max_epochs": 14, "augmentation_prob":
 def learn(dataset: Path, folder: Path, **changed: Any) -> Path:
     """The checkpoint of a run over the dataset."""
     objective = Objective("val/gcode_acc", "maximize")
-    train(tiny(**{**LEARNT, **changed}), load(dataset), objective, folder, lambda *_: False, CPU)
+    train(tiny(**{**LEARNT, **changed}), load(dataset), objective, folder, lambda *_: False)
     return folder / "checkpoint.pt"
 
 

@@ -1,4 +1,4 @@
-"""A small dataset whose signals tell the blocks, for the tests of whatever learns or evaluates."""
+"""A small dataset whose blocks follow from its signals, for tests of training and evaluation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import PROGRAMS_FILE, Split, write_description, write_split
+from gcodefp.dataset.store import FORMAT, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import FIELDS, build_vocabulary
 from gcodefp.dataset.windows import window_starts
-from gcodefp.files import sha256
+from gcodefp.files import sha256, write_json
 from gcodefp.model.data import open_device, sizes_of
 from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.model.network import Network
@@ -29,7 +29,7 @@ ROWS = 32
 ROWS_PER_BLOCK = 4
 STEP_SECONDS = 0.25
 ORDER = ((3, 0, 1, 4, 2, 0, 1, 2), (1, 2, 0, 3, 2, 4, 0, 1))
-"""The blocks of the program of each operation; every recording of it replays them."""
+"""The blocks of each operation's program, which all its recordings run."""
 MM_PER_UNIT = (1.0, 25.4)
 """Of the recordings of each operation: face is in millimetres, pocket in inches."""
 
@@ -53,22 +53,23 @@ CPU = open_device("cpu", threads=1)
 def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) -> Split:
     """Each block has a channel that is high while it runs, and so has each operation.
 
-    X tells the block, Y the operation. Nothing lags; the programs are those of `tiny_programs`.
+    The tool's X depends on the block, its Y on the operation. There are no lags; the programs are
+    those of `tiny_programs`.
     """
     count = len(recordings)
-    names = [OPERATIONS.index(name.partition("_")[0]) for name in recordings]
-    kind = np.repeat(names, rows)
-    orders = [np.resize(ORDER[of], -(-rows // ROWS_PER_BLOCK)) for of in names]
+    operations = [_operation_of(name) for name in recordings]
+    kind = np.repeat(operations, rows)
+    orders = [np.resize(ORDER[operation], -(-rows // ROWS_PER_BLOCK)) for operation in operations]
     block = np.concatenate([order.repeat(ROWS_PER_BLOCK)[:rows] for order in orders])
-    told = np.zeros((count * rows, CHANNELS))
-    told[np.arange(count * rows), block] = 2.0
-    told[np.arange(count * rows), len(BLOCKS) + kind] = 2.0
-    random = [np.random.default_rng(list(name.encode())) for name in recordings]
-    noises = np.concatenate([of.normal(size=(rows, CHANNELS)) for of in random])
+    signals = np.zeros((count * rows, CHANNELS))
+    signals[np.arange(count * rows), block] = 2.0
+    signals[np.arange(count * rows), len(BLOCKS) + kind] = 2.0
+    generators = [np.random.default_rng(list(name.encode())) for name in recordings]
+    noises = np.concatenate([random.normal(size=(rows, CHANNELS)) for random in generators])
     recording = np.arange(count).repeat(rows)
     row = np.tile(np.arange(rows), count)
     return Split(
-        signals=(told + noise * noises).astype(np.float32),
+        signals=(signals + noise * noises).astype(np.float32),
         valid=np.ones((count * rows, CHANNELS), bool),
         environment=np.stack([99.0 + kind, 20.0 + kind], axis=1).astype(np.float32),
         block=block.astype(np.int32),
@@ -89,10 +90,14 @@ def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) 
     )
 
 
+def _operation_of(recording: str) -> int:
+    return OPERATIONS.index(recording.partition("_")[0])
+
+
 def tiny_programs(train: Split) -> Programs:
-    """A program of ROWS places for each operation: what its first train recording executes."""
+    """A program of ROWS states for each operation: the lines of its first train recording."""
     count = len(OPERATIONS)
-    first_rows = np.array([np.flatnonzero(train.program == of)[0] for of in range(count)])
+    first_rows = np.array([np.flatnonzero(train.program == index)[0] for index in range(count)])
     last = np.bincount(train.recording)[train.recording[first_rows]] - 1
     rows = (first_rows[:, None] + np.minimum(np.arange(ROWS), last[:, None])).ravel()
     line, block = train.row[rows] // ROWS_PER_BLOCK, train.blocks[train.block[rows]]
@@ -106,7 +111,7 @@ def tiny_programs(train: Split) -> Programs:
         template=train.signals[rows],
         weight=np.ones((count, CHANNELS), np.float32),
         lag_seconds=np.zeros(len(train.recordings)),
-        lag_program=np.array([OPERATIONS.index(n.partition("_")[0]) for n in train.recordings]),
+        lag_program=np.array([_operation_of(name) for name in train.recordings]),
         executed_line=line,
         executed_block=block,
         executed_program=np.repeat(np.arange(count), ROWS),
@@ -165,19 +170,24 @@ def write_dataset(folder: Path, **changed: Split) -> Path:
             "sha256": sha256(folder / PROGRAMS_FILE),
         },
         "splits": {name: {"sha256": sha256(folder / f"{name}.npz")} for name in splits},
+        "recordings": {
+            name: {"operation": name.partition("_")[0]}
+            for split in splits.values()
+            for name in split.recordings.tolist()
+        },
     }
-    write_description(folder / "dataset.json", document)
+    write_json(folder / "dataset.json", FORMAT, document)
     return folder
 
 
 def tiny_data(folder: Path, **changed: Split) -> TrainingData:
-    """What a training run sees of a dataset that is written into the folder."""
+    """The training data of a dataset that is written into the folder."""
     write_dataset(folder, **changed)
     return load(folder)
 
 
 def load(folder: Path) -> TrainingData:
-    """What a training run sees of the dataset in the folder."""
+    """The training data of the dataset in the folder."""
     return load_training_data(
         folder / "dataset.json", folder / "train.npz", folder / "val.npz", CPU
     )
@@ -195,7 +205,7 @@ def untrained(data: TrainingData, seed: int = 0, **changed: Any) -> Network:
 
 
 def varied(data: TrainingData, seed: int = 0) -> Network:
-    """An untrained network that does not write much the same for each row, as others do."""
+    """An untrained network with large weights, whose predictions differ from row to row."""
     network = untrained(data, seed)
     with torch.no_grad():
         network.stem.weight *= 20
@@ -205,7 +215,7 @@ def varied(data: TrainingData, seed: int = 0) -> Network:
 
 
 def dataset_flags(folder: Path, *splits: str) -> list[str]:
-    """The flags by which the steps are given a dataset."""
+    """Flags of the steps that name a dataset."""
     flags = ["--dataset", str(folder / "dataset.json"), "--device", "cpu"]
     for name in splits:
         flags += [f"--{name}", str(folder / f"{name}.npz")]

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from learning_data import (
     BLOCKS,
-    CPU,
     ORDER,
     ROWS,
     ROWS_PER_BLOCK,
@@ -52,7 +51,7 @@ def learnt(folder: Path, **changed: Any) -> Path:
     """The checkpoint of a network that knows both programs by heart."""
     data = load(write_dataset(folder / "dataset"))
     objective = Objective("val/aligned_acc", "maximize")
-    train(tiny(**{**LEARNT, **changed}), data, objective, folder / "run", lambda *_: False, CPU)
+    train(tiny(**{**LEARNT, **changed}), data, objective, folder / "run", lambda *_: False)
     return folder / "run" / "checkpoint.pt"
 
 

@@ -1,4 +1,4 @@
-"""Small recordings made by hand, for the tests of whatever reads them."""
+"""Small recordings as CSV files, and the preprocess step with small values."""
 
 import zlib
 from collections.abc import Mapping
@@ -60,7 +60,7 @@ def write_recording(path: Path, table: pd.DataFrame | None = None) -> Path:
 
 
 def write_recordings(folder: Path, counts: Mapping[str, int], rows: int = ROWS) -> Path:
-    """Writes so many recordings of each program, `pocket_001_aligned.csv.gz` and so on."""
+    """Writes recordings of each program, `pocket_001_aligned.csv.gz` and so on, by their counts."""
     for program, count in counts.items():
         for number in range(1, count + 1):
             table = recording_table(program, seed=number + zlib.crc32(program.encode()), rows=rows)

@@ -1,4 +1,4 @@
-"""Recordings that replay made-up programs, with sensors that lag by what a test wants."""
+"""Recordings of made-up programs, with sensors of any lag."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -18,7 +18,7 @@ CHANNELS = 12
 
 
 class Replay(NamedTuple):
-    """A recording, its scaled signals (N, C), and when of the program each row reports, (N,)."""
+    """A recording, its scaled signals (N, C), and the program's time at each row, (N,)."""
 
     recording: Recording
     signals: NDArray[np.float32]
@@ -50,14 +50,14 @@ def replay(
     """A recording of a program.
 
     Args:
-        name: it draws the noise.
+        name: the seed of the noise.
         lag: seconds of the sensors behind the controller.
         phase: seconds from the program's start to the first report.
         jitter: seconds, at most STEP, by which a report may come late.
         speed: of the program, relative to other recordings.
         start: seconds of the program at which the log starts.
         lost: rows that are not in the log.
-        noise: of each channel, in standard deviations of what it says.
+        noise: of each channel, in standard deviations of its motion.
     """
     random = np.random.default_rng(list(name.encode()))
     begin = begins(program)
@@ -84,7 +84,7 @@ def replay(
 
 
 def motion(program: int, seconds: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What noiseless sensors say at times of a program, (N, CHANNELS); still before its start."""
+    """Noiseless signals at times of a program, (N, CHANNELS); constant before its start."""
     knots = np.arange(-20.0, begins(program)[-1] + 20.0, 0.8)
     values = np.random.default_rng(program + 99).normal(size=(len(knots), CHANNELS))
     values[knots < 0] = 0.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from explanation_files import write_explanation
+from explanation_files import small_programs, write_explanation
 from result_documents import (
     LAG_SECONDS,
     PROGRAM,
@@ -19,10 +19,10 @@ from result_documents import (
 )
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import Split, vocabulary_of
-from gcodefp.evaluation.baselines import RowPredictions
-from gcodefp.evaluation.bootstrap import NOTHING, Estimate, estimate, with_interval
-from gcodefp.evaluation.metrics import estimate_median, measure_rows, with_intervals
+from gcodefp.dataset.store import Split, description_of, vocabulary_of
+from gcodefp.evaluation.bootstrap import NOTHING, Statistic, median, ratio, with_interval
+from gcodefp.evaluation.breakdown import break_down
+from gcodefp.evaluation.metrics import METRICS, RowPredictions, Scored, measure
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
@@ -99,20 +99,25 @@ def write_evaluation(
     controls: Sequence[dict[str, Any]],
 ) -> None:
     """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
-    test = tested_split(reported)
+    test = scored_split(reported)
     vocabulary = vocabulary_of(dataset)
     rows = np.arange(len(test.row))
-    answers = {name: answers_of(name, texts, test, reported) for name, texts in blocks.items()}
+    answers = {name: predictions_of(name, texts, test, reported) for name, texts in blocks.items()}
+    of_rows = [name for name, metric in METRICS.items() if not metric.of_segments]
     models = {
-        name: with_intervals(measure_rows(of, test, rows, vocabulary)) | of_segments(of, test)
-        for name, of in answers.items()
+        name: measure(Scored(each, test, rows, vocabulary), of_rows) | segment_scores(each, test)
+        for name, each in answers.items()
     }
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
-        "rows": len(rows), "stretches": len(rows) // 6, "confidence": 0.95,
-        "resamples": 2000, "controls": list(controls), "foreign": None, "left_out": [],
-        "models": {n: {m: e._asdict() for m, e in of.items()} for n, of in models.items()},
+        "rows": len(rows), "segments": len(rows) // 6, "confidence": 0.95,
+        "resamples": 2000, "controls": list(controls), "external": None, "excluded": [],
+        "models": {
+            name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
+            for name, metrics in models.items()
+        },
+        **break_down(answers, test, rows, description_of(dataset, small_programs(dataset))),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
@@ -149,7 +154,7 @@ def sequences_of(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def tested_split(reported: bool) -> Split:
+def scored_split(reported: bool) -> Split:
     """The recordings as a test split, with zeros for all that scores do not look at."""
     true = true_blocks()
     count = len(true) // len(RECORDINGS)
@@ -165,20 +170,20 @@ def tested_split(reported: bool) -> Split:
     return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
 
 
-def of_segments(answers: RowPredictions, test: Split) -> dict[str, Estimate]:
-    """Numbers that stand for those of stretches; how such are scored is not tested with them."""
-    wrong = (answers.blocks != true_blocks()).astype(int)
-    scores = {
-        "gcode_error_rate": estimate(wrong, np.ones(len(wrong)), test.recording),
-        "toolpath_distance_mm": with_interval(NOTHING),
-    }
+def segment_scores(answers: RowPredictions, test: Split) -> dict[str, Statistic]:
+    """Numbers in place of those of segments; how these are computed is tested elsewhere."""
+    wrong = answers.blocks != true_blocks()
+    distance: Statistic = NOTHING
     if answers.position_mm is not None:
-        off = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)
-        scores["toolpath_distance_mm"] = estimate_median(off, test.recording)
-    return scores
+        error_mm = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)
+        distance = median(error_mm, test.recording)
+    return {
+        "gcode_error_rate": ratio(wrong, np.ones(len(wrong)), test.recording),
+        "toolpath_distance_mm": distance,
+    }
 
 
-def answers_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
+def predictions_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
     """Those who read sensors name a program and a position, others do not."""
     if PREDICTORS[name].kind not in (SENSORS, LAG_ORACLE):
         return RowPredictions(blocks, test.operation)

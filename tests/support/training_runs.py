@@ -1,4 +1,4 @@
-"""Training runs over the small dataset, for the tests of what they end with."""
+"""Training runs on the small dataset."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ def go_on(epoch: int, metrics: Mapping[str, float]) -> bool:
 def run(
     folder: Path, data: TrainingData, objective: Objective = GCODE, **changed: Any
 ) -> tuple[TrainingResult, Checkpoint]:
-    result = train(tiny(**changed), data, objective, folder, go_on, CPU)
+    result = train(tiny(**changed), data, objective, folder, go_on)
     return result, read_checkpoint(folder / "checkpoint.pt", CPU)
 
 

@@ -15,8 +15,8 @@ from gcodefp.code_digest import code_digest, runs_digest
 from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.files import sha256
-from gcodefp.reporting.catalogue import FIGURES
+from gcodefp.files import sha256, write_text
+from gcodefp.reporting.figures import FIGURES
 from gcodefp.cluster.slurm import follow_preempted
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 
@@ -58,6 +58,14 @@ wildcard_constraints:
 def file_digest(path):
     """SHA-256 of an optional file, None without it; as a param it makes a rule run again."""
     return sha256(Path(path)) if Path(path).is_file() else None
+
+
+def caption_file(stem):
+    """The caption of a figure as the file that Snakemake's own report reads."""
+    path = Path(".snakemake/captions").resolve() / f"{stem}.rst"
+    if not path.is_file() or path.read_text() != FIGURES[stem].caption:
+        write_text(path, FIGURES[stem].caption)
+    return str(path)
 
 
 def engine_flags(first):

@@ -13,11 +13,11 @@ rule figures:
         **{
             name: report(
                 f"{RESULTS}/figures/{name}.svg",
-                category=entry.category,
-                caption=f"../../gcodefp/reporting/captions/{name}.rst",
-                labels={"figure": entry.title},
+                category=record.category,
+                caption=caption_file(name),
+                labels={"figure": record.title},
             )
-            for name, entry in FIGURES.items()
+            for name, record in FIGURES.items()
         },
         png=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
     log:
@@ -31,7 +31,7 @@ rule figures:
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         folder=lambda wildcards, output: Path(output.toolpath).parent,
-        code=code_digest("gcodefp.figures"),
+        code=code_digest("gcodefp.figures", *(record.module for record in FIGURES.values())),
     shell:
         """
         python -m gcodefp.figures \
@@ -74,6 +74,7 @@ rule report_page:
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         figures=lambda wildcards, input: Path(input.figures[0]).parent,
         protocols=PROTOCOLS,
+        benchmarks=f"{RESULTS}/benchmarks",
         protocols_digest=file_digest(PROTOCOLS),
         code=code_digest("gcodefp.report"),
     shell:
@@ -86,6 +87,7 @@ rule report_page:
             --explanation {params.explanation:q} \
             --figures {params.figures:q} \
             --protocols {params.protocols:q} \
+            --benchmarks {params.benchmarks:q} \
             --output {output:q} \
             --log {log:q}
         """

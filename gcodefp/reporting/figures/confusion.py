@@ -1,4 +1,4 @@
-"""What was read in place of what: confusion matrices, word by word, on the test split."""
+"""What was predicted in place of what: confusion matrices on the test split."""
 
 from typing import NamedTuple
 
@@ -7,141 +7,121 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import vocabulary_of
-from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES
-from gcodefp.evaluation.names import MODEL
-from gcodefp.reporting.figures.accuracy import tested_on
-from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure
+from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure, percent, tested_on
 from gcodefp.reporting.results import Results
 
-MAX_COUNTED_CLASSES = 10
-"""Cells of larger matrices have no room for their counts."""
-MOST_LETTERS = 32
-"""Names of columns that would need more beside each other are slanted."""
-OTHER = "other\nkind"
-UNSEEN_LABEL = "not in train"
+MOST_COUNTED = 12
+"""Cells of matrices with more classes have no room for their counts."""
+LETTER_INCHES = 0.065
+"""Names of columns that are wider than the column are slanted."""
+LABEL_INCHES = 2.5
+"""Width of the page that the names of the rows need."""
+HEADS = {"operation": "operation", "command": "command word"}
+"""Head in metrics.json -> title of its matrix."""
 
 
 class Confusion(NamedTuple):
-    """Counts of words.
+    """A confusion matrix.
 
     Attributes:
-        counts: (T, W), rows true, columns written.
-        true: T names of classes.
-        written: W names of classes.
+        true: names of T classes, by row.
+        predicted: names of P classes, by column; the same classes, and perhaps others at the end.
+        counts: (T, P).
     """
 
-    counts: NDArray[np.int64]
     true: list[str]
-    written: list[str]
+    predicted: list[str]
+    counts: NDArray[np.int64]
 
 
-def confusions(results: Results) -> dict[str, Confusion]:
-    """Confusion matrices by name of the head."""
-    predictions = results.predictions
-    vocabulary = vocabulary_of(results.dataset)
-
-    def names(classes: NDArray[np.str_]) -> list[str]:
-        return [str(name) for name in classes]
-
-    true, written = (
-        vocabulary.encode_rows(blocks)
-        for blocks in (predictions.true_block, predictions.blocks[MODEL])
-    )
-    return {
-        "token type": _token_types(true[..., 0], written[..., 0]),
-        "command": _field(true, written, "command", COMMAND, list(vocabulary.commands)),
-        "parameter type": _field(
-            true, written, "parameter_type", PARAMETER, list(vocabulary.parameter_types)
-        ),
-        "operation": _count(
-            predictions.true_operation, predictions.operation[MODEL], names(predictions.operations)
-        ),
-        "program": _count(
-            predictions.true_program, predictions.program[MODEL], names(predictions.programs)
-        ),
+def confusion(results: Results, head: str) -> Confusion:
+    """A head's matrix in metrics.json, with the classes that occur."""
+    matrix = results.evaluation["confusion"][head]
+    counts = np.array(matrix["counts"], np.int64)
+    occurring = {name for name, row in zip(matrix["true"], counts, strict=True) if row.any()}
+    occurring |= {
+        name for name, column in zip(matrix["predicted"], counts.T, strict=True) if column.any()
     }
+    rows, columns = (
+        [index for index, name in enumerate(matrix[side]) if name in occurring]
+        for side in ("true", "predicted")
+    )
+    return Confusion(
+        [matrix["true"][row] for row in rows],
+        [matrix["predicted"][column] for column in columns],
+        counts[np.ix_(rows, columns)],
+    )
 
 
+@figure(
+    "confusion",
+    title="Confusions",
+    category="Test",
+    caption="What was predicted (columns) in place of what was true (rows) in segments of one "
+    "window: the operation of each row, and each command word of the executed lines, compared at "
+    "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
+    "kind, and words missing because the predicted line had ended, have a column of their own.",
+)
 def draw_confusion(results: Results) -> Figure:
-    """A matrix for each head, each row normalised; rows are true, columns read."""
-    figure = new_figure(PAGE_INCHES, 5.9)
-    halves = figure.add_gridspec(2, 1, height_ratios=[1, 1.25])
-    rows = (halves[row].subgridspec(1, columns) for row, columns in enumerate((3, 2)))
-    panels = [figure.add_subplot(row[0, i]) for row in rows for i in range(row.ncols)]
-    for axes, (name, confusion) in zip(panels, confusions(results).items(), strict=True):
-        _draw_matrix(axes, confusion)
+    """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""
+    matrices = {title: confusion(results, head) for head, title in HEADS.items()}
+    shapes = [matrix.counts.shape for matrix in matrices.values()]
+    height = 0.9 + 0.27 * max(3, *(rows for rows, _ in shapes))
+    fig = new_figure(PAGE_INCHES, min(height, 5.0))
+    panels = fig.subplots(1, len(shapes), width_ratios=[2 + columns for _, columns in shapes])
+    column_inches = (PAGE_INCHES - LABEL_INCHES) / sum(columns for _, columns in shapes)
+    for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
+        _draw_matrix(axes, matrix, column_inches)
         axes.set_title(name)
-        axes.set_xlabel("read")
-    for axes in (panels[0], panels[3]):
-        axes.set_ylabel("true (count)")
+        axes.set_xlabel("predicted")
+    panels[0].set_ylabel("true (count)")
     add_head(
-        figure,
-        "What was read in place of what",
-        f"{tested_on(results)}; stretches read from sensors alone; word by word up to the end of "
-        "the true line; the shade is the share of the row, the figure the count",
+        fig,
+        _title(matrices[HEADS["command"]]),
+        f"{tested_on(results)}; segments of one window; the shade is the share of the row, the "
+        "number the count",
         results.marks,
     )
-    return figure
+    return fig
 
 
-def _token_types(true: NDArray[np.int32], written: NDArray[np.int32]) -> Confusion:
-    """All steps up to the end of the true block; what follows a written end is nothing."""
-    kinds = (COMMAND, PARAMETER, END)
-    order = np.zeros(len(TOKEN_TYPES), np.int64) - 1
-    order[list(kinds)] = range(len(kinds))
-    counted = np.isin(true, kinds)
-    names = [TOKEN_TYPES[kind] for kind in kinds]
-    return _count(order[true[counted]], order[written[counted]], names, other="nothing")
-
-
-def _field(
-    true: NDArray[np.int32], written: NDArray[np.int32], field: str, kind: int, names: list[str]
-) -> Confusion:
-    """The classes of a field, over the steps where the true word is of its kind."""
-    counted = true[..., 0] == kind
-    column = FIELDS.index(field)
-    return _count(true[counted][:, column], written[counted][:, column], names, other=OTHER)
-
-
-def _count(
-    true: NDArray[np.integer], written: NDArray[np.integer], names: list[str], other: str = OTHER
-) -> Confusion:
-    """Counts pairs; a class below 0 comes last and is left out where nothing is in it."""
-    size = len(names) + 1
-    counts = np.zeros((size, size), np.int64)
-    np.add.at(
-        counts, (np.where(true < 0, size - 1, true), np.where(written < 0, size - 1, written)), 1
+def _title(commands: Confusion) -> str:
+    """The pair of command words that is confused most often."""
+    # Rows and columns are the same classes in the same order, before the last ones.
+    wrong = commands.counts.copy()
+    np.fill_diagonal(wrong, 0)
+    if not wrong.any():
+        return "No command word is confused with another"
+    row, column = divmod(int(np.argmax(wrong)), wrong.shape[1])
+    share = wrong[row, column] / commands.counts[row].sum()
+    return (
+        f"Most frequent confusion of commands: {commands.true[row]} predicted as "
+        f"{commands.predicted[column]}, {percent(share)} of its words"
     )
-    true_names, written_names = [*names, UNSEEN_LABEL], [*names, other]
-    if not counts[-1].any():
-        counts, true_names = counts[:-1], names
-    if not counts[:, -1].any():
-        counts, written_names = counts[:, :-1], names
-    return Confusion(counts, true_names, written_names)
 
 
-def _draw_matrix(axes: Axes, confusion: Confusion) -> None:
-    totals = confusion.counts.sum(1, keepdims=True)
-    shares = confusion.counts / np.maximum(totals, 1)
+def _draw_matrix(axes: Axes, matrix: Confusion, column_inches: float) -> None:
+    totals = matrix.counts.sum(1, keepdims=True)
+    shares = matrix.counts / np.maximum(totals, 1)
     axes.imshow(shares, vmin=0, vmax=1, aspect="auto")
-    few = max(confusion.counts.shape) <= MAX_COUNTED_CLASSES
-    size = 6 if len(confusion.written) < 6 else 5.2
-    for (row, column), count in np.ndenumerate(confusion.counts):
-        if few and count:
-            colour = "white" if shares[row, column] > 0.55 else "#333333"
-            axes.text(column, row, f"{count:,}", color=colour, size=size, ha="center", va="center")
-    letters = max(len(part) for name in confusion.written for part in name.splitlines())
-    long = letters * len(confusion.written) > MOST_LETTERS
+    if max(matrix.counts.shape) <= MOST_COUNTED:
+        for (row, column), count in np.ndenumerate(matrix.counts):
+            if count:
+                colour = "white" if shares[row, column] > 0.55 else "#333333"
+                axes.text(column, row, f"{count:,}", color=colour, size=5.5, ha="center",
+                          va="center")  # fmt: skip
+    columns = [name.replace(" ", "\n") for name in matrix.predicted]
+    letters = max(len(line) for name in columns for line in name.splitlines())
+    is_long = letters * LETTER_INCHES > column_inches
     axes.set_xticks(
-        range(len(confusion.written)), confusion.written,
-        rotation=40 if long else 0, ha="right" if long else "center", rotation_mode="anchor",
+        range(len(columns)), columns, rotation=40 if is_long else 0,
+        ha="right" if is_long else "center", rotation_mode="anchor",
     )  # fmt: skip
-    labels = [f"{name} ({n:,})" for name, n in zip(confusion.true, totals[:, 0], strict=True)]
+    labels = [f"{name} ({n:,})" for name, n in zip(matrix.true, totals[:, 0], strict=True)]
     axes.set_yticks(range(len(labels)), labels)
-    axes.tick_params(length=0)
-    axes.set_xticks(np.arange(len(confusion.written) - 1) + 0.5, minor=True)
+    axes.set_xticks(np.arange(len(matrix.predicted) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1)
-    axes.tick_params(which="minor", length=0)
+    axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)

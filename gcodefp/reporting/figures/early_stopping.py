@@ -8,26 +8,26 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures.run_style import RUN_LOOKS, add_legend
+from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures.run_style import RUN_STYLES, styles_of_runs
 from gcodefp.reporting.figures.style import (
     COLUMN_INCHES,
     INK,
     PAGE_INCHES,
     add_head,
+    add_legend,
     new_figure,
     percent,
-    placeholder_figure,
+    placeholder,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import is_maximized, which_runs
 from gcodefp.reporting.wording import short_metric
 from gcodefp.sweeps.hyperband import read_hyperband
 
-TITLE = "Early stopping"
 MANY_EPOCHS = 30
 NAMED_ROWS = 40
 """Runs of more are not named one by one."""
@@ -37,36 +37,50 @@ LIGHTEST = 0.15
 """Of the colour map, so that the worst value differs from no value."""
 
 
+@figure(
+    "early_stopping",
+    title="Early stopping",
+    category="Sweep",
+    caption="The metric of each run after each epoch. A run that has passed a dashed line is "
+    "compared with all others that reached it, and stopped once it is worse, be it at the line or "
+    "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
+)
 def draw_early_stopping(results: Results) -> Figure:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
-    if results.winner["metric"] not in results.curves:
-        why = f"curves.csv has no {results.winner['metric']}, by which runs are compared."
-        return placeholder_figure(TITLE, why, results.marks)
+    metric = results.winner["metric"]
+    if metric not in results.curves:
+        sentence = f"curves.csv has no {metric}, by which runs are compared."
+        return placeholder("Early stopping", sentence, results.marks)
     values = metric_map(results)
     width = PAGE_INCHES if values.shape[1] > MANY_EPOCHS else COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
-    figure = new_figure(width, 0.85 + height)
-    axes = figure.subplots()
+    fig = new_figure(width, 0.85 + height)
+    axes = fig.subplots()
     image = _draw_map(axes, results, values)
-    bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=18, fraction=0.06)
+    bar = fig.colorbar(image, ax=axes, pad=0.02, aspect=18, fraction=0.06)
     letters = int(LETTERS_PER_INCH * height)
-    bar.set_label(textwrap.fill(short_metric(results.winner["metric"]), letters), size=6.5)
+    bar.set_label(textwrap.fill(short_metric(metric), letters), size=6.5)
     bar.ax.tick_params(labelsize=6)
-    handles = [*_draw_ends(axes, results, values), *_draw_bands(axes, results, values.shape[1])]
-    add_legend(figure, handles, 2 if width == COLUMN_INCHES else 4)
-    how = "darker is better; best run first"
-    add_head(figure, _title(results), f"val split; {how}; {which_runs(results)}", results.marks)
-    return figure
+    _draw_ends(axes, results, values)
+    for band in bands(results):
+        if band <= values.shape[1]:
+            # A run is compared once the epoch is over.
+            axes.axvline(band + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
+                         label="runs compared")  # fmt: skip
+    add_legend(fig, axes.get_legend_handles_labels()[0], 2 if width == COLUMN_INCHES else 4)
+    subtitle = f"val split; darker is better; best run first; {which_runs(results)}"
+    add_head(fig, _title(results), subtitle, results.marks)
+    return fig
 
 
 def metric_map(results: Results) -> NDArray[np.float64]:
     """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none."""
-    names = {run: row for row, run in enumerate(results.runs["run"])}
-    curves = results.curves[results.curves["run"].isin(names)]
+    rows = {run: row for row, run in enumerate(results.runs["run"])}
+    curves = results.curves[results.curves["run"].isin(rows)]
     last = int(curves["epoch"].max()) if len(curves) else 1
-    values = np.full((len(names), last), np.nan)
+    values = np.full((len(rows), last), np.nan)
     metric = curves[results.winner["metric"]].to_numpy(float)
-    values[curves["run"].map(names), curves["epoch"].to_numpy(int) - 1] = metric
+    values[curves["run"].map(rows), curves["epoch"].to_numpy(int) - 1] = metric
     return values
 
 
@@ -86,8 +100,8 @@ def saved_share(results: Results) -> float | None:
     runs = results.runs[results.runs["state"] != "failed"]
     if "max_epochs" not in runs:
         return None
-    wanted, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
-    return float((wanted - trained) / wanted) if wanted else None
+    planned, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
+    return float((planned - trained) / planned) if planned else None
 
 
 def _is_one_sweep(results: Results) -> bool:
@@ -100,29 +114,32 @@ def _rule(results: Results) -> object:
 
 def _title(results: Results) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
-    if not stopped and not _is_one_sweep(results):
+    if stopped:
+        share = saved_share(results)
+        saved = "" if share is None else f", which saved {percent(share)} of the epochs"
+        were = "was" if stopped == 1 else "were"
+        return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
+    if not _is_one_sweep(results):
         return "No run was stopped early"
-    if not stopped and _rule(results) is None:
+    if _rule(results) is None:
         return "This sweep has no early termination, and no run was stopped early"
-    if not stopped:
-        return "Early termination stopped no run"
-    share = saved_share(results)
-    saved = "" if share is None else f", which saved {percent(share)} of the epochs"
-    were = "was" if stopped == 1 else "were"
-    return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
+    return "Early termination stopped no run"
 
 
 def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> AxesImage:
-    """Cells between the 2nd and 98th percentile; diverged losses are as light as the worst."""
+    """Colours from the 2nd to the 98th percentile; diverged losses are as light as the worst."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
+    shades = colormaps["Blues"](np.linspace(LIGHTEST, 1.0, 256))
     image = axes.imshow(
-        values, aspect="auto", interpolation="nearest", cmap=_colours(results),
+        values, aspect="auto", interpolation="nearest",
+        cmap=ListedColormap(shades if is_maximized(results) else shades[::-1]),
         norm=Normalize(low, high if high > low else low + 1),
         extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
     )  # fmt: skip
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, min_n_ticks=1))
+    ticks = MaxNLocator(8, integer=True, min_n_ticks=1).tick_values(1, values.shape[1])
+    axes.set_xticks([tick for tick in ticks if 1 <= tick <= values.shape[1]])
     if len(values) <= NAMED_ROWS:
         axes.set_yticks(range(len(values)), results.runs["run"])
         axes.tick_params(axis="y", labelsize=5.5, length=0)
@@ -133,41 +150,19 @@ def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> Axes
     return image
 
 
-def _colours(results: Results) -> ListedColormap:
-    """The better, the darker."""
-    shades = colormaps["Blues"](np.linspace(LIGHTEST, 1.0, 256))
-    return ListedColormap(shades if is_maximized(results) else shades[::-1])
-
-
-def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> list[Line2D]:
-    """A mark behind the last epoch of each run that did not finish, and of the winner."""
-    handles = []
-    states = results.runs["state"].mask(results.runs["run"] == results.winner["run"], "winner")
-    done = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]
+def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> None:
+    """A marker behind the last epoch of the winner, and of each run that did not finish."""
+    styles = styles_of_runs(results)
+    epochs = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]
     size = float(np.clip(72 * 5.0 / max(len(values), 1), 1.5, 3.4))
     for name in ("winner", "stopped", "failed"):
-        rows = np.flatnonzero(states == name)
-        look = RUN_LOOKS[name]
+        rows = np.flatnonzero(styles == name)
         if not len(rows):
             continue
-        points = axes.plot(
-            [done[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, look.marker,
-            color=INK if name == "stopped" else look.colour, markerfacecolor=look.face,
+        style = RUN_STYLES[name]
+        axes.plot(
+            [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, style.marker,
+            color=INK if name == "stopped" else style.colour, markerfacecolor=style.face,
             markersize=6.0 if name == "winner" else size, markeredgewidth=0.7,
-            label=f"{look.label} here" if name != "winner" else look.label, linestyle="none",
-            clip_on=False,
+            label=style.label, linestyle="none", clip_on=False,
         )  # fmt: skip
-        handles += points
-    return handles
-
-
-def _draw_bands(axes: Axes, results: Results, epochs: int) -> list[Line2D]:
-    handles = []
-    for band in bands(results):
-        if band <= epochs:
-            # A run is compared once the epoch is over.
-            handles.append(
-                axes.axvline(band + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
-                             label="runs compared")
-            )  # fmt: skip
-    return handles[:1]

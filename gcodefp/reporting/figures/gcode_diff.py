@@ -1,34 +1,54 @@
-"""The G-code of one test recording: executed and read lines side by side."""
+"""The G-code of one test recording: executed and predicted lines side by side."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from enum import StrEnum
+from itertools import groupby
+from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import EVALUATION_REBUILD
-from gcodefp.reporting.executed_paths import (
-    DiffLine,
-    Mark,
-    counts,
-    diff,
-    excerpt,
-    folded,
-    middle,
-    toolpaths,
+from gcodefp.evaluation.sequences import alignment
+from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
+from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures.style import (
+    INK,
+    PAGE_INCHES,
+    add_head,
+    new_figure,
+    percent,
+    placeholder,
 )
-from gcodefp.reporting.figures.style import INK, PAGE_INCHES, add_head, new_figure, percent
+from gcodefp.reporting.predictions import Sequences
 from gcodefp.reporting.results import Results
 
+KEPT = 2
+"""Of a long segment of equal lines, so many are shown at either end."""
 COLUMNS = 2
 LINES_PER_COLUMN = 46
 LINE_INCHES = 0.115
 FONT_POINTS = 5.8
 LETTERS = 70
 """So many letters of a line of text fit into a column of the page."""
-TIME_AT, TRUE_AT, MARK_AT, READ_AT = 5.5, 7, 37, 39
-"""Where the parts of a line stand, in letters; the time ends there."""
+TIME_END, TRUE_START, MARK_START, PREDICTED_START = 5.5, 7, 37, 39
+"""Positions of the parts of a line, in letters."""
 WIDEST = 29
+
+
+class Mark(StrEnum):
+    """The edit of a line; FOLDED stands for equal lines that are not shown."""
+
+    EQUAL = "="
+    REPLACED = "\N{NOT EQUAL TO}"
+    MISSING = "\N{MINUS SIGN}"
+    EXTRA = "+"
+    FOLDED = "\N{HORIZONTAL ELLIPSIS}"
+
+
 BANDS = {Mark.REPLACED: "#fbe3c0", Mark.MISSING: "#e2e2e2", Mark.EXTRA: "#d8e6f3"}
 MEANINGS = {
     Mark.EQUAL: "equal",
@@ -36,59 +56,150 @@ MEANINGS = {
     Mark.MISSING: "missing",
     Mark.EXTRA: "too many",
 }
-WITHOUT_SEQUENCES = (
-    f"The predictions have no lines in order; make them anew with: {EVALUATION_REBUILD}"
+
+
+class DiffLine(NamedTuple):
+    """An executed line and the one predicted in its place.
+
+    Attributes:
+        seconds: when the executed line begins; None where there is none, or it has no row of its
+            own.
+        true, predicted: texts; empty where there is none.
+        lines: how many lines it stands for: 1, or those that are folded.
+    """
+
+    mark: Mark
+    seconds: float | None
+    true: str
+    predicted: str
+    lines: int = 1
+
+
+@figure(
+    "gcode_diff",
+    title="G-code, executed and predicted",
+    category="Test",
+    caption="The lines that the test recording of median exact-line accuracy executed, with the "
+    "time at which each begins, and beside them those predicted from its sensors (the whole "
+    "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
+    "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
+    "row of their own, and filled in from the known programs. Where not all lines fit, the excerpt "
+    "is the one whose marks are distributed most like those of the whole recording.",
 )
-
-
 def draw_gcode_diff(results: Results) -> Figure:
-    """Aligned lines of the test recording in the middle of the ranking; long ones are shortened."""
+    """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
     sequences = results.predictions.sequences
     if sequences is None:
-        figure = new_figure(PAGE_INCHES, 0.2)
-        add_head(figure, "G-code, executed and read", WITHOUT_SEQUENCES, results.marks)
-        return figure
+        sentence = f"The predictions have no lines in order; make them with: {EVALUATION_REBUILD}"
+        return placeholder("G-code, executed and predicted", sentence, results.marks)
     ranking = toolpaths(results.predictions)
-    name = middle(ranking).name
+    name = median_toolpath(ranking).name
     every = diff(sequences, results.predictions.recordings.tolist().index(name))
     most = COLUMNS * LINES_PER_COLUMN
-    shown = every if len(every) <= most else folded(every)
+    shown = every if len(every) <= most else fold(every)
     part = excerpt(shown, most)
     lines = shown[part]
     per_column = -(-len(lines) // COLUMNS)
-    figure = new_figure(PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
-    for column, axes in enumerate(figure.subplots(1, COLUMNS)):
+    fig = new_figure(PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
+    for column, axes in enumerate(fig.subplots(1, COLUMNS)):
         _draw_column(axes, lines[column * per_column :][:per_column], per_column)
-    total = counts(every)
+    counts = count_marks(every)
+    meanings = ", ".join(
+        f"{mark} {text}: {counts[mark]:,}".replace(" ", "\N{NO-BREAK SPACE}")
+        for mark, text in MEANINGS.items()
+    )
     add_head(
-        figure,
-        diff_title(name, total),
-        f"test split, whole recording read at once, the median of {len(ranking)} test recordings; "
-        f"{_told(total)}{_left_out(shown, part)}",
+        fig,
+        diff_title(name, counts),
+        f"test split, whole recording at once, the median of {len(ranking)} test recordings; "
+        f"{meanings}{_outside(shown, part)}",
         results.marks,
     )
-    return figure
+    return fig
 
 
-def diff_title(name: str, total: Counter[Mark]) -> str:
-    """`G-code of face_003: 120 of 210 executed lines are read (57 %), 12 too many`."""
-    executed = total.total() - total[Mark.EXTRA]
-    right = total[Mark.EQUAL]
+def diff_title(name: str, counts: Counter[Mark]) -> str:
+    """`G-code of face_003: 120 of 210 executed lines are predicted (57 %), 12 too many`."""
+    executed = counts.total() - counts[Mark.EXTRA]
+    equal = counts[Mark.EQUAL]
     return (
-        f"G-code of {name}: {right:,} of {executed:,} executed lines are read "
-        f"({percent(right / executed)}), {total[Mark.EXTRA]:,} too many"
+        f"G-code of {name}: {equal:,} of {executed:,} executed lines are predicted "
+        f"({percent(equal / executed)}), {counts[Mark.EXTRA]:,} too many"
     )
 
 
-def _told(total: Counter[Mark]) -> str:
-    return ", ".join(f"{mark} {meaning}: {total[mark]:,}" for mark, meaning in MEANINGS.items())
+def diff(sequences: Sequences, recording: int) -> list[DiffLine]:
+    """Both sequences of a recording, aligned with the fewest edits, as for the G-code error rate.
+
+    Args:
+        recording: its index.
+    """
+    executed = sequences.executed_recording == recording
+    true = sequences.executed_block[executed].tolist()
+    starts = sequences.executed_seconds[executed].tolist()
+    reconstructed = sequences.reconstructed_recording == recording
+    predicted = sequences.reconstructed_block[reconstructed].tolist()
+    lines = []
+    for predicted_index, true_index in alignment(predicted, true):
+        text = "" if predicted_index is None else predicted[predicted_index]
+        if true_index is None:
+            lines.append(DiffLine(Mark.EXTRA, None, "", text))
+        else:
+            start = None if math.isnan(starts[true_index]) else starts[true_index]
+            lines.append(DiffLine(_mark(true[true_index], text), start, true[true_index], text))
+    return lines
 
 
-def _left_out(shown: Sequence[DiffLine], part: slice) -> str:
-    before, after = counts(shown[: part.start]).total(), counts(shown[part.stop :]).total()
-    if not before + after:
+def _mark(executed: str, predicted: str) -> Mark:
+    if not predicted:
+        return Mark.MISSING
+    return Mark.EQUAL if predicted == executed else Mark.REPLACED
+
+
+def count_marks(lines: Sequence[DiffLine]) -> Counter[Mark]:
+    """How many lines have each mark; folded ones are equal."""
+    counts: Counter[Mark] = Counter()
+    for line in lines:
+        counts[Mark.EQUAL if line.mark is Mark.FOLDED else line.mark] += line.lines
+    return counts
+
+
+def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
+    """The same with the middle of each long segment of equal lines as one."""
+    folded: list[DiffLine] = []
+    for is_equal, group in groupby(lines, lambda line: line.mark is Mark.EQUAL):
+        segment = list(group)
+        middle = segment[KEPT:-KEPT]
+        if is_equal and len(middle) > 1:
+            line = DiffLine(Mark.FOLDED, middle[0].seconds, "", "", len(middle))
+            segment = [*segment[:KEPT], line, *segment[-KEPT:]]
+        folded += segment
+    return folded
+
+
+def excerpt(lines: Sequence[DiffLine], most: int) -> slice:
+    """At most so many neighbouring lines, whose marks are distributed most like those of all.
+
+    The first of several such segments.
+    """
+    if len(lines) <= most:
+        return slice(0, len(lines))
+    tallies = np.array([[count_marks([line])[mark] for mark in MEANINGS] for line in lines])
+    before = np.concatenate([np.zeros((1, len(MEANINGS)), np.int64), tallies.cumsum(0)])
+    within = before[most:] - before[:-most]
+    shares = within / within.sum(1, keepdims=True)
+    distance = np.abs(shares - before[-1] / before[-1].sum()).sum(1)
+    first = int(np.argmin(np.round(distance, 9)))
+    return slice(first, first + most)
+
+
+def _outside(shown: Sequence[DiffLine], part: slice) -> str:
+    lines_before, lines_after = (
+        count_marks(lines).total() for lines in (shown[: part.start], shown[part.stop :])
+    )
+    if not lines_before + lines_after:
         return ""
-    return f"; an excerpt: {before:,} lines come before it, {after:,} after it"
+    return f"; an excerpt: {lines_before:,} lines come before it, {lines_after:,} after it"
 
 
 def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
@@ -97,9 +208,10 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
     axes.axis("off")
     if not lines:
         return
-    for at, head, side in ((TIME_AT, "s", "right"), (TRUE_AT, "executed", "left"),
-                           (READ_AT, "read", "left")):  # fmt: skip
-        axes.text(at, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
+    heads = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
+             (PREDICTED_START, "predicted", "left"))  # fmt: skip
+    for x, head, side in heads:
+        axes.text(x, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
     for row, line in enumerate(lines):
         if line.mark in BANDS:
             axes.axhspan(row - 0.5, row + 0.5, color=BANDS[line.mark], linewidth=0)
@@ -108,27 +220,21 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
 
 def _draw_line(axes: Axes, row: int, line: DiffLine) -> None:
     if line.mark is Mark.FOLDED:
-        _write(axes, TRUE_AT, row, f"{line.mark} {line.lines:,} equal lines {line.mark}", "#777777")
+        text = f"{line.mark} {line.lines:,} equal lines {line.mark}"
+        _write(axes, TRUE_START, row, text, color="#777777")
         return
     if line.seconds is not None:
-        _write(axes, TIME_AT, row, f"{line.seconds:.1f}", "#777777", side="right")
-    _write(axes, TRUE_AT, row, _cut(line.true))
-    _write(axes, MARK_AT, row, line.mark, weight="bold" if line.mark in BANDS else "normal")
-    _write(axes, READ_AT, row, _cut(line.read))
+        _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
+    _write(axes, TRUE_START, row, _cut(line.true))
+    weight = "bold" if line.mark in BANDS else "normal"
+    _write(axes, MARK_START, row, line.mark, weight=weight)
+    _write(axes, PREDICTED_START, row, _cut(line.predicted))
 
 
-def _write(
-    axes: Axes,
-    at: float,
-    row: int,
-    text: str,
-    colour: str = INK,
-    side: str = "left",
-    weight: str = "normal",
-) -> None:
+def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
     if text:
-        axes.text(at, row, text, size=FONT_POINTS, family="monospace", va="center_baseline",
-                  color=colour, ha=side, weight=weight)  # fmt: skip
+        axes.text(x, row, text, size=FONT_POINTS, family="monospace", va="center_baseline",
+                  **{"color": INK, **style})  # type: ignore[arg-type]  # fmt: skip
 
 
 def _cut(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The toolpath that was read from a new recording, as sure as it is at each row."""
+"""The toolpath predicted for a new recording, coloured by the confidence of each row."""
 
 from collections.abc import Sequence
 
@@ -10,32 +10,41 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.prediction import Predicted
-from gcodefp.reporting.figures.style import INK, PAGE_INCHES, TRUE, add_head, new_figure, percent
+from gcodefp.reporting.figures.style import (
+    EXECUTED,
+    INK,
+    PAGE_INCHES,
+    add_head,
+    new_figure,
+    percent,
+)
 
 PATH_INCHES = 3.4
-SURE = LinearSegmentedColormap.from_list("sure", ["#f2c14e", "#e0742c", "#7a3b6b", "#0b2f66"])
-"""Light is unsure and dark is sure, in print too."""
-CERTAINTY = Normalize(0, 1)
+CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
+    "confidence", ["#f2c14e", "#e0742c", "#7a3b6b", "#0b2f66"]
+)
+"""Dark is confident, in print too."""
+CONFIDENCE_NORM = Normalize(0, 1)
 
 
 def draw_predicted(predicted: Predicted, marks: Sequence[str]) -> Figure:
     """The path from above, its height, and how probable the block of each row is."""
-    figure = new_figure(PAGE_INCHES, PATH_INCHES + 0.2)
-    axes = figure.subplot_mosaic([["path", "z"], ["path", "sure"]], width_ratios=[1.15, 1])
+    fig = new_figure(PAGE_INCHES, PATH_INCHES + 0.2)
+    axes = fig.subplot_mosaic([["path", "z"], ["path", "confidence"]], width_ratios=[1.15, 1])
     _draw_path(axes["path"], predicted)
     _draw_z(axes["z"], predicted)
-    _draw_confidence(axes["sure"], predicted)
+    _draw_confidence(axes["confidence"], predicted)
     add_head(
-        figure,
+        fig,
         f"Toolpath of {predicted.name}, reconstructed from its sensors",
         f"program {predicted.program.name} ({percent(predicted.program.probability)}), operation "
         f"{predicted.operation.name} ({percent(predicted.operation.probability)}); exact block "
         f"expected right on {percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
-        f"{percent(predicted.mean_clock_known)} if the controller's clock were known; agreement "
+        f"{percent(predicted.mean_clock_known)} with the median lag; agreement "
         f"{percent(predicted.agreement)}",
         marks,
     )
-    return figure
+    return fig
 
 
 def _draw_path(axes: Axes, predicted: Predicted) -> None:
@@ -46,9 +55,9 @@ def _draw_path(axes: Axes, predicted: Predicted) -> None:
     axes.set_title("from above")
     axes.set_xlabel("X (mm)")
     axes.set_ylabel("Y (mm)")
-    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    if known.size:
-        axes.plot(x[known[0]], y[known[0]], "o", color="white", markeredgecolor=INK, markersize=4,
+    rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    if rows.size:
+        axes.plot(x[rows[0]], y[rows[0]], "o", color="white", markeredgecolor=INK, markersize=4,
                   zorder=5)  # fmt: skip
 
 
@@ -64,11 +73,11 @@ def _draw_z(axes: Axes, predicted: Predicted) -> None:
 def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
     """In the colours of the other panels: this one is their legend."""
     rows = predicted.row.astype(float)
-    axes.plot(rows, predicted.confidence_clock_known, color=TRUE, linewidth=0.7)
+    axes.plot(rows, predicted.confidence_clock_known, color=EXECUTED, linewidth=0.7)
     _add(axes, rows, predicted.confidence, predicted, width=1.2)
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.01)
-    axes.set_title("confidence of the block (grey: clock known)")
+    axes.set_title("confidence of the block (grey: median lag)")
     axes.set_xlabel("row of the recording, taken as evenly spaced")
 
 
@@ -81,10 +90,14 @@ def _add(
 ) -> None:
     """A line from each row's point to the next one's, in the colour of the row that it ends in."""
     points = np.stack([x, y], axis=1)
-    pieces = np.stack([points[:-1], points[1:]], axis=1)
-    known = np.isfinite(pieces).all(axis=(1, 2))
+    segments = np.stack([points[:-1], points[1:]], axis=1)
+    is_finite = np.isfinite(segments).all(axis=(1, 2))
     lines = LineCollection(
-        list(pieces[known]), cmap=SURE, norm=CERTAINTY, linewidth=width, capstyle="round"
+        list(segments[is_finite]),
+        cmap=CONFIDENCE_COLOURS,
+        norm=CONFIDENCE_NORM,
+        linewidth=width,
+        capstyle="round",
     )
-    lines.set_array(predicted.confidence[1:][known])
+    lines.set_array(predicted.confidence[1:][is_finite])
     axes.add_collection(lines)

@@ -1,4 +1,4 @@
-"""What the page is made of: a template for each section, one style, and three small scripts."""
+"""What the page is made of: a template for each section, one style, one script."""
 
 from pathlib import Path
 
@@ -19,10 +19,10 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    made.globals |= {"as_it_is": _as_it_is, "plotly": lambda: Markup(get_plotlyjs())}
+    made.globals |= {"verbatim": _verbatim, "plotly": lambda: Markup(get_plotlyjs())}
     return made
 
 
-def _as_it_is(name: str) -> Markup:
-    """A style or a script, whose braces mean nothing to the template."""
+def _verbatim(name: str) -> Markup:
+    """A style or a script, without template syntax."""
     return Markup((FOLDER / name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The files of a dataset belong together; whatever is torn or of another dataset is refused."""
+"""The files of a dataset belong together; torn files and those of another dataset are refused."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ from recording_files import (
 from gcodefp.dataset.store import PROGRAMS_FILE, REBUILD, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
-from gcodefp.model.checkpoint import read_checkpoint, write_checkpoint
+from gcodefp.model.checkpoint import check_fits, read_checkpoint, write_checkpoint
 from gcodefp.model.data import sizes_of
 from gcodefp.model.network import Network
 
@@ -36,10 +36,6 @@ def dataset(tmp_path: Path) -> Path:
 def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None:
     description, _ = read_dataset(dataset)
     assert description.sha256 == {name: sha256(dataset / f"{name}.npz") for name in SPLITS}
-    for split in SPLITS:
-        other = replace(description, sha256={**description.sha256, split: "other"})
-        unseen = other.learning_digest() == description.learning_digest()
-        assert unseen == (split == "test"), "a run may be reused exactly if it saw the same data"
     with pytest.raises(UserError, match=r"test\.npz: is not the val split .*" + REBUILD):
         read_split(dataset / "test.npz", description, "val")
     (dataset / "val.npz").unlink()
@@ -57,9 +53,6 @@ def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None
         read_description(path)
 
 
-# Programs
-
-
 def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) -> None:
     assert preprocess(tmp_path / "recordings", tmp_path / "other", seed=1) == 0
     (dataset / PROGRAMS_FILE).write_bytes((tmp_path / "other" / PROGRAMS_FILE).read_bytes())
@@ -71,22 +64,27 @@ def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) 
         read_description(dataset / "dataset.json")
 
 
-def test_a_run_saw_the_programs_too(dataset: Path) -> None:
+def test_the_digest_changes_with_all_that_training_uses(dataset: Path) -> None:
     description = read_description(dataset / "dataset.json")
+    digest = description.learning_digest()
+    for split in SPLITS:
+        other = replace(description, sha256={**description.sha256, split: "other"})
+        assert (other.learning_digest() == digest) == (split == "test")
     for key, value in {
         "programs": {**description.document["programs"], "sha256": "other"},
         "position_mm": {"mean": [0, 0, 0], "std": [1, 1, 1]},
+        "control": "labels_shuffled",
     }.items():
         other = replace(description, document={**description.document, key: value})
-        assert other.learning_digest() != description.learning_digest()
+        assert other.learning_digest() != digest
 
 
-def test_positions_are_scaled_there_and_back(dataset: Path) -> None:
+def test_positions_are_scaled_and_scaled_back(dataset: Path) -> None:
     description, splits = read_dataset(dataset)
     position_mm = splits["train"].position_mm
     scaled = description.scale_position(position_mm)
     np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
-    # Y and Z stand still in these recordings.
+    # Y and Z are constant in these recordings.
     np.testing.assert_allclose(scaled.std(axis=0), [1, 0, 0], atol=1e-5)
     np.testing.assert_allclose(description.position_mm(scaled), position_mm, atol=1e-4)
 
@@ -99,23 +97,26 @@ def test_recordings_without_a_position_still_make_a_dataset(tmp_path: Path) -> N
         write_recording(path, table)
     assert preprocess(recordings, tmp_path / "dataset") == 0
     description, splits = read_dataset(tmp_path / "dataset")
-    known = np.isfinite(description.scale_position(splits["train"].position_mm))
-    assert not known[:, [0, 2]].any()
-    assert known[:, 1].sum() == 2 * (ROWS - 9)
+    is_finite = np.isfinite(description.scale_position(splits["train"].position_mm))
+    assert is_finite.sum(axis=0).tolist() == [0, 2 * (ROWS - 9), 0]
     scale = description.document["position_mm"]
     assert np.isfinite([*scale["mean"], *scale["std"]]).all()
     assert (np.array(scale["std"]) > 0).all()
 
 
-def test_a_checkpoint_has_the_programs_with_it(dataset: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_holds_the_programs_and_fits_its_own_dataset(
+    dataset: Path, tmp_path: Path
+) -> None:
     description = read_description(dataset / "dataset.json")
-    hyperparameters = tiny()
-    network = Network(sizes_of(description), hyperparameters)
+    weights = dict(Network(sizes_of(description), tiny()).state_dict())
     path = tmp_path / "checkpoint.pt"
-    write_checkpoint(path, dict(network.state_dict()), hyperparameters, description, 3, 0.5)
-    # Neither file is looked at again.
+    write_checkpoint(path, weights, tiny(), description, 3, 0.5)
     (dataset / PROGRAMS_FILE).unlink()
-    found = read_checkpoint(path, CPU).description.programs
+    checkpoint = read_checkpoint(path, CPU)
     for name, array in vars(description.programs).items():
-        np.testing.assert_array_equal(getattr(found, name), array)
-        assert getattr(found, name).dtype == array.dtype
+        np.testing.assert_array_equal(getattr(checkpoint.description.programs, name), array)
+        assert getattr(checkpoint.description.programs, name).dtype == array.dtype
+    check_fits(checkpoint, description, path)
+    other = replace(description, sha256={**description.sha256, "train": "other"})
+    with pytest.raises(UserError, match=r"checkpoint\.pt: was trained on another dataset"):
+        check_fits(checkpoint, other, path)

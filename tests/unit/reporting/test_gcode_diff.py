@@ -1,30 +1,27 @@
-"""The G-code that was read from a recording beside the one that was executed."""
+"""The predicted G-code of a recording beside the executed one."""
 
 from pathlib import Path
 
 import numpy as np
+import pytest
 from fewer_results import one_recording
 from matplotlib.text import Text
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
 
-from gcodefp.reporting.executed_paths import DiffLine, Mark, counts, diff, excerpt, folded
-from gcodefp.reporting.figures.gcode_diff import draw_gcode_diff
+from gcodefp.reporting.figures import gcode_diff
+from gcodefp.reporting.figures.gcode_diff import (
+    DiffLine,
+    Mark,
+    count_marks,
+    diff,
+    draw_gcode_diff,
+    excerpt,
+    fold,
+)
 from gcodefp.reporting.results import Results
 
 ROWS = 18
-
-
-def misread(folder: Path) -> Results:
-    """In the first recording Y1 is not read, G1 X0 is another line, and one too many ends it."""
-    written = true_blocks()
-    first = written[:ROWS]
-    first[first == "Y1"] = "G1 X1"
-    first[first == "G1 X0"] = "G1 X2"
-    first[-1] = "M5"
-    return results_of(write_results(folder, written, true_blocks()))
-
-
 LINES = [
     DiffLine(Mark.EQUAL, 0.0, "G0 X0 Y0", "G0 X0 Y0"),
     DiffLine(Mark.EQUAL, 0.75, "G1 X1", "G1 X1"),
@@ -37,26 +34,46 @@ LINES = [
 """Of the first recording: three rows of a quarter of a second a line."""
 
 
-def test_lines_are_aligned_and_marked(tmp_path: Path) -> None:
-    sequences = misread(tmp_path).predictions.sequences
+def wrong_results(folder: Path) -> Results:
+    """In the first recording Y1 is missing, G1 X0 is another line, and an extra one ends it."""
+    written = true_blocks()
+    first = written[:ROWS]
+    first[first == "Y1"] = "G1 X1"
+    first[first == "G1 X0"] = "G1 X2"
+    first[-1] = "M5"
+    return results_of(write_results(folder, written, true_blocks()))
+
+
+def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
+    results = wrong_results(tmp_path)
+    sequences = results.predictions.sequences
     assert sequences is not None
     assert diff(sequences, 0) == LINES
-    assert counts(LINES) == {Mark.EQUAL: 4, Mark.MISSING: 1, Mark.REPLACED: 1, Mark.EXTRA: 1}
-    assert counts(diff(sequences, 1)) == {Mark.EQUAL: 6}
+    assert count_marks(LINES) == {Mark.EQUAL: 4, Mark.MISSING: 1, Mark.REPLACED: 1, Mark.EXTRA: 1}
+    assert count_marks(diff(sequences, 1)) == {Mark.EQUAL: 6}
     # The third line has no row of its own.
     seconds = np.where(sequences.executed_block == "Y1", np.nan, sequences.executed_seconds)
     lines = diff(sequences._replace(executed_seconds=seconds), 0)
     assert lines == [*LINES[:2], LINES[2]._replace(seconds=None), *LINES[3:]]
+    shown = [text.get_text() for text in draw_gcode_diff(one_recording(results, 0)).findobj(Text)]
+    assert shown[-2] == (
+        f"G-code of {RECORDINGS[0]}: 4 of 6 executed lines are predicted "
+        "(67\N{NO-BREAK SPACE}%), 1 too many"
+    )
+    for block in PROGRAM:
+        drawn = sum((line.true, line.predicted).count(block) for line in LINES)
+        assert shown.count(block) == drawn
+    assert [shown.count(mark) for mark in Mark] == [4, 1, 1, 1, 0]
 
 
-def test_predictions_without_sequences_are_said_to_have_none(tmp_path: Path) -> None:
+def test_predictions_without_sequences_have_a_placeholder(tmp_path: Path) -> None:
     options = write_results(tmp_path, true_blocks(), true_blocks())
     path = tmp_path / "evaluation/predictions.npz"
     with np.load(path) as arrays:
-        older = {name: of for name, of in arrays.items() if name != "executed_block"}
+        older = {name: array for name, array in arrays.items() if name != "executed_block"}
     np.savez(path, **older)
     shown = [text.get_text() for text in draw_gcode_diff(results_of(options)).findobj(Text)]
-    assert any("have no lines in order" in text for text in shown)
+    assert any("have no lines" in text.replace("\n", " ") for text in shown)
 
 
 def marked(text: str) -> list[DiffLine]:
@@ -64,33 +81,32 @@ def marked(text: str) -> list[DiffLine]:
     return [DiffLine(Mark(mark), 0.0, "", "") for mark in text]
 
 
-def test_only_the_middle_of_long_equal_stretches_is_folded() -> None:
+def test_only_the_middle_of_long_equal_segments_is_folded() -> None:
     lines = marked("=====+======+")
-    short = folded(lines)
-    # Of five equal lines one could be left out, which saves nothing; of six, two.
-    assert [line.mark for line in short] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
-    assert [line.lines for line in short if line.mark is Mark.FOLDED] == [2]
-    assert counts(short) == counts(lines)
+    folded = fold(lines)
+    # Of five equal lines one could be folded, which saves nothing; of six, two.
+    assert [line.mark for line in folded] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
+    assert [line.lines for line in folded if line.mark is Mark.FOLDED] == [2]
+    assert count_marks(folded) == count_marks(lines)
 
 
-def test_an_excerpt_is_like_the_whole() -> None:
+def test_the_marks_of_an_excerpt_are_like_those_of_the_whole() -> None:
     """Half of all lines are equal; the first four neighbours of whom half are begin at 2."""
     lines = marked("====++++=+=+=+")
     assert excerpt(lines, 4) == slice(2, 6)
     assert excerpt(lines, 14) == excerpt(lines, 20) == slice(0, 14)
-    # A fold counts as all that it stands for.
+    # A fold counts as all lines that it stands for.
     lines = [*marked("++"), DiffLine(Mark.FOLDED, 0.0, "", "", 8), *marked("++")]
     assert excerpt(lines, 3) == slice(0, 3)
     assert excerpt(lines, 2) == slice(1, 3)
 
 
-def test_the_figure_shows_every_line_and_counts_them(tmp_path: Path) -> None:
-    results = one_recording(misread(tmp_path), 0)
+def test_long_recordings_are_folded_and_cut_to_an_excerpt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcode_diff, "LINES_PER_COLUMN", 2)
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
     shown = [text.get_text() for text in draw_gcode_diff(results).findobj(Text)]
-    assert shown[-2] == (
-        f"G-code of {RECORDINGS[0]}: 4 of 6 executed lines are read (67\N{NO-BREAK SPACE}%), "
-        "1 too many"
-    )
-    for line in PROGRAM:
-        assert shown.count(line) == sum((of.true, of.read).count(line) for of in LINES)
-    assert [shown.count(mark) for mark in Mark] == [4, 1, 1, 1, 0]
+    # Of six equal lines two are folded, and four of the five others fit.
+    assert any("2 equal lines" in text for text in shown)
+    assert any("0 lines come before it, 1 after it" in " ".join(text.split()) for text in shown)

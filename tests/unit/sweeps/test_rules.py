@@ -1,16 +1,17 @@
-"""Constraints and conditions of a sweep, and how sweep.json tells them."""
+"""Constraints, conditions and first points, and the runs that a sweep has with them."""
 
-import itertools
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruled_sweeps import MIXED, ONLY_SGD, SMALL, ruled, run
 from sweep_documents import specification
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
-from gcodefp.sweeps.rules import NO_RULES, Rules, names_of, read_rules
+from gcodefp.sweeps.rules import names_of, read_rules
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
     Exhausted,
@@ -20,38 +21,18 @@ from gcodefp.sweeps.sampling import (
 )
 from gcodefp.sweeps.space import OPEN, configurations
 
-
-def test_no_rules_change_nothing() -> None:
-    values = {"a/b": 1}
-    assert NO_RULES.active(values) == values
-    assert NO_RULES.allow(values)
-    assert NO_RULES.describe() == {}
-
-
-# Constraints
+RANGE = {"min": 0.5, "max": 0.9}
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
-def test_every_run_satisfies_the_constraints(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sampling, "SUGGESTIONS", 1)
-    constraints = ["num_layers > 1 or optimizer == 'adam'", "momentum * num_layers < 2"]
-    sweep = ruled(SMALL, method, constraints=constraints)
-    wanted = [
-        (m, n, o)
-        for m, n, o in itertools.product([0.5, 0.9], [1, 2, 3], ["adam", "sgd"])
-        if (n > 1 or o == "adam") and m * n < 2
-    ]
-    given = [tuple(run.hyperparameters.values()) for run in run(sweep, len(wanted))]
-    assert sorted(given) == sorted((m, n, o) for m, n, o in wanted)
+def test_every_run_satisfies_the_constraints(method: str) -> None:
+    sweep = ruled(SMALL, method, constraints=["num_layers < 3", "optimizer == 'sgd'"])
+    runs = run(sweep, 4)
+    assert all(made.hyperparameters["num_layers"] < 3 for made in runs)
+    assert {made.hyperparameters["optimizer"] for made in runs} == {"sgd"}
+    assert len(configurations(sweep) or ()) == 4
     with pytest.raises(Exhausted):
-        run(sweep, len(wanted) + 1)
-    assert len(configurations(sweep) or ()) == len(wanted)
-
-
-def test_a_constraint_may_read_the_trainer_s_defaults_and_dotted_paths() -> None:
-    groups = {"model": {"parameters": {"d_model": {"values": [64, 96, 128]}}}}
-    sweep = ruled(groups, "grid", constraints=["model.d_model % 64 == 0", "d_model > 16 * nhead"])
-    assert [c.hyperparameters for c in configurations(sweep) or ()] == [{"model": {"d_model": 128}}]
+        run(sweep, 5)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +43,8 @@ def test_a_constraint_may_read_the_trainer_s_defaults_and_dotted_paths() -> None
             {"constraints": ["num_layers > 0", "nhed > 1"]},
             ["sweep.constraints[1]", "'nhed'", "did you mean 'nhead'?"],
         ),
-        ({"constraints": ["optimizer / 2"]}, ["sweep.constraints[0]", "optimizer", "unsupported"]),
+        ({"constraints": ["optimizer / 2"]}, ["sweep.constraints[0]", "optimizer", "no number"]),
+        ({"constraints": ["num_layers % 2"]}, ["neither true nor false; compare it"]),
         ({"conditions": {"dropout": "True"}}, ["sweep.conditions", "'dropout'", "no parameter"]),
         ({"conditions": {"momentum": "optimizer ="}}, ["sweep.conditions.momentum", "expression"]),
         (
@@ -73,55 +55,76 @@ def test_a_constraint_may_read_the_trainer_s_defaults_and_dotted_paths() -> None
         ({"first": [{}]}, ["sweep.first[0]", "must map"]),
         ({"first": [["a"]]}, ["sweep.first[0]", "must map"]),
         ({"first": [{"num_layer": 1}]}, ["sweep.first[0]", "did you mean 'num_layers'?"]),
+        ({"first": [{"momentum": "5e-1"}]}, ["sweep.first[0].momentum: YAML reads '5e-1' as text"]),
         (
             {"first": [{"num_layers": 2}, {"num_layers": 4}]},
             ["sweep.first[1].num_layers: 4", "min 1, max 3"],
         ),
     ],
 )
-def test_bad_rules_are_told(rules: dict[str, Any], parts: list[str]) -> None:
+def test_bad_rules_are_named(rules: dict[str, Any], parts: list[str]) -> None:
     with pytest.raises(UserError) as error:
         ruled(SMALL, **rules)
     for part in parts:
         assert part in str(error.value)
 
 
+def test_constraint_on_an_absent_hyperparameter_of_another_trainer_is_named() -> None:
+    parameters = {"kind": {"values": ["a", "b"]}, "depth": {"values": [1, 2]}}
+    conditions = {"depth": "kind == 'a'"}
+    with pytest.raises(UserError, match=r"constraints\[0\]: 'depth < 2' .*'depth' has no value"):
+        ruled(parameters, conditions=conditions, constraints=["depth < 2"])
+    sweep = ruled(parameters, conditions=conditions, constraints=["kind == 'b' or depth < 2"])
+    assert len(run(sweep, 2)) == 2
+
+
+def test_constraints_that_nothing_satisfies_end_the_search() -> None:
+    sweep = ruled({"dropout": {"min": 0.0, "max": 0.4}}, constraints=["dropout > 1"])
+    with pytest.raises(UserError, match=r"no configuration is possible.*'dropout > 1'"):
+        check_possible(sweep, 0)
+    with pytest.raises(Exhausted, match="5000 draws in a row"):
+        propose(sweep, 0, 0, [])
+    grid = ruled({"seed": {"min": 0, "max": 10**9}}, "grid", constraints=["seed < 0"])
+    with pytest.raises(UserError, match="100000 combinations in a row"):
+        total_runs(grid)
+
+
 # Conditions
 
 
-def test_a_grid_has_combinations_that_differ_in_nothing_once() -> None:
+def test_grid_has_combinations_that_differ_in_nothing_once() -> None:
     sweep = ruled(SMALL, "grid", conditions=ONLY_SGD)
     # adam: 3 numbers of layers; sgd: 3 with 2 momenta.
     assert ConfigurationSequence(sweep, 0).size(None) == 3 + 3 * 2
-    given = [run.hyperparameters for run in run(sweep, 9)]
-    assert len({str(values) for values in given}) == 9
-    assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in given)
+    assigned = [run.hyperparameters for run in run(sweep, 9)]
+    assert len({str(values) for values in assigned}) == 9
+    assert all(("momentum" in values) == (values["optimizer"] == "sgd") for values in assigned)
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_what_is_not_drawn_is_left_open(method: str) -> None:
+def test_conditional_parameters_are_absent_and_open(
+    method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     runs = run(ruled(MIXED, method, conditions=ONLY_SGD), 10)
-    optimizers = {run.hyperparameters["optimizer"] for run in runs}
-    assert optimizers == {"adam", "sgd"}
+    assert {run.hyperparameters["optimizer"] for run in runs} == {"adam", "sgd"}
     for made in runs:
         has = made.hyperparameters["optimizer"] == "sgd"
         assert ("momentum" in made.hyperparameters) == has
         assert set(made.latent) == set(MIXED)
         assert (made.latent["momentum"] == OPEN) == (not has)
-
-
-@pytest.mark.parametrize("method", ["random", "bayes"])
-def test_a_small_conditional_space_is_given_out_whole_and_once(
-    method: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    # A small space is tried whole and once.
     monkeypatch.setattr(sampling, "SUGGESTIONS", 1)
     sweep = ruled(SMALL, method, conditions=ONLY_SGD)
-    assert len({str(run.hyperparameters) for run in run(sweep, 9)}) == 9
+    runs = run(sweep, 9)
+    assert len({str(run.hyperparameters) for run in runs}) == 9
+    for made in runs:
+        for name, value in made.hyperparameters.items():
+            assert sweep.parameters[name].value(made.latent[name]) == value
     with pytest.raises(Exhausted):
         run(sweep, 10)
 
 
-def test_a_condition_in_a_group_leaves_no_empty_group() -> None:
+def test_condition_in_a_group_leaves_no_empty_group() -> None:
     groups = {
         "optimizer": {"values": ["adam", "sgd"]},
         "more": {"parameters": {"momentum": {"values": [0.5]}}},
@@ -133,16 +136,66 @@ def test_a_condition_in_a_group_leaves_no_empty_group() -> None:
     ]
 
 
+# First points
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+def test_first_points_come_first_and_exactly(method: str) -> None:
+    parameters = SMALL if method == "grid" else MIXED
+    points: list[dict[str, Any]] = [{"optimizer": "sgd", "momentum": 0.5}, {"optimizer": "adam"}]
+    if method != "grid":
+        points.append({"learning_rate": 0.0123456789012345678})
+    runs = run(ruled(parameters, method, first=points), 5)
+    for point, made in zip(points, runs, strict=False):
+        assert point.items() <= made.hyperparameters.items()
+        assert set(made.hyperparameters) == set(parameters)
+    assert len({str(made.hyperparameters) for made in runs}) == 5
+    if method == "bayes":
+        assert runs[0].latent["momentum"] == pytest.approx(0.5)
+        assert runs[0].latent["optimizer"] == 0.75
+
+
+@settings(max_examples=20, deadline=None)
+@given(rate=st.floats(0.001, 0.1), momentum=st.floats(0.1, 0.9))
+def test_any_value_of_the_range_is_tried_exactly(rate: float, momentum: float) -> None:
+    point = {"learning_rate": rate, "momentum": momentum}
+    sweep = ruled(MIXED, first=[point])
+    made = propose(sweep, 1, 0, [])
+    assert point.items() <= made.hyperparameters.items()
+    assert propose(sweep, 1, 0, []) == made
+
+
+def test_first_point_of_a_grid_is_not_repeated_and_has_its_type() -> None:
+    grid = {"d_model": {"values": [64, 128]}, "num_layers": {"values": [1, 2]}}
+    sweep = ruled(grid, method="grid", first=[{"d_model": 128.0, "num_layers": 2}])
+    runs = [tuple(made.hyperparameters.values()) for made in run(sweep, 4)]
+    assert runs == [(128, 2), (64, 1), (64, 2), (128, 1)]
+    assert isinstance(runs[0][0], int)
+    assert ConfigurationSequence(sweep, 0).size(None) == 4
+
+
+def test_first_point_holds_its_condition_and_constraints() -> None:
+    momentum = {"momentum": RANGE, "optimizer": {"values": ["adamw", "sgd"]}}
+    for seed in range(5):
+        sweep = ruled(momentum, conditions=ONLY_SGD, first=[{"momentum": 0.6}])
+        made = propose(sweep, seed, 0, []).hyperparameters
+        assert made == {"momentum": 0.6, "optimizer": "sgd"}
+    for rules in (
+        {"conditions": ONLY_SGD, "first": [{"momentum": 0.6, "optimizer": "adamw"}]},
+        {"constraints": ["momentum < 0.6"], "first": [{"momentum": 0.8}]},
+    ):
+        with pytest.raises(UserError, match=r"sweep.first\[0\].*breaks a constraint or a cond"):
+            propose(ruled(momentum, **rules), 0, 0, [])
+
+
 # sweep.json
 
 
-def test_rules_are_read_again_as_they_are_described() -> None:
+def test_rules_are_read_as_they_are_described() -> None:
     parameters = specification(parameters=SMALL).parameters
     rules = read_rules(parameters, ["num_layers < 3"], ONLY_SGD, [{"momentum": 0.9}], 3)
     described = rules.describe()["rules"]
-    again = read_rules(parameters, **described)
-    assert isinstance(again, Rules)
-    assert again.describe() == rules.describe()
+    assert read_rules(parameters, **described).describe() == rules.describe()
     assert described["width"] == 3
 
 
@@ -154,31 +207,12 @@ def test_names_of_a_run_are_its_own_and_the_defaults() -> None:
     assert (names["a.type"], names["b.type"]) == (1, 2)
 
 
-def test_a_constraint_on_what_a_run_does_not_have_says_so() -> None:
-    parameters = {"kind": {"values": ["a", "b"]}, "depth": {"values": [1, 2]}}
-    conditions = {"depth": "kind == 'a'"}
-    with pytest.raises(
-        UserError, match=r"sweep.constraints\[0\]: 'depth < 2' .*'depth' has no value"
-    ):
-        ruled(parameters, conditions=conditions, constraints=["depth < 2"])
-    sweep = ruled(parameters, conditions=conditions, constraints=["kind == 'b' or depth < 2"])
-    assert len(run(sweep, 2)) == 2
-
-
-def test_a_constraint_is_true_or_false() -> None:
-    with pytest.raises(UserError, match=r"'d_model % nhead' is 0, neither true nor false"):
-        ruled({"d_model": {"value": 64}}, constraints=["d_model % nhead"])
-
-
-def test_constraints_that_nothing_satisfies_are_told() -> None:
-    sweep = ruled({"dropout": {"min": 0.0, "max": 0.4}}, constraints=["dropout > 1"])
-    with pytest.raises(UserError, match=r"no configuration is possible.*'dropout > 1'"):
-        check_possible(sweep, 0)
-    with pytest.raises(Exhausted, match="5000 draws in a row"):
-        propose(sweep, 0, 0, [])
-
-
-def test_a_grid_too_large_to_be_counted_has_a_cap() -> None:
+def test_grid_too_large_to_be_counted_needs_a_cap() -> None:
     names = ("learning_rate", "dropout", "weight_decay", "noise_std", "label_smoothing")
     many = {name: {"values": [(i + 1) / 100 for i in range(40)]} for name in names}
-    assert total_runs(replace(specification(method="grid", parameters=many), run_cap=5)) == 5
+    sweep = specification(method="grid", parameters=many, run_cap=None)
+    assert total_runs(replace(sweep, run_cap=5)) == 5
+    with pytest.raises(UserError, match="run_cap: the grid has 102400000 combinations"):
+        total_runs(sweep)
+    long = specification(method="grid", parameters={"seed": {"min": 0, "max": 10**9}}, run_cap=2)
+    assert [propose(long, 0, k, []).hyperparameters["seed"] for k in range(2)] == [0, 1]

@@ -1,3 +1,5 @@
+"""The hyperparameters of a sweep's runs, without rules."""
+
 import itertools
 import json
 import math
@@ -10,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sweep_documents import RATE, specification
+from sweep_documents import RATE, WHERE, specification
 
+from gcodefp.errors import UserError
+from gcodefp.model.hyperparameters import hyperparameters_from
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
@@ -21,6 +25,9 @@ from gcodefp.sweeps.sampling import (
     total_runs,
 )
 from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.trainable import check_trainable
+from gcodefp.sweeps.values import flatten, key_path, nest
 
 MIXED = {
     "learning_rate": RATE,
@@ -31,23 +38,34 @@ MIXED = {
     "max_epochs": {"value": 3},
 }
 SMALL = {"num_layers": {"values": [1, 2, 3]}, "optimizer": {"values": ["adam", "sgd"]}}
+GROUPS = {
+    "model": {
+        "parameters": {
+            "d_model": {"values": [32, 64]},
+            "inner": {"parameters": {"num_layers": {"min": 1, "max": 3}}},
+        }
+    },
+    "dropout": {"values": [0.1, 0.2]},
+    "optim.izer": {"parameters": {"optimizer": {"value": "sgd"}, "momentum": {"value": 0.5}}},
+}
 
 
 def loss_of(hyperparameters: Any) -> float:
     return (math.log(hyperparameters["learning_rate"]) + 4) ** 2 + hyperparameters["dropout"]
 
 
-def as_earlier(proposal: Proposal, loss: float | None) -> Observation:
+def observed(proposal: Proposal, loss: float | None) -> Observation:
     return Observation(proposal.hyperparameters, proposal.latent, loss)
 
 
-def run_bayes(seed: int, runs: int, **changes: Any) -> list[Observation]:
-    sweep = specification(method="bayes", **{"parameters": MIXED, **changes})
+def observe(
+    sweep: Specification, seed: int, runs: int, losses: Any = (1.0,) * 99
+) -> list[Observation]:
+    """Runs one after another."""
     earlier: list[Observation] = []
-    for number in range(runs):
+    for number, loss in zip(range(runs), losses, strict=False):
         made = propose(sweep, seed, number, earlier)
-        loss = loss_of(made.hyperparameters) if "parameters" not in changes else 1.0
-        earlier.append(as_earlier(made, loss))
+        earlier.append(observed(made, loss(made.hyperparameters) if callable(loss) else loss))
     return earlier
 
 
@@ -55,7 +73,7 @@ def keys(runs: list[Any]) -> list[str]:
     return [json.dumps(run.hyperparameters, sort_keys=True) for run in runs]
 
 
-def test_a_grid_sorts_keys_and_varies_the_last_fastest() -> None:
+def test_grid_sorts_keys_and_varies_the_last_fastest() -> None:
     parameters = {
         "num_layers": {"min": 1, "max": 2},
         "batch_size": {"values": [32, 8]},
@@ -63,24 +81,24 @@ def test_a_grid_sorts_keys_and_varies_the_last_fastest() -> None:
         "max_epochs": {"value": 3},
     }
     sweep = specification(method="grid", run_cap=None, parameters=parameters)
-    expected = itertools.product([32, 8], [0, 0.1, 0.2], [3], [1, 2])
     names = ["batch_size", "dropout", "max_epochs", "num_layers"]
     made = [dict(propose(sweep, 0, number, []).hyperparameters) for number in range(12)]
-    assert made == [dict(zip(names, values, strict=True)) for values in expected]
+    assert made == [
+        dict(zip(names, values, strict=True))
+        for values in itertools.product([32, 8], [0, 0.1, 0.2], [3], [1, 2])
+    ]
     with pytest.raises(Exhausted):
         propose(sweep, 0, 12, [])
     assert ConfigurationSequence(sweep, 0).size(None) == total_runs(sweep) == 12
-
-
-def test_the_cap_of_a_grid() -> None:
-    for cap, total in ((5, 5), (6, 6), (7, 6)):
-        assert total_runs(specification(method="grid", parameters=SMALL, run_cap=cap)) == total
+    for cap, total in ((5, 5), (12, 12), (13, 12)):
+        capped = specification(method="grid", parameters=parameters, run_cap=cap)
+        assert total_runs(capped) == total
 
 
 def test_random_search_is_a_function_of_seed_and_number() -> None:
     sweep = specification(parameters=MIXED)
     first = [propose(sweep, 7, number, []) for number in range(6)]
-    earlier = [as_earlier(made, 1.0) for made in first]
+    earlier = [observed(made, 1.0) for made in first]
     for number in reversed(range(6)):
         assert propose(sweep, 7, number, earlier) == first[number]
     assert propose(sweep, 8, 0, []) != first[0]
@@ -93,15 +111,13 @@ def test_random_search_is_the_same_in_another_process() -> None:
         "from gcodefp.sweeps.sampling import propose;"
         "print(json.dumps(propose(specification(parameters=MIXED), 7, 3, [])))"
     )
-    command = [sys.executable, "-c", code]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     printed = subprocess.run(
-        command,
+        [sys.executable, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         cwd=Path(__file__).parent,
-        env=environment,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ).stdout
     assert json.loads(printed) == [*propose(specification(parameters=MIXED), 7, 3, [])]
 
@@ -109,31 +125,34 @@ def test_random_search_is_the_same_in_another_process() -> None:
 @pytest.mark.parametrize("method", ["random", "bayes"])
 def test_nothing_repeats_and_a_small_space_ends(method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
-    earlier: list[Observation] = []
-    for number in range(6):
-        # Some fail, some go on: both count as given out.
-        loss = (0.5, None, math.inf)[number % 3]
-        earlier.append(as_earlier(propose(sweep, 3, number, earlier), loss))
+    # Failed and open runs count as assigned.
+    earlier = observe(sweep, 3, 6, itertools.cycle((0.5, None, math.inf)))
     assert len(set(keys(earlier))) == 6
     with pytest.raises(Exhausted):
         propose(sweep, 3, 6, earlier)
 
 
-def test_one_configuration_is_a_space_too() -> None:
-    parameters = {"learning_rate": {"value": 0.1}}
-    for method in ("grid", "random", "bayes"):
-        sweep = specification(method=method, parameters=parameters)
-        only = propose(sweep, 0, 0, [])
-        assert only == Proposal({"learning_rate": 0.1}, {})
-        with pytest.raises(Exhausted):
-            propose(sweep, 0, 1, [as_earlier(only, 1.0)])
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+def test_impossible_combinations_are_never_proposed(method: str) -> None:
+    parameters = {"d_model": {"values": [12, 16, 20]}, "nhead": {"values": [4, 8]}}
+    sweep = specification(method=method, parameters=parameters, run_cap=9)
+    earlier = observe(sweep, 0, 4)
+    pairs = {(run.hyperparameters["d_model"], run.hyperparameters["nhead"]) for run in earlier}
+    assert pairs == {(12, 4), (16, 4), (16, 8), (20, 4)}
+    with pytest.raises(Exhausted):
+        propose(sweep, 0, 4, earlier)
+    constant = specification(method=method, parameters={"learning_rate": {"value": 0.1}})
+    only = propose(constant, 0, 0, [])
+    assert only == Proposal({"learning_rate": 0.1}, {})
+    with pytest.raises(Exhausted):
+        propose(constant, 0, 1, [observed(only, 1.0)])
 
 
-def test_bayes_repeats_with_the_same_earlier_runs_only() -> None:
-    first, again, other = run_bayes(1, 9), run_bayes(1, 9), run_bayes(2, 1)
-    assert first == again
-    assert keys(first)[0] != keys(other)[0]
+def test_bayes_is_a_function_of_seed_and_results() -> None:
     sweep = specification(method="bayes", parameters=MIXED)
+    first, repeated = (observe(sweep, 1, 9, itertools.repeat(loss_of)) for _ in range(2))
+    assert first == repeated
+    assert keys(first)[0] != keys(observe(sweep, 2, 1))[0]
     better = [run._replace(loss=-(run.loss or 0.0)) for run in first]
     assert propose(sweep, 1, 9, first) != propose(sweep, 1, 9, better)
 
@@ -143,57 +162,62 @@ def test_bayes_learns_from_the_losses(
     monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int
 ) -> None:
     monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
-    runs = run_bayes(5, 16)
+    sweep = specification(method="bayes", parameters=MIXED)
+    runs = observe(sweep, 5, 16, itertools.repeat(loss_of))
     assert len(set(keys(runs))) == 16
     losses = [run.loss or 0.0 for run in runs]
     assert sum(losses[8:]) < 0.6 * sum(losses[:8])
-
-
-def test_bayes_keeps_away_from_what_runs() -> None:
-    sweep = specification(method="bayes", parameters={"dropout": {"min": 0.0, "max": 0.5}})
-    earlier = []
-    for u in (0.05, 0.15, 0.25, 0.35, 0.55, 0.65, 0.75, 0.85, 0.95):
-        made = Proposal({"dropout": u / 2}, {"dropout": u})
-        earlier.append(as_earlier(made, abs(u - 0.4)))
-    proposals: list[float] = []
-    for number in range(9, 14):
-        made = propose(sweep, 0, number, earlier)
-        proposals.append(made.latent["dropout"])
-        earlier.append(as_earlier(made, None))
-    assert len(set(proposals)) == 5
-    assert min(abs(p - 0.4) for p in proposals) < 0.1
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 2**40), number=st.integers(0, 20))
-def test_values_stay_inside_their_bounds(seed: int, number: int) -> None:
-    made = propose(specification(parameters=MIXED), seed, number, []).hyperparameters
-    assert 0.001 <= made["learning_rate"] <= 0.1
-    assert 0 <= made["dropout"] <= 0.5
-    assert made["num_layers"] in (1, 2, 3, 4)
-    assert made["batch_size"] in (8, 16, 64)
-    assert made["optimizer"] in ("adam", "sgd")
-    assert made["max_epochs"] == 3
-
-
-@pytest.mark.parametrize("seed", [0, 1])
-def test_values_of_bayes_stay_inside_their_bounds(seed: int) -> None:
-    for run in run_bayes(seed, 12):
-        assert 0.001 <= run.hyperparameters["learning_rate"] <= 0.1
-        assert run.hyperparameters["num_layers"] in (1, 2, 3, 4)
+    for run in runs:
+        check_bounds(run.hyperparameters)
         assert set(run.latent) == set(MIXED) - {"max_epochs"}
-        assert all(0 <= u <= 1 for u in run.latent.values())
+
+
+def check_bounds(values: Any) -> None:
+    assert 0.001 <= values["learning_rate"] <= 0.1
+    assert 0 <= values["dropout"] <= 0.5
+    assert values["num_layers"] in (1, 2, 3, 4)
+    assert values["batch_size"] in (8, 16, 64)
+    assert values["optimizer"] in ("adam", "sgd")
+    assert values["max_epochs"] == 3
+
+
+# Groups
+
+NAME = st.text("abc._-", min_size=1, max_size=3)
+LEAF = st.integers() | st.text() | st.none() | st.lists(st.integers())
+TREES = st.recursive(
+    st.dictionaries(NAME, LEAF, min_size=1),
+    lambda inner: st.dictionaries(NAME, LEAF | inner, min_size=1),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(tree=TREES)
+def test_nesting_is_the_inverse_of_flattening(tree: dict[str, Any]) -> None:
+    flat = flatten(tree)
+    assert not any(isinstance(value, dict) for value in flat.values())
+    assert nest(flat) == tree
+    assert flatten(nest(flat)) == flat
+    assert key_path("a/b.c/d") == "parameters.a.parameters.b.c.parameters.d"
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
-def test_impossible_combinations_are_never_given(method: str) -> None:
-    parameters = {"d_model": {"values": [12, 16, 20]}, "nhead": {"values": [4, 8]}}
-    sweep = specification(method=method, parameters=parameters, run_cap=9)
-    earlier: list[Observation] = []
-    for number in range(4):
-        made = propose(sweep, 0, number, earlier)
-        earlier.append(as_earlier(made, 1.0))
-    given = {(run.hyperparameters["d_model"], run.hyperparameters["nhead"]) for run in earlier}
-    assert given == {(12, 4), (16, 4), (16, 8), (20, 4)}
-    with pytest.raises(Exhausted):
-        propose(sweep, 0, 4, earlier)
+def test_run_has_its_groups_and_the_trainer_takes_them(method: str) -> None:
+    sweep = specification(method=method, parameters=GROUPS)
+    check_trainable(sweep, WHERE)
+    assert list(sweep.parameters) == [
+        "dropout", "model/d_model", "model/inner/num_layers", "optim.izer/momentum",
+        "optim.izer/optimizer",
+    ]  # fmt: skip
+    earlier = observe(sweep, 0, 4)
+    for values in (run.hyperparameters for run in earlier):
+        assert set(values) == {"dropout", "model", "optim.izer"}
+        assert set(values["model"]) == {"d_model", "inner"}
+        taken = hyperparameters_from(values)
+        assert taken.d_model == values["model"]["d_model"]
+        assert taken.num_layers == values["model"]["inner"]["num_layers"]
+        assert (taken.optimizer, taken.momentum) == ("sgd", 0.5)
+    assert len(set(keys(earlier))) == 4
+    with pytest.raises(UserError, match="seed is there twice"):
+        hyperparameters_from({"a": {"seed": 1}, "seed": 2})

@@ -1,0 +1,300 @@
+"""Which process trained which run when."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import ArrayLike, NDArray
+
+from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures.style import (
+    INK,
+    MODEL_BLUE,
+    PAGE_INCHES,
+    WRONG,
+    add_head,
+    add_legend,
+    new_figure,
+    percent,
+    placeholder,
+)
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import (
+    WorkInterval,
+    process_spans,
+    repeated_epochs,
+    which_runs,
+    work_intervals,
+)
+
+LONG_PAUSE = 0.25
+"""Share of the work time; longer pauses, in which no process worked, are cut."""
+SHOWN_PAUSE = 0.06
+"""What is left of a long pause, as a share of the work time."""
+MOST_PROCESSES = 32
+"""Of more processes, those of a host that follow each other share a row."""
+MANY_ROWS = 24
+SHORT = 0.004
+"""Share of the whole time; shorter intervals are drawn so long."""
+HOST_LETTERS = 16
+POINTS_OF_DIGIT = 3.6
+
+
+class _BarStyle(NamedTuple):
+    label: str
+    face: str
+    edge: str
+    hatch: str | None
+    ink: str
+
+
+BAR_STYLES = {
+    "winner": _BarStyle("winner", MODEL_BLUE, MODEL_BLUE, None, "white"),
+    "finished": _BarStyle("finished", "#b9b9b9", "#6b6b6b", None, INK),
+    "stopped": _BarStyle("stopped early", "white", "#6b6b6b", "////", INK),
+    "failed": _BarStyle("failed", "#f3cfcd", WRONG, "xxxx", INK),
+    "interrupted": _BarStyle("interrupted, resumed later", "white", INK, "----", INK),
+}
+"""How a run, or this interval of it, ended -> its style."""
+
+
+@figure(
+    "timeline",
+    title="Agents over time",
+    category="Sweep",
+    caption="What each process trained and when; the numbers are those of the runs. An agent that "
+    "was killed and started again is two processes. A process's time is that from its first entry "
+    "in work.csv to its last one; it writes an entry when it starts or resumes a run and after "
+    "each epoch. A bar ends with the last entry, so that an epoch that a process did not complete "
+    "is not in it.",
+)
+def draw_timeline(results: Results) -> Figure:
+    """A row for each process, a bar for each interval of its work on a run."""
+    intervals = work_intervals(results.work)
+    if not intervals or (clock := Clock(intervals)).length <= 0:
+        sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
+        return placeholder("Agents over time", sentence, results.marks)
+    rows = process_rows(intervals)
+    names = list(dict.fromkeys(sorted(rows.values())))
+    fig = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
+    axes = fig.subplots()
+    unit = _unit(clock.length)
+    numbers = [names.index(rows[interval]) for interval in intervals]
+    present = _draw_bars(axes, results, intervals, numbers, clock, unit)
+    axes.set_yticks(range(len(names)), [label for _, _, label in names])
+    axes.tick_params(axis="y", length=0, labelsize=6.5 if len(names) < MANY_ROWS else 5)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    _draw_cuts(axes, clock, unit)
+    _label_clock(axes, clock, unit)
+    handles = [
+        Patch(facecolor=style.face, edgecolor=style.edge, hatch=style.hatch, label=style.label)
+        for kind, style in BAR_STYLES.items()
+        if kind in present
+    ]
+    add_legend(fig, handles, len(handles))
+    subtitle = f"{_interruptions(intervals)}; {_with_times(results, intervals)}"
+    add_head(fig, _title(intervals, clock), subtitle, results.marks)
+    return fig
+
+
+def _title(intervals: Sequence[WorkInterval], clock: "Clock") -> str:
+    count = len({interval.process for interval in intervals})
+    processes, their = ("One process", "its") if count == 1 else (f"{count} processes", "their")
+    took = _duration(clock.length_without_cuts)
+    if clock.cuts:
+        took += f" (and paused for {_duration(sum(cut.seconds for cut in clock.cuts))})"
+    share = percent(work_share(intervals))
+    return f"{processes} trained for {took}: {share} of {their} time was work on a run"
+
+
+def _interruptions(intervals: Sequence[WorkInterval]) -> str:
+    count = sum(is_interrupted(intervals))
+    if not count:
+        return "no run was interrupted"
+    repeated = repeated_epochs(intervals)
+    what = "a run was interrupted once" if count == 1 else f"runs were interrupted {count} times"
+    epochs = {0: "no epoch", 1: "one epoch"}.get(repeated, f"{repeated} epochs")
+    return f"{what} and {epochs} trained twice"
+
+
+def _with_times(results: Results, intervals: Sequence[WorkInterval]) -> str:
+    count = len({interval.run for interval in intervals})
+    runs = which_runs(results)
+    return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
+
+
+def is_interrupted(intervals: Sequence[WorkInterval]) -> list[bool]:
+    """For each interval, whether another one resumes its run."""
+    last = {interval.run: index for index, interval in enumerate(intervals)}
+    return [last[interval.run] != index for index, interval in enumerate(intervals)]
+
+
+def work_share(intervals: Sequence[WorkInterval]) -> float:
+    """The share of the processes' time, from first to last entry, that is within an interval."""
+    total = sum(end - begin for begin, end in process_spans(intervals).values())
+    return sum(interval.end - interval.begin for interval in intervals) / total if total else 1.0
+
+
+Row = tuple[int, int, str]
+"""Number of the host, number within it, and name; rows are drawn in this order."""
+
+
+def process_rows(intervals: Sequence[WorkInterval]) -> dict[WorkInterval, Row]:
+    """The row of each interval, by host and process, or by host where processes are many."""
+    hosts = list(dict.fromkeys(interval.host for interval in intervals))
+    processes = list(dict.fromkeys(interval.process for interval in intervals))
+    rows: dict[WorkInterval, Row] = {}
+    row_ends: dict[str, list[float]] = {}
+    for interval in intervals:
+        host, name = hosts.index(interval.host), _shorten(interval.host)
+        if len(processes) <= MOST_PROCESSES:
+            number = processes.index(interval.process)
+            rows[interval] = (host, number, f"{name} {interval.pid}")
+            continue
+        ends = row_ends.setdefault(interval.host, [])
+        free = next((n for n, end in enumerate(ends) if end <= interval.begin), len(ends))
+        ends[free : free + 1] = [interval.end]
+        rows[interval] = (host, free, f"{name}, row {free + 1}")
+    return rows
+
+
+def _shorten(host: str) -> str:
+    """Without its domain."""
+    name = host.partition(".")[0]
+    return name if len(name) <= HOST_LETTERS else f"{name[: HOST_LETTERS - 3]}..."
+
+
+class Cut(NamedTuple):
+    """A long pause: where it is on the clock, in seconds, and how long it was."""
+
+    begin: float
+    end: float
+    seconds: float
+
+
+class Clock:
+    """Time since the first interval began; long pauses, in which no process worked, are cut.
+
+    Attributes:
+        cuts: the long pauses.
+    """
+
+    def __init__(self, intervals: Sequence[WorkInterval]) -> None:
+        """There is at least one interval."""
+        busy = _busy(intervals)
+        total = sum(end - begin for begin, end in busy)
+        utc, shown = [*busy[0]], [0.0, busy[0][1] - busy[0][0]]
+        self.cuts: list[Cut] = []
+        for begin, end in busy[1:]:
+            pause = begin - utc[-1]
+            left = SHOWN_PAUSE * total if pause > LONG_PAUSE * total else pause
+            if left < pause:
+                self.cuts.append(Cut(shown[-1], shown[-1] + left, pause))
+            shown += [shown[-1] + left, shown[-1] + left + end - begin]
+            utc += [begin, end]
+        self._utc, self._shown = np.array(utc), np.array(shown)
+
+    @property
+    def length(self) -> float:
+        """Seconds from the begin of the first to the end of the last interval."""
+        return float(self._shown[-1])
+
+    @property
+    def length_without_cuts(self) -> float:
+        """The same without what is left of the long pauses."""
+        return self.length - sum(cut.end - cut.begin for cut in self.cuts)
+
+    def seconds(self, utc: ArrayLike) -> NDArray[np.float64]:
+        """The seconds on the clock at moments in UTC seconds."""
+        return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
+
+
+def _busy(intervals: Sequence[WorkInterval]) -> list[tuple[float, float]]:
+    """The times in which at least one process worked."""
+    merged: list[tuple[float, float]] = []
+    for interval in sorted(intervals, key=lambda interval: interval.begin):
+        if merged and interval.begin <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], interval.end))
+        else:
+            merged.append((interval.begin, interval.end))
+    return merged
+
+
+class _Unit(NamedTuple):
+    name: str
+    seconds: float
+
+
+UNITS = (
+    _Unit("days", 86_400.0),
+    _Unit("hours", 3600.0),
+    _Unit("minutes", 60.0),
+    _Unit("seconds", 1.0),
+)
+
+
+def _unit(seconds: float) -> _Unit:
+    """The largest unit of which there are three."""
+    return next((unit for unit in UNITS if seconds >= 3 * unit.seconds), UNITS[-1])
+
+
+def _duration(seconds: float) -> str:
+    """`2.5 hours`."""
+    unit = _unit(seconds)
+    count = seconds / unit.seconds
+    return f"{count:.1f} {unit.name}" if count < 10 else f"{count:.0f} {unit.name}"
+
+
+def _label_clock(axes: Axes, clock: Clock, unit: _Unit) -> None:
+    cut = ", long pauses cut" if clock.cuts else ""
+    axes.set_xlabel(f"{unit.name} since the first run began{cut}")
+    margin = 0.02 * clock.length / unit.seconds
+    axes.set_xlim(-margin, clock.length / unit.seconds + margin)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+
+
+def _draw_cuts(axes: Axes, clock: Clock, unit: _Unit) -> None:
+    """A hatched band for each long pause, with its duration."""
+    for cut in clock.cuts:
+        begin, end = cut.begin / unit.seconds, cut.end / unit.seconds
+        axes.axvspan(begin, end, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
+        axes.text((begin + end) / 2, 0.5, f"{_duration(cut.seconds)} of pause", rotation=90, size=6,
+                  transform=axes.get_xaxis_transform(), ha="center", va="center", color=INK,
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
+
+
+def _draw_bars(
+    axes: Axes,
+    results: Results,
+    intervals: Sequence[WorkInterval],
+    rows: Sequence[int],
+    clock: Clock,
+    unit: _Unit,
+) -> set[str]:
+    """Returns which of BAR_STYLES occur."""
+    kinds = dict(zip(results.runs["run"], results.runs["state"], strict=True))
+    kinds[results.winner["run"]] = "winner"
+    present = set()
+    points_per_second = 72 * (PAGE_INCHES - 1) / clock.length
+    interrupted = is_interrupted(intervals)
+    for interval, is_resumed, row in zip(intervals, interrupted, rows, strict=True):
+        kind = "interrupted" if is_resumed else kinds[interval.run]
+        present.add(kind)
+        style = BAR_STYLES[kind]
+        begin, end = clock.seconds([interval.begin, interval.end])
+        length = max(end - begin, SHORT * clock.length)
+        axes.barh(row, length / unit.seconds, left=begin / unit.seconds, height=0.72,
+                  facecolor=style.face, edgecolor=style.edge, hatch=style.hatch,
+                  linewidth=0.5)  # fmt: skip
+        number = str(int(interval.run))
+        needed_points = POINTS_OF_DIGIT * len(number) + 3
+        if length * points_per_second > needed_points and max(rows) < MANY_ROWS:
+            box: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
+            axes.text((begin + length / 2) / unit.seconds, row, number, size=5.5, ha="center",
+                      va="center_baseline", color=style.ink,
+                      bbox=box if style.hatch else None)  # fmt: skip
+    return present

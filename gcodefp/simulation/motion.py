@@ -1,0 +1,269 @@
+"""From program lines to moves, and a planner of their speeds with finite acceleration.
+
+Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
+circle, negative more. The sign of the square root is that of grbl's gcode.c.
+
+The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is
+copied): the speed at a junction follows from the allowed deviation, a backward pass makes sure that
+every move can still brake, a forward pass that its speed can be reached. Unlike in grbl, an arc is
+one move, with limited centripetal acceleration as in LinuxCNC, and not many chords.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import atan2, hypot, pi, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.recordings.gcode import parse_block
+from gcodefp.simulation.programs import INCH_MM, ProgramLine
+
+PARK_MM = (111.42, -13.11, 25.9926)
+"""Where programs start, in work coordinates: from the first rows of the real recordings."""
+MACHINE_ORIGIN_MM = (47.561, 16.885, -25.9926)
+"""Work zero in machine coordinates."""
+
+Vector = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Move:
+    """One line (radius 0) or arc or helix about Z; positions in mm, angles in radians.
+
+    `sweep` is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
+    """
+
+    line_index: int
+    motion: int
+    start_mm: tuple[float, float, float]
+    end_mm: tuple[float, float, float]
+    feed_mm_min: float
+    centre_mm: tuple[float, float] = (0.0, 0.0)
+    radius_mm: float = 0.0
+    start_angle: float = 0.0
+    sweep: float = 0.0
+
+    @property
+    def length_mm(self) -> float:
+        """Length along the path."""
+        rise = self.end_mm[2] - self.start_mm[2]
+        if self.radius_mm:
+            return hypot(self.radius_mm * self.sweep, rise)
+        return hypot(*(b - a for a, b in zip(self.start_mm, self.end_mm, strict=True)))
+
+
+def trace_program(
+    lines: Sequence[ProgramLine], park_mm: tuple[float, float, float] = PARK_MM
+) -> list[Move]:
+    """The moves of a program in inches, from the parking position; lines without motion have none.
+
+    Raises:
+        ValueError: an arc's radius does not reach its end point.
+    """
+    moves: list[Move] = []
+    position, motion, feed = park_mm, 0, 0.0
+    for index, line in enumerate(lines):
+        words = parse_block(line.text)
+        target, radius, machine_frame = list(position), 0.0, False
+        for letter, number in words:
+            if letter == "G" and number <= 3:
+                motion = int(number)
+            elif letter == "G":
+                machine_frame = number == 53
+            elif letter == "F":
+                feed = number * INCH_MM
+            elif letter == "R":
+                radius = number * INCH_MM
+            elif letter in "XYZ":
+                axis = "XYZ".index(letter)
+                shift = MACHINE_ORIGIN_MM[axis] if machine_frame else 0.0
+                target[axis] = number * INCH_MM - shift
+        end = (target[0], target[1], target[2])
+        if end != position:
+            moves.append(_move(index, motion, position, end, feed if motion else 0.0, radius))
+        position = end
+    return moves
+
+
+def _move(
+    index: int,
+    motion: int,
+    start: tuple[float, float, float],
+    end: tuple[float, float, float],
+    feed: float,
+    radius: float,
+) -> Move:
+    if motion < 2:
+        return Move(index, motion, start, end, feed)
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    chord = hypot(dx, dy)
+    # Coordinates are rounded to 1e-4 inch, so half circles may miss by about that much.
+    if chord > 2 * abs(radius) + 0.02 or chord == 0:
+        raise ValueError(f"line {index}: no arc of radius {radius:g} mm spans {chord:g} mm")
+    radius_mm = max(abs(radius), chord / 2)
+    height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
+    side = -1.0 if (motion == 2) != (radius < 0) else 1.0
+    centre = (
+        start[0] + dx / 2 - side * height * dy,
+        start[1] + dy / 2 + side * height * dx,
+    )
+    angle = atan2(start[1] - centre[1], start[0] - centre[0])
+    sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
+    if motion == 2:
+        sweep -= 2 * pi
+    return Move(index, motion, start, end, feed, centre, radius_mm, angle, sweep)
+
+
+@dataclass(frozen=True)
+class MachineLimits:
+    """Limits of the machine; the rates are those of the rapids in the real recordings."""
+
+    acceleration_mm_s2: float = 250.0
+    junction_deviation_mm: float = 0.02
+    axis_rate_mm_min: tuple[float, float, float] = (3000.0, 3000.0, 1350.0)
+
+
+@dataclass(frozen=True)
+class MachineState:
+    """The machine at T times: position, velocity, acceleration (T, 3) in mm and seconds."""
+
+    move_index: NDArray[np.intp]
+    position_mm: Vector
+    velocity_mm_s: Vector
+    acceleration_mm_s2: Vector
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """A planned program of M moves.
+
+    Attributes:
+        junction_mm_s: speeds before, between and after the moves, (M + 1,).
+        peak_mm_s: the highest speed within each move, (M,).
+        start_seconds: when each move begins, and when the last one ends, (M + 1,).
+    """
+
+    moves: tuple[Move, ...]
+    limits: MachineLimits
+    junction_mm_s: Vector
+    peak_mm_s: Vector
+    start_seconds: Vector
+    length_mm: Vector = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "length_mm", np.array([move.length_mm for move in self.moves]))
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the whole program."""
+        return float(self.start_seconds[-1])
+
+    def at(self, seconds: Vector) -> MachineState:
+        """The state at times (T,); before the start and after the end the machine rests."""
+        clipped = np.clip(seconds, 0.0, self.seconds)
+        index = np.searchsorted(self.start_seconds, clipped, side="right") - 1
+        index = np.minimum(index, len(self.moves) - 1)
+        distance, speed, tangential = self._along(index, clipped - self.start_seconds[index])
+        resting = (seconds < 0) | (seconds > self.seconds)
+        tangential = np.where(resting, 0.0, tangential)
+        return _on_path(self.moves, index, distance / self.length_mm[index], speed, tangential)
+
+    def _along(self, index: NDArray[np.intp], elapsed: Vector) -> tuple[Vector, Vector, Vector]:
+        acceleration = self.limits.acceleration_mm_s2
+        entry, leave = self.junction_mm_s[index], self.junction_mm_s[index + 1]
+        peak = self.peak_mm_s[index]
+        remaining = np.maximum(np.diff(self.start_seconds)[index] - elapsed, 0.0)
+        rising = elapsed < (peak - entry) / acceleration
+        falling = ~rising & (remaining < (peak - leave) / acceleration)
+        speed = np.where(rising, entry + acceleration * elapsed, peak)
+        speed = np.where(falling, leave + acceleration * remaining, speed)
+        ramp_seconds = (peak - entry) / acceleration
+        cruise = (peak + entry) / 2 * ramp_seconds + peak * (elapsed - ramp_seconds)
+        distance = np.where(rising, (entry + speed) / 2 * elapsed, cruise)
+        distance = np.where(
+            falling, self.length_mm[index] - (leave + speed) / 2 * remaining, distance
+        )
+        tangential = acceleration * (rising.astype(float) - falling.astype(float))
+        return distance, speed, tangential
+
+
+def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajectory:
+    """Plans speeds for moves of positive length; the machine rests before and after them."""
+    limits = limits or MachineLimits()
+    acceleration = limits.acceleration_mm_s2
+    length = np.array([move.length_mm for move in moves])
+    nominal = np.array([_nominal_mm_s(move, limits) for move in moves])
+    squared = _junction_limits(moves, nominal, limits) ** 2
+    for index in range(len(moves) - 1, -1, -1):
+        squared[index] = min(squared[index], squared[index + 1] + 2 * acceleration * length[index])
+    for index in range(len(moves)):
+        squared[index + 1] = min(
+            squared[index + 1], squared[index] + 2 * acceleration * length[index]
+        )
+    junction = np.sqrt(squared)
+    entry, leave = junction[:-1], junction[1:]
+    peak = np.sqrt((squared[:-1] + squared[1:]) / 2 + acceleration * length)
+    peak = np.maximum(np.minimum(nominal, peak), np.maximum(entry, leave))
+    ramps_mm = (2 * peak**2 - squared[:-1] - squared[1:]) / (2 * acceleration)
+    duration = (2 * peak - entry - leave) / acceleration + np.maximum(length - ramps_mm, 0) / peak
+    start = np.concatenate([[0.0], np.cumsum(duration)])
+    return Trajectory(tuple(moves), limits, junction, peak, start)
+
+
+def tangent(move: Move, fraction: float) -> Vector:
+    """The unit vector of travel at a fraction (0 to 1) of a move, (3,)."""
+    index = np.zeros(1, dtype=np.intp)
+    state = _on_path((move,), index, np.array([fraction]), np.ones(1), np.zeros(1))
+    return np.asarray(state.velocity_mm_s[0])
+
+
+def _nominal_mm_s(move: Move, limits: MachineLimits) -> float:
+    rates = np.array(limits.axis_rate_mm_min) / 60
+    if move.radius_mm:
+        top = min(float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm)))
+    else:
+        direction = np.abs(tangent(move, 0.0))
+        top = float(np.min(rates / np.maximum(direction, 1e-9)))
+    return min(top, move.feed_mm_min / 60) if move.motion else top
+
+
+def _junction_limits(moves: Sequence[Move], nominal: Vector, limits: MachineLimits) -> Vector:
+    speeds = np.zeros(len(moves) + 1)
+    for index in range(1, len(moves)):
+        cosine = -float(tangent(moves[index - 1], 1.0) @ tangent(moves[index], 0.0))
+        half_sine = np.sqrt(max(0.5 * (1 - cosine), 0.0))
+        limit = min(nominal[index - 1], nominal[index])
+        if half_sine < 1 - 1e-9:
+            deviation = limits.acceleration_mm_s2 * limits.junction_deviation_mm
+            limit = min(limit, float(np.sqrt(deviation * half_sine / (1 - half_sine))))
+        speeds[index] = limit
+    return speeds
+
+
+def _on_path(
+    moves: Sequence[Move],
+    index: NDArray[np.intp],
+    fraction: Vector,
+    speed: Vector,
+    tangential: Vector,
+) -> MachineState:
+    start = np.array([move.start_mm for move in moves])[index]
+    delta = np.array([move.end_mm for move in moves])[index] - start
+    length = np.array([move.length_mm for move in moves])[index]
+    radius = np.array([move.radius_mm for move in moves])[index]
+    sweep = np.array([move.sweep for move in moves])[index]
+    centre = np.array([move.centre_mm for move in moves])[index]
+    angle = np.array([move.start_angle for move in moves])[index] + sweep * fraction
+    outward = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+    around = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
+    is_arc = (radius > 0)[:, None]
+    position = start + delta * fraction[:, None]
+    position[:, :2] = np.where(is_arc, centre + radius[:, None] * outward, position[:, :2])
+    along = delta / length[:, None]
+    turn_rate = radius * sweep / length
+    along[:, :2] = np.where(is_arc, turn_rate[:, None] * around, along[:, :2])
+    acceleration = along * tangential[:, None]
+    inward = np.divide((turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0)
+    acceleration[:, :2] -= inward[:, None] * outward
+    return MachineState(index, position, along * speed[:, None], acceleration)

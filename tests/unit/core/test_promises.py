@@ -1,0 +1,34 @@
+"""Every promise of README.md has a test, and the code keeps the project's rules on names."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[3]
+PROMISES = yaml.safe_load((ROOT / "tests/promises.yaml").read_text(encoding="utf-8"))
+VAGUE_NAMES = {"of", "found", "known", "told", "said"}
+
+
+@pytest.mark.parametrize("entry", PROMISES, ids=lambda entry: entry["promise"][:40])
+def test_promise_is_in_the_readme_and_its_tests_exist(entry: dict) -> None:
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert " ".join(entry["promise"].split()) in readme
+    for test in entry["tests"]:
+        file, _, name = test.partition("::")
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert not name or re.search(rf"^def {name}\(", text, re.MULTILINE), test
+
+
+def test_no_variable_has_a_vague_name() -> None:
+    vague = []
+    for path in sorted((ROOT / "gcodefp").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            name = getattr(node, "arg", None) if isinstance(node, ast.arg) else None
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                name = node.id
+            if name in VAGUE_NAMES:
+                vague.append(f"{path.relative_to(ROOT)}:{node.lineno}: {name}")
+    assert vague == []

@@ -1,0 +1,84 @@
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from learning_data import RECORDINGS, tiny_programs, tiny_split
+
+from gcodefp.evaluation.sequences import ExecutedBlocks, alignment, block_sequence, edit_distance
+from gcodefp.programs.table import UNKNOWN
+
+BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
+
+
+@pytest.mark.parametrize(
+    ("predicted", "true", "edits"),
+    [("kitten", "sitting", 3), ("", "abc", 3), ("abc", "", 3), ("abcdef", "bcdefa", 2)],
+)
+def test_edits_are_those_of_the_textbooks(predicted: str, true: str, edits: int) -> None:
+    assert edit_distance(predicted, true) == edits
+
+
+@settings(deadline=None, max_examples=100)
+@given(predicted=BLOCKS, true=BLOCKS)
+def test_alignment_has_all_blocks_in_order_and_the_fewest_edits(
+    predicted: list[str], true: list[str]
+) -> None:
+    pairs = alignment(predicted, true)
+    assert [i for i, _ in pairs if i is not None] == list(range(len(predicted)))
+    assert [j for _, j in pairs if j is not None] == list(range(len(true)))
+    edits = sum(i is None or j is None or predicted[i] != true[j] for i, j in pairs)
+    assert edits == edit_distance(predicted, true)
+
+
+def test_replaced_blocks_are_paired() -> None:
+    pairs = alignment(list("sitting"), list("kitten"))
+    assert pairs == [*((i, i) for i in range(6)), (6, None)]
+    assert alignment(list("bc"), list("abc")) == [(None, 0), (0, 1), (1, 2)]
+
+
+@settings(deadline=None)
+@given(blocks=BLOCKS, times=st.lists(st.integers(1, 4), min_size=7, max_size=7))
+def test_a_block_counts_once_however_many_rows_it_lasts(
+    blocks: list[str], times: list[int]
+) -> None:
+    rows = np.array(blocks, np.str_)
+    sequence = block_sequence(rows.repeat(times[: len(rows)]))
+    assert sequence == block_sequence(rows)
+    assert all(block != following for block, following in pairwise(sequence))
+
+
+@pytest.mark.parametrize(
+    ("program", "line", "blocks", "executed"),
+    [
+        pytest.param([1] * 3, [1, 1, 5], "Y1 Y1 Y5", "Y1 Y2 Y4 Y5", id="lines-without-a-row"),
+        pytest.param([1, 1], [2, 3], "Y2 Y3", "Y2 Y3", id="nothing-between"),
+        pytest.param([1, 1], [1, 2], "Y1 Y1", "Y1 Y1", id="equal-blocks-of-two-lines"),
+        pytest.param([1, 1], [5, 1], "Y5 Y1", "Y5 Y1", id="program-starts-again"),
+        pytest.param([0, 1], [1, 5], "X9 Y5", "X9 Y5", id="another-program"),
+        pytest.param([UNKNOWN] * 2, [1, 5], "Y1 Y5", "Y1 Y5", id="unknown-program"),
+        pytest.param([1, 1], [1, 4], "Z1 Z4", "Z1 Y2 Z4", id="own-lines-hold"),
+    ],
+)
+def test_lines_between_rows_are_filled_in(
+    program: list[int], line: list[int], blocks: str, executed: str
+) -> None:
+    rows = np.array(program), np.array(line), np.array(blocks.split())
+    assert executed_blocks().of_rows(*rows) == executed.split()
+
+
+def test_filled_lines_have_no_row() -> None:
+    rows = np.array([1, 1, 1]), np.array([1, 1, 4]), np.array(["Y1", "Y1", "Y4"])
+    assert executed_blocks().with_rows(*rows) == [("Y1", 0), ("Y2", None), ("Y4", 2)]
+
+
+def executed_blocks() -> ExecutedBlocks:
+    """Two programs; the second begins with the lines 1, 2, 4 and 5."""
+    programs = tiny_programs(tiny_split(RECORDINGS["train"]))
+    lines = {
+        "executed_program": np.array([0, 0, 1, 1, 1, 1]),
+        "executed_line": np.array([1, 2, 5, 2, 1, 4]),
+        "executed_block": np.array(["X9", "X8", "Y5", "Y2", "Y1", "Y4"]),
+    }
+    return ExecutedBlocks(type(programs)(**{**vars(programs), **lines}))

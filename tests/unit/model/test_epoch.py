@@ -1,0 +1,197 @@
+"""The terms of the loss, augmentation, train windows and the learning rate."""
+
+import numpy as np
+import pytest
+import torch
+from learning_data import CPU, ROWS, WINDOW, tiny, tiny_data
+from torch import Tensor
+from torch.nn import functional
+
+from gcodefp.model.data import augment, mixed_precision
+from gcodefp.model.epoch import (
+    SPREAD_REACH,
+    STATE_SPREAD,
+    WARMUP_SHARE,
+    head_losses,
+    position_loss,
+    random_circular_windows,
+    scheduled_rate,
+    state_loss,
+    total_loss,
+)
+
+STATES = 30
+BORDER = 12
+"""First state of the second of two programs."""
+
+
+def test_the_loss_is_the_mean_of_each_head() -> None:
+    torch.manual_seed(0)
+    predictions = {
+        "command": (torch.randn(5, 3), torch.tensor([0, 1, 2, 2, 1])),
+        "operation": (torch.randn(2, 4), torch.tensor([3, 0])),
+        "token_type": (torch.randn(0, 4), torch.zeros(0, dtype=torch.long)),
+    }
+    losses = head_losses(predictions, tiny(label_smoothing=0.2))
+    for head in ("command", "operation"):
+        logits, target = predictions[head]
+        classes = logits.shape[1]
+        smooth = 0.8 * functional.one_hot(target, classes) + 0.2 / classes
+        expected = -(smooth * logits.log_softmax(-1)).sum(-1).mean()
+        torch.testing.assert_close(losses[head], expected)
+    assert losses["token_type"] == 0
+
+
+def test_the_total_weighs_the_heads_that_have_a_weight() -> None:
+    values = {"command": 1.0, "operation": 10.0, "place": 100.0, "position": 1000.0}
+    losses = {head: torch.tensor(value) for head, value in values.items()}
+    weights = {"command_weight": 2.0, "place_weight": 3.0, "position_weight": 4.0}
+    assert total_loss(losses, tiny(**weights)).item() == 2 + 10 + 300 + 4000
+    assert total_loss(losses, tiny(**dict.fromkeys(weights, 0.0))).item() == 10
+
+
+def ranges(state: Tensor) -> Tensor:
+    """First and last state of the program that each state is in."""
+    second = state >= BORDER
+    return torch.stack([second * BORDER, torch.where(second, STATES, BORDER) - 1], dim=-1)
+
+
+@pytest.mark.parametrize("state", [0.0, 5.4, 10.6, 11.0, 12.0, 12.3, 20.0, 29.0])
+def test_the_target_is_a_normal_distribution_within_the_program(state: float) -> None:
+    logits, true = torch.zeros(1, STATES, requires_grad=True), torch.tensor([state])
+    state_loss(logits, true, ranges(true)).backward()
+    assert logits.grad is not None
+    # The gradient of a cross-entropy is prediction - target.
+    target = 1 / STATES - logits.grad[0]
+    near = round(state) + torch.arange(-SPREAD_REACH, SPREAD_REACH + 1)
+    weights = torch.exp(-0.5 * ((near - state) / STATE_SPREAD) ** 2)
+    first, last = ranges(true)[0].tolist()
+    expected = torch.zeros(STATES).index_add(0, near.clamp(first, last), weights / weights.sum())
+    torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
+
+
+def test_rows_without_a_label_do_not_count() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(4, STATES, requires_grad=True)
+    state = torch.tensor([3.0, torch.nan, 17.5, torch.nan])
+    loss = state_loss(logits, state, ranges(state))
+    each = [state_loss(logits[[i]], state[[i]], ranges(state)[[i]]) for i in (0, 2)]
+    torch.testing.assert_close(loss, torch.stack(each).mean())
+    predicted = torch.tensor([[0.0, 0.5, 0.0], [3.0, 9.0, 9.0]], requires_grad=True)
+    true = torch.tensor([[0.0, 0.0, torch.nan], [0.0, torch.nan, torch.nan]])
+    # Huber: half a square up to one deviation, straight beyond.
+    position = position_loss(predicted, true)
+    assert position.item() == pytest.approx((0 + 0.125 + 2.5) / 3)
+    (loss + position).backward()
+    assert logits.grad is not None
+    assert predicted.grad is not None
+    assert logits.grad.any(dim=1).tolist() == [True, False, True, False]
+    assert not predicted.grad[true.isnan()].any()
+    assert logits.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("rows", [0, 3])
+def test_without_labels_there_is_no_loss_and_no_gradient(rows: int) -> None:
+    unknown = torch.full((rows,), torch.nan)
+    logits = torch.randn(rows, STATES, requires_grad=True)
+    position = torch.randn(rows, 3, requires_grad=True)
+    losses = {
+        "place": state_loss(logits, unknown, torch.full((rows, 2), -1)),
+        "position": position_loss(position, unknown[:, None].expand(-1, 3)),
+    }
+    assert [loss.item() for loss in losses.values()] == [0, 0]
+    total_loss(losses, tiny()).backward()
+    for tensor in (logits, position):
+        assert tensor.grad is not None
+        assert not tensor.grad.any()
+
+
+# Windows
+
+
+def test_train_windows_are_uniform_and_circular(tmp_path_factory: pytest.TempPathFactory) -> None:
+    train = tiny_data(tmp_path_factory.mktemp("dataset")).train
+    random, windows = torch.Generator().manual_seed(0), torch.arange(len(train.starts))
+    drawn = torch.stack([random_circular_windows(train, windows, random) for _ in range(400)])
+    first, length = train.segments[:, :1], train.segments[:, 1:]
+    assert length.unique().tolist() == [ROWS]
+    in_segment = drawn - first
+    assert ((in_segment >= 0) & (in_segment < length)).all()
+    steps = in_segment.diff(dim=-1)
+    assert ((steps - 1) % ROWS == 0).all()
+    assert (steps < 0).any()
+    # Each row is equally often at each position of a window.
+    expected = drawn[..., 0].numel() / ROWS
+    for position in range(WINDOW):
+        counts = torch.bincount(in_segment[..., position].flatten(), minlength=ROWS)
+        assert counts.min() > 0.8 * expected
+        assert counts.max() < 1.2 * expected
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_augmentation_changes_a_share_of_whole_windows() -> None:
+    signals, nodes = torch.randn(400, 50, 3), torch.tensor([0, 0, 1])
+    for dropout in (0.0, 0.5):
+        assert torch.equal(augment(signals, nodes, 0.0, 1.0, dropout, seeded()), signals)
+        whole = augment(signals, nodes, 1.0, 0.7, dropout, seeded())
+        assert (whole != signals).all()
+        half = augment(signals, nodes, 0.5, 0.7, dropout, seeded())
+        changed = (half != signals).any(2).any(1)
+        assert 0.4 < changed.float().mean() < 0.6
+        assert torch.equal(half[changed], whole[changed])
+        assert torch.equal(augment(signals, nodes, 1.0, 0.7, dropout, seeded()), whole)
+        assert not torch.equal(augment(signals, nodes, 1.0, 0.7, dropout, seeded(1)), whole)
+    # Without the window's own offset the noise is left.
+    noise = augment(signals, nodes, 1.0, 0.7, 0.0, seeded()) - signals
+    assert 0.65 < (noise - noise.mean(1, keepdim=True)).std() < 0.75
+
+
+def test_without_noise_each_channel_of_a_window_has_its_gain_and_offset() -> None:
+    signals = torch.randn(300, 20, 2, dtype=torch.float64)
+    changed = augment(signals, torch.tensor([0, 0]), 1.0, 0.0, 0.0, seeded())
+    gain = (changed[:, 1] - changed[:, 0]) / (signals[:, 1] - signals[:, 0])
+    offset = changed[:, 0] - gain * signals[:, 0]
+    torch.testing.assert_close(changed, gain[:, None] * signals + offset[:, None])
+    assert 0.08 < (gain - 1).std() < 0.12
+    assert 0.08 < offset.std() < 0.12
+    assert (gain[:, 0] != gain[:, 1]).all()
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 1.0])
+def test_a_node_is_hidden_with_all_channels_for_a_whole_window(noise_std: float) -> None:
+    # The channels of a node need not be neighbours.
+    nodes = torch.tensor([1, 0, 1, 2, 0, 1])
+    signals = 5 + torch.rand(800, 10, len(nodes))
+    changed = augment(signals, nodes, 1.0, noise_std, 0.3, seeded())
+    hidden = (changed == 0).all(1)
+    assert torch.equal(hidden, (changed == 0).any(1))
+    for node in range(3):
+        channels = hidden[:, nodes == node]
+        assert (channels.all(1) == channels.any(1)).all()
+        assert 0.25 < channels[:, 0].float().mean() < 0.35
+    # Nodes are independent, and visible ones do not change.
+    each = torch.stack([hidden[:, 1], hidden[:, 0], hidden[:, 3]]).float()
+    assert (torch.corrcoef(each) - torch.eye(3)).abs().max() < 0.15
+    visible = ~hidden[:, None].expand_as(changed)
+    all_visible = augment(signals, nodes, 1.0, noise_std, 0.0, seeded())
+    assert torch.equal(changed[visible], all_visible[visible])
+
+
+def test_the_rate_warms_up_and_ends_at_zero() -> None:
+    hyperparameters = tiny(learning_rate=0.5, max_epochs=40)
+    rates = [scheduled_rate(hyperparameters, epoch / 10) for epoch in range(401)]
+    top = int(WARMUP_SHARE * 400)
+    assert rates[0] == pytest.approx(0.005)
+    assert rates[top] == max(rates) == pytest.approx(0.5)
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert all(np.diff(rates[: top + 1]) > 0)
+    assert all(np.diff(rates[top:]) < 0)
+
+
+def test_the_cpu_computes_in_full_precision() -> None:
+    with mixed_precision(CPU):
+        assert not torch.is_autocast_enabled("cpu")
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32

@@ -1,0 +1,427 @@
+"""Every figure of small result files: usual, sparse and odd ones, and the numbers it draws."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from explanation_files import write_explanation
+from fewer_results import one_recording
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from result_documents import LAG_SECONDS, RECORDINGS, dataset_document
+from result_files import (
+    predictions_of,
+    results_of,
+    scored_split,
+    spoilt,
+    true_blocks,
+    write_results,
+)
+from sweep_results import OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
+
+from gcodefp.dataset.store import LEAKY_NOTE, Split
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS, WHOLE
+from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures.channels import (
+    Panel,
+    channel_losses,
+    choose_panels,
+    draw_strip,
+    segments,
+)
+from gcodefp.reporting.figures.confusion import confusion
+from gcodefp.reporting.figures.contours import GRID, smoothed
+from gcodefp.reporting.figures.dataset import excluded_text, lags_of
+from gcodefp.reporting.figures.early_stopping import bands, metric_map, saved_share
+from gcodefp.reporting.figures.style import draw_figure, new_figure, paper_style
+from gcodefp.reporting.results import Results, read_explanation
+from gcodefp.reporting.sweep_runs import which_runs
+from gcodefp.reporting.wording import ENOUGH_RECORDINGS, KINDS, logged_metric
+
+HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
+SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
+EXPLAINED = ("calibration", "channels", "sensor_groups")
+SPACE = "\N{NO-BREAK SPACE}"
+Edit = Callable[[Results], Results]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Four recordings; four runs, one of them killed and taken over."""
+    return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
+
+
+@pytest.fixture(scope="module")
+def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """No predicted block has X or Y, and the controller reports no position."""
+    written = np.full(len(true_blocks()), "M3")
+    folder = tmp_path_factory.mktemp("unread")
+    return results_of(write_results(folder, written, true_blocks(), reported=False))
+
+
+@pytest.fixture(scope="module")
+def narrow(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """Explained are one channel and one recording, whose program and lag are unknown."""
+    test, dataset = scored_split(True), dataset_document(False)
+    rows = np.flatnonzero(test.recording == 0)
+    of_rows = {name: array[rows] for name, array in vars(test).items() if len(array) == 72}
+    unknown = np.full(len(rows), -1)
+    one = Split(**{**vars(test), **of_rows, "blocks": test.blocks, "window_start": np.zeros(1, int),
+                   "program": unknown, "state": np.full(len(rows), np.nan),
+                   "operation": unknown * 0, "lag_seconds": np.full(4, np.nan)})  # fmt: skip
+    predictions = {name: predictions_of(name, spoilt(0.3), test, True).take(rows)
+                   for name in (MODEL, WHOLE)}  # fmt: skip
+    folder = tmp_path_factory.mktemp("narrow")
+    dataset |= {"channels": dataset["channels"][:1]}
+    write_explanation(folder, dataset, one, predictions)
+    return replace(results, explanation=read_explanation(folder))
+
+
+def drawn(stem: str, results: Results) -> Figure:
+    with paper_style():
+        figure = draw_figure(stem, results)
+        figure.draw_without_rendering()
+    return figure
+
+
+def texts(figure: Figure) -> list[str]:
+    """Without the line breaks, which depend on the fonts."""
+    every = [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+    return [" ".join(text.replace(SPACE, " ").split()) for text in every if text]
+
+
+def cut_texts(figure: Figure) -> list[str]:
+    """Texts that are not whole within the figure; ticks beyond an axis's ends are not drawn."""
+    every = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        if axes.axison:
+            children = [child for child in axes.get_children() if isinstance(child, Text)]
+            every += [axes.xaxis.label, axes.yaxis.label, *children]
+    bounds = figure.bbox.padded(1)
+    boxes = {text.get_text(): text.get_window_extent() for text in every if text.get_visible()}
+    return [
+        text
+        for text, box in boxes.items()
+        if text and not (bounds.contains(box.x0, box.y0) and bounds.contains(box.x1, box.y1))
+    ]
+
+
+def evaluated(**values: object) -> Edit:
+    return lambda results: replace(results, evaluation={**results.evaluation, **values})
+
+
+def explained(**arrays: object) -> Edit:
+    return lambda results: replace(results, explanation=replace(results.explanation, **arrays))
+
+
+def document(results: Results, **values: object) -> Results:
+    """Other values in explanation.json."""
+    return explained(document={**results.explanation.document, **values})(results)
+
+
+def with_lags(*lags: float | None) -> Edit:
+    def edit(results: Results) -> Results:
+        dataset: dict[str, Any] = dataset_document(False)
+        for recording, lag in zip(dataset["recordings"].values(), lags, strict=True):
+            recording["lag_seconds"] = lag
+        return replace(results, dataset=dataset)
+
+    return edit
+
+
+def only_sensors(results: Results) -> Results:
+    names = (MODEL, WHOLE)
+    models = {name: results.evaluation["models"][name] for name in names}
+    return evaluated(models=models)(results)
+
+
+def of_two_sweeps(results: Results) -> Results:
+    return replace(results, winner={**results.winner, "sweeps": ["abcd1234", "ef567890"]})
+
+
+def without_curves(results: Results) -> Results:
+    columns = ["val/gcode_acc", "val/loss"]
+    return replace(results, curves=results.curves.drop(columns=columns))
+
+
+def without_work(results: Results) -> Results:
+    return replace(results, work=results.work.iloc[:0])
+
+
+CASES: dict[str, tuple[Edit, dict[str, str]]] = {
+    "usual": (
+        lambda r: r,
+        {**dict.fromkeys(FIGURES, ""),
+         "timeline": "a run was interrupted once and no epoch trained twice",
+         "importance": "Only 3 runs have a value", "contours": "Only 3 runs have a value",
+         "dataset": "1 excluded: bad_001 (the clock runs <backwards>)",
+         "learning_curves": "all 4 runs of sweep abcd1234, random search: 2 finished, 1 stopped"},
+    ),
+    "leaky": (evaluated(leaky=True), dict.fromkeys(FIGURES, LEAKY_NOTE)),
+    "one recording": (
+        lambda r: one_recording(r, 1),
+        {"toolpath": "all 1 recording", "confusion": "operation", "gcode_diff": "face<b>_002",
+         "accuracy": "test split: 1 recording, 18 rows"},
+    ),
+    "no baselines": (only_sensors, {"accuracy": "of the lines exactly"}),
+    "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
+    "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
+    "large lag": (with_lags(0.0, 1000.0, -0.75, None), {"clocks": "one by 4000.0"}),
+    "dead channels": (
+        lambda r: explained(excerpt_valid=np.zeros_like(r.explanation.excerpt_valid))(r),
+        {"channels": "No channel of"},
+    ),
+    "equal confidence": (
+        lambda r: explained(confidence=dict.fromkeys((MODEL, WHOLE), np.full(72, 0.5)))(r),
+        {"calibration": "beyond chance"},
+    ),
+    "six recordings": (evaluated(recordings=6), {"sensor_groups": "filled and bold: without 0"}),
+    "many runs": (
+        lambda r: swept(r, 45, SEARCHED, **HYPERBAND),
+        {"early_stopping": "rank of the run"},
+    ),
+    "no curves": (
+        without_curves, {"learning_curves": "neither", "early_stopping": "has no val/gcode_acc"},
+    ),
+    "one run": (
+        lambda r: swept(r, 1, SEARCHED),
+        {**dict.fromkeys(SWEEP, ""), "early_stopping": "no early termination",
+         "importance": "Only one run has a value", "learning_curves": "the only run of sweep"},
+    ),
+    "all failed but one": (
+        lambda r: swept(r, 6, SEARCHED, dict.fromkeys(range(1, 6), "failed")),
+        {**dict.fromkeys(SWEEP, ""), "learning_curves": "1 finished, 5 failed"},
+    ),
+    "nothing varied": (
+        lambda r: swept(r, 12, {"d_model": {"value": 8}}), {"importance": "same values"},
+    ),
+    "all values equal": (
+        lambda r: swept(r, 12, SEARCHED, value=lambda assigned: 0.0),
+        {**dict.fromkeys(SWEEP, ""), "importance": "All runs have the same value"},
+    ),
+    "no number": (
+        lambda r: swept(r, 12, {"optimizer": OPTIMIZER, "loss": {"values": ["a" * 20, "b" * 20]}}),
+        {"contours": "No hyperparameter", "importance": "most important"},
+    ),
+    "one number": (
+        lambda r: swept(r, 12, {"learning_rate": RATE}),
+        {"contours": "Only one hyperparameter", "importance": "learning_rate is the only"},
+    ),
+    "trained elsewhere": (
+        lambda r: without_work(swept(r, 12, SEARCHED, {3: "stopped"}, **HYPERBAND)),
+        {**dict.fromkeys(SWEEP, ""), "timeline": "trained elsewhere",
+         "early_stopping": "1 of 12 runs was stopped early"},
+    ),
+    "conditional": (
+        lambda r: swept(r, 20, SEARCHED, {3: "stopped", 4: "failed"}, decided_by_rate,
+                        rules={"conditions": {"momentum": "optimizer == 'sgd'"}}, **HYPERBAND),
+        {**dict.fromkeys(SWEEP, ""), "importance": "learning_rate is most important",
+         "contours": "wins at learning_rate", "timeline": "2 processes trained for"},
+    ),
+    "two sweeps": (
+        lambda r: of_two_sweeps(swept(r, 6, SEARCHED, **HYPERBAND)),
+        {"early_stopping": "No run was stopped early", "learning_curves": "all 6 runs of 2 sweeps"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_figures_state_their_case_within_the_paper(results: Results, case: str) -> None:
+    edit, expected = CASES[case]
+    edited = edit(results)
+    for stem, text in expected.items():
+        figure = drawn(stem, edited)
+        assert cut_texts(figure) == [], stem
+        assert text in " ".join(texts(figure)), (stem, texts(figure))
+
+
+def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:
+    for stem in ("accuracy", "toolpath", "gcode_diff", "confusion"):
+        assert cut_texts(drawn(stem, unread)) == [], stem
+    assert any("never predicted" in text for text in texts(drawn("toolpath", unread)))
+    # A metric that was never measured has no panel.
+    assert "position error (mm)" not in texts(drawn("accuracy", unread))
+
+
+def test_the_sparsest_explanation_is_drawn(narrow: Results) -> None:
+    shown = {stem: texts(drawn(stem, narrow)) for stem in EXPLAINED}
+    assert "without any sensor" in shown["sensor_groups"]
+    assert any("lag of the sensors: unknown" in text for text in shown["channels"])
+
+
+# The numbers that are drawn
+
+
+def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None:
+    models = results.evaluation["models"]
+    shown = texts(drawn("accuracy", results))
+    for name, metrics in models.items():
+        assert name in shown
+        assert f"{metrics['gcode']['value']:.2f}" in shown
+        if (error := metrics["position_error_mm"]["value"]) is not None:
+            assert f"{error:.1f}" in shown
+    assert {KINDS[SENSORS].title, KINDS[BASELINE].title} <= set(shown)
+    # Baselines predict neither program nor position.
+    silent = [name for name, metrics in models.items() if metrics["program"]["value"] is None]
+    assert set(silent) == {NEIGHBOUR, MAJORITY, ELAPSED}
+    assert shown.count("-") == 2 * len(silent)
+
+
+def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
+    assert confusion(results, "operation").counts.tolist() == [[36, 0], [0, 36]]
+    stored = {
+        "true": ["G0", "G1", "G2", "G3"], "predicted": ["G0", "G1", "G2", "G3", "other kind"],
+        "counts": [[23, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 3, 9, 0, 0], [0, 0, 0, 0, 0]],
+    }  # fmt: skip
+    matrices = {**results.evaluation["confusion"], "command": stored}
+    edited = evaluated(confusion=matrices)(results)
+    command = confusion(edited, "command")
+    assert (command.true, command.predicted) == (
+        ["G0", "G1", "G2"],
+        ["G0", "G1", "G2", "other kind"],
+    )
+    assert command.counts.tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
+    shown = texts(drawn("confusion", edited))
+    assert {"G2 (12)", "23", "9"} <= set(shown)
+    assert any("G2 predicted as G1, 25 % of its words" in text for text in shown)
+    matrices = {**matrices, "command": {**stored, "counts": np.eye(4, 5, dtype=int).tolist()}}
+    shown = texts(drawn("confusion", evaluated(confusion=matrices)(results)))
+    assert "No command word is confused with another" in shown
+
+
+def test_clocks_are_those_of_the_recordings_whose_program_is_known() -> None:
+    dataset = dataset_document(False)
+    dataset["splits"]["test"]["recordings"] = [RECORDINGS[1], RECORDINGS[3]]
+    lags = lags_of(dataset)
+    assert lags.seconds.tolist() == list(LAG_SECONDS[:3])
+    assert lags.operation.tolist() == ["face<b>", "face<b>", "pocket"]
+    assert (lags.is_test.tolist(), lags.unknown) == ([False, True, False], 1)
+    assert not lags_of(dataset_document(True)).is_test.any()
+
+
+def test_dataset_names_excluded_recordings_and_counts_of_rules(results: Results) -> None:
+    entries = [{"recording": f"face_{i:03}", "reason": f"reason {i}"} for i in range(12)]
+    reasons = "face_000 (reason 0), face_001 (reason 1), face_002 (reason 2)"
+    names = ", ".join(f"face_{i:03}" for i in range(3, 9))
+    for count, text in ((0, "no recording was excluded"), (1, "1 excluded: face_000 (reason 0)"),
+                        (12, f"12 excluded: {reasons}; also {names}, 3 more")):  # fmt: skip
+        assert excluded_text({"left_out": entries[:count]}) == text
+    shown = texts(drawn("dataset", results))
+    assert "4 (5.3 %)" in shown  # Of 76 rows.
+    assert shown.count("none") == 6
+
+
+def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results) -> None:
+    kinds = [("mag", "uT"), *[("imu", "g")] * 4, ("imu", "deg/s")]
+    channels = [{"group": group, "unit": unit} for group, unit in kinds]
+    losses = np.array([0.1, 0.2, 0.9, 0.8, 0.7, 0.0])
+    valid = np.ones((10, 6), bool)
+    gyroscope, magnetometer = Panel("imu", "deg/s", (5,)), Panel("mag", "uT", (0,))
+    assert choose_panels(channels, losses, valid) == [
+        gyroscope, Panel("imu", "g", (2, 3, 4)), magnetometer,
+    ]  # fmt: skip
+    valid[:6, [0, 2]] = False
+    assert choose_panels(channels, losses, valid) == [gyroscope, Panel("imu", "g", (3, 4, 1))]
+    many = [{"group": "optical", "unit": unit} for unit in "abcde" for _ in range(2)]
+    panels = choose_panels(many, np.linspace(1.0, 0.1, 10), np.ones((4, 10), bool))
+    assert [panel.channels for panel in panels] == [(0, 1), (2, 3), (4, 5), (6,), (8,)]
+    sensors = {"without": [
+        {"kind": kind, "name": name, "differences": {"gcode": {"value": value}}}
+        for kind, name, value in (("all", "", -0.9), ("group", "imu", -0.5), ("node", "a", 0.25))
+    ]}  # fmt: skip
+    parts = [{"group": "imu", "node": "a"}, {"group": "mag", "node": "b"}]
+    assert channel_losses({"sensors": sensors, "channels": parts}).tolist() == [0.25, 0]
+    (line,) = drawn("channels", results).axes[0].lines[:1]
+    np.testing.assert_array_equal(line.get_ydata(), results.explanation.excerpt_samples[:, 0])
+
+
+def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
+    axes = new_figure(3, 1).subplots()
+    blocks = np.array(["G0", "G1", "G1", "G2", "G2"])
+    strip = segments(blocks, np.array([True, True, True, True, False]))
+    draw_strip(axes, strip, "predicted", least_rows=2)
+    assert [text.get_text() for text in axes.texts] == ["G1"]
+    assert [bool(box.get_hatch()) for box in axes.patches] == [False, False, False, True]
+    assert [box.get_width() for box in axes.patches] == [1, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "recordings", "title"),
+    [(0.1, 0.2, ENOUGH_RECORDINGS, "is overconfident"),
+     (-0.2, -0.1, ENOUGH_RECORDINGS, "is underconfident"),
+     (-0.1, 0.1, ENOUGH_RECORDINGS, "No miscalibration beyond chance"),
+     (0.1, 0.2, ENOUGH_RECORDINGS - 1, "No miscalibration beyond chance")],
+)  # fmt: skip
+def test_miscalibration_needs_an_interval_without_0(
+    results: Results, low: float, high: float, recordings: int, title: str
+) -> None:
+    calibration = results.explanation.document["calibration"]
+    over = {"value": (low + high) / 2, "low": low, "high": high, "recordings": recordings}
+    edited = {**calibration, MODEL: {**calibration[MODEL], "overconfidence": over}}
+    shown = " ".join(texts(drawn("calibration", document(results, calibration=edited))))
+    assert title in shown
+    assert f"{100 * calibration[MODEL]['right']['value']:.0f} % right" in shown
+    assert f"ECE {calibration[MODEL]['expected_calibration_error']['value']:.3f}" in shown
+
+
+CHANCE, LOSS, GAIN = (-0.5, -1.0, 0.1), (-0.3, -0.4, -0.2), (0.02, 0.01, 0.03)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "recordings", "title"),
+    [(CHANCE, LOSS, ENOUGH_RECORDINGS, "loses 30 of its"),
+     (CHANCE, CHANCE, ENOUGH_RECORDINGS, "No kind of sensor"),
+     (LOSS, LOSS, ENOUGH_RECORDINGS - 1, "No kind of sensor")],
+)  # fmt: skip
+def test_a_missed_sensor_needs_a_loss_beyond_chance(
+    results: Results, first: tuple[float, ...], second: tuple[float, ...], recordings: int,
+    title: str,
+) -> None:  # fmt: skip
+    """A greater loss that may be chance, or a gain, does not hide it."""
+    sensors = results.explanation.document["sensors"]
+    differences = iter([first, second, *[GAIN] * len(sensors["without"])])
+    without = []
+    for entry in sorted(sensors["without"], key=lambda entry: entry["kind"] != "group"):
+        estimate = dict(zip(("value", "low", "high"), next(differences), strict=True))
+        estimate["recordings"] = recordings
+        without.append({**entry, "differences": dict.fromkeys(entry["differences"], estimate)})
+    edited = document(results, sensors={**sensors, "without": without})
+    shown = texts(drawn("sensor_groups", edited))
+    assert any(title in text for text in shown)
+    assert "+2.0" in shown
+
+
+def test_early_stopping_shows_every_epoch(results: Results) -> None:
+    assert metric_map(results)[:3] == pytest.approx(
+        np.array([[0.21, 0.41, 0.61], [0.2, 0.4, 0.6], [0.22, np.nan, np.nan]]), nan_ok=True
+    )
+    # Of runs that did not fail, 7 of 9 epochs were trained.
+    assert saved_share(results) == pytest.approx(2 / 9)
+    assert bands(results) == ()
+    one = replace(results, sweep={**results.sweep, **HYPERBAND})
+    assert (bands(one)[:3], bands(of_two_sweeps(one))) == ((1, 3, 9), ())
+    legends = ["runs compared" in texts(drawn("early_stopping", r)) for r in (one, results)]
+    assert legends == [True, False]
+
+
+def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> None:
+    metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
+    train = "winner, train split"
+    for missing, titles, has_train in ((None, {metric, loss}, True), ("val/loss", {metric}, False),
+                                       ("train/loss", {metric, loss}, False)):  # fmt: skip
+        columns = [missing] if missing else []
+        edited = replace(results, curves=results.curves.drop(columns=columns))
+        shown = texts(drawn("learning_curves", edited))
+        assert {title for title in (metric, loss) if title in shown} == titles
+        assert (train in shown) == has_train
+    assert which_runs(results) in " ".join(shown)
+
+
+def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
+    x, y = np.array([0.0, 0.0, 1.0, 1.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    surface = smoothed(x, y, np.array([0.0, 0.0, 1.0, 1.0]))
+    assert (surface[0, 0], surface[0, -1]) == (pytest.approx(0, abs=0.01),
+                                               pytest.approx(1, abs=0.01))  # fmt: skip
+    assert np.isnan(surface[GRID // 2, GRID // 2])

@@ -1,0 +1,110 @@
+"""Executed and predicted toolpaths: segments from row to row, and the state of each."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from result_documents import ROWS_PER_BLOCK
+from result_files import results_of, spoilt, true_blocks, write_results
+
+from gcodefp.reporting.executed_paths import (
+    SegmentState,
+    Toolpath,
+    block_segments,
+    distance_mm,
+    join_segments,
+    median_toolpath,
+    straight_segments,
+    toolpaths,
+)
+
+SQUARE = [np.array(side, float) for side in (
+    [[0, 0], [10, 0]], [[10, 0], [10, 10]], [[10, 10], [0, 10]], [[0, 10], [0, 0]],
+)]  # fmt: skip
+
+
+def paths_of(folder: Path, written: np.ndarray, reported: bool) -> list[Toolpath]:
+    options = write_results(folder, written, true_blocks(), reported=reported)
+    return toolpaths(results_of(options).predictions)
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_perfect_predictions_are_right_everywhere(tmp_path: Path, reported: bool) -> None:
+    for path in paths_of(tmp_path, true_blocks(), reported):
+        assert path.accuracy == 1.0
+        assert (path.state == SegmentState.RIGHT).all()
+        for true, predicted in zip(path.true_segments, path.predicted_segments, strict=True):
+            np.testing.assert_array_equal(true, predicted)
+        assert [len(segment) > 0 for segment in path.true_segments] == [False] + [True] * 17
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_a_wrong_block_and_the_way_back_are_off_the_path(tmp_path: Path, reported: bool) -> None:
+    blocks = true_blocks()
+    first = 2 * ROWS_PER_BLOCK
+    blocks[first : first + ROWS_PER_BLOCK] = "Y2"
+    path = paths_of(tmp_path, blocks, reported)[-1]
+    assert path.name == "face<b>_001"
+    is_off = path.state == SegmentState.OFF
+    assert np.flatnonzero(is_off).tolist() == list(range(first, first + ROWS_PER_BLOCK + 1))
+    assert (path.state[~is_off] == SegmentState.RIGHT).all()
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path, reported: bool) -> None:
+    parts = np.split(true_blocks(), 4)
+    late = np.concatenate([np.concatenate([part[:1], part[:-1]]) for part in parts])
+    for path in paths_of(tmp_path, late, reported):
+        assert path.accuracy == pytest.approx(13 / 18)
+        assert (path.state != SegmentState.OFF).all()
+        assert ((path.state == SegmentState.RIGHT) == path.right).all()
+
+
+def test_positions_count_only_where_both_sides_have_them(tmp_path: Path) -> None:
+    options = write_results(tmp_path, true_blocks(), true_blocks())
+    file = tmp_path / "evaluation" / "predictions.npz"
+    arrays = dict(np.load(file))
+    arrays["position_mm"] += 1000.0
+    arrays["whole_position_mm"] += np.nan
+    np.savez(file, **arrays)
+    for path in toolpaths(results_of(options).predictions):
+        assert np.nanmax(path.true_mm) < 100
+        assert (path.state == SegmentState.RIGHT).all()
+
+
+def test_arcs_keep_their_radius_where_it_is_possible(tmp_path: Path) -> None:
+    path = median_toolpath(paths_of(tmp_path, true_blocks(), False))
+    arc = path.true_segments[3 * ROWS_PER_BLOCK]
+    # G2 from (1, 1) to (2, 0) inch with a radius of 1 inch: a clockwise quarter about (1, 0).
+    np.testing.assert_allclose(np.hypot(*(arc - [25.4, 0.0]).T), 25.4)
+    np.testing.assert_allclose(arc[[0, -1]], [[25.4, 25.4], [50.8, 0.0]])
+    ends = np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
+    segments = block_segments(np.array(["G1 X0 Y0", "G3 X10 R1"]), ends, np.ones(2))
+    np.testing.assert_array_equal(segments[1], ends[:, :2])
+
+
+def test_paths_are_ranked_best_first(tmp_path: Path) -> None:
+    ranking = paths_of(tmp_path, spoilt(0.4), True)
+    accuracies = [path.accuracy for path in ranking]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert median_toolpath(ranking) is ranking[2]
+
+
+def test_adjoining_segments_of_one_state_are_one_line() -> None:
+    points = np.array([[0, 0, 0], [1, 0, 0], [np.nan, 0, 0], [3, 0, 0], [4, 0, 0]], float)
+    assert [len(segment) for segment in straight_segments(points)] == [0, 2, 0, 0, 2]
+    nothing = np.empty((0, 2))
+    segments = [nothing, *SQUARE[:3], nothing, SQUARE[3]]
+    lines = join_segments(segments, np.array([1, 1, 1, 0, 0, 0]))
+    assert [(state, line.tolist()) for state, line in lines] == [
+        (1, [[0, 0], [10, 0], [10, 10]]), (0, [[10, 10], [0, 10]]), (0, [[0, 10], [0, 0]]),
+    ]  # fmt: skip
+
+
+def test_distances_are_to_the_nearest_point_of_any_segment() -> None:
+    points = np.array([[5, 1], [5, 5], [13, 14], [10, 10], [-2, 5]], float)
+    many = np.tile(points, (200, 1))
+    np.testing.assert_allclose(distance_mm(many, SQUARE), np.tile([1, 5, 5, 0, 2], 200))
+    no_move = [np.array([[1.0, 1.0], [1.0, 1.0]])]
+    np.testing.assert_allclose(distance_mm(points[:1], no_move), [4])
+    assert np.isinf(distance_mm(points, [np.empty((0, 2))])).all()

@@ -1,0 +1,126 @@
+"""The path of a program, and how fast a machine follows it."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcodefp.simulation.motion import MachineLimits, Move, plan, tangent, trace_program
+from gcodefp.simulation.programs import PROGRAMS, ProgramLine, build_program
+
+LIMITS = MachineLimits()
+Point = tuple[float, float, float]
+
+
+def lines_of(*texts: str) -> list[ProgramLine]:
+    return [ProgramLine(16 + index, text, 0.0) for index, text in enumerate(texts)]
+
+
+coordinates = st.integers(-3000, 3000).map(lambda number: number / 100)
+points = st.tuples(coordinates, coordinates, coordinates)
+
+
+@st.composite
+def move_chains(draw: st.DrawFn) -> list[Move]:
+    """Lines and half circles or half helices, end to end, at various feeds."""
+    moves: list[Move] = []
+    start = draw(points)
+    for end in draw(st.lists(points, min_size=1, max_size=10)):
+        chord = math.hypot(end[0] - start[0], end[1] - start[1])
+        feed = draw(st.sampled_from([0.0, 90.0, 558.8, 2000.0]))
+        if math.dist(start, end) < 0.01:
+            continue
+        if feed and chord > 0.5 and draw(st.booleans()):
+            moves.append(half_turn(start, end, feed, draw(st.booleans())))
+        else:
+            moves.append(Move(len(moves), 1 if feed else 0, start, end, feed))
+        start = end
+    return moves or [Move(0, 1, (0.0, 0.0, 0.0), (1.0, 0.0, 0.0), 300.0)]
+
+
+def half_turn(start: Point, end: Point, feed: float, left: bool) -> Move:
+    middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2)
+    angle = math.atan2(start[1] - middle[1], start[0] - middle[0])
+    radius = math.hypot(end[0] - start[0], end[1] - start[1]) / 2
+    sweep = math.pi if left else -math.pi
+    return Move(0, 3 if left else 2, start, end, feed, middle, radius, angle, sweep)
+
+
+@settings(max_examples=40, deadline=None)
+@given(move_chains())
+def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
+    trajectory = plan(moves)
+    state = trajectory.at(np.linspace(0, trajectory.seconds, 2000))
+    # Feeds and axis rates.
+    speed = np.linalg.norm(state.velocity_mm_s, axis=1)
+    feed = np.array([move.feed_mm_min or np.inf for move in moves])[state.move_index]
+    assert np.all(speed * 60 <= feed * (1 + 1e-9))
+    assert np.all(np.abs(state.velocity_mm_s) * 60 <= np.array(LIMITS.axis_rate_mm_min) * 1.000001)
+    # Acceleration along the path and towards the centre, each at most the limit.
+    squared, length = trajectory.junction_mm_s**2, trajectory.length_mm
+    assert np.all(np.abs(np.diff(squared)) <= 2 * LIMITS.acceleration_mm_s2 * length + 1e-6)
+    total = np.linalg.norm(state.acceleration_mm_s2, axis=1)
+    assert total.max() <= math.sqrt(2) * LIMITS.acceleration_mm_s2 * (1 + 1e-6)
+    # Position is the integral of velocity.
+    step = trajectory.seconds / 4000
+    seconds = np.arange(4000) * step
+    travelled = np.cumsum(trajectory.at(seconds + step / 2).velocity_mm_s * step, axis=0)
+    position = trajectory.at(seconds + step).position_mm
+    # A move that begins or ends within a step costs at most the way made in that step.
+    slack = step * 75 * len(moves) + 1e-3
+    assert np.abs(travelled + moves[0].start_mm - position).max() < slack
+    np.testing.assert_allclose(position[-1], moves[-1].end_mm, atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(move_chains())
+def test_corners_are_taken_no_faster_than_the_junction_deviation_allows(moves: list[Move]) -> None:
+    trajectory = plan(moves)
+    assert trajectory.junction_mm_s[0] == trajectory.junction_mm_s[-1] == 0
+    for index in range(1, len(moves)):
+        cosine = -tangent(moves[index - 1], 1.0) @ tangent(moves[index], 0.0)
+        half_sine = math.sqrt(max((1 - cosine) / 2, 0))
+        if half_sine < 1 - 1e-6:
+            # The circle that touches both moves and stays within the deviation of the corner.
+            radius = LIMITS.junction_deviation_mm * half_sine / (1 - half_sine)
+            allowed = math.sqrt(LIMITS.acceleration_mm_s2 * radius)
+            assert trajectory.junction_mm_s[index] <= allowed * (1 + 1e-6)
+
+
+def test_lines_take_the_time_of_their_trapezoid_and_only_a_reversal_stops() -> None:
+    line = Move(0, 1, (0.0, 0.0, 0.0), (100.0, 0.0, 0.0), 600.0)
+    assert plan([line]).seconds == pytest.approx(100 / 10 + 10 / LIMITS.acceleration_mm_s2)
+    onwards = [Move(i, 1, (10.0 * i, 0.0, 0.0), (10.0 * i + 10, 0.0, 0.0), 600.0) for i in range(2)]
+    back = Move(2, 1, (20.0, 0.0, 0.0), (0.0, 0.0, 0.0), 600.0)
+    assert plan([*onwards, back]).junction_mm_s == pytest.approx([0, 10, 0, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("words", "quarters", "centre_inch"),
+    [
+        ("G3 X0 Y1 R1", 1, (0, 0)),
+        ("G2 X0 Y1 R1", 1, (1, 1)),
+        ("G2 X0 Y1 R-1", 3, (0, 0)),
+        ("G3 X0 Y1 R-1", 3, (1, 1)),
+    ],
+)
+def test_radius_words_choose_the_arc_of_the_standard(
+    words: str, quarters: int, centre_inch: tuple[float, float]
+) -> None:
+    arc = trace_program(lines_of("G0 X1 Y0 Z0", words))[-1]
+    assert arc.length_mm == pytest.approx(25.4 * math.pi / 2 * quarters)
+    np.testing.assert_allclose(arc.centre_mm, np.multiply(centre_inch, 25.4), atol=1e-9)
+
+
+def test_arcs_reach_their_end_or_are_an_error() -> None:
+    arcs = [m for name in PROGRAMS for m in trace_program(build_program(name)) if m.radius_mm]
+    assert arcs
+    for arc in arcs:
+        angle = arc.start_angle + arc.sweep
+        end = arc.centre_mm + arc.radius_mm * np.array([math.cos(angle), math.sin(angle)])
+        np.testing.assert_allclose(end, arc.end_mm[:2], atol=1e-6)
+        assert abs(arc.sweep) == pytest.approx(math.pi / 2, abs=0.01)
+    with pytest.raises(ValueError, match=r"no arc of radius 2\.54 mm"):
+        trace_program(lines_of("G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"))
