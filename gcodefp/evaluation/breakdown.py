@@ -63,8 +63,9 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
         entry = description.document["recordings"].get(recording)
         if entry is None:
             operation = int(split.operation[split.recording == index][0])
-            known = operation != UNSEEN
-            names.append(description.vocabulary.operations[operation] if known else NOT_IN_TRAIN)
+            is_trained = operation != UNSEEN
+            trained = description.vocabulary.operations
+            names.append(trained[operation] if is_trained else NOT_IN_TRAIN)
         else:
             names.append(entry["operation"])
     return np.array(names)
