@@ -43,7 +43,7 @@ from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.compare")
 
-WIDEST = 10_000
+CONSOLE_COLUMNS = 10_000
 TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
     "no unseen recordings to report on. Choose by the val split"
@@ -149,7 +149,7 @@ def _score(arguments: argparse.Namespace, comparison: Comparison, dataset: Path)
 
 def _print(comparison: Comparison) -> None:
     """Tables as wide as they need; the notes and the answer last, where a terminal shows them."""
-    console = Console(markup=False, emoji=False, highlight=False, width=WIDEST)
+    console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
     for table in tables(comparison):
         console.print(table, "")
     scored = next(iter(comparison.scores.values()))["gcode"][0].estimate
@@ -179,9 +179,14 @@ def _write(comparison: Comparison, folder: Path, dataset: Path) -> None:
     write_text(folder / "compare.csv", scores_csv(comparison))
     curves = [Curve(r.name, r.history, r.content["best_epoch"]) for r in comparison.runs]
     # The curves are of the val split, whatever is scored.
-    marks = [note for note in comparison.notes if note != TEST_NOTE]
+    warnings = [note for note in comparison.notes if note != TEST_NOTE]
     with paper_style():
-        save(draw_compared(curves, comparison.objective.metric, marks), folder, "compare", marks)
+        save(
+            draw_compared(curves, comparison.objective.metric, warnings),
+            folder,
+            "compare",
+            warnings,
+        )
     logger.info("compare.json, compare.csv, compare.svg and compare.png in %s", folder)
 
 

@@ -27,8 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _draw(arguments: argparse.Namespace) -> None:
     results = results_of(arguments)
-    for mark in results.marks:
-        logger.warning(mark)
+    for warning in results.warnings:
+        logger.warning(warning)
     draw_figures(results, arguments.output)
     logger.info("%d figures in %s", len(FIGURES), arguments.output)
 

@@ -34,9 +34,9 @@ def _report(arguments: argparse.Namespace) -> None:
     results = results_of(arguments)
     page = render(results, arguments.figures, arguments.protocols, arguments.benchmarks)
     write_text(arguments.output, page)
-    for mark in results.marks:
-        logger.warning(mark)
-    logger.info("%s", verdict(results).headline)
+    for warning in results.warnings:
+        logger.warning(warning)
+    logger.info("%s", verdict(results).conclusion)
     logger.info("%s", arguments.output)
 
 

@@ -86,7 +86,7 @@ def _verify(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         for step in (*STEPS, "train") if arguments.train else STEPS:
             made = Path(temporary) / step
-            checks[f"{step}, again"] = partial(differing, folder, step, made, flags, device)
+            checks[f"{step}, again"] = partial(check_step, folder, step, made, flags, device)
         skipped = [f"{step}, again" for step in SCORING if arguments.quick]
         wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
     if wrong:
@@ -211,7 +211,7 @@ def changed_splits(path: Path) -> Iterator[str]:
 # Stages that run again
 
 
-def differing(
+def check_step(
     folder: Folder, step: str, made: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
     """Runs a step again and compares what it makes with the files in the folder.

@@ -26,7 +26,7 @@ from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPP
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
-from gcodefp.reporting.wording import ENOUGH_RECORDINGS, METRICS
+from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
@@ -267,7 +267,7 @@ def _scores(statistics: Sequence[Statistic]) -> list[Score]:
 # What differs
 
 
-def differing(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Name -> its value in each column, for those that are not the same in all."""
     names = dict.fromkeys(name for column in columns for name in column)
     table = {name: [column.get(name) for column in columns] for name in names}
@@ -307,7 +307,7 @@ def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
             for name, value in sorted(content["hyperparameters"].items()):
                 values.setdefault(name, {})[value] = None
         ranges.append({name: _span([*tried]) for name, tried in values.items()})
-    return differing(ranges)
+    return differing_rows(ranges)
 
 
 def _span(values: Sequence[Any]) -> str:
@@ -323,9 +323,9 @@ def conclusions(comparison: Comparison) -> list[str]:
     for name, score in zip(names, comparison.scores[MODEL]["gcode"][1:], strict=True):
         assert score.difference is not None, "only the first run has none"
         value, low, high = (100 * (part or 0.0) for part in score.difference[:3])
-        if score.difference.recordings < ENOUGH_RECORDINGS:
+        if score.difference.recordings < MIN_RECORDINGS:
             answer = f"not shown to be better or worse than {first} (that needs recordings: "
-            answer += f"{ENOUGH_RECORDINGS} at least)"
+            answer += f"{MIN_RECORDINGS} at least)"
         elif low <= 0 <= high:
             answer = f"neither better nor worse than {first} beyond chance"
         else:
@@ -358,7 +358,7 @@ def tables(comparison: Comparison) -> list[Table]:
         rows |= differing_ranges(sweeps)
         parts.append(_table("sweep", [sweep.folder.name for sweep in sweeps], rows))
     ended = {fact: [run.content.get(fact) for run in runs] for fact in FACTS}
-    hyperparameters = differing([run.content["hyperparameters"] for run in runs])
+    hyperparameters = differing_rows([run.content["hyperparameters"] for run in runs])
     parts.append(_table("run", names, ended | hyperparameters))
     parts.append(_table("at the best epoch", names, val_metrics(runs)))
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
@@ -391,7 +391,7 @@ def _cells(scores: Sequence[Score]) -> list[str]:
         if difference is not None:
             cells.append(_cell(difference, "+.3f"))
             low, high = difference.low or 0.0, difference.high or 0.0
-            if difference.recordings >= ENOUGH_RECORDINGS:
+            if difference.recordings >= MIN_RECORDINGS:
                 cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
     return cells
 
@@ -414,7 +414,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
         "ranges": differing_ranges(sweeps) if sweeps else {},
         "runs": [{"run": run.name, **{f: run.content.get(f) for f in FACTS}} for run in runs],
-        "hyperparameters": differing([run.content["hyperparameters"] for run in runs]),
+        "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
         "at_best_epoch": val_metrics(runs),
         "scores": {
             predictor: {metric: list(map(_described, scores)) for metric, scores in metrics.items()}

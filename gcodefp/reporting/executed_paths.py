@@ -32,12 +32,12 @@ class SegmentState(IntEnum):
     Attributes:
         OFF: it is not on the executed path.
         OTHER_TIME: it is on the path, but its row executes another line.
-        RIGHT: it is on the path, and the row's line is right.
+        CORRECT: it is on the path, and the row's line is correct.
     """
 
     OFF = 0
     OTHER_TIME = 1
-    RIGHT = 2
+    CORRECT = 2
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Toolpath:
         is_reported: whether the controller reports tool positions.
         true_segments, predicted_segments: N segments of the paths.
         state: (N,) `SegmentState` of each predicted segment.
-        right: (N,) whether the row's block is right.
+        is_correct: (N,) whether the row's block is correct.
     """
 
     name: str
@@ -65,12 +65,12 @@ class Toolpath:
     true_segments: list[PathSegment]
     predicted_segments: list[PathSegment]
     state: NDArray[np.int64]
-    right: NDArray[np.bool_]
+    is_correct: NDArray[np.bool_]
 
     @property
     def accuracy(self) -> float:
-        """Share of rows whose whole block is right."""
-        return float(self.right.mean())
+        """Share of rows whose whole block is correct."""
+        return float(self.is_correct.mean())
 
 
 def toolpaths(predictions: Predictions) -> list[Toolpath]:
@@ -89,8 +89,8 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
     rows = predictions.recording == index
     true, predicted = predictions.true_block[rows], predictions.blocks[WHOLE][rows]
     positions_mm = [predictions.position_mm[rows]]
-    if WHOLE in predictions.answered_mm:
-        positions_mm.append(predictions.answered_mm[WHOLE][rows])
+    if WHOLE in predictions.predicted_mm:
+        positions_mm.append(predictions.predicted_mm[WHOLE][rows])
     is_reported = len(positions_mm) == 2 and all(
         np.isfinite(position[:, :2]).any() for position in positions_mm
     )
@@ -103,7 +103,7 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
         for blocks, position in zip((true, predicted), positions_mm, strict=True):
             segments.append(block_segments(blocks, position, unit))
             position[np.char.find(blocks, MACHINE_FRAME) >= 0, 2] = np.nan
-    right = true == predicted
+    is_correct = true == predicted
     return Toolpath(
         name=str(predictions.recordings[index]),
         seconds=predictions.seconds[rows],
@@ -114,16 +114,16 @@ def _toolpath(predictions: Predictions, index: int) -> Toolpath:
         is_reported=is_reported,
         true_segments=segments[0],
         predicted_segments=segments[1],
-        state=_states(segments[0], segments[1], right),
-        right=right,
+        state=_states(segments[0], segments[1], is_correct),
+        is_correct=is_correct,
     )
 
 
 def _states(
-    true: list[PathSegment], predicted: list[PathSegment], right: NDArray[np.bool_]
+    true: list[PathSegment], predicted: list[PathSegment], is_correct: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """A segment is on the path if its middle and its end are."""
-    state = np.where(right, SegmentState.RIGHT, SegmentState.OTHER_TIME).astype(np.int64)
+    state = np.where(is_correct, SegmentState.CORRECT, SegmentState.OTHER_TIME).astype(np.int64)
     rows = [row for row, segment in enumerate(predicted) if len(segment)]
     if rows:
         middles = np.array([_middle(predicted[row]) for row in rows])

@@ -12,10 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import Varied, is_maximized, is_repeat, varied
+from gcodefp.reporting.sweep_runs import (
+    VariedParameter,
+    is_maximized,
+    is_repeat,
+    varied_parameters,
+)
 
-FEWEST_RUNS = 10
-BEST_SHARE, FEWEST_BEST = 0.1, 5
+MIN_RUNS = 10
+BEST_SHARE, MIN_BEST = 0.1, 5
 """The best runs are a tenth of all, but at least five, as the method needs."""
 
 
@@ -40,17 +45,19 @@ def measure_importance(results: Results) -> Importance | str:
     is_counted = np.isfinite(values) & (results.runs["state"] != "failed").to_numpy()
     is_counted &= ~is_repeat(results)
     parameters = [
-        parameter for parameter in varied(results) if parameter.values[is_counted].nunique() > 1
+        parameter
+        for parameter in varied_parameters(results)
+        if parameter.values[is_counted].nunique() > 1
     ]
     values = values[is_counted]
-    if len(values) < FEWEST_RUNS:
+    if len(values) < MIN_RUNS:
         runs = "Only one run has" if len(values) == 1 else f"Only {len(values)} runs have"
-        return f"{runs} a value; importance needs at least {FEWEST_RUNS}."
+        return f"{runs} a value; importance needs at least {MIN_RUNS}."
     if not parameters:
         return "These runs have the same values of all searched hyperparameters."
     if values.min() == values.max():
         return "All runs have the same value, so that no hyperparameter is important."
-    best = max(FEWEST_BEST, int(np.ceil(BEST_SHARE * len(values))))
+    best = max(MIN_BEST, int(np.ceil(BEST_SHARE * len(values))))
     losses = -values if is_maximized(results) else values
     divergences = _ped_anova(parameters, is_counted, losses, best)
     if not divergences.sum() > 0:
@@ -61,7 +68,7 @@ def measure_importance(results: Results) -> Importance | str:
 
 
 def _ped_anova(
-    parameters: Sequence[Varied],
+    parameters: Sequence[VariedParameter],
     is_counted: NDArray[np.bool_],
     losses: NDArray[np.float64],
     best: int,
@@ -91,7 +98,7 @@ def _ped_anova(
     return np.array([divergences[name] for name in columns])
 
 
-def _space(parameter: Varied) -> Any:
+def _space(parameter: VariedParameter) -> Any:
     """As Bayesian search sees it: numbers of a range by their latent number, uniform in (0, 1)."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
@@ -100,7 +107,7 @@ def _space(parameter: Varied) -> Any:
     return CategoricalDistribution(range(len(parameter.choices)))
 
 
-def _latent(varied: Varied) -> NDArray[np.float64]:
+def _latent(varied: VariedParameter) -> NDArray[np.float64]:
     """(runs,) choices by index, numbers by latent number; nan where a run does not use it."""
     if varied.choices is not None:
         return varied.coordinates
@@ -108,7 +115,7 @@ def _latent(varied: Varied) -> NDArray[np.float64]:
     return np.array(latent)
 
 
-def _latent_number(varied: Varied, number: float) -> float:
+def _latent_number(varied: VariedParameter, number: float) -> float:
     """A later phase's number may lie outside the range; it counts as the nearer end."""
     if np.isnan(number):
         return np.nan

@@ -25,7 +25,7 @@ from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
-    METRIC,
+    PRIMARY,
     SPLIT_BY,
     best_baseline,
     difference,
@@ -58,7 +58,7 @@ def render(
     section = protocol_section(results, protocols)
     provenances = _provenances(results, section["provenance"])
     content = {
-        "marks": results.marks,
+        "warnings": results.warnings,
         "verdict": verdict(results),
         "key_numbers": key_numbers(results),
         "evaluation": evaluation,
@@ -118,7 +118,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
 
 def _share(scores: Document, title: str, is_own: bool) -> KeyNumber:
     """`34.8 % [15.2, 55.1]` in two."""
-    value, _, rest = interval(scores[METRIC]).partition(" [")
+    value, _, rest = interval(scores[PRIMARY]).partition(" [")
     return KeyNumber(value, f"[{rest}" if rest else "", title, is_own)
 
 

@@ -24,7 +24,12 @@ from gcodefp.reporting.protocols_table import (
     warnings,
 )
 from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.sweep_runs import differing, process_spans, repeated_epochs, work_intervals
+from gcodefp.reporting.sweep_runs import (
+    differing_hyperparameters,
+    process_spans,
+    repeated_epochs,
+    work_intervals,
+)
 from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, METRICS, RULES, interval
 from gcodefp.sweeps.ranking import FACTS
 from gcodefp.terminal import duration
@@ -126,7 +131,7 @@ def runs_table(results: Results) -> Table:
     """All runs, winner first, with the hyperparameters that differ."""
     facts = ["state", "best_value", "best_epoch", "epochs", "seconds", "parameters"]
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
-    names = ["run", *sweeps, *facts, *differing(results), "reason"]
+    names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
     head = [name.replace("_", " ") if name in FACTS else name for name in names]
     return {"head": head, "rows": rows}

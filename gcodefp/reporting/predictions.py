@@ -17,7 +17,7 @@ PREDICTOR_ARRAYS = {
     "blocks": "block",
     "operation": "operation",
     "program": "program",
-    "answered_mm": "position_mm",
+    "predicted_mm": "position_mm",
 }
 """Field of Predictions -> suffix of the array that each predictor has for it."""
 
@@ -56,7 +56,7 @@ class Predictions:
         true_block: (N,) texts.
         blocks: predictor -> (N,) texts.
         operation: predictor -> (N,) classes.
-        program, answered_mm: predictor -> (N,) classes, (N, 3) positions; of those that predict
+        program, predicted_mm: predictor -> (N,) classes, (N, 3) positions; of those that predict
             them.
         sequences: None in a file that is older than they are.
     """
@@ -75,11 +75,11 @@ class Predictions:
     blocks: Mapping[str, NDArray[np.str_]]
     operation: Mapping[str, NDArray[np.int64]]
     program: Mapping[str, NDArray[np.int64]]
-    answered_mm: Mapping[str, NDArray[np.float32]]
+    predicted_mm: Mapping[str, NDArray[np.float32]]
     sequences: Sequences | None = None
 
-    def right(self, name: str = MODEL) -> NDArray[np.bool_]:
-        """Whether each row's whole block is right, (N,)."""
+    def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
+        """Whether each row's whole block is correct, (N,)."""
         return self.blocks[name] == self.true_block
 
 

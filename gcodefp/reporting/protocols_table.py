@@ -68,7 +68,9 @@ def read_fold(folder: Path) -> Fold:
     document = read_json(folder / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD)
     predictions = read_predictions(folder / "predictions.npz")
     names = predictions.recordings[predictions.recording]
-    return Fold(document, names, {name: predictions.right(name) for name in predictions.blocks})
+    return Fold(
+        document, names, {name: predictions.is_correct(name) for name in predictions.blocks}
+    )
 
 
 def protocol_rows(folds: Sequence[Fold]) -> list[dict[str, Any]]:

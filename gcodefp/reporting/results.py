@@ -105,13 +105,13 @@ class Results:
         return {leaf(path): entry for path, entry in self.sweep["parameters"].items()}
 
     @property
-    def marks(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
-        warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
-        warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
+        notes = [LEAKY_NOTE] if self.evaluation["leaky"] else []
+        notes += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
         controls = self.evaluation.get("controls") or ()
         broken = (control["what"] for control in controls if not control["fails"])
-        return (*warnings, *map(CONTROL_NOTE.format, broken))
+        return (*notes, *map(CONTROL_NOTE.format, broken))
 
 
 def read_results(

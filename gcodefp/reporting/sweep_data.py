@@ -10,7 +10,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import Varied, is_maximized, varied
+from gcodefp.reporting.sweep_runs import VariedParameter, is_maximized, varied_parameters
 from gcodefp.reporting.wording import logged_metric, value_texts
 
 Figure = dict[str, Any]
@@ -25,8 +25,8 @@ WIDE_RATIO = 8.0
 """A loss that spans more is drawn on a log axis."""
 LOSS = "val/loss"
 SHOWN_CURVES = 3
-MOST_CURVES = 100
-MOST_EPOCHS = 50_000
+MAX_CURVES = 100
+MAX_EPOCHS = 50_000
 """Curves are embedded of the best runs, up to so many runs and epochs together."""
 FONT = {"family": "system-ui, 'DejaVu Sans', sans-serif", "size": 12, "color": "#1f2328"}
 SCALE = [[0, "#e0a050"], [0.5, "#a9b3bd"], [1, "#0b4f8a"]]
@@ -39,7 +39,7 @@ def parallel_coordinates(results: Results) -> Figure | None:
     """
     metric = results.runs["best_value"].to_numpy(float)
     rows = np.isfinite(metric)
-    axes = [_axis(hyperparameter, rows) for hyperparameter in varied(results)]
+    axes = [_axis(hyperparameter, rows) for hyperparameter in varied_parameters(results)]
     if rows.sum() < 2 or not axes:
         return None
     is_log = not is_maximized(results) and _is_wide(metric[rows])
@@ -55,7 +55,7 @@ def parallel_coordinates(results: Results) -> Figure | None:
     }
 
 
-def _axis(hyperparameter: Varied, rows: NDArray[np.bool_]) -> dict[str, Any]:
+def _axis(hyperparameter: VariedParameter, rows: NDArray[np.bool_]) -> dict[str, Any]:
     values, choices = hyperparameter.coordinates[rows], hyperparameter.choices
     if choices is None and np.isfinite(values).any():
         return _numbers(hyperparameter.name, values, hyperparameter.is_log)
@@ -109,9 +109,9 @@ def learning_curves(results: Results) -> list[Figure]:
     The first few are shown, the others once they are chosen in the legend.
     """
     curves = dict(list(results.curves.groupby("run", sort=False)))
-    runs = [name for name in results.runs["run"] if name in curves][:MOST_CURVES]
+    runs = [name for name in results.runs["run"] if name in curves][:MAX_CURVES]
     epochs = np.cumsum([len(curves[name]) for name in runs])
-    runs = [name for name, total in zip(runs, epochs, strict=True) if total <= MOST_EPOCHS]
+    runs = [name for name, total in zip(runs, epochs, strict=True) if total <= MAX_EPOCHS]
     metrics = dict.fromkeys([results.winner["metric"], LOSS])
     return [
         _curves({name: curves[name] for name in runs}, metric)

@@ -21,7 +21,7 @@ STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"
 
 
 @dataclass(frozen=True)
-class Varied:
+class VariedParameter:
     """A hyperparameter of which the runs of a sweep had more than one value.
 
     Attributes:
@@ -53,7 +53,7 @@ class Varied:
         return are_numbers and len(numbers) == len(self.choices) and sorted(numbers) == numbers
 
 
-def varied(results: Results) -> list[Varied]:
+def varied_parameters(results: Results) -> list[VariedParameter]:
     """The hyperparameters that the sweep searched and its runs differ in, in the sweep's order."""
     parameters = _parameters(results)
     is_used = _is_used(results, parameters)
@@ -68,7 +68,7 @@ def varied(results: Results) -> list[Varied]:
     return [parameter for parameter in every if parameter.values.nunique() > 1]
 
 
-def differing(results: Results) -> list[str]:
+def differing_hyperparameters(results: Results) -> list[str]:
     """What `varied` returns, then what the first sweep did not search but the runs differ in.
 
     A run that failed early has only its assigned values; what is missing is no other value.
@@ -82,10 +82,10 @@ def differing(results: Results) -> list[str]:
         for name in map(str, results.runs)
         if name not in listed and results.runs[name].nunique() > 1
     ]
-    return [*(parameter.name for parameter in varied(results)), *others]
+    return [*(parameter.name for parameter in varied_parameters(results)), *others]
 
 
-def which_runs(results: Results) -> str:
+def describe_runs(results: Results) -> str:
     """How many runs of which sweeps there are, and how they ended.
 
     Phases and repeats need not have the first sweep's method, so that only one sweep's is named.
@@ -110,19 +110,19 @@ def is_maximized(results: Results) -> bool:
     return bool(results.winner["goal"] == "maximize")
 
 
-def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
+def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:
     """A later phase may have values of its own."""
     choices = {value_key(value): value for value in [*parameter.choices, *values.dropna()]}
     index = {key: float(position) for position, key in enumerate(choices)}
     coordinates = [np.nan if pd.isna(value) else index[value_key(value)] for value in values]
     texts = tuple(value_texts([*choices.values()]))
-    return Varied(name, parameter, values, np.array(coordinates), texts)
+    return VariedParameter(name, parameter, values, np.array(coordinates), texts)
 
 
-def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Varied:
+def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:
     numbers = pd.to_numeric(values, errors="coerce")
     numbers = numbers.where(np.isfinite(numbers))
-    return Varied(name, parameter, numbers, numbers.to_numpy(float), None)
+    return VariedParameter(name, parameter, numbers, numbers.to_numpy(float), None)
 
 
 def _parameters(results: Results) -> dict[str, Parameter]:

@@ -113,8 +113,8 @@ def short_metric(name: str) -> str:
     return kind if head == "loss" else f"{METRICS.get(head, head)} {kind}"
 
 
-METRIC = "gcode"
-ENOUGH_RECORDINGS = 6
+PRIMARY = "gcode"
+MIN_RECORDINGS = 6
 """Of fewer, all may be better by chance more often than in 2.5 % of cases (sign test)."""
 BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
 
@@ -125,15 +125,15 @@ class Verdict(NamedTuple):
     Attributes:
         kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
             recordings, FAILS if the difference is not above 0, UNDECIDED in between.
-        headline: the answer in few words.
-        sentence: the numbers that it rests on.
+        conclusion: the answer in few words.
+        evidence: the numbers that it rests on.
         context: what the network and oracles reach with more information; a few sentences.
         caveat: a limitation of the verdict; may be empty.
     """
 
     kind: str
-    headline: str
-    sentence: str
+    conclusion: str
+    evidence: str
     context: str
     caveat: str
 
@@ -141,35 +141,36 @@ class Verdict(NamedTuple):
 def verdict(results: Results) -> Verdict:
     """Compares exact lines of the network with those of the best baseline."""
     scores = results.evaluation["models"]
-    result = f"It gets {interval(scores[MODEL][METRIC])} of the G-code lines exactly right"
+    result = f"It gets {interval(scores[MODEL][PRIMARY])} of the G-code lines exactly right"
     tested = _tested_on(results.evaluation)
     baseline = best_baseline(scores)
     if baseline is None:
         kind = UNDECIDED
-        headline = "There is no baseline to compare the network with."
-        sentence = f"{result}, on {tested}."
+        conclusion = "There is no baseline to compare the network with."
+        evidence = f"{result}, on {tested}."
     else:
         gain = difference(results, baseline)
         kind = _kind(gain, results.evaluation["recordings"])
-        headline = {
+        conclusion = {
             BEATS: f"The network beats the best baseline, {baseline}.",
             UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: "
             "it is better here, but the difference may be chance.",
             FAILS: f"The network does not beat the best baseline, {baseline}.",
         }[kind]
-        sentence = (
-            f"{result}, the baseline {baseline} {interval(scores[baseline][METRIC])}, on {tested}. "
+        other = interval(scores[baseline][PRIMARY])
+        evidence = (
+            f"{result}, the baseline {baseline} {other}, on {tested}. "
             f"The difference on the same rows is {_points(gain)}."
         )
-    if results.marks:
-        headline = f"No evidence of sensing, see the red marks. {headline}"
-    return Verdict(kind, headline, sentence, _context(scores), _caveat(results))
+    if results.warnings:
+        conclusion = f"No evidence of sensing, see the warnings in red. {conclusion}"
+    return Verdict(kind, conclusion, evidence, _context(scores), _caveat(results))
 
 
 def best_baseline(scores: Document) -> str | None:
     """The baseline with the most exact lines, privileged ones excluded; ties by name."""
     baselines = [name for name in scores if PREDICTORS[name].kind == BASELINE]
-    return min(baselines, key=lambda n: (-(scores[n][METRIC]["value"] or 0.0), n), default=None)
+    return min(baselines, key=lambda n: (-(scores[n][PRIMARY]["value"] or 0.0), n), default=None)
 
 
 def interval(score: Document) -> str:
@@ -193,7 +194,7 @@ def difference(results: Results, baseline: str) -> Estimate:
 def _kind(difference: Estimate, recordings: int) -> str:
     if difference.value is None or difference.low is None or difference.value <= 0:
         return FAILS
-    return BEATS if difference.low > 0 and recordings >= ENOUGH_RECORDINGS else UNDECIDED
+    return BEATS if difference.low > 0 and recordings >= MIN_RECORDINGS else UNDECIDED
 
 
 def _points(difference: Estimate) -> str:
@@ -219,23 +220,23 @@ def _context(scores: Document) -> str:
         "operation and the program's start.",
     }
     return " ".join(
-        text.format(percentage(scores[name][METRIC]["value"]))
+        text.format(percentage(scores[name][PRIMARY]["value"]))
         for name, text in texts.items()
-        if name in scores and scores[name][METRIC]["value"] is not None
+        if name in scores and scores[name][PRIMARY]["value"] is not None
     )
 
 
 def _caveat(results: Results) -> str:
-    if results.evaluation["recordings"] < ENOUGH_RECORDINGS:
+    if results.evaluation["recordings"] < MIN_RECORDINGS:
         return (
-            f"With fewer than {ENOUGH_RECORDINGS} test recordings the intervals themselves are "
+            f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are "
             "rough, and no difference is beyond doubt."
         )
     return ""
 
 
 DIGITS = 6
-MOST_DIGITS = 17
+MAX_DIGITS = 17
 """So many distinguish any two numbers of double precision."""
 
 
@@ -250,7 +251,7 @@ def value_texts(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
     """For readers: numbers of so many digits, or of as many as distinguish them."""
     different = len(set(map(value_key, values)))
     texts: list[str] = []
-    for count in range(digits, MOST_DIGITS + 1):
+    for count in range(digits, MAX_DIGITS + 1):
         texts = [f"{value:.{count}g}" if is_number(value) else str(value) for value in values]
         if len(set(texts)) == different:
             return texts

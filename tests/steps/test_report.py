@@ -85,8 +85,8 @@ def test_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Path) -
 
 def test_leaky_verdict_does_not_claim_unseen_recordings(leaky: list[str]) -> None:
     found = verdict(results_of(leaky))
-    assert "never seen" not in found.sentence
-    assert found.headline.startswith("No evidence of sensing")
+    assert "never seen" not in found.evidence
+    assert found.conclusion.startswith("No evidence of sensing")
 
 
 def test_key_numbers_are_of_network_baseline_difference_and_upper_bound(leaky: list[str]) -> None:
@@ -156,8 +156,8 @@ def test_control_that_does_not_fail_is_marked(tmp_path: Path, pictures: Path, fa
     results = results_of(options)
     page = render(results, pictures)
     assert ("The controls fail, as they must: labels &lt;shuffled&gt;" in page) == fails
-    assert verdict(results).headline.startswith("No evidence of sensing") == (not fails)
-    assert page.count('class="mark"') == (0 if fails else 2)
+    assert verdict(results).conclusion.startswith("No evidence of sensing") == (not fails)
+    assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("DOES NOT FAIL") == (not fails)
     assert all(str(escape(sentence)) in page for sentence in not_failed(controls[1]))
     evaluation = {key: of for key, of in results.evaluation.items() if key != "controls"}
@@ -258,7 +258,7 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     assert '<b class="dirty">LEAKY, an upper bound</b> window' in rows[1]
     assert f"<td>{NEIGHBOUR} 50.0<small>[25.0, 75.0]</small></td>" in rows[0]
     assert "session: no recording &lt;matches&gt;" in text
-    assert 'class="mark"' not in text
+    assert 'class="warning"' not in text
 
 
 @pytest.mark.parametrize(
@@ -278,6 +278,6 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     path = tmp_path / "protocols.json"
     write(path, results)
     text = section(render(results, pictures, path))
-    marks = re.findall(r'<p class="mark">(.*?)</p>', text)
+    marks = re.findall(r'<p class="warning">(.*?)</p>', text)
     assert [mark in found for found in marks] == ([True] if mark else [])
     assert "snakemake --cores all protocols" in text

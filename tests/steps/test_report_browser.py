@@ -192,7 +192,7 @@ def test_leaky_result_is_marked_in_red_at_the_top(
     browser: Browser, figures: Path, tmp_path: Path
 ) -> None:
     with visit(browser, write_page(tmp_path, figures, leaky=True), PHONE) as page:
-        mark = page.locator(".mark").first
+        mark = page.locator(".warning").first
         assert mark.is_visible()
         assert mark.inner_text() == LEAKY_NOTE
         assert mark.bounding_box()["y"] < PHONE[1] / 2  # type: ignore[index]

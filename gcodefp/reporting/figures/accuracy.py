@@ -92,7 +92,7 @@ def draw_accuracy(results: Results) -> Figure:
         _draw_panel(axes, scores, panel, rows)
     _name_rows(columns[0], rows)
     subtitle = f"{tested_on(results)}; 95 % intervals over recordings; dashed: gcodefp"
-    add_head(fig, _title(scores), subtitle, results.marks)
+    add_head(fig, _title(scores), subtitle, results.warnings)
     return fig
 
 

@@ -18,7 +18,7 @@ from gcodefp.reporting.figures.style import (
     tested_on,
 )
 from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.wording import ENOUGH_RECORDINGS
+from gcodefp.reporting.wording import MIN_RECORDINGS
 
 HISTOGRAM_BINS = 20
 
@@ -74,7 +74,7 @@ def draw_calibration(results: Results) -> Figure:
         _title(calibration[MODEL]),
         f"{tested_on(results)}; each mark is about a tenth of the rows, with a 95 % interval; "
         "ECE: expected calibration error",
-        results.marks,
+        results.warnings,
     )
     return fig
 
@@ -98,6 +98,6 @@ def _title(calibration: Document) -> str:
     confidence, right = (percent(calibration[key]["value"]) for key in ("confidence", "right"))
     numbers = f"mean confidence {confidence}, {right} right"
     over = calibration["overconfidence"]
-    if over["recordings"] >= ENOUGH_RECORDINGS and (over["low"] > 0 or over["high"] < 0):
+    if over["recordings"] >= MIN_RECORDINGS and (over["low"] > 0 or over["high"] < 0):
         return f"The network is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"
     return f"No miscalibration beyond chance: {numbers}"

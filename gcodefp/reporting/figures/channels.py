@@ -28,10 +28,10 @@ from gcodefp.reporting.figures.style import (
 from gcodefp.reporting.results import Document, Explanation, Results
 from gcodefp.reporting.wording import SENSOR_GROUPS
 
-MOST_CHANNELS = 8
-MOST_ROWS = 120
+MAX_CHANNELS = 8
+MAX_ROWS = 120
 """Of a longer excerpt the middle is shown."""
-LEAST_VALID = 0.5
+MIN_VALID = 0.5
 """A channel with fewer valid samples than this share of the rows is not shown."""
 SENSOR_OF_UNIT = {"g": "accelerometers", "deg/s": "gyroscopes"}
 """Unit -> the sensors of a channel group that measure it."""
@@ -41,7 +41,7 @@ PANEL_INCHES = 0.55
 PLOT_POINTS = 430
 """How wide the panels are, about."""
 BLOCK_POINTS = 4.6
-MOST_LETTERS = 28
+MAX_LETTERS = 28
 TIME_TICKS = 9
 
 
@@ -59,7 +59,7 @@ class Segment(NamedTuple):
     first: int
     end: int
     block: str
-    is_right: bool
+    is_correct: bool
 
 
 @figure(
@@ -82,15 +82,15 @@ def draw_channels(results: Results) -> Figure:
         explanation.document["channels"], channel_losses(explanation.document), valid
     )
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
-    right = true == predicted
+    correct = true == predicted
     strips = {
         "executed": segments(true, np.ones(len(true), bool)),
-        "predicted": segments(predicted, right),
+        "predicted": segments(predicted, correct),
     }
     # Shorter segments have no room for their text.
-    least_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
+    min_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
     heights = [PANEL_INCHES] * len(panels)
-    heights += [_strip_inches(strip, least_rows) for strip in strips.values()]
+    heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
     fig = new_figure(PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
     every = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     for axes, panel in zip(every[:-2], panels, strict=True):
@@ -98,15 +98,15 @@ def draw_channels(results: Results) -> Figure:
         for edge in np.flatnonzero(true[1:] != true[:-1]) + 0.5:
             axes.axvline(edge, color="#e4e4e4", linewidth=0.5, zorder=0)
     for axes, (name, strip) in zip(every[-2:], strips.items(), strict=True):
-        draw_strip(axes, strip, name, least_rows)
+        draw_strip(axes, strip, name, min_rows)
     _label_time(every, explanation.excerpt_seconds[rows])
-    add_head(fig, _title(results, panels, right), _subtitle(results), results.marks)
+    add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
     return fig
 
 
 def middle_rows(count: int) -> slice:
     """The middle of an excerpt of so many rows."""
-    shown = min(count, MOST_ROWS)
+    shown = min(count, MAX_ROWS)
     first = (count - shown) // 2
     return slice(first, first + shown)
 
@@ -126,7 +126,7 @@ def channel_losses(document: Document) -> NDArray[np.float64]:
 def choose_panels(
     channels: Sequence[Document], losses: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
-    """At most MOST_CHANNELS live channels: the first of each panel by loss, then the second.
+    """At most MAX_CHANNELS live channels: the first of each panel by loss, then the second.
 
     Args:
         channels: C entries of explanation.json.
@@ -135,7 +135,7 @@ def choose_panels(
     """
     ranked: dict[tuple[str, str], list[int]] = {}
     for index in np.argsort(-losses, kind="stable").tolist():
-        if valid[:, index].mean() >= LEAST_VALID:
+        if valid[:, index].mean() >= MIN_VALID:
             key = channels[index]["group"], channels[index]["unit"]
             ranked.setdefault(key, []).append(index)
     candidates = sorted(
@@ -143,7 +143,7 @@ def choose_panels(
         for indices in ranked.values()
         for rank, index in enumerate(indices[: len(LINE_STYLES)])
     )
-    kept = {index for _, _, index in candidates[:MOST_CHANNELS]}
+    kept = {index for _, _, index in candidates[:MAX_CHANNELS]}
     panels = [
         Panel(group, unit, tuple(index for index in indices if index in kept))
         for (group, unit), indices in ranked.items()
@@ -153,47 +153,47 @@ def choose_panels(
     return sorted(shown, key=lambda panel: (groups.index(panel.group), panel.unit))
 
 
-def segments(blocks: NDArray[np.str_], right: NDArray[np.bool_]) -> list[Segment]:
-    """The segments of (N,) blocks, each all right or all wrong."""
-    edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (right[1:] != right[:-1])) + 1
+def segments(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[Segment]:
+    """The segments of (N,) blocks, each all correct or all wrong."""
+    edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
-        Segment(first, end, _shorten(str(blocks[first])), bool(right[first]))
+        Segment(first, end, _shorten(str(blocks[first])), bool(correct[first]))
         for first, end in pairwise([0, *edges.tolist(), len(blocks)])
     ]
 
 
 def _shorten(block: str) -> str:
-    return block if len(block) <= MOST_LETTERS else f"{block[: MOST_LETTERS - 1]}…"
+    return block if len(block) <= MAX_LETTERS else f"{block[: MAX_LETTERS - 1]}…"
 
 
-def _strip_inches(strip: Sequence[Segment], least_rows: float) -> float:
+def _strip_inches(strip: Sequence[Segment], min_rows: float) -> float:
     """The height that the texts of a strip need."""
-    letters = [len(part.block) for part in strip if part.end - part.first >= least_rows]
+    letters = [len(part.block) for part in strip if part.end - part.first >= min_rows]
     return max(0.3, 0.1 + 0.74 * BLOCK_POINTS / 72 * max(letters, default=0))
 
 
-def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, least_rows: float) -> None:
+def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float) -> None:
     """A box for each segment, row i from i - 0.5 to i + 0.5; wrong ones are hatched and red.
 
     Args:
-        least_rows: shorter segments stay without text.
+        min_rows: shorter segments stay without text.
     """
     for index, part in enumerate(strip):
         axes.add_patch(
             Rectangle(
                 (part.first - 0.5, 0), part.end - part.first, 1, linewidth=0.3,
-                edgecolor="white" if part.is_right else WRONG,
-                hatch=None if part.is_right else "//////",
-                facecolor=("#e4e4e4", BAND)[index % 2] if part.is_right else "white",
+                edgecolor="white" if part.is_correct else WRONG,
+                hatch=None if part.is_correct else "//////",
+                facecolor=("#e4e4e4", BAND)[index % 2] if part.is_correct else "white",
             )
         )  # fmt: skip
-        if part.end - part.first < least_rows:
+        if part.end - part.first < min_rows:
             continue
-        box = None if part.is_right else {"facecolor": "white", "edgecolor": "none", "pad": 0.2}
+        box = None if part.is_correct else {"facecolor": "white", "edgecolor": "none", "pad": 0.2}
         axes.text(
             (part.first + part.end - 1) / 2, 0.5, part.block, rotation=90, size=BLOCK_POINTS,
-            ha="center", va="center", color=INK if part.is_right else WRONG, clip_on=True,
-            weight="normal" if part.is_right else "bold", bbox=box,
+            ha="center", va="center", color=INK if part.is_correct else WRONG, clip_on=True,
+            weight="normal" if part.is_correct else "bold", bbox=box,
         )  # fmt: skip
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], [name])
@@ -225,12 +225,12 @@ def _label_time(panels: Sequence[Axes], seconds: NDArray[np.floating]) -> None:
         axes.tick_params(axis="x", length=0, labelbottom=False)
 
 
-def _title(results: Results, panels: Sequence[Panel], right: NDArray[np.bool_]) -> str:
+def _title(results: Results, panels: Sequence[Panel], correct: NDArray[np.bool_]) -> str:
     name = results.explanation.document["excerpt"]["recording"]
     if not panels:
         return f"No channel of {name} has enough valid samples to be shown"
     return (
-        f"Sensors and G-code of {name}: {percent(right.mean())} of these {len(right)} rows are "
+        f"Sensors and G-code of {name}: {percent(correct.mean())} of these {len(correct)} rows are "
         "predicted correctly"
     )
 

@@ -11,7 +11,7 @@ from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure, percent, tested_on
 from gcodefp.reporting.results import Results
 
-MOST_COUNTED = 12
+MAX_COUNTED = 12
 """Cells of matrices with more classes have no room for their counts."""
 LETTER_INCHES = 0.065
 """Names of columns that are wider than the column are slanted."""
@@ -81,7 +81,7 @@ def draw_confusion(results: Results) -> Figure:
         _title(matrices[HEADS["command"]]),
         f"{tested_on(results)}; segments of one window; the shade is the share of the row, the "
         "number the count",
-        results.marks,
+        results.warnings,
     )
     return fig
 
@@ -105,7 +105,7 @@ def _draw_matrix(axes: Axes, matrix: Confusion, column_inches: float) -> None:
     totals = matrix.counts.sum(1, keepdims=True)
     shares = matrix.counts / np.maximum(totals, 1)
     axes.imshow(shares, vmin=0, vmax=1, aspect="auto")
-    if max(matrix.counts.shape) <= MOST_COUNTED:
+    if max(matrix.counts.shape) <= MAX_COUNTED:
         for (row, column), count in np.ndenumerate(matrix.counts):
             if count:
                 colour = "white" if shares[row, column] > 0.55 else "#333333"

@@ -29,12 +29,18 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     placeholder,
 )
-from gcodefp.reporting.importance import FEWEST_RUNS, Importance, measure_importance
+from gcodefp.reporting.importance import MIN_RUNS, Importance, measure_importance
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import Varied, is_maximized, is_repeat, varied, which_runs
+from gcodefp.reporting.sweep_runs import (
+    VariedParameter,
+    describe_runs,
+    is_maximized,
+    is_repeat,
+    varied_parameters,
+)
 from gcodefp.reporting.wording import short_metric, value_texts
 
-MOST_PARAMETERS = 3
+MAX_PARAMETERS = 3
 GRID = 41
 REACH = 1.5
 """Bandwidths from the nearest run to where the surface ends."""
@@ -55,12 +61,12 @@ def draw_contours(results: Results) -> Figure:
     title = "The metric over two hyperparameters"
     importance = measure_importance(results)
     if isinstance(importance, str):
-        return placeholder(title, importance, results.marks)
+        return placeholder(title, importance, results.warnings)
     chosen = choose(results, importance)
     if len(chosen) < 2:
         count = "Only one hyperparameter" if chosen else "No hyperparameter"
         sentence = f"{count} that varied is a number; a map needs two."
-        return placeholder(title, sentence, results.marks)
+        return placeholder(title, sentence, results.warnings)
     pairs = list(combinations(chosen, 2))
     fig = new_figure(PAGE_INCHES if len(pairs) > 1 else COLUMN_INCHES, 2.55)
     panels = fig.subplots(1, len(pairs), squeeze=False)[0]
@@ -71,20 +77,20 @@ def draw_contours(results: Results) -> Figure:
     bar.set_label(textwrap.fill(short_metric(results.winner["metric"]), LABEL_LETTERS), size=6.5)
     bar.ax.tick_params(labelsize=6)
     add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
-    subtitle = f"best epoch of each run, val split, darker is better; {which_runs(results)}"
-    add_head(fig, _title(results, chosen), subtitle, results.marks)
+    subtitle = f"best epoch of each run, val split, darker is better; {describe_runs(results)}"
+    add_head(fig, _title(results, chosen), subtitle, results.warnings)
     return fig
 
 
-def choose(results: Results, importance: Importance) -> list[Varied]:
+def choose(results: Results, importance: Importance) -> list[VariedParameter]:
     """At most three hyperparameters that are numbers, the most important first."""
     numeric = [
         parameter
-        for parameter in varied(results)
+        for parameter in varied_parameters(results)
         if parameter.is_numeric and parameter.name in importance.names
     ]
     return sorted(numeric, key=lambda parameter: importance.names.index(parameter.name))[
-        :MOST_PARAMETERS
+        :MAX_PARAMETERS
     ]
 
 
@@ -113,13 +119,17 @@ def _shades(results: Results) -> ScalarMappable:
 
 
 def _draw_pair(
-    axes: Axes, results: Results, across: Varied, up: Varied, shades: ScalarMappable
+    axes: Axes,
+    results: Results,
+    across: VariedParameter,
+    up: VariedParameter,
+    shades: ScalarMappable,
 ) -> None:
     x, y = unit_scale(across), unit_scale(up)
     values = results.runs["best_value"].to_numpy(float)
     has_both = np.isfinite(x.units) & np.isfinite(y.units)
     smoothable = has_both & np.isfinite(values) & ~is_repeat(results)
-    if smoothable.sum() >= FEWEST_RUNS and np.ptp(values[smoothable]) > 0:
+    if smoothable.sum() >= MIN_RUNS and np.ptp(values[smoothable]) > 0:
         grid = np.linspace(0, 1, GRID)
         surface = smoothed(x.units[smoothable], y.units[smoothable], values[smoothable])
         axes.contourf(grid, grid, surface, levels=LEVELS, cmap=shades.cmap, norm=shades.norm,
@@ -127,15 +137,20 @@ def _draw_pair(
     styles = styles_of_runs(results)
     for name, style in RUN_STYLES.items():
         rows = has_both & (styles == name)
-        marks: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.6}
+        markers: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.6}
         if name == "failed":
-            marks = {"color": style.colour, "linewidths": 0.9}
+            markers = {"color": style.colour, "linewidths": 0.9}
         elif name == "winner":
-            marks = {"color": MODEL_BLUE, "edgecolors": "white", "linewidths": 0.8, "zorder": 5}
+            markers = {
+                "color": MODEL_BLUE,
+                "edgecolors": "white",
+                "linewidths": 0.8,
+                "zorder": 5,
+            }
         else:
-            marks |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
+            markers |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
         axes.scatter(x.units[rows], y.units[rows], marker=style.marker, s=style.size**2 * 1.6,
-                     clip_on=False, **marks)  # fmt: skip
+                     clip_on=False, **markers)  # fmt: skip
     axes.set_xlim(-0.04, 1.04)
     axes.set_ylim(-0.04, 1.04)
     axes.set_xticks(*map(list, zip(*x.ticks, strict=True)))
@@ -145,7 +160,7 @@ def _draw_pair(
     axes.set_ylabel(up.name, labelpad=3)
 
 
-def _title(results: Results, chosen: list[Varied]) -> str:
+def _title(results: Results, chosen: list[VariedParameter]) -> str:
     """The winner's values of the hyperparameters that are drawn."""
     row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
     values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)

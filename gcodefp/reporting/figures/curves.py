@@ -23,7 +23,7 @@ from gcodefp.reporting.figures.style import (
     placeholder,
 )
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import which_runs
+from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import logged_metric, short_metric
 
 LOSS = "val/loss"
@@ -47,7 +47,7 @@ def draw_learning_curves(results: Results) -> Figure:
     columns = [name for name in dict.fromkeys([winner["metric"], LOSS]) if name in results.curves]
     if not columns:
         sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
-        return placeholder("Learning curves", sentence, results.marks)
+        return placeholder("Learning curves", sentence, results.warnings)
     fig, panels = _panels(columns)
     for axes, column in zip(panels, columns, strict=True):
         _draw_runs(axes, results, column)
@@ -58,7 +58,7 @@ def draw_learning_curves(results: Results) -> Figure:
         f"Run {winner['run']} wins at epoch {winner['best_epoch']}: {winner['best_value']:.3g} "
         f"{short_metric(winner['metric'])}"
     )
-    add_head(fig, title, f"val split; {which_runs(results)}", results.marks)
+    add_head(fig, title, f"val split; {describe_runs(results)}", results.warnings)
     return fig
 
 
@@ -105,9 +105,9 @@ def _circle(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: st
 
 def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
     """A mark where a run ended before all its epochs were done."""
-    marks = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", WRONG, "failed")}
-    if state in marks:
-        marker, colour, label = marks[state]
+    styles = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", WRONG, "failed")}
+    if state in styles:
+        marker, colour, label = styles[state]
         last = run.iloc[-1:]
         axes.plot(last["epoch"], last[column], marker, color=colour, markersize=4, label=label)
 
@@ -134,17 +134,17 @@ class Curve(NamedTuple):
     best_epoch: int
 
 
-def draw_compared(curves: Sequence[Curve], metric: str, marks: Sequence[str]) -> Figure:
+def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str]) -> Figure:
     """A panel for the metric and one for the loss, where they were logged.
 
     Args:
-        marks: warnings.
+        warnings: shown in red above the title.
     """
     tables = {curve.name: pd.DataFrame(list(curve.history)) for curve in curves}
     wanted = dict.fromkeys([metric, LOSS])
     columns = [name for name in wanted if any(name in table for table in tables.values())]
     if not columns:
-        return placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", marks)
+        return placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
     fig, panels = _panels(columns)
     # The legend has a row for each run, since names are long.
     fig.set_size_inches(COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
@@ -164,5 +164,5 @@ def draw_compared(curves: Sequence[Curve], metric: str, marks: Sequence[str]) ->
     lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
     title = f"Learning curves of {len(curves)} runs"
-    add_head(fig, title, "val split; circles are the best epochs", marks)
+    add_head(fig, title, "val split; circles are the best epochs", warnings)
     return fig

@@ -62,7 +62,7 @@ def draw_dataset(results: Results) -> Figure:
         f"{len(document['recordings'])} recordings of {len(operations)} "
         f"operation{'s' * (len(operations) != 1)}, {rows:,} rows after cleaning",
         excluded_text(document),
-        results.marks,
+        results.warnings,
     )
     return fig
 
@@ -143,7 +143,7 @@ def _count_text(name: str, value: int, counts: Document) -> str:
 
 
 Scale = Callable[[Any], Any]
-MOST_BINS = 60
+MAX_BINS = 60
 ROUND = (1, 2, 5, 10)
 """Axes are ticked at these numbers, or at a power of ten times one of them."""
 
@@ -197,7 +197,7 @@ def draw_clocks(results: Results) -> Figure:
     lags = lags_of(results.dataset)
     if not len(lags.seconds):
         sentence = "No recording has a lag: the program of each is unknown."
-        return placeholder("Lags of the sensors", sentence, results.marks)
+        return placeholder("Lags of the sensors", sentence, results.warnings)
     operations = sorted({r["operation"] for r in results.dataset["recordings"].values()})
     strip_inches = 0.25 + 0.17 * len(operations)
     fig = new_figure(COLUMN_INCHES, 1.9 + strip_inches)
@@ -207,7 +207,7 @@ def draw_clocks(results: Results) -> Figure:
     # In a leaky dataset all recordings are in every split.
     if lags.is_test.any():
         add_legend(fig, bottom.get_legend_handles_labels()[0], 2)
-    add_head(fig, _title(lags), _subtitle(lags), results.marks)
+    add_head(fig, _title(lags), _subtitle(lags), results.warnings)
     return fig
 
 
@@ -232,7 +232,7 @@ def _subtitle(lags: Lags) -> str:
 def _draw_histogram(axes: Axes, lags: Lags) -> None:
     step = lags.step_seconds
     low, high = (f(lags.seconds, initial=0.0) for f in (np.min, np.max))
-    width = step * max(1, int(np.ceil((high - low) / step / MOST_BINS)))
+    width = step * max(1, int(np.ceil((high - low) / step / MAX_BINS)))
     # A whole number of rows wide, with 0 in the middle of a bin.
     first, last = np.floor(low / width + 0.5), np.ceil(high / width - 0.5)
     edges = (np.arange(first, last + 2) - 0.5) * width

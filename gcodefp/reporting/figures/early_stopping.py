@@ -24,7 +24,7 @@ from gcodefp.reporting.figures.style import (
     placeholder,
 )
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import is_maximized, which_runs
+from gcodefp.reporting.sweep_runs import describe_runs, is_maximized
 from gcodefp.reporting.wording import short_metric
 from gcodefp.sweeps.hyperband import read_hyperband
 
@@ -50,7 +50,7 @@ def draw_early_stopping(results: Results) -> Figure:
     metric = results.winner["metric"]
     if metric not in results.curves:
         sentence = f"curves.csv has no {metric}, by which runs are compared."
-        return placeholder("Early stopping", sentence, results.marks)
+        return placeholder("Early stopping", sentence, results.warnings)
     values = metric_map(results)
     width = PAGE_INCHES if values.shape[1] > MANY_EPOCHS else COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
@@ -68,8 +68,8 @@ def draw_early_stopping(results: Results) -> Figure:
             axes.axvline(band + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
                          label="runs compared")  # fmt: skip
     add_legend(fig, axes.get_legend_handles_labels()[0], 2 if width == COLUMN_INCHES else 4)
-    subtitle = f"val split; darker is better; best run first; {which_runs(results)}"
-    add_head(fig, _title(results), subtitle, results.marks)
+    subtitle = f"val split; darker is better; best run first; {describe_runs(results)}"
+    add_head(fig, _title(results), subtitle, results.warnings)
     return fig
 
 

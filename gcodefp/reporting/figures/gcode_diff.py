@@ -26,7 +26,7 @@ from gcodefp.reporting.figures.style import (
 from gcodefp.reporting.predictions import Sequences
 from gcodefp.reporting.results import Results
 
-KEPT = 2
+CONTEXT_LINES = 2
 """Of a long segment of equal lines, so many are shown at either end."""
 COLUMNS = 2
 LINES_PER_COLUMN = 46
@@ -34,12 +34,12 @@ LINE_INCHES = 0.115
 FONT_POINTS = 5.8
 LETTERS = 70
 """So many letters of a line of text fit into a column of the page."""
-TIME_END, TRUE_START, MARK_START, PREDICTED_START = 5.5, 7, 37, 39
+TIME_END, TRUE_START, EDIT_START, PREDICTED_START = 5.5, 7, 37, 39
 """Positions of the parts of a line, in letters."""
-WIDEST = 29
+MAX_LETTERS = 29
 
 
-class Mark(StrEnum):
+class Edit(StrEnum):
     """The edit of a line; FOLDED stands for equal lines that are not shown."""
 
     EQUAL = "="
@@ -49,12 +49,12 @@ class Mark(StrEnum):
     FOLDED = "\N{HORIZONTAL ELLIPSIS}"
 
 
-BANDS = {Mark.REPLACED: "#fbe3c0", Mark.MISSING: "#e2e2e2", Mark.EXTRA: "#d8e6f3"}
-MEANINGS = {
-    Mark.EQUAL: "equal",
-    Mark.REPLACED: "another line",
-    Mark.MISSING: "missing",
-    Mark.EXTRA: "too many",
+EDIT_COLOURS = {Edit.REPLACED: "#fbe3c0", Edit.MISSING: "#e2e2e2", Edit.EXTRA: "#d8e6f3"}
+EDIT_TEXTS = {
+    Edit.EQUAL: "equal",
+    Edit.REPLACED: "another line",
+    Edit.MISSING: "missing",
+    Edit.EXTRA: "too many",
 }
 
 
@@ -68,7 +68,7 @@ class DiffLine(NamedTuple):
         lines: how many lines it stands for: 1, or those that are folded.
     """
 
-    mark: Mark
+    edit: Edit
     seconds: float | None
     true: str
     predicted: str
@@ -84,14 +84,14 @@ class DiffLine(NamedTuple):
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
     "row of their own, and filled in from the known programs. Where not all lines fit, the excerpt "
-    "is the one whose marks are distributed most like those of the whole recording.",
+    "is the one whose edits are distributed most like those of the whole recording.",
 )
 def draw_gcode_diff(results: Results) -> Figure:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
     sequences = results.predictions.sequences
     if sequences is None:
         sentence = f"The predictions have no lines in order; make them with: {EVALUATION_REBUILD}"
-        return placeholder("G-code, executed and predicted", sentence, results.marks)
+        return placeholder("G-code, executed and predicted", sentence, results.warnings)
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
     every = diff(sequences, results.predictions.recordings.tolist().index(name))
@@ -103,28 +103,28 @@ def draw_gcode_diff(results: Results) -> Figure:
     fig = new_figure(PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
     for column, axes in enumerate(fig.subplots(1, COLUMNS)):
         _draw_column(axes, lines[column * per_column :][:per_column], per_column)
-    counts = count_marks(every)
-    meanings = ", ".join(
-        f"{mark} {text}: {counts[mark]:,}".replace(" ", "\N{NO-BREAK SPACE}")
-        for mark, text in MEANINGS.items()
+    counts = count_edits(every)
+    edit_counts = ", ".join(
+        f"{edit} {text}: {counts[edit]:,}".replace(" ", "\N{NO-BREAK SPACE}")
+        for edit, text in EDIT_TEXTS.items()
     )
     add_head(
         fig,
         diff_title(name, counts),
         f"test split, whole recording at once, the median of {len(ranking)} test recordings; "
-        f"{meanings}{_outside(shown, part)}",
-        results.marks,
+        f"{edit_counts}{_excerpt_text(shown, part)}",
+        results.warnings,
     )
     return fig
 
 
-def diff_title(name: str, counts: Counter[Mark]) -> str:
+def diff_title(name: str, counts: Counter[Edit]) -> str:
     """`G-code of face_003: 120 of 210 executed lines are predicted (57 %), 12 too many`."""
-    executed = counts.total() - counts[Mark.EXTRA]
-    equal = counts[Mark.EQUAL]
+    executed = counts.total() - counts[Edit.EXTRA]
+    equal = counts[Edit.EQUAL]
     return (
         f"G-code of {name}: {equal:,} of {executed:,} executed lines are predicted "
-        f"({percent(equal / executed)}), {counts[Mark.EXTRA]:,} too many"
+        f"({percent(equal / executed)}), {counts[Edit.EXTRA]:,} too many"
     )
 
 
@@ -143,49 +143,49 @@ def diff(sequences: Sequences, recording: int) -> list[DiffLine]:
     for predicted_index, true_index in alignment(predicted, true):
         text = "" if predicted_index is None else predicted[predicted_index]
         if true_index is None:
-            lines.append(DiffLine(Mark.EXTRA, None, "", text))
+            lines.append(DiffLine(Edit.EXTRA, None, "", text))
         else:
             start = None if math.isnan(starts[true_index]) else starts[true_index]
-            lines.append(DiffLine(_mark(true[true_index], text), start, true[true_index], text))
+            lines.append(DiffLine(_edit(true[true_index], text), start, true[true_index], text))
     return lines
 
 
-def _mark(executed: str, predicted: str) -> Mark:
+def _edit(executed: str, predicted: str) -> Edit:
     if not predicted:
-        return Mark.MISSING
-    return Mark.EQUAL if predicted == executed else Mark.REPLACED
+        return Edit.MISSING
+    return Edit.EQUAL if predicted == executed else Edit.REPLACED
 
 
-def count_marks(lines: Sequence[DiffLine]) -> Counter[Mark]:
-    """How many lines have each mark; folded ones are equal."""
-    counts: Counter[Mark] = Counter()
+def count_edits(lines: Sequence[DiffLine]) -> Counter[Edit]:
+    """How many lines have each edit; folded ones are equal."""
+    counts: Counter[Edit] = Counter()
     for line in lines:
-        counts[Mark.EQUAL if line.mark is Mark.FOLDED else line.mark] += line.lines
+        counts[Edit.EQUAL if line.edit is Edit.FOLDED else line.edit] += line.lines
     return counts
 
 
 def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
     """The same with the middle of each long segment of equal lines as one."""
     folded: list[DiffLine] = []
-    for is_equal, group in groupby(lines, lambda line: line.mark is Mark.EQUAL):
+    for is_equal, group in groupby(lines, lambda line: line.edit is Edit.EQUAL):
         segment = list(group)
-        middle = segment[KEPT:-KEPT]
+        middle = segment[CONTEXT_LINES:-CONTEXT_LINES]
         if is_equal and len(middle) > 1:
-            line = DiffLine(Mark.FOLDED, middle[0].seconds, "", "", len(middle))
-            segment = [*segment[:KEPT], line, *segment[-KEPT:]]
+            line = DiffLine(Edit.FOLDED, middle[0].seconds, "", "", len(middle))
+            segment = [*segment[:CONTEXT_LINES], line, *segment[-CONTEXT_LINES:]]
         folded += segment
     return folded
 
 
 def excerpt(lines: Sequence[DiffLine], most: int) -> slice:
-    """At most so many neighbouring lines, whose marks are distributed most like those of all.
+    """At most so many neighbouring lines, whose edits are distributed most like those of all.
 
     The first of several such segments.
     """
     if len(lines) <= most:
         return slice(0, len(lines))
-    tallies = np.array([[count_marks([line])[mark] for mark in MEANINGS] for line in lines])
-    before = np.concatenate([np.zeros((1, len(MEANINGS)), np.int64), tallies.cumsum(0)])
+    tallies = np.array([[count_edits([line])[edit] for edit in EDIT_TEXTS] for line in lines])
+    before = np.concatenate([np.zeros((1, len(EDIT_TEXTS)), np.int64), tallies.cumsum(0)])
     within = before[most:] - before[:-most]
     shares = within / within.sum(1, keepdims=True)
     distance = np.abs(shares - before[-1] / before[-1].sum()).sum(1)
@@ -193,9 +193,9 @@ def excerpt(lines: Sequence[DiffLine], most: int) -> slice:
     return slice(first, first + most)
 
 
-def _outside(shown: Sequence[DiffLine], part: slice) -> str:
+def _excerpt_text(shown: Sequence[DiffLine], part: slice) -> str:
     lines_before, lines_after = (
-        count_marks(lines).total() for lines in (shown[: part.start], shown[part.stop :])
+        count_edits(lines).total() for lines in (shown[: part.start], shown[part.stop :])
     )
     if not lines_before + lines_after:
         return ""
@@ -213,22 +213,22 @@ def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
     for x, head, side in heads:
         axes.text(x, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
     for row, line in enumerate(lines):
-        if line.mark in BANDS:
-            axes.axhspan(row - 0.5, row + 0.5, color=BANDS[line.mark], linewidth=0)
+        if line.edit in EDIT_COLOURS:
+            axes.axhspan(row - 0.5, row + 0.5, color=EDIT_COLOURS[line.edit], linewidth=0)
         _draw_line(axes, row, line)
 
 
 def _draw_line(axes: Axes, row: int, line: DiffLine) -> None:
-    if line.mark is Mark.FOLDED:
-        text = f"{line.mark} {line.lines:,} equal lines {line.mark}"
+    if line.edit is Edit.FOLDED:
+        text = f"{line.edit} {line.lines:,} equal lines {line.edit}"
         _write(axes, TRUE_START, row, text, color="#777777")
         return
     if line.seconds is not None:
         _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
-    _write(axes, TRUE_START, row, _cut(line.true))
-    weight = "bold" if line.mark in BANDS else "normal"
-    _write(axes, MARK_START, row, line.mark, weight=weight)
-    _write(axes, PREDICTED_START, row, _cut(line.predicted))
+    _write(axes, TRUE_START, row, _truncated(line.true))
+    weight = "bold" if line.edit in EDIT_COLOURS else "normal"
+    _write(axes, EDIT_START, row, line.edit, weight=weight)
+    _write(axes, PREDICTED_START, row, _truncated(line.predicted))
 
 
 def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
@@ -237,5 +237,5 @@ def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
                   **{"color": INK, **style})  # type: ignore[arg-type]  # fmt: skip
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}\N{HORIZONTAL ELLIPSIS}"
+def _truncated(text: str) -> str:
+    return text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -15,7 +15,7 @@ from gcodefp.reporting.figures.style import (
 )
 from gcodefp.reporting.importance import Importance, measure_importance
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import which_runs
+from gcodefp.reporting.sweep_runs import describe_runs
 
 ROW_INCHES = 0.2
 
@@ -34,7 +34,7 @@ def draw_importance(results: Results) -> Figure:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
     if isinstance(importance, str):
-        return placeholder("Importance of the hyperparameters", importance, results.marks)
+        return placeholder("Importance of the hyperparameters", importance, results.warnings)
     rows = np.arange(len(importance.names))
     fig = new_figure(COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(rows)))
     axes = fig.subplots()
@@ -49,7 +49,7 @@ def draw_importance(results: Results) -> Figure:
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol="\N{NO-BREAK SPACE}%"))
     axes.set_xlabel("share of the importance (PED-ANOVA)")
     axes.grid(axis="x")
-    add_head(fig, _title(importance), _subtitle(importance, results), results.marks)
+    add_head(fig, _title(importance), _subtitle(importance, results), results.warnings)
     return fig
 
 
@@ -63,5 +63,5 @@ def _title(importance: Importance) -> str:
 def _subtitle(importance: Importance, results: Results) -> str:
     return (
         f"val split; the best {importance.best} of {importance.runs} runs with a value against all "
-        f"of them; {which_runs(results)}"
+        f"of them; {describe_runs(results)}"
     )

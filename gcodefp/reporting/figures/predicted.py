@@ -27,7 +27,7 @@ CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
 CONFIDENCE_NORM = Normalize(0, 1)
 
 
-def draw_predicted(predicted: Predicted, marks: Sequence[str]) -> Figure:
+def draw_predicted(predicted: Predicted, warnings: Sequence[str]) -> Figure:
     """The path from above, its height, and how probable the block of each row is."""
     fig = new_figure(PAGE_INCHES, PATH_INCHES + 0.2)
     axes = fig.subplot_mosaic([["path", "z"], ["path", "confidence"]], width_ratios=[1.15, 1])
@@ -42,7 +42,7 @@ def draw_predicted(predicted: Predicted, marks: Sequence[str]) -> Figure:
         f"expected right on {percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
         f"{percent(predicted.mean_clock_known)} with the median lag; agreement "
         f"{percent(predicted.agreement)}",
-        marks,
+        warnings,
     )
     return fig
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures.style import FAINT, MODEL_BLUE, WRONG
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import Varied
+from gcodefp.reporting.sweep_runs import VariedParameter
 from gcodefp.reporting.wording import value_texts
 
 FINISHED = "#6b6b6b"
-MOST_TICKS = 4
+MAX_TICKS = 4
 DIGITS = 4
 
 
@@ -64,7 +64,7 @@ class UnitScale(NamedTuple):
     ticks: list[tuple[float, str]]
 
 
-def unit_scale(parameter: Varied) -> UnitScale:
+def unit_scale(parameter: VariedParameter) -> UnitScale:
     """Numbers on their linear or log axis; choices evenly apart, with half a step at the ends."""
     coordinates = parameter.coordinates
     if parameter.choices is not None:
@@ -89,10 +89,10 @@ def round_values(low: float, high: float, is_log: bool) -> list[float]:
     if is_log and high > 4 * low:
         values = _round_powers(low, high)
     else:
-        locator = MaxNLocator(MOST_TICKS - 1, steps=[1, 2, 2.5, 5, 10])
+        locator = MaxNLocator(MAX_TICKS - 1, steps=[1, 2, 2.5, 5, 10])
         values = [float(value) for value in locator.tick_values(low, high)]
     inside = [value for value in values if low <= value <= high]
-    return inside[:: -(-len(inside) // MOST_TICKS)] if len(inside) >= 2 else [low, high]
+    return inside[:: -(-len(inside) // MAX_TICKS)] if len(inside) >= 2 else [low, high]
 
 
 def _round_powers(low: float, high: float) -> list[float]:

@@ -19,12 +19,12 @@ from gcodefp.reporting.figures.style import (
     tested_on,
 )
 from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.wording import ENOUGH_RECORDINGS, METRICS, SENSOR_GROUPS
+from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS, SENSOR_GROUPS
 
 Row = Document | str
 """Sensors that are excluded, or the heading of several such rows."""
 ROW_INCHES = 0.165
-FEWEST_ROWS = 3
+MIN_ROWS = 3
 HEADINGS = {GROUP: "without one kind of sensor", NODE: "without one sensor node", ALL: None}
 NUMBER_POINTS = 4
 MINUS = "\N{MINUS SIGN}"
@@ -45,7 +45,7 @@ def draw_sensor_groups(results: Results) -> Figure:
     sensors = results.explanation.document["sensors"]
     rows = _rows(sensors["without"])
     metrics = [name for name, score in sensors["complete"].items() if score["value"] is not None]
-    fig = new_figure(PAGE_INCHES, ROW_INCHES * max(FEWEST_ROWS, len(rows)) + 0.75)
+    fig = new_figure(PAGE_INCHES, ROW_INCHES * max(MIN_ROWS, len(rows)) + 0.75)
     panels = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         _draw_panel(axes, rows, metric, sensors["complete"][metric]["value"])
@@ -56,14 +56,14 @@ def draw_sensor_groups(results: Results) -> Figure:
         f"{tested_on(results)}, predicted with these channels missing, without training again; "
         "difference to all sensors in percentage points, with 95 % intervals "
         f"({_significance(results)})",
-        results.marks,
+        results.warnings,
     )
     return fig
 
 
 def _significance(results: Results) -> str:
-    if results.evaluation["recordings"] < ENOUGH_RECORDINGS:
-        return f"of fewer than {ENOUGH_RECORDINGS} recordings: any may be chance"
+    if results.evaluation["recordings"] < MIN_RECORDINGS:
+        return f"of fewer than {MIN_RECORDINGS} recordings: any may be chance"
     return "filled and bold: without 0"
 
 
@@ -112,7 +112,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], metric: str, complete: float) -
 
 def _is_significant(difference: Document) -> bool:
     """Of few recordings, all may have a loss by chance."""
-    if difference["value"] is None or difference["recordings"] < ENOUGH_RECORDINGS:
+    if difference["value"] is None or difference["recordings"] < MIN_RECORDINGS:
         return False
     return bool(difference["high"] < 0 or difference["low"] > 0)
 

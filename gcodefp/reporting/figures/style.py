@@ -82,7 +82,7 @@ def draw_figures(results: Results, folder: Path) -> None:
     """Writes every figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
     for stem in FIGURES:
         with paper_style():
-            save(draw_figure(stem, results), folder, stem, results.marks)
+            save(draw_figure(stem, results), folder, stem, results.warnings)
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
@@ -91,9 +91,9 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
     return Figure(figsize=(width_inches, height_inches), layout=layout)
 
 
-def add_head(figure: Figure, title: str, subtitle: str, marks: Sequence[str]) -> None:
+def add_head(figure: Figure, title: str, subtitle: str, warnings: Sequence[str]) -> None:
     """Puts title, subtitle and warnings above the axes; the figure grows by what they need."""
-    paragraphs = [_Paragraph(mark, 7.5, "bold", "white", WRONG) for mark in marks]
+    paragraphs = [_Paragraph(warning, 7.5, "bold", "white", WRONG) for warning in warnings]
     paragraphs += [_Paragraph(title, 9, "bold", INK, None)]
     paragraphs += [_Paragraph(subtitle, 7.5, "normal", "#444444", None)]
     width, height = figure.get_size_inches()
@@ -123,7 +123,7 @@ def _wrap(part: _Paragraph, width_inches: float) -> str:
     return textwrap.fill(part.text, int((width_inches - 3 * MARGIN_INCHES) / letter_inches))
 
 
-def placeholder(title: str, sentence: str, marks: Sequence[str]) -> Figure:
+def placeholder(title: str, sentence: str, warnings: Sequence[str]) -> Figure:
     """A small figure that only states why nothing is drawn."""
     figure = new_figure(COLUMN_INCHES, 0.6)
     axes = figure.add_subplot()
@@ -131,7 +131,7 @@ def placeholder(title: str, sentence: str, marks: Sequence[str]) -> Figure:
     text = _wrap(_Paragraph(sentence, 7.5, "normal", INK, None), COLUMN_INCHES)
     axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center",
               color="#444444", style="italic")  # fmt: skip
-    add_head(figure, title, "", marks)
+    add_head(figure, title, "", warnings)
     return figure
 
 
@@ -149,7 +149,7 @@ def bare_y_axis(axes: Axes) -> None:
     axes.spines["left"].set_visible(False)
 
 
-def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
+def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> None:
     """Writes FOLDER/STEM.svg and .png; the same figure gives the same bytes."""
     # The layout is solved once, not again for each format.
     figure.draw_without_rendering()
@@ -157,7 +157,7 @@ def save(figure: Figure, folder: Path, stem: str, marks: Sequence[str]) -> None:
     for axes in figure.axes:
         # The solver's result differs in the last digits from one time to the next.
         axes.set_position(np.round(axes.get_position(original=True).bounds, POSITION_DIGITS))
-    metadata = {"Title": stem, "Description": "; ".join(marks) or None}
+    metadata = {"Title": stem, "Description": "; ".join(warnings) or None}
     for suffix in SUFFIXES:
         # The format is explicit: a temporary name ends in .tmp.
         with replacing(folder / f"{stem}.{suffix}") as temporary:

@@ -25,17 +25,17 @@ from gcodefp.reporting.figures.style import (
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     WorkInterval,
+    describe_runs,
     process_spans,
     repeated_epochs,
-    which_runs,
     work_intervals,
 )
 
 LONG_PAUSE = 0.25
-"""Share of the work time; longer pauses, in which no process worked, are cut."""
+"""Share of the work time; longer pauses, in which no process worked, are pause."""
 SHOWN_PAUSE = 0.06
 """What is left of a long pause, as a share of the work time."""
-MOST_PROCESSES = 32
+MAX_PROCESSES = 32
 """Of more processes, those of a host that follow each other share a row."""
 MANY_ROWS = 24
 SHORT = 0.004
@@ -75,21 +75,21 @@ BAR_STYLES = {
 def draw_timeline(results: Results) -> Figure:
     """A row for each process, a bar for each interval of its work on a run."""
     intervals = work_intervals(results.work)
-    if not intervals or (clock := Clock(intervals)).length <= 0:
+    if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
         sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
-        return placeholder("Agents over time", sentence, results.marks)
+        return placeholder("Agents over time", sentence, results.warnings)
     rows = process_rows(intervals)
     names = list(dict.fromkeys(sorted(rows.values())))
     fig = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
     axes = fig.subplots()
-    unit = _unit(clock.length)
+    unit = _unit(time_axis.length)
     numbers = [names.index(rows[interval]) for interval in intervals]
-    present = _draw_bars(axes, results, intervals, numbers, clock, unit)
+    present = _draw_bars(axes, results, intervals, numbers, time_axis, unit)
     axes.set_yticks(range(len(names)), [label for _, _, label in names])
     axes.tick_params(axis="y", length=0, labelsize=6.5 if len(names) < MANY_ROWS else 5)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    _draw_cuts(axes, clock, unit)
-    _label_clock(axes, clock, unit)
+    _draw_pauses(axes, time_axis, unit)
+    _label_time_axis(axes, time_axis, unit)
     handles = [
         Patch(facecolor=style.face, edgecolor=style.edge, hatch=style.hatch, label=style.label)
         for kind, style in BAR_STYLES.items()
@@ -97,16 +97,16 @@ def draw_timeline(results: Results) -> Figure:
     ]
     add_legend(fig, handles, len(handles))
     subtitle = f"{_interruptions(intervals)}; {_with_times(results, intervals)}"
-    add_head(fig, _title(intervals, clock), subtitle, results.marks)
+    add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
     return fig
 
 
-def _title(intervals: Sequence[WorkInterval], clock: "Clock") -> str:
+def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
     count = len({interval.process for interval in intervals})
     processes, their = ("One process", "its") if count == 1 else (f"{count} processes", "their")
-    took = _duration(clock.length_without_cuts)
-    if clock.cuts:
-        took += f" (and paused for {_duration(sum(cut.seconds for cut in clock.cuts))})"
+    took = _duration(time_axis.length_without_pauses)
+    if time_axis.pauses:
+        took += f" (and paused for {_duration(sum(pause.seconds for pause in time_axis.pauses))})"
     share = percent(work_share(intervals))
     return f"{processes} trained for {took}: {share} of {their} time was work on a run"
 
@@ -123,7 +123,7 @@ def _interruptions(intervals: Sequence[WorkInterval]) -> str:
 
 def _with_times(results: Results, intervals: Sequence[WorkInterval]) -> str:
     count = len({interval.run for interval in intervals})
-    runs = which_runs(results)
+    runs = describe_runs(results)
     return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
 
 
@@ -151,7 +151,7 @@ def process_rows(intervals: Sequence[WorkInterval]) -> dict[WorkInterval, Row]:
     row_ends: dict[str, list[float]] = {}
     for interval in intervals:
         host, name = hosts.index(interval.host), _shorten(interval.host)
-        if len(processes) <= MOST_PROCESSES:
+        if len(processes) <= MAX_PROCESSES:
             number = processes.index(interval.process)
             rows[interval] = (host, number, f"{name} {interval.pid}")
             continue
@@ -168,19 +168,19 @@ def _shorten(host: str) -> str:
     return name if len(name) <= HOST_LETTERS else f"{name[: HOST_LETTERS - 3]}..."
 
 
-class Cut(NamedTuple):
-    """A long pause: where it is on the clock, in seconds, and how long it was."""
+class ShortenedPause(NamedTuple):
+    """A long pause: where it is on the time_axis, in seconds, and how long it was."""
 
     begin: float
     end: float
     seconds: float
 
 
-class Clock:
-    """Time since the first interval began; long pauses, in which no process worked, are cut.
+class TimeAxis:
+    """Time since the first interval began; long pauses, in which no process worked, are pause.
 
     Attributes:
-        cuts: the long pauses.
+        pauses: the long pauses.
     """
 
     def __init__(self, intervals: Sequence[WorkInterval]) -> None:
@@ -188,12 +188,12 @@ class Clock:
         busy = _busy(intervals)
         total = sum(end - begin for begin, end in busy)
         utc, shown = [*busy[0]], [0.0, busy[0][1] - busy[0][0]]
-        self.cuts: list[Cut] = []
+        self.pauses: list[ShortenedPause] = []
         for begin, end in busy[1:]:
             pause = begin - utc[-1]
             left = SHOWN_PAUSE * total if pause > LONG_PAUSE * total else pause
             if left < pause:
-                self.cuts.append(Cut(shown[-1], shown[-1] + left, pause))
+                self.pauses.append(ShortenedPause(shown[-1], shown[-1] + left, pause))
             shown += [shown[-1] + left, shown[-1] + left + end - begin]
             utc += [begin, end]
         self._utc, self._shown = np.array(utc), np.array(shown)
@@ -204,12 +204,12 @@ class Clock:
         return float(self._shown[-1])
 
     @property
-    def length_without_cuts(self) -> float:
+    def length_without_pauses(self) -> float:
         """The same without what is left of the long pauses."""
-        return self.length - sum(cut.end - cut.begin for cut in self.cuts)
+        return self.length - sum(pause.end - pause.begin for pause in self.pauses)
 
     def seconds(self, utc: ArrayLike) -> NDArray[np.float64]:
-        """The seconds on the clock at moments in UTC seconds."""
+        """The seconds on the time_axis at moments in UTC seconds."""
         return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
 
 
@@ -249,21 +249,21 @@ def _duration(seconds: float) -> str:
     return f"{count:.1f} {unit.name}" if count < 10 else f"{count:.0f} {unit.name}"
 
 
-def _label_clock(axes: Axes, clock: Clock, unit: _Unit) -> None:
-    cut = ", long pauses cut" if clock.cuts else ""
+def _label_time_axis(axes: Axes, time_axis: TimeAxis, unit: _Unit) -> None:
+    cut = ", long pauses cut" if time_axis.pauses else ""
     axes.set_xlabel(f"{unit.name} since the first run began{cut}")
-    margin = 0.02 * clock.length / unit.seconds
-    axes.set_xlim(-margin, clock.length / unit.seconds + margin)
+    margin = 0.02 * time_axis.length / unit.seconds
+    axes.set_xlim(-margin, time_axis.length / unit.seconds + margin)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
 
 
-def _draw_cuts(axes: Axes, clock: Clock, unit: _Unit) -> None:
+def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit: _Unit) -> None:
     """A hatched band for each long pause, with its duration."""
-    for cut in clock.cuts:
-        begin, end = cut.begin / unit.seconds, cut.end / unit.seconds
+    for pause in time_axis.pauses:
+        begin, end = pause.begin / unit.seconds, pause.end / unit.seconds
         axes.axvspan(begin, end, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
-        axes.text((begin + end) / 2, 0.5, f"{_duration(cut.seconds)} of pause", rotation=90, size=6,
-                  transform=axes.get_xaxis_transform(), ha="center", va="center", color=INK,
+        axes.text((begin + end) / 2, 0.5, f"{_duration(pause.seconds)} of pause", rotation=90,
+                  size=6, transform=axes.get_xaxis_transform(), ha="center", va="center", color=INK,
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
@@ -272,21 +272,21 @@ def _draw_bars(
     results: Results,
     intervals: Sequence[WorkInterval],
     rows: Sequence[int],
-    clock: Clock,
+    time_axis: TimeAxis,
     unit: _Unit,
 ) -> set[str]:
     """Returns which of BAR_STYLES occur."""
     kinds = dict(zip(results.runs["run"], results.runs["state"], strict=True))
     kinds[results.winner["run"]] = "winner"
     present = set()
-    points_per_second = 72 * (PAGE_INCHES - 1) / clock.length
+    points_per_second = 72 * (PAGE_INCHES - 1) / time_axis.length
     interrupted = is_interrupted(intervals)
     for interval, is_resumed, row in zip(intervals, interrupted, rows, strict=True):
         kind = "interrupted" if is_resumed else kinds[interval.run]
         present.add(kind)
         style = BAR_STYLES[kind]
-        begin, end = clock.seconds([interval.begin, interval.end])
-        length = max(end - begin, SHORT * clock.length)
+        begin, end = time_axis.seconds([interval.begin, interval.end])
+        length = max(end - begin, SHORT * time_axis.length)
         axes.barh(row, length / unit.seconds, left=begin / unit.seconds, height=0.72,
                   facecolor=style.face, edgecolor=style.edge, hatch=style.hatch,
                   linewidth=0.5)  # fmt: skip

@@ -30,13 +30,13 @@ from gcodefp.reporting.figures.style import (
 )
 from gcodefp.reporting.results import Results
 
-MOST_RECORDINGS = 4
+MAX_RECORDINGS = 4
 AXIS_INCHES = 0.5
-MOST_PATH_INCHES = 2.8
+MAX_PATH_INCHES = 2.8
 STATE_STYLES = {
     SegmentState.OFF: ("off-path", "off the path", WRONG, 0.6, 3),
     SegmentState.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
-    SegmentState.RIGHT: ("right-line", "right line", MODEL_BLUE, 1.2, 5),
+    SegmentState.CORRECT: ("right-line", "right line", MODEL_BLUE, 1.2, 5),
 }
 """State -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
@@ -56,8 +56,8 @@ STATE_STYLES = {
 def draw_toolpath(results: Results) -> Figure:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
-    shown = spread(ranking, MOST_RECORDINGS)
-    path_inches = min(PAGE_INCHES / len(shown), MOST_PATH_INCHES)
+    shown = spread(ranking, MAX_RECORDINGS)
+    path_inches = min(PAGE_INCHES / len(shown), MAX_PATH_INCHES)
     fig = new_figure(PAGE_INCHES, path_inches + 3 * AXIS_INCHES + 0.9)
     rows = fig.subplots(4, len(shown), squeeze=False, sharex=False,
                         height_ratios=[path_inches, *[AXIS_INCHES] * 3])  # fmt: skip
@@ -82,7 +82,7 @@ def draw_toolpath(results: Results) -> Figure:
         f"test split: {which} {number}, each predicted as a whole; in the titles the share of rows "
         f"with the exact line{_distance(shown)}"
     )
-    add_head(fig, _title(results, ranking), subtitle, results.marks)
+    add_head(fig, _title(results, ranking), subtitle, results.warnings)
     return fig
 
 
@@ -125,7 +125,7 @@ def _draw_path(axes: Axes, path: Toolpath) -> None:
         axes.text(0.5, 0.5, "no move: X or Y\nis never predicted", color=WRONG, size=7,
                   ha="center", va="center", transform=axes.transAxes)  # fmt: skip
     _frame(axes, path.true_segments)
-    axes.set_title(f"{path.name}\n{percent(path.accuracy)} of {len(path.right)} rows", size=7)
+    axes.set_title(f"{path.name}\n{percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
     axes.set_xlabel("X (mm)")
     axes.tick_params(labelsize=6)
 
@@ -157,7 +157,7 @@ def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
         axes.tick_params(labelbottom=axes is panels[-1], labelsize=6)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     last = panels[-1]
-    wrong = path.seconds[~path.right]
+    wrong = path.seconds[~path.is_correct]
     last.plot(wrong, np.full(len(wrong), -0.1), "|", color=WRONG, markersize=4, markeredgewidth=0.7,
               transform=last.get_xaxis_transform(), clip_on=False)  # fmt: skip
     last.spines["bottom"].set_position(("outward", 7))

@@ -37,8 +37,8 @@ from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.early_stopping import bands, metric_map, saved_share
 from gcodefp.reporting.figures.style import draw_figure, new_figure, paper_style
 from gcodefp.reporting.results import Results, read_explanation
-from gcodefp.reporting.sweep_runs import which_runs
-from gcodefp.reporting.wording import ENOUGH_RECORDINGS, KINDS, logged_metric
+from gcodefp.reporting.sweep_runs import describe_runs
+from gcodefp.reporting.wording import KINDS, MIN_RECORDINGS, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -341,7 +341,7 @@ def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
     axes = new_figure(3, 1).subplots()
     blocks = np.array(["G0", "G1", "G1", "G2", "G2"])
     strip = segments(blocks, np.array([True, True, True, True, False]))
-    draw_strip(axes, strip, "predicted", least_rows=2)
+    draw_strip(axes, strip, "predicted", min_rows=2)
     assert [text.get_text() for text in axes.texts] == ["G1"]
     assert [bool(box.get_hatch()) for box in axes.patches] == [False, False, False, True]
     assert [box.get_width() for box in axes.patches] == [1, 2, 1, 1]
@@ -349,10 +349,10 @@ def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "recordings", "title"),
-    [(0.1, 0.2, ENOUGH_RECORDINGS, "is overconfident"),
-     (-0.2, -0.1, ENOUGH_RECORDINGS, "is underconfident"),
-     (-0.1, 0.1, ENOUGH_RECORDINGS, "No miscalibration beyond chance"),
-     (0.1, 0.2, ENOUGH_RECORDINGS - 1, "No miscalibration beyond chance")],
+    [(0.1, 0.2, MIN_RECORDINGS, "is overconfident"),
+     (-0.2, -0.1, MIN_RECORDINGS, "is underconfident"),
+     (-0.1, 0.1, MIN_RECORDINGS, "No miscalibration beyond chance"),
+     (0.1, 0.2, MIN_RECORDINGS - 1, "No miscalibration beyond chance")],
 )  # fmt: skip
 def test_miscalibration_needs_an_interval_without_0(
     results: Results, low: float, high: float, recordings: int, title: str
@@ -371,9 +371,9 @@ CHANCE, LOSS, GAIN = (-0.5, -1.0, 0.1), (-0.3, -0.4, -0.2), (0.02, 0.01, 0.03)
 
 @pytest.mark.parametrize(
     ("first", "second", "recordings", "title"),
-    [(CHANCE, LOSS, ENOUGH_RECORDINGS, "loses 30 of its"),
-     (CHANCE, CHANCE, ENOUGH_RECORDINGS, "No kind of sensor"),
-     (LOSS, LOSS, ENOUGH_RECORDINGS - 1, "No kind of sensor")],
+    [(CHANCE, LOSS, MIN_RECORDINGS, "loses 30 of its"),
+     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor"),
+     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor")],
 )  # fmt: skip
 def test_a_missed_sensor_needs_a_loss_beyond_chance(
     results: Results, first: tuple[float, ...], second: tuple[float, ...], recordings: int,
@@ -416,7 +416,7 @@ def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> No
         shown = texts(drawn("learning_curves", edited))
         assert {title for title in (metric, loss) if title in shown} == titles
         assert (train in shown) == has_train
-    assert which_runs(results) in " ".join(shown)
+    assert describe_runs(results) in " ".join(shown)
 
 
 def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:

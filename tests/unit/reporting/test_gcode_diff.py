@@ -12,8 +12,8 @@ from result_files import results_of, true_blocks, write_results
 from gcodefp.reporting.figures import gcode_diff
 from gcodefp.reporting.figures.gcode_diff import (
     DiffLine,
-    Mark,
-    count_marks,
+    Edit,
+    count_edits,
     diff,
     draw_gcode_diff,
     excerpt,
@@ -23,13 +23,13 @@ from gcodefp.reporting.results import Results
 
 ROWS = 18
 LINES = [
-    DiffLine(Mark.EQUAL, 0.0, "G0 X0 Y0", "G0 X0 Y0"),
-    DiffLine(Mark.EQUAL, 0.75, "G1 X1", "G1 X1"),
-    DiffLine(Mark.MISSING, 1.5, "Y1", ""),
-    DiffLine(Mark.EQUAL, 2.25, "G2 X2 Y0 R1", "G2 X2 Y0 R1"),
-    DiffLine(Mark.REPLACED, 3.0, "G1 X0", "G1 X2"),
-    DiffLine(Mark.EQUAL, 3.75, "G53 G0 Z0", "G53 G0 Z0"),
-    DiffLine(Mark.EXTRA, None, "", "M5"),
+    DiffLine(Edit.EQUAL, 0.0, "G0 X0 Y0", "G0 X0 Y0"),
+    DiffLine(Edit.EQUAL, 0.75, "G1 X1", "G1 X1"),
+    DiffLine(Edit.MISSING, 1.5, "Y1", ""),
+    DiffLine(Edit.EQUAL, 2.25, "G2 X2 Y0 R1", "G2 X2 Y0 R1"),
+    DiffLine(Edit.REPLACED, 3.0, "G1 X0", "G1 X2"),
+    DiffLine(Edit.EQUAL, 3.75, "G53 G0 Z0", "G53 G0 Z0"),
+    DiffLine(Edit.EXTRA, None, "", "M5"),
 ]
 """Of the first recording: three rows of a quarter of a second a line."""
 
@@ -49,8 +49,8 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     sequences = results.predictions.sequences
     assert sequences is not None
     assert diff(sequences, 0) == LINES
-    assert count_marks(LINES) == {Mark.EQUAL: 4, Mark.MISSING: 1, Mark.REPLACED: 1, Mark.EXTRA: 1}
-    assert count_marks(diff(sequences, 1)) == {Mark.EQUAL: 6}
+    assert count_edits(LINES) == {Edit.EQUAL: 4, Edit.MISSING: 1, Edit.REPLACED: 1, Edit.EXTRA: 1}
+    assert count_edits(diff(sequences, 1)) == {Edit.EQUAL: 6}
     # The third line has no row of its own.
     seconds = np.where(sequences.executed_block == "Y1", np.nan, sequences.executed_seconds)
     lines = diff(sequences._replace(executed_seconds=seconds), 0)
@@ -63,7 +63,7 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     for block in PROGRAM:
         drawn = sum((line.true, line.predicted).count(block) for line in LINES)
         assert shown.count(block) == drawn
-    assert [shown.count(mark) for mark in Mark] == [4, 1, 1, 1, 0]
+    assert [shown.count(edit) for edit in Edit] == [4, 1, 1, 1, 0]
 
 
 def test_predictions_without_sequences_have_a_placeholder(tmp_path: Path) -> None:
@@ -76,27 +76,27 @@ def test_predictions_without_sequences_have_a_placeholder(tmp_path: Path) -> Non
     assert any("have no lines" in text.replace("\n", " ") for text in shown)
 
 
-def marked(text: str) -> list[DiffLine]:
-    """Lines with these marks."""
-    return [DiffLine(Mark(mark), 0.0, "", "") for mark in text]
+def lines_with(text: str) -> list[DiffLine]:
+    """Lines with these edits."""
+    return [DiffLine(Edit(edit), 0.0, "", "") for edit in text]
 
 
 def test_only_the_middle_of_long_equal_segments_is_folded() -> None:
-    lines = marked("=====+======+")
+    lines = lines_with("=====+======+")
     folded = fold(lines)
     # Of five equal lines one could be folded, which saves nothing; of six, two.
-    assert [line.mark for line in folded] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
-    assert [line.lines for line in folded if line.mark is Mark.FOLDED] == [2]
-    assert count_marks(folded) == count_marks(lines)
+    assert [line.edit for line in folded] == list("=====+==\N{HORIZONTAL ELLIPSIS}==+")
+    assert [line.lines for line in folded if line.edit is Edit.FOLDED] == [2]
+    assert count_edits(folded) == count_edits(lines)
 
 
 def test_the_marks_of_an_excerpt_are_like_those_of_the_whole() -> None:
     """Half of all lines are equal; the first four neighbours of whom half are begin at 2."""
-    lines = marked("====++++=+=+=+")
+    lines = lines_with("====++++=+=+=+")
     assert excerpt(lines, 4) == slice(2, 6)
     assert excerpt(lines, 14) == excerpt(lines, 20) == slice(0, 14)
     # A fold counts as all lines that it stands for.
-    lines = [*marked("++"), DiffLine(Mark.FOLDED, 0.0, "", "", 8), *marked("++")]
+    lines = [*lines_with("++"), DiffLine(Edit.FOLDED, 0.0, "", "", 8), *lines_with("++")]
     assert excerpt(lines, 3) == slice(0, 3)
     assert excerpt(lines, 2) == slice(1, 3)
 

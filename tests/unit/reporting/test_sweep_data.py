@@ -117,7 +117,7 @@ def test_missing_and_infinite_curves_are_no_error(results: Results) -> None:
 def test_many_epochs_leave_curves_of_the_best_runs_only(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sweep_data, "MOST_EPOCHS", 6)
+    monkeypatch.setattr(sweep_data, "MAX_EPOCHS", 6)
     names = [line["name"] for line in learning_curves(results)[0]["data"]]
     assert names == ["run 0001", "run 0000"]
 

@@ -9,15 +9,15 @@ from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, 
 
 from gcodefp.reporting.figures.run_style import round_values, unit_scale
 from gcodefp.reporting.figures.timeline import (
-    MOST_PROCESSES,
-    Clock,
+    MAX_PROCESSES,
+    TimeAxis,
     is_interrupted,
     process_rows,
     work_share,
 )
 from gcodefp.reporting.importance import Importance, measure_importance
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import repeated_epochs, varied, work_intervals
+from gcodefp.reporting.sweep_runs import repeated_epochs, varied_parameters, work_intervals
 from gcodefp.reporting.wording import value_texts
 
 BEGIN = 1.8e9
@@ -54,14 +54,14 @@ def test_work_intervals_are_those_of_each_process_on_a_run(results: Results) -> 
 def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
     is_late = results.work["run"] > "0001"
     moved = results.work.assign(utc_seconds=results.work["utc_seconds"] + 3600 * is_late)
-    clock = Clock(work_intervals(moved))
+    time_axis = TimeAxis(work_intervals(moved))
     # At work: 0 to 9, 10 to 16, then 3617 to 3620 and 3621; a second of pause stays as it is.
-    assert [cut.seconds for cut in clock.cuts] == [3601]
+    assert [pause.seconds for pause in time_axis.pauses] == [3601]
     left = 0.06 * 18
-    assert clock.seconds(BEGIN + np.array([9, 10, 16, 3617, 3621])) == pytest.approx(
+    assert time_axis.seconds(BEGIN + np.array([9, 10, 16, 3617, 3621])) == pytest.approx(
         [9, 10, 16, 16 + left, 20 + left]
     )
-    assert clock.length_without_cuts == pytest.approx(20)
+    assert time_axis.length_without_pauses == pytest.approx(20)
 
 
 def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
@@ -69,7 +69,7 @@ def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
     assert {name for _, _, name in process_rows(intervals).values()} == {"here 1", "here 2"}
     many = [
         intervals[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
-        for n in range(MOST_PROCESSES + 1)
+        for n in range(MAX_PROCESSES + 1)
     ]
     rows = process_rows(many)
     assert [rows[interval][1] for interval in many[:4]] == [0, 1, 0, 1]
@@ -81,7 +81,9 @@ def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
 def test_a_hyperparameter_varies_only_where_its_condition_holds(results: Results) -> None:
     rules = {"conditions": {"momentum": "optimizer == 'sgd'"}}
     made = swept(results, 12, {"momentum": MOMENTUM, "optimizer": OPTIMIZER}, rules=rules)
-    momentum = next(parameter for parameter in varied(made) if parameter.name == "momentum")
+    momentum = next(
+        parameter for parameter in varied_parameters(made) if parameter.name == "momentum"
+    )
     is_sgd = (made.runs["optimizer"] == "sgd").to_numpy()
     assert 0 < is_sgd.sum() < 12
     assert np.isfinite(momentum.coordinates).tolist() == is_sgd.tolist()
@@ -92,7 +94,7 @@ def test_which_hyperparameters_are_numbers(results: Results) -> None:
         "batch_size": {"values": [16, 32, 64]}, "learning_rate": RATE, "optimizer": OPTIMIZER,
         "nhead": {"values": [4, 2]}, "d_model": {"value": 8},
     }  # fmt: skip
-    every = varied(swept(results, 12, parameters))
+    every = varied_parameters(swept(results, 12, parameters))
     assert {parameter.name: parameter.is_numeric for parameter in every} == {
         "batch_size": True, "learning_rate": True, "optimizer": False, "nhead": False,
     }  # fmt: skip
@@ -101,7 +103,7 @@ def test_which_hyperparameters_are_numbers(results: Results) -> None:
 def test_choices_that_differ_late_stay_apart(results: Results) -> None:
     values = [1000001, 1000002, 16, 16.0]
     made = swept(results, 12, {"seed": {"values": values}})
-    (seed,) = varied(made)
+    (seed,) = varied_parameters(made)
     assert seed.choices == ("1000001", "1000002", "16")
     chosen = [values[int(index)] for index in seed.coordinates]
     assert chosen == made.runs["seed"].tolist()
@@ -113,7 +115,7 @@ def test_numbers_are_scaled_as_the_sweep_draws_them(results: Results) -> None:
     made = swept(results, 12, {"grad_clip": RATE})
     made.runs["grad_clip"] = np.geomspace(1e-4, 1e-2, 12)
     made.runs.loc[3, "grad_clip"] = np.inf
-    (clip,) = varied(made)
+    (clip,) = varied_parameters(made)
     assert clip.is_log
     scale = unit_scale(clip)
     # A number that is not finite is missing.

@@ -10,8 +10,8 @@ from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, NEIGHBOUR, PRE
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
     BEATS,
-    ENOUGH_RECORDINGS,
     FAILS,
+    MIN_RECORDINGS,
     UNDECIDED,
     best_baseline,
     verdict,
@@ -25,10 +25,10 @@ def evaluated(results: Results, **values: object) -> Results:
 
 @pytest.mark.parametrize(
     ("model", "baseline", "recordings", "kind", "words"),
-    [(0.0, 0.5, ENOUGH_RECORDINGS, BEATS, "beats"),
-     (0.5, 0.0, ENOUGH_RECORDINGS, FAILS, "does not beat"),
-     (0.5, 0.52, ENOUGH_RECORDINGS, UNDECIDED, "does not beat"),
-     (0.0, 0.5, ENOUGH_RECORDINGS - 1, UNDECIDED, "does not beat")],
+    [(0.0, 0.5, MIN_RECORDINGS, BEATS, "beats"),
+     (0.5, 0.0, MIN_RECORDINGS, FAILS, "does not beat"),
+     (0.5, 0.52, MIN_RECORDINGS, UNDECIDED, "does not beat"),
+     (0.0, 0.5, MIN_RECORDINGS - 1, UNDECIDED, "does not beat")],
 )  # fmt: skip
 def test_the_verdict_follows_from_the_difference_to_the_best_baseline(
     tmp_path: Path, model: float, baseline: float, recordings: int, kind: str, words: str
@@ -37,9 +37,9 @@ def test_the_verdict_follows_from_the_difference_to_the_best_baseline(
     options = write_results(tmp_path, spoilt(model), spoilt(baseline, seed=2))
     result = verdict(evaluated(results_of(options), recordings=recordings))
     assert result.kind == kind
-    assert words in result.headline
-    assert "never seen in training" in result.sentence
-    is_few = recordings < ENOUGH_RECORDINGS
+    assert words in result.conclusion
+    assert "never seen in training" in result.evidence
+    is_few = recordings < MIN_RECORDINGS
     assert ("no difference is beyond doubt" in result.caveat) == is_few
 
 
@@ -50,9 +50,9 @@ def test_privileged_baselines_are_context(tmp_path: Path) -> None:
     assert scores[ELAPSED]["gcode"]["value"] == 1.0
     assert best_baseline(scores) == NEIGHBOUR
     result = verdict(results)
-    assert f"the best baseline, {NEIGHBOUR}" in result.headline
+    assert f"the best baseline, {NEIGHBOUR}" in result.conclusion
     whole, bound, elapsed = result.context.split(". ")
-    assert f"{100 * results.predictions.right().mean():.1f} %" in whole
+    assert f"{100 * results.predictions.is_correct().mean():.1f} %" in whole
     assert "without the lag is 100.0 %" in bound
     assert "Without any sensor" in elapsed
     assert "100.0 %" in elapsed
@@ -66,5 +66,5 @@ def test_a_verdict_without_baselines_compares_nothing(tmp_path: Path) -> None:
     assert best_baseline(rest) is None
     result = verdict(evaluated(results, models=rest))
     assert result.kind == UNDECIDED
-    assert "no baseline" in result.headline
-    assert "100.0 %" in result.sentence
+    assert "no baseline" in result.conclusion
+    assert "100.0 %" in result.evidence
