@@ -1,49 +1,57 @@
 """Compares runs, or the best runs of sweeps: hyperparameters, val metrics, curves and scores.
 
 Each run's weights are scored on the val split as `evaluate` scores the winner's on the test split:
-against the controller's reports, its lag unknown. Differences to the first run have 95 % intervals
-from a bootstrap that draws the same recordings for both, so that what makes a recording hard for
-all runs cancels out. The last sentence says whether the other runs are better than the first.
+against the controller's log, the lag unknown. Differences to the first run have 95 % intervals from
+a paired bootstrap over recordings, so that the difficulty of a recording cancels out. The last
+lines state whether the other runs are better than the first.
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
+from rich.table import Table
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description, read_split
 from gcodefp.errors import UserError
+from gcodefp.evaluation.bootstrap import Difference, Estimate
+from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, open_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARISON_FORMAT,
-    EXCLUDES_ZERO,
+    FACTS,
     ComparedRun,
     Comparison,
+    Score,
     conclusions,
     describe_comparison,
     find_folders,
     is_sweep,
+    number,
     read_checkpoints,
     read_compared_sweep,
     read_run,
     score_runs,
     scores_csv,
     sweep_file_of,
-    tables,
 )
 from gcodefp.reporting.figures.curves import Curve, draw_compared
 from gcodefp.reporting.figures.style import paper_style, save
+from gcodefp.reporting.wording import METRICS as METRIC_TITLES
+from gcodefp.reporting.wording import MIN_RECORDINGS
 
 logger = logging.getLogger("gcodefp.compare")
 
 CONSOLE_COLUMNS = 10_000
+EXCLUDES_ZERO = "*"
 TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
     "no unseen recordings to report on. Choose by the val split"
@@ -72,13 +80,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--split",
         choices=("val", "test"),
         default="val",
-        help="what is scored; test leaks, and is refused until the best run is chosen",
+        help="the scored split; test leaks, and is refused until the best run is chosen",
     )
     add(
         "--metric",
         choices=METRICS,
         metavar="METRIC",
-        help="what the best epoch was chosen by (default: as sweep.json says)",
+        help="the metric by which the best epoch was chosen (default: that of sweep.json)",
     )
     add("--goal", choices=("maximize", "minimize"), help="of --metric")
     add("--device", choices=DEVICES, default="auto")
@@ -89,14 +97,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _compare(arguments: argparse.Namespace) -> None:
     folders = find_folders(arguments.compared, arguments.runs)
-    named = [folder for folder in folders if is_sweep(folder)]
-    objective = _objective(arguments, [f if f in named else f.parent for f in folders])
-    sweeps = {folder: read_compared_sweep(folder, objective) for folder in named}
+    sweep_folders = [folder for folder in folders if is_sweep(folder)]
+    objective = _objective(arguments, [f if f in sweep_folders else f.parent for f in folders])
+    sweeps = {folder: read_compared_sweep(folder, objective) for folder in sweep_folders}
     best = {folder: sweep.runs[0].folder.path for folder, sweep in sweeps.items()}
     runs = [read_run(best.get(folder, folder)) for folder in folders]
     for run in runs:
-        if not run.was_decided_by(objective):
-            logger.warning("%s: its best epoch is not by %s", run.name, objective.metric)
+        if not run.is_ranked_by(objective):
+            logger.warning("%s: its best epoch was not chosen by %s", run.name, objective.metric)
     if arguments.split == "test":
         _check_winner_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
@@ -114,13 +122,13 @@ def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
         if not (results / "best" / "run.json").is_file():
             raise UserError(
                 f"--split test: {results / 'best' / 'run.json'} is not there, so no run of these "
-                "results is chosen yet, and a choice after the test split was seen is leaky; "
+                "results is chosen yet, and choosing a run after scoring the test split leaks it; "
                 "compare by --split val, or finish the pipeline first: snakemake --cores all"
             )
 
 
 def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objective:
-    """As the command line says, else the first sweep.json that is there."""
+    """That of the command line, else of the first sweep.json that exists."""
     if arguments.goal and not arguments.metric:
         raise UserError(f"--goal {arguments.goal}: --metric is missing")
     if arguments.metric:
@@ -148,9 +156,9 @@ def _score(arguments: argparse.Namespace, comparison: Comparison, dataset: Path)
 
 
 def _print(comparison: Comparison) -> None:
-    """Tables as wide as they need; the notes and the answer last, where a terminal shows them."""
+    """Prints all tables, then notes and conclusions, which a terminal shows last."""
     console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
-    for table in tables(comparison):
+    for table in _tables(comparison):
         console.print(table, "")
     scored = next(iter(comparison.scores.values()))["gcode"][0].estimate
     print(
@@ -160,10 +168,65 @@ def _print(comparison: Comparison) -> None:
     )
     if comparison.split == "val":
         print(
-            f"The val/... above are with the lag provided. {comparison.objective.metric} chose the "
-            "best epochs, so it is optimistic,\nand so are, a little, the scores."
+            "The val/... metrics above are those of a lag oracle. The best epochs are chosen by "
+            f"{comparison.objective.metric}:\nit is optimistic, and the scores are slightly."
         )
     print(*comparison.notes, *conclusions(comparison), sep="\n")
+
+
+def _tables(comparison: Comparison) -> list[Table]:
+    """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
+    content, names = describe_comparison(comparison), [run.name for run in comparison.runs]
+    parts = []
+    if comparison.sweeps:
+        facts = {k.replace("_", " "): row for k, row in _transposed(content["sweeps"]).items()}
+        parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
+    facts = _transposed([{fact: run[fact] for fact in FACTS} for run in content["runs"]])
+    parts.append(_table("run", names, facts | content["hyperparameters"]))
+    parts.append(_table("at the best epoch", names, content["at_best_epoch"]))
+    heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
+    for predictor, metrics in comparison.scores.items():
+        if PREDICTORS[predictor].kind == SENSORS:
+            rows = {_title(name): _cells(metrics[name]) for name in METRIC_TITLES}
+            parts.append(_table(predictor, heads, rows))
+    return parts
+
+
+def _transposed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
+    table = Table(title, box=None, padding=(0, 2, 0, 0))
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
+    for name, row in rows.items():
+        table.add_row(name, *map(number, row))
+    return table
+
+
+def _title(metric: str) -> str:
+    unit = ", mm" if metric.endswith("_mm") else ""
+    direction = " (less is better)" if metric.endswith(("_rate", "_mm")) else ""
+    return f"{METRIC_TITLES[metric]}{unit}{direction}"
+
+
+def _cells(scores: Sequence[Score]) -> list[str]:
+    cells = []
+    for estimate, difference in scores:
+        cells.append(_cell(estimate, ".3f"))
+        if difference is not None:
+            cells.append(_cell(difference, "+.3f"))
+            low, high = difference.low or 0.0, difference.high or 0.0
+            if difference.recordings >= MIN_RECORDINGS:
+                cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
+    return cells
+
+
+def _cell(interval: Estimate | Difference, form: str) -> str:
+    if interval.value is None:
+        return "-"
+    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def _npz(dataset: Path, split: str) -> Path:

@@ -47,12 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="0.0.0.0 lets other hosts in; default: %(default)s, for browsers on this host",
     )
     add("--port", type=_port, default=8080, help="0: any free one (default: %(default)s)")
-    add(
-        "--seconds",
-        type=positive,
-        default=5,
-        help="between two looks (default: %(default)s)",
-    )
+    add("--seconds", type=positive, default=5, help="between two looks (default: %(default)s)")
     return run_step(parser, _show, argv)
 
 

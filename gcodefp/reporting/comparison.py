@@ -1,4 +1,4 @@
-"""Runs, or the best runs of sweeps, side by side: read, scored on one split, described."""
+"""Runs, or the best runs of sweeps, side by side: reading, scoring on one split, tables."""
 
 import csv
 import io
@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any, NamedTuple
 
 import torch
-from rich.table import Table
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.errors import UserError
@@ -26,25 +25,24 @@ from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPP
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
-from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS
+from gcodefp.reporting.wording import MIN_RECORDINGS
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
-WATCH = "python -m gcodefp.status shows how far it is"
+STATUS_HINT = "python -m gcodefp.status shows its progress"
 FACTS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
-EXCLUDES_ZERO = "*"
 NETWORK_PREDICTORS = tuple(
     name
     for name, predictor in PREDICTORS.items()
     if predictor.kind in (SENSORS, LAG_ORACLE) and name != UPPER_BOUND
 )
-"""The predictions of a network; those of the others are the same for all runs."""
+"""Predictors that use a network; all others predict the same for all runs."""
 
 
 class ComparedRun(NamedTuple):
-    """A run that is over and has weights.
+    """A run that has ended and has weights.
 
     Attributes:
         content: its run.json.
@@ -66,14 +64,14 @@ class ComparedRun(NamedTuple):
         epoch = self.content["best_epoch"]
         return next((row for row in self.history if row["epoch"] == epoch), {})
 
-    def was_decided_by(self, objective: Objective) -> bool:
+    def is_ranked_by(self, objective: Objective) -> bool:
         """Whether the value that it is ranked by is this metric's."""
         value = self.best.get(objective.metric)
         return value is not None and isclose(value, self.content["best_value"], rel_tol=1e-9)
 
 
 class ComparedSweep(NamedTuple):
-    """The runs of a sweep that are over.
+    """The ended runs of a sweep.
 
     Attributes:
         runs: best first, as `select_best` ranks them.
@@ -97,14 +95,14 @@ class Score(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What is shown and written.
+    """All that is shown and written.
 
     Attributes:
-        sweeps: those that were named, of which the best run is compared.
+        sweeps: the sweeps on the command line; the best run of each is compared.
         objective: what the runs were ranked by.
         split: the scored one, val or test.
         scores: predictor -> metric -> a score for each run, in their order.
-        notes: warnings that stand wherever numbers are shown.
+        notes: warnings beside all numbers.
     """
 
     runs: Sequence[ComparedRun]
@@ -134,7 +132,7 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
             )
         folders[path] = None
     if len(folders) < 2:
-        raise UserError(f"{texts[0]}: is alone; name two or more runs or sweeps")
+        raise UserError(f"{texts[0]}: is the only one; name two or more runs or sweeps")
     return list(folders)
 
 
@@ -158,7 +156,7 @@ def read_run(folder: Path) -> ComparedRun:
     """Reads one run.
 
     Raises:
-        UserError: it is no run of a sweep, is not over, or failed.
+        UserError: it is no run of a sweep, has not ended, or failed.
     """
     run = RunFolder(folder)
     if not run.is_assigned():
@@ -168,7 +166,7 @@ def read_run(folder: Path) -> ComparedRun:
         )
     content = run.ended()
     if content is None:
-        raise UserError(f"{folder}: this run is not over; {WATCH}")
+        raise UserError(f"{folder}: this run has not ended; {STATUS_HINT}")
     if content["state"] not in COUNTED:
         raise UserError(
             f"{folder}: this run failed ({content['failure']}: {content['reason']}) and left no "
@@ -189,17 +187,17 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
     """Reads the runs of one sweep.
 
     Raises:
-        UserError: no run was trained to its end, or another metric than this one decided.
+        UserError: no run was trained to its end, or they are ranked by another metric.
     """
     file = sweep_file_of(folder)
     runs = ranked(ended_runs(folder, file.first_beyond if file else inf), objective)
     if not runs or runs[0].content["state"] != WINS:
-        raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {WATCH}")
+        raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {STATUS_HINT}")
     best = read_run(runs[0].folder.path)
-    if not best.was_decided_by(objective):
+    if not best.is_ranked_by(objective):
         raise UserError(
             f"{best.folder.path}: its best value, {best.content['best_value']}, is no "
-            f"{objective.metric}: its sweep was decided by another metric; name that one with "
+            f"{objective.metric}: its sweep is ranked by another metric; name that one with "
             "--metric and --goal, or compare single runs"
         )
     return ComparedSweep(folder, runs, file)
@@ -211,7 +209,7 @@ def read_checkpoints(
     """The weights of each run.
 
     Args:
-        description: of the dataset that they are scored on; `dataset` is its dataset.json.
+        description, dataset: the scored dataset and the path of its dataset.json.
 
     Raises:
         UserError: runs were trained on different datasets, or on another one than this.
@@ -238,21 +236,16 @@ def score_runs(
     checkpoints: Sequence[Checkpoint], split: Split, device: torch.device
 ) -> dict[str, dict[str, list[Score]]]:
     """Every metric of every network, as `evaluate` measures it, and its difference to the first."""
-    measured = []
+    runs = []
     for checkpoint in checkpoints:
         decoding = predict_split(checkpoint, split, device)
-        predictions = decoding.predictions
-        measured.append(
-            split_scores.score(
-                decoding, predictions, split, checkpoint.description, NETWORK_PREDICTORS
-            )
+        description, predictions = checkpoint.description, decoding.predictions
+        runs.append(
+            split_scores.score(decoding, predictions, split, description, NETWORK_PREDICTORS)
         )
     return {
-        predictor: {
-            metric: _scores([of_run[predictor][metric] for of_run in measured])
-            for metric in metrics
-        }
-        for predictor, metrics in measured[0].items()
+        predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}
+        for predictor, metrics in runs[0].items()
     }
 
 
@@ -301,16 +294,16 @@ def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
     """Hyperparameter -> what the runs of each sweep have tried, where that differs."""
     ranges = []
     for sweep in sweeps:
-        counted = [run.content for run in sweep.runs if run.content["state"] in COUNTED]
-        values: dict[str, dict[Any, None]] = {}
-        for content in counted:
-            for name, value in sorted(content["hyperparameters"].items()):
-                values.setdefault(name, {})[value] = None
-        ranges.append({name: _span([*tried]) for name, tried in values.items()})
+        values: dict[str, set[Any]] = {}
+        for run in sweep.runs:
+            if run.content["state"] in COUNTED:
+                for name, value in sorted(run.content["hyperparameters"].items()):
+                    values.setdefault(name, set()).add(value)
+        ranges.append({name: _range_text([*tried]) for name, tried in values.items()})
     return differing_rows(ranges)
 
 
-def _span(values: Sequence[Any]) -> str:
+def _range_text(values: Sequence[Any]) -> str:
     if len(values) > 1 and all(isinstance(value, int | float) for value in values):
         return f"{number(min(values))} to {number(max(values))}"
     return ", ".join(sorted(map(number, values)))
@@ -324,20 +317,20 @@ def conclusions(comparison: Comparison) -> list[str]:
         assert score.difference is not None, "only the first run has none"
         value, low, high = (100 * (part or 0.0) for part in score.difference[:3])
         if score.difference.recordings < MIN_RECORDINGS:
-            answer = f"not shown to be better or worse than {first} (that needs recordings: "
-            answer += f"{MIN_RECORDINGS} at least)"
+            conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
+            conclusion += "recordings are needed)"
         elif low <= 0 <= high:
-            answer = f"neither better nor worse than {first} beyond chance"
+            conclusion = f"neither better nor worse than {first} beyond chance"
         else:
-            answer = f"{'better' if low > 0 else 'worse'} than {first}"
+            conclusion = f"{'better' if low > 0 else 'worse'} than {first}"
         sentences.append(
-            f"{name} is {answer}: {value:+.1f} percentage points of exact lines "
+            f"{name} is {conclusion}: {value:+.1f} percentage points of exact lines "
             f"[{low:+.1f}, {high:+.1f}], paired over {score.difference.recordings} recordings."
         )
     return sentences
 
 
-# What is shown and written
+# Files
 
 
 def number(value: object) -> str:
@@ -345,61 +338,6 @@ def number(value: object) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def tables(comparison: Comparison) -> list[Table]:
-    """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
-    runs, sweeps = comparison.runs, comparison.sweeps
-    names = [run.name for run in runs]
-    parts = []
-    if sweeps:
-        facts = [sweep_facts(sweep) for sweep in sweeps]
-        rows = {name.replace("_", " "): [column[name] for column in facts] for name in facts[0]}
-        rows |= differing_ranges(sweeps)
-        parts.append(_table("sweep", [sweep.folder.name for sweep in sweeps], rows))
-    ended = {fact: [run.content.get(fact) for run in runs] for fact in FACTS}
-    hyperparameters = differing_rows([run.content["hyperparameters"] for run in runs])
-    parts.append(_table("run", names, ended | hyperparameters))
-    parts.append(_table("at the best epoch", names, val_metrics(runs)))
-    heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
-    for predictor, metrics in comparison.scores.items():
-        if PREDICTORS[predictor].kind == SENSORS:
-            rows = {_title(name): _cells(metrics[name]) for name in METRICS}
-            parts.append(_table(predictor, heads, rows))
-    return parts
-
-
-def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
-    table = Table(title, box=None, padding=(0, 2, 0, 0))
-    for head in heads:
-        table.add_column(head, justify="right", no_wrap=True)
-    for name, row in rows.items():
-        table.add_row(name, *map(number, row))
-    return table
-
-
-def _title(metric: str) -> str:
-    unit = ", mm" if metric.endswith("_mm") else ""
-    sense = " (less is better)" if metric.endswith(("_rate", "_mm")) else ""
-    return f"{METRICS[metric]}{unit}{sense}"
-
-
-def _cells(scores: Sequence[Score]) -> list[str]:
-    cells = []
-    for estimate, difference in scores:
-        cells.append(_cell(estimate, ".3f"))
-        if difference is not None:
-            cells.append(_cell(difference, "+.3f"))
-            low, high = difference.low or 0.0, difference.high or 0.0
-            if difference.recordings >= MIN_RECORDINGS:
-                cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
-    return cells
-
-
-def _cell(interval: Estimate | Difference, form: str) -> str:
-    if interval.value is None:
-        return "-"
-    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def describe_comparison(comparison: Comparison) -> dict[str, Any]:
@@ -417,13 +355,15 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
         "at_best_epoch": val_metrics(runs),
         "scores": {
-            predictor: {metric: list(map(_described, scores)) for metric, scores in metrics.items()}
+            predictor: {
+                metric: list(map(_score_entry, scores)) for metric, scores in metrics.items()
+            }
             for predictor, metrics in comparison.scores.items()
         },
     }
 
 
-def _described(score: Score) -> dict[str, Any]:
+def _score_entry(score: Score) -> dict[str, Any]:
     difference = score.difference._asdict() if score.difference else None
     return {**score.estimate._asdict(), "difference": difference}
 
@@ -432,8 +372,9 @@ def scores_csv(comparison: Comparison) -> str:
     """One line for each metric of each predictor of each run, with its difference to the first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = ["value", "low", "high", "difference", "difference_low", "difference_high"]
-    writer.writerow(["answer", "metric", "run", *columns])
+    # The first column is the predictor.
+    writer.writerow(("answer", "metric", "run", "value", "low", "high", "difference",
+                     "difference_low", "difference_high"))  # fmt: skip
     for predictor, metrics in comparison.scores.items():
         for metric, scores in metrics.items():
             for run, score in zip(comparison.runs, scores, strict=True):

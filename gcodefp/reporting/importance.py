@@ -12,12 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import (
-    VariedParameter,
-    is_maximized,
-    is_repeat,
-    varied_parameters,
-)
+from gcodefp.reporting.sweep_runs import VariedParameter, is_maximized, is_repeat, varied_parameters
 
 MIN_RUNS = 10
 BEST_SHARE, MIN_BEST = 0.1, 5

@@ -35,11 +35,7 @@ from gcodefp.sweeps.values import SEPARATOR
 logger = logging.getLogger(__name__)
 
 
-STATES = {
-    "finished": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-}
+STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
 REFUSED = "this page only shows the sweep; nothing can be changed here"

@@ -214,13 +214,13 @@ def test_wrong_names_and_metrics_are_reported(
     single.mkdir(parents=True)
     (single / "run.json").write_text(json.dumps({"format": "gcodefp-train-1"}), encoding="utf-8")
     for names, message in [
-        ([run], "is alone"),
-        ([run, run], "is alone"),
+        ([run], "is the only one"),
+        ([run, run], "is the only one"),
         ([run, f"{first}/0007"], f"{first}/0007: no such folder"),
         ([run, str(results / "dataset")], "is no folder of a run"),
         ([run, str(single)], f"{single}: is no run of a sweep"),
         ([run, second, "--goal", "minimize"], "--metric is missing"),
-        ([first, second, "--metric", "val/loss"], "was decided by another metric"),
+        ([first, second, "--metric", "val/loss"], "is ranked by another metric"),
     ]:
         assert message in problem(capsys, results, *names)
 
@@ -238,7 +238,7 @@ def test_runs_without_weights_are_reported(
     change(names[1], state="failed", failure="diverged", reason="loss is nan")
     assert "this run failed (diverged: loss is nan)" in problem(capsys, results, *names)
     (results / "runs" / names[1] / "run.json").unlink()
-    assert f"{names[1]}: this run is not over" in problem(capsys, results, *names)
+    assert f"{names[1]}: this run has not ended" in problem(capsys, results, *names)
     change(f"{second}/0001", state="stopped")
     assert "no run of this sweep was trained to its end" in problem(capsys, results, first, second)
     (results / "runs" / names[0] / "checkpoint.pt").unlink()

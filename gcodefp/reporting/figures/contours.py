@@ -13,12 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.run_style import (
-    RUN_STYLES,
-    run_handles,
-    styles_of_runs,
-    unit_scale,
-)
+from gcodefp.reporting.figures.run_style import RUN_STYLES, run_handles, styles_of_runs, unit_scale
 from gcodefp.reporting.figures.style import (
     COLUMN_INCHES,
     INK,
@@ -141,12 +136,7 @@ def _draw_pair(
         if name == "failed":
             markers = {"color": style.colour, "linewidths": 0.9}
         elif name == "winner":
-            markers = {
-                "color": MODEL_BLUE,
-                "edgecolors": "white",
-                "linewidths": 0.8,
-                "zorder": 5,
-            }
+            markers = {"color": MODEL_BLUE, "edgecolors": "white", "linewidths": 0.8, "zorder": 5}
         else:
             markers |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
         axes.scatter(x.units[rows], y.units[rows], marker=style.marker, s=style.size**2 * 1.6,

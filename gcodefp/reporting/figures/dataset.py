@@ -26,11 +26,7 @@ from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.wording import RULES
 
 TRAIN_BLUE = "#b9cfe4"
-SPLIT_STYLES = {
-    "train": (TRAIN_BLUE, ""),
-    "val": ("#f0c68c", "////"),
-    "test": (MODEL_BLUE, ""),
-}
+SPLIT_STYLES = {"train": (TRAIN_BLUE, ""), "val": ("#f0c68c", "////"), "test": (MODEL_BLUE, "")}
 """Split -> colour and hatch of its bars."""
 LEAKY_STYLE = ("#d9a5a2", "xxxx")
 EXPLAINED, NAMED = 3, 6

@@ -82,11 +82,7 @@ def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
 
 
 def _add(
-    axes: Axes,
-    x: NDArray[np.floating],
-    y: NDArray[np.floating],
-    predicted: Predicted,
-    width: float,
+    axes: Axes, x: NDArray[np.floating], y: NDArray[np.floating], predicted: Predicted, width: float
 ) -> None:
     """A line from each row's point to the next one's, in the colour of the row that it ends in."""
     points = np.stack([x, y], axis=1)
