@@ -12,7 +12,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.style import draw_figures
-from gcodefp.reporting.results import add_results_flags, results_of
+from gcodefp.reporting.results import add_results_flags, results_from_flags
 
 logger = logging.getLogger("gcodefp.figures")
 
@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _draw(arguments: argparse.Namespace) -> None:
-    results = results_of(arguments)
+    results = results_from_flags(arguments)
     for warning in results.warnings:
         logger.warning(warning)
     draw_figures(results, arguments.output)

@@ -12,7 +12,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
 from gcodefp.reporting.page import render
-from gcodefp.reporting.results import add_results_flags, results_of
+from gcodefp.reporting.results import add_results_flags, results_from_flags
 from gcodefp.reporting.wording import verdict
 
 logger = logging.getLogger("gcodefp.report")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    results = results_of(arguments)
+    results = results_from_flags(arguments)
     page = render(results, arguments.figures, arguments.protocols, arguments.benchmarks)
     write_text(arguments.output, page)
     for warning in results.warnings:

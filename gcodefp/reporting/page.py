@@ -14,8 +14,7 @@ from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
     cost_tables,
-    detail_table,
-    main_table,
+    metric_table,
     protocol_section,
     runs_table,
     sample_table,
@@ -25,6 +24,8 @@ from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
+    DETAIL_METRICS,
+    MAIN_METRICS,
     PRIMARY,
     SPLIT_BY,
     best_baseline,
@@ -63,8 +64,8 @@ def render(
         "key_numbers": key_numbers(results),
         "evaluation": evaluation,
         "model": MODEL,
-        "main_table": main_table(models),
-        "detail_table": detail_table(models),
+        "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
+        "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
         "controls": control_summary(evaluation),
         "sample_name": path.name,
         "sample": sample_table(path),

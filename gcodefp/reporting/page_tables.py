@@ -30,7 +30,7 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, METRICS, RULES, interval
+from gcodefp.reporting.wording import KINDS, METRICS, RULES, interval
 from gcodefp.sweeps.ranking import FACTS
 from gcodefp.terminal import duration
 
@@ -45,18 +45,12 @@ class Cell(NamedTuple):
     small: str
 
 
-def main_table(models: Document) -> dict[str, Any]:
-    """The metrics that a reader needs first."""
-    return _metric_table(models, MAIN_METRICS, with_counts=False)
+def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
+    """`sections` have the predictors of a kind, each with a cell per metric.
 
-
-def detail_table(models: Document) -> dict[str, Any]:
-    """The other metrics, with how many words each number rests on."""
-    return _metric_table(models, DETAIL_METRICS, with_counts=True)
-
-
-def _metric_table(models: Document, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
-    """`sections` have the predictors of a kind, each with a cell a metric."""
+    Args:
+        with_counts: whether cells have the metric's denominator; else sections have a note.
+    """
     sections = []
     for kind, group in KINDS.items():
         names = [name for name in PREDICTORS if name in models and PREDICTORS[name].kind == kind]
@@ -96,7 +90,7 @@ def control_summary(evaluation: Document) -> dict[str, Any] | None:
 
 
 def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
-    """Second, executed and predicted block, rows, and whether it is correct, for equal rows."""
+    """Segments of equal rows: second, executed and predicted block, rows, whether it is correct."""
     rows = zip(path.seconds, path.true_blocks, path.predicted_blocks, strict=True)
     segments = [list(segment) for _, segment in groupby(rows, key=lambda row: row[1:])]
     return [
@@ -201,7 +195,7 @@ def process_table(work: pd.DataFrame) -> Table:
         epochs = sum(interval.last_epoch - interval.first_epoch for interval in own)
         counts = [len({interval.run for interval in own}), epochs]
         shares = [
-            f"{100 * trained / whole:.0f} %" if whole else "-" for whole in (end - begin, span)
+            f"{100 * trained / total:.0f} %" if total else "-" for total in (end - begin, span)
         ]
         rows.append([host, pid, *(f"{n:,}" for n in counts), duration(end - begin), *shares])
     head = ["host", "process", "runs", "epochs", "at work", "of it in epochs", "of all time"]
@@ -235,7 +229,7 @@ def _number(text: str | None) -> float:
 
 
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
-    """Reads protocols.json for the page, which is made whether or not that can be read."""
+    """Content of protocols.json for the page; `state` is none, unreadable or shown."""
     section: dict[str, Any] = {"state": "none", "rebuild": PROTOCOLS_REBUILD, "provenance": None}
     if path is None or not path.is_file():
         return section
@@ -262,8 +256,8 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
 
 
 def _other_winner(theirs: Mapping[str, Any], own: Mapping[str, Any]) -> list[str]:
-    """In what the winner of the table is another one than that of the page."""
+    """Settings in which the winner of the table differs from that of the page."""
     values = [{**w["hyperparameters"], "sweep": ", ".join(w["sweeps"])} for w in (theirs, own)]
-    # A sweep's id is of data and training code too, with which the same values mean another run.
+    # A sweep's id is a hash of the data and the training code too.
     pairs = {name: [part.get(name, "not set") for part in values] for name in values[0] | values[1]}
     return [f"{name} {a} (the winner's: {b})" for name, (a, b) in sorted(pairs.items()) if a != b]

@@ -29,8 +29,17 @@ from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.values import leaf
 
-CONTROL_NOTE = "CONTROL NOT FAILED ({}): something else than sensing gives lines away"
+CONTROL_NOTE = "CONTROL NOT FAILED ({}): lines are predicted from something else than sensing"
+RESULTS_FLAGS = {
+    "dataset": "dataset.json",
+    "sweep": "sweep.json",
+    "best": "folder of select_best",
+    "evaluation": "folder of evaluate",
+    "explanation": "folder of explain",
+}
+"""Argument of `read_results`, and flag of the steps -> what it names."""
 Document = Mapping[str, Any]
+"""Content of a JSON file."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,10 @@ class Explanation:
 
     Attributes:
         document: explanation.json.
-        confidence: predictor -> (N,) probability that it gives to its block.
+        confidence: predictor -> (N,) predicted probability of its block.
         excerpt_seconds: (T,) since the recording's first row.
-        excerpt_samples: (T, C) in the channel's unit, without the recording's own mean where the
-            document says `centered`; NaN where no valid sample is.
+        excerpt_samples: (T, C) in the channel's unit, less the recording's own mean if the
+            dataset is `centered`; NaN where no sample is valid.
         excerpt_valid: (T, C) whether a sample is valid.
         excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
     """
@@ -83,8 +92,7 @@ class Results:
             evaluation/metrics.json.
         runs: best/runs.csv, all runs, winner first.
         curves: best/curves.csv, all epochs of all runs.
-        work: best/work.csv, which process trained which run when; runs trained elsewhere have no
-            lines.
+        work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
     """
@@ -107,11 +115,11 @@ class Results:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
-        notes = [LEAKY_NOTE] if self.evaluation["leaky"] else []
-        notes += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
+        warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
+        warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
         controls = self.evaluation.get("controls") or ()
-        broken = (control["what"] for control in controls if not control["fails"])
-        return (*notes, *map(CONTROL_NOTE.format, broken))
+        not_failed = (control["what"] for control in controls if not control["fails"])
+        return (*warnings, *map(CONTROL_NOTE.format, not_failed))
 
 
 def read_results(
@@ -148,7 +156,7 @@ def read_results(
 
 
 def _check_evaluation(results: Results, path: Path) -> None:
-    """It is of the winner's checkpoint and of the pipeline's own test split."""
+    """Raises UserError unless it is of the winner's checkpoint and of the own test split."""
     if external := results.evaluation["external"]:
         raise UserError(
             f"{path}: is of other recordings, {external}; figures and report are of the "
@@ -167,7 +175,7 @@ def _check_evaluation(results: Results, path: Path) -> None:
 
 
 def _check_explanation(results: Results, path: Path) -> None:
-    """It is of the checkpoint and the test split that were evaluated."""
+    """Raises UserError unless it is of the checkpoint and the test split that were evaluated."""
     explained, scored = (
         document["provenance"]["inputs"]
         for document in (results.explanation.document, results.evaluation)
@@ -191,24 +199,10 @@ def _read_table(path: Path) -> pd.DataFrame:
 
 def add_results_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each file or folder that results are read from."""
-    add = parser.add_argument
-    add("--dataset", type=Path, required=True, help="dataset.json")
-    add("--sweep", type=Path, required=True, help="sweep.json")
-    add("--best", type=Path, required=True, help="folder of select_best")
-    add("--evaluation", type=Path, required=True, help="folder of evaluate")
-    add("--explanation", type=Path, required=True, help="folder of explain")
+    for name, content in RESULTS_FLAGS.items():
+        parser.add_argument(f"--{name}", type=Path, required=True, help=content)
 
 
-def results_of(arguments: argparse.Namespace) -> Results:
-    """Reads what the flags name.
-
-    Raises:
-        UserError: as `read_results`.
-    """
-    return read_results(
-        arguments.dataset,
-        arguments.sweep,
-        arguments.best,
-        arguments.evaluation,
-        arguments.explanation,
-    )
+def results_from_flags(arguments: argparse.Namespace) -> Results:
+    """Reads the files and folders of RESULTS_FLAGS; raises as `read_results`."""
+    return read_results(*(getattr(arguments, name) for name in RESULTS_FLAGS))

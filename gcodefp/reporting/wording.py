@@ -1,4 +1,4 @@
-"""Names for readers of what files call by short names, and the verdict in words."""
+"""Titles of metrics, predictors, cleaning rules and sensors, and the verdict as sentences."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -21,45 +21,45 @@ from gcodefp.evaluation.names import (
 from gcodefp.reporting.results import Document, Results
 
 METRICS = {name: metric.title for name, metric in REGISTRY.items()}
-"""Metric of metrics.json -> its name for readers."""
+"""Metric of metrics.json -> its title."""
 
 MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
-"""Those that a reader needs first; the others are details."""
+"""The metrics of the first table; the others are in the table of details."""
 
 DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
 
 
-class Group(NamedTuple):
-    """The name of a kind of predictors, and what they are."""
+class PredictorKind(NamedTuple):
+    """A kind of predictors: its title, and a note on what they have as input."""
 
     title: str
     note: str
 
 
 KINDS = {
-    SENSORS: Group(
+    SENSORS: PredictorKind(
         "gcodefp, from sensors alone",
         "No true word, lag or position as input. Predicted in segments of one window, each aligned "
         "with the known programs; in whole recordings; and row by row by greedy decoding, without "
         "the programs.",
     ),
-    BASELINE: Group(
+    BASELINE: PredictorKind(
         "baselines, from the same data",
-        "Simple methods that the network has to beat. Pressure and temperature show the day, not "
-        "the motion.",
+        "Simple methods that the network has to beat. Pressure and temperature depend on the day, "
+        "not on the motion.",
     ),
-    PRIVILEGED: Group(
+    PRIVILEGED: PredictorKind(
         "privileged baselines",
         "They are provided with the operation; elapsed time also with the program's start. They "
         "use no sensor.",
     ),
-    LAG_ORACLE: Group(
+    LAG_ORACLE: PredictorKind(
         "lag oracles",
         "The same predictions with each test recording's lag provided, and the upper bound of a "
         "predictor that is provided with the program state, but not with the lag.",
     ),
 }
-"""Kind of a predictor -> its name for readers, in the order of the tables."""
+"""Kind of a predictor -> its title and note, in the order of the tables."""
 
 RULES = {
     "duplicate_rows": "rows that repeat the one before: dropped",
@@ -76,7 +76,7 @@ EXACT_LINES = {
     "aligned_acc": "exact line of windows (lag oracle)",
     "gcode_acc": "exact line, row by row (lag oracle)",
 }
-"""Logged metric -> its name for readers; the lag is removed from train and val labels."""
+"""Logged metric -> its title; the lag is removed from train and val labels."""
 
 SENSOR_GROUPS = {
     "imu": "accelerometers and gyroscopes",
@@ -115,7 +115,7 @@ def short_metric(name: str) -> str:
 
 PRIMARY = "gcode"
 MIN_RECORDINGS = 6
-"""Of fewer, all may be better by chance more often than in 2.5 % of cases (sign test)."""
+"""With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
 BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
 
 
@@ -125,9 +125,9 @@ class Verdict(NamedTuple):
     Attributes:
         kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
             recordings, FAILS if the difference is not above 0, UNDECIDED in between.
-        conclusion: the answer in few words.
-        evidence: the numbers that it rests on.
-        context: what the network and oracles reach with more information; a few sentences.
+        conclusion: a sentence without numbers.
+        evidence: the numbers for it.
+        context: scores of whole recordings, of the upper bound and of a lookup without sensors.
         caveat: a limitation of the verdict; may be empty.
     """
 
@@ -153,7 +153,7 @@ def verdict(results: Results) -> Verdict:
         kind = _kind(gain, results.evaluation["recordings"])
         conclusion = {
             BEATS: f"The network beats the best baseline, {baseline}.",
-            UNDECIDED: f"The network does not beat the best baseline, {baseline}, beyond doubt: "
+            UNDECIDED: f"The network does not beat the best baseline, {baseline}, significantly: "
             "it is better here, but the difference may be chance.",
             FAILS: f"The network does not beat the best baseline, {baseline}.",
         }[kind]
@@ -164,7 +164,12 @@ def verdict(results: Results) -> Verdict:
         )
     if results.warnings:
         conclusion = f"No evidence of sensing, see the warnings in red. {conclusion}"
-    return Verdict(kind, conclusion, evidence, _context(scores), _caveat(results))
+    caveat = (
+        f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough, and "
+        "no difference is significant."
+    )
+    is_small = results.evaluation["recordings"] < MIN_RECORDINGS
+    return Verdict(kind, conclusion, evidence, _context(scores), caveat if is_small else "")
 
 
 def best_baseline(scores: Document) -> str | None:
@@ -226,18 +231,9 @@ def _context(scores: Document) -> str:
     )
 
 
-def _caveat(results: Results) -> str:
-    if results.evaluation["recordings"] < MIN_RECORDINGS:
-        return (
-            f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are "
-            "rough, and no difference is beyond doubt."
-        )
-    return ""
-
-
 DIGITS = 6
 MAX_DIGITS = 17
-"""So many distinguish any two numbers of double precision."""
+"""Enough to distinguish any two numbers of double precision."""
 
 
 def value_key(value: Any) -> str:
@@ -248,7 +244,7 @@ def value_key(value: Any) -> str:
 
 
 def value_texts(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
-    """For readers: numbers of so many digits, or of as many as distinguish them."""
+    """Values as texts; numbers have at least these digits, or as many as distinguish them."""
     different = len(set(map(value_key, values)))
     texts: list[str] = []
     for count in range(digits, MAX_DIGITS + 1):
@@ -259,5 +255,5 @@ def value_texts(values: Sequence[Any], digits: int = DIGITS) -> list[str]:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is one; True and False are none."""
+    """Whether it is a number; booleans are not."""
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)

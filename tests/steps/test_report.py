@@ -21,10 +21,10 @@ from gcodefp.evaluation.names import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
 from gcodefp.files import write_json
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import key_numbers, render, versions
-from gcodefp.reporting.page_tables import NOTHING, detail_table, main_table
+from gcodefp.reporting.page_tables import NOTHING, metric_table
 from gcodefp.reporting.protocols_table import MEASURED, PROTOCOLS_FORMAT
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.wording import KINDS, verdict
+from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, verdict
 
 SHARE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 72, "recordings": 4}
 
@@ -134,13 +134,19 @@ def test_files_of_other_results_are_refused(
 
 def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
     models = results_of(leaky).evaluation["models"]
-    for table in (main_table(models), detail_table(models)):
+    for table in (
+        metric_table(models, MAIN_METRICS, with_counts=False),
+        metric_table(models, DETAIL_METRICS, with_counts=True),
+    ):
         sections = table["sections"]
         assert [section["title"] for section in sections] == [of.title for of in KINDS.values()]
         rows = dict(row for section in sections for row in section["rows"])
         assert list(rows) == list(models)
         assert all(len(cells) == len(table["head"]) for cells in rows.values())
-    main, details = main_table(models), detail_table(models)
+    main, details = (
+        metric_table(models, MAIN_METRICS, with_counts=False),
+        metric_table(models, DETAIL_METRICS, with_counts=True),
+    )
     rows = dict(row for section in main["sections"] for row in section["rows"])
     column = main["head"].index("program")
     assert rows[MAJORITY][column] == (NOTHING, "")

@@ -1,24 +1,23 @@
-"""What every predictor gets right, with intervals, the baselines beside it."""
+"""Metrics of all predictors, with intervals; baselines beside the network."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS
 from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import (
-    INK,
     KIND_STYLES,
     MODEL_BLUE,
     PAGE_INCHES,
     add_head,
-    bare_y_axis,
+    finish_interval_panel,
     new_figure,
     percent,
     tested_on,
+    write_beside,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import KINDS, best_baseline
@@ -27,7 +26,7 @@ Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 ROW_INCHES = 0.165
 NUMBER_POINTS = 19
-"""From the end of a panel to the right edge of its numbers."""
+"""From the right end of a panel to the right edge of its numbers."""
 LAG_SUFFIX = ", lag oracle"
 """Not repeated below the title of that kind."""
 
@@ -75,7 +74,7 @@ class _Rows(NamedTuple):
     "lead from the predicted to the executed G-code (in segments of one window; for whole "
     "recordings, in whole recordings), and the median distance of the tool position in mm. Bars "
     "are 95 % intervals from a bootstrap over recordings. gcodefp and the baselines may be "
-    "compared; the others are provided with more information, and show what that is worth.",
+    "compared; privileged baselines and lag oracles are provided with more information.",
 )
 def draw_accuracy(results: Results) -> Figure:
     """A panel for each metric that was measured; the predictors share their rows."""
@@ -125,10 +124,7 @@ def _draw_panel(axes: Axes, scores: Scores, panel: Panel, rows: _Rows) -> None:
     for name, row in rows.predictors.items():
         score = scores[name][panel.metric]
         text = "-" if score["value"] is None else f"{score['value']:.{panel.digits}f}"
-        axes.annotate(text, (1, row), (NUMBER_POINTS, 0), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", size=6, va="center_baseline", ha="right",
-                      color=INK, weight="bold" if name == MODEL else "normal",
-                      annotation_clip=False)  # fmt: skip
+        write_beside(axes, row, text, NUMBER_POINTS, "right", is_bold=name == MODEL)
         if score["value"] is None:
             continue
         style = KIND_STYLES[PREDICTORS[name].kind]
@@ -137,15 +133,10 @@ def _draw_panel(axes: Axes, scores: Scores, panel: Panel, rows: _Rows) -> None:
         axes.plot(score["value"], row, style.marker, color=style.colour, markersize=3.6,
                   markerfacecolor=style.colour if style.filled else "white",
                   markeredgewidth=0.8, clip_on=False, zorder=3)  # fmt: skip
-    axes.set_title(panel.title, size=7, linespacing=1.15)
-    axes.set_xlabel(f"{panel.better} is better", size=6)
+    finish_interval_panel(axes, panel.title, f"{panel.better} is better", ticks=2)
     ends = [scores[name][panel.metric]["high"] or 0.0 for name in rows.predictors]
     axes.set_xlim(0, max(1.0, *ends))
     axes.set_ylim(rows.total - 0.4, -0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=2, steps=[1, 2, 5, 10]))
-    axes.tick_params(axis="x", labelsize=6)
-    bare_y_axis(axes)
-    axes.grid(axis="x")
 
 
 def _name_rows(axes: Axes, rows: _Rows) -> None:

@@ -1,4 +1,4 @@
-"""What some sensors measured over a segment of a test recording, above its lines of G-code."""
+"""Samples of some channels over an excerpt of a test recording, above its lines of G-code."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -24,13 +24,14 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     percent,
     tested_on,
+    truncate,
 )
 from gcodefp.reporting.results import Document, Explanation, Results
 from gcodefp.reporting.wording import SENSOR_GROUPS
 
 MAX_CHANNELS = 8
 MAX_ROWS = 120
-"""Of a longer excerpt the middle is shown."""
+"""The middle of a longer excerpt is shown."""
 MIN_VALID = 0.5
 """A channel with fewer valid samples than this share of the rows is not shown."""
 SENSOR_OF_UNIT = {"g": "accelerometers", "deg/s": "gyroscopes"}
@@ -39,7 +40,7 @@ LINE_STYLES = ((MODEL_BLUE, "-"), (ORANGE, (0, (3, 1))), ("#555555", (0, (1, 1))
 """Colour and line of the first channels of a panel."""
 PANEL_INCHES = 0.55
 PLOT_POINTS = 430
-"""How wide the panels are, about."""
+"""Approximate width of the panels."""
 BLOCK_POINTS = 4.6
 MAX_LETTERS = 28
 TIME_TICKS = 9
@@ -68,9 +69,9 @@ class Segment(NamedTuple):
     category="Data",
     caption="Samples of some channels in their units (less the recording's own mean, where "
     "channels are centred) over the middle of the test recording of median exact-line accuracy; "
-    "gaps are samples that cleaning removed. Of each group and unit the channels are shown without "
-    "whose sensors the network loses most, eight at most. Below, the lines that the controller "
-    "logged as executed and those predicted in windows; thin lines mark where the executed line "
+    "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
+    "exclusion costs the network most, eight at most. Below, the lines that the controller logged "
+    "as executed and those predicted in windows; thin lines mark where the executed line "
     "changes. Sensors lag behind the log by a constant time.",
 )
 def draw_channels(results: Results) -> Figure:
@@ -105,14 +106,14 @@ def draw_channels(results: Results) -> Figure:
 
 
 def middle_rows(count: int) -> slice:
-    """The middle of an excerpt of so many rows."""
+    """The middle of an excerpt of `count` rows."""
     shown = min(count, MAX_ROWS)
     first = (count - shown) // 2
     return slice(first, first + shown)
 
 
 def channel_losses(document: Document) -> NDArray[np.float64]:
-    """(C,) exact lines lost without each channel's group and without its node, added up."""
+    """(C,) loss of exact lines without each channel's group plus that without its node."""
     losses = {
         (entry["kind"], entry["name"]): -(entry["differences"]["gcode"]["value"] or 0.0)
         for entry in document["sensors"]["without"]
@@ -130,7 +131,7 @@ def choose_panels(
 
     Args:
         channels: C entries of explanation.json.
-        losses: (C,) what the network loses without each channel's sensors.
+        losses: (C,) as `channel_losses` returns them.
         valid: (T, C) whether a sample is valid.
     """
     ranked: dict[tuple[str, str], list[int]] = {}
@@ -157,17 +158,13 @@ def segments(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[Segme
     """The segments of (N,) blocks, each all correct or all wrong."""
     edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
-        Segment(first, end, _shorten(str(blocks[first])), bool(correct[first]))
+        Segment(first, end, truncate(str(blocks[first]), MAX_LETTERS), bool(correct[first]))
         for first, end in pairwise([0, *edges.tolist(), len(blocks)])
     ]
 
 
-def _shorten(block: str) -> str:
-    return block if len(block) <= MAX_LETTERS else f"{block[: MAX_LETTERS - 1]}…"
-
-
 def _strip_inches(strip: Sequence[Segment], min_rows: float) -> float:
-    """The height that the texts of a strip need."""
+    """Height of the longest text of a strip."""
     letters = [len(part.block) for part in strip if part.end - part.first >= min_rows]
     return max(0.3, 0.1 + 0.74 * BLOCK_POINTS / 72 * max(letters, default=0))
 
@@ -176,7 +173,7 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
     """A box for each segment, row i from i - 0.5 to i + 0.5; wrong ones are hatched and red.
 
     Args:
-        min_rows: shorter segments stay without text.
+        min_rows: shorter segments have no text.
     """
     for index, part in enumerate(strip):
         axes.add_patch(
@@ -215,7 +212,7 @@ def _draw_panel(axes: Axes, panel: Panel, explanation: Explanation, rows: slice)
 
 
 def _label_time(panels: Sequence[Axes], seconds: NDArray[np.floating]) -> None:
-    """Rows (N,) have equal widths; some of them have their time, below the last panel."""
+    """Time labels of some of the (N,) rows, below the last panel; rows have equal widths."""
     *others, last = panels
     last.set_xlim(-0.5, len(seconds) - 0.5)
     rows = np.unique(np.linspace(0, len(seconds) - 1, TIME_TICKS).round().astype(int))

@@ -1,6 +1,5 @@
 """The metric over pairs of the most important hyperparameters that are numbers."""
 
-import textwrap
 from itertools import combinations
 from typing import Any
 
@@ -8,7 +7,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -19,8 +17,10 @@ from gcodefp.reporting.figures.style import (
     INK,
     MODEL_BLUE,
     PAGE_INCHES,
+    add_colour_bar,
     add_head,
     add_legend,
+    colour_range,
     new_figure,
     placeholder,
 )
@@ -38,7 +38,7 @@ from gcodefp.reporting.wording import short_metric, value_texts
 MAX_PARAMETERS = 3
 GRID = 41
 REACH = 1.5
-"""Bandwidths from the nearest run to where the surface ends."""
+"""Largest distance of the surface from a run, in bandwidths."""
 LEVELS = 7
 LABEL_LETTERS = 26
 
@@ -68,9 +68,8 @@ def draw_contours(results: Results) -> Figure:
     shades = _shades(results)
     for axes, (across, up) in zip(panels, pairs, strict=True):
         _draw_pair(axes, results, across, up, shades)
-    bar = fig.colorbar(shades, ax=panels, pad=0.01, aspect=16, fraction=0.05)
-    bar.set_label(textwrap.fill(short_metric(results.winner["metric"]), LABEL_LETTERS), size=6.5)
-    bar.ax.tick_params(labelsize=6)
+    label = short_metric(results.winner["metric"])
+    add_colour_bar(fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05)
     add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
     subtitle = f"best epoch of each run, val split, darker is better; {describe_runs(results)}"
     add_head(fig, _title(results, chosen), subtitle, results.warnings)
@@ -92,9 +91,9 @@ def choose(results: Results, importance: Importance) -> list[VariedParameter]:
 def smoothed(
     x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """(GRID, GRID) Gaussian-weighted means of runs in the unit square, rows along y.
+    """Gaussian kernel regression of runs in the unit square: (GRID, GRID), rows along y.
 
-    The bandwidth follows Scott's rule (1992); nan further than REACH of them from any run.
+    The bandwidth follows Scott's rule (1992); nan further than REACH bandwidths from any run.
     """
     grid = np.linspace(0, 1, GRID)
     width = 0.29 * len(x) ** (-1 / 6)
@@ -110,7 +109,7 @@ def _shades(results: Results) -> ScalarMappable:
     percentiles = [5, 100] if is_maximized(results) else [0, 95]
     low, high = np.percentile(values[np.isfinite(values)], percentiles)
     colours = colormaps["Blues" if is_maximized(results) else "Blues_r"]
-    return ScalarMappable(Normalize(low, high if high > low else low + 1), colours)
+    return ScalarMappable(colour_range(low, high), colours)
 
 
 def _draw_pair(

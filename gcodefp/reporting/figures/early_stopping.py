@@ -1,11 +1,9 @@
 """Which runs were stopped early: the metric of every run, epoch by epoch, as a map."""
 
-import textwrap
-
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
@@ -17,8 +15,10 @@ from gcodefp.reporting.figures.style import (
     COLUMN_INCHES,
     INK,
     PAGE_INCHES,
+    add_colour_bar,
     add_head,
     add_legend,
+    colour_range,
     new_figure,
     percent,
     placeholder,
@@ -30,11 +30,11 @@ from gcodefp.sweeps.hyperband import read_hyperband
 
 MANY_EPOCHS = 30
 NAMED_ROWS = 40
-"""Runs of more are not named one by one."""
+"""With more rows, runs have no labels."""
 ROW_INCHES = 0.13
 LETTERS_PER_INCH = 16
 LIGHTEST = 0.15
-"""Of the colour map, so that the worst value differs from no value."""
+"""Start in the colour map, so that the worst value differs from a missing one."""
 
 
 @figure(
@@ -57,10 +57,8 @@ def draw_early_stopping(results: Results) -> Figure:
     fig = new_figure(width, 0.85 + height)
     axes = fig.subplots()
     image = _draw_map(axes, results, values)
-    bar = fig.colorbar(image, ax=axes, pad=0.02, aspect=18, fraction=0.06)
-    letters = int(LETTERS_PER_INCH * height)
-    bar.set_label(textwrap.fill(short_metric(metric), letters), size=6.5)
-    bar.ax.tick_params(labelsize=6)
+    label, letters = short_metric(metric), int(LETTERS_PER_INCH * height)
+    add_colour_bar(fig, image, axes, label, letters, pad=0.02, aspect=18, fraction=0.06)
     _draw_ends(axes, results, values)
     for band in bands(results):
         if band <= values.shape[1]:
@@ -87,12 +85,13 @@ def metric_map(results: Results) -> NDArray[np.float64]:
 def bands(results: Results) -> tuple[int, ...]:
     """The epochs at which runs are compared; none without early termination.
 
-    None of several sweeps either: each has epochs of its own, and only the first one's are known.
+    None of several sweeps: each has its own epochs, and `results` has only those of the first.
     """
-    if not _is_one_sweep(results):
+    if len(results.winner["sweeps"]) > 1:
         return ()
-    rule = read_hyperband(_rule(results), "sweep.json: as_written.early_terminate")
-    return rule.bands if rule else ()
+    rule = results.sweep.get("as_written", {}).get("early_terminate")
+    hyperband = read_hyperband(rule, "sweep.json: as_written.early_terminate")
+    return hyperband.bands if hyperband else ()
 
 
 def saved_share(results: Results) -> float | None:
@@ -104,14 +103,6 @@ def saved_share(results: Results) -> float | None:
     return float((planned - trained) / planned) if planned else None
 
 
-def _is_one_sweep(results: Results) -> bool:
-    return len(results.winner["sweeps"]) == 1
-
-
-def _rule(results: Results) -> object:
-    return results.sweep.get("as_written", {}).get("early_terminate")
-
-
 def _title(results: Results) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
     if stopped:
@@ -119,9 +110,9 @@ def _title(results: Results) -> str:
         saved = "" if share is None else f", which saved {percent(share)} of the epochs"
         were = "was" if stopped == 1 else "were"
         return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
-    if not _is_one_sweep(results):
+    if len(results.winner["sweeps"]) > 1:
         return "No run was stopped early"
-    if _rule(results) is None:
+    if results.sweep.get("as_written", {}).get("early_terminate") is None:
         return "This sweep has no early termination, and no run was stopped early"
     return "Early termination stopped no run"
 
@@ -134,7 +125,7 @@ def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> Axes
     image = axes.imshow(
         values, aspect="auto", interpolation="nearest",
         cmap=ListedColormap(shades if is_maximized(results) else shades[::-1]),
-        norm=Normalize(low, high if high > low else low + 1),
+        norm=colour_range(low, high),
         extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
     )  # fmt: skip
     axes.set_xlabel("epoch")

@@ -22,18 +22,19 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     percent,
     placeholder,
+    truncate,
 )
 from gcodefp.reporting.predictions import Sequences
 from gcodefp.reporting.results import Results
 
 CONTEXT_LINES = 2
-"""Of a long segment of equal lines, so many are shown at either end."""
+"""Equal lines that are shown before and after each edit."""
 COLUMNS = 2
 LINES_PER_COLUMN = 46
 LINE_INCHES = 0.115
 FONT_POINTS = 5.8
 LETTERS = 70
-"""So many letters of a line of text fit into a column of the page."""
+"""Width of a column of the page."""
 TIME_END, TRUE_START, EDIT_START, PREDICTED_START = 5.5, 7, 37, 39
 """Positions of the parts of a line, in letters."""
 MAX_LETTERS = 29
@@ -84,7 +85,7 @@ class DiffLine(NamedTuple):
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
     "row of their own, and filled in from the known programs. Where not all lines fit, the excerpt "
-    "is the one whose edits are distributed most like those of the whole recording.",
+    "is the one whose distribution of edits is closest to that of the whole recording.",
 )
 def draw_gcode_diff(results: Results) -> Figure:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
@@ -165,7 +166,7 @@ def count_edits(lines: Sequence[DiffLine]) -> Counter[Edit]:
 
 
 def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
-    """The same with the middle of each long segment of equal lines as one."""
+    """The same lines; the middle of each long segment of equal lines is one FOLDED line."""
     folded: list[DiffLine] = []
     for is_equal, group in groupby(lines, lambda line: line.edit is Edit.EQUAL):
         segment = list(group)
@@ -178,10 +179,7 @@ def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
 
 
 def excerpt(lines: Sequence[DiffLine], most: int) -> slice:
-    """At most so many neighbouring lines, whose edits are distributed most like those of all.
-
-    The first of several such segments.
-    """
+    """The first segment of at most `most` lines whose distribution of edits is closest to all."""
     if len(lines) <= most:
         return slice(0, len(lines))
     tallies = np.array([[count_edits([line])[edit] for edit in EDIT_TEXTS] for line in lines])
@@ -225,17 +223,13 @@ def _draw_line(axes: Axes, row: int, line: DiffLine) -> None:
         return
     if line.seconds is not None:
         _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
-    _write(axes, TRUE_START, row, _truncated(line.true))
+    _write(axes, TRUE_START, row, truncate(line.true, MAX_LETTERS))
     weight = "bold" if line.edit in EDIT_COLOURS else "normal"
     _write(axes, EDIT_START, row, line.edit, weight=weight)
-    _write(axes, PREDICTED_START, row, _truncated(line.predicted))
+    _write(axes, PREDICTED_START, row, truncate(line.predicted, MAX_LETTERS))
 
 
 def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
     if text:
         axes.text(x, row, text, size=FONT_POINTS, family="monospace", va="center_baseline",
                   **{"color": INK, **style})  # type: ignore[arg-type]  # fmt: skip
-
-
-def _truncated(text: str) -> str:
-    return text if len(text) <= MAX_LETTERS else f"{text[: MAX_LETTERS - 1]}\N{HORIZONTAL ELLIPSIS}"

@@ -1,22 +1,21 @@
-"""What the network loses without some of its sensors."""
+"""Ablation: the loss in accuracy when some sensors are excluded at test time."""
 
 from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from gcodefp.evaluation.names import ALL, GROUP, NODE
 from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import (
     FAINT,
-    INK,
     MODEL_BLUE,
     PAGE_INCHES,
     add_head,
-    bare_y_axis,
+    finish_interval_panel,
     new_figure,
     tested_on,
+    write_beside,
 )
 from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS, SENSOR_GROUPS
@@ -37,8 +36,8 @@ MINUS = "\N{MINUS SIGN}"
     caption="The loss on the test split when the channels of one kind of sensor, of one sensor "
     "node, or of all are missing, as those of a sensor that dropped out are: differences to all "
     "sensors on the same rows, with 95 % intervals from a bootstrap over recordings. The network "
-    "is not trained again, so this is what its predictions rest on, not what could be predicted "
-    "without these sensors.",
+    "is not trained again: this shows what its predictions depend on, not what a network trained "
+    "without these sensors could predict.",
 )
 def draw_sensor_groups(results: Results) -> Figure:
     """A panel for each metric; a row for each kind of sensor and each node that is excluded."""
@@ -90,7 +89,7 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], metric: str, complete: float) -
             continue
         difference = entry["differences"][metric]
         if difference["value"] is None:
-            _write(axes, row, "-", is_bold=False)
+            write_beside(axes, row, "-", NUMBER_POINTS, "left", is_bold=False)
             continue
         value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
         is_significant = _is_significant(difference)
@@ -98,31 +97,19 @@ def _draw_panel(axes: Axes, rows: Sequence[Row], metric: str, complete: float) -
                   solid_capstyle="butt")  # fmt: skip
         axes.plot(value, row, "o", color=MODEL_BLUE, markersize=3.8, markeredgewidth=0.8, zorder=3,
                   markerfacecolor=MODEL_BLUE if is_significant else "white")  # fmt: skip
-        _write(axes, row, f"{value:+.1f}".replace("-", MINUS), is_significant)
-    axes.set_title(f"{METRICS[metric]}\n(all sensors: {100 * complete:.0f} %)", size=7,
-                   linespacing=1.15)  # fmt: skip
-    axes.set_xlabel("percentage points", size=6)
+        text = f"{value:+.1f}".replace("-", MINUS)
+        write_beside(axes, row, text, NUMBER_POINTS, "left", is_significant)
+    title = f"{METRICS[metric]}\n(all sensors: {100 * complete:.0f} %)"
+    finish_interval_panel(axes, title, "percentage points", ticks=4)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.06)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-    axes.tick_params(axis="x", labelsize=6)
-    bare_y_axis(axes)
-    axes.grid(axis="x")
 
 
 def _is_significant(difference: Document) -> bool:
-    """Of few recordings, all may have a loss by chance."""
+    """Whether the interval excludes 0, with at least MIN_RECORDINGS recordings."""
     if difference["value"] is None or difference["recordings"] < MIN_RECORDINGS:
         return False
     return bool(difference["high"] < 0 or difference["low"] > 0)
-
-
-def _write(axes: Axes, row: int, text: str, is_bold: bool) -> None:
-    axes.annotate(
-        text, (1, row), (NUMBER_POINTS, 0), xycoords=("axes fraction", "data"),
-        textcoords="offset points", size=6, va="center_baseline", ha="left", color=INK,
-        weight="bold" if is_bold else "normal", annotation_clip=False,
-    )  # fmt: skip
 
 
 def _name_rows(axes: Axes, rows: Sequence[Row]) -> None:

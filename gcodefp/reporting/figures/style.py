@@ -1,4 +1,4 @@
-"""What all figures share: sizes, colours, the head with its warnings, legends, and saving."""
+"""Sizes, colours, titles with warnings, legends, panels and saving, common to all figures."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
@@ -55,7 +58,7 @@ KIND_STYLES = {
 
 
 class _Paragraph(NamedTuple):
-    """A paragraph of a figure's head; its size is in points."""
+    """A paragraph above the axes; its size is in points."""
 
     text: str
     size: float
@@ -66,7 +69,7 @@ class _Paragraph(NamedTuple):
 
 @contextmanager
 def paper_style() -> Iterator[None]:
-    """The style in which figures are both drawn and saved; the style before it is restored."""
+    """The style in which figures are drawn and saved."""
     with rc_context(fname=STYLE_FILE):
         yield
 
@@ -92,7 +95,7 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 
 def add_head(figure: Figure, title: str, subtitle: str, warnings: Sequence[str]) -> None:
-    """Puts title, subtitle and warnings above the axes; the figure grows by what they need."""
+    """Puts title, subtitle and warnings above the axes; the figure grows by their height."""
     paragraphs = [_Paragraph(warning, 7.5, "bold", "white", WRONG) for warning in warnings]
     paragraphs += [_Paragraph(title, 9, "bold", INK, None)]
     paragraphs += [_Paragraph(subtitle, 7.5, "normal", "#444444", None)]
@@ -136,17 +139,50 @@ def placeholder(title: str, sentence: str, warnings: Sequence[str]) -> Figure:
 
 
 def add_legend(figure: Figure, handles: Sequence[Any], columns: int) -> None:
-    """Below the axes, each label once, in as many rows as it takes."""
+    """A legend below the axes; each label once."""
     by_label = {handle.get_label(): handle for handle in handles}
     if by_label:
         figure.legend(handles=list(by_label.values()), loc="outside lower center", ncols=columns,
                       columnspacing=1.4, handletextpad=0.5)  # fmt: skip
 
 
-def bare_y_axis(axes: Axes) -> None:
-    """Rows that have names, but no ticks and no line."""
+def add_colour_bar(
+    figure: Figure, image: ScalarMappable, axes: Any, label: str, letters: int, **layout: float
+) -> None:
+    """A colour bar with small text; its label is broken into lines of at most `letters`."""
+    bar = figure.colorbar(image, ax=axes, **layout)  # type: ignore[arg-type]
+    bar.set_label(textwrap.fill(label, letters), size=6.5)
+    bar.ax.tick_params(labelsize=6)
+
+
+def colour_range(low: float, high: float) -> Normalize:
+    """Colours from low to high, which may be equal."""
+    return Normalize(low, high if high > low else low + 1)
+
+
+def finish_interval_panel(axes: Axes, title: str, unit: str, ticks: int) -> None:
+    """Titles, ticks and grid of a panel with an interval in each row, whose y axis is bare."""
+    axes.set_title(title, size=7, linespacing=1.15)
+    axes.set_xlabel(unit, size=6)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 5, 10]))
+    axes.tick_params(axis="x", labelsize=6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
+    axes.grid(axis="x")
+
+
+def write_beside(
+    axes: Axes, row: int, text: str, offset_points: float, align: str, is_bold: bool
+) -> None:
+    """Text in a row of a panel, to the right of its axes."""
+    axes.annotate(text, (1, row), (offset_points, 0), xycoords=("axes fraction", "data"),
+                  textcoords="offset points", size=6, va="center_baseline", ha=align, color=INK,
+                  weight="bold" if is_bold else "normal", annotation_clip=False)  # fmt: skip
+
+
+def truncate(text: str, letters: int) -> str:
+    """A text of at most so many letters, the last of them an ellipsis if it is longer."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Which process trained which run when."""
+"""Work of each process on the runs over time."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -34,12 +34,12 @@ from gcodefp.reporting.sweep_runs import (
 LONG_PAUSE = 0.25
 """Share of the work time; longer pauses, in which no process worked, are pause."""
 SHOWN_PAUSE = 0.06
-"""What is left of a long pause, as a share of the work time."""
+"""Length at which a long pause is drawn, as a share of the work time."""
 MAX_PROCESSES = 32
-"""Of more processes, those of a host that follow each other share a row."""
+"""With more processes, those of a host that follow each other share a row."""
 MANY_ROWS = 24
 SHORT = 0.004
-"""Share of the whole time; shorter intervals are drawn so long."""
+"""Share of the whole time at which shorter intervals are drawn."""
 HOST_LETTERS = 16
 POINTS_OF_DIGIT = 3.6
 
@@ -169,7 +169,7 @@ def _shorten(host: str) -> str:
 
 
 class ShortenedPause(NamedTuple):
-    """A long pause: where it is on the time_axis, in seconds, and how long it was."""
+    """A long pause: begin and end on the time axis in seconds, and its true length."""
 
     begin: float
     end: float
@@ -180,7 +180,7 @@ class TimeAxis:
     """Time since the first interval began; long pauses, in which no process worked, are pause.
 
     Attributes:
-        pauses: the long pauses.
+        pauses: the shortened pauses.
     """
 
     def __init__(self, intervals: Sequence[WorkInterval]) -> None:
@@ -205,11 +205,11 @@ class TimeAxis:
 
     @property
     def length_without_pauses(self) -> float:
-        """The same without what is left of the long pauses."""
+        """The same without the shortened pauses."""
         return self.length - sum(pause.end - pause.begin for pause in self.pauses)
 
     def seconds(self, utc: ArrayLike) -> NDArray[np.float64]:
-        """The seconds on the time_axis at moments in UTC seconds."""
+        """The seconds on the time axis at moments in UTC seconds."""
         return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
 
 
@@ -229,16 +229,11 @@ class _Unit(NamedTuple):
     seconds: float
 
 
-UNITS = (
-    _Unit("days", 86_400.0),
-    _Unit("hours", 3600.0),
-    _Unit("minutes", 60.0),
-    _Unit("seconds", 1.0),
-)
+UNITS = (_Unit("days", 86_400), _Unit("hours", 3600), _Unit("minutes", 60), _Unit("seconds", 1))
 
 
 def _unit(seconds: float) -> _Unit:
-    """The largest unit of which there are three."""
+    """The largest unit of which the duration has at least three."""
     return next((unit for unit in UNITS if seconds >= 3 * unit.seconds), UNITS[-1])
 
 
