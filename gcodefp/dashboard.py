@@ -1,8 +1,7 @@
-"""Shows a sweep in the browser as it runs: curves, runs, which hyperparameters matter.
+"""Shows a sweep in the browser as it runs: curves, runs, importance of hyperparameters.
 
-This is optuna-dashboard over the run folders. It only reads them, from any host that sees them, and
-refuses every change. It has no password: every browser that reaches the port shows the sweep. It
-needs no internet.
+This is optuna-dashboard over the run folders, on any host with access to them; it is read-only. It
+has no password: every browser that reaches the port shows the sweep. It needs no internet.
 """
 
 import argparse
@@ -24,7 +23,7 @@ HIGHEST_PORT = 65535
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Answers each request in a thread that ends with the process."""
+    """Handles each request in a thread that ends with the process."""
 
     daemon_threads = True
 
@@ -44,10 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--host",
         default="127.0.0.1",
-        help="0.0.0.0 lets other hosts in; default: %(default)s, for browsers on this host",
+        help="0.0.0.0: access from other hosts; default: %(default)s, for browsers on this host",
     )
-    add("--port", type=_port, default=8080, help="0: any free one (default: %(default)s)")
-    add("--seconds", type=positive, default=5, help="between two looks (default: %(default)s)")
+    add("--port", type=_port, default=8080, help="0: any free port (default: %(default)s)")
+    add(
+        "--seconds",
+        type=positive,
+        default=5,
+        help="between two snapshots of the run folders (default: %(default)s)",
+    )
     return run_step(parser, _show, argv)
 
 

@@ -1,6 +1,6 @@
-"""Draws every figure as SVG and PNG, from the files of a finished pipeline and nothing else.
+"""Draws all figures as SVG and PNG from the result files of a finished pipeline.
 
-The same files give the same bytes. Needs no display.
+The output is byte-identical for the same files. Needs no display.
 """
 
 import argparse

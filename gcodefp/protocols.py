@@ -32,8 +32,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("protocols", __doc__)
     add = parser.add_argument
     add("--evaluations", type=Path, nargs="+", required=True, help="folders that evaluate wrote")
-    add("--winner", type=Path, required=True, help="best/run.json, whose run the folds train again")
-    add("--left-out", nargs="*", default=[], metavar="TEXT", help="protocols without a fold, why")
+    add(
+        "--winner",
+        type=Path,
+        required=True,
+        help="best/run.json, of the run that the folds train again",
+    )
+    add(
+        "--left-out",
+        nargs="*",
+        default=[],
+        metavar="TEXT",
+        help="skipped protocols, with the reason",
+    )
     add("--output", type=Path, required=True, help="folder for protocols.{md,csv,json}")
     return run_step(parser, _collect, argv)
 

@@ -1,6 +1,6 @@
 """Writes the report: one HTML file with all figures and numbers, which needs no network.
 
-The same files give the same bytes.
+The output is byte-identical for the same files.
 """
 
 import argparse
@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_results_flags(parser)
     add = parser.add_argument
     add("--figures", type=Path, required=True, help="folder of figures")
-    add("--protocols", type=Path, help="protocols.json, shown if it is there")
-    add("--benchmarks", type=Path, help="Snakemake's benchmark files, shown if they are there")
+    add("--protocols", type=Path, help="protocols.json, shown if it exists")
+    add("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, shown if it exists")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
 

@@ -1,10 +1,10 @@
-"""Checks that results are what they were made from: runs the stages again and compares every file.
+"""Verifies results: checks the hashes of all inputs, runs the stages again and compares all files.
 
 First the SHA-256 of all recorded inputs are compared. Then select_best and each later stage run
-again, from the files that are in the folder, into a temporary one, and every file and key that
-differs is named. The folder is not changed, and may have been moved. Another device or library
-rounds otherwise: then numbers may differ by a few thousandths, and what rounding decides is not
-compared. The exit code is 0 only if every check holds.
+again, from the files in the folder, into a temporary folder, and each file and key that differs is
+printed. The folder is not changed, and may have been moved. With another device or library version
+numbers may differ by a few thousandths, and files that depend on rounding are not compared. The
+exit code is 0 only if all checks pass.
 """
 
 import argparse
@@ -39,16 +39,16 @@ SCORING = ("control", "evaluate", "explain")
 STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
 DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
-"""What the report rests on, besides the table of protocols if there is one."""
+"""Inputs of the report, besides the table of protocols if it exists."""
 PROTOCOLS = "protocols/protocols.json"
 ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt")
-"""Inputs that show what the folder was called when a document was written."""
+"""Inputs that show the folder's path when a document was written."""
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 TOLERANCE = 1e-6
 EXPLANATION_TOLERANCE = 1e-3
 """Confidences are sums of many rounded numbers."""
 OTHER_TOLERANCE = 5e-3
-"""Of another device or library version: relative, and the share of rows that may differ."""
+"""For another device or library version: relative, and the share of rows that may differ."""
 NOT_COMPARED = ("provenance", "device")
 ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
                     "reconstructed_recording")  # fmt: skip
@@ -95,7 +95,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
-    """Prints what a check finds. A missing or torn file is a problem, and hides no other one."""
+    """Prints the problems that a check finds; a missing or torn file is one of them."""
     if is_skipped:
         print(f"skipped   {name}: --quick", flush=True)
         return True
@@ -129,7 +129,7 @@ def read_inputs(path: Path) -> dict[str, str]:
 
 
 class Folder:
-    """A results folder, and the names that it had when its files were written."""
+    """A results folder, and its paths when its files were written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -144,7 +144,7 @@ class Folder:
                 self._roots |= {PurePath(*source.parts[:-depth]) for source in paths}
 
     def located(self, recorded: str) -> Path:
-        """Where a recorded input is now: in this folder, if it was in this folder before."""
+        """Current path of a recorded input; the folder may have been moved."""
         for root in sorted(self._roots, key=lambda root: -len(root.parts)):
             if PurePath(recorded).is_relative_to(root):
                 now = self.path / PurePath(recorded).relative_to(root)
@@ -154,16 +154,16 @@ class Folder:
         return Path(recorded)
 
     def inputs(self, document: Path, name: str) -> list[Path]:
-        """Where the inputs of a document that have this file name are now."""
+        """Current paths of the inputs of a document that have this file name."""
         paths = map(self.located, read_inputs(document))
         return [path for path in paths if path.name == name]
 
     def name(self, path: Path) -> str:
-        """A file for readers, relative to the folder if it lies in it."""
+        """Path relative to the folder if it is below it, for messages."""
         return str(path.relative_to(self.path) if path.is_relative_to(self.path) else path)
 
     def changed(self, document: Path, skipped: Sequence[str] = ()) -> Iterator[str]:
-        """Inputs of a document that are missing, or not the files that they were."""
+        """Inputs of a document that are missing or have changed."""
         for recorded, digest in read_inputs(document).items():
             path = self.located(recorded)
             if path.name in skipped or (path.is_file() and sha256(path) == digest):
@@ -214,11 +214,11 @@ def changed_splits(path: Path) -> Iterator[str]:
 def check_step(
     folder: Folder, step: str, made: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
-    """Runs a step again and compares what it makes with the files in the folder.
+    """Runs a step again and compares its outputs with the files in the folder.
 
     Args:
-        made: where its outputs go, laid out as the results.
-        flags: of the steps that compute; `device` is what they compute on.
+        made: folder of its outputs, laid out as the results.
+        flags: device and threads of the steps that compute; `device` describes the device.
     """
     for arguments in command_lines(folder, step, made):
         _run(step, [*map(str, arguments), *(flags if step in ("select_best", *SCORING) else [])])
@@ -246,7 +246,7 @@ def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
 
 
 def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object]]:
-    """What made a step's files, with outputs below `made`."""
+    """Arguments of each command that makes a step's files, with outputs below `made`."""
     path, metrics = folder.path, folder.path / "evaluation/metrics.json"
     winner, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
@@ -305,7 +305,7 @@ def _run(step: str, arguments: Sequence[str]) -> None:
 
 
 def compare_files(again: Path, path: Path, is_same: bool) -> Iterator[str]:
-    """How a file differs from the one that was made again.
+    """Differences of a file from the one that was made again.
 
     Args:
         is_same: whether the same device and libraries made both.
@@ -321,7 +321,7 @@ def compare_files(again: Path, path: Path, is_same: bool) -> Iterator[str]:
 
 
 def _content(path: Path) -> Any:
-    """A file as nested dicts and lists of what can be compared."""
+    """The comparable content of a file, as nested dicts and lists."""
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     if path.suffix == ".npz":
@@ -383,7 +383,7 @@ def _differing_rows(again: Any, recorded: Any, tolerance: float, key: str) -> It
 
 
 def _part(value: Any, other: Any, width: int = 70) -> str:
-    """A value for readers, of a long text the part where it begins to differ."""
+    """A value as text; of a long one, the part where it starts to differ."""
     text, other_text = repr(value), repr(other)
     pairs = enumerate(zip(text, other_text, strict=False))
     start = next((index for index, (a, b) in pairs if a != b), 0) - width // 2

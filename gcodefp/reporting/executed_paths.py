@@ -14,9 +14,9 @@ from gcodefp.recordings.gcode import parse_block
 from gcodefp.reporting.predictions import Predictions
 
 ON_PATH_MM = 0.5
-"""Positions are reported a few times a second, so corners of a path are only known to this."""
+"""Accuracy of corners of a path, since positions are reported a few times a second."""
 MACHINE_FRAME = "G53"
-"""A block with this word moves in another frame than the program's."""
+"""A block with this word moves in machine coordinates."""
 ARC_STEP_RADIANS = 0.1
 CHUNK = 256
 """Points whose distances to a path are computed at once."""
@@ -150,9 +150,9 @@ def straight_segments(points_mm: NDArray[np.floating]) -> list[PathSegment]:
 def block_segments(
     blocks: NDArray[np.str_], ends_mm: NDArray[np.floating], mm_per_unit: NDArray[np.floating]
 ) -> list[PathSegment]:
-    """The same for (N,) blocks of which only the ends (N, 3) are known: G2 and G3 draw arcs.
+    """Segments of (N,) blocks with end positions (N, 3); G2 and G3 are arcs.
 
-    The first of neighbouring rows with the same block has all of the move.
+    The whole move is in the first of neighbouring rows with the same block.
     """
     segments = straight_segments(ends_mm)
     for row, (motion, radius) in enumerate(_motions(blocks)):

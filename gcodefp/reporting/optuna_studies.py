@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
-REFUSED = "this page only shows the sweep; nothing can be changed here"
+REFUSED = "this page is read-only"
 
 Environment = dict[str, Any]
 Space = Mapping[str, BaseDistribution]
@@ -46,7 +46,7 @@ Space = Mapping[str, BaseDistribution]
 
 @dataclass(frozen=True)
 class Study:
-    """One sweep; equal to another if a visitor would see no difference."""
+    """One sweep, as all that the page shows of it."""
 
     objective: Objective
     attributes: Mapping[str, Any]
@@ -78,7 +78,7 @@ class Dashboard:
         self._update()
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
-        """Answers a request; one that would change something is refused."""
+        """Handles a request; all but GET and HEAD are refused."""
         if environment["REQUEST_METHOD"] in ("GET", "HEAD"):
             return self._application(environment, start)
         headers = [("Content-Type", "application/json"), ("Allow", "GET, HEAD")]
@@ -86,30 +86,30 @@ class Dashboard:
         return [json.dumps({"reason": REFUSED}).encode()]
 
     def follow(self, seconds: float) -> None:
-        """Takes snapshots for ever, this far apart."""
+        """Takes snapshots forever, `seconds` apart."""
         pause = threading.Event()
         while not pause.wait(seconds):
             try:
                 self._update()
-            except Exception as error:  # A file server may be away for a while.
-                self._warn(f"the page stays as it was: {type(error).__name__}: {error}")
+            except Exception as error:  # A file server may be unavailable for a while.
+                self._warn(f"the page is not updated: {type(error).__name__}: {error}")
 
     def _update(self) -> None:
-        """A sweep whose file cannot be read stays as it was."""
+        """A sweep whose file cannot be read is not updated."""
         folder = self._first.parent
         phases = sorted(folder.glob("phase_*/sweep.json"), key=lambda path: (len(str(path)), path))
         paths = [self._first, *phases, *folder.glob("repeats/sweep.json")]
         for path in paths:
             try:
                 self._follow(path)
-            except Exception as error:  # Whatever one file holds, the other sweeps are shown.
+            except Exception as error:  # The other sweeps are still shown.
                 self._warn(f"{path} is not followed: {error}")
         snapshot = {}
         for path in filter(self._followed.__contains__, paths):
             sweep, observer = self._followed[path]
             name = "" if path == self._first else f" {path.parent.name}"
             snapshot[sweep.sweep_id + name] = study(sweep, observer.overview())
-        # Sweeps that are gone keep their numbers, so that no other sweep takes their addresses.
+        # Removed sweeps keep their ids, so that no other sweep takes their addresses.
         studies = dict.fromkeys(self._studies) | snapshot
         if studies != self._studies:
             # A new application: it caches trials, which is wrong once a run's folder is removed.
@@ -151,7 +151,7 @@ def study(sweep: SweepFile, overview: Overview) -> Study:
 
 
 def storage(studies: Mapping[str, Study | None]) -> InMemoryStorage:
-    """The studies by name; the n-th has the id n, whether those before it are there (not None)."""
+    """The studies by name; the n-th has the id n, also if earlier ones are None (removed)."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     made = InMemoryStorage()
     for name, content in studies.items():
@@ -254,12 +254,12 @@ def _ends(parameter: Parameter) -> Sequence[float]:
 
 
 def scalar(value: Any) -> Any:
-    """A value of a kind that Optuna knows."""
+    """A value of a type that Optuna supports."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def fits(kind: BaseDistribution, value: Any) -> bool:
-    """Whether a value can be a parameter's; files may hold anything."""
+    """Whether a value has the type of a distribution; files may have any value."""
     return isinstance(kind, CategoricalDistribution) or _is_number(value)
 
 

@@ -81,7 +81,7 @@ def control_summary(evaluation: Document) -> dict[str, Any] | None:
         for control in controls
         for name, score in control["answers"].items()
     ]  # fmt: skip
-    head = ["control", "predictor", "exact line", "may not beat", "exact line", ""]
+    head = ["control", "predictor", "exact line", "limit", "exact line", ""]
     return {
         "names": [control["what"] for control in controls],
         "not_failed": [sentence for control in controls for sentence in not_failed(control)],

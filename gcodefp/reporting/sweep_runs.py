@@ -1,4 +1,4 @@
-"""The runs of a sweep as tables: their hyperparameters, their ends, and the work on them."""
+"""The runs of a sweep as tables: hyperparameters, final states, and work intervals."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from gcodefp.sweeps.rules import names_of, read_rules
 from gcodefp.sweeps.values import leaf
 
 STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
-"""State in runs.csv, in the order of the ranking -> its name for readers."""
+"""State in runs.csv, in the order of the ranking -> its label."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +54,24 @@ class VariedParameter:
 
 
 def varied_parameters(results: Results) -> list[VariedParameter]:
-    """The hyperparameters that the sweep searched and its runs differ in, in the sweep's order."""
+    """Searched hyperparameters with more than one value among the runs, in the sweep's order."""
     parameters = _parameters(results)
     is_used = _is_used(results, parameters)
-    every = []
+    candidates = []
     for path, parameter in parameters.items():
         name = leaf(path)
         if parameter.distribution == "constant" or name not in results.runs:
             continue
         values = results.runs[name].where(is_used[path])
         is_choice = parameter.distribution.startswith("categorical")
-        every.append((_of_choices if is_choice else _of_numbers)(name, parameter, values))
-    return [parameter for parameter in every if parameter.values.nunique() > 1]
+        candidates.append((_of_choices if is_choice else _of_numbers)(name, parameter, values))
+    return [parameter for parameter in candidates if parameter.values.nunique() > 1]
 
 
 def differing_hyperparameters(results: Results) -> list[str]:
-    """What `varied` returns, then what the first sweep did not search but the runs differ in.
+    """Names of `varied_parameters`, then of others that differ, which the first sweep did not search.
 
-    A run that failed early has only its assigned values; what is missing is no other value.
+    A run that failed early has only its assigned values; a missing value is not a different one.
     """
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
@@ -86,9 +86,9 @@ def differing_hyperparameters(results: Results) -> list[str]:
 
 
 def describe_runs(results: Results) -> str:
-    """How many runs of which sweeps there are, and how they ended.
+    """Number of runs, their sweeps, and their final states.
 
-    Phases and repeats need not have the first sweep's method, so that only one sweep's is named.
+    The method is stated for a single sweep only: phases and repeats may have other methods.
     """
     count, sweeps = len(results.runs), results.winner["sweeps"]
     ended = results.runs["state"].value_counts()
@@ -111,7 +111,7 @@ def is_maximized(results: Results) -> bool:
 
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:
-    """A later phase may have values of its own."""
+    """Values of later phases are added to the choices of the first."""
     choices = {value_key(value): value for value in [*parameter.choices, *values.dropna()]}
     index = {key: float(position) for position, key in enumerate(choices)}
     coordinates = [np.nan if pd.isna(value) else index[value_key(value)] for value in values]
@@ -153,7 +153,7 @@ def _is_used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str,
 class WorkInterval(NamedTuple):
     """A process's work on a run, from its first to its last entry in work.csv.
 
-    What it did after its last whole epoch is unknown.
+    Work after the last complete epoch is not recorded.
 
     Attributes:
         begin, end: UTC seconds.
@@ -191,7 +191,7 @@ def work_intervals(work: pd.DataFrame) -> list[WorkInterval]:
 
 
 def repeated_epochs(intervals: Iterable[WorkInterval]) -> int:
-    """How many whole epochs were trained though the run had had them."""
+    """Number of epochs that were trained more than once."""
     trained: dict[str, int] = {}
     reached: dict[str, int] = {}
     for interval in intervals:

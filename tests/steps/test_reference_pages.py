@@ -164,7 +164,12 @@ def test_every_column_of_a_recording_is_told_with_its_group_and_unit() -> None:
 
 @pytest.mark.parametrize(
     ("first", "names"),
-    [("metric", "METRIC"), ("answer", "ANSWER"), ("logged", "LOGGED"), ("control", "CONTROL")],
+    [
+        ("metric", "METRIC"),
+        ("predictor", "PREDICTOR"),
+        ("logged", "LOGGED"),
+        ("control", "CONTROL"),
+    ],
 )
 def test_metrics_are_those_of_the_page(first: str, names: str) -> None:
     table = [row for text in sections("metrics.md").values() for row in rows(text, first)]
@@ -173,7 +178,7 @@ def test_metrics_are_those_of_the_page(first: str, names: str) -> None:
 
 def test_metrics_of_a_real_evaluation_have_these_names(results: Path) -> None:
     models = json.loads((results / "evaluation/metrics.json").read_text(encoding="utf-8"))["models"]
-    assert set(models) == set(NAMES["ANSWER"])
+    assert set(models) == set(NAMES["PREDICTOR"])
     assert all(set(of) == set(NAMES["METRIC"]) for of in models.values())
 
 

@@ -16,7 +16,7 @@ from gcodefp.reporting.wording import METRICS, RULES
 DOCS = Path(__file__).parents[2] / "docs"
 MAY_BE_MISSING = "Only "
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "ANSWER": tuple(PREDICTORS),
+    "PREDICTOR": tuple(PREDICTORS),
     "CONTROL": tuple(CONTROLS),
     "COUNT": ("rows_in_file", *RULES),
     "ESTIMATE": Estimate._fields,
@@ -24,7 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
-    "PREDICTOR": SENSING,
+    "NETWORK": SENSING,
     "SPLIT": ("train", "val", "test"),
 }
 """What a name in capitals stands for; one that is not here stands for anything."""
@@ -87,7 +87,7 @@ def unfound(found: set[str], known: list[Row], first: str) -> set[str]:
     return {
         name
         for row in known
-        if not row["what"].startswith(MAY_BE_MISSING)
+        if not row["content"].startswith(MAY_BE_MISSING)
         for name in quoted(row[first])
         if not any(of.fullmatch(path) for of in _ways(name) for path in found)
     }

@@ -1,4 +1,4 @@
-"""Whether the network is as confident of its lines as it is right."""
+"""Calibration: confidence of the network in its lines against their accuracy."""
 
 from typing import NamedTuple
 
@@ -41,8 +41,8 @@ STYLES = {
     "calibration",
     title="Calibration",
     category="Test",
-    caption="The share of lines that are right (up) against the probability that the network gives "
-    "to the lines it predicts (across), in bins of a tenth of the rows each; bars are 95 % "
+    caption="The share of lines that are right (vertical) against the predicted probability of the "
+    "lines (horizontal), in bins of a tenth of the rows each; bars are 95 % "
     "intervals from a bootstrap over recordings. On the grey line the network is calibrated, below "
     "it overconfident. Below: a histogram of the probabilities. The expected calibration error is "
     "the mean distance from the grey line; it is above 0 by chance alone.",

@@ -93,14 +93,14 @@ def draw_channels(results: Results) -> Figure:
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
     fig = new_figure(PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
-    every = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    for axes, panel in zip(every[:-2], panels, strict=True):
+    panels_and_strips = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    for axes, panel in zip(panels_and_strips[:-2], panels, strict=True):
         _draw_panel(axes, panel, explanation, rows)
         for edge in np.flatnonzero(true[1:] != true[:-1]) + 0.5:
             axes.axvline(edge, color="#e4e4e4", linewidth=0.5, zorder=0)
-    for axes, (name, strip) in zip(every[-2:], strips.items(), strict=True):
+    for axes, (name, strip) in zip(panels_and_strips[-2:], strips.items(), strict=True):
         draw_strip(axes, strip, name, min_rows)
-    _label_time(every, explanation.excerpt_seconds[rows])
+    _label_time(panels_and_strips, explanation.excerpt_seconds[rows])
     add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
     return fig
 

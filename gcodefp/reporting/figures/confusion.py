@@ -1,4 +1,4 @@
-"""What was predicted in place of what: confusion matrices on the test split."""
+"""Confusion matrices on the test split."""
 
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ def confusion(results: Results, head: str) -> Confusion:
     "confusion",
     title="Confusions",
     category="Test",
-    caption="What was predicted (columns) in place of what was true (rows) in segments of one "
+    caption="Predicted (columns) against true classes (rows) in segments of one "
     "window: the operation of each row, and each command word of the executed lines, compared at "
     "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
     "kind, and words missing because the predicted line had ended, have a column of their own.",

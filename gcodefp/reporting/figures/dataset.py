@@ -1,4 +1,4 @@
-"""What the data are: splits, operations, what cleaning did, and the lags of the clocks."""
+"""The dataset: splits, operations, counts of the cleaning rules, and lags of the sensors."""
 
 import textwrap
 from collections.abc import Callable
@@ -30,9 +30,9 @@ SPLIT_STYLES = {"train": (TRAIN_BLUE, ""), "val": ("#f0c68c", "////"), "test": (
 """Split -> colour and hatch of its bars."""
 LEAKY_STYLE = ("#d9a5a2", "xxxx")
 EXPLAINED, NAMED = 3, 6
-"""Of the excluded recordings so many are named with their reasons, and so many more without."""
+"""Number of excluded recordings that are listed with the reason, and of more without it."""
 RULE_LETTERS = 27
-"""Rules are named in lines of so many letters."""
+"""Line length of the labels of rules."""
 
 
 @figure(
@@ -78,7 +78,7 @@ def rows_by_split(document: Document) -> dict[str, dict[str, int]]:
 
 
 def excluded_text(document: Document) -> str:
-    """Which recordings a rule excluded, and why; of many, the first few."""
+    """Excluded recordings with the reason; of many, the first few."""
     entries = document["left_out"]
     if not entries:
         return "no recording was excluded"
@@ -145,7 +145,7 @@ ROUND = (1, 2, 5, 10)
 
 
 class Lags(NamedTuple):
-    """Lags of the L recordings whose program is known.
+    """Lags of the L recordings whose program is identified.
 
     Attributes:
         seconds: (L,) relative to the program's median.

@@ -95,16 +95,16 @@ def draw_gcode_diff(results: Results) -> Figure:
         return placeholder("G-code, executed and predicted", sentence, results.warnings)
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
-    every = diff(sequences, results.predictions.recordings.tolist().index(name))
+    aligned = diff(sequences, results.predictions.recordings.tolist().index(name))
     most = COLUMNS * LINES_PER_COLUMN
-    shown = every if len(every) <= most else fold(every)
+    shown = aligned if len(aligned) <= most else fold(aligned)
     part = excerpt(shown, most)
     lines = shown[part]
     per_column = -(-len(lines) // COLUMNS)
     fig = new_figure(PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
     for column, axes in enumerate(fig.subplots(1, COLUMNS)):
         _draw_column(axes, lines[column * per_column :][:per_column], per_column)
-    counts = count_edits(every)
+    counts = count_edits(aligned)
     edit_counts = ", ".join(
         f"{edit} {text}: {counts[edit]:,}".replace(" ", "\N{NO-BREAK SPACE}")
         for edit, text in EDIT_TEXTS.items()

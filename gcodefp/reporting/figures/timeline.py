@@ -32,7 +32,7 @@ from gcodefp.reporting.sweep_runs import (
 )
 
 LONG_PAUSE = 0.25
-"""Share of the work time; longer pauses, in which no process worked, are pause."""
+"""Share of the work time; longer pauses, in which no process worked, are shortened."""
 SHOWN_PAUSE = 0.06
 """Length at which a long pause is drawn, as a share of the work time."""
 MAX_PROCESSES = 32
@@ -78,7 +78,7 @@ def draw_timeline(results: Results) -> Figure:
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
         sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
         return placeholder("Agents over time", sentence, results.warnings)
-    rows = process_rows(intervals)
+    rows = assign_rows(intervals)
     names = list(dict.fromkeys(sorted(rows.values())))
     fig = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
     axes = fig.subplots()
@@ -96,32 +96,34 @@ def draw_timeline(results: Results) -> Figure:
         if kind in present
     ]
     add_legend(fig, handles, len(handles))
-    subtitle = f"{_interruptions(intervals)}; {_with_times(results, intervals)}"
+    subtitle = f"{_interruptions_text(intervals)}; {_runs_text(results, intervals)}"
     add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
     return fig
 
 
 def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
     count = len({interval.process for interval in intervals})
-    processes, their = ("One process", "its") if count == 1 else (f"{count} processes", "their")
+    processes, pronoun = ("One process", "its") if count == 1 else (f"{count} processes", "their")
     took = _duration(time_axis.length_without_pauses)
     if time_axis.pauses:
         took += f" (and paused for {_duration(sum(pause.seconds for pause in time_axis.pauses))})"
     share = percent(work_share(intervals))
-    return f"{processes} trained for {took}: {share} of {their} time was work on a run"
+    return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
 
 
-def _interruptions(intervals: Sequence[WorkInterval]) -> str:
+def _interruptions_text(intervals: Sequence[WorkInterval]) -> str:
     count = sum(is_interrupted(intervals))
     if not count:
         return "no run was interrupted"
     repeated = repeated_epochs(intervals)
-    what = "a run was interrupted once" if count == 1 else f"runs were interrupted {count} times"
+    interruptions = (
+        "a run was interrupted once" if count == 1 else f"runs were interrupted {count} times"
+    )
     epochs = {0: "no epoch", 1: "one epoch"}.get(repeated, f"{repeated} epochs")
-    return f"{what} and {epochs} trained twice"
+    return f"{interruptions} and {epochs} trained twice"
 
 
-def _with_times(results: Results, intervals: Sequence[WorkInterval]) -> str:
+def _runs_text(results: Results, intervals: Sequence[WorkInterval]) -> str:
     count = len({interval.run for interval in intervals})
     runs = describe_runs(results)
     return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
@@ -143,7 +145,7 @@ Row = tuple[int, int, str]
 """Number of the host, number within it, and name; rows are drawn in this order."""
 
 
-def process_rows(intervals: Sequence[WorkInterval]) -> dict[WorkInterval, Row]:
+def assign_rows(intervals: Sequence[WorkInterval]) -> dict[WorkInterval, Row]:
     """The row of each interval, by host and process, or by host where processes are many."""
     hosts = list(dict.fromkeys(interval.host for interval in intervals))
     processes = list(dict.fromkeys(interval.process for interval in intervals))
@@ -185,7 +187,7 @@ class TimeAxis:
 
     def __init__(self, intervals: Sequence[WorkInterval]) -> None:
         """There is at least one interval."""
-        busy = _busy(intervals)
+        busy = _busy_spans(intervals)
         total = sum(end - begin for begin, end in busy)
         utc, shown = [*busy[0]], [0.0, busy[0][1] - busy[0][0]]
         self.pauses: list[ShortenedPause] = []
@@ -213,7 +215,7 @@ class TimeAxis:
         return np.asarray(np.interp(np.asarray(utc, float), self._utc, self._shown))
 
 
-def _busy(intervals: Sequence[WorkInterval]) -> list[tuple[float, float]]:
+def _busy_spans(intervals: Sequence[WorkInterval]) -> list[tuple[float, float]]:
     """The times in which at least one process worked."""
     merged: list[tuple[float, float]] = []
     for interval in sorted(intervals, key=lambda interval: interval.begin):

@@ -56,7 +56,7 @@ STATE_STYLES = {
 def draw_toolpath(results: Results) -> Figure:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
-    shown = spread(ranking, MAX_RECORDINGS)
+    shown = evenly_spaced(ranking, MAX_RECORDINGS)
     path_inches = min(PAGE_INCHES / len(shown), MAX_PATH_INCHES)
     fig = new_figure(PAGE_INCHES, path_inches + 3 * AXIS_INCHES + 0.9)
     rows = fig.subplots(4, len(shown), squeeze=False, sharex=False,
@@ -86,7 +86,7 @@ def draw_toolpath(results: Results) -> Figure:
     return fig
 
 
-def spread(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:
+def evenly_spaced(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:
     """At most `count` recordings, evenly over a ranking, its first and last among them."""
     indices = np.linspace(0, len(ranking) - 1, min(count, len(ranking))).round().astype(int)
     return [ranking[index] for index in indices]
@@ -107,8 +107,8 @@ def _distance(shown: Sequence[Toolpath]) -> str:
     finite = distances[np.isfinite(distances)]
     if not len(finite):
         return ""
-    what = "tool position" if shown[0].is_reported else "ends of blocks"
-    return f"; median distance of the {what}: {np.median(finite):.1f} mm"
+    quantity = "tool position" if shown[0].is_reported else "ends of blocks"
+    return f"; median distance of the {quantity}: {np.median(finite):.1f} mm"
 
 
 def _draw_path(axes: Axes, path: Toolpath) -> None:
@@ -116,8 +116,8 @@ def _draw_path(axes: Axes, path: Toolpath) -> None:
     _add_lines(axes, path.true_segments, color=EXECUTED, linewidth=2.8, zorder=1, capstyle="round")
     lines = join_segments(path.predicted_segments, path.state)
     for state, (gid, _, colour, width, zorder) in STATE_STYLES.items():
-        of_state = [line for line_state, line in lines if line_state == state]
-        _add_lines(axes, of_state, color=colour, linewidth=width, zorder=zorder, gid=gid)
+        matching = [line for line_state, line in lines if line_state == state]
+        _add_lines(axes, matching, color=colour, linewidth=width, zorder=zorder, gid=gid)
     start = next((segment for segment in path.true_segments if len(segment)), None)
     if start is not None:
         axes.plot(*start[0], "o", color="white", markeredgecolor=INK, markersize=3.5, zorder=6)

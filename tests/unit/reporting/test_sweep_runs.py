@@ -11,8 +11,8 @@ from gcodefp.reporting.figures.run_style import round_values, unit_scale
 from gcodefp.reporting.figures.timeline import (
     MAX_PROCESSES,
     TimeAxis,
+    assign_rows,
     is_interrupted,
-    process_rows,
     work_share,
 )
 from gcodefp.reporting.importance import Importance, measure_importance
@@ -66,12 +66,12 @@ def test_long_pauses_are_cut_out_of_the_clock(results: Results) -> None:
 
 def test_many_processes_share_the_rows_of_their_host(results: Results) -> None:
     intervals = work_intervals(results.work)
-    assert {name for _, _, name in process_rows(intervals).values()} == {"here 1", "here 2"}
+    assert {name for _, _, name in assign_rows(intervals).values()} == {"here 1", "here 2"}
     many = [
         intervals[1]._replace(run=f"{n:04d}", pid=n, begin=BEGIN + 5 * n, end=BEGIN + 5 * n + 9)
         for n in range(MAX_PROCESSES + 1)
     ]
-    rows = process_rows(many)
+    rows = assign_rows(many)
     assert [rows[interval][1] for interval in many[:4]] == [0, 1, 0, 1]
 
 
