@@ -284,11 +284,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
 
 
 def _run(step: str, arguments: Sequence[str]) -> None:
-    """Runs a step in this process and captures its log.
-
-    Raises:
-        UserError: it fails.
-    """
+    """Runs a step in this process and captures its log. Raises UserError: it fails."""
     logger = logging.getLogger("gcodefp")
     handlers, logger.handlers = logger.handlers, []
     try:

@@ -137,11 +137,7 @@ def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether the folder holds runs rather than being one.
-
-    Raises:
-        UserError: neither.
-    """
+    """Whether the folder holds runs rather than being one. Raises UserError: neither."""
     if any((folder / name).exists() for name in ("hyperparameters.json", "run.json")):
         return False
     if not run_folders(folder):
@@ -153,11 +149,7 @@ def is_sweep(folder: Path) -> bool:
 
 
 def read_run(folder: Path) -> ComparedRun:
-    """Reads one run.
-
-    Raises:
-        UserError: it is no run of a sweep, has not ended, or failed.
-    """
+    """Reads one run. Raises UserError: it is no run of a sweep, has not ended, or failed."""
     run = RunFolder(folder)
     if not run.is_assigned():
         raise UserError(

@@ -79,7 +79,13 @@ def _ped_anova(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     columns = {parameter.name: _latent(parameter)[is_counted] for parameter in parameters}
-    spaces = {parameter.name: _space(parameter) for parameter in parameters}
+    # Numbers of a range by their latent number, uniform in (0, 1), as in Bayesian search.
+    spaces: dict[str, Any] = {
+        parameter.name: optuna.distributions.FloatDistribution(0.0, 1.0)
+        if parameter.choices is None
+        else optuna.distributions.CategoricalDistribution(range(len(parameter.choices)))
+        for parameter in parameters
+    }
     for run, loss in enumerate(losses.tolist()):
         # A run that does not use a hyperparameter has none in its trial.
         used = [name for name, column in columns.items() if np.isfinite(column[run])]
@@ -93,21 +99,11 @@ def _ped_anova(
     return np.array([divergences[name] for name in columns])
 
 
-def _space(parameter: VariedParameter) -> Any:
-    """As Bayesian search sees it: numbers of a range by their latent number, uniform in (0, 1)."""
-    from optuna.distributions import CategoricalDistribution, FloatDistribution
-
-    if parameter.choices is None:
-        return FloatDistribution(0.0, 1.0)
-    return CategoricalDistribution(range(len(parameter.choices)))
-
-
 def _latent(varied: VariedParameter) -> NDArray[np.float64]:
     """(runs,) choices by index, numbers by latent number; nan where a run does not use it."""
     if varied.choices is not None:
         return varied.coordinates
-    latent = [_latent_number(varied, number) for number in varied.coordinates.tolist()]
-    return np.array(latent)
+    return np.array([_latent_number(varied, number) for number in varied.coordinates.tolist()])
 
 
 def _latent_number(varied: VariedParameter, number: float) -> float:

@@ -130,10 +130,13 @@ class Dashboard:
 def study(sweep: SweepFile, overview: Overview) -> Study:
     """A sweep's runs, by number from 0 without a gap."""
     parameters = sweep.specification.parameters
+    assigned = [run.hyperparameters for run in overview.runs]
     space = {
         path: kind
         for path in overview.varying
-        if (kind := distribution(parameters[path], _values(path, overview.runs)))
+        if (
+            kind := distribution(parameters[path], [scalar(h[path]) for h in assigned if path in h])
+        )
     }
     runs = {run.number: run for run in overview.runs}
     attributes = {
@@ -175,7 +178,12 @@ def _trial(number: int, run: RunLine | None, space: Space) -> FrozenTrial:
     parameters that no trial lacks.
     """
     values = {path: scalar(value) for path, value in run.hyperparameters.items()} if run else {}
-    fitting = {p: values[p] for p in space if p in values and fits(space[p], values[p])}
+    fitting = {
+        path: values[path]
+        for path, kind in space.items()
+        if path in values
+        and (isinstance(kind, CategoricalDistribution) or _is_number(values[path]))
+    }
     state = _state(run) if run else TrialState.WAITING
     return FrozenTrial(
         number=number,
@@ -210,11 +218,6 @@ def _attributes(run: RunLine) -> dict[str, Any]:
         "parameters": run.parameters,
     }
     return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _values(path: str, runs: Sequence[RunLine]) -> list[Any]:
-    hyperparameters = (run.hyperparameters for run in runs)
-    return [scalar(values[path]) for values in hyperparameters if path in values]
 
 
 def _dotted(path: str) -> str:
@@ -256,11 +259,6 @@ def _ends(parameter: Parameter) -> Sequence[float]:
 def scalar(value: Any) -> Any:
     """A value of a type that Optuna supports."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-def fits(kind: BaseDistribution, value: Any) -> bool:
-    """Whether a value has the type of a distribution; files may have any value."""
-    return isinstance(kind, CategoricalDistribution) or _is_number(value)
 
 
 def _is_number(value: Any) -> bool:

@@ -101,11 +101,7 @@ def open_arrays(path: Path, rebuild: str) -> Iterator[Mapping[str, NDArray[Any]]
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Reads the file.
-
-    Raises:
-        UserError: as `open_arrays`.
-    """
+    """Reads the file. Raises UserError: as `open_arrays`."""
     separate = {*PREDICTOR_ARRAYS, "sequences"}
     with open_arrays(path, EVALUATION_REBUILD) as arrays:
         fields: dict[str, Any] = {

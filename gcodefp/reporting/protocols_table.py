@@ -43,6 +43,7 @@ hyperparameters are the winner's, chosen once on the val split of the pipeline's
 recordings are also in these splits; weights, scale, vocabulary and programs are of each fold's own
 train split."""
 
+INTERVAL = ("value", "low", "high")
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; all None if there is nothing to measure."""
 Row = Mapping[str, Any]
@@ -109,17 +110,15 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
 
 def _pooled(correct: Sequence[NDArray[np.bool_]], recording: NDArray[np.intp]) -> Interval:
     rows = np.concatenate(correct).astype(int)
-    pooled = estimate(rows, np.ones(len(rows)), recording)
-    return {"value": pooled.value, "low": pooled.low, "high": pooled.high}
+    return dict(zip(INTERVAL, estimate(rows, np.ones(len(rows)), recording), strict=False))
 
 
 def _over_folds(estimates: Sequence[Mapping[str, float | None]]) -> Interval:
     if len(estimates) == 1:
-        return {key: estimates[0][key] for key in ("value", "low", "high")}
+        return {key: estimates[0][key] for key in INTERVAL}
     values = [value for fold in estimates if (value := fold["value"]) is not None]
-    if not values:
-        return {"value": None, "low": None, "high": None}
-    return {"value": fmean(values), "low": min(values), "high": max(values)}
+    numbers = (fmean(values), min(values), max(values)) if values else (None, None, None)
+    return dict(zip(INTERVAL, numbers, strict=True))
 
 
 def warnings(row: Row) -> list[str]:

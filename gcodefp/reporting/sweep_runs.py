@@ -69,7 +69,7 @@ def varied_parameters(results: Results) -> list[VariedParameter]:
 
 
 def differing_hyperparameters(results: Results) -> list[str]:
-    """Names of `varied_parameters`, then of others that differ, which the first sweep did not search.
+    """Names of `varied_parameters`, then of others that differ, which the sweep did not search.
 
     A run that failed early has only its assigned values; a missing value is not a different one.
     """

@@ -274,7 +274,7 @@ def test_nothing_can_be_changed_and_nothing_is_written(sweep: TinySweep) -> None
             with pytest.raises(HTTPError) as caught:
                 fetch(f"{address}/api/{path}", method)
             assert caught.value.code == 405
-            assert "nothing can be changed here" in json.loads(caught.value.read())["reason"]
+            assert "read-only" in json.loads(caught.value.read())["reason"]
         ((importance,),) = fetch(f"{address}/api/studies/0/param_importances")["param_importances"]
         assert importance["name"] == "learning_rate"
         assert detail(address) == content

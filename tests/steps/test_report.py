@@ -161,7 +161,7 @@ def test_control_that_does_not_fail_is_marked(tmp_path: Path, pictures: Path, fa
     options = write_results(tmp_path, true_blocks(), spoilt(0.7, seed=1), controls=controls)
     results = results_of(options)
     page = render(results, pictures)
-    assert ("The controls fail, as they must: labels &lt;shuffled&gt;" in page) == fails
+    assert ("The controls fail, as expected: labels &lt;shuffled&gt;" in page) == fails
     assert verdict(results).conclusion.startswith("No evidence of sensing") == (not fails)
     assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("DOES NOT FAIL") == (not fails)

@@ -67,15 +67,13 @@ def draw_calibration(results: Results) -> Figure:
                  rotation=45, rotation_mode="anchor", transform_rotates_text=True,
                  color="#666666")  # fmt: skip
     bottom.set_ylabel("share of rows")
-    bottom.set_xlabel("probability that the network gives to its line")
+    bottom.set_xlabel("predicted probability of the line")
     fig.legend(*top.get_legend_handles_labels(), loc="outside lower left", ncols=1)
-    add_head(
-        fig,
-        _title(calibration[MODEL]),
-        f"{tested_on(results)}; each mark is about a tenth of the rows, with a 95 % interval; "
-        "ECE: expected calibration error",
-        results.warnings,
+    subtitle = (
+        f"{tested_on(results)}; each marker is about a tenth of the rows, with a 95 % interval; "
     )
+    subtitle += "ECE: expected calibration error"
+    add_head(fig, _title(calibration[MODEL]), subtitle, results.warnings)
     return fig
 
 

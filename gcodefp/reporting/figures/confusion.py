@@ -39,18 +39,11 @@ def confusion(results: Results, head: str) -> Confusion:
     """A head's matrix in metrics.json, with the classes that occur."""
     matrix = results.evaluation["confusion"][head]
     counts = np.array(matrix["counts"], np.int64)
-    occurring = {name for name, row in zip(matrix["true"], counts, strict=True) if row.any()}
-    occurring |= {
-        name for name, column in zip(matrix["predicted"], counts.T, strict=True) if column.any()
-    }
-    rows, columns = (
-        [index for index, name in enumerate(matrix[side]) if name in occurring]
-        for side in ("true", "predicted")
-    )
+    true, predicted = (np.array(matrix[side], object) for side in ("true", "predicted"))
+    occurring = [*true[counts.any(axis=1)], *predicted[counts.any(axis=0)]]
+    rows, columns = (np.isin(names, occurring) for names in (true, predicted))
     return Confusion(
-        [matrix["true"][row] for row in rows],
-        [matrix["predicted"][column] for column in columns],
-        counts[np.ix_(rows, columns)],
+        true[rows].tolist(), predicted[columns].tolist(), counts[np.ix_(rows, columns)]
     )
 
 
@@ -76,13 +69,11 @@ def draw_confusion(results: Results) -> Figure:
         axes.set_title(name)
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("true (count)")
-    add_head(
-        fig,
-        _title(matrices[HEADS["command"]]),
+    subtitle = (
         f"{tested_on(results)}; segments of one window; the shade is the share of the row, the "
-        "number the count",
-        results.warnings,
     )
+    subtitle += "number the count"
+    add_head(fig, _title(matrices[HEADS["command"]]), subtitle, results.warnings)
     return fig
 
 

@@ -78,14 +78,8 @@ def draw_contours(results: Results) -> Figure:
 
 def choose(results: Results, importance: Importance) -> list[VariedParameter]:
     """At most three hyperparameters that are numbers, the most important first."""
-    numeric = [
-        parameter
-        for parameter in varied_parameters(results)
-        if parameter.is_numeric and parameter.name in importance.names
-    ]
-    return sorted(numeric, key=lambda parameter: importance.names.index(parameter.name))[
-        :MAX_PARAMETERS
-    ]
+    numeric = {p.name: p for p in varied_parameters(results) if p.is_numeric}
+    return [numeric[name] for name in importance.names if name in numeric][:MAX_PARAMETERS]
 
 
 def smoothed(

@@ -123,11 +123,7 @@ COMPARED_STYLES = (
 
 
 class Curve(NamedTuple):
-    """A run that is compared.
-
-    Attributes:
-        history: what was measured after each epoch, in order.
-    """
+    """A run that is compared; `history`: what was measured after each epoch, in order."""
 
     name: str
     history: Sequence[Mapping[str, float]]

@@ -53,13 +53,9 @@ def draw_dataset(results: Results) -> Figure:
     _draw_rules(right, document["counts"])
     fig.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=3)
     rows = sum(recording["rows"] for recording in document["recordings"].values())
-    add_head(
-        fig,
-        f"{len(document['recordings'])} recordings of {len(operations)} "
-        f"operation{'s' * (len(operations) != 1)}, {rows:,} rows after cleaning",
-        excluded_text(document),
-        results.warnings,
-    )
+    title = f"{len(document['recordings'])} recordings of {len(operations)} "
+    title += f"operation{'s' * (len(operations) != 1)}, {rows:,} rows after cleaning"
+    add_head(fig, title, excluded_text(document), results.warnings)
     return fig
 
 
@@ -165,11 +161,7 @@ class Lags(NamedTuple):
 def lags_of(dataset: Document) -> Lags:
     """The lags in dataset.json."""
     recordings = dataset["recordings"]
-    with_lag = {
-        name: recording
-        for name, recording in recordings.items()
-        if recording["lag_seconds"] is not None
-    }
+    with_lag = {name: r for name, r in recordings.items() if r["lag_seconds"] is not None}
     test = set() if dataset["leaky"] else set(dataset["splits"]["test"]["recordings"])
     return Lags(
         np.array([recording["lag_seconds"] for recording in with_lag.values()], float),

@@ -109,13 +109,11 @@ def draw_gcode_diff(results: Results) -> Figure:
         f"{edit} {text}: {counts[edit]:,}".replace(" ", "\N{NO-BREAK SPACE}")
         for edit, text in EDIT_TEXTS.items()
     )
-    add_head(
-        fig,
-        diff_title(name, counts),
+    subtitle = (
         f"test split, whole recording at once, the median of {len(ranking)} test recordings; "
-        f"{edit_counts}{_excerpt_text(shown, part)}",
-        results.warnings,
     )
+    subtitle += f"{edit_counts}{_excerpt_text(shown, part)}"
+    add_head(fig, diff_title(name, counts), subtitle, results.warnings)
     return fig
 
 

@@ -24,7 +24,6 @@ CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
     "confidence", ["#f2c14e", "#e0742c", "#7a3b6b", "#0b2f66"]
 )
 """Dark is confident, in print too."""
-CONFIDENCE_NORM = Normalize(0, 1)
 
 
 def draw_predicted(predicted: Predicted, warnings: Sequence[str]) -> Figure:
@@ -49,7 +48,7 @@ def draw_predicted(predicted: Predicted, warnings: Sequence[str]) -> Figure:
 
 def _draw_path(axes: Axes, predicted: Predicted) -> None:
     x, y = predicted.position_mm[:, 0], predicted.position_mm[:, 1]
-    _add(axes, x, y, predicted, width=1.6)
+    _add_line(axes, x, y, predicted, width=1.6)
     axes.set_aspect("equal", adjustable="datalim")
     axes.autoscale_view()
     axes.set_title("from above")
@@ -62,7 +61,7 @@ def _draw_path(axes: Axes, predicted: Predicted) -> None:
 
 
 def _draw_z(axes: Axes, predicted: Predicted) -> None:
-    _add(axes, predicted.row.astype(float), predicted.position_mm[:, 2], predicted, width=1.2)
+    _add_line(axes, predicted.row.astype(float), predicted.position_mm[:, 2], predicted, width=1.2)
     axes.autoscale_view()
     axes.margins(x=0.01)
     axes.set_title("height")
@@ -74,26 +73,21 @@ def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
     """In the colours of the other panels: this one is their legend."""
     rows = predicted.row.astype(float)
     axes.plot(rows, predicted.confidence_clock_known, color=EXECUTED, linewidth=0.7)
-    _add(axes, rows, predicted.confidence, predicted, width=1.2)
+    _add_line(axes, rows, predicted.confidence, predicted, width=1.2)
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.01)
     axes.set_title("confidence of the block (grey: median lag)")
     axes.set_xlabel("row of the recording, taken as evenly spaced")
 
 
-def _add(
+def _add_line(
     axes: Axes, x: NDArray[np.floating], y: NDArray[np.floating], predicted: Predicted, width: float
 ) -> None:
     """A line from each row's point to the next one's, in the colour of the row that it ends in."""
     points = np.stack([x, y], axis=1)
     segments = np.stack([points[:-1], points[1:]], axis=1)
     is_finite = np.isfinite(segments).all(axis=(1, 2))
-    lines = LineCollection(
-        list(segments[is_finite]),
-        cmap=CONFIDENCE_COLOURS,
-        norm=CONFIDENCE_NORM,
-        linewidth=width,
-        capstyle="round",
-    )
+    lines = LineCollection(list(segments[is_finite]), cmap=CONFIDENCE_COLOURS, norm=Normalize(0, 1),
+                           linewidth=width, capstyle="round")  # fmt: skip
     lines.set_array(predicted.confidence[1:][is_finite])
     axes.add_collection(lines)

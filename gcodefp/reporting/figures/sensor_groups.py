@@ -49,21 +49,15 @@ def draw_sensor_groups(results: Results) -> Figure:
     for axes, metric in zip(panels, metrics, strict=True):
         _draw_panel(axes, rows, metric, sensors["complete"][metric]["value"])
     _name_rows(panels[0], rows)
-    add_head(
-        fig,
-        _title(sensors),
-        f"{tested_on(results)}, predicted with these channels missing, without training again; "
-        "difference to all sensors in percentage points, with 95 % intervals "
-        f"({_significance(results)})",
-        results.warnings,
-    )
-    return fig
-
-
-def _significance(results: Results) -> str:
+    significance = "filled and bold: without 0"
     if results.evaluation["recordings"] < MIN_RECORDINGS:
-        return f"of fewer than {MIN_RECORDINGS} recordings: any may be chance"
-    return "filled and bold: without 0"
+        significance = f"of fewer than {MIN_RECORDINGS} recordings: any may be chance"
+    subtitle = (
+        f"{tested_on(results)}, predicted with these channels missing, without training again; "
+        f"difference to all sensors in percentage points, with 95 % intervals ({significance})"
+    )
+    add_head(fig, _title(sensors), subtitle, results.warnings)
+    return fig
 
 
 def _rows(without: Sequence[Document]) -> list[Row]:
@@ -129,11 +123,7 @@ def _title(sensors: Document) -> str:
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
         return "What the network loses without its sensors"
-    losses = [
-        entry
-        for entry in groups
-        if _is_significant(entry["differences"]["gcode"]) and _loss(entry) < 0
-    ]
+    losses = [g for g in groups if _is_significant(g["differences"]["gcode"]) and _loss(g) < 0]
     if not losses:
         return "No kind of sensor is missed beyond chance"
     worst = min(losses, key=_loss)
