@@ -8,7 +8,7 @@ import pytest
 from explanation_files import small_programs
 from result_documents import dataset_document
 from result_files import predictions_of, spoilt, true_blocks, write_results
-from result_files import tested_split as results_split
+from result_files import scored_split as results_split
 
 from gcodefp.dataset.store import description_of
 from gcodefp.evaluation.bootstrap import paired_difference, ratio
