@@ -19,7 +19,6 @@ from rich.table import Table
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, open_device
@@ -46,7 +45,7 @@ from gcodefp.reporting.comparison import (
 from gcodefp.reporting.figures.curves import Curve, draw_compared
 from gcodefp.reporting.figures.style import paper_style, save
 from gcodefp.reporting.wording import METRICS as METRIC_TITLES
-from gcodefp.reporting.wording import MIN_RECORDINGS
+from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
 
 logger = logging.getLogger("gcodefp.compare")
 
@@ -168,8 +167,8 @@ def _print(comparison: Comparison) -> None:
     )
     if comparison.split == "val":
         print(
-            "The val/... metrics above are those of a lag oracle. The best epochs are chosen by "
-            f"{comparison.objective.metric}:\nit is optimistic, and the scores are slightly."
+            "The val/... metrics above are those of a lag oracle. The best epochs are chosen by\n"
+            f"{comparison.objective.metric}, so its values are optimistic, and the scores slightly."
         )
     print(*comparison.notes, *conclusions(comparison), sep="\n")
 
@@ -214,19 +213,13 @@ def _title(metric: str) -> str:
 def _cells(scores: Sequence[Score]) -> list[str]:
     cells = []
     for estimate, difference in scores:
-        cells.append(_cell(estimate, ".3f"))
+        cells.append(interval_text(estimate, ".3f", 1))
         if difference is not None:
-            cells.append(_cell(difference, "+.3f"))
+            cells.append(interval_text(difference, "+.3f", 1))
             low, high = difference.low or 0.0, difference.high or 0.0
             if difference.recordings >= MIN_RECORDINGS:
                 cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
     return cells
-
-
-def _cell(interval: Estimate | Difference, form: str) -> str:
-    if interval.value is None:
-        return "-"
-    return f"{interval.value:{form}} [{interval.low:{form}}, {interval.high:{form}}]"
 
 
 def _npz(dataset: Path, split: str) -> Path:

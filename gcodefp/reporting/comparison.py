@@ -25,7 +25,7 @@ from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPP
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
-from gcodefp.reporting.wording import MIN_RECORDINGS
+from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
@@ -307,7 +307,7 @@ def conclusions(comparison: Comparison) -> list[str]:
     sentences = []
     for name, score in zip(names, comparison.scores[MODEL]["gcode"][1:], strict=True):
         assert score.difference is not None, "only the first run has none"
-        value, low, high = (100 * (part or 0.0) for part in score.difference[:3])
+        low, high = score.difference.low or 0.0, score.difference.high or 0.0
         if score.difference.recordings < MIN_RECORDINGS:
             conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
             conclusion += "recordings are needed)"
@@ -316,8 +316,9 @@ def conclusions(comparison: Comparison) -> list[str]:
         else:
             conclusion = f"{'better' if low > 0 else 'worse'} than {first}"
         sentences.append(
-            f"{name} is {conclusion}: {value:+.1f} percentage points of exact lines "
-            f"[{low:+.1f}, {high:+.1f}], paired over {score.difference.recordings} recordings."
+            f"{name} is {conclusion}: "
+            f"{interval_text(score.difference, '+.1f', unit=' percentage points of exact lines')}, "
+            f"paired over {score.difference.recordings} recordings."
         )
     return sentences
 

@@ -14,6 +14,7 @@ from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
     cost_tables,
+    interval_cell,
     metric_table,
     protocol_section,
     runs_table,
@@ -31,6 +32,7 @@ from gcodefp.reporting.wording import (
     best_baseline,
     difference,
     interval,
+    interval_text,
     logged_metric,
     verdict,
 )
@@ -105,10 +107,10 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     numbers = [_share(scores[MODEL], "of the G-code lines are exactly right", is_own=True)]
     if baseline:
         gain = difference(results, baseline)
-        value, low, high = (f"{100 * (share or 0.0):+.1f}" for share in gain[:3])
+        cell = interval_cell(interval_text(gain, "+.1f"))
         numbers += [
             _share(scores[baseline], f"by the best baseline, {baseline}", is_own=False),
-            KeyNumber(value, f"[{low}, {high}]", "percentage points between them", is_own=True),
+            KeyNumber(*cell, "percentage points between them", is_own=True),
         ]
     if UPPER_BOUND in scores:
         numbers.append(_share(scores[UPPER_BOUND], "upper bound, the lag unknown", is_own=False))
@@ -118,9 +120,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
 
 
 def _share(scores: Document, title: str, is_own: bool) -> KeyNumber:
-    """`34.8 % [15.2, 55.1]` in two."""
-    value, _, rest = interval(scores[PRIMARY]).partition(" [")
-    return KeyNumber(value, f"[{rest}" if rest else "", title, is_own)
+    return KeyNumber(*interval_cell(interval(scores[PRIMARY])), title, is_own)
 
 
 def _provenances(

@@ -30,7 +30,7 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import KINDS, METRICS, RULES, interval
+from gcodefp.reporting.wording import KINDS, METRICS, RULES, interval, interval_text
 from gcodefp.sweeps.ranking import FACTS
 from gcodefp.terminal import duration
 
@@ -43,6 +43,12 @@ class Cell(NamedTuple):
 
     value: str
     small: str
+
+
+def interval_cell(text: str, count: str = "") -> Cell:
+    """`34.8 % [15.2, 55.1]` as a cell."""
+    value, _, limits = text.partition(" [")
+    return Cell(value, f"[{limits}{count}" if limits else "")
 
 
 def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
@@ -62,12 +68,9 @@ def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) ->
 
 
 def _cell(metric: str, score: Document, with_counts: bool) -> Cell:
-    if score["value"] is None:
-        return Cell(NOTHING, "")
-    factor, form, unit = (1, ".2f", "") if metric.endswith("_mm") else (100, ".1f", " %")
-    value, low, high = (f"{factor * score[key]:{form}}" for key in ("value", "low", "high"))
+    form, factor, unit = (".2f", 1, "") if metric.endswith("_mm") else (".1f", 100, " %")
     count = f", n={score['n']:,}" if with_counts else ""
-    return Cell(value + unit, f"[{low}, {high}]{count}")
+    return interval_cell(interval_text(score, form, factor, unit), count)
 
 
 def control_summary(evaluation: Document) -> dict[str, Any] | None:
@@ -240,8 +243,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     rows = []
     for row in document["protocols"]:
         name, *texts = columns(row).values()
-        parts = [text.partition(" [") for text in texts]
-        cells = [Cell(value, f"[{rest}" if rest else "") for value, _, rest in parts]
+        cells = list(map(interval_cell, texts))
         rows.append({"name": name, "warnings": warnings(row), "cells": cells})
     return {
         **section,

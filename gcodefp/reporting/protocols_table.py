@@ -22,7 +22,7 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.files import read_json
 from gcodefp.reporting.predictions import read_predictions
-from gcodefp.reporting.wording import SPLIT_BY
+from gcodefp.reporting.wording import INTERVAL, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
@@ -43,7 +43,6 @@ hyperparameters are the winner's, chosen once on the val split of the pipeline's
 recordings are also in these splits; weights, scale, vocabulary and programs are of each fold's own
 train split."""
 
-INTERVAL = ("value", "low", "high")
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; all None if there is nothing to measure."""
 Row = Mapping[str, Any]
@@ -132,27 +131,24 @@ def warnings(row: Row) -> list[str]:
 def columns(row: Row) -> dict[str, str]:
     """Heading -> a protocol's cell, for readers."""
     exact, baseline = row["exact"], row["baseline"]
+    whole, bound, elapsed = (
+        interval_text(exact[name]) if name in exact else "-"
+        for name in (WHOLE, UPPER_BOUND, ELAPSED)
+    )
     cells = {
         "protocol": f"{row['protocol']}: {SPLIT_BY[row['protocol']]}",
         "folds": str(row["folds"]),
         "recordings": str(len(row["recordings"])),
-        "exact line, %: windows": _text(exact.get(MODEL)),
-        "whole recordings": _text(exact.get(WHOLE)),
-        "best baseline": f"{baseline} {_text(exact[baseline])}" if baseline else "-",
-        UPPER_BOUND: _text(exact.get(UPPER_BOUND)),
-        ELAPSED: _text(exact.get(ELAPSED)),
+        "exact line, %: windows": interval_text(exact[MODEL]),
+        "whole recordings": whole,
+        "best baseline": f"{baseline} {interval_text(exact[baseline])}" if baseline else "-",
+        UPPER_BOUND: bound,
+        ELAPSED: elapsed,
     }
     for metric, (title, factor) in MEASURED.items():
         for name, short in SHORT.items():
-            cells[f"{title}: {short}"] = _text(row["measured"][metric][name], factor)
+            cells[f"{title}: {short}"] = interval_text(row["measured"][metric][name], factor=factor)
     return cells
-
-
-def _text(interval: Interval | None, factor: float = 100.0) -> str:
-    if interval is None or interval["value"] is None:
-        return "-"
-    value, low, high = (factor * (interval[key] or 0.0) for key in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"
 
 
 def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:

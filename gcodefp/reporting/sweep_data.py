@@ -10,7 +10,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import VariedParameter, is_maximized, varied_parameters
+from gcodefp.reporting.sweep_runs import (
+    LOSS,
+    VariedParameter,
+    is_maximized,
+    is_wide,
+    varied_parameters,
+)
 from gcodefp.reporting.wording import logged_metric, value_texts
 
 Figure = dict[str, Any]
@@ -21,13 +27,10 @@ ABSENT = "not set"
 """The tick of runs without a value, such as one that a condition of the sweep excludes."""
 ABSENT_SHARE = 0.15
 """The share of the axis between its lowest value and ABSENT."""
-WIDE_RATIO = 8.0
-"""A loss that spans more is drawn on a log axis."""
-LOSS = "val/loss"
 SHOWN_CURVES = 3
 MAX_CURVES = 100
 MAX_EPOCHS = 50_000
-"""Curves are embedded of the best runs, up to so many runs and epochs together."""
+"""Limits on the embedded curves, of the best runs first: runs, and epochs of all of them."""
 FONT = {"family": "system-ui, 'DejaVu Sans', sans-serif", "size": 12, "color": "#1f2328"}
 SCALE = [[0, "#e0a050"], [0.5, "#a9b3bd"], [1, "#0b4f8a"]]
 
@@ -42,7 +45,7 @@ def parallel_coordinates(results: Results) -> Figure | None:
     axes = [_axis(hyperparameter, rows) for hyperparameter in varied_parameters(results)]
     if rows.sum() < 2 or not axes:
         return None
-    is_log = not is_maximized(results) and _is_wide(metric[rows])
+    is_log = not is_maximized(results) and is_wide(metric[rows])
     axes.append(_numbers(results.winner["metric"], metric[rows], is_log))
     line = {"color": axes[-1]["values"], "colorscale": SCALE,
             "reversescale": not is_maximized(results)}  # fmt: skip
@@ -99,10 +102,6 @@ def _dimension(
     }
 
 
-def _is_wide(values: NDArray[np.float64]) -> bool:
-    return bool(values.size and values.min() > 0 and values.max() > WIDE_RATIO * values.min())
-
-
 def learning_curves(results: Results) -> list[Figure]:
     """The metric and the loss over epochs, a line for each of the best runs.
 
@@ -134,7 +133,7 @@ def _curves(curves: dict[str, pd.DataFrame], metric: str) -> Figure:
         for index, (name, rows) in enumerate(curves.items())
     ]
     values = np.concatenate([rows[metric].to_numpy(float) for rows in curves.values()])
-    is_log = metric.endswith("loss") and _is_wide(values[np.isfinite(values)])
+    is_log = metric.endswith("loss") and is_wide(values)
     layout = {
         "font": FONT,
         "height": 320,

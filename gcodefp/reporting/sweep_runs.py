@@ -16,6 +16,9 @@ from gcodefp.sweeps.ranking import FACTS
 from gcodefp.sweeps.rules import names_of, read_rules
 from gcodefp.sweeps.values import leaf
 
+LOSS = "val/loss"
+WIDE_RATIO = 8.0
+"""A loss is drawn on a log axis if its maximum is more than this multiple of its minimum."""
 STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
 """State in runs.csv, in the order of the ranking -> its label."""
 
@@ -103,6 +106,12 @@ def is_repeat(results: Results) -> NDArray[np.bool_]:
     """(runs,) whether a run repeats another's configuration with another seed."""
     repeats = {run for group in results.winner["seeds"] for run in group["runs"]}
     return results.runs["run"].isin(repeats).to_numpy()
+
+
+def is_wide(values: NDArray[np.floating]) -> bool:
+    """Whether the finite values are positive and their range suits a log axis."""
+    finite = values[np.isfinite(values)]
+    return bool(finite.size and 0 < finite.min() * WIDE_RATIO < finite.max())
 
 
 def is_maximized(results: Results) -> bool:

@@ -1,11 +1,11 @@
 """Titles of metrics, predictors, cleaning rules and sensors, and the verdict as sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from gcodefp.evaluation.bootstrap import Estimate
+from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
     BASELINE,
@@ -114,6 +114,8 @@ def short_metric(name: str) -> str:
 
 
 PRIMARY = "gcode"
+"""The primary metric."""
+INTERVAL = ("value", "low", "high")
 MIN_RECORDINGS = 6
 """With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
 BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
@@ -158,9 +160,10 @@ def verdict(results: Results) -> Verdict:
             FAILS: f"The network does not beat the best baseline, {baseline}.",
         }[kind]
         other = interval(scores[baseline][PRIMARY])
+        points = interval_text(gain, "+.1f", unit=" percentage points")
         evidence = (
             f"{result}, the baseline {baseline} {other}, on {tested}. "
-            f"The difference on the same rows is {_points(gain)}."
+            f"The difference on the same rows is {points}."
         )
     if results.warnings:
         conclusion = f"No evidence of sensing, see the warnings in red. {conclusion}"
@@ -178,12 +181,23 @@ def best_baseline(scores: Document) -> str | None:
     return min(baselines, key=lambda n: (-(scores[n][PRIMARY]["value"] or 0.0), n), default=None)
 
 
+def interval_text(
+    score: Document | Estimate | Difference,
+    form: str = ".1f",
+    factor: float = 100.0,
+    unit: str = "",
+) -> str:
+    """`34.8 [15.2, 55.1]`, with the unit behind the value; `-` if there is none."""
+    numbers = score if isinstance(score, Mapping) else score._asdict()
+    if numbers["value"] is None:
+        return "-"
+    value, low, high = (f"{factor * (numbers[key] or 0.0):{form}}" for key in INTERVAL)
+    return f"{value}{unit} [{low}, {high}]"
+
+
 def interval(score: Document) -> str:
     """`34.8 % [15.2, 55.1]`."""
-    if score["value"] is None:
-        return "nothing to measure"
-    low, high = (100 * score[key] for key in ("low", "high"))
-    return f"{percentage(score['value'])} [{low:.1f}, {high:.1f}]"
+    return "nothing to measure" if score["value"] is None else interval_text(score, unit=" %")
 
 
 def percentage(share: float) -> str:
@@ -200,11 +214,6 @@ def _kind(difference: Estimate, recordings: int) -> str:
     if difference.value is None or difference.low is None or difference.value <= 0:
         return FAILS
     return BEATS if difference.low > 0 and recordings >= MIN_RECORDINGS else UNDECIDED
-
-
-def _points(difference: Estimate) -> str:
-    value, low, high = (100 * (d or 0.0) for d in difference[:3])
-    return f"{value:+.1f} percentage points [{low:+.1f}, {high:+.1f}]"
 
 
 def _tested_on(evaluation: Document) -> str:

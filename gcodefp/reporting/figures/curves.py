@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,13 +22,10 @@ from gcodefp.reporting.figures.style import (
     placeholder,
 )
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_runs import describe_runs
+from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_wide
 from gcodefp.reporting.wording import logged_metric, short_metric
 
-LOSS = "val/loss"
 TRAIN_LOSS = "train/loss"
-LOG_RATIO = 8.0
-"""Losses that span more than this are drawn on a log axis."""
 PANEL_INCHES = 1.75
 MANY_RUNS = 50
 
@@ -72,11 +68,10 @@ def _panels(columns: Sequence[str]) -> tuple[Figure, list[Axes]]:
 
 
 def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
-    """Title, grid, and a log axis for a loss that spans much."""
+    """Title and grid, and a log axis for a loss with a wide range."""
     axes.set_title(logged_metric(column))
     axes.grid(axis="y")
-    finite = values[np.isfinite(values)]
-    if column.endswith("loss") and len(finite) and 0 < finite.min() * LOG_RATIO < finite.max():
+    if column.endswith("loss") and is_wide(values.to_numpy(float)):
         axes.set_yscale("log")
 
 
