@@ -18,7 +18,7 @@ from unittest.mock import patch
 import torch
 
 from gcodefp.model import epoch as learning_epoch
-from gcodefp.model.data import mixed_precision, open_device
+from gcodefp.model.data import mixed_precision, select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Hyperparameters, hyperparameters_from
 from gcodefp.model.trainer import TrainingData, load_training_data, train
 
@@ -54,7 +54,7 @@ class Context:
     def data(self) -> TrainingData:
         """The splits on the device."""
         splits = (self.dataset / name for name in ("dataset.json", "train.npz", "val.npz"))
-        return load_training_data(*splits, open_device(self.device, 1))
+        return load_training_data(*splits, select_device(self.device, 1))
 
     def to_json(self) -> str:
         """What `from_json` takes, in another process."""

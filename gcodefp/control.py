@@ -15,13 +15,13 @@ import numpy as np
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.evaluation.baselines import majority, majority_given_operation
-from gcodefp.evaluation.controls import CONTROL_FORMAT, judge, not_failed
+from gcodefp.evaluation.baselines import majority, majority_of_operation
+from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, leak_warnings
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.control")
@@ -49,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _score(arguments: argparse.Namespace) -> None:
     name, control = arguments.control, CONTROLS[arguments.control]
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, description, splits = open_evaluation(
         arguments.checkpoint,
         arguments.dataset,
         {"train": arguments.train, "test": arguments.test},
         device,
-        control=name if control.trains else None,
+        control=name if control.needs_training else None,
     )
     train, test = splits["train"], splits["test"]
     decoding = predict_split(
@@ -63,25 +63,25 @@ def _score(arguments: argparse.Namespace) -> None:
     )
     limits = {
         MAJORITY: majority(train, decoding.rows),
-        MAJORITY_PRIVILEGED: majority_given_operation(train, test, decoding.rows),
+        MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),
     }
-    judgements = judge(name, decoding.predictions, limits, test, decoding.rows)
+    judgements = assess_control(name, decoding.predictions, limits, test, decoding.rows)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.train, arguments.test)
     content = {
         "provenance": provenance(inputs),
         "control": name,
-        "what": control.what,
+        "what": control.description,
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
         "fails": all(judgement.fails for judgement in judgements.values()),
-        "answers": {predictor: each.described() for predictor, each in judgements.items()},
+        "answers": {predictor: each.to_json() for predictor, each in judgements.items()},
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
     for predictor, judgement in judgements.items():
         scores = (judgement.score.value, judgement.limit, judgement.limit_score.value)
         logger.info("exact line: %s %.3f, %s %.3f", predictor, *scores)
-    for sentence in not_failed(content):
+    for sentence in leak_warnings(content):
         logger.error(sentence)
 
 

@@ -17,7 +17,7 @@ import torch
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import Description, read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.model.data import DEVICES, open_device, sizes_of
+from gcodefp.model.data import DEVICES, network_sizes, select_device
 from gcodefp.sweeps.estimation import (
     Candidate,
     Crew,
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _estimate(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     description = read_description(arguments.dataset)
     if description.learning_digest() != sweep.document["learning_digest"]:
         raise UserError(
@@ -95,7 +95,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
     if not left:
         print(f"all {sweep.total} runs are over")
         return
-    counted = sizes_of(description), _extent(arguments, description), device.type
+    counted = network_sizes(description), _extent(arguments, description), device.type
     over = [run.folder.number for run in ended]
     known = candidates(asked_of_runs(sweep, over), *counted)
     if not known:

@@ -15,10 +15,10 @@ import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Split
-from gcodefp.dataset.windows import read_recordings
+from gcodefp.dataset.windows import read_external_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
-from gcodefp.evaluation.controls import not_failed, read_controls
+from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
@@ -29,7 +29,7 @@ from gcodefp.evaluation.split_scores import (
 )
 from gcodefp.files import write_json
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
     description, test = checkpoint.description, splits["test"]
@@ -74,7 +74,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         logger.warning(LEAKY_NOTE)
     _log(evaluated.scores)
     for control in controls:
-        for sentence in not_failed(control):
+        for sentence in leak_warnings(control):
             logger.error(sentence)
 
 
@@ -97,7 +97,7 @@ def _read(
         splits.update(read)
     if arguments.test:
         return checkpoint, splits, []
-    splits["test"], excluded = read_recordings(arguments.recordings, description)
+    splits["test"], excluded = read_external_split(arguments.recordings, description)
     return checkpoint, splits, excluded
 
 

@@ -20,7 +20,7 @@ from gcodefp.evaluation.explanation import describe_explanation, explain_split, 
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import replacing, write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.explain")
@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, _, splits = open_evaluation(
         arguments.checkpoint, arguments.dataset, {"test": arguments.test}, device
     )

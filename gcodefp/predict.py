@@ -16,27 +16,27 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
 from gcodefp.evaluation.prediction import (
-    DOUBTFUL_BELOW,
+    MIN_AGREEMENT,
     PREDICTION_FORMAT,
-    Predicted,
+    RecordingPrediction,
     document,
-    free_text,
     gcode_text,
+    greedy_text,
     predict_recording,
     table_text,
 )
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
-from gcodefp.recordings.unlabelled import Unlabelled, read_unlabelled
+from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.predicted import draw_predicted
 from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.predict")
 
-CONTROLLER_NOTE = "this checkpoint was trained with the controller's reports as input"
+CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
 SUFFIXES = ("nc", "free.nc", "csv", "json", "svg", "png")
 
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(arguments: argparse.Namespace) -> None:
     _check_names(arguments.recordings, arguments.output)
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint = read_checkpoint(arguments.checkpoint, device)
     description = checkpoint.description
     for path in arguments.recordings:
@@ -89,33 +89,33 @@ def _check_names(recordings: Sequence[Path], output: Path) -> None:
                 raise UserError(f"{written}: would be overwritten; choose another --output folder")
 
 
-def _notes(description: Description, predicted: Predicted) -> list[str]:
+def _notes(description: Description, predicted: RecordingPrediction) -> list[str]:
     """Warnings that every file of the prediction carries."""
     notes = [LEAKY_NOTE] if description.leaky else []
     if description.document["controller_is_input"]:
-        notes.append(CONTROLLER_NOTE)
-    return [*notes, *predicted.doubts]
+        notes.append(CONTROLLER_INPUT_NOTE)
+    return [*notes, *predicted.warnings]
 
 
 def _write(
     arguments: argparse.Namespace,
     path: Path,
     description: Description,
-    unlabelled: Unlabelled,
-    predicted: Predicted,
+    unlabelled: UnlabelledRecording,
+    predicted: RecordingPrediction,
     notes: list[str],
 ) -> None:
     folder, name, digest = arguments.output, predicted.name, sha256(arguments.checkpoint)
     write_text(folder / f"{name}.nc", gcode_text(predicted, digest, notes, unlabelled.clock))
     write_text(folder / f"{name}.csv", table_text(predicted))
     if arguments.free:
-        write_text(folder / f"{name}.free.nc", free_text(predicted, digest, notes))
+        write_text(folder / f"{name}.free.nc", greedy_text(predicted, digest, notes))
     content = {
         "provenance": provenance([path, arguments.checkpoint]),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         **document(predicted),
-        "doubtful_below": DOUBTFUL_BELOW,
+        "doubtful_below": MIN_AGREEMENT,
         "step_seconds": float(description.programs.step_seconds),
         "channels": len(description.scaler.channels),
         "missing_channels": list(unlabelled.missing),
@@ -126,7 +126,9 @@ def _write(
         save(draw_predicted(predicted, notes), folder, name, notes)
 
 
-def _log(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> None:
+def _log(
+    predicted: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
+) -> None:
     name = predicted.name
     for note in notes:
         logger.warning("%s: %s", name, note)
@@ -137,7 +139,7 @@ def _log(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> 
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
         "lag), agreement %.2f",
         *(name, *predicted.program, *predicted.operation),
-        *(predicted.mean_confidence, predicted.mean_clock_known, predicted.agreement),
+        *(predicted.mean_confidence, predicted.mean_median_lag_confidence, predicted.agreement),
     )
 
 

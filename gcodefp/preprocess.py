@@ -20,10 +20,10 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
-    at_random,
-    held_out_recordings,
-    latest_first,
-    same_program_recordings,
+    expand_to_programs,
+    latest_first_order,
+    match_recordings,
+    random_order,
     split_recordings,
 )
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
@@ -135,10 +135,12 @@ def _split_names(
                 f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
                 "recordings that are the test, such as ['damage*']"
             )
-        held_out = held_out_recordings(operations, arguments.held_out)
+        held_out = match_recordings(operations, arguments.held_out)
     if arguments.split == "program":
-        held_out = same_program_recordings(held_out, list(recordings.values()))
-    order = latest_first if arguments.split == "chronological" else at_random(arguments.seed)
+        held_out = expand_to_programs(held_out, list(recordings.values()))
+    order = (
+        latest_first_order if arguments.split == "chronological" else random_order(arguments.seed)
+    )
     fractions = arguments.val_fraction, arguments.test_fraction
     return split_recordings(operations, *fractions, order, held_out)
 

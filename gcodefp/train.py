@@ -18,10 +18,10 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
-    KNOWN,
+    HYPERPARAMETERS,
     METRICS,
     Hyperparameters,
     Objective,
@@ -29,11 +29,11 @@ from gcodefp.model.hyperparameters import (
 )
 from gcodefp.model.trainer import (
     Diverged,
-    OtherRun,
+    RunMismatch,
     TrainingData,
     TrainingResult,
+    describe_result,
     load_training_data,
-    succeeded,
     train,
 )
 from gcodefp.provenance import provenance
@@ -44,7 +44,7 @@ from gcodefp.wandb_service.trial import Assignment, assigned_by_agent, own_flags
 logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
-TRAINED = [name for name, control in CONTROLS.items() if control.trains]
+TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 DATASET = Path("results/dataset")
 
 
@@ -105,7 +105,7 @@ def _train(arguments: argparse.Namespace) -> None:
         return
     hyperparameters, objective = _requested(arguments)
     control = arguments.control
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or Path("results/train") / digest(values)[:8]
@@ -123,12 +123,14 @@ def _train(arguments: argparse.Namespace) -> None:
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
     content = {"provenance": provenance(_inputs(arguments)), **origin}
-    content |= succeeded(result, hyperparameters, device)
+    content |= describe_result(result, hyperparameters, device)
     write_json(folder / "run.json", FORMAT, content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
-        logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
+        logger.warning(
+            "%s: a control, no model: trained on %s", folder, CONTROLS[control].description
+        )
 
 
 def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:
@@ -140,7 +142,7 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
             return
         metric, goal = arguments.metric, arguments.goal or "minimize"
         objective = Objective(metric, goal) if metric else objective_of(assignment)
-        device = open_device(arguments.device, arguments.threads)
+        device = select_device(arguments.device, arguments.threads)
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
         origin = provenance(_inputs(arguments))
         log_checkpoint = arguments.wandb_checkpoints
@@ -165,7 +167,7 @@ def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objectiv
 
 
 def _hyperparameter_flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name, value in vars(arguments).items() if name in KNOWN}
+    return {name: value for name, value in vars(arguments).items() if name in HYPERPARAMETERS}
 
 
 def _run(
@@ -185,7 +187,7 @@ def _run(
     run = partial(train, hyperparameters, data, objective, folder, report)
     try:
         return run(compiled=arguments.compile)
-    except OtherRun as other:
+    except RunMismatch as other:
         if not arguments.replace:
             raise
         logger.info("%s; it is replaced", other)

@@ -37,7 +37,7 @@ class Scaler:
     def apply(self, recording: Recording) -> NDArray[np.float32]:
         """Scaled signals (N, C); 0, the train mean, where no valid sample is."""
         table = recording.signals.reindex(columns=list(self.channels))
-        signals = _in_double(table, self.centered).to_numpy(np.float64)
+        signals = _to_double(table, self.centered).to_numpy(np.float64)
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
@@ -71,7 +71,7 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
         live.update(valid.index[valid >= MIN_VALID_SHARE])
     channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
-    samples = pd.concat([_in_double(table, centered) for table in tables])
+    samples = pd.concat([_to_double(table, centered) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
     varies = deviation > ROUNDING * pd.concat(tables).abs().max()
     if not varies.any():
@@ -85,7 +85,7 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
     )
 
 
-def _in_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
+def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
     """In double precision, without the recording's own mean where `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals

@@ -29,10 +29,10 @@ class Control(NamedTuple):
 
     change: Callable[[Split, np.random.Generator, int], Split]
     splits: tuple[str, ...]
-    what: str
+    description: str
 
     @property
-    def trains(self) -> bool:
+    def needs_training(self) -> bool:
         """Whether a network has to be trained for it; otherwise the winner itself predicts."""
         return "train" in self.splits
 

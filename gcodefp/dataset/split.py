@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.programs.identification import same_programs
+from gcodefp.programs.identification import group_by_program
 from gcodefp.recordings.cleaning import Recording
 
 SPLITS = ("train", "val", "test")
@@ -30,11 +30,11 @@ def split_recordings(
 ) -> dict[str, list[str]]:
     """Split -> names of its recordings, operation by operation.
 
-    An operation of three or more recordings is in all three splits; a smaller one only trains.
+    An operation of three or more recordings is in all three splits; a smaller one is in train only.
 
     Args:
         operations: recording -> operation.
-        order: `at_random`, or `latest_first`, under which the last recordings are the test.
+        order: `random_order`, or `latest_first_order`, which tests on the last recordings.
         held_out: if there are any, they are the test, and test_fraction does not count.
 
     Raises:
@@ -65,13 +65,13 @@ def split_recordings(
     return {split: sorted(splits[split]) for split in SPLITS}
 
 
-def at_random(seed: int) -> Order:
+def random_order(seed: int) -> Order:
     """Random orders, one operation after the other."""
     random = np.random.default_rng(seed)
     return lambda names: [names[i] for i in random.permutation(len(names))]
 
 
-def latest_first(names: list[str]) -> list[str]:
+def latest_first_order(names: list[str]) -> list[str]:
     """By the numbers in the names, since 10 comes after 9; names without one are the earliest."""
 
     def numbers(name: str) -> list[int]:
@@ -80,7 +80,7 @@ def latest_first(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
 
 
-def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
+def match_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
     """The recordings whose name matches a shell pattern, such as `damage*`."""
     names = set(recordings)
     for pattern in patterns:
@@ -89,7 +89,7 @@ def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> s
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
-def same_program_recordings(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
+def expand_to_programs(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
     """The held-out recordings and all others that run one of their programs."""
-    groups = [{recording.name for recording in group} for group in same_programs(recordings)]
+    groups = [{recording.name for recording in group} for group in group_by_program(recordings)]
     return set(held_out).union(*(group for group in groups if group & held_out))

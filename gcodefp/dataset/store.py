@@ -129,7 +129,7 @@ class Description:
         """The control that the splits were changed for; None for an unchanged dataset."""
         return self.document.get("control")
 
-    def for_control(self, control: str | None) -> "Description":
+    def with_control(self, control: str | None) -> "Description":
         """The same, marked as changed for a control, so that the two are never confused."""
         return replace(self, document={**self.document, "control": control}) if control else self
 
@@ -175,10 +175,10 @@ def read_description(path: Path) -> Description:
             f"{beside}: does not belong to {path} (its sha256 differs); make both anew with: "
             f"{REBUILD}"
         )
-    return description_of(document, programs)
+    return parse_description(document, programs)
 
 
-def description_of(document: Mapping[str, Any], programs: Programs) -> Description:
+def parse_description(document: Mapping[str, Any], programs: Programs) -> Description:
     """The description in a dataset.json document, or in a checkpoint's copy of one."""
     channels = document["channels"]
     return Description(
@@ -190,14 +190,14 @@ def description_of(document: Mapping[str, Any], programs: Programs) -> Descripti
             tuple(c["std"] for c in channels),
             document["centered"],
         ),
-        vocabulary=vocabulary_of(document),
+        vocabulary=parse_vocabulary(document),
         programs=programs,
         sha256={name: split["sha256"] for name, split in document["splits"].items()},
         document=document,
     )
 
 
-def vocabulary_of(document: Mapping[str, Any]) -> Vocabulary:
+def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary in a dataset.json document."""
     fields = document["vocabulary"]
     return Vocabulary(

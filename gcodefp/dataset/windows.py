@@ -127,7 +127,7 @@ def held_out_stride(window: int) -> int:
     return max(1, window // 2)
 
 
-def read_recordings(folder: Path, description: Description) -> tuple[Split, Excluded]:
+def read_external_split(folder: Path, description: Description) -> tuple[Split, Excluded]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:

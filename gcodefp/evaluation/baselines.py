@@ -26,17 +26,17 @@ from gcodefp.evaluation.names import (
 SEED = 0
 BINS = 8
 """Equal parts of a window whose means are compared."""
-TRAIN_ROWS = 20_000
+NEIGHBOUR_TRAIN_ROWS = 20_000
 """The neighbour is sought among at most so many rows, evenly spread over the train split."""
 TREE_TRAIN_ROWS = 10_000
 """Forests are grown on at most so many rows: neighbours share nearly all of their windows."""
 TREE_COUNT = 32
-TREES_AT_A_TIME = 8
+TREES_PER_FOREST = 8
 """A tree keeps a number for every class in every node: 20 MB with 2,000 classes."""
-FEATURES_TRIED = 0.15
+MAX_FEATURES = 0.15
 """Share of the features that a node may split by."""
 ROWS_PER_LEAF = 10
-ROWS_AT_A_TIME = 4096
+ROWS_PER_CHUNK = 4096
 """Of the test split; each has a number for every class."""
 
 
@@ -54,7 +54,7 @@ def run_baselines(
         NEIGHBOUR: nearest_neighbour(train, test, rows, window),
         TREES: extra_trees(train, test, rows, window, SEED, jobs),
         MAJORITY: majority(train, rows),
-        MAJORITY_PRIVILEGED: majority_given_operation(train, test, rows),
+        MAJORITY_PRIVILEGED: majority_of_operation(train, test, rows),
         ELAPSED: elapsed_time(train, test, rows),
     }
     if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():
@@ -69,9 +69,7 @@ def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:
     return RowPredictions(np.full(len(rows), block), np.full(len(rows), operation, np.int64))
 
 
-def majority_given_operation(
-    train: Split, test: Split, rows: NDArray[np.integer]
-) -> RowPredictions:
+def majority_of_operation(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """The most common train block of each row's true operation, which is provided.
 
     Where the train split has none of the operation, it is the most common block of all.
@@ -121,7 +119,7 @@ def nearest_neighbour(
 
     Windows are compared by the means of BINS equal parts of the window around the row.
     """
-    candidates = window_rows(train, window, TRAIN_ROWS)
+    candidates = select_train_rows(train, window, NEIGHBOUR_TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
     index.fit(_binned(train, window)[candidates])
     nearest = index.kneighbors(_binned(test, window)[rows], return_distance=False)[:, 0]
@@ -141,7 +139,7 @@ def _binned(split: Split, window: int) -> NDArray[np.float32]:
     return window_means(split.signals, start, window, BINS).astype(np.float32)
 
 
-def window_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
+def select_train_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
     """Rows in any train window, thinned out evenly to at most so many, ascending."""
     # A leaky split holds all rows of all recordings, those of other splits' windows too.
     rows = np.unique(train.window_start[:, None] + np.arange(window))
@@ -194,7 +192,7 @@ def extra_trees(
         seed: of the forests; the predictions do not depend on `jobs`.
         jobs: trees that grow at the same time.
     """
-    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
     features = _statistics(train, train_rows, window), _statistics(test, rows, window)
     return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
@@ -208,7 +206,7 @@ def environment_only(
     and so shows how far operation and session are confounded. The mean is over the window's rows
     with a value; where none has one, it is the mean of the train split.
     """
-    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
     values = train.environment[train_rows].astype(np.float64)
     valid = np.isfinite(values)
     typical = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
@@ -277,10 +275,10 @@ def _classify(
     classes = np.unique(train_classes)
     votes = np.zeros((len(features), len(classes)), np.float32)
     random = np.random.RandomState(seed)
-    for _ in range(0, TREE_COUNT, TREES_AT_A_TIME):
+    for _ in range(0, TREE_COUNT, TREES_PER_FOREST):
         forest = _grow(train_features, train_classes, random, jobs)
-        for first in range(0, len(features), ROWS_AT_A_TIME):
-            chunk = slice(first, first + ROWS_AT_A_TIME)
+        for first in range(0, len(features), ROWS_PER_CHUNK):
+            chunk = slice(first, first + ROWS_PER_CHUNK)
             votes[chunk] += forest.predict_proba(features[chunk])
     return classes[votes.argmax(axis=1)]
 
@@ -291,11 +289,11 @@ def _grow(
     random: np.random.RandomState,
     jobs: int,
 ) -> Any:
-    """A forest of TREES_AT_A_TIME trees that predicts in a single thread."""
+    """A forest of TREES_PER_FOREST trees that predicts in a single thread."""
     forest = ExtraTreesClassifier(
-        n_estimators=TREES_AT_A_TIME,
+        n_estimators=TREES_PER_FOREST,
         min_samples_leaf=ROWS_PER_LEAF,
-        max_features=FEATURES_TRIED,
+        max_features=MAX_FEATURES,
         random_state=random,
         n_jobs=jobs,
     ).fit(features, classes)

@@ -100,12 +100,12 @@ def ratio(
     return Ratio(counted, sums[counted], counts[counted])
 
 
-NOTHING = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+EMPTY = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
 """A metric of predictions that do not include what it measures."""
 
 
 @dataclass(frozen=True)
-class Balanced:
+class BalancedAccuracy:
     """The mean over classes of recall (Brodersen et al. 2010); a `Statistic`.
 
     A resample may lack every recording of a class: its mean is over the classes that it has.
@@ -128,11 +128,11 @@ class Balanced:
         return recall.sum(1) / (total > 0).sum(1)
 
 
-def balanced(
+def balanced_accuracy(
     correct: NDArray[np.number] | NDArray[np.bool_],
     true_class: NDArray[np.integer],
     recording: NDArray[np.integer],
-) -> Balanced:
+) -> BalancedAccuracy:
     """The mean over classes of recall.
 
     Args:
@@ -145,7 +145,7 @@ def balanced(
     shape = len(recordings), len(classes)
     cells = recording_index * len(classes) + class_index
     counts = (np.bincount(cells, weights, shape[0] * shape[1]) for weights in (correct, None))
-    return Balanced(recordings, *(count.reshape(shape) for count in counts))
+    return BalancedAccuracy(recordings, *(count.reshape(shape) for count in counts))
 
 
 @dataclass(frozen=True)
@@ -234,14 +234,14 @@ def _value(statistic: Statistic) -> float:
     return float(statistic.resampled(np.ones((1, len(statistic.recordings)), np.int64))[0])
 
 
-def draw(recordings: int) -> NDArray[np.int64]:
+def draw_resamples(recordings: int) -> NDArray[np.int64]:
     """The recordings of each resample, (RESAMPLES, recordings); the same in every run."""
     return np.random.default_rng(0).integers(recordings, size=(RESAMPLES, recordings))
 
 
 def multiplicities(recordings: int) -> NDArray[np.int64]:
     """How many times each resample of `draw` has each recording, (RESAMPLES, recordings)."""
-    cells = draw(recordings) + recordings * np.arange(RESAMPLES)[:, None]
+    cells = draw_resamples(recordings) + recordings * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(cells.ravel(), minlength=RESAMPLES * recordings)
     return counts.reshape(RESAMPLES, recordings)
 

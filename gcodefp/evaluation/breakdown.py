@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate
-from gcodefp.evaluation.metrics import RowPredictions, Scored
+from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions
 from gcodefp.evaluation.names import BASELINE, MODEL, PREDICTORS
 from gcodefp.model.scores import Score
 from gcodefp.recordings.gcode import Word, parse_block
@@ -37,7 +37,7 @@ def break_down(
         rows: (N,) of the split.
     """
     scored = {
-        name: Scored(predictions[name], split, rows, description.vocabulary)
+        name: ScoredPredictions(predictions[name], split, rows, description.vocabulary)
         for name in PREDICTORS
         if name in predictions
     }
@@ -70,7 +70,9 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
     return np.array(names)
 
 
-def accuracy_by_operation(scored: Scored, operations: NDArray[np.str_]) -> list[dict[str, Any]]:
+def accuracy_by_operation(
+    scored: ScoredPredictions, operations: NDArray[np.str_]
+) -> list[dict[str, Any]]:
     """BY_OPERATION of each operation by name; at the end, of all operations (None).
 
     Args:
@@ -104,7 +106,9 @@ def _with_shares(
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def confusion_matrices(scored: Scored, description: Description) -> dict[str, dict[str, Any]]:
+def confusion_matrices(
+    scored: ScoredPredictions, description: Description
+) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
@@ -166,7 +170,7 @@ def _count(
     return {"true": true_names, "predicted": predicted_names, "counts": counts.tolist()}
 
 
-def accuracy_by_word(scored: Scored) -> list[dict[str, Any]]:
+def accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same position.
@@ -183,7 +187,7 @@ def accuracy_by_word(scored: Scored) -> list[dict[str, Any]]:
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 
 
-def exact_line_gain(model: Scored, baseline: Scored) -> dict[str, Any]:
+def exact_line_gain(model: ScoredPredictions, baseline: ScoredPredictions) -> dict[str, Any]:
     """Exact lines of the model minus those of a baseline, on the same resamples of recordings."""
     correct, baseline_correct = (
         (scored.predictions.blocks == scored.true_blocks).astype(np.int64)

@@ -23,11 +23,13 @@ LIMITS: Mapping[str, str] = {
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
 """Control -> the baseline that it may not beat: what is predictable without sensing the motion."""
-SENSING = tuple(name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS)
+SENSOR_PREDICTORS = tuple(
+    name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
+)
 """The predictors from sensors alone."""
 
 
-class Judgement(NamedTuple):
+class ControlVerdict(NamedTuple):
     """Exact lines of one predictor on a control.
 
     Attributes:
@@ -46,7 +48,7 @@ class Judgement(NamedTuple):
         """Whether it stays, up to chance, within the limit."""
         return self.difference.low is None or self.difference.low <= 0
 
-    def described(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """An entry of `answers` in control.json."""
         return {
             "limit": self.limit,
@@ -57,14 +59,14 @@ class Judgement(NamedTuple):
         }
 
 
-def judge(
+def assess_control(
     control: str,
     predictions: Mapping[str, RowPredictions],
     limits: Mapping[str, RowPredictions],
     test: Split,
     rows: NDArray[np.integer],
-) -> dict[str, Judgement]:
-    """Compares each predictor of SENSING with the baseline that it may not beat.
+) -> dict[str, ControlVerdict]:
+    """Compares each predictor of SENSOR_PREDICTORS with the baseline that it may not beat.
 
     Args:
         predictions, limits: of these rows, by name.
@@ -74,9 +76,9 @@ def judge(
     ones, limit = np.ones(len(rows)), LIMITS[control]
     limit_correct = (limits[limit].blocks == true).astype(int)
     judgements = {}
-    for name in SENSING:
+    for name in SENSOR_PREDICTORS:
         correct = (predictions[name].blocks == true).astype(int)
-        judgements[name] = Judgement(
+        judgements[name] = ControlVerdict(
             limit,
             estimate(correct, ones, recording),
             estimate(limit_correct, ones, recording),
@@ -94,7 +96,7 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def not_failed(control: Mapping[str, Any]) -> list[str]:
+def leak_warnings(control: Mapping[str, Any]) -> list[str]:
     """A sentence for each predictor that does not fail, from the content of control.json."""
     sentences = []
     for name, judgement in control["answers"].items():

@@ -10,22 +10,26 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
 from gcodefp.evaluation.names import (
+    GREEDY,
     MODEL,
     MODEL_LAG_ORACLE,
     UPPER_BOUND,
     WHOLE,
     WHOLE_LAG_ORACLE,
-    WRITTEN,
 )
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments
-from gcodefp.model.window_decoding import Prediction, predict, whole_emission_log_likelihood
-from gcodefp.programs.lag_marginal import MostProbable, marginalise_lag, most_probable_blocks
+from gcodefp.model.window_decoding import (
+    WindowPredictions,
+    predict,
+    recording_emission_log_likelihood,
+)
+from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
 from gcodefp.programs.table import Programs
 
-ROWS_AT_A_TIME = 4096
-WINDOWS_AT_A_TIME = 16
+ROWS_PER_CHUNK = 4096
+WINDOWS_PER_CHUNK = 16
 """Every row has a probability for each of thousands of states."""
 
 
@@ -37,7 +41,7 @@ class SplitDecoding(NamedTuple):
         predictions: name -> predictions of these rows.
         windows: segments as long as a window, side by side.
         by_segment: name -> predictions by segment, where they differ from those of the rows.
-        confidence: name -> (N,) probability of the predicted block, for names of CONFIDENT.
+        confidence: name -> (N,) probability of the predicted block, for names of WITH_CONFIDENCE.
     """
 
     rows: NDArray[np.intp]
@@ -57,7 +61,7 @@ class WindowDecoding(NamedTuple):
         operation: (N,) class.
     """
 
-    covered: NDArray[np.bool_]
+    is_covered: NDArray[np.bool_]
     blocks: NDArray[np.str_]
     confidence: NDArray[np.float64]
     operation: NDArray[np.int64]
@@ -69,33 +73,41 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     data = to_tensors(split, description, device)
     decoded = predict(checkpoint.network, data)
     in_windows = decode_windows(checkpoint, data)
-    rows = np.flatnonzero(decoded.covered)
+    rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
     path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
     whole_path, whole = _decode_recordings(checkpoint, data, split, rows)
     whole_operation = _most_frequent(operation, recording)
 
-    windows, chosen = _side_by_side(split, description.window)
+    windows, chosen = _non_overlapping_windows(split, description.window)
     window_path = decoded.paths[chosen].ravel()
     window_operation = decoded.operation[split.window_start[chosen]].repeat(description.window)
     recordings = Segments(rows, np.unique(recording, return_inverse=True)[1])
     predictions = {
-        MODEL: at_states(programs, path, operation)._replace(blocks=in_windows.blocks[rows]),
-        WHOLE: at_states(programs, whole_path, whole_operation)._replace(blocks=whole.blocks),
-        WRITTEN: _greedy(decoded, rows, description),
+        MODEL: predict_at_states(programs, path, operation)._replace(
+            blocks=in_windows.blocks[rows]
+        ),
+        WHOLE: predict_at_states(programs, whole_path, whole_operation)._replace(
+            blocks=whole.blocks
+        ),
+        GREEDY: _predict_greedily(decoded, rows, description),
     }
     by_segment = {
-        MODEL: SegmentPredictions(windows, at_states(programs, window_path, window_operation)),
-        WHOLE: SegmentPredictions(recordings, at_states(programs, whole_path, whole_operation)),
+        MODEL: SegmentPredictions(
+            windows, predict_at_states(programs, window_path, window_operation)
+        ),
+        WHOLE: SegmentPredictions(
+            recordings, predict_at_states(programs, whole_path, whole_operation)
+        ),
     }
     if np.isfinite(split.state[rows]).any():  # A program outside the train split has no lag.
         window_lag = split.lag_seconds[split.recording[windows.rows]]
-        in_window = at_states(programs, window_path, window_operation, window_lag)
-        whole_oracle = at_states(programs, whole_path, whole_operation, lag)
+        in_window = predict_at_states(programs, window_path, window_operation, window_lag)
+        whole_oracle = predict_at_states(programs, whole_path, whole_operation, lag)
         predictions |= {
-            MODEL_LAG_ORACLE: at_states(programs, path, operation, lag),
+            MODEL_LAG_ORACLE: predict_at_states(programs, path, operation, lag),
             WHOLE_LAG_ORACLE: whole_oracle,
-            UPPER_BOUND: _at_true_states(programs, split, rows)._replace(
+            UPPER_BOUND: _predict_at_true_states(programs, split, rows)._replace(
                 blocks=_most_probable_at_true_states(programs, split, rows)
             ),
         }
@@ -103,14 +115,14 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
             MODEL_LAG_ORACLE: SegmentPredictions(windows, in_window),
             WHOLE_LAG_ORACLE: SegmentPredictions(recordings, whole_oracle),
             UPPER_BOUND: SegmentPredictions(
-                windows, _at_true_states(programs, split, windows.rows)
+                windows, _predict_at_true_states(programs, split, windows.rows)
             ),
         }
     confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
     return SplitDecoding(rows, predictions, windows, by_segment, confidence)
 
 
-def at_states(
+def predict_at_states(
     programs: Programs,
     path: NDArray[np.integer],
     operation: NDArray[np.int64],
@@ -134,8 +146,8 @@ def at_states(
     )
 
 
-def _greedy(
-    decoded: Prediction, rows: NDArray[np.intp], description: Description
+def _predict_greedily(
+    decoded: WindowPredictions, rows: NDArray[np.intp], description: Description
 ) -> RowPredictions:
     """Blocks by greedy decoding, word by word, and the position head's positions."""
     blocks = np.array(description.vocabulary.decode(decoded.codes[rows]))
@@ -143,8 +155,12 @@ def _greedy(
     return RowPredictions(blocks, decoded.operation[rows], None, position_mm)
 
 
-def _at_true_states(programs: Programs, split: Split, rows: NDArray[np.integer]) -> RowPredictions:
-    return at_states(programs, _true_states(split, rows), split.operation[rows].astype(np.int64))
+def _predict_at_true_states(
+    programs: Programs, split: Split, rows: NDArray[np.integer]
+) -> RowPredictions:
+    return predict_at_states(
+        programs, _true_states(split, rows), split.operation[rows].astype(np.int64)
+    )
 
 
 def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -158,7 +174,7 @@ def _most_probable_at_true_states(
     """The most probable block where the state is certain and the lag unknown, (N,)."""
     state = _true_states(split, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
-    for part in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
+    for part in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_PER_CHUNK)):
         posterior = np.zeros((len(part), len(programs)), np.float32)
         posterior[np.arange(len(part)), state[part]] = 1.0
         blocks[part] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
@@ -172,8 +188,8 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
     operation = np.full(count, UNSEEN, np.int64)
-    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
-        rows, row_mask = data.rows_of(batch), data.row_mask[batch]
+    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
+        rows, row_mask = data.window_rows(batch), data.row_mask[batch]
         encoded = network.encode(data.signals[rows])
         emission = network.emission_log_likelihood(encoded)
         posterior = decode_segments(emission, data.first_state).posterior[row_mask].cpu().numpy()
@@ -187,7 +203,7 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
 
 def _decode_recordings(
     checkpoint: Checkpoint, data: Tensors, split: Split, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], MostProbable]:
+) -> tuple[NDArray[np.int64], MostProbableBlocks]:
     """Viterbi path and most probable blocks of the scored rows, each recording as one segment."""
     programs = checkpoint.description.programs
     path = np.zeros(len(split.recording), np.int64)
@@ -197,12 +213,12 @@ def _decode_recordings(
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own = rows[split.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
-        emission = whole_emission_log_likelihood(checkpoint.network, signals, data.window)
+        emission = recording_emission_log_likelihood(checkpoint.network, signals, data.window)
         decoded = decode_segments(emission[None], data.first_state)
         path[own] = decoded.path[0].cpu().numpy()
         posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
         blocks[own], confidence[own] = most_probable_blocks(posterior, programs)
-    return path[rows], MostProbable(blocks[rows], confidence[rows])
+    return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 
 def _most_frequent(
@@ -215,7 +231,7 @@ def _most_frequent(
     return counts.argmax(axis=1)[index]
 
 
-def _side_by_side(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
+def _non_overlapping_windows(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
     """Windows that do not overlap the one before, as segments and by their index."""
     chosen, end = [], 0
     for index, start in enumerate(split.window_start.tolist()):

@@ -33,16 +33,16 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import SplitDecoding, decode_windows, predict_split
-from gcodefp.evaluation.metrics import RowPredictions, Scored, measure
+from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
-    CONFIDENT,
     GROUP,
-    JUDGED,
     MODEL,
     NODE,
+    OCCLUSION_METRICS,
     PREDICTORS,
     WHOLE,
+    WITH_CONFIDENCE,
 )
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
@@ -53,7 +53,7 @@ from gcodefp.recordings.columns import channel_group
 Metrics = Mapping[str, Statistic]
 
 
-class Part(NamedTuple):
+class ChannelSet(NamedTuple):
     """Some of the channels.
 
     Attributes:
@@ -67,25 +67,25 @@ class Part(NamedTuple):
     channels: tuple[int, ...]
 
 
-def node_of(channel: str) -> str | None:
+def sensor_node(channel: str) -> str | None:
     """The sensor node of a channel; motor currents have none."""
     return channel.rpartition(".")[0] or None
 
 
-def parts_of(channels: Sequence[str]) -> list[Part]:
+def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
     """All channels, then those of each group and of each node, where there are several."""
-    parts = [Part(ALL, "", tuple(range(len(channels))))]
-    for kind, name_of in ((GROUP, channel_group), (NODE, node_of)):
+    parts = [ChannelSet(ALL, "", tuple(range(len(channels))))]
+    for kind, name_of in ((GROUP, channel_group), (NODE, sensor_node)):
         indices: dict[str, list[int]] = {}
         for index, channel in enumerate(channels):
             if (name := name_of(channel)) is not None:
                 indices.setdefault(name, []).append(index)
         if len(indices) > 1:
-            parts += [Part(kind, name, tuple(members)) for name, members in indices.items()]
+            parts += [ChannelSet(kind, name, tuple(members)) for name, members in indices.items()]
     return parts
 
 
-def without(split: Split, channels: Sequence[int]) -> Split:
+def hide_channels(split: Split, channels: Sequence[int]) -> Split:
     """The split as if its recordings never had these channels."""
     signals, valid = split.signals.copy(), split.valid.copy()
     signals[:, list(channels)] = 0.0
@@ -94,34 +94,39 @@ def without(split: Split, channels: Sequence[int]) -> Split:
 
 
 class SensorScores(NamedTuple):
-    """The metrics JUDGED of MODEL.
+    """The metrics OCCLUSION_METRICS of MODEL.
 
     Attributes:
         complete: with all sensors.
-        without: each part, and the metrics without it.
+        hidden: each channel set, and the metrics while it is hidden.
     """
 
     complete: Metrics
-    without: Sequence[tuple[Part, Metrics]]
+    hidden: Sequence[tuple[ChannelSet, Metrics]]
 
 
-def score_without_sensors(
+def score_hidden_sensors(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> SensorScores:
     """Scores a split with all sensors, and without each part of them."""
-    parts = parts_of(checkpoint.description.scaler.channels)
+    parts = channel_sets(checkpoint.description.scaler.channels)
     return SensorScores(
-        _judged(checkpoint, split, device),
-        [(part, _judged(checkpoint, without(split, part.channels), device)) for part in parts],
+        _score_windows(checkpoint, split, device),
+        [
+            (part, _score_windows(checkpoint, hide_channels(split, part.channels), device))
+            for part in parts
+        ],
     )
 
 
-def _judged(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
+def _score_windows(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
     description = checkpoint.description
     decoded = decode_windows(checkpoint, to_tensors(split, description, device))
-    rows = np.flatnonzero(decoded.covered)
+    rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
-    return measure(Scored(predictions, split, rows, description.vocabulary), JUDGED)
+    return compute_metrics(
+        ScoredPredictions(predictions, split, rows, description.vocabulary), OCCLUSION_METRICS
+    )
 
 
 def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dict[str, Any]:
@@ -148,7 +153,7 @@ def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dic
                     for name, metric in metrics.items()
                 },
             }
-            for part, metrics in scores.without
+            for part, metrics in scores.hidden
         ],
     }
 
@@ -177,7 +182,7 @@ class CalibrationError:
         return np.abs(times @ self.gaps).sum(axis=1) / (times @ self.rows)
 
 
-def bins_of(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
+def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
     """The bin of each row, (N,): as many rows each, but equal confidences are never parted."""
     ascending = np.sort(confidence)
     first = np.arange(bins) * len(ascending) // bins
@@ -196,7 +201,7 @@ def calibration_error(
         recording: (N,) index of each row's recording.
     """
     recordings, index = np.unique(recording, return_inverse=True)
-    row_bin = bins_of(confidence)
+    row_bin = assign_bins(confidence)
     gaps = np.zeros((len(recordings), row_bin.max() + 1))
     np.add.at(gaps, (index, row_bin), correct - confidence)
     return CalibrationError(recordings, gaps, np.bincount(index))
@@ -210,7 +215,7 @@ def describe_calibration(
     `overconfidence` is the mean confidence minus the accuracy.
     """
     hits, ones = correct.astype(np.float64), np.ones(len(correct))
-    row_bin = bins_of(confidence)
+    row_bin = assign_bins(confidence)
     error = calibration_error(confidence, correct, recording)
     return {
         "right": estimate(hits, ones, recording)._asdict(),
@@ -286,22 +291,22 @@ def describe_excerpt(
     }
 
 
-class Explained(NamedTuple):
+class Explanation(NamedTuple):
     """The predictions for a split, and the scores without parts of the sensors."""
 
     decoding: SplitDecoding
     sensors: SensorScores
 
 
-def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explained:
+def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explanation:
     """Decodes a split with and without parts of its sensors."""
-    return Explained(
-        predict_split(checkpoint, split, device), score_without_sensors(checkpoint, split, device)
+    return Explanation(
+        predict_split(checkpoint, split, device), score_hidden_sensors(checkpoint, split, device)
     )
 
 
 def describe_explanation(
-    explained: Explained, split: Split, description: Description, device: torch.device
+    explained: Explanation, split: Split, description: Description, device: torch.device
 ) -> dict[str, Any]:
     """The content of explanation.json but for its provenance."""
     decoding = explained.decoding
@@ -317,7 +322,11 @@ def describe_explanation(
         "resamples": RESAMPLES,
         "centered": description.scaler.centered,
         "channels": [
-            {**channel, "group": channel_group(channel["name"]), "node": node_of(channel["name"])}
+            {
+                **channel,
+                "group": channel_group(channel["name"]),
+                "node": sensor_node(channel["name"]),
+            }
             for channel in description.document["channels"]
         ],
         "sensors": describe_sensor_scores(explained.sensors, description.scaler.channels),
@@ -325,14 +334,14 @@ def describe_explanation(
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in CONFIDENT
+            for name in WITH_CONFIDENCE
         },
         "excerpt": describe_excerpt(decoding, split, description),
     }
 
 
 def explanation_arrays(
-    explained: Explained, split: Split, description: Description
+    explained: Explanation, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
     decoding = explained.decoding
@@ -343,7 +352,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in CONFIDENT:
+    for name in WITH_CONFIDENCE:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true

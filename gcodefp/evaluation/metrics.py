@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
-from gcodefp.evaluation.bootstrap import NOTHING, Statistic, balanced, median, ratio
+from gcodefp.evaluation.bootstrap import EMPTY, Statistic, balanced_accuracy, median, ratio
 from gcodefp.evaluation.sequences import (
     ExecutedBlocks,
     block_sequence,
@@ -70,12 +70,14 @@ class SegmentPredictions(NamedTuple):
     predictions: RowPredictions
 
 
-NONE = np.zeros(0, np.int64)
-NO_SEGMENTS = SegmentPredictions(Segments(NONE, NONE), RowPredictions(np.zeros(0, str), NONE))
+NO_ROWS = np.zeros(0, np.int64)
+NO_SEGMENTS = SegmentPredictions(
+    Segments(NO_ROWS, NO_ROWS), RowPredictions(np.zeros(0, str), NO_ROWS)
+)
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredPredictions:
     """Predictions of N rows beside the truth: what a metric is computed from.
 
     Attributes:
@@ -130,7 +132,7 @@ class Metric:
         title: what readers call it.
         definition: for docs/metrics.md.
         counts: what `n` counts.
-        measure: computes it.
+        compute: computes it.
         unit: SHARE or MILLIMETRES.
         higher_is_better: the direction.
         main: whether it stands in the report's first table; the others are details.
@@ -140,43 +142,45 @@ class Metric:
     title: str
     definition: str
     counts: str
-    measure: Callable[[Scored], Statistic]
+    compute: Callable[[ScoredPredictions], Statistic]
     unit: str = SHARE
     higher_is_better: bool = True
     main: bool = False
     of_segments: bool = False
 
 
-def measure(scored: Scored, names: Collection[str] | None = None) -> dict[str, Statistic]:
+def compute_metrics(
+    scored: ScoredPredictions, names: Collection[str] | None = None
+) -> dict[str, Statistic]:
     """The metrics of these names, by default all."""
     return {
-        name: metric.measure(scored)
+        name: metric.compute(scored)
         for name, metric in METRICS.items()
         if names is None or name in names
     }
 
 
-def _score(name: str) -> Callable[[Scored], Statistic]:
+def _score(name: str) -> Callable[[ScoredPredictions], Statistic]:
     return lambda scored: ratio(*scored.scores[name], scored.recording)
 
 
-def _command_balanced(scored: Scored) -> Statistic:
+def _command_balanced(scored: ScoredPredictions) -> Statistic:
     predicted, true = scored.codes
     counted = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     correct = (predicted[..., 0] == COMMAND) & (predicted[..., 1] == true[..., 1])
     recording = np.broadcast_to(scored.recording[:, None], counted.shape)
-    return balanced(correct[counted], true[..., 1][counted], recording[counted])
+    return balanced_accuracy(correct[counted], true[..., 1][counted], recording[counted])
 
 
-def _program(scored: Scored) -> Statistic:
+def _program(scored: ScoredPredictions) -> Statistic:
     program, true = scored.predictions.program, scored.split.program[scored.rows]
     if program is None:
-        return NOTHING
+        return EMPTY
     return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
 
 
-def _axis_error(axis: str) -> Callable[[Scored], Statistic]:
-    def mean_error(scored: Scored) -> Statistic:
+def _axis_error(axis: str) -> Callable[[ScoredPredictions], Statistic]:
+    def mean_error(scored: ScoredPredictions) -> Statistic:
         mm_per_unit = scored.split.mm_per_unit[scored.rows]
         errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
         error, counted = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
@@ -185,15 +189,15 @@ def _axis_error(axis: str) -> Callable[[Scored], Statistic]:
     return mean_error
 
 
-def _position_error(scored: Scored) -> Statistic:
+def _position_error(scored: ScoredPredictions) -> Statistic:
     position_mm = scored.predictions.position_mm
     if position_mm is None:
-        return NOTHING
+        return EMPTY
     error = np.linalg.norm(position_mm - scored.split.position_mm[scored.rows], axis=1)
     return median(error, scored.recording)
 
 
-def _gcode_error_rate(scored: Scored) -> Statistic:
+def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
     """Edits over blocks truly executed, summed over segments."""
     (rows, segment), predictions = scored.by_segment
     split = scored.split
@@ -214,13 +218,13 @@ def _gcode_error_rate(scored: Scored) -> Statistic:
 def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> list[str]:
     if executed is None or predictions.line is None or predictions.program is None:
         return block_sequence(predictions.blocks)
-    return executed.of_rows(predictions.program, predictions.line, predictions.blocks)
+    return executed.executed_sequence(predictions.program, predictions.line, predictions.blocks)
 
 
-def _toolpath_distance(scored: Scored) -> Statistic:
+def _toolpath_distance(scored: ScoredPredictions) -> Statistic:
     (rows, segment), predictions = scored.by_segment
     if predictions.position_mm is None:
-        return NOTHING
+        return EMPTY
     distance = segment_distances(predictions.position_mm, scored.split.position_mm[rows], segment)
     return median(distance, scored.segment_recording)
 
@@ -309,7 +313,7 @@ METRICS: Mapping[str, Metric] = {
 """Name in metrics.json -> metric, in the order in which readers see them."""
 
 
-def with_definitions(page: str) -> str:
+def update_definitions(page: str) -> str:
     """A Markdown page with its tables of metrics made anew.
 
     A table of the metrics of rows, or of segments, is between the comments `<!-- metrics of rows

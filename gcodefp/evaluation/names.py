@@ -8,7 +8,7 @@ EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
 
 
-class Kind(NamedTuple):
+class Predictor(NamedTuple):
     """One predictor of metrics.json and predictions.npz.
 
     Attributes:
@@ -25,7 +25,7 @@ class Kind(NamedTuple):
 
 MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
-WRITTEN = "gcodefp, row by row"
+GREEDY = "gcodefp, row by row"
 MODEL_LAG_ORACLE = "gcodefp, lag oracle"
 WHOLE_LAG_ORACLE = "gcodefp, whole recording, lag oracle"
 UPPER_BOUND = "upper bound, lag unknown"
@@ -37,18 +37,18 @@ MAJORITY_PRIVILEGED = "majority, operation provided"
 ELAPSED = "elapsed time, operation and start provided"
 
 PREDICTORS = {
-    MODEL: Kind("model", SENSORS),
-    WHOLE: Kind("whole", SENSORS),
-    WRITTEN: Kind("written", SENSORS),
-    NEIGHBOUR: Kind("neighbour", BASELINE),
-    TREES: Kind("trees", BASELINE),
-    ENVIRONMENT: Kind("environment", BASELINE),
-    MAJORITY: Kind("majority", BASELINE),
-    MAJORITY_PRIVILEGED: Kind("majority_given", PRIVILEGED),
-    ELAPSED: Kind("elapsed", PRIVILEGED),
-    MODEL_LAG_ORACLE: Kind("model_clock", LAG_ORACLE),
-    WHOLE_LAG_ORACLE: Kind("whole_clock", LAG_ORACLE),
-    UPPER_BOUND: Kind("ceiling", LAG_ORACLE),
+    MODEL: Predictor("model", SENSORS),
+    WHOLE: Predictor("whole", SENSORS),
+    GREEDY: Predictor("written", SENSORS),
+    NEIGHBOUR: Predictor("neighbour", BASELINE),
+    TREES: Predictor("trees", BASELINE),
+    ENVIRONMENT: Predictor("environment", BASELINE),
+    MAJORITY: Predictor("majority", BASELINE),
+    MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
+    ELAPSED: Predictor("elapsed", PRIVILEGED),
+    MODEL_LAG_ORACLE: Predictor("model_clock", LAG_ORACLE),
+    WHOLE_LAG_ORACLE: Predictor("whole_clock", LAG_ORACLE),
+    UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order in which readers see them."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
@@ -59,7 +59,7 @@ EXPLANATION_REBUILD = "snakemake --cores all --forcerun explain"
 
 ALL, GROUP, NODE = "all", "group", "node"
 """What is excluded at a time: all channels, those of one group, or those of one sensor node."""
-JUDGED = ("gcode", "token", "operation")
+OCCLUSION_METRICS = ("gcode", "token", "operation")
 """The metrics that are computed while sensors are excluded."""
-CONFIDENT = (MODEL, WHOLE)
+WITH_CONFIDENCE = (MODEL, WHOLE)
 """The predictors that have a confidence."""

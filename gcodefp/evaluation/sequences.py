@@ -25,7 +25,9 @@ def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
     return Levenshtein.distance(predicted, true)
 
 
-def alignment(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[int | None, int | None]]:
+def align_sequences(
+    predicted: Sequence[str], true: Sequence[str]
+) -> list[tuple[int | None, int | None]]:
     """Pairs of indices of blocks that correspond, by one of the shortest edit scripts.
 
     Returns:
@@ -68,7 +70,7 @@ class ExecutedBlocks:
             self._lines.append(lines)
             self._blocks.append(programs.executed_block[mask][first].tolist())
 
-    def of_rows(
+    def executed_sequence(
         self,
         program: NDArray[np.integer],
         line: NDArray[np.integer],
@@ -81,9 +83,9 @@ class ExecutedBlocks:
             line: (N,) line numbers.
             blocks: (N,) their blocks.
         """
-        return [block for block, _ in self.with_rows(program, line, blocks)]
+        return [block for block, _ in self.sequence_with_rows(program, line, blocks)]
 
-    def with_rows(
+    def sequence_with_rows(
         self,
         program: NDArray[np.integer],
         line: NDArray[np.integer],
@@ -96,12 +98,12 @@ class ExecutedBlocks:
         sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
         for before, row in pairwise(rows):
             if program[before] == program[row] != UNKNOWN:
-                between = self._between(program[row], line[before], line[row])
+                between = self._blocks_between(program[row], line[before], line[row])
                 sequence += [(block, None) for block in between]
             sequence.append((str(blocks[row]), row))
         return sequence
 
-    def _between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
+    def _blocks_between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
         """Blocks of the lines that lie strictly between two."""
         low, high = np.searchsorted(self._lines[program], [first_line + 1, last_line])
         between: list[str] = self._blocks[program][low:high]

@@ -21,7 +21,12 @@ from gcodefp.evaluation.baselines import run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitDecoding, predict_split
-from gcodefp.evaluation.metrics import RowPredictions, Scored, SegmentPredictions, measure
+from gcodefp.evaluation.metrics import (
+    RowPredictions,
+    ScoredPredictions,
+    SegmentPredictions,
+    compute_metrics,
+)
 from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
@@ -30,7 +35,7 @@ from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
-class OpenedEvaluation(NamedTuple):
+class EvaluationInputs(NamedTuple):
     """A checkpoint, the dataset that it was trained on, and splits of that.
 
     Attributes:
@@ -49,7 +54,7 @@ def open_evaluation(
     splits: Mapping[str, Path],
     device: torch.device,
     control: str | None = None,
-) -> OpenedEvaluation:
+) -> EvaluationInputs:
     """Reads a checkpoint, dataset.json and splits, and checks that they belong together.
 
     Args:
@@ -62,14 +67,14 @@ def open_evaluation(
     """
     opened = open_checkpoint(checkpoint, device, control)
     description = read_description(dataset)
-    expected = description.for_control(control).learning_digest()
+    expected = description.with_control(control).learning_digest()
     if opened.description.learning_digest() != expected:
         raise UserError(
             f"{checkpoint}: was trained on another dataset than {dataset}; "
             "train again: snakemake --cores all"
         )
     read = {name: read_split(path, description, name) for name, path in splits.items()}
-    return OpenedEvaluation(opened, description, read)
+    return EvaluationInputs(opened, description, read)
 
 
 def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
@@ -93,7 +98,7 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
     )
 
 
-class Evaluated(NamedTuple):
+class Evaluation(NamedTuple):
     """The predictions for a split and their scores.
 
     Attributes:
@@ -108,7 +113,7 @@ class Evaluated(NamedTuple):
 
 def evaluate_split(
     checkpoint: Checkpoint, test: Split, train: Split | None, device: torch.device, threads: int
-) -> Evaluated:
+) -> Evaluation:
     """Decodes and scores a split.
 
     Args:
@@ -121,12 +126,14 @@ def evaluate_split(
     predictions = {**decoding.predictions, **baselines}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
-        for name, statistics in score(decoding, predictions, test, checkpoint.description).items()
+        for name, statistics in score_predictors(
+            decoding, predictions, test, checkpoint.description
+        ).items()
     }
-    return Evaluated(decoding, predictions, scores)
+    return Evaluation(decoding, predictions, scores)
 
 
-def score(
+def score_predictors(
     decoding: SplitDecoding,
     predictions: Mapping[str, RowPredictions],
     split: Split,
@@ -145,15 +152,15 @@ def score(
         by_segment = decoding.by_segment.get(name) or SegmentPredictions(
             decoding.windows, predictions[name].take(index)
         )
-        scored = Scored(
+        scored = ScoredPredictions(
             predictions[name], split, decoding.rows, description.vocabulary, by_segment, executed
         )
-        scores[name] = measure(scored)
+        scores[name] = compute_metrics(scored)
     return scores
 
 
 def describe_evaluation(
-    evaluated: Evaluated,
+    evaluated: Evaluation,
     test: Split,
     description: Description,
     device: torch.device,
@@ -196,7 +203,7 @@ class Sequences(NamedTuple):
     predicted: list[str]
 
 
-def sequences_of(
+def decode_sequences(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[int, Sequences]:
     """Index of each recording -> its blocks, decoded as a whole."""
@@ -210,10 +217,12 @@ def sequences_of(
         assert predicted.program is not None, "states belong to programs"
         assert predicted.line is not None, "states have lines"
         true_blocks = split.blocks[split.block[rows]]
-        executed = executed_blocks.with_rows(split.program[rows], split.line[rows], true_blocks)
+        executed = executed_blocks.sequence_with_rows(
+            split.program[rows], split.line[rows], true_blocks
+        )
         sequences[index] = Sequences(
             [(block, None if row is None else int(rows[row])) for block, row in executed],
-            executed_blocks.of_rows(predicted.program, predicted.line, predicted.blocks),
+            executed_blocks.executed_sequence(predicted.program, predicted.line, predicted.blocks),
         )
     return sequences
 
@@ -222,7 +231,7 @@ def sequence_arrays(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
-    sequences = sequences_of(decoding, split, description).items()
+    sequences = decode_sequences(decoding, split, description).items()
     executed = [(index, block, row) for index, each in sequences for block, row in each.executed]
     predicted = [(index, block) for index, each in sequences for block in each.predicted]
     seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
@@ -238,7 +247,7 @@ def sequence_arrays(
 
 
 def write_predictions(
-    folder: Path, evaluated: Evaluated, test: Split, description: Description
+    folder: Path, evaluated: Evaluation, test: Split, description: Description
 ) -> None:
     """Writes predictions.npz and gcode/*.nc."""
     arrays: dict[str, Any] = prediction_arrays(evaluated, test, description)
@@ -249,7 +258,7 @@ def write_predictions(
 
 
 def prediction_arrays(
-    evaluated: Evaluated, test: Split, description: Description
+    evaluated: Evaluation, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of predictions.npz; those of predictors begin with PREDICTORS[...].array."""
     rows = evaluated.decoding.rows
@@ -285,5 +294,5 @@ def reconstructed_programs(
     names = split.recordings.tolist()
     return {
         names[index]: reconstructed_program(sequences.predicted, names[index], notes)
-        for index, sequences in sequences_of(decoding, split, description).items()
+        for index, sequences in decode_sequences(decoding, split, description).items()
     }

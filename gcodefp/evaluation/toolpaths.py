@@ -86,8 +86,8 @@ def discrete_frechet(path: NDArray[np.floating], other: NDArray[np.floating]) ->
         ValueError: a path has no points, or a point is not finite.
     """
     # Coordinates first, and one path backwards, so that a diagonal is two slices.
-    forward = _checked(path, "path").T
-    backward = _checked(other, "other")[::-1].T
+    forward = _distinct_points(path, "path").T
+    backward = _distinct_points(other, "other")[::-1].T
     n, m = forward.shape[1], backward.shape[1]
     # Squares of distances are in the same order. Cell i of a diagonal is at i + 1: before it is
     # the edge of the table, from which no step leads, except to the first cell.
@@ -104,7 +104,7 @@ def discrete_frechet(path: NDArray[np.floating], other: NDArray[np.floating]) ->
     return float(np.sqrt(newer[n]))
 
 
-def _checked(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
+def _distinct_points(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
     """The path without repeated points, which never change the distance."""
     points = np.asarray(path, np.float64)
     if not len(points):
@@ -116,12 +116,14 @@ def _checked(path: NDArray[np.floating], name: str) -> NDArray[np.float64]:
     return points[np.r_[True, moved]]
 
 
-DANGER = "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
+SAFETY_WARNING = (
+    "DO NOT RUN THIS ON A MACHINE: it is reconstructed from sensors, and parts may be wrong"
+)
 
 
 def reconstructed_program(blocks: Sequence[str], recording: str, notes: Sequence[str]) -> str:
     """The G-code of a recording, one line for each of its blocks, with the notes at its head."""
-    head = (DANGER, f"reconstructed by gcodefp from {recording}", *notes)
+    head = (SAFETY_WARNING, f"reconstructed by gcodefp from {recording}", *notes)
     return "\n".join([*(comment(text) for text in head), *blocks]) + "\n"
 
 

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, description_of
+from gcodefp.dataset.store import Description, parse_description
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.model.data import sizes_of
+from gcodefp.model.data import network_sizes
 from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
 from gcodefp.model.network import Network
 from gcodefp.programs.table import Programs
@@ -117,15 +117,15 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     content = read_torch(path, FORMAT, device)
     hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
-    description = description_of(content["dataset"], Programs(**programs))
-    network = Network(sizes_of(description), hyperparameters).to(device)
+    description = parse_description(content["dataset"], Programs(**programs))
+    network = Network(network_sizes(description), hyperparameters).to(device)
     network.load_state_dict(content["weights"])
     network.eval()
     epoch, value = int(content["epoch"]), float(content["value"])
     return Checkpoint(network, hyperparameters, description, epoch, value)
 
 
-def check_fits(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
     """Checks that a checkpoint was trained on a dataset.
 
     Args:

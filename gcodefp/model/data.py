@@ -16,7 +16,7 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
 from gcodefp.model.network import Sizes
-from gcodefp.recordings.columns import node_of
+from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
 OFFSET_STD = 0.1
@@ -59,7 +59,7 @@ class Tensors:
     row_mask: Tensor
     window: int
 
-    def rows_of(self, windows: Tensor) -> Tensor:
+    def window_rows(self, windows: Tensor) -> Tensor:
         """Row numbers (B, T) of windows (B,)."""
         return self.starts[windows, None] + torch.arange(self.window, device=self.starts.device)
 
@@ -72,7 +72,9 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
     texts = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
     split_texts, state_texts = np.split(texts, [len(split.blocks)])
     state_range = np.stack([first[split.program], first[split.program + 1] - 1], axis=1)
-    nodes = np.unique([node_of(c) for c in description.scaler.channels], return_inverse=True)[1]
+    nodes = np.unique(
+        [node_or_channel(c) for c in description.scaler.channels], return_inverse=True
+    )[1]
 
     def moved(array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(array, device=device)
@@ -107,7 +109,7 @@ def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     return np.stack([first, last + window - first], axis=1)[segment]
 
 
-def sizes_of(description: Description) -> Sizes:
+def network_sizes(description: Description) -> Sizes:
     """The network's sizes for a dataset."""
     vocabulary = description.vocabulary
     return Sizes(
@@ -161,7 +163,7 @@ def augment(
     return torch.where(uniform(windows, 1, 1) < probability, changed, signals)
 
 
-def open_device(name: str, threads: int) -> torch.device:
+def select_device(name: str, threads: int) -> torch.device:
     """The device by name; `auto` is the GPU if there is one.
 
     Args:

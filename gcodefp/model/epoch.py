@@ -18,9 +18,9 @@ from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import encode_windows, predict
 
-STATE_SPREAD = 1.0
+STATE_STD = 1.0
 """Standard deviation, in states, of the target: rows, and lags, lie between states."""
-SPREAD_REACH = 3
+TARGET_RADIUS = 3
 STATE_TOLERANCE_ROWS = 2
 """A predicted state at most this far from the true one is correct."""
 WARMUP_SHARE = 0.1
@@ -56,9 +56,9 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
     is_labelled = state.isfinite()
     logs, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
     low, high = state_range[is_labelled].unbind(-1)
-    around = torch.arange(-SPREAD_REACH, SPREAD_REACH + 1, device=state.device)
+    around = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
     near = state.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_SPREAD) ** 2)
+    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_STD) ** 2)
     weights = weights / weights.sum(-1, keepdim=True)
     near = near.clamp(low[:, None], high[:, None])
     return -(weights * logs.gather(1, near)).sum() / max(1, len(state))
@@ -103,7 +103,7 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
-def scheduled_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
+def scheduled_learning_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
     """Learning rate: a linear warm-up, then a half cosine down to zero at max_epochs.
 
     Args:
@@ -143,7 +143,7 @@ def train_epoch(
     row_count = min(hyperparameters.rows_per_window, data.window)
     total: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
-        rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
+        rate = scheduled_learning_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
             group["lr"] = rate
         rows = random_circular_windows(data, batch, random)
@@ -158,7 +158,7 @@ def train_epoch(
         selected = torch.rand(rows.shape, generator=random, device=device).topk(row_count).indices
         with precision:
             encoded = network.encode(signals)
-            measures = measure(network, hyperparameters, data, encoded, rows, selected)
+            measures = batch_metrics(network, hyperparameters, data, encoded, rows, selected)
         optimizer.zero_grad(set_to_none=True)
         measures["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
@@ -198,7 +198,7 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
     total: dict[str, Tensor] = {}
     for rows, _, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
         every_window = selected.expand(len(rows), -1)
-        measures = measure(network, unweighted, data, encoded, rows, every_window)
+        measures = batch_metrics(network, unweighted, data, encoded, rows, every_window)
         for name, value in measures.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value * len(rows)
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
@@ -210,7 +210,7 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     """Accuracies of greedy decoding, and val/aligned_acc, the share of blocks right on the path."""
     prediction = predict(network, data)
-    rows = prediction.covered
+    rows = prediction.is_covered
     codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
     scores = row_scores(prediction.codes[rows], codes, prediction.operation[rows], operation)
     accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
@@ -219,7 +219,7 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     return accuracies | {"val/aligned_acc": float(on_path.mean())}
 
 
-def measure(
+def batch_metrics(
     network: Network,
     hyperparameters: Hyperparameters,
     data: Tensors,

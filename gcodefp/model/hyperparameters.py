@@ -11,7 +11,7 @@ from gcodefp.model.scores import HEADS, SCORES
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
-def _setting(
+def _hyperparameter(
     default: Any,
     text: str,
     low: float = -math.inf,
@@ -25,33 +25,41 @@ def _setting(
 class Hyperparameters:
     """One configuration of a run; `hyperparameters_from` checks it."""
 
-    learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
-    batch_size: int = _setting(16, "windows per step", low=1)
-    d_model: int = _setting(96, "width of the network", low=2)
-    nhead: int = _setting(4, "attention heads; must divide d_model", low=1)
-    num_layers: int = _setting(2, "encoder layers", low=1)
-    dropout: float = _setting(0.05, "share of activations dropped", low=0.0, high=0.95)
-    weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
-    augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
-    noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
-    node_dropout: float = _setting(
+    learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
+    batch_size: int = _hyperparameter(16, "windows per step", low=1)
+    d_model: int = _hyperparameter(96, "width of the network", low=2)
+    nhead: int = _hyperparameter(4, "attention heads; must divide d_model", low=1)
+    num_layers: int = _hyperparameter(2, "encoder layers", low=1)
+    dropout: float = _hyperparameter(0.05, "share of activations dropped", low=0.0, high=0.95)
+    weight_decay: float = _hyperparameter(0.01, "decay of the weights", low=0.0)
+    augmentation_prob: float = _hyperparameter(1.0, "share of windows augmented", low=0.0, high=1.0)
+    noise_std: float = _hyperparameter(
+        1.0, "noise of augmented windows, in standard deviations", low=0.0
+    )
+    node_dropout: float = _hyperparameter(
         0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
     )
-    max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
-    label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
-    grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
-    optimizer: str = _setting("adamw", ", ".join(OPTIMIZERS))
-    momentum: float = _setting(
+    max_epochs: int = _hyperparameter(20, "epochs, if nothing stops the run", low=1)
+    label_smoothing: float = _hyperparameter(0.0, "of all heads", low=0.0, high=0.9)
+    grad_clip: float = _hyperparameter(1.0, "largest norm of the gradient", above=0.0)
+    optimizer: str = _hyperparameter("adamw", ", ".join(OPTIMIZERS))
+    momentum: float = _hyperparameter(
         0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
     )
-    command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
-    place_weight: float = _setting(1.0, "weight of the state head in the loss", low=0.0)
-    position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
-    rows_per_window: int = _setting(8, "rows of a window whose block is trained per step", low=1)
-    seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
+    command_weight: float = _hyperparameter(1.0, "weight of the command head in the loss", low=0.0)
+    place_weight: float = _hyperparameter(1.0, "weight of the state head in the loss", low=0.0)
+    position_weight: float = _hyperparameter(
+        1.0, "weight of the position head in the loss", low=0.0
+    )
+    rows_per_window: int = _hyperparameter(
+        8, "rows of a window whose block is trained per step", low=1
+    )
+    seed: int = _hyperparameter(
+        0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1
+    )
 
 
-KNOWN = {f.name: f for f in fields(Hyperparameters)}
+HYPERPARAMETERS = {f.name: f for f in fields(Hyperparameters)}
 """The fields of Hyperparameters by name."""
 
 
@@ -68,12 +76,14 @@ def hyperparameters_from(
         UserError: it names the hyperparameter, its value and its range.
     """
     checked: dict[str, Any] = {}
-    for name, value in leaves(values):
+    for name, value in flatten(values):
         if name in checked:
             raise UserError(f"{where}: {name} is there twice; keep one")
-        if name not in KNOWN:
-            raise UserError(f"{where}: no hyperparameter {name!r}; {did_you_mean(name, KNOWN)}")
-        checked[name] = _checked(name, value, where)
+        if name not in HYPERPARAMETERS:
+            raise UserError(
+                f"{where}: no hyperparameter {name!r}; {did_you_mean(name, HYPERPARAMETERS)}"
+            )
+        checked[name] = _check_value(name, value, where)
     hyperparameters = Hyperparameters(**checked)
     width, heads = hyperparameters.d_model, hyperparameters.nhead
     if width % heads:
@@ -86,18 +96,18 @@ def hyperparameters_from(
     return hyperparameters
 
 
-def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Names and values of nested mappings, flattened."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from leaves(value)
+            yield from flatten(value)
         else:
             yield name, value
 
 
-def _checked(name: str, value: Any, where: str) -> Any:
-    kind: type = type(KNOWN[name].default)
-    limits = KNOWN[name].metadata
+def _check_value(name: str, value: Any, where: str) -> Any:
+    kind: type = type(HYPERPARAMETERS[name].default)
+    limits = HYPERPARAMETERS[name].metadata
     if name == "optimizer":
         if value not in OPTIMIZERS:
             raise UserError(f"{where}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
@@ -132,7 +142,7 @@ class Objective:
     metric: str
     goal: str
 
-    def better(self, value: float, than: float) -> bool:
+    def is_better(self, value: float, than: float) -> bool:
         """Whether a value beats another; equal values do not."""
         return self.loss(value) < self.loss(than)
 

@@ -26,7 +26,7 @@ AXES = 3
 SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: their moving averages over these numbers of rows are inputs too."""
 EMBEDDINGS = ("commands", "parameter_types", "parameter_values", "steps")
-EARLIER_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
+OLD_WEIGHT_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
 """Names of weights in checkpoints of version 0.1."""
 
 
@@ -73,7 +73,7 @@ class Network(nn.Module):
         self.position_head = nn.Linear(width, AXES)
         for name in EMBEDDINGS:
             nn.init.normal_(getattr(self, name).weight, std=1 / math.sqrt(width))
-        self.register_load_state_dict_pre_hook(_rename_earlier)
+        self.register_load_state_dict_pre_hook(_rename_old_weights)
 
     def encode(self, signals: Tensor) -> Tensor:
         """Signals (B, T, C) to a vector for each row (B, T, D)."""
@@ -84,7 +84,7 @@ class Network(nn.Module):
         ]
         scaled = self.scale(torch.cat([channels, *smooth], dim=1))
         rows = self.stem(scaled).transpose(1, 2)
-        return self.encoder(self.dropout(rows + _positions(rows)))
+        return self.encoder(self.dropout(rows + _positional_encoding(rows)))
 
     def operation_logits(self, rows: Tensor) -> Tensor:
         """Row vectors (B, T, D) to operation logits (B, operations)."""
@@ -186,11 +186,11 @@ class Network(nn.Module):
         return head(hidden)
 
 
-def _rename_earlier(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
+def _rename_old_weights(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
     for name in list(weights):
         first, dot, rest = name.partition(".")
-        if first in EARLIER_NAMES:
-            weights[EARLIER_NAMES[first] + dot + rest] = weights.pop(name)
+        if first in OLD_WEIGHT_NAMES:
+            weights[OLD_WEIGHT_NAMES[first] + dot + rest] = weights.pop(name)
 
 
 def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:
@@ -209,7 +209,7 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
     return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
 
 
-def _positions(rows: Tensor) -> Tensor:
+def _positional_encoding(rows: Tensor) -> Tensor:
     """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
     length, width = rows.shape[1:]
     # Always float32: bfloat16 would round them, and evaluation does not use it.

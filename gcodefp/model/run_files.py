@@ -13,14 +13,14 @@ from gcodefp.files import write_text
 
 Row = dict[str, float]
 
-NAMES = ("utc_seconds", "host", "pid", "epoch")
+WORK_COLUMNS = ("utc_seconds", "host", "pid", "epoch")
 """Columns of work.csv, which records the processes that worked on a run. Each appends a line when
 it starts or resumes the run, with the epochs done by then, and one after each of its epochs."""
 
 
 def read_metrics(path: Path) -> list[Row]:
     """All whole lines of metrics.csv, one an epoch; an absent file has none."""
-    lines = csv.DictReader(_whole_lines(path))
+    lines = csv.DictReader(_complete_lines(path))
     return [{name: float(value) for name, value in row.items()} for row in lines]
 
 
@@ -49,7 +49,7 @@ def append_work(path: Path, epoch: int) -> None:
     line = f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}\n"
     content = path.read_bytes() if path.exists() else b""
     if not content:
-        line = ",".join(NAMES) + "\n" + line
+        line = ",".join(WORK_COLUMNS) + "\n" + line
     elif not content.endswith(b"\n"):  # A full disk, or a kill, has torn the last line.
         line = "\n" + line
     with path.open("a", encoding="utf-8") as handle:
@@ -58,7 +58,7 @@ def append_work(path: Path, epoch: int) -> None:
 
 def read_work(path: Path) -> list[dict[str, Any]]:
     """All whole lines of work.csv; an absent file, as of a run trained elsewhere, has none."""
-    parsed = (_parse_work(line.split(",")) for line in _whole_lines(path))
+    parsed = (_parse_work(line.split(",")) for line in _complete_lines(path))
     return [entry for entry in parsed if entry is not None]
 
 
@@ -69,10 +69,10 @@ def _parse_work(cells: list[str]) -> dict[str, Any] | None:
         values = (float(seconds), host, int(pid), int(epoch))
     except ValueError:
         return None
-    return dict(zip(NAMES, values, strict=True))
+    return dict(zip(WORK_COLUMNS, values, strict=True))
 
 
-def _whole_lines(path: Path) -> list[str]:
+def _complete_lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

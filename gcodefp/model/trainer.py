@@ -17,14 +17,14 @@ from gcodefp.dataset.controls import apply_control
 from gcodefp.dataset.store import Description, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
-from gcodefp.model.data import Tensors, sizes_of, to_tensors
+from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, leaves
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
 from gcodefp.model.window_decoding import measure_state_prior
 
-Report = Callable[[int, Mapping[str, float]], bool]
+EpochCallback = Callable[[int, Mapping[str, float]], bool]
 """Called with an epoch (from 1) and its metrics; returns True to stop the run."""
 
 
@@ -36,7 +36,7 @@ class Killed(Exception):
     """The run's process was killed repeatedly, most often for lack of memory."""
 
 
-class OtherRun(UserError):
+class RunMismatch(UserError):
     """The folder holds an unfinished run of other hyperparameters, data or metric."""
 
 
@@ -62,7 +62,7 @@ class TrainingResult:
 
 
 @dataclass
-class _State:
+class _TrainingState:
     """The content of last.pt besides weights and optimizer."""
 
     epoch: int = 0
@@ -71,9 +71,9 @@ class _State:
     best_value: float = math.nan
     best_weights: dict[str, Any] | None = None
 
-    def keep_best(self, network: Network, objective: Objective, value: float) -> None:
+    def update_best(self, network: Network, objective: Objective, value: float) -> None:
         """Keeps the weights if the epoch's value beats those of all epochs before."""
-        if self.best_epoch == 0 or objective.better(value, self.best_value):
+        if self.best_epoch == 0 or objective.is_better(value, self.best_value):
             self.best_epoch, self.best_value = self.epoch, value
             self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
 
@@ -83,7 +83,7 @@ def train(
     data: TrainingData,
     objective: Objective,
     folder: Path,
-    report: Report,
+    report: EpochCallback,
     *,
     compiled: bool = False,
 ) -> TrainingResult:
@@ -97,11 +97,13 @@ def train(
 
     Raises:
         Diverged: the loss became infinite or NaN.
-        OtherRun: `folder` holds an unfinished run that is not this one.
+        RunMismatch: `folder` holds an unfinished run that is not this one.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
-    network = Network(sizes_of(data.description), hyperparameters).to(data.train.signals.device)
+    network = Network(network_sizes(data.description), hyperparameters).to(
+        data.train.signals.device
+    )
     if compiled:
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
@@ -113,7 +115,7 @@ def train(
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
-        state.keep_best(network, objective, metrics[objective.metric])
+        state.update_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
         append_work(folder / "work.csv", state.epoch)
@@ -149,7 +151,7 @@ def _next_epoch(
     optimizer: torch.optim.Optimizer,
     hyperparameters: Hyperparameters,
     data: TrainingData,
-    state: _State,
+    state: _TrainingState,
 ) -> dict[str, float]:
     """Trains and validates one epoch; returns its metrics."""
     start = time.monotonic()
@@ -166,18 +168,18 @@ def _next_epoch(
 
 def _load_state(
     path: Path, identity: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer
-) -> _State:
+) -> _TrainingState:
     if not path.exists():
-        return _State()
+        return _TrainingState()
     content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
     if content["identity"] != identity:
-        raise OtherRun(
+        raise RunMismatch(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
             "folder, or remove this one"
         )
     network.load_state_dict(content["weights"])
     optimizer.load_state_dict(content["optimizer"])
-    return _State(**content["state"])
+    return _TrainingState(**content["state"])
 
 
 def _save_state(
@@ -185,7 +187,7 @@ def _save_state(
     identity: Mapping[str, Any],
     network: Network,
     optimizer: torch.optim.Optimizer,
-    state: _State,
+    state: _TrainingState,
 ) -> None:
     content = {
         "format": RESUME_FORMAT,
@@ -221,7 +223,7 @@ def load_training_data(
         )
 
     splits = loaded(train, "train"), loaded(val, "val")
-    return TrainingData(description.for_control(control), *splits)
+    return TrainingData(description.with_control(control), *splits)
 
 
 # The end of a run, as run.json records it.
@@ -230,7 +232,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """Parts of torch's messages, on a GPU and on a CPU."""
 
 
-def succeeded(
+def describe_result(
     result: TrainingResult, hyperparameters: Hyperparameters, device: torch.device
 ) -> dict[str, Any]:
     """A run that trained to its end, or was stopped early."""
@@ -248,14 +250,14 @@ def succeeded(
     }
 
 
-def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
     """A run that failed, with the class of its failure."""
     unknown = ("best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
     return {
         "state": "failed",
         "failure": failure_class(error),
         "reason": str(error) or type(error).__name__,
-        "hyperparameters": dict(leaves(hyperparameters)),
+        "hyperparameters": dict(flatten(hyperparameters)),
         **dict.fromkeys(unknown),
     }
 

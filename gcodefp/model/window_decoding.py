@@ -58,7 +58,7 @@ def encode_windows(
         yield EncodedWindows(rows, mask, network.encode(signals[rows]))
 
 
-class Prediction(NamedTuple):
+class WindowPredictions(NamedTuple):
     """Predictions for N rows, each from the window that it is assigned to.
 
     Attributes:
@@ -70,7 +70,7 @@ class Prediction(NamedTuple):
         paths: (W, T) Viterbi path of each window.
     """
 
-    covered: NDArray[np.bool_]
+    is_covered: NDArray[np.bool_]
     codes: NDArray[np.int64]
     operation: NDArray[np.int64]
     position: NDArray[np.float32]
@@ -79,7 +79,7 @@ class Prediction(NamedTuple):
 
 
 @torch.no_grad()
-def predict(network: Network, data: Tensors) -> Prediction:
+def predict(network: Network, data: Tensors) -> WindowPredictions:
     """Decodes all windows of a split."""
     count = len(data.signals)
     codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
@@ -96,11 +96,13 @@ def predict(network: Network, data: Tensors) -> Prediction:
         viterbi = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
         path[assigned] = viterbi[mask].cpu().numpy()
         paths.append(viterbi.cpu().numpy())
-    return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
+    return WindowPredictions(
+        operation != UNSEEN, codes, operation, position, path, np.concatenate(paths)
+    )
 
 
 @torch.no_grad()
-def whole_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
+def recording_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
     """Emission log-likelihood of the states at the N rows of one recording of any length, (N, P).
 
     Each row's is the weighted mean over the windows that it lies in; weights fall from the middle

@@ -42,7 +42,7 @@ class Program:
 def find_programs(recordings: Sequence[Recording]) -> list[Program]:
     """The programs of recordings, by name."""
     programs = []
-    for group in same_programs(recordings):
+    for group in group_by_program(recordings):
         ordered = tuple(sorted(group, key=lambda r: (r.seconds[-1], r.name)))
         counts = Counter(recording.operation for recording in ordered)
         operation = min(counts, key=lambda name: (-counts[name], name))
@@ -58,7 +58,7 @@ def find_programs(recordings: Sequence[Recording]) -> list[Program]:
     return numbered
 
 
-def same_programs(recordings: Sequence[Recording]) -> list[list[Recording]]:
+def group_by_program(recordings: Sequence[Recording]) -> list[list[Recording]]:
     """Recordings, grouped by the program that they run.
 
     Two operations may run one program (a second session, an air cut), so names do not matter:
@@ -98,8 +98,8 @@ def program_seconds(
     Args:
         lines, seconds: line numbers and times of the program, both (T,).
     """
-    program_lines, program_begins = _line_begins(lines, seconds)
-    own_lines, own_begins = _line_begins(recording.lines, recording.seconds)
+    program_lines, program_begins = _line_starts(lines, seconds)
+    own_lines, own_begins = _line_starts(recording.lines, recording.seconds)
     common = np.isin(own_lines, program_lines)
     if not common.any():
         # All lines are so short that each log misses the other's: interpolate between neighbours.
@@ -114,7 +114,7 @@ def program_seconds(
     return inside + before + np.maximum(recording.seconds - own[-1], 0)
 
 
-def _line_begins(
+def _line_starts(
     lines: NDArray[np.integer], seconds: NDArray[np.floating]
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Line numbers, ascending, and the time at which each first occurs."""

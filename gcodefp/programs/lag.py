@@ -23,7 +23,7 @@ TREND_ROWS = 41
 """Changes slower than this many rows are subtracted; chosen so that the lags of magnetometers agree
 with those of the other sensors."""
 REWEIGHTINGS = 2
-SOFT_STD = 0.3
+STD_OFFSET = 0.3
 """Added to a channel's deviation: one that hardly moves in a recording has little information."""
 MAX_HUBS = 24
 """All pairs of this many recordings are compared; all others are compared with these, the hubs."""
@@ -44,7 +44,7 @@ class JointLags(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
+def estimate_joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     """Lags of recordings of one program, and the weights of the channels.
 
     Args:
@@ -53,7 +53,7 @@ def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     weight = np.ones(signals[0].shape[1])
     if len(signals) == 1:
         return JointLags(np.zeros(1), weight)
-    detrended = [_detrended(samples) for samples in signals]
+    detrended = [_detrend(samples) for samples in signals]
     steps = _best_lags(detrended, weight, step_seconds)
     for _ in range(REWEIGHTINGS):
         weight = _channel_weights(detrended, steps)
@@ -61,12 +61,12 @@ def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     return JointLags(steps * step_seconds, weight)
 
 
-def lag_against(
+def estimate_lag(
     signals: Signals, template: Signals, weight: NDArray[np.floating], step_seconds: float
 ) -> float:
     """Lag of one recording relative to the template, in seconds; both (T, C), as above."""
     reach = _reach(step_seconds, len(template))
-    expected, measured = (_spectrum(_detrended(s) * weight) for s in (template, signals))
+    expected, measured = (_spectrum(_detrend(s) * weight) for s in (template, signals))
     curve = _correlation(expected, measured[None], reach)[0]
     if not curve.any():
         return 0.0
@@ -89,14 +89,16 @@ def _best_lags(
     hubs = np.unique(np.linspace(0, len(detrended) - 1, MAX_HUBS).astype(int))
     reach = _reach(step_seconds, len(detrended[0]))
     correlations = np.stack([_correlation(spectra[hub], spectra, reach) for hub in hubs])
-    pairs = _Pairs(correlations, hubs, reach)
-    candidates = [pairs.ascend(correlations[hub].argmax(1) - reach) for hub in range(len(hubs))]
-    best = max(candidates, key=pairs.agreement)
+    pairs = _HubCorrelations(correlations, hubs, reach)
+    candidates = [
+        pairs.coordinate_ascent(correlations[hub].argmax(1) - reach) for hub in range(len(hubs))
+    ]
+    best = max(candidates, key=pairs.total_correlation)
     peaks = [_peak(pairs.curve(best, r), near=lag + reach) for r, lag in enumerate(best)]
     return np.array(peaks) - np.median(peaks)
 
 
-class _Pairs(NamedTuple):
+class _HubCorrelations(NamedTuple):
     """Cross-correlations of recordings with the hubs among them.
 
     Attributes:
@@ -108,7 +110,7 @@ class _Pairs(NamedTuple):
     hubs: NDArray[np.intp]
     reach: int
 
-    def ascend(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
+    def coordinate_ascent(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
         """Sets each recording's lag in turn to the best one given the others, until none changes.
 
         Args:
@@ -135,7 +137,7 @@ class _Pairs(NamedTuple):
         total: NDArray[np.float64] = np.where(inside, curves, 0.0).sum(0)
         return total
 
-    def agreement(self, lags: NDArray[np.intp]) -> float:
+    def total_correlation(self, lags: NDArray[np.intp]) -> float:
         """Sum of all correlations under these lags."""
         index = np.clip(lags + self.reach, 0, 2 * self.reach)
         return float(sum(self.curve(lags, r)[index[r]] for r in range(len(lags))))
@@ -159,11 +161,11 @@ def _reach(step_seconds: float, length: int) -> int:
     return min(int(MAX_LAG_SECONDS / step_seconds), length - 1)
 
 
-def _detrended(signals: Signals) -> NDArray[np.float64]:
+def _detrend(signals: Signals) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
     smooth = _moving_average(signals, SMOOTHING_ROWS)
     smooth = smooth - _moving_average(smooth, TREND_ROWS)
-    scaled: NDArray[np.float64] = smooth / (smooth.std(0) + SOFT_STD)
+    scaled: NDArray[np.float64] = smooth / (smooth.std(0) + STD_OFFSET)
     return scaled
 
 

@@ -18,7 +18,7 @@ LAG_KERNEL = (0.25, 0.5, 0.25)
 row away."""
 
 
-class MostProbable(NamedTuple):
+class MostProbableBlocks(NamedTuple):
     """The most probable block at each of N rows.
 
     Attributes:
@@ -39,20 +39,20 @@ def block_confidence(
         posterior: (N, P) probability of each state.
         path: (N,) states of the blocks in question.
     """
-    mass, text = _text_masses(posterior, programs)
+    mass, text = _text_probabilities(posterior, programs)
     return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
 
 
-def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbable:
+def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbableBlocks:
     """The most probable text at each row, summed over all states with that text.
 
     Args:
         posterior: (N, P) probability of each state.
     """
-    mass, _ = _text_masses(posterior, programs)
+    mass, _ = _text_probabilities(posterior, programs)
     text = mass.argmax(axis=1)
     confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
-    return MostProbable(np.unique(programs.block)[text], confidence)
+    return MostProbableBlocks(np.unique(programs.block)[text], confidence)
 
 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
@@ -72,11 +72,11 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
         steps, index = np.unique(around, return_inverse=True)
         weight = np.bincount(index.ravel(), np.tile(LAG_KERNEL, len(lags))) / len(lags)
         for step, share in zip(steps.tolist(), weight.tolist(), strict=True):
-            _add_moved(moved[:, states], share * posterior[:, states], step)
+            _add_shifted(moved[:, states], share * posterior[:, states], step)
     return moved
 
 
-def _add_moved(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
+def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
     """Adds a posterior, moved by `step` states within its program, to a total; both (N, states)."""
     count = posterior.shape[1]
     step = int(np.clip(step, 1 - count, count - 1))
@@ -88,7 +88,7 @@ def _add_moved(total: NDArray[np.float32], posterior: NDArray[np.float32], step:
         total[:, 0] += posterior[:, :-step].sum(axis=1)
 
 
-def _text_masses(
+def _text_probabilities(
     posterior: NDArray[np.float32], programs: Programs
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Probability of each text, (N, X), and the text of each state, (P,)."""

@@ -24,7 +24,13 @@ from gcodefp.programs.identification import (
     is_same_program,
     program_seconds,
 )
-from gcodefp.programs.lag import JointLags, Signals, interpolate_rows, joint_lags, lag_against
+from gcodefp.programs.lag import (
+    JointLags,
+    Signals,
+    estimate_joint_lags,
+    estimate_lag,
+    interpolate_rows,
+)
 from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
@@ -117,15 +123,15 @@ def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> 
         template=joined("template"),
         weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
         lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
-        lag_program=_repeated([len(fit.lags.seconds) for fit in fits]),
+        lag_program=_repeat_indices([len(fit.lags.seconds) for fit in fits]),
         executed_line=np.array([number for number, _ in lines]),
         executed_block=np.array([block for _, block in lines]),
-        executed_program=_repeated([len(program) for program in executed]),
+        executed_program=_repeat_indices([len(program) for program in executed]),
         step_seconds=np.array(step),
     )
 
 
-def _repeated(counts: Sequence[int]) -> NDArray[np.int16]:
+def _repeat_indices(counts: Sequence[int]) -> NDArray[np.int16]:
     """0, 1, 2 and so on, each as often as its count."""
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
@@ -147,11 +153,11 @@ def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
     times = np.arange(int(reference.seconds[-1] / step) + 1, dtype=np.float64) * step
     clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
     pairs = list(zip(signals, clocks, strict=True))
-    lags = joint_lags([_resampled(samples, clock, times) for samples, clock in pairs], step)
+    lags = estimate_joint_lags([_resample(samples, clock, times) for samples, clock in pairs], step)
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
     for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
         logged = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
-        total[logged] += _resampled(samples, clock - lag, times)[logged]
+        total[logged] += _resample(samples, clock - lag, times)[logged]
         count[logged] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
     # A line belongs to the state nearest to its begin, so that it begins neither late nor early.
@@ -195,7 +201,7 @@ def _finite_mean(positions: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(finite.any(0), total / np.maximum(finite.sum(0), 1), np.nan).astype(np.float32)
 
 
-def _resampled(
+def _resample(
     signals: Signals, clock: NDArray[np.float64], times: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Signals (N, C) with a clock (N,) at M times, (M, C)."""
@@ -208,7 +214,7 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
     For training labels and oracles only: no prediction without an oracle may use it.
     """
     count = len(recording.row)
-    index = _program_of(recording, programs)
+    index = _find_program(recording, programs)
     if index == UNKNOWN:
         unknown = np.full(count, np.nan, np.float32)
         return Alignment(UNKNOWN, np.nan, unknown, np.arange(count, dtype=np.int32))
@@ -217,7 +223,7 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
     template = programs.template[states]
     times = np.arange(len(template)) * step
     clock = program_seconds(recording, programs.line[states], times)
-    lag = lag_against(_resampled(signals, clock, times), template, programs.weight[index], step)
+    lag = estimate_lag(_resample(signals, clock, times), template, programs.weight[index], step)
     state = np.clip((clock - lag) / step, 0, len(template) - 1)
     return Alignment(
         index,
@@ -227,7 +233,7 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
     )
 
 
-def _program_of(recording: Recording, programs: Programs) -> int:
+def _find_program(recording: Recording, programs: Programs) -> int:
     executed = executed_lines(recording.lines, recording.blocks)
     for index in range(len(programs.names)):
         own = programs.executed_program == index

@@ -75,9 +75,11 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
         filled = signals.mask(missing).interpolate(limit_area="inside")
         signals = filled.mask(_in_long_gap(missing))
     values = signals.to_numpy(np.float32)
-    nodes = np.array([columns.node_of(channel) for channel in signals.columns])
+    nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
     # Plain columns may stand still: a motor that rests, a controller that reports no change.
-    plain = [columns.channel_group(channel) in columns.PLAIN_COLUMNS for channel in signals.columns]
+    plain = [
+        columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
+    ]
     frozen = np.zeros(values.shape, bool)
     for node in set(nodes[~np.array(plain, bool)].tolist()):
         # A channel that is missing in both rows says nothing about the node's other channels.
@@ -166,7 +168,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     """
     table = read_table(path, groups)
     counts = Counter(rows_in_file=len(table))
-    table = _drop(table, _repeats(table), "duplicate_rows", counts)
+    table = _drop(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
     unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
@@ -205,7 +207,7 @@ def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str])
     return table[~rows]
 
 
-def _repeats(table: pd.DataFrame) -> pd.Series:
+def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the one before in every column; only rows of the same clock are compared."""
     clock = table[columns.CLOCK]
     repeats = clock == clock.shift()
@@ -272,7 +274,7 @@ def load_recordings(
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    load = partial(_load_or_reason, groups=tuple(groups), minimum_rows=minimum_rows)
+    load = partial(_load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows)
     if workers == 1:
         loaded = [load(path) for path in paths]
     else:
@@ -291,7 +293,7 @@ def load_recordings(
     return recordings, excluded
 
 
-def _load_or_reason(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+def _load_or_exclude(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
     try:
         return load_recording(path, groups, minimum_rows)
     except RecordingRejected as reason:

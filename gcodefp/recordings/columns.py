@@ -29,7 +29,7 @@ NODE_QUANTITIES: dict[str, dict[str, str]] = {
 
 ENVIRONMENT = tuple(NODE_QUANTITIES["environment"])
 
-PLAIN_COLUMNS: dict[str, dict[str, str]] = {
+MACHINE_COLUMNS: dict[str, dict[str, str]] = {
     "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
     "controller": {
         "posx": "program units",
@@ -43,7 +43,7 @@ PLAIN_COLUMNS: dict[str, dict[str, str]] = {
 }
 """Channel group -> column -> its unit, for columns that belong to no node."""
 
-GROUPS = (*NODE_QUANTITIES, *PLAIN_COLUMNS)
+GROUPS = (*NODE_QUANTITIES, *MACHINE_COLUMNS)
 
 _NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
@@ -54,10 +54,10 @@ def channel_group(column: str) -> str | None:
     for group, quantities in NODE_QUANTITIES.items():
         if node and quantity in quantities:
             return group
-    return next((group for group, names in PLAIN_COLUMNS.items() if column in names), None)
+    return next((group for group, names in MACHINE_COLUMNS.items() if column in names), None)
 
 
-def node_of(channel: str) -> str:
+def node_or_channel(channel: str) -> str:
     """The sensor node of a channel; a channel that belongs to no node stands for itself."""
     return channel.rpartition(".")[0] or channel
 
@@ -68,7 +68,7 @@ def channel_unit(column: str) -> str:
     if group is None:
         raise ValueError(f"{column!r} is no channel")
     quantity = column.rpartition(".")[2]
-    return {**NODE_QUANTITIES, **PLAIN_COLUMNS}[group][quantity]
+    return {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][quantity]
 
 
 def operation_of(recording: str) -> str:

@@ -11,7 +11,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 
-WAY_OUT = "repair the file, or name it under recordings.exclude in the configuration"
+REMEDY = "repair the file, or name it under recordings.exclude in the configuration"
 
 
 def recording_name(path: Path) -> str:
@@ -73,12 +73,12 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     def is_read(column: str) -> bool:
         return is_needed(column) or is_optional(column)
 
-    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), WAY_OUT, is_optional)
+    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), REMEDY, is_optional)
     for column in columns.REQUIRED:
         if column not in table:
-            raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
+            raise UserError(f"{path}: column {column!r} is missing; {REMEDY}")
     if table.empty:
-        raise UserError(f"{path}: has no row below its header; {WAY_OUT}")
+        raise UserError(f"{path}: has no row below its header; {REMEDY}")
     return table
 
 
@@ -86,7 +86,7 @@ def read_columns(
     path: Path,
     is_read: Callable[[str], bool],
     texts: Collection[str],
-    way_out: str,
+    remedy: str,
     is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
     """Reads some columns of a CSV file, all but `texts` as numbers.
@@ -95,12 +95,12 @@ def read_columns(
         is_optional: columns in which a text that is no number counts as missing.
 
     Raises:
-        UserError: the file is torn or no CSV, or a sample is no number; it ends with `way_out`.
+        UserError: the file is torn or no CSV, or a sample is no number; it ends with `remedy`.
     """
     try:
         table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(texts, str))
     except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error}); {way_out}") from None
+        raise UserError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
     for column in table.columns.difference(list(texts)):
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
@@ -109,7 +109,7 @@ def read_columns(
                 row = int(wrong.argmax())
                 raise UserError(
                     f"{path}: column {column!r}, data row {row + 1}: "
-                    f"{table[column].iloc[row]!r} is no number; {way_out}"
+                    f"{table[column].iloc[row]!r} is no number; {remedy}"
                 )
             table[column] = numbers
     return table

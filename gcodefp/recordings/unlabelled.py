@@ -29,7 +29,7 @@ MIN_CHANNELS_SHARE = 0.5
 SHOWN_NAMES = 8
 
 
-class Unlabelled(NamedTuple):
+class UnlabelledRecording(NamedTuple):
     """A recording of N rows without labels.
 
     Attributes:
@@ -45,7 +45,7 @@ class Unlabelled(NamedTuple):
 
 def read_unlabelled(
     path: Path, channels: Sequence[str], minimum_rows: int, step_seconds: float
-) -> Unlabelled:
+) -> UnlabelledRecording:
     """Reads and cleans one file.
 
     Args:
@@ -58,7 +58,9 @@ def read_unlabelled(
     """
     table = _read(path, channels)
     counts = Counter(rows_in_file=len(table))
-    repeats = _repeats(table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64))
+    repeats = _duplicate_rows(
+        table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64)
+    )
     counts["duplicate_rows"] = int(repeats.sum())
     table = table[~repeats]
     signals = clean_samples(table.drop(columns=columns.CLOCK, errors="ignore"), counts)
@@ -71,7 +73,7 @@ def read_unlabelled(
         )
     recording = _without_labels(recording_name(path), signals, step_seconds, counts)
     clock = table[columns.CLOCK].fillna("").to_numpy(np.str_) if columns.CLOCK in table else None
-    return Unlabelled(recording, clock, missing)
+    return UnlabelledRecording(recording, clock, missing)
 
 
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
@@ -97,7 +99,7 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
     )
 
 
-def _repeats(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Rows equal to the one before, (N,); samples (N, channels).
 
     Rows of a long segment of them are not repeated: the sensors have dropped out while time passed.

@@ -243,7 +243,7 @@ def score_runs(
         decoding = predict_split(checkpoint, split, device)
         predictions = decoding.predictions
         measured.append(
-            split_scores.score(
+            split_scores.score_predictors(
                 decoding, predictions, split, checkpoint.description, NETWORK_PREDICTORS
             )
         )

@@ -76,10 +76,10 @@ class ProgramWriter:
         self.lines.append(ProgramLine(FIRST_LINE + len(self.lines), text, engagement))
 
 
-Program = tuple[ProgramLine, ...]
+ProgramLines = tuple[ProgramLine, ...]
 
 
-def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Program:
+def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> ProgramLines:
     """Raster passes along X from the right edge, linked by two quarter arcs each.
 
     Args:
@@ -111,7 +111,7 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
     return writer.finish()
 
 
-def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> Program:
+def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> ProgramLines:
     """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
     centre, tool_radius = 1.575, 0.0625
     last = size_mm / INCH_MM / 2 - tool_radius
@@ -119,21 +119,21 @@ def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) 
     writer = ProgramWriter()
     top = 0.1
     for depth in depths:
-        enter_by_helix(writer, (centre, centre), 0.1, top, depth, turns)
+        write_helical_entry(writer, (centre, centre), 0.1, top, depth, turns)
         for loop in range(loops):
             half = first + (last - first) * loop / max(loops - 1, 1)
-            round_square(writer, centre, half, min(0.12, 0.6 * half))
+            write_rounded_square(writer, centre, half, min(0.12, 0.6 * half))
         top = depth + 0.02
         if depth != depths[-1]:
             writer.rapid(z=top)
     return writer.finish()
 
 
-def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Program:
+def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> ProgramLines:
     """A helical entry, then D-shaped bites along X: half a circle that cuts, a line back."""
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
-    enter_by_helix(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
+    write_helical_entry(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
     writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
@@ -147,7 +147,7 @@ def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Progr
     return writer.finish()
 
 
-def enter_by_helix(
+def write_helical_entry(
     writer: ProgramWriter,
     centre: tuple[float, float],
     radius: float,
@@ -170,7 +170,7 @@ def enter_by_helix(
         )
 
 
-def round_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
+def write_rounded_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
     """A counter-clockwise square; the tool engages more in its inner corners."""
     low, high = centre - half, centre + half
     writer.line(0.5, x=high, y=centre, feed=CUTTING_FEED)
@@ -185,7 +185,7 @@ def round_square(writer: ProgramWriter, centre: float, half: float, corner: floa
     writer.line(0.5, y=centre)
 
 
-_BUILDERS: dict[str, Callable[[], Program]] = {
+_BUILDERS: dict[str, Callable[[], ProgramLines]] = {
     "face40": partial(face, 40, passes=10, radius=0.083),
     "face50": partial(face, 50, passes=9, radius=0.11),
     "pocket25": partial(pocket, 25, depths=(-0.06, -0.12), loops=2, turns=1),
@@ -199,6 +199,6 @@ PROGRAMS = tuple(_BUILDERS)
 
 
 @cache
-def build_program(name: str) -> Program:
+def build_program(name: str) -> ProgramLines:
     """The lines of a program; raises KeyError for a name that is not in PROGRAMS."""
     return _BUILDERS[name]()

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gcodefp.files import replacing
 from gcodefp.recordings.gcode import PROGRAM_END
 from gcodefp.simulation.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
-from gcodefp.simulation.programs import INCH_MM, Program, build_program
+from gcodefp.simulation.programs import INCH_MM, ProgramLines, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -41,7 +41,7 @@ END_ROWS = 9
 
 
 @dataclass(frozen=True)
-class Report:
+class StatusReports:
     """The R status reports of a recording.
 
     Attributes:
@@ -55,7 +55,9 @@ class Report:
     clock_seconds: float
 
 
-def report_times(trajectory: Trajectory, program: Program, rng: np.random.Generator) -> Report:
+def report_times(
+    trajectory: Trajectory, program: ProgramLines, rng: np.random.Generator
+) -> StatusReports:
     """Draws the times of the reports and the line that each names."""
     full = min(LOOK_AHEAD_LINES, len(program) - 3)
     ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), full)
@@ -82,11 +84,11 @@ def report_times(trajectory: Trajectory, program: Program, rng: np.random.Genera
         ]
     )
     clock_seconds = rng.integers(9 * 3600, 17 * 3600) + rng.random()
-    return Report(seconds, lines, float(clock_seconds))
+    return StatusReports(seconds, lines, float(clock_seconds))
 
 
 def controller_rows(
-    trajectory: Trajectory, program: Program, report: Report
+    trajectory: Trajectory, program: ProgramLines, report: StatusReports
 ) -> Mapping[str, NDArray[Any] | list[str]]:
     """The controller's columns of the R reports, labels included."""
     motion, feed, ends_mm = _per_line(trajectory, program)
@@ -127,7 +129,9 @@ def format_clock(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds / 1000:06.3f}"
 
 
-def _per_line(trajectory: Trajectory, program: Program) -> tuple[NDArray[np.int64], Vector, Vector]:
+def _per_line(
+    trajectory: Trajectory, program: ProgramLines
+) -> tuple[NDArray[np.int64], Vector, Vector]:
     """Modal motion, feed in mm/min and end point in mm of each program line."""
     move_of_line = {move.line_index: move for move in trajectory.moves}
     motion = np.zeros(len(program), dtype=np.int64)
@@ -196,7 +200,7 @@ reports, a tenth have more than ten, and none more than fourteen."""
 
 
 @cache
-def planned(program: str) -> Trajectory:
+def plan_program(program: str) -> Trajectory:
     """The trajectory of a program; the same in each of its recordings."""
     return plan(trace_program(build_program(program)))
 
@@ -225,7 +229,7 @@ def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
     """One recording, a row per controller report, in the columns of the real ones."""
     name = f"{program}_{number:03d}"
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
-    trajectory = planned(program)
+    trajectory = plan_program(program)
     report = report_times(trajectory, build_program(program), rng)
     columns = {
         **controller_rows(trajectory, build_program(program), report),
@@ -237,7 +241,7 @@ def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
 
 
 def _sensor_rows(
-    program: str, trajectory: Trajectory, report: Report, rng: np.random.Generator
+    program: str, trajectory: Trajectory, report: StatusReports, rng: np.random.Generator
 ) -> dict[str, Vector]:
     """Samples on each node's own clock, interpolated onto the controller's reports."""
     seconds = report.seconds

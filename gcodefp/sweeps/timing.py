@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.model.data import Tensors, open_device, sizes_of
+from gcodefp.model.data import Tensors, network_sizes, select_device
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, Objective
 from gcodefp.model.network import Network
@@ -73,7 +73,7 @@ def time_training(
     """
     cold = _time_short_run(hyperparameters, data, device, scratch)
     warm = _time_short_run(hyperparameters, data, device, scratch)
-    network = Network(sizes_of(data.description), hyperparameters).to(device)
+    network = Network(network_sizes(data.description), hyperparameters).to(device)
     step_seconds = _time_steps(network, hyperparameters, data.train, seconds)
     validation_seconds = _time_validation(network, hyperparameters, data.val)
     _fill_scores(data.val)
@@ -255,7 +255,7 @@ def _time(hyperparameters: Hyperparameters, here: TimingConfig, asked_at: float)
         asked_at: the time of day at which the process was asked for.
     """
     try:
-        device = open_device(here.device, here.threads)
+        device = select_device(here.device, here.threads)
         data = load_training_data(here.dataset, here.train, here.val, device)
         start_seconds = time.time() - asked_at
         with suppress(BrokenBarrierError):

@@ -11,7 +11,14 @@ import torch
 from gcodefp.cluster.job import Deadline, OutOfTime
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import hyperparameters_from
-from gcodefp.model.trainer import Killed, Report, TrainingData, failed, succeeded, train
+from gcodefp.model.trainer import (
+    EpochCallback,
+    Killed,
+    TrainingData,
+    describe_failure,
+    describe_result,
+    train,
+)
 from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.sweep_file import SweepFile
@@ -57,15 +64,17 @@ def train_trial(
     try:
         hyperparameters = hyperparameters_from(asked, f"run {folder.path.name}")
     except UserError as error:
-        return failed(error, asked)
+        return describe_failure(error, asked)
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
-        return failed(Killed(f"its process was killed {kills} times within one epoch"), asked)
+        return describe_failure(
+            Killed(f"its process was killed {kills} times within one epoch"), asked
+        )
     try:
         with _open(trial, logged.project, asked) as log:
             told = _teller(trial, objective.metric, hyperparameters.max_epochs, log)
             report = _within(deadline, told, hyperparameters.max_epochs)
             result = train(hyperparameters, data, objective, folder.path, report)
-            content = succeeded(result, hyperparameters, device)
+            content = describe_result(result, hyperparameters, device)
             if log:
                 log.end(content, folder.path / "checkpoint.pt" if logged.checkpoints else None)
     except (LeaseLost, OutOfTime, UserError, OSError):
@@ -73,7 +82,7 @@ def train_trial(
         raise
     except Exception as error:
         logger.exception("run %s", folder.path.name)
-        return failed(error, asked)
+        return describe_failure(error, asked)
     return content
 
 
@@ -85,7 +94,7 @@ def _open(
     return wandb_log(lambda: begin_offline(trial.folder, project, asked))
 
 
-def _within(deadline: Deadline, report: Report, max_epochs: int) -> Report:
+def _within(deadline: Deadline, report: EpochCallback, max_epochs: int) -> EpochCallback:
     """Leaves a run after an epoch, if there is no time for another; not where it ends anyway."""
 
     def timed(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -96,7 +105,7 @@ def _within(deadline: Deadline, report: Report, max_epochs: int) -> Report:
     return timed
 
 
-def _teller(trial: Trial, metric: str, max_epochs: int, log: WandbLog | None) -> Report:
+def _teller(trial: Trial, metric: str, max_epochs: int, log: WandbLog | None) -> EpochCallback:
     """Logs every epoch to W&B, now and then one to the terminal, and asks whether to stop."""
     told = time.monotonic()
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import append_metrics
-from gcodefp.model.trainer import Killed, failed
+from gcodefp.model.trainer import Killed, describe_failure
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder
 from gcodefp.sweeps.wandb_log import SUMMARY
@@ -97,12 +97,12 @@ def _in_its_place(
               if objective.metric in of]  # fmt: skip
     if run.state != "finished" or not values:
         lacks = "" if values else f", without a value of {objective.metric}"
-        return failed(Killed(f"it is {run.state} on W&B{lacks}"), asked)
+        return describe_failure(Killed(f"it is {run.state} on W&B{lacks}"), asked)
     _, epoch = min(values)
     best = next(of[objective.metric] for of in history if of["epoch"] == epoch)
     told = {"state": "finished", "failure": None, "reason": "finished on W&B"}
     facts = {"best_value": best, "best_epoch": epoch, "epochs": len(history)}
-    return failed(Killed(), asked) | told | facts
+    return describe_failure(Killed(), asked) | told | facts
 
 
 def _fetch_checkpoint(run: Any, folder: RunFolder) -> bool:

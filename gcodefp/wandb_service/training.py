@@ -16,7 +16,13 @@ import torch
 from gcodefp.cluster.job import place
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, hyperparameters_from
-from gcodefp.model.trainer import Report, TrainingData, failed, succeeded, train
+from gcodefp.model.trainer import (
+    EpochCallback,
+    TrainingData,
+    describe_failure,
+    describe_result,
+    train,
+)
 from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.specification import read_specification
@@ -203,12 +209,12 @@ def _run(
             asked = hyperparameters_from(given.hyperparameters, f"run {given.run_id}")
             report = _reporter(log, objective.metric, asked, note)
             result = train(asked, data, objective, folder.path, report)
-            content = succeeded(result, asked, device)
+            content = describe_result(result, asked, device)
         except (LeaseLost, OSError):
             raise
         except Exception as error:
             logger.error("run %s failed: %s", given.run_id, error)
-            content = failed(error, given.hyperparameters)
+            content = describe_failure(error, given.hyperparameters)
         content |= place()
         log.end(content, checkpoint if log_checkpoint and checkpoint.exists() else None)
     return content
@@ -222,7 +228,7 @@ def _begin(folder: RunFolder, note: StopNote) -> Any:
     return wandb.init(dir=folder.path, resume="allow", settings=settings)
 
 
-def _reporter(log: WandbLog, metric: str, asked: Hyperparameters, note: StopNote) -> Report:
+def _reporter(log: WandbLog, metric: str, asked: Hyperparameters, note: StopNote) -> EpochCallback:
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         log.epoch(epoch, metrics)
         logger.info("epoch %d of %d: %s %.4f", epoch, asked.max_epochs, metric, metrics[metric])

@@ -24,7 +24,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.names import MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import GREEDY, MAJORITY_PRIVILEGED, MODEL, WHOLE
 from gcodefp.train import main as train_step
 
 NOT_FAILED = "CONTROL NOT FAILED"
@@ -90,7 +90,7 @@ def test_controls_fail_on_honest_data(
     assert (document["format"], document["control"]) == (CONTROL_FORMAT, control)
     assert (document["recordings"], document["fails"]) == (len(FIRST_ROWS), True)
     assert NOT_FAILED not in capsys.readouterr().err
-    assert set(document["answers"]) == {MODEL, WHOLE, WRITTEN}
+    assert set(document["answers"]) == {MODEL, WHOLE, GREEDY}
     for judgement in document["answers"].values():
         gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
         assert judgement["difference"]["value"] == pytest.approx(gain)

@@ -15,7 +15,7 @@ from new_recordings import predict as run
 from recording_files import write_recording
 
 from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
-from gcodefp.evaluation.toolpaths import DANGER
+from gcodefp.evaluation.toolpaths import SAFETY_WARNING
 from gcodefp.files import sha256
 from gcodefp.recordings.gcode import format_block, parse_block
 
@@ -83,7 +83,7 @@ def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) 
     assert all(re.fullmatch(r"[^()]*\([ -'*-~]*\)", line) for line in lines)
     head = [line for line in lines if line.startswith("(")]
     assert lines[: len(head)] == head
-    assert head[0] == f"({DANGER})"
+    assert head[0] == f"({SAFETY_WARNING})"
     assert "(recording job 7 _new_, 32 rows)" in head
     assert f"(checkpoint sha256 {sha256(checkpoint)})" in head
     blocks = lines[len(head) :]
@@ -95,7 +95,7 @@ def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) 
         assert comment.groups()[1:] == (row["first_row"], row["last_row"], row["line"])
     assert blocks[0].endswith(", at 12:00:00.000)")
     free = (output / f"{NAME}.free.nc").read_text().splitlines()
-    assert free[0] == f"({DANGER})"
+    assert free[0] == f"({SAFETY_WARNING})"
     assert {format_block(parse_block(line)) for line in free} - {""} <= {*FACE, *POCKET, "G1 X2"}
     assert (output / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (output / f"{NAME}.svg").read_text()

@@ -23,7 +23,7 @@ from gcodefp.dataset.store import LEAKY_NOTE, Description, read_description
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN
-from gcodefp.recordings.columns import PLAIN_COLUMNS
+from gcodefp.recordings.columns import MACHINE_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -154,7 +154,7 @@ def test_controller_columns_are_no_input_unless_configured(
     preprocess(recordings, tmp_path / "after")
     (before, old), (after, new) = (read_dataset(tmp_path / name) for name in ("before", "after"))
     assert fitted(after)[:2] == fitted(before)[:2]
-    assert not set(PLAIN_COLUMNS["controller"]) & set(before.scaler.channels)
+    assert not set(MACHINE_COLUMNS["controller"]) & set(before.scaler.channels)
     for name in SPLITS:
         np.testing.assert_array_equal(old[name].signals, new[name].signals)
         np.testing.assert_array_equal(old[name].state, new[name].state)

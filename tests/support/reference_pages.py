@@ -9,7 +9,7 @@ from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import SENSING
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.model.hyperparameters import METRICS as LOGGED
 from gcodefp.reporting.wording import METRICS, RULES
 
@@ -20,7 +20,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "CONTROL": tuple(CONTROLS),
     "COUNT": ("rows_in_file", *RULES),
     "ESTIMATE": Estimate._fields,
-    "HYPERPARAMETER": tuple(KNOWN),
+    "HYPERPARAMETER": tuple(HYPERPARAMETERS),
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),

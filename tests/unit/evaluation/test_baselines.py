@@ -17,10 +17,10 @@ from gcodefp.evaluation.baselines import (
     elapsed_time,
     environment_only,
     extra_trees,
-    majority_given_operation,
+    majority_of_operation,
     nearest_neighbour,
+    select_train_rows,
     window_means,
-    window_rows,
     windows_around,
 )
 
@@ -37,11 +37,11 @@ def text(blocks: NDArray[np.str_]) -> str:
 def test_majority_of_the_true_operation() -> None:
     train = split_of([(0, "aab"), (1, "cccc"), (0, "bba")])
     test = split_of([(0, "cd"), (1, "a"), (-1, "a")])
-    predictions = majority_given_operation(train, test, every_row(test))
+    predictions = majority_of_operation(train, test, every_row(test))
     # Operation 0 has a and b equally often; -1 gets the majority of all rows.
     assert text(predictions.blocks) == "aacc"
     assert predictions.operation.tolist() == [0, 0, 1, -1]
-    assert text(majority_given_operation(train, test, np.array([2, 0])).blocks) == "ca"
+    assert text(majority_of_operation(train, test, np.array([2, 0])).blocks) == "ca"
 
 
 def test_elapsed_time_is_always_right_on_identical_replays() -> None:
@@ -77,8 +77,8 @@ def test_windows_are_averaged_in_equal_parts_and_stay_in_their_recording() -> No
 
 def test_only_rows_in_train_windows_are_candidates_thinned_out_evenly() -> None:
     split = split_of([(0, "a" * 40), (0, "b" * 10)])
-    assert window_rows(split, WINDOW, 100).tolist() == list(range(40))
-    assert window_rows(split, WINDOW, 39).tolist() == list(range(0, 40, 2))
+    assert select_train_rows(split, WINDOW, 100).tolist() == list(range(40))
+    assert select_train_rows(split, WINDOW, 39).tolist() == list(range(0, 40, 2))
 
 
 @pytest.mark.parametrize("window", [1, TINY_WINDOW + 1, ROWS])

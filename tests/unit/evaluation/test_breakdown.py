@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from explanation_files import small_programs
 from result_documents import dataset_document
-from result_files import answers_of, spoilt, true_blocks, write_results
-from result_files import tested_split as results_split
+from result_files import predictions_of, spoilt, true_blocks, write_results
+from result_files import scored_split as results_split
 
-from gcodefp.dataset.store import description_of
+from gcodefp.dataset.store import parse_description
 from gcodefp.evaluation.bootstrap import paired_difference, ratio
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
@@ -47,11 +47,11 @@ def test_operations_and_their_recordings_are_counted(tmp_path: Path) -> None:
 
 def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     test, rows = results_split(True), np.arange(2 * ROWS)
-    predictions = {MODEL: answers_of(MODEL, true_blocks(), test, True).take(rows)}
+    predictions = {MODEL: predictions_of(MODEL, true_blocks(), test, True).take(rows)}
     document = dataset_document(False)
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
-    description = description_of(document, small_programs(document))
+    description = parse_description(document, small_programs(document))
     result = break_down(predictions, test, rows, description)
     known, new, _ = result["by_operation"][MODEL]
     assert (known["operation"], new["operation"]) == ("face<b>", "not in train")

@@ -10,7 +10,7 @@ from torch import Tensor
 from training_runs import run, same_weights, weights
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, Hyperparameters, hyperparameters_from
 from gcodefp.model.network import EMBEDDINGS
 from gcodefp.model.trainer import TrainingData
 
@@ -18,8 +18,8 @@ from gcodefp.model.trainer import TrainingData
 def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
     assert hyperparameters_from({}) == Hyperparameters()
     converted = hyperparameters_from({"batch_size": 32.0, "dropout": 0, "learning_rate": 1})
-    kinds = {name: type(getattr(converted, name)) for name in KNOWN}
-    assert kinds == {name: type(field.default) for name, field in KNOWN.items()}
+    kinds = {name: type(getattr(converted, name)) for name in HYPERPARAMETERS}
+    assert kinds == {name: type(field.default) for name, field in HYPERPARAMETERS.items()}
     nested = hyperparameters_from({"optim": {"learning_rate": 0.1}, "batch_size": 2})
     assert (nested.learning_rate, nested.batch_size) == (0.1, 2)
 
@@ -48,10 +48,10 @@ def test_a_wrong_value_is_named_with_the_right_ones(name: str, value: Any, messa
         hyperparameters_from({name: value}, "sweep.yaml")
 
 
-@pytest.mark.parametrize("name", [n for n in KNOWN if n != "optimizer"])
+@pytest.mark.parametrize("name", [n for n in HYPERPARAMETERS if n != "optimizer"])
 def test_every_range_has_limits(name: str) -> None:
-    limits = KNOWN[name].metadata
-    step = 1 if isinstance(KNOWN[name].default, int) else 0.125
+    limits = HYPERPARAMETERS[name].metadata
+    step = 1 if isinstance(HYPERPARAMETERS[name].default, int) else 0.125
     out = [limits["low"] - step, limits["high"] + step, limits["above"], limits["above"] - step]
     finite = [value for value in out if math.isfinite(value)]
     assert finite
@@ -106,7 +106,7 @@ def unchanged(
     }
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", HYPERPARAMETERS)
 def test_every_hyperparameter_changes_the_weights(
     data: TrainingData, tmp_path: Path, unchanged: dict[str, dict[str, Tensor]], name: str
 ) -> None:

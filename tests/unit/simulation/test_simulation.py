@@ -13,7 +13,7 @@ from gcodefp.simulation.programs import PROGRAMS, ProgramWriter, build_program
 from gcodefp.simulation.recording import (
     add_faults,
     format_clock,
-    planned,
+    plan_program,
     simulate_recording,
     simulate_recordings,
 )
@@ -35,11 +35,11 @@ def test_modal_words_are_written_once() -> None:
 def test_programs_are_readable_and_of_the_promised_size(name: str) -> None:
     program = build_program(name)
     assert 25 <= len(program) <= 200
-    assert 40 < planned(name).seconds < 70
+    assert 40 < plan_program(name).seconds < 70
     assert all(parse_block(line.text) for line in program)
     assert program[-1].text == "M30"
     assert [line.number for line in program] == list(range(16, 16 + len(program)))
-    assert planned(name).moves[-1].end_mm[2] == pytest.approx(25.9926)  # machine Z zero
+    assert plan_program(name).moves[-1].end_mm[2] == pytest.approx(25.9926)  # machine Z zero
 
 
 def test_a_recording_depends_on_its_name_and_the_seed_alone(tmp_path: Path) -> None:

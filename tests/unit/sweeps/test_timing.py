@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from learning_data import CPU, tiny, tiny_data, untrained
 
-from gcodefp.model.data import sizes_of
+from gcodefp.model.data import network_sizes
 from gcodefp.sweeps import timing as memory
 from gcodefp.sweeps import timing as timing_process
 from gcodefp.sweeps.estimation import DatasetSize, workload
@@ -31,7 +31,7 @@ def test_the_lowest_limit_of_a_group_or_one_around_it_counts(tmp_path: Path) -> 
 
 def test_the_workload_is_counted_on_the_real_network(tmp_path: Path) -> None:
     data = tiny_data(tmp_path)
-    sizes, extent = sizes_of(data.description), DatasetSize(100, 10, data.description.window)
+    sizes, extent = network_sizes(data.description), DatasetSize(100, 10, data.description.window)
     small, large = (workload(tiny(num_layers=n), sizes, extent, "cpu") for n in (1, 2))
     assert small.parameters == sum(p.numel() for p in untrained(data).parameters())
     assert small.work < large.work
