@@ -143,4 +143,4 @@ class Training:
         chosen = torch.rand(shape, device=self.device).topk(count).indices
         encoded = self.network.encode(batch["signals"])
         settings = self.hyperparameters
-        return learning.measure(self.network, settings, split, encoded, rows, chosen)["loss"]
+        return learning.batch_metrics(self.network, settings, split, encoded, rows, chosen)["loss"]

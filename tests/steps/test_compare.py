@@ -14,7 +14,7 @@ from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 
 from gcodefp import compare
 from gcodefp.evaluation.bootstrap import (
-    NOTHING,
+    EMPTY,
     Difference,
     Estimate,
     draw,
@@ -292,4 +292,4 @@ def test_recordings_that_only_one_run_can_count_are_drawn_for_both() -> None:
     one = ratio(np.array([1.0, 0, 1]), np.array([1, 1, 0]), np.arange(3))
     other = ratio(np.array([1.0, 1, 1]), np.array([0, 1, 1]), np.arange(3))
     assert paired_difference(one, other) == (-0.5, -1.0, 0.0, 3)
-    assert paired_difference(one, NOTHING).value is None
+    assert paired_difference(one, EMPTY).value is None

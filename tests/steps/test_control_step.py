@@ -83,8 +83,8 @@ def score(dataset: Path, checkpoint: Path, control: str, output: Path) -> int:
 def test_controls_fail_on_honest_data(
     control: str, dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trains = CONTROLS[control].trains
-    checkpoint = trained(dataset, control, tmp_path / "run") if trains else winner
+    needs_training = CONTROLS[control].needs_training
+    checkpoint = trained(dataset, control, tmp_path / "run") if needs_training else winner
     assert score(dataset, checkpoint, control, tmp_path / "control.json") == 0
     document = json.loads((tmp_path / "control.json").read_text())
     assert (document["format"], document["control"]) == (CONTROL_FORMAT, control)

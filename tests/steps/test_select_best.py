@@ -34,7 +34,7 @@ def sweep(trained: TinySweep, tmp_path: Path) -> TinySweep:
     return TinySweep(trained.dataset, tmp_path / "sweep")
 
 
-def window_rows(path: Path) -> list[dict[str, str]]:
+def rows_of(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8") as handle:
         return list(csv.DictReader(handle))
 
@@ -57,13 +57,13 @@ def test_the_winner_and_all_runs_are_written(sweep: TinySweep) -> None:
     assert (content["metric"], content["goal"], content["runs"]) == ("val/loss", "minimize", 3)
     checkpoint = sweep.run(winner).path / "checkpoint.pt"
     assert (best / "checkpoint.pt").read_bytes() == checkpoint.read_bytes()
-    rows = window_rows(best / "runs.csv")
+    rows = rows_of(best / "runs.csv")
     assert [row["run"] for row in rows] == [f"000{winner}", f"000{other}", "0000"]
     assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
     assert rows[2]["failure"] == "diverged"
     assert rows[2]["best_value"] == ""
     assert float(rows[2]["learning_rate"]) == 1e30
-    curves = window_rows(best / "curves.csv")
+    curves = rows_of(best / "curves.csv")
     assert [(row["run"], row["epoch"]) for row in curves] == [
         ("0001", "1"), ("0001", "2"), ("0002", "1"), ("0002", "2"),
     ]  # fmt: skip
@@ -107,7 +107,7 @@ def test_a_space_that_ended_early_is_complete(trained: TinySweep, tmp_path: Path
     assert sweep.work() == 0
     assert not sweep.run(2).asked()
     assert sweep.select() == 0
-    assert len(window_rows(sweep.folder / "best/runs.csv")) == 2
+    assert len(rows_of(sweep.folder / "best/runs.csv")) == 2
 
 
 def test_runs_beyond_a_smaller_total_do_not_count(sweep: TinySweep) -> None:
@@ -116,7 +116,7 @@ def test_runs_beyond_a_smaller_total_do_not_count(sweep: TinySweep) -> None:
     }) == 0  # fmt: skip
     change(sweep.run(2), best_value=-9.0)
     assert sweep.select() == 0
-    assert [row["run"] for row in window_rows(sweep.folder / "best/runs.csv")] == ["0001", "0000"]
+    assert [row["run"] for row in rows_of(sweep.folder / "best/runs.csv")] == ["0001", "0000"]
 
 
 def test_weights_that_are_not_what_they_say_are_refused(
@@ -172,7 +172,7 @@ def test_a_run_that_was_stopped_does_not_win(sweep: TinySweep) -> None:
     better = min(values, key=lambda n: values[n])
     change(sweep.run(better), state="stopped")
     assert sweep.select() == 0
-    rows = window_rows(sweep.folder / "best/runs.csv")
+    rows = rows_of(sweep.folder / "best/runs.csv")
     assert [row["state"] for row in rows] == ["finished", "stopped", "failed"]
     assert rows[0]["run"] == f"000{3 - better}"
 

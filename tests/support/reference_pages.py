@@ -7,7 +7,7 @@ from typing import Any
 
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
-from gcodefp.evaluation.controls import SENSING
+from gcodefp.evaluation.controls import SENSOR_PREDICTORS
 from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.model.hyperparameters import METRICS as LOGGED
@@ -24,7 +24,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
-    "PREDICTOR": SENSING,
+    "PREDICTOR": SENSOR_PREDICTORS,
     "SPLIT": ("train", "val", "test"),
 }
 """What a name in capitals stands for; one that is not here stands for anything."""

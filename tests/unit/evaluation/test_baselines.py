@@ -126,7 +126,7 @@ def test_neighbour_uses_no_test_label(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(again.blocks, predictions.blocks)
     assert np.mean(predictions.blocks == test.blocks[test.block]) > 0.5
     assert np.mean(predictions.operation == test.operation) > 0.95
-    monkeypatch.setattr(baselines, "TRAIN_ROWS", 50)
+    monkeypatch.setattr(baselines, "NEIGHBOUR_TRAIN_ROWS", 50)
     thinned = neighbours(train, test, rows)
     assert set(thinned % 4) == {0}
     assert thinned.max() > 4 * ROWS
@@ -171,7 +171,7 @@ def test_trees_predict_blocks_by_means_and_operations_by_deviations(
     assert correct[np.abs(rows % BLOCK_ROWS - BLOCK_ROWS / 2) <= BLOCK_ROWS / 4].all()
     assert correct.mean() > 0.85
     # Jobs and chunks change nothing.
-    monkeypatch.setattr(baselines, "ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(baselines, "ROWS_PER_CHUNK", 7)
     again = extra_trees(train, test, rows[::-1], WINDOW, seed=3, jobs=2)
     assert again.blocks[::-1].tolist() == predictions.blocks.tolist()
     assert again.operation[::-1].tolist() == predictions.operation.tolist()

@@ -85,7 +85,7 @@ def test_each_row_is_decoded_once_from_the_window_that_it_is_assigned_to(
     prediction = predict(network, val)
     monkeypatch.undo()
     covered = np.arange(len(val.signals)) >= WINDOW // 2
-    assert np.array_equal(prediction.covered, covered)
+    assert np.array_equal(prediction.is_covered, covered)
     assert sum(decoded) == covered.sum()
     assert (prediction.codes[~covered] == UNSEEN).all()
     for start, mask in zip(val.starts.tolist(), val.row_mask, strict=True):
