@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("evaluate", __doc__)
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
-    scored = parser.add_mutually_exclusive_group(required=True)
-    scored.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
-    scored.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
+    source.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
     add("--dataset", type=Path, help="dataset.json; needed with --test and --train")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
@@ -57,8 +57,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     checkpoint, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
     description, test = checkpoint.description, splits["test"]
-    evaluated = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
-    write_predictions(arguments.output, evaluated, test, description)
+    evaluation = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
+    write_predictions(arguments.output, evaluation, test, description)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test, arguments.train)
     write_json(
         arguments.output / "metrics.json",
@@ -67,12 +67,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "provenance": provenance(path for path in (*inputs, *arguments.controls) if path),
             "external": str(arguments.recordings) if arguments.recordings else None,
             "excluded": excluded,
-            **describe_evaluation(evaluated, test, description, device, controls),
+            **describe_evaluation(evaluation, test, description, device, controls),
         },
     )
     if description.leaky:
         logger.warning(LEAKY_NOTE)
-    _log(evaluated.scores)
+    _log(evaluation.scores)
     for control in controls:
         for sentence in leak_warnings(control):
             logger.error(sentence)
@@ -90,11 +90,11 @@ def _read(
         description = checkpoint.description
     else:
         paths = {"train": arguments.train, "test": arguments.test}
-        named = {name: path for name, path in paths.items() if path}
-        checkpoint, description, read = open_evaluation(
-            arguments.checkpoint, arguments.dataset, named, device
+        given_paths = {name: path for name, path in paths.items() if path}
+        checkpoint, description, loaded = open_evaluation(
+            arguments.checkpoint, arguments.dataset, given_paths, device
         )
-        splits.update(read)
+        splits.update(loaded)
     if arguments.test:
         return checkpoint, splits, []
     splits["test"], excluded = read_external_split(arguments.recordings, description)

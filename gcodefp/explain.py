@@ -45,14 +45,14 @@ def _explain(arguments: argparse.Namespace) -> None:
         arguments.checkpoint, arguments.dataset, {"test": arguments.test}, device
     )
     test = splits["test"]
-    explained = explain_split(checkpoint, test, device)
-    arrays: dict[str, Any] = explanation_arrays(explained, test, checkpoint.description)
+    explanation = explain_split(checkpoint, test, device)
+    arrays: dict[str, Any] = explanation_arrays(explanation, test, checkpoint.description)
     with (
         replacing(arguments.output / "explanation.npz") as temporary,
         temporary.open("wb") as handle,
     ):
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    content = describe_explanation(explained, test, checkpoint.description, device)
+    content = describe_explanation(explanation, test, checkpoint.description, device)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
     write_json(
         arguments.output / "explanation.json",

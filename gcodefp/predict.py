@@ -80,13 +80,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
     """No output may overwrite a recording, or the prediction of another one."""
     names = [recording_name(path) for path in recordings]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"two recordings are called {twice[0]!r}; predict them one by one")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two recordings are called {duplicates[0]!r}; predict them one by one")
     inputs = {path.resolve() for path in recordings}
     for name in names:
         for suffix in SUFFIXES:
-            if (written := (output / f"{name}.{suffix}").resolve()) in inputs:
-                raise UserError(f"{written}: would be overwritten; choose another --output folder")
+            if (target := (output / f"{name}.{suffix}").resolve()) in inputs:
+                raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
 def _notes(description: Description, predicted: RecordingPrediction) -> list[str]:

@@ -86,17 +86,17 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     programs = fit_programs(train, signals)
     alignment = {n: align_recording(r, signals[n], programs) for n, r in recordings.items()}
 
-    def assembled(name: str, stride: int) -> Split:
-        chosen = [recordings[recording] for recording in names[name]]
+    def assemble_split(name: str, stride: int) -> Split:
+        members = [recordings[recording] for recording in names[name]]
         fitted = (signals, alignment, scaler, vocabulary)
-        return assemble(chosen, *fitted, arguments.window, stride, arguments.max_gap_seconds)
+        return assemble(members, *fitted, arguments.window, stride, arguments.max_gap_seconds)
 
-    splits = {"train": assembled("train", arguments.stride)}
+    splits = {"train": assemble_split("train", arguments.stride)}
     if arguments.split == "window":
         splits = _shuffle_windows(splits["train"], arguments)
     else:
         stride = held_out_stride(arguments.window)
-        splits |= {name: assembled(name, stride) for name in SPLITS[1:]}
+        splits |= {name: assemble_split(name, stride) for name in SPLITS[1:]}
     _write_splits(splits, arguments)
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {

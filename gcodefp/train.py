@@ -146,10 +146,10 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
         origin = provenance(_inputs(arguments))
         log_checkpoint = arguments.wandb_checkpoints
-        has_failed = train_given(
+        failed = train_given(
             assignment, folder, lease, data, objective, device, origin, log_checkpoint
         )
-    if has_failed:
+    if failed:
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 

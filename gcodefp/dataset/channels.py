@@ -65,23 +65,26 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
     Raises:
         UserError: no channel is left.
     """
-    live: Counter[str] = Counter()
+    live_counts: Counter[str] = Counter()
     for recording in train:
         valid = recording.signals.notna().mean()
-        live.update(valid.index[valid >= MIN_VALID_SHARE])
-    channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
+        live_counts.update(valid.index[valid >= MIN_VALID_SHARE])
+    channels = sorted(c for c, count in live_counts.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
     samples = pd.concat([_to_double(table, centered) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
-    varies = deviation > ROUNDING * pd.concat(tables).abs().max()
-    if not varies.any():
+    varying = deviation > ROUNDING * pd.concat(tables).abs().max()
+    if not varying.any():
         raise UserError(
             f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
-    selected = mean.index[varies]
+    selected = mean.index[varying]
     return Scaler(
-        tuple(selected), tuple(mean[varies].tolist()), tuple(deviation[varies].tolist()), centered
+        tuple(selected),
+        tuple(mean[varying].tolist()),
+        tuple(deviation[varying].tolist()),
+        centered,
     )
 
 

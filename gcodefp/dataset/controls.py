@@ -48,19 +48,21 @@ def apply_control(split: Split, name: str, control: str | None, window: int) -> 
     return CONTROLS[control].change(split, np.random.default_rng(SEED), window)
 
 
-def labels_shuffled(split: Split, random: np.random.Generator, window: int) -> Split:
+def labels_shuffled(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every row gets all labels of another row, drawn from the whole split."""
-    drawn = random.permutation(len(split.block))
-    new_row = np.empty_like(drawn)
-    new_row[drawn] = np.arange(len(drawn))
+    source = rng.permutation(len(split.block))
+    new_row = np.empty_like(source)
+    new_row[source] = np.arange(len(source))
     labels = ("block", "operation", "position_mm", "mm_per_unit", "program", "state")
-    moved = {label: getattr(split, label)[drawn] for label in labels}
+    shuffled = {label: getattr(split, label)[source] for label in labels}
     # This label is the number of a row, and the labels of that row have moved as well.
-    corrected = new_row[split.lag_corrected_row[drawn]].astype(split.lag_corrected_row.dtype)
-    return replace(split, **moved, lag_corrected_row=corrected)
+    lag_corrected_row = new_row[split.lag_corrected_row[source]].astype(
+        split.lag_corrected_row.dtype
+    )
+    return replace(split, **shuffled, lag_corrected_row=lag_corrected_row)
 
 
-def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> Split:
+def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every segment of rows gets the samples of another segment of the same operation.
 
     Segments are as long as a window: a window still looks like that operation, but at another
@@ -71,14 +73,14 @@ def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> 
         rows = np.flatnonzero(split.operation == operation)
         segments = np.array_split(rows, max(2, len(rows) // window))
         # One cycle through all of them in random order: none stays where it was.
-        order = random.permutation(len(segments))
-        follower = np.empty_like(order)
-        follower[order] = np.roll(order, 1)
-        source[rows] = np.concatenate([segments[index] for index in follower])
+        order = rng.permutation(len(segments))
+        source_segment = np.empty_like(order)
+        source_segment[order] = np.roll(order, 1)
+        source[rows] = np.concatenate([segments[index] for index in source_segment])
     return replace(split, signals=split.signals[source], valid=split.valid[source])
 
 
-def presence_only(split: Split, random: np.random.Generator, window: int) -> Split:
+def presence_only(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every sample is replaced by whether it is valid."""
     return replace(split, signals=split.valid.astype(np.float32))
 

@@ -42,8 +42,8 @@ def split_recordings(
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for operation in sorted(set(operations.values())):
-        own = (name for name in operations if operations[name] == operation)
-        names = order(sorted(name for name in own if name not in held_out))
+        members = (name for name in operations if operations[name] == operation)
+        names = order(sorted(name for name in members if name not in held_out))
         test = val = 0
         if len(names) >= 3:
             # At least one each where the fraction is not 0, and at least one is left to train.
@@ -67,8 +67,8 @@ def split_recordings(
 
 def random_order(seed: int) -> Order:
     """Random orders, one operation after the other."""
-    random = np.random.default_rng(seed)
-    return lambda names: [names[i] for i in random.permutation(len(names))]
+    rng = np.random.default_rng(seed)
+    return lambda names: [names[i] for i in rng.permutation(len(names))]
 
 
 def latest_first_order(names: list[str]) -> list[str]:

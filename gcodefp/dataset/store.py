@@ -107,9 +107,9 @@ class Description:
     def learning_digest(self) -> str:
         """Changes exactly when the train and val splits change that a training run would see."""
         splits = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
-        decisive = ("channels", "centered", "vocabulary", "position_mm", "programs")
+        fields = ("channels", "centered", "vocabulary", "position_mm", "programs")
         control = {} if self.control is None else {"control": self.control}
-        return digest(splits | control | {key: self.document[key] for key in decisive})
+        return digest(splits | control | {key: self.document[key] for key in fields})
 
     def check_learning_digest(self, learning_digest: str, path: Path) -> None:
         """Raises UserError if `path` (a checkpoint, run or sweep) was made from another dataset.
@@ -117,11 +117,11 @@ class Description:
         Args:
             learning_digest: of the dataset that it was made from.
         """
-        if learning_digest != (own := self.learning_digest()):
+        if learning_digest != (own_digest := self.learning_digest()):
             raise UserError(
                 f"{path}: was trained on another dataset than this (learning_digest "
-                f"{learning_digest[:12]}, not {own[:12]}); name its own dataset with --dataset, or "
-                "run the sweep again: snakemake --cores all"
+                f"{learning_digest[:12]}, not {own_digest[:12]}); name its own dataset with "
+                "--dataset, or run the sweep again: snakemake --cores all"
             )
 
     @property
@@ -138,7 +138,7 @@ class Description:
         if sha256(path) != self.sha256[split]:
             raise UserError(
                 f"{path}: is not the {split} split that dataset.json describes (its sha256 "
-                f"differs); make both anew with: {REBUILD}"
+                f"differs); make both again with: {REBUILD}"
             )
 
 
@@ -168,12 +168,12 @@ def read_description(path: Path) -> Description:
         UserError: one of them is missing or torn, or they do not belong together.
     """
     document = read_json(path, FORMAT, REBUILD)
-    beside = path.with_name(PROGRAMS_FILE)
-    programs = read_programs(beside, REBUILD)
-    if sha256(beside) != document["programs"]["sha256"]:
+    programs_path = path.with_name(PROGRAMS_FILE)
+    programs = read_programs(programs_path, REBUILD)
+    if sha256(programs_path) != document["programs"]["sha256"]:
         raise UserError(
-            f"{beside}: does not belong to {path} (its sha256 differs); make both anew with: "
-            f"{REBUILD}"
+            f"{programs_path}: does not belong to {path} (its sha256 differs); make both again "
+            f"with: {REBUILD}"
         )
     return parse_description(document, programs)
 

@@ -41,8 +41,8 @@ def window_starts(
     Returns:
         (W,), ascending.
     """
-    new = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
-    edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(recording)]])
+    is_segment_start = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
+    edges = np.concatenate([[0], np.flatnonzero(is_segment_start) + 1, [len(recording)]])
     starts: list[int] = []
     for first, end in pairwise(edges.tolist()):
         if end - first >= window:
@@ -87,7 +87,7 @@ def assemble(
     lengths = [len(recording.row) for recording in recordings]
     classes = {name: i for i, name in enumerate(vocabulary.operations)}
     operations = [classes.get(recording.operation, UNSEEN) for recording in recordings]
-    aligned = [alignment[recording.name] for recording in recordings]
+    alignments = [alignment[recording.name] for recording in recordings]
 
     def joined(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(recording, name) for recording in recordings])
@@ -99,7 +99,7 @@ def assemble(
     seconds, recording = joined("seconds"), repeated(range(len(recordings)))
     # Row numbers within a recording become row numbers within the split.
     offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
-    corrected = np.concatenate([a.lag_corrected_row for a in aligned]) + offset
+    corrected = np.concatenate([a.lag_corrected_row for a in alignments]) + offset
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
@@ -113,11 +113,11 @@ def assemble(
         seconds=seconds,
         recording=recording,
         row=joined("row"),
-        program=repeated([a.program for a in aligned]),
-        state=np.concatenate([a.state for a in aligned]),
+        program=repeated([a.program for a in alignments]),
+        state=np.concatenate([a.state for a in alignments]),
         lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
-        lag_seconds=np.array([a.lag_seconds for a in aligned], np.float32),
+        lag_seconds=np.array([a.lag_seconds for a in alignments], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
     )
 
@@ -137,24 +137,26 @@ def read_external_split(folder: Path, description: Description) -> tuple[Split, 
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    splits = {
+    split_of_recording = {
         name: split
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
-    trained: Excluded = []
-    new = []
+    known_recordings: Excluded = []
+    new_paths = []
     for path in find_recordings(folder):
-        if (name := recording_name(path)) in splits:
-            reason = f"a recording of this name is in the {splits[name]} split"
-            trained.append({"recording": name, "reason": reason})
+        if (name := recording_name(path)) in split_of_recording:
+            reason = f"a recording of this name is in the {split_of_recording[name]} split"
+            known_recordings.append({"recording": name, "reason": reason})
             logger.warning("excluded %s: %s", name, reason)
         else:
-            new.append(path)
-    if not new:
+            new_paths.append(path)
+    if not new_paths:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
-    loaded, excluded = load_recordings(new, description.document["groups"], description.window)
-    recordings, programs = list(loaded.values()), description.programs
+    recordings_by_name, excluded = load_recordings(
+        new_paths, description.document["groups"], description.window
+    )
+    recordings, programs = list(recordings_by_name.values()), description.programs
     signals = {r.name: description.scaler.apply(r) for r in recordings}
     split = assemble(
         recordings,
@@ -168,4 +170,4 @@ def read_external_split(folder: Path, description: Description) -> tuple[Split, 
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, [*trained, *excluded]
+    return split, [*known_recordings, *excluded]

@@ -74,11 +74,11 @@ def majority_of_operation(train: Split, test: Split, rows: NDArray[np.integer]) 
 
     Where the train split has none of the operation, it is the most common block of all.
     """
-    provided = test.operation[rows]
+    true_operation = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        block[provided == operation] = _most_common(train.block[train.operation == operation])
-    return RowPredictions(train.blocks[block], provided.astype(np.int64))
+        block[true_operation == operation] = _most_common(train.block[train.operation == operation])
+    return RowPredictions(train.blocks[block], true_operation.astype(np.int64))
 
 
 def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
@@ -89,15 +89,17 @@ def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPre
     uses the time has to beat this. Of equally common blocks it is the first in `train.blocks`.
     Where the train split has none of the operation, it is the most common block of all.
     """
-    provided = test.operation[rows]
+    true_operation = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        members = np.flatnonzero(provided == operation)
+        members = np.flatnonzero(true_operation == operation)
         seconds = test.seconds[rows[members]]
         recordings = np.unique(train.recording[train.operation == operation])
-        votes = np.stack([_blocks_at(train, each, seconds) for each in recordings], axis=1)
+        votes = np.stack(
+            [_blocks_at(train, recording, seconds) for recording in recordings], axis=1
+        )
         block[members] = [_most_common(row_votes) for row_votes in votes]
-    return RowPredictions(train.blocks[block], provided.astype(np.int64))
+    return RowPredictions(train.blocks[block], true_operation.astype(np.int64))
 
 
 def _most_common(classes: NDArray[np.integer]) -> int:
@@ -107,9 +109,9 @@ def _most_common(classes: NDArray[np.integer]) -> int:
 
 def _blocks_at(split: Split, recording: int, seconds: NDArray[np.floating]) -> NDArray[np.int32]:
     """Blocks of one recording at times (N,) since its first row, after its end the last one."""
-    own = np.flatnonzero(split.recording == recording)
-    latest = np.searchsorted(split.seconds[own], seconds, side="right") - 1
-    return split.block[own[np.maximum(latest, 0)]]
+    recording_rows = np.flatnonzero(split.recording == recording)
+    latest = np.searchsorted(split.seconds[recording_rows], seconds, side="right") - 1
+    return split.block[recording_rows[np.maximum(latest, 0)]]
 
 
 def nearest_neighbour(
@@ -139,11 +141,11 @@ def _binned(split: Split, window: int) -> NDArray[np.float32]:
     return window_means(split.signals, start, window, BINS).astype(np.float32)
 
 
-def select_train_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
+def select_train_rows(train: Split, window: int, max_rows: int) -> NDArray[np.int64]:
     """Rows in any train window, thinned out evenly to at most so many, ascending."""
     # A leaky split holds all rows of all recordings, those of other splits' windows too.
     rows = np.unique(train.window_start[:, None] + np.arange(window))
-    return rows[:: max(1, -(-len(rows) // at_most))]
+    return rows[:: max(1, -(-len(rows) // max_rows))]
 
 
 def windows_around(split: Split, window: int) -> NDArray[np.int64]:
@@ -209,10 +211,10 @@ def environment_only(
     train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
     values = train.environment[train_rows].astype(np.float64)
     valid = np.isfinite(values)
-    typical = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
+    train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
     features = (
-        _environment(train, train_rows, window, typical),
-        _environment(test, rows, window, typical),
+        _environment(train, train_rows, window, train_mean),
+        _environment(test, rows, window, train_mean),
     )
     return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
@@ -230,11 +232,11 @@ def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray
 
 
 def _environment(
-    split: Split, rows: NDArray[np.integer], window: int, typical: NDArray[np.float64]
+    split: Split, rows: NDArray[np.integer], window: int, train_mean: NDArray[np.float64]
 ) -> NDArray[np.float32]:
     """(N, 2): mean pressure (kPa) and temperature (degC) of each window, less the typical ones."""
     start = windows_around(split, window)[rows]
-    difference = split.environment - typical
+    difference = split.environment - train_mean
     valid = np.isfinite(difference)
     total = window_means(np.where(valid, difference, 0.0), start, window, 1)
     share = window_means(valid, start, window, 1)
@@ -274,9 +276,9 @@ def _classify(
     """The class of N rows, of a forest fitted to M rows."""
     classes = np.unique(train_classes)
     votes = np.zeros((len(features), len(classes)), np.float32)
-    random = np.random.RandomState(seed)
+    rng = np.random.RandomState(seed)
     for _ in range(0, TREE_COUNT, TREES_PER_FOREST):
-        forest = _grow(train_features, train_classes, random, jobs)
+        forest = _grow(train_features, train_classes, rng, jobs)
         for first in range(0, len(features), ROWS_PER_CHUNK):
             chunk = slice(first, first + ROWS_PER_CHUNK)
             votes[chunk] += forest.predict_proba(features[chunk])
@@ -286,7 +288,7 @@ def _classify(
 def _grow(
     features: NDArray[np.float32],
     classes: NDArray[np.integer],
-    random: np.random.RandomState,
+    rng: np.random.RandomState,
     jobs: int,
 ) -> Any:
     """A forest of TREES_PER_FOREST trees that predicts in a single thread."""
@@ -294,7 +296,7 @@ def _grow(
         n_estimators=TREES_PER_FOREST,
         min_samples_leaf=ROWS_PER_LEAF,
         max_features=MAX_FEATURES,
-        random_state=random,
+        random_state=rng,
         n_jobs=jobs,
     ).fit(features, classes)
     # Threads would add the trees' votes in any order, and rounding could then break ties.

@@ -58,7 +58,7 @@ class Statistic(Protocol):
     def recordings(self) -> NDArray[np.integer]: ...
     @property
     def n(self) -> int: ...
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
         """The statistic on each resample, (S,); `times` (S, K) has no row of zeros."""
         ...
 
@@ -79,8 +79,8 @@ class Ratio:
     def n(self) -> int:
         return int(self.counts.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        return (times @ self.sums) / (times @ self.counts)
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        return (multiplicity @ self.sums) / (multiplicity @ self.counts)
 
 
 def ratio(
@@ -122,8 +122,8 @@ class BalancedAccuracy:
     def n(self) -> int:
         return int(self.total.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        correct, total = times @ self.correct, times @ self.total
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        correct, total = multiplicity @ self.correct, multiplicity @ self.total
         recall = correct / np.maximum(total, 1)
         return recall.sum(1) / (total > 0).sum(1)
 
@@ -165,14 +165,14 @@ class Median:
     def n(self) -> int:
         return len(self.ascending)
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        totals = times @ np.bincount(self.recording_index)
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        totals = multiplicity @ np.bincount(self.recording_index)
         # The two middle ranks of an even number of values, twice the same one of an odd number.
         middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
         # A loop, as a table of every row in every resample would take hundreds of megabytes.
         ranks = [
             np.cumsum(sample[self.recording_index]).searchsorted(middle, side="right")
-            for sample, middle in zip(times, middles, strict=True)
+            for sample, middle in zip(multiplicity, middles, strict=True)
         ]
         return self.ascending[np.array(ranks)].mean(1)
 
@@ -218,13 +218,15 @@ def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
     if not len(minuend.recordings) or not len(subtrahend.recordings):
         return Difference(None, None, None, 0)
     recordings = np.union1d(minuend.recordings, subtrahend.recordings)
-    times = multiplicities(len(recordings))
-    first, second = (
-        times[:, np.searchsorted(recordings, statistic.recordings)]
+    multiplicity = multiplicities(len(recordings))
+    minuend_counts, subtrahend_counts = (
+        multiplicity[:, np.searchsorted(recordings, statistic.recordings)]
         for statistic in (minuend, subtrahend)
     )
-    usable = first.any(axis=1) & second.any(axis=1)
-    differences = minuend.resampled(first[usable]) - subtrahend.resampled(second[usable])
+    usable = minuend_counts.any(axis=1) & subtrahend_counts.any(axis=1)
+    differences = minuend.resampled(minuend_counts[usable]) - subtrahend.resampled(
+        subtrahend_counts[usable]
+    )
     value = _value(minuend) - _value(subtrahend)
     return Difference(value, *percentile_interval(differences), len(recordings))
 
@@ -248,6 +250,6 @@ def multiplicities(recordings: int) -> NDArray[np.int64]:
 
 def percentile_interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
     """The middle CONFIDENCE of a statistic's values on the resamples, (RESAMPLES,)."""
-    edge = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled, [edge, 1 - edge])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)

@@ -44,13 +44,13 @@ def break_down(
     operations = _operations(split, description)[split.recording[rows]]
     return {
         "by_operation": {
-            name: accuracy_by_operation(each, operations) for name, each in scored.items()
+            name: accuracy_by_operation(predictor, operations) for name, predictor in scored.items()
         },
         "confusion": confusion_matrices(scored[MODEL], description),
         "words": accuracy_by_word(scored[MODEL]),
         "differences": {
-            name: exact_line_gain(scored[MODEL], each)
-            for name, each in scored.items()
+            name: exact_line_gain(scored[MODEL], predictor)
+            for name, predictor in scored.items()
             if PREDICTORS[name].kind == BASELINE
         },
     }
@@ -63,8 +63,8 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
         entry = description.document["recordings"].get(recording)
         if entry is None:
             operation = int(split.operation[split.recording == index][0])
-            known = operation != UNSEEN
-            names.append(description.vocabulary.operations[operation] if known else NOT_IN_TRAIN)
+            is_seen = operation != UNSEEN
+            names.append(description.vocabulary.operations[operation] if is_seen else NOT_IN_TRAIN)
         else:
             names.append(entry["operation"])
     return np.array(names)

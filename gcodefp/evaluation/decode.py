@@ -72,23 +72,25 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
     decoded = predict(checkpoint.network, data)
-    in_windows = decode_windows(checkpoint, data)
+    window_decoding = decode_windows(checkpoint, data)
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
     path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
-    whole_path, whole = _decode_recordings(checkpoint, data, split, rows)
+    whole_path, recording_blocks = _decode_recordings(checkpoint, data, split, rows)
     whole_operation = _most_frequent(operation, recording)
 
-    windows, chosen = _non_overlapping_windows(split, description.window)
-    window_path = decoded.paths[chosen].ravel()
-    window_operation = decoded.operation[split.window_start[chosen]].repeat(description.window)
+    windows, window_index = _non_overlapping_windows(split, description.window)
+    window_path = decoded.paths[window_index].ravel()
+    window_operation = decoded.operation[split.window_start[window_index]].repeat(
+        description.window
+    )
     recordings = Segments(rows, np.unique(recording, return_inverse=True)[1])
     predictions = {
         MODEL: predict_at_states(programs, path, operation)._replace(
-            blocks=in_windows.blocks[rows]
+            blocks=window_decoding.blocks[rows]
         ),
         WHOLE: predict_at_states(programs, whole_path, whole_operation)._replace(
-            blocks=whole.blocks
+            blocks=recording_blocks.blocks
         ),
         GREEDY: _predict_greedily(decoded, rows, description),
     }
@@ -102,7 +104,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     }
     if np.isfinite(split.state[rows]).any():  # A program outside the train split has no lag.
         window_lag = split.lag_seconds[split.recording[windows.rows]]
-        in_window = predict_at_states(programs, window_path, window_operation, window_lag)
+        window_oracle = predict_at_states(programs, window_path, window_operation, window_lag)
         whole_oracle = predict_at_states(programs, whole_path, whole_operation, lag)
         predictions |= {
             MODEL_LAG_ORACLE: predict_at_states(programs, path, operation, lag),
@@ -112,13 +114,13 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
             ),
         }
         by_segment |= {
-            MODEL_LAG_ORACLE: SegmentPredictions(windows, in_window),
+            MODEL_LAG_ORACLE: SegmentPredictions(windows, window_oracle),
             WHOLE_LAG_ORACLE: SegmentPredictions(recordings, whole_oracle),
             UPPER_BOUND: SegmentPredictions(
                 windows, _predict_at_true_states(programs, split, windows.rows)
             ),
         }
-    confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
+    confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
     return SplitDecoding(rows, predictions, windows, by_segment, confidence)
 
 
@@ -211,13 +213,13 @@ def _decode_recordings(
     confidence = np.zeros(len(split.recording))
     for recording in np.unique(split.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
-        own = rows[split.recording[rows] == recording]
-        signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
+        own_rows = rows[split.recording[rows] == recording]
+        signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
         emission = recording_emission_log_likelihood(checkpoint.network, signals, data.window)
         decoded = decode_segments(emission[None], data.first_state)
-        path[own] = decoded.path[0].cpu().numpy()
+        path[own_rows] = decoded.path[0].cpu().numpy()
         posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
-        blocks[own], confidence[own] = most_probable_blocks(posterior, programs)
+        blocks[own_rows], confidence[own_rows] = most_probable_blocks(posterior, programs)
     return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 
@@ -233,10 +235,10 @@ def _most_frequent(
 
 def _non_overlapping_windows(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
     """Windows that do not overlap the one before, as segments and by their index."""
-    chosen, end = [], 0
+    indices, end = [], 0
     for index, start in enumerate(split.window_start.tolist()):
         if start >= end:
-            chosen.append(index)
+            indices.append(index)
             end = start + window
-    rows = split.window_start[chosen][:, None] + np.arange(window)
-    return Segments(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)
+    rows = split.window_start[indices][:, None] + np.arange(window)
+    return Segments(rows.ravel(), np.repeat(np.arange(len(indices)), window)), np.array(indices)

@@ -74,15 +74,15 @@ def sensor_node(channel: str) -> str | None:
 
 def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
     """All channels, then those of each group and of each node, where there are several."""
-    parts = [ChannelSet(ALL, "", tuple(range(len(channels))))]
+    sets = [ChannelSet(ALL, "", tuple(range(len(channels))))]
     for kind, name_of in ((GROUP, channel_group), (NODE, sensor_node)):
         indices: dict[str, list[int]] = {}
         for index, channel in enumerate(channels):
             if (name := name_of(channel)) is not None:
                 indices.setdefault(name, []).append(index)
         if len(indices) > 1:
-            parts += [ChannelSet(kind, name, tuple(members)) for name, members in indices.items()]
-    return parts
+            sets += [ChannelSet(kind, name, tuple(members)) for name, members in indices.items()]
+    return sets
 
 
 def hide_channels(split: Split, channels: Sequence[int]) -> Split:
@@ -109,12 +109,15 @@ def score_hidden_sensors(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> SensorScores:
     """Scores a split with all sensors, and without each part of them."""
-    parts = channel_sets(checkpoint.description.scaler.channels)
+    hidden = channel_sets(checkpoint.description.scaler.channels)
     return SensorScores(
         _score_windows(checkpoint, split, device),
         [
-            (part, _score_windows(checkpoint, hide_channels(split, part.channels), device))
-            for part in parts
+            (
+                hidden_set,
+                _score_windows(checkpoint, hide_channels(split, hidden_set.channels), device),
+            )
+            for hidden_set in hidden
         ],
     )
 
@@ -144,16 +147,16 @@ def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dic
         "complete": intervals(scores.complete),
         "without": [
             {
-                "kind": part.kind,
-                "name": part.name,
-                "channels": [channels[index] for index in part.channels],
+                "kind": channel_set.kind,
+                "name": channel_set.name,
+                "channels": [channels[index] for index in channel_set.channels],
                 "scores": intervals(metrics),
                 "differences": {
                     name: paired_difference(metric, scores.complete[name])._asdict()
                     for name, metric in metrics.items()
                 },
             }
-            for part, metrics in scores.hidden
+            for channel_set, metrics in scores.hidden
         ],
     }
 
@@ -178,8 +181,8 @@ class CalibrationError:
     def n(self) -> int:
         return int(self.rows.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        return np.abs(times @ self.gaps).sum(axis=1) / (times @ self.rows)
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        return np.abs(multiplicity @ self.gaps).sum(axis=1) / (multiplicity @ self.rows)
 
 
 def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
@@ -214,20 +217,20 @@ def describe_calibration(
 
     `overconfidence` is the mean confidence minus the accuracy.
     """
-    hits, ones = correct.astype(np.float64), np.ones(len(correct))
+    is_correct, ones = correct.astype(np.float64), np.ones(len(correct))
     row_bin = assign_bins(confidence)
     error = calibration_error(confidence, correct, recording)
     return {
-        "right": estimate(hits, ones, recording)._asdict(),
+        "right": estimate(is_correct, ones, recording)._asdict(),
         "confidence": estimate(confidence, ones, recording)._asdict(),
-        "overconfidence": estimate(confidence - hits, ones, recording)._asdict(),
+        "overconfidence": estimate(confidence - is_correct, ones, recording)._asdict(),
         "expected_calibration_error": with_interval(error)._asdict(),
         "bins": [
             {
                 "confidence": float(confidence[rows].mean()),
                 "lowest": float(confidence[rows].min()),
                 "highest": float(confidence[rows].max()),
-                "right": estimate(hits[rows], ones[rows], recording[rows])._asdict(),
+                "right": estimate(is_correct[rows], ones[rows], recording[rows])._asdict(),
             }
             for rows in (row_bin == index for index in range(row_bin.max() + 1))
         ],
@@ -249,9 +252,9 @@ def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
         np.unique(recording).tolist(),
         key=lambda index: (-correct[recording == index].mean(), str(split.recordings[index])),
     )
-    own = np.flatnonzero(recording == ranking[len(ranking) // 2])
-    first = max(0, len(own) - EXCERPT_ROWS) // 2
-    return own[first : first + EXCERPT_ROWS]
+    recording_rows = np.flatnonzero(recording == ranking[len(ranking) // 2])
+    first = max(0, len(recording_rows) - EXCERPT_ROWS) // 2
+    return recording_rows[first : first + EXCERPT_ROWS]
 
 
 def excerpt_arrays(
@@ -306,10 +309,10 @@ def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
 
 
 def describe_explanation(
-    explained: Explanation, split: Split, description: Description, device: torch.device
+    explanation: Explanation, split: Split, description: Description, device: torch.device
 ) -> dict[str, Any]:
     """The content of explanation.json but for its provenance."""
-    decoding = explained.decoding
+    decoding = explanation.decoding
     true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
     return {
         "leaky": description.leaky,
@@ -329,7 +332,7 @@ def describe_explanation(
             }
             for channel in description.document["channels"]
         ],
-        "sensors": describe_sensor_scores(explained.sensors, description.scaler.channels),
+        "sensors": describe_sensor_scores(explanation.sensors, description.scaler.channels),
         "calibration": {
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
@@ -341,10 +344,10 @@ def describe_explanation(
 
 
 def explanation_arrays(
-    explained: Explanation, split: Split, description: Description
+    explanation: Explanation, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
-    decoding = explained.decoding
+    decoding = explanation.decoding
     true = split.blocks[split.block[decoding.rows]]
     arrays: dict[str, NDArray[Any]] = {
         "recordings": split.recordings,

@@ -183,8 +183,8 @@ def _axis_error(axis: str) -> Callable[[ScoredPredictions], Statistic]:
     def mean_error(scored: ScoredPredictions) -> Statistic:
         mm_per_unit = scored.split.mm_per_unit[scored.rows]
         errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
-        error, counted = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
-        return ratio(np.where(counted, error, 0.0), counted, scored.recording)
+        error, is_finite = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
+        return ratio(np.where(is_finite, error, 0.0), is_finite, scored.recording)
 
     return mean_error
 

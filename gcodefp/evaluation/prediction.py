@@ -125,7 +125,7 @@ class RecordingPrediction:
     @property
     def blocks(self) -> list[PredictedBlock]:
         """The blocks in order, one for all neighbouring rows of the same line."""
-        same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
+        is_same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
         return [
             PredictedBlock(
                 first,
@@ -137,13 +137,13 @@ class RecordingPrediction:
                 float(self.median_lag_confidence[first:end].mean()),
                 self.position_mm[end - 1],
             )
-            for first, end in _segment_bounds(same)
+            for first, end in _segment_bounds(is_same)
         ]
 
 
-def _segment_bounds(same: NDArray[np.bool_]) -> list[tuple[int, int]]:
+def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
     """First row and end of each group; (N - 1,) whether a row belongs to the one before."""
-    return list(pairwise([0, *(np.flatnonzero(~same) + 1).tolist(), len(same) + 1]))
+    return list(pairwise([0, *(np.flatnonzero(~is_same) + 1).tolist(), len(is_same) + 1]))
 
 
 def predict_recording(
@@ -198,11 +198,11 @@ def _decode_greedily(
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
-def _agreement(programs: Programs, alone: NDArray[np.int64], path: NDArray[np.int64]) -> float:
+def _agreement(programs: Programs, row_states: NDArray[np.int64], path: NDArray[np.int64]) -> float:
     """Share of rows whose own most probable state (N,) is in the path's program and near it."""
-    near = np.abs(alone - path) * float(programs.step_seconds) <= NEAR_SECONDS
+    is_near = np.abs(row_states - path) * float(programs.step_seconds) <= NEAR_SECONDS
     program_of_state = programs.program_of_state()
-    return float((near & (program_of_state[alone] == program_of_state[path])).mean())
+    return float((is_near & (program_of_state[row_states] == program_of_state[path])).mean())
 
 
 def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -252,13 +252,13 @@ def gcode_text(
     """
     lines = _head(predicted, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
     for block in predicted.blocks:
-        about = (
+        annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
             f"line {block.line}, with median lag {block.median_lag_confidence:.2f}"
         )
         if clock is not None and clock[block.start]:
-            about += f", at {clock[block.start]}"
-        lines.append(f"{block.block} {comment(about)}")
+            annotation += f", at {clock[block.start]}"
+        lines.append(f"{block.block} {comment(annotation)}")
     return "\n".join(lines) + "\n"
 
 

@@ -92,19 +92,19 @@ class ExecutedBlocks:
         blocks: NDArray[np.str_],
     ) -> list[tuple[str, int | None]]:
         """The same, each with its first row; None if it has no row of its own."""
-        new = np.ones(len(line), bool)
-        new[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
-        rows = np.flatnonzero(new).tolist()
+        is_new_line = np.ones(len(line), bool)
+        is_new_line[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
+        rows = np.flatnonzero(is_new_line).tolist()
         sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
-        for before, row in pairwise(rows):
-            if program[before] == program[row] != UNKNOWN:
-                between = self._blocks_between(program[row], line[before], line[row])
-                sequence += [(block, None) for block in between]
+        for previous, row in pairwise(rows):
+            if program[previous] == program[row] != UNKNOWN:
+                missed = self._blocks_between(program[row], line[previous], line[row])
+                sequence += [(block, None) for block in missed]
             sequence.append((str(blocks[row]), row))
         return sequence
 
     def _blocks_between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
         """Blocks of the lines that lie strictly between two."""
         low, high = np.searchsorted(self._lines[program], [first_line + 1, last_line])
-        between: list[str] = self._blocks[program][low:high]
-        return between
+        blocks: list[str] = self._blocks[program][low:high]
+        return blocks

@@ -65,16 +65,16 @@ def open_evaluation(
         UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
             was trained on another dataset.
     """
-    opened = open_checkpoint(checkpoint, device, control)
+    loaded = open_checkpoint(checkpoint, device, control)
     description = read_description(dataset)
-    expected = description.with_control(control).learning_digest()
-    if opened.description.learning_digest() != expected:
+    digest = description.with_control(control).learning_digest()
+    if loaded.description.learning_digest() != digest:
         raise UserError(
             f"{checkpoint}: was trained on another dataset than {dataset}; "
             "train again: snakemake --cores all"
         )
-    read = {name: read_split(path, description, name) for name, path in splits.items()}
-    return EvaluationInputs(opened, description, read)
+    loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
+    return EvaluationInputs(loaded, description, loaded_splits)
 
 
 def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
@@ -84,16 +84,17 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
         UserError: it cannot be read, or was trained for another control than this (None: none).
     """
     checkpoint = read_checkpoint(path, device)
-    trained_for = checkpoint.description.control
-    if trained_for == control:
+    trained_control = checkpoint.description.control
+    if trained_control == control:
         return checkpoint
     if control is None:
         raise UserError(
-            f"{path}: was trained for control {trained_for}; it is no model of the signals and "
+            f"{path}: was trained for control {trained_control}; it is no model of the signals and "
             "belongs to python -m gcodefp.control"
         )
+    trained_for = f"control {trained_control}" if trained_control else "no control"
     raise UserError(
-        f"{path}: was trained for {f'control {trained_for}' if trained_for else 'no control'}; "
+        f"{path}: was trained for {trained_for}; "
         f"name the checkpoint that was trained for control {control}"
     )
 
@@ -160,7 +161,7 @@ def score_predictors(
 
 
 def describe_evaluation(
-    evaluated: Evaluation,
+    evaluation: Evaluation,
     test: Split,
     description: Description,
     device: torch.device,
@@ -171,7 +172,7 @@ def describe_evaluation(
     Args:
         controls: content of each control.json.
     """
-    rows = evaluated.decoding.rows
+    rows = evaluation.decoding.rows
     return {
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
@@ -179,15 +180,15 @@ def describe_evaluation(
         "device": describe_device(device),
         "recordings": len(np.unique(test.recording[rows])),
         "rows": len(rows),
-        "segments": int(evaluated.decoding.windows.segment.max()) + 1,
+        "segments": int(evaluation.decoding.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
         "models": {
             name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
-            for name, estimates in evaluated.scores.items()
+            for name, estimates in evaluation.scores.items()
         },
-        **break_down(evaluated.predictions, test, rows, description),
+        **break_down(evaluation.predictions, test, rows, description),
     }
 
 
@@ -212,8 +213,8 @@ def decode_sequences(
     recording = split.recording[segments.rows]
     sequences = {}
     for index in np.unique(recording).tolist():
-        own = np.flatnonzero(recording == index)
-        rows, predicted = segments.rows[own], predictions.take(own)
+        in_recording = np.flatnonzero(recording == index)
+        rows, predicted = segments.rows[in_recording], predictions.take(in_recording)
         assert predicted.program is not None, "states belong to programs"
         assert predicted.line is not None, "states have lines"
         true_blocks = split.blocks[split.block[rows]]
@@ -247,21 +248,21 @@ def sequence_arrays(
 
 
 def write_predictions(
-    folder: Path, evaluated: Evaluation, test: Split, description: Description
+    folder: Path, evaluation: Evaluation, test: Split, description: Description
 ) -> None:
     """Writes predictions.npz and gcode/*.nc."""
-    arrays: dict[str, Any] = prediction_arrays(evaluated, test, description)
+    arrays: dict[str, Any] = prediction_arrays(evaluation, test, description)
     with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    for name, text in reconstructed_programs(evaluated.decoding, test, description).items():
+    for name, text in reconstructed_programs(evaluation.decoding, test, description).items():
         write_text(folder / "gcode" / f"{name}.nc", text)
 
 
 def prediction_arrays(
-    evaluated: Evaluation, test: Split, description: Description
+    evaluation: Evaluation, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of predictions.npz; those of predictors begin with PREDICTORS[...].array."""
-    rows = evaluated.decoding.rows
+    rows = evaluation.decoding.rows
     arrays = {
         "recordings": test.recordings,
         "recording": test.recording[rows],
@@ -276,12 +277,12 @@ def prediction_arrays(
         "true_program": test.program[rows],
         "true_block": test.blocks[test.block[rows]],
     }
-    for name, predictions in evaluated.predictions.items():
+    for name, predictions in evaluation.predictions.items():
         for field, values in predictions._asdict().items():
             if values is not None:
                 suffix = "block" if field == "blocks" else field
                 arrays[f"{PREDICTORS[name].array}_{suffix}"] = values
-    return arrays | sequence_arrays(evaluated.decoding, test, description)
+    return arrays | sequence_arrays(evaluation.decoding, test, description)
 
 
 def reconstructed_programs(
@@ -289,8 +290,8 @@ def reconstructed_programs(
 ) -> dict[str, str]:
     """Recording -> the text of its .nc file."""
     controller = description.document["controller_is_input"]
-    marks = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
-    notes = [note for note, applies in marks if applies]
+    candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
+    notes = [note for note, applies in candidates if applies]
     names = split.recordings.tolist()
     return {
         names[index]: reconstructed_program(sequences.predicted, names[index], notes)

@@ -45,9 +45,9 @@ def endpoints_mm(
     targets = axis_numbers(blocks) * mm_per_unit[:, None]
     for axis in range(targets.shape[1]):
         column = targets[:, axis]
-        named = np.where(np.isfinite(column), np.arange(len(column)), -1)
-        last = np.maximum.accumulate(named)
-        targets[:, axis] = np.where(last >= 0, column[last], np.nan)
+        row_of_word = np.where(np.isfinite(column), np.arange(len(column)), -1)
+        latest = np.maximum.accumulate(row_of_word)
+        targets[:, axis] = np.where(latest >= 0, column[latest], np.nan)
     return targets
 
 
@@ -67,8 +67,12 @@ def segment_distances(
     finite = np.isfinite(predicted_mm).all(1) & np.isfinite(true_mm).all(1)
     distances = []
     for rows in rows_of_segments(segment):
-        kept = rows[finite[rows]]
-        distance = discrete_frechet(predicted_mm[kept], true_mm[kept]) if len(kept) else np.nan
+        finite_rows = rows[finite[rows]]
+        distance = (
+            discrete_frechet(predicted_mm[finite_rows], true_mm[finite_rows])
+            if len(finite_rows)
+            else np.nan
+        )
         distances.append(distance)
     return np.array(distances, np.float64)
 
@@ -97,10 +101,10 @@ def discrete_frechet(path: NDArray[np.floating], other: NDArray[np.floating]) ->
         first, end = max(0, k - m + 1), min(k + 1, n)
         shift = m - 1 - k
         squares = ((forward[:, first:end] - backward[:, first + shift : end + shift]) ** 2).sum(0)
-        reached = np.minimum(newer[first:end], newer[first + 1 : end + 1])
-        reached = np.minimum(reached, older[first:end])
+        smallest = np.minimum(newer[first:end], newer[first + 1 : end + 1])
+        smallest = np.minimum(smallest, older[first:end])
         older, newer = newer, np.full(n + 1, np.inf)
-        newer[first + 1 : end + 1] = np.maximum(reached, squares)
+        newer[first + 1 : end + 1] = np.maximum(smallest, squares)
     return float(np.sqrt(newer[n]))
 
 
@@ -109,11 +113,11 @@ def _distinct_points(path: NDArray[np.floating], name: str) -> NDArray[np.float6
     points = np.asarray(path, np.float64)
     if not len(points):
         raise ValueError(f"{name}: the path has no points")
-    unknown = np.flatnonzero(~np.isfinite(points).all(1))
-    if len(unknown):
-        raise ValueError(f"{name}: point {unknown[0]} is not finite: {points[unknown[0]]}")
-    moved = (np.diff(points, axis=0) != 0).any(1)
-    return points[np.r_[True, moved]]
+    invalid = np.flatnonzero(~np.isfinite(points).all(1))
+    if len(invalid):
+        raise ValueError(f"{name}: point {invalid[0]} is not finite: {points[invalid[0]]}")
+    is_distinct = (np.diff(points, axis=0) != 0).any(1)
+    return points[np.r_[True, is_distinct]]
 
 
 SAFETY_WARNING = (

@@ -103,9 +103,9 @@ def _to_plain(array: NDArray[Any]) -> Any:
     return array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
 
 
-def _from_plain(plain: Any) -> NDArray[Any]:
+def _from_plain(value: Any) -> NDArray[Any]:
     """The inverse of `_to_plain`, from any device."""
-    return np.asarray(plain.cpu() if isinstance(plain, torch.Tensor) else plain)
+    return np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:

@@ -76,36 +76,36 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         [node_or_channel(c) for c in description.scaler.channels], return_inverse=True
     )[1]
 
-    def moved(array: NDArray[Any]) -> Tensor:
+    def to_device(array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(array, device=device)
 
     def integers(array: NDArray[np.integer]) -> Tensor:
-        return moved(array.astype(np.int64))
+        return to_device(array.astype(np.int64))
 
     return Tensors(
-        signals=moved(split.signals),
+        signals=to_device(split.signals),
         codes=integers(codes[block]),
         block=integers(split_texts[block]),
         state_block=integers(state_texts),
         operation=integers(split.operation),
-        state=moved(split.state),
+        state=to_device(split.state),
         state_range=integers(state_range),
-        position=moved(description.scale_position(split.position_mm[split.lag_corrected_row])),
+        position=to_device(description.scale_position(split.position_mm[split.lag_corrected_row])),
         nodes=integers(nodes),
         first_state=integers(first),
         starts=integers(split.window_start),
         segments=integers(_segments(split.window_start, description.window)),
-        row_mask=moved(row_to_window_mask(split.window_start, description.window)),
+        row_mask=to_device(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
 def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     """First row and length of the segment that overlapping windows cover together, (W, 2)."""
-    begins = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
-    segment = np.cumsum(begins) - 1
-    first = starts[begins].astype(np.int64)
-    last = starts[np.append(np.flatnonzero(begins)[1:] - 1, len(starts) - 1)]
+    is_start = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
+    segment = np.cumsum(is_start) - 1
+    first = starts[is_start].astype(np.int64)
+    last = starts[np.append(np.flatnonzero(is_start)[1:] - 1, len(starts) - 1)]
     return np.stack([first, last + window - first], axis=1)[segment]
 
 
@@ -129,7 +129,7 @@ def augment(
     probability: float,
     noise_std: float,
     node_dropout: float,
-    random: torch.Generator,
+    generator: torch.Generator,
 ) -> Tensor:
     """Adds noise, gains, offsets and hidden nodes to a random share of the windows.
 
@@ -149,18 +149,18 @@ def augment(
     windows, _, channels = signals.shape
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=random, device=random.device).to(signals.device)
+        return torch.randn(shape, generator=generator, device=generator.device).to(signals.device)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=random, device=random.device).to(signals.device)
+        return torch.rand(shape, generator=generator, device=generator.device).to(signals.device)
 
-    changed = signals * (1 + GAIN_STD * normal(windows, 1, channels))
-    changed = changed + OFFSET_STD * normal(windows, 1, channels)
-    changed = changed + noise_std * normal(*signals.shape)
+    augmented = signals * (1 + GAIN_STD * normal(windows, 1, channels))
+    augmented = augmented + OFFSET_STD * normal(windows, 1, channels)
+    augmented = augmented + noise_std * normal(*signals.shape)
     if node_dropout > 0:
         is_visible = uniform(windows, int(nodes.max()) + 1) >= node_dropout
-        changed = changed * is_visible[:, None, nodes]
-    return torch.where(uniform(windows, 1, 1) < probability, changed, signals)
+        augmented = augmented * is_visible[:, None, nodes]
+    return torch.where(uniform(windows, 1, 1) < probability, augmented, signals)
 
 
 def select_device(name: str, threads: int) -> torch.device:
@@ -185,5 +185,5 @@ def mixed_precision(device: torch.device) -> torch.autocast:
 
     GPUs that would only emulate bfloat16 stay with float32.
     """
-    is_able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_able)
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16)

@@ -54,20 +54,20 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
         state_range: (K, 2) first and last state of each row's program.
     """
     is_labelled = state.isfinite()
-    logs, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
+    log_probabilities, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
     low, high = state_range[is_labelled].unbind(-1)
-    around = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
-    near = state.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_STD) ** 2)
+    offsets = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
+    nearby_states = state.round().long()[:, None] + offsets
+    weights = torch.exp(-0.5 * ((nearby_states - state[:, None]) / STATE_STD) ** 2)
     weights = weights / weights.sum(-1, keepdim=True)
-    near = near.clamp(low[:, None], high[:, None])
-    return -(weights * logs.gather(1, near)).sum() / max(1, len(state))
+    nearby_states = nearby_states.clamp(low[:, None], high[:, None])
+    return -(weights * log_probabilities.gather(1, nearby_states)).sum() / max(1, len(state))
 
 
-def position_loss(position: Tensor, true: Tensor) -> Tensor:
+def position_loss(position: Tensor, target: Tensor) -> Tensor:
     """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN does not count."""
-    is_labelled = true.isfinite()
-    total = functional.huber_loss(position[is_labelled], true[is_labelled], reduction="sum")
+    is_labelled = target.isfinite()
+    total = functional.huber_loss(position[is_labelled], target[is_labelled], reduction="sum")
     return total / max(1, int(is_labelled.sum()))
 
 
@@ -84,13 +84,13 @@ def total_loss(losses: dict[str, Tensor], hyperparameters: Hyperparameters) -> T
 def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
     """Adam, AdamW, RMSprop or SGD; biases, norms and embeddings have no weight decay."""
     decayed: list[Tensor] = []
-    others: list[Tensor] = []
+    undecayed: list[Tensor] = []
     for name, parameter in network.named_parameters():
         is_matrix = parameter.ndim >= 2 and name.split(".")[0] not in EMBEDDINGS
-        (decayed if is_matrix else others).append(parameter)
+        (decayed if is_matrix else undecayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": hyperparameters.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": undecayed, "weight_decay": 0.0},
     ]
     rate, momentum = hyperparameters.learning_rate, hyperparameters.momentum
     # Fused: one kernel for each group of weights, on a CPU as well; RMSprop has none.
@@ -109,10 +109,10 @@ def scheduled_learning_rate(hyperparameters: Hyperparameters, epoch: float) -> f
     Args:
         epoch: epochs done, with their fraction.
     """
-    done = epoch / hyperparameters.max_epochs
-    if done < WARMUP_SHARE:
-        return hyperparameters.learning_rate * (0.01 + 0.99 * done / WARMUP_SHARE)
-    cosine = math.cos(math.pi * (done - WARMUP_SHARE) / (1 - WARMUP_SHARE))
+    progress = epoch / hyperparameters.max_epochs
+    if progress < WARMUP_SHARE:
+        return hyperparameters.learning_rate * (0.01 + 0.99 * progress / WARMUP_SHARE)
+    cosine = math.cos(math.pi * (progress - WARMUP_SHARE) / (1 - WARMUP_SHARE))
     return hyperparameters.learning_rate * 0.5 * (1 + cosine)
 
 
@@ -136,39 +136,41 @@ def train_epoch(
     device = data.signals.device
     seed = hyperparameters.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
-    random = torch.Generator(device).manual_seed(seed)
-    order = torch.randperm(len(data.starts), generator=random, device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    order = torch.randperm(len(data.starts), generator=generator, device=device)
     batches = order.split(hyperparameters.batch_size)
     precision = mixed_precision(device)
     row_count = min(hyperparameters.rows_per_window, data.window)
     total: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
-        rate = scheduled_learning_rate(hyperparameters, epoch - 1 + index / len(batches))
+        learning_rate = scheduled_learning_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        rows = random_circular_windows(data, batch, random)
+            group["lr"] = learning_rate
+        rows = random_circular_windows(data, batch, generator)
         signals = augment(
             data.signals[rows],
             data.nodes,
             hyperparameters.augmentation_prob,
             hyperparameters.noise_std,
             hyperparameters.node_dropout,
-            random,
+            generator,
         )
-        selected = torch.rand(rows.shape, generator=random, device=device).topk(row_count).indices
+        selected = (
+            torch.rand(rows.shape, generator=generator, device=device).topk(row_count).indices
+        )
         with precision:
             encoded = network.encode(signals)
-            measures = batch_metrics(network, hyperparameters, data, encoded, rows, selected)
+            metrics = batch_metrics(network, hyperparameters, data, encoded, rows, selected)
         optimizer.zero_grad(set_to_none=True)
-        measures["loss"].backward()
+        metrics["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
         optimizer.step()
-        for name, value in measures.items():
+        for name, value in metrics.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
-def random_circular_windows(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
     """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
 
     Behind its end a segment starts again. In windows that never cross it, a row early in a window
@@ -176,9 +178,9 @@ def random_circular_windows(data: Tensors, batch: Tensor, random: torch.Generato
     the recording's start, and the HMM would add that up.
     """
     first, length = data.segments[batch].unbind(-1)
-    begin = (torch.rand(len(batch), generator=random, device=batch.device) * length).long()
+    start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
-    return first[:, None] + (begin[:, None] + row) % length[:, None]
+    return first[:, None] + (start[:, None] + row) % length[:, None]
 
 
 @torch.no_grad()
@@ -198,13 +200,13 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
     total: dict[str, Tensor] = {}
     for rows, _, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
         every_window = selected.expand(len(rows), -1)
-        measures = batch_metrics(network, unweighted, data, encoded, rows, every_window)
-        for name, value in measures.items():
+        batch = batch_metrics(network, unweighted, data, encoded, rows, every_window)
+        for name, value in batch.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value * len(rows)
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
     # Teacher forcing has accuracies too, but of the words only those of greedy decoding count.
-    metrics = means | _decoding_accuracies(network, data)
-    return {name: metrics[name] for name in METRICS if name.startswith("val/")}
+    every_metric = means | _decoding_accuracies(network, data)
+    return {name: every_metric[name] for name in METRICS if name.startswith("val/")}
 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
@@ -248,12 +250,12 @@ def batch_metrics(
     state = data.state[labelled]
     losses["place"] = state_loss(states, state, data.state_range[labelled])
     losses["position"] = position_loss(positions, data.position[labelled])
-    measures = {"loss": total_loss(losses, hyperparameters)}
+    metrics = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in predictions.items():
         correct = (logits.argmax(-1) == target).sum()
-        measures |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
+        metrics |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
     is_near = (states.argmax(-1) - state).abs() <= STATE_TOLERANCE_ROWS
-    return measures | {
+    return metrics | {
         "place_loss": losses["place"],
         "place_acc": is_near.sum() / state.isfinite().sum().clamp(min=1),
         "position_loss": losses["position"],

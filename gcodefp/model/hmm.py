@@ -68,7 +68,7 @@ def _neighbours(first: Tensor, direction: int) -> list[Tensor]:
 def _transitions(scores: Tensor, neighbours: list[Tensor]) -> list[Tensor]:
     """Log scores (B, P) of the row before, brought to each state by each of STEPS."""
     steps = zip(neighbours, STEP_LOGS, strict=True)
-    return [scores.index_select(1, states) + log for states, log in steps]
+    return [scores.index_select(1, states) + log_probability for states, log_probability in steps]
 
 
 def _forward_pass(emissions: Tensor, neighbours: list[Tensor]) -> Tensor:

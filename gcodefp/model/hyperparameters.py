@@ -64,7 +64,7 @@ HYPERPARAMETERS = {f.name: f for f in fields(Hyperparameters)}
 
 
 def hyperparameters_from(
-    values: Mapping[str, Any], where: str = "hyperparameters"
+    values: Mapping[str, Any], origin: str = "hyperparameters"
 ) -> Hyperparameters:
     """Checks names, types and ranges.
 
@@ -78,21 +78,21 @@ def hyperparameters_from(
     checked: dict[str, Any] = {}
     for name, value in flatten(values):
         if name in checked:
-            raise UserError(f"{where}: {name} is there twice; keep one")
+            raise UserError(f"{origin}: {name} is there twice; keep one")
         if name not in HYPERPARAMETERS:
             raise UserError(
-                f"{where}: no hyperparameter {name!r}; {did_you_mean(name, HYPERPARAMETERS)}"
+                f"{origin}: no hyperparameter {name!r}; {did_you_mean(name, HYPERPARAMETERS)}"
             )
-        checked[name] = _check_value(name, value, where)
+        checked[name] = _check_value(name, value, origin)
     hyperparameters = Hyperparameters(**checked)
     width, heads = hyperparameters.d_model, hyperparameters.nhead
     if width % heads:
         raise UserError(
-            f"{where}: d_model {width} cannot be divided among nhead {heads} heads; "
+            f"{origin}: d_model {width} cannot be divided among nhead {heads} heads; "
             "choose a d_model that is a multiple of nhead"
         )
     if width % 2:
-        raise UserError(f"{where}: d_model {width} is odd; choose an even one")
+        raise UserError(f"{origin}: d_model {width} is odd; choose an even one")
     return hyperparameters
 
 
@@ -105,22 +105,22 @@ def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _check_value(name: str, value: Any, where: str) -> Any:
+def _check_value(name: str, value: Any, origin: str) -> Any:
     kind: type = type(HYPERPARAMETERS[name].default)
     limits = HYPERPARAMETERS[name].metadata
     if name == "optimizer":
         if value not in OPTIMIZERS:
-            raise UserError(f"{where}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
+            raise UserError(f"{origin}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where}.{name}: {value!r} is no {kind.__name__}")
+        raise UserError(f"{origin}.{name}: {value!r} is no {kind.__name__}")
     if kind is int and value != int(value):
-        raise UserError(f"{where}.{name}: {value!r} is not whole")
+        raise UserError(f"{origin}.{name}: {value!r} is not whole")
     low, high, above = limits["low"], limits["high"], limits["above"]
     if not low <= value <= high or value <= above:
-        least = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
-        most = f" and at most {high:g}" if math.isfinite(high) else ""
-        raise UserError(f"{where}.{name}: {value!r} is out of range; it must be {least}{most}")
+        lower = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
+        upper = f" and at most {high:g}" if math.isfinite(high) else ""
+        raise UserError(f"{origin}.{name}: {value!r} is out of range; it must be {lower}{upper}")
     return kind(value)
 
 
@@ -142,9 +142,9 @@ class Objective:
     metric: str
     goal: str
 
-    def is_better(self, value: float, than: float) -> bool:
+    def is_better(self, value: float, reference: float) -> bool:
         """Whether a value beats another; equal values do not."""
-        return self.loss(value) < self.loss(than)
+        return self.loss(value) < self.loss(reference)
 
     def loss(self, value: float) -> float:
         """The value, or its negative if it is to be maximized: lower is better."""

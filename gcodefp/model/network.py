@@ -49,9 +49,9 @@ class Network(nn.Module):
         super().__init__()
         width, dropout = hyperparameters.d_model, hyperparameters.dropout
         self.sizes = sizes
-        scales = sizes.channels * (1 + len(SMOOTHING_ROWS))
-        self.scale = nn.BatchNorm1d(scales, affine=False)
-        self.stem = nn.Conv1d(scales, width, STEM_ROWS, padding=STEM_ROWS // 2)
+        inputs = sizes.channels * (1 + len(SMOOTHING_ROWS))
+        self.scale = nn.BatchNorm1d(inputs, affine=False)
+        self.stem = nn.Conv1d(inputs, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
         self.writer = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
@@ -166,14 +166,14 @@ class Network(nn.Module):
             logits[:, END] = -torch.inf
         return logits.argmax(-1)
 
-    def _decode_steps(self, rows: Tensor, before: Tensor) -> Tensor:
+    def _decode_steps(self, rows: Tensor, previous: Tensor) -> Tensor:
         """Hidden vectors (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
         embedded = (
-            self.commands(before[..., 1] + 1)
-            + self.parameter_types(before[..., 2] + 1)
-            + self.parameter_values(before[..., 3] + 1)
+            self.commands(previous[..., 1] + 1)
+            + self.parameter_types(previous[..., 2] + 1)
+            + self.parameter_values(previous[..., 3] + 1)
         )
-        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: before.shape[1] + 1]
+        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: previous.shape[1] + 1]
         steps = steps + rows[:, None]
         mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
         return self.writer(steps, mask=mask, is_causal=True)

@@ -26,7 +26,7 @@ def read_metrics(path: Path) -> list[Row]:
 
 def append_metrics(path: Path, row: Mapping[str, float]) -> None:
     """Appends one epoch; the first one writes the header too."""
-    text = _to_csv([row], has_header=not path.exists())
+    text = _to_csv([row], with_header=not path.exists())
     with path.open("a", encoding="utf-8") as handle:
         handle.write(text)
         handle.flush()
@@ -80,10 +80,10 @@ def _complete_lines(path: Path) -> list[str]:
     return text[: text.rfind("\n") + 1].splitlines()
 
 
-def _to_csv(rows: Iterable[Mapping[str, float]], has_header: bool = True) -> str:
+def _to_csv(rows: Iterable[Mapping[str, float]], with_header: bool = True) -> str:
     rows, text = list(rows), io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    if has_header:
+    if with_header:
         writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

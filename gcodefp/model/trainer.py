@@ -216,13 +216,13 @@ def load_training_data(
     """
     description = read_description(dataset)
 
-    def loaded(path: Path, name: str) -> Tensors:
+    def load(path: Path, name: str) -> Tensors:
         split = read_split(path, description, name)
         return to_tensors(
             apply_control(split, name, control, description.window), description, device
         )
 
-    splits = loaded(train, "train"), loaded(val, "val")
+    splits = load(train, "train"), load(val, "val")
     return TrainingData(description.with_control(control), *splits)
 
 

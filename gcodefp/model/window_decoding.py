@@ -143,8 +143,8 @@ def measure_state_prior(network: Network, train: Tensors) -> None:
     count = min(len(train.starts), -(-len(train.signals) // train.window))
     windows = torch.linspace(0, len(train.starts) - 1, count, device=train.starts.device).long()
     total = torch.zeros(states, device=train.signals.device)
-    selected = train.starts[windows], train.row_mask[windows]
-    for _, _, encoded in encode_windows(network, train.signals, *selected):
+    sampled_windows = train.starts[windows], train.row_mask[windows]
+    for _, _, encoded in encode_windows(network, train.signals, *sampled_windows):
         total += network.state_head(encoded).softmax(-1).sum((0, 1))
     share = total / total.sum() * states
     network.log_state_prior.copy_((share.clamp(min=MIN_PRIOR_SHARE) / states).log())

@@ -98,20 +98,20 @@ def program_seconds(
     Args:
         lines, seconds: line numbers and times of the program, both (T,).
     """
-    program_lines, program_begins = _line_starts(lines, seconds)
-    own_lines, own_begins = _line_starts(recording.lines, recording.seconds)
+    program_lines, program_starts = _line_starts(lines, seconds)
+    own_lines, own_starts = _line_starts(recording.lines, recording.seconds)
     common = np.isin(own_lines, program_lines)
     if not common.any():
         # All lines are so short that each log misses the other's: interpolate between neighbours.
         common[:] = True
-    own = own_begins[common]
-    program = np.interp(own_lines[common], program_lines, program_begins)
-    if len(own) > 1:
+    recording_times = own_starts[common]
+    program_times = np.interp(own_lines[common], program_lines, program_starts)
+    if len(recording_times) > 1:
         # A log may start late: the first common line may have begun before either log.
-        own, program = own[1:], program[1:]
-    inside = np.interp(recording.seconds, own, program)
-    before = np.minimum(recording.seconds - own[0], 0)
-    return inside + before + np.maximum(recording.seconds - own[-1], 0)
+        recording_times, program_times = recording_times[1:], program_times[1:]
+    within = np.interp(recording.seconds, recording_times, program_times)
+    before = np.minimum(recording.seconds - recording_times[0], 0)
+    return within + before + np.maximum(recording.seconds - recording_times[-1], 0)
 
 
 def _line_starts(

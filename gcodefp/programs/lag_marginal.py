@@ -39,8 +39,8 @@ def block_confidence(
         posterior: (N, P) probability of each state.
         path: (N,) states of the blocks in question.
     """
-    mass, text = _text_probabilities(posterior, programs)
-    return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
+    probability, text_index = _text_probabilities(posterior, programs)
+    return np.clip(probability[np.arange(len(path)), text_index[path]], 0.0, 1.0)
 
 
 def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbableBlocks:
@@ -49,10 +49,10 @@ def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> 
     Args:
         posterior: (N, P) probability of each state.
     """
-    mass, _ = _text_probabilities(posterior, programs)
-    text = mass.argmax(axis=1)
-    confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
-    return MostProbableBlocks(np.unique(programs.block)[text], confidence)
+    probability, _ = _text_probabilities(posterior, programs)
+    text_index = probability.argmax(axis=1)
+    confidence = np.clip(probability[np.arange(len(text_index)), text_index], 0.0, 1.0)
+    return MostProbableBlocks(np.unique(programs.block)[text_index], confidence)
 
 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
@@ -64,16 +64,16 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
     Args:
         posterior: (N, P) of the states that the sensors measure.
     """
-    moved = np.zeros_like(posterior)
+    shifted = np.zeros_like(posterior)
     for program in range(len(programs.names)):
         states = programs.states(program)
         lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
-        around = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
-        steps, index = np.unique(around, return_inverse=True)
+        nearby_steps = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
+        steps, index = np.unique(nearby_steps, return_inverse=True)
         weight = np.bincount(index.ravel(), np.tile(LAG_KERNEL, len(lags))) / len(lags)
-        for step, share in zip(steps.tolist(), weight.tolist(), strict=True):
-            _add_shifted(moved[:, states], share * posterior[:, states], step)
-    return moved
+        for step, step_weight in zip(steps.tolist(), weight.tolist(), strict=True):
+            _add_shifted(shifted[:, states], step_weight * posterior[:, states], step)
+    return shifted
 
 
 def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
@@ -92,7 +92,7 @@ def _text_probabilities(
     posterior: NDArray[np.float32], programs: Programs
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Probability of each text, (N, X), and the text of each state, (P,)."""
-    texts, text = np.unique(programs.block, return_inverse=True)
-    order = np.argsort(text, kind="stable")
-    first = np.searchsorted(text[order], np.arange(len(texts)))
-    return np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1), text
+    texts, text_index = np.unique(programs.block, return_inverse=True)
+    order = np.argsort(text_index, kind="stable")
+    first = np.searchsorted(text_index[order], np.arange(len(texts)))
+    return np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1), text_index

@@ -156,9 +156,9 @@ def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
     lags = estimate_joint_lags([_resample(samples, clock, times) for samples, clock in pairs], step)
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
     for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
-        logged = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
-        total[logged] += _resample(samples, clock - lag, times)[logged]
-        count[logged] += 1
+        in_recording = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
+        total[in_recording] += _resample(samples, clock - lag, times)[in_recording]
+        count[in_recording] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
     # A line belongs to the state nearest to its begin, so that it begins neither late nor early.
     return _Fit(lags, template, *_reports(program.recordings, clocks, times + step / 2))
@@ -236,8 +236,10 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
 def _find_program(recording: Recording, programs: Programs) -> int:
     executed = executed_lines(recording.lines, recording.blocks)
     for index in range(len(programs.names)):
-        own = programs.executed_program == index
-        lines = executed_lines(programs.executed_line[own], programs.executed_block[own])
+        in_program = programs.executed_program == index
+        lines = executed_lines(
+            programs.executed_line[in_program], programs.executed_block[in_program]
+        )
         if is_same_program(executed, lines):
             return index
     return UNKNOWN

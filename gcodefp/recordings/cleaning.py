@@ -42,14 +42,14 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     fields = (
         clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
     )
-    hours, minutes, rest = fields.T
+    hours, minutes, second_field = fields.T
     has_hours = bool(np.isfinite(hours).any())
-    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + rest
+    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
     wrap = DAY_SECONDS if has_hours else HOUR_SECONDS
-    timed = np.flatnonzero(np.isfinite(seconds))
-    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[timed]) < -wrap / 2)])
-    seconds[timed] += wraps * wrap
-    return seconds - (seconds[timed[0]] if timed.size else 0.0)
+    valid = np.flatnonzero(np.isfinite(seconds))
+    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[valid]) < -wrap / 2)])
+    seconds[valid] += wraps * wrap
+    return seconds - (seconds[valid[0]] if valid.size else 0.0)
 
 
 MAX_INTERPOLATED_ROWS = 4
@@ -77,14 +77,14 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     values = signals.to_numpy(np.float32)
     nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
     # Plain columns may stand still: a motor that rests, a controller that reports no change.
-    plain = [
+    is_machine_channel = [
         columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
     ]
     frozen = np.zeros(values.shape, bool)
-    for node in set(nodes[~np.array(plain, bool)].tolist()):
+    for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
         # A channel that is missing in both rows says nothing about the node's other channels.
-        unchanged = equals_previous(values[:, nodes == node])
-        frozen[:, nodes == node] = (segment_lengths(~unchanged) >= FROZEN_ROWS)[:, None]
+        is_repeated = equals_previous(values[:, nodes == node])
+        frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
     counts["frozen_samples"] += int(frozen.sum())
@@ -95,11 +95,13 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
 
 def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Missing samples, (N, channels), of gaps too long to be interpolated."""
-    long = np.zeros_like(missing)
+    in_long_gap = np.zeros_like(missing)
     for column in np.flatnonzero(missing.any(axis=0)):
         gap = missing[:, column]
-        long[:, column] = gap & (segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
-    return long
+        in_long_gap[:, column] = gap & (
+            segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS
+        )
+    return in_long_gap
 
 
 def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -178,13 +180,13 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         )
     table = _drop(table, unlabelled, "unlabelled_rows", counts)
     table = _drop(table, _preamble(table[columns.LINE]), "preamble_rows", counts)
-    ended = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
-    table = _drop(table, ended, "tail_rows", counts)
+    after_end = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
+    table = _drop(table, after_end, "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     seconds, blocks = seconds[table.index], blocks[table.index]
-    if (backwards := int((seconds.diff() < 0).sum())) > 0:
-        raise RecordingRejected(f"the clock runs backwards {backwards} times")
+    if (backward_steps := int((seconds.diff() < 0).sum())) > 0:
+        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
     channels = [c for c in table.columns if columns.channel_group(c) in groups]
     mm_per_unit = _mm_per_unit(table)
     return Recording(
@@ -210,10 +212,10 @@ def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str])
 def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the one before in every column; only rows of the same clock are compared."""
     clock = table[columns.CLOCK]
-    repeats = clock == clock.shift()
-    for position in np.flatnonzero(repeats).tolist():
-        repeats.iloc[position] = table.iloc[position].equals(table.iloc[position - 1])
-    return repeats
+    is_duplicate = clock == clock.shift()
+    for index in np.flatnonzero(is_duplicate).tolist():
+        is_duplicate.iloc[index] = table.iloc[index].equals(table.iloc[index - 1])
+    return is_duplicate
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:
@@ -231,12 +233,12 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
 
 def _preamble(lines: pd.Series) -> pd.Series:
     """Rows before the last step back of the line number."""
-    steps_back = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
-    if steps_back.size and steps_back[-1] >= PREAMBLE_ROWS:
+    decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
+    if decreases.size and decreases[-1] >= PREAMBLE_ROWS:
         raise RecordingRejected(
-            f"the program starts again at row {steps_back[-1] + 1}: several logs in one file"
+            f"the program starts again at row {decreases[-1] + 1}: several logs in one file"
         )
-    first = steps_back[-1] + 1 if steps_back.size else 0
+    first = decreases[-1] + 1 if decreases.size else 0
     return pd.Series(np.arange(len(lines)) < first, index=lines.index)
 
 
@@ -276,13 +278,13 @@ def load_recordings(
     """
     load = partial(_load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows)
     if workers == 1:
-        loaded = [load(path) for path in paths]
+        results = [load(path) for path in paths]
     else:
         with ProcessPoolExecutor(workers) as pool:
-            loaded = list(pool.map(load, paths, chunksize=4))
+            results = list(pool.map(load, paths, chunksize=4))
     recordings: dict[str, Recording] = {}
     excluded: Excluded = []
-    for path, result in zip(paths, loaded, strict=True):
+    for path, result in zip(paths, results, strict=True):
         if isinstance(result, Recording):
             recordings[result.name] = result
         else:
@@ -296,5 +298,5 @@ def load_recordings(
 def _load_or_exclude(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
     try:
         return load_recording(path, groups, minimum_rows)
-    except RecordingRejected as reason:
-        return str(reason)
+    except RecordingRejected as rejection:
+        return str(rejection)

@@ -47,13 +47,13 @@ def parse_block(text: str) -> Block:
         ValueError: the text is no sequence of words.
     """
     code = _COMMENT.sub("", text).upper()
-    words, position = [], 0
-    while code[position:].strip():
-        match = _WORD.match(code, position)
+    words, offset = [], 0
+    while code[offset:].strip():
+        match = _WORD.match(code, offset)
         if match is None:
-            raise ValueError(f"no G-code word at {code[position:].strip()!r} in {text!r}")
+            raise ValueError(f"no G-code word at {code[offset:].strip()!r} in {text!r}")
         words.append(Word(match[1], float(format_number(float(match[2])))))
-        position = match.end()
+        offset = match.end()
     return tuple(words)
 
 

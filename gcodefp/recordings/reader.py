@@ -32,21 +32,23 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
         )
     paths = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz")))
     names = [recording_name(path) for path in paths]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{folder}: two files for the recording {twice[0]!r}; keep one of them")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"{folder}: two files for the recording {duplicates[0]!r}; keep one of them"
+        )
     if unknown := sorted(set(exclude) - set(names)):
         raise UserError(
             f"recordings.exclude: {unknown[0]!r} is no recording of {folder}; "
             f"{did_you_mean(unknown[0], names)}"
         )
-    kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
+    included = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
     if not paths:
         raise UserError(
             f"{folder}: no .csv or .csv.gz file in this folder; docs/files.md has the schema"
         )
-    if not kept:
+    if not included:
         raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
-    return kept
+    return included
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
@@ -85,7 +87,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
 def read_columns(
     path: Path,
     is_read: Callable[[str], bool],
-    texts: Collection[str],
+    text_columns: Collection[str],
     remedy: str,
     is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
@@ -98,15 +100,15 @@ def read_columns(
         UserError: the file is torn or no CSV, or a sample is no number; it ends with `remedy`.
     """
     try:
-        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(texts, str))
+        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(text_columns, str))
     except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
-    for column in table.columns.difference(list(texts)):
+    for column in table.columns.difference(list(text_columns)):
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
-            wrong = (numbers.isna() & table[column].notna()).to_numpy()
-            if wrong.any() and not is_optional(column):
-                row = int(wrong.argmax())
+            invalid = (numbers.isna() & table[column].notna()).to_numpy()
+            if invalid.any() and not is_optional(column):
+                row = int(invalid.argmax())
                 raise UserError(
                     f"{path}: column {column!r}, data row {row + 1}: "
                     f"{table[column].iloc[row]!r} is no number; {remedy}"

@@ -58,11 +58,11 @@ def read_unlabelled(
     """
     table = _read(path, channels)
     counts = Counter(rows_in_file=len(table))
-    repeats = _duplicate_rows(
+    is_duplicate = _duplicate_rows(
         table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64)
     )
-    counts["duplicate_rows"] = int(repeats.sum())
-    table = table[~repeats]
+    counts["duplicate_rows"] = int(is_duplicate.sum())
+    table = table[~is_duplicate]
     signals = clean_samples(table.drop(columns=columns.CLOCK, errors="ignore"), counts)
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
@@ -90,12 +90,12 @@ def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
     if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
         return
-    shown = ", ".join(missing[:SHOWN_NAMES])
-    others = len(missing) - SHOWN_NAMES
+    listed = ", ".join(missing[:SHOWN_NAMES])
+    unlisted = len(missing) - SHOWN_NAMES
     raise UserError(
         f"{path}: {len(missing)} of the {len(channels)} channels of the checkpoint are missing or "
-        f"have no valid sample, at least half are needed: {shown}"
-        + (f" and {others} others" if others > 0 else "")
+        f"have no valid sample, at least half are needed: {listed}"
+        + (f" and {unlisted} others" if unlisted > 0 else "")
     )
 
 

@@ -65,19 +65,19 @@ def trace_program(
     position, motion, feed = park_mm, 0, 0.0
     for index, line in enumerate(lines):
         words = parse_block(line.text)
-        target, radius, machine_frame = list(position), 0.0, False
+        target, radius, in_machine_frame = list(position), 0.0, False
         for letter, number in words:
             if letter == "G" and number <= 3:
                 motion = int(number)
             elif letter == "G":
-                machine_frame = number == 53
+                in_machine_frame = number == 53
             elif letter == "F":
                 feed = number * INCH_MM
             elif letter == "R":
                 radius = number * INCH_MM
             elif letter in "XYZ":
                 axis = "XYZ".index(letter)
-                shift = MACHINE_ORIGIN_MM[axis] if machine_frame else 0.0
+                shift = MACHINE_ORIGIN_MM[axis] if in_machine_frame else 0.0
                 target[axis] = number * INCH_MM - shift
         end = (target[0], target[1], target[2])
         if end != position:
@@ -165,26 +165,26 @@ class Trajectory:
         index = np.searchsorted(self.start_seconds, clipped, side="right") - 1
         index = np.minimum(index, len(self.moves) - 1)
         distance, speed, tangential = self._along(index, clipped - self.start_seconds[index])
-        resting = (seconds < 0) | (seconds > self.seconds)
-        tangential = np.where(resting, 0.0, tangential)
+        is_resting = (seconds < 0) | (seconds > self.seconds)
+        tangential = np.where(is_resting, 0.0, tangential)
         return _on_path(self.moves, index, distance / self.length_mm[index], speed, tangential)
 
     def _along(self, index: NDArray[np.intp], elapsed: Vector) -> tuple[Vector, Vector, Vector]:
         acceleration = self.limits.acceleration_mm_s2
-        entry, leave = self.junction_mm_s[index], self.junction_mm_s[index + 1]
+        entry, exit_ = self.junction_mm_s[index], self.junction_mm_s[index + 1]
         peak = self.peak_mm_s[index]
         remaining = np.maximum(np.diff(self.start_seconds)[index] - elapsed, 0.0)
-        rising = elapsed < (peak - entry) / acceleration
-        falling = ~rising & (remaining < (peak - leave) / acceleration)
-        speed = np.where(rising, entry + acceleration * elapsed, peak)
-        speed = np.where(falling, leave + acceleration * remaining, speed)
+        is_accelerating = elapsed < (peak - entry) / acceleration
+        is_braking = ~is_accelerating & (remaining < (peak - exit_) / acceleration)
+        speed = np.where(is_accelerating, entry + acceleration * elapsed, peak)
+        speed = np.where(is_braking, exit_ + acceleration * remaining, speed)
         ramp_seconds = (peak - entry) / acceleration
         cruise = (peak + entry) / 2 * ramp_seconds + peak * (elapsed - ramp_seconds)
-        distance = np.where(rising, (entry + speed) / 2 * elapsed, cruise)
+        distance = np.where(is_accelerating, (entry + speed) / 2 * elapsed, cruise)
         distance = np.where(
-            falling, self.length_mm[index] - (leave + speed) / 2 * remaining, distance
+            is_braking, self.length_mm[index] - (exit_ + speed) / 2 * remaining, distance
         )
-        tangential = acceleration * (rising.astype(float) - falling.astype(float))
+        tangential = acceleration * (is_accelerating.astype(float) - is_braking.astype(float))
         return distance, speed, tangential
 
 
@@ -202,11 +202,11 @@ def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajecto
             squared[index + 1], squared[index] + 2 * acceleration * length[index]
         )
     junction = np.sqrt(squared)
-    entry, leave = junction[:-1], junction[1:]
+    entry, exit_ = junction[:-1], junction[1:]
     peak = np.sqrt((squared[:-1] + squared[1:]) / 2 + acceleration * length)
-    peak = np.maximum(np.minimum(nominal, peak), np.maximum(entry, leave))
+    peak = np.maximum(np.minimum(nominal, peak), np.maximum(entry, exit_))
     ramps_mm = (2 * peak**2 - squared[:-1] - squared[1:]) / (2 * acceleration)
-    duration = (2 * peak - entry - leave) / acceleration + np.maximum(length - ramps_mm, 0) / peak
+    duration = (2 * peak - entry - exit_) / acceleration + np.maximum(length - ramps_mm, 0) / peak
     start = np.concatenate([[0.0], np.cumsum(duration)])
     return Trajectory(tuple(moves), limits, junction, peak, start)
 
@@ -221,11 +221,13 @@ def tangent(move: Move, fraction: float) -> Vector:
 def _nominal_mm_s(move: Move, limits: MachineLimits) -> float:
     rates = np.array(limits.axis_rate_mm_min) / 60
     if move.radius_mm:
-        top = min(float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm)))
+        max_speed = min(
+            float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm))
+        )
     else:
         direction = np.abs(tangent(move, 0.0))
-        top = float(np.min(rates / np.maximum(direction, 1e-9)))
-    return min(top, move.feed_mm_min / 60) if move.motion else top
+        max_speed = float(np.min(rates / np.maximum(direction, 1e-9)))
+    return min(max_speed, move.feed_mm_min / 60) if move.motion else max_speed
 
 
 def _junction_limits(moves: Sequence[Move], nominal: Vector, limits: MachineLimits) -> Vector:
@@ -256,14 +258,16 @@ def _on_path(
     centre = np.array([move.centre_mm for move in moves])[index]
     angle = np.array([move.start_angle for move in moves])[index] + sweep * fraction
     outward = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    around = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
+    turn_direction = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
     is_arc = (radius > 0)[:, None]
     position = start + delta * fraction[:, None]
     position[:, :2] = np.where(is_arc, centre + radius[:, None] * outward, position[:, :2])
-    along = delta / length[:, None]
+    direction = delta / length[:, None]
     turn_rate = radius * sweep / length
-    along[:, :2] = np.where(is_arc, turn_rate[:, None] * around, along[:, :2])
-    acceleration = along * tangential[:, None]
-    inward = np.divide((turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0)
-    acceleration[:, :2] -= inward[:, None] * outward
-    return MachineState(index, position, along * speed[:, None], acceleration)
+    direction[:, :2] = np.where(is_arc, turn_rate[:, None] * turn_direction, direction[:, :2])
+    acceleration = direction * tangential[:, None]
+    centripetal = np.divide(
+        (turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0
+    )
+    acceleration[:, :2] -= centripetal[:, None] * outward
+    return MachineState(index, position, direction * speed[:, None], acceleration)

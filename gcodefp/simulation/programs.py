@@ -99,14 +99,14 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
         writer.line(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
                     z=depth + 0.025 * (1 - sin(angle)))  # fmt: skip
     for number in range(passes):
-        leftwards = number % 2 == 0
-        x, side = (left, -1.0) if leftwards else (right, 1.0)
+        is_leftward = number % 2 == 0
+        x, side = (left, -1.0) if is_leftward else (right, 1.0)
         # Climb milling bites less than conventional milling: the direction can be heard.
-        writer.line(0.55 if leftwards else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
+        writer.line(0.55 if is_leftward else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
         if number < passes - 1:
             for turn in (1, 2):
                 y += radius
-                writer.arc(0.25, clockwise=leftwards, radius=radius,
+                writer.arc(0.25, clockwise=is_leftward, radius=radius,
                            x=x + side * radius if turn == 1 else x, y=y)  # fmt: skip
     return writer.finish()
 
@@ -114,14 +114,14 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
 def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> ProgramLines:
     """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
     centre, tool_radius = 1.575, 0.0625
-    last = size_mm / INCH_MM / 2 - tool_radius
-    first = 0.4 * last
+    last_half = size_mm / INCH_MM / 2 - tool_radius
+    first_half = 0.4 * last_half
     writer = ProgramWriter()
     top = 0.1
     for depth in depths:
         write_helical_entry(writer, (centre, centre), 0.1, top, depth, turns)
         for loop in range(loops):
-            half = first + (last - first) * loop / max(loops - 1, 1)
+            half = first_half + (last_half - first_half) * loop / max(loops - 1, 1)
             write_rounded_square(writer, centre, half, min(0.12, 0.6 * half))
         top = depth + 0.02
         if depth != depths[-1]:
@@ -138,9 +138,9 @@ def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Progr
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
         # The bite wanders as it does around corners of the stock; no two loops sound the same.
-        bite = 0.65 + 0.3 * sin(2 * pi * number / loops)
-        writer.arc(bite, clockwise=False, radius=radius, x=x + radius, y=y)
-        writer.arc(bite * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
+        engagement = 0.65 + 0.3 * sin(2 * pi * number / loops)
+        writer.arc(engagement, clockwise=False, radius=radius, x=x + radius, y=y)
+        writer.arc(engagement * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
         x += advance
         y += 0.25 * advance
         writer.line(0.0, x=x, y=y - radius)

@@ -59,27 +59,27 @@ def report_times(
     trajectory: Trajectory, program: ProgramLines, rng: np.random.Generator
 ) -> StatusReports:
     """Draws the times of the reports and the line that each names."""
-    full = min(LOOK_AHEAD_LINES, len(program) - 3)
-    ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), full)
-    before = np.where(ahead < full, MOVING_SECONDS, RESTING_SECONDS)
+    max_ahead = min(LOOK_AHEAD_LINES, len(program) - 3)
+    lines_ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), max_ahead)
+    look_ahead_periods = np.where(lines_ahead < max_ahead, MOVING_SECONDS, RESTING_SECONDS)
     count = int(trajectory.seconds / MOVING_SECONDS) + 1
     periods = MOVING_SECONDS + rng.normal(0, JITTER_SECONDS, count)
     periods += np.where(rng.random(count) < GAP_SHARE, rng.uniform(0.25, 1.5, count), 0.0)
-    running = rng.uniform(0.0, 0.1) + np.concatenate([[0.0], np.cumsum(periods)])
-    running = running[running <= trajectory.seconds]
-    after = RESTING_SECONDS + rng.normal(0, JITTER_SECONDS, HOLD_ROWS + END_ROWS)
+    moving = rng.uniform(0.0, 0.1) + np.concatenate([[0.0], np.cumsum(periods)])
+    moving = moving[moving <= trajectory.seconds]
+    end_periods = RESTING_SECONDS + rng.normal(0, JITTER_SECONDS, HOLD_ROWS + END_ROWS)
     seconds = np.concatenate(
         [
-            running[0] - np.cumsum(before[::-1])[::-1],
-            running,
-            trajectory.seconds + np.cumsum(after),
+            moving[0] - np.cumsum(look_ahead_periods[::-1])[::-1],
+            moving,
+            trajectory.seconds + np.cumsum(end_periods),
         ]
     )
     line_of_move = np.array([move.line_index for move in trajectory.moves])
     lines = np.concatenate(
         [
-            ahead,
-            line_of_move[trajectory.at(running).move_index],
+            lines_ahead,
+            line_of_move[trajectory.at(moving).move_index],
             np.repeat([len(program) - 2, len(program) - 1], [HOLD_ROWS, END_ROWS]),
         ]
     )
@@ -98,26 +98,26 @@ def controller_rows(
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
     texts = [program[line].text for line in lines]
-    ended = np.array([text in PROGRAM_END for text in texts])
-    in_machine_frame = ended | np.array([text.startswith("G53") for text in texts])
-    shown = np.where(in_machine_frame[:, None], machine_mm, position_mm)
-    shown = np.where(ended[:, None], shown, shown / INCH_MM)
-    number = np.array([line.number for line in program])[lines]
+    is_end = np.array([text in PROGRAM_END for text in texts])
+    in_machine_frame = is_end | np.array([text.startswith("G53") for text in texts])
+    shown_position = np.where(in_machine_frame[:, None], machine_mm, position_mm)
+    shown_position = np.where(is_end[:, None], shown_position, shown_position / INCH_MM)
+    line_number = np.array([line.number for line in program])[lines]
     empty = np.full(len(lines), np.nan)
     return {
         "t_console": [format_clock(report.clock_seconds + t) for t in report.seconds],
-        "stat": np.where(ended, 3, 5),
-        "line": number,
-        **{f"pos{axis}": np.round(shown[:, i], 5) for i, axis in enumerate("xyz")},
+        "stat": np.where(is_end, 3, 5),
+        "line": line_number,
+        **{f"pos{axis}": np.round(shown_position[:, i], 5) for i, axis in enumerate("xyz")},
         **{f"mpo{axis}": np.round(machine_mm[:, i], 5) for i, axis in enumerate("xyz")},
         "vel": empty,
-        "feed": np.where(ended, 0.0, feed[lines]),
-        "unit": ended.astype(int),
+        "feed": np.where(is_end, 0.0, feed[lines]),
+        "unit": is_end.astype(int),
         "dist": np.zeros(len(lines), dtype=int),
         "plane": empty,
-        "coor": np.where(ended, 1, 2),
-        "momo": np.where(ended, 4, motion[lines]),
-        "gcode_line": number,
+        "coor": np.where(is_end, 1, 2),
+        "momo": np.where(is_end, 4, motion[lines]),
+        "gcode_line": line_number,
         "gcode_string": texts,
     }
 
@@ -137,12 +137,12 @@ def _per_line(
     motion = np.zeros(len(program), dtype=np.int64)
     feed = np.zeros(len(program))
     ends = np.zeros((len(program), 3))
-    last = trajectory.moves[0]
+    move = trajectory.moves[0]
     for index in range(len(program)):
-        last = move_of_line.get(index, last)
-        motion[index] = last.motion
-        feed[index] = round(last.feed_mm_min, 2)
-        ends[index] = last.end_mm
+        move = move_of_line.get(index, move)
+        motion[index] = move.motion
+        feed[index] = round(move.feed_mm_min, 2)
+        ends[index] = move.end_mm
     return motion, feed, ends
 
 
@@ -159,13 +159,13 @@ def choose_nodes(rng: np.random.Generator) -> list[Node]:
 def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """A copy in which each fault occurs with the probability FAULT_SHARE."""
     table = table.copy()
-    freezes, drops, repeats = rng.random(3) < FAULT_SHARE
+    has_freeze, has_gaps, has_duplicates = rng.random(3) < FAULT_SHARE
     nodes = list(dict.fromkeys(name.split(".")[0] for name in table.columns if "." in name))
-    if freezes:
+    if has_freeze:
         _freeze(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
-    if drops:
+    if has_gaps:
         _drop(table, str(rng.choice(nodes)), rng)
-    if repeats:
+    if has_duplicates:
         table = _repeat(table, rng)
     return table
 
@@ -187,8 +187,8 @@ def _drop(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
 
 def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Two rows occur twice, as when a log is flushed again."""
-    doubled = rng.choice(len(table), 2, replace=False)
-    order = np.sort(np.concatenate([np.arange(len(table)), doubled]))
+    duplicates = rng.choice(len(table), 2, replace=False)
+    order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
     return table.iloc[order].reset_index(drop=True)
 
 
@@ -254,9 +254,9 @@ def _sensor_rows(
         # real recordings.
         clock = sample_clock(seconds[0] + 0.3, seconds[-1] - 0.3, rng)
         load = machine_load(trajectory, engagement, clock - delay)
-        measured = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
+        quantities = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
         prefix = "" if node is None else f"{node.name}."
-        for quantity, values in measured.items():
+        for quantity, values in quantities.items():
             samples = np.interp(seconds, clock, values)
             columns[prefix + quantity] = np.round(samples, SENSOR_DECIMALS)
     return columns

@@ -141,9 +141,9 @@ def sample_clock(first_seconds: float, last_seconds: float, rng: np.random.Gener
     """When a node samples: a steady clock with jitter, from which some samples are lost."""
     count = int((last_seconds - first_seconds) / SAMPLE_SECONDS) + 2
     seconds = first_seconds + SAMPLE_SECONDS * (np.arange(count) + rng.uniform(0, 0.3, count))
-    kept = rng.random(count) > DROPPED_SHARE
-    kept[[0, -1]] = True
-    return np.asarray(seconds[kept])
+    is_kept = rng.random(count) > DROPPED_SHARE
+    is_kept[[0, -1]] = True
+    return np.asarray(seconds[is_kept])
 
 
 def measure_node(node: Node, load: MachineLoad, rng: np.random.Generator) -> Mapping[str, Vector]:
@@ -151,19 +151,21 @@ def measure_node(node: Node, load: MachineLoad, rng: np.random.Generator) -> Map
     count = len(load.engagement)
     speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
     cut = load.engagement * (0.5 + 0.5 * np.minimum(speed.sum(axis=1), 2.0))
-    roughness = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.microphone_gain[:3])
-    shake = np.where(load.spindle_on, roughness, 0.15)[:, None]
+    cutting_gain = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.microphone_gain[:3])
+    vibration_gain = np.where(load.spindle_on, cutting_gain, 0.15)[:, None]
     axis_motion = np.array(node.axis_motion)
 
     gravity = np.array(node.gravity_g) + rng.normal(0, 0.001, 3)
     inertia = -load.state.acceleration_mm_s2 * axis_motion / STANDARD_GRAVITY_MM_S2
     # Sensor x points down: the machine's Z is the node's -x, its X and Y are y and z.
     inertia = np.stack([-inertia[:, 2], inertia[:, 0], inertia[:, 1]], axis=1)
-    shaken = rng.normal(0, 1, (count, 3)) * shake * np.array(node.vibration_g)
-    acceleration = gravity + inertia + shaken
+    vibration = rng.normal(0, 1, (count, 3)) * vibration_gain * np.array(node.vibration_g)
+    acceleration = gravity + inertia + vibration
 
     gyro_bias = np.array(node.gyro_deg_s) + rng.normal(0, 0.06, 3)
-    gyro = gyro_bias + rng.normal(0, 1, (count, 3)) * shake * np.array(node.gyro_vibration_deg_s)
+    gyro = gyro_bias + rng.normal(0, 1, (count, 3)) * vibration_gain * np.array(
+        node.gyro_vibration_deg_s
+    )
     gyro = gyro + random_walk(rng, (count, 3), 0.002)
 
     columns = _axis_columns("A", acceleration) | _axis_columns("G", gyro)
@@ -196,13 +198,13 @@ def _magnetic_field(node: Node, load: MachineLoad, rng: np.random.Generator) -> 
         moment = np.array(magnet.moment_a_m2)
         rest = dipole_field_ut(location[None, :], moment)
         field = field + dipole_field_ut(location + position * relative, moment) - rest
-    turning = np.tanh(load.state.velocity_mm_s[:, :2] / STRAY_FIELD_SPEED_MM_S)
-    field = field + turning @ np.array([node.stray_x_ut, node.stray_y_ut])
+    motor_direction = np.tanh(load.state.velocity_mm_s[:, :2] / STRAY_FIELD_SPEED_MM_S)
+    field = field + motor_direction @ np.array([node.stray_x_ut, node.stray_y_ut])
     field = field + rng.normal(0, 0.5, (count, 3))
     # Real magnetometers read short of their value wherever an empty sample was interpolated.
-    empty = rng.random(count) < 0.03
-    short = np.where(empty, rng.random(count), 1.0)
-    return np.asarray(np.round(field, 0) * short[:, None])
+    is_interpolated = rng.random(count) < 0.03
+    gain = np.where(is_interpolated, rng.random(count), 1.0)
+    return np.asarray(np.round(field, 0) * gain[:, None])
 
 
 def _microphone(
@@ -211,10 +213,10 @@ def _microphone(
     count = len(cut)
     motors = np.minimum(speed, 5.0) @ np.array(node.microphone_gain[:3])
     # Motors and cut are heard on top of the spindle; the level itself flickers by a fifth.
-    heard = np.where(spindle_on, 1.0, 0.2) + motors + node.microphone_gain[3] * cut
+    level = np.where(spindle_on, 1.0, 0.2) + motors + node.microphone_gain[3] * cut
     session = np.exp(rng.normal(0, 0.08))
     flicker = np.exp(rng.normal(0, 0.18, count) + random_walk(rng, (count,), 0.004))
-    return np.asarray(node.idle_level * session * heard * flicker)
+    return np.asarray(node.idle_level * session * level * flicker)
 
 
 def _environment(node: Node, count: int, rng: np.random.Generator) -> dict[str, Vector]:
@@ -242,6 +244,6 @@ def motor_currents(load: MachineLoad, rng: np.random.Generator) -> dict[str, Vec
     spindle = np.where(load.spindle_on, 5.2 + 0.04 * load.engagement, 5.0)
     currents = {"spindle": spindle + rng.normal(0, 0.13, count)}
     for axis, name in enumerate(("x_motor", "y_motor", "z_motor")):
-        trace = 0.001 * np.minimum(speed[:, axis], 4.0) + 0.001 * thrust[:, axis]
-        currents[name] = 0.2 + trace + rng.normal(0, 0.008, count)
+        load_current = 0.001 * np.minimum(speed[:, axis], 4.0) + 0.001 * thrust[:, axis]
+        currents[name] = 0.2 + load_current + rng.normal(0, 0.008, count)
     return currents

@@ -17,7 +17,7 @@ from gcodefp.evaluation.bootstrap import (
     EMPTY,
     Difference,
     Estimate,
-    draw,
+    draw_resamples,
     median,
     paired_difference,
     ratio,
@@ -281,7 +281,7 @@ def test_difference_is_that_of_each_resample() -> None:
         np.subtract(
             *(np.median(np.concatenate([v[recording == n] for n in sample])) for v in values)
         )
-        for sample in draw(5)
+        for sample in draw_resamples(5)
     ]
     difference = paired_difference(*(median(v, recording) for v in values))
     low, high = np.quantile(medians, [0.025, 0.975])
