@@ -1,8 +1,8 @@
-"""Scores a negative control on the test split: a network that could not sense the motion.
+"""Scores a negative control on the test split: a network without access to the motion.
 
-A control must fail: no predictor may have more exact lines than a baseline with the information
-that the control leaves. Where one has (the 95 % interval of the difference on the same rows is
-above 0), something other than motion predicts the lines; this step and `evaluate` report it.
+A control must fail: no predictor may have a higher exact-line accuracy than a baseline with the
+information that the control keeps. If one has (the 95 % interval of the paired difference is above
+0), something other than motion predicts the lines; this step and `evaluate` report it.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--checkpoint",
         type=Path,
         required=True,
-        help="checkpoint.pt of `gcodefp.train --control`; for sensors_permuted the winner's",
+        help="checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted",
     )
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--train", type=Path, required=True, help="train.npz, for the baselines")

@@ -1,8 +1,8 @@
 """Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
-All predictions of gcodefp are from sensors alone, without teacher forcing. Every metric has a 95 %
-interval from a bootstrap over recordings. Beside it stand the same metric of the baselines, and of
-lag oracles that are provided with how far each recording's sensors lag behind the controller.
+Predictions of the model are free-running, from sensors alone. Every metric has a 95 % interval from
+a bootstrap over recordings. Baselines are scored alike, and so are lag oracles, which are provided
+with the lag of each recording's sensors behind the controller.
 """
 
 import argparse

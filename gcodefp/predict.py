@@ -1,9 +1,9 @@
 """Reconstructs the G-code of new recordings from their sensors alone.
 
-A recording needs no label and no controller column; where it has some, they are not read. For each
-one four kinds of files are written: NAME.nc, the G-code with a confidence per block; NAME.csv, a
-table of its blocks; NAME.json, program and operation with their candidates; NAME.svg and NAME.png,
-the toolpath. What is reconstructed must not be run on a machine.
+Labels and controller columns are not needed and not read. The files of each recording: NAME.nc,
+the G-code with a confidence per block; NAME.csv, a table of its blocks; NAME.json, program and
+operation with their candidates; NAME.svg and NAME.png, the toolpath. Never run a reconstructed
+program on a machine.
 """
 
 import argparse
@@ -78,7 +78,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
-    """No output may overwrite a recording, or the prediction of another one."""
+    """Raises UserError if an output would overwrite a recording or another prediction."""
     names = [recording_name(path) for path in recordings]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two recordings are called {duplicates[0]!r}; predict them one by one")
@@ -90,7 +90,7 @@ def _check_names(recordings: Sequence[Path], output: Path) -> None:
 
 
 def _notes(description: Description, predicted: RecordingPrediction) -> list[str]:
-    """Warnings that every file of the prediction carries."""
+    """Warnings for every file of the prediction."""
     notes = [LEAKY_NOTE] if description.leaky else []
     if description.document["controller_is_input"]:
         notes.append(CONTROLLER_INPUT_NOTE)

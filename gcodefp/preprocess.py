@@ -1,6 +1,6 @@
 """Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz, programs.npz and dataset.json.
 
-Channels, their scale, the vocabulary and the programs are those of the train split. dataset.json
+Channels, their scale, the vocabulary and the programs are fitted to the train split. dataset.json
 lists the excluded recordings with the reasons, and counts what each rule of cleaning changed.
 """
 
@@ -63,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
-    add("--split", choices=METHODS, required=True, help="what lies wholly in one split")
-    add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings that are the test")
+    add("--split", choices=METHODS, required=True, help="how recordings are assigned to splits")
+    add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings of the test split")
     add("--val-fraction", type=share, required=True)
     add("--test-fraction", type=share, required=True)
-    add("--seed", type=not_negative, required=True, help="of the split")
+    add("--seed", type=not_negative, required=True, help="seed of the split")
     add("--workers", type=positive, default=1, help="processes that read files")
     return run_step(parser, _preprocess, argv)
 
@@ -117,7 +117,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         },
         "counts": _total_counts(recordings),
     }
-    # Last: the NPZ files are only a dataset once this names them by their hashes.
+    # Last, since it contains the hashes of the NPZ files.
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
@@ -132,8 +132,8 @@ def _split_names(
     if arguments.split in ("session", "program"):
         if not arguments.held_out:
             raise UserError(
-                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
-                "recordings that are the test, such as ['damage*']"
+                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of "
+                "the recordings of the test split, such as ['damage*']"
             )
         held_out = match_recordings(operations, arguments.held_out)
     if arguments.split == "program":
@@ -146,7 +146,7 @@ def _split_names(
 
 
 def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:
-    """The leaky split: overlapping windows of the same recordings on all sides."""
+    """The leaky split: overlapping windows of the same recordings in all splits."""
     logger.warning(LEAKY_NOTE)
     starts = np.random.default_rng(arguments.seed).permutation(everything.window_start)
     test = round(arguments.test_fraction * len(starts))
@@ -156,7 +156,7 @@ def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[s
 
 
 def _write_splits(splits: Mapping[str, Split], arguments: argparse.Namespace) -> None:
-    """Writes the NPZ files of the splits, none of which may be without a window."""
+    """Writes the NPZ files of the splits, each of which needs a window."""
     for name, split in splits.items():
         if not split.window_start.size:
             raise UserError(
@@ -236,7 +236,7 @@ def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
 def _describe_recording(
     recording: Recording, alignment: Alignment, programs: Programs
 ) -> dict[str, Any]:
-    """Its operation, program and lag, and what each rule of cleaning changed."""
+    """Operation, program and lag of a recording, and what each cleaning rule changed."""
     is_aligned = alignment.program != UNKNOWN
     return {
         "operation": recording.operation,
@@ -249,7 +249,7 @@ def _describe_recording(
 
 
 def _total_counts(recordings: Mapping[str, Recording]) -> dict[str, int]:
-    """Rule -> rows or samples that it changed, also if these are 0."""
+    """Rule -> rows or samples that it changed, including 0."""
     total: Counter[str] = Counter()
     for recording in recordings.values():
         total.update(recording.counts)

@@ -1,8 +1,8 @@
-"""Trains one run with hyperparameters from flags, or the winner of a sweep again.
+"""Trains a single run with hyperparameters from flags, or from the best run of a sweep.
 
-This is the trainer of a sweep's agents for a single run. It is also the `program` of a sweep on the
-W&B service, whose agents start it. With the same output folder it resumes an unfinished run. With
---control it trains on the changed splits of a negative control, for the `control` step.
+It trains as the agents of a sweep do. It is also the `program` of a sweep on the W&B service, whose
+agents start it. With the same output folder it resumes an unfinished run. With --control it trains
+on the changed splits of a negative control, for the `control` step.
 """
 
 import argparse
@@ -56,7 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train", type=Path, default=DATASET / "train.npz", help=default)
     add("--val", type=Path, default=DATASET / "val.npz", help=default)
     add("--dataset", type=Path, default=DATASET / "dataset.json", help=default)
-    add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
+    add(
+        "--output",
+        type=Path,
+        help="folder of the run (default: results/train/HASH, of the hyperparameters)",
+    )
     add(
         "--runs",
         type=Path,
@@ -73,8 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--hyperparameters",
         type=Path,
         metavar="FILE",
-        help="best/run.json: train with its hyperparameters, metric and goal; flags beside it "
-        "change single ones",
+        help="best/run.json: train with its hyperparameters, metric and goal; flags override them",
     )
     add("--control", choices=TRAINED, help="train on the splits of this negative control")
     add("--replace", action="store_true", help="discard another unfinished run in the folder")
@@ -92,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for field in fields(Hyperparameters):
         text = f"{field.metadata['help']} (default: {field.default})"
         kind = type(field.default)
-        # Suppressed, so that a flag differs from a default.
+        # Suppressed: only given flags are in the arguments.
         group.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
     assignment = assigned_by_agent()
@@ -116,7 +119,7 @@ def _train(arguments: argparse.Namespace) -> None:
     }
     if (folder / "run.json").exists():
         _check_same(folder, origin | asdict(hyperparameters))
-        logger.info("%s: this run is over already", folder)
+        logger.info("%s: this run has already ended", folder)
         return
     try:
         result = _run(hyperparameters, data, objective, folder, arguments)
@@ -129,12 +132,12 @@ def _train(arguments: argparse.Namespace) -> None:
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
         logger.warning(
-            "%s: a control, no model: trained on %s", folder, CONTROLS[control].description
+            "%s: a control, not a model: trained on %s", folder, CONTROLS[control].description
         )
 
 
 def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:
-    """A run of a W&B sweep; the exit code is the agent's only sign that it failed."""
+    """A run of a W&B sweep; the agent learns of a failure by the exit code alone."""
     values = _hyperparameter_flags(arguments) | assignment.hyperparameters
     assignment = assignment._replace(hyperparameters=values)
     with begun(assignment, arguments.runs) as (folder, lease):

@@ -17,7 +17,7 @@ MIN_VALID_SHARE = 0.5
 ROUNDING = 1e-9
 """Deviation, as a share of the largest sample, that equal samples may have by rounding."""
 CLIP = 8.0
-"""Standard deviations; a loose contact must not dominate all other samples."""
+"""Limit of scaled samples, in standard deviations; outliers of a loose contact are clipped."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Scaler:
 
     Attributes:
         centered: whether each recording's own mean is subtracted first. That removes a node's
-            orientation and temperature, which differ between recordings and not between motions.
+            orientation and temperature, which depend on the recording and not on the motion.
     """
 
     channels: tuple[str, ...]
@@ -35,7 +35,7 @@ class Scaler:
     centered: bool
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
-        """Scaled signals (N, C); 0, the train mean, where no valid sample is."""
+        """Scaled signals (N, C); 0, the train mean, where invalid."""
         table = recording.signals.reindex(columns=list(self.channels))
         signals = _to_double(table, self.centered).to_numpy(np.float64)
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
@@ -89,6 +89,6 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
 
 
 def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
-    """In double precision, without the recording's own mean where `centered`."""
+    """Double precision, with the recording's own mean subtracted if `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals

@@ -1,8 +1,8 @@
-"""Which recordings train the networks, which choose the best run, and which are the test.
+"""Assigns recordings to the train, val and test splits.
 
-Windows that overlap, or that come from one recording, are alike. A split with some of them on both
-sides measures memory, so a recording lies wholly in one split. The one exception, `window`, is for
-comparison with numbers published that way; everything made from it is marked as leaky.
+Windows of one recording are alike; a model that has memorised some of them predicts the others, so
+a recording lies wholly in one split. The exception, `window`, is for comparison with numbers
+published that way; everything made from it is marked as leaky.
 """
 
 import re
@@ -18,7 +18,7 @@ from gcodefp.recordings.cleaning import Recording
 SPLITS = ("train", "val", "test")
 METHODS = ("recording", "chronological", "session", "program", "window")
 Order = Callable[[list[str]], list[str]]
-"""Orders the recordings of an operation: those of the test first, then those of val."""
+"""Orders the recordings of an operation: test first, then val, then train."""
 
 
 def split_recordings(
@@ -35,10 +35,10 @@ def split_recordings(
     Args:
         operations: recording -> operation.
         order: `random_order`, or `latest_first_order`, which tests on the last recordings.
-        held_out: if there are any, they are the test, and test_fraction does not count.
+        held_out: if there are any, they are the test split, and test_fraction is ignored.
 
     Raises:
-        UserError: a split is without a recording.
+        UserError: a split has no recording.
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for operation in sorted(set(operations.values())):
@@ -46,7 +46,7 @@ def split_recordings(
         names = order(sorted(name for name in members if name not in held_out))
         test = val = 0
         if len(names) >= 3:
-            # At least one each where the fraction is not 0, and at least one is left to train.
+            # At least one recording each where the fraction is not 0, and at least one in train.
             if test_fraction > 0 and not held_out:
                 test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
             if val_fraction > 0:
@@ -66,13 +66,13 @@ def split_recordings(
 
 
 def random_order(seed: int) -> Order:
-    """Random orders, one operation after the other."""
+    """Random order; one generator serves all operations."""
     rng = np.random.default_rng(seed)
     return lambda names: [names[i] for i in rng.permutation(len(names))]
 
 
 def latest_first_order(names: list[str]) -> list[str]:
-    """By the numbers in the names, since 10 comes after 9; names without one are the earliest."""
+    """By the numbers in the names (10 comes after 9); names without a number are the earliest."""
 
     def numbers(name: str) -> list[int]:
         return [int(digits) for digits in re.findall(r"\d+", name)]
@@ -85,7 +85,7 @@ def match_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[
     names = set(recordings)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"split.held_out: {pattern!r} matches none of the recordings")
+            raise UserError(f"split.held_out: {pattern!r} matches no recording")
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 

@@ -20,7 +20,7 @@ from gcodefp.programs.table import Programs, read_programs
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
 ARRAY_NAMES = {"state": "place", "lag_corrected_row": "sensed_row"}
-"""Fields of Split whose arrays have another name in the NPZ, that of the first version."""
+"""Field of Split -> name of its array in the NPZ, where the first version named it otherwise."""
 REBUILD = "snakemake --cores all --forcerun preprocess"
 CONTROLLER_NOTE = "controller position is an input: not sensing"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
@@ -30,24 +30,24 @@ LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers pu
 class Split:
     """The rows of one split.
 
-    The controller's reports (block, position, clock) and the sensors' samples of a row are apart by
-    the recording's lag. `state` and `lag_corrected_row` are labels of the time at which the sensors
-    measured; like all labels they come from the controller's log.
+    The sensors' samples of a row lag behind its controller reports (block, position, clock) by a
+    constant of the recording. The labels `state` and `lag_corrected_row` are corrected for the lag;
+    like all labels they come from the controller's log.
 
     Attributes:
-        signals: (N, C) float32, scaled; 0 where no valid sample is.
+        signals: (N, C) float32, scaled; 0 where invalid.
         valid: (N, C) whether a sample is valid.
         environment: (N, 2) pressure in kPa and temperature in degC; NaN where no node has them.
         block: (N,) index into `blocks`.
         blocks: (U,) canonical text of each block.
         line: (N,) line number that the controller reports.
-        operation: (N,) class of the operation; -1 if the train split has none of it.
+        operation: (N,) class of the operation; -1 if it is not in the train split.
         position_mm: (N, 3) reported tool position; NaN where unknown. A label, never an input.
         mm_per_unit: (N,) millimetres per length unit of the row's block.
         seconds: (N,) since the recording's first row.
         recording: (N,) index into `recordings`.
         row: (N,) data row in the CSV file.
-        program: (N,) index into the programs of the train split; -1 if it has none of it.
+        program: (N,) index into the programs of the train split; -1 if it is not one of them.
         state: (N,) state of the programs that the sensors measure, with a fraction; NaN if unknown.
         lag_corrected_row: (N,) the row, of these N, at which the controller reported that state.
         recordings: (R,) names.
@@ -83,7 +83,7 @@ class Description:
         window: rows per window.
         leaky: whether windows of one recording are in several splits.
         sha256: split -> hash of its NPZ file.
-        document: dataset.json as it is.
+        document: the parsed dataset.json.
     """
 
     window: int
@@ -105,7 +105,7 @@ class Description:
         return (scaled * scale["std"] + scale["mean"]).astype(np.float32)
 
     def learning_digest(self) -> str:
-        """Changes exactly when the train and val splits change that a training run would see."""
+        """Hash of all that a training run reads: the train and val splits, not test."""
         splits = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
         fields = ("channels", "centered", "vocabulary", "position_mm", "programs")
         control = {} if self.control is None else {"control": self.control}
@@ -119,7 +119,7 @@ class Description:
         """
         if learning_digest != (own_digest := self.learning_digest()):
             raise UserError(
-                f"{path}: was trained on another dataset than this (learning_digest "
+                f"{path}: was trained on another dataset (learning_digest "
                 f"{learning_digest[:12]}, not {own_digest[:12]}); name its own dataset with "
                 "--dataset, or run the sweep again: snakemake --cores all"
             )
@@ -130,7 +130,7 @@ class Description:
         return self.document.get("control")
 
     def with_control(self, control: str | None) -> "Description":
-        """The same, marked as changed for a control, so that the two are never confused."""
+        """A copy that is marked with a control, so that both have different digests."""
         return replace(self, document={**self.document, "control": control}) if control else self
 
     def check(self, path: Path, split: str) -> None:
@@ -151,7 +151,7 @@ def read_split(path: Path, description: Description, name: str) -> Split:
     """Reads one NPZ of a dataset.
 
     Raises:
-        UserError: the file is missing, torn, or is another split than `name`.
+        UserError: the file is missing or truncated, or is another split than `name`.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is made by: {REBUILD}")
@@ -165,7 +165,7 @@ def read_description(path: Path) -> Description:
     """Reads dataset.json and the programs.npz beside it.
 
     Raises:
-        UserError: one of them is missing or torn, or they do not belong together.
+        UserError: one of them is missing or truncated, or they do not belong together.
     """
     document = read_json(path, FORMAT, REBUILD)
     programs_path = path.with_name(PROGRAMS_FILE)

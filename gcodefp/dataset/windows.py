@@ -1,4 +1,4 @@
-"""Windows over rows, the assignment of rows to windows, and splits assembled from recordings."""
+"""Windows over rows, the row-to-window mask, and splits assembled from recordings."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def window_starts(
     window of a segment is moved back to end with it.
 
     Args:
-        recording: (N,) index of each row's recording; rows of one recording are neighbours.
+        recording: (N,) index of each row's recording; rows of one recording are contiguous.
         seconds: (N,) clock of each row within its recording.
         window: rows per window.
         stride: rows from one window to the next.
@@ -51,13 +51,13 @@ def window_starts(
 
 
 def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
-    """Assigns each row to one window: of those that it lies in, the one with the nearest middle.
+    """Assigns each row to one window: of those that contain it, the one with the nearest middle.
 
     Args:
         starts: (W,) first rows.
 
     Returns:
-        (W, window), true once for every row that lies in any window.
+        (W, window), true exactly once for every row in any window.
     """
     rows = starts[:, None] + np.arange(window)
     distance = np.broadcast_to(np.abs(np.arange(window) - (window - 1) / 2), rows.shape)
@@ -78,7 +78,7 @@ def assemble(
     stride: int,
     max_gap_seconds: float,
 ) -> Split:
-    """Joins recordings, one after the other, and lays windows over them.
+    """Concatenates recordings and lays windows over them.
 
     Args:
         signals: recording -> scaled signals (rows, channels).
@@ -123,7 +123,7 @@ def assemble(
 
 
 def held_out_stride(window: int) -> int:
-    """Rows between windows of val and test: half a window, so each row is near a middle once."""
+    """Rows between windows of val and test: half a window, so that each row is near a middle."""
     return max(1, window // 2)
 
 
@@ -131,8 +131,8 @@ def read_external_split(folder: Path, description: Description) -> tuple[Split, 
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:
-        the split, and the excluded recordings: those with the name of a train or val recording, and
-        those that a rule of cleaning excludes.
+        the split, and the excluded recordings: named like a train or val recording, or excluded by
+        a cleaning rule.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.

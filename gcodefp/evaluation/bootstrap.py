@@ -1,8 +1,7 @@
 """95 % intervals from a bootstrap over recordings, and the statistics that can be resampled.
 
-Rows of one recording are alike, so recordings are drawn, not rows (the cluster bootstrap; Davison
-and Hinkley 1997, section 3.8). A statistic has a value on any resample, so that two of them can be
-compared on the same ones.
+Rows of one recording are dependent, so recordings are resampled, not rows (the cluster bootstrap;
+Davison and Hinkley 1997, section 3.8). Two statistics are compared on the same resamples.
 
 Shapes: N rows, K recordings, S resamples.
 """
@@ -18,12 +17,12 @@ RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A statistic, its interval, and what it rests on.
+    """A statistic, its interval and its sample size.
 
     Attributes:
-        value: None if there was nothing to measure.
-        n: the denominator: words, rows, or whatever the statistic counts.
-        recordings: how many of them have anything to count.
+        value: None if there is nothing to count.
+        n: the denominator, such as words or rows.
+        recordings: number of recordings with anything to count.
     """
 
     value: float | None
@@ -34,10 +33,10 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One statistic minus another on the same resamples; all None if nothing was to be measured.
+    """One statistic minus another on the same resamples; all None if there is nothing to count.
 
     Attributes:
-        recordings: how many of them have anything to count in either.
+        recordings: number of recordings with anything to count in either statistic.
     """
 
     value: float | None
@@ -47,11 +46,11 @@ class Difference(NamedTuple):
 
 
 class Statistic(Protocol):
-    """A number computed from K recordings, each of which may count any number of times.
+    """A number computed from K recordings, each with a multiplicity.
 
     Attributes:
-        recordings: (K,) indices, ascending, of those that have anything to count.
-        n: the denominator, each recording counting once.
+        recordings: (K,) indices, ascending, of recordings with anything to count.
+        n: the denominator if each recording counts once.
     """
 
     @property
@@ -59,7 +58,11 @@ class Statistic(Protocol):
     @property
     def n(self) -> int: ...
     def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        """The statistic on each resample, (S,); `times` (S, K) has no row of zeros."""
+        """The statistic on each resample, (S,).
+
+        Args:
+            multiplicity: (S, K) how often each resample contains each recording; no row is zero.
+        """
         ...
 
 
@@ -101,14 +104,14 @@ def ratio(
 
 
 EMPTY = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-"""A metric of predictions that do not include what it measures."""
+"""A metric that the predictions do not support."""
 
 
 @dataclass(frozen=True)
 class BalancedAccuracy:
     """The mean over classes of recall (Brodersen et al. 2010); a `Statistic`.
 
-    A resample may lack every recording of a class: its mean is over the classes that it has.
+    The mean of a resample is over the classes that it contains.
 
     Attributes:
         correct, total: (K, classes) rows.
@@ -167,9 +170,9 @@ class Median:
 
     def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
         totals = multiplicity @ np.bincount(self.recording_index)
-        # The two middle ranks of an even number of values, twice the same one of an odd number.
+        # The two middle ranks; equal for an odd number of values.
         middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
-        # A loop, as a table of every row in every resample would take hundreds of megabytes.
+        # A loop: a table of all rows in all resamples would take hundreds of megabytes.
         ranks = [
             np.cumsum(sample[self.recording_index]).searchsorted(middle, side="right")
             for sample, middle in zip(multiplicity, middles, strict=True)
@@ -181,7 +184,7 @@ def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Medi
     """The median over rows.
 
     Args:
-        values: (N,) of each row; NaN does not count.
+        values: (N,) of each row; NaN is skipped.
         recording: (N,) index of each row's recording.
     """
     finite = ~np.isnan(values)
@@ -209,8 +212,8 @@ def with_interval(statistic: Statistic) -> Estimate:
 def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
     """The difference of two statistics, with its percentile interval on the same resamples.
 
-    Recordings of which only one of the two has anything to count are drawn too; the few resamples
-    in which one of them has no recording are skipped.
+    Recordings with anything to count in only one of the two are resampled too; the few resamples
+    without a recording for one of them are skipped.
 
     Args:
         minuend, subtrahend: of the same split, so that their indices mean the same recordings.
@@ -232,7 +235,7 @@ def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
 
 
 def _value(statistic: Statistic) -> float:
-    """The statistic itself: each recording counts once."""
+    """The statistic with each recording counted once."""
     return float(statistic.resampled(np.ones((1, len(statistic.recordings)), np.int64))[0])
 
 
@@ -242,7 +245,7 @@ def draw_resamples(recordings: int) -> NDArray[np.int64]:
 
 
 def multiplicities(recordings: int) -> NDArray[np.int64]:
-    """How many times each resample of `draw` has each recording, (RESAMPLES, recordings)."""
+    """How often each resample of `draw` has each recording, (RESAMPLES, recordings)."""
     cells = draw_resamples(recordings) + recordings * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(cells.ravel(), minlength=RESAMPLES * recordings)
     return counts.reshape(RESAMPLES, recordings)

@@ -1,6 +1,6 @@
-"""What the metrics consist of: accuracy by operation, confusion matrices, words, and differences.
+"""Breakdowns of the metrics: accuracy by operation and word, confusion matrices, differences.
 
-All of it is written to metrics.json, so that figures and report only draw what `evaluate` computed.
+All of them are written to metrics.json; figures and report compute none.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ from gcodefp.recordings.gcode import Word, parse_block
 BY_OPERATION = ("gcode", "token")
 """The metrics that are broken down by operation."""
 OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
-"""Names of the last class of a confusion matrix; it is there only where it counts something."""
+"""Names of the last class of a confusion matrix, which exists only with a count above 0."""
 
 
 def break_down(
@@ -57,7 +57,7 @@ def break_down(
 
 
 def _operations(split: Split, description: Description) -> NDArray[np.str_]:
-    """Name of each recording's operation, also where only dataset.json has it, (R,)."""
+    """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
     names = []
     for index, recording in enumerate(split.recordings.tolist()):
         entry = description.document["recordings"].get(recording)
@@ -73,7 +73,7 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
 def accuracy_by_operation(
     scored: ScoredPredictions, operations: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
-    """BY_OPERATION of each operation by name; at the end, of all operations (None).
+    """The metrics BY_OPERATION of each operation, by name; last, of all operations (None).
 
     Args:
         operations: (N,) name of each row's operation.
@@ -99,7 +99,7 @@ def _with_shares(
     """An Estimate, and `shares` of the recordings; a single recording has no interval."""
     correct, total, recording = score.correct[rows], score.total[rows], recording[rows]
     value = estimate(correct, total, recording)
-    if value.recordings < 2:  # All resamples of one recording are equal.
+    if value.recordings < 2:  # All its resamples are equal.
         value = value._replace(low=None, high=None)
     counts = np.bincount(recording, weights=total)
     shares = np.bincount(recording, weights=correct)[counts > 0] / counts[counts > 0]
@@ -134,7 +134,7 @@ def confusion_matrices(
 
 
 def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[str, Any]:
-    """All words up to the end of the true block; after the predicted end there is nothing."""
+    """All words up to the end of the true block; NOTHING_PREDICTED after the predicted end."""
     kinds = (COMMAND, PARAMETER, END)
     index = np.full(len(TOKEN_TYPES), -1)
     index[list(kinds)] = range(len(kinds))
@@ -146,7 +146,7 @@ def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[
 def _field(
     predicted: NDArray[np.int32], true: NDArray[np.int32], field: str, kind: int, names: list[str]
 ) -> dict[str, Any]:
-    """The classes of a field, over the words that are truly of its kind."""
+    """The classes of a field, over true words of its kind."""
     counted = true[..., 0] == kind
     column = FIELDS.index(field)
     return _count(predicted[counted][:, column], true[counted][:, column], names)
@@ -158,7 +158,7 @@ def _count(
     names: list[str],
     other: str = OTHER,
 ) -> dict[str, Any]:
-    """Counts pairs; a class below 0 comes last, and only where it counts something."""
+    """Counts pairs; classes below 0 are the last class, which is dropped if its count is 0."""
     last = len(names)
     counts = np.zeros((last + 1, last + 1), np.int64)
     np.add.at(counts, (np.where(true < 0, last, true), np.where(predicted < 0, last, predicted)), 1)

@@ -1,4 +1,4 @@
-"""The verdict on a negative control: whether it fails, as it must, and against which limit."""
+"""The verdict on a negative control: whether it fails, as expected, and against which baseline."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ LIMITS: Mapping[str, str] = {
     SENSORS_PERMUTED: MAJORITY_PRIVILEGED,
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
-"""Control -> the baseline that it may not beat: what is predictable without sensing the motion."""
+"""Control -> the baseline that it must not beat: what is predictable without the motion."""
 SENSOR_PREDICTORS = tuple(
     name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
 )
@@ -30,11 +30,11 @@ SENSOR_PREDICTORS = tuple(
 
 
 class ControlVerdict(NamedTuple):
-    """Exact lines of one predictor on a control.
+    """Exact-line accuracy of one predictor on a control.
 
     Attributes:
-        limit: the baseline that it may not beat.
-        score, limit_score: shares of rows that are correct.
+        limit: the baseline that it must not beat.
+        score, limit_score: accuracies of predictor and baseline.
         difference: score minus limit_score, on the same rows.
     """
 
@@ -45,7 +45,7 @@ class ControlVerdict(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether it stays, up to chance, within the limit."""
+        """Whether the predictor is not significantly better than the limit."""
         return self.difference.low is None or self.difference.low <= 0
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def assess_control(
     test: Split,
     rows: NDArray[np.integer],
 ) -> dict[str, ControlVerdict]:
-    """Compares each predictor of SENSOR_PREDICTORS with the baseline that it may not beat.
+    """Compares each of SENSOR_PREDICTORS with the baseline that it must not beat.
 
     Args:
         predictions, limits: of these rows, by name.
@@ -97,7 +97,7 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def leak_warnings(control: Mapping[str, Any]) -> list[str]:
-    """A sentence for each predictor that does not fail, from the content of control.json."""
+    """A warning for each predictor that beats its limit, from the content of control.json."""
     sentences = []
     for name, judgement in control["answers"].items():
         if judgement["fails"]:

@@ -1,4 +1,4 @@
-"""A trained network's predictions for a split, in each of the ways that are scored."""
+"""A trained network's predictions for a split, by each scored decoding."""
 
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ from gcodefp.programs.table import Programs
 
 ROWS_PER_CHUNK = 4096
 WINDOWS_PER_CHUNK = 16
-"""Every row has a probability for each of thousands of states."""
+"""Limits memory: every row has a probability for each of thousands of states."""
 
 
 class SplitDecoding(NamedTuple):
@@ -39,9 +39,9 @@ class SplitDecoding(NamedTuple):
     Attributes:
         rows: (N,) rows of the split that are scored.
         predictions: name -> predictions of these rows.
-        windows: segments as long as a window, side by side.
+        windows: segments as long as a window, without overlap.
         by_segment: name -> predictions by segment, where they differ from those of the rows.
-        confidence: name -> (N,) probability of the predicted block, for names of WITH_CONFIDENCE.
+        confidence: name in WITH_CONFIDENCE -> (N,) probability of the predicted block.
     """
 
     rows: NDArray[np.intp]
@@ -52,10 +52,10 @@ class SplitDecoding(NamedTuple):
 
 
 class WindowDecoding(NamedTuple):
-    """Most probable blocks of the N rows of a split, each from the window it is assigned to.
+    """Most probable blocks of the N rows of a split, each from its assigned window.
 
     Attributes:
-        covered: (N,) whether the row is assigned to any window; the others hold no prediction.
+        is_covered: (N,) whether the row is assigned to a window; other rows have no prediction.
         blocks: (N,) text of the most probable block, the lag marginalised.
         confidence: (N,) its probability.
         operation: (N,) class.
@@ -102,7 +102,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
             recordings, predict_at_states(programs, whole_path, whole_operation)
         ),
     }
-    if np.isfinite(split.state[rows]).any():  # A program outside the train split has no lag.
+    if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
         window_lag = split.lag_seconds[split.recording[windows.rows]]
         window_oracle = predict_at_states(programs, window_path, window_operation, window_lag)
         whole_oracle = predict_at_states(programs, whole_path, whole_operation, lag)
@@ -130,11 +130,11 @@ def predict_at_states(
     operation: NDArray[np.int64],
     lag_seconds: NDArray[np.floating] | float = 0.0,
 ) -> RowPredictions:
-    """What the controller reports when the sensors see the states of a path (N,).
+    """What the controller reports when the sensors measure the states of a path (N,).
 
     Args:
         lag_seconds: () or (N,) of the sensors, relative to the program's median; 0, the median, is
-            the best guess where the lag is unknown.
+            the estimate where the lag is unknown.
     """
     program = programs.program_of_state()[path]
     reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
@@ -185,7 +185,7 @@ def _most_probable_at_true_states(
 
 @torch.no_grad()
 def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
-    """The most probable block and the operation of each row, from the window it is assigned to."""
+    """The most probable block and the operation of each row, from its assigned window."""
     programs, network = checkpoint.description.programs, checkpoint.network
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
@@ -234,7 +234,7 @@ def _most_frequent(
 
 
 def _non_overlapping_windows(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
-    """Windows that do not overlap the one before, as segments and by their index."""
+    """Windows that do not overlap, as segments and by index."""
     indices, end = [], 0
     for index, start in enumerate(split.window_start.tolist()):
         if start >= end:

@@ -1,16 +1,15 @@
-"""What the predictions of a checkpoint rest on: sensors, confidence, and an excerpt of the signals.
+"""Explains the predictions of a checkpoint: sensor occlusion, calibration, and a signal excerpt.
 
-Sensors left out: the channels of one part are hidden in every test recording, as those of a sensor
-that was never there (training hides nodes too: node_dropout), and the split is scored as before.
-The network is not trained again. The loss shows what its predictions rest on, not what another
-network could do without these sensors: of two sensors that measure the same it may need neither, or
-both (compare the occlusion of Zeiler and Fergus 2014).
+Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are hidden in every
+test recording, as node_dropout does in training, and the split is scored without retraining. The
+loss of accuracy shows what this network uses, not what another one could do without these sensors:
+of two redundant sensors it may need neither, or both.
 
 Calibration: whether blocks with a confidence of 70 % are correct in 70 % of cases. The expected
 calibration error is the mean distance between confidence and accuracy over bins of rows with
 similar confidence (Naeini et al. 2015, Obtaining well calibrated probabilities using Bayesian
-binning; Guo et al. 2017, On calibration of modern neural networks). The bins hold about as many
-rows each. As a mean of distances it is above 0 by chance alone, and so is its interval.
+binning; Guo et al. 2017, On calibration of modern neural networks). The bins have about equal
+numbers of rows. As a mean of absolute values it is biased upwards, and so is its interval.
 
 Shapes: N rows, C channels, K recordings.
 """
@@ -54,7 +53,7 @@ Metrics = Mapping[str, Statistic]
 
 
 class ChannelSet(NamedTuple):
-    """Some of the channels.
+    """A set of channels that is hidden together.
 
     Attributes:
         kind: ALL, GROUP or NODE.
@@ -73,7 +72,7 @@ def sensor_node(channel: str) -> str | None:
 
 
 def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
-    """All channels, then those of each group and of each node, where there are several."""
+    """All channels; then each group and each node, if there are several."""
     sets = [ChannelSet(ALL, "", tuple(range(len(channels))))]
     for kind, name_of in ((GROUP, channel_group), (NODE, sensor_node)):
         indices: dict[str, list[int]] = {}
@@ -86,7 +85,7 @@ def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
 
 
 def hide_channels(split: Split, channels: Sequence[int]) -> Split:
-    """The split as if its recordings never had these channels."""
+    """The split with these channels invalid in every row."""
     signals, valid = split.signals.copy(), split.valid.copy()
     signals[:, list(channels)] = 0.0
     valid[:, list(channels)] = False
@@ -94,7 +93,7 @@ def hide_channels(split: Split, channels: Sequence[int]) -> Split:
 
 
 class SensorScores(NamedTuple):
-    """The metrics OCCLUSION_METRICS of MODEL.
+    """OCCLUSION_METRICS of MODEL.
 
     Attributes:
         complete: with all sensors.
@@ -108,7 +107,7 @@ class SensorScores(NamedTuple):
 def score_hidden_sensors(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> SensorScores:
-    """Scores a split with all sensors, and without each part of them."""
+    """Scores a split with all sensors, and with each channel set hidden."""
     hidden = channel_sets(checkpoint.description.scaler.channels)
     return SensorScores(
         _score_windows(checkpoint, split, device),
@@ -135,8 +134,8 @@ def _score_windows(checkpoint: Checkpoint, split: Split, device: torch.device) -
 def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dict[str, Any]:
     """The key `sensors` of explanation.json.
 
-    `differences` are the metric without the part minus the metric with all sensors, on the same
-    resamples of recordings: below 0 where something is lost.
+    `differences` are the metric with the channel set hidden minus the metric with all sensors, on
+    the same resamples of recordings; below 0 is a loss.
     """
 
     def intervals(metrics: Metrics) -> dict[str, Any]:
@@ -186,7 +185,7 @@ class CalibrationError:
 
 
 def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
-    """The bin of each row, (N,): as many rows each, but equal confidences are never parted."""
+    """The bin of each row, (N,): equal numbers of rows, but equal confidences share a bin."""
     ascending = np.sort(confidence)
     first = np.arange(bins) * len(ascending) // bins
     edges = np.unique(ascending[first])
@@ -196,7 +195,7 @@ def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[n
 def calibration_error(
     confidence: NDArray[np.floating], correct: NDArray[np.bool_], recording: NDArray[np.integer]
 ) -> CalibrationError:
-    """The expected calibration error of N rows; the bins are those of all of them.
+    """The expected calibration error of N rows; the bins are the same on every resample.
 
     Args:
         confidence: (N,) probability of each row's prediction.
@@ -244,7 +243,7 @@ def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
     Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
-    name; of two middle ones the worse is taken.
+    name; of two medians the worse.
     """
     recording = split.recording[decoding.rows]
     correct = decoding.predictions[WHOLE].blocks == split.blocks[split.block[decoding.rows]]
@@ -282,7 +281,7 @@ def excerpt_arrays(
 def describe_excerpt(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, Any]:
-    """The key `excerpt` of explanation.json: the recording that it shows."""
+    """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[excerpt_rows(decoding, split)[0]]
     recording, program, operation = split.recording[row], split.program[row], split.operation[row]
     lag = float(split.lag_seconds[recording])
@@ -295,14 +294,14 @@ def describe_excerpt(
 
 
 class Explanation(NamedTuple):
-    """The predictions for a split, and the scores without parts of the sensors."""
+    """The predictions for a split, and the scores with hidden sensors."""
 
     decoding: SplitDecoding
     sensors: SensorScores
 
 
 def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explanation:
-    """Decodes a split with and without parts of its sensors."""
+    """Decodes a split, and scores it with hidden sensors."""
     return Explanation(
         predict_split(checkpoint, split, device), score_hidden_sensors(checkpoint, split, device)
     )
@@ -311,7 +310,7 @@ def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
 def describe_explanation(
     explanation: Explanation, split: Split, description: Description, device: torch.device
 ) -> dict[str, Any]:
-    """The content of explanation.json but for its provenance."""
+    """The content of explanation.json, except provenance."""
     decoding = explanation.decoding
     true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
     return {

@@ -26,7 +26,7 @@ from gcodefp.programs.table import UNKNOWN
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows, of gcodefp or of a baseline, in one form for all metrics.
+    """Predictions of N rows by the model or a baseline.
 
     Attributes:
         blocks: (N,) text of each block.
@@ -78,12 +78,12 @@ NO_SEGMENTS = SegmentPredictions(
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """Predictions of N rows beside the truth: what a metric is computed from.
+    """Predictions and labels of N rows: the input of a metric.
 
     Attributes:
         rows: (N,) of the split.
-        by_segment: predictions as sequences; only metrics of segments use them.
-        executed: fills in the blocks between the rows of a segment.
+        by_segment: predictions as sequences, for segment metrics.
+        executed: adds the blocks between the rows of a segment.
     """
 
     predictions: RowPredictions
@@ -110,7 +110,7 @@ class ScoredPredictions:
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Classes of the predicted and of the true words, both (N, steps, 4)."""
+        """Classes of the predicted and the true words, both (N, steps, 4)."""
         encode = self.vocabulary.encode_rows
         return encode(self.predictions.blocks), encode(self.true_blocks)
 
@@ -126,16 +126,16 @@ SHARE, MILLIMETRES = "share", "mm"
 
 @dataclass(frozen=True)
 class Metric:
-    """One number about predictions.
+    """One metric of the registry.
 
     Attributes:
-        title: what readers call it.
+        title: its name in the report.
         definition: for docs/metrics.md.
         counts: what `n` counts.
         compute: computes it.
         unit: SHARE or MILLIMETRES.
         higher_is_better: the direction.
-        main: whether it stands in the report's first table; the others are details.
+        main: whether it is in the report's first table.
         of_segments: whether it compares whole segments rather than rows.
     """
 
@@ -198,7 +198,7 @@ def _position_error(scored: ScoredPredictions) -> Statistic:
 
 
 def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
-    """Edits over blocks truly executed, summed over segments."""
+    """Edits over executed blocks, summed over segments."""
     (rows, segment), predictions = scored.by_segment
     split = scored.split
     true = RowPredictions(
@@ -310,11 +310,11 @@ METRICS: Mapping[str, Metric] = {
     "y_error_mm": _axis_metric("Y"),
     "z_error_mm": _axis_metric("Z"),
 }  # fmt: skip
-"""Name in metrics.json -> metric, in the order in which readers see them."""
+"""Name in metrics.json -> metric, in the order of the report."""
 
 
 def update_definitions(page: str) -> str:
-    """A Markdown page with its tables of metrics made anew.
+    """A Markdown page with updated tables of metrics.
 
     A table of the metrics of rows, or of segments, is between the comments `<!-- metrics of rows
     -->` (or `segments`) and `<!-- end -->`.

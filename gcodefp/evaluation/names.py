@@ -15,8 +15,7 @@ class Predictor(NamedTuple):
         array: prefix of its arrays in predictions.npz.
         kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: gcodefp, or the upper bound, with
             the true lag of each test recording or the true states. BASELINE: a simple method
-            trained on the same data. PRIVILEGED: a baseline that is provided with what no sensor
-            measures.
+            trained on the same data. PRIVILEGED: a baseline with labels as inputs.
     """
 
     array: str
@@ -50,16 +49,16 @@ PREDICTORS = {
     WHOLE_LAG_ORACLE: Predictor("whole_clock", LAG_ORACLE),
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
-"""All predictors, in the order in which readers see them."""
+"""All predictors, in the order of the report."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
-"""Keys of metrics.json with what its metrics consist of; few rows decide such numbers."""
+"""Keys of metrics.json with breakdowns of its metrics; few rows determine such numbers."""
 
 EXPLANATION_FORMAT = "gcodefp-explanation-2"
 EXPLANATION_REBUILD = "snakemake --cores all --forcerun explain"
 
 ALL, GROUP, NODE = "all", "group", "node"
-"""What is excluded at a time: all channels, those of one group, or those of one sensor node."""
+"""Kinds of channel sets: all channels, those of one group, or those of one sensor node."""
 OCCLUSION_METRICS = ("gcode", "token", "operation")
-"""The metrics that are computed while sensors are excluded."""
+"""The metrics of sensor occlusion."""
 WITH_CONFIDENCE = (MODEL, WHOLE)
-"""The predictors that have a confidence."""
+"""The predictors with a confidence."""

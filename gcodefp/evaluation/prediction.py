@@ -1,4 +1,4 @@
-"""The G-code of a new recording, predicted from its signals, and the text of its files."""
+"""Predicts the G-code of a new recording from its signals, and formats the prediction's files."""
 
 import csv
 import io
@@ -24,13 +24,13 @@ from gcodefp.recordings.cleaning import Recording
 NEAR_SECONDS = 2.0
 MIN_AGREEMENT = 0.5
 """A program that is not in the train split is decoded as the most similar one, perhaps with a high
-confidence; the agreement shows it. Three networks were trained on the real recordings without those
-of one program. The 35 of the first two had agreements of 0.18 to 0.48, from which this threshold
-comes; of the third, 15 of 16 were below it and one at 0.51. Every recording of a trained program
-above it was decoded as its program; below it are also correct ones, of programs trained badly.
+confidence; the agreement detects it. Three networks were trained on the real recordings without
+those of one program. The 35 recordings of the first two programs had agreements of 0.18 to 0.48,
+from which this threshold comes; of the third, 15 of 16 were below it and one at 0.51. Every
+recording of a trained program above it was decoded as its program; some correct ones are below it.
 """
 MAX_ROWS_SHARE = 2.0
-"""A recording with more rows than this times its program's holds more than the one program."""
+"""A recording with more rows than this times those of its program contains several programs."""
 
 
 class Candidate(NamedTuple):
@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 class PredictedBlock(NamedTuple):
-    """Neighbouring rows that execute one block; first and last are data rows in the file.
+    """Neighbouring rows of one block; first and last are data rows in the file.
 
     Attributes:
         start: index of its first row among the N rows.
@@ -68,9 +68,9 @@ class RecordingPrediction:
         block: (N,) canonical text of the block at that line.
         position_mm: (N, 3) tool position; NaN where unknown.
         confidence: (N,) probability of the block, the lag unknown.
-        median_lag_confidence: (N,) the same, if the lag is the program's median.
-        agreement: share of rows whose most probable state by themselves is within NEAR_SECONDS of
-            the path; low if the recording fits none of the programs.
+        median_lag_confidence: (N,) the same, if the lag were the program's median.
+        agreement: share of rows whose own most probable state, by emission alone, is within
+            NEAR_SECONDS of the path; low if the recording fits none of the programs.
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
         programs, operations: all of the train split, most probable first.
@@ -124,7 +124,7 @@ class RecordingPrediction:
 
     @property
     def blocks(self) -> list[PredictedBlock]:
-        """The blocks in order, one for all neighbouring rows of the same line."""
+        """The blocks in order, one per group of neighbouring rows of the same line."""
         is_same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
         return [
             PredictedBlock(
@@ -142,7 +142,7 @@ class RecordingPrediction:
 
 
 def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each group; (N - 1,) whether a row belongs to the one before."""
+    """First row and end of each group; (N - 1,) whether a row continues its predecessor's."""
     return list(pairwise([0, *(np.flatnonzero(~is_same) + 1).tolist(), len(is_same) + 1]))
 
 
@@ -157,7 +157,7 @@ def predict_recording(
     decoded = decode_segments(emission[None], first_state)
     path, posterior = decoded.path[0].cpu().numpy(), decoded.posterior[0].cpu().numpy()
     greedy_block, operations = _decode_greedily(checkpoint, signals)
-    # No transition leads from one program into another: its probability is the same at all rows.
+    # No transition leaves a program: its probability is the same at all rows.
     program_probability = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
     program = int(programs.program_of_state()[path[0]])
     return RecordingPrediction(
@@ -199,14 +199,14 @@ def _decode_greedily(
 
 
 def _agreement(programs: Programs, row_states: NDArray[np.int64], path: NDArray[np.int64]) -> float:
-    """Share of rows whose own most probable state (N,) is in the path's program and near it."""
+    """Share of rows whose own most probable state (N,) is near the path, in its program."""
     is_near = np.abs(row_states - path) * float(programs.step_seconds) <= NEAR_SECONDS
     program_of_state = programs.program_of_state()
     return float((is_near & (program_of_state[row_states] == program_of_state[path])).mean())
 
 
 def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Tool positions (N, 3); where no train recording has any, those that the blocks name."""
+    """Tool positions (N, 3); where no train recording has any, the end points of the blocks."""
     if np.isfinite(programs.position_mm).any():
         return programs.position_mm[path].astype(np.float64)
     return endpoints_mm(programs.block[path], programs.mm_per_unit[path])
@@ -215,7 +215,7 @@ def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.flo
 def _ranked(
     names: Iterable[str], probabilities: NDArray[np.floating], first: int | None = None
 ) -> tuple[Candidate, ...]:
-    """Most probable first; the candidate with the index `first`, if any, before all others."""
+    """Most probable first; the candidate with index `first`, if any, before all others."""
     ranked = sorted(
         (index != first, -float(probability), Candidate(name, min(1.0, float(probability))))
         for index, (name, probability) in enumerate(zip(names, probabilities, strict=True))
@@ -263,7 +263,7 @@ def gcode_text(
 
 
 def greedy_text(predicted: RecordingPrediction, checkpoint: str, notes: Sequence[str]) -> str:
-    """The same of the blocks by greedy decoding, without programs."""
+    """The same for the blocks of greedy decoding, without programs."""
     greedy = "blocks are decoded row by row from all words of the training recordings"
     lines = _head(predicted, checkpoint, (greedy, EVEN_SPACING_NOTE, *notes))
     blocks = predicted.greedy_block
@@ -303,7 +303,7 @@ def table_text(predicted: RecordingPrediction) -> str:
 
 
 def document(predicted: RecordingPrediction) -> dict[str, Any]:
-    """The prediction for the whole recording, for the JSON file."""
+    """The content of the JSON file on the whole recording."""
     return {
         "recording": predicted.name,
         "rows": len(predicted.row),

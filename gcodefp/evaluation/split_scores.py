@@ -1,4 +1,4 @@
-"""The evaluation of a split: opening its inputs, scoring predictors, and what its files hold."""
+"""The evaluation of a split: reads its inputs, scores predictors, and writes its files."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ from gcodefp.model.trainer import describe_device
 
 
 class EvaluationInputs(NamedTuple):
-    """A checkpoint, the dataset that it was trained on, and splits of that.
+    """A checkpoint, the dataset that it was trained on, and splits of it.
 
     Attributes:
         description: of dataset.json, which never carries the checkpoint's control.
@@ -81,7 +81,7 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
     """Reads a checkpoint and checks its control.
 
     Raises:
-        UserError: it cannot be read, or was trained for another control than this (None: none).
+        UserError: it cannot be read, or was trained for another control (None: for none).
     """
     checkpoint = read_checkpoint(path, device)
     trained_control = checkpoint.description.control
@@ -89,8 +89,8 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
         return checkpoint
     if control is None:
         raise UserError(
-            f"{path}: was trained for control {trained_control}; it is no model of the signals and "
-            "belongs to python -m gcodefp.control"
+            f"{path}: was trained for control {trained_control}; it is not a model of the signals "
+            "and belongs to python -m gcodefp.control"
         )
     trained_for = f"control {trained_control}" if trained_control else "no control"
     raise UserError(
@@ -103,7 +103,7 @@ class Evaluation(NamedTuple):
     """The predictions for a split and their scores.
 
     Attributes:
-        predictions: name -> predictions of the rows of the decoding, baselines among them.
+        predictions: name -> predictions of the rows of the decoding, including baselines.
         scores: name -> metric -> its value and interval.
     """
 
@@ -141,7 +141,7 @@ def score_predictors(
     description: Description,
     names: Collection[str] = tuple(PREDICTORS),
 ) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the predictors of these names.
+    """Every metric of the named predictors.
 
     Args:
         predictions: of the rows of the decoding, by name.
@@ -193,7 +193,7 @@ def describe_evaluation(
 
 
 class Sequences(NamedTuple):
-    """The blocks of one recording in order, those too short for a row of their own filled in.
+    """The blocks of one recording in order, including those too short to be reported.
 
     Attributes:
         executed: each true block, and its first row in the split; None if it has no row.

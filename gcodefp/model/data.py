@@ -25,22 +25,22 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Tensors:
-    """The rows of a split, with labels of the time at which their sensors measured.
+    """The rows of a split, with lag-corrected labels.
 
     Attributes:
         signals: (N, C) scaled.
         codes: (N, S, 4) classes of each row's block.
-        block: (N,) number of the text of each row's block.
-        state_block: (P,) number of the text of each state's block.
+        block: (N,) index of the text of each row's block.
+        state_block: (P,) index of the text of each state's block.
         operation: (N,) class.
         state: (N,) state, with a fraction; NaN if unknown.
         state_range: (N, 2) first and last state of the row's program.
         position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
-        nodes: (C,) number of each channel's sensor node.
+        nodes: (C,) index of each channel's sensor node.
         first_state: (K + 1,) first state of each program, and P.
         starts: (W,) first row of each window.
-        segments: (W, 2) first row and length of the segment without gaps that a window lies in.
-        row_mask: (W, T) rows that are assigned to each window; each row to one.
+        segments: (W, 2) first row and length of the gapless segment that contains each window.
+        row_mask: (W, T) row-to-window mask: assigns each row to one window.
         window: T.
     """
 
@@ -131,14 +131,14 @@ def augment(
     node_dropout: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Adds noise, gains, offsets and hidden nodes to a random share of the windows.
+    """Adds noise, gains, offsets and node dropout to a random share of the windows.
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
-        nodes: (C,) number of each channel's sensor node.
-        probability: share of the windows that are changed.
+        nodes: (C,) index of each channel's sensor node.
+        probability: share of the windows that are augmented.
         noise_std: of the noise added to every sample.
-        node_dropout: share of nodes whose channels become 0, as those of a node that dropped out.
+        node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
         random: on the signals' device, or on the CPU.
 
     Returns:
@@ -164,7 +164,7 @@ def augment(
 
 
 def select_device(name: str, threads: int) -> torch.device:
-    """The device by name; `auto` is the GPU if there is one.
+    """Selects the device by name; `auto` is the GPU if there is one.
 
     Args:
         threads: CPU threads of this process. More than one may change the last bits of a result.
@@ -181,9 +181,9 @@ def select_device(name: str, threads: int) -> torch.device:
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """A context in which matrix products of a GPU are bfloat16; it changes nothing on a CPU.
+    """A context in which matrix products of a GPU are bfloat16; it does nothing on a CPU.
 
-    GPUs that would only emulate bfloat16 stay with float32.
+    GPUs that only emulate bfloat16 use float32.
     """
     has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16)

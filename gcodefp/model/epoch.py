@@ -1,7 +1,7 @@
 """One epoch: losses, optimizer, a pass over the train windows, and validation.
 
 Shapes: B windows of a batch of T rows, D width of the network, k rows of a window whose blocks are
-trained, K such rows of a batch, P states.
+predicted, K such rows of a batch, P states.
 """
 
 import math
@@ -19,13 +19,13 @@ from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import encode_windows, predict
 
 STATE_STD = 1.0
-"""Standard deviation, in states, of the target: rows, and lags, lie between states."""
+"""Standard deviation, in states, of the target distribution: true states have fractions."""
 TARGET_RADIUS = 3
 STATE_TOLERANCE_ROWS = 2
-"""A predicted state at most this far from the true one is correct."""
+"""A predicted state within this distance of the true one is correct."""
 WARMUP_SHARE = 0.1
 VALIDATION_STRIDE = 4
-"""Neighbouring rows mostly share their block: losses of every fourth row have the same mean."""
+"""Losses use every fourth row: neighbouring rows mostly share their block."""
 
 
 def head_losses(
@@ -50,7 +50,7 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
 
     Args:
         logits: (K, P).
-        state: (K,) with fractions; rows with NaN do not count.
+        state: (K,) with fractions; rows with NaN are skipped.
         state_range: (K, 2) first and last state of each row's program.
     """
     is_labelled = state.isfinite()
@@ -65,7 +65,7 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
 
 
 def position_loss(position: Tensor, target: Tensor) -> Tensor:
-    """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN does not count."""
+    """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN is skipped."""
     is_labelled = target.isfinite()
     total = functional.huber_loss(position[is_labelled], target[is_labelled], reduction="sum")
     return total / max(1, int(is_labelled.sum()))
@@ -93,7 +93,7 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
         {"params": undecayed, "weight_decay": 0.0},
     ]
     rate, momentum = hyperparameters.learning_rate, hyperparameters.momentum
-    # Fused: one kernel for each group of weights, on a CPU as well; RMSprop has none.
+    # RMSprop has no fused kernel.
     if hyperparameters.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=True)
     if hyperparameters.optimizer == "rmsprop":
@@ -107,7 +107,7 @@ def scheduled_learning_rate(hyperparameters: Hyperparameters, epoch: float) -> f
     """Learning rate: a linear warm-up, then a half cosine down to zero at max_epochs.
 
     Args:
-        epoch: epochs done, with their fraction.
+        epoch: completed epochs, with a fraction.
     """
     progress = epoch / hyperparameters.max_epochs
     if progress < WARMUP_SHARE:
@@ -126,7 +126,7 @@ def train_epoch(
     """Trains on as many random windows as the train split has.
 
     Args:
-        epoch: from 1; with the seed it decides all random numbers.
+        epoch: from 1; all random numbers follow from it and the seed.
 
     Returns:
         the means over the steps of train/loss and of each head's loss and accuracy, under teacher
@@ -173,9 +173,9 @@ def train_epoch(
 def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
     """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
 
-    Behind its end a segment starts again. In windows that never cross it, a row early in a window
-    could not be late in a program: positions in a window would carry information on the time since
-    the recording's start, and the HMM would add that up.
+    A segment wraps around at its end. Without that, a row early in a window could not be late in a
+    program: positions in a window would carry information on the time since the recording's start,
+    which the HMM would accumulate.
     """
     first, length = data.segments[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
@@ -187,7 +187,7 @@ def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Gener
 def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) -> dict[str, float]:
     """Losses under teacher forcing, accuracies under greedy decoding.
 
-    The losses are without label smoothing and weights of heads, so that runs can be compared.
+    The losses exclude label smoothing and head weights, so that they are comparable between runs.
     """
     unweighted = replace(
         hyperparameters,
@@ -204,13 +204,13 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
         for name, value in batch.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value * len(rows)
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
-    # Teacher forcing has accuracies too, but of the words only those of greedy decoding count.
+    # Accuracies of greedy decoding replace those under teacher forcing.
     every_metric = means | _decoding_accuracies(network, data)
     return {name: every_metric[name] for name in METRICS if name.startswith("val/")}
 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
-    """Accuracies of greedy decoding, and val/aligned_acc, the share of blocks right on the path."""
+    """Accuracies of greedy decoding, and val/aligned_acc, that of blocks on the Viterbi path."""
     prediction = predict(network, data)
     rows = prediction.is_covered
     codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
@@ -244,7 +244,7 @@ def batch_metrics(
     is_seen = operation != UNSEEN
     predictions["operation"] = network.operation_logits(encoded)[is_seen], operation[is_seen]
     losses = head_losses(predictions, hyperparameters)
-    # In mixed precision, float32 starts where rounding would matter.
+    # float32 from here, where rounding matters.
     states = network.state_head(vectors).float()
     positions = network.position_head(vectors).float()
     state = data.state[labelled]

@@ -23,7 +23,7 @@ def _hyperparameter(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """One configuration of a run; `hyperparameters_from` checks it."""
+    """The configuration of a run; `hyperparameters_from` checks it."""
 
     learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _hyperparameter(16, "windows per step", low=1)
@@ -39,21 +39,19 @@ class Hyperparameters:
     node_dropout: float = _hyperparameter(
         0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
     )
-    max_epochs: int = _hyperparameter(20, "epochs, if nothing stops the run", low=1)
+    max_epochs: int = _hyperparameter(20, "epochs, unless the run is stopped early", low=1)
     label_smoothing: float = _hyperparameter(0.0, "of all heads", low=0.0, high=0.9)
     grad_clip: float = _hyperparameter(1.0, "largest norm of the gradient", above=0.0)
     optimizer: str = _hyperparameter("adamw", ", ".join(OPTIMIZERS))
     momentum: float = _hyperparameter(
-        0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
+        0.9, "of rmsprop and sgd; ignored by the others", low=0.0, high=0.9999
     )
     command_weight: float = _hyperparameter(1.0, "weight of the command head in the loss", low=0.0)
     place_weight: float = _hyperparameter(1.0, "weight of the state head in the loss", low=0.0)
     position_weight: float = _hyperparameter(
         1.0, "weight of the position head in the loss", low=0.0
     )
-    rows_per_window: int = _hyperparameter(
-        8, "rows of a window whose block is trained per step", low=1
-    )
+    rows_per_window: int = _hyperparameter(8, "rows per window whose block enters the loss", low=1)
     seed: int = _hyperparameter(
         0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1
     )
@@ -70,7 +68,7 @@ def hyperparameters_from(
 
     Args:
         values: name -> value; nested mappings are flattened.
-        where: origin of the values, for error messages.
+        origin: of the values, for error messages.
 
     Raises:
         UserError: it names the hyperparameter, its value and its range.
@@ -78,7 +76,7 @@ def hyperparameters_from(
     checked: dict[str, Any] = {}
     for name, value in flatten(values):
         if name in checked:
-            raise UserError(f"{origin}: {name} is there twice; keep one")
+            raise UserError(f"{origin}: {name} is set twice; keep one")
         if name not in HYPERPARAMETERS:
             raise UserError(
                 f"{origin}: no hyperparameter {name!r}; {did_you_mean(name, HYPERPARAMETERS)}"
@@ -113,9 +111,9 @@ def _check_value(name: str, value: Any, origin: str) -> Any:
             raise UserError(f"{origin}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{origin}.{name}: {value!r} is no {kind.__name__}")
+        raise UserError(f"{origin}.{name}: {value!r} is not of type {kind.__name__}")
     if kind is int and value != int(value):
-        raise UserError(f"{origin}.{name}: {value!r} is not whole")
+        raise UserError(f"{origin}.{name}: {value!r} is not an integer")
     low, high, above = limits["low"], limits["high"], limits["above"]
     if not low <= value <= high or value <= above:
         lower = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
@@ -132,7 +130,7 @@ METRICS = (
     *(f"val/{head}_loss" for head in (*HEADS, "place", "position")),
     *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
 )
-"""The columns of metrics.csv, one row an epoch."""
+"""The columns of metrics.csv, which has one row per epoch."""
 
 
 @dataclass(frozen=True)
@@ -143,11 +141,11 @@ class Objective:
     goal: str
 
     def is_better(self, value: float, reference: float) -> bool:
-        """Whether a value beats another; equal values do not."""
+        """Whether a value is strictly better than a reference."""
         return self.loss(value) < self.loss(reference)
 
     def loss(self, value: float) -> float:
-        """The value, or its negative if it is to be maximized: lower is better."""
+        """The value, negated if the goal is maximize: lower is better."""
         return -value if self.goal == "maximize" else value
 
 

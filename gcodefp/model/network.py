@@ -4,8 +4,8 @@ The encoder maps a window of scaled signals to a vector for each row. From that 
 causal transformer decodes the row's block word by word: at each step heads predict the type of the
 token (command, parameter or end), the command, the parameter's letter and, given the letter, its
 value. Two more heads predict the row's state and tool position from its vector, and one the
-operation from the mean over the window. Each word is conditioned on the words before it, so that X,
-Y and Z of a block fit together.
+operation from the mean over the window. Each word is conditioned on the previous words, so that X,
+Y and Z of a block are consistent.
 
 Shapes: B windows of a batch, T rows, C channels, D width, M rows whose block is decoded, S steps,
 P states.
@@ -55,13 +55,13 @@ class Network(nn.Module):
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
         self.writer = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
-        # Class 0 of each embedding: the word before has no such field.
+        # Class 0 of each embedding: the previous word has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)
         self.parameter_types = nn.Embedding(sizes.parameter_types + 1, width)
         self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
         self.steps = nn.Embedding(sizes.steps, width)
         self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
-        # A head without classes would have no weights; such words are never decoded.
+        # A head needs at least one class; `_token_type` masks heads without any.
         self.command_head = nn.Linear(width, max(1, sizes.commands))
         self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
@@ -93,9 +93,9 @@ class Network(nn.Module):
     def emission_log_likelihood(self, rows: Tensor) -> Tensor:
         """Row vectors (..., D) to log p(state | row) - log p(state), (..., P).
 
-        Up to a constant of each row this is the log-likelihood of the row given the state, the
+        Up to a constant per row this is the log-likelihood of the row given the state, the
         emission of a hybrid hidden Markov model (Bourlard and Morgan 1994, Connectionist Speech
-        Recognition). Without the prior, of two programs that begin alike the one with the lower
+        Recognition). Without the prior, of two programs with the same start the one with the lower
         prior would never be decoded.
         """
         emissions: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
@@ -117,7 +117,7 @@ class Network(nn.Module):
         predictions = {}
         for index, field in enumerate(FIELDS):
             target = codes[..., index]
-            # Selected first: few steps have a value, and its head has thousands of classes.
+            # Select before the head: few steps have a value, whose head has thousands of classes.
             applies = (target != UNSEEN) & (codes[..., 0] != PAD)
             logits = self._head(field, hidden[applies], codes[..., 2][applies])
             predictions[field] = logits, target[applies]
@@ -125,7 +125,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def decode(self, rows: Tensor) -> Tensor:
-        """Greedy decoding of blocks: each step is conditioned on the words decoded before it.
+        """Greedy decoding of blocks: each step is conditioned on the words decoded so far.
 
         Args:
             rows: (M, D) row vectors.
@@ -155,7 +155,7 @@ class Network(nn.Module):
         return codes
 
     def _token_type(self, hidden: Tensor, step: int) -> Tensor:
-        """The most probable type that is possible at this step."""
+        """The most probable type that is valid at this step."""
         logits = self.token_type_head(hidden)
         logits[:, PAD] = -torch.inf
         if not self.sizes.commands:
@@ -167,7 +167,7 @@ class Network(nn.Module):
         return logits.argmax(-1)
 
     def _decode_steps(self, rows: Tensor, previous: Tensor) -> Tensor:
-        """Hidden vectors (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
+        """Hidden vectors (M, s + 1, D) of steps 0..s, given the s `previous` words (M, s, 4)."""
         embedded = (
             self.commands(previous[..., 1] + 1)
             + self.parameter_types(previous[..., 2] + 1)
@@ -179,7 +179,7 @@ class Network(nn.Module):
         return self.writer(steps, mask=mask, is_causal=True)
 
     def _head(self, field: str, hidden: Tensor, letters: Tensor) -> Tensor:
-        """Logits (K, classes) of hidden (K, D); a value's also depend on its letter (K,)."""
+        """Logits (K, classes) of hidden (K, D); those of values depend on their letters (K,)."""
         if field == "parameter_value":
             hidden = hidden + self.parameter_types(letters + 1)
         head: nn.Linear = getattr(self, f"{field}_head")
@@ -203,7 +203,7 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
         batch_first=True,
         norm_first=True,
     )
-    # With dropout on its weights, attention falls back to a slow path on the CPU.
+    # Dropout on attention weights disables the fast path on a CPU.
     layer.self_attn.dropout = 0.0
     norm = nn.LayerNorm(hyperparameters.d_model)
     return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
@@ -212,7 +212,7 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
 def _positional_encoding(rows: Tensor) -> Tensor:
     """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
     length, width = rows.shape[1:]
-    # Always float32: bfloat16 would round them, and evaluation does not use it.
+    # Always float32, as in evaluation: bfloat16 would round positions.
     position = torch.arange(length, device=rows.device, dtype=torch.float32)[:, None]
     even = torch.arange(0, width, 2, device=rows.device, dtype=torch.float32)
     rate = torch.exp(even * (-math.log(1e4) / width))

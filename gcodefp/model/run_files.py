@@ -1,4 +1,4 @@
-"""The files that a run appends to: metrics.csv and work.csv, whose torn last lines are ignored."""
+"""The files that a run appends to: metrics.csv and work.csv; an incomplete last line is ignored."""
 
 import csv
 import io
@@ -14,18 +14,18 @@ from gcodefp.files import write_text
 Row = dict[str, float]
 
 WORK_COLUMNS = ("utc_seconds", "host", "pid", "epoch")
-"""Columns of work.csv, which records the processes that worked on a run. Each appends a line when
-it starts or resumes the run, with the epochs done by then, and one after each of its epochs."""
+"""Columns of work.csv, which records the processes that train a run. Each appends a line when it
+starts or resumes the run, with the completed epochs, and one after each epoch."""
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """All whole lines of metrics.csv, one an epoch; an absent file has none."""
+    """All complete lines of metrics.csv, one per epoch; none if the file is missing."""
     lines = csv.DictReader(_complete_lines(path))
     return [{name: float(value) for name, value in row.items()} for row in lines]
 
 
 def append_metrics(path: Path, row: Mapping[str, float]) -> None:
-    """Appends one epoch; the first one writes the header too."""
+    """Appends one epoch, to a new file with the header."""
     text = _to_csv([row], with_header=not path.exists())
     with path.open("a", encoding="utf-8") as handle:
         handle.write(text)
@@ -34,7 +34,7 @@ def append_metrics(path: Path, row: Mapping[str, float]) -> None:
 
 
 def truncate_metrics(path: Path, epochs: int) -> list[Row]:
-    """Keeps the first epochs, without those that a killed process wrote beyond its checkpoint."""
+    """Keeps the first epochs; drops those that a killed process wrote after its last checkpoint."""
     by_epoch = {row["epoch"]: row for row in read_metrics(path) if row["epoch"] <= epochs}
     rows = [by_epoch[epoch] for epoch in sorted(by_epoch)]
     if not rows:
@@ -45,25 +45,25 @@ def truncate_metrics(path: Path, epochs: int) -> list[Row]:
 
 
 def append_work(path: Path, epoch: int) -> None:
-    """Records that this process has just reached an epoch; 0 is the start of the run."""
+    """Records the time at which this process completed an epoch; 0 is the start of the run."""
     line = f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}\n"
     content = path.read_bytes() if path.exists() else b""
     if not content:
         line = ",".join(WORK_COLUMNS) + "\n" + line
-    elif not content.endswith(b"\n"):  # A full disk, or a kill, has torn the last line.
+    elif not content.endswith(b"\n"):  # The last write was interrupted.
         line = "\n" + line
     with path.open("a", encoding="utf-8") as handle:
         handle.write(line)
 
 
 def read_work(path: Path) -> list[dict[str, Any]]:
-    """All whole lines of work.csv; an absent file, as of a run trained elsewhere, has none."""
+    """All complete lines of work.csv; none if the file is missing (a run trained elsewhere)."""
     parsed = (_parse_work(line.split(",")) for line in _complete_lines(path))
     return [entry for entry in parsed if entry is not None]
 
 
 def _parse_work(cells: list[str]) -> dict[str, Any] | None:
-    """None for the header and for torn lines."""
+    """None for the header and for incomplete lines."""
     try:
         seconds, host, pid, epoch = cells
         values = (float(seconds), host, int(pid), int(epoch))

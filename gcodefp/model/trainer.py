@@ -1,7 +1,7 @@
 """The training loop: epochs, best weights, and a state on disk from which a killed run resumes.
 
-All random numbers of an epoch come from (seed, epoch), so a run that was killed and resumed ends
-with the same weights as one that was not (bit by bit on one CPU thread).
+All random numbers of an epoch follow from (seed, epoch), so a resumed run ends with the same
+weights as an uninterrupted one (bit by bit on one CPU thread).
 """
 
 import math
@@ -42,7 +42,7 @@ class RunMismatch(UserError):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The splits of a training run, on its device: never the test split."""
+    """The splits of a training run, on its device; never the test split."""
 
     description: Description
     train: Tensors
@@ -51,7 +51,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended."""
+    """The outcome of a run."""
 
     stopped: bool
     epochs: int
@@ -72,7 +72,7 @@ class _TrainingState:
     best_weights: dict[str, Any] | None = None
 
     def update_best(self, network: Network, objective: Objective, value: float) -> None:
-        """Keeps the weights if the epoch's value beats those of all epochs before."""
+        """Stores the weights if the epoch's value is better than that of every earlier epoch."""
         if self.best_epoch == 0 or objective.is_better(value, self.best_value):
             self.best_epoch, self.best_value = self.epoch, value
             self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
@@ -97,7 +97,7 @@ def train(
 
     Raises:
         Diverged: the loss became infinite or NaN.
-        RunMismatch: `folder` holds an unfinished run that is not this one.
+        RunMismatch: `folder` holds another unfinished run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
@@ -138,7 +138,7 @@ def train(
 def _identity(
     hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
 ) -> dict[str, Any]:
-    """All that decides the run; a run resumes only from a last.pt of the same identity."""
+    """All that determines the run; it resumes only from a last.pt of the same identity."""
     return {
         "hyperparameters": asdict(hyperparameters),
         "data": data.description.learning_digest(),
@@ -200,7 +200,7 @@ def _save_state(
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """The half-written files of processes that were killed."""
+    """Removes temporary files of killed processes."""
     for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
@@ -209,7 +209,7 @@ def _remove_leftovers(folder: Path) -> None:
 def load_training_data(
     dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
 ) -> TrainingData:
-    """Reads dataset.json, train.npz and val.npz; the test split cannot be read by it.
+    """Reads dataset.json, train.npz and val.npz; never the test split.
 
     Args:
         control: one of CONTROLS, for which the splits are changed.
@@ -226,7 +226,7 @@ def load_training_data(
     return TrainingData(description.with_control(control), *splits)
 
 
-# The end of a run, as run.json records it.
+# The outcome of a run, as run.json records it.
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """Parts of torch's messages, on a GPU and on a CPU."""
@@ -235,7 +235,7 @@ OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 def describe_result(
     result: TrainingResult, hyperparameters: Hyperparameters, device: torch.device
 ) -> dict[str, Any]:
-    """A run that trained to its end, or was stopped early."""
+    """A finished run, or one that was stopped early."""
     return {
         "state": "stopped" if result.stopped else "finished",
         "failure": None,
@@ -251,7 +251,7 @@ def describe_result(
 
 
 def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A run that failed, with the class of its failure."""
+    """A failed run, with the class of its failure."""
     unknown = ("best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
     return {
         "state": "failed",

@@ -1,14 +1,14 @@
-"""How far the sensors' clock is behind the controller's: one constant lag for each recording.
+"""Estimates the lag of the sensors behind the controller: one constant for each recording.
 
 Recordings of one program repeat the same motions, so their signals, over the program's time as the
 controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
 of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
-recording's start and not the motion, are subtracted first. Channels on which recordings agree have
-more weight. A lag that all recordings of a program share is not observable: lags are relative to
-their median.
+recording's start and not the motion, are subtracted first. Channels with a high signal-to-noise
+ratio have more weight. A lag that all recordings of a program share is not observable: lags are
+relative to their median.
 
 Shapes: T times of a program, C channels, R recordings, H hubs, F frequencies; correlations are over
-lags of -reach to reach steps, L = 2 reach + 1.
+lags of -max_lag to max_lag steps, L = 2 max_lag + 1.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 MAX_LAG_SECONDS = 14.0
 SMOOTHING_ROWS = 5
 TREND_ROWS = 41
-"""Changes slower than this many rows are subtracted; chosen so that the lags of magnetometers agree
-with those of the other sensors."""
+"""The moving average over this many rows is subtracted; chosen so that magnetometers give the
+same lags as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
-"""Added to a channel's deviation: one that hardly moves in a recording has little information."""
+"""Added to a channel's standard deviation: a nearly constant channel has little information."""
 MAX_HUBS = 24
 """All pairs of this many recordings are compared; all others are compared with these, the hubs."""
 MAX_ROUNDS = 30
@@ -84,7 +84,7 @@ def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np
 def _best_lags(
     detrended: Sequence[Signals], weight: NDArray[np.floating], step_seconds: float
 ) -> NDArray[np.float64]:
-    """Lags, in steps, under which the recordings agree best, (R,); their median is 0."""
+    """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
     spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
     hubs = np.unique(np.linspace(0, len(detrended) - 1, MAX_HUBS).astype(int))
     max_lag = _max_lag(step_seconds, len(detrended[0]))
@@ -111,10 +111,10 @@ class _HubCorrelations(NamedTuple):
     max_lag: int
 
     def coordinate_ascent(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Sets each recording's lag in turn to the best one given the others, until none changes.
+        """Sets each recording's lag in turn to the best one, all others fixed, until none changes.
 
         Args:
-            lags: (R,) to begin with, in steps.
+            lags: (R,) initial lags, in steps.
         """
         lags = lags.copy()
         for _ in range(MAX_ROUNDS):
@@ -148,7 +148,7 @@ def _channel_weights(
 ) -> NDArray[np.float64]:
     """Root of each channel's signal-to-noise ratio over recordings without their lags, (C,)."""
     last = len(detrended[0]) - 1
-    # Rows beyond an end are as at the end.
+    # Rows beyond an end repeat the last row.
     rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
     aligned = np.stack([interpolate_rows(s, row) for s, row in zip(detrended, rows, strict=True)])
     common = aligned.mean(0)
@@ -188,14 +188,14 @@ def _correlation(
     recordings: NDArray[np.complexfloating],
     max_lag: int,
 ) -> NDArray[np.float64]:
-    """Cross-correlation of a recording (F, C) with others (R, F, C) for each lag, (R, L)."""
+    """Cross-correlation of one recording (F, C) with recordings (R, F, C) at each lag, (R, L)."""
     products = np.einsum("fc,rfc->rf", np.conj(spectrum), recordings)
     correlation = np.fft.irfft(products, axis=1)
     return correlation[:, np.arange(-max_lag, max_lag + 1)]
 
 
 def _peak(curve: NDArray[np.float64], index: int) -> float:
-    """Index, with a fraction, of the vertex of the parabola through the samples around `near`."""
+    """Fractional index of the vertex of the parabola through the samples around `index`."""
     if not 0 < index < len(curve) - 1:
         return float(index)
     left, middle, right = curve[index - 1 : index + 2]

@@ -1,4 +1,4 @@
-"""Probabilities of what the controller reports, given the states that the sensors measure.
+"""Probabilities of the controller's reports, given the states that the sensors measure.
 
 The sensors lag the controller by a constant that differs from recording to recording and is unknown
 for a new one. Posteriors are marginalised over the lags of the train recordings.
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from gcodefp.programs.table import Programs
 
 LAG_KERNEL = (0.25, 0.5, 0.25)
-"""A program has a dozen train recordings, whose lags leave gaps: each lag also counts for those one
-row away."""
+"""Smooths the lag distribution of a dozen train recordings: weights of each lag minus one step, the
+lag itself, and the lag plus one step."""
 
 
 class MostProbableBlocks(NamedTuple):
@@ -37,7 +37,7 @@ def block_confidence(
 
     Args:
         posterior: (N, P) probability of each state.
-        path: (N,) states of the blocks in question.
+        path: (N,) state of each row's block.
     """
     probability, text_index = _text_probabilities(posterior, programs)
     return np.clip(probability[np.arange(len(path)), text_index[path]], 0.0, 1.0)
@@ -58,8 +58,8 @@ def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
     """Posterior of the states that the controller reports, its lag unknown, (N, P).
 
-    The measured state is moved by the lags of its program's train recordings, with equal weights; a
-    state that would leave its program stays at the program's end.
+    The measured state is shifted by the lags of its program's train recordings, with equal weights;
+    shifts beyond the first or last state are clipped.
 
     Args:
         posterior: (N, P) of the states that the sensors measure.
@@ -77,7 +77,7 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
 
 
 def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
-    """Adds a posterior, moved by `step` states within its program, to a total; both (N, states)."""
+    """Adds a posterior (N, states), shifted by `step` states within its program, to a total."""
     count = posterior.shape[1]
     step = int(np.clip(step, 1 - count, count - 1))
     if step >= 0:

@@ -1,8 +1,7 @@
-"""All programs of the train split side by side: the states of the hidden Markov model.
+"""The programs of the train split, whose time steps are the states of the hidden Markov model.
 
-A state is a moment of a program, one for each step of time. What the machine does there, and the
-mean signals of the sensors, are fitted to the train recordings; rows of sensors are decoded to
-states.
+Line, block and tool position of each state, and the mean signals of the sensors (the template), are
+fitted to the train recordings; rows of sensors are decoded to states.
 
 Shapes: N rows of a recording, C channels, K programs, P states, M states of one program, R
 recordings of one program, L train recordings, E executed lines.
@@ -44,16 +43,16 @@ class Programs:
     Attributes:
         names: (K,) of the programs.
         first: (K + 1,) first state of each program, and P.
-        line: (P,) line number that the controller of most train recordings reports there.
+        line: (P,) line number that most train recordings report there.
         block: (P,) canonical text of the block at that line.
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
         template: (P, C) scaled signals, the mean of the train recordings.
         weight: (K, C) weight of each channel in the estimate of a recording's lag.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
-        lag_program: (L,) the program of each.
+        lag_program: (L,) program of each train recording.
         executed_line, executed_block, executed_program: (E,) all lines that a train recording
-            reports, with their blocks and programs; a single recording misses short ones.
+            reports, with their blocks and programs; one recording misses short lines.
         step_seconds: () time from one state to the next: the median period of the train rows.
     """
 
@@ -88,7 +87,7 @@ class Alignment(NamedTuple):
     """A recording of N rows, aligned with its program.
 
     Attributes:
-        program: its index; UNKNOWN if the train split has none of it.
+        program: its index; UNKNOWN if it is not in the train split.
         lag_seconds: of the sensors, relative to the program's median; NaN if unknown.
         state: (N,) the state that the sensors measure at each row, with a fraction; NaN if unknown.
         lag_corrected_row: (N,) the row at which the controller reported that state.
@@ -103,7 +102,7 @@ class Alignment(NamedTuple):
 def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
     """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
     periods = np.concatenate([np.diff(r.seconds) for r in train])
-    # Clocks of whole seconds repeat themselves.
+    # A clock with whole seconds has periods of 0.
     step = round(float(np.median(periods[periods > 0])), 6)
     programs = find_programs(train)
     fits = [_fit(p, [signals[r.name] for r in p.recordings], step) for p in programs]
@@ -132,7 +131,7 @@ def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> 
 
 
 def _repeat_indices(counts: Sequence[int]) -> NDArray[np.int16]:
-    """0, 1, 2 and so on, each as often as its count."""
+    """Index of each count, repeated count times."""
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
 
@@ -160,7 +159,7 @@ def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
         total[in_recording] += _resample(samples, clock - lag, times)[in_recording]
         count[in_recording] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
-    # A line belongs to the state nearest to its begin, so that it begins neither late nor early.
+    # Half a step later: a line starts at the state nearest to its start, without bias.
     return _Fit(lags, template, *_reports(program.recordings, clocks, times + step / 2))
 
 
@@ -171,9 +170,9 @@ def _reports(
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
     """Line, block, position and unit that the controllers report at M times of a program.
 
-    Each recording reports another moment of a short line, or none: the majority decides.
+    Reports of a short line differ between recordings: the majority decides.
     """
-    # A row reports what has begun by then.
+    # A row reports the line that has started by then.
     rows = [
         np.maximum(np.searchsorted(clock, times + EPSILON_SECONDS, side="right") - 1, 0)
         for clock in clocks
@@ -209,9 +208,9 @@ def _resample(
 
 
 def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
-    """Estimates a recording's lag and states with the help of its controller's reports.
+    """Estimates a recording's lag and states from its controller's reports.
 
-    For training labels and oracles only: no prediction without an oracle may use it.
+    For training labels and oracles only; predictions from sensors alone must not use it.
     """
     count = len(recording.row)
     index = _find_program(recording, programs)
@@ -254,6 +253,6 @@ def read_programs(path: Path, rebuild: str) -> Programs:
     """Reads the NPZ.
 
     Raises:
-        UserError: the file is missing or torn; it names `rebuild`, the command that makes it.
+        UserError: the file is missing or truncated; it names `rebuild`, the command that makes it.
     """
     return Programs(**read_arrays(path, list(Programs.__dataclass_fields__), rebuild))

@@ -1,9 +1,9 @@
-"""The rules that turn a table into a recording; every row and sample that they touch is counted.
+"""The cleaning rules that turn a table into a recording; they count the rows and samples changed.
 
-In order: a row that repeats the one before is dropped; so is one without a clock or a readable
-block; so are the planner's look-ahead rows before the program's first block (they end where the
-line number steps back), and the rows from the end of the program (M2, M30) on. Samples are cleaned
-by `clean_samples`. A recording that breaks a rule of RecordingRejected is excluded as a whole.
+Dropped, in this order: rows equal to the previous one; rows without a clock or a valid block; the
+planner's look-ahead rows before the program's first block (they end where the line number
+decreases); rows from the end of the program (M2, M30) on. `clean_samples` cleans the samples. A
+recording that raises RecordingRejected is excluded as a whole.
 """
 
 import logging
@@ -33,11 +33,11 @@ _TIME = re.compile(r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)\s
 def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     """Seconds since the first row, from `HH:MM:SS.mmm`, or `MM:SS.s` as spreadsheets save it.
 
-    A step back by more than half the format's range is the clock's wrap at midnight or at the full
-    hour; smaller steps back are kept as they are. If some rows have hours, those without are NaN.
+    A decrease by more than half the format's range is the wrap at midnight or at the full hour;
+    smaller decreases stay. If some rows have hours, rows without hours are NaN.
 
     Returns:
-        (N,); NaN where the text is no time of day.
+        (N,); NaN where the text is not a time of day.
     """
     fields = (
         clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
@@ -60,15 +60,15 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
 
     Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and the logger repeats its last value. The controller's reports have no
-    noise and may stand still.
+    the node has dropped out and the logger repeats its last sample. Machine channels have no noise
+    and may stay constant.
 
     Args:
         signals: N rows, one column per channel.
         counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
 
     Returns:
-        the same shape; NaN where no valid sample is.
+        the same shape; NaN where there is no valid sample.
     """
     missing = ~np.isfinite(signals.to_numpy(np.float64))
     if missing.any():
@@ -76,13 +76,13 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
         signals = filled.mask(_in_long_gap(missing))
     values = signals.to_numpy(np.float32)
     nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
-    # Plain columns may stand still: a motor that rests, a controller that reports no change.
+    # An idle motor or an unchanged report may stay constant.
     is_machine_channel = [
         columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
     ]
     frozen = np.zeros(values.shape, bool)
     for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
-        # A channel that is missing in both rows says nothing about the node's other channels.
+        # A channel that is missing in both rows carries no information on the node.
         is_repeated = equals_previous(values[:, nodes == node])
         frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
     frozen &= ~np.isnan(values)
@@ -105,7 +105,7 @@ def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether each row but the first equals the one before, (N - 1,); NaN equals NaN.
+    """Whether each row but the first equals the previous one, (N - 1,); NaN equals NaN.
 
     Args:
         values: (N, channels).
@@ -121,10 +121,10 @@ def segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 MAX_WORDS = 7
-"""Longer blocks are taken for garbage; the longest in real programs have five words."""
+"""Longer blocks count as invalid; the longest in real programs have five words."""
 MAX_UNLABELLED_SHARE = 0.5
 PREAMBLE_ROWS = 40
-"""A line number that steps back later than this means that several logs are in one file."""
+"""A line number that decreases later than this means that several logs are in one file."""
 
 
 class RecordingRejected(Exception):
@@ -137,15 +137,15 @@ class Recording:
 
     Attributes:
         row: (N,) data row in the file, from 0.
-        seconds: (N,) since the first row kept.
+        seconds: (N,) since the first row.
         blocks: (N,) canonical text of the executed block.
         lines: (N,) its line number in the program.
         mm_per_unit: (N,) millimetres per length unit of the block.
         position_mm: (N, 3) tool position that the controller reports; NaN where it does not.
-        signals: N rows, one column per channel; NaN where no valid sample is.
+        signals: N rows, one column per channel; NaN where there is no valid sample.
         environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
             no node has them. Only a baseline uses them, unless they are configured as channels.
-        counts: rule -> rows or samples that it touched.
+        counts: rule -> rows or samples that it changed.
     """
 
     name: str
@@ -162,7 +162,7 @@ class Recording:
 
 
 def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Recording:
-    """Reads and cleans one file; channels are those of the given groups.
+    """Reads and cleans one file; its channels are those of the groups.
 
     Raises:
         UserError: the file cannot be read.
@@ -210,7 +210,7 @@ def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str])
 
 
 def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
-    """Rows equal to the one before in every column; only rows of the same clock are compared."""
+    """Rows equal to the previous one in every column; only rows of equal clock are compared."""
     clock = table[columns.CLOCK]
     is_duplicate = clock == clock.shift()
     for index in np.flatnonzero(is_duplicate).tolist():
@@ -219,7 +219,7 @@ def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:
-    """Each block in canonical form; missing where it is no G-code, is empty or is too long."""
+    """Each block in canonical form; missing where it is not G-code, is empty or too long."""
 
     def canonical(text: str) -> str | None:
         try:
@@ -232,7 +232,7 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
 
 
 def _preamble(lines: pd.Series) -> pd.Series:
-    """Rows before the last step back of the line number."""
+    """Rows before the last decrease of the line number."""
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
     if decreases.size and decreases[-1] >= PREAMBLE_ROWS:
         raise RecordingRejected(

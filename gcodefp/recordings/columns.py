@@ -41,7 +41,7 @@ MACHINE_COLUMNS: dict[str, dict[str, str]] = {
         "feed": "mm/min",
     },
 }
-"""Channel group -> column -> its unit, for columns that belong to no node."""
+"""Channel group -> column -> its unit, for machine signals, which no sensor node measures."""
 
 GROUPS = (*NODE_QUANTITIES, *MACHINE_COLUMNS)
 
@@ -49,7 +49,7 @@ _NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
 
 def channel_group(column: str) -> str | None:
-    """The group that a column belongs to; None if it is no channel."""
+    """The group that a column belongs to; None if it is not a channel."""
     node, _, quantity = column.rpartition(".")
     for group, quantities in NODE_QUANTITIES.items():
         if node and quantity in quantities:
@@ -58,7 +58,7 @@ def channel_group(column: str) -> str | None:
 
 
 def node_or_channel(channel: str) -> str:
-    """The sensor node of a channel; a channel that belongs to no node stands for itself."""
+    """The sensor node of a channel; of a machine channel the channel itself."""
     return channel.rpartition(".")[0] or channel
 
 
@@ -66,12 +66,12 @@ def channel_unit(column: str) -> str:
     """The unit of a channel's samples."""
     group = channel_group(column)
     if group is None:
-        raise ValueError(f"{column!r} is no channel")
+        raise ValueError(f"{column!r} is not a channel")
     quantity = column.rpartition(".")[2]
     return {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][quantity]
 
 
 def operation_of(recording: str) -> str:
-    """The operation by a recording's name: `pocket_001` is a `pocket`."""
+    """The operation in a recording's name: `pocket_001` is a `pocket`."""
     match = _NAME.fullmatch(recording)
     return match["operation"] if match else recording

@@ -39,12 +39,12 @@ def format_number(number: float) -> str:
 
 
 def parse_block(text: str) -> Block:
-    """Reads a block, without its comments and white space.
+    """Parses a block, without its comments and white space.
 
     Numbers are rounded to four decimals, so that `Z0.`, `Z0` and `Z-0.0` are the same word.
 
     Raises:
-        ValueError: the text is no sequence of words.
+        ValueError: the text is not a sequence of words.
     """
     code = _COMMENT.sub("", text).upper()
     words, offset = [], 0
@@ -58,5 +58,5 @@ def parse_block(text: str) -> Block:
 
 
 def format_block(block: Block) -> str:
-    """Writes a block in canonical form; `parse_block` reads it back unchanged."""
+    """Writes a block in canonical form; `parse_block` is the inverse."""
     return " ".join(str(word) for word in block)

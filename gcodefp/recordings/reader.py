@@ -1,4 +1,4 @@
-"""The CSV files of a folder, and the columns of one of them that are needed."""
+"""Finds the CSV files of a folder, and reads the columns that are needed."""
 
 import gzip
 import zlib
@@ -23,8 +23,8 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     """All `.csv` and `.csv.gz` files of a folder, sorted, without those whose name is excluded.
 
     Raises:
-        UserError: no folder, no recording in it, two files of one name, or an exclusion that
-            matches nothing.
+        UserError: the folder is missing or without recordings, two files have one name, or an
+            exclusion matches no file.
     """
     if not folder.is_dir():
         raise UserError(
@@ -38,7 +38,7 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
         )
     if unknown := sorted(set(exclude) - set(names)):
         raise UserError(
-            f"recordings.exclude: {unknown[0]!r} is no recording of {folder}; "
+            f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
             f"{did_you_mean(unknown[0], names)}"
         )
     included = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
@@ -52,7 +52,7 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
-    """Reads controller columns, environment and some channel groups; everything else is skipped.
+    """Reads controller columns, environment and channel groups, and skips all other columns.
 
     Args:
         groups: channel groups, of `columns.GROUPS`.
@@ -61,7 +61,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
         one row per line of the file; channels are float, in the file's order.
 
     Raises:
-        UserError: the file is torn or empty, is no CSV, or lacks a required column.
+        UserError: the file is truncated, empty or not CSV, or lacks a required column.
     """
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
@@ -69,7 +69,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
         return column in label_columns or columns.channel_group(column) in groups
 
     def is_optional(column: str) -> bool:
-        # Only a baseline uses it: a file may be without it, and garbage in it is no error.
+        # Only a baseline uses it: it may be missing or invalid.
         return not is_needed(column) and columns.channel_group(column) == "environment"
 
     def is_read(column: str) -> bool:
@@ -94,10 +94,11 @@ def read_columns(
     """Reads some columns of a CSV file, all but `texts` as numbers.
 
     Args:
-        is_optional: columns in which a text that is no number counts as missing.
+        is_optional: columns in which a text that is not a number counts as missing.
 
     Raises:
-        UserError: the file is torn or no CSV, or a sample is no number; it ends with `remedy`.
+        UserError: the file is truncated or not CSV, or a sample is not a number; the message
+            ends with `remedy`.
     """
     try:
         table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(text_columns, str))
@@ -111,7 +112,7 @@ def read_columns(
                 row = int(invalid.argmax())
                 raise UserError(
                     f"{path}: column {column!r}, data row {row + 1}: "
-                    f"{table[column].iloc[row]!r} is no number; {remedy}"
+                    f"{table[column].iloc[row]!r} is not a number; {remedy}"
                 )
             table[column] = numbers
     return table

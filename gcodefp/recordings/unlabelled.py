@@ -1,8 +1,8 @@
-"""A new recording, read by its sensor columns alone: its program need not be known.
+"""Reads the sensor columns of a new recording, whose program may be unknown.
 
-The controller's line, block and position are not even loaded. Its clock, where there is one, is
-only kept to be printed. All rows are read, also the planner's look-ahead before the program and the
-rows after its end, since only the controller's columns could tell them apart.
+The controller's line, block and position are not loaded. Its clock, if any, is for display only.
+All rows are read, also look-ahead rows before the program and rows after its end, since only the
+controller's columns distinguish them.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ class UnlabelledRecording(NamedTuple):
 
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
-        clock: (N,) text of the controller's clock, for print only; None if the file has none.
+        clock: (N,) text of the controller's clock, for display only; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 
@@ -68,8 +68,7 @@ def read_unlabelled(
     _check_channels(path, missing, channels)
     if len(table) < minimum_rows:
         raise UserError(
-            f"{path}: {len(table)} rows are too short a recording, one window of the checkpoint "
-            f"needs {minimum_rows}"
+            f"{path}: {len(table)} rows, one window of the checkpoint needs {minimum_rows}"
         )
     recording = _without_labels(recording_name(path), signals, step_seconds, counts)
     clock = table[columns.CLOCK].fillna("").to_numpy(np.str_) if columns.CLOCK in table else None
@@ -77,12 +76,12 @@ def read_unlabelled(
 
 
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
-    """The clock as text, and those channels that the file has as numbers, in the order of both."""
+    """The clock as text and the channels of the file as numbers, in the order of `channels`."""
     order = (columns.CLOCK, *channels)
     if not path.exists():
         raise UserError(f"{path}: no such recording")
     table = read_columns(path, set(order).__contains__, (columns.CLOCK,), "repair the file")
-    # The order of a file's columns must not reach the result, not even by rounding.
+    # The order of the columns in the file must not change the result by rounding.
     table = table[[column for column in order if column in table]]
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
@@ -100,10 +99,10 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
 
 
 def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Rows equal to the one before, (N,); samples (N, channels).
+    """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Rows of a long segment of them are not repeated: the sensors have dropped out while time passed.
-    They stay, and `clean_samples` marks their samples as frozen.
+    Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
+    `clean_samples` marks their samples as frozen.
     """
     if not samples.shape[1]:
         return np.zeros(len(samples), bool)

@@ -1,12 +1,12 @@
-"""From program lines to moves, and a planner of their speeds with finite acceleration.
+"""Converts program lines to moves, and plans their speeds with finite acceleration.
 
 Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
 circle, negative more. The sign of the square root is that of grbl's gcode.c.
 
-The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is
-copied): the speed at a junction follows from the allowed deviation, a backward pass makes sure that
-every move can still brake, a forward pass that its speed can be reached. Unlike in grbl, an arc is
-one move, with limited centripetal acceleration as in LinuxCNC, and not many chords.
+The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; no code is
+copied): the speed at a junction follows from the allowed deviation, a backward pass ensures that
+every move can brake in time, a forward pass that its speed can be reached. Unlike in grbl, an arc
+is one move, with limited centripetal acceleration as in LinuxCNC, instead of many chords.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Move:
-    """One line (radius 0) or arc or helix about Z; positions in mm, angles in radians.
+    """One line (radius 0), arc, or helix about Z; positions in mm, angles in radians.
 
-    `sweep` is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
+    `sweep` (the angle of an arc) is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
     """
 
     line_index: int
@@ -98,7 +98,7 @@ def _move(
         return Move(index, motion, start, end, feed)
     dx, dy = end[0] - start[0], end[1] - start[1]
     chord = hypot(dx, dy)
-    # Coordinates are rounded to 1e-4 inch, so half circles may miss by about that much.
+    # Tolerance of half circles: coordinates are rounded to 1e-4 inch.
     if chord > 2 * abs(radius) + 0.02 or chord == 0:
         raise ValueError(f"line {index}: no arc of radius {radius:g} mm spans {chord:g} mm")
     radius_mm = max(abs(radius), chord / 2)
@@ -126,7 +126,7 @@ class MachineLimits:
 
 @dataclass(frozen=True)
 class MachineState:
-    """The machine at T times: position, velocity, acceleration (T, 3) in mm and seconds."""
+    """Move index (T,), position, velocity and acceleration (T, 3) of the tool at T times."""
 
     move_index: NDArray[np.intp]
     position_mm: Vector
@@ -141,7 +141,7 @@ class Trajectory:
     Attributes:
         junction_mm_s: speeds before, between and after the moves, (M + 1,).
         peak_mm_s: the highest speed within each move, (M,).
-        start_seconds: when each move begins, and when the last one ends, (M + 1,).
+        start_seconds: start of each move, and end of the last one, (M + 1,).
     """
 
     moves: tuple[Move, ...]
@@ -160,7 +160,7 @@ class Trajectory:
         return float(self.start_seconds[-1])
 
     def at(self, seconds: Vector) -> MachineState:
-        """The state at times (T,); before the start and after the end the machine rests."""
+        """The state at times (T,); at rest before the start and after the end."""
         clipped = np.clip(seconds, 0.0, self.seconds)
         index = np.searchsorted(self.start_seconds, clipped, side="right") - 1
         index = np.minimum(index, len(self.moves) - 1)
@@ -189,7 +189,7 @@ class Trajectory:
 
 
 def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajectory:
-    """Plans speeds for moves of positive length; the machine rests before and after them."""
+    """Plans speeds for moves of positive length, from rest to rest."""
     limits = limits or MachineLimits()
     acceleration = limits.acceleration_mm_s2
     length = np.array([move.length_mm for move in moves])

@@ -1,7 +1,7 @@
 """The G-code programs of the demo: facing, pocketing and adaptive clearing, two sizes each.
 
-They have the shape of the real recordings' programs: inches, 22 inches a minute when cutting and
-7.3 when entering, raster passes linked by quarter arcs, helical entries written as short lines.
+They resemble the programs of the real recordings: inches, 22 inches per minute when cutting and 7.3
+when entering, raster passes linked by quarter arcs, helical entries as short lines.
 Numbers in the names are sizes in millimetres.
 """
 
@@ -16,7 +16,7 @@ INCH_MM = 25.4
 CUTTING_FEED = 22.0
 ENTRY_FEED = 7.3
 FIRST_LINE = 16
-"""Number of the first motion line; the lines before it are the post-processor's header."""
+"""Number of the first motion line; the post-processor's header comes before it."""
 
 
 class ProgramLine(NamedTuple):
@@ -28,7 +28,7 @@ class ProgramLine(NamedTuple):
 
 
 def format_cam_number(number: float) -> str:
-    """At most four decimals and always a point, as CAM programs print: 0 is `0.`."""
+    """At most four decimals and always a point, as in CAM output: 0 is `0.`."""
     text = f"{number:.{MAX_DECIMALS}f}".rstrip("0")
     return "0." if text in ("-0.", "0.") else text
 
@@ -41,7 +41,7 @@ class ProgramWriter:
         self._words: dict[str, str] = {}
 
     def rapid(self, **axes: float) -> None:
-        """Positions without cutting (G0)."""
+        """Moves without cutting (G0)."""
         self._append("G0", axes, "", 0.0)
 
     def line(self, engagement: float, *, feed: float | None = None, **axes: float) -> None:
@@ -84,7 +84,7 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
 
     Args:
         width_mm: of the stock, which the passes overrun on both sides.
-        passes: how many.
+        passes: number of passes.
         radius: of the linking arcs, half the distance between passes, in inches.
         depth: Z of the passes, in inches.
     """
@@ -101,7 +101,7 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
     for number in range(passes):
         is_leftward = number % 2 == 0
         x, side = (left, -1.0) if is_leftward else (right, 1.0)
-        # Climb milling bites less than conventional milling: the direction can be heard.
+        # Climb milling engages less than conventional milling: the microphone measures it.
         writer.line(0.55 if is_leftward else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
         if number < passes - 1:
             for turn in (1, 2):
@@ -130,14 +130,14 @@ def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) 
 
 
 def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> ProgramLines:
-    """A helical entry, then D-shaped bites along X: half a circle that cuts, a line back."""
+    """A helical entry, then D-shaped loops along X: half a circle that cuts, a line back."""
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
     write_helical_entry(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
     writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
-        # The bite wanders as it does around corners of the stock; no two loops sound the same.
+        # Engagement varies as around corners of the stock, so that loops differ.
         engagement = 0.65 + 0.3 * sin(2 * pi * number / loops)
         writer.arc(engagement, clockwise=False, radius=radius, x=x + radius, y=y)
         writer.arc(engagement * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)

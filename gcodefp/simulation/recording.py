@@ -1,7 +1,7 @@
 """Assembles recordings: controller reports, interpolated sensors, faults, CSV files.
 
-The random numbers of a recording depend on the seed and its name alone, so that more recordings, or
-other programs, change none.
+The random numbers of a recording depend on the seed and its name alone, not on other recordings or
+programs.
 """
 
 import gzip
@@ -46,7 +46,7 @@ class StatusReports:
 
     Attributes:
         seconds: times of the reports; the program starts at 0, (R,).
-        line_index: program line that each reports, (R,).
+        line_index: reported program line, (R,).
         clock_seconds: time of day of the program's start.
     """
 
@@ -58,7 +58,7 @@ class StatusReports:
 def report_times(
     trajectory: Trajectory, program: ProgramLines, rng: np.random.Generator
 ) -> StatusReports:
-    """Draws the times of the reports and the line that each names."""
+    """Draws the times of the reports and their lines."""
     max_ahead = min(LOOK_AHEAD_LINES, len(program) - 3)
     lines_ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), max_ahead)
     look_ahead_periods = np.where(lines_ahead < max_ahead, MOVING_SECONDS, RESTING_SECONDS)
@@ -94,7 +94,7 @@ def controller_rows(
     motion, feed, ends_mm = _per_line(trajectory, program)
     lines = report.line_index
     position_mm = trajectory.at(report.seconds).position_mm
-    # Before it moves, the controller reports the end of the block that it planned last.
+    # Before motion the controller reports the end of the last planned block.
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
     texts = [program[line].text for line in lines]
@@ -151,7 +151,7 @@ FAULT_SHARE = 1 / 8
 
 
 def choose_nodes(rng: np.random.Generator) -> list[Node]:
-    """The nodes of a recording in its column order; sometimes one is missing."""
+    """The nodes of a recording in column order; with probability FAULT_SHARE one is missing."""
     order = [NODES[index] for index in rng.permutation(len(NODES))]
     return order[1:] if rng.random() < FAULT_SHARE else order
 
@@ -179,14 +179,14 @@ def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
 
 
 def _drop(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
-    """Three short gaps in one node, as when its radio link breaks off."""
+    """Three short gaps in one node, as when its radio link is interrupted."""
     columns = [name for name in table.columns if name.startswith(f"{node}.")]
     for first in rng.integers(0, len(table) - 4, 3):
         table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
 
 
 def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Two rows occur twice, as when a log is flushed again."""
+    """Duplicates two rows, as when a log is flushed twice."""
     duplicates = rng.choice(len(table), 2, replace=False)
     order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
     return table.iloc[order].reset_index(drop=True)
@@ -196,7 +196,7 @@ SENSOR_DECIMALS = 5
 LAG_MEDIAN_SECONDS, LAG_LOG_SPREAD = 0.85, 0.85
 LAG_BOUNDS_SECONDS = (0.2, 3.5)
 """Lag of the sensors, a constant of each recording: as in the real recordings the median is three
-reports, a tenth have more than ten, and none more than fourteen."""
+reports, a tenth of the lags are above ten, and none above fourteen."""
 
 
 @cache
@@ -211,9 +211,9 @@ def simulate_recordings(
     """Writes `PROGRAM_NNN.csv.gz` for each program and returns the paths.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         recordings_per_program: 1 or more.
-        seed: not negative; the same seed gives the same bytes.
+        seed: not negative; the same seed gives the same files.
         programs: names from `programs.PROGRAMS`.
     """
     paths = []
@@ -226,7 +226,7 @@ def simulate_recordings(
 
 
 def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
-    """One recording, a row per controller report, in the columns of the real ones."""
+    """One recording with a row per controller report and the columns of the real ones."""
     name = f"{program}_{number:03d}"
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
     trajectory = plan_program(program)
@@ -250,8 +250,8 @@ def _sensor_rows(
     columns: dict[str, Vector] = {}
     for node in (None, *choose_nodes(rng)):
         delay = lag_seconds + rng.normal(0, 0.03)
-        # Nodes start a little late and end a little early; samples beyond are constant, as in the
-        # real recordings.
+        # Nodes start later and end earlier than the controller; samples beyond are constant, as in
+        # the real recordings.
         clock = sample_clock(seconds[0] + 0.3, seconds[-1] - 0.3, rng)
         load = machine_load(trajectory, engagement, clock - delay)
         quantities = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
@@ -263,13 +263,13 @@ def _sensor_rows(
 
 
 def draw_lag_seconds(rng: np.random.Generator) -> float:
-    """How far the sensors' clock is behind the controller's in one recording."""
+    """Lag of the sensors behind the controller in one recording."""
     lag = LAG_MEDIAN_SECONDS * np.exp(rng.normal(0.0, LAG_LOG_SPREAD))
     return float(np.clip(lag, *LAG_BOUNDS_SECONDS))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Writes a gzipped CSV, whole or not at all, whose bytes depend on the table alone."""
+    """Writes a gzipped CSV atomically; its bytes depend on the table alone."""
     text = table.to_csv(index=False, lineterminator="\n").encode()
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(text, compresslevel=6, mtime=0))

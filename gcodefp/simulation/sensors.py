@@ -1,4 +1,4 @@
-"""The sensor nodes: where they are mounted, and what they measure.
+"""The sensor nodes: their mounting and their signals.
 
 Names, offsets and noise levels are medians over real recordings; positions are estimates.
 """
@@ -24,18 +24,18 @@ class Node:
     """One sensor node.
 
     Attributes:
-        carried: how far it moves with X, Y and Z of the tool (the bed runs against Y).
+        axis_motion: factors of its motion with X, Y and Z (-1: the bed moves against Y).
         location_mm: in the machine frame when all axes are at work zero.
         gravity_g, gyro_deg_s, field_ut: its samples at rest, offsets included.
         vibration_g: standard deviation of its aliased vibration while the tool cuts.
         gyro_vibration_deg_s: the same of its gyros.
         stray_x_ut, stray_y_ut: the motors' field while X or Y moves forwards (backwards: the
             opposite). For X the pattern is half the difference between rightward and leftward
-            passes of real face recordings, for Y a guess. All are larger than measured (1.7
-            times for X), as is `hearing`: tuned, so that extra trees predict lines and positions in
-            48 recordings about as well as in as many real ones.
-        loudness: microphone level with the spindle running free.
-        hearing: gain of its microphone for the motors of X, Y and Z, and for the cut.
+            passes of real face recordings, for Y an estimate. All are larger than measured (1.7
+            times for X), as is `microphone_gain`: tuned so that extra trees predict lines and
+            positions of 48 recordings about as well as of 48 real ones.
+        idle_level: microphone level with the spindle idling.
+        microphone_gain: for the motors of X, Y and Z, and for the cut.
     """
 
     name: str
@@ -104,22 +104,22 @@ MAGNETS = (
 #
 # The real signals were sampled far below the frequencies of the vibration and interpolated onto
 # the controller's reports, so vibration is aliased: only its amplitude has information. Here it is
-# noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' own clocks.
+# noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' sample times.
 
 SAMPLE_SECONDS = 0.12
 DROPPED_SHARE = 0.05
 STANDARD_GRAVITY_MM_S2 = 9806.65
 REFERENCE_SPEED_MM_S = 9.3
-"""The cutting feed, at which the motors' sounds have their nominal strength."""
+"""The cutting feed, at which the motors' sounds have their nominal level."""
 STRAY_FIELD_SPEED_MM_S = 2.0
-"""The speed at which a motor's stray field is nearly whole."""
+"""The speed at which a motor's stray field reaches 76 % of its full strength."""
 VACUUM_UT_MM3 = 1e8
 """mu0 / 4 pi in microtesla mm^3 per A m^2."""
 
 
 @dataclass(frozen=True)
 class MachineLoad:
-    """The machine at T sample times, and how much of the tool's width cuts, (T,), 0 to 1."""
+    """The machine at T sample times; engagement (T,) is the share of the tool's width that cuts."""
 
     state: MachineState
     engagement: Vector
@@ -138,7 +138,7 @@ def machine_load(
 
 
 def sample_clock(first_seconds: float, last_seconds: float, rng: np.random.Generator) -> Vector:
-    """When a node samples: a steady clock with jitter, from which some samples are lost."""
+    """Sample times of a node: a steady clock with jitter and lost samples."""
     count = int((last_seconds - first_seconds) / SAMPLE_SECONDS) + 2
     seconds = first_seconds + SAMPLE_SECONDS * (np.arange(count) + rng.uniform(0, 0.3, count))
     is_kept = rng.random(count) > DROPPED_SHARE
@@ -201,7 +201,7 @@ def _magnetic_field(node: Node, load: MachineLoad, rng: np.random.Generator) -> 
     motor_direction = np.tanh(load.state.velocity_mm_s[:, :2] / STRAY_FIELD_SPEED_MM_S)
     field = field + motor_direction @ np.array([node.stray_x_ut, node.stray_y_ut])
     field = field + rng.normal(0, 0.5, (count, 3))
-    # Real magnetometers read short of their value wherever an empty sample was interpolated.
+    # In real recordings interpolation of empty samples reduces magnetometer readings.
     is_interpolated = rng.random(count) < 0.03
     gain = np.where(is_interpolated, rng.random(count), 1.0)
     return np.asarray(np.round(field, 0) * gain[:, None])
@@ -212,7 +212,7 @@ def _microphone(
 ) -> Vector:
     count = len(cut)
     motors = np.minimum(speed, 5.0) @ np.array(node.microphone_gain[:3])
-    # Motors and cut are heard on top of the spindle; the level itself flickers by a fifth.
+    # Motors and cut add to the spindle; the level fluctuates by a fifth.
     level = np.where(spindle_on, 1.0, 0.2) + motors + node.microphone_gain[3] * cut
     session = np.exp(rng.normal(0, 0.08))
     flicker = np.exp(rng.normal(0, 0.18, count) + random_walk(rng, (count,), 0.004))
@@ -237,7 +237,7 @@ def _axis_columns(letter: str, values: Vector) -> dict[str, Vector]:
 
 
 def motor_currents(load: MachineLoad, rng: np.random.Generator) -> dict[str, Vector]:
-    """The four motor currents in ampere: almost pure noise, a trace of load."""
+    """The four motor currents in ampere: almost pure noise, little load."""
     count = len(load.engagement)
     speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
     thrust = np.abs(load.state.acceleration_mm_s2) / 250.0

@@ -225,7 +225,7 @@ def test_a_dataset_made_again_in_the_same_way_goes_on(data: TrainingData, tmp_pa
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"nonsense" * 99])
 def test_a_torn_state_says_so(data: TrainingData, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(UserError, match=r"last\.pt: is no checkpoint of gcodefp"):
+    with pytest.raises(UserError, match=r"last\.pt: is not a gcodefp checkpoint"):
         run(tmp_path, data)
 
 

@@ -180,9 +180,9 @@ def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "no channels": (b"name,price\nmill,7\n", f"{count} of the {count} channels"),
         "short": (
             content(usual[: WINDOW - 1]),
-            f"7 rows are too short a recording, one window of the checkpoint needs {WINDOW}",
+            f"7 rows, one window of the checkpoint needs {WINDOW}",
         ),
-        "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is no number"),
+        "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is not a number"),
         "empty gz": (b"", torn),
         "torn gz": (b"\x1f\x8b\x08\x00torn", torn),
         "zip gz": (b"PK\x03\x04", torn),
@@ -206,7 +206,7 @@ def test_wrong_recordings_are_refused_and_nothing_is_written(
     for content in (checkpoint.read_bytes()[:1000], b'{"format": "gcodefp-best-1"}', b""):
         (tmp_path / "torn.pt").write_bytes(content)
         assert run(tmp_path / "torn.pt", tmp_path / "out", recording) == 1
-        assert "torn.pt: is no checkpoint of gcodefp, or a torn one" in capsys.readouterr().err
+        assert "torn.pt: is not a gcodefp checkpoint, or is truncated" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -256,7 +256,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "text": (
         lambda path: with_text(path, "spindle2.Ax", "1,25"),
-        "'spindle2.Ax', data row 7: '1,25' is no number",
+        "'spindle2.Ax', data row 7: '1,25' is not a number",
     ),
 }
 

@@ -147,7 +147,7 @@ def test_a_torn_or_missing_checkpoint_is_told(
         path = sweep.run(number).path / "checkpoint.pt"
         path.write_bytes(path.read_bytes()[:1000])
     assert sweep.select() == 1
-    assert "checkpoint.pt: is no checkpoint" in capsys.readouterr().err
+    assert "checkpoint.pt: is not a gcodefp checkpoint" in capsys.readouterr().err
     for number in (1, 2):
         (sweep.run(number).path / "checkpoint.pt").unlink()
     assert sweep.select() == 1

@@ -96,7 +96,7 @@ def test_a_finished_run_is_neither_repeated_nor_overwritten(
     assert train_tiny(dataset, folder, **short) == 0
     before = files_in(folder)
     assert train_tiny(dataset, folder, **short) == 0
-    assert "this run is over already" in capsys.readouterr().err
+    assert "this run has already ended" in capsys.readouterr().err
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     loss = ("--metric=val/loss", "--goal=minimize")
     for data, flags, complaint in (
@@ -159,7 +159,7 @@ def test_a_control_is_marked_everywhere(dataset: Path, tmp_path: Path, capsys: C
         assert train_tiny(dataset, folder, *more, max_epochs=1) == 0
         assert run_json(folder)["control"] == control
         assert read_checkpoint(folder / "checkpoint.pt", CPU).description.control == control
-        assert ("a control, no model" in capsys.readouterr().err) == (control is not None)
+        assert ("a control, not a model" in capsys.readouterr().err) == (control is not None)
         digests.add(run_json(folder)["learning_digest"])
     assert len(digests) == 3
 

@@ -56,7 +56,7 @@ def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None
 def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) -> None:
     assert preprocess(tmp_path / "recordings", tmp_path / "other", seed=1) == 0
     (dataset / PROGRAMS_FILE).write_bytes((tmp_path / "other" / PROGRAMS_FILE).read_bytes())
-    message = rf"programs\.npz: does not belong to .*dataset\.json .*make both anew.*{REBUILD}"
+    message = rf"programs\.npz: does not belong to .*dataset\.json .*make both again.*{REBUILD}"
     with pytest.raises(UserError, match=message):
         read_description(dataset / "dataset.json")
     (dataset / PROGRAMS_FILE).unlink()
