@@ -17,7 +17,7 @@ import yaml
 from bench_loops import Loop, Training
 
 from gcodefp.model.data import select_device
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.preprocess import main as preprocess
 from gcodefp.simulate import main as simulate
@@ -127,7 +127,7 @@ def machine(threads: int) -> str:
 def benchmark(arguments: argparse.Namespace, dataset: Path) -> Iterator[str]:
     """The page, line by line."""
     given = {"max_epochs": arguments.repeats + 1, **arguments.set}
-    hyperparameters = hyperparameters_from(given, "--set")
+    hyperparameters = parse_hyperparameters(given, "--set")
     files = (dataset / "dataset.json", dataset / "train.npz", dataset / "val.npz")
     for number, name in enumerate(arguments.devices):
         device = select_device(name, arguments.threads)

@@ -65,7 +65,7 @@ def _score(arguments: argparse.Namespace) -> None:
         MAJORITY: majority(train, decoding.rows),
         MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),
     }
-    judgements = assess_control(name, decoding.predictions, limits, test, decoding.rows)
+    verdicts = assess_control(name, decoding.predictions, limits, test, decoding.rows)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.train, arguments.test)
     content = {
         "provenance": provenance(inputs),
@@ -74,15 +74,15 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(judgement.fails for judgement in judgements.values()),
-        "answers": {predictor: each.to_json() for predictor, each in judgements.items()},
+        "fails": all(verdict.fails for verdict in verdicts.values()),
+        "answers": {predictor: verdict.to_json() for predictor, verdict in verdicts.items()},
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for predictor, judgement in judgements.items():
-        scores = (judgement.score.value, judgement.limit, judgement.limit_score.value)
+    for predictor, verdict in verdicts.items():
+        scores = (verdict.score.value, verdict.limit, verdict.limit_score.value)
         logger.info("exact line: %s %.3f, %s %.3f", predictor, *scores)
-    for sentence in leak_warnings(content):
-        logger.error(sentence)
+    for warning in leak_warnings(content):
+        logger.error(warning)
 
 
 if __name__ == "__main__":

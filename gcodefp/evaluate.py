@@ -74,8 +74,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         logger.warning(LEAKY_NOTE)
     _log(evaluation.scores)
     for control in controls:
-        for sentence in leak_warnings(control):
-            logger.error(sentence)
+        for warning in leak_warnings(control):
+            logger.error(warning)
 
 
 def _read(

@@ -64,9 +64,9 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _log(content: Mapping[str, Any]) -> None:
-    for part in content["sensors"]["without"]:
-        name = f"{part['kind']} {part['name']}".strip()
-        loss = _interval(part["differences"]["gcode"])
+    for channel_set in content["sensors"]["without"]:
+        name = f"{channel_set['kind']} {channel_set['name']}".strip()
+        loss = _interval(channel_set["differences"]["gcode"])
         logger.info("exact line without %s: %+.3f [%+.3f, %+.3f]", name, *loss)
     for name, calibration in content["calibration"].items():
         error = _interval(calibration["expected_calibration_error"])

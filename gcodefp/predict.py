@@ -70,10 +70,10 @@ def _predict(arguments: argparse.Namespace) -> None:
             description.window,
             float(description.programs.step_seconds),
         )
-        predicted = predict_recording(checkpoint, unlabelled.recording, device)
-        notes = _notes(description, predicted)
-        _write(arguments, path, description, unlabelled, predicted, notes)
-        _log(predicted, unlabelled, notes)
+        prediction = predict_recording(checkpoint, unlabelled.recording, device)
+        notes = _notes(description, prediction)
+        _write(arguments, path, description, unlabelled, prediction, notes)
+        _log(prediction, unlabelled, notes)
     logger.info("the files are in %s; never run them on a machine", arguments.output)
 
 
@@ -89,12 +89,12 @@ def _check_names(recordings: Sequence[Path], output: Path) -> None:
                 raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
-def _notes(description: Description, predicted: RecordingPrediction) -> list[str]:
+def _notes(description: Description, prediction: RecordingPrediction) -> list[str]:
     """Warnings for every file of the prediction."""
     notes = [LEAKY_NOTE] if description.leaky else []
     if description.document["controller_is_input"]:
         notes.append(CONTROLLER_INPUT_NOTE)
-    return [*notes, *predicted.warnings]
+    return [*notes, *prediction.warnings]
 
 
 def _write(
@@ -102,19 +102,19 @@ def _write(
     path: Path,
     description: Description,
     unlabelled: UnlabelledRecording,
-    predicted: RecordingPrediction,
+    prediction: RecordingPrediction,
     notes: list[str],
 ) -> None:
-    folder, name, digest = arguments.output, predicted.name, sha256(arguments.checkpoint)
-    write_text(folder / f"{name}.nc", gcode_text(predicted, digest, notes, unlabelled.clock))
-    write_text(folder / f"{name}.csv", table_text(predicted))
+    folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
+    write_text(folder / f"{name}.nc", gcode_text(prediction, digest, notes, unlabelled.clock))
+    write_text(folder / f"{name}.csv", table_text(prediction))
     if arguments.free:
-        write_text(folder / f"{name}.free.nc", greedy_text(predicted, digest, notes))
+        write_text(folder / f"{name}.free.nc", greedy_text(prediction, digest, notes))
     content = {
         "provenance": provenance([path, arguments.checkpoint]),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
-        **document(predicted),
+        **document(prediction),
         "doubtful_below": MIN_AGREEMENT,
         "step_seconds": float(description.programs.step_seconds),
         "channels": len(description.scaler.channels),
@@ -123,13 +123,13 @@ def _write(
     }
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
     with paper_style():
-        save(draw_predicted(predicted, notes), folder, name, notes)
+        save(draw_predicted(prediction, notes), folder, name, notes)
 
 
 def _log(
-    predicted: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
+    prediction: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
 ) -> None:
-    name = predicted.name
+    name = prediction.name
     for note in notes:
         logger.warning("%s: %s", name, note)
     if unlabelled.missing:
@@ -138,8 +138,8 @@ def _log(
     logger.info(
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
         "lag), agreement %.2f",
-        *(name, *predicted.program, *predicted.operation),
-        *(predicted.mean_confidence, predicted.mean_median_lag_confidence, predicted.agreement),
+        *(name, *prediction.program, *prediction.operation),
+        *(prediction.mean_confidence, prediction.mean_median_lag_confidence, prediction.agreement),
     )
 
 

@@ -145,14 +145,16 @@ def _split_names(
     return split_recordings(operations, *fractions, order, held_out)
 
 
-def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:
+def _shuffle_windows(unsplit: Split, arguments: argparse.Namespace) -> dict[str, Split]:
     """The leaky split: overlapping windows of the same recordings in all splits."""
     logger.warning(LEAKY_NOTE)
-    starts = np.random.default_rng(arguments.seed).permutation(everything.window_start)
+    starts = np.random.default_rng(arguments.seed).permutation(unsplit.window_start)
     test = round(arguments.test_fraction * len(starts))
     val = test + round(arguments.val_fraction * len(starts))
     parts = {"train": starts[val:], "val": starts[test:val], "test": starts[:test]}
-    return {n: replace(everything, window_start=np.sort(part)) for n, part in parts.items()}
+    return {
+        n: replace(unsplit, window_start=np.sort(window_start)) for n, window_start in parts.items()
+    }
 
 
 def _write_splits(splits: Mapping[str, Split], arguments: argparse.Namespace) -> None:

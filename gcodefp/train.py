@@ -25,7 +25,7 @@ from gcodefp.model.hyperparameters import (
     METRICS,
     Hyperparameters,
     Objective,
-    hyperparameters_from,
+    parse_hyperparameters,
 )
 from gcodefp.model.trainer import (
     Diverged,
@@ -164,7 +164,7 @@ def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objectiv
         values |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
-        hyperparameters_from(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
+        parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
         Objective(arguments.metric or values["metric"], arguments.goal or values["goal"]),
     )
 

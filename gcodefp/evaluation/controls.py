@@ -72,19 +72,19 @@ def assess_control(
         predictions, limits: of these rows, by name.
         rows: (N,) of the test split, whose labels are the true ones.
     """
-    true, recording = test.blocks[test.block[rows]], test.recording[rows]
+    true_blocks, recording = test.blocks[test.block[rows]], test.recording[rows]
     ones, limit = np.ones(len(rows)), LIMITS[control]
-    limit_correct = (limits[limit].blocks == true).astype(int)
-    judgements = {}
+    limit_correct = (limits[limit].blocks == true_blocks).astype(int)
+    verdicts = {}
     for name in SENSOR_PREDICTORS:
-        correct = (predictions[name].blocks == true).astype(int)
-        judgements[name] = ControlVerdict(
+        correct = (predictions[name].blocks == true_blocks).astype(int)
+        verdicts[name] = ControlVerdict(
             limit,
             estimate(correct, ones, recording),
             estimate(limit_correct, ones, recording),
             estimate(correct - limit_correct, ones, recording),
         )
-    return judgements
+    return verdicts
 
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -98,19 +98,19 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def leak_warnings(control: Mapping[str, Any]) -> list[str]:
     """A warning for each predictor that beats its limit, from the content of control.json."""
-    sentences = []
-    for name, judgement in control["answers"].items():
-        if judgement["fails"]:
+    warnings = []
+    for name, verdict in control["answers"].items():
+        if verdict["fails"]:
             continue
         score, limit, gain = (
-            _percent(judgement[key]) for key in ("score", "limit_score", "difference")
+            _percent(verdict[key]) for key in ("score", "limit_score", "difference")
         )
-        sentences.append(
+        warnings.append(
             f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} predicts "
-            f"{score} % of the lines exactly, '{judgement['limit']}' {limit} %, difference {gain}: "
+            f"{score} % of the lines exactly, '{verdict['limit']}' {limit} %, difference {gain}: "
             "that much of its score does not come from sensing the motion"
         )
-    return sentences
+    return warnings
 
 
 def _percent(estimated: Mapping[str, Any]) -> str:

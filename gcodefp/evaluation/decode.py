@@ -176,10 +176,10 @@ def _most_probable_at_true_states(
     """The most probable block where the state is certain and the lag unknown, (N,)."""
     state = _true_states(split, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
-    for part in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_PER_CHUNK)):
-        posterior = np.zeros((len(part), len(programs)), np.float32)
-        posterior[np.arange(len(part)), state[part]] = 1.0
-        blocks[part] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
+    for chunk in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_PER_CHUNK)):
+        posterior = np.zeros((len(chunk), len(programs)), np.float32)
+        posterior[np.arange(len(chunk)), state[chunk]] = 1.0
+        blocks[chunk] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
     return blocks
 
 

@@ -206,9 +206,9 @@ def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
         line=split.line[rows],
     )  # fmt: skip
     edits, lengths = [], []
-    for part in rows_of_segments(segment):
+    for segment_rows in rows_of_segments(segment):
         predicted, executed = (
-            _sequence(each.take(part), scored.executed) for each in (predictions, true)
+            _sequence(source.take(segment_rows), scored.executed) for source in (predictions, true)
         )
         edits.append(edit_distance(predicted, executed))
         lengths.append(len(executed))

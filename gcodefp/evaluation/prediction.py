@@ -238,7 +238,7 @@ CONFIDENCE_NOTES = (
 
 
 def gcode_text(
-    predicted: RecordingPrediction,
+    prediction: RecordingPrediction,
     checkpoint: str,
     notes: Sequence[str],
     clock: NDArray[np.str_] | None = None,
@@ -250,8 +250,8 @@ def gcode_text(
         notes: warnings.
         clock: (N,) the recording's clock at each row, for the comments.
     """
-    lines = _head(predicted, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
-    for block in predicted.blocks:
+    lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
+    for block in prediction.blocks:
         annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
             f"line {block.line}, with median lag {block.median_lag_confidence:.2f}"
@@ -262,38 +262,38 @@ def gcode_text(
     return "\n".join(lines) + "\n"
 
 
-def greedy_text(predicted: RecordingPrediction, checkpoint: str, notes: Sequence[str]) -> str:
+def greedy_text(prediction: RecordingPrediction, checkpoint: str, notes: Sequence[str]) -> str:
     """The same for the blocks of greedy decoding, without programs."""
     greedy = "blocks are decoded row by row from all words of the training recordings"
-    lines = _head(predicted, checkpoint, (greedy, EVEN_SPACING_NOTE, *notes))
-    blocks = predicted.greedy_block
+    lines = _head(prediction, checkpoint, (greedy, EVEN_SPACING_NOTE, *notes))
+    blocks = prediction.greedy_block
     for first, end in _segment_bounds(blocks[1:] == blocks[:-1]):
-        rows = comment(f"rows {predicted.row[first]}-{predicted.row[end - 1]}")
+        rows = comment(f"rows {prediction.row[first]}-{prediction.row[end - 1]}")
         lines.append(f"{blocks[first]} {rows}".lstrip())
     return "\n".join(lines) + "\n"
 
 
-def _head(predicted: RecordingPrediction, checkpoint: str, notes: Iterable[str]) -> list[str]:
-    program, operation = predicted.program, predicted.operation
+def _head(prediction: RecordingPrediction, checkpoint: str, notes: Iterable[str]) -> list[str]:
+    program, operation = prediction.program, prediction.operation
     texts = (
         SAFETY_WARNING,
-        f"recording {predicted.name}, {len(predicted.row)} rows",
+        f"recording {prediction.name}, {len(prediction.row)} rows",
         f"program {program.name} {program.probability:.2f}, "
         f"operation {operation.name} {operation.probability:.2f}",
-        f"mean confidence {predicted.mean_confidence:.2f}, with median lag "
-        f"{predicted.mean_median_lag_confidence:.2f}, agreement {predicted.agreement:.2f}",
+        f"mean confidence {prediction.mean_confidence:.2f}, with median lag "
+        f"{prediction.mean_median_lag_confidence:.2f}, agreement {prediction.agreement:.2f}",
         f"checkpoint sha256 {checkpoint}",
         *notes,
     )
     return [comment(text) for text in texts]
 
 
-def table_text(predicted: RecordingPrediction) -> str:
+def table_text(prediction: RecordingPrediction) -> str:
     """CSV with one line per block; an unknown position is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(TABLE_COLUMNS)
-    for block in predicted.blocks:
+    for block in prediction.blocks:
         position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in block.position_mm]
         confidence = [f"{block.confidence:.4f}", f"{block.median_lag_confidence:.4f}"]
         writer.writerow(
@@ -302,19 +302,19 @@ def table_text(predicted: RecordingPrediction) -> str:
     return text.getvalue()
 
 
-def document(predicted: RecordingPrediction) -> dict[str, Any]:
+def document(prediction: RecordingPrediction) -> dict[str, Any]:
     """The content of the JSON file on the whole recording."""
     return {
-        "recording": predicted.name,
-        "rows": len(predicted.row),
-        "blocks": len(predicted.blocks),
-        "program": predicted.program._asdict(),
-        "operation": predicted.operation._asdict(),
-        "programs": [candidate._asdict() for candidate in predicted.programs],
-        "operations": [candidate._asdict() for candidate in predicted.operations],
-        "confidence": predicted.mean_confidence,
-        "confidence_clock_known": predicted.mean_median_lag_confidence,
-        "agreement": predicted.agreement,
-        "doubts": predicted.warnings,
+        "recording": prediction.name,
+        "rows": len(prediction.row),
+        "blocks": len(prediction.blocks),
+        "program": prediction.program._asdict(),
+        "operation": prediction.operation._asdict(),
+        "programs": [candidate._asdict() for candidate in prediction.programs],
+        "operations": [candidate._asdict() for candidate in prediction.operations],
+        "confidence": prediction.mean_confidence,
+        "confidence_clock_known": prediction.mean_median_lag_confidence,
+        "agreement": prediction.agreement,
+        "doubts": prediction.warnings,
         "rows_evenly_spaced": True,
     }

@@ -233,8 +233,10 @@ def sequence_arrays(
 ) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
     sequences = decode_sequences(decoding, split, description).items()
-    executed = [(index, block, row) for index, each in sequences for block, row in each.executed]
-    predicted = [(index, block) for index, each in sequences for block in each.predicted]
+    executed = [
+        (index, block, row) for index, sequence in sequences for block, row in sequence.executed
+    ]
+    predicted = [(index, block) for index, sequence in sequences for block in sequence.predicted]
     seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
     return {
         "executed_recording": np.array([index for index, *_ in executed], split.recording.dtype),

@@ -15,7 +15,7 @@ from gcodefp.dataset.store import Description, parse_description
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.model.data import network_sizes
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.programs.table import Programs
 
@@ -115,7 +115,7 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
         UserError: the file is missing, truncated, or of another format.
     """
     content = read_torch(path, FORMAT, device)
-    hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
+    hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
     description = parse_description(content["dataset"], Programs(**programs))
     network = Network(network_sizes(description), hyperparameters).to(device)

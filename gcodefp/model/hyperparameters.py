@@ -23,7 +23,7 @@ def _hyperparameter(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """The configuration of a run; `hyperparameters_from` checks it."""
+    """The configuration of a run; `parse_hyperparameters` checks it."""
 
     learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
     batch_size: int = _hyperparameter(16, "windows per step", low=1)
@@ -61,7 +61,7 @@ HYPERPARAMETERS = {f.name: f for f in fields(Hyperparameters)}
 """The fields of Hyperparameters by name."""
 
 
-def hyperparameters_from(
+def parse_hyperparameters(
     values: Mapping[str, Any], origin: str = "hyperparameters"
 ) -> Hyperparameters:
     """Checks names, types and ranges.

@@ -188,9 +188,9 @@ class Network(nn.Module):
 
 def _rename_old_weights(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
     for name in list(weights):
-        first, dot, rest = name.partition(".")
-        if first in OLD_WEIGHT_NAMES:
-            weights[OLD_WEIGHT_NAMES[first] + dot + rest] = weights.pop(name)
+        prefix, dot, suffix = name.partition(".")
+        if prefix in OLD_WEIGHT_NAMES:
+            weights[OLD_WEIGHT_NAMES[prefix] + dot + suffix] = weights.pop(name)
 
 
 def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:

@@ -269,7 +269,7 @@ def failure_class(error: Exception) -> str:
     if isinstance(error, Killed):
         return "killed"
     is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if is_memory_full or any(part in str(error) for part in OUT_OF_MEMORY):
+    if is_memory_full or any(phrase in str(error) for phrase in OUT_OF_MEMORY):
         return "out_of_memory"
     return "bad_hyperparameters" if isinstance(error, UserError) else "error"
 

@@ -66,7 +66,7 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
     """
     shifted = np.zeros_like(posterior)
     for program in range(len(programs.names)):
-        states = programs.states(program)
+        states = programs.state_slice(program)
         lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
         nearby_steps = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
         steps, index = np.unique(nearby_steps, return_inverse=True)

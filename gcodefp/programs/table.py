@@ -78,8 +78,8 @@ class Programs:
         """The program of each state, (P,)."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.first))
 
-    def states(self, program: int) -> slice:
-        """The states of one program."""
+    def state_slice(self, program: int) -> slice:
+        """Slice of the states of one program."""
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
@@ -218,7 +218,7 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
         unknown = np.full(count, np.nan, np.float32)
         return Alignment(UNKNOWN, np.nan, unknown, np.arange(count, dtype=np.int32))
     step = float(programs.step_seconds)
-    states = programs.states(index)
+    states = programs.state_slice(index)
     template = programs.template[states]
     times = np.arange(len(template)) * step
     clock = program_seconds(recording, programs.line[states], times)

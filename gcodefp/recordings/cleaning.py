@@ -170,7 +170,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     """
     table = read_table(path, groups)
     counts = Counter(rows_in_file=len(table))
-    table = _drop(table, _duplicate_rows(table), "duplicate_rows", counts)
+    table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
     unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
@@ -178,10 +178,10 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         raise RecordingRejected(
             f"{unlabelled.mean():.0%} of the rows have no clock or G-code block"
         )
-    table = _drop(table, unlabelled, "unlabelled_rows", counts)
-    table = _drop(table, _preamble(table[columns.LINE]), "preamble_rows", counts)
+    table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
+    table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
     after_end = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
-    table = _drop(table, after_end, "tail_rows", counts)
+    table = _drop_rows(table, after_end, "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     seconds, blocks = seconds[table.index], blocks[table.index]
@@ -191,7 +191,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     mm_per_unit = _mm_per_unit(table)
     return Recording(
         name=recording_name(path),
-        operation=columns.operation_of(recording_name(path)),
+        operation=columns.parse_operation(recording_name(path)),
         row=table.index.to_numpy(np.int32),
         seconds=np.asarray(seconds - seconds.iloc[0], np.float64),
         blocks=blocks.to_numpy(np.str_),
@@ -204,7 +204,9 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     )
 
 
-def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]) -> pd.DataFrame:
+def _drop_rows(
+    table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]
+) -> pd.DataFrame:
     counts[rule] += int(rows.sum())
     return table[~rows]
 
@@ -231,7 +233,7 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
     return texts.map({text: canonical(text) for text in texts.dropna().unique()})
 
 
-def _preamble(lines: pd.Series) -> pd.Series:
+def _look_ahead_rows(lines: pd.Series) -> pd.Series:
     """Rows before the last decrease of the line number."""
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
     if decreases.size and decreases[-1] >= PREAMBLE_ROWS:

@@ -71,7 +71,7 @@ def channel_unit(column: str) -> str:
     return {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][quantity]
 
 
-def operation_of(recording: str) -> str:
+def parse_operation(recording: str) -> str:
     """The operation in a recording's name: `pocket_001` is a `pocket`."""
     match = _NAME.fullmatch(recording)
     return match["operation"] if match else recording

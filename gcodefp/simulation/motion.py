@@ -159,7 +159,7 @@ class Trajectory:
         """Duration of the whole program."""
         return float(self.start_seconds[-1])
 
-    def at(self, seconds: Vector) -> MachineState:
+    def state_at(self, seconds: Vector) -> MachineState:
         """The state at times (T,); at rest before the start and after the end."""
         clipped = np.clip(seconds, 0.0, self.seconds)
         index = np.searchsorted(self.start_seconds, clipped, side="right") - 1

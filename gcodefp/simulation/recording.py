@@ -79,7 +79,7 @@ def report_times(
     lines = np.concatenate(
         [
             lines_ahead,
-            line_of_move[trajectory.at(moving).move_index],
+            line_of_move[trajectory.state_at(moving).move_index],
             np.repeat([len(program) - 2, len(program) - 1], [HOLD_ROWS, END_ROWS]),
         ]
     )
@@ -93,7 +93,7 @@ def controller_rows(
     """The controller's columns of the R reports, labels included."""
     motion, feed, ends_mm = _per_line(trajectory, program)
     lines = report.line_index
-    position_mm = trajectory.at(report.seconds).position_mm
+    position_mm = trajectory.state_at(report.seconds).position_mm
     # Before motion the controller reports the end of the last planned block.
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
@@ -162,15 +162,15 @@ def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     has_freeze, has_gaps, has_duplicates = rng.random(3) < FAULT_SHARE
     nodes = list(dict.fromkeys(name.split(".")[0] for name in table.columns if "." in name))
     if has_freeze:
-        _freeze(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
+        _freeze_node(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
     if has_gaps:
-        _drop(table, str(rng.choice(nodes)), rng)
+        _add_gaps(table, str(rng.choice(nodes)), rng)
     if has_duplicates:
-        table = _repeat(table, rng)
+        table = _duplicate_rows(table, rng)
     return table
 
 
-def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
+def _freeze_node(table: pd.DataFrame, node: str, row: int) -> None:
     for name in table.columns:
         if name.startswith(f"{node}."):
             values = table[name].to_numpy(copy=True)
@@ -178,14 +178,14 @@ def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
             table[name] = values
 
 
-def _drop(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
+def _add_gaps(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
     """Three short gaps in one node, as when its radio link is interrupted."""
     columns = [name for name in table.columns if name.startswith(f"{node}.")]
     for first in rng.integers(0, len(table) - 4, 3):
         table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
 
 
-def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+def _duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """Duplicates two rows, as when a log is flushed twice."""
     duplicates = rng.choice(len(table), 2, replace=False)
     order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))

@@ -130,7 +130,7 @@ def machine_load(
     trajectory: Trajectory, engagement_of_line: Vector, seconds: Vector
 ) -> MachineLoad:
     """The load at times (T,) after the start of the program."""
-    state = trajectory.at(seconds)
+    state = trajectory.state_at(seconds)
     line = np.array([move.line_index for move in trajectory.moves])[state.move_index]
     moving = (seconds > 0) & (seconds < trajectory.seconds)
     engagement = np.where(moving, engagement_of_line[line], 0.0)
@@ -196,8 +196,8 @@ def _magnetic_field(node: Node, load: MachineLoad, rng: np.random.Generator) -> 
         relative = np.array(node.axis_motion) - np.array(magnet.axis_motion)
         location = np.array(node.location_mm) - np.array(magnet.location_mm)
         moment = np.array(magnet.moment_a_m2)
-        rest = dipole_field_ut(location[None, :], moment)
-        field = field + dipole_field_ut(location + position * relative, moment) - rest
+        resting_field = dipole_field_ut(location[None, :], moment)
+        field = field + dipole_field_ut(location + position * relative, moment) - resting_field
     motor_direction = np.tanh(load.state.velocity_mm_s[:, :2] / STRAY_FIELD_SPEED_MM_S)
     field = field + motor_direction @ np.array([node.stray_x_ut, node.stray_y_ut])
     field = field + rng.normal(0, 0.5, (count, 3))

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network, Sizes
 from gcodefp.sweeps.hyperband import Hyperband
 from gcodefp.sweeps.observer import duration
@@ -133,7 +133,7 @@ def candidates(
     known = []
     for number, values in enumerate(asked):
         try:
-            hyperparameters = hyperparameters_from(values, f"configuration {number}")
+            hyperparameters = parse_hyperparameters(values, f"configuration {number}")
         except UserError as error:
             logger.warning("invalid, its run will fail: %s", error)
             continue

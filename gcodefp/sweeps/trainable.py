@@ -13,7 +13,7 @@ from gcodefp.model.hyperparameters import (
     HYPERPARAMETERS,
     METRICS,
     Objective,
-    hyperparameters_from,
+    parse_hyperparameters,
 )
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
@@ -145,7 +145,7 @@ def accepts(values: Mapping[str, Any]) -> bool:
     if not hyperparameters.keys() <= HYPERPARAMETERS.keys():
         return True
     try:
-        hyperparameters_from(hyperparameters)
+        parse_hyperparameters(hyperparameters)
     except UserError:
         return False
     return True
@@ -199,7 +199,7 @@ def _value_problem(path: str, parameter: Parameter, where: str) -> str | None:
     for value in values:
         partner = {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}
         try:
-            hyperparameters_from({"d_model": 2, "nhead": 1} | {name: value} | partner, parent)
+            parse_hyperparameters({"d_model": 2, "nhead": 1} | {name: value} | partner, parent)
         except UserError as error:
             reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
             return f"{error}{reached}"

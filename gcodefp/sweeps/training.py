@@ -10,7 +10,7 @@ import torch
 
 from gcodefp.cluster.job import Deadline, OutOfTime
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import hyperparameters_from
+from gcodefp.model.hyperparameters import parse_hyperparameters
 from gcodefp.model.trainer import (
     EpochCallback,
     Killed,
@@ -62,7 +62,7 @@ def train_trial(
     asked = {"seed": sweep.seed} | dict(trial.hyperparameters)
     objective, folder = sweep.specification.objective, trial.folder
     try:
-        hyperparameters = hyperparameters_from(asked, f"run {folder.path.name}")
+        hyperparameters = parse_hyperparameters(asked, f"run {folder.path.name}")
     except UserError as error:
         return describe_failure(error, asked)
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:

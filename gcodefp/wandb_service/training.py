@@ -15,7 +15,7 @@ import torch
 
 from gcodefp.cluster.job import place
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, parse_hyperparameters
 from gcodefp.model.trainer import (
     EpochCallback,
     TrainingData,
@@ -206,7 +206,7 @@ def _run(
     checkpoint = folder.path / "checkpoint.pt"
     with wandb_log(lambda: _begin(folder, note)) as log, listening(log.run, note):
         try:
-            asked = hyperparameters_from(given.hyperparameters, f"run {given.run_id}")
+            asked = parse_hyperparameters(given.hyperparameters, f"run {given.run_id}")
             report = _reporter(log, objective.metric, asked, note)
             result = train(asked, data, objective, folder.path, report)
             content = describe_result(result, asked, device)

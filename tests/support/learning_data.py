@@ -14,7 +14,7 @@ from gcodefp.dataset.vocabulary import FIELDS, build_vocabulary
 from gcodefp.dataset.windows import window_starts
 from gcodefp.files import sha256, write_json
 from gcodefp.model.data import network_sizes, select_device
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.programs.table import UNKNOWN, Programs, write_programs
@@ -195,7 +195,7 @@ def load(folder: Path) -> TrainingData:
 
 def tiny(**changed: Any) -> Hyperparameters:
     """The hyperparameters of a short run."""
-    return hyperparameters_from({**TINY, **changed})
+    return parse_hyperparameters({**TINY, **changed})
 
 
 def untrained(data: TrainingData, seed: int = 0, **changed: Any) -> Network:

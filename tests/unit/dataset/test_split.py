@@ -83,7 +83,7 @@ def test_held_out_recordings_are_the_test() -> None:
     assert splits["test"] == sorted(held_out)
     assert sorted(chain(*splits.values())) == sorted(operations)
     assert splits["val"]
-    with pytest.raises(UserError, match=r"held_out: 'Face\*' matches none"):
+    with pytest.raises(UserError, match=r"held_out: 'Face\*' matches no recording"):
         match_recordings(operations, ["pocket*", "Face*"])
     with pytest.raises(UserError, match="no recording is left for train "):
         split_recordings(operations, 0.2, 0.2, random_order(0), set(operations))

@@ -10,17 +10,17 @@ from torch import Tensor
 from training_runs import run, same_weights, weights
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import HYPERPARAMETERS, Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import EMBEDDINGS
 from gcodefp.model.trainer import TrainingData
 
 
 def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
-    assert hyperparameters_from({}) == Hyperparameters()
-    converted = hyperparameters_from({"batch_size": 32.0, "dropout": 0, "learning_rate": 1})
+    assert parse_hyperparameters({}) == Hyperparameters()
+    converted = parse_hyperparameters({"batch_size": 32.0, "dropout": 0, "learning_rate": 1})
     kinds = {name: type(getattr(converted, name)) for name in HYPERPARAMETERS}
     assert kinds == {name: type(field.default) for name, field in HYPERPARAMETERS.items()}
-    nested = hyperparameters_from({"optim": {"learning_rate": 0.1}, "batch_size": 2})
+    nested = parse_hyperparameters({"optim": {"learning_rate": 0.1}, "batch_size": 2})
     assert (nested.learning_rate, nested.batch_size) == (0.1, 2)
 
 
@@ -45,7 +45,7 @@ def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
 )
 def test_a_wrong_value_is_named_with_the_right_ones(name: str, value: Any, message: str) -> None:
     with pytest.raises(UserError, match=rf"^sweep\.yaml[:.] ?{message}"):
-        hyperparameters_from({name: value}, "sweep.yaml")
+        parse_hyperparameters({name: value}, "sweep.yaml")
 
 
 @pytest.mark.parametrize("name", [n for n in HYPERPARAMETERS if n != "optimizer"])
@@ -57,7 +57,7 @@ def test_every_range_has_limits(name: str) -> None:
     assert finite
     for value in finite:
         with pytest.raises(UserError, match=f"hyperparameters.{name}: .* is out of range"):
-            hyperparameters_from({name: value})
+            parse_hyperparameters({name: value})
     for value in (limits["low"], limits["high"]):
         if math.isfinite(value):
             assert getattr(tiny(**{"nhead": 1, name: value}), name) == value

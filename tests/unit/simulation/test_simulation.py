@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gcodefp import simulate
-from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, operation_of
+from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, parse_operation
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.simulation.programs import PROGRAMS, ProgramWriter, build_program
 from gcodefp.simulation.recording import (
@@ -55,7 +55,7 @@ def test_a_recording_depends_on_its_name_and_the_seed_alone(tmp_path: Path) -> N
 def test_recordings_have_the_schema_of_the_real_ones(name: str, tmp_path: Path) -> None:
     path = simulate_recordings(tmp_path, 1, 1, [name])[0]
     assert path.name == f"{name}_001.csv.gz"
-    assert operation_of(path.name.removesuffix(".csv.gz")) == name
+    assert parse_operation(path.name.removesuffix(".csv.gz")) == name
     table = pd.read_csv(path)
     columns = {"stat", "unit", "feed", "momo", "vel", "plane", "spindle", "x_motor"}
     assert {*REQUIRED, *columns} <= set(table.columns)
