@@ -36,11 +36,11 @@ def agent(method: str, runs: int, folder: Path, start: Any) -> None:
     """Works like an agent; notes each run that it ends in one write."""
     sweep = specification(method=method, run_cap=runs, parameters=OVERHEAD_SPACE)
     engine = LocalEngine(sweep, 1, runs, folder / "sweep")
-    diary = os.open(folder / "diary", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    done = os.open(folder / "done.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def objective(trial: Trial) -> dict[str, Any]:
         content = trivial(trial)
-        os.write(diary, f"{trial.folder.number}\n".encode())
+        os.write(done, f"{trial.folder.number}\n".encode())
         return content
 
     start.wait(START_SECONDS)
@@ -48,22 +48,22 @@ def agent(method: str, runs: int, folder: Path, start: Any) -> None:
 
 
 def measure(method: str, agents: int, runs: int, parent: Path | None) -> Cost:
-    """Lets a crew do a sweep, and checks that each run was done once."""
+    """Lets agents work on a sweep, and checks that each run was done once."""
     context = multiprocessing.get_context("fork")
     with tempfile.TemporaryDirectory(dir=parent) as name:
         folder, start = Path(name), context.Barrier(agents + 1)
         arguments = (method, runs, folder, start)
-        crew = [context.Process(target=agent, args=arguments) for _ in range(agents)]
-        for process in crew:
+        processes = [context.Process(target=agent, args=arguments) for _ in range(agents)]
+        for process in processes:
             process.start()
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         start.wait(START_SECONDS)
-        begin = time.perf_counter()
-        for process in crew:
+        started = time.perf_counter()
+        for process in processes:
             process.join()
-        wall = time.perf_counter() - begin
+        wall = time.perf_counter() - started
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        check(folder, runs, [process.exitcode for process in crew])
+        check(folder, runs, [process.exitcode for process in processes])
     spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return Cost(1000 * wall / runs, 1000 * spent / runs)
 
@@ -71,7 +71,7 @@ def measure(method: str, agents: int, runs: int, parent: Path | None) -> Cost:
 def check(folder: Path, runs: int, codes: list[int | None]) -> None:
     """No run is lost, none was done twice, none is too many."""
     assert not any(codes), codes
-    done = Counter(int(line) for line in (folder / "diary").read_text().split())
+    done = Counter(int(line) for line in (folder / "done.txt").read_text().split())
     assert done == Counter(range(runs)), "lost or double runs"
     folders = run_folders(folder / "sweep")
     assert [run.number for run in folders] == list(range(runs))

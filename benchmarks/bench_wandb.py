@@ -15,7 +15,7 @@ import numpy as np
 
 from gcodefp.model.hyperparameters import METRICS
 from gcodefp.sweeps.run_folder import run_folder
-from gcodefp.sweeps.wandb_log import begin_offline, wandb_log
+from gcodefp.sweeps.wandb_log import open_offline, wandb_log
 
 RUNS, EPOCHS = 20, 50
 
@@ -31,7 +31,7 @@ def main() -> None:
             checkpoint = run.path / "checkpoint.pt"
             checkpoint.write_bytes(weights)
             started = time.perf_counter()
-            with wandb_log(lambda run=run: begin_offline(run, "bench", {"seed": 0})) as log:
+            with wandb_log(lambda run=run: open_offline(run, "bench", {"seed": 0})) as log:
                 begun = time.perf_counter()
                 for epoch in range(EPOCHS):
                     log.epoch(epoch + 1, dict.fromkeys(METRICS, 0.5))

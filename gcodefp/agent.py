@@ -1,62 +1,62 @@
-"""Trains runs of a sweep, one after the other, until none is left to take.
+"""Trains runs of a sweep, one after the other, until none is left.
 
-Start as many agents as there are processors to use, on any hosts that share the folder. One that is
-killed loses at most the epoch it was in: another, or itself started again, goes on with its run.
-In a SLURM job an agent ends with an epoch, before the job's time limit ends it.
+Any number of agents may work on a sweep, on any hosts that share the folder. A killed agent loses
+at most its current epoch: another agent, or the same one started again, goes on with its run. In a
+SLURM job an agent ends after an epoch, before the job's time limit ends it.
 """
 
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from gcodefp.cluster.gpus import in_workers, own_gpu
-from gcodefp.cluster.job import OutOfTime, leave, open_deadline, place
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.cluster.job import OutOfTime, leave, open_deadline
+from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
-from gcodefp.sweeps.observer import run_summary, sweep_progress
-from gcodefp.sweeps.ranking import ended_runs
-from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.training import OfflineLog, train_trial
+from gcodefp.sweeps.observer import sweep_seconds
+from gcodefp.sweeps.ranking import ended_runs, ranked
+from gcodefp.sweeps.run_folder import COUNTED
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
+from gcodefp.sweeps.training import train_trial
+from gcodefp.terminal import duration
 from gcodefp.wandb_service.agents import work
-from gcodefp.wandb_service.session import read_address
+from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
-PATHS = (
-    ("--sweep", "results/sweep/sweep.json", "sweep.json"),
-    ("--train", "results/dataset/train.npz", "train.npz"),
-    ("--val", "results/dataset/val.npz", "val.npz"),
-    ("--dataset", "results/dataset/dataset.json", "dataset.json"),
-    ("--runs", "results/runs", "folder that keeps the runs of all sweeps"),
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("agent", __doc__)
+    add_training_flags(parser)
     add = parser.add_argument
-    for flag, default, text in PATHS:
-        add(flag, type=Path, default=Path(default), help=f"{text} (default: %(default)s)")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
-    add("--agents", type=positive, default=1, help="how many work at once, to tell the time left")
+    add(
+        "--agents",
+        type=positive,
+        default=1,
+        help="agents at work, to estimate the time left",
+    )
     add("--stay", action="store_true", help="do not end before all runs of all agents are over")
     add(
         "--job-minutes",
         type=not_negative,
         default=0,
-        help="time limit of the SLURM job that is this agent's own, so that it may put it back "
-        "into the queue; SLURM is asked for what is left of it. 0: no such job",
+        help="time limit of this agent's own SLURM job, which it may put back into the queue; the "
+        "time left is queried from SLURM. 0: no such job",
     )
     add(
         "--margin-seconds",
@@ -71,7 +71,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=True,
         help="with its best weights as an artifact",
     )
-    add("--output", type=Path, help="marker that says that this agent is done")
+    add("--output", type=Path, help="marker file that records that this agent is done")
     return run_step(parser, _work, argv)
 
 
@@ -88,14 +88,14 @@ def _work(arguments: argparse.Namespace) -> None:
 
 
 def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Trains several runs at a time; of those who stay, one is enough."""
+    """Trains several runs at a time; only the first worker stays."""
     others = argparse.Namespace(**vars(arguments) | {"stay": False})
     tasks = [arguments, *(others for _ in range(arguments.workers - 1))]
     return in_workers(task, tasks, arguments.log)
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    """Trains runs until none is left to take; tells how many.
+    """Trains runs until none is left; returns how many.
 
     Raises:
         OutOfTime: the job's time limit is near.
@@ -113,28 +113,51 @@ def _train(arguments: argparse.Namespace) -> int:
     engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
     metric = sweep.specification.objective.metric
     origin = provenance([arguments.sweep, arguments.dataset])
-    log = OfflineLog(arguments.wandb_project, arguments.wandb_checkpoints)
+    log = arguments.wandb_project, arguments.wandb_checkpoints
 
     def objective(trial: Trial) -> dict[str, Any]:
-        deadline.begin_run()
-        content = train_trial(trial, sweep, data, device, deadline, log)
-        logger.info("%s", run_summary(trial.folder.number, content, metric))
-        return content | {"sweep": sweep.sweep_id, **place(), "provenance": origin}
+        deadline.start_run()
+        content = train_trial(trial, sweep, data, device, deadline, *log)
+        logger.info("%s", _run_summary(trial.folder.number, content, metric))
+        return content | {"sweep": sweep.sweep_id, "provenance": origin}
 
-    def tell() -> None:
-        objective = sweep.specification.objective
+    def log_progress() -> None:
         try:
-            logger.info("%s", sweep_progress(folder, sweep.total, objective, arguments.agents))
+            logger.info("%s", _progress(sweep, folder, arguments.agents))
         except (OSError, LookupError, UserError) as error:
-            logger.warning("how far the sweep is cannot be told: %s", error)
+            logger.warning("the sweep's progress is unknown: %s", error)
 
-    ended = engine.work(objective, tell, before_each=deadline.check, stay=arguments.stay)
-    logger.info("nothing is left to take for this agent")
+    ended = engine.work(objective, log_progress, before_each=deadline.check, stay=arguments.stay)
+    logger.info("nothing is left for this agent")
     return ended
 
 
+def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
+    """Runs that are over, the best of them, and an estimate of the time left."""
+    runs, objective = ended_runs(folder, sweep.total), sweep.specification.objective
+    text = f"{len(runs)} of {sweep.total} runs are over"
+    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
+    if not counted:
+        return text
+    mean_seconds = fmean(run.content["seconds"] for run in counted)
+    seconds = sweep_seconds([mean_seconds] * (sweep.total - len(runs)), agents)
+    left = f", about {duration(seconds)} left" if seconds else ""
+    best = counted[0]
+    return f"{text}; best so far {best.content['best_value']:.4f} (run {best.name}){left}"
+
+
+def _run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
+    """One line about a run that is over."""
+    if content["state"] not in COUNTED:
+        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
+    return (
+        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
+        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
+    )
+
+
 def _work_for_service(arguments: argparse.Namespace) -> int:
-    """Real W&B agents, each run in a process of its own; tells how many ended here."""
+    """Trains with W&B's own agents, each run in its own process; returns how many ended here."""
     sweep = read_sweep(arguments.sweep)
     address, objective = read_address(sweep.address or ""), sweep.specification.objective
     flags: list[object] = ["--runs", arguments.runs.absolute(), "--threads", arguments.threads]
@@ -144,7 +167,7 @@ def _work_for_service(arguments: argparse.Namespace) -> int:
     flags += [] if arguments.wandb_checkpoints else ["--no-wandb-checkpoints"]
     flags += ["--metric", objective.metric, "--goal", objective.goal, "--seed", sweep.seed]
     if sweep.is_existing:
-        logger.info("sweep %s is trained where it was made; only its runs are used here", address)
+        logger.info("sweep %s is trained by agents of its own; only its runs are used", address)
         return 0
     folder = arguments.runs / sweep.sweep_id
     before = len(ended_runs(folder))

@@ -1,4 +1,4 @@
-"""What every step's command line has in common: help, log, exit code."""
+"""What the command lines of all steps share: help, log, exit code."""
 
 import argparse
 import logging
@@ -23,8 +23,38 @@ def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Adds --sweep and --runs, by default those of the shipped configuration.
+
+    Args:
+        more: what --sweep includes besides sweep.json.
+    """
+    parser.add_argument(
+        "--sweep",
+        type=Path,
+        default=Path("results/sweep/sweep.json"),
+        help=f"sweep.json{more} (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        default=Path("results/runs"),
+        help="folder that keeps the runs of all sweeps (default: %(default)s)",
+    )
+
+
+def add_training_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds --sweep, --runs, and --train, --val, --dataset of the shipped configuration."""
+    add_sweep_flags(parser)
+    for name, file in (("train", "train.npz"), ("val", "val.npz"), ("dataset", "dataset.json")):
+        path = Path("results/dataset", file)
+        parser.add_argument(
+            f"--{name}", type=Path, default=path, help=f"{file} (default: %(default)s)"
+        )
+
+
 def positive(text: str) -> int:
-    """An argument that is a whole number of at least 1."""
+    """A whole number of at least 1."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
@@ -32,7 +62,7 @@ def positive(text: str) -> int:
 
 
 def not_negative(text: str) -> int:
-    """An argument that is a whole number of at least 0, such as a seed."""
+    """A whole number of at least 0, such as a seed."""
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError(f"{text} is less than 0")
@@ -40,7 +70,7 @@ def not_negative(text: str) -> int:
 
 
 def share(text: str) -> float:
-    """An argument between 0 and 1."""
+    """A number between 0 and 1."""
     number = float(text)
     if not 0 <= number <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
@@ -52,9 +82,9 @@ def run_step(
     body: Callable[[argparse.Namespace], None],
     argv: Sequence[str] | None,
 ) -> int:
-    """Parses, runs, and turns what went wrong into a message and an exit code."""
+    """Parses, runs, and turns errors into a message and an exit code."""
     arguments = parser.parse_args(argv)
-    # The log's name, where there is one: it tells agent_1 from agent_2.
+    # With a log file, its name, such as agent_1.
     name = arguments.log.stem if arguments.log else parser.prog.rpartition(".")[2]
     logger = logging.getLogger("gcodefp")
     handlers = log_handlers(name, arguments.log)
@@ -63,10 +93,7 @@ def run_step(
     logger.setLevel(logging.INFO)
     try:
         body(arguments)
-    except UserError as error:
-        logger.error("error: %s", error)
-        return 1
-    except OSError as error:
+    except (UserError, OSError) as error:
         logger.error("error: %s", error)
         return 1
     except KeyboardInterrupt:
@@ -83,7 +110,7 @@ def run_step(
 
 
 def log_handlers(step: str, log_file: Path | None, mode: str = "w") -> list[logging.Handler]:
-    """Where a step's log goes: to the terminal, and to a file if there is one."""
+    """Handlers that write a step's log to the terminal, and to a file if there is one."""
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
     if log_file is not None:
         log_file.parent.mkdir(parents=True, exist_ok=True)

@@ -28,13 +28,13 @@ from gcodefp.sweeps.space import grid_size
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
 from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
-from gcodefp.wandb_service.service_sweeps import (
+from gcodefp.wandb_service.service import (
     check_plain,
     count_runs,
     create_once,
+    read_address,
     read_sweep_config,
 )
-from gcodefp.wandb_service.session import read_address
 
 logger = logging.getLogger("gcodefp.create_sweep")
 

@@ -14,10 +14,9 @@ from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.reporting.optuna_studies import Dashboard
-from gcodefp.sweeps.overview_table import add_sweep_flags
 
 logger = logging.getLogger("gcodefp.dashboard")
 

@@ -1,4 +1,4 @@
-"""The error that a user can mend, and the wording that helps to."""
+"""The error that a user can fix, and the wording that helps with it."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -11,8 +11,8 @@ class UserError(Exception):
     """
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The tail of an error message: the nearest known word, or all of them."""
-    known = sorted(known)
-    close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(known)}"
+def did_you_mean(word: str, valid: Iterable[str]) -> str:
+    """The tail of an error message: the nearest valid word, or all of them."""
+    words = sorted(valid)
+    close = get_close_matches(word, words, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"known are: {', '.join(words)}"

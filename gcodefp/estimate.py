@@ -1,78 +1,53 @@
-"""Says how long a sweep will take and how much memory it needs, before any of it is paid for.
+"""Estimates how long a sweep takes and how much memory its trainings need, before it starts.
 
-A few training steps and a part of the validation are timed for the smallest, the median and the
-largest of the sweep's configurations, in as many processes at once as agents will work; the others
-are taken to lie between. Nothing is kept of it. Runs that are over count as done, and show how far
-the timing is right.
+A few training steps and part of the validation are timed for the cheapest, the middle and the
+dearest of the sweep's configurations; the others are interpolated. Runs that are over count as
+done. No file is written.
 """
 
 import argparse
 import logging
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+import psutil
 import torch
+from rich.console import Console
 
-from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.command_line import add_training_flags, positive, run_step, step_parser
+from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.data import DEVICES, network_sizes, select_device
 from gcodefp.sweeps.estimation import (
     Candidate,
-    Crew,
-    DatasetSize,
-    Evidence,
     Timed,
-    asked_of_runs,
+    Timing,
+    TimingConfig,
     candidates,
-    labels,
-    memory_lines,
-    memory_needs,
-    seconds_left,
-    table,
+    label,
+    memory_line,
+    open_configurations,
+    run_seconds,
+    time_configuration,
     time_line,
     to_be_timed,
 )
 from gcodefp.sweeps.ranking import ended_runs
-from gcodefp.sweeps.run_folder import COUNTED
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
-from gcodefp.sweeps.timing import (
-    FULL,
-    Timing,
-    TimingConfig,
-    available_device_bytes,
-    available_host_bytes,
-    crowding,
-    processors,
-    time_configuration,
-)
+from gcodefp.terminal import data_size, plain_table
 
 logger = logging.getLogger("gcodefp.estimate")
-
-BUSY = 1.2
-"""A crowding that is worth a word."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("estimate", __doc__)
-
-    def add_path(flag: str, default: str, text: str) -> None:
-        help_text = f"{text} (default: %(default)s)"
-        parser.add_argument(flag, type=Path, default=Path(default), help=help_text)
-
-    add_path("--sweep", "results/sweep/sweep.json", "sweep.json")
-    add_path("--train", "results/dataset/train.npz", "train.npz")
-    add_path("--val", "results/dataset/val.npz", "val.npz")
-    add_path("--dataset", "results/dataset/dataset.json", "dataset.json")
-    add_path("--runs", "results/runs", "folder that keeps the runs of all sweeps")
-    parser.add_argument(
-        "--agents", type=positive, default=1, help="how many work at once on this machine"
-    )
-    parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--threads", type=positive, default=1, help="CPU threads of each agent")
-    parser.add_argument(
+    add_training_flags(parser)
+    add = parser.add_argument
+    add("--agents", type=positive, default=1, help="how many work at once on this machine")
+    add("--device", choices=DEVICES, default="auto")
+    add("--threads", type=positive, default=1, help="CPU threads of each agent")
+    add(
         "--seconds",
         type=float,
         default=4.0,
@@ -95,96 +70,87 @@ def _estimate(arguments: argparse.Namespace) -> None:
     if not left:
         print(f"all {sweep.total} runs are over")
         return
-    counted = network_sizes(description), _extent(arguments, description), device.type
     over = [run.folder.number for run in ended]
-    known = candidates(asked_of_runs(sweep, over), *counted)
-    if not known:
+    configurations = candidates(
+        open_configurations(sweep, over), network_sizes(description), description.window
+    )
+    if not configurations:
         raise UserError(f"{arguments.sweep}: has no configuration left that can be trained")
-    agents = min(arguments.agents, left)
-    places = min(agents, max(1, processors() // arguments.threads))
-    crew = Crew(agents, places, crowding(places * arguments.threads))
-    timed = _time(arguments, known, device, places)
-    evidence = [
-        Evidence(c.workload.work, run.content["seconds"] / run.content["epochs"])
-        for run in ended
-        if run.content["state"] in COUNTED
-        for c in candidates([run.content["hyperparameters"]], *counted)
+    timed = _time(arguments, configurations, device)
+    windows = [
+        len(read_split(path, description, name).window_start)
+        for name, path in (("train", arguments.train), ("val", arguments.val))
     ]
-    rule = sweep.specification.early_terminate
-    seconds = seconds_left(timed, known, left, evidence, crew, rule)
-    print(table(timed, known, device.type == "cuda"))
-    print("\n".join(_circumstances(sweep, left, crew, len(evidence), device)))
-    print(time_line(seconds, arguments.agents))
-    _tell_memory(timed, known, agents, device)
-
-
-def _extent(arguments: argparse.Namespace, description: Description) -> DatasetSize:
-    paths = {"train": arguments.train, "val": arguments.val}
-    windows = {n: len(read_split(p, description, n).window_start) for n, p in paths.items()}
-    return DatasetSize(windows["train"], windows["val"], description.window)
+    Console(markup=False, highlight=False).print(_table(timed, configurations))
+    print(time_line(run_seconds(timed, configurations, *windows), left, arguments.agents))
+    for note in _notes(sweep, arguments, device):
+        print(note)
+    _report_memory([t.timing for t in timed if isinstance(t.timing, Timing)], arguments, device)
 
 
 def _time(
-    arguments: argparse.Namespace, known: Sequence[Candidate], device: torch.device, at_once: int
+    arguments: argparse.Namespace, configurations: Sequence[Candidate], device: torch.device
 ) -> list[Timed]:
-    """Times the configurations that show most; one that fails is no reason to stop."""
-    chosen = to_be_timed(known)
-    surroundings = TimingConfig(
-        arguments.dataset,
-        arguments.train,
-        arguments.val,
-        arguments.runs,
-        device.type,
-        arguments.threads,
-        arguments.seconds,
-    )
+    """Times three configurations; one that fails is a warning, as long as another does not."""
+    chosen = to_be_timed(configurations)
+    paths = arguments.dataset, arguments.train, arguments.val
+    config = TimingConfig(*paths, device.type, arguments.threads, arguments.seconds)
     timed = []
-    for number, (name, candidate) in enumerate(zip(labels(chosen, known), chosen, strict=True), 1):
+    for number, candidate in enumerate(chosen, 1):
+        name = label(candidate, configurations)
         logger.info("timing configuration %d of %d: %s", number, len(chosen), name)
-        timing = time_configuration(candidate.hyperparameters, surroundings, at_once)
+        timing = time_configuration(candidate.hyperparameters, config)
         if isinstance(timing, str):
-            step_bytes = candidate.workload.step_bytes
-            larger = sum(c.workload.step_bytes >= step_bytes for c in known)
-            also = f"; {larger} of {len(known)} configurations need as much" if larger > 1 else ""
-            logger.warning("%s: %s%s", name, timing, also if FULL in timing else "")
+            logger.warning("%s: %s", name, timing)
         timed.append(Timed(candidate, timing))
     if not any(isinstance(t.timing, Timing) for t in timed):
         raise UserError(f"no configuration could be timed; the last: {timed[-1].timing}")
     return timed
 
 
-def _circumstances(
-    sweep: SweepFile, left: int, crew: Crew, evidence: int, device: torch.device
-) -> list[str]:
-    """What has to be known to read the estimate."""
-    lines = [f"{left} of {sweep.total} runs are left; timed {crew.places} at once"]
-    if evidence:
-        lines.append(f"scaled to the time that {evidence} runs took that are over")
-    elif crew.crowding > BUSY:
-        lines.append("this machine has other work too, and with that the time may rise or fall")
-    if crew.agents > crew.places:
-        lines.append(f"{crew.agents} agents share the processors of {crew.places}, and are slower")
-    if device.type == "cuda" and crew.agents > 1:
-        lines.append(f"{crew.agents} agents share one GPU")
+def _table(timed: Sequence[Timed], configurations: Sequence[Candidate]) -> object:
+    """The timed configurations, with what was measured."""
+    timings = [timing for _, timing in timed]
+    columns = {
+        "configuration": [label(candidate, configurations) for candidate, _ in timed],
+        "ms per step": [
+            "-" if isinstance(t, str) else f"{1000 * t.step_seconds:.3g}" for t in timings
+        ],
+        "memory": [t if isinstance(t, str) else data_size(t.host_bytes) for t in timings],
+    }
+    return plain_table(list(columns.items()), left=("configuration",))
+
+
+def _notes(sweep: SweepFile, arguments: argparse.Namespace, device: torch.device) -> list[str]:
+    """What the estimate does not count in."""
+    notes = []
+    needed, processors = arguments.agents * arguments.threads, psutil.cpu_count() or 1
+    if needed > processors:
+        notes.append(f"{needed} processors are needed, {processors} available: it takes longer")
+    if device.type == "cuda" and arguments.agents > 1:
+        notes.append(f"{arguments.agents} agents share one GPU: it may take longer")
     if sweep.specification.method == "bayes":
-        lines.append("what bayes will propose is not known; random configurations stand for it")
+        notes.append("random configurations stand for those that bayes will propose")
     if sweep.specification.early_terminate:
-        lines.append("the interval reaches from early termination at its most effective to none")
-    return lines
+        notes.append("early termination, which makes it shorter, is not counted in")
+    return notes
 
 
-def _tell_memory(
-    timed: Sequence[Timed], known: Sequence[Candidate], agents: int, device: torch.device
+def _report_memory(
+    timings: Sequence[Timing], arguments: argparse.Namespace, device: torch.device
 ) -> None:
-    places = {"memory": (False, available_host_bytes())}
+    """Prints the peak memory of agents, with a warning where it does not fit."""
+    peaks = {"memory": (max(t.host_bytes for t in timings), psutil.virtual_memory().available)}
     if device.type == "cuda":
-        places["GPU memory"] = (True, available_device_bytes(device))
-    for name, (on_device, available) in places.items():
-        needs = memory_needs(timed, known, on_device)
-        text, warning = memory_lines(needs, agents, available, name)
-        print(text)
-        if warning:
-            logger.warning("%s", warning)
+        total = torch.cuda.get_device_properties(device).total_memory
+        peaks["GPU memory"] = (max(t.device_bytes for t in timings), total)
+    for name, (peak_bytes, available_bytes) in peaks.items():
+        text, fits = memory_line(peak_bytes, arguments.agents, available_bytes)
+        print(f"{name}: {text}")
+        if not fits:
+            fitting = int(available_bytes // peak_bytes)
+            advice = f"take {fitting} agents, or " if fitting else ""
+            logger.warning("this does not fit: %smake batch_size or d_model smaller", advice)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Writes the runs of any W&B sweep as the table that select_best makes of ours, best first."""
+"""Writes the runs of any W&B sweep as a table like best/runs.csv, best first."""
 
 import argparse
 import logging
@@ -13,8 +13,7 @@ from gcodefp.files import write_text
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.ranking import ended_runs, ranked, runs_csv
 from gcodefp.wandb_service.fetch import fetch_runs
-from gcodefp.wandb_service.service_sweeps import read_sweep_config
-from gcodefp.wandb_service.session import read_address
+from gcodefp.wandb_service.service import read_address, read_sweep_config
 
 logger = logging.getLogger("gcodefp.export")
 
@@ -31,18 +30,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _export(arguments: argparse.Namespace) -> None:
     address = read_address(arguments.sweep)
     config, _ = read_sweep_config(address)
-    # Not our reader of sweeps: it refuses what other trainers may well ask W&B for.
+    # Without read_specification, which refuses sweeps of other trainers.
     metric = config.get("metric")
-    told = metric and Objective(metric["name"], metric.get("goal", "minimize"))
-    objective = told or DEFAULT_OBJECTIVE
+    objective = DEFAULT_OBJECTIVE
+    if metric:
+        objective = Objective(metric["name"], metric.get("goal", "minimize"))
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder) / address.sweep_id
         fetch_runs(address, runs, objective, checkpoints=False)
-        found = ended_runs(runs)
-        if not found:
+        ended = ended_runs(runs)
+        if not ended:
             raise UserError(f"sweep {address}: none of its runs is over")
-        write_text(arguments.output, runs_csv(ranked(found, objective)))
-    logger.info("%s: %d runs of sweep %s", arguments.output, len(found), address)
+        write_text(arguments.output, runs_csv(ranked(ended, objective)))
+    logger.info("%s: %d runs of sweep %s", arguments.output, len(ended), address)
 
 
 if __name__ == "__main__":

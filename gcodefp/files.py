@@ -63,10 +63,10 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if found != format_name:
+    actual = document.get("format") if isinstance(document, dict) else None
+    if actual != format_name:
         raise UserError(
-            f"{path}: format is {found!r}, this version of gcodefp reads {format_name!r}; "
+            f"{path}: format is {actual!r}, this version of gcodefp reads {format_name!r}; "
             f"make it anew with: {rebuild}"
         )
     return document

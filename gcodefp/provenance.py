@@ -1,4 +1,4 @@
-"""Where a result comes from: written into every JSON document that a step makes."""
+"""The provenance that every JSON document of a step records."""
 
 import platform
 import subprocess

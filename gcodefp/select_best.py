@@ -1,9 +1,9 @@
-"""Picks the best run of a sweep and copies what later steps need of it and of all runs.
+"""Selects the best run of a sweep and copies its weights and the tables of all runs.
 
-The best value at its best epoch wins; ties go to the smaller model, then to the earlier run; failed
-runs never win, nor does a run that early termination stopped. Where the best configurations were
-trained again with other seeds, the best mean wins. The winner's checkpoint is loaded and scored
-again before it is believed.
+The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
+runs, and those that early termination stopped, never win. Where the best configurations were
+trained again with other seeds, the best mean wins. The winner's checkpoint is scored again before
+it is selected.
 """
 
 import argparse
@@ -34,12 +34,12 @@ from gcodefp.sweeps.ranking import (
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, WINS, run_folder
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, SweepFile, read_sweep
 from gcodefp.wandb_service.fetch import fetch_runs
-from gcodefp.wandb_service.session import read_address
+from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.select_best")
 
 TOLERANCE = 5e-3
-"""The metric may differ so much when it is scored again on another kind of device."""
+"""Largest difference of the metric when it is scored on another kind of device."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -76,8 +76,8 @@ def _select(arguments: argparse.Namespace) -> None:
     winner = selection.winner
     if winner.content["state"] != WINS:
         raise UserError(
-            f"{winner.folder.path.parent}: no run was trained to its end; of the best of them, "
-            f"{winner.name}, it says: {winner.content['state']}, {winner.content['reason']}"
+            f"{winner.folder.path.parent}: no run was trained to its end; the best of them, "
+            f"{winner.name}, is: {winner.content['state']}, {winner.content['reason']}"
         )
     again = _score_again(winner, objective.metric, arguments)
     write_text(arguments.output / "runs.csv", runs_csv(selection.ranking))
@@ -99,9 +99,9 @@ def _select(arguments: argparse.Namespace) -> None:
 
 def _check_complete(sweep: SweepFile, folder: Path) -> None:
     missing = [n for n in range(sweep.total) if not run_folder(folder, n).is_over()]
-    # A space may have fewer configurations than run_cap; no run is due from there on.
+    # A space may have fewer configurations than run_cap; no later run is due.
     end = min((n for n in missing if run_folder(folder, n).closed()), default=sweep.total)
-    due = [n for n in missing if n < end or run_folder(folder, n).is_given()]
+    due = [n for n in missing if n < end or run_folder(folder, n).is_assigned()]
     if due or len(missing) == sweep.total:
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
@@ -111,19 +111,19 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
 
 
 def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -> float:
-    """The winner's metric from its checkpoint file, which must be the value it was chosen for."""
+    """The winner's metric from its checkpoint, which must be the value it was selected for."""
     device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
     checkpoint = read_checkpoint(path, device)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     measured = validate(checkpoint.network, checkpoint.hyperparameters, data.val).get(metric)
     value = float(winner.content["best_value"])
-    if measured is None:  # A train metric belongs to a pass of training, not to weights.
+    if measured is None:  # A train metric is of a training pass and cannot be scored again.
         return value
     if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise UserError(
             f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
-            f"the checkpoint is not what it says: remove {winner.folder.path}, then {AGENTS_AGAIN}"
+            f"the checkpoint was changed: remove {winner.folder.path}, then {AGENTS_AGAIN}"
         )
     return measured
 

@@ -1,40 +1,49 @@
-"""Shows how far a sweep is: its runs, the best of them, the agents at work and the time left.
+"""Shows a sweep's progress: its runs, the best of them, the agents at work and the time left.
 
-Reads the run folders and nothing else, from any host that sees them, and disturbs nobody: watch a
-sweep that runs, or look at one that is over or was interrupted.
+It reads the run folders and nothing else, from any host that sees them, while the sweep runs or
+after it.
 """
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Sequence
 
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
-from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.sweeps.observer import Observer
-from gcodefp.sweeps.overview_table import add_sweep_flags, overview_table
+from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
+from gcodefp.sweeps.lease import LeaseState
+from gcodefp.sweeps.observer import AgentLine, Observer, Overview, RunLine
 from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.terminal import duration, plain_table
+
+UNLIMITED_WIDTH = 10_000
+SHOWN_BEST = 10
+SHOWN_NEWEST = 5
+STYLES = {"running": "cyan", "waiting": "yellow", "failed": "red", "unreadable": "red"}
+ALIVE = {LeaseState.HELD: "yes", LeaseState.FREE: "gone", LeaseState.UNKNOWN: "not known yet"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("status", __doc__)
     add_sweep_flags(parser)
-    add = parser.add_argument
-    add(
+    parser.add_argument(
         "--watch",
         action=argparse.BooleanOptionalAction,
         help="go on until the sweep is over or Ctrl-C; default: if the output is a terminal. "
         "Elsewhere only the end is shown",
     )
-    add(
+    parser.add_argument(
         "--every",
         type=positive,
         default=2,
         metavar="SECONDS",
-        help="between two looks (default: %(default)s)",
+        help="how often the sweep is read (default: %(default)s)",
     )
     return run_step(parser, _show, argv)
 
@@ -42,18 +51,137 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _show(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
     observer = Observer(sweep, arguments.runs / sweep.sweep_id)
-    # What files say is shown as it is, not taken for colours and symbols.
+    # Texts from files are shown as they are, not taken for colours and symbols.
     console = Console(markup=False, emoji=False, highlight=False)
     watch = sys.stdout.isatty() if arguments.watch is None else arguments.watch
-    overview = observer.look()
+    overview = observer.overview()
     if not watch:
-        console.print(overview_table(overview, console))
+        console.print(render(overview, console))
         return
-    with Live(overview_table(overview, console), console=console, auto_refresh=False) as live:
+    with Live(render(overview, console), console=console, auto_refresh=False) as live:
         while not overview.is_over:
             time.sleep(arguments.every)
-            overview = observer.look()
-            live.update(overview_table(overview, console), refresh=True)
+            overview = observer.overview()
+            live.update(render(overview, console), refresh=True)
+
+
+def render(overview: Overview, console: Console) -> RenderableType:
+    """An overview, the most important first, as a small terminal cuts off the end; ASCII only."""
+    runs = shown_runs(overview)
+    parts: list[RenderableType] = [_header(overview)]
+    parts += [
+        Text(f"run {run.number:04d} cannot be read: {' '.join((run.reason or '').split())}", "red")
+        for run in runs
+        if run.state == "unreadable"
+    ]
+    tables = _run_tables(overview, runs, console) if runs else []
+    if overview.agents:
+        tables.insert(0, _agent_table(overview.agents))
+    for table in tables:
+        parts += [Text(), table]
+    if len(runs) < len(overview.runs):
+        parts.append(Text(f"{len(overview.runs) - len(runs)} more runs are not shown"))
+    return Group(*parts)
+
+
+def shown_runs(overview: Overview) -> list[RunLine]:
+    """Runs that are not over, the best of those that are, the newest that failed."""
+
+    def in_state(state: str) -> list[RunLine]:
+        return [run for run in overview.runs if run.state == state]
+
+    best = [run for run in overview.ranked() if run.over][:SHOWN_BEST]
+    newest = [
+        run for state in ("unreadable", "failed") for run in in_state(state)[::-1][:SHOWN_NEWEST]
+    ]
+    return [*in_state("running"), *in_state("waiting"), *best, *newest]
+
+
+def _header(overview: Overview) -> Text:
+    counts = overview.counts()
+    ended = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed"))
+    objective = overview.objective
+    lines = [
+        f"sweep {overview.sweep_id}: {overview.method}, {objective.goal} {objective.metric}",
+        f"{overview.over} of {overview.total} runs are over: {ended}",
+    ]
+    if not overview.is_over:
+        states = ", ".join(f"{counts[state]} {state}" for state in ("running", "waiting"))
+        lines.append(f"{states}, {overview.to_start} to start")
+    if overview.closed is not None:
+        lines.append(f"no further run starts: {overview.closed}")
+    best = overview.ranked()[:1]
+    lines += [f"best so far: {run.best:.4f} (run {run.number:04d}, {run.state})" for run in best]
+    return Text("\n".join([*lines, _time_left(overview)]), "bold")
+
+
+def _time_left(overview: Overview) -> str:
+    if overview.is_over:
+        return "the sweep is over"
+    count = overview.counts()["running"]
+    if not count:
+        return "no agent is at work"
+    seconds = overview.seconds_left()
+    agents = "1 agent" if count == 1 else f"{count} agents"
+    left = "unknown" if seconds is None else f"about {duration(seconds)}"
+    return f"time left: {left} ({agents} at work)"
+
+
+def _agent_table(agents: Sequence[AgentLine]) -> Table:
+    ages = [
+        "clock differs" if a.clock_differs else f"{duration(a.age_seconds)} ago" for a in agents
+    ]
+    columns = [
+        ("host", [agent.host for agent in agents]),
+        ("pid", [str(agent.pid) for agent in agents]),
+        ("run", [f"{agent.run:04d}" for agent in agents]),
+        ("lease touched", ages),
+        ("alive", [ALIVE[agent.lease] for agent in agents]),
+    ]
+    styles = ["" if agent.at_work else "yellow" for agent in agents]
+    return plain_table(columns, ("host", "alive"), styles)
+
+
+def _run_tables(overview: Overview, runs: Sequence[RunLine], console: Console) -> list[Table]:
+    """One table, or, if that is too wide, one of progress and one of hyperparameters."""
+    best = overview.ranked()[:1]
+    styles = ["bold green" if run in best else STYLES.get(run.state, "") for run in runs]
+    progress, left = _progress(runs, best), ("state", "agent")
+    hyperparameters = [
+        # One word below the other: names are longer than their values.
+        (re.sub("[_/]", "\n", path), [_short(r.hyperparameters.get(path)) for r in runs])
+        for path in overview.varying
+    ]
+    table = plain_table([*progress, *hyperparameters], left, styles)
+    unlimited = console.options.update(max_width=UNLIMITED_WIDTH)
+    if not hyperparameters or console.measure(table, options=unlimited).maximum <= console.width:
+        return [table]
+    second = plain_table([progress[0], *hyperparameters], styles=styles, space=1)
+    return [plain_table(progress, left, styles), second]
+
+
+def _progress(runs: Sequence[RunLine], best: Sequence[RunLine]) -> list[tuple[str, list[str]]]:
+    at_work = [run.agent if run.agent and run.agent.at_work else None for run in runs]
+    agents = [f"{agent.host}:{agent.pid}" if agent else "" for agent in at_work]
+    columns = [
+        ("run", [f"{run.number:04d}" for run in runs]),
+        ("state", [f"{r.state} ({r.reason})" if r.state == "failed" else r.state for r in runs]),
+        ("epoch", [f"{run.epochs}/{run.max_epochs}" if run.max_epochs else "" for run in runs]),
+        ("latest", [_value(run.latest) for run in runs]),
+        ("best ", [_value(run.best) + ("*" if run in best else " ") for run in runs]),
+        ("time", ["" if run.seconds is None else duration(run.seconds) for run in runs]),
+    ]
+    return [*columns, ("agent", agents)] if any(agents) else columns
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Uploads the W&B offline runs of finished sweeps, from any machine that has a network.
+"""Uploads W&B offline runs that are over, from any machine that has a network.
 
-Runs that were uploaded before, and runs that still go on, are left alone. Needs `wandb login`, or
+Runs that were uploaded before are skipped. Needs `wandb login`, or
 WANDB_API_KEY in the environment.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder, run_folders
-from gcodefp.wandb_service.session import base_url, open_session
+from gcodefp.wandb_service.service import base_url, open_session
 
 logger = logging.getLogger("gcodefp.sync")
 
@@ -32,9 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _sync(arguments: argparse.Namespace) -> None:
-    found = _finished(arguments.runs, arguments.sweep)
-    waiting = [(run, folder) for run, folder in found if not _is_synced(folder)]
-    logger.info("%d runs are on W&B already, %d are not", len(found) - len(waiting), len(waiting))
+    logs = _offline_logs(arguments.runs, arguments.sweep)
+    waiting = [(run, folder) for run, folder in logs if not _is_synced(folder)]
+    logger.info("%d runs are on W&B already, %d are not", len(logs) - len(waiting), len(waiting))
     if not waiting:
         return
     open_session()
@@ -44,26 +44,26 @@ def _sync(arguments: argparse.Namespace) -> None:
         environment = {k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode or not _is_synced(folder):
-            told = " ".join((done.stderr or done.stdout).split()[-60:])
+            output = " ".join((done.stderr or done.stdout).split()[-60:])
             raise UserError(
-                f"{folder}: cannot be uploaded to {base_url()}: {told}; mend that and start this "
-                "again, the runs before it are there"
+                f"{folder}: cannot be uploaded to {base_url()}: {output}; fix that and start this "
+                "again, earlier runs are uploaded"
             )
         logger.info("run %s of sweep %s is on W&B", run.path.name, run.sweep)
 
 
-def _finished(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:
+def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:
     """Runs that are over, each with its offline folder.
 
     Raises:
-        UserError: there is none.
+        UserError: no run has one.
     """
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; --runs names the folder of all sweeps' runs")
     chosen = [path for path in sorted(runs.iterdir()) if path.is_dir()]
     if sweeps and (unknown := set(sweeps) - {path.name for path in chosen}):
         raise UserError(f"{runs}: has no sweep {', '.join(sorted(unknown))}")
-    found = [
+    logs = [
         (run, folder)
         for path in chosen
         if not sweeps or path.name in sweeps
@@ -71,13 +71,13 @@ def _finished(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder,
         if run.is_over()
         for folder in sorted((run.path / "wandb").glob("offline-run-*"))
     ]
-    if not found:
+    if not logs:
         raise UserError(f"{runs}: no finished run with a W&B offline log; wandb.enabled makes them")
-    return found
+    return logs
 
 
 def _is_synced(folder: Path) -> bool:
-    """Whether `wandb sync` has left its mark."""
+    """Whether `wandb sync` has marked the folder."""
     return any(folder.glob("*.wandb.synced"))
 
 

@@ -38,8 +38,14 @@ from gcodefp.model.trainer import (
 )
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.wandb_service.training import begun, objective_of, train_given
-from gcodefp.wandb_service.trial import Assignment, assigned_by_agent, own_flags
+from gcodefp.wandb_service.training import (
+    Assignment,
+    assigned_by_agent,
+    objective_of,
+    own_flags,
+    started,
+    train_assigned,
+)
 
 logger = logging.getLogger("gcodefp.train")
 
@@ -140,7 +146,7 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
     """A run of a W&B sweep; the agent learns of a failure by the exit code alone."""
     values = _hyperparameter_flags(arguments) | assignment.hyperparameters
     assignment = assignment._replace(hyperparameters=values)
-    with begun(assignment, arguments.runs) as (folder, lease):
+    with started(assignment, arguments.runs) as (folder, lease):
         if lease is None:
             return
         metric, goal = arguments.metric, arguments.goal or "minimize"
@@ -149,7 +155,7 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
         origin = provenance(_inputs(arguments))
         log_checkpoint = arguments.wandb_checkpoints
-        failed = train_given(
+        failed = train_assigned(
             assignment, folder, lease, data, objective, device, origin, log_checkpoint
         )
     if failed:

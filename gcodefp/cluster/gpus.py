@@ -1,4 +1,4 @@
-"""One GPU for each agent of a host: claimed with a lock that dies with its process."""
+"""One GPU for each agent of a host, claimed with a lock that dies with its process."""
 
 import fcntl
 import itertools
@@ -26,17 +26,17 @@ ORDER = "CUDA_DEVICE_ORDER"
 
 
 def visible_gpu() -> str | None:
-    """Which GPU this process may use, as CUDA_VISIBLE_DEVICES says it; None if nothing is said."""
+    """CUDA_VISIBLE_DEVICES of this process; None if it is not set."""
     return os.environ.get(VISIBLE)
 
 
 @contextmanager
 def own_gpu(device: str) -> Iterator[None]:
-    """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents so far, until the block ends.
+    """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents, until the block ends.
 
-    With it CUDA_DEVICE_ORDER, unless the user has set that. A GPU that is the only one to be seen
-    stays as it is: so it is in a SLURM job with one GPU. Of those that the user has named, one is
-    taken. Has to come before CUDA is used.
+    Sets CUDA_DEVICE_ORDER too, unless the user has. Chooses among the GPUs that the user has named;
+    changes nothing if only one is visible, as in a SLURM job with one GPU. Has to come before CUDA
+    is used.
 
     Args:
         device: auto, cpu or cuda.
@@ -49,7 +49,7 @@ def own_gpu(device: str) -> Iterator[None]:
     folder.mkdir(mode=0o700, exist_ok=True)
     gpu, lock = _claim(folder, gpus)
     before = {name: os.environ.get(name) for name in (VISIBLE, ORDER)}
-    # Numbers are then nvidia-smi's; CUDA's own put the fastest GPU first.
+    # The numbers are then nvidia-smi's; by default CUDA puts the fastest GPU first.
     os.environ.setdefault(ORDER, "PCI_BUS_ID")
     os.environ[VISIBLE] = gpu
     logger.info("takes GPU %s of %s", gpu, ", ".join(gpus))
@@ -65,23 +65,23 @@ def own_gpu(device: str) -> Iterator[None]:
 
 
 def _gpus() -> list[str]:
-    """The GPUs of this host that may be used, in words of CUDA_VISIBLE_DEVICES."""
+    """The GPUs of this host that may be used, as CUDA_VISIBLE_DEVICES names them."""
     named = os.environ.get(VISIBLE)
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]
     try:
-        told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return []
-    lines = [line for line in told.stdout.splitlines() if line.startswith("GPU ")]
-    return [str(number) for number in range(len(lines))] if told.returncode == 0 else []
+    lines = [line for line in done.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(number) for number in range(len(lines))] if done.returncode == 0 else []
 
 
 def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
-    """A GPU and the open lock that holds it: every GPU's first place, then every second one, …"""
-    for place in itertools.count():
+    """A GPU and the open lock that holds it: the first slot of every GPU, then the second, …"""
+    for slot in itertools.count():
         for gpu in gpus:
-            name = f"{gpu.replace('/', '_')}.{place}"
+            name = f"{gpu.replace('/', '_')}.{slot}"
             lock = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o600)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,23 +89,23 @@ def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
                 os.close(lock)
             else:
                 return gpu, lock
-    raise AssertionError("places do not end")
+    raise AssertionError("slots do not end")
 
 
 def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
-    """The sum of `work` of each task, every task in a process of its own.
+    """The sum of `work` over tasks, each in a process of its own.
 
-    Workers whose parent is killed end too. All of them have ended when this one returns or raises.
+    Workers end when their parent is killed, and before this function returns or raises.
 
     Raises:
         UserError: a worker was killed; that ends the others.
-        Exception: what the first task that failed has raised.
+        Exception: the error of the first task that failed.
     """
-    # Forked processes could not use CUDA; and each has to set its own number of threads.
+    # Forked processes could not use CUDA, nor set their own number of threads.
     context = multiprocessing.get_context("spawn")
     numbers, name = context.Value("i", 0), log_file.stem if log_file else "agent"
     with ProcessPoolExecutor(
-        len(tasks), context, initializer=_begin, initargs=(numbers, name, log_file)
+        len(tasks), context, initializer=_start_worker, initargs=(numbers, name, log_file)
     ) as pool:
         futures = [pool.submit(work, task) for task in tasks]
         wait(futures)
@@ -119,16 +119,16 @@ def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path 
         ) from error
 
 
-def _begin(numbers: Any, name: str, log_file: Path | None) -> None:
-    """Writes the same log as the others, under an own number, and does not outlive the parent."""
+def _start_worker(numbers: Any, name: str, log_file: Path | None) -> None:
+    """Writes to the shared log under a number of its own, and ends with the parent."""
     parent = multiprocessing.parent_process()
     assert parent is not None, "only children are workers"
 
-    def follow() -> None:
+    def end_with_parent() -> None:
         connection.wait([parent.sentinel])
         os._exit(1)
 
-    threading.Thread(target=follow, name="follows its parent", daemon=True).start()
+    threading.Thread(target=end_with_parent, name="ends with its parent", daemon=True).start()
     with numbers.get_lock():
         numbers.value += 1
         number = numbers.value

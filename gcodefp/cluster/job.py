@@ -1,4 +1,4 @@
-"""When an agent has to end, so that its job's time limit costs no epoch."""
+"""An agent's deadline, so that its job's time limit costs no epoch."""
 
 import logging
 import math
@@ -12,35 +12,35 @@ from gcodefp.cluster.gpus import visible_gpu
 from gcodefp.errors import UserError
 
 EPOCHS_AHEAD = 1.5
-"""No epoch begins that might not end: the next may take so many times the slowest so far."""
-ASK_SECONDS = 300.0
-"""How often SLURM is asked anew, since a time limit may be changed; more would burden it."""
+"""An epoch starts only if this many times the slowest one so far are left."""
+QUERY_SECONDS = 300.0
+"""How often SLURM's time limit, which may change, is queried."""
 
 
 class OutOfTime(Exception):
-    """The job's time limit is near; what is left is done by others, or later."""
+    """The job's time limit is near; other agents, or later ones, go on with the runs."""
 
 
 class Deadline:
     """The end of an agent's time, and how long its epochs take."""
 
-    def __init__(self, ask: Callable[[], float | None], margin_seconds: float) -> None:
-        """Asks how long there is.
+    def __init__(self, query: Callable[[], float | None], margin_seconds: float) -> None:
+        """Queries the time left.
 
         Args:
-            ask: tells the seconds left; None for no limit.
+            query: returns the seconds left; None for no limit, or no answer.
             margin_seconds: how long before the end the agent has to be done.
 
         Raises:
-            UserError: there is no time for anything.
+            UserError: no time is left beside the margin.
         """
-        self._ask = ask
+        self._query = query
         self._margin_seconds = margin_seconds
         self._slowest_of_all = 0.0
         self._slowest = 0.0
-        self._last = self._asked = time.monotonic()
+        self._last = self._queried = time.monotonic()
         self._end = math.inf
-        self._ask_end()
+        self._query_end()
         if self.seconds_left() <= margin_seconds:
             raise UserError(
                 f"the job's time limit leaves {self.seconds_left():.0f} s, of which "
@@ -52,8 +52,8 @@ class Deadline:
         """Until the end; infinite without one."""
         return self._end - time.monotonic()
 
-    def begin_run(self) -> None:
-        """A run begins; how long its epochs take is not known yet."""
+    def start_run(self) -> None:
+        """A run starts; the duration of its epochs is not known yet."""
         self._slowest = 0.0
         self._last = time.monotonic()
 
@@ -61,10 +61,10 @@ class Deadline:
         """An epoch of the run is over.
 
         Args:
-            last: the run needs no other.
+            last: whether it is the run's last epoch.
 
         Raises:
-            OutOfTime: another one might not end in time.
+            OutOfTime: another epoch might not end in time.
         """
         now = time.monotonic()
         self._slowest = max(self._slowest, now - self._last)
@@ -74,72 +74,72 @@ class Deadline:
             self._check(self._slowest)
 
     def check(self) -> None:
-        """Raises OutOfTime if an epoch of whatever run might not end in time."""
+        """Raises OutOfTime if an epoch of any run might not end in time."""
         self._check(self._slowest_of_all)
 
     def _check(self, epoch_seconds: float) -> None:
         needed = EPOCHS_AHEAD * epoch_seconds + self._margin_seconds
-        if time.monotonic() - self._asked > ASK_SECONDS:
-            self._ask_end()
+        if time.monotonic() - self._queried > QUERY_SECONDS:
+            self._query_end()
         if (left := self.seconds_left()) < needed:
             raise OutOfTime(
                 f"the job ends in {left:.0f} s, and an epoch needs up to {needed:.0f} s, with "
                 f"{self._margin_seconds:.0f} s of margin"
             )
 
-    def _ask_end(self) -> None:
-        """Who does not answer now has perhaps answered before, and that still holds."""
-        left = self._ask()
-        self._asked = time.monotonic()
+    def _query_end(self) -> None:
+        """Updates the end; without an answer the end known before still holds."""
+        left = self._query()
+        self._queried = time.monotonic()
         if left is not None:
-            self._end = self._asked + left
+            self._end = self._queried + left
 
 
 logger = logging.getLogger(__name__)
 
 KILL_SECONDS = 300.0
-"""SLURM kills a job that is put back into the queue within this time."""
+"""Within this time SLURM kills a job that it has put back into the queue."""
 
 _started = time.monotonic()
 
 
 def place() -> dict[str, str | None]:
-    """Where this process works, as run.json has it."""
+    """Host, GPU and SLURM job of this process, for run.json."""
     return {"host": platform.node(), "gpu": visible_gpu(), "slurm_job": slurm.job_id()}
 
 
 def open_deadline(job_minutes: int, margin_seconds: float) -> Deadline:
-    """When this process has to be done.
+    """The deadline of this process.
 
     Args:
-        job_minutes: the job's time limit, believed where SLURM does not answer; 0 for none.
+        job_minutes: the job's time limit, used where SLURM does not answer; 0 for none.
 
     Raises:
-        UserError: there is no time for anything.
+        UserError: no time is left beside the margin.
     """
 
-    def ask() -> float | None:
+    def query() -> float | None:
         left = slurm.seconds_left()
         if left is None and job_minutes:
             return 60 * job_minutes - (time.monotonic() - _started)
         return left
 
-    deadline = Deadline(ask, margin_seconds)
-    told = ", ".join(f"{name} {value}" for name, value in place().items() if value is not None)
+    deadline = Deadline(query, margin_seconds)
+    names = ", ".join(f"{name} {value}" for name, value in place().items() if value is not None)
     left = deadline.seconds_left()
     limit = f", {left / 60:.0f} min left" if left < float("inf") else ""
-    logger.info("works on %s%s", told, limit)
+    logger.info("works on %s%s", names, limit)
     return deadline
 
 
 def leave(error: OutOfTime, own_job: bool) -> NoReturn:
-    """Sees to it that an agent works on when this one has to go.
+    """Ends an agent that is out of time, and puts its SLURM job back into the queue.
 
     Args:
         own_job: whether the SLURM job is this agent's alone, and may be put back into the queue.
 
     Raises:
-        UserError: somebody else has to start it again.
+        UserError: the job was not put back; the user or Snakemake has to start it again.
     """
     logger.info("%s", error)
     job = slurm.job_id()

@@ -1,6 +1,6 @@
-"""What an agent asks of SLURM: which job it is, how long it may go on, and to be started again.
+"""Queries SLURM for the job's id and time left, and puts jobs back into the queue.
 
-Everything is optional: a compute node without SLURM's commands, such as a container, answers None.
+All of it is optional: without SLURM's commands, as in a container, the answers are None.
 """
 
 import logging
@@ -14,24 +14,24 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
-"""A busy controller may take so long."""
+"""The time that a busy controller may take."""
 TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
 
 def job_id() -> str | None:
-    """The SLURM job that this process is in; None outside."""
+    """The id of this process's SLURM job; None outside a job."""
     return os.environ.get("SLURM_JOB_ID")
 
 
 def seconds_left() -> float | None:
-    """Until the job's time limit; None where there is none, or nobody tells."""
+    """Seconds until the job's time limit; None if there is none, or it is not known."""
     job = job_id()
     if job is None:
         return None
     # squeue before the variable: a limit may be changed while the job runs.
-    answer = ask("squeue", "--noheader", "--jobs", job, "--format", "%L")
+    answer = run_command("squeue", "--noheader", "--jobs", job, "--format", "%L")
     if answer is not None:
-        # An array's job id names all of its tasks that wait, too; one line is the job's own.
+        # For an array's job id, squeue lists waiting tasks too; the first line is the job's own.
         return seconds_in(answer.split("\n")[0].strip())
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     return int(end) - time.time() if end.isdigit() else None
@@ -39,9 +39,9 @@ def seconds_left() -> float | None:
 
 def seconds_in(text: str) -> float | None:
     """A time as squeue writes it, `[DAYS-][HOURS:]MINUTES:SECONDS`; None for words."""
-    if (found := TIME_LEFT.fullmatch(text)) is None:
+    if (match := TIME_LEFT.fullmatch(text)) is None:
         return None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
@@ -49,13 +49,13 @@ def requeue(job: str) -> bool:
     """Puts a job back into the queue; SLURM then kills its processes.
 
     Returns:
-        False if SLURM does not do that here.
+        False if SLURM refuses.
     """
-    return ask("scontrol", "requeue", job) is not None
+    return run_command("scontrol", "requeue", job) is not None
 
 
-def ask(*command: str) -> str | None:
-    """What one of SLURM's commands answers; None if it fails, which is told."""
+def run_command(*command: str) -> str | None:
+    """The output of one of SLURM's commands; None if it fails, which is logged."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -72,17 +72,17 @@ def ask(*command: str) -> str | None:
 # Where a partition's PreemptMode is CANCEL, a preempted job stays PREEMPTED, and version 2.8 of
 # Snakemake's SLURM plugin waits for ever for SLURM to resume it.
 
-LOOK_SECONDS = 30.0
+PREEMPTED_POLL_SECONDS = 30.0
 
 
 def follow_preempted(folder: Path) -> None:
-    """Looks after the jobs that this Snakemake sends from its folder, as long as it lives."""
+    """Requeues preempted jobs of this folder's Snakemake, as long as it lives."""
     threading.Thread(target=_follow, args=[folder], name="preempted jobs", daemon=True).start()
 
 
 def _follow(folder: Path) -> None:
     while True:
-        time.sleep(LOOK_SECONDS)
+        time.sleep(PREEMPTED_POLL_SECONDS)
         requeue_preempted(folder)
 
 
@@ -94,7 +94,9 @@ def requeue_preempted(folder: Path) -> None:
 
 
 def _preempted(folder: Path) -> list[str]:
-    """Snakemake's jobs from this folder; their comments tell the rule."""
-    answer = ask("squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z")
+    """Preempted jobs of the Snakemake in a folder; their comments name the rule."""
+    answer = run_command(
+        "squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z"
+    )
     jobs = [line.split("|", 2) for line in (answer or "").splitlines()]
     return [job[0] for job in jobs if job[1].startswith("rule_") and job[2] == str(folder)]

@@ -161,7 +161,7 @@ def read_run(folder: Path) -> ComparedRun:
         UserError: it is no run of a sweep, is not over, or failed.
     """
     run = RunFolder(folder)
-    if not run.is_given():
+    if not run.is_assigned():
         raise UserError(
             f"{folder}: is no run of a sweep (it has no hyperparameters.json); name one of a "
             "sweep, results/runs/SWEEP/NUMBER"

@@ -112,7 +112,7 @@ class Dashboard:
         for path in filter(self._followed.__contains__, paths):
             sweep, observer = self._followed[path]
             name = "" if path == self._first else f" {path.parent.name}"
-            snapshot[sweep.sweep_id + name] = study(sweep, observer.look())
+            snapshot[sweep.sweep_id + name] = study(sweep, observer.overview())
         # Sweeps that are gone keep their numbers, so that no other sweep takes their addresses.
         studies = dict.fromkeys(self._studies) | snapshot
         if studies != self._studies:
@@ -186,7 +186,7 @@ def _trial(number: int, run: RunLine | None, space: Space) -> FrozenTrial:
         trial_id=number,
         state=state,
         value=run.best if run and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
-        datetime_start=_time(run.given_at) if run else None,
+        datetime_start=_time(run.assigned_at) if run else None,
         datetime_complete=_time(run.ended_at) if run and state.is_finished() else None,
         params={_dotted(path): value for path, value in fitting.items()},
         distributions={_dotted(path): space[path] for path in (fitting if values else space)},

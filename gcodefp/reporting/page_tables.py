@@ -26,8 +26,8 @@ from gcodefp.reporting.protocols_table import (
 from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.sweep_runs import differing, process_spans, repeated_epochs, work_intervals
 from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, METRICS, RULES, interval
-from gcodefp.sweeps.observer import duration
 from gcodefp.sweeps.ranking import FACTS
+from gcodefp.terminal import duration
 
 NOTHING = "-"
 Table = dict[str, list[Any]]

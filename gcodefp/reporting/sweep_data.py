@@ -67,8 +67,8 @@ def _axis(hyperparameter: Varied, rows: NDArray[np.bool_]) -> dict[str, Any]:
 
 def _numbers(name: str, values: NDArray[np.float64], is_log: bool) -> dict[str, Any]:
     """Plotly has no log axis here: logarithms are drawn, their ticks show the numbers."""
-    known = values[np.isfinite(values)]
-    low, high = float(known.min()), float(known.max())
+    finite = values[np.isfinite(values)]
+    low, high = float(finite.min()), float(finite.max())
     locator = LogLocator(subs=_subs(high / low)) if is_log else MaxNLocator(TICKS)
     ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] or [low]
     texts = value_texts(ticks)

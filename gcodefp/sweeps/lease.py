@@ -1,11 +1,11 @@
-"""Who works on a run: leases that a killed process cannot keep and two takers cannot both win.
+"""Which process works on a run: leases that a killed process cannot keep and two cannot both take.
 
-A lease is a file `lease.N` in the run's folder; the highest N holds, and an empty one is nobody's.
-It is made as a hard link, which fails if the name exists (on NFS too), and its holder touches it
-while it works. A lease is free when its process is gone, told at once on the same host, or when it
-was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of
-day matters. Who saw that lease N is free may make lease N + 1 and no other: numbers only grow, so
-that a slow taker cannot drive out one who took the run after it had looked.
+A lease is a file `lease.N` in the run's folder. The highest N is the run's lease; an empty file has
+no holder. It is made as a hard link, which fails if the name exists (on NFS too), and its holder
+touches it while it works. A lease is free when its process is gone, seen at once on the same host,
+or when it was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's
+time of day matters. A process that saw lease N free may make lease N + 1 and no other: numbers only
+grow, so that a slow process cannot drive out one that took the run after it had looked.
 """
 
 import json
@@ -23,34 +23,34 @@ from typing import NamedTuple
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
 
-_done_with: set[Path] = set()
-"""Leases that this process had. One that it could not give back, since the file server was lost or
-the folder not writable, names a living process, and would be held as long as that process lives."""
+_released: set[Path] = set()
+"""Leases that this process no longer holds. One that it could not give back, since the file server
+was lost or the folder not writable, names a living process and would be held while that lives."""
 
 
 class LeaseState(Enum):
-    """What a watcher knows of a run's lease."""
+    """A run's lease, as a watcher sees it."""
 
-    FREE = "nobody works on it"
+    FREE = "no process works on the run"
     HELD = "its holder was seen at work"
     UNKNOWN = "its holder, on another host, was not seen at work yet"
 
 
 class LeaseLost(Exception):
-    """Another agent has taken this run over, since this one stood still for too long."""
+    """Another agent has taken this run over, because this one stood still for too long."""
 
 
 class LeaseWatch:
-    """Watches leases; remembers when it first saw each heartbeat."""
+    """Watches leases, and remembers when it first saw each heartbeat."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[int, float, bool]] = {}
 
-    def look(self, folder: Path) -> LeaseState:
+    def state(self, folder: Path) -> LeaseState:
         """The state of a run's lease."""
-        return self.judge(_newest(folder))
+        return self.state_of(_newest(folder))
 
-    def judge(self, lease: Path | None) -> LeaseState:
+    def state_of(self, lease: Path | None) -> LeaseState:
         """The state of a run whose newest lease is this one."""
         if lease is None:
             return LeaseState.FREE
@@ -61,9 +61,9 @@ class LeaseWatch:
             return LeaseState.FREE
         if not text:
             return LeaseState.FREE
-        alive = _holder_is_alive(lease, text)
-        if alive is not None:
-            return LeaseState.HELD if alive else LeaseState.FREE
+        is_alive = _holder_is_alive(lease, text)
+        if is_alive is not None:
+            return LeaseState.HELD if is_alive else LeaseState.FREE
         now = time.monotonic()
         seen_beat, since, moved = self._seen.get(lease, (beat, now, False))
         if beat != seen_beat:
@@ -81,17 +81,17 @@ class Lease:
         self._path = path
 
     def killed_holders(self) -> int:
-        """How many holders before this one, in a row, did not live to give the lease back."""
-        others = (lease for lease in self._path.parent.glob("lease.*") if lease != self._path)
-        return sum(1 for lease in others if lease.stat().st_size)
+        """The number of earlier holders in a row that were killed before they gave it back."""
+        earlier = (lease for lease in self._path.parent.glob("lease.*") if lease != self._path)
+        return sum(1 for lease in earlier if lease.stat().st_size)
 
     def check(self) -> None:
-        """Raises LeaseLost if another process holds the run by now."""
+        """Raises LeaseLost if another process has taken the run."""
         if _newest(self._path.parent) != self._path:
             raise LeaseLost(f"{self._path.parent}: taken over by another agent")
 
     def beat(self) -> None:
-        """Shows that the holder is at work."""
+        """Touches the lease, which shows that the holder is at work."""
         with suppress(OSError):
             os.utime(self._path)
 
@@ -100,18 +100,18 @@ class Lease:
 def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     """Takes a free run's lease, with a heartbeat until the block ends; None if it is not free.
 
-    The lease is given back at the end, whatever happens in the block.
+    The lease is given back at the end of the block, also after an exception.
     """
     folder.mkdir(parents=True, exist_ok=True)
     newest = _newest(folder)
     path = folder / f"lease.{_number(newest) + 1 if newest else 1}"
-    if watch.judge(newest) is not LeaseState.FREE or not _made(path):
+    if watch.state_of(newest) is not LeaseState.FREE or not _make(path):
         yield None
         return
-    lease, done = Lease(path), threading.Event()
+    lease, is_done = Lease(path), threading.Event()
 
     def heartbeat() -> None:
-        while not done.wait(HEARTBEAT_SECONDS):
+        while not is_done.wait(HEARTBEAT_SECONDS):
             lease.beat()
 
     thread = threading.Thread(target=heartbeat, name=f"heartbeat of {folder.name}", daemon=True)
@@ -119,14 +119,14 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     try:
         yield lease
     finally:
-        done.set()
+        is_done.set()
         thread.join()
-        _done_with.add(path)
+        _released.add(path)
         _give_back(path)
 
 
-def _made(path: Path) -> bool:
-    """Whether this lease is now this process's."""
+def _make(path: Path) -> bool:
+    """Makes this process the holder of a new lease; False if another process was faster."""
     draft = path.with_name(f".lease.{uuid.uuid4().hex}.tmp")
     try:
         draft.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
@@ -137,7 +137,7 @@ def _made(path: Path) -> bool:
         draft.unlink(missing_ok=True)
     if _newest(path.parent) == path:
         return True
-    # Others have come and gone since the look; they removed this number.
+    # Other holders came and went since the lease was seen free, and removed this number.
     path.unlink(missing_ok=True)
     return False
 
@@ -166,9 +166,10 @@ def _identity(pid: int) -> dict[str, str | int | None]:
 
 
 def _process(pid: int) -> str | None:
-    """What tells a process from a later one of the same number; None where it cannot be told.
+    """Identifies a process beyond its reusable number; None without Linux's /proc.
 
-    The boot, the namespace that numbers the processes, and the process's start, in clock ticks.
+    Boot id, PID namespace, and the process's start in clock ticks since boot. psutil has neither of
+    the first two, and its start times move with the time of day.
     """
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
@@ -180,24 +181,24 @@ def _process(pid: int) -> str | None:
 
 
 def _holder_is_alive(lease: Path, text: str) -> bool | None:
-    """Whether the lease's process lives and works; None if that cannot be told from here."""
+    """Whether the lease's process lives and works; None if this host cannot see that process."""
     holder = _read_identity(text)
     if holder is None:  # A crashed host may leave a file of zeros; the heartbeat decides.
         return None
-    if lease in _done_with and holder == _identity(os.getpid()):
+    if lease in _released and holder == _identity(os.getpid()):
         return False
     mine = _process(os.getpid())
     theirs = holder["process"]
     if holder["host"] != socket.gethostname() or mine is None or theirs is None:
         return None
-    # Another boot is this host before, or another host of the same name.
+    # Another boot: this host before its restart, or another host of the same name.
     if str(theirs).split()[:2] != mine.split()[:2]:
         return None
     return _process(int(holder["pid"] or 0)) == theirs
 
 
 def _read_identity(text: str) -> dict[str, str | int | None] | None:
-    """What a lease says of its holder; None if it is garbage."""
+    """The holder that a lease names; None if its content is garbage."""
     with suppress(ValueError):
         holder = json.loads(text)
         if isinstance(holder, dict) and holder.keys() >= {"host", "pid", "process"}:
@@ -206,7 +207,10 @@ def _read_identity(text: str) -> dict[str, str | int | None] | None:
 
 
 class Holder(NamedTuple):
-    """Who last took a run's lease; its age is negative where this host's clock is behind."""
+    """The last process that took a run's lease, and the seconds since it touched the lease.
+
+    The age is negative where this host's clock is behind.
+    """
 
     host: str
     pid: int
@@ -214,7 +218,7 @@ class Holder(NamedTuple):
 
 
 def lease_holder(folder: Path) -> Holder | None:
-    """Who took a run's lease and did not give it back, alive or not; for display only."""
+    """The process that took a run's lease and did not give it back, alive or not; for display."""
     newest = _newest(folder)
     with suppress(FileNotFoundError, UnicodeDecodeError):
         holder = _read_identity(newest.read_text(encoding="utf-8")) if newest else None

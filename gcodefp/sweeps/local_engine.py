@@ -1,7 +1,7 @@
 """The local engine: any number of agents work on run folders, and nothing else holds state.
 
-An agent takes the lowest run that nobody works on and that has not ended: one that another agent
-left half-done goes on from its last epoch, a new one gets its hyperparameters and starts.
+An agent takes the lowest run that has not ended and whose lease is free. A run that another agent
+left half-done goes on from its last epoch; a new one is assigned its hyperparameters and starts.
 """
 
 import logging
@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,44 +23,61 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
 STAY_SECONDS = 5.0
-"""Between two looks of an agent that stays: nobody waits for it."""
+"""How often an agent that stays looks for a free run."""
 STORAGE_PATIENCE_SECONDS = 600.0
-"""A full disk or a lost file server may be mended within this time, and nothing is lost."""
+"""How long an agent waits for a full disk or a lost file server before it gives up."""
 FAILURES_IN_A_ROW = 3
 
 
 @dataclass
 class Trial:
-    """A run as its objective sees it."""
+    """A run as its objective receives it."""
 
     folder: RunFolder
     hyperparameters: Mapping[str, Any]
     lease: Lease
-    decisions: Scheduler
+    scheduler: Scheduler
 
     def kills_in_a_row(self) -> int:
-        """How often, at least, the run's process was killed since an epoch was done last."""
+        """The least number of times the run's process was killed since its last epoch."""
         return self.lease.killed_holders() - len(self.folder.history("epoch"))
 
     def should_stop(self) -> bool:
-        """Whether early termination ends the run after the epochs it has logged by now.
+        """Whether early termination ends the run after the epochs that it has logged.
 
         Raises:
-            LeaseLost: the run is another agent's by now.
+            LeaseLost: another agent has taken the run over.
         """
         self.lease.check()
-        return self.decisions.should_prune(self.folder.number)
+        return self.scheduler.should_prune(self.folder.number)
+
+
+@dataclass
+class _Scan:
+    """One look at the runs of a sweep.
+
+    Attributes:
+        leases: number -> state of each open run before the free one.
+        free: the lowest run that is free.
+        is_waiting: whether a new run waits for the result of one that another agent holds.
+        blocked_by: a run whose result a new run waits for, and which no agent works on.
+    """
+
+    leases: dict[int, LeaseState] = field(default_factory=dict)
+    free: RunFolder | None = None
+    is_waiting: bool = False
+    blocked_by: RunFolder | None = None
 
 
 class LocalEngine:
-    """One sweep, seen by one agent."""
+    """One agent's view of one sweep."""
 
     def __init__(self, specification: Specification, seed: int, total: int, folder: Path) -> None:
         self.total = total
         self.folder = folder
-        self.decisions = Scheduler(specification, seed, folder)
+        self.scheduler = Scheduler(specification, seed, folder)
         self._watch = LeaseWatch()
-        self._left_out: dict[int, Exception] = {}
+        self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
         self._is_closed = False
 
@@ -71,35 +88,34 @@ class LocalEngine:
         before_each: Callable[[], None] = lambda: None,
         stay: bool = False,
     ) -> int:
-        """Runs the objective for one run after another until none is left to take.
+        """Calls the objective for one run after another until no run is left.
 
         Args:
             objective: trains a run and returns the content of its run.json.
             after_each: called when a run is over.
-            before_each: called before a run is looked for, again and again while there is none;
-                what it raises ends the work.
-            stay: goes on until the runs of all other agents are over, and takes over what they
+            before_each: called before every search for a run, repeatedly while none is free; an
+                exception from it ends the work.
+            stay: waits until the runs of all other agents are over, and takes over those that they
                 leave.
 
         Returns:
             the number of runs that this agent ended.
 
         Raises:
-            UserError: three runs failed in a row, run folders cannot be worked on, or the disk is
-                full and stays so.
+            UserError: three runs failed in a row, run folders are unusable, or the disk stays full.
         """
         ended = 0
         failed: list[RunFolder] = []
         while True:
             try:
                 if (folder := self._next(before_each, stay)) is None:
-                    self._tidy_up()
+                    self._tidy_ended_runs()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
-                    raise _too_many(failed)
+                    raise _failures_in_a_row(failed)
                 content = self._work_on(folder, objective)
             except OSError as error:
-                self._wait_out(error)
+                self._wait_for_storage(error)
                 continue
             self._waited_seconds = 0.0
             if content is None:
@@ -109,62 +125,72 @@ class LocalEngine:
             failed = [*failed, folder] if content["state"] == "failed" else []
 
     def _next(self, before_each: Callable[[], None], stay: bool) -> RunFolder | None:
-        """The lowest run to be taken; waits while another agent's run decides what comes next.
+        """The lowest free run, or None at the end; waits while another agent's run decides it.
 
         Raises:
-            OSError, UserError: nothing else is left than runs that cannot be worked on.
+            OSError, UserError: only unusable run folders are left.
         """
         while True:
             before_each()
-            holds: dict[int, LeaseState] = {}
-            waiting, blocked = False, None
-            for number in range(self.decisions.results.first_open(), self.total):
-                folder = run_folder(self.folder, number)
-                try:
-                    if not self._is_open(folder):
-                        continue
-                    if not folder.is_given() and (others := self.decisions.waits_for(number)):
-                        waiting = any(holds.get(other) is LeaseState.HELD for other in others)
-                        blocked = None if waiting else run_folder(self.folder, others[0])
-                        break
-                    holds[number] = self._watch.look(folder.path)
-                except (OSError, UserError) as error:
-                    self._leave_out(folder, error)
-                    continue
-                if holds[number] is LeaseState.FREE:
-                    return folder
-            if not waiting and LeaseState.UNKNOWN not in holds.values():
-                if stay and LeaseState.HELD in holds.values():
-                    time.sleep(STAY_SECONDS)
-                    continue
-                self._tell_left_out()
-                if blocked is not None:
+            scan = self._scan()
+            if scan.free is not None:
+                return scan.free
+            if scan.is_waiting or LeaseState.UNKNOWN in scan.leases.values():
+                time.sleep(POLL_SECONDS)
+            elif stay and LeaseState.HELD in scan.leases.values():
+                time.sleep(STAY_SECONDS)
+            else:
+                self._raise_excluded()
+                if scan.blocked_by is not None:
                     raise UserError(
-                        f"{blocked.path}: cannot be read, and with a width the runs after it wait "
-                        f"for it; {REBUILD}"
+                        f"{scan.blocked_by.path}: cannot be read, and with a width the runs after "
+                        f"it wait for it; {REBUILD}"
                     )
                 return None
-            time.sleep(POLL_SECONDS)
 
-    def _tidy_up(self) -> None:
-        """An agent may have been killed right after it ended a run, before it could tidy it."""
+    def _scan(self) -> "_Scan":
+        """Looks at the runs in order, up to the first that is free or has to wait."""
+        scan = _Scan()
+        for number in range(self.scheduler.results.first_open(), self.total):
+            folder = run_folder(self.folder, number)
+            try:
+                if not self._is_open(folder):
+                    continue
+                if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
+                    scan.is_waiting = any(
+                        scan.leases.get(other) is LeaseState.HELD for other in others
+                    )
+                    if not scan.is_waiting:
+                        scan.blocked_by = run_folder(self.folder, others[0])
+                    break
+                scan.leases[number] = self._watch.state(folder.path)
+            except (OSError, UserError) as error:
+                self._exclude(folder, error)
+                continue
+            if scan.leases[number] is LeaseState.FREE:
+                scan.free = folder
+                break
+        return scan
+
+    def _tidy_ended_runs(self) -> None:
+        """Tidies runs whose agent was killed right after it had ended them."""
         for folder in run_folders(self.folder):
             with suppress(OSError):
                 if folder.is_over():
                     folder.tidy()
 
     def _is_open(self, folder: RunFolder) -> bool:
-        """Whether there is something to be done in a run, now or later."""
-        if folder.number in self._left_out or self.decisions.results.is_over(folder.number):
+        """Whether a run needs work, now or later."""
+        if folder.number in self._excluded or self.scheduler.results.is_over(folder.number):
             return False
-        if not self._is_closed and self.decisions.is_closed(folder):
+        if not self._is_closed and self.scheduler.is_closed(folder):
             self._is_closed = True
-        return not self._is_closed or folder.is_given()
+        return not self._is_closed or folder.is_assigned()
 
     def _work_on(
         self, folder: RunFolder, objective: Callable[[Trial], dict[str, Any]]
     ) -> dict[str, Any] | None:
-        """Ends a run; None if it was not to be had, or was lost."""
+        """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
             with self._taken(folder) as trial:
                 if trial is None:
@@ -176,66 +202,66 @@ class LocalEngine:
         except LeaseLost as error:
             logger.warning("%s", error)
         except UserError as error:
-            self._leave_out(folder, error)
+            self._exclude(folder, error)
         return None
 
     @contextmanager
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
-        """The run with its lease and hyperparameters; None if it is not to be had after all."""
+        """The run with its lease and hyperparameters; None if another agent was faster."""
         with holding(folder.path, self._watch) as lease:
             if lease is None:
                 yield None
-            elif folder.is_over():  # It ended between the look and the lease.
+            elif folder.is_over():  # It ended before the lease was taken.
                 folder.tidy()
                 yield None
-            elif (hyperparameters := self.decisions.given(folder)) is None:
+            elif (hyperparameters := self.scheduler.assign(folder)) is None:
                 yield None
             else:
-                yield Trial(folder, hyperparameters, lease, self.decisions)
+                yield Trial(folder, hyperparameters, lease, self.scheduler)
 
-    def _leave_out(self, folder: RunFolder, error: Exception) -> None:
-        logger.warning("run %s is left out: %s", folder.path.name, error)
-        self._left_out[folder.number] = error
+    def _exclude(self, folder: RunFolder, error: Exception) -> None:
+        logger.warning("run %s is excluded: %s", folder.path.name, error)
+        self._excluded[folder.number] = error
 
-    def _tell_left_out(self) -> None:
-        """Raises what keeps runs from being worked on, once there is nothing else to do."""
-        left_out, self._left_out = self._left_out, {}
-        for error in left_out.values():
+    def _raise_excluded(self) -> None:
+        """Raises the errors of excluded runs, after all other runs are done."""
+        excluded, self._excluded = self._excluded, {}
+        for error in excluded.values():
             if isinstance(error, OSError):
                 raise error
-        if left_out:
-            number, error = min(left_out.items())
+        if excluded:
+            number, error = min(excluded.items())
             path = run_folder(self.folder, number).path
             raise UserError(
-                f"{len(left_out)} runs could not be worked on, {path} among them: {error}; "
+                f"{len(excluded)} runs could not be worked on, {path} among them: {error}; "
                 f"then {AGENTS_AGAIN}; the others are kept"
             )
 
-    def _wait_out(self, error: OSError) -> None:
-        """A full disk or a lost file server is no fault of a run: wait, and try again.
+    def _wait_for_storage(self, error: OSError) -> None:
+        """Waits before another try: a full disk or a lost file server is no fault of a run.
 
         Raises:
-            UserError: it has lasted too long.
+            UserError: it has lasted STORAGE_PATIENCE_SECONDS.
         """
-        # A write that found the disk full does not say which.
-        told = str(error) if error.filename else f"{self.folder}: {error}"
+        # The error of a write to a full disk names no file.
+        message = str(error) if error.filename else f"{self.folder}: {error}"
         if self._waited_seconds >= STORAGE_PATIENCE_SECONDS:
             raise UserError(
-                f"{told}; waited {self._waited_seconds:.0f} s on host {platform.node()} for it to "
-                f"be mended; mend it, then {AGENTS_AGAIN}; nothing is lost"
+                f"{message}; waited {self._waited_seconds:.0f} s on host {platform.node()} for it "
+                f"to be fixed; fix it, then {AGENTS_AGAIN}; nothing is lost"
             ) from error
         pause = min(max(self._waited_seconds, POLL_SECONDS), STORAGE_PATIENCE_SECONDS / 10)
-        logger.warning("%s; trying again in %.0f s", told, pause)
+        logger.warning("%s; trying again in %.0f s", message, pause)
         time.sleep(pause)
         self._waited_seconds += pause
 
 
-def _too_many(failed: Sequence[RunFolder]) -> UserError:
-    """Something else than the runs is wrong, perhaps this host."""
+def _failures_in_a_row(failed: Sequence[RunFolder]) -> UserError:
+    """The error of an agent whose runs keep failing, perhaps because of its host."""
     last = failed[-1]
     reason = (last.ended() or {}).get("reason")
     return UserError(
         f"{len(failed)} runs failed in a row on host {platform.node()}, the last is {last.path}: "
-        f"{reason}; mend that, remove the folders of the runs to be tried again, then "
+        f"{reason}; fix that, remove the folders of the runs to be tried again, then "
         f"{AGENTS_AGAIN}; the other runs are kept"
     )

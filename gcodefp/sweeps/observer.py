@@ -1,6 +1,5 @@
-"""Reads a sweep's folders while others work in them; writes nothing and takes no lease."""
+"""Reads a sweep's folders while agents work in them; writes nothing and takes no lease."""
 
-import heapq
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,79 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
-from gcodefp.sweeps.ranking import ended_runs, ranked
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.values import flatten, leaf
 
-
-class Begun(NamedTuple):
-    """What a run that is not over has done; `seconds` is the time that its epochs took."""
-
-    epochs: int
-    max_epochs: int
-    seconds: float
+CLOCK_TOLERANCE_SECONDS = 60.0
 
 
-def estimate_seconds_left(
-    ended_seconds: Sequence[float],
-    running: Sequence[Begun],
-    waiting: Sequence[Begun],
-    not_begun: int,
-) -> float | None:
-    """Seconds until the last run is over; None while nothing tells.
-
-    Args:
-        ended_seconds: what each of the runs took that ended well.
-        running: the runs at work, one for each agent.
-        waiting: half-done runs that nobody works on.
-        not_begun: how many are still to begin.
-    """
-    mean_seconds = _mean_run_seconds(ended_seconds, [*running, *waiting])
-    if not running and not waiting and not not_begun:
+def sweep_seconds(run_seconds: Sequence[float], agents: int) -> float:
+    """How long agents work on runs of these durations: their sum, shared, or the longest run."""
+    if not run_seconds:
         return 0.0
-    if mean_seconds is None:
-        return None
-    left = [_run_seconds_left(run, mean_seconds) for run in running]
-    queue = [_run_seconds_left(run, mean_seconds) for run in waiting]
-    return finish_seconds(left, queue + [mean_seconds] * not_begun)
-
-
-def finish_seconds(running: Sequence[float], queue: Sequence[float]) -> float | None:
-    """When agents are done that each take the next run of a queue as soon as they are free.
-
-    Args:
-        running: seconds until each agent is free.
-        queue: seconds that each of the further runs takes, in the order in which they are taken.
-
-    Returns:
-        None if there is a run and no agent.
-    """
-    if not running:
-        return None if queue else 0.0
-    free_at = list(running)
-    heapq.heapify(free_at)
-    for seconds in queue:
-        heapq.heapreplace(free_at, free_at[0] + seconds)
-    return max(free_at)
-
-
-def _mean_run_seconds(ended_seconds: Sequence[float], begun: Sequence[Begun]) -> float | None:
-    """What a run takes: as those before; as long as there is none, at the pace of those begun."""
-    whole = list(ended_seconds) or [r.seconds / r.epochs * r.max_epochs for r in begun if r.epochs]
-    return fmean(whole) if whole else None
-
-
-def _run_seconds_left(run: Begun, mean_seconds: float) -> float:
-    """At the run's own pace; early termination, which may end it sooner, is not foreseen."""
-    if not run.epochs:
-        return mean_seconds
-    return run.seconds / run.epochs * max(run.max_epochs - run.epochs, 0)
+    return max(sum(run_seconds) / agents, *run_seconds)
 
 
 @dataclass(frozen=True)
@@ -89,7 +32,7 @@ class AgentLine:
 
     Attributes:
         age_seconds: since it touched its lease, at least 0.
-        clock_differs: the lease was touched in the future of this host.
+        clock_differs: whether the lease was touched in the future of this host.
     """
 
     host: str
@@ -97,32 +40,32 @@ class AgentLine:
     run: int
     age_seconds: float
     clock_differs: bool
-    hold: LeaseState
+    lease: LeaseState
 
     @property
     def at_work(self) -> bool:
-        """On another host it is believed at first if its lease is fresh, then seen or not."""
-        if self.hold is LeaseState.UNKNOWN:
+        """Whether it works; on another host a fresh lease counts until its heartbeat was seen."""
+        if self.lease is LeaseState.UNKNOWN:
             return self.age_seconds <= LEASE_SECONDS
-        return self.hold is LeaseState.HELD
+        return self.lease is LeaseState.HELD
 
 
 @dataclass(frozen=True)
 class RunLine:
-    """A run that was begun.
+    """A run that was started.
 
     Attributes:
-        state: finished, stopped, failed; running; waiting, which is half-done with nobody at work;
+        state: finished, stopped, failed; running; waiting (half-done, without an agent);
             unreadable.
         reason: the class of the failure, or why the folder cannot be read.
         values: the metric after each epoch.
         best: the best value of the metric so far.
-        seconds: what its epochs took.
+        seconds: duration of its epochs.
         parameters: the size of the network, once the run is over.
         hyperparameters: path, as in `nesting`, -> value.
-        agent: None if the run is over, or nobody has its lease.
+        agent: None if the run is over, or no process has its lease.
         host: where the run ended.
-        given_at, ended_at: UNIX times, by the clock that dates the folder's files.
+        assigned_at, ended_at: UNIX times, by the clock that dates the folder's files.
     """
 
     number: int
@@ -137,12 +80,12 @@ class RunLine:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     agent: AgentLine | None = None
     host: str | None = None
-    given_at: float | None = None
+    assigned_at: float | None = None
     ended_at: float | None = None
 
     @property
     def epochs(self) -> int:
-        """How many are done."""
+        """The number of epochs done."""
         return len(self.values)
 
     @property
@@ -151,20 +94,19 @@ class RunLine:
         return self.values[-1] if self.values else None
 
     @property
-    def begun(self) -> Begun:
-        """What is needed to tell the time left."""
-        timed = self.epochs if self.seconds is not None else 0
-        return Begun(timed, self.max_epochs, self.seconds or 0.0)
+    def epoch_seconds(self) -> float | None:
+        """The mean duration of its epochs; None before the first."""
+        return self.seconds / self.epochs if self.seconds is not None and self.epochs else None
 
 
 @dataclass(frozen=True)
 class Overview:
-    """All that is shown.
+    """A sweep at one moment.
 
     Attributes:
-        runs: those that were begun, by number.
-        to_begin: how many are still to begin.
-        closed: why no further run begins, though there are fewer than wanted.
+        runs: those that were started, by number.
+        to_start: how many are still to start.
+        closed: why no further run starts, though there are fewer than planned.
         varying: paths of the hyperparameters that are searched.
     """
 
@@ -173,7 +115,7 @@ class Overview:
     objective: Objective
     total: int
     runs: tuple[RunLine, ...]
-    to_begin: int
+    to_start: int
     closed: str | None
     varying: tuple[str, ...]
 
@@ -185,11 +127,11 @@ class Overview:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.to_begin and self.over == len(self.runs)
+        return not self.to_start and self.over == len(self.runs)
 
     @property
     def agents(self) -> list[AgentLine]:
-        """At work, or gone and not followed by another."""
+        """Agents at work, or gone and not followed by another."""
         return [run.agent for run in self.runs if run.agent is not None]
 
     def counts(self) -> Counter[str]:
@@ -197,32 +139,41 @@ class Overview:
         return Counter(run.state for run in self.runs)
 
     def ranked(self) -> list[RunLine]:
-        """Runs with a value, best first; ties as in `table.ranked`. Failed ones do not count."""
-        sign = -1.0 if self.objective.goal == "maximize" else 1.0
+        """Runs with a value, best first; ties as in `ranking.ranked`. Failed ones do not count."""
         states = (*COUNTED, "running", "waiting")
-        values = [(run.best, run) for run in self.runs if run.state in states]
         ranks = [
-            (sign * best, run.parameters or math.inf, run.number, run)
-            for best, run in values
-            if best is not None
+            (self.objective.loss(run.best), run.parameters or math.inf, run.number, run)
+            for run in self.runs
+            if run.state in states and run.best is not None
         ]
         return [rank[-1] for rank in sorted(ranks, key=lambda rank: rank[:-1])]
 
     def seconds_left(self) -> float | None:
-        """An estimate, with as many agents as are at work now; None while nothing tells."""
-        ended = [r.seconds for r in self.runs if r.state in COUNTED and r.seconds is not None]
-        running, waiting = (
-            [run.begun for run in self.runs if run.state == state]
-            for state in ("running", "waiting")
-        )
-        return estimate_seconds_left(ended, running, waiting, self.to_begin)
+        """An estimate for the agents that are at work now; None without any, or any epoch.
 
-
-CLOCK_TOLERANCE_SECONDS = 60.0
+        Half-done runs go on at their own pace, new ones take as long as those that ended, or as
+        long as those that were started will take. Early termination is not foreseen.
+        """
+        if self.is_over:
+            return 0.0
+        agents = self.counts()["running"]
+        started = [run for run in self.runs if run.state in ("running", "waiting")]
+        whole = [run.seconds for run in self.runs if run.state in COUNTED and run.seconds]
+        whole = whole or [s * run.max_epochs for run in started if (s := run.epoch_seconds)]
+        if not agents or not whole:
+            return None
+        mean = fmean(whole)
+        left = [
+            mean
+            if run.epoch_seconds is None
+            else run.epoch_seconds * max(run.max_epochs - run.epochs, 0)
+            for run in started
+        ]
+        return sweep_seconds(left + [mean] * self.to_start, agents)
 
 
 class Observer:
-    """Looks again and again: sees heartbeats move, and reads runs that are over only once."""
+    """Reads a sweep repeatedly: sees heartbeats move, and reads ended runs only once."""
 
     def __init__(self, sweep: SweepFile, folder: Path) -> None:
         self._sweep = sweep
@@ -232,7 +183,7 @@ class Observer:
         parameters = sweep.specification.parameters
         self._varying = tuple(path for path, p in parameters.items() if len(p.choices) != 1)
 
-    def look(self) -> Overview:
+    def overview(self) -> Overview:
         """The sweep as it is now."""
         closed_from = self._sweep.total
         closed, runs = None, []
@@ -241,15 +192,15 @@ class Observer:
                 runs.append(line)
             elif closed is None and (closed := _closed(folder)) is not None:
                 closed_from = folder.number
-        # As the engine has it: from the first closed run on, none begins.
-        to_begin = set(range(closed_from)) - {run.number for run in runs}
+        # As in the engine: from the first closed run on, none starts.
+        to_start = set(range(closed_from)) - {run.number for run in runs}
         return Overview(
             sweep_id=self._sweep.sweep_id,
             method=self._sweep.specification.method,
             objective=self._sweep.specification.objective,
             total=max([self._sweep.total, *(run.number + 1 for run in runs)]),
             runs=tuple(runs),
-            to_begin=len(to_begin),
+            to_start=len(to_start),
             closed=closed,
             varying=self._varying,
         )
@@ -257,12 +208,11 @@ class Observer:
     def _folders(self) -> list[RunFolder]:
         """By number; none before the first run, or when all were removed just now."""
         with suppress(FileNotFoundError):
-            found = [f for f in run_folders(self._folder) if f.number < self._sweep.first_beyond]
-            return sorted(found, key=lambda folder: folder.number)
+            return [f for f in run_folders(self._folder) if f.number < self._sweep.first_beyond]
         return []
 
     def _line(self, folder: RunFolder) -> RunLine | None:
-        """One run; None if it was not begun, or its folder is gone by now."""
+        """One run; None if it was not started, or its folder was removed just now."""
         try:
             if not folder.is_over():
                 self._over.pop(folder.number, None)
@@ -277,24 +227,25 @@ class Observer:
 
     def _read(self, folder: RunFolder) -> RunLine | None:
         objective = self._sweep.specification.objective
-        # The lease first: a run that ends between the two looks is over, not waiting.
+        # The lease first: a run that ends in between is over, not waiting.
         agent = self._agent(folder)
-        content, asked = folder.ended(), folder.asked()
-        if content is None and asked is None and not (agent and agent.at_work):
+        content, assigned = folder.ended(), folder.assigned()
+        if content is None and assigned is None and not (agent and agent.at_work):
             return None
         values = folder.history(objective.metric)
-        hyperparameters = flatten(asked["hyperparameters"] if asked else {})
+        finite = [value for value in values if math.isfinite(value)]
+        hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         line = RunLine(
             folder.number,
             state="running" if agent and agent.at_work else "waiting",
             over=False,
             max_epochs=_max_epochs(hyperparameters),
             values=tuple(values),
-            best=_best(values, objective),
+            best=min(finite, key=objective.loss, default=None),
             seconds=_seconds(folder),
             hyperparameters=hyperparameters,
             agent=agent,
-            given_at=_modified_at(folder.path / "hyperparameters.json"),
+            assigned_at=_modified_at(folder.path / "hyperparameters.json"),
         )
         if content is None:
             return line
@@ -310,12 +261,12 @@ class Observer:
             run=folder.number,
             age_seconds=max(holder.age_seconds, 0.0),
             clock_differs=holder.age_seconds < -CLOCK_TOLERANCE_SECONDS,
-            hold=self._watch.look(folder.path),
+            lease=self._watch.state(folder.path),
         )
 
 
 def _over(line: RunLine, content: Mapping[str, Any], ended_at: float | None) -> RunLine:
-    """The same run, as its run.json tells how it ended; a failed one tells no value."""
+    """The same run with the outcome of its run.json; a failed one has no value there."""
     value, seconds = content.get("best_value"), content.get("seconds")
     return replace(
         line,
@@ -338,9 +289,9 @@ def _modified_at(path: Path) -> float | None:
 
 
 def _unreadable(folder: RunFolder, error: Exception) -> RunLine:
-    """A run of which only is known that it cannot be read, and perhaps that it is over."""
-    told = isinstance(error, UserError | OSError)
-    reason = str(error) if told else f"{folder.path}: {type(error).__name__}: {error}"
+    """A run whose files cannot be read, and which may be over."""
+    names_path = isinstance(error, UserError | OSError)
+    reason = str(error) if names_path else f"{folder.path}: {type(error).__name__}: {error}"
     over = False
     with suppress(OSError):
         over = folder.is_over()
@@ -354,7 +305,7 @@ def _closed(folder: RunFolder) -> str | None:
 
 
 def _exists(path: Path) -> bool:
-    """Unlike Path.exists, not disturbed by a folder that may not be entered."""
+    """Unlike Path.exists, true for a folder that may not be entered."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -369,53 +320,9 @@ def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
     return int([*values, HYPERPARAMETERS["max_epochs"].default][0])
 
 
-def _best(values: list[float], objective: Objective) -> float | None:
-    finite = [value for value in values if math.isfinite(value)]
-    choose = max if objective.goal == "maximize" else min
-    return choose(finite, default=None)
-
-
 def _seconds(folder: RunFolder) -> float | None:
-    """What the epochs so far took, where they say so."""
+    """The duration of the epochs so far, if metrics.csv has it."""
     with suppress(KeyError):
         seconds = folder.history("seconds")
         return seconds[-1] if seconds else None
     return None
-
-
-def duration(seconds: float) -> str:
-    """As `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def sweep_progress(sweep_folder: Path, total: int, objective: Objective, agents: int) -> str:
-    """Runs that are over, the best of them, and an estimate of the time left.
-
-    Args:
-        agents: how many work on the sweep at once.
-    """
-    runs = ended_runs(sweep_folder, total)
-    text = f"{len(runs)} of {total} runs are over"
-    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
-    if not counted:
-        return text
-    best = counted[0]
-    mean_seconds = sum(run.content["seconds"] for run in counted) / len(counted)
-    # Whole rounds: the last one takes as long with one run in it as with all.
-    rounds = -(-(total - len(runs)) // agents)
-    left = f", about {duration(rounds * mean_seconds)} left" if rounds else ""
-    value = best.content["best_value"]
-    return f"{text}; best so far {value:.4f} (run {best.folder.path.name}){left}"
-
-
-def run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
-    """One line about a run that is over."""
-    if content["state"] not in COUNTED:
-        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
-    return (
-        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
-        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
-    )

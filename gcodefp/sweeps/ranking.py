@@ -1,4 +1,4 @@
-"""All runs of one or several sweeps as rows, and which of them is the best."""
+"""Ranks the ended runs of one or several sweeps, selects the winner, and writes both as tables."""
 
 import csv
 import io
@@ -23,8 +23,8 @@ class EndedRun:
 
     Attributes:
         content: its run.json.
-        number: counted on over the sweeps before.
-        is_repeat: of a configuration that was among the best, with another seed.
+        number: continued from the earlier sweeps.
+        is_repeat: whether it repeats one of the best configurations with another seed.
     """
 
     folder: RunFolder
@@ -34,12 +34,12 @@ class EndedRun:
 
     @property
     def name(self) -> str:
-        """Four digits, as its folder is named in a single sweep."""
+        """Four digits: the folder's name, if there is one sweep."""
         return f"{self.number:04d}"
 
 
 def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[EndedRun]:
-    """The runs of a sweep that are over, by number, those before the first beyond it."""
+    """The runs of a sweep that are over, by number, below `first_beyond`."""
     pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
     return [
         EndedRun(folder, content, folder.number)
@@ -49,26 +49,26 @@ def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[Ended
 
 
 def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
-    """The runs of several sweeps that are over, numbered on from one to the next.
+    """The runs of several sweeps that are over, numbered consecutively.
 
     Args:
         runs: the folder that keeps the runs of all sweeps.
     """
-    found: list[EndedRun] = []
+    runs_so_far: list[EndedRun] = []
     before = 0
     for sweep in sweeps:
         ended = ended_runs(runs / sweep.sweep_id, sweep.first_beyond)
         for run in ended:
-            found.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
+            runs_so_far.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
         before += max([sweep.total, *(run.number + 1 for run in ended)])
-    return found
+    return runs_so_far
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
     """The metric of several sweeps.
 
     Raises:
-        UserError: they have not the same.
+        UserError: the metrics differ.
     """
     objectives = {specification.objective for specification in specifications}
     if len(objectives) > 1:
@@ -80,7 +80,7 @@ def common_objective(specifications: Sequence[Specification]) -> Objective:
 def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
     """Best first; ties go to the smaller model, then to the earlier run.
 
-    Runs that were stopped come behind all that finished, failed ones behind these.
+    Stopped runs rank behind all finished ones, failed runs behind both.
     """
 
     def key(run: EndedRun) -> tuple[int, float, int, int]:
@@ -102,20 +102,20 @@ def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> 
     order = ranked(runs_of_all(sweeps, runs), objective)
     counted = [run for run in order if run.content["state"] in COUNTED]
     if not counted:
-        raise UserError(f"{runs}: no run has a result to go by; all of them failed")
+        raise UserError(f"{runs}: no run has a value; all of them failed")
     return counted
 
 
 def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
-    """What two runs that differ in their seed alone have in common."""
+    """A run's hyperparameters without the seed."""
     values = run.content["hyperparameters"]
     return tuple(sorted((name, value) for name, value in values.items() if name != "seed"))
 
 
-def repeated(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
-    """The repeats of each configuration, best first within; the best mean first.
+def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
+    """The repeats of each configuration, ranked; the configuration with the best mean first.
 
-    A configuration of which a repeat has failed comes behind all others.
+    Configurations with a failed repeat rank last.
     """
     groups: dict[Any, list[EndedRun]] = {}
     for run in ranked([run for run in runs if run.is_repeat], objective):
@@ -130,11 +130,10 @@ def repeated(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedR
 
 
 class Selection(NamedTuple):
-    """Runs in their order.
+    """The ranking of all runs, the winner first.
 
     Attributes:
-        ranking: all runs, the winner first.
-        repeats: of each configuration that was trained again with other seeds, best mean first.
+        repeats: the repeats of each configuration, best mean first.
     """
 
     objective: Objective
@@ -156,23 +155,23 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
         UserError: the sweeps have different metrics, or no run is over.
     """
     objective = common_objective([sweep.specification for sweep in sweeps])
-    found = runs_of_all(sweeps, runs)
-    if not found:
+    ended = runs_of_all(sweeps, runs)
+    if not ended:
         names = ", ".join(sweep.sweep_id for sweep in sweeps)
-        raise UserError(f"{runs}: holds no run of sweep {names} that is over")
-    return select(found, objective)
+        raise UserError(f"{runs}: has no run of sweep {names} that is over")
+    return select(ended, objective)
 
 
 def select(runs: Sequence[EndedRun], objective: Objective) -> Selection:
-    """Ranks runs; where some were repeated, the best of the best repeats comes first."""
-    repeats = repeated(runs, objective)
+    """Ranks runs; with repeats, the best run of the configuration with the best mean wins."""
+    repeats = repeat_groups(runs, objective)
     order = ranked(runs, objective)
     winner = repeats[0][0] if repeats else order[0]
     return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)
 
 
 def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
-    """What best/run.json says, but for where it comes from and how it scored again."""
+    """The content of best/run.json without provenance and the score of the checkpoint."""
     winner, objective = selection.winner, selection.objective
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     return {
@@ -182,12 +181,12 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
         "goal": objective.goal,
         "runs": len(selection.ranking),
         "sweeps": [sweep.sweep_id for sweep in sweeps],
-        "seeds": [_spread(group) for group in selection.repeats],
+        "seeds": [_seed_statistics(group) for group in selection.repeats],
     }
 
 
-def _spread(repeats: Sequence[EndedRun]) -> dict[str, Any]:
-    """What the repeats of one configuration say of it: mean and standard deviation over seeds."""
+def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
+    """Mean and standard deviation of one configuration over seeds."""
     values = [run.content["best_value"] for run in repeats if run.content["state"] in COUNTED]
     return {
         "runs": [run.name for run in repeats],
@@ -202,7 +201,7 @@ FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "se
 
 
 def runs_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line a run, in the given order."""
+    """One line a run, in the order of the ranking."""
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
@@ -223,7 +222,7 @@ def curves_csv(ranking: Sequence[EndedRun]) -> str:
 
 
 def work_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line for each moment at which a process began a run or ended an epoch of it, by run."""
+    """One line for each time that a process started a run or ended an epoch of it, by run."""
     rows = [
         {"run": run.name, **moment}
         for run in sorted(ranking, key=lambda run: run.number)
@@ -234,8 +233,8 @@ def work_csv(ranking: Sequence[EndedRun]) -> str:
 
 def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:
     text = io.StringIO()
-    found = names or list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, fieldnames=found, lineterminator="\n")
+    columns = names or list(dict.fromkeys(name for row in rows for name in row))
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()

@@ -1,10 +1,10 @@
 """The folder of one run: the only place where a sweep's state is kept.
 
-hyperparameters.json   what the run was given; written once
-lease.N                who works on it; goes when the run ends
-closed                 why neither this run nor one after it begins, such as a space that is tried
+hyperparameters.json   the configuration assigned to the run; written once
+lease.N                which process works on it; removed when the run ends
+closed                 why neither this run nor a later one starts, such as an exhausted space
 work.csv               which processes worked on it, and when
-metrics.csv, last.pt   what it did so far; last.pt goes when the run ends
+metrics.csv, last.pt   the epochs so far; last.pt is removed when the run ends
 run.json               how it ended; its presence means that the run is over
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
@@ -21,14 +21,14 @@ from gcodefp.model.run_files import read_metrics
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
 AGENTS_AGAIN = "snakemake --cores all --forcerun agent"
-"""The command that goes on with a sweep whose agents are done, as far as Snakemake knows."""
+"""The command that goes on with a sweep after Snakemake has recorded its agents as done."""
 REBUILD = f"remove this run's folder, then {AGENTS_AGAIN}"
 
 ENDED = ("finished", "stopped", "failed")
 COUNTED = ("finished", "stopped")
-"""Ended with weights and a value."""
+"""States of ended runs that have weights and a value."""
 WINS = "finished"
-"""A run that was stopped early, because others were better, is not chosen."""
+"""The state a winner must have: a run that early termination stopped is not selected."""
 
 
 @dataclass(frozen=True)
@@ -47,22 +47,22 @@ class RunFolder:
 
     @property
     def run_id(self) -> str:
-        """The same in W&B: sweep and run number."""
+        """The run's id in W&B: sweep and run number."""
         return f"{self.sweep}-{self.path.name}"
 
-    def asked(self) -> dict[str, Any] | None:
-        """`hyperparameters` and `latent` that the run was given; None before that."""
+    def assigned(self) -> dict[str, Any] | None:
+        """`hyperparameters` and `latent` assigned to the run; None before that."""
         path = self.path / "hyperparameters.json"
         return read_json(path, ASSIGNED_FORMAT, REBUILD) if path.exists() else None
 
-    def is_given(self) -> bool:
-        """Whether it was decided what the run gets."""
+    def is_assigned(self) -> bool:
+        """Whether the run has its hyperparameters."""
         return (self.path / "hyperparameters.json").exists()
 
-    def give(
+    def assign(
         self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
     ) -> None:
-        """Writes down what the run is given; `more`, such as its id on a service, beside it."""
+        """Writes the run's hyperparameters, with `more`, such as its id on a service."""
         content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
         write_json(self.path / "hyperparameters.json", ASSIGNED_FORMAT, content)
 
@@ -72,26 +72,26 @@ class RunFolder:
         return read_json(path, RUN_FORMAT, REBUILD) if path.exists() else None
 
     def is_over(self) -> bool:
-        """Whether the run has ended, well or not."""
+        """Whether the run has ended, successfully or not."""
         return (self.path / "run.json").exists()
 
     def end(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json, and tidies."""
+        """Writes run.json and removes what the run no longer needs."""
         write_json(self.path / "run.json", RUN_FORMAT, content)
         self.tidy()
 
     def tidy(self) -> None:
-        """Removes what a run that is over needs no more; nobody will take it any more."""
-        left = (*self.path.glob("lease.*"), *self.path.glob(".*.json.*.tmp"))
-        for path in (self.path / "last.pt", *left):
+        """Removes leases, last.pt and half-written files of a run that is over."""
+        leftovers = (*self.path.glob("lease.*"), *self.path.glob(".*.json.*.tmp"))
+        for path in (self.path / "last.pt", *leftovers):
             path.unlink(missing_ok=True)
 
     def close(self, reason: str) -> None:
-        """Writes down why neither this run nor one after it begins."""
+        """Records why neither this run nor a later one starts."""
         write_text(self.path / "closed", reason + "\n")
 
     def reopen(self) -> None:
-        """Takes back that the sweep ends before this run."""
+        """Lets this run and later ones start after all."""
         (self.path / "closed").unlink(missing_ok=True)
 
     def closed(self) -> str | None:
@@ -107,11 +107,11 @@ class RunFolder:
 
 
 def run_folders(sweep_folder: Path) -> list[RunFolder]:
-    """All runs of a sweep that were ever begun, by number."""
+    """All runs of a sweep that have a folder, by number."""
     if not sweep_folder.is_dir():
         return []
-    found = (RunFolder(path) for path in sweep_folder.iterdir() if path.name.isdigit())
-    return sorted(found, key=lambda run: run.number)
+    folders = (RunFolder(path) for path in sweep_folder.iterdir() if path.name.isdigit())
+    return sorted(folders, key=lambda run: run.number)
 
 
 def run_folder(sweep_folder: Path, number: int) -> RunFolder:

@@ -1,16 +1,16 @@
-"""Trains one run of the local engine: logged, watched by its deadline, its failures classed."""
+"""Trains one run of a sweep, for either engine; its errors become classed failures."""
 
 import logging
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.cluster.job import Deadline, OutOfTime
+from gcodefp.cluster.job import Deadline, OutOfTime, place
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import parse_hyperparameters
+from gcodefp.model.hyperparameters import Objective, parse_hyperparameters
 from gcodefp.model.trainer import (
     EpochCallback,
     Killed,
@@ -21,26 +21,105 @@ from gcodefp.model.trainer import (
 )
 from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile
-from gcodefp.sweeps.wandb_log import WandbLog, begin_offline, wandb_log
+from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
 
 logger = logging.getLogger("gcodefp.agent")
 
 PROGRESS_SECONDS = 10.0
 KILLS_IN_A_ROW = 10
-"""A run that so often did not live to the end of an epoch is what kills its process."""
+"""A run whose process was killed so often within one epoch is what kills it."""
 
 
-class OfflineLog(NamedTuple):
-    """What of a run is logged in W&B's offline format.
+class LogConfig(NamedTuple):
+    """How a run is logged to W&B.
 
     Attributes:
-        project: None for nothing.
-        checkpoints: whether its best weights are an artifact.
+        open_run: opens the SDK's run; None for no log.
+        checkpoints: whether the best weights become an artifact.
+        progress_seconds: how often an epoch is reported to the terminal.
+        before_finish: called before the SDK's run is finished.
     """
 
-    project: str | None
+    open_run: Callable[[], Any] | None
     checkpoints: bool
+    progress_seconds: float = PROGRESS_SECONDS
+    before_finish: Callable[[], None] = lambda: None
+
+
+def train_run(
+    folder: RunFolder,
+    assigned: Mapping[str, Any],
+    data: TrainingData,
+    objective: Objective,
+    device: torch.device,
+    log_config: LogConfig,
+    after_epoch: Callable[[bool], bool],
+) -> dict[str, Any]:
+    """Trains a run, or goes on with it; an error of the run becomes its outcome.
+
+    Args:
+        assigned: the run's hyperparameters.
+        after_epoch: called with whether this was the last epoch; returns True to stop the run.
+
+    Returns:
+        the content of its run.json: hyperparameters, outcome, and where it was trained.
+
+    Raises:
+        LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
+            open.
+    """
+    name, checkpoint = folder.path.name, folder.path / "checkpoint.pt"
+    with wandb_log(log_config.open_run) if log_config.open_run else nullcontext() as log:
+        try:
+            try:
+                hyperparameters = parse_hyperparameters(assigned, f"run {name}")
+            except UserError as error:
+                content = describe_failure(error, assigned)
+            else:
+                epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
+                report = _reporter(name, objective.metric, epochs, seconds, log, after_epoch)
+                try:
+                    result = train(hyperparameters, data, objective, folder.path, report)
+                    content = describe_result(result, hyperparameters, device)
+                except (LeaseLost, OutOfTime, UserError, OSError):
+                    # A time limit or a full disk is no fault of the hyperparameters.
+                    raise
+                except Exception as error:
+                    logger.exception("run %s failed", name)
+                    content = describe_failure(error, assigned)
+            content |= place()
+            if log:
+                has_weights = log_config.checkpoints and checkpoint.exists()
+                log.end(content, checkpoint if has_weights else None)
+        finally:
+            log_config.before_finish()
+    return content
+
+
+def _reporter(
+    name: str,
+    metric: str,
+    epochs: int,
+    progress_seconds: float,
+    log: WandbLog | None,
+    after_epoch: Callable[[bool], bool],
+) -> EpochCallback:
+    """Logs each epoch to W&B, and one from time to time to the terminal."""
+    reported = time.monotonic()
+
+    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+        nonlocal reported
+        if log:
+            log.epoch(epoch, metrics)
+        if time.monotonic() - reported > progress_seconds:
+            reported = time.monotonic()
+            value = metrics[metric]
+            logger.info("run %s, epoch %d of %d: %s %.4f", name, epoch, epochs, metric, value)
+        return after_epoch(epoch == epochs)
+
+    return report
 
 
 def train_trial(
@@ -49,76 +128,29 @@ def train_trial(
     data: TrainingData,
     device: torch.device,
     deadline: Deadline,
-    logged: OfflineLog,
+    wandb_project: str | None,
+    wandb_checkpoints: bool,
 ) -> dict[str, Any]:
-    """Trains one run; whatever goes wrong in it becomes its outcome.
+    """Trains a run of the local engine, within the agent's deadline.
 
-    Returns:
-        what its run.json says of hyperparameters and end.
+    Args:
+        wandb_project: the project of its W&B offline log; None for no log.
 
-    Raises:
-        LeaseLost, OutOfTime, UserError, OSError: no fault of the hyperparameters; the run is open.
+    Returns, Raises: as `train_run`.
     """
-    asked = {"seed": sweep.seed} | dict(trial.hyperparameters)
-    objective, folder = sweep.specification.objective, trial.folder
-    try:
-        hyperparameters = parse_hyperparameters(asked, f"run {folder.path.name}")
-    except UserError as error:
-        return describe_failure(error, asked)
+    assigned = {"seed": sweep.seed} | dict(trial.hyperparameters)
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
-        return describe_failure(
-            Killed(f"its process was killed {kills} times within one epoch"), asked
-        )
-    try:
-        with _open(trial, logged.project, asked) as log:
-            told = _teller(trial, objective.metric, hyperparameters.max_epochs, log)
-            report = _within(deadline, told, hyperparameters.max_epochs)
-            result = train(hyperparameters, data, objective, folder.path, report)
-            content = describe_result(result, hyperparameters, device)
-            if log:
-                log.end(content, folder.path / "checkpoint.pt" if logged.checkpoints else None)
-    except (LeaseLost, OutOfTime, UserError, OSError):
-        # A time limit, a full disk or a lost file server is no fault of the hyperparameters.
-        raise
-    except Exception as error:
-        logger.exception("run %s", folder.path.name)
-        return describe_failure(error, asked)
-    return content
+        error = Killed(f"its process was killed {kills} times within one epoch")
+        return describe_failure(error, assigned) | place()
 
-
-def _open(
-    trial: Trial, project: str | None, asked: Mapping[str, Any]
-) -> AbstractContextManager[WandbLog | None]:
-    if project is None:
-        return nullcontext()
-    return wandb_log(lambda: begin_offline(trial.folder, project, asked))
-
-
-def _within(deadline: Deadline, report: EpochCallback, max_epochs: int) -> EpochCallback:
-    """Leaves a run after an epoch, if there is no time for another; not where it ends anyway."""
-
-    def timed(epoch: int, metrics: Mapping[str, float]) -> bool:
-        stop = report(epoch, metrics)
-        deadline.end_epoch(last=stop or epoch == max_epochs)
+    def after_epoch(is_last: bool) -> bool:
+        stop = trial.should_stop()
+        deadline.end_epoch(last=stop or is_last)
         return stop
 
-    return timed
+    def open_run() -> Any:
+        return open_offline(trial.folder, str(wandb_project), assigned)
 
-
-def _teller(trial: Trial, metric: str, max_epochs: int, log: WandbLog | None) -> EpochCallback:
-    """Logs every epoch to W&B, now and then one to the terminal, and asks whether to stop."""
-    told = time.monotonic()
-
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        nonlocal told
-        if log:
-            log.epoch(epoch, metrics)
-        if time.monotonic() - told > PROGRESS_SECONDS:
-            told = time.monotonic()
-            name = trial.folder.path.name
-            logger.info(
-                "run %s, epoch %d of %d: %s %.4f", name, epoch, max_epochs, metric, metrics[metric]
-            )
-        return trial.should_stop()
-
-    return report
+    log_config = LogConfig(open_run if wandb_project else None, wandb_checkpoints)
+    objective = sweep.specification.objective
+    return train_run(trial.folder, assigned, data, objective, device, log_config, after_epoch)

@@ -1,4 +1,4 @@
-"""Every run is also a W&B run: the real SDK logs it, offline into the run's folder or online."""
+"""Logs each run as a W&B run with the SDK: offline into the run's folder, or online."""
 
 import json
 import logging
@@ -21,9 +21,9 @@ OFFLINE = {
     "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.5",
 }
 INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
-"""Left by a W&B agent that started this process."""
+"""Environment variables of a W&B agent that started this process."""
 SUMMARY = "run_json"
-"""What a run's summary on W&B calls the content of run.json."""
+"""Key of run.json's content in a run's W&B summary."""
 SMALL: Mapping[str, Any] = {
     "console": "off",
     "disable_code": True,
@@ -34,14 +34,14 @@ SMALL: Mapping[str, Any] = {
     "x_disable_stats": True,
     "x_save_requirements": False,
 }
-"""Settings without which a run costs a tenth of a second more."""
+"""Settings that save a tenth of a second per run."""
 
 
 class WandbLog:
-    """One W&B run; what W&B fails at is told and costs no training."""
+    """One W&B run; an error of W&B is logged and costs no training."""
 
-    def __init__(self, begin: Callable[[], Any]) -> None:
-        self.run = _guarded(begin)
+    def __init__(self, open_run: Callable[[], Any]) -> None:
+        self.run = _guarded(open_run)
         self.failed = False
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -74,9 +74,9 @@ class WandbLog:
 
 
 @contextmanager
-def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
-    """A run that `begin` opens; with an exception it failed, otherwise it ends as `end` says."""
-    log, exit_code = WandbLog(begin), 1
+def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
+    """The run that `open_run` opens; it failed if an exception or `end` says so."""
+    log, exit_code = WandbLog(open_run), 1
     try:
         yield log
         exit_code = int(log.failed)
@@ -84,11 +84,11 @@ def wandb_log(begin: Callable[[], Any]) -> Iterator[WandbLog]:
         log.finish(exit_code)
 
 
-def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
+def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
     """Opens a run that writes into the run's folder and to no network.
 
-    A run that goes on after a kill logs its earlier epochs again, into a folder of its own, so the
-    torn one is removed first: W&B sees one run.
+    A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn
+    one is removed first, so that W&B sees one run.
     """
     shutil.rmtree(folder.path / "wandb", ignore_errors=True)
     os.environ.update(OFFLINE)
@@ -107,7 +107,7 @@ def begin_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str,
 
 
 def forget_agent() -> None:
-    """Otherwise what a W&B agent left in the environment would turn this run into its own."""
+    """Removes a W&B agent's variables, which would turn this run into the agent's."""
     for name in INHERITED:
         os.environ.pop(name, None)
 
@@ -116,7 +116,7 @@ def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:
     import wandb
 
     artifact = wandb.Artifact(f"model-{run_id}", type="model", metadata=dict(facts))
-    # Not copied: the file stays where it is for as long as its run.
+    # Not copied: the file stays where it is as long as its run exists.
     artifact.add_file(str(checkpoint), name=checkpoint.name, policy="immutable", skip_cache=True)
     return artifact
 

@@ -1,4 +1,4 @@
-"""Real W&B agents, one after the other until the service says that the sweep is over."""
+"""Runs W&B's own agents, one after the other, until the sweep is over on the service."""
 
 import json
 import logging
@@ -17,26 +17,29 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, RunFolder, run_folders
-from gcodefp.wandb_service.service_sweeps import CANCELLED, OVER, PAUSED, sweep_state
-from gcodefp.wandb_service.session import (
+from gcodefp.wandb_service.service import (
+    CANCELLED,
+    OVER,
+    PAUSED,
     ServiceSilent,
     SweepAddress,
     open_session,
+    sweep_state,
     translate_errors,
 )
-from gcodefp.wandb_service.trial import AGENT_VARIABLE, FLAGS_VARIABLE
+from gcodefp.wandb_service.training import AGENT_VARIABLE, FLAGS_VARIABLE
 
 logger = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
 PATIENCE_SECONDS = 1800.0
-"""A service that does not answer may be back within this time."""
+"""How long an agent waits for a service that has stopped to answer."""
 PAUSE_SECONDS = 10.0
-TIMES_SENT_HOME = 3
-"""A service that so often in a row sends agents home at once has no run left, whatever it says."""
-LOOK_SECONDS = 1.0
-FOR_AGENTS = {
-    # The agent gives up after a few failures in its first minute; ours counts them in a row.
+IDLE_AGENTS = 3
+"""After so many agents in a row that got no run, the sweep counts as over."""
+LEASE_POLL_SECONDS = 1.0
+AGENT_ENVIRONMENT = {
+    # W&B's agent gives up after failures in its first minute; here failures in a row count.
     "WANDB_AGENT_DISABLE_FLAPPING": "true",
     "WANDB_AGENT_MAX_INITIAL_FAILURES": "1000000",
     # A run that is asked to stop ends its epoch first.
@@ -45,7 +48,7 @@ FOR_AGENTS = {
 
 
 def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
-    """Trains what the service hands out, until its sweep is over.
+    """Trains the runs that the service assigns, until its sweep is over.
 
     Args:
         sweep_folder: keeps the runs.
@@ -57,45 +60,45 @@ def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> Non
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
     ended_before = _ended(sweep_folder).keys()
-    sent_home, silent_since, heard = 0, None, False
+    idle_agents, silent_since, has_answered = 0, None, False
     while True:
         try:
             state = sweep_state(address)
-            heard, silent_since = True, None
+            has_answered, silent_since = True, None
             if state not in CANCELLED:
-                _finish_left_overs(address, sweep_folder, watch)
-            if state in OVER or sent_home == TIMES_SENT_HOME:
-                logger.info("sweep %s is %s: no run is left to take", address, state.lower())
+                _finish_half_done(address, sweep_folder, watch)
+            if state in OVER or idle_agents == IDLE_AGENTS:
+                logger.info("sweep %s is %s: no run is left", address, state.lower())
                 return
             _check_failures(sweep_folder, ended_before)
-            begun = len(run_folders(sweep_folder))
+            before = len(run_folders(sweep_folder))
             _one_agent(address)
-            was_idle = state != PAUSED and len(run_folders(sweep_folder)) == begun
-            sent_home = sent_home + 1 if was_idle else 0
+            was_idle = state != PAUSED and len(run_folders(sweep_folder)) == before
+            idle_agents = idle_agents + 1 if was_idle else 0
         except ServiceSilent as error:
             silent_since = silent_since or time.monotonic()
-            if not heard or time.monotonic() - silent_since > PATIENCE_SECONDS:
+            if not has_answered or time.monotonic() - silent_since > PATIENCE_SECONDS:
                 raise
             logger.warning("%s; trying again", error)
             time.sleep(PAUSE_SECONDS)
 
 
 def _prepare(sweep_folder: Path, flags: Sequence[str]) -> None:
-    """What W&B's agents and the trainers that they start find in the environment."""
+    """Sets the environment of W&B's agents and of the trainers that they start."""
     sweep_folder.mkdir(parents=True, exist_ok=True)
-    os.environ.update(FOR_AGENTS)
+    os.environ.update(AGENT_ENVIRONMENT)
     os.environ["WANDB_DIR"] = str(sweep_folder.absolute())
     # Agents look for `python` on the PATH, and it has to be this one.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     os.environ[FLAGS_VARIABLE] = json.dumps([str(flag) for flag in flags])
     os.environ[AGENT_VARIABLE] = str(os.getpid())
-    # W&B's agent would wait for its run, and then another one would begin. Like this the trainer
-    # dies with this process, and its run goes on when agents are started again.
+    # At Ctrl-C W&B's agent would wait for its run and then start another. With the default handler
+    # the trainer dies with this process, and its run goes on when agents are started again.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _one_agent(address: SweepAddress) -> None:
-    """Returns when the service sends the agent home, or after runs that failed in a row."""
+    """Returns when the service has no run for the agent, or after failures in a row."""
     open_session()
     import wandb
 
@@ -106,57 +109,57 @@ def _one_agent(address: SweepAddress) -> None:
 def _ended(sweep_folder: Path) -> dict[str, Mapping[str, Any]]:
     """Name -> run.json of the runs that are over."""
     folders = run_folders(sweep_folder)
-    return {folder.path.name: of for folder in folders if (of := folder.ended())}
+    return {folder.path.name: content for folder in folders if (content := folder.ended())}
 
 
 def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
-    """Raises UserError if the last runs that ended since the agent began have all failed."""
+    """Raises UserError if the last runs that ended since the agent started have all failed."""
     new = [pair for pair in _ended(sweep_folder).items() if pair[0] not in ended_before]
     last = new[-FAILURES_IN_A_ROW:]
-    if len(last) == FAILURES_IN_A_ROW and all(of["state"] == "failed" for _, of in last):
+    if len(last) == FAILURES_IN_A_ROW and all(run["state"] == "failed" for _, run in last):
         name, content = last[-1]
         raise UserError(
             f"{FAILURES_IN_A_ROW} runs failed in a row, the last is {sweep_folder / name}: "
-            f"{content['reason']}; mend that, then {AGENTS_AGAIN}"
+            f"{content['reason']}; fix that, then {AGENTS_AGAIN}"
         )
 
 
-def _finish_left_overs(address: SweepAddress, sweep_folder: Path, watch: LeaseWatch) -> None:
-    """Runs whose trainers were killed go on from their last epoch; the service never asks for it.
+def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWatch) -> None:
+    """Goes on with runs whose trainers were killed, which the service does not assign again.
 
     Raises:
         UserError: a run's trainer ends again without an outcome.
     """
     for folder in run_folders(sweep_folder):
-        asked = folder.asked()
-        if asked is None or folder.is_over():
+        assigned = folder.assigned()
+        if assigned is None or folder.is_over():
             continue
-        while (hold := watch.look(folder.path)) is LeaseState.UNKNOWN:
-            time.sleep(LOOK_SECONDS)
-        if hold is LeaseState.FREE:
+        while (state := watch.state(folder.path)) is LeaseState.UNKNOWN:
+            time.sleep(LEASE_POLL_SECONDS)
+        if state is LeaseState.FREE:
             logger.info("run %s was left half-done; it goes on", folder.path.name)
-            code = _go_on(address, folder, asked)
-            if code and not folder.is_over() and watch.look(folder.path) is LeaseState.FREE:
+            code = _go_on(address, folder, assigned)
+            if code and not folder.is_over() and watch.state(folder.path) is LeaseState.FREE:
                 raise UserError(
                     f"{folder.path}: its trainer has ended with exit code {code} and without an "
-                    f"outcome; see above, mend that, then {AGENTS_AGAIN}"
+                    f"outcome; see above, fix that, then {AGENTS_AGAIN}"
                 )
 
 
-def _go_on(address: SweepAddress, folder: RunFolder, asked: Mapping[str, Any]) -> int:
-    """Starts the trainer as an agent would; what becomes of the run stands in its folder.
+def _go_on(address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any]) -> int:
+    """Starts the trainer as an agent would; the run's folder gets the outcome.
 
     Returns:
         its exit code.
     """
     parameters = folder.path / "parameters.yaml"
-    values = {name: {"value": value} for name, value in asked["hyperparameters"].items()}
+    values = {name: {"value": value} for name, value in assigned["hyperparameters"].items()}
     write_text(parameters, yaml.safe_dump(values))
     environment = os.environ | {
         "WANDB_ENTITY": address.entity,
         "WANDB_PROJECT": address.project,
         "WANDB_SWEEP_ID": address.sweep_id,
-        "WANDB_RUN_ID": asked["wandb_run"],
+        "WANDB_RUN_ID": assigned["wandb_run"],
         "WANDB_SWEEP_PARAM_PATH": str(parameters),
     }
     environment.pop("WANDB_SERVICE", None)  # It is this process's; the run has one of its own.

@@ -1,4 +1,4 @@
-"""Runs that were trained elsewhere, brought here from the W&B service."""
+"""Fetches runs that were trained elsewhere from the W&B service."""
 
 import json
 import logging
@@ -13,28 +13,28 @@ from gcodefp.model.trainer import Killed, describe_failure
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder
 from gcodefp.sweeps.wandb_log import SUMMARY
-from gcodefp.wandb_service.session import SweepAddress, open_session, translate_errors
-from gcodefp.wandb_service.trial import claim, folder_of
+from gcodefp.wandb_service.service import SweepAddress, open_session, translate_errors
+from gcodefp.wandb_service.training import claim, folder_of
 
 logger = logging.getLogger(__name__)
 
 OVER = ("finished", "failed", "crashed", "killed")
-"""States of a run on the service; others are not over."""
+"""States of a run on the service that is over."""
 
 
 def fetch_runs(
     address: SweepAddress, sweep_folder: Path, objective: Objective, checkpoints: bool = True
 ) -> None:
-    """Brings the runs that are over there and not here, with history and checkpoint.
+    """Writes run folders, history and checkpoint of the runs that are over there and not here.
 
     Args:
-        checkpoints: whether weights are wanted; a run without any has failed then.
+        checkpoints: whether weights are needed; a run without any counts as failed then.
 
     Raises:
-        UserError: the service cannot be asked, or there is no such sweep.
+        UserError: the service does not answer, or there is no such sweep.
     """
     api = open_session()
-    going = []
+    open_runs = []
     with translate_errors(f"fetching the runs of sweep {address}"):
         runs = sorted(api.sweep(str(address)).runs, key=lambda run: str(run.created_at))
         for run in runs:
@@ -42,39 +42,39 @@ def fetch_runs(
             if folder is not None and folder.is_over():
                 continue
             if run.state not in OVER or (folder is not None and _may_go_on(folder)):
-                going.append(f"{run.id} ({run.state})")
+                open_runs.append(f"{run.id} ({run.state})")
                 continue
-            folder = folder or claim(sweep_folder, run.id, _given(run))
+            folder = folder or claim(sweep_folder, run.id, _assigned(run))
             history = _fetch_history(run, folder)
-            told = run.summary.get(SUMMARY)
-            content = json.loads(told) if told else _in_its_place(run, history, objective)
+            summary = run.summary.get(SUMMARY)
+            content = json.loads(summary) if summary else _reconstruct(run, history, objective)
             has_weights = not checkpoints or _fetch_checkpoint(run, folder)
             if content["state"] in COUNTED and not has_weights:
                 content |= {"state": "failed", "reason": "W&B has no checkpoint of it"}
             folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep})
             logger.info("run %s is %s, fetched from W&B", folder.path.name, run.id)
-    if going:
-        logger.warning("left out, since they are not over, there or here: %s", ", ".join(going))
+    if open_runs:
+        logger.warning("skipped, since they are not over: %s", ", ".join(open_runs))
 
 
 def _may_go_on(folder: RunFolder) -> bool:
-    """A half-done run that was begun here is the next agent's; W&B takes it for crashed."""
-    return (folder.path / "last.pt").exists() or LeaseWatch().look(
+    """Whether an agent goes on with a half-done run of this folder, crashed as W&B has it."""
+    return (folder.path / "last.pt").exists() or LeaseWatch().state(
         folder.path
     ) is not LeaseState.FREE
 
 
-def _given(run: Any) -> dict[str, Any]:
+def _assigned(run: Any) -> dict[str, Any]:
     return {name: value for name, value in run.config.items() if not name.startswith("_")}
 
 
 def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
     """Writes metrics.csv; W&B's steps are our epochs, and its rows are in any order of names."""
-    found = [
+    rows = [
         {"epoch": row["_step"]} | {name: float(row[name]) for name in row if _is_metric(name, row)}
         for row in run.scan_history()
     ]
-    logged = [row for row in found if len(row) > 1]
+    logged = [row for row in rows if len(row) > 1]
     names = ["epoch", *sorted({name for row in logged for name in row} - {"epoch"})]
     (folder.path / "metrics.csv").unlink(missing_ok=True)
     for row in logged:
@@ -88,25 +88,29 @@ def _is_metric(name: str, row: Mapping[str, Any]) -> bool:
     return is_number and not name.startswith("_")
 
 
-def _in_its_place(
+def _reconstruct(
     run: Any, history: Sequence[Mapping[str, float]], objective: Objective
 ) -> dict[str, Any]:
-    """What run.json would say of a run that was killed, or that another program trained."""
-    asked = _given(run)
-    values = [(objective.loss(of[objective.metric]), of["epoch"]) for of in history
-              if objective.metric in of]  # fmt: skip
+    """The run.json of a run that was killed, or that another program trained."""
+    assigned, metric = _assigned(run), objective.metric
+    values = [(objective.loss(row[metric]), row["epoch"]) for row in history if metric in row]
     if run.state != "finished" or not values:
-        lacks = "" if values else f", without a value of {objective.metric}"
-        return describe_failure(Killed(f"it is {run.state} on W&B{lacks}"), asked)
+        lacks = "" if values else f", without a value of {metric}"
+        return describe_failure(Killed(f"it is {run.state} on W&B{lacks}"), assigned)
     _, epoch = min(values)
-    best = next(of[objective.metric] for of in history if of["epoch"] == epoch)
-    told = {"state": "finished", "failure": None, "reason": "finished on W&B"}
-    facts = {"best_value": best, "best_epoch": epoch, "epochs": len(history)}
-    return describe_failure(Killed(), asked) | told | facts
+    best = next(row[metric] for row in history if row["epoch"] == epoch)
+    return describe_failure(Killed(), assigned) | {
+        "state": "finished",
+        "failure": None,
+        "reason": "finished on W&B",
+        "best_value": best,
+        "best_epoch": epoch,
+        "epochs": len(history),
+    }
 
 
 def _fetch_checkpoint(run: Any, folder: RunFolder) -> bool:
-    """Whether the run has logged a checkpoint; its best one is here then."""
+    """Downloads the run's best checkpoint; False if it has logged none."""
     for artifact in run.logged_artifacts():
         if artifact.type == "model" and "best" in artifact.aliases:
             artifact.download(root=str(folder.path))

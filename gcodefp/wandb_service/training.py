@@ -1,165 +1,194 @@
 """The trainer as the program of a W&B agent: one run, logged online, kept in its own folder."""
 
 import ctypes
+import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+import yaml
 
-from gcodefp.cluster.job import place
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, parse_hyperparameters
-from gcodefp.model.trainer import (
-    EpochCallback,
-    TrainingData,
-    describe_failure,
-    describe_result,
-    train,
-)
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
-from gcodefp.sweeps.run_folder import RunFolder
+from gcodefp.model.hyperparameters import Objective
+from gcodefp.model.trainer import TrainingData
+from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
-from gcodefp.sweeps.wandb_log import WandbLog, wandb_log
-from gcodefp.wandb_service.session import ONLINE, translate_errors
-from gcodefp.wandb_service.trial import AGENT_VARIABLE, Assignment, claim
+from gcodefp.sweeps.training import LogConfig, train_run
+from gcodefp.wandb_service.service import ONLINE, translate_errors
 
 logger = logging.getLogger(__name__)
 
-POLL_SECONDS = 0.5
+FLAGS_VARIABLE = "GCODEFP_TRAIN_FLAGS"
+"""Environment variable with the pipeline's own flags for the trainer, as JSON."""
+AGENT_VARIABLE = "GCODEFP_AGENT_PID"
+"""Environment variable with the process id of the pipeline's agent."""
+STOP_POLL_SECONDS = 0.5
+INIT_SECONDS = 600.0
+"""How long a run waits at its start for the service to answer."""
+SETTINGS: Mapping[str, Any] = {
+    "disable_job_creation": True,
+    "init_timeout": INIT_SECONDS,
+    # By default metrics leave every 15 s, and the service could stop no shorter run. Whole seconds
+    # only: the SDK takes less than one for none.
+    "x_file_stream_transmit_interval": 1,
+}
+LEASE_POLL_SECONDS = 1.0
+DIE_WITH_PARENT = 1
+"""PR_SET_PDEATHSIG of Linux's prctl."""
 
 
-class StopNote:
-    """The service's wish that a run stops; the epoch is ended first, and its weights are kept."""
+class Assignment(NamedTuple):
+    """What a W&B agent assigned to this process.
+
+    Attributes:
+        hyperparameters: as the sweep has them, nested ones nested.
+    """
+
+    sweep_id: str
+    run_id: str
+    hyperparameters: dict[str, Any]
+
+
+def assigned_by_agent() -> Assignment | None:
+    """The assignment of the W&B agent that started this process; None if none did.
+
+    Raises:
+        UserError: its file of parameters cannot be read.
+    """
+    variables = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
+    sweep_id, run_id, path = (os.environ.get(name) for name in variables)
+    if not (sweep_id and run_id and path):
+        return None
+    try:
+        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        values = {name: item["value"] for name, item in document.items() if name != "wandb_version"}
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: no parameters of a W&B agent ({error})") from None
+    return Assignment(sweep_id, run_id, values)
+
+
+def own_flags(argv: Sequence[str], assignment: Assignment) -> list[str]:
+    """A command line without the hyperparameters that the agent put there, which its file types."""
+    passed_on = json.loads(os.environ.get(FLAGS_VARIABLE, "[]"))
+    assigned = tuple(f"--{name}=" for name in assignment.hyperparameters)
+    return [*passed_on, *(flag for flag in argv if not flag.startswith(assigned))]
+
+
+def claim(sweep_folder: Path, run_id: str, hyperparameters: Mapping[str, Any]) -> RunFolder:
+    """The folder of a W&B run: its own, or a new one with the next free number."""
+    if (existing := folder_of(sweep_folder, run_id)) is not None:
+        return existing
+    sweep_folder.mkdir(parents=True, exist_ok=True)
+    number = max((folder.number for folder in run_folders(sweep_folder)), default=-1) + 1
+    while True:
+        folder = run_folder(sweep_folder, number)
+        try:
+            folder.path.mkdir()
+        except FileExistsError:
+            number += 1
+            continue
+        folder.assign(hyperparameters, {}, wandb_run=run_id)
+        return folder
+
+
+def folder_of(sweep_folder: Path, run_id: str) -> RunFolder | None:
+    """The folder that holds a W&B run; None if there is none."""
+    for folder in run_folders(sweep_folder):
+        if (assigned := folder.assigned()) and assigned.get("wandb_run") == run_id:
+            return folder
+    return None
+
+
+class StopRequest:
+    """The service's request to stop a run, which ends its epoch first and keeps its weights."""
 
     def __init__(self) -> None:
-        self._is_left = False
+        self._is_set = False
+        self._poll: Any = None
 
-    def is_left(self) -> bool:
+    def is_set(self) -> bool:
         """Whether the run has to stop."""
-        return self._is_left
+        return self._is_set
 
-    def leave(self) -> None:
+    def set(self) -> None:
         """Asks the run to stop."""
-        self._is_left = True
+        self._is_set = True
 
-    def on_signal(self, number: int, _: object) -> None:
-        """Who sends SIGTERM a second time does not want to wait for the end of the epoch."""
-        if self._is_left:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        self.leave()
+    def start_polling(self, run: Any) -> None:
+        """Has the SDK ask the service often; its own 15 s are longer than a short run."""
+        import wandb
+
+        try:
+            from wandb.sdk.lib.run_stopping import RunStopChecker
+
+            parts = wandb.setup().asyncer, run._interface, self.set
+            self._poll = RunStopChecker(*parts, poll_interval=STOP_POLL_SECONDS)
+            self._poll.start()
+        except (ImportError, AttributeError, TypeError) as error:
+            # These parts of the SDK may change.
+            logger.warning("the service's request to stop takes up to 15 s to arrive (%s)", error)
+
+    def stop_polling(self) -> None:
+        """Ends the polling, before the SDK's run is finished."""
+        if self._poll is not None:
+            self._poll.stop_soon()
 
 
 @contextmanager
-def stop_note() -> Iterator[StopNote]:
-    """A note that SIGTERM leaves, by which agents pass on the service's wish.
+def stop_request() -> Iterator[StopRequest]:
+    """A request that SIGTERM sets, by which agents pass on the service's, however often.
 
-    Ctrl-C is a person's: the run goes on later.
+    Ctrl-C does not: a run that a person interrupts goes on later.
     """
-    note = StopNote()
-    before = signal.signal(signal.SIGTERM, note.on_signal)
+    request = StopRequest()
+    before = signal.signal(signal.SIGTERM, lambda *_: request.set())
     try:
-        yield note
+        yield request
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
-def listening(run: Any, note: StopNote) -> Iterator[None]:
-    """Hears the service's wish soon after the service has told it to the SDK.
-
-    The SDK itself asks its helper process every 15 s, which no short run lives to see.
-
-    Args:
-        run: of the SDK; None if it has none.
-    """
-    try:
-        checker = _checker(run, note)
-        checker.start()
-    except (ImportError, AttributeError, TypeError) as error:
-        # These parts of the SDK are not promised to stay.
-        logger.warning("the service's wish to stop a run takes up to 15 s to arrive (%s)", error)
-        checker = None
-    try:
-        yield
-    finally:
-        if checker is not None:
-            checker.stop_soon()
-
-
-def _checker(run: Any, note: StopNote) -> Any:
-    import wandb
-    from wandb.sdk.lib.run_stopping import RunStopChecker
-
-    asyncer = wandb.setup().asyncer
-    return RunStopChecker(asyncer, run._interface, note.leave, poll_interval=POLL_SECONDS)
-
-
-INIT_SECONDS = 600.0
-"""A service that does not answer for so long at a run's begin never hears of the run."""
-SETTINGS: Mapping[str, Any] = {
-    "disable_job_creation": True,
-    "init_timeout": INIT_SECONDS,
-    # Otherwise metrics leave every 15 s, and the service could stop no run shorter than that. Whole
-    # seconds; the SDK takes less than one for none.
-    "x_file_stream_transmit_interval": 1,
-}
-LOOK_SECONDS = 1.0
-DIE_WITH_PARENT = 1
-"""PR_SET_PDEATHSIG of Linux's prctl."""
-
-
-def objective_of(given: Assignment) -> Objective:
-    """The metric of the sweep that this run belongs to, as the service has it.
-
-    Raises:
-        UserError: the service cannot be asked, or the sweep is none that runs here.
-    """
-    import wandb
-
-    path = [os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")]
-    with translate_errors(f"reading sweep {given.sweep_id}"):
-        config = dict(wandb.Api().sweep("/".join([*filter(None, path), given.sweep_id])).config)
-    return read_specification(config, f"sweep {given.sweep_id}").objective
-
-
-@contextmanager
-def begun(given: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
-    """The run's folder and its lease, taken before anything else may fail; none if it is over.
+def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
+    """The run's folder and its lease, taken before anything else may fail; no lease if it is over.
 
     Args:
         runs: keeps the folders of all sweeps' runs.
 
     Raises:
-        UserError: the agent is gone by now, or another process works on the run.
+        UserError: the agent is gone, or another process works on the run.
     """
     agent = os.environ.get(AGENT_VARIABLE)
     if agent is not None and sys.platform == "linux":
-        # Whoever kills the agent wants its run to be another agent's, not to go on unseen.
+        # A run whose agent is killed shall be another agent's, not go on unseen.
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != int(agent):
-            raise UserError(f"run {given.run_id}: its agent is gone")
+            raise UserError(f"run {assignment.run_id}: its agent is gone")
     os.environ.update(ONLINE)
-    folder = claim(runs / given.sweep_id, given.run_id, given.hyperparameters)
+    folder = claim(runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters)
     if folder.is_over():
         logger.info("run %s is over already", folder.path.name)
         yield folder, None
         return
-    with holding(folder.path, _settled_watch(folder)) as lease:
+    watch = LeaseWatch()
+    while watch.state(folder.path) is LeaseState.UNKNOWN:
+        time.sleep(LEASE_POLL_SECONDS)
+    with holding(folder.path, watch) as lease:
         if lease is None:
             raise UserError(f"{folder.path}: another process works on this run")
         yield folder, lease
 
 
-def train_given(
-    given: Assignment,
+def train_assigned(
+    assignment: Assignment,
     folder: RunFolder,
     lease: Lease,
     data: TrainingData,
@@ -168,7 +197,7 @@ def train_given(
     origin: Mapping[str, Any],
     log_checkpoint: bool,
 ) -> bool:
-    """Trains what an agent gave, or goes on with it.
+    """Trains an agent's run, or goes on with it.
 
     Args:
         origin: provenance, for run.json.
@@ -177,61 +206,45 @@ def train_given(
     Returns:
         whether it failed.
     """
-    with stop_note() as note:
-        content = _run(given, folder, data, objective, device, note, log_checkpoint)
+    with stop_request() as request:
+
+        def open_run() -> Any:
+            return _open_run(folder, request)
+
+        def after_epoch(_: bool) -> bool:
+            return request.is_set()
+
+        log_config = LogConfig(open_run, log_checkpoint, 0.0, request.stop_polling)
+        hyperparameters = assignment.hyperparameters
+        content = train_run(
+            folder, hyperparameters, data, objective, device, log_config, after_epoch
+        )
     lease.check()
-    about = {"sweep": given.sweep_id, "wandb_run": given.run_id, "provenance": dict(origin)}
-    folder.end(content | about)
+    sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
+    folder.end(content | sweep | {"provenance": dict(origin)})
     return bool(content["state"] == "failed")
 
 
-def _settled_watch(folder: RunFolder) -> LeaseWatch:
-    """A watch that has looked for so long that it knows about another host's lease."""
-    watch = LeaseWatch()
-    while watch.look(folder.path) is LeaseState.UNKNOWN:
-        time.sleep(LOOK_SECONDS)
-    return watch
+def objective_of(assignment: Assignment) -> Objective:
+    """The metric of the sweep that this run belongs to, as the service has it.
 
-
-def _run(
-    given: Assignment,
-    folder: RunFolder,
-    data: TrainingData,
-    objective: Objective,
-    device: torch.device,
-    note: StopNote,
-    log_checkpoint: bool,
-) -> dict[str, Any]:
-    """Whatever goes wrong in a run becomes its outcome, here and on the service."""
-    checkpoint = folder.path / "checkpoint.pt"
-    with wandb_log(lambda: _begin(folder, note)) as log, listening(log.run, note):
-        try:
-            asked = parse_hyperparameters(given.hyperparameters, f"run {given.run_id}")
-            report = _reporter(log, objective.metric, asked, note)
-            result = train(asked, data, objective, folder.path, report)
-            content = describe_result(result, asked, device)
-        except (LeaseLost, OSError):
-            raise
-        except Exception as error:
-            logger.error("run %s failed: %s", given.run_id, error)
-            content = describe_failure(error, given.hyperparameters)
-        content |= place()
-        log.end(content, checkpoint if log_checkpoint and checkpoint.exists() else None)
-    return content
-
-
-def _begin(folder: RunFolder, note: StopNote) -> Any:
-    """Opens the run that the agent's environment names, again if it was begun before."""
+    Raises:
+        UserError: the service does not answer, or the sweep is none that runs here.
+    """
     import wandb
 
-    settings = wandb.Settings(**SETTINGS, stop_fn=note.leave)
-    return wandb.init(dir=folder.path, resume="allow", settings=settings)
+    parts = [os.environ.get(name) for name in ("WANDB_ENTITY", "WANDB_PROJECT")]
+    path = "/".join([*filter(None, parts), assignment.sweep_id])
+    with translate_errors(f"reading sweep {assignment.sweep_id}"):
+        config = dict(wandb.Api().sweep(path).config)
+    return read_specification(config, f"sweep {assignment.sweep_id}").objective
 
 
-def _reporter(log: WandbLog, metric: str, asked: Hyperparameters, note: StopNote) -> EpochCallback:
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        log.epoch(epoch, metrics)
-        logger.info("epoch %d of %d: %s %.4f", epoch, asked.max_epochs, metric, metrics[metric])
-        return note.is_left()
+def _open_run(folder: RunFolder, request: StopRequest) -> Any:
+    """Opens the run that the agent's environment names, also one that was started before."""
+    import wandb
 
-    return report
+    settings = wandb.Settings(**SETTINGS, stop_fn=request.set)
+    run = wandb.init(dir=folder.path, resume="allow", settings=settings)
+    request.start_polling(run)
+    return run

@@ -1,38 +1,37 @@
-"""What may befall the agents of a sweep: folders, clocks, memory; the objective is a pretence."""
+"""Kills, unusable folders, garbage, jumping clocks and failures, with objectives that only wait."""
 
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos_crew import NOBODY, Crew, Event, Orders, run_crew
-from sweep_documents import specification
+from engines import RANDOM, engine, good, work
 from tiny_sweep import TinySweep
+from worker_pool import NOBODY, Event, PoolConfig, WorkerPool, run_pool
 
 from gcodefp.model.trainer import Diverged
 from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, holding
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
 from gcodefp.sweeps.run_folder import run_folder, run_folders
+from gcodefp.sweeps.sampling import propose
 
 TOTAL = 24
 EPOCHS = 3
 BROKEN = 7
+SEED = 3
 LEASE_SECONDS = 2.0
-SOON = {
-    "gcodefp.sweeps.local_engine.POLL_SECONDS": 0.05,
-    "gcodefp.sweeps.local_engine.STORAGE_PATIENCE_SECONDS": 0.3,
-}
+ENGINE = "gcodefp.sweeps.local_engine"
+SOON = {f"{ENGINE}.POLL_SECONDS": 0.05, f"{ENGINE}.STORAGE_PATIENCE_SECONDS": 0.3}
 
 
-def pretence(folder: Path, name: str = "crew", total: int = TOTAL, **more: Any) -> Orders:
-    told = {"seed": 3, "total": total, "runs": str(folder / "runs"), "epochs": EPOCHS}
-    told["epoch_seconds"] = more.pop("epoch_seconds", 0.02)
+def waiting(folder: Path, name: str = "pool", total: int = TOTAL, **more: Any) -> PoolConfig:
+    arguments = {"seed": SEED, "total": total, "runs": str(folder / "runs"), "epochs": EPOCHS}
+    arguments["epoch_seconds"] = more.pop("epoch_seconds", 0.02)
     patches = SOON | more.pop("patches", {})
-    return Orders(str(folder / name), "pretend", told, patches=patches, **more)
+    return PoolConfig(str(folder / name), "report_epochs", arguments, patches=patches, **more)
 
 
 def check_complete(folder: Path, total: int = TOTAL) -> None:
@@ -43,11 +42,23 @@ def check_complete(folder: Path, total: int = TOTAL) -> None:
         assert run.history("epoch") == list(range(1, EPOCHS + 1))
 
 
+@pytest.mark.parametrize("kills", [0, 40])
+def test_every_run_is_trained_once_with_its_own_hyperparameters(tmp_path: Path, kills: int) -> None:
+    pool = run_pool(waiting(tmp_path, total=40, kills=kills, kill_seconds=0.03))
+    check_complete(tmp_path, 40)
+    pool.check_ends(40)
+    assert kills or len(pool.events("start")) == 40
+    for run in run_folders(tmp_path / "runs"):
+        expected = propose(RANDOM, SEED, run.number, [])
+        assert (run.assigned() or {})["hyperparameters"] == expected.hyperparameters
+        assert not list(run.path.glob("lease.*"))
+
+
 # Folders that cannot be read
 
 
 @pytest.fixture
-def anyones(tmp_path: Path) -> Iterator[Path]:
+def open_folder(tmp_path: Path) -> Iterator[Path]:
     """A folder that other users reach; pytest's own are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="gcodefp_faults_"))
     folder.chmod(0o777)
@@ -58,21 +69,21 @@ def anyones(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def nobodys(folder: Path, name: str, **more: Any) -> Orders:
-    """Agents whom a folder's mode keeps out; for root there are no such folders."""
-    orders = pretence(folder, name, user=NOBODY if os.getuid() == 0 else None, **more)
-    Path(orders.folder).mkdir()
-    Path(orders.folder).chmod(0o777)
-    return orders
+def unprivileged(folder: Path, name: str, **more: Any) -> PoolConfig:
+    """Agents that respect a folder's mode, which root does not."""
+    config = waiting(folder, name, user=NOBODY if os.getuid() == 0 else None, **more)
+    Path(config.folder).mkdir()
+    Path(config.folder).chmod(0o777)
+    return config
 
 
-def left_out(folder: Path, orders: Orders) -> str:
-    """Lets agents work that find run BROKEN unusable; what they say in the end."""
-    with Crew(orders) as made:
-        assert set(made.wait()) == {1}, made.log()
+def last_message(folder: Path, config: PoolConfig) -> str:
+    """Runs agents for which run BROKEN is unusable; returns their last line."""
+    with WorkerPool(config) as pool:
+        assert set(pool.wait()) == {1}, pool.log()
     over = {run.number for run in run_folders(folder / "runs") if is_over(run.path)}
     assert over == set(range(TOTAL)) - {BROKEN}
-    return made.log().splitlines()[-1]
+    return pool.log().splitlines()[-1]
 
 
 def is_over(path: Path) -> bool:
@@ -82,34 +93,36 @@ def is_over(path: Path) -> bool:
         return False
 
 
-def test_an_unreadable_folder_costs_no_other_run(anyones: Path) -> None:
-    broken = run_folder(anyones / "runs", BROKEN).path
+def test_unreadable_folder_costs_no_other_run(open_folder: Path) -> None:
+    broken = run_folder(open_folder / "runs", BROKEN).path
     broken.mkdir(parents=True)
     broken.parent.chmod(0o777)
     broken.chmod(0)
-    said = left_out(anyones, nobodys(anyones, "kept_out"))
-    for part in ("Permission denied", str(broken), "for it to be mended", "--forcerun agent"):
-        assert part in said
+    message = last_message(open_folder, unprivileged(open_folder, "denied"))
+    for part in ("Permission denied", str(broken), "for it to be fixed", "--forcerun agent"):
+        assert part in message
     broken.chmod(0o777)
-    last = run_crew(nobodys(anyones, "let_in", agents=1))
-    assert [event.number for event in last.events("begin")] == [BROKEN]
-    check_complete(anyones)
+    last = run_pool(unprivileged(open_folder, "allowed", agents=1))
+    assert [event.number for event in last.events("start")] == [BROKEN]
+    check_complete(open_folder)
 
 
-def test_a_folder_that_is_closed_under_an_agent_goes_on_with_it(anyones: Path) -> None:
-    """The agent cannot even give its lease back; as it lives, no other may take it for dead."""
-    (anyones / "runs").mkdir()
-    (anyones / "runs").chmod(0o777)
-    patient = {"gcodefp.sweeps.local_engine.STORAGE_PATIENCE_SECONDS": 100.0}
-    orders = nobodys(anyones, "crew", agents=1, total=2, patches=patient, epoch_seconds=0.3)
-    first = run_folder(anyones / "runs", 0).path
-    with Crew(orders) as made:
-        made.wait_for(lambda: bool(made.events("begin")))
+def test_agent_goes_on_with_a_folder_that_was_closed_for_a_while(open_folder: Path) -> None:
+    """The agent cannot even give its lease back, and as it lives, no other may take it for dead."""
+    (open_folder / "runs").mkdir()
+    (open_folder / "runs").chmod(0o777)
+    patient = {f"{ENGINE}.STORAGE_PATIENCE_SECONDS": 100.0}
+    config = unprivileged(
+        open_folder, "pool", agents=1, total=2, patches=patient, epoch_seconds=0.3
+    )
+    first = run_folder(open_folder / "runs", 0).path
+    with WorkerPool(config) as pool:
+        pool.wait_for(lambda: bool(pool.events("start")))
         first.chmod(0)
-        made.wait_for(lambda: "trying again" in made.log())
+        pool.wait_for(lambda: "trying again" in pool.log())
         first.chmod(0o777)
-        assert made.wait() == [0]
-    check_complete(anyones, 2)
+        assert pool.wait() == [0]
+    check_complete(open_folder, 2)
 
 
 @pytest.mark.parametrize(
@@ -121,79 +134,76 @@ def test_garbage_instead_of_hyperparameters_costs_no_other_run(
     broken = run_folder(tmp_path / "runs", BROKEN).path
     broken.mkdir(parents=True)
     (broken / "hyperparameters.json").write_text(content, encoding="utf-8")
-    said = left_out(tmp_path, pretence(tmp_path, agents=2, epoch_seconds=0.0))
+    message = last_message(tmp_path, waiting(tmp_path, agents=2, epoch_seconds=0.0))
     for part in ("1 runs could not be worked on", str(broken), "remove this run's folder"):
-        assert part in said
+        assert part in message
     shutil.rmtree(broken)
-    run_crew(pretence(tmp_path, "last", agents=1, epoch_seconds=0.0))
+    run_pool(waiting(tmp_path, "last", agents=1, epoch_seconds=0.0))
     check_complete(tmp_path)
 
 
-def test_a_lease_of_zeros_is_judged_by_its_heartbeat(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A host that crashed may leave one."""
+def test_lease_of_zeros_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crashed host may leave one."""
     monkeypatch.setattr("gcodefp.sweeps.lease.LEASE_SECONDS", 0.2)
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.05)
     lease = run_folder(tmp_path, 0).path / "lease.1"
     lease.parent.mkdir()
     lease.write_bytes(bytes(40))
-    assert LeaseWatch().look(lease.parent) is LeaseState.UNKNOWN
-    engine = LocalEngine(specification(), 3, 1, tmp_path)
-    assert engine.work(lambda trial: {"state": "finished", "best_value": 0.5}, lambda: None) == 1
+    assert LeaseWatch().state(lease.parent) is LeaseState.UNKNOWN
+    assert work(engine(tmp_path, 1), good) == [0]
 
 
-def test_a_lease_that_could_not_be_given_back_is_free_for_who_had_it(
+def test_lease_that_could_not_be_given_back_is_free_for_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*arguments: object) -> None:
         raise OSError(5, "Input/output error")
 
-    def work() -> None:
+    def hold() -> None:
         with holding(tmp_path, LeaseWatch()):
-            assert LeaseWatch().look(tmp_path) is LeaseState.HELD
+            assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "truncate", fail)
         with pytest.raises(OSError, match="Input/output"):
-            work()
-    assert LeaseWatch().look(tmp_path) is LeaseState.FREE
+            hold()
+    assert LeaseWatch().state(tmp_path) is LeaseState.FREE
     with holding(tmp_path, LeaseWatch()) as lease:
         assert lease is not None
-        assert LeaseWatch().look(tmp_path) is LeaseState.HELD
+        assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
 
 # Clocks that jump
 
 
-def test_clocks_that_jump_by_hours_neither_double_a_run_nor_lose_one(tmp_path: Path) -> None:
+def test_jumping_clocks_neither_double_a_run_nor_lose_one(tmp_path: Path) -> None:
     lease = "gcodefp.sweeps.lease"
-    lasting = {"epoch_seconds": 0.3, "kills": 10, "kill_seconds": 0.5, "seed": 8}
+    kills = {"epoch_seconds": 0.3, "kills": 10, "kill_seconds": 0.5, "seed": 8}
     patches = {f"{lease}.LEASE_SECONDS": LEASE_SECONDS, f"{lease}.HEARTBEAT_SECONDS": 0.1}
-    done = run_crew(pretence(tmp_path, patches=patches, jumps=True, **lasting))
-    done.check_ends(TOTAL)
+    pool = run_pool(waiting(tmp_path, patches=patches, clocks_jump=True, **kills))
+    pool.check_ends(TOTAL)
     check_complete(tmp_path)
-    delays = takeovers(done)
-    assert len(delays) >= 3, done.story()
-    # Told by the heartbeat, not by the process; an agent looks when its own run is over.
-    assert min(delays) > LEASE_SECONDS / 2, done.story()
-    assert max(delays) < LEASE_SECONDS + 20, done.story()
+    delays = takeover_seconds(pool)
+    assert len(delays) >= 3, pool.describe()
+    # By the heartbeat, not by the process; an agent looks when its own run is over.
+    assert min(delays) > LEASE_SECONDS / 2, pool.describe()
+    assert max(delays) < LEASE_SECONDS + 20, pool.describe()
 
 
-def takeovers(done: Crew) -> list[float]:
-    """The seconds from each kill in the middle of a run until another went on with it."""
-    begun, ended = done.events("begin"), {(e.pid, e.number) for e in done.events("end")}
+def takeover_seconds(pool: WorkerPool) -> list[float]:
+    """The seconds from each kill during a run until another agent went on with it."""
+    starts, ended = pool.events("start"), {(e.pid, e.number) for e in pool.events("end")}
     delays = []
-    for kill in done.events("killed"):
-        mine = [event for event in begun if event.pid == kill.pid]
-        if mine and (kill.pid, mine[-1].number) not in ended:
-            delays.append(next_begin(begun, mine[-1]).seconds - kill.seconds)
+    for kill in pool.events("killed"):
+        own = [event for event in starts if event.pid == kill.pid]
+        if own and (kill.pid, own[-1].number) not in ended:
+            delays.append(next_start(starts, own[-1]).seconds - kill.seconds)
     return delays
 
 
-def next_begin(begun: list[Event], event: Event) -> Event:
-    later = [b for b in begun if b.number == event.number and b.seconds > event.seconds]
-    assert later, f"nobody went on with {event}"
+def next_start(starts: list[Event], event: Event) -> Event:
+    later = [s for s in starts if s.number == event.number and s.seconds > event.seconds]
+    assert later, f"no agent went on with {event}"
     return later[0]
 
 
@@ -212,11 +222,7 @@ def next_begin(begun: list[Event], event: Event) -> Event:
     ids=["memory", "cuda", "cpu", "error", "nan"],
 )
 def test_failures_are_classed(
-    dataset: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    error: Exception,
-    failure: str,
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, failure: str
 ) -> None:
     def fail(*arguments: object) -> None:
         raise error
@@ -228,17 +234,3 @@ def test_failures_are_classed(
     content = sweep.run(0).ended() or {}
     assert (content["state"], content["failure"]) == ("failed", failure)
     assert content["reason"] == (str(error) or "MemoryError")
-
-
-def failing(trial: Trial) -> dict[str, Any]:
-    return {"state": "failed", "reason": "the disk is made of cheese"}
-
-
-def test_three_failures_in_a_row_name_the_host(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("platform.node", lambda: "node017")
-    engine: Callable[..., int] = LocalEngine(specification(), 3, 9, tmp_path).work
-    with pytest.raises(Exception, match="3 runs failed in a row on host node017, the last is"):
-        engine(failing, lambda: None)
-    assert len(run_folders(tmp_path)) == 3

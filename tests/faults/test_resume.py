@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from learning_data import CPU, TINY, shuffled, tiny, tiny_data, tiny_split, write_dataset
 from learning_data import RECORDINGS as NAMES
+from learning_data import TINY, shuffled, tiny, tiny_data, tiny_split, write_dataset
+from same_runs import check_same_folder
 
 from gcodefp.errors import UserError
 from gcodefp.model import trainer
-from gcodefp.model.checkpoint import FORMAT, read_torch
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import (
     append_metrics,
@@ -25,14 +24,12 @@ from gcodefp.model.run_files import (
 from gcodefp.model.trainer import TrainingData, TrainingResult, train
 
 GCODE = Objective("val/gcode_acc", "maximize")
-CHANCE = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}
+RANDOMNESS = {"dropout": 0.2, "augmentation_prob": 0.5, "optimizer": "adamw"}
+Rows = list[dict[str, float]]
 
 
 class Killed(BaseException):
-    """Stands for SIGKILL: nobody catches it."""
-
-
-Rows = list[dict[str, float]]
+    """Stands for SIGKILL: no code catches it."""
 
 
 @pytest.fixture(scope="module")
@@ -43,37 +40,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def run(
     folder: Path, data: TrainingData, kill_at: int = 0, **changed: Any
 ) -> tuple[TrainingResult, Rows]:
-    """Trains, killed in the report of an epoch if so wanted; the rows are those reported."""
-    told: Rows = []
+    """Trains, killed in the report of epoch `kill_at`; the rows are those reported."""
+    rows: Rows = []
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
         assert epoch == metrics["epoch"]
-        told.append({k: v for k, v in metrics.items() if k != "seconds"})
+        rows.append({k: v for k, v in metrics.items() if k != "seconds"})
         if epoch == kill_at:
             raise Killed
         return False
 
-    return train(tiny(**CHANCE, **changed), data, GCODE, folder, report), told
-
-
-def what_it_did(folder: Path) -> tuple[list[str], Any]:
-    """metrics.csv as text but for the seconds, and the checkpoint."""
-    lines = (folder / "metrics.csv").read_text().splitlines()
-    assert lines[0].endswith(",seconds")
-    return [line.rpartition(",")[0] for line in lines], read_torch(
-        folder / "checkpoint.pt", FORMAT, CPU
-    )
-
-
-def assert_same(one: Path, other: Path) -> None:
-    (lines, content), (other_lines, other_content) = what_it_did(one), what_it_did(other)
-    assert lines == other_lines
-    for part in ("weights", "programs"):
-        arrays, other_arrays = content.pop(part), other_content.pop(part)
-        assert arrays.keys() == other_arrays.keys()
-        for name, array in arrays.items():
-            assert np.array_equal(array, other_arrays[name]), name
-    assert content == other_content
+    return train(tiny(**RANDOMNESS, **changed), data, GCODE, folder, report), rows
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +61,7 @@ def undisturbed(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def kill_in(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bool]) -> None:
-    """Makes a function of the trainer die before it does anything, at the epoch given."""
+    """Lets a function of the trainer die before it does anything, when its last argument says."""
     usual = getattr(trainer, name)
 
     def dying(*arguments: Any) -> Any:
@@ -99,18 +76,17 @@ def kill_in(monkeypatch: pytest.MonkeyPatch, name: str, when: Callable[[Any], bo
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_a_run_killed_between_epochs(
+def test_run_killed_between_epochs(
     data: TrainingData, tmp_path: Path, optimizer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CHANCE, "optimizer", optimizer)
-    whole, told = run(tmp_path / "whole", data)
+    monkeypatch.setitem(RANDOMNESS, "optimizer", optimizer)
+    whole, rows = run(tmp_path / "whole", data)
     for epoch in (2, 3):
         with pytest.raises(Killed):
             run(tmp_path / "killed", data, kill_at=epoch)
-    result, told_again = run(tmp_path / "killed", data)
-    assert_same(tmp_path / "whole", tmp_path / "killed")
-    # Whoever listens is told of the earlier epochs too, once each.
-    assert told_again == told
+    result, resumed_rows = run(tmp_path / "killed", data)
+    check_same_folder(tmp_path / "whole", tmp_path / "killed")
+    assert resumed_rows == rows, "earlier epochs are reported too, once each"
     work = read_work(tmp_path / "killed" / "work.csv")
     assert [moment["epoch"] for moment in work] == [0, 1, 2, 2, 3, 3, *range(4, 1 + whole.epochs)]
     assert {(moment["host"], moment["pid"]) for moment in work} == {(platform.node(), os.getpid())}
@@ -129,7 +105,7 @@ def test_a_run_killed_between_epochs(
         ("write_checkpoint", lambda value: True),
     ],
 )
-def test_a_run_killed_between_two_files(
+def test_run_killed_between_two_files(
     data: TrainingData,
     tmp_path: Path,
     undisturbed: Path,
@@ -143,11 +119,11 @@ def test_a_run_killed_between_two_files(
             run(tmp_path, data)
     assert not (tmp_path / "checkpoint.pt").exists()
     run(tmp_path, data)
-    assert_same(undisturbed, tmp_path)
+    check_same_folder(undisturbed, tmp_path)
 
 
 @pytest.mark.parametrize("left", [1, 40, -2, -1])
-def test_a_run_killed_while_it_wrote_a_line(
+def test_run_killed_while_it_wrote_a_line(
     data: TrainingData, tmp_path: Path, undisturbed: Path, left: int
 ) -> None:
     with pytest.raises(Killed):
@@ -157,29 +133,35 @@ def test_a_run_killed_while_it_wrote_a_line(
     path.write_text(path.read_text() + torn[:left])
     assert len(read_metrics(path)) == 2
     run(tmp_path, data)
-    assert_same(undisturbed, tmp_path)
+    check_same_folder(undisturbed, tmp_path)
 
 
 @pytest.mark.parametrize("written", ["", "epo", "epoch,train/loss\n", "epoch,train/loss\n1,0."])
-def test_a_run_killed_while_it_wrote_its_first_line(
+def test_run_killed_while_it_wrote_its_first_line(
     data: TrainingData, tmp_path: Path, undisturbed: Path, written: str
 ) -> None:
     (tmp_path / "metrics.csv").write_text(written)
+    names = (".last.pt.17.tmp", ".metrics.csv.18.tmp", ".checkpoint.pt.19.tmp")
+    for name in (*names, ".lease.20.tmp"):
+        (tmp_path / name).write_bytes(b"half")
     run(tmp_path, data)
-    assert_same(undisturbed, tmp_path)
+    check_same_folder(undisturbed, tmp_path)
+    files = {path.name for path in tmp_path.iterdir()}
+    expected = {"last.pt", "metrics.csv", "work.csv", "checkpoint.pt", ".lease.20.tmp"}
+    assert files == expected, "half-written files of the trainer are removed, no others"
 
 
-def test_a_run_that_is_over_is_the_same_when_started_again(
+def test_run_that_is_over_is_the_same_when_started_again(
     data: TrainingData, tmp_path: Path, undisturbed: Path
 ) -> None:
     first, _ = run(tmp_path, data)
-    again, told = run(tmp_path, data)
-    assert again == first
-    assert len(told) == TINY["max_epochs"]
-    assert_same(undisturbed, tmp_path)
+    second, rows = run(tmp_path, data)
+    assert second == first
+    assert len(rows) == TINY["max_epochs"]
+    check_same_folder(undisturbed, tmp_path)
 
 
-def test_a_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
+def test_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
     data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(epoch: int, metrics: Mapping[str, float]) -> bool:
@@ -197,7 +179,7 @@ def test_a_run_stopped_and_killed_before_its_checkpoint_stays_stopped(
 # Another run's state
 
 
-def test_the_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path) -> None:
+def test_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path, data, kill_at=2)
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
@@ -208,14 +190,14 @@ def test_the_state_of_another_run_is_refused(data: TrainingData, tmp_path: Path)
         run(tmp_path, data, learning_rate=0.021)
     with pytest.raises(UserError, match=message):
         run(tmp_path, other_data)
-    # The best value so far would be compared with values of another metric.
+    # Its best value is one of another metric.
     loss = Objective("val/loss", "minimize")
     with pytest.raises(UserError, match=message):
-        train(tiny(**CHANCE), data, loss, tmp_path, lambda *_: False)
+        train(tiny(**RANDOMNESS), data, loss, tmp_path, lambda *_: False)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_a_dataset_made_again_in_the_same_way_goes_on(data: TrainingData, tmp_path: Path) -> None:
+def test_run_goes_on_with_an_equal_dataset(data: TrainingData, tmp_path: Path) -> None:
     with pytest.raises(Killed):
         run(tmp_path / "run", data, kill_at=2)
     write_dataset(tmp_path / "data")
@@ -223,26 +205,23 @@ def test_a_dataset_made_again_in_the_same_way_goes_on(data: TrainingData, tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"nonsense" * 99])
-def test_a_torn_state_says_so(data: TrainingData, tmp_path: Path, content: bytes) -> None:
+def test_torn_state_is_an_error(data: TrainingData, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(content)
     with pytest.raises(UserError, match=r"last\.pt: is not a gcodefp checkpoint"):
         run(tmp_path, data)
 
 
-# work.csv
+# work.csv and metrics.csv
 
 
 @pytest.mark.parametrize("torn", ["", "utc_sec", "1.8e9,he", "\0\0\0", "1.8e9,here,7,1\n1.8"])
-def test_a_torn_line_of_who_worked_costs_itself_alone(tmp_path: Path, torn: str) -> None:
+def test_torn_line_of_work_costs_itself_alone(tmp_path: Path, torn: str) -> None:
     path = tmp_path / "work.csv"
     path.write_text(torn)
     append_work(path, 2)
     append_work(path, 3)
     assert [moment["epoch"] for moment in read_work(path)][-2:] == [2, 3]
     assert len(read_work(path)) == 2 + torn.count("\n")
-
-
-# metrics.csv
 
 
 def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -260,14 +239,3 @@ def test_metrics_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert path.read_text() == text
     assert truncate_metrics(path, 0) == []
     assert not path.exists()
-
-
-def test_half_written_files_of_killed_processes_do_not_stay(
-    data: TrainingData, tmp_path: Path
-) -> None:
-    for name in (".last.pt.17.tmp", ".metrics.csv.18.tmp", ".checkpoint.pt.19.tmp"):
-        (tmp_path / name).write_bytes(b"half")
-    (tmp_path / ".lease.20.tmp").write_bytes(b"somebody else's")
-    run(tmp_path, data)
-    names = {path.name for path in tmp_path.iterdir()}
-    assert names == {"last.pt", "metrics.csv", "work.csv", "checkpoint.pt", ".lease.20.tmp"}

@@ -1,13 +1,14 @@
+"""The step `python -m gcodefp.agent`: what a run writes, kills, deadlines, workers."""
+
 import json
 import os
 import signal
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
+from same_runs import check_same_run
 from tiny_sweep import TinySweep
+from waiting import PATIENCE_SECONDS, ended, wait_for
 from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
@@ -15,7 +16,7 @@ from gcodefp.files import sha256
 from gcodefp.model.hyperparameters import METRICS, Hyperparameters
 from gcodefp.model.run_files import read_metrics
 from gcodefp.sweeps import local_engine
-from gcodefp.sweeps.run_folder import RunFolder
+from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
 
 EPOCHS = 12
 LONG = {
@@ -23,19 +24,11 @@ LONG = {
     "optimizer": {"value": "sgd"},
     "learning_rate": {"values": [0.01, 1e30, 0.02]},
 }
+ENDLESS = {"max_epochs": {"value": 10**6}}
 
 
-def kill_in_the_middle(sweep: TinySweep, *more: object) -> None:
-    """Kills an agent as soon as the first run has two epochs."""
-    process = sweep.start(*more)
-    deadline = time.monotonic() + 60
-    while len(read_metrics(sweep.run(0).path / "metrics.csv")) < 2:
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not sweep.run(0).is_over()
+def epochs(sweep: TinySweep, number: int) -> int:
+    return len(read_metrics(sweep.run(number).path / "metrics.csv"))
 
 
 @pytest.fixture(scope="module")
@@ -52,81 +45,51 @@ def killed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> TinySweep
     """The same, logged to W&B, with an agent killed in run 0, and started again."""
     sweep = TinySweep(dataset, tmp_path_factory.mktemp("killed"))
     assert sweep.create(parameters=LONG) == 0
-    kill_in_the_middle(sweep, "--wandb-project", "tests")
-    assert sweep.start("--wandb-project", "tests").wait(60) == 0
+    with ended(sweep.start("--wandb-project", "tests")) as process:
+        wait_for(lambda: epochs(sweep, 0) >= 2)
+        assert process.poll() is None
+    assert not sweep.run(0).is_over()
+    with ended(sweep.start("--wandb-project", "tests")) as process:
+        assert process.wait(PATIENCE_SECONDS) == 0
     return sweep
 
 
-def without_seconds(run: RunFolder) -> list[str]:
-    lines = (run.path / "metrics.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0].endswith(",seconds")
-    return [line.rpartition(",")[0] for line in lines]
-
-
-def outcome(run: RunFolder) -> dict[str, Any]:
-    content = run.ended() or {}
-    return {k: v for k, v in content.items() if k not in ("provenance", "seconds", "host")}
-
-
-@pytest.mark.parametrize("number", [0, 2])
 def test_runs_of_killed_agents_end_bit_by_bit_like_undisturbed_ones(
-    undisturbed: TinySweep, killed: TinySweep, number: int
+    undisturbed: TinySweep, killed: TinySweep
 ) -> None:
-    first, second = undisturbed.run(number), killed.run(number)
-    assert first.sweep == second.sweep
-    assert without_seconds(first) == without_seconds(second)
-    assert len(without_seconds(first)) == EPOCHS + 1
-    assert outcome(first) == outcome(second)
-    weights, again = (
-        torch.load(run.path / "checkpoint.pt", weights_only=True)["weights"]
-        for run in (first, second)
-    )
-    assert weights.keys() == again.keys()
-    for name, value in weights.items():
-        assert torch.equal(value, again[name])
+    for number in (0, 2):
+        assert undisturbed.run(number).sweep == killed.run(number).sweep
+        assert epochs(killed, number) == EPOCHS
+        check_same_run(undisturbed.run(number), killed.run(number))
 
 
-def test_what_a_run_writes(undisturbed: TinySweep) -> None:
+def test_files_of_a_run(undisturbed: TinySweep) -> None:
     run = undisturbed.run(2)
-    content = run.ended()
-    assert content is not None
+    content = run.ended() or {}
     rows = read_metrics(run.path / "metrics.csv")
     assert list(rows[0]) == ["epoch", *METRICS, "seconds"]
     values = [row["val/gcode_acc"] for row in rows]
-    asked = {"learning_rate": 0.02, "optimizer": "sgd", "max_epochs": EPOCHS, "d_model": 8}
+    assigned = {"learning_rate": 0.02, "optimizer": "sgd", "max_epochs": EPOCHS, "d_model": 8}
     others = {"seed": 1, "dropout": Hyperparameters().dropout}
-    assert content["hyperparameters"].items() >= (asked | others).items()
-    assert content["state"] == "finished"
-    assert (content["failure"], content["reason"]) == (None, "all epochs done")
-    assert content["epochs"] == EPOCHS
-    assert content["best_value"] == max(values)
-    assert content["best_epoch"] == values.index(max(values)) + 1
-    assert content["device"] == "cpu"
+    assert content["hyperparameters"].items() >= (assigned | others).items()
+    expected = {"state": "finished", "failure": None, "reason": "all epochs done"}
+    expected |= {"epochs": EPOCHS, "best_value": max(values), "sweep": run.sweep}
+    expected |= {"best_epoch": values.index(max(values)) + 1, "device": "cpu"}
+    assert content.items() >= expected.items()
     assert content["seconds"] == rows[-1]["seconds"] > 0
-    weights = torch.load(run.path / "checkpoint.pt", weights_only=True)["weights"]
-    assert 0 < content["parameters"] <= sum(value.numel() for value in weights.values())
-    assert content["sweep"] == run.sweep
-    inputs = content["provenance"]["inputs"]
-    assert inputs[str(undisturbed.folder / "sweep.json")] == sha256(
-        undisturbed.folder / "sweep.json"
-    )
-    assert sorted(path.name for path in run.path.iterdir()) == [
-        "checkpoint.pt",
-        "hyperparameters.json",
-        "metrics.csv",
-        "run.json",
-        "work.csv",
-    ]
+    assert content["parameters"] > 0
+    path = undisturbed.folder / "sweep.json"
+    assert content["provenance"]["inputs"][str(path)] == sha256(path)
+    names = {"checkpoint.pt", "hyperparameters.json", "metrics.csv", "run.json", "work.csv"}
+    assert {path.name for path in run.path.iterdir()} == names
 
 
-def test_a_diverging_run_is_told_and_the_sweep_goes_on(undisturbed: TinySweep) -> None:
-    content = undisturbed.run(1).ended()
-    assert content is not None
+def test_diverged_run_is_kept_and_the_sweep_goes_on(undisturbed: TinySweep) -> None:
+    content = undisturbed.run(1).ended() or {}
     assert (content["state"], content["failure"]) == ("failed", "diverged")
     assert "loss" in content["reason"]
     assert content["hyperparameters"]["learning_rate"] == 1e30
     assert content["best_value"] is None
-    assert (undisturbed.run(2).ended() or {})["state"] == "finished"
     marker = json.loads((undisturbed.folder / "marker.json").read_text(encoding="utf-8"))
     assert marker["runs_ended"] == 3
     log = (undisturbed.folder / "log").read_text(encoding="utf-8")
@@ -134,31 +97,25 @@ def test_a_diverging_run_is_told_and_the_sweep_goes_on(undisturbed: TinySweep) -
         assert part in log
 
 
-@pytest.mark.parametrize("number", [0, 2])
-def test_wandb_sees_one_run_with_all_epochs(killed: TinySweep, number: int) -> None:
-    run = killed.run(number)
-    (folder,) = (run.path / "wandb").glob("offline-run-*")
-    (file,) = folder.glob("*.wandb")
-    history = wandb_history(file)
-    assert [row["epoch"] for row in history] == list(range(1, EPOCHS + 1))
-    for logged, written in zip(history, read_metrics(run.path / "metrics.csv"), strict=True):
-        assert {name: logged[name] for name in METRICS} == {name: written[name] for name in METRICS}
-    records = {record.WhichOneof("record_type"): record for record in wandb_records(file)}
-    assert records["run"].run.run_id == run.run_id
-    assert records["run"].run.project == "tests"
-    assert records["run"].run.run_group == run.sweep
-    config = {item.key: json.loads(item.value_json) for item in records["run"].run.config.update}
-    assert config["learning_rate"] == (0.01, None, 0.02)[number]
-    assert records["exit"].exit.exit_code == 0
+def test_each_run_is_one_run_in_wandb(killed: TinySweep) -> None:
+    codes = []
+    for number, rate in enumerate(LONG["learning_rate"]["values"]):
+        run = killed.run(number)
+        (file,) = run.path.glob("wandb/offline-run-*/*.wandb")
+        history, written = wandb_history(file), read_metrics(run.path / "metrics.csv")
+        assert [row["epoch"] for row in history] == list(range(1, len(written) + 1))
+        for logged, row in zip(history, written, strict=True):
+            assert {name: logged[name] for name in METRICS} == {name: row[name] for name in METRICS}
+        records = {record.WhichOneof("record_type"): record for record in wandb_records(file)}
+        start = records["run"].run
+        assert (start.run_id, start.project, start.run_group) == (run.run_id, "tests", run.sweep)
+        config = {item.key: json.loads(item.value_json) for item in start.config.update}
+        assert config["learning_rate"] == rate
+        codes.append(records["exit"].exit.exit_code)
+    assert codes == [0, 1, 0]
 
 
-def test_a_failed_run_is_a_failed_run_in_wandb_too(killed: TinySweep) -> None:
-    (file,) = killed.run(1).path.glob("wandb/offline-run-*/*.wandb")
-    codes = [r.exit.exit_code for r in wandb_records(file) if r.WhichOneof("record_type") == "exit"]
-    assert codes == [1]
-
-
-def test_an_agent_that_finds_nothing_ends_at_once(
+def test_agent_without_a_run_ends_and_writes_nothing(
     undisturbed: TinySweep, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in (undisturbed.folder / "runs").rglob("*")}
@@ -170,23 +127,19 @@ def test_an_agent_that_finds_nothing_ends_at_once(
     assert before == after
 
 
-def test_the_test_split_has_no_way_in(capsys: pytest.CaptureFixture[str]) -> None:
+def test_agent_never_opens_the_test_split(
+    undisturbed: TinySweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
-    text = capsys.readouterr().out
-    assert "--train" in text
-    assert "--test" not in text
-    assert "test.npz" not in text
-
-
-def test_an_agent_needs_no_test_split(undisturbed: TinySweep, tmp_path: Path) -> None:
+    assert "--test" not in capsys.readouterr().out
     for path in undisturbed.dataset.iterdir():
         if path.name != "test.npz":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     assert TinySweep(tmp_path, undisturbed.folder).work() == 0
 
 
-def test_a_sweep_over_another_dataset_is_refused(
+def test_sweep_over_another_dataset_is_refused(
     undisturbed: TinySweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = TinySweep(undisturbed.dataset, tmp_path)
@@ -199,7 +152,7 @@ def test_a_sweep_over_another_dataset_is_refused(
     assert not (tmp_path / "runs").exists()
 
 
-def test_a_full_disk_is_no_fault_of_the_run(
+def test_full_disk_fails_no_run(
     dataset: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -216,8 +169,79 @@ def test_a_full_disk_is_no_fault_of_the_run(
         patch.setattr("gcodefp.sweeps.training.train", fail)
         assert sweep.work() == 1
     message = capsys.readouterr().err
-    for part in ("No space left on device; trying again", "for it to be mended", "--forcerun"):
+    for part in ("No space left on device; trying again", "for it to be fixed", "--forcerun"):
         assert part in message
     assert not sweep.run(0).is_over()
     assert sweep.work() == 0
     assert (sweep.run(1).ended() or {})["state"] == "finished"
+
+
+# Deadlines and workers
+
+
+def test_agent_out_of_time_leaves_a_run_that_others_go_on_with(
+    dataset: Path, tmp_path: Path
+) -> None:
+    sweep = TinySweep(dataset, tmp_path / "sweep")
+    assert sweep.create(parameters=ENDLESS) == 0
+    marker = tmp_path / "marker.json"
+    limits = ["--job-minutes", 1, "--margin-seconds", 50]
+    with ended(sweep.start(*limits, "--output", marker)) as agent:
+        assert agent.wait(PATIENCE_SECONDS) == 1
+    log = (sweep.folder / "agent.log").read_text(encoding="utf-8")
+    assert "with 50 s of margin" in log
+    assert "an agent that is started again goes on" in log
+    assert not marker.exists()
+    run = sweep.run(0)
+    assert (run.path / "last.pt").exists()
+    assert not run.is_over()
+    (lease,) = run.path.glob("lease.*")
+    assert lease.stat().st_size == 0, "no agent has to wait for a lease that was given back"
+    done = epochs(sweep, 0)
+    with ended(sweep.start()):
+        wait_for(lambda: epochs(sweep, 0) > done)
+    assert run.history("epoch")[: done + 1] == list(range(1, done + 2))
+
+
+def test_job_shorter_than_its_margin_is_an_error(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = TinySweep(dataset, tmp_path)
+    assert sweep.create() == 0
+    assert sweep.work("--job-minutes", 1, "--margin-seconds", 60) == 1
+    assert "raise the agent's runtime in the profile" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_workers_train_several_runs_at_a_time(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    sweep = TinySweep(dataset, tmp_path)
+    assert sweep.create(parameters={"learning_rate": {"values": [0.01, 0.02, 0.03, 0.04]}}) == 0
+    marker, log = tmp_path / "marker.json", tmp_path / "agent.log"
+    assert sweep.work("--workers", 2, "--output", marker, "--log", log, "--stay") == 0
+    assert [(sweep.run(number).ended() or {})["gpu"] for number in range(4)] == ["7"] * 4
+    assert '"runs_ended": 4' in marker.read_text(encoding="utf-8")
+    text = log.read_text(encoding="utf-8")
+    assert "agent.1: nothing is left" in text
+    assert "agent.2: nothing is left" in text
+
+
+@pytest.mark.parametrize("victim", ["parent", "worker"])
+def test_workers_do_not_outlive_each_other(dataset: Path, tmp_path: Path, victim: str) -> None:
+    sweep = TinySweep(dataset, tmp_path)
+    assert sweep.create(parameters=ENDLESS) == 0
+    folders = [sweep.run(number).path for number in (0, 1)]
+    with ended(sweep.start("--workers", 2)) as agent:
+        wait_for(lambda: epochs(sweep, 0) > 0 and epochs(sweep, 1) > 0)
+        pids = [holder.pid for folder in folders if (holder := lease_holder(folder))]
+        assert len({*pids, agent.pid}) == 3
+        os.kill(agent.pid if victim == "parent" else pids[0], signal.SIGKILL)
+        code = agent.wait(PATIENCE_SECONDS)
+    wait_for(lambda: all(LeaseWatch().state(folder) is LeaseState.FREE for folder in folders))
+    if victim == "worker":
+        assert code == 1
+        log = (sweep.folder / "agent.log").read_text(encoding="utf-8")
+        assert "one of 2 workers was killed" in log
+        assert "agents.per_gpu" in log

@@ -17,10 +17,10 @@ from urllib.error import HTTPError
 from wsgiref.simple_server import make_server
 
 import pytest
-from foreign_lease import write_foreign
+from remote_lease import write_remote_lease
 from sweep_documents import RATE
 from tiny_sweep import TinySweep
-from trivial_runs import EPOCHS, METRIC, show
+from trivial_runs import EPOCHS, METRIC, write_epochs
 from waiting import wait_for
 from watched_sweep import begin, created, flags, work
 
@@ -147,7 +147,7 @@ def test_finished_runs_are_trials_with_values_curves_and_parameters(sweep: TinyS
     assert [trial["number"] for trial in content["best_trials"]] == [2]
     trial = content["trials"][1]
     assert curve(trial) == [(1, 0.12), (2, 0.13), (3, 0.14), (4, 0.12)]
-    assigned = sweep.run(1).asked()
+    assigned = sweep.run(1).assigned()
     assert assigned is not None
     # What all runs have in common is no parameter.
     rate = str(assigned["hyperparameters"]["learning_rate"])
@@ -161,12 +161,12 @@ def test_finished_runs_are_trials_with_values_curves_and_parameters(sweep: TinyS
 
 
 def test_stopped_waiting_and_running_runs_are_told_apart(sweep: TinySweep) -> None:
-    show(begin(sweep, 0), [0.2, 0.4, 0.3])
+    write_epochs(begin(sweep, 0), [0.2, 0.4, 0.3])
     sweep.run(0).end({"state": "stopped", "best_value": 0.4, "host": "node1"})
-    show(begin(sweep, 1), [0.1, float("nan")])
-    write_foreign(begin(sweep, 2).path, host="node2", pid=77)
+    write_epochs(begin(sweep, 1), [0.1, float("nan")])
+    write_remote_lease(begin(sweep, 2).path, host="node2", pid=77)
     # Run 3 has a lease, but no hyperparameters yet.
-    write_foreign(sweep.run(3).path, host="node3")
+    write_remote_lease(sweep.run(3).path, host="node3")
     content = shown(sweep)
     assert states(content) == ["Pruned", "Running", "Running", "Running"]
     stopped, waiting, running, leased = content["trials"]
@@ -206,7 +206,7 @@ def test_ranges_have_their_scales(
     own = {group: {"parameters": {name: parameter}}} if group else {name: parameter}
     sweep = created(TinySweep(dataset, tmp_path), parameters={"nhead": {"value": 1}, **own})
     for number, value in enumerate(values):
-        sweep.run(number).give({group: {name: value}} if group else {name: value}, {})
+        sweep.run(number).assign({group: {name: value}} if group else {name: value}, {})
     content = shown(sweep)
     (space,) = content["union_search_space"]
     assert space["name"] == path
@@ -247,9 +247,9 @@ def test_broken_folder_hides_no_other(
 def test_values_outside_the_sweep_are_shown_or_excluded(dataset: Path, tmp_path: Path) -> None:
     parameters = {"learning_rate": RATE, "optimizer": {"values": ["adam", "sgd"]}}
     sweep = created(TinySweep(dataset, tmp_path), parameters=parameters)
-    sweep.run(0).give({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
-    sweep.run(1).give({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
-    show(sweep.run(1), [])
+    sweep.run(0).assign({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
+    sweep.run(1).assign({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
+    write_epochs(sweep.run(1), [])
     sweep.run(1).end({"state": "finished", "best_value": None})
     content = shown(sweep)
     assert [parameters_of(trial) for trial in content["trials"]] == [

@@ -1,3 +1,5 @@
+"""The step `python -m gcodefp.select_best`: the ranking, and what is checked before a winner."""
+
 import csv
 import json
 import shutil
@@ -14,6 +16,7 @@ from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import RunFolder, run_folder
 
 LOSS = {"name": "val/loss", "goal": "minimize"}
+RATES = {"learning_rate": {"values": [1e30, 0.001, 0.02]}, "optimizer": {"value": "sgd"}}
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +24,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> TinySweep:
     """Two good runs and, as the first, one that fails."""
     folder = tmp_path_factory.mktemp("trained")
     sweep = TinySweep(tiny_dataset(folder), folder / "sweep")
-    rates = {"learning_rate": {"values": [1e30, 0.001, 0.02]}, "optimizer": {"value": "sgd"}}
-    assert sweep.create(metric=LOSS, parameters=rates) == 0
+    assert sweep.create(metric=LOSS, parameters=RATES) == 0
     assert sweep.work() == 0
     return sweep
 
 
 @pytest.fixture
 def sweep(trained: TinySweep, tmp_path: Path) -> TinySweep:
-    """A copy to be spoilt."""
+    """A copy that a test may change."""
     shutil.copytree(trained.folder, tmp_path / "sweep")
     return TinySweep(trained.dataset, tmp_path / "sweep")
 
@@ -44,13 +46,14 @@ def change(run: RunFolder, **content: Any) -> None:
     path.write_text(json.dumps((run.ended() or {}) | content), encoding="utf-8")
 
 
-def test_the_winner_and_all_runs_are_written(sweep: TinySweep) -> None:
+def best_of(sweep: TinySweep) -> int:
+    return min((1, 2), key=lambda n: (sweep.run(n).ended() or {})["best_value"])
+
+
+def test_winner_and_tables_are_written(sweep: TinySweep) -> None:
     assert sweep.select() == 0
-    best = sweep.folder / "best"
+    best, winner = sweep.folder / "best", best_of(sweep)
     content = json.loads((best / "run.json").read_text(encoding="utf-8"))
-    losses = {n: (sweep.run(n).ended() or {})["best_value"] for n in (1, 2)}
-    winner = min(losses, key=lambda n: losses[n])
-    other = 3 - winner
     assert content["run"] == f"000{winner}"
     assert content["best_value"] == pytest.approx(content["scored_again"], rel=1e-4)
     assert content["hyperparameters"]["learning_rate"] == (0.001, 0.02)[winner - 1]
@@ -58,10 +61,9 @@ def test_the_winner_and_all_runs_are_written(sweep: TinySweep) -> None:
     checkpoint = sweep.run(winner).path / "checkpoint.pt"
     assert (best / "checkpoint.pt").read_bytes() == checkpoint.read_bytes()
     rows = rows_of(best / "runs.csv")
-    assert [row["run"] for row in rows] == [f"000{winner}", f"000{other}", "0000"]
+    assert [row["run"] for row in rows] == [f"000{winner}", f"000{3 - winner}", "0000"]
     assert [row["state"] for row in rows] == ["finished", "finished", "failed"]
-    assert rows[2]["failure"] == "diverged"
-    assert rows[2]["best_value"] == ""
+    assert (rows[2]["failure"], rows[2]["best_value"]) == ("diverged", "")
     assert float(rows[2]["learning_rate"]) == 1e30
     curves = rows_of(best / "curves.csv")
     assert [(row["run"], row["epoch"]) for row in curves] == [
@@ -69,70 +71,52 @@ def test_the_winner_and_all_runs_are_written(sweep: TinySweep) -> None:
     ]  # fmt: skip
     written = read_metrics(sweep.run(2).path / "metrics.csv")
     assert float(curves[-1]["val/loss"]) == written[-1]["val/loss"]
-
-
-def test_the_same_again_gives_the_same(sweep: TinySweep) -> None:
+    before = (best / "runs.csv").read_bytes()
     assert sweep.select() == 0
-    before = (sweep.folder / "best/runs.csv").read_bytes()
-    assert sweep.select() == 0
-    assert (sweep.folder / "best/runs.csv").read_bytes() == before
+    assert (best / "runs.csv").read_bytes() == before
 
 
-@pytest.mark.parametrize("left", ["half done", "never begun", "not given"])
-def test_an_incomplete_sweep_is_told_with_the_command(
+@pytest.mark.parametrize("left", ["half done", "not started", "not assigned", "no runs"])
+def test_incomplete_sweep_is_an_error(
     sweep: TinySweep, capsys: pytest.CaptureFixture[str], left: str
 ) -> None:
     run = sweep.run(2)
     (run.path / "run.json").unlink()
     if left != "half done":
-        shutil.rmtree(run.path)
-    if left == "not given":
+        shutil.rmtree(run.path if left != "no runs" else sweep.folder / "runs")
+    if left == "not assigned":
         run.path.mkdir()
     assert sweep.select() == 1
-    message = capsys.readouterr().err
-    for part in (str(run.path.parent), "1 runs are not over", "0002", "snakemake --cores all"):
+    message, count = capsys.readouterr().err, 3 if left == "no runs" else 1
+    for part in (str(run.path.parent), f"{count} runs are not over", "0002", "snakemake --cores"):
         assert part in message
     assert not (sweep.folder / "best").exists()
 
 
-def test_a_sweep_without_runs_is_told(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.rmtree(sweep.folder / "runs")
-    assert sweep.select() == 1
-    assert "3 runs are not over" in capsys.readouterr().err
-
-
-def test_a_space_that_ended_early_is_complete(trained: TinySweep, tmp_path: Path) -> None:
+def test_space_that_ended_early_is_complete(trained: TinySweep, tmp_path: Path) -> None:
     sweep = TinySweep(trained.dataset, tmp_path / "small")
     assert sweep.create(method="random", run_cap=4) == 0
     assert sweep.work() == 0
-    assert not sweep.run(2).asked()
+    assert not sweep.run(2).assigned()
     assert sweep.select() == 0
     assert len(rows_of(sweep.folder / "best/runs.csv")) == 2
 
 
 def test_runs_beyond_a_smaller_total_do_not_count(sweep: TinySweep) -> None:
-    assert sweep.create("--run-cap", "2", metric=LOSS, parameters={
-        "learning_rate": {"values": [1e30, 0.001, 0.02]}, "optimizer": {"value": "sgd"},
-    }) == 0  # fmt: skip
+    assert sweep.create("--run-cap", "2", metric=LOSS, parameters=RATES) == 0
     change(sweep.run(2), best_value=-9.0)
     assert sweep.select() == 0
     assert [row["run"] for row in rows_of(sweep.folder / "best/runs.csv")] == ["0001", "0000"]
 
 
-def test_weights_that_are_not_what_they_say_are_refused(
-    sweep: TinySweep, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert sweep.select() == 0
-    winner = json.loads((sweep.folder / "best/run.json").read_text(encoding="utf-8"))["run"]
-    path = sweep.run(int(winner)).path / "checkpoint.pt"
+def test_changed_weights_are_refused(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
+    path = sweep.run(best_of(sweep)).path / "checkpoint.pt"
     content = torch.load(path, weights_only=True)
     random = torch.Generator().manual_seed(0)
     for name, value in content["weights"].items():
         if value.is_floating_point() and "head" in name:
             content["weights"][name] = torch.randn(value.shape, generator=random)
     torch.save(content, path)
-    shutil.rmtree(sweep.folder / "best")
-    capsys.readouterr()
     assert sweep.select() == 1
     message = capsys.readouterr().err
     for part in (str(path), "val/loss", "scored again", f"remove {path.parent}"):
@@ -140,36 +124,34 @@ def test_weights_that_are_not_what_they_say_are_refused(
     assert not (sweep.folder / "best").exists()
 
 
-def test_a_torn_or_missing_checkpoint_is_told(
-    sweep: TinySweep, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("kept_bytes", "reason"), [(1000, "is no checkpoint"), (None, "no such checkpoint")]
+)
+def test_torn_or_missing_checkpoint_is_an_error(
+    sweep: TinySweep, capsys: pytest.CaptureFixture[str], kept_bytes: int | None, reason: str
 ) -> None:
-    for number in (1, 2):
-        path = sweep.run(number).path / "checkpoint.pt"
-        path.write_bytes(path.read_bytes()[:1000])
-    assert sweep.select() == 1
-    assert "checkpoint.pt: is not a gcodefp checkpoint" in capsys.readouterr().err
-    for number in (1, 2):
-        (sweep.run(number).path / "checkpoint.pt").unlink()
+    path = sweep.run(best_of(sweep)).path / "checkpoint.pt"
+    content = path.read_bytes()
+    path.unlink()
+    if kept_bytes:
+        path.write_bytes(content[:kept_bytes])
     assert sweep.select() == 1
     message = capsys.readouterr().err
-    assert "checkpoint.pt: no such checkpoint" in message
+    assert f"checkpoint.pt: {reason}" in message
     assert "Traceback" not in message
 
 
-def test_if_all_failed_the_reason_is_told(
-    sweep: TinySweep, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_no_winner_if_all_runs_failed(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
-        change(sweep.run(number), state="failed", reason="made of cheese", best_value=None)
+        change(sweep.run(number), state="failed", reason="cheese", best_value=None)
     assert sweep.select() == 1
     message = capsys.readouterr().err
     assert "no run was trained to its end" in message
-    assert "0000, it says: failed, train/loss is nan" in message
+    assert "0000, is: failed, train/loss is nan" in message
 
 
-def test_a_run_that_was_stopped_does_not_win(sweep: TinySweep) -> None:
-    values = {n: (sweep.run(n).ended() or {})["best_value"] for n in (1, 2)}
-    better = min(values, key=lambda n: values[n])
+def test_stopped_run_does_not_win(sweep: TinySweep) -> None:
+    better = best_of(sweep)
     change(sweep.run(better), state="stopped")
     assert sweep.select() == 0
     rows = rows_of(sweep.folder / "best/runs.csv")
@@ -177,29 +159,35 @@ def test_a_run_that_was_stopped_does_not_win(sweep: TinySweep) -> None:
     assert rows[0]["run"] == f"000{3 - better}"
 
 
-def ended(number: int, value: float | None, parameters: int = 10, state: str = "finished") -> Any:
+def run(number: int, value: float | None, parameters: int = 10, state: str = "finished") -> Any:
     content = {"state": state, "best_value": value, "parameters": parameters}
     return EndedRun(run_folder(Path("sweep"), number), content, number)
 
 
-def test_ranking_for_both_goals() -> None:
-    runs = [ended(0, None, state="failed"), ended(1, 0.5), ended(2, 0.9, state="stopped")]
-    runs += [ended(3, -1.0), ended(4, None, state="failed")]
-    for goal, numbers in (("maximize", [1, 3, 2, 0, 4]), ("minimize", [3, 1, 2, 0, 4])):
-        ranking = ranked(runs[::-1], Objective("val/loss", goal))
-        assert [run.folder.number for run in ranking] == numbers
+FAILED_LAST = [run(0, None, state="failed"), run(1, 0.5), run(2, 0.9, state="stopped"),
+               run(3, -1.0), run(4, None, state="failed")]  # fmt: skip
+TIES = [run(5, 0.5, 20), run(2, 0.5, 20), run(7, 0.5, 10), run(9, 0.5, 10)]
 
 
-@pytest.mark.parametrize("goal", ["maximize", "minimize"])
-def test_ties_go_to_the_smaller_model_then_to_the_earlier_run(goal: str) -> None:
-    runs = [ended(5, 0.5, 20), ended(2, 0.5, 20), ended(7, 0.5, 10), ended(9, 0.5, 10)]
-    numbers = [run.folder.number for run in ranked(runs, Objective("val/loss", goal))]
-    assert numbers == [7, 9, 2, 5]
+@pytest.mark.parametrize(
+    ("runs", "goal", "numbers"),
+    [
+        (FAILED_LAST, "maximize", [1, 3, 2, 0, 4]),
+        (FAILED_LAST, "minimize", [3, 1, 2, 0, 4]),
+        (TIES, "maximize", [7, 9, 2, 5]),
+        (TIES, "minimize", [7, 9, 2, 5]),
+    ],
+)
+def test_ranking_is_by_state_value_size_and_number(
+    runs: list[EndedRun], goal: str, numbers: list[int]
+) -> None:
+    ranking = ranked(runs[::-1], Objective("val/loss", goal))
+    assert [ended.folder.number for ended in ranking] == numbers
 
 
-def test_only_runs_that_are_over_are_listed(sweep: TinySweep) -> None:
+def test_only_ended_runs_are_listed(sweep: TinySweep) -> None:
     (sweep.run(1).path / "run.json").unlink()
     folder = sweep.run(0).path.parent
-    (folder / "notes.txt").write_text("mine", encoding="utf-8")
-    assert [run.folder.number for run in ended_runs(folder, 3)] == [0, 2]
+    (folder / "notes.txt").write_text("other file", encoding="utf-8")
+    assert [ended.folder.number for ended in ended_runs(folder, 3)] == [0, 2]
     assert ended_runs(folder.with_name("none"), 3) == []

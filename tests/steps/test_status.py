@@ -1,7 +1,9 @@
-"""What `python -m gcodefp.status` tells of sweeps, on real run folders."""
+"""The step `python -m gcodefp.status`, and the observer of run folders behind it."""
 
+import json
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -13,15 +15,19 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from foreign_lease import write_foreign
-from sweep_documents import RATE
+from remote_lease import write_remote_lease
+from sweep_documents import RATE, specification
 from tiny_sweep import TinySweep
 from trivial_runs import METRIC
-from watched_sweep import begin, created, flags, look, shown, work
+from waiting import PATIENCE_SECONDS, ended, wait_for
+from watched_sweep import begin, created, flags, observer, overview, shown, work
 
 from gcodefp import status
+from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps.lease import LeaseState
+from gcodefp.sweeps.observer import Overview, RunLine
 
+HELD, UNKNOWN = LeaseState.HELD, LeaseState.UNKNOWN
 AGENT = """
 import sys
 from pathlib import Path
@@ -30,7 +36,7 @@ from trivial_runs import objective
 from gcodefp.sweeps.local_engine import LocalEngine
 from gcodefp.sweeps.sweep_file import read_sweep
 
-def patient(trial):
+def waiting(trial):
     content = objective(trial)
     print(trial.folder.path.name, flush=True)
     sys.stdin.readline()
@@ -38,23 +44,25 @@ def patient(trial):
 
 sweep = read_sweep(Path(sys.argv[1]))
 folder = Path(sys.argv[2], sweep.sweep_id)
-LocalEngine(sweep.specification, sweep.seed, sweep.total, folder).work(patient, lambda: None)
+LocalEngine(sweep.specification, sweep.seed, sweep.total, folder).work(waiting, lambda: None)
 """
-"""Trains each run, tells its name, and ends it when a line comes."""
+"""Trains each run, prints its name, and ends it when a line comes."""
 
 
 @pytest.fixture
 def sweep(dataset: Path, tmp_path: Path) -> TinySweep:
-    """A random search for four runs, not begun."""
+    """A random search for four runs, not started."""
     return created(TinySweep(dataset, tmp_path))
 
 
 @pytest.fixture
 def agent(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
     """An agent that has trained run 0 and holds it."""
-    states = [sweep.folder / "sweep.json", sweep.folder / "runs", Path(__file__).parent]
-    command = [sys.executable, "-c", AGENT, *map(str, states)]
-    process = subprocess.Popen(command, stdin=-1, stdout=-1, text=True)
+    support = Path(__file__).parents[1] / "support"
+    paths = [sweep.folder / "sweep.json", sweep.folder / "runs", support]
+    process = subprocess.Popen(
+        [sys.executable, "-c", AGENT, *map(str, paths)], stdin=-1, stdout=-1, text=True
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "0000\n"
     yield process
@@ -62,35 +70,35 @@ def agent(sweep: TinySweep) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-def test_an_agent_at_work_and_then_killed(
+# What is shown
+
+
+def test_agent_at_work_and_killed(
     sweep: TinySweep, agent: subprocess.Popen[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    overview = look(sweep)
-    (run,) = overview.runs
+    seen = overview(sweep)
+    (run,) = seen.runs
     assert (run.state, run.epochs, run.max_epochs) == ("running", 4, 4)
     assert (run.latest, run.best, run.seconds) == (0.02, 0.04, 10.0)
     assert run.agent is not None
     assert (run.agent.host, run.agent.pid) == (socket.gethostname(), agent.pid)
-    assert (run.agent.run, run.agent.hold, run.agent.clock_differs) == (0, LeaseState.HELD, False)
+    assert (run.agent.run, run.agent.lease, run.agent.clock_differs) == (0, HELD, False)
     assert 0 <= run.agent.age_seconds < 30
-    assert (overview.over, overview.to_begin, overview.is_over) == (0, 3, False)
-    # No epoch is left of this one; three of 10 s.
-    assert overview.seconds_left() == 30
+    assert (seen.over, seen.to_start, seen.is_over) == (0, 3, False)
+    assert seen.seconds_left() == 30, "no epoch of this run, three runs of 10 s"
     text = shown(sweep, capsys)
     for part in ("running", f"{socket.gethostname()}:{agent.pid}", "about 30 s (1 agent at work)"):
         assert part in text
     agent.kill()
     agent.wait()
-    (run,) = look(sweep).runs
-    assert run.state == "waiting"
-    assert run.agent is not None
-    assert (run.agent.pid, run.agent.hold) == (agent.pid, LeaseState.FREE)
+    (run,) = overview(sweep).runs
+    assert (run.state, run.agent and run.agent.lease) == ("waiting", LeaseState.FREE)
     text = shown(sweep, capsys)
-    for part in ("waiting", "gone", "nobody is at work", "0 of 4 runs are over"):
+    for part in ("waiting", "gone", "no agent is at work", "0 of 4 runs are over"):
         assert part in text
 
 
-def test_a_finished_sweep_at_80_columns(
+def test_finished_sweep_fits_into_80_columns(
     sweep: TinySweep, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work(sweep)
@@ -104,38 +112,25 @@ def test_a_finished_sweep_at_80_columns(
         "4 of 4 runs are over: 3 finished, 0 stopped, 1 failed",
         "best so far: 0.2400 (run 0002, finished)",
         "the sweep is over",
-        "learning",
+        "failed (diverged)",
     ):
         assert part in text
-    cells = [line.split() for line in lines]
-    (best,) = (row for row in cells if row[:1] == ["0002"])
-    assert best[1:7] == ["finished", "4/4", "0.2200", "0.2400*", "12", "s"]
-    assert float(best[7]) == pytest.approx(
-        look(sweep).runs[2].hyperparameters["learning_rate"], 0.1
-    )
-    assert [row[0] for row in cells if row and row[0].isdigit() and len(row[0]) == 4] == [
-        "0002", "0001", "0000", "0003",
-    ]  # fmt: skip
-    assert "failed (diverged)" in text
+    cells = [line.split() for line in lines if line[:4].isdigit()]
+    assert [row[0] for row in cells] == ["0002", "0001", "0000", "0003"]
+    assert cells[0][1:7] == ["finished", "4/4", "0.2200", "0.2400*", "12", "s"]
+    rate = overview(sweep).runs[2].hyperparameters["learning_rate"]
+    assert float(cells[0][7]) == pytest.approx(rate, 0.1)
 
 
-def test_a_sweep_that_was_not_begun(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
-    overview = look(sweep)
-    assert (overview.runs, overview.to_begin, overview.is_over) == ((), 4, False)
+def test_sweep_that_was_not_started(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
+    seen = overview(sweep)
+    assert (seen.runs, seen.to_start, seen.is_over) == ((), 4, False)
     sweep.run(0).path.mkdir(parents=True)
-    assert look(sweep) == overview
+    assert overview(sweep) == seen
     assert "0 of 4 runs are over" in shown(sweep, capsys)
 
 
-def test_a_clock_that_differs_is_told(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
-    lease = write_foreign(begin(sweep, 0).path, host="far[red]away")
-    os.utime(lease, (time.time() + 3600,) * 2)
-    text = shown(sweep, capsys)
-    for part in ("clock differs", "far[red]away:1", "not known yet"):
-        assert part in text
-
-
-def test_of_many_runs_the_best_and_the_newest_failed_are_shown(
+def test_best_and_newest_failed_of_many_runs_are_shown(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = created(TinySweep(dataset, tmp_path), run_cap=32)
@@ -149,22 +144,191 @@ def test_of_many_runs_the_best_and_the_newest_failed_are_shown(
     assert "16 more runs are not shown" in text
 
 
-def test_nested_hyperparameters_are_shown_by_their_own_names(
+def test_nested_hyperparameters_are_shown_by_their_paths(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inner = {"weight_decay": {"values": [8, 16]}, "momentum": {"value": 0.5}}
     nested = {"training": {"parameters": inner}, "learning_rate": RATE}
     sweep = created(TinySweep(dataset, tmp_path), parameters=nested)
-    given = {"training": {"weight_decay": 16, "momentum": 0.5}, "learning_rate": 0.012345}
-    sweep.run(0).give(given, {})
-    overview = look(sweep)
-    assert overview.varying == ("learning_rate", "training/weight_decay")
-    assert overview.runs[0].hyperparameters["training/weight_decay"] == 16
+    values = {"training": {"weight_decay": 16, "momentum": 0.5}, "learning_rate": 0.012345}
+    sweep.run(0).assign(values, {})
+    assert overview(sweep).varying == ("learning_rate", "training/weight_decay")
     row = next(line for line in shown(sweep, capsys).splitlines() if line.startswith("0000"))
     assert row.split()[-2:] == ["0.0123", "16"]
 
 
-def test_nothing_is_written(sweep: TinySweep, agent: subprocess.Popen[str]) -> None:
+def test_exhausted_space_ends_the_sweep(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = {"num_layers": {"values": [1, 2]}, "learning_rate": {"value": 0.01}}
+    sweep = created(TinySweep(dataset, tmp_path), run_cap=9, parameters=few)
+    work(sweep)
+    seen = overview(sweep)
+    assert (seen.over, seen.to_start, seen.is_over) == (2, 0, True)
+    text = shown(sweep, capsys)
+    assert "2 of 9 runs are over" in text
+    assert "no further run starts: every configuration of the space has been tried" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "over", "reason"),
+    [
+        ("run.json", '{"format": "gcodefp-run-1", "sta', True, "not JSON"),
+        ("run.json", '{"format": "gcodefp-run-1"}', True, "KeyError"),
+        ("run.json", None, True, "Is a directory"),
+        ("hyperparameters.json", "[]", False, "format"),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", False, "ValueError"),
+        ("metrics.csv", "epoch,loss\n1,2\n", False, f"KeyError: '{METRIC}'"),
+        ("lease.x", "", False, "ValueError"),
+    ],
+)
+def test_unreadable_run_is_named_and_the_others_are_shown(
+    sweep: TinySweep,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    text: str | None,
+    over: bool,
+    reason: str,
+) -> None:
+    work(sweep)
+    path = begin(sweep, 1).path / name
+    (path.parent / "run.json").unlink()
+    path.unlink(missing_ok=True)
+    if text is None:
+        path.mkdir()
+    else:
+        path.write_text(text, encoding="utf-8")
+    seen = overview(sweep)
+    assert [run.state for run in seen.runs] == ["finished", "unreadable", "finished", "failed"]
+    assert (seen.runs[1].over, seen.is_over) == (over, over)
+    assert reason in (seen.runs[1].reason or "")
+    output = shown(sweep, capsys)
+    assert "run 0001 cannot be read: " in output
+    assert "0.2400*" in output
+
+
+# The observer
+
+
+def test_best_so_far_may_still_run(sweep: TinySweep) -> None:
+    work(sweep)
+    half_done = sweep.run(1)
+    (half_done.path / "run.json").unlink()
+    append_metrics(half_done.path / "metrics.csv", {"epoch": 5, METRIC: 0.9, "seconds": 15.0})
+    ranking = overview(sweep).ranked()
+    assert [run.number for run in ranking] == [1, 2, 0]
+    assert ranking[0].best == 0.9
+
+
+@pytest.mark.parametrize(("address", "seen"), [(None, 2), ("me/mill/abcd1234", 4)])
+def test_only_a_sweep_of_the_service_has_runs_beyond_its_run_cap(
+    sweep: TinySweep, address: str | None, seen: int
+) -> None:
+    work(sweep)
+    path = sweep.folder / "sweep.json"
+    document = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**document, "runs": 2, "wandb": address}), encoding="utf-8")
+    view = overview(sweep)
+    assert (len(view.runs), view.total, view.to_start) == (seen, seen, 0)
+
+
+def test_changed_folder_is_read_again(sweep: TinySweep) -> None:
+    work(sweep)
+    path, watching = sweep.run(0).path / "run.json", observer(sweep)
+    assert watching.overview().runs[0].state == "finished"
+    text = path.read_text(encoding="utf-8")
+    path.unlink()
+    assert watching.overview().runs[0].state == "waiting"
+    path.write_text("{", encoding="utf-8")
+    assert watching.overview().runs[0].state == "unreadable"
+    path.write_text(text.replace("finished", "stopped"), encoding="utf-8")
+    assert watching.overview().runs[0].state == "stopped"
+
+
+def test_remote_agent_is_seen_by_its_heartbeats(
+    sweep: TinySweep, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lease = write_remote_lease(begin(sweep, 0).path, host="far[red]away")
+    watching = observer(sweep)
+
+    def seen(age_seconds: float) -> tuple[str, LeaseState, bool]:
+        os.utime(lease, (time.time() - age_seconds,) * 2)
+        (run,) = watching.overview().runs
+        assert run.agent is not None
+        assert run.agent.age_seconds == pytest.approx(max(age_seconds, 0), abs=5)
+        return run.state, run.agent.lease, run.agent.clock_differs
+
+    assert seen(3600) == ("waiting", UNKNOWN, False)
+    assert seen(3595) == ("running", HELD, False)
+    watching = observer(sweep)
+    assert seen(10) == ("running", UNKNOWN, False)
+    assert seen(-30) == ("running", HELD, False)
+    assert seen(-3600) == ("running", HELD, True)
+    text = shown(sweep, capsys)
+    for part in ("clock differs", "far[red]away:1", "not known yet"):
+        assert part in text
+    lease.with_name("lease.2").touch()
+    (run,) = overview(sweep).runs
+    assert (run.state, run.agent) == ("waiting", None), "an empty lease has no holder"
+
+
+def test_ties_rank_as_in_select_best() -> None:
+    def run(number: int, parameters: int | None) -> RunLine:
+        return RunLine(number, "finished", True, best=0.5, parameters=parameters)
+
+    objective = specification(metric={"name": "val/loss", "goal": "minimize"}).objective
+    runs = (run(0, None), run(1, 30), run(2, 20), run(3, 20), RunLine(4, "failed", True, best=0.1))
+    view = Overview("id", "random", objective, 5, runs, 0, None, ())
+    assert [r.number for r in view.ranked()] == [2, 3, 1, 0]
+
+
+def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
+    is_done = threading.Event()
+
+    def churn() -> None:
+        while not is_done.is_set():
+            work(sweep)
+            for number in range(4):
+                shutil.rmtree(sweep.run(number).path.parent, ignore_errors=True)
+
+    thread = threading.Thread(target=churn)
+    thread.start()
+    watching, seen = observer(sweep), set[str]()
+    deadline = time.monotonic() + 3
+    try:
+        while time.monotonic() < deadline:
+            seen |= {run.state for run in watching.overview().runs}
+    finally:
+        is_done.set()
+        thread.join()
+    assert {"running", "finished"} <= seen
+
+
+def test_real_training_is_observed(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = TinySweep(dataset, tmp_path)
+    long = {"max_epochs": {"value": 200}, "learning_rate": {"values": [0.01, 0.02]}}
+    assert sweep.create(parameters=long) == 0
+    with ended(sweep.start()) as process:
+        wait_for(lambda: [run for run in overview(sweep).runs if run.epochs])
+        (run,) = overview(sweep).runs
+        assert run.state == "running"
+        assert run.agent is not None
+        assert run.agent.pid == process.pid
+        assert (run.max_epochs, run.hyperparameters["learning_rate"]) == (200, 0.01)
+    (run,) = overview(sweep).runs
+    values = sweep.run(0).history(METRIC)
+    assert (run.state, run.epochs, run.best) == ("waiting", len(values), max(values))
+    assert f"{run.best:.4f}*" in shown(sweep, capsys)
+
+
+# The step
+
+
+def test_status_writes_nothing_and_takes_no_lease(
+    sweep: TinySweep, agent: subprocess.Popen[str]
+) -> None:
     def tree() -> dict[Path, tuple[int, bytes]]:
         paths = [path for path in sweep.folder.rglob("*") if not path.name.startswith("lease.")]
         return {p: (p.stat().st_mtime_ns, p.read_bytes() if p.is_file() else b"") for p in paths}
@@ -187,10 +351,10 @@ def test_watching_ends_with_the_sweep(
     assert agent.wait(10) == 0
 
 
-def test_on_a_terminal_it_watches_until_it_is_interrupted(sweep: TinySweep) -> None:
+def test_on_a_terminal_it_watches_until_ctrl_c(sweep: TinySweep) -> None:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "gcodefp.status", *flags(sweep, "--every", "1")]
-    # Where tests run in the background, a shell has them ignore Ctrl-C, and what they start too.
+    # Tests in a shell's background ignore Ctrl-C, and so would this process.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(command, stdout=theirs, stderr=theirs)
     signal.signal(signal.SIGINT, before)
@@ -204,26 +368,25 @@ def test_on_a_terminal_it_watches_until_it_is_interrupted(sweep: TinySweep) -> N
         while more := os.read(ours, 65536).decode():
             text += more
     os.close(ours)
-    assert process.wait(10) == 130
+    assert process.wait(PATIENCE_SECONDS) == 130
     assert "Traceback" not in text
     assert "interrupted" in text
-    # The cursor, hidden while it watched, is back.
-    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l")
+    assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is back"
 
 
-def test_it_does_not_wait_for_torch(sweep: TinySweep) -> None:
+def test_status_does_not_import_torch(sweep: TinySweep) -> None:
     work(sweep)
     code = (
         "import sys; from gcodefp import status; code = status.main(sys.argv[1:])\n"
         "sys.exit(str({'torch', 'optuna', 'wandb'} & set(sys.modules) or '') or code)"
     )
     command = [sys.executable, "-c", code, *flags(sweep)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
     assert (done.returncode, done.stderr) == (0, "")
     assert "0.2400*" in done.stdout
 
 
-def test_without_a_sweep_it_says_what_makes_one(
+def test_without_a_sweep_the_error_names_what_makes_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert status.main(["--sweep", str(tmp_path / "sweep.json")]) == 1

@@ -148,7 +148,7 @@ def epochs_of(run_folder: Path) -> list[dict[str, float]]:
 
 
 def half_done(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """Number of each run that is begun and not over -> its epochs by now."""
+    """Number of each half-done run -> its epochs so far."""
     paths = sorted(folder.glob("results/runs/*/*"))
     return {p.name: epochs_of(p) for p in paths if not (p / "run.json").exists()}
 

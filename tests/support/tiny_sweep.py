@@ -41,7 +41,7 @@ class TinySweep(NamedTuple):
         return create_sweep.main([str(flag) for flag in flags])
 
     def flags(self, *more: object) -> list[str]:
-        """What an agent and select_best are both told."""
+        """The flags that agent and select_best share."""
         flags = ["--sweep", self.folder / "sweep.json", "--runs", self.folder / "runs"]
         for name in ("train", "val"):
             flags += [f"--{name}", self.dataset / f"{name}.npz"]

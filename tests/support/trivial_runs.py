@@ -25,14 +25,14 @@ def objective(trial: Trial) -> dict[str, Any]:
     return ended | {"best_value": round(0.1 * number + 0.04, 4), "parameters": 1000}
 
 
-def show(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
+def write_epochs(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
     for epoch, value in enumerate(values, 1):
         append_metrics(run.path / "metrics.csv", {"epoch": epoch, metric: value})
 
 
-def made(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:
+def write_run(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:
     run = run_folder(folder, number)
-    run.give({"learning_rate": 0.01}, {"learning_rate": 0.5})
-    show(run, values)
+    run.assign({"learning_rate": 0.01}, {"learning_rate": 0.5})
+    write_epochs(run, values)
     if state is not None:
         run.end({"state": state, "best_value": None if state == "failed" else max(values)})

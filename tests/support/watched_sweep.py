@@ -1,4 +1,4 @@
-"""A sweep without networks, as whoever watches it sees it."""
+"""A sweep without networks, as an observer sees it."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ def observer(sweep: TinySweep) -> Observer:
     return Observer(file, sweep.folder / "runs" / file.sweep_id)
 
 
-def look(sweep: TinySweep) -> Overview:
-    return observer(sweep).look()
+def overview(sweep: TinySweep) -> Overview:
+    return observer(sweep).overview()
 
 
 def work(sweep: TinySweep) -> None:
@@ -40,7 +40,7 @@ def work(sweep: TinySweep) -> None:
 def begin(sweep: TinySweep, number: int) -> RunFolder:
     """A run with hyperparameters, as an agent leaves it that is killed before the first epoch."""
     run = sweep.run(number)
-    run.give({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
+    run.assign({"learning_rate": 0.01, "max_epochs": EPOCHS}, {})
     return run
 
 

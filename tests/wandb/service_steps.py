@@ -1,4 +1,4 @@
-"""Steps as processes that talk to a W&B server of the tests alone."""
+"""Steps as processes that reach a W&B server of the tests, and nothing else."""
 
 import os
 import subprocess
@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import yaml
 from tiny_sweep import TINY, TinySweep
 from waiting import PATIENCE_SECONDS, ended
-from wandb_clients import wandb_cli
 from wandb_server import WandbServer
 
 from gcodefp.sweeps.run_folder import RunFolder, run_folders
@@ -17,7 +16,7 @@ from gcodefp.sweeps.sweep_file import read_sweep
 
 
 class Service(NamedTuple):
-    """A dataset, a server, and a folder in which steps run; nothing else is reached."""
+    """A dataset, a server, and a folder in which steps run."""
 
     server: WandbServer
     sweep: TinySweep
@@ -32,13 +31,13 @@ class Service(NamedTuple):
         return self.folder / "runs"
 
     def environment(self, **more: str) -> dict[str, str]:
-        found = self.server.environment(**more)
-        # Like a user who has logged in and says nothing else.
-        del found["WANDB_ENTITY"]
-        return found | {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **more}
+        variables = self.server.environment(**more)
+        # Like those of a user who has logged in and set nothing else.
+        del variables["WANDB_ENTITY"]
+        return variables | {"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **more}
 
     def start(self, step: str, *flags: object, **environment: str) -> subprocess.Popen[bytes]:
-        """Starts `python -m gcodefp.STEP`; all that it says goes to log.txt."""
+        """Starts `python -m gcodefp.STEP`; its output goes to log.txt."""
         command = [sys.executable, "-m", f"gcodefp.{step}", *map(str, flags)]
         with (self.folder / "log.txt").open("a") as log:
             return subprocess.Popen(
@@ -63,8 +62,8 @@ class Service(NamedTuple):
         }
         self.folder.mkdir(exist_ok=True)
         (self.folder / "sweep.yaml").write_text(yaml.safe_dump(document), encoding="utf-8")
-        given = ["--sweep", self.folder / "sweep.yaml"]
-        return self.run("create_sweep", *given, *self.common(), *flags)
+        path = self.folder / "sweep.yaml"
+        return self.run("create_sweep", "--sweep", path, *self.common(), *flags)
 
     def common(self) -> list[object]:
         """Flags of create_sweep that all sweeps have."""
@@ -74,9 +73,9 @@ class Service(NamedTuple):
         return flags + (online if self.engine == "wandb" else [])
 
     def wandb(self, *command: str) -> str:
-        """What W&B's own command says."""
+        """The output of W&B's own command."""
         done = subprocess.run(
-            wandb_cli(*command),
+            [sys.executable, "-m", "wandb", *command],
             env=self.environment(),
             cwd=self.folder,
             capture_output=True,

@@ -1,4 +1,4 @@
-"""What both engines promise, each asked through the same steps: nobody else may tell them apart."""
+"""What both engines promise, tested through the same steps."""
 
 import csv
 import os
@@ -39,7 +39,7 @@ def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> N
     }
     # A run that fails counts, too.
     assert states == {1e30: ("failed", "diverged"), 0.01: FINISHED, 0.02: FINISHED}
-    assert service.agent().wait(60) == 0
+    assert service.agent().wait(PATIENCE_SECONDS) == 0
     assert len(service.outcomes()) == 3
     if service.engine == "wandb":
         assert len(service.server.runs) == 3
@@ -53,12 +53,12 @@ def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> N
     assert best["best_value"] == min(values)
 
 
-def test_the_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> None:
+def test_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> None:
     assert service.create({"learning_rate": {"values": [0.01]}, "max_epochs": {"value": 60}}) == 0
     agent = service.agent()
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 2)
     (folder,) = service.folders()
-    # All but the last, which a kill may cost.
+    # Except the last, which a kill may cost.
     kept = read_metrics(folder.path / "metrics.csv")[:-1]
     assert kept
     os.kill(agent.pid, signal.SIGKILL)
@@ -74,7 +74,7 @@ def test_the_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service)
         assert [row["_step"] for row in run.history] == list(range(1, 61))
 
 
-def test_early_termination_stops_runs_that_fall_behind(service: Service) -> None:
+def test_early_termination_stops_worse_runs(service: Service) -> None:
     # The first run learns, the others hardly do.
     parameters = {
         "learning_rate": {"values": [0.02, 1e-7, 1e-8]},

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from service_steps import Service
 from tiny_sweep import TINY, TinySweep
-from waiting import wait_for
+from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import API_KEY, WandbServer
 
 import gcodefp
@@ -52,18 +52,18 @@ def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
 
 
 def finite(row: Mapping[str, float]) -> dict[str, float]:
-    """What W&B keeps of an epoch: neither its seconds nor what is no number."""
+    """What W&B keeps of an epoch: finite values without its seconds."""
     return {n: value for n, value in row.items() if math.isfinite(value) and n != "seconds"}
 
 
 @pytest.mark.parametrize(
     ("owner", "entity"), [([], "workshop"), (["--entity", "ada"], "ada")], ids=["default", "named"]
 )
-def test_a_sweep_is_created_once(service: Service, owner: list[str], entity: str) -> None:
+def test_sweep_is_created_once(service: Service, owner: list[str], entity: str) -> None:
     for _ in range(2):
         assert service.create(RATES, *owner) == 0
-    (known,) = service.runs.glob("wandb-*.json")
-    known.unlink()  # As if it had been killed before it wrote that down.
+    (record,) = service.runs.glob("wandb-*.json")
+    record.unlink()  # As after a kill before the record was written.
     assert service.create(RATES, *owner) == 0
     (sweep,) = service.server.sweeps.values()
     assert sweep.project.entity == entity
@@ -115,7 +115,7 @@ def test_no_key_is_written_anywhere(done: Service) -> None:
             assert API_KEY.encode() not in path.read_bytes(), path
 
 
-def test_a_run_sends_what_the_guide_names_and_less_if_it_is_told_so(
+def test_run_sends_what_the_guide_names_and_less_on_request(
     done: Service, service: Service
 ) -> None:
     for there in done.server.runs.values():
@@ -133,7 +133,7 @@ def test_a_run_sends_what_the_guide_names_and_less_if_it_is_told_so(
     assert (facts["slurm_job"], facts["host"]) == ("17", run.about["host"])
 
 
-def test_a_run_that_is_told_to_stop_keeps_what_it_has(service: Service) -> None:
+def test_run_with_a_stop_request_keeps_its_best_weights(service: Service) -> None:
     assert service.create({**LONG, "learning_rate": {"values": [0.01]}}) == 0
     agent = service.agent()
     wait_for(lambda: any(len(run.history) > 2 for run in service.server.runs.values()))
@@ -147,7 +147,7 @@ def test_a_run_that_is_told_to_stop_keeps_what_it_has(service: Service) -> None:
     assert service.server.runs[name].is_over
 
 
-def test_an_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
+def test_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
     assert service.create({**LONG, "learning_rate": {"values": [0.01, 0.02]}}) == 0
     agent = service.agent()
     wait_for(lambda: any(len(run.history) > 1 for run in service.server.runs.values()))
@@ -157,13 +157,13 @@ def test_an_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
     (run,) = service.server.runs.values()
     assert run.is_over
     assert max(len(folder.history("epoch")) for folder in service.folders()) < 400
-    # Who starts the agents again finds nothing to be done, not even what was cut off.
+    # Agents that are started again have nothing to do, not even the half-done run.
     epochs = len(service.folders()[0].history("epoch"))
     assert service.agent().wait(180) == 0
     assert len(service.folders()[0].history("epoch")) == epochs
 
 
-def test_a_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) -> None:
+def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) -> None:
     rates = {"learning_rate": {"values": [0.01, 0.02]}}
     assert service.create({**rates, "max_epochs": {"value": 60}}) == 0
     (sweep,) = service.server.sweeps.values()
@@ -178,32 +178,32 @@ def test_a_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service
     wait_for(lambda: len(service.server.runs) == 2)
     service.server.delete_sweep(sweep.name)
     assert agent.wait(180) == 1
-    told = [line for line in service.log.splitlines() if "error:" in line]
-    assert len(told) == 1
-    assert sweep.path in told[0]
-    assert "engine: local" in told[0]
+    errors = [line for line in service.log.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert sweep.path in errors[0]
+    assert "engine: local" in errors[0]
     assert "Traceback" not in service.log
 
 
-def test_a_person_who_ends_an_agent_ends_no_run(service: Service) -> None:
+def test_ctrl_c_ends_an_agent_and_no_run(service: Service) -> None:
     assert service.create({**LONG, "learning_rate": {"values": [0.01]}}) == 0
     agent = service.agent()
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 1)
     (folder,) = service.folders()
     agent.send_signal(signal.SIGINT)
-    assert agent.wait(60) != 0
-    wait_for(lambda: LeaseWatch().look(folder.path) is LeaseState.FREE)
+    assert agent.wait(PATIENCE_SECONDS) != 0
+    wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
     assert (folder.path / "last.pt").exists()
     assert not service.marker.exists()
-    # Who asks for the best one now does not give it up.
-    service.server.runs[folder.asked()["wandb_run"]].exit_code = 1
+    # select_best does not give the run up.
+    service.server.runs[folder.assigned()["wandb_run"]].exit_code = 1
     assert service.select(service.folder / "best") == 1
-    assert "left out" in service.log
+    assert "skipped, since" in service.log
     assert not folder.is_over()
 
 
-def test_trainers_that_cannot_begin_use_up_few_configurations(
+def test_trainers_that_cannot_start_use_up_few_configurations(
     service: Service, dataset: Path, tmp_path: Path
 ) -> None:
     copy = shutil.copytree(dataset, tmp_path / "copy")
@@ -217,8 +217,8 @@ def test_trainers_that_cannot_begin_use_up_few_configurations(
     assert agent.wait(180) == 1
     assert len(service.server.runs) <= 3
     assert not service.marker.exists()
-    told = [line for line in service.log.splitlines() if "exit code" in line]
-    assert len(told) == 1
+    errors = [line for line in service.log.splitlines() if "exit code" in line]
+    assert len(errors) == 1
 
 
 UNREACHABLE = {"WANDB_BASE_URL": "http://127.0.0.1:9"}
@@ -232,21 +232,21 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_trouble_is_told_in_one_line(service: Service, wrong: str) -> None:
+def test_error_is_one_line(service: Service, wrong: str) -> None:
     environment, flags, words = WRONG[wrong]
     service.folder.mkdir()
     document = service.folder / "sweep.yaml"
     document.write_text("method: grid\nparameters: {learning_rate: {values: [0.1, 0.2]}}\n")
-    given = ["--sweep", document, *service.common()]
-    assert service.run("create_sweep", *given, *flags, **environment) == 1
-    told = [line for line in service.log.splitlines() if "error:" in line]
-    assert len(told) == 1
-    assert all(word in told[0] for word in words), told
+    common = ["--sweep", document, *service.common()]
+    assert service.run("create_sweep", *common, *flags, **environment) == 1
+    errors = [line for line in service.log.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert all(word in errors[0] for word in words), errors
     assert "Traceback" not in service.log
     assert "x" * 40 not in service.log
 
 
-def test_by_hand_as_every_guide_shows_it(service: Service, dataset: Path) -> None:
+def test_sweep_of_wandb_s_own_commands(service: Service, dataset: Path) -> None:
     """The sweep and its agents are W&B's own commands; the pipeline carries on from there."""
     service.folder.mkdir()
     (service.folder / "gcodefp").symlink_to(Path(gcodefp.__file__).parent)
@@ -255,9 +255,9 @@ def test_by_hand_as_every_guide_shows_it(service: Service, dataset: Path) -> Non
     document = {"program": "gcodefp/train.py", "method": "grid", "parameters": TINY}
     metric = {"metric": {"name": "val/token_acc", "goal": "maximize"}}
     (service.folder / "by_hand.yaml").write_text(yaml.safe_dump(document | metric))
-    told = service.wandb("sweep", "--project", "mill", "by_hand.yaml")
+    output = service.wandb("sweep", "--project", "mill", "by_hand.yaml")
     (sweep,) = service.server.sweeps.values()
-    assert f"wandb agent {sweep.path}" in told
+    assert f"wandb agent {sweep.path}" in output
     service.wandb("agent", sweep.path)
     (run,) = service.server.runs.values()
     assert run.state == "finished"

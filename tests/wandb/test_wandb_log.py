@@ -15,7 +15,7 @@ def fail(*_: Any, **__: Any) -> None:
 
 
 @pytest.mark.parametrize("broken", ["init", "log", "log_artifact", "finish"])
-def test_trouble_in_wandb_costs_no_run(
+def test_error_in_wandb_costs_no_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     nothing = {name: lambda *_, **__: None for name in ("log", "log_artifact", "finish")}
@@ -26,11 +26,11 @@ def test_trouble_in_wandb_costs_no_run(
     with wandb_log(fail if broken == "init" else lambda: run) as log:
         log.epoch(1, {"val/loss": 1.0})
         log.end(ENDED, tmp_path / "checkpoint.pt")
-    told = [record for record in caplog.records if record.levelno == logging.WARNING]
-    assert ["the service is gone" in record.getMessage() for record in told] == [True]
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert ["the service is gone" in record.getMessage() for record in warnings] == [True]
 
 
-def test_an_error_of_the_run_is_not_swallowed() -> None:
+def test_error_of_the_run_is_not_swallowed() -> None:
     codes: list[int] = []
     run = SimpleNamespace(finish=lambda exit_code: codes.append(exit_code))
     with pytest.raises(ValueError, match="mine"), wandb_log(lambda: run):

@@ -1,4 +1,4 @@
-"""The offline log of the local engine: without a network now, uploaded later, or left out."""
+"""The offline log of the local engine: without a network, uploaded later, or not written."""
 
 import re
 import shutil
@@ -66,10 +66,10 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     assert "best" in artifact.aliases
 
 
-def addresses(service: Service, *command: str) -> list[str]:
-    """Where a command connects and sends to; it has to end well."""
-    # Like a machine where the service would be found, and a user is logged in; that the SDK
-    # reports errors, as it does unless it is told not to, is the agent's own to prevent.
+def contacted(service: Service, *command: str) -> list[str]:
+    """The addresses that a command connects or sends to; it has to succeed."""
+    # As on a machine with a service and a logged-in user; that the SDK reports no errors is up to
+    # the agent.
     environment = service.environment()
     del environment["WANDB_ERROR_REPORTING"]
     trace = service.folder / "trace"
@@ -85,17 +85,17 @@ def addresses(service: Service, *command: str) -> list[str]:
     assert done.returncode == 0, done.stderr
     text = trace.read_text(encoding="utf-8", errors="replace")
     assert "exited with 0" in text
-    found = ADDRESS.findall(text)
-    assert len(found) == text.count("sa_family=AF_INET"), "an address of another form"
-    return found
+    addresses = ADDRESS.findall(text)
+    assert len(addresses) == text.count("sa_family=AF_INET"), "an address of another form"
+    return addresses
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_no_connection_leaves_the_machine(service: Service) -> None:
     assert service.create({"learning_rate": {"values": [0.01]}}) == 0
-    assert addresses(service, "-c", THREE_WAYS) == ["127.0.0.2"] * 3, "nothing is overlooked"
+    assert contacted(service, "-c", THREE_WAYS) == ["127.0.0.2"] * 3, "nothing is overlooked"
     command = ["-m", "gcodefp.agent", *service.sweep.flags(*LOGGED)]
-    assert set(addresses(service, *command)) <= {"127.0.0.1", "::1"}
+    assert set(contacted(service, *command)) <= {"127.0.0.1", "::1"}
     assert not service.server.requests
     (offline,) = service.folders()[0].path.glob("wandb/offline-run-*/*.wandb")
     assert offline.stat().st_size > 0
@@ -113,7 +113,7 @@ def test_without_the_log_the_package_is_not_needed(service: Service) -> None:
     assert not (service.folders()[0].path / "wandb").exists()
 
 
-def test_nothing_to_upload_is_said(service: Service) -> None:
+def test_nothing_to_upload_is_an_error(service: Service) -> None:
     service.folder.mkdir()
     assert service.run("sync", "--runs", service.runs) == 1
     service.runs.mkdir()

@@ -1,4 +1,4 @@
-"""What went wrong at the service, in words that lead the right way."""
+"""Errors of the service become one message with the way out."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from gcodefp.errors import UserError
-from gcodefp.wandb_service.session import ServiceSilent, translate_errors
+from gcodefp.wandb_service.service import ServiceSilent, translate_errors
 
 SILENT = (
     WandbApiFailedError("HTTP 503 Service Unavailable"),
@@ -27,18 +27,18 @@ FINAL = (
 
 
 @pytest.mark.parametrize("error", SILENT, ids=str)
-def test_silence_is_waited_out(error: Exception) -> None:
+def test_silent_service_may_be_tried_again(error: Exception) -> None:
     with pytest.raises(ServiceSilent, match="try again when"), translate_errors("asking"):
         raise error
 
 
 @pytest.mark.parametrize(("error", "way_out"), FINAL, ids=str)
-def test_the_way_out_is_told(error: Exception, way_out: str) -> None:
+def test_error_names_the_way_out(error: Exception, way_out: str) -> None:
     with pytest.raises(UserError, match=way_out) as caught, translate_errors("asking"):
         raise error
     assert not isinstance(caught.value, ServiceSilent)
 
 
-def test_a_file_of_ours_is_no_matter_of_the_service(tmp_path: Path) -> None:
+def test_error_of_a_local_file_is_not_the_service_s(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), translate_errors("fetching"):
         (tmp_path / "none").read_text()

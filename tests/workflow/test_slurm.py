@@ -23,14 +23,14 @@ pytestmark = [pytest.mark.slurm, pytest.mark.skipif(REASON is not None, reason=s
 
 EPOCHS, RUNS = 60, 3
 LIMITED_EPOCHS, REQUEUED_EPOCHS = 400, 800
-"""For sweeps that outlast a time limit, on a fast machine too."""
+"""Enough to outlast a time limit on a fast machine."""
 ALL_CPUS = ("--cpus-per-task", "4", "--mem", "256", "--output", "/dev/null", "--wrap", "sleep 3")
-"""A job that leaves no place for another on the node."""
+"""A job that fills the node."""
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project whose sweep can begin."""
+    """A project whose sweep can start."""
     folder = copy_project(tmp_path_factory.mktemp("slurm") / "project")
     only_agents_are_jobs(folder, EPOCHS, RUNS)
     snakemake(folder, "create_sweep")
@@ -89,7 +89,7 @@ def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) 
 
 @pytest.mark.parametrize("partition", ["low", "lowcancel"])
 def test_preempted_agents_go_on_as_the_same_jobs(folder: Path, partition: str) -> None:
-    """In the one, SLURM itself puts them back into the queue; in the other, it only stops them."""
+    """In `low` SLURM itself requeues them; in `lowcancel` it only stops them."""
     where = ["--set-resources", f"agent:slurm_partition={partition}"]
     with workflow(folder, *where, "--", "select_best") as at_work:
         at_work.wait_for(lambda: len(at_work.agents_at_work()) == 2)
@@ -119,6 +119,6 @@ def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folde
         at_work.end()
     check_complete(folder, 2, REQUEUED_EPOCHS)
     assert state(own) == "COMPLETED"
-    told = (folder / "joined.log").read_text(encoding="utf-8")
-    assert f"SLURM job {joined} is put back into the queue" in told
+    log = (folder / "joined.log").read_text(encoding="utf-8")
+    assert f"SLURM job {joined} is put back into the queue" in log
     check_at_most_one_epoch_was_lost(folder, before)

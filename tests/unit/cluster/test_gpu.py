@@ -1,4 +1,4 @@
-"""GPUs of a workstation, claimed by agents; which GPU it is needs none to be there."""
+"""GPUs of a workstation, claimed by agents; no GPU is needed for the tests."""
 
 import os
 import signal
@@ -61,7 +61,7 @@ class Holder:
         self._process.wait()
 
 
-def test_agents_share_gpus_evenly_and_a_killed_one_gives_its_own_back() -> None:
+def test_agents_share_gpus_evenly_and_a_killed_one_frees_its_own() -> None:
     with Holder() as first, Holder() as second, Holder() as third, Holder() as fourth:
         assert sorted([first.gpu, second.gpu]) == ["0", "1"]
         assert sorted([third.gpu, fourth.gpu]) == ["0", "1"]
@@ -70,13 +70,13 @@ def test_agents_share_gpus_evenly_and_a_killed_one_gives_its_own_back() -> None:
             assert fifth.gpu == second.gpu
 
 
-def test_one_of_the_named_gpus_is_taken_and_the_name_restored(
+def test_one_of_the_named_gpus_is_taken_and_the_names_are_restored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5f/a")
     with own_gpu("cuda"):
         assert visible_gpu() == "3"
-        with own_gpu("cuda"):  # The only one that is seen by now.
+        with own_gpu("cuda"):  # Only one is visible now.
             assert visible_gpu() == "3"
     assert visible_gpu() == "3, GPU-5f/a"
 
@@ -92,7 +92,7 @@ def test_nothing_changes_without_a_choice(
 
 
 @pytest.mark.parametrize("order", [None, "FASTEST_FIRST"])
-def test_the_driver_is_asked_and_all_is_put_back(
+def test_driver_lists_the_gpus_and_the_environment_is_restored(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: str | None
 ) -> None:
     commands = Commands(tmp_path, monkeypatch)
@@ -109,13 +109,13 @@ def test_the_driver_is_asked_and_all_is_put_back(
             assert visible_gpu() == "1"
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert dict(os.environ) == before
-    assert commands.asked() == ["nvidia-smi -L"] * 2
+    assert commands.calls() == ["nvidia-smi -L"] * 2
 
 
 @pytest.mark.parametrize(
     "script", [DRIVER + "exit 9", "echo 'GPU 0: Tesla T4 (UUID: GPU-5a8f)'", "", None]
 )
-def test_without_two_gpus_that_work_nothing_is_said(
+def test_without_two_working_gpus_nothing_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None
 ) -> None:
     commands = Commands(tmp_path, monkeypatch)

@@ -1,4 +1,4 @@
-"""What agents and Snakemake make of what SLURM's commands answer; test_slurm asks a real SLURM."""
+"""Deadlines and requeueing with fake SLURM commands; test_slurm uses a real SLURM."""
 
 import logging
 from pathlib import Path
@@ -19,7 +19,7 @@ SILENT = {"fails": REFUSES, "is missing": None, "hangs": "exec /bin/sleep 60"}
 
 @pytest.fixture
 def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
-    """In SLURM job 17, of which its environment says no end."""
+    """In SLURM job 17, without an end in the environment."""
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     monkeypatch.setattr(slurm, "time", SimpleNamespace(time=lambda: NOW))
@@ -31,28 +31,28 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     ("answer", "seconds"),
     [("1:30:00", 5400), ("10:00\\n20:00\\n20:00", 600), ("UNLIMITED", None), ("", None)],
 )
-def test_squeue_is_believed(
+def test_squeue_has_the_time_left(
     commands: Commands, monkeypatch: pytest.MonkeyPatch, answer: str, seconds: float | None
 ) -> None:
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1060")
     commands.add("squeue", f"printf '{answer}\\n'")
     assert slurm.seconds_left() == seconds
-    assert commands.asked() == ["squeue --noheader --jobs 17 --format %L"]
+    assert commands.calls() == ["squeue --noheader --jobs 17 --format %L"]
 
 
-def test_outside_of_jobs_nobody_is_asked(
+def test_outside_of_jobs_slurm_is_not_queried(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLURM_JOB_ID")
     monkeypatch.setenv("SLURM_JOB_END_TIME", "1060")
     commands.add("squeue", "echo 10:00")
     assert slurm.seconds_left() is None
-    assert commands.asked() == []
+    assert commands.calls() == []
 
 
 @pytest.mark.parametrize("silent", SILENT)
 @pytest.mark.parametrize(("end", "seconds"), [("1060", 60), ("soon", None), (None, None)])
-def test_without_an_answer_the_environment_is_believed(
+def test_without_an_answer_the_environment_has_the_end(
     commands: Commands,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -65,11 +65,11 @@ def test_without_an_answer_the_environment_is_believed(
     if end is not None:
         monkeypatch.setenv("SLURM_JOB_END_TIME", end)
     assert slurm.seconds_left() == seconds
-    (told,) = caplog.messages
-    assert told.startswith("squeue")
+    (message,) = caplog.messages
+    assert message.startswith("squeue")
 
 
-def test_where_slurm_tells_nothing_the_time_of_the_profile_is_believed(
+def test_without_any_answer_the_profile_has_the_time_limit(
     commands: Commands, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(job, "_started", NOW)
@@ -82,20 +82,20 @@ def test_where_slurm_tells_nothing_the_time_of_the_profile_is_believed(
 
 
 @pytest.mark.parametrize(
-    ("own_job", "script", "asked"),
+    ("own_job", "script", "calls"),
     [
         (True, "exit 0", ["scontrol requeue 17"]),
         (True, REFUSES, ["scontrol requeue 17"]),
         (False, "exit 0", []),
     ],
 )
-def test_who_leaves_puts_its_own_job_back_or_fails(
+def test_agent_out_of_time_requeues_its_own_job_or_fails(
     commands: Commands,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     own_job: bool,
     script: str,
-    asked: list[str],
+    calls: list[str],
 ) -> None:
     caplog.set_level(logging.INFO)
     waits: list[float] = []
@@ -103,16 +103,15 @@ def test_who_leaves_puts_its_own_job_back_or_fails(
     commands.add("scontrol", script)
     with pytest.raises(UserError, match=r"9 s left; runs are left.*started again goes on"):
         job.leave(OutOfTime("9 s left"), own_job)
-    assert commands.asked() == asked
+    assert commands.calls() == calls
     is_put_back = own_job and script != REFUSES
-    # SLURM's kill comes while it waits; an exit code would end the job for good.
+    # SLURM kills the agent while it waits; an exit code would end the job for good.
     assert waits == ([job.KILL_SECONDS] if is_put_back else [])
-    told = "SLURM job 17 is put back into the queue" in caplog.text
-    assert told is is_put_back
+    assert ("SLURM job 17 is put back into the queue" in caplog.text) is is_put_back
     assert ("presently disabled" in caplog.text) is (script == REFUSES)
 
 
-def test_only_preempted_jobs_of_the_workflow_itself_are_put_back(
+def test_only_preempted_jobs_of_this_workflow_are_requeued(
     commands: Commands, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "a|b"
@@ -124,22 +123,22 @@ def test_only_preempted_jobs_of_the_workflow_itself_are_put_back(
         f"5|rule_evaluate|{folder}",
     ]
     commands.add("squeue", "\n".join(f"echo '{line}'" for line in lines))
-    # The first one is over by now, say.
+    # The first one is over.
     commands.add("scontrol", f'[ "$2" != 1 ] || {{ {REFUSES}; }}')
     requeue_preempted(folder)
-    asked = "squeue --me --noheader --states=PREEMPTED --format %i|%k|%Z"
-    assert commands.asked() == [asked, "scontrol requeue 1", "scontrol requeue 5"]
+    query = "squeue --me --noheader --states=PREEMPTED --format %i|%k|%Z"
+    assert commands.calls() == [query, "scontrol requeue 1", "scontrol requeue 5"]
     refused, put_back = caplog.messages
     assert refused == "scontrol requeue 1: Requested operation is presently disabled"
     assert put_back == "SLURM job 5 was preempted, and is put back into the queue"
 
 
 @pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)
-def test_a_silent_slurm_has_no_preempted_jobs(
+def test_without_an_answer_no_job_is_requeued(
     commands: Commands, tmp_path: Path, script: str | None
 ) -> None:
     if script:
         commands.add("squeue", script)
     commands.add("scontrol", "exit 0")
     requeue_preempted(tmp_path)
-    assert not any(line.startswith("scontrol") for line in commands.asked())
+    assert not any(line.startswith("scontrol") for line in commands.calls())

@@ -13,7 +13,7 @@ REBUILD = "snakemake --forcerun something"
 
 
 class Crash(Exception):
-    """What ends a block in the middle."""
+    """Ends a block in the middle."""
 
 
 def test_replacing_puts_the_new_file_in_place(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_json_has_no_nan_and_an_attempt_leaves_the_old_file(tmp_path: Path, numb
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_the_format_is_the_first_key(tmp_path: Path) -> None:
+def test_format_is_the_first_key(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
     write_json(path, "gcodefp-test-1", {"a": "é"})
     assert list(json.loads(path.read_text(encoding="utf-8")).items()) == [
@@ -85,7 +85,7 @@ def test_the_format_is_the_first_key(tmp_path: Path) -> None:
         (b'{"format": "gcodefp-test-0"}', "format is 'gcodefp-test-0'"),
     ],
 )
-def test_reading_what_is_not_the_file_names_it_and_the_command_that_makes_it(
+def test_error_of_a_wrong_file_names_it_and_the_command_that_makes_it(
     tmp_path: Path, content: bytes | None, complaint: str
 ) -> None:
     path = tmp_path / "file.json"
@@ -109,7 +109,7 @@ documents = st.recursive(
 
 
 @given(st.dictionaries(st.text(min_size=1), documents, max_size=4))
-def test_the_digest_sees_content_and_not_the_order_of_keys(content: dict[str, object]) -> None:
+def test_digest_depends_on_content_and_not_on_the_order_of_keys(content: dict[str, object]) -> None:
     backwards = dict(reversed(content.items()))
     assert digest(backwards) == digest(json.loads(json.dumps(content)))
     assert digest({**content, "one more": 1}) != digest({**content, "one more": 2})
@@ -121,6 +121,6 @@ def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-def test_a_misspelt_word_is_met_with_the_nearest() -> None:
+def test_misspelt_word_gets_the_nearest_one() -> None:
     assert did_you_mean("windwo", ["stride", "window"]) == "did you mean 'window'?"
     assert did_you_mean("q", ["stride", "window"]) == "known are: stride, window"

@@ -1,6 +1,7 @@
 """What ends a sweep, or stops an agent, and what does not."""
 
 import platform
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,59 +9,46 @@ from typing import Any
 import pytest
 from engines import RANDOM, SMALL, bad, engine, good, work
 from sweep_documents import specification
+from tiny_sweep import TinySweep, tiny_dataset
+from trivial_runs import METRIC, write_epochs
 
 from gcodefp.errors import UserError
-from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.rules import Rules
 from gcodefp.sweeps.run_folder import run_folder, run_folders
+from gcodefp.sweeps.specification import Specification
+
+TARGET_REACHED = "has reached the metric's target"
 
 
 def test_failed_runs_do_not_end_the_sweep(tmp_path: Path) -> None:
     numbers = work(engine(tmp_path, 9), lambda t: (good if t.folder.number % 3 else bad)(t))
     assert numbers == list(range(9))
-    assert run_folder(tmp_path, 3).ended() == {"format": "gcodefp-run-1"} | bad(None)  # type: ignore[arg-type]
+    assert (run_folder(tmp_path, 3).ended() or {})["state"] == "failed"
+    assert work(engine(tmp_path / "other", 3), bad) == [0, 1, 2], "nor at its end"
 
 
 def test_three_failures_in_a_row_stop_the_agent(tmp_path: Path) -> None:
     with pytest.raises(UserError) as error:
         work(engine(tmp_path, 20), lambda t: (good if t.folder.number in (2, 5) else bad)(t))
-    assert platform.node() in str(error.value)
-    for part in ("3 runs failed in a row", str(tmp_path / "0008"), "cheese", "--forcerun agent"):
+    failures = f"3 runs failed in a row on host {platform.node()}, the last is"
+    for part in (failures, str(tmp_path / "0008"), "cheese", "--forcerun agent"):
         assert part in str(error.value)
     with pytest.raises(UserError):
         work(engine(tmp_path, 20), bad)
     assert len(run_folders(tmp_path)) == 12
 
 
-def test_failures_at_the_end_of_a_sweep_stop_nothing(tmp_path: Path) -> None:
-    assert work(engine(tmp_path, 3), bad) == [0, 1, 2]
-
-
-def test_with_a_width_a_run_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+def test_with_a_width_an_unreadable_run_is_named(tmp_path: Path) -> None:
     sweep = replace(RANDOM, rules=Rules(width=2))
     assert work(engine(tmp_path, 1, sweep)) == [0]
     (tmp_path / "0000/run.json").write_text("garbage", encoding="utf-8")
-    with pytest.raises(UserError, match=r"0000: cannot be read, and with a width") as error:
+    message = r"0000: cannot be read, and with a width .*remove this run's folder"
+    with pytest.raises(UserError, match=message):
         work(engine(tmp_path, 4, sweep))
-    assert "remove this run's folder" in str(error.value)
 
 
-def test_a_target_that_is_raised_goes_on(tmp_path: Path) -> None:
-    assert work(engine(tmp_path, 3, replace(RANDOM, target=0.6))) == [0, 1, 2]
-
-    def logged(trial: Trial) -> dict[str, Any]:
-        append_metrics(trial.folder.path / "metrics.csv", {"epoch": 1, "val/gcode_acc": 0.5})
-        return good(trial)
-
-    folder = tmp_path / "again"
-    assert work(engine(folder, 3, replace(RANDOM, target=0.4)), logged) == [0]
-    assert work(engine(folder, 3, replace(RANDOM, target=0.4)), logged) == []
-    assert work(engine(folder, 3, replace(RANDOM, target=0.9)), logged) == [1, 2]
-    assert run_folder(folder, 1).closed() is None
-
-
-def test_a_larger_total_goes_on_and_a_complete_sweep_ends_at_once(tmp_path: Path) -> None:
+def test_larger_total_goes_on_and_complete_sweep_ends_at_once(tmp_path: Path) -> None:
     assert work(engine(tmp_path, 3)) == [0, 1, 2]
     assert work(engine(tmp_path, 3)) == []
     assert work(engine(tmp_path, 5)) == [3, 4]
@@ -68,7 +56,7 @@ def test_a_larger_total_goes_on_and_a_complete_sweep_ends_at_once(tmp_path: Path
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])
-def test_an_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
+def test_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
     assert work(engine(tmp_path, 9, sweep)) == [0, 1, 2, 3]
     assert work(engine(tmp_path, 9, sweep)) == []
@@ -76,10 +64,86 @@ def test_an_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
     assert not (tmp_path / "0005").exists()
 
 
-def test_a_grid_ends_by_itself(tmp_path: Path) -> None:
-    sweep = specification(method="grid", parameters=SMALL)
-    work(engine(tmp_path, 4, sweep))
-    given = [run.asked() or {} for run in run_folders(tmp_path)]
-    assert [tuple(g["hyperparameters"].values()) for g in given] == [
+def test_grid_ends_by_itself(tmp_path: Path) -> None:
+    work(engine(tmp_path, 4, specification(method="grid", parameters=SMALL)))
+    assigned = [run.assigned() or {} for run in run_folders(tmp_path)]
+    assert [tuple(a["hyperparameters"].values()) for a in assigned] == [
         (1, "adam"), (1, "sgd"), (2, "adam"), (2, "sgd"),
     ]  # fmt: skip
+
+
+# metric.target
+
+
+def with_target(target: float = 0.7, **metric: Any) -> Specification:
+    metric = {"name": METRIC, "goal": "maximize", "target": target, **metric}
+    return specification(metric=metric)
+
+
+def logging(trial: Trial, values: Sequence[float], metric: str = METRIC) -> dict[str, Any]:
+    write_epochs(trial.folder, values, metric)
+    return good(trial)
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [({}, (0.69, 0.7, 0.1)), ({"name": "val/loss", "goal": "minimize"}, (0.71, 0.7, 0.9))],
+    ids=["maximize", "minimize"],
+)
+def test_no_run_starts_after_one_has_reached_the_target(
+    tmp_path: Path, metric: dict[str, Any], values: Sequence[float]
+) -> None:
+    """In any of its epochs; a run that comes near it ends nothing."""
+    sweep, name = with_target(**metric), metric.get("name", METRIC)
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        return logging(trial, values if trial.folder.number == 2 else values[:1], name)
+
+    assert work(engine(tmp_path, 9, sweep), objective) == [0, 1, 2]
+    assert run_folder(tmp_path, 3).closed() == f"run 0002 {TARGET_REACHED}"
+    assert not run_folder(tmp_path, 3).is_assigned()
+    assert not run_folder(tmp_path, 4).path.exists()
+    for total in (9, 30):
+        assert work(engine(tmp_path, total, sweep), objective) == []
+
+
+def test_raised_target_goes_on(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> dict[str, Any]:
+        return logging(trial, (0.5,))
+
+    for target, numbers in ((0.4, [0]), (0.4, []), (0.9, [1, 2])):
+        assert work(engine(tmp_path, 3, with_target(target)), objective) == numbers
+    assert run_folder(tmp_path, 1).closed() is None
+
+
+def test_runs_at_work_end_as_usual_when_the_target_is_reached(tmp_path: Path) -> None:
+    def objective(trial: Trial) -> dict[str, Any]:
+        if trial.folder.number == 0:
+            others = engine(tmp_path, 9, with_target())
+            assert work(others, lambda other: logging(other, (0.9,))) == [1]
+            assert run_folder(tmp_path, 2).closed()
+        return logging(trial, (0.1, 0.2))
+
+    assert work(engine(tmp_path, 9, with_target()), objective) == [0]
+    assert run_folder(tmp_path, 0).history(METRIC) == [0.1, 0.2]
+
+
+def test_killed_run_that_reached_the_target_goes_on_alone(tmp_path: Path) -> None:
+    def killed(trial: Trial) -> dict[str, Any]:
+        logging(trial, (0.8,))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        work(engine(tmp_path, 9, with_target()), killed)
+    assert work(engine(tmp_path, 9, with_target())) == [0]
+    assert run_folder(tmp_path, 1).closed()
+
+
+def test_best_run_is_selected_after_the_target_is_reached(tmp_path: Path) -> None:
+    sweep = TinySweep(tiny_dataset(tmp_path / "data"), tmp_path / "sweep")
+    metric = {"name": "val/loss", "goal": "minimize", "target": 1000}
+    assert sweep.create(metric=metric, parameters={"max_epochs": {"value": 1}}) == 0
+    assert sweep.work() == 0
+    assert sweep.run(0).is_over()
+    assert sweep.run(1).closed()
+    assert sweep.select() == 0

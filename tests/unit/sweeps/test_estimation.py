@@ -1,73 +1,121 @@
-"""What is timed, and what the timings and the runs so far say."""
+"""Which configurations are timed, and what follows from their timings."""
 
-from dataclasses import replace
-from math import exp
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
-from learning_data import tiny
-from timings import TIMING
+from learning_data import tiny, tiny_data, write_dataset
 
+from gcodefp.model.data import network_sizes
+from gcodefp.sweeps import estimation
 from gcodefp.sweeps.estimation import (
-    UNCERTAINTY,
     Candidate,
-    Crew,
-    Evidence,
-    Interval,
     Timed,
-    Workload,
-    memory_lines,
-    seconds_left,
+    Timing,
+    TimingConfig,
+    candidates,
+    memory_line,
+    run_seconds,
+    time_configuration,
+    time_line,
     to_be_timed,
 )
 
 
-def candidate(work: float, step_bytes: float = 1.0, **changed: Any) -> Candidate:
-    return Candidate(tiny(**changed), Workload(100, work, step_bytes))
+def candidate(work: float, **changed: Any) -> Candidate:
+    return Candidate(tiny(**changed), work, work)
 
 
-def test_the_smallest_the_median_the_largest_and_the_widest_are_timed() -> None:
-    known = [candidate(work) for work in (5, 1, 3, 3, 2, 4)] + [candidate(1.5, 99)]
-    assert [c.workload.work for c in to_be_timed(known)] == [1, 1.5, 3, 5]
-    assert to_be_timed(known[2:4]) == [known[2]]
+def timing(step_seconds: float, window_seconds: float = 0.0) -> Timing:
+    return Timing(step_seconds, window_seconds, 2**30, 0)
 
 
-def seconds_of(evidence: list[Evidence], crew: Crew, **timing: Any) -> Interval:
-    """Six runs of four epochs, each of 10 s unless `timing` says otherwise."""
-    known = [candidate(1)]
-    timed = [Timed(known[0], replace(TIMING, **timing))]
-    return seconds_left(timed, known, 6, evidence, crew, None)
+def config(folder: Path) -> TimingConfig:
+    return TimingConfig(*(folder / name for name in ("a", "b", "c")), "cpu", 1, 0.0)
 
 
-def test_seconds_are_epochs_files_runs_and_one_start() -> None:
-    low, middle, high = seconds_of(
-        [], Crew(2, 2), file_seconds=1.0, run_seconds=5.0, start_seconds=3.0
-    )
-    assert middle == pytest.approx(3 * (4 * 11 + 5) + 3)
-    assert low == pytest.approx(3 * 49 * exp(-UNCERTAINTY) + 3)
-    assert high == pytest.approx(3 * 49 * exp(UNCERTAINTY) + 3)
+def test_cheapest_middle_and_dearest_configuration_are_timed() -> None:
+    known = [candidate(work) for work in (1, 2, 2, 3, 4, 5)]
+    assert [c.step_work for c in to_be_timed(known)] == [1, 3, 5]
+    assert to_be_timed(known[1:3]) == [known[2]]
 
 
-def test_runs_that_are_over_scale_the_estimate() -> None:
-    evidence = [Evidence(1.0, seconds) for seconds in (19.0, 20.0, 21.0)]
-    scaled = seconds_of(evidence, Crew(1, 1))
-    assert scaled.middle == pytest.approx(2 * seconds_of([], Crew(1, 1)).middle)
+def test_work_is_counted_on_the_real_network(tmp_path: Path) -> None:
+    sizes = network_sizes(tiny_data(tmp_path).description)
+    values = {"d_model": 8, "nhead": 2, "num_layers": 1, "batch_size": 4}
+    changes = ({}, {"num_layers": 2}, {"batch_size": 8}, {"nhead": 3}, {"d_model": 16})
+    known = candidates(({**values, **change} for change in changes), sizes, 32)
+    assert [c.hyperparameters.num_layers for c in known[:2]] == [1, 2]
+    assert [c.hyperparameters.batch_size for c in known] != [4] * 4
+    assert len(known) == 4, "three heads do not divide the width"
+    by_batch = {c.hyperparameters.batch_size: c for c in known if c.hyperparameters.d_model == 8}
+    assert by_batch[8].step_work == 2 * known[0].step_work
 
 
-def test_work_that_is_not_the_sweep_s_may_end_or_grow() -> None:
-    low, middle, high = seconds_of([], Crew(1, 1, crowding=2.0))
-    assert (low, high) == pytest.approx((middle / 2, middle * 2))
-    evidence = [Evidence(1.0, 10.0)] * 2
-    assert seconds_of(evidence, Crew(1, 1, crowding=2.0)) == seconds_of([], Crew(1, 1))
+def test_runs_are_interpolated_between_the_timed_ones() -> None:
+    """An epoch of 10 windows in batches of 4 has 3 steps; 5 windows are validated."""
+    known = [candidate(work, batch_size=4, max_epochs=2) for work in (1, 2, 3)]
+    timed = [Timed(known[0], timing(1.0, 0.1)), Timed(known[2], timing(3.0, 0.3))]
+    assert run_seconds(timed, known, 10, 5) == pytest.approx([7, 14, 21])
+    failed = Timed(known[2], "out of memory")
+    assert run_seconds([timed[0], failed], known, 10, 5) == pytest.approx([7] * 3)
 
 
 @pytest.mark.parametrize(
-    ("agents", "available", "told"),
-    [(2, 8, None), (3, 8, "take 2"), (3, 3, "not even alone"), (1, 3, "1 of 2 configurations")],
+    ("left", "agents", "text"),
+    [
+        (4, 2, "a run takes 60 s to 3 min; 4 runs by 2 agents: about 4 min"),
+        (1, 2, "a run takes 60 s to 3 min; 1 run by 2 agents: about 60 s"),
+        (200, 1, "a run takes 60 s to 3 min; 200 runs by 1 agent: about 6 h 40 min"),
+    ],
 )
-def test_a_lack_of_memory_comes_with_a_way_out(
-    agents: int, available: int, told: str | None
+def test_total_is_the_sum_of_runs_over_agents(left: int, agents: int, text: str) -> None:
+    assert time_line([60.0, 180.0], left, agents) == text
+
+
+def test_memory_counts_all_agents() -> None:
+    text, fits = memory_line(2**30, 3, 3 * 2**30)
+    assert text == "1.0 GiB a training, 3.0 GiB for 3 agents, 3.0 GiB available"
+    assert fits
+    assert not memory_line(2**30, 4, 3 * 2**30)[1]
+
+
+def test_configuration_is_timed_with_the_trainer(tmp_path: Path) -> None:
+    write_dataset(tmp_path)
+    paths = (tmp_path / name for name in ("dataset.json", "train.npz", "val.npz"))
+    measured = time_configuration(tiny(), TimingConfig(*paths, "cpu", 1, 0.0))
+    assert isinstance(measured, Timing), measured
+    assert min(measured.step_seconds, measured.window_seconds) > 0
+    assert measured.host_bytes > 2**20
+
+
+class Killer:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self) -> Any:
+        return os._exit, (9,)
+
+
+def test_killed_process_counts_as_out_of_memory(tmp_path: Path) -> None:
+    killer: Any = Killer()
+    assert "out of memory" in str(time_configuration(killer, config(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [("DefaultCPUAllocator: can't allocate memory", "out of memory"), ("bug", "RuntimeError: bug")],
+)
+def test_error_in_the_process_is_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, message: str, reason: str
 ) -> None:
-    text, warning = memory_lines([2 * 2**30, 4 * 2**30], agents, available * 2**30, "memory")
-    assert f"{4 * agents}.00 GiB" in text
-    assert (warning is None) if told is None else (told in str(warning))
+    class Sender(list[Any]):
+        send = list.append
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(message)
+
+    monkeypatch.setattr(estimation, "load_training_data", fail)
+    sender: Any = Sender()
+    estimation._time(sender, tiny(), config(tmp_path))
+    assert sender == [reason]

@@ -1,8 +1,9 @@
-"""Who gets a lease, keeps it, and gives it back."""
+"""Which process gets a lease and keeps it, and when it is free again."""
 
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -11,14 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
-from foreign_lease import write_foreign
+from remote_lease import write_remote_lease
 
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import LeaseLost, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
 
+FREE, HELD, UNKNOWN = LeaseState.FREE, LeaseState.HELD, LeaseState.UNKNOWN
 HOLDER = """
-import sys, time
+import sys
 from pathlib import Path
 from gcodefp.sweeps.lease import LeaseWatch, holding
 with holding(Path(sys.argv[1]), LeaseWatch()) as lease:
@@ -36,7 +39,7 @@ for round in range(int(sys.argv[2])):
     with holding(folder / str(round), watch) as lease:
         if lease:
             print(round, flush=True)
-            # Kept until all have tried: who comes later must find it held.
+            # Kept until all have tried: a later process must find it held.
             (folder / str(round) / "winners").open("a").write("x")
             while len(list(folder.glob(f"{round}/done.*"))) < int(sys.argv[3]) - 1:
                 time.sleep(0.001)
@@ -52,11 +55,6 @@ def start(code: str, *arguments: object) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
-def stop(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.communicate()
-
-
 def line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
@@ -64,16 +62,28 @@ def line(process: subprocess.Popen[str]) -> str:
 
 @pytest.fixture
 def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A process that holds the lease of tmp_path/run until it is told or killed."""
+    """A process that holds the lease of tmp_path/run."""
     process = start(HOLDER, tmp_path / "run")
     assert line(process) == "held"
     yield process
-    stop(process)
+    process.kill()
+    process.communicate()
 
 
-def test_many_takers_have_one_winner(tmp_path: Path) -> None:
-    takers, rounds = 4, 40
-    racers = [start(RACER, tmp_path, rounds, takers, name) for name in range(takers)]
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The watcher's monotonic clock, in its only element."""
+    now = [1000.0]
+    monkeypatch.setattr(lease.time, "monotonic", lambda: now[0])
+    return now
+
+
+# Taking a lease
+
+
+def test_one_of_many_processes_gets_a_lease(tmp_path: Path) -> None:
+    racer_count, rounds = 4, 40
+    racers = [start(RACER, tmp_path, rounds, racer_count, name) for name in range(racer_count)]
     for racer in racers:
         assert line(racer) == "ready"
     for racer in racers:
@@ -84,72 +94,58 @@ def test_many_takers_have_one_winner(tmp_path: Path) -> None:
     assert sorted(won) == list(range(rounds))
 
 
-def test_who_looked_before_another_took_gets_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("earlier", [0, 3], ids=["another holds it", "others came and went"])
+def test_process_that_looked_too_early_gets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, earlier: int
 ) -> None:
-    """The taker is held up between its look and its own lease; the run was free and is not."""
-    made = lease._made
-    inner: list[object] = []
+    """It is delayed between its look at the free lease and its own."""
+    make = lease._make
+    inner: list[Any] = []
 
-    def held_up(path: Path) -> bool:
-        monkeypatch.setattr(lease, "_made", made)
+    def delayed(path: Path) -> bool:
+        monkeypatch.setattr(lease, "_make", make)
+        for _ in range(earlier):
+            with holding(tmp_path, LeaseWatch()) as other:
+                assert other
         inner.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
-        return made(path)
+        return make(path)
 
-    monkeypatch.setattr(lease, "_made", held_up)
+    monkeypatch.setattr(lease, "_make", delayed)
     with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
         assert outer is None
-        assert isinstance(inner[0], lease.Lease)
+        assert isinstance(inner[0], Lease)
         inner[0].check()
 
 
-def test_who_looked_before_others_came_and_went_gets_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = lease._made
-
-    def held_up(path: Path) -> bool:
-        monkeypatch.setattr(lease, "_made", made)
-        for _ in range(3):
-            with holding(tmp_path, LeaseWatch()) as other:
-                assert other
-        newest.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
-        return made(path)
-
-    newest: list[Any] = []
-    monkeypatch.setattr(lease, "_made", held_up)
-    with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
-        assert outer is None
-        newest[0].check()
-
-
-def test_a_living_holder_is_respected_and_a_dead_one_is_free_at_once(
-    tmp_path: Path, holder: subprocess.Popen[str]
-) -> None:
-    run = tmp_path / "run"
-    assert LeaseWatch().look(run) is LeaseState.HELD
-    with holding(run, LeaseWatch()) as taken:
-        assert taken is None
-    assert LeaseWatch().look(run) is LeaseState.HELD
-    stop(holder)
-    assert LeaseWatch().look(run) is LeaseState.FREE
-    with holding(run, LeaseWatch()) as taken:
-        assert taken is not None
-        taken.check()
-
-
-def test_a_zombie_is_dead(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
-    os.kill(holder.pid, signal.SIGKILL)
-    stat = Path(f"/proc/{holder.pid}/stat")
-    while stat.read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z":
-        time.sleep(0.01)
-    assert LeaseWatch().look(tmp_path / "run") is LeaseState.FREE
-
-
-def test_the_heartbeat_beats_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
+def test_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
     with holding(tmp_path, LeaseWatch()) as held:
         assert held is not None
+        held.check()
+        other = write_remote_lease(tmp_path, 2)
+        with pytest.raises(LeaseLost, match="taken over"):
+            held.check()
+    assert other.read_text(encoding="utf-8")
+    assert LeaseWatch().state(tmp_path) is UNKNOWN
+
+
+def test_lease_is_given_back_after_an_exception(tmp_path: Path) -> None:
+    def fail() -> None:
+        with holding(tmp_path, LeaseWatch()) as held:
+            assert held is not None
+            raise KeyError
+
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            fail()
+        assert LeaseWatch().state(tmp_path) is FREE
+    assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]
+
+
+def test_heartbeat_touches_the_lease_until_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
+    with holding(tmp_path, LeaseWatch()):
         path = tmp_path / "lease.1"
         before = path.stat().st_mtime_ns
         deadline = time.monotonic() + 5
@@ -159,28 +155,89 @@ def test_the_heartbeat_beats_until_the_end(tmp_path: Path, monkeypatch: pytest.M
     assert not [thread for thread in threading.enumerate() if "heartbeat" in thread.name]
 
 
-def test_a_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
-    with holding(tmp_path, LeaseWatch()) as held:
-        assert held is not None
-        held.check()
-        other = write_foreign(tmp_path, 2)
-        with pytest.raises(LeaseLost, match="taken over"):
-            held.check()
-    assert other.read_text(encoding="utf-8")
-    assert LeaseWatch().look(tmp_path) is LeaseState.UNKNOWN
+# Holders on this host
 
 
-def test_a_lease_is_given_back_whatever_happens(tmp_path: Path) -> None:
-    class Trouble(Exception):
-        pass
+def test_dead_holder_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    run = tmp_path / "run"
+    assert LeaseWatch().state(run) is HELD
+    with holding(run, LeaseWatch()) as taken:
+        assert taken is None
+    assert LeaseWatch().state(run) is HELD
+    os.kill(holder.pid, signal.SIGKILL)
+    while psutil.Process(holder.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    assert LeaseWatch().state(run) is FREE, "a zombie is dead"
+    holder.wait()
+    assert LeaseWatch().state(run) is FREE
+    with holding(run, LeaseWatch()) as taken:
+        assert taken is not None
+        taken.check()
 
-    def fail() -> None:
-        with holding(tmp_path, LeaseWatch()) as held:
-            assert held is not None
-            raise Trouble
 
+def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
+    own = lease._identity(os.getpid())
+    boot, namespace, ticks = str(own["process"]).split()
+    write_remote_lease(tmp_path / "a", **own)
+    assert LeaseWatch().state(tmp_path / "a") is HELD
+    later = {"process": f"{boot} {namespace} {int(ticks) + 1}"}
+    write_remote_lease(tmp_path / "b", **own | later)
+    assert LeaseWatch().state(tmp_path / "b") is FREE
+
+
+@pytest.mark.parametrize(
+    "process", ["other-boot {namespace} 5", "{boot} pid:[1] 5", None], ids=["boot", "space", "none"]
+)
+def test_process_that_this_host_cannot_see_is_watched(tmp_path: Path, process: str | None) -> None:
+    """Of another host of the same name, of a container on this host, of a host without /proc."""
+    boot, namespace, _ = str(lease._identity(os.getpid())["process"]).split()
+    identity = process and process.format(boot=boot, namespace=namespace)
+    write_remote_lease(tmp_path / "run", host=socket.gethostname(), process=identity)
+    assert LeaseWatch().state(tmp_path / "run") is UNKNOWN
+
+
+# Holders on other hosts
+
+
+def test_remote_lease_expires_after_its_last_heartbeat(tmp_path: Path, clock: list[float]) -> None:
+    path, watch = write_remote_lease(tmp_path / "run"), LeaseWatch()
+    assert watch.state(path.parent) is UNKNOWN
+    clock[0] += 20
+    assert watch.state(path.parent) is UNKNOWN
+    os.utime(path)
+    assert watch.state(path.parent) is HELD
+    clock[0] += lease.LEASE_SECONDS - 1
+    assert watch.state(path.parent) is HELD
+    clock[0] += 2
+    assert watch.state(path.parent) is FREE
+    with holding(path.parent, watch) as taken:
+        assert taken is not None
+    assert not path.exists()
+
+
+def test_remote_lease_without_heartbeat_expires_for_its_watcher(
+    tmp_path: Path, clock: list[float]
+) -> None:
+    path, watch = write_remote_lease(tmp_path / "run"), LeaseWatch()
     for _ in range(3):
-        with pytest.raises(Trouble):
-            fail()
-        assert LeaseWatch().look(tmp_path) is LeaseState.FREE
-    assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]
+        assert watch.state(path.parent) is UNKNOWN
+        clock[0] += lease.LEASE_SECONDS / 3
+    clock[0] += 1
+    assert watch.state(path.parent) is FREE
+    with holding(path.parent, LeaseWatch()) as taken:
+        assert taken is None, "a new watcher has not seen it expire"
+    write_remote_lease(path.parent, 2)
+    assert watch.state(path.parent) is UNKNOWN, "a new holder is watched anew"
+
+
+@pytest.mark.parametrize("jump", [-1e8, 1e8])
+def test_hosts_need_not_agree_on_the_time_of_day(
+    tmp_path: Path, clock: list[float], jump: float
+) -> None:
+    path, watch = write_remote_lease(tmp_path / "run"), LeaseWatch()
+    os.utime(path, (time.time() + jump,) * 2)
+    assert watch.state(path.parent) is UNKNOWN
+    for beat in range(5):
+        clock[0] += lease.LEASE_SECONDS * 0.9
+        os.utime(path, (time.time() - jump + beat,) * 2)
+        assert watch.state(path.parent) is HELD

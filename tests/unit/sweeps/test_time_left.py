@@ -1,56 +1,54 @@
-import pytest
+"""The time that a sweep still takes."""
 
-from gcodefp.sweeps.observer import Begun, estimate_seconds_left, finish_seconds
+from collections.abc import Sequence
+
+import pytest
+from sweep_documents import specification
+
+from gcodefp.sweeps.observer import Overview, RunLine, sweep_seconds
+
+
+def overview(runs: Sequence[RunLine], to_start: int = 0) -> Overview:
+    objective = specification().objective
+    return Overview("id", "random", objective, len(runs), tuple(runs), to_start, None, ())
+
+
+def run(state: str, epochs: int, seconds: float | None, max_epochs: int = 20) -> RunLine:
+    over = state in ("finished", "failed")
+    return RunLine(0, state, over, None, max_epochs, (0.5,) * epochs, None, seconds)
 
 
 @pytest.mark.parametrize(
-    ("running", "queue", "expected"),
-    [
-        ([], [], 0),
-        ([], [5], None),
-        ([7, 3], [], 7),
-        ([10], [5, 5], 20),
-        # Free at 4 and 10: the first run ends at 9, the second at 14, the third begins at 10.
-        ([10, 4], [5, 5, 5], 15),
-        # A whole round more for one run more than agents.
-        ([0, 0], [6, 6, 6], 12),
-        ([0, 0], [6, 6, 6, 6], 12),
-        # A long run holds all up, if it is taken last.
-        ([0, 0], [1, 1, 1, 9], 10),
-    ],
+    ("runs", "agents", "seconds"), [([], 2, 0), ([7], 3, 7), ([5, 5, 2], 2, 6), ([9, 1], 2, 9)]
 )
-def test_each_agent_takes_the_next_run_when_it_is_free(
-    running: list[float], queue: list[float], expected: float | None
+def test_agents_share_the_runs_but_not_one_run(
+    runs: Sequence[float], agents: int, seconds: float
 ) -> None:
-    assert finish_seconds(running, queue) == expected
+    assert sweep_seconds(runs, agents) == seconds
 
 
-def test_what_running_and_waiting_runs_did_counts() -> None:
-    # A run takes 110 s; one agent has 15 epochs of 10 s left, the other has just begun.
-    running = [Begun(5, 20, 50.0), Begun(0, 20, 0.0)]
-    # 150 and 110 s; the waiting run ends at 190, the new ones at 150 + 110 and 190 + 110.
-    waiting = [Begun(10, 20, 80.0)]
-    assert estimate_seconds_left([100.0, 120.0], running, waiting, 2) == 300
-    assert estimate_seconds_left([100.0, 120.0], running, [], 0) == 150
+def test_half_done_runs_go_on_at_their_own_pace() -> None:
+    # A new run takes 110 s; one agent has 15 epochs of 10 s left, the other has just started.
+    ended = [run("finished", 20, 100.0), run("finished", 20, 120.0), run("failed", 1, 5.0)]
+    running = [run("running", 5, 50.0), run("running", 0, None)]
+    assert overview([*ended, *running]).seconds_left() == 150
+    waiting = [run("waiting", 10, 80.0)]
+    assert overview([*ended, *running, *waiting], 2).seconds_left() == (150 + 110 + 80 + 220) / 2
 
 
-def test_the_first_runs_are_told_at_their_own_pace() -> None:
-    # 2 s and 4 s an epoch: 20 s and 40 s a run, so 30 s for each that comes.
-    running = [Begun(2, 10, 4.0), Begun(5, 10, 20.0)]
-    # 16 and 20 s left, then the two others.
-    assert estimate_seconds_left([], running, [], 2) == 50
+def test_without_an_ended_run_those_started_set_the_pace() -> None:
+    # 20 and 40 s a run, of which 16 and 20 s are left; two more take 30 s each.
+    running = [run("running", 2, 4.0, 10), run("running", 5, 20.0, 10)]
+    assert overview(running, 2).seconds_left() == (16 + 20 + 2 * 30) / 2
 
 
-def test_nothing_is_told_before_the_first_epoch_nor_when_nobody_works() -> None:
-    assert estimate_seconds_left([], [Begun(0, 20, 0.0)], [], 3) is None
-    assert estimate_seconds_left([60.0], [], [Begun(1, 20, 3.0)], 0) is None
-    assert estimate_seconds_left([60.0], [], [], 1) is None
+def test_time_left_is_unknown_without_an_epoch_or_an_agent() -> None:
+    assert overview([run("running", 0, None)], 3).seconds_left() is None
+    assert overview([run("finished", 20, 60.0), run("waiting", 1, 3.0)]).seconds_left() is None
 
 
-def test_a_sweep_that_is_over_takes_no_more_time() -> None:
-    assert estimate_seconds_left([60.0], [], [], 0) == 0
-    assert estimate_seconds_left([], [], [], 0) == 0
-
-
-def test_a_run_beyond_its_last_epoch_is_about_to_end() -> None:
-    assert estimate_seconds_left([], [Begun(12, 10, 24.0)], [], 0) == 0
+def test_nothing_is_left_of_a_sweep_that_is_over() -> None:
+    assert overview([run("finished", 20, 60.0)]).seconds_left() == 0
+    assert overview([]).seconds_left() == 0
+    # A run beyond its last epoch is about to end.
+    assert overview([run("running", 12, 24.0, 10)]).seconds_left() == 0

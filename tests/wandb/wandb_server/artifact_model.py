@@ -50,7 +50,6 @@ class Artifact:
     aliases: list[str] = field(default_factory=list)
     metadata: dict[str, Any] = field(default_factory=dict)
     description: str | None = None
-    tags: list[str] = field(default_factory=list)
     client_id: str | None = None
     run: str | None = None
     history_step: int | None = None

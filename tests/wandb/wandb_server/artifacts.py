@@ -12,33 +12,27 @@ from .artifact_nodes import (
     versions,
 )
 from .execution import ApiError, Node
-from .model import Run, StoredFile
+from .model import StoredFile
 from .world import World
 
 Assignment = Mapping[str, Any]
 
 
 def create(world: World, given: Assignment) -> Node:
-    """createArtifact: a pending version, or the committed one with the same digest."""
+    """createArtifact: a pending version."""
     entity, name = given.get("entityName"), given.get("projectName")
     project = world.make_project(entity, name, "createArtifact")
     collection = _collection(given)
     run = world.find_run(project, given.get("runName") or "")
-    newest = versions(world, project, collection)[-1:]
-    if newest and newest[0].digest == given["digest"] and given.get("enableDigestDeduplication"):
-        made = newest[0]
-        _point(world, made, _aliases(given))
-    else:
-        number, digest = world.number(), given["digest"]
-        made = Artifact(project, collection, given["artifactTypeName"], number, digest)
-        made.aliases = _aliases(given)
-        made.algorithm = given.get("digestAlgorithm") or made.algorithm
-        made.metadata = json.loads(given.get("metadata") or "{}")
-        made.description = given.get("description")
-        made.tags = [tag["tagName"] for tag in given.get("tags") or []]
-        made.client_id = given.get("clientID")
-        made.history_step = given.get("historyStep")
-        world.artifacts[made.id] = made
+    number, digest = world.number(), given["digest"]
+    made = Artifact(project, collection, given["artifactTypeName"], number, digest)
+    made.aliases = _aliases(given)
+    made.algorithm = given.get("digestAlgorithm") or made.algorithm
+    made.metadata = json.loads(given.get("metadata") or "{}")
+    made.description = given.get("description")
+    made.client_id = given.get("clientID")
+    made.history_step = given.get("historyStep")
+    world.artifacts[made.id] = made
     if run is not None:
         made.run = made.run or run.path
         run.logged = [*(one for one in run.logged if one != made.id), made.id]
@@ -70,24 +64,12 @@ def by_id(world: World, identity: str | None) -> Artifact:
 
 
 def create_manifest(world: World, given: Assignment) -> Node:
-    """createArtifactManifest and updateArtifactManifest: where the manifest goes."""
-    if given.get("artifactManifestID"):
-        manifest = _manifest(world, given["artifactManifestID"])
-        manifest.digest = given.get("digest") or manifest.digest
-    else:
-        made = by_id(world, given["artifactID"])
-        number = world.number()
-        manifest = Manifest(number, given.get("digest") or "", f"manifests/{number}.json")
-        made.manifests.append(manifest)
+    """createArtifactManifest: where the manifest goes."""
+    made = by_id(world, given["artifactID"])
+    number = world.number()
+    manifest = Manifest(number, given.get("digest") or "", f"manifests/{number}.json")
+    made.manifests.append(manifest)
     return Node("Payload", {"artifactManifest": manifest_node(world, manifest)})
-
-
-def _manifest(world: World, identity: str) -> Manifest:
-    for made in world.artifacts.values():
-        for manifest in made.manifests:
-            if manifest.id == identity:
-                return manifest
-    raise ApiError(f"artifact manifest not found: {identity}", status=404)
 
 
 def create_files(world: World, given: Assignment) -> Node:
@@ -123,14 +105,4 @@ def commit(world: World, artifact_id: str) -> Node:
         blob = world.blobs.get(f"artifacts/{hexadecimal(entry['digest'])}", StoredFile(name))
         made.digests[name] = entry["digest"]
         made.files[name] = blob.content or b""
-    return Node("Payload", {"artifact": artifact_node(world, made)})
-
-
-def use(world: World, given: Assignment) -> Node:
-    """useArtifact: notes what a run reads."""
-    made = by_id(world, given["artifactID"])
-    project = world.find_project(given.get("entityName"), given.get("projectName"))
-    run: Run | None = world.find_run(project, given.get("runName") or "")
-    if run is not None and made.id not in run.used:
-        run.used.append(made.id)
     return Node("Payload", {"artifact": artifact_node(world, made)})

@@ -1,7 +1,6 @@
 """Trouble on demand: errors, broken connections, delays and outages."""
 
 import fnmatch
-import time
 from dataclasses import dataclass, field
 
 
@@ -15,7 +14,6 @@ class Fault:
         drop: `request` breaks the connection before the request counts, `response` after it did.
         delay: seconds until the request counts.
         times: how many requests it meets; None for all of them.
-        until: the time (monotonic) at which it ends.
         met: how many requests it met so far.
     """
 
@@ -24,14 +22,12 @@ class Fault:
     drop: str | None = None
     delay: float = 0.0
     times: int | None = None
-    until: float | None = None
     met: int = field(default=0, init=False)
 
     def meets(self, kind: str) -> bool:
         """Whether it is this request's turn; then it is counted."""
         left = self.times is None or self.met < self.times
-        on_time = self.until is None or time.monotonic() < self.until
-        if not (left and on_time and fnmatch.fnmatchcase(kind, self.match)):
+        if not (left and fnmatch.fnmatchcase(kind, self.match)):
             return False
         self.met += 1
         return True
@@ -51,11 +47,9 @@ class Faults:
         drop: str | None = None,
         delay: float = 0.0,
         times: int | None = None,
-        seconds: float | None = None,
     ) -> Fault:
-        """Switches a fault on; see Fault. With `seconds` it ends by itself after that time."""
-        until = None if seconds is None else time.monotonic() + seconds
-        fault = Fault(match, status, drop, delay, times, until)
+        """Switches a fault on; see Fault."""
+        fault = Fault(match, status, drop, delay, times)
         self._active.append(fault)
         return fault
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CRASHED = 254  # an exit code that the service takes for a crash
+CRASH_SECONDS = 300.0
 Rows = list[dict[str, Any]]
 
 
@@ -66,12 +67,9 @@ class Run:
     upserts: int = 0
     exit_code: int | None = None
     stopped: bool = False
-    preempting: bool = False
     lost: bool = False
     created_by_agent: bool = False
     logged: list[str] = field(default_factory=list)
-    used: list[str] = field(default_factory=list)
-    crash_after: float = 300.0
 
     @property
     def id(self) -> str:
@@ -116,26 +114,20 @@ class Run:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is expected of it."""
-        return self.state in ("finished", "failed", "killed", "crashed", "preempted")
+        return self.state in ("finished", "failed", "killed", "crashed")
 
     @property
     def state(self) -> str:
         """As the service names it; that a stopped run ends as killed is a guess."""
         if self.exit_code == 0:
             return "finished"
-        if self.exit_code is not None and self.preempting:
-            return "preempted"
         if self.exit_code is not None and self.exit_code != CRASHED:
             return "killed" if self.stopped else "failed"
-        if (
-            self.lost
-            or self.exit_code == CRASHED
-            or time.time() - self.last_sign > self.crash_after
-        ):
-            return "preempted" if self.preempting else "crashed"
+        if self.lost or self.exit_code == CRASHED or time.time() - self.last_sign > CRASH_SECONDS:
+            return "crashed"
         if self.created_by_agent and not self.upserts:
             return "pending"
-        return "preempting" if self.preempting else "running"
+        return "running"
 
     def values(self, key: str) -> list[float]:
         """The finite numbers logged under a key, in their order."""
@@ -173,18 +165,15 @@ class Sweep:
 
     Attributes:
         name: what users call the sweep's id.
-        ordinal: counted over the server's sweeps from 0; part of the seed of its search.
         text: its configuration, YAML as it was sent.
         state: RUNNING, PAUSED, CANCELED, FINISHED or STOPPED; a test may set it.
         runs: names of its runs, in the order in which they were drawn.
         drawn: configurations taken from the search so far.
-        requeued: names of runs that the next free agent resumes.
     """
 
     project: Project
     name: str
     number: int
-    ordinal: int
     text: str
     config: dict[str, Any]
     state: str = "RUNNING"
@@ -194,7 +183,6 @@ class Sweep:
     runs: list[str] = field(default_factory=list)
     agents: dict[str, Agent] = field(default_factory=dict)
     drawn: int = 0
-    requeued: list[str] = field(default_factory=list)
 
     @property
     def id(self) -> str:

@@ -23,15 +23,12 @@ def mutation_root(world: World) -> Node:
         "createAgent": create_agent,
         "agentHeartbeat": agent_heartbeat,
         "upsertBucket": upsert_bucket,
-        "stopRun": stop_run,
         "createRunFiles": create_run_files,
         "markRunFilesUploaded": lambda world, given: Node("Payload", {"success": True}),
         "createArtifact": artifacts.create,
         "createArtifactManifest": artifacts.create_manifest,
-        "updateArtifactManifest": artifacts.create_manifest,
         "createArtifactFiles": artifacts.create_files,
         "commitArtifact": lambda world, given: artifacts.commit(world, given["artifactID"]),
-        "useArtifact": artifacts.use,
     }
     return Node("Mutation", {name: _field(world, act) for name, act in handlers.items()})
 
@@ -100,20 +97,6 @@ def _change(run: Run, given: Assignment) -> None:
         run.settings = json.loads(given["config"])
     if "summaryMetrics" in given:
         run.summary = json.loads(given["summaryMetrics"])
-
-
-def _run(world: World, identity: str) -> Run:
-    run = world.run_by_id(identity)
-    if run is None:
-        raise ApiError("run not found", status=404)
-    return run
-
-
-def stop_run(world: World, given: Assignment) -> Node:
-    """The button of the web page, `wandb.Api().run(...).stop()`."""
-    run = _run(world, given["id"])
-    run.stopped = run.stopped or not run.is_over
-    return Node("StopRunPayload", {"success": True, "clientMutationId": None})
 
 
 def create_run_files(world: World, given: Assignment) -> Node:

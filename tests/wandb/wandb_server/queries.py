@@ -13,7 +13,6 @@ from .artifact_nodes import (
 )
 from .artifacts import by_id
 from .execution import ApiError, Node
-from .filters import chosen, ordered
 from .model import Agent, Project, Run, Sweep
 from .pages import connection, stamp
 from .run_nodes import run_node, user_node
@@ -95,7 +94,7 @@ def project_node(world: World, project: Project) -> Node:
     def runs(
         filters: str = "{}", order: str = "", after: str | None = None, first: int | None = None
     ) -> Node:
-        found = ordered(_runs(world, project, filters), order)
+        found = _runs(world, project, filters)[:: -1 if order.startswith("-") else 1]
         return connection(found, lambda one: run_node(world, one), after, first)
 
     def sweeps(after: str | None = None, first: int | None = None, filters: str = "{}") -> Node:
@@ -121,9 +120,20 @@ def project_node(world: World, project: Project) -> Node:
 
 
 def _runs(world: World, project: Project, filters: str) -> list[Run]:
-    return chosen(
-        [run for run in world.runs.values() if run.project is project], json.loads(filters)
-    )
+    """The project's runs that a filter of the SDK lets through, in the order of their creation."""
+
+    def passes(run: Run, query: dict[str, Any]) -> bool:
+        for key, wanted in query.items():
+            if key in ("$and", "$or"):
+                results = [passes(run, part) for part in wanted]
+                if not (all(results) if key == "$and" else any(results)):
+                    return False
+            elif {"name": run.name, "sweep": run.sweep, "state": run.state}[key] != wanted:
+                return False
+        return True
+
+    query = json.loads(filters)
+    return [run for run in world.runs.values() if run.project is project and passes(run, query)]
 
 
 def _artifact_fields(world: World, project: Project) -> dict[str, Any]:

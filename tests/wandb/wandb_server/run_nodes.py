@@ -144,17 +144,8 @@ def _lists(world: World, run: Run) -> dict[str, Any]:
         "fileCount": len(run.files),
         "files": files,
         "outputArtifacts": artifacts(run.logged),
-        "inputArtifacts": artifacts(run.used),
-        "logLines": lambda **_: _log_lines(run),
+        "inputArtifacts": artifacts([]),
     }
-
-
-def _log_lines(run: Run) -> Node:
-    lines = [
-        Node("LogLine", {"number": n, "timestamp": None, "level": None, "label": None, "line": t})
-        for n, t in sorted(run.log_lines.items())
-    ]
-    return connection(lines, lambda line: line)
 
 
 def file_node(world: World, run: Run, file: StoredFile) -> Node:

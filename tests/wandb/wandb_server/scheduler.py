@@ -1,12 +1,13 @@
-"""Agents of sweeps: what each heartbeat is answered with, and when a sweep is over."""
+"""Sweeps: their grid, hyperband, the commands of agents, and when a sweep is over."""
 
+import itertools
 import json
 import time
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
-from . import hyperband, search
 from .execution import ApiError
 from .model import Agent, Run, Sweep
 from .world import World
@@ -25,8 +26,7 @@ def upsert(world: World, given: dict[str, Any]) -> tuple[Sweep, list[str]]:
     if sweep is None:
         entity, name = given.get("entityName"), given.get("projectName")
         project = world.make_project(entity, name, "upsertSweep")
-        ordinal = len(world.sweeps)
-        sweep = Sweep(project, world.new_name(), world.number(), ordinal, text or "", config)
+        sweep = Sweep(project, world.new_name(), world.number(), text or "", config)
         world.sweeps[sweep.name] = sweep
     if text:
         sweep.text, sweep.config = text, config
@@ -35,7 +35,7 @@ def upsert(world: World, given: dict[str, Any]) -> tuple[Sweep, list[str]]:
         sweep.display_name = given["displayName"]
     if given.get("state"):
         set_state(world, sweep, given["state"])
-    return sweep, search.problems(config) if text else []
+    return sweep, []
 
 
 def set_state(world: World, sweep: Sweep, state: str) -> None:
@@ -78,35 +78,19 @@ def heartbeat(world: World, identity: str, states: str | None) -> tuple[Agent, l
 
 
 def review(world: World, sweep: Sweep) -> None:
-    """Sets the stop flags of runs that fall behind; ends the sweep after its last run."""
+    """Sets the stop flags that hyperband asks for; ends the sweep after its last run."""
     runs = world.runs_of(sweep)
-    for run in hyperband.behind(runs, sweep.config):
+    for run in stopped_by_hyperband(runs, sweep.config):
         run.stopped = True
-    for run in runs:
-        if run.preempting and run.exit_code and run.name not in sweep.requeued:
-            sweep.requeued.append(run.name)
-    done = _full(world, sweep) and not sweep.requeued and all(run.is_over for run in runs)
+    done = _full(sweep) and all(run.is_over for run in runs)
     if done and sweep.state == "RUNNING":
         sweep.state = "FINISHED"
 
 
-def resume(world: World, sweep: Sweep, name: str) -> None:
-    """The next free agent is told to resume this run."""
-    run = world.find_run(sweep.project, name)
-    assert run is not None, name
-    run.stopped, run.lost = False, False
-    run.heartbeats.append(time.time())
-    sweep.requeued.append(name)
-
-
-def _full(world: World, sweep: Sweep) -> bool:
+def _full(sweep: Sweep) -> bool:
     """Whether the run_cap is reached, or the grid used up."""
     cap = sweep.config.get("run_cap")
-    return (cap is not None and sweep.drawn >= cap) or _next(world, sweep) is None
-
-
-def _next(world: World, sweep: Sweep) -> dict[str, Any] | None:
-    return search.choose(sweep.config, sweep.drawn, f"{world.seed} {sweep.ordinal}")
+    return (cap is not None and sweep.drawn >= cap) or choose(sweep.config, sweep.drawn) is None
 
 
 def _commands(world: World, sweep: Sweep, agent: Agent) -> list[dict[str, Any]]:
@@ -118,16 +102,14 @@ def _commands(world: World, sweep: Sweep, agent: Agent) -> list[dict[str, Any]]:
         return [{"type": "exit"}]
     if sweep.state == "PAUSED":
         return []
-    if sweep.requeued:
-        return [_order(world, sweep, agent, sweep.requeued.pop(0), "resume")]
-    if _full(world, sweep):
+    if _full(sweep):
         return [{"type": "exit"}]
-    return [_order(world, sweep, agent, _draw(world, sweep), "run")]
+    return [_run_command(world, sweep, agent, _draw(world, sweep))]
 
 
 def _draw(world: World, sweep: Sweep) -> str:
     """The name of a new run with the next configuration."""
-    chosen = _next(world, sweep) or {}
+    chosen = choose(sweep.config, sweep.drawn) or {}
     sweep.drawn += 1
     run = world.make_run(sweep.project, world.new_name(), f"brisk-sweep-{sweep.drawn}")
     run.settings = {name: {"value": value} for name, value in chosen.items()}
@@ -136,10 +118,55 @@ def _draw(world: World, sweep: Sweep) -> str:
     return run.name
 
 
-def _order(world: World, sweep: Sweep, agent: Agent, name: str, kind: str) -> dict[str, Any]:
+def _run_command(world: World, sweep: Sweep, agent: Agent, name: str) -> dict[str, Any]:
     run: Run | None = world.find_run(sweep.project, name)
     assert run is not None, name
-    run.agent, run.exit_code, run.preempting = agent.id, None, False
+    run.agent, run.exit_code = agent.id, None
     chosen = {key: {"value": value} for key, value in run.config.items()}
     program = sweep.config.get("program", "")
-    return {"type": kind, "run_id": name, "program": program, "args": chosen, "logs": []}
+    return {"type": "run", "run_id": name, "program": program, "args": chosen, "logs": []}
+
+
+def choose(config: Mapping[str, Any], number: int) -> dict[str, Any] | None:
+    """Point `number` of a sweep's grid, from 0; None after the last; other methods are not here."""
+    parameters = config.get("parameters", {})
+    names = sorted(parameters)
+    values = [p.get("values", [p.get("value")]) for p in (parameters[name] for name in names)]
+    points = list(itertools.islice(itertools.product(*values), number, number + 1))
+    return dict(zip(names, points[0], strict=True)) if points else None
+
+
+LAST_BAND = 10_000_000
+
+
+def stopped_by_hyperband(runs: Sequence[Run], config: Mapping[str, Any]) -> list[Run]:
+    """The live runs that are strictly worse than the best 1/eta at their newest band."""
+    rule = config.get("early_terminate")
+    if not rule or rule.get("type") != "hyperband" or "metric" not in config:
+        return []
+    eta = rule.get("eta", 3)
+    sign = -1 if config["metric"].get("goal", "minimize") == "maximize" else 1
+    losses = {
+        run.name: [sign * value for value in run.values(config["metric"]["name"])] for run in runs
+    }
+    worse = []
+    for run in runs:
+        mine = losses[run.name]
+        reached = [band for band in _bands(rule, eta) if band <= len(mine)]
+        if run.is_over or not reached:
+            continue
+        band = reached[-1]
+        ranked = sorted(values[band - 1] for values in losses.values() if len(values) >= band)
+        value = mine[band - 1] if rule.get("strict", True) else min(mine)
+        if value > ranked[int(len(ranked) / eta)]:
+            worse.append(run)
+    return worse
+
+
+def _bands(rule: Mapping[str, Any], eta: float) -> list[int]:
+    """Ascending; a run is at band b once it has logged the metric b times. Without max_iter."""
+    bands, band = [], float(rule["min_iter"])
+    while band <= LAST_BAND:
+        bands.append(int(band))
+        band *= eta
+    return bands

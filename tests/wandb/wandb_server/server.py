@@ -30,10 +30,6 @@ class _Http(ThreadingHTTPServer):
 class WandbServer:
     """A W&B server on 127.0.0.1, at a port of its own, for as long as the `with` block lasts.
 
-    Args:
-        seed: of the search of all sweeps.
-        port: 0 for any free one.
-
     Attributes:
         requests: all requests, in the order of their arrival.
         faults: switch trouble on with `faults.add(...)`.
@@ -42,14 +38,14 @@ class WandbServer:
 
     api_key = API_KEY
 
-    def __init__(self, *, seed: int = 0, port: int = 0) -> None:
-        self.world = World(seed)
+    def __init__(self) -> None:
+        self.world = World()
         self.requests: list[Request] = []
         self.errors: list[str] = []
         self.faults = Faults()
         self.closing = threading.Event()
         handler = type("BoundHandler", (Handler,), {"wandb": self})
-        self._http = _Http(("127.0.0.1", port), handler)
+        self._http = _Http(("127.0.0.1", 0), handler)
         self.world.base_url = f"http://127.0.0.1:{self._http.server_port}"
         self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
         self._folder = tempfile.TemporaryDirectory(prefix="wandb-server-")
@@ -124,12 +120,6 @@ class WandbServer:
     def stop_run(self, name: str) -> None:
         """Asks a run to stop, as the button of the web page does."""
         self.runs[name].stopped = True
-
-    def resume_run(self, name: str) -> None:
-        """Has the next free agent of its sweep resume a run."""
-        with self.world.lock:
-            run = self.runs[name]
-            scheduler.resume(self.world, self.sweeps[str(run.sweep)], name)
 
     def delete_sweep(self, name: str) -> None:
         """Forgets a sweep; its agents get 404 from now on."""

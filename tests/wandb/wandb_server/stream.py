@@ -21,7 +21,6 @@ def receive(run: Run, body: Mapping[str, Any]) -> dict[str, Any]:
         _write(run, name, int(chunk["offset"]), chunk["content"])
     for name in body.get("uploaded") or []:
         run.files.setdefault(name, StoredFile(name))
-    run.preempting = bool(body.get("preempting", run.preempting))
     if body.get("complete"):
         run.exit_code = int(body.get("exitcode", 0))
     elif body.get("files"):

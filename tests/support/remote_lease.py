@@ -1,12 +1,12 @@
-"""Leases that no process of this host has written."""
+"""Leases of processes on other hosts."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 
-def write_foreign(folder: Path, number: int = 1, **changes: Any) -> Path:
-    """A lease of a process on a host that cannot be asked."""
+def write_remote_lease(folder: Path, number: int = 1, **changes: Any) -> Path:
+    """A lease of a process that this host cannot see."""
     folder.mkdir(exist_ok=True)
     path = folder / f"lease.{number}"
     content = {"host": "elsewhere", "pid": 1, "process": "boot pid:[1] 5", **changes}

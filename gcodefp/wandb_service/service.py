@@ -1,0 +1,244 @@
+"""The W&B service: addresses of sweeps, the session, its errors, and sweeps created there."""
+
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gcodefp.errors import UserError
+from gcodefp.files import digest, read_json, write_json
+from gcodefp.sweeps.rules import NO_RULES
+from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.wandb_log import forget_agent
+
+PART = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+
+
+class SweepAddress(NamedTuple):
+    """A sweep's address, as W&B's own commands write it."""
+
+    entity: str
+    project: str
+    sweep_id: str
+
+    def __str__(self) -> str:
+        return "/".join(self)
+
+
+def read_address(text: str) -> SweepAddress:
+    """`ENTITY/PROJECT/ID`, as `wandb sweep` prints it.
+
+    Raises:
+        UserError: the text has another form.
+    """
+    parts = text.strip().split("/")
+    if len(parts) != len(SweepAddress._fields) or not all(re.fullmatch(PART, p) for p in parts):
+        raise UserError(f"sweep {text!r}: write ENTITY/PROJECT/ID, as `wandb sweep` prints it")
+    return SweepAddress(*parts)
+
+
+WITHOUT = "or train without any service: sweep.engine: local"
+REACH_SECONDS = 20.0
+API_SECONDS = 60
+ONLINE = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
+
+
+class ServiceSilent(UserError):
+    """The service does not answer now, but may later."""
+
+
+def base_url() -> str:
+    """The service's URL: WANDB_BASE_URL, or the one that `wandb login --host` stored."""
+    os.environ.update(ONLINE)
+    import wandb  # late: its settings come from the environment above
+
+    return str(wandb.setup().settings.base_url)
+
+
+def open_session() -> Any:
+    """The SDK's interface to the service, after a check that it answers.
+
+    Raises:
+        UserError: it cannot be reached, or there is no API key.
+    """
+    forget_agent()
+    _reach(base_url())
+    import wandb
+
+    with translate_errors("logging in"):
+        return wandb.Api(timeout=API_SECONDS)
+
+
+def _reach(url: str) -> None:
+    """Fails at once where the SDK would silently try again and again."""
+    try:
+        urllib.request.urlopen(url, timeout=REACH_SECONDS).close()
+    except urllib.error.HTTPError as error:
+        error.close()  # Any answer will do.
+    except (OSError, ValueError) as error:
+        raise ServiceSilent(
+            f"W&B at {url}: cannot be reached ({getattr(error, 'reason', error)}); set "
+            f"WANDB_BASE_URL if your server is elsewhere, {WITHOUT}"
+        ) from None
+
+
+@contextmanager
+def translate_errors(doing: str) -> Iterator[None]:
+    """Turns what the SDK raises into one message with the way out.
+
+    Args:
+        doing: what was tried, such as `reading sweep a/b/c`.
+
+    Raises:
+        UserError: for every error of the service.
+    """
+    import wandb.errors
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    try:
+        yield
+    except (wandb.errors.Error, WandbApiFailedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename:
+            raise  # An error of a local file.
+        text = " ".join(str(error).split()) or type(error).__name__
+        if key := os.environ.get("WANDB_API_KEY"):
+            text = text.replace(key, "(API key)")
+        message = f"W&B, {doing}: {text}"
+        if (way_out := _way_out(text)) is None:
+            silent = f"{message}; try again when {base_url()} answers, {WITHOUT}"
+            raise ServiceSilent(silent) from None
+        raise UserError(f"{message}; {way_out}, {WITHOUT}") from None
+
+
+SILENCE = re.compile(
+    r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
+)
+KEY = re.compile(r"api[ _]?key|\b401\b|unauthorized|authenticat|wandb login|credentials", re.I)
+NAME = re.compile(r"\bnot find\b|not found|\b40[34]\b|\bentity\b|permission|forbidden", re.I)
+IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
+"""Hosts, ports, and the words with which the SDK starts every error of a login."""
+
+
+def _way_out(text: str) -> str | None:
+    """What the user can do about an error; None if only waiting helps."""
+    text = IRRELEVANT.sub("", text)
+    if SILENCE.search(text):
+        return None
+    if KEY.search(text):
+        return "log in with `wandb login` or set WANDB_API_KEY"
+    if NAME.search(text):
+        return (
+            "check entity, project and id, as `wandb sweep` printed them; if the sweep was "
+            "deleted, remove results/runs/wandb-*.json and results/sweep/sweep.json to create it "
+            "anew"
+        )
+    return None
+
+
+CREATED_FORMAT = "gcodefp-wandb-sweep-1"
+TRAINER = {
+    "program": "gcodefp/train.py",
+    "command": ["${env}", "${interpreter}", "-m", "gcodefp.train", "${args}"],
+}
+"""The program of every sweep created here, instead of the YAML's: this project's trainer."""
+PAUSED = "PAUSED"
+CANCELLED = ("CANCELED", "CANCELLED")
+OVER = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
+"""States of a sweep in which agents get no more runs."""
+
+
+def check_plain(specification: Specification, where: str) -> None:
+    """Raises UserError if the configuration adds keys that the service's search does not have."""
+    if specification.rules != NO_RULES:
+        added = ", ".join(specification.rules.describe())
+        raise UserError(
+            f"{where}: sweep.engine: wandb searches on the service, which knows the YAML alone; "
+            f"take {added} out of the configuration's sweep, or set sweep.engine: local"
+        )
+
+
+def create_once(
+    document: Mapping[str, Any], identity: str, folder: Path, project: str, entity: str | None
+) -> SweepAddress:
+    """The sweep with this identity, created on the service unless it exists.
+
+    Its description carries the identity, so that a kill between creation and recording it here does
+    not make a second sweep.
+
+    Args:
+        identity: the hash of all that decides the runs.
+        folder: keeps records of created sweeps, outside of what Snakemake removes.
+
+    Raises:
+        UserError: the service refuses, or cannot be reached.
+    """
+    where = digest([base_url(), entity, project, identity])[:8]
+    path = folder / f"wandb-{where}.json"
+    if path.exists():
+        record = read_json(path, CREATED_FORMAT, "remove it, and the sweep is looked up again")
+        return SweepAddress(record["entity"], record["project"], record["id"])
+    api = open_session()
+    mark = f"[gcodefp {identity}]"
+    address = _marked(api, mark, project, entity) or _create(document, mark, project, entity)
+    record = {"entity": address.entity, "project": address.project, "id": address.sweep_id}
+    write_json(path, CREATED_FORMAT, record)
+    return address
+
+
+def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
+    """The YAML of a sweep as the service keeps it, and the sweep's state.
+
+    Raises:
+        UserError: there is no such sweep.
+    """
+    api = open_session()
+    with translate_errors(f"reading sweep {address}"):
+        sweep = api.sweep(str(address))
+        return dict(sweep.config), str(sweep.state).upper()
+
+
+def count_runs(address: SweepAddress) -> int:
+    """The number of runs that a sweep has there."""
+    api = open_session()
+    with translate_errors(f"reading sweep {address}"):
+        return len(api.sweep(str(address)).runs)
+
+
+def sweep_state(address: SweepAddress) -> str:
+    """RUNNING, PAUSED, or one of OVER."""
+    return read_sweep_config(address)[1]
+
+
+def _create(
+    document: Mapping[str, Any], mark: str, project: str, entity: str | None
+) -> SweepAddress:
+    import wandb
+
+    description = str(document.get("description") or "")
+    config = {**document, "description": f"{description} {mark}".strip(), **TRAINER}
+    with translate_errors(f"creating a sweep in {entity or 'the default entity'}/{project}"):
+        sweep_id = wandb.sweep(config, entity=entity, project=project)
+        path = "/".join(filter(None, [entity, project, sweep_id]))
+        sweep = wandb.Api().sweep(path)
+        return SweepAddress(sweep.entity, sweep.project, sweep_id)
+
+
+def _marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddress | None:
+    """A sweep of the project with the mark in its description that was not cancelled."""
+    import wandb.errors
+
+    with translate_errors(f"listing the sweeps of {project}"):
+        owner = entity or api.default_entity
+        try:
+            sweeps = list(api.project(project, entity=owner).sweeps())
+        except (wandb.errors.CommError, ValueError):
+            return None  # The project does not exist yet.
+        for sweep in sweeps:
+            is_marked = mark in str(sweep.config.get("description", ""))
+            if is_marked and str(sweep.state).upper() not in CANCELLED:
+                return SweepAddress(sweep.entity, sweep.project, sweep.id)
+    return None

@@ -1,0 +1,260 @@
+"""The fork server of the pools in worker_pool.py: reads their configurations from stdin.
+
+It imports torch once, so that a forked agent starts at once and a kill hits work, not an import. It
+forks a manager for each pool, which forks the agents, kills them, and starts others.
+"""
+
+import codecs
+import json
+import math
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+from worker_pool import METRIC, POLL_SECONDS, PoolConfig
+
+
+class EventLog:
+    """Written by all processes of a pool; opened before an agent changes its user."""
+
+    def __init__(self, folder: Path) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._file = os.open(folder / "events", flags, 0o666)
+
+    def write(self, kind: str, number: int = -1, value: float = 0, pid: int = 0) -> None:
+        line = f"{kind} {pid or os.getpid()} {time.monotonic()} {number} {value}\n"
+        os.write(self._file, line.encode())
+
+
+def train(arguments: Mapping[str, Any], events: EventLog) -> int:
+    """gcodefp.agent; a start has the number of epochs that were done before."""
+    from gcodefp import agent
+    from gcodefp.model.run_files import read_metrics
+    from gcodefp.sweeps import training
+
+    usual = training.train
+
+    def logged(*parts: Any) -> Any:
+        number = int(parts[3].name)
+        events.write("start", number, len(read_metrics(parts[3] / "metrics.csv")))
+        if number in arguments.get("deadly", ()):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return usual(*parts)
+
+    training.train = logged
+    return agent.main(arguments["flags"])
+
+
+def report_epochs(arguments: Mapping[str, Any], events: EventLog) -> int:
+    """An engine whose objective waits and writes epochs; no two agents may be in one run."""
+    from sweep_documents import specification
+
+    from gcodefp.errors import UserError
+    from gcodefp.model.run_files import append_metrics, read_metrics, truncate_metrics
+    from gcodefp.sweeps.local_engine import LocalEngine, Trial
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        metrics, inside = trial.folder.path / "metrics.csv", trial.folder.path / "inside"
+        if inside.is_symlink():
+            check_killed(inside)
+            inside.unlink(missing_ok=True)
+        inside.symlink_to(str(os.getpid()))
+        done = len(truncate_metrics(metrics, len(read_metrics(metrics))))
+        events.write("start", trial.folder.number, done)
+        for epoch in range(done + 1, arguments["epochs"] + 1):
+            time.sleep(random.random() * arguments["epoch_seconds"])
+            append_metrics(metrics, {"epoch": epoch, METRIC: 0.5})
+            trial.should_stop()
+        inside.unlink()
+        return {"state": "finished", "best_value": 0.5}
+
+    folder = Path(arguments["runs"])
+    engine = LocalEngine(specification(), arguments["seed"], arguments["total"], folder)
+    try:
+        engine.work(objective, lambda: None)
+    except UserError as error:
+        print(error, file=sys.stderr, flush=True)
+        return 1
+    return 0
+
+
+def compute_loss(arguments: Mapping[str, Any], events: EventLog) -> int:
+    """An engine with a loss by formula and epochs of random length; some runs fail."""
+    from sweep_documents import specification
+
+    from gcodefp.model.run_files import append_metrics
+    from gcodefp.sweeps.local_engine import LocalEngine, Trial
+    from gcodefp.sweeps.rules import Rules
+
+    runs = Path(arguments["runs"])
+
+    def objective(trial: Trial) -> dict[str, Any]:
+        number, path = trial.folder.number, trial.folder.path
+        events.write("start", number)
+        (path / "started").touch()
+        for other in arguments["waits_for"].get(str(number), ()):
+            while not (runs / f"{other:04d}" / "started").exists():
+                time.sleep(POLL_SECONDS)
+        dropout = trial.hyperparameters["dropout"]
+        rate = math.log10(trial.hyperparameters["learning_rate"])
+        values = []
+        for epoch in range(1, arguments["epochs"] + 1):
+            time.sleep(random.random() * arguments["epoch_seconds"])
+            values.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
+            append_metrics(path / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]})
+            if dropout > 0.4 and epoch == 2:
+                return {"state": "failed", "reason": "too much dropout"}
+            if trial.should_stop():
+                return {"state": "stopped", "best_value": min(values)}
+        return {"state": "finished", "best_value": min(values)}
+
+    sweep = replace(specification(**arguments["sweep"]), rules=Rules(width=arguments["width"]))
+    LocalEngine(sweep, arguments["seed"], arguments["total"], runs).work(objective, lambda: None)
+    return 0
+
+
+TASKS = {"train": train, "report_epochs": report_epochs, "compute_loss": compute_loss}
+
+
+def check_killed(inside: Path) -> None:
+    """Another process that was in a run must have been killed; it may be a zombie."""
+    pid = int(inside.readlink().name)
+    if pid == os.getpid():
+        return
+    try:
+        status = psutil.Process(pid).status()
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return
+    assert status in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD), f"two in {inside}: {status}"
+
+
+def log_ends(events: EventLog) -> None:
+    """Logs every end of a run before it is written, with 1 if the run was over already."""
+    from gcodefp.sweeps.run_folder import RunFolder
+
+    usual = RunFolder.end
+
+    def end(folder: RunFolder, content: Mapping[str, Any]) -> None:
+        events.write("end", folder.number, int(folder.is_over()))
+        usual(folder, content)
+
+    RunFolder.end = end  # type: ignore[method-assign]
+
+
+def fake_host() -> None:
+    """A host name of its own; the clock, and the times of touched files, jump by hours."""
+    import socket
+
+    name, now, touch = f"host-{os.getpid()}", time.time, os.utime
+    socket.gethostname = lambda: name
+    time.time = lambda: now() + random.uniform(-9, 9) * 3600
+
+    def utime(path: Path) -> None:
+        touch(path, (time.time(), time.time()))
+
+    os.utime = utime  # type: ignore[assignment]
+
+
+def patch(patches: Mapping[str, float]) -> None:
+    for name, value in patches.items():
+        module, _, constant = name.rpartition(".")
+        assert hasattr(sys.modules[module], constant), name
+        setattr(sys.modules[module], constant, value)
+
+
+def fork_agent(config: PoolConfig, events: EventLog) -> int:
+    """Starts an agent; returns its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 99
+    try:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        random.seed(os.getpid())
+        patch(config.patches)
+        log_ends(events)
+        if config.clocks_jump:
+            fake_host()
+        if config.user is not None:
+            os.setuid(config.user)
+        code = TASKS[config.task](config.arguments, events)
+    except BaseException:
+        with (Path(config.folder) / "errors").open("a") as errors:
+            errors.write(traceback.format_exc())
+    os._exit(code)
+
+
+def manage(config: PoolConfig) -> int:
+    """Keeps agents at work until all have ended by themselves; 1 if that takes too long."""
+    events, source, kills = EventLog(Path(config.folder)), random.Random(config.seed), config.kills
+    working = {fork_agent(config, events) for _ in range(config.agents)}
+    now = time.monotonic()
+    deadline, next_kill = now + config.deadline_seconds, now + config.kill_seconds
+    try:
+        while working and now < deadline:
+            time.sleep(POLL_SECONDS)
+            now = time.monotonic()
+            if kills and now > next_kill:
+                kills -= 1
+                next_kill = now + source.uniform(0.2, 1.8) * config.kill_seconds
+                os.kill(source.choice(sorted(working)), signal.SIGKILL)
+            for pid in sorted(working):
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if not ended:
+                    continue
+                working.remove(pid)
+                if os.WIFSIGNALED(status):
+                    events.write("killed", pid=pid)
+                    working.add(fork_agent(config, events))
+                else:
+                    events.write("exit", value=os.WEXITSTATUS(status), pid=pid)
+    finally:
+        for pid in working:
+            os.kill(pid, signal.SIGKILL)
+    return int(bool(working))
+
+
+def manager(config: PoolConfig) -> None:
+    """A process between the server and the agents, whose log it opens."""
+    folder, code = Path(config.folder), 1
+    try:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        log = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(log, 2)
+        code = manage(config)
+    finally:
+        draft = folder / "code.tmp"
+        draft.write_text(str(code), encoding="utf-8")
+        draft.rename(folder / "code")
+        os._exit(code)
+
+
+def main() -> None:
+    """Runs one pool after the other; starts no thread, as forks would lose it."""
+    import sweep_documents  # noqa: F401
+    import torch
+    import torch._dynamo  # Imported with the first optimizer, which takes seconds.
+
+    from gcodefp import agent  # noqa: F401
+    from gcodefp.sweeps import bayes  # noqa: F401
+
+    torch.set_num_threads(1)
+    codecs.lookup("ascii")  # Loaded late; an agent of another user may not read Python's files.
+    for line in sys.stdin:
+        pid = os.fork()
+        if not pid:
+            manager(PoolConfig(**json.loads(line)))
+        print(pid, flush=True)
+        os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""What the scheduler sees of run folders, and what it assigns."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweep_documents import specification
+from trivial_runs import METRIC, write_run
+
+from gcodefp.sweeps import scheduler as module
+from gcodefp.sweeps.rules import Rules
+from gcodefp.sweeps.run_folder import run_folder
+from gcodefp.sweeps.sampling import ConfigurationSequence, Observation
+from gcodefp.sweeps.scheduler import Scheduler, SweepResults
+from gcodefp.sweeps.space import Proposal
+
+RUNS: Sequence[tuple[str | None, Sequence[float]]] = (
+    ("finished", (0.5, 0.6, 0.55)),
+    ("failed", (0.3, 0.1, 0.2, math.nan)),
+    ("failed", ()),
+    (None, (0.45, 0.4)),
+    (None, ()),
+    ("stopped", (0.35,)),
+)
+"""State and accuracies of the runs 0 to 5; the worst of those that ended is 0.1."""
+ALL = range(len(RUNS))
+BAYES = specification(method="bayes")
+
+
+def losses(folder: Path, numbers: Sequence[int], visible: Sequence[int], **metric: Any) -> Any:
+    for number, (state, values) in enumerate(RUNS):
+        write_run(folder, number, state, values)
+    metric = {"name": METRIC, "goal": "maximize", **metric}
+    results = SweepResults(specification(method="bayes", metric=metric), folder)
+    return [results.observation(number, visible).loss for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "metric", "expected"),
+    [
+        # Run 1 failed with values of its own; run 2 has none and is as bad as the worst.
+        ((1, 2), {"impute": "worst"}, [-0.1, -0.1]),
+        ((1, 2), {"impute": "best"}, [-0.3, -0.1]),
+        ((1, 2), {"impute": "latest"}, [-0.2, -0.1]),
+        ((1, 2), {"goal": "minimize"}, [0.6, 0.6]),
+        ((1, 3), {"goal": "minimize", "impute": "best"}, [0.1, None]),
+        # Runs 3 and 4 are open.
+        ((3, 4), {}, [None, None]),
+        ((3, 4), {"impute_while_running": "false"}, [None, None]),
+        ((3, 4), {"impute_while_running": "worst"}, [-0.1, -0.1]),
+        ((3, 4), {"impute_while_running": "best", "impute": "worst"}, [-0.45, -0.1]),
+        ((3, 4), {"impute_while_running": "latest", "impute": "best"}, [-0.4, -0.1]),
+        # Runs with a value count with their best one.
+        ((0, 5), {"impute": "latest", "impute_while_running": "worst"}, [-0.6, -0.35]),
+        ((0,), {"goal": "minimize"}, [0.6]),
+    ],
+)
+def test_losses_of_failed_and_open_runs_are_imputed(
+    tmp_path: Path, numbers: Sequence[int], metric: dict[str, str], expected: list[float | None]
+) -> None:
+    assert losses(tmp_path, numbers, ALL, **metric) == expected
+
+
+@pytest.mark.parametrize(
+    ("numbers", "visible", "metric", "expected"),
+    [
+        ((2,), (0, 2), {}, [-0.5]),
+        ((2,), (2, 3), {}, [math.inf]),
+        ((3,), (2, 3), {"impute_while_running": "worst"}, [None]),
+        # A run that is not visible counts as open.
+        ((0, 1), (2,), {"impute_while_running": "worst"}, [None, None]),
+    ],
+)
+def test_only_visible_runs_count(
+    tmp_path: Path,
+    numbers: Sequence[int],
+    visible: Sequence[int],
+    metric: dict[str, str],
+    expected: list[float | None],
+) -> None:
+    assert losses(tmp_path, numbers, visible, **metric) == expected
+
+
+def test_earlier_assignments_are_predicted_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each depends on those before it, and equals what is assigned later."""
+    proposed: list[int] = []
+
+    class Counted(ConfigurationSequence):
+        def propose(self, number: int, others: Sequence[Observation]) -> Proposal:
+            proposed.append(number)
+            return super().propose(number, others)
+
+    monkeypatch.setattr(module, "ConfigurationSequence", Counted)
+    width = 6
+    sweep = replace(BAYES, rules=Rules(width=width))
+    predicted = Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, width - 1))
+    assert sorted(proposed) == list(range(width))
+    in_order, folder = Scheduler(sweep, 3, tmp_path / "other"), tmp_path / "other"
+    assigned = [in_order.assign(run_folder(folder, number)) for number in range(width)]
+    assert assigned[-1] == predicted
+
+
+def test_closed_run_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(seconds: float) -> None:
+        raise AssertionError("it waits")
+
+    monkeypatch.setattr(module.time, "sleep", never)
+    with pytest.raises(AssertionError, match="it waits"):
+        Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1))
+    run_folder(tmp_path, 0).close("every configuration of the space has been tried")
+    assert Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1)) is not None
+
+
+def test_target_reached_while_an_agent_waits_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run 1 waits for the assignment of run 0, which in the meantime reaches the target."""
+    monkeypatch.setattr(module.time, "sleep", lambda _: write_run(tmp_path, 0, "finished", (0.8,)))
+    sweep = replace(BAYES, target=0.7)
+    assert Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, 1)) is None
+    assert run_folder(tmp_path, 1).closed() == "run 0000 has reached the metric's target"
