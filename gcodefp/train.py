@@ -112,7 +112,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if (assignment := assigned_by_agent()) is not None:
         _train_assigned(assignment, arguments)
         return
-    hyperparameters, objective = _requested(arguments)
+    hyperparameters, objective = _requested_settings(arguments)
     control = arguments.control
     device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
@@ -162,7 +162,7 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 
-def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
+def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
     """Flags override the file, and the file overrides the defaults."""
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"

@@ -91,7 +91,7 @@ CONTROLS = {
         sensors_permuted, ("test",), "sensors permuted within each operation"
     ),
     PRESENCE_ONLY: Control(
-        presence_only, ("train", "val", "test"), "nothing but which samples are there"
+        presence_only, ("train", "val", "test"), "only the mask of valid samples"
     ),
 }
 """The controls by name."""

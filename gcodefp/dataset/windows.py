@@ -89,31 +89,31 @@ def assemble(
     operations = [classes.get(recording.operation, UNSEEN) for recording in recordings]
     alignments = [alignment[recording.name] for recording in recordings]
 
-    def joined(name: str) -> NDArray[Any]:
+    def concatenate(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(recording, name) for recording in recordings])
 
-    def repeated(values: Sequence[int]) -> NDArray[np.int16]:
+    def repeat(values: Sequence[int]) -> NDArray[np.int16]:
         return np.repeat(np.array(values, np.int16), lengths)
 
-    blocks, block = np.unique(joined("blocks"), return_inverse=True)
-    seconds, recording = joined("seconds"), repeated(range(len(recordings)))
+    blocks, block = np.unique(concatenate("blocks"), return_inverse=True)
+    seconds, recording = concatenate("seconds"), repeat(range(len(recordings)))
     # Row numbers within a recording become row numbers within the split.
     offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
     corrected = np.concatenate([a.lag_corrected_row for a in alignments]) + offset
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
-        environment=joined("environment"),
+        environment=concatenate("environment"),
         block=block.astype(np.int32),
         blocks=blocks,
-        line=joined("lines"),
-        operation=repeated(operations),
-        position_mm=joined("position_mm"),
-        mm_per_unit=joined("mm_per_unit"),
+        line=concatenate("lines"),
+        operation=repeat(operations),
+        position_mm=concatenate("position_mm"),
+        mm_per_unit=concatenate("mm_per_unit"),
         seconds=seconds,
         recording=recording,
-        row=joined("row"),
-        program=repeated([a.program for a in alignments]),
+        row=concatenate("row"),
+        program=repeat([a.program for a in alignments]),
         state=np.concatenate([a.state for a in alignments]),
         lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),

@@ -123,8 +123,8 @@ def nearest_neighbour(
     """
     candidates = select_train_rows(train, window, NEIGHBOUR_TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
-    index.fit(_binned(train, window)[candidates])
-    nearest = index.kneighbors(_binned(test, window)[rows], return_distance=False)[:, 0]
+    index.fit(_bin_means(train, window)[candidates])
+    nearest = index.kneighbors(_bin_means(test, window)[rows], return_distance=False)[:, 0]
     neighbour = candidates[nearest]
     corrected = train.lag_corrected_row[neighbour]
     return RowPredictions(
@@ -135,7 +135,7 @@ def nearest_neighbour(
     )
 
 
-def _binned(split: Split, window: int) -> NDArray[np.float32]:
+def _bin_means(split: Split, window: int) -> NDArray[np.float32]:
     """Means of the parts of the window around each row of a split, (rows, parts * C)."""
     start = windows_around(split, window)
     return window_means(split.signals, start, window, BINS).astype(np.float32)

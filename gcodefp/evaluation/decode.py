@@ -77,7 +77,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     recording = split.recording[rows]
     path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
     whole_path, recording_blocks = _decode_recordings(checkpoint, data, split, rows)
-    whole_operation = _most_frequent(operation, recording)
+    whole_operation = _most_common_operation(operation, recording)
 
     windows, window_index = _non_overlapping_windows(split, description.window)
     window_path = decoded.paths[window_index].ravel()
@@ -223,7 +223,7 @@ def _decode_recordings(
     return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 
-def _most_frequent(
+def _most_common_operation(
     operation: NDArray[np.int64], recording: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """The most frequent operation of each row's recording, (N,)."""

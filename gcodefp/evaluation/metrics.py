@@ -45,10 +45,10 @@ class RowPredictions(NamedTuple):
     def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
         """The predictions of some of the rows, in their order."""
         fields = self._asdict().items()
-        taken: dict[str, Any] = {
+        selected: dict[str, Any] = {
             name: None if array is None else array[rows] for name, array in fields
         }
-        return RowPredictions(**taken)
+        return RowPredictions(**selected)
 
 
 class Segments(NamedTuple):

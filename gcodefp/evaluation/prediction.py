@@ -171,8 +171,8 @@ def predict_recording(
         agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
         program_rows=int(np.diff(programs.first)[program]),
         greedy_block=greedy_block,
-        programs=_ranked(programs.names.tolist(), program_probability, first=program),
-        operations=_ranked(description.vocabulary.operations, operations),
+        programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),
+        operations=_rank_candidates(description.vocabulary.operations, operations),
     )
 
 
@@ -212,7 +212,7 @@ def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.flo
     return endpoints_mm(programs.block[path], programs.mm_per_unit[path])
 
 
-def _ranked(
+def _rank_candidates(
     names: Iterable[str], probabilities: NDArray[np.floating], first: int | None = None
 ) -> tuple[Candidate, ...]:
     """Most probable first; the candidate with index `first`, if any, before all others."""

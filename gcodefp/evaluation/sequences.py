@@ -36,14 +36,14 @@ def align_sequences(
     """
     pairs: list[tuple[int | None, int | None]] = []
     for edit in Levenshtein.opcodes(predicted, true):
-        left = range(edit.src_start, edit.src_end)
-        right = range(edit.dest_start, edit.dest_end)
+        predicted_range = range(edit.src_start, edit.src_end)
+        true_range = range(edit.dest_start, edit.dest_end)
         if edit.tag == "delete":
-            pairs += [(i, None) for i in left]
+            pairs += [(i, None) for i in predicted_range]
         elif edit.tag == "insert":
-            pairs += [(None, j) for j in right]
+            pairs += [(None, j) for j in true_range]
         else:
-            pairs += zip(left, right, strict=True)
+            pairs += zip(predicted_range, true_range, strict=True)
     return pairs
 
 

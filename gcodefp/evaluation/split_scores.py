@@ -293,7 +293,7 @@ def reconstructed_programs(
     """Recording -> the text of its .nc file."""
     controller = description.document["controller_is_input"]
     candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
-    notes = [note for note, applies in candidates if applies]
+    notes = [note for note, is_needed in candidates if is_needed]
     names = split.recordings.tolist()
     return {
         names[index]: reconstructed_program(sequences.predicted, names[index], notes)

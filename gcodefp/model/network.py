@@ -118,9 +118,9 @@ class Network(nn.Module):
         for index, field in enumerate(FIELDS):
             target = codes[..., index]
             # Select before the head: few steps have a value, whose head has thousands of classes.
-            applies = (target != UNSEEN) & (codes[..., 0] != PAD)
-            logits = self._head(field, hidden[applies], codes[..., 2][applies])
-            predictions[field] = logits, target[applies]
+            has_field = (target != UNSEEN) & (codes[..., 0] != PAD)
+            logits = self._head(field, hidden[has_field], codes[..., 2][has_field])
+            predictions[field] = logits, target[has_field]
         return predictions
 
     @torch.no_grad()

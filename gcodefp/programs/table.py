@@ -109,17 +109,17 @@ def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> 
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
-    def joined(name: str) -> NDArray[Any]:
+    def concatenate(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(fit, name) for fit in fits])
 
     return Programs(
         names=np.array([program.name for program in programs]),
         first=np.cumsum([0, *(len(fit.template) for fit in fits)]).astype(np.int32),
-        line=joined("line"),
-        block=joined("block"),
-        position_mm=joined("position_mm"),
-        mm_per_unit=joined("mm_per_unit"),
-        template=joined("template"),
+        line=concatenate("line"),
+        block=concatenate("block"),
+        position_mm=concatenate("position_mm"),
+        mm_per_unit=concatenate("mm_per_unit"),
+        template=concatenate("template"),
         weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
         lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
         lag_program=_repeat_indices([len(fit.lags.seconds) for fit in fits]),

@@ -100,15 +100,15 @@ def controller_rows(
     texts = [program[line].text for line in lines]
     is_end = np.array([text in PROGRAM_END for text in texts])
     in_machine_frame = is_end | np.array([text.startswith("G53") for text in texts])
-    shown_position = np.where(in_machine_frame[:, None], machine_mm, position_mm)
-    shown_position = np.where(is_end[:, None], shown_position, shown_position / INCH_MM)
+    reported_position = np.where(in_machine_frame[:, None], machine_mm, position_mm)
+    reported_position = np.where(is_end[:, None], reported_position, reported_position / INCH_MM)
     line_number = np.array([line.number for line in program])[lines]
     empty = np.full(len(lines), np.nan)
     return {
         "t_console": [format_clock(report.clock_seconds + t) for t in report.seconds],
         "stat": np.where(is_end, 3, 5),
         "line": line_number,
-        **{f"pos{axis}": np.round(shown_position[:, i], 5) for i, axis in enumerate("xyz")},
+        **{f"pos{axis}": np.round(reported_position[:, i], 5) for i, axis in enumerate("xyz")},
         **{f"mpo{axis}": np.round(machine_mm[:, i], 5) for i, axis in enumerate("xyz")},
         "vel": empty,
         "feed": np.where(is_end, 0.0, feed[lines]),

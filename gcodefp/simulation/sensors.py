@@ -226,9 +226,9 @@ def _environment(node: Node, count: int, rng: np.random.Generator) -> dict[str, 
         "Temperature": temperature + 1e-4 * np.arange(count) + random_walk(rng, (count,), 5e-4),
         "Proximity": np.abs(rng.normal(90, 40, count)),
     }
-    lamp = node.light_level * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)
+    light = node.light_level * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)
     for colour, share in {"R": 0.35, "G": 0.38, "B": 0.36, "A": 1.0}.items():
-        columns[f"Color{colour}"] = lamp * share * np.exp(rng.normal(0, 0.05, count))
+        columns[f"Color{colour}"] = light * share * np.exp(rng.normal(0, 0.05, count))
     return columns
 
 
