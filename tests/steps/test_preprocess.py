@@ -309,7 +309,7 @@ def empty(folder: Path) -> None:
         ),
         (None, {"window": ROWS + 1}, "no recording is left; the reasons are above"),
         (None, {"test_fraction": 0.0}, "no recording is left for test"),
-        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches none"),
+        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches no recording"),
         (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
         (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
         (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),

@@ -219,5 +219,5 @@ def test_run_has_its_groups_and_the_trainer_takes_them(method: str) -> None:
         assert taken.num_layers == values["model"]["inner"]["num_layers"]
         assert (taken.optimizer, taken.momentum) == ("sgd", 0.5)
     assert len(set(keys(earlier))) == 4
-    with pytest.raises(UserError, match="seed is there twice"):
+    with pytest.raises(UserError, match="seed is set twice"):
         parse_hyperparameters({"a": {"seed": 1}, "seed": 2})
