@@ -84,11 +84,11 @@ def test_only_rows_in_train_windows_are_candidates_thinned_out_evenly() -> None:
 @pytest.mark.parametrize("window", [1, TINY_WINDOW + 1, ROWS])
 def test_compared_windows_do_not_cross_recordings(window: int) -> None:
     split = tiny_split(RECORDINGS["test"])
-    before = baselines._binned(split, window)
+    before = baselines._bin_means(split, window)
     assert before.shape == (3 * ROWS, min(window, baselines.BINS) * CHANNELS)
     middle = split.recording == 1
     loud = replace(split, signals=split.signals + 100 * ~middle[:, None])
-    after = baselines._binned(loud, window)
+    after = baselines._bin_means(loud, window)
     np.testing.assert_allclose(after[middle], before[middle], atol=1e-4)
 
 
