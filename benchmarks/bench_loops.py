@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from gcodefp.model import epoch as learning
-from gcodefp.model.data import Tensors, augment, mixed_precision, sizes_of
-from gcodefp.model.epoch import make_optimizer, scheduled_rate
+from gcodefp.model.data import Tensors, augment, mixed_precision, network_sizes
+from gcodefp.model.epoch import make_optimizer, scheduled_learning_rate
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
@@ -86,7 +86,7 @@ class Training:
         self.loop, self.hyperparameters, self.data = loop, hyperparameters, data
         self.device = data.train.signals.device
         torch.manual_seed(hyperparameters.seed)
-        self.network = Network(sizes_of(data.description), hyperparameters).to(self.device)
+        self.network = Network(network_sizes(data.description), hyperparameters).to(self.device)
         if loop.compiled:
             self.network.encode = torch.compile(self.network.encode)  # type: ignore[method-assign]
         self.optimizer = make_optimizer(self.network, hyperparameters)
@@ -121,7 +121,7 @@ class Training:
         for index, items in enumerate(self.loader):
             done = epoch - 1 + index / len(self.loader)
             for group in self.optimizer.param_groups:
-                group["lr"] = scheduled_rate(self.hyperparameters, done)
+                group["lr"] = scheduled_learning_rate(self.hyperparameters, done)
             batch = {n: v.to(self.device, non_blocking=True) for n, v in items.items()}
             self.optimizer.zero_grad()
             with self.loop.precision(self.device):
@@ -143,4 +143,4 @@ class Training:
         chosen = torch.rand(shape, device=self.device).topk(count).indices
         encoded = self.network.encode(batch["signals"])
         settings = self.hyperparameters
-        return learning.measure(self.network, settings, split, encoded, rows, chosen)["loss"]
+        return learning.batch_metrics(self.network, settings, split, encoded, rows, chosen)["loss"]

@@ -16,8 +16,8 @@ import torch
 import yaml
 from bench_loops import Loop, Training
 
-from gcodefp.model.data import open_device
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.data import select_device
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.preprocess import main as preprocess
 from gcodefp.simulate import main as simulate
@@ -127,10 +127,10 @@ def machine(threads: int) -> str:
 def benchmark(arguments: argparse.Namespace, dataset: Path) -> Iterator[str]:
     """The page, line by line."""
     given = {"max_epochs": arguments.repeats + 1, **arguments.set}
-    hyperparameters = hyperparameters_from(given, "--set")
+    hyperparameters = parse_hyperparameters(given, "--set")
     files = (dataset / "dataset.json", dataset / "train.npz", dataset / "val.npz")
     for number, name in enumerate(arguments.devices):
-        device = open_device(name, arguments.threads)
+        device = select_device(name, arguments.threads)
         data = load_training_data(*files, device)
         if number == 0:
             yield PAGE.format(

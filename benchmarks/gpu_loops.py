@@ -18,14 +18,14 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gcodefp.dataset.vocabulary import FIELDS, PAD, UNSEEN
-from gcodefp.model.data import Tensors, augment, sizes_of
+from gcodefp.model.data import Tensors, augment, network_sizes
 from gcodefp.model.epoch import (
-    SPREAD_REACH,
-    STATE_SPREAD,
+    STATE_STD,
+    TARGET_RADIUS,
     forward,
     make_optimizer,
     random_circular_windows,
-    scheduled_rate,
+    scheduled_learning_rate,
     total_loss,
 )
 from gcodefp.model.hyperparameters import Hyperparameters
@@ -127,9 +127,9 @@ def _state_loss(logits: Tensor, batch: Batch) -> Tensor:
     known = batch.state.isfinite()
     state = batch.state.where(known, 0.0)
     low, high = batch.state_range.clamp(min=0).unbind(-1)
-    around = torch.arange(-SPREAD_REACH, SPREAD_REACH + 1, device=state.device)
+    around = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
     near = state.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_SPREAD) ** 2)
+    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_STD) ** 2)
     weights = known[:, None] * weights / weights.sum(-1, keepdim=True)
     near = torch.minimum(torch.maximum(near, low[:, None]), high[:, None])
     return -(weights * logits.log_softmax(-1).gather(1, near)).sum() / known.sum().clamp(min=1)
@@ -161,7 +161,7 @@ def seeded_network(
 ) -> Network:
     """The network that a run of the trainer starts with."""
     torch.manual_seed(settings.seed)
-    network = Network(sizes_of(data.description), settings).to(device)
+    network = Network(network_sizes(data.description), settings).to(device)
     if product:
         network.stem.__class__ = ProductStem
     return network
@@ -250,7 +250,7 @@ class Together:
 
     def set_rate(self, epochs: float) -> None:
         """The schedule's learning rates after so many epochs."""
-        share = scheduled_rate(replace(self.members[0], learning_rate=1.0), epochs)
+        share = scheduled_learning_rate(replace(self.members[0], learning_rate=1.0), epochs)
         torch.mul(self.peak, share, out=self.rate)
 
     def capture(self) -> None:
@@ -326,7 +326,7 @@ class OneGraph:
         order = torch.randperm(total, device=self.device)
         batches = torch.cat([order, order[: -total % size]]).split(size)
         for index, windows in enumerate(batches):
-            rate = scheduled_rate(self.settings, epoch - 1 + index / len(batches))
+            rate = scheduled_learning_rate(self.settings, epoch - 1 + index / len(batches))
             for group in self.optimizer.param_groups:
                 group["lr"].fill_(rate)
             self.windows[0].copy_(windows)

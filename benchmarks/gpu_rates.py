@@ -18,7 +18,7 @@ from gpu_workers import METRICS, Context, Record, Skipped, mps_server, run_worke
 from scipy import stats
 
 from gcodefp.dataset.store import read_description
-from gcodefp.model.data import sizes_of
+from gcodefp.model.data import network_sizes
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
@@ -129,7 +129,7 @@ def plain(context: Context, record: Record) -> None:
 def parts(context: Context, data: TrainingData) -> dict[str, float]:
     """Seconds of what the trainer does in an epoch, of a network that has learnt a little."""
     settings = context.settings()
-    network = Network(sizes_of(data.description), settings).to(context.device)
+    network = Network(network_sizes(data.description), settings).to(context.device)
     optimizer = make_optimizer(network, settings)
     bodies = {
         "train_epoch": lambda: train_epoch(network, optimizer, settings, data.train, 3),
@@ -358,7 +358,7 @@ def train_alone(
     context: Context, data: TrainingData, settings: Hyperparameters
 ) -> dict[str, float]:
     """Trains one run to its end as the trainer does; its val metrics."""
-    network = Network(sizes_of(data.description), settings).to(context.device)
+    network = Network(network_sizes(data.description), settings).to(context.device)
     optimizer = make_optimizer(network, settings)
     for epoch in range(1, settings.max_epochs + 1):
         train_epoch(network, optimizer, settings, data.train, epoch)

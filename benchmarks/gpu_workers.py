@@ -18,8 +18,8 @@ from unittest.mock import patch
 import torch
 
 from gcodefp.model import epoch as learning_epoch
-from gcodefp.model.data import mixed_precision, open_device
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Hyperparameters, hyperparameters_from
+from gcodefp.model.data import mixed_precision, select_device
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Hyperparameters, parse_hyperparameters
 from gcodefp.model.trainer import TrainingData, load_training_data, train
 
 METRICS = ("val/loss", "val/aligned_acc")
@@ -49,12 +49,12 @@ class Context:
 
     def settings(self, **changes: Any) -> Hyperparameters:
         """The shipped ones, or small ones."""
-        return hyperparameters_from((TINY if self.tiny else {}) | changes)
+        return parse_hyperparameters((TINY if self.tiny else {}) | changes)
 
     def data(self) -> TrainingData:
         """The splits on the device."""
         splits = (self.dataset / name for name in ("dataset.json", "train.npz", "val.npz"))
-        return load_training_data(*splits, open_device(self.device, 1))
+        return load_training_data(*splits, select_device(self.device, 1))
 
     def to_json(self) -> str:
         """What `from_json` takes, in another process."""

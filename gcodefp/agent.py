@@ -18,7 +18,7 @@ from gcodefp.cluster.job import OutOfTime, leave, open_deadline
 from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
@@ -103,7 +103,7 @@ def _train(arguments: argparse.Namespace) -> int:
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
     folder = arguments.runs / sweep.sweep_id
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     if data.description.learning_digest() != sweep.document["learning_digest"]:
         raise UserError(

@@ -21,7 +21,7 @@ from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description,
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
@@ -139,7 +139,7 @@ def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objecti
 
 def _score(arguments: argparse.Namespace, comparison: Comparison, dataset: Path) -> Comparison:
     """Adds the scores of all runs, and the notes on them."""
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     description = read_description(dataset)
     checkpoints = read_checkpoints(comparison.runs, description, dataset, device)
     split = read_split(_npz(dataset, arguments.split), description, arguments.split)

@@ -12,7 +12,7 @@ import yaml
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.config import Config
-from gcodefp.evaluation.metrics import with_definitions
+from gcodefp.evaluation.metrics import update_definitions
 from gcodefp.files import write_text
 
 logger = logging.getLogger("gcodefp.configuration_reference")
@@ -68,7 +68,7 @@ def _write(arguments: argparse.Namespace) -> None:
     logger.info("%s", arguments.output)
     if arguments.metrics:
         page = arguments.metrics.read_text(encoding="utf-8")
-        write_text(arguments.metrics, with_definitions(page))
+        write_text(arguments.metrics, update_definitions(page))
         logger.info("%s", arguments.metrics)
 
 

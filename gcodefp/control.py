@@ -1,8 +1,8 @@
-"""Scores a negative control on the test split: a network that could not sense the motion.
+"""Scores a negative control on the test split: a network without access to the motion.
 
-A control must fail: no predictor may have more exact lines than a baseline with the information
-that the control leaves. Where one has (the 95 % interval of the difference on the same rows is
-above 0), something other than motion predicts the lines; this step and `evaluate` report it.
+A control must fail: no predictor may have a higher exact-line accuracy than a baseline with the
+information that the control keeps. If one has (the 95 % interval of the paired difference is above
+0), something other than motion predicts the lines; this step and `evaluate` report it.
 """
 
 import argparse
@@ -15,13 +15,13 @@ import numpy as np
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.evaluation.baselines import majority, majority_given_operation
-from gcodefp.evaluation.controls import CONTROL_FORMAT, judge, not_failed
+from gcodefp.evaluation.baselines import majority, majority_of_operation
+from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, leak_warnings
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.control")
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--checkpoint",
         type=Path,
         required=True,
-        help="checkpoint.pt of `gcodefp.train --control`; for sensors_permuted the winner's",
+        help="checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted",
     )
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--train", type=Path, required=True, help="train.npz, for the baselines")
@@ -49,13 +49,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _score(arguments: argparse.Namespace) -> None:
     name, control = arguments.control, CONTROLS[arguments.control]
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, description, splits = open_evaluation(
         arguments.checkpoint,
         arguments.dataset,
         {"train": arguments.train, "test": arguments.test},
         device,
-        control=name if control.trains else None,
+        control=name if control.needs_training else None,
     )
     train, test = splits["train"], splits["test"]
     decoding = predict_split(
@@ -63,26 +63,26 @@ def _score(arguments: argparse.Namespace) -> None:
     )
     limits = {
         MAJORITY: majority(train, decoding.rows),
-        MAJORITY_PRIVILEGED: majority_given_operation(train, test, decoding.rows),
+        MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),
     }
-    judgements = judge(name, decoding.predictions, limits, test, decoding.rows)
+    verdicts = assess_control(name, decoding.predictions, limits, test, decoding.rows)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.train, arguments.test)
     content = {
         "provenance": provenance(inputs),
         "control": name,
-        "what": control.what,
+        "what": control.description,
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(judgement.fails for judgement in judgements.values()),
-        "answers": {predictor: each.described() for predictor, each in judgements.items()},
+        "fails": all(verdict.fails for verdict in verdicts.values()),
+        "answers": {predictor: verdict.to_json() for predictor, verdict in verdicts.items()},
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for predictor, judgement in judgements.items():
-        scores = (judgement.score.value, judgement.limit, judgement.limit_score.value)
+    for predictor, verdict in verdicts.items():
+        scores = (verdict.score.value, verdict.limit, verdict.limit_score.value)
         logger.info("exact line: %s %.3f, %s %.3f", predictor, *scores)
-    for sentence in not_failed(content):
-        logger.error(sentence)
+    for warning in leak_warnings(content):
+        logger.error(warning)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from rich.console import Console
 from gcodefp.command_line import add_training_flags, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.model.data import DEVICES, open_device, sizes_of
+from gcodefp.model.data import DEVICES, network_sizes, select_device
 from gcodefp.sweeps.estimation import (
     Candidate,
     Timed,
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _estimate(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     description = read_description(arguments.dataset)
     if description.learning_digest() != sweep.document["learning_digest"]:
         raise UserError(
@@ -72,7 +72,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
         return
     over = [run.folder.number for run in ended]
     configurations = candidates(
-        open_configurations(sweep, over), sizes_of(description), description.window
+        open_configurations(sweep, over), network_sizes(description), description.window
     )
     if not configurations:
         raise UserError(f"{arguments.sweep}: has no configuration left that can be trained")

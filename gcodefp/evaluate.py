@@ -1,8 +1,8 @@
 """Scores a checkpoint on the test split, unseen by training and selection, or on other recordings.
 
-All predictions of gcodefp are from sensors alone, without teacher forcing. Every metric has a 95 %
-interval from a bootstrap over recordings. Beside it stand the same metric of the baselines, and of
-lag oracles that are provided with how far each recording's sensors lag behind the controller.
+Predictions of the model are free-running, from sensors alone. Every metric has a 95 % interval from
+a bootstrap over recordings. Baselines are scored alike, and so are lag oracles, which are provided
+with the lag of each recording's sensors behind the controller.
 """
 
 import argparse
@@ -15,10 +15,10 @@ import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Split
-from gcodefp.dataset.windows import read_recordings
+from gcodefp.dataset.windows import read_external_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
-from gcodefp.evaluation.controls import not_failed, read_controls
+from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
@@ -29,7 +29,7 @@ from gcodefp.evaluation.split_scores import (
 )
 from gcodefp.files import write_json
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
@@ -40,9 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("evaluate", __doc__)
     add = parser.add_argument
     add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
-    scored = parser.add_mutually_exclusive_group(required=True)
-    scored.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
-    scored.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
+    source.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
     add("--dataset", type=Path, help="dataset.json; needed with --test and --train")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
@@ -53,12 +53,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
     description, test = checkpoint.description, splits["test"]
-    evaluated = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
-    write_predictions(arguments.output, evaluated, test, description)
+    evaluation = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
+    write_predictions(arguments.output, evaluation, test, description)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test, arguments.train)
     write_json(
         arguments.output / "metrics.json",
@@ -67,15 +67,15 @@ def _evaluate(arguments: argparse.Namespace) -> None:
             "provenance": provenance(path for path in (*inputs, *arguments.controls) if path),
             "external": str(arguments.recordings) if arguments.recordings else None,
             "excluded": excluded,
-            **describe_evaluation(evaluated, test, description, device, controls),
+            **describe_evaluation(evaluation, test, description, device, controls),
         },
     )
     if description.leaky:
         logger.warning(LEAKY_NOTE)
-    _log(evaluated.scores)
+    _log(evaluation.scores)
     for control in controls:
-        for sentence in not_failed(control):
-            logger.error(sentence)
+        for warning in leak_warnings(control):
+            logger.error(warning)
 
 
 def _read(
@@ -90,14 +90,14 @@ def _read(
         description = checkpoint.description
     else:
         paths = {"train": arguments.train, "test": arguments.test}
-        named = {name: path for name, path in paths.items() if path}
-        checkpoint, description, read = open_evaluation(
-            arguments.checkpoint, arguments.dataset, named, device
+        given_paths = {name: path for name, path in paths.items() if path}
+        checkpoint, description, loaded = open_evaluation(
+            arguments.checkpoint, arguments.dataset, given_paths, device
         )
-        splits.update(read)
+        splits.update(loaded)
     if arguments.test:
         return checkpoint, splits, []
-    splits["test"], excluded = read_recordings(arguments.recordings, description)
+    splits["test"], excluded = read_external_split(arguments.recordings, description)
     return checkpoint, splits, excluded
 
 

@@ -1,8 +1,7 @@
-"""Measures what a checkpoint's predictions on the test split rest on.
+"""Explains a checkpoint's predictions on the test split.
 
-Its loss without some of the sensors (it is not trained again), and whether its confidence is
-calibrated; an excerpt of signals and blocks is for a figure. Nothing here chooses or changes
-anything.
+It measures the loss of accuracy with hidden sensors (sensor occlusion, without retraining) and the
+calibration of the confidence, and stores an excerpt of signals and blocks for a figure.
 """
 
 import argparse
@@ -20,7 +19,7 @@ from gcodefp.evaluation.explanation import describe_explanation, explain_split, 
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import replacing, write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.explain")
@@ -40,19 +39,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> None:
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint, _, splits = open_evaluation(
         arguments.checkpoint, arguments.dataset, {"test": arguments.test}, device
     )
     test = splits["test"]
-    explained = explain_split(checkpoint, test, device)
-    arrays: dict[str, Any] = explanation_arrays(explained, test, checkpoint.description)
+    explanation = explain_split(checkpoint, test, device)
+    arrays: dict[str, Any] = explanation_arrays(explanation, test, checkpoint.description)
     with (
         replacing(arguments.output / "explanation.npz") as temporary,
         temporary.open("wb") as handle,
     ):
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    content = describe_explanation(explained, test, checkpoint.description, device)
+    content = describe_explanation(explanation, test, checkpoint.description, device)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
     write_json(
         arguments.output / "explanation.json",
@@ -65,9 +64,9 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _log(content: Mapping[str, Any]) -> None:
-    for part in content["sensors"]["without"]:
-        name = f"{part['kind']} {part['name']}".strip()
-        loss = _interval(part["differences"]["gcode"])
+    for channel_set in content["sensors"]["without"]:
+        name = f"{channel_set['kind']} {channel_set['name']}".strip()
+        loss = _interval(channel_set["differences"]["gcode"])
         logger.info("exact line without %s: %+.3f [%+.3f, %+.3f]", name, *loss)
     for name, calibration in content["calibration"].items():
         error = _interval(calibration["expected_calibration_error"])

@@ -1,9 +1,9 @@
 """Reconstructs the G-code of new recordings from their sensors alone.
 
-A recording needs no label and no controller column; where it has some, they are not read. For each
-one four kinds of files are written: NAME.nc, the G-code with a confidence per block; NAME.csv, a
-table of its blocks; NAME.json, program and operation with their candidates; NAME.svg and NAME.png,
-the toolpath. What is reconstructed must not be run on a machine.
+Labels and controller columns are not needed and not read. The files of each recording: NAME.nc,
+the G-code with a confidence per block; NAME.csv, a table of its blocks; NAME.json, program and
+operation with their candidates; NAME.svg and NAME.png, the toolpath. Never run a reconstructed
+program on a machine.
 """
 
 import argparse
@@ -16,27 +16,27 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
 from gcodefp.evaluation.prediction import (
-    DOUBTFUL_BELOW,
+    MIN_AGREEMENT,
     PREDICTION_FORMAT,
-    Predicted,
+    RecordingPrediction,
     document,
-    free_text,
     gcode_text,
+    greedy_text,
     predict_recording,
     table_text,
 )
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
-from gcodefp.recordings.unlabelled import Unlabelled, read_unlabelled
+from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.predicted import draw_predicted
 from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.predict")
 
-CONTROLLER_NOTE = "this checkpoint was trained with the controller's reports as input"
+CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
 SUFFIXES = ("nc", "free.nc", "csv", "json", "svg", "png")
 
 
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(arguments: argparse.Namespace) -> None:
     _check_names(arguments.recordings, arguments.output)
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     checkpoint = read_checkpoint(arguments.checkpoint, device)
     description = checkpoint.description
     for path in arguments.recordings:
@@ -70,52 +70,52 @@ def _predict(arguments: argparse.Namespace) -> None:
             description.window,
             float(description.programs.step_seconds),
         )
-        predicted = predict_recording(checkpoint, unlabelled.recording, device)
-        notes = _notes(description, predicted)
-        _write(arguments, path, description, unlabelled, predicted, notes)
-        _log(predicted, unlabelled, notes)
+        prediction = predict_recording(checkpoint, unlabelled.recording, device)
+        notes = _notes(description, prediction)
+        _write(arguments, path, description, unlabelled, prediction, notes)
+        _log(prediction, unlabelled, notes)
     logger.info("the files are in %s; never run them on a machine", arguments.output)
 
 
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
-    """No output may overwrite a recording, or the prediction of another one."""
+    """Raises UserError if an output would overwrite a recording or another prediction."""
     names = [recording_name(path) for path in recordings]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"two recordings are called {twice[0]!r}; predict them one by one")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(f"two recordings are called {duplicates[0]!r}; predict them one by one")
     inputs = {path.resolve() for path in recordings}
     for name in names:
         for suffix in SUFFIXES:
-            if (written := (output / f"{name}.{suffix}").resolve()) in inputs:
-                raise UserError(f"{written}: would be overwritten; choose another --output folder")
+            if (target := (output / f"{name}.{suffix}").resolve()) in inputs:
+                raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
-def _notes(description: Description, predicted: Predicted) -> list[str]:
-    """Warnings that every file of the prediction carries."""
+def _notes(description: Description, prediction: RecordingPrediction) -> list[str]:
+    """Warnings for every file of the prediction."""
     notes = [LEAKY_NOTE] if description.leaky else []
     if description.document["controller_is_input"]:
-        notes.append(CONTROLLER_NOTE)
-    return [*notes, *predicted.doubts]
+        notes.append(CONTROLLER_INPUT_NOTE)
+    return [*notes, *prediction.warnings]
 
 
 def _write(
     arguments: argparse.Namespace,
     path: Path,
     description: Description,
-    unlabelled: Unlabelled,
-    predicted: Predicted,
+    unlabelled: UnlabelledRecording,
+    prediction: RecordingPrediction,
     notes: list[str],
 ) -> None:
-    folder, name, digest = arguments.output, predicted.name, sha256(arguments.checkpoint)
-    write_text(folder / f"{name}.nc", gcode_text(predicted, digest, notes, unlabelled.clock))
-    write_text(folder / f"{name}.csv", table_text(predicted))
+    folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
+    write_text(folder / f"{name}.nc", gcode_text(prediction, digest, notes, unlabelled.clock))
+    write_text(folder / f"{name}.csv", table_text(prediction))
     if arguments.free:
-        write_text(folder / f"{name}.free.nc", free_text(predicted, digest, notes))
+        write_text(folder / f"{name}.free.nc", greedy_text(prediction, digest, notes))
     content = {
         "provenance": provenance([path, arguments.checkpoint]),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
-        **document(predicted),
-        "doubtful_below": DOUBTFUL_BELOW,
+        **document(prediction),
+        "doubtful_below": MIN_AGREEMENT,
         "step_seconds": float(description.programs.step_seconds),
         "channels": len(description.scaler.channels),
         "missing_channels": list(unlabelled.missing),
@@ -123,11 +123,13 @@ def _write(
     }
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
     with paper_style():
-        save(draw_predicted(predicted, notes), folder, name, notes)
+        save(draw_predicted(prediction, notes), folder, name, notes)
 
 
-def _log(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> None:
-    name = predicted.name
+def _log(
+    prediction: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
+) -> None:
+    name = prediction.name
     for note in notes:
         logger.warning("%s: %s", name, note)
     if unlabelled.missing:
@@ -136,8 +138,8 @@ def _log(predicted: Predicted, unlabelled: Unlabelled, notes: Sequence[str]) -> 
     logger.info(
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
         "lag), agreement %.2f",
-        *(name, *predicted.program, *predicted.operation),
-        *(predicted.mean_confidence, predicted.mean_clock_known, predicted.agreement),
+        *(name, *prediction.program, *prediction.operation),
+        *(prediction.mean_confidence, prediction.mean_median_lag_confidence, prediction.agreement),
     )
 
 

@@ -1,6 +1,6 @@
 """Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz, programs.npz and dataset.json.
 
-Channels, their scale, the vocabulary and the programs are those of the train split. dataset.json
+Channels, their scale, the vocabulary and the programs are fitted to the train split. dataset.json
 lists the excluded recordings with the reasons, and counts what each rule of cleaning changed.
 """
 
@@ -20,10 +20,10 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
     SPLITS,
-    at_random,
-    held_out_recordings,
-    latest_first,
-    same_program_recordings,
+    expand_to_programs,
+    latest_first_order,
+    match_recordings,
+    random_order,
     split_recordings,
 )
 from gcodefp.dataset.store import FORMAT, LEAKY_NOTE, PROGRAMS_FILE, Split, write_split
@@ -63,11 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
-    add("--split", choices=METHODS, required=True, help="what lies wholly in one split")
-    add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings that are the test")
+    add("--split", choices=METHODS, required=True, help="how recordings are assigned to splits")
+    add("--held-out", nargs="*", default=[], metavar="PATTERN", help="recordings of the test split")
     add("--val-fraction", type=share, required=True)
     add("--test-fraction", type=share, required=True)
-    add("--seed", type=not_negative, required=True, help="of the split")
+    add("--seed", type=not_negative, required=True, help="seed of the split")
     add("--workers", type=positive, default=1, help="processes that read files")
     return run_step(parser, _preprocess, argv)
 
@@ -86,17 +86,17 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     programs = fit_programs(train, signals)
     alignment = {n: align_recording(r, signals[n], programs) for n, r in recordings.items()}
 
-    def assembled(name: str, stride: int) -> Split:
-        chosen = [recordings[recording] for recording in names[name]]
+    def assemble_split(name: str, stride: int) -> Split:
+        members = [recordings[recording] for recording in names[name]]
         fitted = (signals, alignment, scaler, vocabulary)
-        return assemble(chosen, *fitted, arguments.window, stride, arguments.max_gap_seconds)
+        return assemble(members, *fitted, arguments.window, stride, arguments.max_gap_seconds)
 
-    splits = {"train": assembled("train", arguments.stride)}
+    splits = {"train": assemble_split("train", arguments.stride)}
     if arguments.split == "window":
         splits = _shuffle_windows(splits["train"], arguments)
     else:
         stride = held_out_stride(arguments.window)
-        splits |= {name: assembled(name, stride) for name in SPLITS[1:]}
+        splits |= {name: assemble_split(name, stride) for name in SPLITS[1:]}
     _write_splits(splits, arguments)
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
@@ -117,7 +117,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         },
         "counts": _total_counts(recordings),
     }
-    # Last: the NPZ files are only a dataset once this names them by their hashes.
+    # Last, since it contains the hashes of the NPZ files.
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
@@ -132,29 +132,33 @@ def _split_names(
     if arguments.split in ("session", "program"):
         if not arguments.held_out:
             raise UserError(
-                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of the "
-                "recordings that are the test, such as ['damage*']"
+                f"split.held_out is empty: split.by {arguments.split!r} needs patterns of "
+                "the recordings of the test split, such as ['damage*']"
             )
-        held_out = held_out_recordings(operations, arguments.held_out)
+        held_out = match_recordings(operations, arguments.held_out)
     if arguments.split == "program":
-        held_out = same_program_recordings(held_out, list(recordings.values()))
-    order = latest_first if arguments.split == "chronological" else at_random(arguments.seed)
+        held_out = expand_to_programs(held_out, list(recordings.values()))
+    order = (
+        latest_first_order if arguments.split == "chronological" else random_order(arguments.seed)
+    )
     fractions = arguments.val_fraction, arguments.test_fraction
     return split_recordings(operations, *fractions, order, held_out)
 
 
-def _shuffle_windows(everything: Split, arguments: argparse.Namespace) -> dict[str, Split]:
-    """The leaky split: overlapping windows of the same recordings on all sides."""
+def _shuffle_windows(unsplit: Split, arguments: argparse.Namespace) -> dict[str, Split]:
+    """The leaky split: overlapping windows of the same recordings in all splits."""
     logger.warning(LEAKY_NOTE)
-    starts = np.random.default_rng(arguments.seed).permutation(everything.window_start)
+    starts = np.random.default_rng(arguments.seed).permutation(unsplit.window_start)
     test = round(arguments.test_fraction * len(starts))
     val = test + round(arguments.val_fraction * len(starts))
     parts = {"train": starts[val:], "val": starts[test:val], "test": starts[:test]}
-    return {n: replace(everything, window_start=np.sort(part)) for n, part in parts.items()}
+    return {
+        n: replace(unsplit, window_start=np.sort(window_start)) for n, window_start in parts.items()
+    }
 
 
 def _write_splits(splits: Mapping[str, Split], arguments: argparse.Namespace) -> None:
-    """Writes the NPZ files of the splits, none of which may be without a window."""
+    """Writes the NPZ files of the splits, each of which needs a window."""
     for name, split in splits.items():
         if not split.window_start.size:
             raise UserError(
@@ -234,7 +238,7 @@ def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
 def _describe_recording(
     recording: Recording, alignment: Alignment, programs: Programs
 ) -> dict[str, Any]:
-    """Its operation, program and lag, and what each rule of cleaning changed."""
+    """Operation, program and lag of a recording, and what each cleaning rule changed."""
     is_aligned = alignment.program != UNKNOWN
     return {
         "operation": recording.operation,
@@ -247,7 +251,7 @@ def _describe_recording(
 
 
 def _total_counts(recordings: Mapping[str, Recording]) -> dict[str, int]:
-    """Rule -> rows or samples that it changed, also if these are 0."""
+    """Rule -> rows or samples that it changed, including 0."""
     total: Counter[str] = Counter()
     for recording in recordings.values():
         total.update(recording.counts)

@@ -18,7 +18,7 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
@@ -112,7 +112,7 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
 
 def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -> float:
     """The winner's metric from its checkpoint, which must be the value it was selected for."""
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
     checkpoint = read_checkpoint(path, device)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)

@@ -1,8 +1,8 @@
 """Writes recordings of a simulated mill, in the schema of the real ones.
 
 Six small programs (facing, pocketing, adaptive clearing, two sizes each) run on a simulated
-three-axis machine; sensor nodes record them with noise, drift, lost samples and own clocks. The
-same seed gives the same bytes. Later steps read these files and real ones alike.
+three-axis machine; sensor nodes record them with noise, drift, lost samples and separate clocks.
+The same seed gives the same files. Later steps read these files and real ones alike.
 """
 
 import argparse

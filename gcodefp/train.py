@@ -1,8 +1,8 @@
-"""Trains one run with hyperparameters from flags, or the winner of a sweep again.
+"""Trains a single run with hyperparameters from flags, or from the best run of a sweep.
 
-This is the trainer of a sweep's agents for a single run. It is also the `program` of a sweep on the
-W&B service, whose agents start it. With the same output folder it resumes an unfinished run. With
---control it trains on the changed splits of a negative control, for the `control` step.
+It trains as the agents of a sweep do. It is also the `program` of a sweep on the W&B service, whose
+agents start it. With the same output folder it resumes an unfinished run. With --control it trains
+on the changed splits of a negative control, for the `control` step.
 """
 
 import argparse
@@ -18,22 +18,22 @@ from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
-    KNOWN,
+    HYPERPARAMETERS,
     METRICS,
     Hyperparameters,
     Objective,
-    hyperparameters_from,
+    parse_hyperparameters,
 )
 from gcodefp.model.trainer import (
     Diverged,
-    OtherRun,
+    RunMismatch,
     TrainingData,
     TrainingResult,
+    describe_result,
     load_training_data,
-    succeeded,
     train,
 )
 from gcodefp.provenance import provenance
@@ -50,7 +50,7 @@ from gcodefp.wandb_service.training import (
 logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
-TRAINED = [name for name, control in CONTROLS.items() if control.trains]
+TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 DATASET = Path("results/dataset")
 
 
@@ -62,7 +62,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--train", type=Path, default=DATASET / "train.npz", help=default)
     add("--val", type=Path, default=DATASET / "val.npz", help=default)
     add("--dataset", type=Path, default=DATASET / "dataset.json", help=default)
-    add("--output", type=Path, help="folder of the run; results/train/HASH, of hyperparameters")
+    add(
+        "--output",
+        type=Path,
+        help="folder of the run (default: results/train/HASH, of the hyperparameters)",
+    )
     add(
         "--runs",
         type=Path,
@@ -79,8 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--hyperparameters",
         type=Path,
         metavar="FILE",
-        help="best/run.json: train with its hyperparameters, metric and goal; flags beside it "
-        "change single ones",
+        help="best/run.json: train with its hyperparameters, metric and goal; flags override them",
     )
     add("--control", choices=TRAINED, help="train on the splits of this negative control")
     add("--replace", action="store_true", help="discard another unfinished run in the folder")
@@ -98,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for field in fields(Hyperparameters):
         text = f"{field.metadata['help']} (default: {field.default})"
         kind = type(field.default)
-        # Suppressed, so that a flag differs from a default.
+        # Suppressed: only given flags are in the arguments.
         group.add_argument(f"--{field.name}", type=kind, default=argparse.SUPPRESS, help=text)
     argv = sys.argv[1:] if argv is None else argv
     assignment = assigned_by_agent()
@@ -109,9 +112,9 @@ def _train(arguments: argparse.Namespace) -> None:
     if (assignment := assigned_by_agent()) is not None:
         _train_assigned(assignment, arguments)
         return
-    hyperparameters, objective = _requested(arguments)
+    hyperparameters, objective = _requested_settings(arguments)
     control = arguments.control
-    device = open_device(arguments.device, arguments.threads)
+    device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or Path("results/train") / digest(values)[:8]
@@ -122,23 +125,25 @@ def _train(arguments: argparse.Namespace) -> None:
     }
     if (folder / "run.json").exists():
         _check_same(folder, origin | asdict(hyperparameters))
-        logger.info("%s: this run is over already", folder)
+        logger.info("%s: this run has already ended", folder)
         return
     try:
         result = _run(hyperparameters, data, objective, folder, arguments)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
     content = {"provenance": provenance(_inputs(arguments)), **origin}
-    content |= succeeded(result, hyperparameters, device)
+    content |= describe_result(result, hyperparameters, device)
     write_json(folder / "run.json", FORMAT, content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
-        logger.warning("%s: a control, no model: trained on %s", folder, CONTROLS[control].what)
+        logger.warning(
+            "%s: a control, not a model: trained on %s", folder, CONTROLS[control].description
+        )
 
 
 def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:
-    """A run of a W&B sweep; the exit code is the agent's only sign that it failed."""
+    """A run of a W&B sweep; the agent learns of a failure by the exit code alone."""
     values = _hyperparameter_flags(arguments) | assignment.hyperparameters
     assignment = assignment._replace(hyperparameters=values)
     with started(assignment, arguments.runs) as (folder, lease):
@@ -146,18 +151,18 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
             return
         metric, goal = arguments.metric, arguments.goal or "minimize"
         objective = Objective(metric, goal) if metric else objective_of(assignment)
-        device = open_device(arguments.device, arguments.threads)
+        device = select_device(arguments.device, arguments.threads)
         data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
         origin = provenance(_inputs(arguments))
         log_checkpoint = arguments.wandb_checkpoints
-        has_failed = train_assigned(
+        failed = train_assigned(
             assignment, folder, lease, data, objective, device, origin, log_checkpoint
         )
-    if has_failed:
+    if failed:
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 
-def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
+def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
     """Flags override the file, and the file overrides the defaults."""
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
@@ -165,13 +170,13 @@ def _requested(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objectiv
         values |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
-        hyperparameters_from(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
+        parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
         Objective(arguments.metric or values["metric"], arguments.goal or values["goal"]),
     )
 
 
 def _hyperparameter_flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name, value in vars(arguments).items() if name in KNOWN}
+    return {name: value for name, value in vars(arguments).items() if name in HYPERPARAMETERS}
 
 
 def _run(
@@ -191,7 +196,7 @@ def _run(
     run = partial(train, hyperparameters, data, objective, folder, report)
     try:
         return run(compiled=arguments.compile)
-    except OtherRun as other:
+    except RunMismatch as other:
         if not arguments.replace:
             raise
         logger.info("%s; it is replaced", other)

@@ -32,7 +32,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.names import BREAKDOWN
 from gcodefp.files import sha256
 from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import DEVICES, open_device
+from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
 
 SCORING = ("control", "evaluate", "explain")
@@ -76,7 +76,7 @@ def _verify(arguments: argparse.Namespace) -> None:
             "the key results of the configuration names"
         )
     folder = Folder(path)
-    device = describe_device(open_device(arguments.device, arguments.threads))
+    device = describe_device(select_device(arguments.device, arguments.threads))
     flags = ["--device", arguments.device, "--threads", str(arguments.threads)]
     checks: dict[str, Callable[[], Iterable[str]]] = {
         "recorded inputs": partial(changed_inputs, folder),

@@ -17,7 +17,7 @@ MIN_VALID_SHARE = 0.5
 ROUNDING = 1e-9
 """Deviation, as a share of the largest sample, that equal samples may have by rounding."""
 CLIP = 8.0
-"""Standard deviations; a loose contact must not dominate all other samples."""
+"""Limit of scaled samples, in standard deviations; outliers of a loose contact are clipped."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Scaler:
 
     Attributes:
         centered: whether each recording's own mean is subtracted first. That removes a node's
-            orientation and temperature, which differ between recordings and not between motions.
+            orientation and temperature, which depend on the recording and not on the motion.
     """
 
     channels: tuple[str, ...]
@@ -35,9 +35,9 @@ class Scaler:
     centered: bool
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
-        """Scaled signals (N, C); 0, the train mean, where no valid sample is."""
+        """Scaled signals (N, C); 0, the train mean, where invalid."""
         table = recording.signals.reindex(columns=list(self.channels))
-        signals = _in_double(table, self.centered).to_numpy(np.float64)
+        signals = _to_double(table, self.centered).to_numpy(np.float64)
         scaled = (signals - np.array(self.mean)) / np.array(self.std)
         return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
 
@@ -65,27 +65,30 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
     Raises:
         UserError: no channel is left.
     """
-    live: Counter[str] = Counter()
+    live_counts: Counter[str] = Counter()
     for recording in train:
         valid = recording.signals.notna().mean()
-        live.update(valid.index[valid >= MIN_VALID_SHARE])
-    channels = sorted(c for c, count in live.items() if count >= min_coverage * len(train))
+        live_counts.update(valid.index[valid >= MIN_VALID_SHARE])
+    channels = sorted(c for c, count in live_counts.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
-    samples = pd.concat([_in_double(table, centered) for table in tables])
+    samples = pd.concat([_to_double(table, centered) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
-    varies = deviation > ROUNDING * pd.concat(tables).abs().max()
-    if not varies.any():
+    varying = deviation > ROUNDING * pd.concat(tables).abs().max()
+    if not varying.any():
         raise UserError(
             f"channels: none is live in {min_coverage:.0%} of the {len(train)} train recordings; "
             "lower channels.min_coverage or add groups to channels.groups"
         )
-    selected = mean.index[varies]
+    selected = mean.index[varying]
     return Scaler(
-        tuple(selected), tuple(mean[varies].tolist()), tuple(deviation[varies].tolist()), centered
+        tuple(selected),
+        tuple(mean[varying].tolist()),
+        tuple(deviation[varying].tolist()),
+        centered,
     )
 
 
-def _in_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
-    """In double precision, without the recording's own mean where `centered`."""
+def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:
+    """Double precision, with the recording's own mean subtracted if `centered`."""
     signals = signals.astype(np.float64)
     return signals - signals.mean() if centered else signals

@@ -1,6 +1,6 @@
-"""Negative controls: changed splits that hold no motion, so that a correct prediction has leaked.
+"""Negative controls: splits without information on the motion; correct predictions are leaks.
 
-Each control removes one source of information and leaves all others as they are.
+Each control removes one source of information and keeps all others.
 """
 
 from collections.abc import Callable
@@ -15,25 +15,25 @@ LABELS_SHUFFLED = "labels_shuffled"
 SENSORS_PERMUTED = "sensors_permuted"
 PRESENCE_ONLY = "presence_only"
 SEED = 0
-"""The same split gives the same control."""
+"""Fixed: the same split gives the same control."""
 
 
 class Control(NamedTuple):
-    """How a control is made.
+    """One negative control.
 
     Attributes:
         change: makes the changed split from a split, a random generator and the rows of a window.
         splits: the splits that are changed.
-        what: the change in words, for readers.
+        description: the change, for reports.
     """
 
     change: Callable[[Split, np.random.Generator, int], Split]
     splits: tuple[str, ...]
-    what: str
+    description: str
 
     @property
-    def trains(self) -> bool:
-        """Whether a network has to be trained for it; otherwise the winner itself predicts."""
+    def needs_training(self) -> bool:
+        """Whether a network is trained for it; otherwise the best run's network predicts."""
         return "train" in self.splits
 
 
@@ -48,37 +48,39 @@ def apply_control(split: Split, name: str, control: str | None, window: int) -> 
     return CONTROLS[control].change(split, np.random.default_rng(SEED), window)
 
 
-def labels_shuffled(split: Split, random: np.random.Generator, window: int) -> Split:
+def labels_shuffled(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every row gets all labels of another row, drawn from the whole split."""
-    drawn = random.permutation(len(split.block))
-    new_row = np.empty_like(drawn)
-    new_row[drawn] = np.arange(len(drawn))
+    source = rng.permutation(len(split.block))
+    new_row = np.empty_like(source)
+    new_row[source] = np.arange(len(source))
     labels = ("block", "operation", "position_mm", "mm_per_unit", "program", "state")
-    moved = {label: getattr(split, label)[drawn] for label in labels}
-    # This label is the number of a row, and the labels of that row have moved as well.
-    corrected = new_row[split.lag_corrected_row[drawn]].astype(split.lag_corrected_row.dtype)
-    return replace(split, **moved, lag_corrected_row=corrected)
+    shuffled = {label: getattr(split, label)[source] for label in labels}
+    # This label is a row number, and the labels of that row have moved as well.
+    lag_corrected_row = new_row[split.lag_corrected_row[source]].astype(
+        split.lag_corrected_row.dtype
+    )
+    return replace(split, **shuffled, lag_corrected_row=lag_corrected_row)
 
 
-def sensors_permuted(split: Split, random: np.random.Generator, window: int) -> Split:
+def sensors_permuted(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every segment of rows gets the samples of another segment of the same operation.
 
-    Segments are as long as a window: a window still looks like that operation, but at another
-    moment. Permuted single rows would look like noise, on which any network fails.
+    Segments are as long as a window: a window is still of that operation, at another time. Single
+    permuted rows would be noise, on which any network fails.
     """
     source = np.arange(len(split.operation))
     for operation in np.unique(split.operation):
         rows = np.flatnonzero(split.operation == operation)
         segments = np.array_split(rows, max(2, len(rows) // window))
-        # One cycle through all of them in random order: none stays where it was.
-        order = random.permutation(len(segments))
-        follower = np.empty_like(order)
-        follower[order] = np.roll(order, 1)
-        source[rows] = np.concatenate([segments[index] for index in follower])
+        # One random cycle through all segments: none keeps its samples.
+        order = rng.permutation(len(segments))
+        source_segment = np.empty_like(order)
+        source_segment[order] = np.roll(order, 1)
+        source[rows] = np.concatenate([segments[index] for index in source_segment])
     return replace(split, signals=split.signals[source], valid=split.valid[source])
 
 
-def presence_only(split: Split, random: np.random.Generator, window: int) -> Split:
+def presence_only(split: Split, rng: np.random.Generator, window: int) -> Split:
     """Every sample is replaced by whether it is valid."""
     return replace(split, signals=split.valid.astype(np.float32))
 
@@ -89,7 +91,7 @@ CONTROLS = {
         sensors_permuted, ("test",), "sensors permuted within each operation"
     ),
     PRESENCE_ONLY: Control(
-        presence_only, ("train", "val", "test"), "nothing but which samples are there"
+        presence_only, ("train", "val", "test"), "only the mask of valid samples"
     ),
 }
 """The controls by name."""

@@ -1,8 +1,8 @@
-"""Which recordings train the networks, which choose the best run, and which are the test.
+"""Assigns recordings to the train, val and test splits.
 
-Windows that overlap, or that come from one recording, are alike. A split with some of them on both
-sides measures memory, so a recording lies wholly in one split. The one exception, `window`, is for
-comparison with numbers published that way; everything made from it is marked as leaky.
+Windows of one recording are alike; a model that has memorised some of them predicts the others, so
+a recording lies wholly in one split. The exception, `window`, is for comparison with numbers
+published that way; everything made from it is marked as leaky.
 """
 
 import re
@@ -12,13 +12,13 @@ from fnmatch import fnmatchcase
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.programs.identification import same_programs
+from gcodefp.programs.identification import group_by_program
 from gcodefp.recordings.cleaning import Recording
 
 SPLITS = ("train", "val", "test")
 METHODS = ("recording", "chronological", "session", "program", "window")
 Order = Callable[[list[str]], list[str]]
-"""Orders the recordings of an operation: those of the test first, then those of val."""
+"""Orders the recordings of an operation: test first, then val, then train."""
 
 
 def split_recordings(
@@ -30,23 +30,23 @@ def split_recordings(
 ) -> dict[str, list[str]]:
     """Split -> names of its recordings, operation by operation.
 
-    An operation of three or more recordings is in all three splits; a smaller one only trains.
+    An operation of three or more recordings is in all three splits; a smaller one is in train only.
 
     Args:
         operations: recording -> operation.
-        order: `at_random`, or `latest_first`, under which the last recordings are the test.
-        held_out: if there are any, they are the test, and test_fraction does not count.
+        order: `random_order`, or `latest_first_order`, which tests on the last recordings.
+        held_out: if there are any, they are the test split, and test_fraction is ignored.
 
     Raises:
-        UserError: a split is without a recording.
+        UserError: a split has no recording.
     """
     splits: dict[str, list[str]] = {split: [] for split in SPLITS}
     for operation in sorted(set(operations.values())):
-        own = (name for name in operations if operations[name] == operation)
-        names = order(sorted(name for name in own if name not in held_out))
+        members = (name for name in operations if operations[name] == operation)
+        names = order(sorted(name for name in members if name not in held_out))
         test = val = 0
         if len(names) >= 3:
-            # At least one each where the fraction is not 0, and at least one is left to train.
+            # At least one recording each where the fraction is not 0, and at least one in train.
             if test_fraction > 0 and not held_out:
                 test = min(max(1, round(test_fraction * len(names))), len(names) - 2)
             if val_fraction > 0:
@@ -65,14 +65,14 @@ def split_recordings(
     return {split: sorted(splits[split]) for split in SPLITS}
 
 
-def at_random(seed: int) -> Order:
-    """Random orders, one operation after the other."""
-    random = np.random.default_rng(seed)
-    return lambda names: [names[i] for i in random.permutation(len(names))]
+def random_order(seed: int) -> Order:
+    """Random order; one generator serves all operations."""
+    rng = np.random.default_rng(seed)
+    return lambda names: [names[i] for i in rng.permutation(len(names))]
 
 
-def latest_first(names: list[str]) -> list[str]:
-    """By the numbers in the names, since 10 comes after 9; names without one are the earliest."""
+def latest_first_order(names: list[str]) -> list[str]:
+    """By the numbers in the names (10 comes after 9); names without a number are the earliest."""
 
     def numbers(name: str) -> list[int]:
         return [int(digits) for digits in re.findall(r"\d+", name)]
@@ -80,16 +80,16 @@ def latest_first(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
 
 
-def held_out_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
+def match_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
     """The recordings whose name matches a shell pattern, such as `damage*`."""
     names = set(recordings)
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
-            raise UserError(f"split.held_out: {pattern!r} matches none of the recordings")
+            raise UserError(f"split.held_out: {pattern!r} matches no recording")
     return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
 
 
-def same_program_recordings(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
+def expand_to_programs(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:
     """The held-out recordings and all others that run one of their programs."""
-    groups = [{recording.name for recording in group} for group in same_programs(recordings)]
+    groups = [{recording.name for recording in group} for group in group_by_program(recordings)]
     return set(held_out).union(*(group for group in groups if group & held_out))

@@ -20,7 +20,7 @@ from gcodefp.programs.table import Programs, read_programs
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
 ARRAY_NAMES = {"state": "place", "lag_corrected_row": "sensed_row"}
-"""Fields of Split whose arrays have another name in the NPZ, that of the first version."""
+"""Field of Split -> name of its array in the NPZ, where the first version named it otherwise."""
 REBUILD = "snakemake --cores all --forcerun preprocess"
 CONTROLLER_NOTE = "controller position is an input: not sensing"
 LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers published that way"
@@ -30,24 +30,24 @@ LEAKY_NOTE = "LEAKY SPLIT: shuffled windows, only for comparison with numbers pu
 class Split:
     """The rows of one split.
 
-    The controller's reports (block, position, clock) and the sensors' samples of a row are apart by
-    the recording's lag. `state` and `lag_corrected_row` are labels of the time at which the sensors
-    measured; like all labels they come from the controller's log.
+    The sensors' samples of a row lag behind its controller reports (block, position, clock) by a
+    constant of the recording. The labels `state` and `lag_corrected_row` are corrected for the lag;
+    like all labels they come from the controller's log.
 
     Attributes:
-        signals: (N, C) float32, scaled; 0 where no valid sample is.
+        signals: (N, C) float32, scaled; 0 where invalid.
         valid: (N, C) whether a sample is valid.
         environment: (N, 2) pressure in kPa and temperature in degC; NaN where no node has them.
         block: (N,) index into `blocks`.
         blocks: (U,) canonical text of each block.
         line: (N,) line number that the controller reports.
-        operation: (N,) class of the operation; -1 if the train split has none of it.
+        operation: (N,) class of the operation; -1 if it is not in the train split.
         position_mm: (N, 3) reported tool position; NaN where unknown. A label, never an input.
         mm_per_unit: (N,) millimetres per length unit of the row's block.
         seconds: (N,) since the recording's first row.
         recording: (N,) index into `recordings`.
         row: (N,) data row in the CSV file.
-        program: (N,) index into the programs of the train split; -1 if it has none of it.
+        program: (N,) index into the programs of the train split; -1 if it is not one of them.
         state: (N,) state of the programs that the sensors measure, with a fraction; NaN if unknown.
         lag_corrected_row: (N,) the row, of these N, at which the controller reported that state.
         recordings: (R,) names.
@@ -83,7 +83,7 @@ class Description:
         window: rows per window.
         leaky: whether windows of one recording are in several splits.
         sha256: split -> hash of its NPZ file.
-        document: dataset.json as it is.
+        document: the parsed dataset.json.
     """
 
     window: int
@@ -105,11 +105,11 @@ class Description:
         return (scaled * scale["std"] + scale["mean"]).astype(np.float32)
 
     def learning_digest(self) -> str:
-        """Changes exactly when the train and val splits change that a training run would see."""
+        """Hash of all that a training run reads: the train and val splits, not test."""
         splits = {"window": self.window, "train": self.sha256["train"], "val": self.sha256["val"]}
-        decisive = ("channels", "centered", "vocabulary", "position_mm", "programs")
+        fields = ("channels", "centered", "vocabulary", "position_mm", "programs")
         control = {} if self.control is None else {"control": self.control}
-        return digest(splits | control | {key: self.document[key] for key in decisive})
+        return digest(splits | control | {key: self.document[key] for key in fields})
 
     def check_learning_digest(self, learning_digest: str, path: Path) -> None:
         """Raises UserError if `path` (a checkpoint, run or sweep) was made from another dataset.
@@ -117,11 +117,11 @@ class Description:
         Args:
             learning_digest: of the dataset that it was made from.
         """
-        if learning_digest != (own := self.learning_digest()):
+        if learning_digest != (own_digest := self.learning_digest()):
             raise UserError(
-                f"{path}: was trained on another dataset than this (learning_digest "
-                f"{learning_digest[:12]}, not {own[:12]}); name its own dataset with --dataset, or "
-                "run the sweep again: snakemake --cores all"
+                f"{path}: was trained on another dataset (learning_digest "
+                f"{learning_digest[:12]}, not {own_digest[:12]}); name its own dataset with "
+                "--dataset, or run the sweep again: snakemake --cores all"
             )
 
     @property
@@ -129,8 +129,8 @@ class Description:
         """The control that the splits were changed for; None for an unchanged dataset."""
         return self.document.get("control")
 
-    def for_control(self, control: str | None) -> "Description":
-        """The same, marked as changed for a control, so that the two are never confused."""
+    def with_control(self, control: str | None) -> "Description":
+        """A copy that is marked with a control, so that both have different digests."""
         return replace(self, document={**self.document, "control": control}) if control else self
 
     def check(self, path: Path, split: str) -> None:
@@ -138,7 +138,7 @@ class Description:
         if sha256(path) != self.sha256[split]:
             raise UserError(
                 f"{path}: is not the {split} split that dataset.json describes (its sha256 "
-                f"differs); make both anew with: {REBUILD}"
+                f"differs); make both again with: {REBUILD}"
             )
 
 
@@ -151,7 +151,7 @@ def read_split(path: Path, description: Description, name: str) -> Split:
     """Reads one NPZ of a dataset.
 
     Raises:
-        UserError: the file is missing, torn, or is another split than `name`.
+        UserError: the file is missing or truncated, or is another split than `name`.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; it is made by: {REBUILD}")
@@ -165,20 +165,20 @@ def read_description(path: Path) -> Description:
     """Reads dataset.json and the programs.npz beside it.
 
     Raises:
-        UserError: one of them is missing or torn, or they do not belong together.
+        UserError: one of them is missing or truncated, or they do not belong together.
     """
     document = read_json(path, FORMAT, REBUILD)
-    beside = path.with_name(PROGRAMS_FILE)
-    programs = read_programs(beside, REBUILD)
-    if sha256(beside) != document["programs"]["sha256"]:
+    programs_path = path.with_name(PROGRAMS_FILE)
+    programs = read_programs(programs_path, REBUILD)
+    if sha256(programs_path) != document["programs"]["sha256"]:
         raise UserError(
-            f"{beside}: does not belong to {path} (its sha256 differs); make both anew with: "
-            f"{REBUILD}"
+            f"{programs_path}: does not belong to {path} (its sha256 differs); make both again "
+            f"with: {REBUILD}"
         )
-    return description_of(document, programs)
+    return parse_description(document, programs)
 
 
-def description_of(document: Mapping[str, Any], programs: Programs) -> Description:
+def parse_description(document: Mapping[str, Any], programs: Programs) -> Description:
     """The description in a dataset.json document, or in a checkpoint's copy of one."""
     channels = document["channels"]
     return Description(
@@ -190,14 +190,14 @@ def description_of(document: Mapping[str, Any], programs: Programs) -> Descripti
             tuple(c["std"] for c in channels),
             document["centered"],
         ),
-        vocabulary=vocabulary_of(document),
+        vocabulary=parse_vocabulary(document),
         programs=programs,
         sha256={name: split["sha256"] for name, split in document["splits"].items()},
         document=document,
     )
 
 
-def vocabulary_of(document: Mapping[str, Any]) -> Vocabulary:
+def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary in a dataset.json document."""
     fields = document["vocabulary"]
     return Vocabulary(

@@ -2,7 +2,7 @@
 
 A block of n words takes n steps and an end step. Each step has a token type; a command step has a
 command class, a parameter step a parameter type (its letter) and a parameter value. Classes are
-those of the train split: all others are UNSEEN, are never predicted, and count as wrong.
+those of the train split; all others are UNSEEN: never predicted, and never correct.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,7 +28,7 @@ class Vocabulary:
         parameter_types: letters such as X, Y.
         parameter_values: all numbers that a parameter takes, ascending.
         operations: names of the operations.
-        steps: words of the longest block and the end step.
+        steps: words of the longest block, plus the end step.
     """
 
     commands: tuple[str, ...]
@@ -69,13 +69,13 @@ class Vocabulary:
     def encode_rows(self, blocks: NDArray[np.str_]) -> NDArray[np.int32]:
         """Class indices of N rows' blocks, (N, S + 1, 4).
 
-        One step longer than the blocks of the train split, so that a longer one matches none.
+        One step longer than the longest train block, so that a longer block matches none.
         """
         texts, index = np.unique(blocks, return_inverse=True)
         return self.encode(texts.tolist(), self.steps + 1)[index]
 
     def decode(self, codes: NDArray[np.integer]) -> list[str]:
-        """Blocks of class indices (U, S, 4), up to the first step that is no word."""
+        """Blocks of class indices (U, S, 4), up to the first step that is not a word."""
         return [format_block(self._block(code)) for code in codes]
 
     def _block(self, code: NDArray[np.integer]) -> Block:

@@ -1,4 +1,4 @@
-"""Windows over rows, the assignment of rows to windows, and splits assembled from recordings."""
+"""Windows over rows, the row-to-window mask, and splits assembled from recordings."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def window_starts(
     window of a segment is moved back to end with it.
 
     Args:
-        recording: (N,) index of each row's recording; rows of one recording are neighbours.
+        recording: (N,) index of each row's recording; rows of one recording are contiguous.
         seconds: (N,) clock of each row within its recording.
         window: rows per window.
         stride: rows from one window to the next.
@@ -41,8 +41,8 @@ def window_starts(
     Returns:
         (W,), ascending.
     """
-    new = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
-    edges = np.concatenate([[0], np.flatnonzero(new) + 1, [len(recording)]])
+    is_segment_start = (np.diff(recording) != 0) | (np.diff(seconds) > max_gap_seconds)
+    edges = np.concatenate([[0], np.flatnonzero(is_segment_start) + 1, [len(recording)]])
     starts: list[int] = []
     for first, end in pairwise(edges.tolist()):
         if end - first >= window:
@@ -51,13 +51,13 @@ def window_starts(
 
 
 def row_to_window_mask(starts: NDArray[np.integer], window: int) -> NDArray[np.bool_]:
-    """Assigns each row to one window: of those that it lies in, the one with the nearest middle.
+    """Assigns each row to one window: of those that contain it, the one with the nearest middle.
 
     Args:
         starts: (W,) first rows.
 
     Returns:
-        (W, window), true once for every row that lies in any window.
+        (W, window), true exactly once for every row in any window.
     """
     rows = starts[:, None] + np.arange(window)
     distance = np.broadcast_to(np.abs(np.arange(window) - (window - 1) / 2), rows.shape)
@@ -78,7 +78,7 @@ def assemble(
     stride: int,
     max_gap_seconds: float,
 ) -> Split:
-    """Joins recordings, one after the other, and lays windows over them.
+    """Concatenates recordings and lays windows over them.
 
     Args:
         signals: recording -> scaled signals (rows, channels).
@@ -87,74 +87,76 @@ def assemble(
     lengths = [len(recording.row) for recording in recordings]
     classes = {name: i for i, name in enumerate(vocabulary.operations)}
     operations = [classes.get(recording.operation, UNSEEN) for recording in recordings]
-    aligned = [alignment[recording.name] for recording in recordings]
+    alignments = [alignment[recording.name] for recording in recordings]
 
-    def joined(name: str) -> NDArray[Any]:
+    def concatenate(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(recording, name) for recording in recordings])
 
-    def repeated(values: Sequence[int]) -> NDArray[np.int16]:
+    def repeat(values: Sequence[int]) -> NDArray[np.int16]:
         return np.repeat(np.array(values, np.int16), lengths)
 
-    blocks, block = np.unique(joined("blocks"), return_inverse=True)
-    seconds, recording = joined("seconds"), repeated(range(len(recordings)))
+    blocks, block = np.unique(concatenate("blocks"), return_inverse=True)
+    seconds, recording = concatenate("seconds"), repeat(range(len(recordings)))
     # Row numbers within a recording become row numbers within the split.
     offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
-    corrected = np.concatenate([a.lag_corrected_row for a in aligned]) + offset
+    corrected = np.concatenate([a.lag_corrected_row for a in alignments]) + offset
     return Split(
         signals=np.concatenate([signals[r.name] for r in recordings]),
         valid=np.concatenate([scaler.valid(r) for r in recordings]),
-        environment=joined("environment"),
+        environment=concatenate("environment"),
         block=block.astype(np.int32),
         blocks=blocks,
-        line=joined("lines"),
-        operation=repeated(operations),
-        position_mm=joined("position_mm"),
-        mm_per_unit=joined("mm_per_unit"),
+        line=concatenate("lines"),
+        operation=repeat(operations),
+        position_mm=concatenate("position_mm"),
+        mm_per_unit=concatenate("mm_per_unit"),
         seconds=seconds,
         recording=recording,
-        row=joined("row"),
-        program=repeated([a.program for a in aligned]),
-        state=np.concatenate([a.state for a in aligned]),
+        row=concatenate("row"),
+        program=repeat([a.program for a in alignments]),
+        state=np.concatenate([a.state for a in alignments]),
         lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
-        lag_seconds=np.array([a.lag_seconds for a in aligned], np.float32),
+        lag_seconds=np.array([a.lag_seconds for a in alignments], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
     )
 
 
 def held_out_stride(window: int) -> int:
-    """Rows between windows of val and test: half a window, so each row is near a middle once."""
+    """Rows between windows of val and test: half a window, so that each row is near a middle."""
     return max(1, window // 2)
 
 
-def read_recordings(folder: Path, description: Description) -> tuple[Split, Excluded]:
+def read_external_split(folder: Path, description: Description) -> tuple[Split, Excluded]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Returns:
-        the split, and the excluded recordings: those with the name of a train or val recording, and
-        those that a rule of cleaning excludes.
+        the split, and the excluded recordings: named like a train or val recording, or excluded by
+        a cleaning rule.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    splits = {
+    split_of_recording = {
         name: split
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
-    trained: Excluded = []
-    new = []
+    known_recordings: Excluded = []
+    new_paths = []
     for path in find_recordings(folder):
-        if (name := recording_name(path)) in splits:
-            reason = f"a recording of this name is in the {splits[name]} split"
-            trained.append({"recording": name, "reason": reason})
+        if (name := recording_name(path)) in split_of_recording:
+            reason = f"a recording of this name is in the {split_of_recording[name]} split"
+            known_recordings.append({"recording": name, "reason": reason})
             logger.warning("excluded %s: %s", name, reason)
         else:
-            new.append(path)
-    if not new:
+            new_paths.append(path)
+    if not new_paths:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
-    loaded, excluded = load_recordings(new, description.document["groups"], description.window)
-    recordings, programs = list(loaded.values()), description.programs
+    recordings_by_name, excluded = load_recordings(
+        new_paths, description.document["groups"], description.window
+    )
+    recordings, programs = list(recordings_by_name.values()), description.programs
     signals = {r.name: description.scaler.apply(r) for r in recordings}
     split = assemble(
         recordings,
@@ -168,4 +170,4 @@ def read_recordings(folder: Path, description: Description) -> tuple[Split, Excl
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, [*trained, *excluded]
+    return split, [*known_recordings, *excluded]

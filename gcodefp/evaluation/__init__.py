@@ -1,1 +1,1 @@
-"""Scores with intervals, the baselines beside them, and reconstructed programs."""
+"""Metrics with intervals, baselines, controls, and reconstructed programs."""

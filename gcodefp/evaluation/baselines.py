@@ -1,7 +1,7 @@
-"""Baselines: what a prediction from sensors has to beat, in the same form as the model's.
+"""Baselines, whose predictions have the same form as the model's.
 
-Some use no sensor at all, one the most similar train window, others forests on the statistics of a
-window. Shapes: N rows of the test split, C channels.
+Majority and elapsed time use no sensor; others use the nearest train window, or forests on window
+statistics. Shapes: N rows of the test split, C channels.
 """
 
 from itertools import pairwise
@@ -25,19 +25,19 @@ from gcodefp.evaluation.names import (
 
 SEED = 0
 BINS = 8
-"""Equal parts of a window whose means are compared."""
-TRAIN_ROWS = 20_000
-"""The neighbour is sought among at most so many rows, evenly spread over the train split."""
+"""Equal parts of a window, whose means are features."""
+NEIGHBOUR_TRAIN_ROWS = 20_000
+"""Most train rows for the neighbour search, evenly spread over the train split."""
 TREE_TRAIN_ROWS = 10_000
-"""Forests are grown on at most so many rows: neighbours share nearly all of their windows."""
+"""Most train rows of a forest: neighbouring rows share nearly all of their windows."""
 TREE_COUNT = 32
-TREES_AT_A_TIME = 8
-"""A tree keeps a number for every class in every node: 20 MB with 2,000 classes."""
-FEATURES_TRIED = 0.15
-"""Share of the features that a node may split by."""
+TREES_PER_FOREST = 8
+"""Limits memory: a tree has 20 MB with 2,000 classes."""
+MAX_FEATURES = 0.15
+"""Share of the features that are considered for a split."""
 ROWS_PER_LEAF = 10
-ROWS_AT_A_TIME = 4096
-"""Of the test split; each has a number for every class."""
+ROWS_PER_CHUNK = 4096
+"""Limits memory: each test row has a vote for every class."""
 
 
 def run_baselines(
@@ -54,7 +54,7 @@ def run_baselines(
         NEIGHBOUR: nearest_neighbour(train, test, rows, window),
         TREES: extra_trees(train, test, rows, window, SEED, jobs),
         MAJORITY: majority(train, rows),
-        MAJORITY_PRIVILEGED: majority_given_operation(train, test, rows),
+        MAJORITY_PRIVILEGED: majority_of_operation(train, test, rows),
         ELAPSED: elapsed_time(train, test, rows),
     }
     if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():
@@ -69,49 +69,49 @@ def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:
     return RowPredictions(np.full(len(rows), block), np.full(len(rows), operation, np.int64))
 
 
-def majority_given_operation(
-    train: Split, test: Split, rows: NDArray[np.integer]
-) -> RowPredictions:
-    """The most common train block of each row's true operation, which is provided.
+def majority_of_operation(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
+    """The most common train block of each row's provided (true) operation.
 
-    Where the train split has none of the operation, it is the most common block of all.
+    Where the operation is not in the train split, it is the most common block of all.
     """
-    provided = test.operation[rows]
+    true_operation = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        block[provided == operation] = _most_common(train.block[train.operation == operation])
-    return RowPredictions(train.blocks[block], provided.astype(np.int64))
+        block[true_operation == operation] = _most_common(train.block[train.operation == operation])
+    return RowPredictions(train.blocks[block], true_operation.astype(np.int64))
 
 
 def elapsed_time(train: Split, test: Split, rows: NDArray[np.integer]) -> RowPredictions:
     """What most train recordings of the true operation execute at the same time since their start.
 
-    Operation and start are provided, no sensor is used. Recordings of one operation replay the
-    same few programs at the same speed, so elapsed time alone predicts most blocks; a model that
-    uses the time has to beat this. Of equally common blocks it is the first in `train.blocks`.
-    Where the train split has none of the operation, it is the most common block of all.
+    Operation and start are provided, no sensor is used. Recordings of one operation repeat the same
+    few programs at the same speed, so elapsed time alone predicts most blocks; a model that can
+    infer the time has to beat this. Of equally common blocks it is the first in `train.blocks`.
+    Where the operation is not in the train split, it is the most common block of all.
     """
-    provided = test.operation[rows]
+    true_operation = test.operation[rows]
     block = np.full(len(rows), _most_common(train.block))
     for operation in np.unique(train.operation):
-        members = np.flatnonzero(provided == operation)
+        members = np.flatnonzero(true_operation == operation)
         seconds = test.seconds[rows[members]]
         recordings = np.unique(train.recording[train.operation == operation])
-        votes = np.stack([_blocks_at(train, each, seconds) for each in recordings], axis=1)
+        votes = np.stack(
+            [_blocks_at(train, recording, seconds) for recording in recordings], axis=1
+        )
         block[members] = [_most_common(row_votes) for row_votes in votes]
-    return RowPredictions(train.blocks[block], provided.astype(np.int64))
+    return RowPredictions(train.blocks[block], true_operation.astype(np.int64))
 
 
 def _most_common(classes: NDArray[np.integer]) -> int:
-    """Of equally common classes the first."""
+    """The most common class; of ties the first."""
     return int(np.bincount(classes).argmax())
 
 
 def _blocks_at(split: Split, recording: int, seconds: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Blocks of one recording at times (N,) since its first row, after its end the last one."""
-    own = np.flatnonzero(split.recording == recording)
-    latest = np.searchsorted(split.seconds[own], seconds, side="right") - 1
-    return split.block[own[np.maximum(latest, 0)]]
+    """Blocks of one recording at times (N,) since its first row; after its end the last block."""
+    recording_rows = np.flatnonzero(split.recording == recording)
+    latest = np.searchsorted(split.seconds[recording_rows], seconds, side="right") - 1
+    return split.block[recording_rows[np.maximum(latest, 0)]]
 
 
 def nearest_neighbour(
@@ -121,10 +121,10 @@ def nearest_neighbour(
 
     Windows are compared by the means of BINS equal parts of the window around the row.
     """
-    candidates = window_rows(train, window, TRAIN_ROWS)
+    candidates = select_train_rows(train, window, NEIGHBOUR_TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
-    index.fit(_binned(train, window)[candidates])
-    nearest = index.kneighbors(_binned(test, window)[rows], return_distance=False)[:, 0]
+    index.fit(_bin_means(train, window)[candidates])
+    nearest = index.kneighbors(_bin_means(test, window)[rows], return_distance=False)[:, 0]
     neighbour = candidates[nearest]
     corrected = train.lag_corrected_row[neighbour]
     return RowPredictions(
@@ -135,21 +135,21 @@ def nearest_neighbour(
     )
 
 
-def _binned(split: Split, window: int) -> NDArray[np.float32]:
+def _bin_means(split: Split, window: int) -> NDArray[np.float32]:
     """Means of the parts of the window around each row of a split, (rows, parts * C)."""
     start = windows_around(split, window)
     return window_means(split.signals, start, window, BINS).astype(np.float32)
 
 
-def window_rows(train: Split, window: int, at_most: int) -> NDArray[np.int64]:
-    """Rows in any train window, thinned out evenly to at most so many, ascending."""
-    # A leaky split holds all rows of all recordings, those of other splits' windows too.
+def select_train_rows(train: Split, window: int, max_rows: int) -> NDArray[np.int64]:
+    """Rows in any train window, thinned evenly to at most max_rows, ascending."""
+    # A leaky split also contains the rows of other splits' windows.
     rows = np.unique(train.window_start[:, None] + np.arange(window))
-    return rows[:: max(1, -(-len(rows) // at_most))]
+    return rows[:: max(1, -(-len(rows) // max_rows))]
 
 
 def windows_around(split: Split, window: int) -> NDArray[np.int64]:
-    """First row of the window around each row; it is moved inwards near a recording's ends.
+    """First row of the window around each row; shifted inwards near a recording's ends.
 
     Args:
         window: rows per window; no recording has fewer.
@@ -169,7 +169,7 @@ def window_means(
         values: (rows, C), finite.
         start: (M,) first row of each window.
         window: rows per window.
-        parts: P, of each window; as many as it has rows, if those are fewer.
+        parts: P, of each window; at most `window`.
 
     Returns:
         (M, P * C), part after part.
@@ -192,9 +192,9 @@ def extra_trees(
 
     Args:
         seed: of the forests; the predictions do not depend on `jobs`.
-        jobs: trees that grow at the same time.
+        jobs: trees that are fitted in parallel.
     """
-    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
     features = _statistics(train, train_rows, window), _statistics(test, rows, window)
     return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
@@ -202,19 +202,19 @@ def extra_trees(
 def environment_only(
     train: Split, test: Split, rows: NDArray[np.integer], window: int, seed: int, jobs: int
 ) -> RowPredictions:
-    """The same forests on nothing but the window's mean pressure and temperature.
+    """The same forests on the window's mean pressure and temperature alone.
 
-    Neither measures what a mill does. Its accuracy comes from the day and hour of the recording,
-    and so shows how far operation and session are confounded. The mean is over the window's rows
-    with a value; where none has one, it is the mean of the train split.
+    Neither measures the motion. Their accuracy comes from the time of the recording, and shows how
+    far operation and session are confounded. Rows without a value are skipped; a window without
+    any value has the mean of the train split.
     """
-    train_rows = window_rows(train, window, TREE_TRAIN_ROWS)
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
     values = train.environment[train_rows].astype(np.float64)
     valid = np.isfinite(values)
-    typical = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
+    train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
     features = (
-        _environment(train, train_rows, window, typical),
-        _environment(test, rows, window, typical),
+        _environment(train, train_rows, window, train_mean),
+        _environment(test, rows, window, train_mean),
     )
     return _predict_with_forests(train, train_rows, *features, seed, jobs)
 
@@ -232,15 +232,15 @@ def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray
 
 
 def _environment(
-    split: Split, rows: NDArray[np.integer], window: int, typical: NDArray[np.float64]
+    split: Split, rows: NDArray[np.integer], window: int, train_mean: NDArray[np.float64]
 ) -> NDArray[np.float32]:
-    """(N, 2): mean pressure (kPa) and temperature (degC) of each window, less the typical ones."""
+    """(N, 2): mean pressure (kPa) and temperature (degC) of each window, minus the train means."""
     start = windows_around(split, window)[rows]
-    difference = split.environment - typical
+    difference = split.environment - train_mean
     valid = np.isfinite(difference)
     total = window_means(np.where(valid, difference, 0.0), start, window, 1)
     share = window_means(valid, start, window, 1)
-    # With no valid row the total is 0, and so is the difference to the typical.
+    # Without a valid row the total is 0: the train mean.
     return (total / np.maximum(share, 1 / window)).astype(np.float32)
 
 
@@ -273,14 +273,14 @@ def _classify(
     seed: int,
     jobs: int,
 ) -> NDArray[np.integer]:
-    """The class of N rows, of a forest fitted to M rows."""
+    """The classes of N rows by a forest that is fitted to M rows."""
     classes = np.unique(train_classes)
     votes = np.zeros((len(features), len(classes)), np.float32)
-    random = np.random.RandomState(seed)
-    for _ in range(0, TREE_COUNT, TREES_AT_A_TIME):
-        forest = _grow(train_features, train_classes, random, jobs)
-        for first in range(0, len(features), ROWS_AT_A_TIME):
-            chunk = slice(first, first + ROWS_AT_A_TIME)
+    rng = np.random.RandomState(seed)
+    for _ in range(0, TREE_COUNT, TREES_PER_FOREST):
+        forest = _grow(train_features, train_classes, rng, jobs)
+        for first in range(0, len(features), ROWS_PER_CHUNK):
+            chunk = slice(first, first + ROWS_PER_CHUNK)
             votes[chunk] += forest.predict_proba(features[chunk])
     return classes[votes.argmax(axis=1)]
 
@@ -288,16 +288,16 @@ def _classify(
 def _grow(
     features: NDArray[np.float32],
     classes: NDArray[np.integer],
-    random: np.random.RandomState,
+    rng: np.random.RandomState,
     jobs: int,
 ) -> Any:
-    """A forest of TREES_AT_A_TIME trees that predicts in a single thread."""
+    """A forest of TREES_PER_FOREST trees that predicts in a single thread."""
     forest = ExtraTreesClassifier(
-        n_estimators=TREES_AT_A_TIME,
+        n_estimators=TREES_PER_FOREST,
         min_samples_leaf=ROWS_PER_LEAF,
-        max_features=FEATURES_TRIED,
-        random_state=random,
+        max_features=MAX_FEATURES,
+        random_state=rng,
         n_jobs=jobs,
     ).fit(features, classes)
-    # Threads would add the trees' votes in any order, and rounding could then break ties.
+    # Threads would add votes in random order, and rounding could then break ties.
     return forest.set_params(n_jobs=1)

@@ -1,8 +1,7 @@
 """95 % intervals from a bootstrap over recordings, and the statistics that can be resampled.
 
-Rows of one recording are alike, so recordings are drawn, not rows (the cluster bootstrap; Davison
-and Hinkley 1997, section 3.8). A statistic has a value on any resample, so that two of them can be
-compared on the same ones.
+Rows of one recording are dependent, so recordings are resampled, not rows (the cluster bootstrap;
+Davison and Hinkley 1997, section 3.8). Two statistics are compared on the same resamples.
 
 Shapes: N rows, K recordings, S resamples.
 """
@@ -18,12 +17,12 @@ RESAMPLES = 2000
 
 
 class Estimate(NamedTuple):
-    """A statistic, its interval, and what it rests on.
+    """A statistic, its interval and its sample size.
 
     Attributes:
-        value: None if there was nothing to measure.
-        n: the denominator: words, rows, or whatever the statistic counts.
-        recordings: how many of them have anything to count.
+        value: None if there is nothing to count.
+        n: the denominator, such as words or rows.
+        recordings: number of recordings with anything to count.
     """
 
     value: float | None
@@ -34,10 +33,10 @@ class Estimate(NamedTuple):
 
 
 class Difference(NamedTuple):
-    """One statistic minus another on the same resamples; all None if nothing was to be measured.
+    """One statistic minus another on the same resamples; all None if there is nothing to count.
 
     Attributes:
-        recordings: how many of them have anything to count in either.
+        recordings: number of recordings with anything to count in either statistic.
     """
 
     value: float | None
@@ -47,19 +46,23 @@ class Difference(NamedTuple):
 
 
 class Statistic(Protocol):
-    """A number computed from K recordings, each of which may count any number of times.
+    """A number computed from K recordings, each with a multiplicity.
 
     Attributes:
-        recordings: (K,) indices, ascending, of those that have anything to count.
-        n: the denominator, each recording counting once.
+        recordings: (K,) indices, ascending, of recordings with anything to count.
+        n: the denominator if each recording counts once.
     """
 
     @property
     def recordings(self) -> NDArray[np.integer]: ...
     @property
     def n(self) -> int: ...
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        """The statistic on each resample, (S,); `times` (S, K) has no row of zeros."""
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        """The statistic on each resample, (S,).
+
+        Args:
+            multiplicity: (S, K) how often each resample contains each recording; no row is zero.
+        """
         ...
 
 
@@ -79,8 +82,8 @@ class Ratio:
     def n(self) -> int:
         return int(self.counts.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        return (times @ self.sums) / (times @ self.counts)
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        return (multiplicity @ self.sums) / (multiplicity @ self.counts)
 
 
 def ratio(
@@ -100,15 +103,15 @@ def ratio(
     return Ratio(counted, sums[counted], counts[counted])
 
 
-NOTHING = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
-"""A metric of predictions that do not include what it measures."""
+EMPTY = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+"""A metric that the predictions do not support."""
 
 
 @dataclass(frozen=True)
-class Balanced:
+class BalancedAccuracy:
     """The mean over classes of recall (Brodersen et al. 2010); a `Statistic`.
 
-    A resample may lack every recording of a class: its mean is over the classes that it has.
+    The mean of a resample is over the classes that it contains.
 
     Attributes:
         correct, total: (K, classes) rows.
@@ -122,17 +125,17 @@ class Balanced:
     def n(self) -> int:
         return int(self.total.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        correct, total = times @ self.correct, times @ self.total
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        correct, total = multiplicity @ self.correct, multiplicity @ self.total
         recall = correct / np.maximum(total, 1)
         return recall.sum(1) / (total > 0).sum(1)
 
 
-def balanced(
+def balanced_accuracy(
     correct: NDArray[np.number] | NDArray[np.bool_],
     true_class: NDArray[np.integer],
     recording: NDArray[np.integer],
-) -> Balanced:
+) -> BalancedAccuracy:
     """The mean over classes of recall.
 
     Args:
@@ -145,7 +148,7 @@ def balanced(
     shape = len(recordings), len(classes)
     cells = recording_index * len(classes) + class_index
     counts = (np.bincount(cells, weights, shape[0] * shape[1]) for weights in (correct, None))
-    return Balanced(recordings, *(count.reshape(shape) for count in counts))
+    return BalancedAccuracy(recordings, *(count.reshape(shape) for count in counts))
 
 
 @dataclass(frozen=True)
@@ -165,14 +168,14 @@ class Median:
     def n(self) -> int:
         return len(self.ascending)
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        totals = times @ np.bincount(self.recording_index)
-        # The two middle ranks of an even number of values, twice the same one of an odd number.
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        totals = multiplicity @ np.bincount(self.recording_index)
+        # The two middle ranks; equal for an odd number of values.
         middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
-        # A loop, as a table of every row in every resample would take hundreds of megabytes.
+        # A loop: a table of all rows in all resamples would take hundreds of megabytes.
         ranks = [
             np.cumsum(sample[self.recording_index]).searchsorted(middle, side="right")
-            for sample, middle in zip(times, middles, strict=True)
+            for sample, middle in zip(multiplicity, middles, strict=True)
         ]
         return self.ascending[np.array(ranks)].mean(1)
 
@@ -181,7 +184,7 @@ def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Medi
     """The median over rows.
 
     Args:
-        values: (N,) of each row; NaN does not count.
+        values: (N,) of each row; NaN is skipped.
         recording: (N,) index of each row's recording.
     """
     finite = ~np.isnan(values)
@@ -209,8 +212,8 @@ def with_interval(statistic: Statistic) -> Estimate:
 def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
     """The difference of two statistics, with its percentile interval on the same resamples.
 
-    Recordings of which only one of the two has anything to count are drawn too; the few resamples
-    in which one of them has no recording are skipped.
+    Recordings with anything to count in only one of the two are resampled too; the few resamples
+    without a recording for one of them are skipped.
 
     Args:
         minuend, subtrahend: of the same split, so that their indices mean the same recordings.
@@ -218,36 +221,38 @@ def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
     if not len(minuend.recordings) or not len(subtrahend.recordings):
         return Difference(None, None, None, 0)
     recordings = np.union1d(minuend.recordings, subtrahend.recordings)
-    times = multiplicities(len(recordings))
-    first, second = (
-        times[:, np.searchsorted(recordings, statistic.recordings)]
+    multiplicity = multiplicities(len(recordings))
+    minuend_counts, subtrahend_counts = (
+        multiplicity[:, np.searchsorted(recordings, statistic.recordings)]
         for statistic in (minuend, subtrahend)
     )
-    usable = first.any(axis=1) & second.any(axis=1)
-    differences = minuend.resampled(first[usable]) - subtrahend.resampled(second[usable])
+    usable = minuend_counts.any(axis=1) & subtrahend_counts.any(axis=1)
+    differences = minuend.resampled(minuend_counts[usable]) - subtrahend.resampled(
+        subtrahend_counts[usable]
+    )
     value = _value(minuend) - _value(subtrahend)
     return Difference(value, *percentile_interval(differences), len(recordings))
 
 
 def _value(statistic: Statistic) -> float:
-    """The statistic itself: each recording counts once."""
+    """The statistic with each recording counted once."""
     return float(statistic.resampled(np.ones((1, len(statistic.recordings)), np.int64))[0])
 
 
-def draw(recordings: int) -> NDArray[np.int64]:
+def draw_resamples(recordings: int) -> NDArray[np.int64]:
     """The recordings of each resample, (RESAMPLES, recordings); the same in every run."""
     return np.random.default_rng(0).integers(recordings, size=(RESAMPLES, recordings))
 
 
 def multiplicities(recordings: int) -> NDArray[np.int64]:
-    """How many times each resample of `draw` has each recording, (RESAMPLES, recordings)."""
-    cells = draw(recordings) + recordings * np.arange(RESAMPLES)[:, None]
+    """How often each resample of `draw` has each recording, (RESAMPLES, recordings)."""
+    cells = draw_resamples(recordings) + recordings * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(cells.ravel(), minlength=RESAMPLES * recordings)
     return counts.reshape(RESAMPLES, recordings)
 
 
 def percentile_interval(resampled: NDArray[np.floating]) -> tuple[float, float]:
     """The middle CONFIDENCE of a statistic's values on the resamples, (RESAMPLES,)."""
-    edge = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled, [edge, 1 - edge])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(resampled, [tail, 1 - tail])
     return float(low), float(high)

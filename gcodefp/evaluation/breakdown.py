@@ -1,6 +1,6 @@
-"""What the metrics consist of: accuracy by operation, confusion matrices, words, and differences.
+"""Breakdowns of the metrics: accuracy by operation and word, confusion matrices, differences.
 
-All of it is written to metrics.json, so that figures and report only draw what `evaluate` computed.
+All of them are written to metrics.json; figures and report compute none.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate
-from gcodefp.evaluation.metrics import RowPredictions, Scored
+from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions
 from gcodefp.evaluation.names import BASELINE, MODEL, PREDICTORS
 from gcodefp.model.scores import Score
 from gcodefp.recordings.gcode import Word, parse_block
@@ -21,7 +21,7 @@ from gcodefp.recordings.gcode import Word, parse_block
 BY_OPERATION = ("gcode", "token")
 """The metrics that are broken down by operation."""
 OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
-"""Names of the last class of a confusion matrix; it is there only where it counts something."""
+"""Names of the last class of a confusion matrix, which exists only with a count above 0."""
 
 
 def break_down(
@@ -37,42 +37,43 @@ def break_down(
         rows: (N,) of the split.
     """
     scored = {
-        name: Scored(predictions[name], split, rows, description.vocabulary)
+        name: ScoredPredictions(predictions[name], split, rows, description.vocabulary)
         for name in PREDICTORS
         if name in predictions
     }
     operations = _operations(split, description)[split.recording[rows]]
     return {
         "by_operation": {
-            name: accuracy_by_operation(each, operations) for name, each in scored.items()
+            name: accuracy_by_operation(predictor, operations) for name, predictor in scored.items()
         },
         "confusion": confusion_matrices(scored[MODEL], description),
         "words": accuracy_by_word(scored[MODEL]),
         "differences": {
-            name: exact_line_gain(scored[MODEL], each)
-            for name, each in scored.items()
+            name: exact_line_gain(scored[MODEL], predictor)
+            for name, predictor in scored.items()
             if PREDICTORS[name].kind == BASELINE
         },
     }
 
 
 def _operations(split: Split, description: Description) -> NDArray[np.str_]:
-    """Name of each recording's operation, also where only dataset.json has it, (R,)."""
+    """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
     names = []
     for index, recording in enumerate(split.recordings.tolist()):
         entry = description.document["recordings"].get(recording)
         if entry is None:
             operation = int(split.operation[split.recording == index][0])
-            is_trained = operation != UNSEEN
-            trained = description.vocabulary.operations
-            names.append(trained[operation] if is_trained else NOT_IN_TRAIN)
+            is_seen = operation != UNSEEN
+            names.append(description.vocabulary.operations[operation] if is_seen else NOT_IN_TRAIN)
         else:
             names.append(entry["operation"])
     return np.array(names)
 
 
-def accuracy_by_operation(scored: Scored, operations: NDArray[np.str_]) -> list[dict[str, Any]]:
-    """BY_OPERATION of each operation by name; at the end, of all operations (None).
+def accuracy_by_operation(
+    scored: ScoredPredictions, operations: NDArray[np.str_]
+) -> list[dict[str, Any]]:
+    """The metrics BY_OPERATION of each operation, by name; last, of all operations (None).
 
     Args:
         operations: (N,) name of each row's operation.
@@ -98,14 +99,16 @@ def _with_shares(
     """An Estimate, and `shares` of the recordings; a single recording has no interval."""
     correct, total, recording = score.correct[rows], score.total[rows], recording[rows]
     value = estimate(correct, total, recording)
-    if value.recordings < 2:  # All resamples of one recording are equal.
+    if value.recordings < 2:  # All its resamples are equal.
         value = value._replace(low=None, high=None)
     counts = np.bincount(recording, weights=total)
     shares = np.bincount(recording, weights=correct)[counts > 0] / counts[counts > 0]
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def confusion_matrices(scored: Scored, description: Description) -> dict[str, dict[str, Any]]:
+def confusion_matrices(
+    scored: ScoredPredictions, description: Description
+) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
@@ -131,7 +134,7 @@ def confusion_matrices(scored: Scored, description: Description) -> dict[str, di
 
 
 def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[str, Any]:
-    """All words up to the end of the true block; after the predicted end there is nothing."""
+    """All words up to the end of the true block; NOTHING_PREDICTED after the predicted end."""
     kinds = (COMMAND, PARAMETER, END)
     index = np.full(len(TOKEN_TYPES), -1)
     index[list(kinds)] = range(len(kinds))
@@ -143,7 +146,7 @@ def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[
 def _field(
     predicted: NDArray[np.int32], true: NDArray[np.int32], field: str, kind: int, names: list[str]
 ) -> dict[str, Any]:
-    """The classes of a field, over the words that are truly of its kind."""
+    """The classes of a field, over true words of its kind."""
     counted = true[..., 0] == kind
     column = FIELDS.index(field)
     return _count(predicted[counted][:, column], true[counted][:, column], names)
@@ -155,7 +158,7 @@ def _count(
     names: list[str],
     other: str = OTHER,
 ) -> dict[str, Any]:
-    """Counts pairs; a class below 0 comes last, and only where it counts something."""
+    """Counts pairs; classes below 0 are the last class, which is dropped if its count is 0."""
     last = len(names)
     counts = np.zeros((last + 1, last + 1), np.int64)
     np.add.at(counts, (np.where(true < 0, last, true), np.where(predicted < 0, last, predicted)), 1)
@@ -167,7 +170,7 @@ def _count(
     return {"true": true_names, "predicted": predicted_names, "counts": counts.tolist()}
 
 
-def accuracy_by_word(scored: Scored) -> list[dict[str, Any]]:
+def accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same position.
@@ -184,7 +187,7 @@ def accuracy_by_word(scored: Scored) -> list[dict[str, Any]]:
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 
 
-def exact_line_gain(model: Scored, baseline: Scored) -> dict[str, Any]:
+def exact_line_gain(model: ScoredPredictions, baseline: ScoredPredictions) -> dict[str, Any]:
     """Exact lines of the model minus those of a baseline, on the same resamples of recordings."""
     correct, baseline_correct = (
         (scored.predictions.blocks == scored.true_blocks).astype(np.int64)

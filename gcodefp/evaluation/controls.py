@@ -1,4 +1,4 @@
-"""The verdict on a negative control: whether it fails, as it must, and against which limit."""
+"""The verdict on a negative control: whether it fails, as expected, and against which baseline."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,17 +22,19 @@ LIMITS: Mapping[str, str] = {
     SENSORS_PERMUTED: MAJORITY_PRIVILEGED,
     PRESENCE_ONLY: MAJORITY_PRIVILEGED,
 }
-"""Control -> the baseline that it may not beat: what is predictable without sensing the motion."""
-SENSING = tuple(name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS)
+"""Control -> the baseline that it must not beat: what is predictable without the motion."""
+SENSOR_PREDICTORS = tuple(
+    name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
+)
 """The predictors from sensors alone."""
 
 
-class Judgement(NamedTuple):
-    """Exact lines of one predictor on a control.
+class ControlVerdict(NamedTuple):
+    """Exact-line accuracy of one predictor on a control.
 
     Attributes:
-        limit: the baseline that it may not beat.
-        score, limit_score: shares of rows that are correct.
+        limit: the baseline that it must not beat.
+        score, limit_score: accuracies of predictor and baseline.
         difference: score minus limit_score, on the same rows.
     """
 
@@ -43,10 +45,10 @@ class Judgement(NamedTuple):
 
     @property
     def fails(self) -> bool:
-        """Whether it stays, up to chance, within the limit."""
+        """Whether the predictor is not significantly better than the limit."""
         return self.difference.low is None or self.difference.low <= 0
 
-    def described(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """An entry of `answers` in control.json."""
         return {
             "limit": self.limit,
@@ -57,32 +59,32 @@ class Judgement(NamedTuple):
         }
 
 
-def judge(
+def assess_control(
     control: str,
     predictions: Mapping[str, RowPredictions],
     limits: Mapping[str, RowPredictions],
     test: Split,
     rows: NDArray[np.integer],
-) -> dict[str, Judgement]:
-    """Compares each predictor of SENSING with the baseline that it may not beat.
+) -> dict[str, ControlVerdict]:
+    """Compares each of SENSOR_PREDICTORS with the baseline that it must not beat.
 
     Args:
         predictions, limits: of these rows, by name.
         rows: (N,) of the test split, whose labels are the true ones.
     """
-    true, recording = test.blocks[test.block[rows]], test.recording[rows]
+    true_blocks, recording = test.blocks[test.block[rows]], test.recording[rows]
     ones, limit = np.ones(len(rows)), LIMITS[control]
-    limit_correct = (limits[limit].blocks == true).astype(int)
-    judgements = {}
-    for name in SENSING:
-        correct = (predictions[name].blocks == true).astype(int)
-        judgements[name] = Judgement(
+    limit_correct = (limits[limit].blocks == true_blocks).astype(int)
+    verdicts = {}
+    for name in SENSOR_PREDICTORS:
+        correct = (predictions[name].blocks == true_blocks).astype(int)
+        verdicts[name] = ControlVerdict(
             limit,
             estimate(correct, ones, recording),
             estimate(limit_correct, ones, recording),
             estimate(correct - limit_correct, ones, recording),
         )
-    return judgements
+    return verdicts
 
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -94,21 +96,21 @@ def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
     ]
 
 
-def not_failed(control: Mapping[str, Any]) -> list[str]:
-    """A sentence for each predictor that does not fail, from the content of control.json."""
-    sentences = []
-    for name, judgement in control["answers"].items():
-        if judgement["fails"]:
+def leak_warnings(control: Mapping[str, Any]) -> list[str]:
+    """A warning for each predictor that beats its limit, from the content of control.json."""
+    warnings = []
+    for name, verdict in control["answers"].items():
+        if verdict["fails"]:
             continue
         score, limit, gain = (
-            _percent(judgement[key]) for key in ("score", "limit_score", "difference")
+            _percent(verdict[key]) for key in ("score", "limit_score", "difference")
         )
-        sentences.append(
+        warnings.append(
             f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} predicts "
-            f"{score} % of the lines exactly, '{judgement['limit']}' {limit} %, difference {gain}: "
+            f"{score} % of the lines exactly, '{verdict['limit']}' {limit} %, difference {gain}: "
             "that much of its score does not come from sensing the motion"
         )
-    return sentences
+    return warnings
 
 
 def _percent(estimated: Mapping[str, Any]) -> str:

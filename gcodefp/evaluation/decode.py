@@ -1,4 +1,4 @@
-"""A trained network's predictions for a split, in each of the ways that are scored."""
+"""A trained network's predictions for a split, by each scored decoding."""
 
 from typing import NamedTuple
 
@@ -10,23 +10,27 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
 from gcodefp.evaluation.names import (
+    GREEDY,
     MODEL,
     MODEL_LAG_ORACLE,
     UPPER_BOUND,
     WHOLE,
     WHOLE_LAG_ORACLE,
-    WRITTEN,
 )
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments
-from gcodefp.model.window_decoding import Prediction, predict, whole_emission_log_likelihood
-from gcodefp.programs.lag_marginal import MostProbable, marginalise_lag, most_probable_blocks
+from gcodefp.model.window_decoding import (
+    WindowPredictions,
+    predict,
+    recording_emission_log_likelihood,
+)
+from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
 from gcodefp.programs.table import Programs
 
-ROWS_AT_A_TIME = 4096
-WINDOWS_AT_A_TIME = 16
-"""Every row has a probability for each of thousands of states."""
+ROWS_PER_CHUNK = 4096
+WINDOWS_PER_CHUNK = 16
+"""Limits memory: every row has a probability for each of thousands of states."""
 
 
 class SplitDecoding(NamedTuple):
@@ -35,9 +39,9 @@ class SplitDecoding(NamedTuple):
     Attributes:
         rows: (N,) rows of the split that are scored.
         predictions: name -> predictions of these rows.
-        windows: segments as long as a window, side by side.
+        windows: segments as long as a window, without overlap.
         by_segment: name -> predictions by segment, where they differ from those of the rows.
-        confidence: name -> (N,) probability of the predicted block, for names of CONFIDENT.
+        confidence: name in WITH_CONFIDENCE -> (N,) probability of the predicted block.
     """
 
     rows: NDArray[np.intp]
@@ -48,16 +52,16 @@ class SplitDecoding(NamedTuple):
 
 
 class WindowDecoding(NamedTuple):
-    """Most probable blocks of the N rows of a split, each from the window it is assigned to.
+    """Most probable blocks of the N rows of a split, each from its assigned window.
 
     Attributes:
-        covered: (N,) whether the row is assigned to any window; the others hold no prediction.
+        is_covered: (N,) whether the row is assigned to a window; other rows have no prediction.
         blocks: (N,) text of the most probable block, the lag marginalised.
         confidence: (N,) its probability.
         operation: (N,) class.
     """
 
-    covered: NDArray[np.bool_]
+    is_covered: NDArray[np.bool_]
     blocks: NDArray[np.str_]
     confidence: NDArray[np.float64]
     operation: NDArray[np.int64]
@@ -68,59 +72,69 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
     decoded = predict(checkpoint.network, data)
-    in_windows = decode_windows(checkpoint, data)
-    rows = np.flatnonzero(decoded.covered)
+    window_decoding = decode_windows(checkpoint, data)
+    rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
     path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
-    whole_path, whole = _decode_recordings(checkpoint, data, split, rows)
-    whole_operation = _most_frequent(operation, recording)
+    whole_path, recording_blocks = _decode_recordings(checkpoint, data, split, rows)
+    whole_operation = _most_common_operation(operation, recording)
 
-    windows, chosen = _side_by_side(split, description.window)
-    window_path = decoded.paths[chosen].ravel()
-    window_operation = decoded.operation[split.window_start[chosen]].repeat(description.window)
+    windows, window_index = _non_overlapping_windows(split, description.window)
+    window_path = decoded.paths[window_index].ravel()
+    window_operation = decoded.operation[split.window_start[window_index]].repeat(
+        description.window
+    )
     recordings = Segments(rows, np.unique(recording, return_inverse=True)[1])
     predictions = {
-        MODEL: at_states(programs, path, operation)._replace(blocks=in_windows.blocks[rows]),
-        WHOLE: at_states(programs, whole_path, whole_operation)._replace(blocks=whole.blocks),
-        WRITTEN: _greedy(decoded, rows, description),
+        MODEL: predict_at_states(programs, path, operation)._replace(
+            blocks=window_decoding.blocks[rows]
+        ),
+        WHOLE: predict_at_states(programs, whole_path, whole_operation)._replace(
+            blocks=recording_blocks.blocks
+        ),
+        GREEDY: _predict_greedily(decoded, rows, description),
     }
     by_segment = {
-        MODEL: SegmentPredictions(windows, at_states(programs, window_path, window_operation)),
-        WHOLE: SegmentPredictions(recordings, at_states(programs, whole_path, whole_operation)),
+        MODEL: SegmentPredictions(
+            windows, predict_at_states(programs, window_path, window_operation)
+        ),
+        WHOLE: SegmentPredictions(
+            recordings, predict_at_states(programs, whole_path, whole_operation)
+        ),
     }
-    if np.isfinite(split.state[rows]).any():  # A program outside the train split has no lag.
+    if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
         window_lag = split.lag_seconds[split.recording[windows.rows]]
-        in_window = at_states(programs, window_path, window_operation, window_lag)
-        whole_oracle = at_states(programs, whole_path, whole_operation, lag)
+        window_oracle = predict_at_states(programs, window_path, window_operation, window_lag)
+        whole_oracle = predict_at_states(programs, whole_path, whole_operation, lag)
         predictions |= {
-            MODEL_LAG_ORACLE: at_states(programs, path, operation, lag),
+            MODEL_LAG_ORACLE: predict_at_states(programs, path, operation, lag),
             WHOLE_LAG_ORACLE: whole_oracle,
-            UPPER_BOUND: _at_true_states(programs, split, rows)._replace(
+            UPPER_BOUND: _predict_at_true_states(programs, split, rows)._replace(
                 blocks=_most_probable_at_true_states(programs, split, rows)
             ),
         }
         by_segment |= {
-            MODEL_LAG_ORACLE: SegmentPredictions(windows, in_window),
+            MODEL_LAG_ORACLE: SegmentPredictions(windows, window_oracle),
             WHOLE_LAG_ORACLE: SegmentPredictions(recordings, whole_oracle),
             UPPER_BOUND: SegmentPredictions(
-                windows, _at_true_states(programs, split, windows.rows)
+                windows, _predict_at_true_states(programs, split, windows.rows)
             ),
         }
-    confidence = {MODEL: in_windows.confidence[rows], WHOLE: whole.confidence}
+    confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
     return SplitDecoding(rows, predictions, windows, by_segment, confidence)
 
 
-def at_states(
+def predict_at_states(
     programs: Programs,
     path: NDArray[np.integer],
     operation: NDArray[np.int64],
     lag_seconds: NDArray[np.floating] | float = 0.0,
 ) -> RowPredictions:
-    """What the controller reports when the sensors see the states of a path (N,).
+    """What the controller reports when the sensors measure the states of a path (N,).
 
     Args:
         lag_seconds: () or (N,) of the sensors, relative to the program's median; 0, the median, is
-            the best guess where the lag is unknown.
+            the estimate where the lag is unknown.
     """
     program = programs.program_of_state()[path]
     reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
@@ -134,8 +148,8 @@ def at_states(
     )
 
 
-def _greedy(
-    decoded: Prediction, rows: NDArray[np.intp], description: Description
+def _predict_greedily(
+    decoded: WindowPredictions, rows: NDArray[np.intp], description: Description
 ) -> RowPredictions:
     """Blocks by greedy decoding, word by word, and the position head's positions."""
     blocks = np.array(description.vocabulary.decode(decoded.codes[rows]))
@@ -143,8 +157,12 @@ def _greedy(
     return RowPredictions(blocks, decoded.operation[rows], None, position_mm)
 
 
-def _at_true_states(programs: Programs, split: Split, rows: NDArray[np.integer]) -> RowPredictions:
-    return at_states(programs, _true_states(split, rows), split.operation[rows].astype(np.int64))
+def _predict_at_true_states(
+    programs: Programs, split: Split, rows: NDArray[np.integer]
+) -> RowPredictions:
+    return predict_at_states(
+        programs, _true_states(split, rows), split.operation[rows].astype(np.int64)
+    )
 
 
 def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -158,22 +176,22 @@ def _most_probable_at_true_states(
     """The most probable block where the state is certain and the lag unknown, (N,)."""
     state = _true_states(split, rows)
     blocks = np.empty(len(rows), programs.block.dtype)
-    for part in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_AT_A_TIME)):
-        posterior = np.zeros((len(part), len(programs)), np.float32)
-        posterior[np.arange(len(part)), state[part]] = 1.0
-        blocks[part] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
+    for chunk in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_PER_CHUNK)):
+        posterior = np.zeros((len(chunk), len(programs)), np.float32)
+        posterior[np.arange(len(chunk)), state[chunk]] = 1.0
+        blocks[chunk] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
     return blocks
 
 
 @torch.no_grad()
 def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
-    """The most probable block and the operation of each row, from the window it is assigned to."""
+    """The most probable block and the operation of each row, from its assigned window."""
     programs, network = checkpoint.description.programs, checkpoint.network
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
     operation = np.full(count, UNSEEN, np.int64)
-    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_AT_A_TIME):
-        rows, row_mask = data.rows_of(batch), data.row_mask[batch]
+    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
+        rows, row_mask = data.window_rows(batch), data.row_mask[batch]
         encoded = network.encode(data.signals[rows])
         emission = network.emission_log_likelihood(encoded)
         posterior = decode_segments(emission, data.first_state).posterior[row_mask].cpu().numpy()
@@ -187,7 +205,7 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
 
 def _decode_recordings(
     checkpoint: Checkpoint, data: Tensors, split: Split, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], MostProbable]:
+) -> tuple[NDArray[np.int64], MostProbableBlocks]:
     """Viterbi path and most probable blocks of the scored rows, each recording as one segment."""
     programs = checkpoint.description.programs
     path = np.zeros(len(split.recording), np.int64)
@@ -195,17 +213,17 @@ def _decode_recordings(
     confidence = np.zeros(len(split.recording))
     for recording in np.unique(split.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
-        own = rows[split.recording[rows] == recording]
-        signals = data.signals[torch.as_tensor(own, device=data.signals.device)]
-        emission = whole_emission_log_likelihood(checkpoint.network, signals, data.window)
+        own_rows = rows[split.recording[rows] == recording]
+        signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
+        emission = recording_emission_log_likelihood(checkpoint.network, signals, data.window)
         decoded = decode_segments(emission[None], data.first_state)
-        path[own] = decoded.path[0].cpu().numpy()
+        path[own_rows] = decoded.path[0].cpu().numpy()
         posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
-        blocks[own], confidence[own] = most_probable_blocks(posterior, programs)
-    return path[rows], MostProbable(blocks[rows], confidence[rows])
+        blocks[own_rows], confidence[own_rows] = most_probable_blocks(posterior, programs)
+    return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 
-def _most_frequent(
+def _most_common_operation(
     operation: NDArray[np.int64], recording: NDArray[np.integer]
 ) -> NDArray[np.int64]:
     """The most frequent operation of each row's recording, (N,)."""
@@ -215,12 +233,12 @@ def _most_frequent(
     return counts.argmax(axis=1)[index]
 
 
-def _side_by_side(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
-    """Windows that do not overlap the one before, as segments and by their index."""
-    chosen, end = [], 0
+def _non_overlapping_windows(split: Split, window: int) -> tuple[Segments, NDArray[np.intp]]:
+    """Windows that do not overlap, as segments and by index."""
+    indices, end = [], 0
     for index, start in enumerate(split.window_start.tolist()):
         if start >= end:
-            chosen.append(index)
+            indices.append(index)
             end = start + window
-    rows = split.window_start[chosen][:, None] + np.arange(window)
-    return Segments(rows.ravel(), np.repeat(np.arange(len(chosen)), window)), np.array(chosen)
+    rows = split.window_start[indices][:, None] + np.arange(window)
+    return Segments(rows.ravel(), np.repeat(np.arange(len(indices)), window)), np.array(indices)

@@ -1,16 +1,15 @@
-"""What the predictions of a checkpoint rest on: sensors, confidence, and an excerpt of the signals.
+"""Explains the predictions of a checkpoint: sensor occlusion, calibration, and a signal excerpt.
 
-Sensors left out: the channels of one part are hidden in every test recording, as those of a sensor
-that was never there (training hides nodes too: node_dropout), and the split is scored as before.
-The network is not trained again. The loss shows what its predictions rest on, not what another
-network could do without these sensors: of two sensors that measure the same it may need neither, or
-both (compare the occlusion of Zeiler and Fergus 2014).
+Sensor occlusion (Zeiler and Fergus 2014): the channels of one group or node are hidden in every
+test recording, as node_dropout does in training, and the split is scored without retraining. The
+loss of accuracy shows what this network uses, not what another one could do without these sensors:
+of two redundant sensors it may need neither, or both.
 
 Calibration: whether blocks with a confidence of 70 % are correct in 70 % of cases. The expected
 calibration error is the mean distance between confidence and accuracy over bins of rows with
 similar confidence (Naeini et al. 2015, Obtaining well calibrated probabilities using Bayesian
-binning; Guo et al. 2017, On calibration of modern neural networks). The bins hold about as many
-rows each. As a mean of distances it is above 0 by chance alone, and so is its interval.
+binning; Guo et al. 2017, On calibration of modern neural networks). The bins have about equal
+numbers of rows. As a mean of absolute values it is biased upwards, and so is its interval.
 
 Shapes: N rows, C channels, K recordings.
 """
@@ -33,16 +32,16 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import SplitDecoding, decode_windows, predict_split
-from gcodefp.evaluation.metrics import RowPredictions, Scored, measure
+from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
-    CONFIDENT,
     GROUP,
-    JUDGED,
     MODEL,
     NODE,
+    OCCLUSION_METRICS,
     PREDICTORS,
     WHOLE,
+    WITH_CONFIDENCE,
 )
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
@@ -53,8 +52,8 @@ from gcodefp.recordings.columns import channel_group
 Metrics = Mapping[str, Statistic]
 
 
-class Part(NamedTuple):
-    """Some of the channels.
+class ChannelSet(NamedTuple):
+    """A set of channels that is hidden together.
 
     Attributes:
         kind: ALL, GROUP or NODE.
@@ -67,26 +66,26 @@ class Part(NamedTuple):
     channels: tuple[int, ...]
 
 
-def node_of(channel: str) -> str | None:
+def sensor_node(channel: str) -> str | None:
     """The sensor node of a channel; motor currents have none."""
     return channel.rpartition(".")[0] or None
 
 
-def parts_of(channels: Sequence[str]) -> list[Part]:
-    """All channels, then those of each group and of each node, where there are several."""
-    parts = [Part(ALL, "", tuple(range(len(channels))))]
-    for kind, name_of in ((GROUP, channel_group), (NODE, node_of)):
+def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
+    """All channels; then each group and each node, if there are several."""
+    sets = [ChannelSet(ALL, "", tuple(range(len(channels))))]
+    for kind, name_of in ((GROUP, channel_group), (NODE, sensor_node)):
         indices: dict[str, list[int]] = {}
         for index, channel in enumerate(channels):
             if (name := name_of(channel)) is not None:
                 indices.setdefault(name, []).append(index)
         if len(indices) > 1:
-            parts += [Part(kind, name, tuple(members)) for name, members in indices.items()]
-    return parts
+            sets += [ChannelSet(kind, name, tuple(members)) for name, members in indices.items()]
+    return sets
 
 
-def without(split: Split, channels: Sequence[int]) -> Split:
-    """The split as if its recordings never had these channels."""
+def hide_channels(split: Split, channels: Sequence[int]) -> Split:
+    """The split with these channels invalid in every row."""
     signals, valid = split.signals.copy(), split.valid.copy()
     signals[:, list(channels)] = 0.0
     valid[:, list(channels)] = False
@@ -94,41 +93,49 @@ def without(split: Split, channels: Sequence[int]) -> Split:
 
 
 class SensorScores(NamedTuple):
-    """The metrics JUDGED of MODEL.
+    """OCCLUSION_METRICS of MODEL.
 
     Attributes:
         complete: with all sensors.
-        without: each part, and the metrics without it.
+        hidden: each channel set, and the metrics while it is hidden.
     """
 
     complete: Metrics
-    without: Sequence[tuple[Part, Metrics]]
+    hidden: Sequence[tuple[ChannelSet, Metrics]]
 
 
-def score_without_sensors(
+def score_hidden_sensors(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> SensorScores:
-    """Scores a split with all sensors, and without each part of them."""
-    parts = parts_of(checkpoint.description.scaler.channels)
+    """Scores a split with all sensors, and with each channel set hidden."""
+    hidden = channel_sets(checkpoint.description.scaler.channels)
     return SensorScores(
-        _judged(checkpoint, split, device),
-        [(part, _judged(checkpoint, without(split, part.channels), device)) for part in parts],
+        _score_windows(checkpoint, split, device),
+        [
+            (
+                hidden_set,
+                _score_windows(checkpoint, hide_channels(split, hidden_set.channels), device),
+            )
+            for hidden_set in hidden
+        ],
     )
 
 
-def _judged(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
+def _score_windows(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
     description = checkpoint.description
     decoded = decode_windows(checkpoint, to_tensors(split, description, device))
-    rows = np.flatnonzero(decoded.covered)
+    rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
-    return measure(Scored(predictions, split, rows, description.vocabulary), JUDGED)
+    return compute_metrics(
+        ScoredPredictions(predictions, split, rows, description.vocabulary), OCCLUSION_METRICS
+    )
 
 
 def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dict[str, Any]:
     """The key `sensors` of explanation.json.
 
-    `differences` are the metric without the part minus the metric with all sensors, on the same
-    resamples of recordings: below 0 where something is lost.
+    `differences` are the metric with the channel set hidden minus the metric with all sensors, on
+    the same resamples of recordings; below 0 is a loss.
     """
 
     def intervals(metrics: Metrics) -> dict[str, Any]:
@@ -139,16 +146,16 @@ def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dic
         "complete": intervals(scores.complete),
         "without": [
             {
-                "kind": part.kind,
-                "name": part.name,
-                "channels": [channels[index] for index in part.channels],
+                "kind": channel_set.kind,
+                "name": channel_set.name,
+                "channels": [channels[index] for index in channel_set.channels],
                 "scores": intervals(metrics),
                 "differences": {
                     name: paired_difference(metric, scores.complete[name])._asdict()
                     for name, metric in metrics.items()
                 },
             }
-            for part, metrics in scores.without
+            for channel_set, metrics in scores.hidden
         ],
     }
 
@@ -173,12 +180,12 @@ class CalibrationError:
     def n(self) -> int:
         return int(self.rows.sum())
 
-    def resampled(self, times: NDArray[np.integer]) -> NDArray[np.floating]:
-        return np.abs(times @ self.gaps).sum(axis=1) / (times @ self.rows)
+    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
+        return np.abs(multiplicity @ self.gaps).sum(axis=1) / (multiplicity @ self.rows)
 
 
-def bins_of(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
-    """The bin of each row, (N,): as many rows each, but equal confidences are never parted."""
+def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
+    """The bin of each row, (N,): equal numbers of rows, but equal confidences share a bin."""
     ascending = np.sort(confidence)
     first = np.arange(bins) * len(ascending) // bins
     edges = np.unique(ascending[first])
@@ -188,7 +195,7 @@ def bins_of(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.in
 def calibration_error(
     confidence: NDArray[np.floating], correct: NDArray[np.bool_], recording: NDArray[np.integer]
 ) -> CalibrationError:
-    """The expected calibration error of N rows; the bins are those of all of them.
+    """The expected calibration error of N rows; the bins are the same on every resample.
 
     Args:
         confidence: (N,) probability of each row's prediction.
@@ -196,7 +203,7 @@ def calibration_error(
         recording: (N,) index of each row's recording.
     """
     recordings, index = np.unique(recording, return_inverse=True)
-    row_bin = bins_of(confidence)
+    row_bin = assign_bins(confidence)
     gaps = np.zeros((len(recordings), row_bin.max() + 1))
     np.add.at(gaps, (index, row_bin), correct - confidence)
     return CalibrationError(recordings, gaps, np.bincount(index))
@@ -209,20 +216,20 @@ def describe_calibration(
 
     `overconfidence` is the mean confidence minus the accuracy.
     """
-    hits, ones = correct.astype(np.float64), np.ones(len(correct))
-    row_bin = bins_of(confidence)
+    is_correct, ones = correct.astype(np.float64), np.ones(len(correct))
+    row_bin = assign_bins(confidence)
     error = calibration_error(confidence, correct, recording)
     return {
-        "right": estimate(hits, ones, recording)._asdict(),
+        "right": estimate(is_correct, ones, recording)._asdict(),
         "confidence": estimate(confidence, ones, recording)._asdict(),
-        "overconfidence": estimate(confidence - hits, ones, recording)._asdict(),
+        "overconfidence": estimate(confidence - is_correct, ones, recording)._asdict(),
         "expected_calibration_error": with_interval(error)._asdict(),
         "bins": [
             {
                 "confidence": float(confidence[rows].mean()),
                 "lowest": float(confidence[rows].min()),
                 "highest": float(confidence[rows].max()),
-                "right": estimate(hits[rows], ones[rows], recording[rows])._asdict(),
+                "right": estimate(is_correct[rows], ones[rows], recording[rows])._asdict(),
             }
             for rows in (row_bin == index for index in range(row_bin.max() + 1))
         ],
@@ -236,7 +243,7 @@ def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
     Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
-    name; of two middle ones the worse is taken.
+    name; of two medians the worse.
     """
     recording = split.recording[decoding.rows]
     correct = decoding.predictions[WHOLE].blocks == split.blocks[split.block[decoding.rows]]
@@ -244,9 +251,9 @@ def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
         np.unique(recording).tolist(),
         key=lambda index: (-correct[recording == index].mean(), str(split.recordings[index])),
     )
-    own = np.flatnonzero(recording == ranking[len(ranking) // 2])
-    first = max(0, len(own) - EXCERPT_ROWS) // 2
-    return own[first : first + EXCERPT_ROWS]
+    recording_rows = np.flatnonzero(recording == ranking[len(ranking) // 2])
+    first = max(0, len(recording_rows) - EXCERPT_ROWS) // 2
+    return recording_rows[first : first + EXCERPT_ROWS]
 
 
 def excerpt_arrays(
@@ -274,7 +281,7 @@ def excerpt_arrays(
 def describe_excerpt(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, Any]:
-    """The key `excerpt` of explanation.json: the recording that it shows."""
+    """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[excerpt_rows(decoding, split)[0]]
     recording, program, operation = split.recording[row], split.program[row], split.operation[row]
     lag = float(split.lag_seconds[recording])
@@ -286,25 +293,25 @@ def describe_excerpt(
     }
 
 
-class Explained(NamedTuple):
-    """The predictions for a split, and the scores without parts of the sensors."""
+class Explanation(NamedTuple):
+    """The predictions for a split, and the scores with hidden sensors."""
 
     decoding: SplitDecoding
     sensors: SensorScores
 
 
-def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explained:
-    """Decodes a split with and without parts of its sensors."""
-    return Explained(
-        predict_split(checkpoint, split, device), score_without_sensors(checkpoint, split, device)
+def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explanation:
+    """Decodes a split, and scores it with hidden sensors."""
+    return Explanation(
+        predict_split(checkpoint, split, device), score_hidden_sensors(checkpoint, split, device)
     )
 
 
 def describe_explanation(
-    explained: Explained, split: Split, description: Description, device: torch.device
+    explanation: Explanation, split: Split, description: Description, device: torch.device
 ) -> dict[str, Any]:
-    """The content of explanation.json but for its provenance."""
-    decoding = explained.decoding
+    """The content of explanation.json, except provenance."""
+    decoding = explanation.decoding
     true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
     return {
         "leaky": description.leaky,
@@ -317,25 +324,29 @@ def describe_explanation(
         "resamples": RESAMPLES,
         "centered": description.scaler.centered,
         "channels": [
-            {**channel, "group": channel_group(channel["name"]), "node": node_of(channel["name"])}
+            {
+                **channel,
+                "group": channel_group(channel["name"]),
+                "node": sensor_node(channel["name"]),
+            }
             for channel in description.document["channels"]
         ],
-        "sensors": describe_sensor_scores(explained.sensors, description.scaler.channels),
+        "sensors": describe_sensor_scores(explanation.sensors, description.scaler.channels),
         "calibration": {
             name: describe_calibration(
                 decoding.confidence[name], decoding.predictions[name].blocks == true, recording
             )
-            for name in CONFIDENT
+            for name in WITH_CONFIDENCE
         },
         "excerpt": describe_excerpt(decoding, split, description),
     }
 
 
 def explanation_arrays(
-    explained: Explained, split: Split, description: Description
+    explanation: Explanation, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of explanation.npz; N rows as in predictions.npz."""
-    decoding = explained.decoding
+    decoding = explanation.decoding
     true = split.blocks[split.block[decoding.rows]]
     arrays: dict[str, NDArray[Any]] = {
         "recordings": split.recordings,
@@ -343,7 +354,7 @@ def explanation_arrays(
         "row": split.row[decoding.rows],
         "operations": np.array(description.vocabulary.operations),
     }
-    for name in CONFIDENT:
+    for name in WITH_CONFIDENCE:
         array = PREDICTORS[name].array
         arrays[f"{array}_confidence"] = decoding.confidence[name]
         arrays[f"{array}_right"] = decoding.predictions[name].blocks == true

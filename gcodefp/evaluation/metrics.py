@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
-from gcodefp.evaluation.bootstrap import NOTHING, Statistic, balanced, median, ratio
+from gcodefp.evaluation.bootstrap import EMPTY, Statistic, balanced_accuracy, median, ratio
 from gcodefp.evaluation.sequences import (
     ExecutedBlocks,
     block_sequence,
@@ -26,7 +26,7 @@ from gcodefp.programs.table import UNKNOWN
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows, of gcodefp or of a baseline, in one form for all metrics.
+    """Predictions of N rows by the model or a baseline.
 
     Attributes:
         blocks: (N,) text of each block.
@@ -45,10 +45,10 @@ class RowPredictions(NamedTuple):
     def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
         """The predictions of some of the rows, in their order."""
         fields = self._asdict().items()
-        taken: dict[str, Any] = {
+        selected: dict[str, Any] = {
             name: None if array is None else array[rows] for name, array in fields
         }
-        return RowPredictions(**taken)
+        return RowPredictions(**selected)
 
 
 class Segments(NamedTuple):
@@ -70,18 +70,20 @@ class SegmentPredictions(NamedTuple):
     predictions: RowPredictions
 
 
-NONE = np.zeros(0, np.int64)
-NO_SEGMENTS = SegmentPredictions(Segments(NONE, NONE), RowPredictions(np.zeros(0, str), NONE))
+NO_ROWS = np.zeros(0, np.int64)
+NO_SEGMENTS = SegmentPredictions(
+    Segments(NO_ROWS, NO_ROWS), RowPredictions(np.zeros(0, str), NO_ROWS)
+)
 
 
 @dataclass(frozen=True)
-class Scored:
-    """Predictions of N rows beside the truth: what a metric is computed from.
+class ScoredPredictions:
+    """Predictions and labels of N rows: the input of a metric.
 
     Attributes:
         rows: (N,) of the split.
-        by_segment: predictions as sequences; only metrics of segments use them.
-        executed: fills in the blocks between the rows of a segment.
+        by_segment: predictions as sequences, for segment metrics.
+        executed: adds the blocks between the rows of a segment.
     """
 
     predictions: RowPredictions
@@ -108,7 +110,7 @@ class Scored:
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Classes of the predicted and of the true words, both (N, steps, 4)."""
+        """Classes of the predicted and the true words, both (N, steps, 4)."""
         encode = self.vocabulary.encode_rows
         return encode(self.predictions.blocks), encode(self.true_blocks)
 
@@ -124,77 +126,79 @@ SHARE, MILLIMETRES = "share", "mm"
 
 @dataclass(frozen=True)
 class Metric:
-    """One number about predictions.
+    """One metric of the registry.
 
     Attributes:
-        title: what readers call it.
+        title: its name in the report.
         definition: for docs/metrics.md.
         counts: what `n` counts.
-        measure: computes it.
+        compute: computes it.
         unit: SHARE or MILLIMETRES.
         higher_is_better: the direction.
-        main: whether it stands in the report's first table; the others are details.
+        main: whether it is in the report's first table.
         of_segments: whether it compares whole segments rather than rows.
     """
 
     title: str
     definition: str
     counts: str
-    measure: Callable[[Scored], Statistic]
+    compute: Callable[[ScoredPredictions], Statistic]
     unit: str = SHARE
     higher_is_better: bool = True
     main: bool = False
     of_segments: bool = False
 
 
-def measure(scored: Scored, names: Collection[str] | None = None) -> dict[str, Statistic]:
+def compute_metrics(
+    scored: ScoredPredictions, names: Collection[str] | None = None
+) -> dict[str, Statistic]:
     """The metrics of these names, by default all."""
     return {
-        name: metric.measure(scored)
+        name: metric.compute(scored)
         for name, metric in METRICS.items()
         if names is None or name in names
     }
 
 
-def _score(name: str) -> Callable[[Scored], Statistic]:
+def _score(name: str) -> Callable[[ScoredPredictions], Statistic]:
     return lambda scored: ratio(*scored.scores[name], scored.recording)
 
 
-def _command_balanced(scored: Scored) -> Statistic:
+def _command_balanced(scored: ScoredPredictions) -> Statistic:
     predicted, true = scored.codes
     counted = (true[..., 0] == COMMAND) & (true[..., 1] != UNSEEN)
     correct = (predicted[..., 0] == COMMAND) & (predicted[..., 1] == true[..., 1])
     recording = np.broadcast_to(scored.recording[:, None], counted.shape)
-    return balanced(correct[counted], true[..., 1][counted], recording[counted])
+    return balanced_accuracy(correct[counted], true[..., 1][counted], recording[counted])
 
 
-def _program(scored: Scored) -> Statistic:
+def _program(scored: ScoredPredictions) -> Statistic:
     program, true = scored.predictions.program, scored.split.program[scored.rows]
     if program is None:
-        return NOTHING
+        return EMPTY
     return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
 
 
-def _axis_error(axis: str) -> Callable[[Scored], Statistic]:
-    def mean_error(scored: Scored) -> Statistic:
+def _axis_error(axis: str) -> Callable[[ScoredPredictions], Statistic]:
+    def mean_error(scored: ScoredPredictions) -> Statistic:
         mm_per_unit = scored.split.mm_per_unit[scored.rows]
         errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
-        error, counted = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
-        return ratio(np.where(counted, error, 0.0), counted, scored.recording)
+        error, is_finite = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
+        return ratio(np.where(is_finite, error, 0.0), is_finite, scored.recording)
 
     return mean_error
 
 
-def _position_error(scored: Scored) -> Statistic:
+def _position_error(scored: ScoredPredictions) -> Statistic:
     position_mm = scored.predictions.position_mm
     if position_mm is None:
-        return NOTHING
+        return EMPTY
     error = np.linalg.norm(position_mm - scored.split.position_mm[scored.rows], axis=1)
     return median(error, scored.recording)
 
 
-def _gcode_error_rate(scored: Scored) -> Statistic:
-    """Edits over blocks truly executed, summed over segments."""
+def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
+    """Edits over executed blocks, summed over segments."""
     (rows, segment), predictions = scored.by_segment
     split = scored.split
     true = RowPredictions(
@@ -202,9 +206,9 @@ def _gcode_error_rate(scored: Scored) -> Statistic:
         line=split.line[rows],
     )  # fmt: skip
     edits, lengths = [], []
-    for part in rows_of_segments(segment):
+    for segment_rows in rows_of_segments(segment):
         predicted, executed = (
-            _sequence(each.take(part), scored.executed) for each in (predictions, true)
+            _sequence(source.take(segment_rows), scored.executed) for source in (predictions, true)
         )
         edits.append(edit_distance(predicted, executed))
         lengths.append(len(executed))
@@ -214,13 +218,13 @@ def _gcode_error_rate(scored: Scored) -> Statistic:
 def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> list[str]:
     if executed is None or predictions.line is None or predictions.program is None:
         return block_sequence(predictions.blocks)
-    return executed.of_rows(predictions.program, predictions.line, predictions.blocks)
+    return executed.executed_sequence(predictions.program, predictions.line, predictions.blocks)
 
 
-def _toolpath_distance(scored: Scored) -> Statistic:
+def _toolpath_distance(scored: ScoredPredictions) -> Statistic:
     (rows, segment), predictions = scored.by_segment
     if predictions.position_mm is None:
-        return NOTHING
+        return EMPTY
     distance = segment_distances(predictions.position_mm, scored.split.position_mm[rows], segment)
     return median(distance, scored.segment_recording)
 
@@ -306,11 +310,11 @@ METRICS: Mapping[str, Metric] = {
     "y_error_mm": _axis_metric("Y"),
     "z_error_mm": _axis_metric("Z"),
 }  # fmt: skip
-"""Name in metrics.json -> metric, in the order in which readers see them."""
+"""Name in metrics.json -> metric, in the order of the report."""
 
 
-def with_definitions(page: str) -> str:
-    """A Markdown page with its tables of metrics made anew.
+def update_definitions(page: str) -> str:
+    """A Markdown page with updated tables of metrics.
 
     A table of the metrics of rows, or of segments, is between the comments `<!-- metrics of rows
     -->` (or `segments`) and `<!-- end -->`.

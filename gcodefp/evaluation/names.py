@@ -8,15 +8,14 @@ EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
 
 
-class Kind(NamedTuple):
+class Predictor(NamedTuple):
     """One predictor of metrics.json and predictions.npz.
 
     Attributes:
         array: prefix of its arrays in predictions.npz.
         kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: gcodefp, or the upper bound, with
             the true lag of each test recording or the true states. BASELINE: a simple method
-            trained on the same data. PRIVILEGED: a baseline that is provided with what no sensor
-            measures.
+            trained on the same data. PRIVILEGED: a baseline with labels as inputs.
     """
 
     array: str
@@ -25,7 +24,7 @@ class Kind(NamedTuple):
 
 MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
-WRITTEN = "gcodefp, row by row"
+GREEDY = "gcodefp, row by row"
 MODEL_LAG_ORACLE = "gcodefp, lag oracle"
 WHOLE_LAG_ORACLE = "gcodefp, whole recording, lag oracle"
 UPPER_BOUND = "upper bound, lag unknown"
@@ -37,29 +36,29 @@ MAJORITY_PRIVILEGED = "majority, operation provided"
 ELAPSED = "elapsed time, operation and start provided"
 
 PREDICTORS = {
-    MODEL: Kind("model", SENSORS),
-    WHOLE: Kind("whole", SENSORS),
-    WRITTEN: Kind("written", SENSORS),
-    NEIGHBOUR: Kind("neighbour", BASELINE),
-    TREES: Kind("trees", BASELINE),
-    ENVIRONMENT: Kind("environment", BASELINE),
-    MAJORITY: Kind("majority", BASELINE),
-    MAJORITY_PRIVILEGED: Kind("majority_given", PRIVILEGED),
-    ELAPSED: Kind("elapsed", PRIVILEGED),
-    MODEL_LAG_ORACLE: Kind("model_clock", LAG_ORACLE),
-    WHOLE_LAG_ORACLE: Kind("whole_clock", LAG_ORACLE),
-    UPPER_BOUND: Kind("ceiling", LAG_ORACLE),
+    MODEL: Predictor("model", SENSORS),
+    WHOLE: Predictor("whole", SENSORS),
+    GREEDY: Predictor("written", SENSORS),
+    NEIGHBOUR: Predictor("neighbour", BASELINE),
+    TREES: Predictor("trees", BASELINE),
+    ENVIRONMENT: Predictor("environment", BASELINE),
+    MAJORITY: Predictor("majority", BASELINE),
+    MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
+    ELAPSED: Predictor("elapsed", PRIVILEGED),
+    MODEL_LAG_ORACLE: Predictor("model_clock", LAG_ORACLE),
+    WHOLE_LAG_ORACLE: Predictor("whole_clock", LAG_ORACLE),
+    UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
-"""All predictors, in the order in which readers see them."""
+"""All predictors, in the order of the report."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
-"""Keys of metrics.json with what its metrics consist of; few rows decide such numbers."""
+"""Keys of metrics.json with breakdowns of its metrics; few rows determine such numbers."""
 
 EXPLANATION_FORMAT = "gcodefp-explanation-2"
 EXPLANATION_REBUILD = "snakemake --cores all --forcerun explain"
 
 ALL, GROUP, NODE = "all", "group", "node"
-"""What is excluded at a time: all channels, those of one group, or those of one sensor node."""
-JUDGED = ("gcode", "token", "operation")
-"""The metrics that are computed while sensors are excluded."""
-CONFIDENT = (MODEL, WHOLE)
-"""The predictors that have a confidence."""
+"""Kinds of channel sets: all channels, those of one group, or those of one sensor node."""
+OCCLUSION_METRICS = ("gcode", "token", "operation")
+"""The metrics of sensor occlusion."""
+WITH_CONFIDENCE = (MODEL, WHOLE)
+"""The predictors with a confidence."""

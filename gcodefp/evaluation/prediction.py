@@ -1,4 +1,4 @@
-"""The G-code of a new recording, predicted from its signals, and the text of its files."""
+"""Predicts the G-code of a new recording from its signals, and formats the prediction's files."""
 
 import csv
 import io
@@ -13,24 +13,24 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
-from gcodefp.evaluation.toolpaths import DANGER, comment, endpoints_mm
+from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import decode_segments
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, whole_emission_log_likelihood
+from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, recording_emission_log_likelihood
 from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
 NEAR_SECONDS = 2.0
-DOUBTFUL_BELOW = 0.5
+MIN_AGREEMENT = 0.5
 """A program that is not in the train split is decoded as the most similar one, perhaps with a high
-confidence; the agreement shows it. Three networks were trained on the real recordings without those
-of one program. The 35 of the first two had agreements of 0.18 to 0.48, from which this threshold
-comes; of the third, 15 of 16 were below it and one at 0.51. Every recording of a trained program
-above it was decoded as its program; below it are also correct ones, of programs trained badly.
+confidence; the agreement detects it. Three networks were trained on the real recordings without
+those of one program. The 35 recordings of the first two programs had agreements of 0.18 to 0.48,
+from which this threshold comes; of the third, 15 of 16 were below it and one at 0.51. Every
+recording of a trained program above it was decoded as its program; some correct ones are below it.
 """
 MAX_ROWS_SHARE = 2.0
-"""A recording with more rows than this times its program's holds more than the one program."""
+"""A recording with more rows than this times those of its program contains several programs."""
 
 
 class Candidate(NamedTuple):
@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 
 
 class PredictedBlock(NamedTuple):
-    """Neighbouring rows that execute one block; first and last are data rows in the file.
+    """Neighbouring rows of one block; first and last are data rows in the file.
 
     Attributes:
         start: index of its first row among the N rows.
@@ -54,12 +54,12 @@ class PredictedBlock(NamedTuple):
     line: int
     block: str
     confidence: float
-    confidence_clock_known: float
+    median_lag_confidence: float
     position_mm: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Predicted:
+class RecordingPrediction:
     """The prediction for a recording of N rows.
 
     Attributes:
@@ -68,11 +68,11 @@ class Predicted:
         block: (N,) canonical text of the block at that line.
         position_mm: (N, 3) tool position; NaN where unknown.
         confidence: (N,) probability of the block, the lag unknown.
-        confidence_clock_known: (N,) the same, if the lag is the program's median.
-        agreement: share of rows whose most probable state by themselves is within NEAR_SECONDS of
-            the path; low if the recording fits none of the programs.
+        median_lag_confidence: (N,) the same, if the lag were the program's median.
+        agreement: share of rows whose own most probable state, by emission alone, is within
+            NEAR_SECONDS of the path; low if the recording fits none of the programs.
         program_rows: rows of the program.
-        free_block: (N,) text of greedy decoding, without programs.
+        greedy_block: (N,) text of greedy decoding, without programs.
         programs, operations: all of the train split, most probable first.
     """
 
@@ -82,10 +82,10 @@ class Predicted:
     block: NDArray[np.str_]
     position_mm: NDArray[np.float64]
     confidence: NDArray[np.float64]
-    confidence_clock_known: NDArray[np.float64]
+    median_lag_confidence: NDArray[np.float64]
     agreement: float
     program_rows: int
-    free_block: NDArray[np.str_]
+    greedy_block: NDArray[np.str_]
     programs: tuple[Candidate, ...]
     operations: tuple[Candidate, ...]
 
@@ -103,29 +103,29 @@ class Predicted:
         return float(self.confidence.mean())
 
     @property
-    def mean_clock_known(self) -> float:
-        return float(self.confidence_clock_known.mean())
+    def mean_median_lag_confidence(self) -> float:
+        return float(self.median_lag_confidence.mean())
 
     @property
-    def doubts(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Reasons not to trust the prediction as a whole."""
-        doubts = []
-        if self.agreement < DOUBTFUL_BELOW:
-            doubts.append(
+        warnings = []
+        if self.agreement < MIN_AGREEMENT:
+            warnings.append(
                 "DOUBTFUL: few rows agree on the program; it may not be in the train split "
                 "(see --free)"
             )
         if len(self.row) > MAX_ROWS_SHARE * self.program_rows:
-            doubts.append(
+            warnings.append(
                 f"DOUBTFUL: {len(self.row)} rows, the program has {self.program_rows}; does the "
                 "file hold several logs?"
             )
-        return doubts
+        return warnings
 
     @property
     def blocks(self) -> list[PredictedBlock]:
-        """The blocks in order, one for all neighbouring rows of the same line."""
-        same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
+        """The blocks in order, one per group of neighbouring rows of the same line."""
+        is_same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
         return [
             PredictedBlock(
                 first,
@@ -134,45 +134,45 @@ class Predicted:
                 int(self.line[first]),
                 str(self.block[first]),
                 float(self.confidence[first:end].mean()),
-                float(self.confidence_clock_known[first:end].mean()),
+                float(self.median_lag_confidence[first:end].mean()),
                 self.position_mm[end - 1],
             )
-            for first, end in _groups(same)
+            for first, end in _segment_bounds(is_same)
         ]
 
 
-def _groups(same: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each group; (N - 1,) whether a row belongs to the one before."""
-    return list(pairwise([0, *(np.flatnonzero(~same) + 1).tolist(), len(same) + 1]))
+def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First row and end of each group; (N - 1,) whether a row continues its predecessor's."""
+    return list(pairwise([0, *(np.flatnonzero(~is_same) + 1).tolist(), len(is_same) + 1]))
 
 
 def predict_recording(
     checkpoint: Checkpoint, recording: Recording, device: torch.device
-) -> Predicted:
+) -> RecordingPrediction:
     """Decodes a recording of at least one window as a whole, from its signals alone."""
     description, programs = checkpoint.description, checkpoint.description.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    emission = whole_emission_log_likelihood(checkpoint.network, signals, description.window)
+    emission = recording_emission_log_likelihood(checkpoint.network, signals, description.window)
     first_state = torch.as_tensor(programs.first.astype(np.int64), device=device)
     decoded = decode_segments(emission[None], first_state)
     path, posterior = decoded.path[0].cpu().numpy(), decoded.posterior[0].cpu().numpy()
-    free_block, operations = _decode_greedily(checkpoint, signals)
-    # No transition leads from one program into another: its probability is the same at all rows.
+    greedy_block, operations = _decode_greedily(checkpoint, signals)
+    # No transition leaves a program: its probability is the same at all rows.
     program_probability = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
     program = int(programs.program_of_state()[path[0]])
-    return Predicted(
+    return RecordingPrediction(
         name=recording.name,
         row=recording.row,
         line=programs.line[path],
         block=programs.block[path],
         position_mm=_positions_mm(programs, path),
         confidence=block_confidence(marginalise_lag(posterior, programs), path, programs),
-        confidence_clock_known=block_confidence(posterior, path, programs),
+        median_lag_confidence=block_confidence(posterior, path, programs),
         agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
         program_rows=int(np.diff(programs.first)[program]),
-        free_block=free_block,
-        programs=_ranked(programs.names.tolist(), program_probability, first=program),
-        operations=_ranked(description.vocabulary.operations, operations),
+        greedy_block=greedy_block,
+        programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),
+        operations=_rank_candidates(description.vocabulary.operations, operations),
     )
 
 
@@ -198,24 +198,24 @@ def _decode_greedily(
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
-def _agreement(programs: Programs, alone: NDArray[np.int64], path: NDArray[np.int64]) -> float:
-    """Share of rows whose own most probable state (N,) is in the path's program and near it."""
-    near = np.abs(alone - path) * float(programs.step_seconds) <= NEAR_SECONDS
+def _agreement(programs: Programs, row_states: NDArray[np.int64], path: NDArray[np.int64]) -> float:
+    """Share of rows whose own most probable state (N,) is near the path, in its program."""
+    is_near = np.abs(row_states - path) * float(programs.step_seconds) <= NEAR_SECONDS
     program_of_state = programs.program_of_state()
-    return float((near & (program_of_state[alone] == program_of_state[path])).mean())
+    return float((is_near & (program_of_state[row_states] == program_of_state[path])).mean())
 
 
 def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Tool positions (N, 3); where no train recording has any, those that the blocks name."""
+    """Tool positions (N, 3); where no train recording has any, the end points of the blocks."""
     if np.isfinite(programs.position_mm).any():
         return programs.position_mm[path].astype(np.float64)
     return endpoints_mm(programs.block[path], programs.mm_per_unit[path])
 
 
-def _ranked(
+def _rank_candidates(
     names: Iterable[str], probabilities: NDArray[np.floating], first: int | None = None
 ) -> tuple[Candidate, ...]:
-    """Most probable first; the candidate with the index `first`, if any, before all others."""
+    """Most probable first; the candidate with index `first`, if any, before all others."""
     ranked = sorted(
         (index != first, -float(probability), Candidate(name, min(1.0, float(probability))))
         for index, (name, probability) in enumerate(zip(names, probabilities, strict=True))
@@ -228,8 +228,8 @@ TABLE_COLUMNS = (
     *("first_row", "last_row", "line", "block", "confidence", "confidence_clock_known"),
     *("x_mm", "y_mm", "z_mm"),
 )
-EVENLY = "rows of the recording are taken as evenly spaced in time"
-MEANING = (
+EVEN_SPACING_NOTE = "rows of the recording are taken as evenly spaced in time"
+CONFIDENCE_NOTES = (
     "confidence: probability that the controller reports this block, its lag unknown",
     "with median lag: the same, if the sensors lag by the median of the training recordings",
     "agreement: share of rows whose most probable state by themselves is within "
@@ -238,7 +238,7 @@ MEANING = (
 
 
 def gcode_text(
-    predicted: Predicted,
+    prediction: RecordingPrediction,
     checkpoint: str,
     notes: Sequence[str],
     clock: NDArray[np.str_] | None = None,
@@ -250,71 +250,71 @@ def gcode_text(
         notes: warnings.
         clock: (N,) the recording's clock at each row, for the comments.
     """
-    lines = _head(predicted, checkpoint, (*MEANING, EVENLY, *notes))
-    for block in predicted.blocks:
-        about = (
+    lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
+    for block in prediction.blocks:
+        annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
-            f"line {block.line}, with median lag {block.confidence_clock_known:.2f}"
+            f"line {block.line}, with median lag {block.median_lag_confidence:.2f}"
         )
         if clock is not None and clock[block.start]:
-            about += f", at {clock[block.start]}"
-        lines.append(f"{block.block} {comment(about)}")
+            annotation += f", at {clock[block.start]}"
+        lines.append(f"{block.block} {comment(annotation)}")
     return "\n".join(lines) + "\n"
 
 
-def free_text(predicted: Predicted, checkpoint: str, notes: Sequence[str]) -> str:
-    """The same of the blocks by greedy decoding, without programs."""
+def greedy_text(prediction: RecordingPrediction, checkpoint: str, notes: Sequence[str]) -> str:
+    """The same for the blocks of greedy decoding, without programs."""
     greedy = "blocks are decoded row by row from all words of the training recordings"
-    lines = _head(predicted, checkpoint, (greedy, EVENLY, *notes))
-    blocks = predicted.free_block
-    for first, end in _groups(blocks[1:] == blocks[:-1]):
-        rows = comment(f"rows {predicted.row[first]}-{predicted.row[end - 1]}")
+    lines = _head(prediction, checkpoint, (greedy, EVEN_SPACING_NOTE, *notes))
+    blocks = prediction.greedy_block
+    for first, end in _segment_bounds(blocks[1:] == blocks[:-1]):
+        rows = comment(f"rows {prediction.row[first]}-{prediction.row[end - 1]}")
         lines.append(f"{blocks[first]} {rows}".lstrip())
     return "\n".join(lines) + "\n"
 
 
-def _head(predicted: Predicted, checkpoint: str, notes: Iterable[str]) -> list[str]:
-    program, operation = predicted.program, predicted.operation
+def _head(prediction: RecordingPrediction, checkpoint: str, notes: Iterable[str]) -> list[str]:
+    program, operation = prediction.program, prediction.operation
     texts = (
-        DANGER,
-        f"recording {predicted.name}, {len(predicted.row)} rows",
+        SAFETY_WARNING,
+        f"recording {prediction.name}, {len(prediction.row)} rows",
         f"program {program.name} {program.probability:.2f}, "
         f"operation {operation.name} {operation.probability:.2f}",
-        f"mean confidence {predicted.mean_confidence:.2f}, with median lag "
-        f"{predicted.mean_clock_known:.2f}, agreement {predicted.agreement:.2f}",
+        f"mean confidence {prediction.mean_confidence:.2f}, with median lag "
+        f"{prediction.mean_median_lag_confidence:.2f}, agreement {prediction.agreement:.2f}",
         f"checkpoint sha256 {checkpoint}",
         *notes,
     )
     return [comment(text) for text in texts]
 
 
-def table_text(predicted: Predicted) -> str:
+def table_text(prediction: RecordingPrediction) -> str:
     """CSV with one line per block; an unknown position is empty."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(TABLE_COLUMNS)
-    for block in predicted.blocks:
+    for block in prediction.blocks:
         position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in block.position_mm]
-        confidence = [f"{block.confidence:.4f}", f"{block.confidence_clock_known:.4f}"]
+        confidence = [f"{block.confidence:.4f}", f"{block.median_lag_confidence:.4f}"]
         writer.writerow(
             [block.first_row, block.last_row, block.line, block.block, *confidence, *position]
         )
     return text.getvalue()
 
 
-def document(predicted: Predicted) -> dict[str, Any]:
-    """The prediction for the whole recording, for the JSON file."""
+def document(prediction: RecordingPrediction) -> dict[str, Any]:
+    """The content of the JSON file on the whole recording."""
     return {
-        "recording": predicted.name,
-        "rows": len(predicted.row),
-        "blocks": len(predicted.blocks),
-        "program": predicted.program._asdict(),
-        "operation": predicted.operation._asdict(),
-        "programs": [candidate._asdict() for candidate in predicted.programs],
-        "operations": [candidate._asdict() for candidate in predicted.operations],
-        "confidence": predicted.mean_confidence,
-        "confidence_clock_known": predicted.mean_clock_known,
-        "agreement": predicted.agreement,
-        "doubts": predicted.doubts,
+        "recording": prediction.name,
+        "rows": len(prediction.row),
+        "blocks": len(prediction.blocks),
+        "program": prediction.program._asdict(),
+        "operation": prediction.operation._asdict(),
+        "programs": [candidate._asdict() for candidate in prediction.programs],
+        "operations": [candidate._asdict() for candidate in prediction.operations],
+        "confidence": prediction.mean_confidence,
+        "confidence_clock_known": prediction.mean_median_lag_confidence,
+        "agreement": prediction.agreement,
+        "doubts": prediction.warnings,
         "rows_evenly_spaced": True,
     }

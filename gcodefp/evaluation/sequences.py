@@ -1,8 +1,8 @@
-"""Sequences of blocks: what rows execute in order, and how far a predicted sequence is off.
+"""Sequences of executed blocks, and their edit distance.
 
-The G-code error rate is to a program what the word error rate is to speech: the edits from the
-predicted to the true sequence of blocks, over the length of the true one. A block counts once
-however many rows it lasts, so a long move weighs no more than a short one.
+The G-code error rate is the word error rate of speech recognition with blocks as words: edits from
+the predicted to the true sequence over the length of the true one. A block counts once, however
+many rows it lasts.
 """
 
 from collections.abc import Sequence
@@ -16,17 +16,19 @@ from gcodefp.programs.table import UNKNOWN, Programs
 
 
 def block_sequence(blocks: NDArray[np.str_]) -> list[str]:
-    """The blocks of neighbouring rows, (N,), with each run of equal ones as one."""
+    """The blocks of neighbouring rows, (N,), with consecutive duplicates merged."""
     return [block for block, _ in groupby(blocks.tolist())]
 
 
 def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
-    """Fewest insertions, deletions and replacements between the two (Levenshtein 1966)."""
+    """Fewest insertions, deletions and replacements (Levenshtein 1966)."""
     return Levenshtein.distance(predicted, true)
 
 
-def alignment(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[int | None, int | None]]:
-    """Pairs of indices of blocks that correspond, by one of the shortest edit scripts.
+def align_sequences(
+    predicted: Sequence[str], true: Sequence[str]
+) -> list[tuple[int | None, int | None]]:
+    """Pairs of indices of corresponding blocks, by a shortest edit script.
 
     Returns:
         Index into both sequences; None where a block is inserted or deleted. A block that is
@@ -34,14 +36,14 @@ def alignment(predicted: Sequence[str], true: Sequence[str]) -> list[tuple[int |
     """
     pairs: list[tuple[int | None, int | None]] = []
     for edit in Levenshtein.opcodes(predicted, true):
-        left = range(edit.src_start, edit.src_end)
-        right = range(edit.dest_start, edit.dest_end)
+        predicted_range = range(edit.src_start, edit.src_end)
+        true_range = range(edit.dest_start, edit.dest_end)
         if edit.tag == "delete":
-            pairs += [(i, None) for i in left]
+            pairs += [(i, None) for i in predicted_range]
         elif edit.tag == "insert":
-            pairs += [(None, j) for j in right]
+            pairs += [(None, j) for j in true_range]
         else:
-            pairs += zip(left, right, strict=True)
+            pairs += zip(predicted_range, true_range, strict=True)
     return pairs
 
 
@@ -52,23 +54,22 @@ def rows_of_segments(segment: NDArray[np.integer]) -> list[NDArray[np.int64]]:
 
 
 class ExecutedBlocks:
-    """The blocks that rows execute, including those too short for a row of their own.
+    """The blocks that rows execute, including those too short to be reported.
 
-    A controller reports a few times a second, and each recording misses other short blocks by
-    chance. Line numbers show that such a block was executed; other recordings of the program show
-    its text.
+    A controller reports a few times a second, so a recording misses short blocks at random. Line
+    numbers show that such a block was executed; other recordings of the program have its text.
     """
 
     def __init__(self, programs: Programs) -> None:
         self._lines, self._blocks = [], []
         for program in range(len(programs.names)):
             mask = programs.executed_program == program
-            # A line that two sessions wrote differently counts once.
+            # A line with different blocks in two sessions counts once.
             lines, first = np.unique(programs.executed_line[mask], return_index=True)
             self._lines.append(lines)
             self._blocks.append(programs.executed_block[mask][first].tolist())
 
-    def of_rows(
+    def executed_sequence(
         self,
         program: NDArray[np.integer],
         line: NDArray[np.integer],
@@ -77,32 +78,32 @@ class ExecutedBlocks:
         """The blocks executed over N rows in order, each once.
 
         Args:
-            program: (N,) index, UNKNOWN where the train split has none of it.
+            program: (N,) index, UNKNOWN where it is not in the train split.
             line: (N,) line numbers.
             blocks: (N,) their blocks.
         """
-        return [block for block, _ in self.with_rows(program, line, blocks)]
+        return [block for block, _ in self.sequence_with_rows(program, line, blocks)]
 
-    def with_rows(
+    def sequence_with_rows(
         self,
         program: NDArray[np.integer],
         line: NDArray[np.integer],
         blocks: NDArray[np.str_],
     ) -> list[tuple[str, int | None]]:
-        """The same, each with its first row; None if it has no row of its own."""
-        new = np.ones(len(line), bool)
-        new[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
-        rows = np.flatnonzero(new).tolist()
+        """The same, each with its first row; None if it has no row."""
+        is_new_line = np.ones(len(line), bool)
+        is_new_line[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
+        rows = np.flatnonzero(is_new_line).tolist()
         sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
-        for before, row in pairwise(rows):
-            if program[before] == program[row] != UNKNOWN:
-                between = self._between(program[row], line[before], line[row])
-                sequence += [(block, None) for block in between]
+        for previous, row in pairwise(rows):
+            if program[previous] == program[row] != UNKNOWN:
+                missed = self._blocks_between(program[row], line[previous], line[row])
+                sequence += [(block, None) for block in missed]
             sequence.append((str(blocks[row]), row))
         return sequence
 
-    def _between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
-        """Blocks of the lines that lie strictly between two."""
+    def _blocks_between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
+        """Blocks of the lines strictly between two lines."""
         low, high = np.searchsorted(self._lines[program], [first_line + 1, last_line])
-        between: list[str] = self._blocks[program][low:high]
-        return between
+        blocks: list[str] = self._blocks[program][low:high]
+        return blocks

@@ -1,4 +1,4 @@
-"""The evaluation of a split: opening its inputs, scoring predictors, and what its files hold."""
+"""The evaluation of a split: reads its inputs, scores predictors, and writes its files."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,12 @@ from gcodefp.evaluation.baselines import run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitDecoding, predict_split
-from gcodefp.evaluation.metrics import RowPredictions, Scored, SegmentPredictions, measure
+from gcodefp.evaluation.metrics import (
+    RowPredictions,
+    ScoredPredictions,
+    SegmentPredictions,
+    compute_metrics,
+)
 from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
@@ -30,8 +35,8 @@ from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
-class OpenedEvaluation(NamedTuple):
-    """A checkpoint, the dataset that it was trained on, and splits of that.
+class EvaluationInputs(NamedTuple):
+    """A checkpoint, the dataset that it was trained on, and splits of it.
 
     Attributes:
         description: of dataset.json, which never carries the checkpoint's control.
@@ -49,7 +54,7 @@ def open_evaluation(
     splits: Mapping[str, Path],
     device: torch.device,
     control: str | None = None,
-) -> OpenedEvaluation:
+) -> EvaluationInputs:
     """Reads a checkpoint, dataset.json and splits, and checks that they belong together.
 
     Args:
@@ -60,44 +65,45 @@ def open_evaluation(
         UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
             was trained on another dataset.
     """
-    opened = open_checkpoint(checkpoint, device, control)
+    loaded = open_checkpoint(checkpoint, device, control)
     description = read_description(dataset)
-    expected = description.for_control(control).learning_digest()
-    if opened.description.learning_digest() != expected:
+    digest = description.with_control(control).learning_digest()
+    if loaded.description.learning_digest() != digest:
         raise UserError(
             f"{checkpoint}: was trained on another dataset than {dataset}; "
             "train again: snakemake --cores all"
         )
-    read = {name: read_split(path, description, name) for name, path in splits.items()}
-    return OpenedEvaluation(opened, description, read)
+    loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
+    return EvaluationInputs(loaded, description, loaded_splits)
 
 
 def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
     """Reads a checkpoint and checks its control.
 
     Raises:
-        UserError: it cannot be read, or was trained for another control than this (None: none).
+        UserError: it cannot be read, or was trained for another control (None: for none).
     """
     checkpoint = read_checkpoint(path, device)
-    trained_for = checkpoint.description.control
-    if trained_for == control:
+    trained_control = checkpoint.description.control
+    if trained_control == control:
         return checkpoint
     if control is None:
         raise UserError(
-            f"{path}: was trained for control {trained_for}; it is no model of the signals and "
-            "belongs to python -m gcodefp.control"
+            f"{path}: was trained for control {trained_control}; it is not a model of the signals "
+            "and belongs to python -m gcodefp.control"
         )
+    trained_for = f"control {trained_control}" if trained_control else "no control"
     raise UserError(
-        f"{path}: was trained for {f'control {trained_for}' if trained_for else 'no control'}; "
+        f"{path}: was trained for {trained_for}; "
         f"name the checkpoint that was trained for control {control}"
     )
 
 
-class Evaluated(NamedTuple):
+class Evaluation(NamedTuple):
     """The predictions for a split and their scores.
 
     Attributes:
-        predictions: name -> predictions of the rows of the decoding, baselines among them.
+        predictions: name -> predictions of the rows of the decoding, including baselines.
         scores: name -> metric -> its value and interval.
     """
 
@@ -108,7 +114,7 @@ class Evaluated(NamedTuple):
 
 def evaluate_split(
     checkpoint: Checkpoint, test: Split, train: Split | None, device: torch.device, threads: int
-) -> Evaluated:
+) -> Evaluation:
     """Decodes and scores a split.
 
     Args:
@@ -121,19 +127,21 @@ def evaluate_split(
     predictions = {**decoding.predictions, **baselines}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
-        for name, statistics in score(decoding, predictions, test, checkpoint.description).items()
+        for name, statistics in score_predictors(
+            decoding, predictions, test, checkpoint.description
+        ).items()
     }
-    return Evaluated(decoding, predictions, scores)
+    return Evaluation(decoding, predictions, scores)
 
 
-def score(
+def score_predictors(
     decoding: SplitDecoding,
     predictions: Mapping[str, RowPredictions],
     split: Split,
     description: Description,
     names: Collection[str] = tuple(PREDICTORS),
 ) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the predictors of these names.
+    """Every metric of the named predictors.
 
     Args:
         predictions: of the rows of the decoding, by name.
@@ -145,15 +153,15 @@ def score(
         by_segment = decoding.by_segment.get(name) or SegmentPredictions(
             decoding.windows, predictions[name].take(index)
         )
-        scored = Scored(
+        scored = ScoredPredictions(
             predictions[name], split, decoding.rows, description.vocabulary, by_segment, executed
         )
-        scores[name] = measure(scored)
+        scores[name] = compute_metrics(scored)
     return scores
 
 
 def describe_evaluation(
-    evaluated: Evaluated,
+    evaluation: Evaluation,
     test: Split,
     description: Description,
     device: torch.device,
@@ -164,7 +172,7 @@ def describe_evaluation(
     Args:
         controls: content of each control.json.
     """
-    rows = evaluated.decoding.rows
+    rows = evaluation.decoding.rows
     return {
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
@@ -172,20 +180,20 @@ def describe_evaluation(
         "device": describe_device(device),
         "recordings": len(np.unique(test.recording[rows])),
         "rows": len(rows),
-        "segments": int(evaluated.decoding.windows.segment.max()) + 1,
+        "segments": int(evaluation.decoding.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
         "models": {
             name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
-            for name, estimates in evaluated.scores.items()
+            for name, estimates in evaluation.scores.items()
         },
-        **break_down(evaluated.predictions, test, rows, description),
+        **break_down(evaluation.predictions, test, rows, description),
     }
 
 
 class Sequences(NamedTuple):
-    """The blocks of one recording in order, those too short for a row of their own filled in.
+    """The blocks of one recording in order, including those too short to be reported.
 
     Attributes:
         executed: each true block, and its first row in the split; None if it has no row.
@@ -196,7 +204,7 @@ class Sequences(NamedTuple):
     predicted: list[str]
 
 
-def sequences_of(
+def decode_sequences(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[int, Sequences]:
     """Index of each recording -> its blocks, decoded as a whole."""
@@ -205,15 +213,17 @@ def sequences_of(
     recording = split.recording[segments.rows]
     sequences = {}
     for index in np.unique(recording).tolist():
-        own = np.flatnonzero(recording == index)
-        rows, predicted = segments.rows[own], predictions.take(own)
+        in_recording = np.flatnonzero(recording == index)
+        rows, predicted = segments.rows[in_recording], predictions.take(in_recording)
         assert predicted.program is not None, "states belong to programs"
         assert predicted.line is not None, "states have lines"
         true_blocks = split.blocks[split.block[rows]]
-        executed = executed_blocks.with_rows(split.program[rows], split.line[rows], true_blocks)
+        executed = executed_blocks.sequence_with_rows(
+            split.program[rows], split.line[rows], true_blocks
+        )
         sequences[index] = Sequences(
             [(block, None if row is None else int(rows[row])) for block, row in executed],
-            executed_blocks.of_rows(predicted.program, predicted.line, predicted.blocks),
+            executed_blocks.executed_sequence(predicted.program, predicted.line, predicted.blocks),
         )
     return sequences
 
@@ -222,9 +232,11 @@ def sequence_arrays(
     decoding: SplitDecoding, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
-    sequences = sequences_of(decoding, split, description).items()
-    executed = [(index, block, row) for index, each in sequences for block, row in each.executed]
-    predicted = [(index, block) for index, each in sequences for block in each.predicted]
+    sequences = decode_sequences(decoding, split, description).items()
+    executed = [
+        (index, block, row) for index, sequence in sequences for block, row in sequence.executed
+    ]
+    predicted = [(index, block) for index, sequence in sequences for block in sequence.predicted]
     seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
     return {
         "executed_recording": np.array([index for index, *_ in executed], split.recording.dtype),
@@ -238,21 +250,21 @@ def sequence_arrays(
 
 
 def write_predictions(
-    folder: Path, evaluated: Evaluated, test: Split, description: Description
+    folder: Path, evaluation: Evaluation, test: Split, description: Description
 ) -> None:
     """Writes predictions.npz and gcode/*.nc."""
-    arrays: dict[str, Any] = prediction_arrays(evaluated, test, description)
+    arrays: dict[str, Any] = prediction_arrays(evaluation, test, description)
     with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
         np.savez_compressed(handle, allow_pickle=False, **arrays)
-    for name, text in reconstructed_programs(evaluated.decoding, test, description).items():
+    for name, text in reconstructed_programs(evaluation.decoding, test, description).items():
         write_text(folder / "gcode" / f"{name}.nc", text)
 
 
 def prediction_arrays(
-    evaluated: Evaluated, test: Split, description: Description
+    evaluation: Evaluation, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays of predictions.npz; those of predictors begin with PREDICTORS[...].array."""
-    rows = evaluated.decoding.rows
+    rows = evaluation.decoding.rows
     arrays = {
         "recordings": test.recordings,
         "recording": test.recording[rows],
@@ -267,12 +279,12 @@ def prediction_arrays(
         "true_program": test.program[rows],
         "true_block": test.blocks[test.block[rows]],
     }
-    for name, predictions in evaluated.predictions.items():
+    for name, predictions in evaluation.predictions.items():
         for field, values in predictions._asdict().items():
             if values is not None:
                 suffix = "block" if field == "blocks" else field
                 arrays[f"{PREDICTORS[name].array}_{suffix}"] = values
-    return arrays | sequence_arrays(evaluated.decoding, test, description)
+    return arrays | sequence_arrays(evaluation.decoding, test, description)
 
 
 def reconstructed_programs(
@@ -280,10 +292,10 @@ def reconstructed_programs(
 ) -> dict[str, str]:
     """Recording -> the text of its .nc file."""
     controller = description.document["controller_is_input"]
-    marks = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
-    notes = [note for note, applies in marks if applies]
+    candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
+    notes = [note for note, is_needed in candidates if is_needed]
     names = split.recordings.tolist()
     return {
         names[index]: reconstructed_program(sequences.predicted, names[index], notes)
-        for index, sequences in sequences_of(decoding, split, description).items()
+        for index, sequences in decode_sequences(decoding, split, description).items()
     }

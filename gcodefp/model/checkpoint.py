@@ -1,4 +1,4 @@
-"""Checkpoints: weights with all that prediction needs, loaded with `weights_only=True`."""
+"""Checkpoints: weights with all that prediction needs; loaded with `weights_only=True`."""
 
 import io
 import pickle
@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Description, description_of
+from gcodefp.dataset.store import Description, parse_description
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.model.data import sizes_of
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.data import network_sizes
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.programs.table import Programs
 
@@ -25,7 +25,7 @@ UNREADABLE = (
     *(RuntimeError, OSError, EOFError, LookupError, ValueError),
     *(pickle.UnpicklingError, zipfile.BadZipFile),
 )
-"""Errors of torch for a file that is torn, or no checkpoint at all."""
+"""Errors of torch for a file that is truncated or not a checkpoint."""
 
 
 class Checkpoint(NamedTuple):
@@ -45,7 +45,7 @@ class Checkpoint(NamedTuple):
 
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
-    """Saves tensors and plain values, whole or not at all."""
+    """Writes tensors and plain values atomically."""
     # Through memory: a full disk is then an OSError, where torch would raise a RuntimeError.
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -57,7 +57,7 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
     """Reads what `write_torch` wrote.
 
     Raises:
-        UserError: the file is missing, torn, or of another format.
+        UserError: the file is missing, truncated, or of another format.
     """
     try:
         content = torch.load(path, map_location=device, weights_only=True)
@@ -65,8 +65,8 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
         raise UserError(f"{path}: no such checkpoint") from None
     except UNREADABLE as error:
         raise UserError(
-            f"{path}: is no checkpoint of gcodefp, or a torn one ({type(error).__name__}); remove "
-            "it, and run what made it again"
+            f"{path}: is not a gcodefp checkpoint, or is truncated ({type(error).__name__}); "
+            "remove it, and run the step that made it again"
         ) from None
     file_format = content.get("format") if isinstance(content, dict) else None
     if file_format != format_name:
@@ -99,33 +99,33 @@ def write_checkpoint(
 
 
 def _to_plain(array: NDArray[Any]) -> Any:
-    """Texts as a list, numbers as a tensor: what can be loaded without trusting the file."""
+    """Texts as a list, numbers as a tensor: types that load with `weights_only`."""
     return array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
 
 
-def _from_plain(plain: Any) -> NDArray[Any]:
+def _from_plain(value: Any) -> NDArray[Any]:
     """The inverse of `_to_plain`, from any device."""
-    return np.asarray(plain.cpu() if isinstance(plain, torch.Tensor) else plain)
+    return np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """Loads a checkpoint, ready for prediction.
 
     Raises:
-        UserError: the file is missing, torn, or of another format.
+        UserError: the file is missing, truncated, or of another format.
     """
     content = read_torch(path, FORMAT, device)
-    hyperparameters = hyperparameters_from(content["hyperparameters"], str(path))
+    hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
-    description = description_of(content["dataset"], Programs(**programs))
-    network = Network(sizes_of(description), hyperparameters).to(device)
+    description = parse_description(content["dataset"], Programs(**programs))
+    network = Network(network_sizes(description), hyperparameters).to(device)
     network.load_state_dict(content["weights"])
     network.eval()
     epoch, value = int(content["epoch"]), float(content["value"])
     return Checkpoint(network, hyperparameters, description, epoch, value)
 
 
-def check_fits(checkpoint: Checkpoint, description: Description, path: Path) -> None:
+def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
     """Checks that a checkpoint was trained on a dataset.
 
     Args:

@@ -16,7 +16,7 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.errors import UserError
 from gcodefp.model.network import Sizes
-from gcodefp.recordings.columns import node_of
+from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
 OFFSET_STD = 0.1
@@ -25,22 +25,22 @@ DEVICES = ("auto", "cpu", "cuda")
 
 @dataclass(frozen=True)
 class Tensors:
-    """The rows of a split, with labels of the time at which their sensors measured.
+    """The rows of a split, with lag-corrected labels.
 
     Attributes:
         signals: (N, C) scaled.
         codes: (N, S, 4) classes of each row's block.
-        block: (N,) number of the text of each row's block.
-        state_block: (P,) number of the text of each state's block.
+        block: (N,) index of the text of each row's block.
+        state_block: (P,) index of the text of each state's block.
         operation: (N,) class.
         state: (N,) state, with a fraction; NaN if unknown.
         state_range: (N, 2) first and last state of the row's program.
         position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
-        nodes: (C,) number of each channel's sensor node.
+        nodes: (C,) index of each channel's sensor node.
         first_state: (K + 1,) first state of each program, and P.
         starts: (W,) first row of each window.
-        segments: (W, 2) first row and length of the segment without gaps that a window lies in.
-        row_mask: (W, T) rows that are assigned to each window; each row to one.
+        segments: (W, 2) first row and length of the gapless segment that contains each window.
+        row_mask: (W, T) row-to-window mask: assigns each row to one window.
         window: T.
     """
 
@@ -59,7 +59,7 @@ class Tensors:
     row_mask: Tensor
     window: int
 
-    def rows_of(self, windows: Tensor) -> Tensor:
+    def window_rows(self, windows: Tensor) -> Tensor:
         """Row numbers (B, T) of windows (B,)."""
         return self.starts[windows, None] + torch.arange(self.window, device=self.starts.device)
 
@@ -72,42 +72,44 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
     texts = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
     split_texts, state_texts = np.split(texts, [len(split.blocks)])
     state_range = np.stack([first[split.program], first[split.program + 1] - 1], axis=1)
-    nodes = np.unique([node_of(c) for c in description.scaler.channels], return_inverse=True)[1]
+    nodes = np.unique(
+        [node_or_channel(c) for c in description.scaler.channels], return_inverse=True
+    )[1]
 
-    def moved(array: NDArray[Any]) -> Tensor:
+    def to_device(array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(array, device=device)
 
     def integers(array: NDArray[np.integer]) -> Tensor:
-        return moved(array.astype(np.int64))
+        return to_device(array.astype(np.int64))
 
     return Tensors(
-        signals=moved(split.signals),
+        signals=to_device(split.signals),
         codes=integers(codes[block]),
         block=integers(split_texts[block]),
         state_block=integers(state_texts),
         operation=integers(split.operation),
-        state=moved(split.state),
+        state=to_device(split.state),
         state_range=integers(state_range),
-        position=moved(description.scale_position(split.position_mm[split.lag_corrected_row])),
+        position=to_device(description.scale_position(split.position_mm[split.lag_corrected_row])),
         nodes=integers(nodes),
         first_state=integers(first),
         starts=integers(split.window_start),
         segments=integers(_segments(split.window_start, description.window)),
-        row_mask=moved(row_to_window_mask(split.window_start, description.window)),
+        row_mask=to_device(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
 def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
     """First row and length of the segment that overlapping windows cover together, (W, 2)."""
-    begins = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
-    segment = np.cumsum(begins) - 1
-    first = starts[begins].astype(np.int64)
-    last = starts[np.append(np.flatnonzero(begins)[1:] - 1, len(starts) - 1)]
+    is_start = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
+    segment = np.cumsum(is_start) - 1
+    first = starts[is_start].astype(np.int64)
+    last = starts[np.append(np.flatnonzero(is_start)[1:] - 1, len(starts) - 1)]
     return np.stack([first, last + window - first], axis=1)[segment]
 
 
-def sizes_of(description: Description) -> Sizes:
+def network_sizes(description: Description) -> Sizes:
     """The network's sizes for a dataset."""
     vocabulary = description.vocabulary
     return Sizes(
@@ -127,16 +129,16 @@ def augment(
     probability: float,
     noise_std: float,
     node_dropout: float,
-    random: torch.Generator,
+    generator: torch.Generator,
 ) -> Tensor:
-    """Adds noise, gains, offsets and hidden nodes to a random share of the windows.
+    """Adds noise, gains, offsets and node dropout to a random share of the windows.
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
-        nodes: (C,) number of each channel's sensor node.
-        probability: share of the windows that are changed.
+        nodes: (C,) index of each channel's sensor node.
+        probability: share of the windows that are augmented.
         noise_std: of the noise added to every sample.
-        node_dropout: share of nodes whose channels become 0, as those of a node that dropped out.
+        node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
         random: on the signals' device, or on the CPU.
 
     Returns:
@@ -147,22 +149,22 @@ def augment(
     windows, _, channels = signals.shape
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(shape, generator=random, device=random.device).to(signals.device)
+        return torch.randn(shape, generator=generator, device=generator.device).to(signals.device)
 
     def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=random, device=random.device).to(signals.device)
+        return torch.rand(shape, generator=generator, device=generator.device).to(signals.device)
 
-    changed = signals * (1 + GAIN_STD * normal(windows, 1, channels))
-    changed = changed + OFFSET_STD * normal(windows, 1, channels)
-    changed = changed + noise_std * normal(*signals.shape)
+    augmented = signals * (1 + GAIN_STD * normal(windows, 1, channels))
+    augmented = augmented + OFFSET_STD * normal(windows, 1, channels)
+    augmented = augmented + noise_std * normal(*signals.shape)
     if node_dropout > 0:
         is_visible = uniform(windows, int(nodes.max()) + 1) >= node_dropout
-        changed = changed * is_visible[:, None, nodes]
-    return torch.where(uniform(windows, 1, 1) < probability, changed, signals)
+        augmented = augmented * is_visible[:, None, nodes]
+    return torch.where(uniform(windows, 1, 1) < probability, augmented, signals)
 
 
-def open_device(name: str, threads: int) -> torch.device:
-    """The device by name; `auto` is the GPU if there is one.
+def select_device(name: str, threads: int) -> torch.device:
+    """Selects the device by name; `auto` is the GPU if there is one.
 
     Args:
         threads: CPU threads of this process. More than one may change the last bits of a result.
@@ -179,9 +181,9 @@ def open_device(name: str, threads: int) -> torch.device:
 
 
 def mixed_precision(device: torch.device) -> torch.autocast:
-    """A context in which matrix products of a GPU are bfloat16; it changes nothing on a CPU.
+    """A context in which matrix products of a GPU are bfloat16; it does nothing on a CPU.
 
-    GPUs that would only emulate bfloat16 stay with float32.
+    GPUs that only emulate bfloat16 use float32.
     """
-    is_able = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.autocast(device.type, torch.bfloat16, enabled=is_able)
+    has_bfloat16 = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16)

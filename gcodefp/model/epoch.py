@@ -1,7 +1,7 @@
 """One epoch: losses, optimizer, a pass over the train windows, and validation.
 
 Shapes: B windows of a batch of T rows, D width of the network, k rows of a window whose blocks are
-trained, K such rows of a batch, P states.
+predicted, K such rows of a batch, P states.
 """
 
 import math
@@ -18,14 +18,14 @@ from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import encode_windows, predict
 
-STATE_SPREAD = 1.0
-"""Standard deviation, in states, of the target: rows, and lags, lie between states."""
-SPREAD_REACH = 3
+STATE_STD = 1.0
+"""Standard deviation, in states, of the target distribution: true states have fractions."""
+TARGET_RADIUS = 3
 STATE_TOLERANCE_ROWS = 2
-"""A predicted state at most this far from the true one is correct."""
+"""A predicted state within this distance of the true one is correct."""
 WARMUP_SHARE = 0.1
 VALIDATION_STRIDE = 4
-"""Neighbouring rows mostly share their block: losses of every fourth row have the same mean."""
+"""Losses use every fourth row: neighbouring rows mostly share their block."""
 
 
 def head_losses(
@@ -50,24 +50,24 @@ def state_loss(logits: Tensor, state: Tensor, state_range: Tensor) -> Tensor:
 
     Args:
         logits: (K, P).
-        state: (K,) with fractions; rows with NaN do not count.
+        state: (K,) with fractions; rows with NaN are skipped.
         state_range: (K, 2) first and last state of each row's program.
     """
     is_labelled = state.isfinite()
-    logs, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
+    log_probabilities, state = logits[is_labelled].log_softmax(-1), state[is_labelled]
     low, high = state_range[is_labelled].unbind(-1)
-    around = torch.arange(-SPREAD_REACH, SPREAD_REACH + 1, device=state.device)
-    near = state.round().long()[:, None] + around
-    weights = torch.exp(-0.5 * ((near - state[:, None]) / STATE_SPREAD) ** 2)
+    offsets = torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1, device=state.device)
+    nearby_states = state.round().long()[:, None] + offsets
+    weights = torch.exp(-0.5 * ((nearby_states - state[:, None]) / STATE_STD) ** 2)
     weights = weights / weights.sum(-1, keepdim=True)
-    near = near.clamp(low[:, None], high[:, None])
-    return -(weights * logs.gather(1, near)).sum() / max(1, len(state))
+    nearby_states = nearby_states.clamp(low[:, None], high[:, None])
+    return -(weights * log_probabilities.gather(1, nearby_states)).sum() / max(1, len(state))
 
 
-def position_loss(position: Tensor, true: Tensor) -> Tensor:
-    """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN does not count."""
-    is_labelled = true.isfinite()
-    total = functional.huber_loss(position[is_labelled], true[is_labelled], reduction="sum")
+def position_loss(position: Tensor, target: Tensor) -> Tensor:
+    """Mean Huber loss of tool positions (K, 3), in standard deviations; NaN is skipped."""
+    is_labelled = target.isfinite()
+    total = functional.huber_loss(position[is_labelled], target[is_labelled], reduction="sum")
     return total / max(1, int(is_labelled.sum()))
 
 
@@ -84,16 +84,16 @@ def total_loss(losses: dict[str, Tensor], hyperparameters: Hyperparameters) -> T
 def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torch.optim.Optimizer:
     """Adam, AdamW, RMSprop or SGD; biases, norms and embeddings have no weight decay."""
     decayed: list[Tensor] = []
-    others: list[Tensor] = []
+    undecayed: list[Tensor] = []
     for name, parameter in network.named_parameters():
         is_matrix = parameter.ndim >= 2 and name.split(".")[0] not in EMBEDDINGS
-        (decayed if is_matrix else others).append(parameter)
+        (decayed if is_matrix else undecayed).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": hyperparameters.weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": undecayed, "weight_decay": 0.0},
     ]
     rate, momentum = hyperparameters.learning_rate, hyperparameters.momentum
-    # Fused: one kernel for each group of weights, on a CPU as well; RMSprop has none.
+    # RMSprop has no fused kernel.
     if hyperparameters.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=True)
     if hyperparameters.optimizer == "rmsprop":
@@ -103,16 +103,16 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
-def scheduled_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
+def scheduled_learning_rate(hyperparameters: Hyperparameters, epoch: float) -> float:
     """Learning rate: a linear warm-up, then a half cosine down to zero at max_epochs.
 
     Args:
-        epoch: epochs done, with their fraction.
+        epoch: completed epochs, with a fraction.
     """
-    done = epoch / hyperparameters.max_epochs
-    if done < WARMUP_SHARE:
-        return hyperparameters.learning_rate * (0.01 + 0.99 * done / WARMUP_SHARE)
-    cosine = math.cos(math.pi * (done - WARMUP_SHARE) / (1 - WARMUP_SHARE))
+    progress = epoch / hyperparameters.max_epochs
+    if progress < WARMUP_SHARE:
+        return hyperparameters.learning_rate * (0.01 + 0.99 * progress / WARMUP_SHARE)
+    cosine = math.cos(math.pi * (progress - WARMUP_SHARE) / (1 - WARMUP_SHARE))
     return hyperparameters.learning_rate * 0.5 * (1 + cosine)
 
 
@@ -126,7 +126,7 @@ def train_epoch(
     """Trains on as many random windows as the train split has.
 
     Args:
-        epoch: from 1; with the seed it decides all random numbers.
+        epoch: from 1; all random numbers follow from it and the seed.
 
     Returns:
         the means over the steps of train/loss and of each head's loss and accuracy, under teacher
@@ -136,56 +136,58 @@ def train_epoch(
     device = data.signals.device
     seed = hyperparameters.seed * 1_000_003 + epoch
     torch.manual_seed(seed)
-    random = torch.Generator(device).manual_seed(seed)
-    order = torch.randperm(len(data.starts), generator=random, device=device)
+    generator = torch.Generator(device).manual_seed(seed)
+    order = torch.randperm(len(data.starts), generator=generator, device=device)
     batches = order.split(hyperparameters.batch_size)
     precision = mixed_precision(device)
     row_count = min(hyperparameters.rows_per_window, data.window)
     total: dict[str, Tensor] = {}
     for index, batch in enumerate(batches):
-        rate = scheduled_rate(hyperparameters, epoch - 1 + index / len(batches))
+        learning_rate = scheduled_learning_rate(hyperparameters, epoch - 1 + index / len(batches))
         for group in optimizer.param_groups:
-            group["lr"] = rate
-        rows = random_circular_windows(data, batch, random)
+            group["lr"] = learning_rate
+        rows = random_circular_windows(data, batch, generator)
         signals = augment(
             data.signals[rows],
             data.nodes,
             hyperparameters.augmentation_prob,
             hyperparameters.noise_std,
             hyperparameters.node_dropout,
-            random,
+            generator,
         )
-        selected = torch.rand(rows.shape, generator=random, device=device).topk(row_count).indices
+        selected = (
+            torch.rand(rows.shape, generator=generator, device=device).topk(row_count).indices
+        )
         with precision:
             encoded = network.encode(signals)
-            measures = measure(network, hyperparameters, data, encoded, rows, selected)
+            metrics = batch_metrics(network, hyperparameters, data, encoded, rows, selected)
         optimizer.zero_grad(set_to_none=True)
-        measures["loss"].backward()
+        metrics["loss"].backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), hyperparameters.grad_clip)
         optimizer.step()
-        for name, value in measures.items():
+        for name, value in metrics.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value.detach()
     return {f"train/{name}": float(value) / len(batches) for name, value in total.items()}
 
 
-def random_circular_windows(data: Tensors, batch: Tensor, random: torch.Generator) -> Tensor:
+def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Generator) -> Tensor:
     """Rows (B, T) of windows with random starts in the segments of the windows of a batch (B,).
 
-    Behind its end a segment starts again. In windows that never cross it, a row early in a window
-    could not be late in a program: positions in a window would carry information on the time since
-    the recording's start, and the HMM would add that up.
+    A segment wraps around at its end. Without that, a row early in a window could not be late in a
+    program: positions in a window would carry information on the time since the recording's start,
+    which the HMM would accumulate.
     """
     first, length = data.segments[batch].unbind(-1)
-    begin = (torch.rand(len(batch), generator=random, device=batch.device) * length).long()
+    start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
-    return first[:, None] + (begin[:, None] + row) % length[:, None]
+    return first[:, None] + (start[:, None] + row) % length[:, None]
 
 
 @torch.no_grad()
 def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) -> dict[str, float]:
     """Losses under teacher forcing, accuracies under greedy decoding.
 
-    The losses are without label smoothing and weights of heads, so that runs can be compared.
+    The losses exclude label smoothing and head weights, so that they are comparable between runs.
     """
     unweighted = replace(
         hyperparameters,
@@ -198,19 +200,19 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
     total: dict[str, Tensor] = {}
     for rows, _, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
         every_window = selected.expand(len(rows), -1)
-        measures = measure(network, unweighted, data, encoded, rows, every_window)
-        for name, value in measures.items():
+        batch = batch_metrics(network, unweighted, data, encoded, rows, every_window)
+        for name, value in batch.items():
             total[name] = total.get(name, torch.zeros_like(value)) + value * len(rows)
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
-    # Teacher forcing has accuracies too, but of the words only those of greedy decoding count.
-    metrics = means | _decoding_accuracies(network, data)
-    return {name: metrics[name] for name in METRICS if name.startswith("val/")}
+    # Accuracies of greedy decoding replace those under teacher forcing.
+    every_metric = means | _decoding_accuracies(network, data)
+    return {name: every_metric[name] for name in METRICS if name.startswith("val/")}
 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
-    """Accuracies of greedy decoding, and val/aligned_acc, the share of blocks right on the path."""
+    """Accuracies of greedy decoding, and val/aligned_acc, that of blocks on the Viterbi path."""
     prediction = predict(network, data)
-    rows = prediction.covered
+    rows = prediction.is_covered
     codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
     scores = row_scores(prediction.codes[rows], codes, prediction.operation[rows], operation)
     accuracies = {f"val/{name}_acc": score.accuracy() for name, score in scores.items()}
@@ -219,7 +221,7 @@ def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     return accuracies | {"val/aligned_acc": float(on_path.mean())}
 
 
-def measure(
+def batch_metrics(
     network: Network,
     hyperparameters: Hyperparameters,
     data: Tensors,
@@ -242,18 +244,18 @@ def measure(
     is_seen = operation != UNSEEN
     predictions["operation"] = network.operation_logits(encoded)[is_seen], operation[is_seen]
     losses = head_losses(predictions, hyperparameters)
-    # In mixed precision, float32 starts where rounding would matter.
+    # float32 from here, where rounding matters.
     states = network.state_head(vectors).float()
     positions = network.position_head(vectors).float()
     state = data.state[labelled]
     losses["place"] = state_loss(states, state, data.state_range[labelled])
     losses["position"] = position_loss(positions, data.position[labelled])
-    measures = {"loss": total_loss(losses, hyperparameters)}
+    metrics = {"loss": total_loss(losses, hyperparameters)}
     for head, (logits, target) in predictions.items():
         correct = (logits.argmax(-1) == target).sum()
-        measures |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
+        metrics |= {f"{head}_loss": losses[head], f"{head}_acc": correct / max(1, len(target))}
     is_near = (states.argmax(-1) - state).abs() <= STATE_TOLERANCE_ROWS
-    return measures | {
+    return metrics | {
         "place_loss": losses["place"],
         "place_acc": is_near.sum() / state.isfinite().sum().clamp(min=1),
         "position_loss": losses["position"],

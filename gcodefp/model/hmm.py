@@ -1,11 +1,11 @@
 """A hidden Markov model over the states of all programs: Viterbi paths and posteriors.
 
-The model is that of Rabiner 1989, section III. From one row to the next a program goes on by one
-state, sometimes by none or two, and never into another program. The initial state is uniform.
-Behind its last state a program starts again: otherwise a recording as long as its program could
-only start at the program's first state, and its length alone would give the state of every row. The
-network gives the emission log-likelihoods. Neighbouring rows share their samples, so these count
-less than those of independent rows would.
+The model is that of Rabiner 1989, section III. From one row to the next a program
+advances by one state, sometimes by none or two, and never into another program. The initial state
+is uniform. The last state of a program is followed by its first: otherwise a recording as long as
+its program could only start at the first state, and its length alone would give the state of every
+row. The network gives the emission log-likelihoods. Neighbouring rows share samples and are not
+independent, so the emissions are raised to a power below 1.
 
 Shapes: B segments of T rows, P states, K programs.
 """
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 EMISSION_EXPONENT = 0.3
-"""Power to which each row's likelihoods are raised; chosen on a val split."""
+"""Power to which emission likelihoods are raised; chosen on a val split."""
 STEPS = (0, 1, 2)
 STEP_LOGS = (math.log(0.05), math.log(0.9), math.log(0.05))
-"""Number of states from a row to the next, and their log probabilities."""
+"""Transitions from row to row, in states, and their log probabilities."""
 
 
 class Decoding(NamedTuple):
@@ -58,7 +58,7 @@ def viterbi_paths(emissions: Tensor, first: Tensor) -> Tensor:
 
 
 def _neighbours(first: Tensor, direction: int) -> list[Tensor]:
-    """For each of STEPS, the state that many before (-1) or after (1) each state, (P,)."""
+    """For each of STEPS, the state so many steps before (-1) or after (1) each state, (P,)."""
     state = torch.arange(int(first[-1]), device=first.device)
     program = torch.searchsorted(first, state, right=True) - 1
     start, length = first[program], (first[1:] - first[:-1])[program]
@@ -66,13 +66,13 @@ def _neighbours(first: Tensor, direction: int) -> list[Tensor]:
 
 
 def _transitions(scores: Tensor, neighbours: list[Tensor]) -> list[Tensor]:
-    """Log scores (B, P) of the row before, brought to each state by each of STEPS."""
+    """Log scores (B, P) of the previous row after a transition by each of STEPS."""
     steps = zip(neighbours, STEP_LOGS, strict=True)
-    return [scores.index_select(1, states) + log for states, log in steps]
+    return [scores.index_select(1, states) + log_probability for states, log_probability in steps]
 
 
 def _forward_pass(emissions: Tensor, neighbours: list[Tensor]) -> Tensor:
-    """Forward log scores, (B, T, P); backward ones on flipped rows with following states."""
+    """Forward log scores, (B, T, P); backward scores if rows are flipped and neighbours follow."""
     scores = torch.empty_like(emissions)
     current = emissions[:, 0]
     scores[:, 0] = current
@@ -88,7 +88,7 @@ def _viterbi_path(emissions: Tensor, previous: list[Tensor]) -> Tensor:
     current = emissions[:, 0]
     choices = []
     for row in range(1, emissions.shape[1]):
-        # Pair by pair: to stack the three and take max takes nearly twice as long.
+        # Pairwise maxima take half the time of stack and max.
         best, step, skip = _transitions(current, previous)
         choice = (step > best).to(torch.int8)
         best = torch.maximum(best, step)

@@ -11,7 +11,7 @@ from gcodefp.model.scores import HEADS, SCORES
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
-def _setting(
+def _hyperparameter(
     default: Any,
     text: str,
     low: float = -math.inf,
@@ -23,94 +23,102 @@ def _setting(
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """One configuration of a run; `hyperparameters_from` checks it."""
+    """The configuration of a run; `parse_hyperparameters` checks it."""
 
-    learning_rate: float = _setting(0.004, "peak of the schedule", above=0.0)
-    batch_size: int = _setting(16, "windows per step", low=1)
-    d_model: int = _setting(96, "width of the network", low=2)
-    nhead: int = _setting(4, "attention heads; must divide d_model", low=1)
-    num_layers: int = _setting(2, "encoder layers", low=1)
-    dropout: float = _setting(0.05, "share of activations dropped", low=0.0, high=0.95)
-    weight_decay: float = _setting(0.01, "decay of the weights", low=0.0)
-    augmentation_prob: float = _setting(1.0, "share of windows augmented", low=0.0, high=1.0)
-    noise_std: float = _setting(1.0, "noise of augmented windows, in standard deviations", low=0.0)
-    node_dropout: float = _setting(
+    learning_rate: float = _hyperparameter(0.004, "peak of the schedule", above=0.0)
+    batch_size: int = _hyperparameter(16, "windows per step", low=1)
+    d_model: int = _hyperparameter(96, "width of the network", low=2)
+    nhead: int = _hyperparameter(4, "attention heads; must divide d_model", low=1)
+    num_layers: int = _hyperparameter(2, "encoder layers", low=1)
+    dropout: float = _hyperparameter(0.05, "share of activations dropped", low=0.0, high=0.95)
+    weight_decay: float = _hyperparameter(0.01, "decay of the weights", low=0.0)
+    augmentation_prob: float = _hyperparameter(1.0, "share of windows augmented", low=0.0, high=1.0)
+    noise_std: float = _hyperparameter(
+        1.0, "noise of augmented windows, in standard deviations", low=0.0
+    )
+    node_dropout: float = _hyperparameter(
         0.01, "share of sensor nodes hidden in augmented windows", low=0.0, high=0.9
     )
-    max_epochs: int = _setting(20, "epochs, if nothing stops the run", low=1)
-    label_smoothing: float = _setting(0.0, "of all heads", low=0.0, high=0.9)
-    grad_clip: float = _setting(1.0, "largest norm of the gradient", above=0.0)
-    optimizer: str = _setting("adamw", ", ".join(OPTIMIZERS))
-    momentum: float = _setting(
-        0.9, "of rmsprop and sgd; the others do not use it", low=0.0, high=0.9999
+    max_epochs: int = _hyperparameter(20, "epochs, unless the run is stopped early", low=1)
+    label_smoothing: float = _hyperparameter(0.0, "of all heads", low=0.0, high=0.9)
+    grad_clip: float = _hyperparameter(1.0, "largest norm of the gradient", above=0.0)
+    optimizer: str = _hyperparameter("adamw", ", ".join(OPTIMIZERS))
+    momentum: float = _hyperparameter(
+        0.9, "of rmsprop and sgd; ignored by the others", low=0.0, high=0.9999
     )
-    command_weight: float = _setting(1.0, "weight of the command head in the loss", low=0.0)
-    place_weight: float = _setting(1.0, "weight of the state head in the loss", low=0.0)
-    position_weight: float = _setting(1.0, "weight of the position head in the loss", low=0.0)
-    rows_per_window: int = _setting(8, "rows of a window whose block is trained per step", low=1)
-    seed: int = _setting(0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1)
+    command_weight: float = _hyperparameter(1.0, "weight of the command head in the loss", low=0.0)
+    place_weight: float = _hyperparameter(1.0, "weight of the state head in the loss", low=0.0)
+    position_weight: float = _hyperparameter(
+        1.0, "weight of the position head in the loss", low=0.0
+    )
+    rows_per_window: int = _hyperparameter(8, "rows per window whose block enters the loss", low=1)
+    seed: int = _hyperparameter(
+        0, "of weights, order, dropout and augmentation", low=0, high=2**32 - 1
+    )
 
 
-KNOWN = {f.name: f for f in fields(Hyperparameters)}
+HYPERPARAMETERS = {f.name: f for f in fields(Hyperparameters)}
 """The fields of Hyperparameters by name."""
 
 
-def hyperparameters_from(
-    values: Mapping[str, Any], where: str = "hyperparameters"
+def parse_hyperparameters(
+    values: Mapping[str, Any], origin: str = "hyperparameters"
 ) -> Hyperparameters:
     """Checks names, types and ranges.
 
     Args:
         values: name -> value; nested mappings are flattened.
-        where: origin of the values, for error messages.
+        origin: of the values, for error messages.
 
     Raises:
         UserError: it names the hyperparameter, its value and its range.
     """
     checked: dict[str, Any] = {}
-    for name, value in leaves(values):
+    for name, value in flatten(values):
         if name in checked:
-            raise UserError(f"{where}: {name} is there twice; keep one")
-        if name not in KNOWN:
-            raise UserError(f"{where}: no hyperparameter {name!r}; {did_you_mean(name, KNOWN)}")
-        checked[name] = _checked(name, value, where)
+            raise UserError(f"{origin}: {name} is set twice; keep one")
+        if name not in HYPERPARAMETERS:
+            raise UserError(
+                f"{origin}: no hyperparameter {name!r}; {did_you_mean(name, HYPERPARAMETERS)}"
+            )
+        checked[name] = _check_value(name, value, origin)
     hyperparameters = Hyperparameters(**checked)
     width, heads = hyperparameters.d_model, hyperparameters.nhead
     if width % heads:
         raise UserError(
-            f"{where}: d_model {width} cannot be divided among nhead {heads} heads; "
+            f"{origin}: d_model {width} cannot be divided among nhead {heads} heads; "
             "choose a d_model that is a multiple of nhead"
         )
     if width % 2:
-        raise UserError(f"{where}: d_model {width} is odd; choose an even one")
+        raise UserError(f"{origin}: d_model {width} is odd; choose an even one")
     return hyperparameters
 
 
-def leaves(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Names and values of nested mappings, flattened."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from leaves(value)
+            yield from flatten(value)
         else:
             yield name, value
 
 
-def _checked(name: str, value: Any, where: str) -> Any:
-    kind: type = type(KNOWN[name].default)
-    limits = KNOWN[name].metadata
+def _check_value(name: str, value: Any, origin: str) -> Any:
+    kind: type = type(HYPERPARAMETERS[name].default)
+    limits = HYPERPARAMETERS[name].metadata
     if name == "optimizer":
         if value not in OPTIMIZERS:
-            raise UserError(f"{where}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
+            raise UserError(f"{origin}.{name}: {value!r}; {did_you_mean(str(value), OPTIMIZERS)}")
         return value
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where}.{name}: {value!r} is no {kind.__name__}")
+        raise UserError(f"{origin}.{name}: {value!r} is not of type {kind.__name__}")
     if kind is int and value != int(value):
-        raise UserError(f"{where}.{name}: {value!r} is not whole")
+        raise UserError(f"{origin}.{name}: {value!r} is not an integer")
     low, high, above = limits["low"], limits["high"], limits["above"]
     if not low <= value <= high or value <= above:
-        least = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
-        most = f" and at most {high:g}" if math.isfinite(high) else ""
-        raise UserError(f"{where}.{name}: {value!r} is out of range; it must be {least}{most}")
+        lower = f"above {above:g}" if math.isfinite(above) else f"at least {low:g}"
+        upper = f" and at most {high:g}" if math.isfinite(high) else ""
+        raise UserError(f"{origin}.{name}: {value!r} is out of range; it must be {lower}{upper}")
     return kind(value)
 
 
@@ -122,7 +130,7 @@ METRICS = (
     *(f"val/{head}_loss" for head in (*HEADS, "place", "position")),
     *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
 )
-"""The columns of metrics.csv, one row an epoch."""
+"""The columns of metrics.csv, which has one row per epoch."""
 
 
 @dataclass(frozen=True)
@@ -132,12 +140,12 @@ class Objective:
     metric: str
     goal: str
 
-    def better(self, value: float, than: float) -> bool:
-        """Whether a value beats another; equal values do not."""
-        return self.loss(value) < self.loss(than)
+    def is_better(self, value: float, reference: float) -> bool:
+        """Whether a value is strictly better than a reference."""
+        return self.loss(value) < self.loss(reference)
 
     def loss(self, value: float) -> float:
-        """The value, or its negative if it is to be maximized: lower is better."""
+        """The value, negated if the goal is maximize: lower is better."""
         return -value if self.goal == "maximize" else value
 
 

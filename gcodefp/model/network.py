@@ -4,8 +4,8 @@ The encoder maps a window of scaled signals to a vector for each row. From that 
 causal transformer decodes the row's block word by word: at each step heads predict the type of the
 token (command, parameter or end), the command, the parameter's letter and, given the letter, its
 value. Two more heads predict the row's state and tool position from its vector, and one the
-operation from the mean over the window. Each word is conditioned on the words before it, so that X,
-Y and Z of a block fit together.
+operation from the mean over the window. Each word is conditioned on the previous words, so that X,
+Y and Z of a block are consistent.
 
 Shapes: B windows of a batch, T rows, C channels, D width, M rows whose block is decoded, S steps,
 P states.
@@ -26,7 +26,7 @@ AXES = 3
 SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: their moving averages over these numbers of rows are inputs too."""
 EMBEDDINGS = ("commands", "parameter_types", "parameter_values", "steps")
-EARLIER_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
+OLD_WEIGHT_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
 """Names of weights in checkpoints of version 0.1."""
 
 
@@ -49,19 +49,19 @@ class Network(nn.Module):
         super().__init__()
         width, dropout = hyperparameters.d_model, hyperparameters.dropout
         self.sizes = sizes
-        scales = sizes.channels * (1 + len(SMOOTHING_ROWS))
-        self.scale = nn.BatchNorm1d(scales, affine=False)
-        self.stem = nn.Conv1d(scales, width, STEM_ROWS, padding=STEM_ROWS // 2)
+        inputs = sizes.channels * (1 + len(SMOOTHING_ROWS))
+        self.scale = nn.BatchNorm1d(inputs, affine=False)
+        self.stem = nn.Conv1d(inputs, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
         self.writer = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
-        # Class 0 of each embedding: the word before has no such field.
+        # Class 0 of each embedding: the previous word has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)
         self.parameter_types = nn.Embedding(sizes.parameter_types + 1, width)
         self.parameter_values = nn.Embedding(sizes.parameter_values + 1, width)
         self.steps = nn.Embedding(sizes.steps, width)
         self.token_type_head = nn.Linear(width, len(TOKEN_TYPES))
-        # A head without classes would have no weights; such words are never decoded.
+        # A head needs at least one class; `_token_type` masks heads without any.
         self.command_head = nn.Linear(width, max(1, sizes.commands))
         self.parameter_type_head = nn.Linear(width, max(1, sizes.parameter_types))
         self.parameter_value_head = nn.Linear(width, max(1, sizes.parameter_values))
@@ -73,7 +73,7 @@ class Network(nn.Module):
         self.position_head = nn.Linear(width, AXES)
         for name in EMBEDDINGS:
             nn.init.normal_(getattr(self, name).weight, std=1 / math.sqrt(width))
-        self.register_load_state_dict_pre_hook(_rename_earlier)
+        self.register_load_state_dict_pre_hook(_rename_old_weights)
 
     def encode(self, signals: Tensor) -> Tensor:
         """Signals (B, T, C) to a vector for each row (B, T, D)."""
@@ -84,7 +84,7 @@ class Network(nn.Module):
         ]
         scaled = self.scale(torch.cat([channels, *smooth], dim=1))
         rows = self.stem(scaled).transpose(1, 2)
-        return self.encoder(self.dropout(rows + _positions(rows)))
+        return self.encoder(self.dropout(rows + _positional_encoding(rows)))
 
     def operation_logits(self, rows: Tensor) -> Tensor:
         """Row vectors (B, T, D) to operation logits (B, operations)."""
@@ -93,9 +93,9 @@ class Network(nn.Module):
     def emission_log_likelihood(self, rows: Tensor) -> Tensor:
         """Row vectors (..., D) to log p(state | row) - log p(state), (..., P).
 
-        Up to a constant of each row this is the log-likelihood of the row given the state, the
+        Up to a constant per row this is the log-likelihood of the row given the state, the
         emission of a hybrid hidden Markov model (Bourlard and Morgan 1994, Connectionist Speech
-        Recognition). Without the prior, of two programs that begin alike the one with the lower
+        Recognition). Without the prior, of two programs with the same start the one with the lower
         prior would never be decoded.
         """
         emissions: Tensor = self.state_head(rows).log_softmax(-1) - self.log_state_prior
@@ -117,15 +117,15 @@ class Network(nn.Module):
         predictions = {}
         for index, field in enumerate(FIELDS):
             target = codes[..., index]
-            # Selected first: few steps have a value, and its head has thousands of classes.
-            applies = (target != UNSEEN) & (codes[..., 0] != PAD)
-            logits = self._head(field, hidden[applies], codes[..., 2][applies])
-            predictions[field] = logits, target[applies]
+            # Select before the head: few steps have a value, whose head has thousands of classes.
+            has_field = (target != UNSEEN) & (codes[..., 0] != PAD)
+            logits = self._head(field, hidden[has_field], codes[..., 2][has_field])
+            predictions[field] = logits, target[has_field]
         return predictions
 
     @torch.no_grad()
     def decode(self, rows: Tensor) -> Tensor:
-        """Greedy decoding of blocks: each step is conditioned on the words decoded before it.
+        """Greedy decoding of blocks: each step is conditioned on the words decoded so far.
 
         Args:
             rows: (M, D) row vectors.
@@ -155,7 +155,7 @@ class Network(nn.Module):
         return codes
 
     def _token_type(self, hidden: Tensor, step: int) -> Tensor:
-        """The most probable type that is possible at this step."""
+        """The most probable type that is valid at this step."""
         logits = self.token_type_head(hidden)
         logits[:, PAD] = -torch.inf
         if not self.sizes.commands:
@@ -166,31 +166,31 @@ class Network(nn.Module):
             logits[:, END] = -torch.inf
         return logits.argmax(-1)
 
-    def _decode_steps(self, rows: Tensor, before: Tensor) -> Tensor:
-        """Hidden vectors (M, s + 1, D) of the steps 0..s, given the s words `before` (M, s, 4)."""
+    def _decode_steps(self, rows: Tensor, previous: Tensor) -> Tensor:
+        """Hidden vectors (M, s + 1, D) of steps 0..s, given the s `previous` words (M, s, 4)."""
         embedded = (
-            self.commands(before[..., 1] + 1)
-            + self.parameter_types(before[..., 2] + 1)
-            + self.parameter_values(before[..., 3] + 1)
+            self.commands(previous[..., 1] + 1)
+            + self.parameter_types(previous[..., 2] + 1)
+            + self.parameter_values(previous[..., 3] + 1)
         )
-        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: before.shape[1] + 1]
+        steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: previous.shape[1] + 1]
         steps = steps + rows[:, None]
         mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
         return self.writer(steps, mask=mask, is_causal=True)
 
     def _head(self, field: str, hidden: Tensor, letters: Tensor) -> Tensor:
-        """Logits (K, classes) of hidden (K, D); a value's also depend on its letter (K,)."""
+        """Logits (K, classes) of hidden (K, D); those of values depend on their letters (K,)."""
         if field == "parameter_value":
             hidden = hidden + self.parameter_types(letters + 1)
         head: nn.Linear = getattr(self, f"{field}_head")
         return head(hidden)
 
 
-def _rename_earlier(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
+def _rename_old_weights(module: nn.Module, weights: dict[str, Any], *_: Any) -> None:
     for name in list(weights):
-        first, dot, rest = name.partition(".")
-        if first in EARLIER_NAMES:
-            weights[EARLIER_NAMES[first] + dot + rest] = weights.pop(name)
+        prefix, dot, suffix = name.partition(".")
+        if prefix in OLD_WEIGHT_NAMES:
+            weights[OLD_WEIGHT_NAMES[prefix] + dot + suffix] = weights.pop(name)
 
 
 def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncoder:
@@ -203,16 +203,16 @@ def _layers(hyperparameters: Hyperparameters, count: int) -> nn.TransformerEncod
         batch_first=True,
         norm_first=True,
     )
-    # With dropout on its weights, attention falls back to a slow path on the CPU.
+    # Dropout on attention weights disables the fast path on a CPU.
     layer.self_attn.dropout = 0.0
     norm = nn.LayerNorm(hyperparameters.d_model)
     return nn.TransformerEncoder(layer, count, norm=norm, enable_nested_tensor=False)
 
 
-def _positions(rows: Tensor) -> Tensor:
+def _positional_encoding(rows: Tensor) -> Tensor:
     """Sinusoidal positions (T, D) (Vaswani et al. 2017, section 3.5)."""
     length, width = rows.shape[1:]
-    # Always float32: bfloat16 would round them, and evaluation does not use it.
+    # Always float32, as in evaluation: bfloat16 would round positions.
     position = torch.arange(length, device=rows.device, dtype=torch.float32)[:, None]
     even = torch.arange(0, width, 2, device=rows.device, dtype=torch.float32)
     rate = torch.exp(even * (-math.log(1e4) / width))

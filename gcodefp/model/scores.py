@@ -1,9 +1,9 @@
-"""Which predictions are correct: counts of every row, for each metric.
+"""Correct and total predictions of each row, by metric.
 
 Predicted blocks are compared with the true ones word by word, up to and including the end of the
 true block:
 
-- token_type, command, parameter_type, parameter_value: the field, over the words that have it;
+- token_type, command, parameter_type, parameter_value: the field, over words with that field;
 - token: the whole word, or the end;
 - gcode: the whole block (exact line);
 - operation: the recording's operation.
@@ -25,13 +25,13 @@ SCORES = (*FIELDS, "token", "gcode", "operation")
 
 
 class Score(NamedTuple):
-    """Correct and all predictions of each row, both (N,)."""
+    """Correct and total predictions of each row, both (N,)."""
 
     correct: NDArray[np.int64]
     total: NDArray[np.int64]
 
     def accuracy(self) -> float:
-        """The share of correct predictions; 0 if there is none."""
+        """The share of correct predictions; 0 without predictions."""
         return float(self.correct.sum() / max(1, self.total.sum()))
 
 
@@ -54,18 +54,18 @@ def row_scores(
     is_parameter = kind == PARAMETER
     is_token = (kind == END) | (kind == COMMAND) | is_parameter
     has_field = (is_token, kind == COMMAND, is_parameter, is_parameter)
-    is_same = (predicted == true) & (true != UNSEEN)
+    is_correct = (predicted == true) & (true != UNSEEN)
     scores = {}
     correct_token = is_token
     for index, (field, applies) in enumerate(zip(FIELDS, has_field, strict=True)):
-        correct = is_same[..., index] & applies
+        correct = is_correct[..., index] & applies
         correct_token = correct_token & (correct | ~applies)
         scores[field] = Score(correct.sum(1), applies.sum(1))
     scores["token"] = Score(correct_token.sum(1), is_token.sum(1))
-    # A true block without an end was cut: it is longer than any block that can be decoded.
-    whole = (correct_token == is_token).all(1) & (kind == END).any(1)
+    # A true block without an end was truncated: it is longer than any decoded block.
+    is_exact = (correct_token == is_token).all(1) & (kind == END).any(1)
     operation = (predicted_operation == true_operation) & (true_operation != UNSEEN)
     every_row = np.ones(len(true), np.int64)
-    scores["gcode"] = Score(whole.astype(np.int64), every_row)
+    scores["gcode"] = Score(is_exact.astype(np.int64), every_row)
     scores["operation"] = Score(operation.astype(np.int64), every_row)
     return scores

@@ -1,7 +1,7 @@
 """The training loop: epochs, best weights, and a state on disk from which a killed run resumes.
 
-All random numbers of an epoch come from (seed, epoch), so a run that was killed and resumed ends
-with the same weights as one that was not (bit by bit on one CPU thread).
+All random numbers of an epoch follow from (seed, epoch), so a resumed run ends with the same
+weights as an uninterrupted one (bit by bit on one CPU thread).
 """
 
 import math
@@ -17,14 +17,14 @@ from gcodefp.dataset.controls import apply_control
 from gcodefp.dataset.store import Description, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
-from gcodefp.model.data import Tensors, sizes_of, to_tensors
+from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, leaves
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
 from gcodefp.model.window_decoding import measure_state_prior
 
-Report = Callable[[int, Mapping[str, float]], bool]
+EpochCallback = Callable[[int, Mapping[str, float]], bool]
 """Called with an epoch (from 1) and its metrics; returns True to stop the run."""
 
 
@@ -36,13 +36,13 @@ class Killed(Exception):
     """The run's process was killed repeatedly, most often for lack of memory."""
 
 
-class OtherRun(UserError):
+class RunMismatch(UserError):
     """The folder holds an unfinished run of other hyperparameters, data or metric."""
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The splits of a training run, on its device: never the test split."""
+    """The splits of a training run, on its device; never the test split."""
 
     description: Description
     train: Tensors
@@ -51,7 +51,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a run ended."""
+    """The outcome of a run."""
 
     stopped: bool
     epochs: int
@@ -62,7 +62,7 @@ class TrainingResult:
 
 
 @dataclass
-class _State:
+class _TrainingState:
     """The content of last.pt besides weights and optimizer."""
 
     epoch: int = 0
@@ -71,9 +71,9 @@ class _State:
     best_value: float = math.nan
     best_weights: dict[str, Any] | None = None
 
-    def keep_best(self, network: Network, objective: Objective, value: float) -> None:
-        """Keeps the weights if the epoch's value beats those of all epochs before."""
-        if self.best_epoch == 0 or objective.better(value, self.best_value):
+    def update_best(self, network: Network, objective: Objective, value: float) -> None:
+        """Stores the weights if the epoch's value is better than that of every earlier epoch."""
+        if self.best_epoch == 0 or objective.is_better(value, self.best_value):
             self.best_epoch, self.best_value = self.epoch, value
             self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
 
@@ -83,7 +83,7 @@ def train(
     data: TrainingData,
     objective: Objective,
     folder: Path,
-    report: Report,
+    report: EpochCallback,
     *,
     compiled: bool = False,
 ) -> TrainingResult:
@@ -97,11 +97,13 @@ def train(
 
     Raises:
         Diverged: the loss became infinite or NaN.
-        OtherRun: `folder` holds an unfinished run that is not this one.
+        RunMismatch: `folder` holds another unfinished run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(hyperparameters.seed)
-    network = Network(sizes_of(data.description), hyperparameters).to(data.train.signals.device)
+    network = Network(network_sizes(data.description), hyperparameters).to(
+        data.train.signals.device
+    )
     if compiled:
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
@@ -113,7 +115,7 @@ def train(
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
-        state.keep_best(network, objective, metrics[objective.metric])
+        state.update_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(folder / "metrics.csv", row)
         append_work(folder / "work.csv", state.epoch)
@@ -136,7 +138,7 @@ def train(
 def _identity(
     hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
 ) -> dict[str, Any]:
-    """All that decides the run; a run resumes only from a last.pt of the same identity."""
+    """All that determines the run; it resumes only from a last.pt of the same identity."""
     return {
         "hyperparameters": asdict(hyperparameters),
         "data": data.description.learning_digest(),
@@ -149,7 +151,7 @@ def _next_epoch(
     optimizer: torch.optim.Optimizer,
     hyperparameters: Hyperparameters,
     data: TrainingData,
-    state: _State,
+    state: _TrainingState,
 ) -> dict[str, float]:
     """Trains and validates one epoch; returns its metrics."""
     start = time.monotonic()
@@ -166,18 +168,18 @@ def _next_epoch(
 
 def _load_state(
     path: Path, identity: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer
-) -> _State:
+) -> _TrainingState:
     if not path.exists():
-        return _State()
+        return _TrainingState()
     content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
     if content["identity"] != identity:
-        raise OtherRun(
+        raise RunMismatch(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
             "folder, or remove this one"
         )
     network.load_state_dict(content["weights"])
     optimizer.load_state_dict(content["optimizer"])
-    return _State(**content["state"])
+    return _TrainingState(**content["state"])
 
 
 def _save_state(
@@ -185,7 +187,7 @@ def _save_state(
     identity: Mapping[str, Any],
     network: Network,
     optimizer: torch.optim.Optimizer,
-    state: _State,
+    state: _TrainingState,
 ) -> None:
     content = {
         "format": RESUME_FORMAT,
@@ -198,7 +200,7 @@ def _save_state(
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """The half-written files of processes that were killed."""
+    """Removes temporary files of killed processes."""
     for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
         for path in folder.glob(f".{name}.*.tmp"):
             path.unlink(missing_ok=True)
@@ -207,33 +209,33 @@ def _remove_leftovers(folder: Path) -> None:
 def load_training_data(
     dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
 ) -> TrainingData:
-    """Reads dataset.json, train.npz and val.npz; the test split cannot be read by it.
+    """Reads dataset.json, train.npz and val.npz; never the test split.
 
     Args:
         control: one of CONTROLS, for which the splits are changed.
     """
     description = read_description(dataset)
 
-    def loaded(path: Path, name: str) -> Tensors:
+    def load(path: Path, name: str) -> Tensors:
         split = read_split(path, description, name)
         return to_tensors(
             apply_control(split, name, control, description.window), description, device
         )
 
-    splits = loaded(train, "train"), loaded(val, "val")
-    return TrainingData(description.for_control(control), *splits)
+    splits = load(train, "train"), load(val, "val")
+    return TrainingData(description.with_control(control), *splits)
 
 
-# The end of a run, as run.json records it.
+# The outcome of a run, as run.json records it.
 
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """Parts of torch's messages, on a GPU and on a CPU."""
 
 
-def succeeded(
+def describe_result(
     result: TrainingResult, hyperparameters: Hyperparameters, device: torch.device
 ) -> dict[str, Any]:
-    """A run that trained to its end, or was stopped early."""
+    """A finished run, or one that was stopped early."""
     return {
         "state": "stopped" if result.stopped else "finished",
         "failure": None,
@@ -248,14 +250,14 @@ def succeeded(
     }
 
 
-def failed(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
-    """A run that failed, with the class of its failure."""
+def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """A failed run, with the class of its failure."""
     unknown = ("best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
     return {
         "state": "failed",
         "failure": failure_class(error),
         "reason": str(error) or type(error).__name__,
-        "hyperparameters": dict(leaves(hyperparameters)),
+        "hyperparameters": dict(flatten(hyperparameters)),
         **dict.fromkeys(unknown),
     }
 
@@ -267,7 +269,7 @@ def failure_class(error: Exception) -> str:
     if isinstance(error, Killed):
         return "killed"
     is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
-    if is_memory_full or any(part in str(error) for part in OUT_OF_MEMORY):
+    if is_memory_full or any(phrase in str(error) for phrase in OUT_OF_MEMORY):
         return "out_of_memory"
     return "bad_hyperparameters" if isinstance(error, UserError) else "error"
 

@@ -1,4 +1,4 @@
-"""Decoding from the signals of windows alone: no true word, block or position is an input.
+"""Free-running decoding of windows: no true word, block or position is an input.
 
 Shapes: N rows, C channels, W windows of T rows, B windows of a batch, D width of the network, S
 steps of a block, P states.
@@ -25,8 +25,8 @@ class EncodedWindows(NamedTuple):
 
     Attributes:
         rows: (B, T) row numbers.
-        row_mask: (B, T) rows that are assigned to each window.
-        encoded: (B, T, D) a vector for each row of each window.
+        row_mask: (B, T) row-to-window mask.
+        encoded: (B, T, D) row vectors.
     """
 
     rows: Tensor
@@ -41,14 +41,14 @@ def encode_windows(
     row_mask: Tensor,
     batch_size: int = WINDOWS_PER_BATCH,
 ) -> Iterator[EncodedWindows]:
-    """Encodes windows in their order, batch by batch, with the network in evaluation mode.
+    """Encodes windows in order, batch by batch, with the network in evaluation mode.
 
     Gradients are computed unless the caller iterates under `torch.no_grad`.
 
     Args:
         signals: (N, C) scaled.
         starts: (W,) first row of each window.
-        row_mask: (W, T) rows that are assigned to each window.
+        row_mask: (W, T) row-to-window mask.
         batch_size: windows of a batch.
     """
     network.eval()
@@ -58,11 +58,11 @@ def encode_windows(
         yield EncodedWindows(rows, mask, network.encode(signals[rows]))
 
 
-class Prediction(NamedTuple):
-    """Predictions for N rows, each from the window that it is assigned to.
+class WindowPredictions(NamedTuple):
+    """Predictions for N rows, each from the window that the mask assigns.
 
     Attributes:
-        covered: (N,) whether the row is assigned to a window; all other rows hold UNSEEN.
+        is_covered: (N,) whether the row is assigned to a window; other rows are UNSEEN.
         codes: (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS.
         operation: (N,) class.
         position: (N, 3) tool position, in standard deviations of the train split.
@@ -70,7 +70,7 @@ class Prediction(NamedTuple):
         paths: (W, T) Viterbi path of each window.
     """
 
-    covered: NDArray[np.bool_]
+    is_covered: NDArray[np.bool_]
     codes: NDArray[np.int64]
     operation: NDArray[np.int64]
     position: NDArray[np.float32]
@@ -79,7 +79,7 @@ class Prediction(NamedTuple):
 
 
 @torch.no_grad()
-def predict(network: Network, data: Tensors) -> Prediction:
+def predict(network: Network, data: Tensors) -> WindowPredictions:
     """Decodes all windows of a split."""
     count = len(data.signals)
     codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)
@@ -96,15 +96,17 @@ def predict(network: Network, data: Tensors) -> Prediction:
         viterbi = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
         path[assigned] = viterbi[mask].cpu().numpy()
         paths.append(viterbi.cpu().numpy())
-    return Prediction(operation != UNSEEN, codes, operation, position, path, np.concatenate(paths))
+    return WindowPredictions(
+        operation != UNSEEN, codes, operation, position, path, np.concatenate(paths)
+    )
 
 
 @torch.no_grad()
-def whole_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
+def recording_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
     """Emission log-likelihood of the states at the N rows of one recording of any length, (N, P).
 
-    Each row's is the weighted mean over the windows that it lies in; weights fall from the middle
-    of a window to its ends.
+    A weighted mean over the windows that contain the row; weights decrease from the middle of a
+    window to its ends.
 
     Args:
         signals: (N, C) of at least `window` rows.
@@ -119,7 +121,7 @@ def whole_emission_log_likelihood(network: Network, signals: Tensor, window: int
     weights = torch.zeros(len(signals), 1, device=signals.device)
     for rows, _, encoded in encode_windows(network, signals, starts, every_row):
         emissions = network.emission_log_likelihood(encoded)
-        # One window after the other: windows overlap, and the order of a sum decides its last bits.
+        # Sequentially: windows overlap, and the order of summation determines the last bits.
         for start, emission in zip(rows[:, 0].tolist(), emissions, strict=True):
             total[start : start + window] += emission * weight
             weights[start : start + window] += weight
@@ -127,22 +129,22 @@ def whole_emission_log_likelihood(network: Network, signals: Tensor, window: int
 
 
 MIN_PRIOR_SHARE = 1e-3
-"""Least prior of a state, as a share of the uniform one: dividing by a prior of 0 would let a state
-that is never predicted outweigh all others."""
+"""Lower limit of a state's prior, as a share of the uniform prior: division by a prior near 0 would
+let a state that is never predicted dominate."""
 
 
 @torch.no_grad()
 def measure_state_prior(network: Network, train: Tensors) -> None:
     """Sets the network's log state prior to that of its mean state probabilities.
 
-    The mean is over as many train windows, evenly spread, as would cover the rows side by side.
+    The mean is over evenly spread train windows, as many as would cover all rows without overlap.
     """
     states = network.sizes.states
     count = min(len(train.starts), -(-len(train.signals) // train.window))
     windows = torch.linspace(0, len(train.starts) - 1, count, device=train.starts.device).long()
     total = torch.zeros(states, device=train.signals.device)
-    selected = train.starts[windows], train.row_mask[windows]
-    for _, _, encoded in encode_windows(network, train.signals, *selected):
+    sampled_windows = train.starts[windows], train.row_mask[windows]
+    for _, _, encoded in encode_windows(network, train.signals, *sampled_windows):
         total += network.state_head(encoded).softmax(-1).sum((0, 1))
     share = total / total.sum() * states
     network.log_state_prior.copy_((share.clamp(min=MIN_PRIOR_SHARE) / states).log())

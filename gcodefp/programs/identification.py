@@ -1,4 +1,4 @@
-"""The programs that recordings run, by the blocks that they execute and not by their names."""
+"""Groups recordings by the program that they run: by executed blocks, not by names."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from gcodefp.recordings.cleaning import Recording
 
 SAME_PROGRAM_SHARE = 0.5
 """Two recordings run the same program if this share of their common line numbers has the same
-block. Other lines do not count: short blocks pass between two reports, and each recording misses
-others. In the real recordings the share is 1 or below a quarter."""
+block. Other lines do not count: blocks shorter than the report interval are missed at random.
+In the real recordings the share is 1 or below a quarter."""
 
 LineBlocks = frozenset[tuple[int, str]]
 """Line numbers with their blocks."""
@@ -42,7 +42,7 @@ class Program:
 def find_programs(recordings: Sequence[Recording]) -> list[Program]:
     """The programs of recordings, by name."""
     programs = []
-    for group in same_programs(recordings):
+    for group in group_by_program(recordings):
         ordered = tuple(sorted(group, key=lambda r: (r.seconds[-1], r.name)))
         counts = Counter(recording.operation for recording in ordered)
         operation = min(counts, key=lambda name: (-counts[name], name))
@@ -58,17 +58,17 @@ def find_programs(recordings: Sequence[Recording]) -> list[Program]:
     return numbered
 
 
-def same_programs(recordings: Sequence[Recording]) -> list[list[Recording]]:
-    """Recordings, grouped by the program that they run.
+def group_by_program(recordings: Sequence[Recording]) -> list[list[Recording]]:
+    """Groups recordings by the program that they run.
 
-    Two operations may run one program (a second session, an air cut), so names do not matter:
+    Two operations may run one program (a second session, an air cut), so names are ignored:
     recordings with the same blocks at the same lines run the same program.
     """
     groups: list[tuple[LineBlocks, list[Recording]]] = []
     for recording in recordings:
         executed = executed_lines(recording.lines, recording.blocks)
         matching = [group for group in groups if is_same_program(group[0], executed)]
-        # A recording that matches two groups joins them.
+        # A recording that matches two groups merges them.
         groups = [group for group in groups if group not in matching]
         members = [member for _, group in matching for member in group]
         union = executed.union(*(lines for lines, _ in matching))
@@ -92,32 +92,32 @@ def program_seconds(
 ) -> NDArray[np.float64]:
     """The program's time at each row of a recording of it, (N,).
 
-    Both clocks are compared where a line begins that both logs have. Time is interpolated between
-    these lines, and goes on at the recording's own speed before the first and after the last.
+    Both clocks are compared at the starts of the lines that both logs contain. Time is interpolated
+    between these, and extrapolated with slope 1 before the first and after the last.
 
     Args:
         lines, seconds: line numbers and times of the program, both (T,).
     """
-    program_lines, program_begins = _line_begins(lines, seconds)
-    own_lines, own_begins = _line_begins(recording.lines, recording.seconds)
+    program_lines, program_starts = _line_starts(lines, seconds)
+    own_lines, own_starts = _line_starts(recording.lines, recording.seconds)
     common = np.isin(own_lines, program_lines)
     if not common.any():
-        # All lines are so short that each log misses the other's: interpolate between neighbours.
+        # No common line: interpolate between neighbouring line numbers.
         common[:] = True
-    own = own_begins[common]
-    program = np.interp(own_lines[common], program_lines, program_begins)
-    if len(own) > 1:
-        # A log may start late: the first common line may have begun before either log.
-        own, program = own[1:], program[1:]
-    inside = np.interp(recording.seconds, own, program)
-    before = np.minimum(recording.seconds - own[0], 0)
-    return inside + before + np.maximum(recording.seconds - own[-1], 0)
+    recording_times = own_starts[common]
+    program_times = np.interp(own_lines[common], program_lines, program_starts)
+    if len(recording_times) > 1:
+        # The first common line may have started before either log.
+        recording_times, program_times = recording_times[1:], program_times[1:]
+    within = np.interp(recording.seconds, recording_times, program_times)
+    before = np.minimum(recording.seconds - recording_times[0], 0)
+    return within + before + np.maximum(recording.seconds - recording_times[-1], 0)
 
 
-def _line_begins(
+def _line_starts(
     lines: NDArray[np.integer], seconds: NDArray[np.floating]
 ) -> tuple[NDArray[np.integer], NDArray[np.floating]]:
     """Line numbers, ascending, and the time at which each first occurs."""
-    # The line that most recordings report can step back by one; time does not.
+    # The majority line can decrease by one; time does not.
     numbers, rows = np.unique(np.maximum.accumulate(lines), return_index=True)
     return numbers, seconds[rows]

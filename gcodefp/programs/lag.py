@@ -1,14 +1,14 @@
-"""How far the sensors' clock is behind the controller's: one constant lag for each recording.
+"""Estimates the lag of the sensors behind the controller: one constant for each recording.
 
 Recordings of one program repeat the same motions, so their signals, over the program's time as the
 controller reports it, differ by the lag alone. The lags maximise the sum of the cross-correlations
 of all pairs of recordings, by coordinate ascent. Slow drifts, which follow the time since the
-recording's start and not the motion, are subtracted first. Channels on which recordings agree have
-more weight. A lag that all recordings of a program share is not observable: lags are relative to
-their median.
+recording's start and not the motion, are subtracted first. Channels with a high signal-to-noise
+ratio have more weight. A lag that all recordings of a program share is not observable: lags are
+relative to their median.
 
 Shapes: T times of a program, C channels, R recordings, H hubs, F frequencies; correlations are over
-lags of -reach to reach steps, L = 2 reach + 1.
+lags of -max_lag to max_lag steps, L = 2 max_lag + 1.
 """
 
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 MAX_LAG_SECONDS = 14.0
 SMOOTHING_ROWS = 5
 TREND_ROWS = 41
-"""Changes slower than this many rows are subtracted; chosen so that the lags of magnetometers agree
-with those of the other sensors."""
+"""The moving average over this many rows is subtracted; chosen so that magnetometers give the
+same lags as the other sensors."""
 REWEIGHTINGS = 2
-SOFT_STD = 0.3
-"""Added to a channel's deviation: one that hardly moves in a recording has little information."""
+STD_OFFSET = 0.3
+"""Added to a channel's standard deviation: a nearly constant channel has little information."""
 MAX_HUBS = 24
 """All pairs of this many recordings are compared; all others are compared with these, the hubs."""
 MAX_ROUNDS = 30
@@ -44,7 +44,7 @@ class JointLags(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
+def estimate_joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     """Lags of recordings of one program, and the weights of the channels.
 
     Args:
@@ -53,7 +53,7 @@ def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     weight = np.ones(signals[0].shape[1])
     if len(signals) == 1:
         return JointLags(np.zeros(1), weight)
-    detrended = [_detrended(samples) for samples in signals]
+    detrended = [_detrend(samples) for samples in signals]
     steps = _best_lags(detrended, weight, step_seconds)
     for _ in range(REWEIGHTINGS):
         weight = _channel_weights(detrended, steps)
@@ -61,42 +61,44 @@ def joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
     return JointLags(steps * step_seconds, weight)
 
 
-def lag_against(
+def estimate_lag(
     signals: Signals, template: Signals, weight: NDArray[np.floating], step_seconds: float
 ) -> float:
     """Lag of one recording relative to the template, in seconds; both (T, C), as above."""
-    reach = _reach(step_seconds, len(template))
-    expected, measured = (_spectrum(_detrended(s) * weight) for s in (template, signals))
-    curve = _correlation(expected, measured[None], reach)[0]
+    max_lag = _max_lag(step_seconds, len(template))
+    expected, measured = (_spectrum(_detrend(s) * weight) for s in (template, signals))
+    curve = _correlation(expected, measured[None], max_lag)[0]
     if not curve.any():
         return 0.0
-    return float((_peak(curve, int(curve.argmax())) - reach) * step_seconds)
+    return float((_peak(curve, int(curve.argmax())) - max_lag) * step_seconds)
 
 
-def interpolate_rows(signals: Signals, at: NDArray[np.floating]) -> NDArray[np.float64]:
+def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np.float64]:
     """Signals (N, C) at M row numbers with fractions, within 0 and N - 1, (M, C)."""
-    low = np.minimum(at.astype(int), len(signals) - 2)
-    share = (at - low)[:, None]
-    interpolated: NDArray[np.float64] = signals[low] * (1 - share) + signals[low + 1] * share
+    low = np.minimum(rows.astype(int), len(signals) - 2)
+    fraction = (rows - low)[:, None]
+    interpolated: NDArray[np.float64] = signals[low] * (1 - fraction) + signals[low + 1] * fraction
     return interpolated
 
 
 def _best_lags(
     detrended: Sequence[Signals], weight: NDArray[np.floating], step_seconds: float
 ) -> NDArray[np.float64]:
-    """Lags, in steps, under which the recordings agree best, (R,); their median is 0."""
+    """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
     spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
     hubs = np.unique(np.linspace(0, len(detrended) - 1, MAX_HUBS).astype(int))
-    reach = _reach(step_seconds, len(detrended[0]))
-    correlations = np.stack([_correlation(spectra[hub], spectra, reach) for hub in hubs])
-    pairs = _Pairs(correlations, hubs, reach)
-    candidates = [pairs.ascend(correlations[hub].argmax(1) - reach) for hub in range(len(hubs))]
-    best = max(candidates, key=pairs.agreement)
-    peaks = [_peak(pairs.curve(best, r), near=lag + reach) for r, lag in enumerate(best)]
+    max_lag = _max_lag(step_seconds, len(detrended[0]))
+    correlations = np.stack([_correlation(spectra[hub], spectra, max_lag) for hub in hubs])
+    pairs = _HubCorrelations(correlations, hubs, max_lag)
+    candidates = [
+        pairs.coordinate_ascent(correlations[hub].argmax(1) - max_lag) for hub in range(len(hubs))
+    ]
+    best = max(candidates, key=pairs.total_correlation)
+    peaks = [_peak(pairs.curve(best, r), index=lag + max_lag) for r, lag in enumerate(best)]
     return np.array(peaks) - np.median(peaks)
 
 
-class _Pairs(NamedTuple):
+class _HubCorrelations(NamedTuple):
     """Cross-correlations of recordings with the hubs among them.
 
     Attributes:
@@ -106,38 +108,38 @@ class _Pairs(NamedTuple):
 
     correlations: NDArray[np.float64]
     hubs: NDArray[np.intp]
-    reach: int
+    max_lag: int
 
-    def ascend(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Sets each recording's lag in turn to the best one given the others, until none changes.
+    def coordinate_ascent(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Sets each recording's lag in turn to the best one, all others fixed, until none changes.
 
         Args:
-            lags: (R,) to begin with, in steps.
+            lags: (R,) initial lags, in steps.
         """
         lags = lags.copy()
         for _ in range(MAX_ROUNDS):
-            before = lags.copy()
+            previous = lags.copy()
             for recording in range(len(lags)):
                 curve = self.curve(lags, recording)
                 # A recording without signals correlates with nothing.
-                lags[recording] = int(curve.argmax()) - self.reach if curve.max() > 0 else 0
-            if (lags == before).all():
+                lags[recording] = int(curve.argmax()) - self.max_lag if curve.max() > 0 else 0
+            if (lags == previous).all():
                 break
         return lags
 
     def curve(self, lags: NDArray[np.intp], recording: int) -> NDArray[np.float64]:
         """Correlation of a recording with the lagged hubs, for each lag of its own, (L,)."""
-        lag = np.arange(-self.reach, self.reach + 1)
-        index = lag[None] - lags[self.hubs][:, None] + self.reach
-        inside = (index >= 0) & (index <= 2 * self.reach) & (self.hubs != recording)[:, None]
+        lag = np.arange(-self.max_lag, self.max_lag + 1)
+        index = lag[None] - lags[self.hubs][:, None] + self.max_lag
+        inside = (index >= 0) & (index <= 2 * self.max_lag) & (self.hubs != recording)[:, None]
         hub = np.arange(len(self.hubs))[:, None]
-        curves = self.correlations[hub, recording, np.clip(index, 0, 2 * self.reach)]
+        curves = self.correlations[hub, recording, np.clip(index, 0, 2 * self.max_lag)]
         total: NDArray[np.float64] = np.where(inside, curves, 0.0).sum(0)
         return total
 
-    def agreement(self, lags: NDArray[np.intp]) -> float:
+    def total_correlation(self, lags: NDArray[np.intp]) -> float:
         """Sum of all correlations under these lags."""
-        index = np.clip(lags + self.reach, 0, 2 * self.reach)
+        index = np.clip(lags + self.max_lag, 0, 2 * self.max_lag)
         return float(sum(self.curve(lags, r)[index[r]] for r in range(len(lags))))
 
 
@@ -146,24 +148,24 @@ def _channel_weights(
 ) -> NDArray[np.float64]:
     """Root of each channel's signal-to-noise ratio over recordings without their lags, (C,)."""
     last = len(detrended[0]) - 1
-    # Rows beyond an end are as at the end.
+    # Rows beyond an end repeat the last row.
     rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
-    aligned = np.stack([interpolate_rows(s, at) for s, at in zip(detrended, rows, strict=True)])
+    aligned = np.stack([interpolate_rows(s, row) for s, row in zip(detrended, rows, strict=True)])
     common = aligned.mean(0)
     noise = ((aligned - common) ** 2).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
     signal = np.maximum((common**2).mean(0) - noise / len(aligned), 0.0)
     return np.sqrt(signal / np.maximum(noise, 1e-9))
 
 
-def _reach(step_seconds: float, length: int) -> int:
+def _max_lag(step_seconds: float, length: int) -> int:
     return min(int(MAX_LAG_SECONDS / step_seconds), length - 1)
 
 
-def _detrended(signals: Signals) -> NDArray[np.float64]:
+def _detrend(signals: Signals) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
     smooth = _moving_average(signals, SMOOTHING_ROWS)
     smooth = smooth - _moving_average(smooth, TREND_ROWS)
-    scaled: NDArray[np.float64] = smooth / (smooth.std(0) + SOFT_STD)
+    scaled: NDArray[np.float64] = smooth / (smooth.std(0) + STD_OFFSET)
     return scaled
 
 
@@ -182,18 +184,24 @@ def _spectrum(signals: Signals) -> NDArray[np.complexfloating]:
 
 
 def _correlation(
-    spectrum: NDArray[np.complexfloating], others: NDArray[np.complexfloating], reach: int
+    spectrum: NDArray[np.complexfloating],
+    recordings: NDArray[np.complexfloating],
+    max_lag: int,
 ) -> NDArray[np.float64]:
-    """Cross-correlation of a recording (F, C) with others (R, F, C) for each lag, (R, L)."""
-    products = np.einsum("fc,rfc->rf", np.conj(spectrum), others)
-    around = np.fft.irfft(products, axis=1)
-    return around[:, np.arange(-reach, reach + 1)]
+    """Cross-correlation of one recording (F, C) with recordings (R, F, C) at each lag, (R, L)."""
+    products = np.einsum("fc,rfc->rf", np.conj(spectrum), recordings)
+    correlation = np.fft.irfft(products, axis=1)
+    return correlation[:, np.arange(-max_lag, max_lag + 1)]
 
 
-def _peak(curve: NDArray[np.float64], near: int) -> float:
-    """Index, with a fraction, of the vertex of the parabola through the samples around `near`."""
-    if not 0 < near < len(curve) - 1:
-        return float(near)
-    left, middle, right = curve[near - 1 : near + 2]
-    bend = left - 2 * middle + right
-    return near + float(np.clip(0.5 * (left - right) / bend, -0.5, 0.5)) if bend < 0 else near
+def _peak(curve: NDArray[np.float64], index: int) -> float:
+    """Fractional index of the vertex of the parabola through the samples around `index`."""
+    if not 0 < index < len(curve) - 1:
+        return float(index)
+    left, middle, right = curve[index - 1 : index + 2]
+    curvature = left - 2 * middle + right
+    return (
+        index + float(np.clip(0.5 * (left - right) / curvature, -0.5, 0.5))
+        if curvature < 0
+        else index
+    )

@@ -1,4 +1,4 @@
-"""Probabilities of what the controller reports, given the states that the sensors measure.
+"""Probabilities of the controller's reports, given the states that the sensors measure.
 
 The sensors lag the controller by a constant that differs from recording to recording and is unknown
 for a new one. Posteriors are marginalised over the lags of the train recordings.
@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from gcodefp.programs.table import Programs
 
 LAG_KERNEL = (0.25, 0.5, 0.25)
-"""A program has a dozen train recordings, whose lags leave gaps: each lag also counts for those one
-row away."""
+"""Smooths the lag distribution of a dozen train recordings: weights of each lag minus one step, the
+lag itself, and the lag plus one step."""
 
 
-class MostProbable(NamedTuple):
+class MostProbableBlocks(NamedTuple):
     """The most probable block at each of N rows.
 
     Attributes:
@@ -37,47 +37,47 @@ def block_confidence(
 
     Args:
         posterior: (N, P) probability of each state.
-        path: (N,) states of the blocks in question.
+        path: (N,) state of each row's block.
     """
-    mass, text = _text_masses(posterior, programs)
-    return np.clip(mass[np.arange(len(path)), text[path]], 0.0, 1.0)
+    probability, text_index = _text_probabilities(posterior, programs)
+    return np.clip(probability[np.arange(len(path)), text_index[path]], 0.0, 1.0)
 
 
-def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbable:
+def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbableBlocks:
     """The most probable text at each row, summed over all states with that text.
 
     Args:
         posterior: (N, P) probability of each state.
     """
-    mass, _ = _text_masses(posterior, programs)
-    text = mass.argmax(axis=1)
-    confidence = np.clip(mass[np.arange(len(text)), text], 0.0, 1.0)
-    return MostProbable(np.unique(programs.block)[text], confidence)
+    probability, _ = _text_probabilities(posterior, programs)
+    text_index = probability.argmax(axis=1)
+    confidence = np.clip(probability[np.arange(len(text_index)), text_index], 0.0, 1.0)
+    return MostProbableBlocks(np.unique(programs.block)[text_index], confidence)
 
 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
     """Posterior of the states that the controller reports, its lag unknown, (N, P).
 
-    The measured state is moved by the lags of its program's train recordings, with equal weights; a
-    state that would leave its program stays at the program's end.
+    The measured state is shifted by the lags of its program's train recordings, with equal weights;
+    shifts beyond the first or last state are clipped.
 
     Args:
         posterior: (N, P) of the states that the sensors measure.
     """
-    moved = np.zeros_like(posterior)
+    shifted = np.zeros_like(posterior)
     for program in range(len(programs.names)):
-        states = programs.states(program)
+        states = programs.state_slice(program)
         lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
-        around = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
-        steps, index = np.unique(around, return_inverse=True)
+        nearby_steps = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
+        steps, index = np.unique(nearby_steps, return_inverse=True)
         weight = np.bincount(index.ravel(), np.tile(LAG_KERNEL, len(lags))) / len(lags)
-        for step, share in zip(steps.tolist(), weight.tolist(), strict=True):
-            _add_moved(moved[:, states], share * posterior[:, states], step)
-    return moved
+        for step, step_weight in zip(steps.tolist(), weight.tolist(), strict=True):
+            _add_shifted(shifted[:, states], step_weight * posterior[:, states], step)
+    return shifted
 
 
-def _add_moved(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
-    """Adds a posterior, moved by `step` states within its program, to a total; both (N, states)."""
+def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], step: int) -> None:
+    """Adds a posterior (N, states), shifted by `step` states within its program, to a total."""
     count = posterior.shape[1]
     step = int(np.clip(step, 1 - count, count - 1))
     if step >= 0:
@@ -88,11 +88,11 @@ def _add_moved(total: NDArray[np.float32], posterior: NDArray[np.float32], step:
         total[:, 0] += posterior[:, :-step].sum(axis=1)
 
 
-def _text_masses(
+def _text_probabilities(
     posterior: NDArray[np.float32], programs: Programs
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
     """Probability of each text, (N, X), and the text of each state, (P,)."""
-    texts, text = np.unique(programs.block, return_inverse=True)
-    order = np.argsort(text, kind="stable")
-    first = np.searchsorted(text[order], np.arange(len(texts)))
-    return np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1), text
+    texts, text_index = np.unique(programs.block, return_inverse=True)
+    order = np.argsort(text_index, kind="stable")
+    first = np.searchsorted(text_index[order], np.arange(len(texts)))
+    return np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1), text_index

@@ -1,8 +1,7 @@
-"""All programs of the train split side by side: the states of the hidden Markov model.
+"""The programs of the train split, whose time steps are the states of the hidden Markov model.
 
-A state is a moment of a program, one for each step of time. What the machine does there, and the
-mean signals of the sensors, are fitted to the train recordings; rows of sensors are decoded to
-states.
+Line, block and tool position of each state, and the mean signals of the sensors (the template), are
+fitted to the train recordings; rows of sensors are decoded to states.
 
 Shapes: N rows of a recording, C channels, K programs, P states, M states of one program, R
 recordings of one program, L train recordings, E executed lines.
@@ -24,7 +23,13 @@ from gcodefp.programs.identification import (
     is_same_program,
     program_seconds,
 )
-from gcodefp.programs.lag import JointLags, Signals, interpolate_rows, joint_lags, lag_against
+from gcodefp.programs.lag import (
+    JointLags,
+    Signals,
+    estimate_joint_lags,
+    estimate_lag,
+    interpolate_rows,
+)
 from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
@@ -38,16 +43,16 @@ class Programs:
     Attributes:
         names: (K,) of the programs.
         first: (K + 1,) first state of each program, and P.
-        line: (P,) line number that the controller of most train recordings reports there.
+        line: (P,) line number that most train recordings report there.
         block: (P,) canonical text of the block at that line.
         position_mm: (P, 3) mean of the reported tool positions; NaN where unknown.
         mm_per_unit: (P,) millimetres per length unit of the block.
         template: (P, C) scaled signals, the mean of the train recordings.
         weight: (K, C) weight of each channel in the estimate of a recording's lag.
         lag_seconds: (L,) lag of each train recording, relative to its program's median.
-        lag_program: (L,) the program of each.
+        lag_program: (L,) program of each train recording.
         executed_line, executed_block, executed_program: (E,) all lines that a train recording
-            reports, with their blocks and programs; a single recording misses short ones.
+            reports, with their blocks and programs; one recording misses short lines.
         step_seconds: () time from one state to the next: the median period of the train rows.
     """
 
@@ -73,8 +78,8 @@ class Programs:
         """The program of each state, (P,)."""
         return np.repeat(np.arange(len(self.names)), np.diff(self.first))
 
-    def states(self, program: int) -> slice:
-        """The states of one program."""
+    def state_slice(self, program: int) -> slice:
+        """Slice of the states of one program."""
         return slice(int(self.first[program]), int(self.first[program + 1]))
 
 
@@ -82,7 +87,7 @@ class Alignment(NamedTuple):
     """A recording of N rows, aligned with its program.
 
     Attributes:
-        program: its index; UNKNOWN if the train split has none of it.
+        program: its index; UNKNOWN if it is not in the train split.
         lag_seconds: of the sensors, relative to the program's median; NaN if unknown.
         state: (N,) the state that the sensors measure at each row, with a fraction; NaN if unknown.
         lag_corrected_row: (N,) the row at which the controller reported that state.
@@ -97,36 +102,36 @@ class Alignment(NamedTuple):
 def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
     """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
     periods = np.concatenate([np.diff(r.seconds) for r in train])
-    # Clocks of whole seconds repeat themselves.
+    # A clock with whole seconds has periods of 0.
     step = round(float(np.median(periods[periods > 0])), 6)
     programs = find_programs(train)
     fits = [_fit(p, [signals[r.name] for r in p.recordings], step) for p in programs]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
-    def joined(name: str) -> NDArray[Any]:
+    def concatenate(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(fit, name) for fit in fits])
 
     return Programs(
         names=np.array([program.name for program in programs]),
         first=np.cumsum([0, *(len(fit.template) for fit in fits)]).astype(np.int32),
-        line=joined("line"),
-        block=joined("block"),
-        position_mm=joined("position_mm"),
-        mm_per_unit=joined("mm_per_unit"),
-        template=joined("template"),
+        line=concatenate("line"),
+        block=concatenate("block"),
+        position_mm=concatenate("position_mm"),
+        mm_per_unit=concatenate("mm_per_unit"),
+        template=concatenate("template"),
         weight=np.stack([fit.lags.weight for fit in fits]).astype(np.float32),
         lag_seconds=np.concatenate([fit.lags.seconds for fit in fits]),
-        lag_program=_repeated([len(fit.lags.seconds) for fit in fits]),
+        lag_program=_repeat_indices([len(fit.lags.seconds) for fit in fits]),
         executed_line=np.array([number for number, _ in lines]),
         executed_block=np.array([block for _, block in lines]),
-        executed_program=_repeated([len(program) for program in executed]),
+        executed_program=_repeat_indices([len(program) for program in executed]),
         step_seconds=np.array(step),
     )
 
 
-def _repeated(counts: Sequence[int]) -> NDArray[np.int16]:
-    """0, 1, 2 and so on, each as often as its count."""
+def _repeat_indices(counts: Sequence[int]) -> NDArray[np.int16]:
+    """Index of each count, repeated count times."""
     return np.repeat(np.arange(len(counts), dtype=np.int16), counts)
 
 
@@ -147,14 +152,14 @@ def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
     times = np.arange(int(reference.seconds[-1] / step) + 1, dtype=np.float64) * step
     clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
     pairs = list(zip(signals, clocks, strict=True))
-    lags = joint_lags([_resampled(samples, clock, times) for samples, clock in pairs], step)
+    lags = estimate_joint_lags([_resample(samples, clock, times) for samples, clock in pairs], step)
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
     for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
-        logged = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
-        total[logged] += _resampled(samples, clock - lag, times)[logged]
-        count[logged] += 1
+        in_recording = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
+        total[in_recording] += _resample(samples, clock - lag, times)[in_recording]
+        count[in_recording] += 1
     template = (total / np.maximum(count, 1)).astype(np.float32)
-    # A line belongs to the state nearest to its begin, so that it begins neither late nor early.
+    # Half a step later: a line starts at the state nearest to its start, without bias.
     return _Fit(lags, template, *_reports(program.recordings, clocks, times + step / 2))
 
 
@@ -165,9 +170,9 @@ def _reports(
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
     """Line, block, position and unit that the controllers report at M times of a program.
 
-    Each recording reports another moment of a short line, or none: the majority decides.
+    Reports of a short line differ between recordings: the majority decides.
     """
-    # A row reports what has begun by then.
+    # A row reports the line that has started by then.
     rows = [
         np.maximum(np.searchsorted(clock, times + EPSILON_SECONDS, side="right") - 1, 0)
         for clock in clocks
@@ -195,7 +200,7 @@ def _finite_mean(positions: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.where(finite.any(0), total / np.maximum(finite.sum(0), 1), np.nan).astype(np.float32)
 
 
-def _resampled(
+def _resample(
     signals: Signals, clock: NDArray[np.float64], times: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Signals (N, C) with a clock (N,) at M times, (M, C)."""
@@ -203,21 +208,21 @@ def _resampled(
 
 
 def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
-    """Estimates a recording's lag and states with the help of its controller's reports.
+    """Estimates a recording's lag and states from its controller's reports.
 
-    For training labels and oracles only: no prediction without an oracle may use it.
+    For training labels and oracles only; predictions from sensors alone must not use it.
     """
     count = len(recording.row)
-    index = _program_of(recording, programs)
+    index = _find_program(recording, programs)
     if index == UNKNOWN:
         unknown = np.full(count, np.nan, np.float32)
         return Alignment(UNKNOWN, np.nan, unknown, np.arange(count, dtype=np.int32))
     step = float(programs.step_seconds)
-    states = programs.states(index)
+    states = programs.state_slice(index)
     template = programs.template[states]
     times = np.arange(len(template)) * step
     clock = program_seconds(recording, programs.line[states], times)
-    lag = lag_against(_resampled(signals, clock, times), template, programs.weight[index], step)
+    lag = estimate_lag(_resample(signals, clock, times), template, programs.weight[index], step)
     state = np.clip((clock - lag) / step, 0, len(template) - 1)
     return Alignment(
         index,
@@ -227,11 +232,13 @@ def align_recording(recording: Recording, signals: Signals, programs: Programs) 
     )
 
 
-def _program_of(recording: Recording, programs: Programs) -> int:
+def _find_program(recording: Recording, programs: Programs) -> int:
     executed = executed_lines(recording.lines, recording.blocks)
     for index in range(len(programs.names)):
-        own = programs.executed_program == index
-        lines = executed_lines(programs.executed_line[own], programs.executed_block[own])
+        in_program = programs.executed_program == index
+        lines = executed_lines(
+            programs.executed_line[in_program], programs.executed_block[in_program]
+        )
         if is_same_program(executed, lines):
             return index
     return UNKNOWN
@@ -246,6 +253,6 @@ def read_programs(path: Path, rebuild: str) -> Programs:
     """Reads the NPZ.
 
     Raises:
-        UserError: the file is missing or torn; it names `rebuild`, the command that makes it.
+        UserError: the file is missing or truncated; it names `rebuild`, the command that makes it.
     """
     return Programs(**read_arrays(path, list(Programs.__dataclass_fields__), rebuild))

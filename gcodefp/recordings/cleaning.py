@@ -1,9 +1,9 @@
-"""The rules that turn a table into a recording; every row and sample that they touch is counted.
+"""The cleaning rules that turn a table into a recording; they count the rows and samples changed.
 
-In order: a row that repeats the one before is dropped; so is one without a clock or a readable
-block; so are the planner's look-ahead rows before the program's first block (they end where the
-line number steps back), and the rows from the end of the program (M2, M30) on. Samples are cleaned
-by `clean_samples`. A recording that breaks a rule of RecordingRejected is excluded as a whole.
+Dropped, in this order: rows equal to the previous one; rows without a clock or a valid block; the
+planner's look-ahead rows before the program's first block (they end where the line number
+decreases); rows from the end of the program (M2, M30) on. `clean_samples` cleans the samples. A
+recording that raises RecordingRejected is excluded as a whole.
 """
 
 import logging
@@ -33,23 +33,23 @@ _TIME = re.compile(r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)\s
 def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     """Seconds since the first row, from `HH:MM:SS.mmm`, or `MM:SS.s` as spreadsheets save it.
 
-    A step back by more than half the format's range is the clock's wrap at midnight or at the full
-    hour; smaller steps back are kept as they are. If some rows have hours, those without are NaN.
+    A decrease by more than half the format's range is the wrap at midnight or at the full hour;
+    smaller decreases stay. If some rows have hours, rows without hours are NaN.
 
     Returns:
-        (N,); NaN where the text is no time of day.
+        (N,); NaN where the text is not a time of day.
     """
     fields = (
         clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
     )
-    hours, minutes, rest = fields.T
+    hours, minutes, second_field = fields.T
     has_hours = bool(np.isfinite(hours).any())
-    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + rest
+    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
     wrap = DAY_SECONDS if has_hours else HOUR_SECONDS
-    timed = np.flatnonzero(np.isfinite(seconds))
-    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[timed]) < -wrap / 2)])
-    seconds[timed] += wraps * wrap
-    return seconds - (seconds[timed[0]] if timed.size else 0.0)
+    valid = np.flatnonzero(np.isfinite(seconds))
+    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[valid]) < -wrap / 2)])
+    seconds[valid] += wraps * wrap
+    return seconds - (seconds[valid[0]] if valid.size else 0.0)
 
 
 MAX_INTERPOLATED_ROWS = 4
@@ -60,29 +60,31 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
 
     Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and the logger repeats its last value. The controller's reports have no
-    noise and may stand still.
+    the node has dropped out and the logger repeats its last sample. Machine channels have no noise
+    and may stay constant.
 
     Args:
         signals: N rows, one column per channel.
         counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
 
     Returns:
-        the same shape; NaN where no valid sample is.
+        the same shape; NaN where there is no valid sample.
     """
     missing = ~np.isfinite(signals.to_numpy(np.float64))
     if missing.any():
         filled = signals.mask(missing).interpolate(limit_area="inside")
         signals = filled.mask(_in_long_gap(missing))
     values = signals.to_numpy(np.float32)
-    nodes = np.array([columns.node_of(channel) for channel in signals.columns])
-    # Plain columns may stand still: a motor that rests, a controller that reports no change.
-    plain = [columns.channel_group(channel) in columns.PLAIN_COLUMNS for channel in signals.columns]
+    nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
+    # An idle motor or an unchanged report may stay constant.
+    is_machine_channel = [
+        columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
+    ]
     frozen = np.zeros(values.shape, bool)
-    for node in set(nodes[~np.array(plain, bool)].tolist()):
-        # A channel that is missing in both rows says nothing about the node's other channels.
-        unchanged = equals_previous(values[:, nodes == node])
-        frozen[:, nodes == node] = (segment_lengths(~unchanged) >= FROZEN_ROWS)[:, None]
+    for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
+        # A channel that is missing in both rows carries no information on the node.
+        is_repeated = equals_previous(values[:, nodes == node])
+        frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
     counts["frozen_samples"] += int(frozen.sum())
@@ -93,15 +95,17 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
 
 def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Missing samples, (N, channels), of gaps too long to be interpolated."""
-    long = np.zeros_like(missing)
+    in_long_gap = np.zeros_like(missing)
     for column in np.flatnonzero(missing.any(axis=0)):
         gap = missing[:, column]
-        long[:, column] = gap & (segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS)
-    return long
+        in_long_gap[:, column] = gap & (
+            segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS
+        )
+    return in_long_gap
 
 
 def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether each row but the first equals the one before, (N - 1,); NaN equals NaN.
+    """Whether each row but the first equals the previous one, (N - 1,); NaN equals NaN.
 
     Args:
         values: (N, channels).
@@ -117,10 +121,10 @@ def segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 MAX_WORDS = 7
-"""Longer blocks are taken for garbage; the longest in real programs have five words."""
+"""Longer blocks count as invalid; the longest in real programs have five words."""
 MAX_UNLABELLED_SHARE = 0.5
 PREAMBLE_ROWS = 40
-"""A line number that steps back later than this means that several logs are in one file."""
+"""A line number that decreases later than this means that several logs are in one file."""
 
 
 class RecordingRejected(Exception):
@@ -133,15 +137,15 @@ class Recording:
 
     Attributes:
         row: (N,) data row in the file, from 0.
-        seconds: (N,) since the first row kept.
+        seconds: (N,) since the first row.
         blocks: (N,) canonical text of the executed block.
         lines: (N,) its line number in the program.
         mm_per_unit: (N,) millimetres per length unit of the block.
         position_mm: (N, 3) tool position that the controller reports; NaN where it does not.
-        signals: N rows, one column per channel; NaN where no valid sample is.
+        signals: N rows, one column per channel; NaN where there is no valid sample.
         environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
             no node has them. Only a baseline uses them, unless they are configured as channels.
-        counts: rule -> rows or samples that it touched.
+        counts: rule -> rows or samples that it changed.
     """
 
     name: str
@@ -158,7 +162,7 @@ class Recording:
 
 
 def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Recording:
-    """Reads and cleans one file; channels are those of the given groups.
+    """Reads and cleans one file; its channels are those of the groups.
 
     Raises:
         UserError: the file cannot be read.
@@ -166,7 +170,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     """
     table = read_table(path, groups)
     counts = Counter(rows_in_file=len(table))
-    table = _drop(table, _repeats(table), "duplicate_rows", counts)
+    table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
     unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
@@ -174,20 +178,20 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         raise RecordingRejected(
             f"{unlabelled.mean():.0%} of the rows have no clock or G-code block"
         )
-    table = _drop(table, unlabelled, "unlabelled_rows", counts)
-    table = _drop(table, _preamble(table[columns.LINE]), "preamble_rows", counts)
-    ended = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
-    table = _drop(table, ended, "tail_rows", counts)
+    table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
+    table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
+    after_end = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
+    table = _drop_rows(table, after_end, "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     seconds, blocks = seconds[table.index], blocks[table.index]
-    if (backwards := int((seconds.diff() < 0).sum())) > 0:
-        raise RecordingRejected(f"the clock runs backwards {backwards} times")
+    if (backward_steps := int((seconds.diff() < 0).sum())) > 0:
+        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
     channels = [c for c in table.columns if columns.channel_group(c) in groups]
     mm_per_unit = _mm_per_unit(table)
     return Recording(
         name=recording_name(path),
-        operation=columns.operation_of(recording_name(path)),
+        operation=columns.parse_operation(recording_name(path)),
         row=table.index.to_numpy(np.int32),
         seconds=np.asarray(seconds - seconds.iloc[0], np.float64),
         blocks=blocks.to_numpy(np.str_),
@@ -200,22 +204,24 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     )
 
 
-def _drop(table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]) -> pd.DataFrame:
+def _drop_rows(
+    table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]
+) -> pd.DataFrame:
     counts[rule] += int(rows.sum())
     return table[~rows]
 
 
-def _repeats(table: pd.DataFrame) -> pd.Series:
-    """Rows equal to the one before in every column; only rows of the same clock are compared."""
+def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
+    """Rows equal to the previous one in every column; only rows of equal clock are compared."""
     clock = table[columns.CLOCK]
-    repeats = clock == clock.shift()
-    for position in np.flatnonzero(repeats).tolist():
-        repeats.iloc[position] = table.iloc[position].equals(table.iloc[position - 1])
-    return repeats
+    is_duplicate = clock == clock.shift()
+    for index in np.flatnonzero(is_duplicate).tolist():
+        is_duplicate.iloc[index] = table.iloc[index].equals(table.iloc[index - 1])
+    return is_duplicate
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:
-    """Each block in canonical form; missing where it is no G-code, is empty or is too long."""
+    """Each block in canonical form; missing where it is not G-code, is empty or too long."""
 
     def canonical(text: str) -> str | None:
         try:
@@ -227,14 +233,14 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
     return texts.map({text: canonical(text) for text in texts.dropna().unique()})
 
 
-def _preamble(lines: pd.Series) -> pd.Series:
-    """Rows before the last step back of the line number."""
-    steps_back = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
-    if steps_back.size and steps_back[-1] >= PREAMBLE_ROWS:
+def _look_ahead_rows(lines: pd.Series) -> pd.Series:
+    """Rows before the last decrease of the line number."""
+    decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
+    if decreases.size and decreases[-1] >= PREAMBLE_ROWS:
         raise RecordingRejected(
-            f"the program starts again at row {steps_back[-1] + 1}: several logs in one file"
+            f"the program starts again at row {decreases[-1] + 1}: several logs in one file"
         )
-    first = steps_back[-1] + 1 if steps_back.size else 0
+    first = decreases[-1] + 1 if decreases.size else 0
     return pd.Series(np.arange(len(lines)) < first, index=lines.index)
 
 
@@ -272,15 +278,15 @@ def load_recordings(
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    load = partial(_load_or_reason, groups=tuple(groups), minimum_rows=minimum_rows)
+    load = partial(_load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows)
     if workers == 1:
-        loaded = [load(path) for path in paths]
+        results = [load(path) for path in paths]
     else:
         with ProcessPoolExecutor(workers) as pool:
-            loaded = list(pool.map(load, paths, chunksize=4))
+            results = list(pool.map(load, paths, chunksize=4))
     recordings: dict[str, Recording] = {}
     excluded: Excluded = []
-    for path, result in zip(paths, loaded, strict=True):
+    for path, result in zip(paths, results, strict=True):
         if isinstance(result, Recording):
             recordings[result.name] = result
         else:
@@ -291,8 +297,8 @@ def load_recordings(
     return recordings, excluded
 
 
-def _load_or_reason(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+def _load_or_exclude(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
     try:
         return load_recording(path, groups, minimum_rows)
-    except RecordingRejected as reason:
-        return str(reason)
+    except RecordingRejected as rejection:
+        return str(rejection)

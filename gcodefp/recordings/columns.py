@@ -29,7 +29,7 @@ NODE_QUANTITIES: dict[str, dict[str, str]] = {
 
 ENVIRONMENT = tuple(NODE_QUANTITIES["environment"])
 
-PLAIN_COLUMNS: dict[str, dict[str, str]] = {
+MACHINE_COLUMNS: dict[str, dict[str, str]] = {
     "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
     "controller": {
         "posx": "program units",
@@ -41,24 +41,24 @@ PLAIN_COLUMNS: dict[str, dict[str, str]] = {
         "feed": "mm/min",
     },
 }
-"""Channel group -> column -> its unit, for columns that belong to no node."""
+"""Channel group -> column -> its unit, for machine signals, which no sensor node measures."""
 
-GROUPS = (*NODE_QUANTITIES, *PLAIN_COLUMNS)
+GROUPS = (*NODE_QUANTITIES, *MACHINE_COLUMNS)
 
 _NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
 
 def channel_group(column: str) -> str | None:
-    """The group that a column belongs to; None if it is no channel."""
+    """The group that a column belongs to; None if it is not a channel."""
     node, _, quantity = column.rpartition(".")
     for group, quantities in NODE_QUANTITIES.items():
         if node and quantity in quantities:
             return group
-    return next((group for group, names in PLAIN_COLUMNS.items() if column in names), None)
+    return next((group for group, names in MACHINE_COLUMNS.items() if column in names), None)
 
 
-def node_of(channel: str) -> str:
-    """The sensor node of a channel; a channel that belongs to no node stands for itself."""
+def node_or_channel(channel: str) -> str:
+    """The sensor node of a channel; of a machine channel the channel itself."""
     return channel.rpartition(".")[0] or channel
 
 
@@ -66,12 +66,12 @@ def channel_unit(column: str) -> str:
     """The unit of a channel's samples."""
     group = channel_group(column)
     if group is None:
-        raise ValueError(f"{column!r} is no channel")
+        raise ValueError(f"{column!r} is not a channel")
     quantity = column.rpartition(".")[2]
-    return {**NODE_QUANTITIES, **PLAIN_COLUMNS}[group][quantity]
+    return {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][quantity]
 
 
-def operation_of(recording: str) -> str:
-    """The operation by a recording's name: `pocket_001` is a `pocket`."""
+def parse_operation(recording: str) -> str:
+    """The operation in a recording's name: `pocket_001` is a `pocket`."""
     match = _NAME.fullmatch(recording)
     return match["operation"] if match else recording

@@ -39,24 +39,24 @@ def format_number(number: float) -> str:
 
 
 def parse_block(text: str) -> Block:
-    """Reads a block, without its comments and white space.
+    """Parses a block, without its comments and white space.
 
     Numbers are rounded to four decimals, so that `Z0.`, `Z0` and `Z-0.0` are the same word.
 
     Raises:
-        ValueError: the text is no sequence of words.
+        ValueError: the text is not a sequence of words.
     """
     code = _COMMENT.sub("", text).upper()
-    words, position = [], 0
-    while code[position:].strip():
-        match = _WORD.match(code, position)
+    words, offset = [], 0
+    while code[offset:].strip():
+        match = _WORD.match(code, offset)
         if match is None:
-            raise ValueError(f"no G-code word at {code[position:].strip()!r} in {text!r}")
+            raise ValueError(f"no G-code word at {code[offset:].strip()!r} in {text!r}")
         words.append(Word(match[1], float(format_number(float(match[2])))))
-        position = match.end()
+        offset = match.end()
     return tuple(words)
 
 
 def format_block(block: Block) -> str:
-    """Writes a block in canonical form; `parse_block` reads it back unchanged."""
+    """Writes a block in canonical form; `parse_block` is the inverse."""
     return " ".join(str(word) for word in block)

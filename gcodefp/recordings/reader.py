@@ -1,4 +1,4 @@
-"""The CSV files of a folder, and the columns of one of them that are needed."""
+"""Finds the CSV files of a folder, and reads the columns that are needed."""
 
 import gzip
 import zlib
@@ -11,7 +11,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 
-WAY_OUT = "repair the file, or name it under recordings.exclude in the configuration"
+REMEDY = "repair the file, or name it under recordings.exclude in the configuration"
 
 
 def recording_name(path: Path) -> str:
@@ -23,8 +23,8 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     """All `.csv` and `.csv.gz` files of a folder, sorted, without those whose name is excluded.
 
     Raises:
-        UserError: no folder, no recording in it, two files of one name, or an exclusion that
-            matches nothing.
+        UserError: the folder is missing or without recordings, two files have one name, or an
+            exclusion matches no file.
     """
     if not folder.is_dir():
         raise UserError(
@@ -32,25 +32,27 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
         )
     paths = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz")))
     names = [recording_name(path) for path in paths]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UserError(f"{folder}: two files for the recording {twice[0]!r}; keep one of them")
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise UserError(
+            f"{folder}: two files for the recording {duplicates[0]!r}; keep one of them"
+        )
     if unknown := sorted(set(exclude) - set(names)):
         raise UserError(
-            f"recordings.exclude: {unknown[0]!r} is no recording of {folder}; "
+            f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
             f"{did_you_mean(unknown[0], names)}"
         )
-    kept = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
+    included = [path for path, name in zip(paths, names, strict=True) if name not in exclude]
     if not paths:
         raise UserError(
             f"{folder}: no .csv or .csv.gz file in this folder; docs/files.md has the schema"
         )
-    if not kept:
+    if not included:
         raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
-    return kept
+    return included
 
 
 def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
-    """Reads controller columns, environment and some channel groups; everything else is skipped.
+    """Reads controller columns, environment and channel groups, and skips all other columns.
 
     Args:
         groups: channel groups, of `columns.GROUPS`.
@@ -59,7 +61,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
         one row per line of the file; channels are float, in the file's order.
 
     Raises:
-        UserError: the file is torn or empty, is no CSV, or lacks a required column.
+        UserError: the file is truncated, empty or not CSV, or lacks a required column.
     """
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
@@ -67,49 +69,50 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
         return column in label_columns or columns.channel_group(column) in groups
 
     def is_optional(column: str) -> bool:
-        # Only a baseline uses it: a file may be without it, and garbage in it is no error.
+        # Only a baseline uses it: it may be missing or invalid.
         return not is_needed(column) and columns.channel_group(column) == "environment"
 
     def is_read(column: str) -> bool:
         return is_needed(column) or is_optional(column)
 
-    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), WAY_OUT, is_optional)
+    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), REMEDY, is_optional)
     for column in columns.REQUIRED:
         if column not in table:
-            raise UserError(f"{path}: column {column!r} is missing; {WAY_OUT}")
+            raise UserError(f"{path}: column {column!r} is missing; {REMEDY}")
     if table.empty:
-        raise UserError(f"{path}: has no row below its header; {WAY_OUT}")
+        raise UserError(f"{path}: has no row below its header; {REMEDY}")
     return table
 
 
 def read_columns(
     path: Path,
     is_read: Callable[[str], bool],
-    texts: Collection[str],
-    way_out: str,
+    text_columns: Collection[str],
+    remedy: str,
     is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
     """Reads some columns of a CSV file, all but `texts` as numbers.
 
     Args:
-        is_optional: columns in which a text that is no number counts as missing.
+        is_optional: columns in which a text that is not a number counts as missing.
 
     Raises:
-        UserError: the file is torn or no CSV, or a sample is no number; it ends with `way_out`.
+        UserError: the file is truncated or not CSV, or a sample is not a number; the message
+            ends with `remedy`.
     """
     try:
-        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(texts, str))
+        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(text_columns, str))
     except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error}); {way_out}") from None
-    for column in table.columns.difference(list(texts)):
+        raise UserError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
+    for column in table.columns.difference(list(text_columns)):
         if not pd.api.types.is_numeric_dtype(table[column]):
             numbers = pd.to_numeric(table[column], errors="coerce")
-            wrong = (numbers.isna() & table[column].notna()).to_numpy()
-            if wrong.any() and not is_optional(column):
-                row = int(wrong.argmax())
+            invalid = (numbers.isna() & table[column].notna()).to_numpy()
+            if invalid.any() and not is_optional(column):
+                row = int(invalid.argmax())
                 raise UserError(
                     f"{path}: column {column!r}, data row {row + 1}: "
-                    f"{table[column].iloc[row]!r} is no number; {way_out}"
+                    f"{table[column].iloc[row]!r} is not a number; {remedy}"
                 )
             table[column] = numbers
     return table

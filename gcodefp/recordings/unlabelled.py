@@ -1,8 +1,8 @@
-"""A new recording, read by its sensor columns alone: its program need not be known.
+"""Reads the sensor columns of a new recording, whose program may be unknown.
 
-The controller's line, block and position are not even loaded. Its clock, where there is one, is
-only kept to be printed. All rows are read, also the planner's look-ahead before the program and the
-rows after its end, since only the controller's columns could tell them apart.
+The controller's line, block and position are not loaded. Its clock, if any, is for display only.
+All rows are read, also look-ahead rows before the program and rows after its end, since only the
+controller's columns distinguish them.
 """
 
 from collections import Counter
@@ -29,12 +29,12 @@ MIN_CHANNELS_SHARE = 0.5
 SHOWN_NAMES = 8
 
 
-class Unlabelled(NamedTuple):
+class UnlabelledRecording(NamedTuple):
     """A recording of N rows without labels.
 
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
-        clock: (N,) text of the controller's clock, for print only; None if the file has none.
+        clock: (N,) text of the controller's clock, for display only; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 
@@ -45,7 +45,7 @@ class Unlabelled(NamedTuple):
 
 def read_unlabelled(
     path: Path, channels: Sequence[str], minimum_rows: int, step_seconds: float
-) -> Unlabelled:
+) -> UnlabelledRecording:
     """Reads and cleans one file.
 
     Args:
@@ -58,29 +58,30 @@ def read_unlabelled(
     """
     table = _read(path, channels)
     counts = Counter(rows_in_file=len(table))
-    repeats = _repeats(table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64))
-    counts["duplicate_rows"] = int(repeats.sum())
-    table = table[~repeats]
+    is_duplicate = _duplicate_rows(
+        table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64)
+    )
+    counts["duplicate_rows"] = int(is_duplicate.sum())
+    table = table[~is_duplicate]
     signals = clean_samples(table.drop(columns=columns.CLOCK, errors="ignore"), counts)
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
     if len(table) < minimum_rows:
         raise UserError(
-            f"{path}: {len(table)} rows are too short a recording, one window of the checkpoint "
-            f"needs {minimum_rows}"
+            f"{path}: {len(table)} rows, one window of the checkpoint needs {minimum_rows}"
         )
     recording = _without_labels(recording_name(path), signals, step_seconds, counts)
     clock = table[columns.CLOCK].fillna("").to_numpy(np.str_) if columns.CLOCK in table else None
-    return Unlabelled(recording, clock, missing)
+    return UnlabelledRecording(recording, clock, missing)
 
 
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
-    """The clock as text, and those channels that the file has as numbers, in the order of both."""
+    """The clock as text and the channels of the file as numbers, in the order of `channels`."""
     order = (columns.CLOCK, *channels)
     if not path.exists():
         raise UserError(f"{path}: no such recording")
     table = read_columns(path, set(order).__contains__, (columns.CLOCK,), "repair the file")
-    # The order of a file's columns must not reach the result, not even by rounding.
+    # The order of the columns in the file must not change the result by rounding.
     table = table[[column for column in order if column in table]]
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
@@ -88,20 +89,20 @@ def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
     if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
         return
-    shown = ", ".join(missing[:SHOWN_NAMES])
-    others = len(missing) - SHOWN_NAMES
+    listed = ", ".join(missing[:SHOWN_NAMES])
+    unlisted = len(missing) - SHOWN_NAMES
     raise UserError(
         f"{path}: {len(missing)} of the {len(channels)} channels of the checkpoint are missing or "
-        f"have no valid sample, at least half are needed: {shown}"
-        + (f" and {others} others" if others > 0 else "")
+        f"have no valid sample, at least half are needed: {listed}"
+        + (f" and {unlisted} others" if unlisted > 0 else "")
     )
 
 
-def _repeats(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Rows equal to the one before, (N,); samples (N, channels).
+def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Rows of a long segment of them are not repeated: the sensors have dropped out while time passed.
-    They stay, and `clean_samples` marks their samples as frozen.
+    Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
+    `clean_samples` marks their samples as frozen.
     """
     if not samples.shape[1]:
         return np.zeros(len(samples), bool)

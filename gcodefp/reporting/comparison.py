@@ -233,7 +233,9 @@ def score_runs(
         decoding = predict_split(checkpoint, split, device)
         description, predictions = checkpoint.description, decoding.predictions
         runs.append(
-            split_scores.score(decoding, predictions, split, description, NETWORK_PREDICTORS)
+            split_scores.score_predictors(
+                decoding, predictions, split, description, NETWORK_PREDICTORS
+            )
         )
     return {
         predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}

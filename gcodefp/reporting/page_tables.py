@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import not_failed
+from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.files import read_json
 from gcodefp.reporting.executed_paths import Toolpath
@@ -87,7 +87,7 @@ def control_summary(evaluation: Document) -> dict[str, Any] | None:
     head = ["control", "predictor", "exact line", "limit", "exact line", ""]
     return {
         "names": [control["what"] for control in controls],
-        "not_failed": [sentence for control in controls for sentence in not_failed(control)],
+        "not_failed": [sentence for control in controls for sentence in leak_warnings(control)],
         "table": {"head": head, "rows": rows},
     }
 

@@ -15,12 +15,12 @@ from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import (
-    CONFIDENT,
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
     EXPLANATION_FORMAT,
     EXPLANATION_REBUILD,
     PREDICTORS,
+    WITH_CONFIDENCE,
 )
 from gcodefp.files import read_json
 from gcodefp.reporting.predictions import Predictions, open_arrays, read_predictions
@@ -78,7 +78,7 @@ def read_explanation(folder: Path) -> Explanation:
     with open_arrays(folder / "explanation.npz", EXPLANATION_REBUILD) as arrays:
         return Explanation(
             document,
-            {name: arrays[f"{PREDICTORS[name].array}_confidence"] for name in CONFIDENT},
+            {name: arrays[f"{PREDICTORS[name].array}_confidence"] for name in WITH_CONFIDENCE},
             *(arrays[f] for f in Explanation.__dataclass_fields__ if f not in separate),
         )
 

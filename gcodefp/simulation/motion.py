@@ -1,12 +1,12 @@
-"""From program lines to moves, and a planner of their speeds with finite acceleration.
+"""Converts program lines to moves, and plans their speeds with finite acceleration.
 
 Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
 circle, negative more. The sign of the square root is that of grbl's gcode.c.
 
-The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; nothing is
-copied): the speed at a junction follows from the allowed deviation, a backward pass makes sure that
-every move can still brake, a forward pass that its speed can be reached. Unlike in grbl, an arc is
-one move, with limited centripetal acceleration as in LinuxCNC, and not many chords.
+The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; no code is
+copied): the speed at a junction follows from the allowed deviation, a backward pass ensures that
+every move can brake in time, a forward pass that its speed can be reached. Unlike in grbl, an arc
+is one move, with limited centripetal acceleration as in LinuxCNC, instead of many chords.
 """
 
 from collections.abc import Sequence
@@ -29,9 +29,9 @@ Vector = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Move:
-    """One line (radius 0) or arc or helix about Z; positions in mm, angles in radians.
+    """One line (radius 0), arc, or helix about Z; positions in mm, angles in radians.
 
-    `sweep` is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
+    `sweep` (the angle of an arc) is positive counter-clockwise. `feed_mm_min` is 0 for rapids.
     """
 
     line_index: int
@@ -65,19 +65,19 @@ def trace_program(
     position, motion, feed = park_mm, 0, 0.0
     for index, line in enumerate(lines):
         words = parse_block(line.text)
-        target, radius, machine_frame = list(position), 0.0, False
+        target, radius, in_machine_frame = list(position), 0.0, False
         for letter, number in words:
             if letter == "G" and number <= 3:
                 motion = int(number)
             elif letter == "G":
-                machine_frame = number == 53
+                in_machine_frame = number == 53
             elif letter == "F":
                 feed = number * INCH_MM
             elif letter == "R":
                 radius = number * INCH_MM
             elif letter in "XYZ":
                 axis = "XYZ".index(letter)
-                shift = MACHINE_ORIGIN_MM[axis] if machine_frame else 0.0
+                shift = MACHINE_ORIGIN_MM[axis] if in_machine_frame else 0.0
                 target[axis] = number * INCH_MM - shift
         end = (target[0], target[1], target[2])
         if end != position:
@@ -98,7 +98,7 @@ def _move(
         return Move(index, motion, start, end, feed)
     dx, dy = end[0] - start[0], end[1] - start[1]
     chord = hypot(dx, dy)
-    # Coordinates are rounded to 1e-4 inch, so half circles may miss by about that much.
+    # Tolerance of half circles: coordinates are rounded to 1e-4 inch.
     if chord > 2 * abs(radius) + 0.02 or chord == 0:
         raise ValueError(f"line {index}: no arc of radius {radius:g} mm spans {chord:g} mm")
     radius_mm = max(abs(radius), chord / 2)
@@ -126,7 +126,7 @@ class MachineLimits:
 
 @dataclass(frozen=True)
 class MachineState:
-    """The machine at T times: position, velocity, acceleration (T, 3) in mm and seconds."""
+    """Move index (T,), position, velocity and acceleration (T, 3) of the tool at T times."""
 
     move_index: NDArray[np.intp]
     position_mm: Vector
@@ -141,7 +141,7 @@ class Trajectory:
     Attributes:
         junction_mm_s: speeds before, between and after the moves, (M + 1,).
         peak_mm_s: the highest speed within each move, (M,).
-        start_seconds: when each move begins, and when the last one ends, (M + 1,).
+        start_seconds: start of each move, and end of the last one, (M + 1,).
     """
 
     moves: tuple[Move, ...]
@@ -159,37 +159,37 @@ class Trajectory:
         """Duration of the whole program."""
         return float(self.start_seconds[-1])
 
-    def at(self, seconds: Vector) -> MachineState:
-        """The state at times (T,); before the start and after the end the machine rests."""
+    def state_at(self, seconds: Vector) -> MachineState:
+        """The state at times (T,); at rest before the start and after the end."""
         clipped = np.clip(seconds, 0.0, self.seconds)
         index = np.searchsorted(self.start_seconds, clipped, side="right") - 1
         index = np.minimum(index, len(self.moves) - 1)
         distance, speed, tangential = self._along(index, clipped - self.start_seconds[index])
-        resting = (seconds < 0) | (seconds > self.seconds)
-        tangential = np.where(resting, 0.0, tangential)
+        is_resting = (seconds < 0) | (seconds > self.seconds)
+        tangential = np.where(is_resting, 0.0, tangential)
         return _on_path(self.moves, index, distance / self.length_mm[index], speed, tangential)
 
     def _along(self, index: NDArray[np.intp], elapsed: Vector) -> tuple[Vector, Vector, Vector]:
         acceleration = self.limits.acceleration_mm_s2
-        entry, leave = self.junction_mm_s[index], self.junction_mm_s[index + 1]
+        entry, exit_ = self.junction_mm_s[index], self.junction_mm_s[index + 1]
         peak = self.peak_mm_s[index]
         remaining = np.maximum(np.diff(self.start_seconds)[index] - elapsed, 0.0)
-        rising = elapsed < (peak - entry) / acceleration
-        falling = ~rising & (remaining < (peak - leave) / acceleration)
-        speed = np.where(rising, entry + acceleration * elapsed, peak)
-        speed = np.where(falling, leave + acceleration * remaining, speed)
+        is_accelerating = elapsed < (peak - entry) / acceleration
+        is_braking = ~is_accelerating & (remaining < (peak - exit_) / acceleration)
+        speed = np.where(is_accelerating, entry + acceleration * elapsed, peak)
+        speed = np.where(is_braking, exit_ + acceleration * remaining, speed)
         ramp_seconds = (peak - entry) / acceleration
         cruise = (peak + entry) / 2 * ramp_seconds + peak * (elapsed - ramp_seconds)
-        distance = np.where(rising, (entry + speed) / 2 * elapsed, cruise)
+        distance = np.where(is_accelerating, (entry + speed) / 2 * elapsed, cruise)
         distance = np.where(
-            falling, self.length_mm[index] - (leave + speed) / 2 * remaining, distance
+            is_braking, self.length_mm[index] - (exit_ + speed) / 2 * remaining, distance
         )
-        tangential = acceleration * (rising.astype(float) - falling.astype(float))
+        tangential = acceleration * (is_accelerating.astype(float) - is_braking.astype(float))
         return distance, speed, tangential
 
 
 def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajectory:
-    """Plans speeds for moves of positive length; the machine rests before and after them."""
+    """Plans speeds for moves of positive length, from rest to rest."""
     limits = limits or MachineLimits()
     acceleration = limits.acceleration_mm_s2
     length = np.array([move.length_mm for move in moves])
@@ -202,11 +202,11 @@ def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajecto
             squared[index + 1], squared[index] + 2 * acceleration * length[index]
         )
     junction = np.sqrt(squared)
-    entry, leave = junction[:-1], junction[1:]
+    entry, exit_ = junction[:-1], junction[1:]
     peak = np.sqrt((squared[:-1] + squared[1:]) / 2 + acceleration * length)
-    peak = np.maximum(np.minimum(nominal, peak), np.maximum(entry, leave))
+    peak = np.maximum(np.minimum(nominal, peak), np.maximum(entry, exit_))
     ramps_mm = (2 * peak**2 - squared[:-1] - squared[1:]) / (2 * acceleration)
-    duration = (2 * peak - entry - leave) / acceleration + np.maximum(length - ramps_mm, 0) / peak
+    duration = (2 * peak - entry - exit_) / acceleration + np.maximum(length - ramps_mm, 0) / peak
     start = np.concatenate([[0.0], np.cumsum(duration)])
     return Trajectory(tuple(moves), limits, junction, peak, start)
 
@@ -221,11 +221,13 @@ def tangent(move: Move, fraction: float) -> Vector:
 def _nominal_mm_s(move: Move, limits: MachineLimits) -> float:
     rates = np.array(limits.axis_rate_mm_min) / 60
     if move.radius_mm:
-        top = min(float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm)))
+        max_speed = min(
+            float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm))
+        )
     else:
         direction = np.abs(tangent(move, 0.0))
-        top = float(np.min(rates / np.maximum(direction, 1e-9)))
-    return min(top, move.feed_mm_min / 60) if move.motion else top
+        max_speed = float(np.min(rates / np.maximum(direction, 1e-9)))
+    return min(max_speed, move.feed_mm_min / 60) if move.motion else max_speed
 
 
 def _junction_limits(moves: Sequence[Move], nominal: Vector, limits: MachineLimits) -> Vector:
@@ -256,14 +258,16 @@ def _on_path(
     centre = np.array([move.centre_mm for move in moves])[index]
     angle = np.array([move.start_angle for move in moves])[index] + sweep * fraction
     outward = np.stack([np.cos(angle), np.sin(angle)], axis=-1)
-    around = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
+    turn_direction = np.stack([-outward[:, 1], outward[:, 0]], axis=-1)
     is_arc = (radius > 0)[:, None]
     position = start + delta * fraction[:, None]
     position[:, :2] = np.where(is_arc, centre + radius[:, None] * outward, position[:, :2])
-    along = delta / length[:, None]
+    direction = delta / length[:, None]
     turn_rate = radius * sweep / length
-    along[:, :2] = np.where(is_arc, turn_rate[:, None] * around, along[:, :2])
-    acceleration = along * tangential[:, None]
-    inward = np.divide((turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0)
-    acceleration[:, :2] -= inward[:, None] * outward
-    return MachineState(index, position, along * speed[:, None], acceleration)
+    direction[:, :2] = np.where(is_arc, turn_rate[:, None] * turn_direction, direction[:, :2])
+    acceleration = direction * tangential[:, None]
+    centripetal = np.divide(
+        (turn_rate * speed) ** 2, radius, out=np.zeros_like(speed), where=radius > 0
+    )
+    acceleration[:, :2] -= centripetal[:, None] * outward
+    return MachineState(index, position, direction * speed[:, None], acceleration)

@@ -1,7 +1,7 @@
 """The G-code programs of the demo: facing, pocketing and adaptive clearing, two sizes each.
 
-They have the shape of the real recordings' programs: inches, 22 inches a minute when cutting and
-7.3 when entering, raster passes linked by quarter arcs, helical entries written as short lines.
+They resemble the programs of the real recordings: inches, 22 inches per minute when cutting and 7.3
+when entering, raster passes linked by quarter arcs, helical entries as short lines.
 Numbers in the names are sizes in millimetres.
 """
 
@@ -16,7 +16,7 @@ INCH_MM = 25.4
 CUTTING_FEED = 22.0
 ENTRY_FEED = 7.3
 FIRST_LINE = 16
-"""Number of the first motion line; the lines before it are the post-processor's header."""
+"""Number of the first motion line; the post-processor's header comes before it."""
 
 
 class ProgramLine(NamedTuple):
@@ -28,7 +28,7 @@ class ProgramLine(NamedTuple):
 
 
 def format_cam_number(number: float) -> str:
-    """At most four decimals and always a point, as CAM programs print: 0 is `0.`."""
+    """At most four decimals and always a point, as in CAM output: 0 is `0.`."""
     text = f"{number:.{MAX_DECIMALS}f}".rstrip("0")
     return "0." if text in ("-0.", "0.") else text
 
@@ -41,7 +41,7 @@ class ProgramWriter:
         self._words: dict[str, str] = {}
 
     def rapid(self, **axes: float) -> None:
-        """Positions without cutting (G0)."""
+        """Moves without cutting (G0)."""
         self._append("G0", axes, "", 0.0)
 
     def line(self, engagement: float, *, feed: float | None = None, **axes: float) -> None:
@@ -76,15 +76,15 @@ class ProgramWriter:
         self.lines.append(ProgramLine(FIRST_LINE + len(self.lines), text, engagement))
 
 
-Program = tuple[ProgramLine, ...]
+ProgramLines = tuple[ProgramLine, ...]
 
 
-def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Program:
+def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> ProgramLines:
     """Raster passes along X from the right edge, linked by two quarter arcs each.
 
     Args:
         width_mm: of the stock, which the passes overrun on both sides.
-        passes: how many.
+        passes: number of passes.
         radius: of the linking arcs, half the distance between passes, in inches.
         depth: Z of the passes, in inches.
     """
@@ -99,55 +99,55 @@ def face(width_mm: float, passes: int, radius: float, depth: float = 0.0) -> Pro
         writer.line(0.1 * step, x=right + 0.05 - 0.025 * (1 - cos(angle)),
                     z=depth + 0.025 * (1 - sin(angle)))  # fmt: skip
     for number in range(passes):
-        leftwards = number % 2 == 0
-        x, side = (left, -1.0) if leftwards else (right, 1.0)
-        # Climb milling bites less than conventional milling: the direction can be heard.
-        writer.line(0.55 if leftwards else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
+        is_leftward = number % 2 == 0
+        x, side = (left, -1.0) if is_leftward else (right, 1.0)
+        # Climb milling engages less than conventional milling: the microphone measures it.
+        writer.line(0.55 if is_leftward else 0.8, x=x, feed=CUTTING_FEED if number == 0 else None)
         if number < passes - 1:
             for turn in (1, 2):
                 y += radius
-                writer.arc(0.25, clockwise=leftwards, radius=radius,
+                writer.arc(0.25, clockwise=is_leftward, radius=radius,
                            x=x + side * radius if turn == 1 else x, y=y)  # fmt: skip
     return writer.finish()
 
 
-def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> Program:
+def pocket(size_mm: float, depths: tuple[float, ...], loops: int, turns: float) -> ProgramLines:
     """At each depth a helical entry, then concentric squares with rounded corners, outwards."""
     centre, tool_radius = 1.575, 0.0625
-    last = size_mm / INCH_MM / 2 - tool_radius
-    first = 0.4 * last
+    last_half = size_mm / INCH_MM / 2 - tool_radius
+    first_half = 0.4 * last_half
     writer = ProgramWriter()
     top = 0.1
     for depth in depths:
-        enter_by_helix(writer, (centre, centre), 0.1, top, depth, turns)
+        write_helical_entry(writer, (centre, centre), 0.1, top, depth, turns)
         for loop in range(loops):
-            half = first + (last - first) * loop / max(loops - 1, 1)
-            round_square(writer, centre, half, min(0.12, 0.6 * half))
+            half = first_half + (last_half - first_half) * loop / max(loops - 1, 1)
+            write_rounded_square(writer, centre, half, min(0.12, 0.6 * half))
         top = depth + 0.02
         if depth != depths[-1]:
             writer.rapid(z=top)
     return writer.finish()
 
 
-def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> Program:
-    """A helical entry, then D-shaped bites along X: half a circle that cuts, a line back."""
+def adaptive(length_mm: float, radius: float, loops: int, turns: float) -> ProgramLines:
+    """A helical entry, then D-shaped loops along X: half a circle that cuts, a line back."""
     x, y, floor = 0.6, 1.2, -0.125
     writer = ProgramWriter()
-    enter_by_helix(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
+    write_helical_entry(writer, (x, y), 0.6 * radius, 0.1, floor, turns)
     writer.line(0.4, x=x, y=y - radius, feed=CUTTING_FEED)
     advance = length_mm / INCH_MM / loops
     for number in range(loops):
-        # The bite wanders as it does around corners of the stock; no two loops sound the same.
-        bite = 0.65 + 0.3 * sin(2 * pi * number / loops)
-        writer.arc(bite, clockwise=False, radius=radius, x=x + radius, y=y)
-        writer.arc(bite * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
+        # Engagement varies as around corners of the stock, so that loops differ.
+        engagement = 0.65 + 0.3 * sin(2 * pi * number / loops)
+        writer.arc(engagement, clockwise=False, radius=radius, x=x + radius, y=y)
+        writer.arc(engagement * 0.8, clockwise=False, radius=radius, x=x, y=y + radius)
         x += advance
         y += 0.25 * advance
         writer.line(0.0, x=x, y=y - radius)
     return writer.finish()
 
 
-def enter_by_helix(
+def write_helical_entry(
     writer: ProgramWriter,
     centre: tuple[float, float],
     radius: float,
@@ -170,7 +170,7 @@ def enter_by_helix(
         )
 
 
-def round_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
+def write_rounded_square(writer: ProgramWriter, centre: float, half: float, corner: float) -> None:
     """A counter-clockwise square; the tool engages more in its inner corners."""
     low, high = centre - half, centre + half
     writer.line(0.5, x=high, y=centre, feed=CUTTING_FEED)
@@ -185,7 +185,7 @@ def round_square(writer: ProgramWriter, centre: float, half: float, corner: floa
     writer.line(0.5, y=centre)
 
 
-_BUILDERS: dict[str, Callable[[], Program]] = {
+_BUILDERS: dict[str, Callable[[], ProgramLines]] = {
     "face40": partial(face, 40, passes=10, radius=0.083),
     "face50": partial(face, 50, passes=9, radius=0.11),
     "pocket25": partial(pocket, 25, depths=(-0.06, -0.12), loops=2, turns=1),
@@ -199,6 +199,6 @@ PROGRAMS = tuple(_BUILDERS)
 
 
 @cache
-def build_program(name: str) -> Program:
+def build_program(name: str) -> ProgramLines:
     """The lines of a program; raises KeyError for a name that is not in PROGRAMS."""
     return _BUILDERS[name]()

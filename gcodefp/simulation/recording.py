@@ -1,7 +1,7 @@
 """Assembles recordings: controller reports, interpolated sensors, faults, CSV files.
 
-The random numbers of a recording depend on the seed and its name alone, so that more recordings, or
-other programs, change none.
+The random numbers of a recording depend on the seed and its name alone, not on other recordings or
+programs.
 """
 
 import gzip
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gcodefp.files import replacing
 from gcodefp.recordings.gcode import PROGRAM_END
 from gcodefp.simulation.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
-from gcodefp.simulation.programs import INCH_MM, Program, build_program
+from gcodefp.simulation.programs import INCH_MM, ProgramLines, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -41,12 +41,12 @@ END_ROWS = 9
 
 
 @dataclass(frozen=True)
-class Report:
+class StatusReports:
     """The R status reports of a recording.
 
     Attributes:
         seconds: times of the reports; the program starts at 0, (R,).
-        line_index: program line that each reports, (R,).
+        line_index: reported program line, (R,).
         clock_seconds: time of day of the program's start.
     """
 
@@ -55,67 +55,69 @@ class Report:
     clock_seconds: float
 
 
-def report_times(trajectory: Trajectory, program: Program, rng: np.random.Generator) -> Report:
-    """Draws the times of the reports and the line that each names."""
-    full = min(LOOK_AHEAD_LINES, len(program) - 3)
-    ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), full)
-    before = np.where(ahead < full, MOVING_SECONDS, RESTING_SECONDS)
+def report_times(
+    trajectory: Trajectory, program: ProgramLines, rng: np.random.Generator
+) -> StatusReports:
+    """Draws the times of the reports and their lines."""
+    max_ahead = min(LOOK_AHEAD_LINES, len(program) - 3)
+    lines_ahead = np.minimum(rng.integers(8, 13) * np.arange(1, LOOK_AHEAD_ROWS + 1), max_ahead)
+    look_ahead_periods = np.where(lines_ahead < max_ahead, MOVING_SECONDS, RESTING_SECONDS)
     count = int(trajectory.seconds / MOVING_SECONDS) + 1
     periods = MOVING_SECONDS + rng.normal(0, JITTER_SECONDS, count)
     periods += np.where(rng.random(count) < GAP_SHARE, rng.uniform(0.25, 1.5, count), 0.0)
-    running = rng.uniform(0.0, 0.1) + np.concatenate([[0.0], np.cumsum(periods)])
-    running = running[running <= trajectory.seconds]
-    after = RESTING_SECONDS + rng.normal(0, JITTER_SECONDS, HOLD_ROWS + END_ROWS)
+    moving = rng.uniform(0.0, 0.1) + np.concatenate([[0.0], np.cumsum(periods)])
+    moving = moving[moving <= trajectory.seconds]
+    end_periods = RESTING_SECONDS + rng.normal(0, JITTER_SECONDS, HOLD_ROWS + END_ROWS)
     seconds = np.concatenate(
         [
-            running[0] - np.cumsum(before[::-1])[::-1],
-            running,
-            trajectory.seconds + np.cumsum(after),
+            moving[0] - np.cumsum(look_ahead_periods[::-1])[::-1],
+            moving,
+            trajectory.seconds + np.cumsum(end_periods),
         ]
     )
     line_of_move = np.array([move.line_index for move in trajectory.moves])
     lines = np.concatenate(
         [
-            ahead,
-            line_of_move[trajectory.at(running).move_index],
+            lines_ahead,
+            line_of_move[trajectory.state_at(moving).move_index],
             np.repeat([len(program) - 2, len(program) - 1], [HOLD_ROWS, END_ROWS]),
         ]
     )
     clock_seconds = rng.integers(9 * 3600, 17 * 3600) + rng.random()
-    return Report(seconds, lines, float(clock_seconds))
+    return StatusReports(seconds, lines, float(clock_seconds))
 
 
 def controller_rows(
-    trajectory: Trajectory, program: Program, report: Report
+    trajectory: Trajectory, program: ProgramLines, report: StatusReports
 ) -> Mapping[str, NDArray[Any] | list[str]]:
     """The controller's columns of the R reports, labels included."""
     motion, feed, ends_mm = _per_line(trajectory, program)
     lines = report.line_index
-    position_mm = trajectory.at(report.seconds).position_mm
-    # Before it moves, the controller reports the end of the block that it planned last.
+    position_mm = trajectory.state_at(report.seconds).position_mm
+    # Before motion the controller reports the end of the last planned block.
     position_mm = np.where((report.seconds < 0)[:, None], ends_mm[lines], position_mm)
     machine_mm = position_mm + np.array(MACHINE_ORIGIN_MM)
     texts = [program[line].text for line in lines]
-    ended = np.array([text in PROGRAM_END for text in texts])
-    in_machine_frame = ended | np.array([text.startswith("G53") for text in texts])
-    shown = np.where(in_machine_frame[:, None], machine_mm, position_mm)
-    shown = np.where(ended[:, None], shown, shown / INCH_MM)
-    number = np.array([line.number for line in program])[lines]
+    is_end = np.array([text in PROGRAM_END for text in texts])
+    in_machine_frame = is_end | np.array([text.startswith("G53") for text in texts])
+    reported_position = np.where(in_machine_frame[:, None], machine_mm, position_mm)
+    reported_position = np.where(is_end[:, None], reported_position, reported_position / INCH_MM)
+    line_number = np.array([line.number for line in program])[lines]
     empty = np.full(len(lines), np.nan)
     return {
         "t_console": [format_clock(report.clock_seconds + t) for t in report.seconds],
-        "stat": np.where(ended, 3, 5),
-        "line": number,
-        **{f"pos{axis}": np.round(shown[:, i], 5) for i, axis in enumerate("xyz")},
+        "stat": np.where(is_end, 3, 5),
+        "line": line_number,
+        **{f"pos{axis}": np.round(reported_position[:, i], 5) for i, axis in enumerate("xyz")},
         **{f"mpo{axis}": np.round(machine_mm[:, i], 5) for i, axis in enumerate("xyz")},
         "vel": empty,
-        "feed": np.where(ended, 0.0, feed[lines]),
-        "unit": ended.astype(int),
+        "feed": np.where(is_end, 0.0, feed[lines]),
+        "unit": is_end.astype(int),
         "dist": np.zeros(len(lines), dtype=int),
         "plane": empty,
-        "coor": np.where(ended, 1, 2),
-        "momo": np.where(ended, 4, motion[lines]),
-        "gcode_line": number,
+        "coor": np.where(is_end, 1, 2),
+        "momo": np.where(is_end, 4, motion[lines]),
+        "gcode_line": line_number,
         "gcode_string": texts,
     }
 
@@ -127,18 +129,20 @@ def format_clock(seconds: float) -> str:
     return f"{minutes // 60:02d}:{minutes % 60:02d}:{milliseconds / 1000:06.3f}"
 
 
-def _per_line(trajectory: Trajectory, program: Program) -> tuple[NDArray[np.int64], Vector, Vector]:
+def _per_line(
+    trajectory: Trajectory, program: ProgramLines
+) -> tuple[NDArray[np.int64], Vector, Vector]:
     """Modal motion, feed in mm/min and end point in mm of each program line."""
     move_of_line = {move.line_index: move for move in trajectory.moves}
     motion = np.zeros(len(program), dtype=np.int64)
     feed = np.zeros(len(program))
     ends = np.zeros((len(program), 3))
-    last = trajectory.moves[0]
+    move = trajectory.moves[0]
     for index in range(len(program)):
-        last = move_of_line.get(index, last)
-        motion[index] = last.motion
-        feed[index] = round(last.feed_mm_min, 2)
-        ends[index] = last.end_mm
+        move = move_of_line.get(index, move)
+        motion[index] = move.motion
+        feed[index] = round(move.feed_mm_min, 2)
+        ends[index] = move.end_mm
     return motion, feed, ends
 
 
@@ -147,7 +151,7 @@ FAULT_SHARE = 1 / 8
 
 
 def choose_nodes(rng: np.random.Generator) -> list[Node]:
-    """The nodes of a recording in its column order; sometimes one is missing."""
+    """The nodes of a recording in column order; with probability FAULT_SHARE one is missing."""
     order = [NODES[index] for index in rng.permutation(len(NODES))]
     return order[1:] if rng.random() < FAULT_SHARE else order
 
@@ -155,18 +159,18 @@ def choose_nodes(rng: np.random.Generator) -> list[Node]:
 def add_faults(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     """A copy in which each fault occurs with the probability FAULT_SHARE."""
     table = table.copy()
-    freezes, drops, repeats = rng.random(3) < FAULT_SHARE
+    has_freeze, has_gaps, has_duplicates = rng.random(3) < FAULT_SHARE
     nodes = list(dict.fromkeys(name.split(".")[0] for name in table.columns if "." in name))
-    if freezes:
-        _freeze(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
-    if drops:
-        _drop(table, str(rng.choice(nodes)), rng)
-    if repeats:
-        table = _repeat(table, rng)
+    if has_freeze:
+        _freeze_node(table, str(rng.choice(nodes)), int(rng.integers(len(table) // 4, len(table))))
+    if has_gaps:
+        _add_gaps(table, str(rng.choice(nodes)), rng)
+    if has_duplicates:
+        table = _duplicate_rows(table, rng)
     return table
 
 
-def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
+def _freeze_node(table: pd.DataFrame, node: str, row: int) -> None:
     for name in table.columns:
         if name.startswith(f"{node}."):
             values = table[name].to_numpy(copy=True)
@@ -174,17 +178,17 @@ def _freeze(table: pd.DataFrame, node: str, row: int) -> None:
             table[name] = values
 
 
-def _drop(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
-    """Three short gaps in one node, as when its radio link breaks off."""
+def _add_gaps(table: pd.DataFrame, node: str, rng: np.random.Generator) -> None:
+    """Three short gaps in one node, as when its radio link is interrupted."""
     columns = [name for name in table.columns if name.startswith(f"{node}.")]
     for first in rng.integers(0, len(table) - 4, 3):
         table.loc[first : first + int(rng.integers(0, 4)), columns] = np.nan
 
 
-def _repeat(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
-    """Two rows occur twice, as when a log is flushed again."""
-    doubled = rng.choice(len(table), 2, replace=False)
-    order = np.sort(np.concatenate([np.arange(len(table)), doubled]))
+def _duplicate_rows(table: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
+    """Duplicates two rows, as when a log is flushed twice."""
+    duplicates = rng.choice(len(table), 2, replace=False)
+    order = np.sort(np.concatenate([np.arange(len(table)), duplicates]))
     return table.iloc[order].reset_index(drop=True)
 
 
@@ -192,11 +196,11 @@ SENSOR_DECIMALS = 5
 LAG_MEDIAN_SECONDS, LAG_LOG_SPREAD = 0.85, 0.85
 LAG_BOUNDS_SECONDS = (0.2, 3.5)
 """Lag of the sensors, a constant of each recording: as in the real recordings the median is three
-reports, a tenth have more than ten, and none more than fourteen."""
+reports, a tenth of the lags are above ten, and none above fourteen."""
 
 
 @cache
-def planned(program: str) -> Trajectory:
+def plan_program(program: str) -> Trajectory:
     """The trajectory of a program; the same in each of its recordings."""
     return plan(trace_program(build_program(program)))
 
@@ -207,9 +211,9 @@ def simulate_recordings(
     """Writes `PROGRAM_NNN.csv.gz` for each program and returns the paths.
 
     Args:
-        folder: made if it is missing.
+        folder: created if missing.
         recordings_per_program: 1 or more.
-        seed: not negative; the same seed gives the same bytes.
+        seed: not negative; the same seed gives the same files.
         programs: names from `programs.PROGRAMS`.
     """
     paths = []
@@ -222,10 +226,10 @@ def simulate_recordings(
 
 
 def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
-    """One recording, a row per controller report, in the columns of the real ones."""
+    """One recording with a row per controller report and the columns of the real ones."""
     name = f"{program}_{number:03d}"
     rng = np.random.default_rng(np.random.SeedSequence([seed, zlib.crc32(name.encode())]))
-    trajectory = planned(program)
+    trajectory = plan_program(program)
     report = report_times(trajectory, build_program(program), rng)
     columns = {
         **controller_rows(trajectory, build_program(program), report),
@@ -237,7 +241,7 @@ def simulate_recording(program: str, number: int, seed: int) -> pd.DataFrame:
 
 
 def _sensor_rows(
-    program: str, trajectory: Trajectory, report: Report, rng: np.random.Generator
+    program: str, trajectory: Trajectory, report: StatusReports, rng: np.random.Generator
 ) -> dict[str, Vector]:
     """Samples on each node's own clock, interpolated onto the controller's reports."""
     seconds = report.seconds
@@ -246,26 +250,26 @@ def _sensor_rows(
     columns: dict[str, Vector] = {}
     for node in (None, *choose_nodes(rng)):
         delay = lag_seconds + rng.normal(0, 0.03)
-        # Nodes start a little late and end a little early; samples beyond are constant, as in the
-        # real recordings.
+        # Nodes start later and end earlier than the controller; samples beyond are constant, as in
+        # the real recordings.
         clock = sample_clock(seconds[0] + 0.3, seconds[-1] - 0.3, rng)
         load = machine_load(trajectory, engagement, clock - delay)
-        measured = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
+        quantities = motor_currents(load, rng) if node is None else measure_node(node, load, rng)
         prefix = "" if node is None else f"{node.name}."
-        for quantity, values in measured.items():
+        for quantity, values in quantities.items():
             samples = np.interp(seconds, clock, values)
             columns[prefix + quantity] = np.round(samples, SENSOR_DECIMALS)
     return columns
 
 
 def draw_lag_seconds(rng: np.random.Generator) -> float:
-    """How far the sensors' clock is behind the controller's in one recording."""
+    """Lag of the sensors behind the controller in one recording."""
     lag = LAG_MEDIAN_SECONDS * np.exp(rng.normal(0.0, LAG_LOG_SPREAD))
     return float(np.clip(lag, *LAG_BOUNDS_SECONDS))
 
 
 def write_csv(path: Path, table: pd.DataFrame) -> None:
-    """Writes a gzipped CSV, whole or not at all, whose bytes depend on the table alone."""
+    """Writes a gzipped CSV atomically; its bytes depend on the table alone."""
     text = table.to_csv(index=False, lineterminator="\n").encode()
     with replacing(path) as temporary:
         temporary.write_bytes(gzip.compress(text, compresslevel=6, mtime=0))

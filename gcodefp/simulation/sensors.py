@@ -1,4 +1,4 @@
-"""The sensor nodes: where they are mounted, and what they measure.
+"""The sensor nodes: their mounting and their signals.
 
 Names, offsets and noise levels are medians over real recordings; positions are estimates.
 """
@@ -24,34 +24,34 @@ class Node:
     """One sensor node.
 
     Attributes:
-        carried: how far it moves with X, Y and Z of the tool (the bed runs against Y).
+        axis_motion: factors of its motion with X, Y and Z (-1: the bed moves against Y).
         location_mm: in the machine frame when all axes are at work zero.
         gravity_g, gyro_deg_s, field_ut: its samples at rest, offsets included.
-        shake_g: standard deviation of its aliased vibration while the tool cuts.
-        spin_deg_s: the same of its gyros.
+        vibration_g: standard deviation of its aliased vibration while the tool cuts.
+        gyro_vibration_deg_s: the same of its gyros.
         stray_x_ut, stray_y_ut: the motors' field while X or Y moves forwards (backwards: the
             opposite). For X the pattern is half the difference between rightward and leftward
-            passes of real face recordings, for Y a guess. All are larger than measured (1.7
-            times for X), as is `hearing`: tuned, so that extra trees predict lines and positions in
-            48 recordings about as well as in as many real ones.
-        loudness: microphone level with the spindle running free.
-        hearing: gain of its microphone for the motors of X, Y and Z, and for the cut.
+            passes of real face recordings, for Y an estimate. All are larger than measured (1.7
+            times for X), as is `microphone_gain`: tuned so that extra trees predict lines and
+            positions of 48 recordings about as well as of 48 real ones.
+        idle_level: microphone level with the spindle idling.
+        microphone_gain: for the motors of X, Y and Z, and for the cut.
     """
 
     name: str
-    carried: Triple
+    axis_motion: Triple
     location_mm: Triple
     gravity_g: Triple
     gyro_deg_s: Triple
     field_ut: Triple
-    shake_g: Triple
-    spin_deg_s: Triple
+    vibration_g: Triple
+    gyro_vibration_deg_s: Triple
     stray_x_ut: Triple
     stray_y_ut: Triple
-    loudness: float
-    hearing: tuple[float, float, float, float]
+    idle_level: float
+    microphone_gain: tuple[float, float, float, float]
     temperature_c: float
-    light: float
+    light_level: float
 
 
 NODES = (
@@ -86,7 +86,7 @@ NODES = (
 class Magnet:
     """A motor or a piece of steel as a magnetic dipole: location in mm, moment in A m^2."""
 
-    carried: Triple
+    axis_motion: Triple
     location_mm: Triple
     moment_a_m2: Triple
 
@@ -104,68 +104,72 @@ MAGNETS = (
 #
 # The real signals were sampled far below the frequencies of the vibration and interpolated onto
 # the controller's reports, so vibration is aliased: only its amplitude has information. Here it is
-# noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' own clocks.
+# noise whose amplitude follows the cut and the axes' speeds, drawn at the nodes' sample times.
 
 SAMPLE_SECONDS = 0.12
 DROPPED_SHARE = 0.05
 STANDARD_GRAVITY_MM_S2 = 9806.65
 REFERENCE_SPEED_MM_S = 9.3
-"""The cutting feed, at which the motors' sounds have their nominal strength."""
-TURNING_MM_S = 2.0
-"""The speed at which a motor's stray field is nearly whole."""
+"""The cutting feed, at which the motors' sounds have their nominal level."""
+STRAY_FIELD_SPEED_MM_S = 2.0
+"""The speed at which a motor's stray field reaches 76 % of its full strength."""
 VACUUM_UT_MM3 = 1e8
 """mu0 / 4 pi in microtesla mm^3 per A m^2."""
 
 
 @dataclass(frozen=True)
-class Load:
-    """The machine at T sample times, and how much of the tool's width cuts, (T,), 0 to 1."""
+class MachineLoad:
+    """The machine at T sample times; engagement (T,) is the share of the tool's width that cuts."""
 
     state: MachineState
     engagement: Vector
     spindle_on: NDArray[np.bool_]
 
 
-def machine_load(trajectory: Trajectory, engagement_of_line: Vector, seconds: Vector) -> Load:
+def machine_load(
+    trajectory: Trajectory, engagement_of_line: Vector, seconds: Vector
+) -> MachineLoad:
     """The load at times (T,) after the start of the program."""
-    state = trajectory.at(seconds)
+    state = trajectory.state_at(seconds)
     line = np.array([move.line_index for move in trajectory.moves])[state.move_index]
     moving = (seconds > 0) & (seconds < trajectory.seconds)
     engagement = np.where(moving, engagement_of_line[line], 0.0)
-    return Load(state, engagement, seconds < trajectory.seconds + 2.0)
+    return MachineLoad(state, engagement, seconds < trajectory.seconds + 2.0)
 
 
 def sample_clock(first_seconds: float, last_seconds: float, rng: np.random.Generator) -> Vector:
-    """When a node samples: a steady clock with jitter, from which some samples are lost."""
+    """Sample times of a node: a steady clock with jitter and lost samples."""
     count = int((last_seconds - first_seconds) / SAMPLE_SECONDS) + 2
     seconds = first_seconds + SAMPLE_SECONDS * (np.arange(count) + rng.uniform(0, 0.3, count))
-    kept = rng.random(count) > DROPPED_SHARE
-    kept[[0, -1]] = True
-    return np.asarray(seconds[kept])
+    is_kept = rng.random(count) > DROPPED_SHARE
+    is_kept[[0, -1]] = True
+    return np.asarray(seconds[is_kept])
 
 
-def measure_node(node: Node, load: Load, rng: np.random.Generator) -> Mapping[str, Vector]:
+def measure_node(node: Node, load: MachineLoad, rng: np.random.Generator) -> Mapping[str, Vector]:
     """All quantities of a node at the T times of the load, by name (`Ax` ... `RMS`)."""
     count = len(load.engagement)
     speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
     cut = load.engagement * (0.5 + 0.5 * np.minimum(speed.sum(axis=1), 2.0))
-    roughness = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.hearing[:3])
-    shake = np.where(load.spindle_on, roughness, 0.15)[:, None]
-    carried = np.array(node.carried)
+    cutting_gain = 0.5 + 0.7 * cut + np.minimum(speed, 4.0) @ np.array(node.microphone_gain[:3])
+    vibration_gain = np.where(load.spindle_on, cutting_gain, 0.15)[:, None]
+    axis_motion = np.array(node.axis_motion)
 
     gravity = np.array(node.gravity_g) + rng.normal(0, 0.001, 3)
-    inertia = -load.state.acceleration_mm_s2 * carried / STANDARD_GRAVITY_MM_S2
+    inertia = -load.state.acceleration_mm_s2 * axis_motion / STANDARD_GRAVITY_MM_S2
     # Sensor x points down: the machine's Z is the node's -x, its X and Y are y and z.
     inertia = np.stack([-inertia[:, 2], inertia[:, 0], inertia[:, 1]], axis=1)
-    shaken = rng.normal(0, 1, (count, 3)) * shake * np.array(node.shake_g)
-    acceleration = gravity + inertia + shaken
+    vibration = rng.normal(0, 1, (count, 3)) * vibration_gain * np.array(node.vibration_g)
+    acceleration = gravity + inertia + vibration
 
     gyro_bias = np.array(node.gyro_deg_s) + rng.normal(0, 0.06, 3)
-    gyro = gyro_bias + rng.normal(0, 1, (count, 3)) * shake * np.array(node.spin_deg_s)
+    gyro = gyro_bias + rng.normal(0, 1, (count, 3)) * vibration_gain * np.array(
+        node.gyro_vibration_deg_s
+    )
     gyro = gyro + random_walk(rng, (count, 3), 0.002)
 
-    columns = _named("A", acceleration) | _named("G", gyro)
-    columns |= _named("M", _field(node, load, rng))
+    columns = _axis_columns("A", acceleration) | _axis_columns("G", gyro)
+    columns |= _axis_columns("M", _magnetic_field(node, load, rng))
     columns |= _environment(node, count, rng)
     columns["RMS"] = _microphone(node, speed, cut, load.spindle_on, rng)
     return columns
@@ -184,35 +188,35 @@ def dipole_field_ut(offset_mm: Vector, moment_a_m2: Vector) -> Vector:
     return np.asarray(VACUUM_UT_MM3 * (3 * along * unit - moment_a_m2) / distance**3)
 
 
-def _field(node: Node, load: Load, rng: np.random.Generator) -> Vector:
+def _magnetic_field(node: Node, load: MachineLoad, rng: np.random.Generator) -> Vector:
     position = load.state.position_mm
     count = len(position)
     field = np.array(node.field_ut) + rng.normal(0, 0.6, 3) + random_walk(rng, (count, 3), 0.02)
     for magnet in MAGNETS:
-        relative = np.array(node.carried) - np.array(magnet.carried)
+        relative = np.array(node.axis_motion) - np.array(magnet.axis_motion)
         location = np.array(node.location_mm) - np.array(magnet.location_mm)
         moment = np.array(magnet.moment_a_m2)
-        rest = dipole_field_ut(location[None, :], moment)
-        field = field + dipole_field_ut(location + position * relative, moment) - rest
-    turning = np.tanh(load.state.velocity_mm_s[:, :2] / TURNING_MM_S)
-    field = field + turning @ np.array([node.stray_x_ut, node.stray_y_ut])
+        resting_field = dipole_field_ut(location[None, :], moment)
+        field = field + dipole_field_ut(location + position * relative, moment) - resting_field
+    motor_direction = np.tanh(load.state.velocity_mm_s[:, :2] / STRAY_FIELD_SPEED_MM_S)
+    field = field + motor_direction @ np.array([node.stray_x_ut, node.stray_y_ut])
     field = field + rng.normal(0, 0.5, (count, 3))
-    # Real magnetometers read short of their value wherever an empty sample was interpolated.
-    empty = rng.random(count) < 0.03
-    short = np.where(empty, rng.random(count), 1.0)
-    return np.asarray(np.round(field, 0) * short[:, None])
+    # In real recordings interpolation of empty samples reduces magnetometer readings.
+    is_interpolated = rng.random(count) < 0.03
+    gain = np.where(is_interpolated, rng.random(count), 1.0)
+    return np.asarray(np.round(field, 0) * gain[:, None])
 
 
 def _microphone(
     node: Node, speed: Vector, cut: Vector, spindle_on: NDArray[np.bool_], rng: np.random.Generator
 ) -> Vector:
     count = len(cut)
-    motors = np.minimum(speed, 5.0) @ np.array(node.hearing[:3])
-    # Motors and cut are heard on top of the spindle; the level itself flickers by a fifth.
-    heard = np.where(spindle_on, 1.0, 0.2) + motors + node.hearing[3] * cut
+    motors = np.minimum(speed, 5.0) @ np.array(node.microphone_gain[:3])
+    # Motors and cut add to the spindle; the level fluctuates by a fifth.
+    level = np.where(spindle_on, 1.0, 0.2) + motors + node.microphone_gain[3] * cut
     session = np.exp(rng.normal(0, 0.08))
     flicker = np.exp(rng.normal(0, 0.18, count) + random_walk(rng, (count,), 0.004))
-    return np.asarray(node.loudness * session * heard * flicker)
+    return np.asarray(node.idle_level * session * level * flicker)
 
 
 def _environment(node: Node, count: int, rng: np.random.Generator) -> dict[str, Vector]:
@@ -222,24 +226,24 @@ def _environment(node: Node, count: int, rng: np.random.Generator) -> dict[str, 
         "Temperature": temperature + 1e-4 * np.arange(count) + random_walk(rng, (count,), 5e-4),
         "Proximity": np.abs(rng.normal(90, 40, count)),
     }
-    lamp = node.light * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)
+    light = node.light_level * np.exp(rng.normal(0, 0.15)) * rng.uniform(0.1, 1.0, count)
     for colour, share in {"R": 0.35, "G": 0.38, "B": 0.36, "A": 1.0}.items():
-        columns[f"Color{colour}"] = lamp * share * np.exp(rng.normal(0, 0.05, count))
+        columns[f"Color{colour}"] = light * share * np.exp(rng.normal(0, 0.05, count))
     return columns
 
 
-def _named(letter: str, values: Vector) -> dict[str, Vector]:
+def _axis_columns(letter: str, values: Vector) -> dict[str, Vector]:
     return {f"{letter}{axis}": values[:, index] for index, axis in enumerate("xyz")}
 
 
-def motor_currents(load: Load, rng: np.random.Generator) -> dict[str, Vector]:
-    """The four motor currents in ampere: almost pure noise, a trace of load."""
+def motor_currents(load: MachineLoad, rng: np.random.Generator) -> dict[str, Vector]:
+    """The four motor currents in ampere: almost pure noise, little load."""
     count = len(load.engagement)
     speed = np.abs(load.state.velocity_mm_s) / REFERENCE_SPEED_MM_S
     thrust = np.abs(load.state.acceleration_mm_s2) / 250.0
     spindle = np.where(load.spindle_on, 5.2 + 0.04 * load.engagement, 5.0)
     currents = {"spindle": spindle + rng.normal(0, 0.13, count)}
     for axis, name in enumerate(("x_motor", "y_motor", "z_motor")):
-        trace = 0.001 * np.minimum(speed[:, axis], 4.0) + 0.001 * thrust[:, axis]
-        currents[name] = 0.2 + trace + rng.normal(0, 0.008, count)
+        load_current = 0.001 * np.minimum(speed[:, axis], 4.0) + 0.001 * thrust[:, axis]
+        currents[name] = 0.2 + load_current + rng.normal(0, 0.008, count)
     return currents

@@ -21,9 +21,9 @@ import psutil
 import torch
 
 from gcodefp.errors import UserError
-from gcodefp.model.data import Tensors, open_device, sizes_of
+from gcodefp.model.data import Tensors, network_sizes, select_device
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network, Sizes
 from gcodefp.model.trainer import failure_class, load_training_data
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
@@ -117,7 +117,7 @@ def candidates(
     accepted = []
     for number, values in enumerate(configurations):
         try:
-            hyperparameters = hyperparameters_from(values, f"configuration {number}")
+            hyperparameters = parse_hyperparameters(values, f"configuration {number}")
         except UserError as error:
             logger.warning("invalid, its run will fail: %s", error)
             continue
@@ -198,9 +198,9 @@ def time_training(hyperparameters: Hyperparameters, config: TimingConfig) -> Tim
 
     Its `host_bytes` are 0: the process that started this one measures them.
     """
-    device = open_device(config.device, config.threads)
+    device = select_device(config.device, config.threads)
     data = load_training_data(config.dataset, config.train, config.val, device)
-    network = Network(sizes_of(data.description), hyperparameters).to(device)
+    network = Network(network_sizes(data.description), hyperparameters).to(device)
     optimizer = make_optimizer(network, hyperparameters)
     train = _part(data.train, hyperparameters.batch_size * TIMED_STEPS)
     steps = -(-len(train.starts) // hyperparameters.batch_size)

@@ -20,7 +20,7 @@ from ruamel.yaml.tokens import CommentToken
 from ruamel.yaml.util import load_yaml_guess_indent
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, KNOWN, METRICS, OPTIMIZERS
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, HYPERPARAMETERS, METRICS, OPTIMIZERS
 from gcodefp.sweeps.check import Path, entries
 from gcodefp.sweeps.distributions import DISTRIBUTIONS, Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate
@@ -198,7 +198,7 @@ def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
         new = f"{distribution}_values"
         yield Fix(Change.VALUE, (*path, "distribution"), distribution, new, reason)
     if not distribution and {type(low), type(high)} == {int, float}:
-        setting = KNOWN.get(str(path[-1]))
+        setting = HYPERPARAMETERS.get(str(path[-1]))
         is_whole = setting and isinstance(setting.default, int) and low % 1 == high % 1 == 0
         kind = int if is_whole else float
         key = "max" if type(low) is kind else "min"
@@ -211,7 +211,7 @@ def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
     names = {path[-1] for path in parameters}
     for path, entry in parameters.items():
         name = path[-1]
-        if name not in KNOWN:
+        if name not in HYPERPARAMETERS:
             meant = hyperparameter_meant(str(name))
             if meant is not None and meant not in names:
                 names.add(meant)

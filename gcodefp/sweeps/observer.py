@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import KNOWN, Objective
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
@@ -317,7 +317,7 @@ def _exists(path: Path) -> bool:
 
 def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
     values = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
-    return int([*values, KNOWN["max_epochs"].default][0])
+    return int([*values, HYPERPARAMETERS["max_epochs"].default][0])
 
 
 def _seconds(folder: RunFolder) -> float | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.run_files import NAMES, read_metrics, read_work
+from gcodefp.model.run_files import WORK_COLUMNS, read_metrics, read_work
 from gcodefp.sweeps.run_folder import COUNTED, ENDED, RunFolder, run_folders
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
@@ -228,7 +228,7 @@ def work_csv(ranking: Sequence[EndedRun]) -> str:
         for run in sorted(ranking, key=lambda run: run.number)
         for moment in read_work(run.folder.path / "work.csv")
     ]
-    return _csv(rows, ["run", *NAMES])
+    return _csv(rows, ["run", *WORK_COLUMNS])
 
 
 def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:

@@ -16,7 +16,7 @@ import simpleeval
 
 from gcodefp.command_line import positive
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.values import check_number_text, dotted, flatten, leaf, shown
 from gcodefp.sweeps.yaml_input import load_yaml
@@ -220,7 +220,7 @@ def names_of(values: Values) -> dict[str, Any]:
 
     A hyperparameter that a run does not set has the trainer's default.
     """
-    names = {name: setting.default for name, setting in KNOWN.items()}
+    names = {name: setting.default for name, setting in HYPERPARAMETERS.items()}
     own = Counter(leaf(path) for path in values)
     names |= {leaf(path): value for path, value in values.items() if own[leaf(path)] == 1}
     return names | {dotted(path): value for path, value in values.items()}

@@ -10,10 +10,10 @@ from typing import Any
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
-    KNOWN,
+    HYPERPARAMETERS,
     METRICS,
     Objective,
-    hyperparameters_from,
+    parse_hyperparameters,
 )
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
@@ -62,7 +62,7 @@ def hyperparameter_meant(name: str) -> str | None:
     """The trainer's hyperparameter that another name is meant to be; None if there is none."""
     if name.lower() in ALIASES:
         return ALIASES[name.lower()]
-    meant = nearest(name, KNOWN, NEAR)
+    meant = nearest(name, HYPERPARAMETERS, NEAR)
     # layers_1 and layers_2 are two things.
     digits = re.sub(r"\D", "", name)
     return None if digits else meant
@@ -72,7 +72,7 @@ def hyperparameter_hint(name: str) -> str:
     """The tail of an error message about a hyperparameter that the trainer does not have."""
     if name.lower() in ALIASES:
         return f"it is called {ALIASES[name.lower()]!r} here"
-    return did_you_mean(hyperparameter_meant(name) or name, KNOWN)
+    return did_you_mean(hyperparameter_meant(name) or name, HYPERPARAMETERS)
 
 
 def metric_meant(name: str, goal: str) -> str:
@@ -118,7 +118,7 @@ def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Itera
     are_values_right = True
     for path, parameter in parameters.items():
         name, entry = leaf(path), f"{where}: {key_path(path)}"
-        if name not in KNOWN:
+        if name not in HYPERPARAMETERS:
             yield f"{entry}: no such hyperparameter; {hyperparameter_hint(name)}"
         elif name in paths:
             yield f"{entry}: {name} stands at {key_path(paths[name])} too; keep one"
@@ -142,10 +142,10 @@ def accepts(values: Mapping[str, Any]) -> bool:
         values: path -> value.
     """
     hyperparameters = {leaf(path): value for path, value in values.items()}
-    if not hyperparameters.keys() <= KNOWN.keys():
+    if not hyperparameters.keys() <= HYPERPARAMETERS.keys():
         return True
     try:
-        hyperparameters_from(hyperparameters)
+        parse_hyperparameters(hyperparameters)
     except UserError:
         return False
     return True
@@ -183,7 +183,7 @@ def _supports(parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     """All values of nhead and d_model; None for one that has infinitely many."""
     by_name = {leaf(path): parameter for path, parameter in parameters.items()}
     return {
-        name: by_name[name].support() if name in by_name else [KNOWN[name].default]
+        name: by_name[name].support() if name in by_name else [HYPERPARAMETERS[name].default]
         for name in ("nhead", "d_model")
     }
 
@@ -199,7 +199,7 @@ def _value_problem(path: str, parameter: Parameter, where: str) -> str | None:
     for value in values:
         partner = {"d_model": value * 2} if name == "nhead" and isinstance(value, int) else {}
         try:
-            hyperparameters_from({"d_model": 2, "nhead": 1} | {name: value} | partner, parent)
+            parse_hyperparameters({"d_model": 2, "nhead": 1} | {name: value} | partner, parent)
         except UserError as error:
             reached = "" if parameter.choices else f" (the distribution reaches {value:g})"
             return f"{error}{reached}"

@@ -10,8 +10,15 @@ import torch
 
 from gcodefp.cluster.job import Deadline, OutOfTime, place
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Objective, hyperparameters_from
-from gcodefp.model.trainer import Killed, Report, TrainingData, failed, succeeded, train
+from gcodefp.model.hyperparameters import Objective, parse_hyperparameters
+from gcodefp.model.trainer import (
+    EpochCallback,
+    Killed,
+    TrainingData,
+    describe_failure,
+    describe_result,
+    train,
+)
 from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.run_folder import RunFolder
@@ -67,21 +74,21 @@ def train_run(
     with wandb_log(log_config.open_run) if log_config.open_run else nullcontext() as log:
         try:
             try:
-                hyperparameters = hyperparameters_from(assigned, f"run {name}")
+                hyperparameters = parse_hyperparameters(assigned, f"run {name}")
             except UserError as error:
-                content = failed(error, assigned)
+                content = describe_failure(error, assigned)
             else:
                 epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
                 report = _reporter(name, objective.metric, epochs, seconds, log, after_epoch)
                 try:
                     result = train(hyperparameters, data, objective, folder.path, report)
-                    content = succeeded(result, hyperparameters, device)
+                    content = describe_result(result, hyperparameters, device)
                 except (LeaseLost, OutOfTime, UserError, OSError):
                     # A time limit or a full disk is no fault of the hyperparameters.
                     raise
                 except Exception as error:
                     logger.exception("run %s failed", name)
-                    content = failed(error, assigned)
+                    content = describe_failure(error, assigned)
             content |= place()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
@@ -98,7 +105,7 @@ def _reporter(
     progress_seconds: float,
     log: WandbLog | None,
     after_epoch: Callable[[bool], bool],
-) -> Report:
+) -> EpochCallback:
     """Logs each epoch to W&B, and one from time to time to the terminal."""
     reported = time.monotonic()
 
@@ -134,7 +141,7 @@ def train_trial(
     assigned = {"seed": sweep.seed} | dict(trial.hyperparameters)
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
         error = Killed(f"its process was killed {kills} times within one epoch")
-        return failed(error, assigned) | place()
+        return describe_failure(error, assigned) | place()
 
     def after_epoch(is_last: bool) -> bool:
         stop = trial.should_stop()

@@ -9,7 +9,7 @@ from typing import Any
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import append_metrics
-from gcodefp.model.trainer import Killed, failed
+from gcodefp.model.trainer import Killed, describe_failure
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import COUNTED, RunFolder
 from gcodefp.sweeps.wandb_log import SUMMARY
@@ -96,10 +96,10 @@ def _reconstruct(
     values = [(objective.loss(row[metric]), row["epoch"]) for row in history if metric in row]
     if run.state != "finished" or not values:
         lacks = "" if values else f", without a value of {metric}"
-        return failed(Killed(f"it is {run.state} on W&B{lacks}"), assigned)
+        return describe_failure(Killed(f"it is {run.state} on W&B{lacks}"), assigned)
     _, epoch = min(values)
     best = next(row[metric] for row in history if row["epoch"] == epoch)
-    return failed(Killed(), assigned) | {
+    return describe_failure(Killed(), assigned) | {
         "state": "finished",
         "failure": None,
         "reason": "finished on W&B",

@@ -207,7 +207,7 @@ def test_run_goes_on_with_an_equal_dataset(data: TrainingData, tmp_path: Path) -
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"nonsense" * 99])
 def test_torn_state_is_an_error(data: TrainingData, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "last.pt").write_bytes(content)
-    with pytest.raises(UserError, match=r"last\.pt: is no checkpoint of gcodefp"):
+    with pytest.raises(UserError, match=r"last\.pt: is not a gcodefp checkpoint"):
         run(tmp_path, data)
 
 

@@ -14,10 +14,10 @@ from learning_data import RECORDINGS, ROWS, shuffled, tiny_split, write_dataset
 
 from gcodefp import compare
 from gcodefp.evaluation.bootstrap import (
-    NOTHING,
+    EMPTY,
     Difference,
     Estimate,
-    draw,
+    draw_resamples,
     median,
     paired_difference,
     ratio,
@@ -254,7 +254,7 @@ def test_runs_of_different_datasets_are_refused(
     run = next((other / "runs").glob("*/0000"))
     first, _ = sweeps(results)
     err = problem(capsys, results, f"{first}/0000", str(run))
-    assert f"{run}: was trained on another dataset than" in err
+    assert f"{run}: was trained on another dataset" in err
     dataset = str(other / "dataset/dataset.json")
     err = problem(capsys, results, f"{first}/0000", f"{first}/0001", "--dataset", dataset)
     assert f"{dataset}: is another dataset than that of the runs" in err
@@ -281,7 +281,7 @@ def test_difference_is_that_of_each_resample() -> None:
         np.subtract(
             *(np.median(np.concatenate([v[recording == n] for n in sample])) for v in values)
         )
-        for sample in draw(5)
+        for sample in draw_resamples(5)
     ]
     difference = paired_difference(*(median(v, recording) for v in values))
     low, high = np.quantile(medians, [0.025, 0.975])
@@ -292,4 +292,4 @@ def test_recordings_that_only_one_run_can_count_are_drawn_for_both() -> None:
     one = ratio(np.array([1.0, 0, 1]), np.array([1, 1, 0]), np.arange(3))
     other = ratio(np.array([1.0, 1, 1]), np.array([0, 1, 1]), np.arange(3))
     assert paired_difference(one, other) == (-0.5, -1.0, 0.0, 3)
-    assert paired_difference(one, NOTHING).value is None
+    assert paired_difference(one, EMPTY).value is None

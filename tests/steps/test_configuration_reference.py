@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from gcodefp.configuration_reference import allowed, main
-from gcodefp.evaluation.metrics import with_definitions
+from gcodefp.evaluation.metrics import update_definitions
 
 ROOT = Path(__file__).parents[2]
 
@@ -50,5 +50,5 @@ def test_accepted_values_in_words(schema: dict[str, Any], words: str) -> None:
 
 def test_tables_of_metrics_are_those_of_the_registry() -> None:
     page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
-    assert page == with_definitions(page), "docs/metrics.md is out of date; run: make docs"
-    assert with_definitions(page.replace("| `gcode` |", "| `gone` |")) == page
+    assert page == update_definitions(page), "docs/metrics.md is out of date; run: make docs"
+    assert update_definitions(page.replace("| `gcode` |", "| `gone` |")) == page

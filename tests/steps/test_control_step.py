@@ -24,7 +24,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluate import main as evaluate_step
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.names import MAJORITY_PRIVILEGED, MODEL, WHOLE, WRITTEN
+from gcodefp.evaluation.names import GREEDY, MAJORITY_PRIVILEGED, MODEL, WHOLE
 from gcodefp.train import main as train_step
 
 NOT_FAILED = "CONTROL NOT FAILED"
@@ -83,14 +83,14 @@ def score(dataset: Path, checkpoint: Path, control: str, output: Path) -> int:
 def test_controls_fail_on_honest_data(
     control: str, dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    trains = CONTROLS[control].trains
-    checkpoint = trained(dataset, control, tmp_path / "run") if trains else winner
+    needs_training = CONTROLS[control].needs_training
+    checkpoint = trained(dataset, control, tmp_path / "run") if needs_training else winner
     assert score(dataset, checkpoint, control, tmp_path / "control.json") == 0
     document = json.loads((tmp_path / "control.json").read_text())
     assert (document["format"], document["control"]) == (CONTROL_FORMAT, control)
     assert (document["recordings"], document["fails"]) == (len(FIRST_ROWS), True)
     assert NOT_FAILED not in capsys.readouterr().err
-    assert set(document["answers"]) == {MODEL, WHOLE, WRITTEN}
+    assert set(document["answers"]) == {MODEL, WHOLE, GREEDY}
     for judgement in document["answers"].values():
         gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
         assert judgement["difference"]["value"] == pytest.approx(gain)
@@ -138,11 +138,11 @@ def test_checkpoints_of_another_control_or_dataset_are_refused(
     checkpoint = trained(dataset, LABELS_SHUFFLED, tmp_path / "run", max_epochs=1)
     of_control = f"was trained for control {LABELS_SHUFFLED}"
     assert evaluate(checkpoint, dataset, tmp_path / "evaluation") == 1
-    assert f"{of_control}; it is no model" in capsys.readouterr().err
+    assert f"{of_control}; it is not a model" in capsys.readouterr().err
     for data, path, control, message in (
         (dataset, checkpoint, PRESENCE_ONLY, f"{of_control}; name the checkpoint that"),
         (dataset, winner, LABELS_SHUFFLED, "was trained for no control; name the checkpoint that"),
-        (dataset, checkpoint, SENSORS_PERMUTED, f"{of_control}; it is no model"),
+        (dataset, checkpoint, SENSORS_PERMUTED, f"{of_control}; it is not a model"),
         (giveaway, winner, SENSORS_PERMUTED, "was trained on another dataset"),
     ):
         assert score(data, path, control, tmp_path / "control.json") == 1

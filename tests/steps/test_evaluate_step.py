@@ -23,16 +23,16 @@ from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
+    GREEDY,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
     PREDICTORS,
     TREES,
     WHOLE,
-    WRITTEN,
 )
 from gcodefp.evaluation.sequences import edit_distance
-from gcodefp.evaluation.toolpaths import DANGER, axis_numbers
+from gcodefp.evaluation.toolpaths import SAFETY_WARNING, axis_numbers
 from gcodefp.model.scores import SCORES
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
@@ -124,7 +124,7 @@ def test_sequences_and_programs_agree_with_the_error_rate(evaluation: Path) -> N
         text = (evaluation / f"gcode/{name}.nc").read_text().splitlines()
         blocks = arrays["reconstructed_block"][predicted].tolist()
         rows = arrays["whole_block"][arrays["recording"] == index].tolist()
-        assert text[0] == f"({DANGER})"
+        assert text[0] == f"({SAFETY_WARNING})"
         assert name in text[1]
         assert text[2:] == blocks
         assert set(blocks) <= set(rows) <= set(BLOCKS)
@@ -187,7 +187,7 @@ def test_test_labels_do_not_reach_the_predictions(
     )
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
     (document, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
-    for predictor in (MODEL, WHOLE, WRITTEN, MAJORITY, NEIGHBOUR, TREES):
+    for predictor in (MODEL, WHOLE, GREEDY, MAJORITY, NEIGHBOUR, TREES):
         for field in ("block", "operation", "program", "position_mm"):
             if (name := f"{PREDICTORS[predictor].array}_{field}") in usual:
                 np.testing.assert_array_equal(arrays[name], usual[name])

@@ -20,7 +20,7 @@ from result_files import results_of, true_blocks, write_results
 
 from gcodefp import explain, train
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import EXPLANATION_FORMAT, JUDGED, MODEL, WHOLE
+from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, OCCLUSION_METRICS, WHOLE
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_explanation_agrees_with_the_evaluation(
     assert inputs == {"checkpoint.pt", "dataset.json", "test.npz"}
     size = len(RECORDINGS["test"]), ROWS * len(RECORDINGS["test"])
     assert (document["recordings"], document["rows"]) == size
-    complete = {name: models[MODEL][name] for name in JUDGED}
+    complete = {name: models[MODEL][name] for name in OCCLUSION_METRICS}
     assert document["sensors"]["complete"] == complete
     for name, prefix in ((MODEL, "model"), (WHOLE, "whole")):
         calibration, confidence = document["calibration"][name], arrays[f"{prefix}_confidence"]

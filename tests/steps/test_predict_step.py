@@ -15,7 +15,7 @@ from new_recordings import predict as run
 from recording_files import write_recording
 
 from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
-from gcodefp.evaluation.toolpaths import DANGER
+from gcodefp.evaluation.toolpaths import SAFETY_WARNING
 from gcodefp.files import sha256
 from gcodefp.recordings.gcode import format_block, parse_block
 
@@ -83,7 +83,7 @@ def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) 
     assert all(re.fullmatch(r"[^()]*\([ -'*-~]*\)", line) for line in lines)
     head = [line for line in lines if line.startswith("(")]
     assert lines[: len(head)] == head
-    assert head[0] == f"({DANGER})"
+    assert head[0] == f"({SAFETY_WARNING})"
     assert "(recording job 7 _new_, 32 rows)" in head
     assert f"(checkpoint sha256 {sha256(checkpoint)})" in head
     blocks = lines[len(head) :]
@@ -95,7 +95,7 @@ def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) 
         assert comment.groups()[1:] == (row["first_row"], row["last_row"], row["line"])
     assert blocks[0].endswith(", at 12:00:00.000)")
     free = (output / f"{NAME}.free.nc").read_text().splitlines()
-    assert free[0] == f"({DANGER})"
+    assert free[0] == f"({SAFETY_WARNING})"
     assert {format_block(parse_block(line)) for line in free} - {""} <= {*FACE, *POCKET, "G1 X2"}
     assert (output / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (output / f"{NAME}.svg").read_text()
@@ -180,9 +180,9 @@ def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:
         "no channels": (b"name,price\nmill,7\n", f"{count} of the {count} channels"),
         "short": (
             content(usual[: WINDOW - 1]),
-            f"7 rows are too short a recording, one window of the checkpoint needs {WINDOW}",
+            f"7 rows, one window of the checkpoint needs {WINDOW}",
         ),
-        "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is no number"),
+        "text": (content(text), f"column {SENSORS[3]!r}, data row 6: 'off' is not a number"),
         "empty gz": (b"", torn),
         "torn gz": (b"\x1f\x8b\x08\x00torn", torn),
         "zip gz": (b"PK\x03\x04", torn),
@@ -206,7 +206,7 @@ def test_wrong_recordings_are_refused_and_nothing_is_written(
     for content in (checkpoint.read_bytes()[:1000], b'{"format": "gcodefp-best-1"}', b""):
         (tmp_path / "torn.pt").write_bytes(content)
         assert run(tmp_path / "torn.pt", tmp_path / "out", recording) == 1
-        assert "torn.pt: is no checkpoint of gcodefp, or a torn one" in capsys.readouterr().err
+        assert "torn.pt: is not a gcodefp checkpoint, or is truncated" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

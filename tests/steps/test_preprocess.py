@@ -23,7 +23,7 @@ from gcodefp.dataset.store import LEAKY_NOTE, Description, read_description
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN
-from gcodefp.recordings.columns import PLAIN_COLUMNS
+from gcodefp.recordings.columns import MACHINE_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "recordings"
@@ -154,7 +154,7 @@ def test_controller_columns_are_no_input_unless_configured(
     preprocess(recordings, tmp_path / "after")
     (before, old), (after, new) = (read_dataset(tmp_path / name) for name in ("before", "after"))
     assert fitted(after)[:2] == fitted(before)[:2]
-    assert not set(PLAIN_COLUMNS["controller"]) & set(before.scaler.channels)
+    assert not set(MACHINE_COLUMNS["controller"]) & set(before.scaler.channels)
     for name in SPLITS:
         np.testing.assert_array_equal(old[name].signals, new[name].signals)
         np.testing.assert_array_equal(old[name].state, new[name].state)
@@ -256,7 +256,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "text": (
         lambda path: with_text(path, "spindle2.Ax", "1,25"),
-        "'spindle2.Ax', data row 7: '1,25' is no number",
+        "'spindle2.Ax', data row 7: '1,25' is not a number",
     ),
 }
 
@@ -309,7 +309,7 @@ def empty(folder: Path) -> None:
         ),
         (None, {"window": ROWS + 1}, "no recording is left; the reasons are above"),
         (None, {"test_fraction": 0.0}, "no recording is left for test"),
-        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches none"),
+        (None, {"split": "session", "held_out": "nose*"}, "held_out: 'nose*' matches no recording"),
         (None, {"split": "program"}, "split.held_out is empty: split.by 'program'"),
         (None, {"max_gap_seconds": 0.1}, "no window of 8 rows fits"),
         (None, {"groups": "optical"}, "none is live in 50% of the 4 train recordings"),

@@ -13,7 +13,7 @@ from learning_data import dataset_flags, tiny_flags
 from reference_pages import DOCS, NAMES, leaves, pattern, quoted, rows, sections, unfound, unnamed
 
 from gcodefp import agent, compare, predict, protocols, train
-from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, NODE_QUANTITIES, PLAIN_COLUMNS, UNIT
+from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, MACHINE_COLUMNS, NODE_QUANTITIES, UNIT
 
 FILES = sections("files.md")
 SPECIFIC = {name: heading for heading in FILES for name in quoted(heading)}
@@ -152,7 +152,7 @@ def test_every_column_of_a_recording_is_told_with_its_group_and_unit() -> None:
     told = {name: row for row in table for name in quoted(row["column"])}
     channels = {
         **{f"NODE.{q}": (g, u) for g, of in NODE_QUANTITIES.items() for q, u in of.items()},
-        **{column: (g, u) for g, of in PLAIN_COLUMNS.items() for column, u in of.items()},
+        **{column: (g, u) for g, of in MACHINE_COLUMNS.items() for column, u in of.items()},
     }
     assert set(told) == {CLOCK, LINE, BLOCK, UNIT, *channels}
     for column, (group, unit) in channels.items():

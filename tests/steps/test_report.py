@@ -16,7 +16,7 @@ from result_files import results_of, spoilt, true_blocks, write_results
 from gcodefp import report
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
-from gcodefp.evaluation.controls import not_failed
+from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
 from gcodefp.files import write_json
 from gcodefp.reporting.figures import FIGURES
@@ -165,7 +165,7 @@ def test_control_that_does_not_fail_is_marked(tmp_path: Path, pictures: Path, fa
     assert verdict(results).conclusion.startswith("No evidence of sensing") == (not fails)
     assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("DOES NOT FAIL") == (not fails)
-    assert all(str(escape(sentence)) in page for sentence in not_failed(controls[1]))
+    assert all(str(escape(sentence)) in page for sentence in leak_warnings(controls[1]))
     evaluation = {key: of for key, of in results.evaluation.items() if key != "controls"}
     assert 'id="controls"' not in render(replace(results, evaluation=evaluation), pictures)
 

@@ -125,7 +125,7 @@ def test_changed_weights_are_refused(sweep: TinySweep, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
-    ("kept_bytes", "reason"), [(1000, "is no checkpoint"), (None, "no such checkpoint")]
+    ("kept_bytes", "reason"), [(1000, "is not a gcodefp checkpoint"), (None, "no such checkpoint")]
 )
 def test_torn_or_missing_checkpoint_is_an_error(
     sweep: TinySweep, capsys: pytest.CaptureFixture[str], kept_bytes: int | None, reason: str

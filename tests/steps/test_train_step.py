@@ -25,7 +25,7 @@ from recording_files import preprocess, write_recordings
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY
 from gcodefp.files import write_json
 from gcodefp.model.checkpoint import FORMAT, read_checkpoint, read_torch
-from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.model.run_files import read_metrics
 from gcodefp.sweeps.sweep_file import BEST_FORMAT
 from gcodefp.train import main
@@ -77,7 +77,7 @@ def test_a_run_writes_its_files(dataset: Path, tmp_path: Path, capsys: Capture) 
     assert (run["state"], run["epochs"], len(values)) == ("finished", 4, 4)
     assert run["best_value"] == max(values)
     assert run["best_epoch"] == values.index(max(values)) + 1
-    assert set(run["hyperparameters"]) == set(KNOWN)
+    assert set(run["hyperparameters"]) == set(HYPERPARAMETERS)
     assert run["hyperparameters"].items() >= {"learning_rate": 0.001, "dropout": 0.2}.items()
     assert (run["metric"], run["goal"]) == ("val/aligned_acc", "maximize")
     assert {Path(path).name for path in run["provenance"]["inputs"]} == {"train.npz", "val.npz"}
@@ -96,7 +96,7 @@ def test_a_finished_run_is_neither_repeated_nor_overwritten(
     assert train_tiny(dataset, folder, **short) == 0
     before = files_in(folder)
     assert train_tiny(dataset, folder, **short) == 0
-    assert "this run is over already" in capsys.readouterr().err
+    assert "this run has already ended" in capsys.readouterr().err
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     loss = ("--metric=val/loss", "--goal=minimize")
     for data, flags, complaint in (
@@ -159,7 +159,7 @@ def test_a_control_is_marked_everywhere(dataset: Path, tmp_path: Path, capsys: C
         assert train_tiny(dataset, folder, *more, max_epochs=1) == 0
         assert run_json(folder)["control"] == control
         assert read_checkpoint(folder / "checkpoint.pt", CPU).description.control == control
-        assert ("a control, no model" in capsys.readouterr().err) == (control is not None)
+        assert ("a control, not a model" in capsys.readouterr().err) == (control is not None)
         digests.add(run_json(folder)["learning_digest"])
     assert len(digests) == 3
 
@@ -189,7 +189,7 @@ def test_help_describes_every_hyperparameter_with_its_default(capsys: Capture) -
     with pytest.raises(SystemExit):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    for name, field in KNOWN.items():
+    for name, field in HYPERPARAMETERS.items():
         # The help of one flag ends where the next one begins.
         described = text.partition(f" --{name} {name.upper()} ")[2].partition(" --")[0]
         assert described.startswith(field.metadata["help"])

@@ -9,18 +9,18 @@ import numpy as np
 from learning_data import CPU
 from result_documents import PROVENANCE, STEP_SECONDS
 
-from gcodefp.dataset.store import Description, Split, description_of
+from gcodefp.dataset.store import Description, Split, parse_description
 from gcodefp.evaluation.bootstrap import ratio
 from gcodefp.evaluation.decode import SplitDecoding
 from gcodefp.evaluation.explanation import (
-    Explained,
+    Explanation,
     SensorScores,
+    channel_sets,
     describe_explanation,
     explanation_arrays,
-    parts_of,
 )
 from gcodefp.evaluation.metrics import RowPredictions, Segments
-from gcodefp.evaluation.names import EXPLANATION_FORMAT, JUDGED, MODEL, WHOLE
+from gcodefp.evaluation.names import EXPLANATION_FORMAT, MODEL, OCCLUSION_METRICS, WHOLE
 from gcodefp.files import write_json
 from gcodefp.programs.table import Programs
 
@@ -35,7 +35,7 @@ def write_explanation(
         predictions: of all rows; those of the network are used.
     """
     random = np.random.default_rng(0)
-    description = description_of(dataset, small_programs(dataset))
+    description = parse_description(dataset, small_programs(dataset))
     shape = len(test.row), len(description.scaler.channels)
     valid = random.random(shape) < 0.95
     signals = np.where(valid, random.normal(size=shape), 0.0).astype(np.float32)
@@ -53,20 +53,20 @@ def _explained(
     description: Description,
     predictions: Mapping[str, RowPredictions],
     random: np.random.Generator,
-) -> Explained:
+) -> Explanation:
     rows = np.arange(len(test.row))
     correct = predictions[MODEL].blocks == test.blocks[test.block]
     confidence = np.clip(0.2 + 0.6 * correct + random.normal(0, 0.1, len(rows)), 0, 1)
     confidences = {MODEL: confidence, WHOLE: np.sqrt(confidence)}
     windows = Segments(rows, test.recording)
     decoding = SplitDecoding(rows, dict(predictions), windows, {}, confidences)
-    parts = parts_of(description.scaler.channels)
+    parts = channel_sets(description.scaler.channels)
     without = [correct & (random.random(len(rows)) < 1 - len(part.channels) / 5) for part in parts]
     complete, *metrics = (
-        dict.fromkeys(JUDGED, ratio(each, np.ones(len(rows)), test.recording))
+        dict.fromkeys(OCCLUSION_METRICS, ratio(each, np.ones(len(rows)), test.recording))
         for each in (correct, *without)
     )
-    return Explained(decoding, SensorScores(complete, list(zip(parts, metrics, strict=True))))
+    return Explanation(decoding, SensorScores(complete, list(zip(parts, metrics, strict=True))))
 
 
 def small_programs(dataset: Mapping[str, Any]) -> Programs:

@@ -13,8 +13,8 @@ from gcodefp.dataset.store import FORMAT, PROGRAMS_FILE, Split, write_split
 from gcodefp.dataset.vocabulary import FIELDS, build_vocabulary
 from gcodefp.dataset.windows import window_starts
 from gcodefp.files import sha256, write_json
-from gcodefp.model.data import open_device, sizes_of
-from gcodefp.model.hyperparameters import Hyperparameters, hyperparameters_from
+from gcodefp.model.data import network_sizes, select_device
+from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData, load_training_data
 from gcodefp.programs.table import UNKNOWN, Programs, write_programs
@@ -47,7 +47,7 @@ TINY: Mapping[str, Any] = {
     "learning_rate": 0.02,
 }
 """Hyperparameters of a run that takes a moment."""
-CPU = open_device("cpu", threads=1)
+CPU = select_device("cpu", threads=1)
 
 
 def tiny_split(recordings: Sequence[str], rows: int = ROWS, noise: float = 0.3) -> Split:
@@ -195,13 +195,13 @@ def load(folder: Path) -> TrainingData:
 
 def tiny(**changed: Any) -> Hyperparameters:
     """The hyperparameters of a short run."""
-    return hyperparameters_from({**TINY, **changed})
+    return parse_hyperparameters({**TINY, **changed})
 
 
 def untrained(data: TrainingData, seed: int = 0, **changed: Any) -> Network:
     """A network with random weights, ready for prediction."""
     torch.manual_seed(seed)
-    return Network(sizes_of(data.description), tiny(**changed)).eval()
+    return Network(network_sizes(data.description), tiny(**changed)).eval()
 
 
 def varied(data: TrainingData, seed: int = 0) -> Network:

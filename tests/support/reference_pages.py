@@ -7,9 +7,9 @@ from typing import Any
 
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
-from gcodefp.evaluation.controls import SENSING
+from gcodefp.evaluation.controls import SENSOR_PREDICTORS
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.model.hyperparameters import METRICS as LOGGED
 from gcodefp.reporting.wording import METRICS, RULES
 
@@ -20,11 +20,11 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "CONTROL": tuple(CONTROLS),
     "COUNT": ("rows_in_file", *RULES),
     "ESTIMATE": Estimate._fields,
-    "HYPERPARAMETER": tuple(KNOWN),
+    "HYPERPARAMETER": tuple(HYPERPARAMETERS),
     "LOGGED": LOGGED,
     "METRIC": tuple(METRICS),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
-    "NETWORK": SENSING,
+    "NETWORK": SENSOR_PREDICTORS,
     "SPLIT": ("train", "val", "test"),
 }
 """What a name in capitals stands for; one that is not here stands for anything."""

@@ -19,10 +19,10 @@ from result_documents import (
 )
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
-from gcodefp.dataset.store import Split, description_of, vocabulary_of
-from gcodefp.evaluation.bootstrap import NOTHING, Statistic, median, ratio, with_interval
+from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
+from gcodefp.evaluation.bootstrap import EMPTY, Statistic, median, ratio, with_interval
 from gcodefp.evaluation.breakdown import break_down
-from gcodefp.evaluation.metrics import METRICS, RowPredictions, Scored, measure
+from gcodefp.evaluation.metrics import METRICS, RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
@@ -100,12 +100,13 @@ def write_evaluation(
 ) -> None:
     """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
     test = scored_split(reported)
-    vocabulary = vocabulary_of(dataset)
+    vocabulary = parse_vocabulary(dataset)
     rows = np.arange(len(test.row))
     answers = {name: predictions_of(name, texts, test, reported) for name, texts in blocks.items()}
-    of_rows = [name for name, metric in METRICS.items() if not metric.of_segments]
+    row_metrics = [name for name, metric in METRICS.items() if not metric.of_segments]
     models = {
-        name: measure(Scored(each, test, rows, vocabulary), of_rows) | segment_scores(each, test)
+        name: compute_metrics(ScoredPredictions(each, test, rows, vocabulary), row_metrics)
+        | segment_scores(each, test)
         for name, each in answers.items()
     }
     content = {
@@ -117,7 +118,7 @@ def write_evaluation(
             name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
             for name, metrics in models.items()
         },
-        **break_down(answers, test, rows, description_of(dataset, small_programs(dataset))),
+        **break_down(answers, test, rows, parse_description(dataset, small_programs(dataset))),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
@@ -132,12 +133,12 @@ def write_evaluation(
         position_mm=test.position_mm, mm_per_unit=test.mm_per_unit, lag_seconds=test.lag_seconds,
         operations=np.array(vocabulary.operations), programs=np.array(["face", "pocket"]),
         true_operation=test.operation, true_program=test.program, true_block=true_blocks(),
-        **arrays, **sequences_of(test, blocks[WHOLE]),
+        **arrays, **decode_sequences(test, blocks[WHOLE]),
     )  # fmt: skip
     write_explanation(folder.with_name("explanation"), dataset, test, answers)
 
 
-def sequences_of(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
+def decode_sequences(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
     """The lines of each recording in order, none filled in."""
     new = np.ones(len(read), bool)
     new[1:] = test.recording[1:] != test.recording[:-1]
@@ -173,7 +174,7 @@ def scored_split(reported: bool) -> Split:
 def segment_scores(answers: RowPredictions, test: Split) -> dict[str, Statistic]:
     """Numbers in place of those of segments; how these are computed is tested elsewhere."""
     wrong = answers.blocks != true_blocks()
-    distance: Statistic = NOTHING
+    distance: Statistic = EMPTY
     if answers.position_mm is not None:
         error_mm = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)
         distance = median(error_mm, test.recording)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import EVALUATION_REBUILD
-from gcodefp.evaluation.sequences import alignment
+from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure
 from gcodefp.reporting.figures.style import (
@@ -139,7 +139,7 @@ def diff(sequences: Sequences, recording: int) -> list[DiffLine]:
     reconstructed = sequences.reconstructed_recording == recording
     predicted = sequences.reconstructed_block[reconstructed].tolist()
     lines = []
-    for predicted_index, true_index in alignment(predicted, true):
+    for predicted_index, true_index in align_sequences(predicted, true):
         text = "" if predicted_index is None else predicted[predicted_index]
         if true_index is None:
             lines.append(DiffLine(Edit.EXTRA, None, "", text))

@@ -9,7 +9,7 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gcodefp.evaluation.prediction import Predicted
+from gcodefp.evaluation.prediction import RecordingPrediction
 from gcodefp.reporting.figures.style import (
     EXECUTED,
     INK,
@@ -26,7 +26,7 @@ CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
 """Dark is confident, in print too."""
 
 
-def draw_predicted(predicted: Predicted, warnings: Sequence[str]) -> Figure:
+def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> Figure:
     """The path from above, its height, and how probable the block of each row is."""
     fig = new_figure(PAGE_INCHES, PATH_INCHES + 0.2)
     axes = fig.subplot_mosaic([["path", "z"], ["path", "confidence"]], width_ratios=[1.15, 1])
@@ -39,14 +39,14 @@ def draw_predicted(predicted: Predicted, warnings: Sequence[str]) -> Figure:
         f"program {predicted.program.name} ({percent(predicted.program.probability)}), operation "
         f"{predicted.operation.name} ({percent(predicted.operation.probability)}); exact block "
         f"expected right on {percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
-        f"{percent(predicted.mean_clock_known)} with the median lag; agreement "
+        f"{percent(predicted.mean_median_lag_confidence)} with the median lag; agreement "
         f"{percent(predicted.agreement)}",
         warnings,
     )
     return fig
 
 
-def _draw_path(axes: Axes, predicted: Predicted) -> None:
+def _draw_path(axes: Axes, predicted: RecordingPrediction) -> None:
     x, y = predicted.position_mm[:, 0], predicted.position_mm[:, 1]
     _add_line(axes, x, y, predicted, width=1.6)
     axes.set_aspect("equal", adjustable="datalim")
@@ -60,7 +60,7 @@ def _draw_path(axes: Axes, predicted: Predicted) -> None:
                   zorder=5)  # fmt: skip
 
 
-def _draw_z(axes: Axes, predicted: Predicted) -> None:
+def _draw_z(axes: Axes, predicted: RecordingPrediction) -> None:
     _add_line(axes, predicted.row.astype(float), predicted.position_mm[:, 2], predicted, width=1.2)
     axes.autoscale_view()
     axes.margins(x=0.01)
@@ -69,10 +69,10 @@ def _draw_z(axes: Axes, predicted: Predicted) -> None:
     axes.tick_params(labelbottom=False)
 
 
-def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
+def _draw_confidence(axes: Axes, predicted: RecordingPrediction) -> None:
     """In the colours of the other panels: this one is their legend."""
     rows = predicted.row.astype(float)
-    axes.plot(rows, predicted.confidence_clock_known, color=EXECUTED, linewidth=0.7)
+    axes.plot(rows, predicted.median_lag_confidence, color=EXECUTED, linewidth=0.7)
     _add_line(axes, rows, predicted.confidence, predicted, width=1.2)
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.01)
@@ -81,7 +81,11 @@ def _draw_confidence(axes: Axes, predicted: Predicted) -> None:
 
 
 def _add_line(
-    axes: Axes, x: NDArray[np.floating], y: NDArray[np.floating], predicted: Predicted, width: float
+    axes: Axes,
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    predicted: RecordingPrediction,
+    width: float,
 ) -> None:
     """A line from each row's point to the next one's, in the colour of the row that it ends in."""
     points = np.stack([x, y], axis=1)

@@ -11,10 +11,10 @@ from replays import begins, replay
 
 from gcodefp.dataset.split import (
     SPLITS,
-    at_random,
-    held_out_recordings,
-    latest_first,
-    same_program_recordings,
+    expand_to_programs,
+    latest_first_order,
+    match_recordings,
+    random_order,
     split_recordings,
 )
 from gcodefp.errors import UserError
@@ -37,7 +37,7 @@ def test_each_recording_is_in_one_split_and_each_operation_in_all(
     operations = operations_of(sizes)
     items = list(operations.items())
     Random(seed).shuffle(items)
-    for order in (at_random, lambda _: latest_first):
+    for order in (random_order, lambda _: latest_first_order):
         splits = split_recordings(operations, val, test, order(seed))
         assert tuple(splits) == SPLITS
         assert sorted(chain(*splits.values())) == sorted(operations)
@@ -50,7 +50,7 @@ def test_each_recording_is_in_one_split_and_each_operation_in_all(
 
 def test_seeds_draw_different_splits_of_the_requested_sizes() -> None:
     operations = operations_of({"face": 20, "pocket": 10})
-    splits = [split_recordings(operations, 0.1, 0.3, at_random(seed)) for seed in range(8)]
+    splits = [split_recordings(operations, 0.1, 0.3, random_order(seed)) for seed in range(8)]
     assert len({tuple(split["test"]) for split in splits}) == 8
     for split in splits:
         assert [len(split[name]) for name in SPLITS] == [18, 3, 9]
@@ -64,12 +64,12 @@ def test_a_split_without_recordings_is_an_error(
     sizes: dict[str, int], val: float, test: float, lacking: str
 ) -> None:
     with pytest.raises(UserError, match=f"no recording is left for {lacking} "):
-        split_recordings(operations_of(sizes), val, test, latest_first)
+        split_recordings(operations_of(sizes), val, test, latest_first_order)
 
 
 def test_the_last_recordings_by_number_are_the_test() -> None:
     names = [f"face150025_{number}" for number in (*range(1, 11), "x")]
-    splits = split_recordings(dict.fromkeys(names, "face150025"), 0.2, 0.3, latest_first)
+    splits = split_recordings(dict.fromkeys(names, "face150025"), 0.2, 0.3, latest_first_order)
     assert splits["test"] == ["face150025_10", "face150025_8", "face150025_9"]
     assert splits["val"] == ["face150025_6", "face150025_7"]
     assert "face150025_x" in splits["train"]
@@ -77,16 +77,16 @@ def test_the_last_recordings_by_number_are_the_test() -> None:
 
 def test_held_out_recordings_are_the_test() -> None:
     operations = operations_of({"face": 4, "pocket": 4})
-    held_out = held_out_recordings(operations, ["face_00[0-1]", "pocket_003"])
+    held_out = match_recordings(operations, ["face_00[0-1]", "pocket_003"])
     assert held_out == {"face_000", "face_001", "pocket_003"}
-    splits = split_recordings(operations, 0.2, 0.2, at_random(0), held_out)
+    splits = split_recordings(operations, 0.2, 0.2, random_order(0), held_out)
     assert splits["test"] == sorted(held_out)
     assert sorted(chain(*splits.values())) == sorted(operations)
     assert splits["val"]
-    with pytest.raises(UserError, match=r"held_out: 'Face\*' matches none"):
-        held_out_recordings(operations, ["pocket*", "Face*"])
+    with pytest.raises(UserError, match=r"held_out: 'Face\*' matches no recording"):
+        match_recordings(operations, ["pocket*", "Face*"])
     with pytest.raises(UserError, match="no recording is left for train "):
-        split_recordings(operations, 0.2, 0.2, at_random(0), set(operations))
+        split_recordings(operations, 0.2, 0.2, random_order(0), set(operations))
 
 
 def test_recordings_of_one_program_are_held_out_together() -> None:
@@ -97,5 +97,5 @@ def test_recordings_of_one_program_are_held_out_together() -> None:
         replay("c_2", program=1).recording,
     ]
     for held_out in ("a_1", "b_1"):
-        assert same_program_recordings({held_out}, recordings) == {"a_1", "b_1"}
-    assert same_program_recordings({"c_1", "a_1"}, recordings) == {"a_1", "b_1", "c_1", "c_2"}
+        assert expand_to_programs({held_out}, recordings) == {"a_1", "b_1"}
+    assert expand_to_programs({"c_1", "a_1"}, recordings) == {"a_1", "b_1", "c_1", "c_2"}

@@ -20,8 +20,8 @@ from recording_files import (
 from gcodefp.dataset.store import PROGRAMS_FILE, REBUILD, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
-from gcodefp.model.checkpoint import check_fits, read_checkpoint, write_checkpoint
-from gcodefp.model.data import sizes_of
+from gcodefp.model.checkpoint import check_dataset, read_checkpoint, write_checkpoint
+from gcodefp.model.data import network_sizes
 from gcodefp.model.network import Network
 
 
@@ -56,7 +56,7 @@ def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None
 def test_programs_of_another_dataset_are_refused(dataset: Path, tmp_path: Path) -> None:
     assert preprocess(tmp_path / "recordings", tmp_path / "other", seed=1) == 0
     (dataset / PROGRAMS_FILE).write_bytes((tmp_path / "other" / PROGRAMS_FILE).read_bytes())
-    message = rf"programs\.npz: does not belong to .*dataset\.json .*make both anew.*{REBUILD}"
+    message = rf"programs\.npz: does not belong to .*dataset\.json .*make both again.*{REBUILD}"
     with pytest.raises(UserError, match=message):
         read_description(dataset / "dataset.json")
     (dataset / PROGRAMS_FILE).unlink()
@@ -108,7 +108,7 @@ def test_a_checkpoint_holds_the_programs_and_fits_its_own_dataset(
     dataset: Path, tmp_path: Path
 ) -> None:
     description = read_description(dataset / "dataset.json")
-    weights = dict(Network(sizes_of(description), tiny()).state_dict())
+    weights = dict(Network(network_sizes(description), tiny()).state_dict())
     path = tmp_path / "checkpoint.pt"
     write_checkpoint(path, weights, tiny(), description, 3, 0.5)
     (dataset / PROGRAMS_FILE).unlink()
@@ -116,7 +116,7 @@ def test_a_checkpoint_holds_the_programs_and_fits_its_own_dataset(
     for name, array in vars(description.programs).items():
         np.testing.assert_array_equal(getattr(checkpoint.description.programs, name), array)
         assert getattr(checkpoint.description.programs, name).dtype == array.dtype
-    check_fits(checkpoint, description, path)
+    check_dataset(checkpoint, description, path)
     other = replace(description, sha256={**description.sha256, "train": "other"})
     with pytest.raises(UserError, match=r"checkpoint\.pt: was trained on another dataset"):
-        check_fits(checkpoint, other, path)
+        check_dataset(checkpoint, other, path)

@@ -17,10 +17,10 @@ from gcodefp.evaluation.baselines import (
     elapsed_time,
     environment_only,
     extra_trees,
-    majority_given_operation,
+    majority_of_operation,
     nearest_neighbour,
+    select_train_rows,
     window_means,
-    window_rows,
     windows_around,
 )
 
@@ -37,11 +37,11 @@ def text(blocks: NDArray[np.str_]) -> str:
 def test_majority_of_the_true_operation() -> None:
     train = split_of([(0, "aab"), (1, "cccc"), (0, "bba")])
     test = split_of([(0, "cd"), (1, "a"), (-1, "a")])
-    predictions = majority_given_operation(train, test, every_row(test))
+    predictions = majority_of_operation(train, test, every_row(test))
     # Operation 0 has a and b equally often; -1 gets the majority of all rows.
     assert text(predictions.blocks) == "aacc"
     assert predictions.operation.tolist() == [0, 0, 1, -1]
-    assert text(majority_given_operation(train, test, np.array([2, 0])).blocks) == "ca"
+    assert text(majority_of_operation(train, test, np.array([2, 0])).blocks) == "ca"
 
 
 def test_elapsed_time_is_always_right_on_identical_replays() -> None:
@@ -77,18 +77,18 @@ def test_windows_are_averaged_in_equal_parts_and_stay_in_their_recording() -> No
 
 def test_only_rows_in_train_windows_are_candidates_thinned_out_evenly() -> None:
     split = split_of([(0, "a" * 40), (0, "b" * 10)])
-    assert window_rows(split, WINDOW, 100).tolist() == list(range(40))
-    assert window_rows(split, WINDOW, 39).tolist() == list(range(0, 40, 2))
+    assert select_train_rows(split, WINDOW, 100).tolist() == list(range(40))
+    assert select_train_rows(split, WINDOW, 39).tolist() == list(range(0, 40, 2))
 
 
 @pytest.mark.parametrize("window", [1, TINY_WINDOW + 1, ROWS])
 def test_compared_windows_do_not_cross_recordings(window: int) -> None:
     split = tiny_split(RECORDINGS["test"])
-    before = baselines._binned(split, window)
+    before = baselines._bin_means(split, window)
     assert before.shape == (3 * ROWS, min(window, baselines.BINS) * CHANNELS)
     middle = split.recording == 1
     loud = replace(split, signals=split.signals + 100 * ~middle[:, None])
-    after = baselines._binned(loud, window)
+    after = baselines._bin_means(loud, window)
     np.testing.assert_allclose(after[middle], before[middle], atol=1e-4)
 
 
@@ -126,7 +126,7 @@ def test_neighbour_uses_no_test_label(monkeypatch: pytest.MonkeyPatch) -> None:
     assert np.array_equal(again.blocks, predictions.blocks)
     assert np.mean(predictions.blocks == test.blocks[test.block]) > 0.5
     assert np.mean(predictions.operation == test.operation) > 0.95
-    monkeypatch.setattr(baselines, "TRAIN_ROWS", 50)
+    monkeypatch.setattr(baselines, "NEIGHBOUR_TRAIN_ROWS", 50)
     thinned = neighbours(train, test, rows)
     assert set(thinned % 4) == {0}
     assert thinned.max() > 4 * ROWS
@@ -171,7 +171,7 @@ def test_trees_predict_blocks_by_means_and_operations_by_deviations(
     assert correct[np.abs(rows % BLOCK_ROWS - BLOCK_ROWS / 2) <= BLOCK_ROWS / 4].all()
     assert correct.mean() > 0.85
     # Jobs and chunks change nothing.
-    monkeypatch.setattr(baselines, "ROWS_AT_A_TIME", 7)
+    monkeypatch.setattr(baselines, "ROWS_PER_CHUNK", 7)
     again = extra_trees(train, test, rows[::-1], WINDOW, seed=3, jobs=2)
     assert again.blocks[::-1].tolist() == predictions.blocks.tolist()
     assert again.operation[::-1].tolist() == predictions.operation.tolist()

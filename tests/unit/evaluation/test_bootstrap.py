@@ -10,8 +10,8 @@ from sklearn.metrics import balanced_accuracy_score
 from gcodefp.evaluation import bootstrap
 from gcodefp.evaluation.bootstrap import (
     Estimate,
-    balanced,
-    draw,
+    balanced_accuracy,
+    draw_resamples,
     estimate,
     median,
     with_interval,
@@ -38,7 +38,7 @@ def test_one_recording_has_no_width_and_none_has_no_value() -> None:
     assert middle == Estimate(2.5, 2.5, 2.5, 4, 1)
     empty = np.zeros(0, int)
     assert estimate(np.zeros(3), np.zeros(3), np.array([0, 1, 1])) == NOTHING
-    assert with_interval(balanced(empty, empty, empty)) == NOTHING
+    assert with_interval(balanced_accuracy(empty, empty, empty)) == NOTHING
     assert with_interval(median(np.full(2, math.nan), np.zeros(2, int))) == NOTHING
 
 
@@ -52,7 +52,7 @@ def test_balanced_accuracy_equals_scikit_learn_on_rows_and_resamples(
     rows: list[tuple[bool, int, int]],
 ) -> None:
     correct, true, recording = (np.array(column) for column in zip(*rows, strict=True))
-    result, resampled = kept(lambda: with_interval(balanced(correct, true, recording)))
+    result, resampled = kept(lambda: with_interval(balanced_accuracy(correct, true, recording)))
     present, true_index = np.unique(true, return_inverse=True)
     if len(present) > 1:  # scikit-learn warns of a single class.
         predicted = np.where(correct, true_index, (true_index + 1) % len(present))
@@ -66,7 +66,7 @@ def test_balanced_accuracy_equals_scikit_learn_on_rows_and_resamples(
 
 def test_rare_class_weighs_as_much_as_a_common_one() -> None:
     correct, true = np.array([1] * 98 + [0, 0]), np.array([7] * 98 + [3, 3])
-    result = with_interval(balanced(correct, true, np.arange(100) % 2))
+    result = with_interval(balanced_accuracy(correct, true, np.arange(100) % 2))
     assert result == Estimate(0.5, 0.5, 0.5, 100, 2)
 
 
@@ -105,7 +105,7 @@ def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:
         values = random.normal(size=40)[recording] + random.normal(size=len(recording))
         for name, truth, result in (
             ("ratio", 0.7, estimate(correct, np.ones(len(correct)), recording)),
-            ("balanced", 0.7, with_interval(balanced(recalled, true, recording))),
+            ("balanced", 0.7, with_interval(balanced_accuracy(recalled, true, recording))),
             ("median", 0.0, with_interval(median(values, recording))),
         ):
             assert result.low is not None
@@ -117,7 +117,7 @@ def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:
     assert row_hits / times < 0.75
 
 
-def kept(measure: Callable[[], Estimate]) -> tuple[Estimate, list[float]]:
+def kept(compute_metrics: Callable[[], Estimate]) -> tuple[Estimate, list[float]]:
     """The estimate, and the statistic on every resample."""
     values: list[float] = []
     interval = bootstrap.percentile_interval
@@ -128,11 +128,11 @@ def kept(measure: Callable[[], Estimate]) -> tuple[Estimate, list[float]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bootstrap, "percentile_interval", keep)
-        return measure(), values
+        return compute_metrics(), values
 
 
 def rows_of_resample(recording: np.ndarray, sample: int) -> np.ndarray:
     """The rows of one resample, each as often as its recording was drawn."""
     present = np.unique(recording)
-    drawn = present[draw(len(present))[sample]]
+    drawn = present[draw_resamples(len(present))[sample]]
     return np.concatenate([np.flatnonzero(recording == index) for index in drawn])

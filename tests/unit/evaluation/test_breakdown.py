@@ -10,7 +10,7 @@ from result_documents import dataset_document
 from result_files import predictions_of, spoilt, true_blocks, write_results
 from result_files import scored_split as results_split
 
-from gcodefp.dataset.store import description_of
+from gcodefp.dataset.store import parse_description
 from gcodefp.evaluation.bootstrap import paired_difference, ratio
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
@@ -51,7 +51,7 @@ def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     document = dataset_document(False)
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
-    description = description_of(document, small_programs(document))
+    description = parse_description(document, small_programs(document))
     result = break_down(predictions, test, rows, description)
     known, new, _ = result["by_operation"][MODEL]
     assert (known["operation"], new["operation"]) == ("face<b>", "not in train")

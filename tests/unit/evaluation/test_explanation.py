@@ -12,16 +12,16 @@ from recording_files import recording_table, write_recording
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.explanation import (
-    Part,
-    bins_of,
+    ChannelSet,
+    assign_bins,
     calibration_error,
+    channel_sets,
     describe_calibration,
     describe_sensor_scores,
-    parts_of,
-    score_without_sensors,
-    without,
+    hide_channels,
+    score_hidden_sensors,
 )
-from gcodefp.evaluation.names import ALL, GROUP, JUDGED, MODEL, NODE
+from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, OCCLUSION_METRICS
 from gcodefp.evaluation.split_scores import evaluate_split
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import augment
@@ -42,15 +42,15 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 
 
 def test_parts_are_all_channels_the_groups_and_the_nodes() -> None:
-    assert parts_of(["a.Ax", "a.Mx", "b.Ay", "spindle", "x_motor"]) == [
-        Part(ALL, "", (0, 1, 2, 3, 4)),
-        Part(GROUP, "imu", (0, 2)),
-        Part(GROUP, "mag", (1,)),
-        Part(GROUP, "motor", (3, 4)),
-        Part(NODE, "a", (0, 1)),
-        Part(NODE, "b", (2,)),
+    assert channel_sets(["a.Ax", "a.Mx", "b.Ay", "spindle", "x_motor"]) == [
+        ChannelSet(ALL, "", (0, 1, 2, 3, 4)),
+        ChannelSet(GROUP, "imu", (0, 2)),
+        ChannelSet(GROUP, "mag", (1,)),
+        ChannelSet(GROUP, "motor", (3, 4)),
+        ChannelSet(NODE, "a", (0, 1)),
+        ChannelSet(NODE, "b", (2,)),
     ]
-    assert parts_of(["a.Ax", "a.Ay"]) == [Part(ALL, "", (0, 1))]
+    assert channel_sets(["a.Ax", "a.Ay"]) == [ChannelSet(ALL, "", (0, 1))]
 
 
 def test_hidden_channels_equal_missing_ones(tmp_path: Path) -> None:
@@ -63,8 +63,8 @@ def test_hidden_channels_equal_missing_ones(tmp_path: Path) -> None:
     scaler = fit_scaler([complete], 0.5, centered=True)
     signals, valid = scaler.apply(complete), scaler.valid(complete)
     split = replace(tiny_split(["face_001"]), signals=signals, valid=valid)
-    (part,) = (part for part in parts_of(scaler.channels) if part.name == "spindle2")
-    hidden = without(split, part.channels)
+    (part,) = (part for part in channel_sets(scaler.channels) if part.name == "spindle2")
+    hidden = hide_channels(split, part.channels)
     np.testing.assert_array_equal(hidden.signals, scaler.apply(lacking))
     np.testing.assert_array_equal(hidden.valid, scaler.valid(lacking))
     assert split.valid.all()
@@ -77,17 +77,17 @@ def test_hidden_channels_equal_missing_ones(tmp_path: Path) -> None:
 
 
 def test_a_group_that_the_network_ignores_makes_no_difference(checkpoint: Checkpoint) -> None:
-    parts = {part.name: part for part in parts_of(SENSORS)}
+    parts = {part.name: part for part in channel_sets(SENSORS)}
     with torch.no_grad():  # The weights of the channels and of their moving averages.
         for scale in range(1 + len(SMOOTHING_ROWS)):
             ignored = [CHANNELS * scale + index for index in parts["mag"].channels]
             checkpoint.network.stem.weight[:, ignored] = 0.0
     test = tiny_split(RECORDINGS["test"])
-    scores = score_without_sensors(checkpoint, test, CPU)
+    scores = score_hidden_sensors(checkpoint, test, CPU)
     document = describe_sensor_scores(scores, SENSORS)
     differences = {entry["name"]: entry["differences"] for entry in document["without"]}
     models = evaluate_split(checkpoint, test, None, CPU, 1).scores
-    for metric in JUDGED:
+    for metric in OCCLUSION_METRICS:
         assert differences["mag"][metric] == {"value": 0, "low": 0, "high": 0, "recordings": 3}
         assert with_interval(scores.complete[metric]) == models[MODEL][metric]
     # The other group is then all that it uses.
@@ -122,8 +122,8 @@ def test_calibration_error_of_four_rows() -> None:
 
 
 def test_bins_have_equal_counts_but_part_no_equal_confidences() -> None:
-    assert np.bincount(bins_of(np.linspace(0, 1, 50))).tolist() == [5] * 10
-    assert bins_of(np.full(30, 0.7)).tolist() == [0] * 30
-    ties = bins_of(np.array([1.0] * 15 + [0.1, 0.2, 0.3, 0.4, 0.5]))
+    assert np.bincount(assign_bins(np.linspace(0, 1, 50))).tolist() == [5] * 10
+    assert assign_bins(np.full(30, 0.7)).tolist() == [0] * 30
+    ties = assign_bins(np.array([1.0] * 15 + [0.1, 0.2, 0.3, 0.4, 0.5]))
     assert len(set(ties[:15])) == 1
     assert len(set(ties.tolist())) == 4

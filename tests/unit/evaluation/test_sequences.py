@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from learning_data import RECORDINGS, tiny_programs, tiny_split
 
-from gcodefp.evaluation.sequences import ExecutedBlocks, alignment, block_sequence, edit_distance
+from gcodefp.evaluation.sequences import (
+    ExecutedBlocks,
+    align_sequences,
+    block_sequence,
+    edit_distance,
+)
 from gcodefp.programs.table import UNKNOWN
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
@@ -25,7 +30,7 @@ def test_edits_are_those_of_the_textbooks(predicted: str, true: str, edits: int)
 def test_alignment_has_all_blocks_in_order_and_the_fewest_edits(
     predicted: list[str], true: list[str]
 ) -> None:
-    pairs = alignment(predicted, true)
+    pairs = align_sequences(predicted, true)
     assert [i for i, _ in pairs if i is not None] == list(range(len(predicted)))
     assert [j for _, j in pairs if j is not None] == list(range(len(true)))
     edits = sum(i is None or j is None or predicted[i] != true[j] for i, j in pairs)
@@ -33,9 +38,9 @@ def test_alignment_has_all_blocks_in_order_and_the_fewest_edits(
 
 
 def test_replaced_blocks_are_paired() -> None:
-    pairs = alignment(list("sitting"), list("kitten"))
+    pairs = align_sequences(list("sitting"), list("kitten"))
     assert pairs == [*((i, i) for i in range(6)), (6, None)]
-    assert alignment(list("bc"), list("abc")) == [(None, 0), (0, 1), (1, 2)]
+    assert align_sequences(list("bc"), list("abc")) == [(None, 0), (0, 1), (1, 2)]
 
 
 @settings(deadline=None)
@@ -65,12 +70,12 @@ def test_lines_between_rows_are_filled_in(
     program: list[int], line: list[int], blocks: str, executed: str
 ) -> None:
     rows = np.array(program), np.array(line), np.array(blocks.split())
-    assert executed_blocks().of_rows(*rows) == executed.split()
+    assert executed_blocks().executed_sequence(*rows) == executed.split()
 
 
 def test_filled_lines_have_no_row() -> None:
     rows = np.array([1, 1, 1]), np.array([1, 1, 4]), np.array(["Y1", "Y1", "Y4"])
-    assert executed_blocks().with_rows(*rows) == [("Y1", 0), ("Y2", None), ("Y4", 2)]
+    assert executed_blocks().sequence_with_rows(*rows) == [("Y1", 0), ("Y2", None), ("Y4", 2)]
 
 
 def executed_blocks() -> ExecutedBlocks:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.toolpaths import (
-    DANGER,
+    SAFETY_WARNING,
     axis_errors_mm,
     axis_numbers,
     discrete_frechet,
@@ -107,5 +107,5 @@ def test_axis_numbers_and_endpoints_of_blocks() -> None:
 def test_a_reconstructed_program_begins_with_its_warnings() -> None:
     blocks = ["G1 X1", "X2", "X2", "M3"]
     text = reconstructed_program(blocks, "face (1)", ["leaky"])
-    head = [f"({DANGER})", "(reconstructed by gcodefp from face _1_)", "(leaky)"]
+    head = [f"({SAFETY_WARNING})", "(reconstructed by gcodefp from face _1_)", "(leaky)"]
     assert text == "\n".join([*head, *blocks]) + "\n"

@@ -9,13 +9,13 @@ from torch.nn import functional
 
 from gcodefp.model.data import augment, mixed_precision
 from gcodefp.model.epoch import (
-    SPREAD_REACH,
-    STATE_SPREAD,
+    STATE_STD,
+    TARGET_RADIUS,
     WARMUP_SHARE,
     head_losses,
     position_loss,
     random_circular_windows,
-    scheduled_rate,
+    scheduled_learning_rate,
     state_loss,
     total_loss,
 )
@@ -63,8 +63,8 @@ def test_the_target_is_a_normal_distribution_within_the_program(state: float) ->
     assert logits.grad is not None
     # The gradient of a cross-entropy is prediction - target.
     target = 1 / STATES - logits.grad[0]
-    near = round(state) + torch.arange(-SPREAD_REACH, SPREAD_REACH + 1)
-    weights = torch.exp(-0.5 * ((near - state) / STATE_SPREAD) ** 2)
+    near = round(state) + torch.arange(-TARGET_RADIUS, TARGET_RADIUS + 1)
+    weights = torch.exp(-0.5 * ((near - state) / STATE_STD) ** 2)
     first, last = ranges(true)[0].tolist()
     expected = torch.zeros(STATES).index_add(0, near.clamp(first, last), weights / weights.sum())
     torch.testing.assert_close(target, expected, atol=1e-6, rtol=1e-4)
@@ -182,7 +182,7 @@ def test_a_node_is_hidden_with_all_channels_for_a_whole_window(noise_std: float)
 
 def test_the_rate_warms_up_and_ends_at_zero() -> None:
     hyperparameters = tiny(learning_rate=0.5, max_epochs=40)
-    rates = [scheduled_rate(hyperparameters, epoch / 10) for epoch in range(401)]
+    rates = [scheduled_learning_rate(hyperparameters, epoch / 10) for epoch in range(401)]
     top = int(WARMUP_SHARE * 400)
     assert rates[0] == pytest.approx(0.005)
     assert rates[top] == max(rates) == pytest.approx(0.5)

@@ -10,17 +10,17 @@ from torch import Tensor
 from training_runs import run, same_weights, weights
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import KNOWN, Hyperparameters, hyperparameters_from
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import EMBEDDINGS
 from gcodefp.model.trainer import TrainingData
 
 
 def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
-    assert hyperparameters_from({}) == Hyperparameters()
-    converted = hyperparameters_from({"batch_size": 32.0, "dropout": 0, "learning_rate": 1})
-    kinds = {name: type(getattr(converted, name)) for name in KNOWN}
-    assert kinds == {name: type(field.default) for name, field in KNOWN.items()}
-    nested = hyperparameters_from({"optim": {"learning_rate": 0.1}, "batch_size": 2})
+    assert parse_hyperparameters({}) == Hyperparameters()
+    converted = parse_hyperparameters({"batch_size": 32.0, "dropout": 0, "learning_rate": 1})
+    kinds = {name: type(getattr(converted, name)) for name in HYPERPARAMETERS}
+    assert kinds == {name: type(field.default) for name, field in HYPERPARAMETERS.items()}
+    nested = parse_hyperparameters({"optim": {"learning_rate": 0.1}, "batch_size": 2})
     assert (nested.learning_rate, nested.batch_size) == (0.1, 2)
 
 
@@ -30,11 +30,11 @@ def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
         ("learning_rat", 0.1, r"no hyperparameter 'learning_rat'; did you mean 'learning_rate'\?"),
         ("zzz", 0.1, r"no hyperparameter 'zzz'; known are: .*batch_size, .*weight_decay"),
         ("learning_rate", 0, r"learning_rate: 0 is out of range; it must be above 0$"),
-        ("learning_rate", "1e-5", r"learning_rate: '1e-5' is no float"),
-        ("learning_rate", math.nan, r"learning_rate: nan is no float"),
-        ("learning_rate", [0.1], r"learning_rate: \[0.1\] is no float"),
-        ("batch_size", True, r"batch_size: True is no int"),
-        ("batch_size", 16.5, r"batch_size: 16.5 is not whole"),
+        ("learning_rate", "1e-5", r"learning_rate: '1e-5' is not of type float"),
+        ("learning_rate", math.nan, r"learning_rate: nan is not of type float"),
+        ("learning_rate", [0.1], r"learning_rate: \[0.1\] is not of type float"),
+        ("batch_size", True, r"batch_size: True is not of type int"),
+        ("batch_size", 16.5, r"batch_size: 16.5 is not an integer"),
         ("dropout", 1.0, r"dropout: 1.0 is out of range; it must be at least 0 and at most 0.95$"),
         ("optimizer", "adamax", r"optimizer: 'adamax'; did you mean 'adamw?'\?"),
         ("optimizer", ["sgd"], r"optimizer: \['sgd'\]; "),
@@ -45,19 +45,19 @@ def test_the_defaults_are_allowed_and_whole_floats_become_integers() -> None:
 )
 def test_a_wrong_value_is_named_with_the_right_ones(name: str, value: Any, message: str) -> None:
     with pytest.raises(UserError, match=rf"^sweep\.yaml[:.] ?{message}"):
-        hyperparameters_from({name: value}, "sweep.yaml")
+        parse_hyperparameters({name: value}, "sweep.yaml")
 
 
-@pytest.mark.parametrize("name", [n for n in KNOWN if n != "optimizer"])
+@pytest.mark.parametrize("name", [n for n in HYPERPARAMETERS if n != "optimizer"])
 def test_every_range_has_limits(name: str) -> None:
-    limits = KNOWN[name].metadata
-    step = 1 if isinstance(KNOWN[name].default, int) else 0.125
+    limits = HYPERPARAMETERS[name].metadata
+    step = 1 if isinstance(HYPERPARAMETERS[name].default, int) else 0.125
     out = [limits["low"] - step, limits["high"] + step, limits["above"], limits["above"] - step]
     finite = [value for value in out if math.isfinite(value)]
     assert finite
     for value in finite:
         with pytest.raises(UserError, match=f"hyperparameters.{name}: .* is out of range"):
-            hyperparameters_from({name: value})
+            parse_hyperparameters({name: value})
     for value in (limits["low"], limits["high"]):
         if math.isfinite(value):
             assert getattr(tiny(**{"nhead": 1, name: value}), name) == value
@@ -106,7 +106,7 @@ def unchanged(
     }
 
 
-@pytest.mark.parametrize("name", KNOWN)
+@pytest.mark.parametrize("name", HYPERPARAMETERS)
 def test_every_hyperparameter_changes_the_weights(
     data: TrainingData, tmp_path: Path, unchanged: dict[str, dict[str, Tensor]], name: str
 ) -> None:

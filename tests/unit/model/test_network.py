@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, UNSEEN
 from gcodefp.model.epoch import make_optimizer, train_epoch
-from gcodefp.model.hyperparameters import KNOWN, METRICS
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, METRICS
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
 def row_vectors(network: Network, data: TrainingData) -> Tensor:
     """Of every row of every val window, (M, D)."""
     windows = torch.arange(len(data.val.starts))
-    return network.encode(data.val.signals[data.val.rows_of(windows)]).flatten(0, 1)
+    return network.encode(data.val.signals[data.val.window_rows(windows)]).flatten(0, 1)
 
 
 def without_gradient(data: TrainingData, **changed: Any) -> set[str]:
@@ -47,7 +47,7 @@ def test_every_weight_has_a_gradient_from_the_total_loss(data: TrainingData) -> 
     assert without_gradient(data) == set()
 
 
-@pytest.mark.parametrize("head", [head for head in REPORTED if f"{head}_weight" in KNOWN])
+@pytest.mark.parametrize("head", [head for head in REPORTED if f"{head}_weight" in HYPERPARAMETERS])
 def test_a_head_with_weight_zero_is_not_trained(data: TrainingData, head: str) -> None:
     layer = "state" if head == "place" else head
     untouched = without_gradient(data, **{f"{head}_weight": 0.0})

@@ -15,7 +15,7 @@ from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.checkpoint import FORMAT, read_checkpoint, read_torch, write_torch
 from gcodefp.model.epoch import validate
 from gcodefp.model.hyperparameters import METRICS, Objective
-from gcodefp.model.network import EARLIER_NAMES
+from gcodefp.model.network import OLD_WEIGHT_NAMES
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.model.trainer import Diverged, TrainingData, train
 
@@ -112,7 +112,7 @@ def test_checkpoints_of_version_0_1_are_loaded(data: TrainingData, tmp_path: Pat
     _, checkpoint = run(tmp_path, data, max_epochs=1)
     path = tmp_path / "checkpoint.pt"
     content = read_torch(path, FORMAT, CPU)
-    earlier = {name: name_before for name_before, name in EARLIER_NAMES.items()}
+    earlier = {name: name_before for name_before, name in OLD_WEIGHT_NAMES.items()}
     for name in list(content["weights"]):
         first, dot, rest = name.partition(".")
         weight = content["weights"].pop(name)

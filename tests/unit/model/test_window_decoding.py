@@ -21,7 +21,7 @@ from gcodefp.model.window_decoding import (
     encode_windows,
     measure_state_prior,
     predict,
-    whole_emission_log_likelihood,
+    recording_emission_log_likelihood,
 )
 
 
@@ -58,13 +58,13 @@ def test_a_prediction_does_not_depend_on_the_batch_or_the_mode(
 ) -> None:
     network, signals = varied(data), data.val.signals[:32]
     prediction = predict(network, data.val)
-    whole = whole_emission_log_likelihood(network, signals, WINDOW)
+    whole = recording_emission_log_likelihood(network, signals, WINDOW)
     small = partial(encode_windows, batch_size=size)
     monkeypatch.setattr(window_decoding, "encode_windows", small)
     # Classes are the same; the last bits of a position are not.
     for array, other in zip(prediction, predict(network.train(), data.val), strict=True):
         np.testing.assert_allclose(array, other, rtol=0, atol=1e-5)
-    parts = whole_emission_log_likelihood(network.train(), signals, WINDOW)
+    parts = recording_emission_log_likelihood(network.train(), signals, WINDOW)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -85,7 +85,7 @@ def test_each_row_is_decoded_once_from_the_window_that_it_is_assigned_to(
     prediction = predict(network, val)
     monkeypatch.undo()
     covered = np.arange(len(val.signals)) >= WINDOW // 2
-    assert np.array_equal(prediction.covered, covered)
+    assert np.array_equal(prediction.is_covered, covered)
     assert sum(decoded) == covered.sum()
     assert (prediction.codes[~covered] == UNSEEN).all()
     for start, mask in zip(val.starts.tolist(), val.row_mask, strict=True):
@@ -109,7 +109,7 @@ def test_a_row_of_a_recording_is_decoded_from_all_its_windows(
     data: TrainingData, rows: int
 ) -> None:
     network, signals = varied(data), data.val.signals[:rows]
-    emissions = whole_emission_log_likelihood(network, signals, WINDOW)
+    emissions = recording_emission_log_likelihood(network, signals, WINDOW)
     assert emissions.shape == (rows, network.sizes.states)
     total, weights = torch.zeros_like(emissions), torch.zeros(rows, 1)
     # A row counts by its distance from the ends of the window.
@@ -134,7 +134,7 @@ def test_the_prior_is_the_mean_probability_of_each_state(
     measure_state_prior(network, data.train)
     prior = network.log_state_prior.exp()
     torch.testing.assert_close(prior.sum(), torch.tensor(1.0))
-    windows = data.train.rows_of(torch.arange(len(data.train.starts)))
+    windows = data.train.window_rows(torch.arange(len(data.train.starts)))
     encoded = network.encode(data.train.signals[windows])
     expected = network.state_head(encoded).softmax(-1).mean((0, 1))
     # Train windows overlap, and some of them are encoded: about the mean is enough.

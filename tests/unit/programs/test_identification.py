@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from replays import FIRST_LINE, LINES, LONGEST_LINE, STEP, Replay, begins, blocks, replay
 
-from gcodefp.programs.identification import find_programs, program_seconds, same_programs
+from gcodefp.programs.identification import find_programs, group_by_program, program_seconds
 
 
 def test_a_program_is_identified_by_its_lines_and_not_by_its_name() -> None:
@@ -22,7 +22,7 @@ def test_a_program_is_identified_by_its_lines_and_not_by_its_name() -> None:
     ]
     expected = {frozenset(["face_1", "damageface_1", "late_1"]), frozenset(["pocket_1"])}
     for order in permutations(recordings):
-        groups = same_programs(order)
+        groups = group_by_program(order)
         assert {frozenset(recording.name for recording in group) for group in groups} == expected
 
 
@@ -31,7 +31,7 @@ def test_recordings_that_miss_most_lines_of_each_other_are_of_one_program() -> N
     fast = [replay(f"a_{i}", phase=0.7 * i, speed=17.0).recording for i in range(4)]
     lines = [set(recording.lines.tolist()) for recording in fast]
     assert min(len(a & b) / len(a) for a in lines for b in lines) < 0.5
-    assert [len(group) for group in same_programs([*fast, replay("b_1", 1).recording])] == [4, 1]
+    assert [len(group) for group in group_by_program([*fast, replay("b_1", 1).recording])] == [4, 1]
 
 
 def test_programs_have_the_most_common_name_and_the_median_length() -> None:

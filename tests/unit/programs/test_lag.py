@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from gcodefp.dataset.channels import fit_scaler
-from gcodefp.programs.lag import MAX_LAG_SECONDS, joint_lags, lag_against
+from gcodefp.programs.lag import MAX_LAG_SECONDS, estimate_joint_lags, estimate_lag
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
@@ -47,7 +47,7 @@ def test_lags_are_estimated_in_noise_stronger_than_the_motion(
     count: int, noise: float, seed: int
 ) -> None:
     true = true_lags(count, seed)
-    estimated = joint_lags(recordings(true, noise, seed), STEP).seconds
+    estimated = estimate_joint_lags(recordings(true, noise, seed), STEP).seconds
     assert np.median(estimated) == pytest.approx(0.0, abs=1e-12)
     error = estimated - (true - np.median(true))
     assert np.sqrt(np.mean(error**2)) < STEP / 3
@@ -58,18 +58,18 @@ def test_a_drift_is_no_motion_and_channels_in_agreement_have_more_weight() -> No
     true = true_lags(8, 1)
     drift = np.linspace(-3, 3, ROWS)[:, None]
     signals = [samples + drift for samples in recordings(true, seed=1)]
-    estimated = joint_lags(signals, STEP).seconds
+    estimated = estimate_joint_lags(signals, STEP).seconds
     np.testing.assert_allclose(estimated, true - np.median(true), atol=STEP / 3)
     random = np.random.default_rng(3)
     for samples in signals:
         samples[:, ::2] = 5 * random.normal(size=(ROWS, CHANNELS // 2))
-    weight = joint_lags(signals, STEP).weight
+    weight = estimate_joint_lags(signals, STEP).weight
     assert weight.shape == (CHANNELS,)
     assert weight[1::2].min() > 2 * weight[::2].max() >= 0
 
 
 def test_a_single_recording_has_no_lag() -> None:
-    alone = joint_lags(recordings(np.array([3.0])), STEP)
+    alone = estimate_joint_lags(recordings(np.array([3.0])), STEP)
     assert alone.seconds.tolist() == [0.0]
     assert alone.weight.tolist() == [1.0] * CHANNELS
 
@@ -77,7 +77,10 @@ def test_a_single_recording_has_no_lag() -> None:
 def test_the_order_of_the_recordings_does_not_matter() -> None:
     signals = recordings(true_lags(9, 0), 2.0, 0)
     order = np.random.default_rng(0).permutation(len(signals))
-    lags, shuffled = joint_lags(signals, STEP), joint_lags([signals[i] for i in order], STEP)
+    lags, shuffled = (
+        estimate_joint_lags(signals, STEP),
+        estimate_joint_lags([signals[i] for i in order], STEP),
+    )
     np.testing.assert_allclose(shuffled.seconds, lags.seconds[order], atol=1e-6)
     np.testing.assert_allclose(shuffled.weight, lags.weight, atol=1e-5)
 
@@ -85,7 +88,7 @@ def test_the_order_of_the_recordings_does_not_matter() -> None:
 @pytest.mark.parametrize("lag", [-6.0, 0.0, 0.375, 11.0, MAX_LAG_SECONDS - 1])
 def test_a_recording_is_compared_with_a_template(lag: float) -> None:
     (signals,) = recordings(np.array([lag]), 2.0)
-    estimated = lag_against(signals, motion(0.0), np.ones(CHANNELS), STEP)
+    estimated = estimate_lag(signals, motion(0.0), np.ones(CHANNELS), STEP)
     assert estimated == pytest.approx(lag, abs=STEP / 3)
 
 
@@ -93,17 +96,17 @@ def test_channels_without_weight_do_not_count() -> None:
     signals, other = recordings(np.array([1.0, 5.0]))
     weight = np.arange(CHANNELS) % 2.0
     mixed = np.where(weight > 0, signals, other)
-    assert lag_against(mixed, motion(0.0), weight, STEP) == pytest.approx(1.0, abs=STEP / 3)
-    assert lag_against(mixed, motion(0.0), 1 - weight, STEP) == pytest.approx(5.0, abs=STEP / 3)
+    assert estimate_lag(mixed, motion(0.0), weight, STEP) == pytest.approx(1.0, abs=STEP / 3)
+    assert estimate_lag(mixed, motion(0.0), 1 - weight, STEP) == pytest.approx(5.0, abs=STEP / 3)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, ROWS])
 def test_constant_signals_have_no_lag(rows: int) -> None:
     constant = [np.full((rows, 3), level) for level in (0.0, 0.0, 2.0)]
-    lags = joint_lags(constant, STEP)
+    lags = estimate_joint_lags(constant, STEP)
     assert lags.seconds.tolist() == [0.0] * 3
     assert np.isfinite(lags.weight).all()
-    assert lag_against(constant[0], constant[1], lags.weight, STEP) == 0.0
+    assert estimate_lag(constant[0], constant[1], lags.weight, STEP) == 0.0
 
 
 def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(

@@ -54,7 +54,7 @@ def test_the_table_holds_the_reports_and_signals_of_each_state() -> None:
     assert programs.lag_program.tolist() == [0] * len(LAGS) + [1] * len(LAGS)
     assert programs.template.shape == (len(programs), CHANNELS)
     for program in (0, 1):
-        states, exact = programs.states(program), replay("a", program).recording
+        states, exact = programs.state_slice(program), replay("a", program).recording
         for field, expected in (
             (programs.block, exact.blocks),
             (programs.line, exact.lines),

@@ -52,7 +52,7 @@ def half_turn(start: Point, end: Point, feed: float, left: bool) -> Move:
 @given(move_chains())
 def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
     trajectory = plan(moves)
-    state = trajectory.at(np.linspace(0, trajectory.seconds, 2000))
+    state = trajectory.state_at(np.linspace(0, trajectory.seconds, 2000))
     # Feeds and axis rates.
     speed = np.linalg.norm(state.velocity_mm_s, axis=1)
     feed = np.array([move.feed_mm_min or np.inf for move in moves])[state.move_index]
@@ -66,8 +66,8 @@ def test_a_trajectory_keeps_the_limits_and_the_path(moves: list[Move]) -> None:
     # Position is the integral of velocity.
     step = trajectory.seconds / 4000
     seconds = np.arange(4000) * step
-    travelled = np.cumsum(trajectory.at(seconds + step / 2).velocity_mm_s * step, axis=0)
-    position = trajectory.at(seconds + step).position_mm
+    travelled = np.cumsum(trajectory.state_at(seconds + step / 2).velocity_mm_s * step, axis=0)
+    position = trajectory.state_at(seconds + step).position_mm
     # A move that begins or ends within a step costs at most the way made in that step.
     slack = step * 75 * len(moves) + 1e-3
     assert np.abs(travelled + moves[0].start_mm - position).max() < slack

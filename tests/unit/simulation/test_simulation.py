@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 
 from gcodefp import simulate
-from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, operation_of
+from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, parse_operation
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.simulation.programs import PROGRAMS, ProgramWriter, build_program
 from gcodefp.simulation.recording import (
     add_faults,
     format_clock,
-    planned,
+    plan_program,
     simulate_recording,
     simulate_recordings,
 )
@@ -35,11 +35,11 @@ def test_modal_words_are_written_once() -> None:
 def test_programs_are_readable_and_of_the_promised_size(name: str) -> None:
     program = build_program(name)
     assert 25 <= len(program) <= 200
-    assert 40 < planned(name).seconds < 70
+    assert 40 < plan_program(name).seconds < 70
     assert all(parse_block(line.text) for line in program)
     assert program[-1].text == "M30"
     assert [line.number for line in program] == list(range(16, 16 + len(program)))
-    assert planned(name).moves[-1].end_mm[2] == pytest.approx(25.9926)  # machine Z zero
+    assert plan_program(name).moves[-1].end_mm[2] == pytest.approx(25.9926)  # machine Z zero
 
 
 def test_a_recording_depends_on_its_name_and_the_seed_alone(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_recording_depends_on_its_name_and_the_seed_alone(tmp_path: Path) -> N
 def test_recordings_have_the_schema_of_the_real_ones(name: str, tmp_path: Path) -> None:
     path = simulate_recordings(tmp_path, 1, 1, [name])[0]
     assert path.name == f"{name}_001.csv.gz"
-    assert operation_of(path.name.removesuffix(".csv.gz")) == name
+    assert parse_operation(path.name.removesuffix(".csv.gz")) == name
     table = pd.read_csv(path)
     columns = {"stat", "unit", "feed", "momo", "vel", "plane", "spindle", "x_motor"}
     assert {*REQUIRED, *columns} <= set(table.columns)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from learning_data import tiny, tiny_data, write_dataset
 
-from gcodefp.model.data import sizes_of
+from gcodefp.model.data import network_sizes
 from gcodefp.sweeps import estimation
 from gcodefp.sweeps.estimation import (
     Candidate,
@@ -42,7 +42,7 @@ def test_cheapest_middle_and_dearest_configuration_are_timed() -> None:
 
 
 def test_work_is_counted_on_the_real_network(tmp_path: Path) -> None:
-    sizes = sizes_of(tiny_data(tmp_path).description)
+    sizes = network_sizes(tiny_data(tmp_path).description)
     values = {"d_model": 8, "nhead": 2, "num_layers": 1, "batch_size": 4}
     changes = ({}, {"num_layers": 2}, {"batch_size": 8}, {"nhead": 3}, {"d_model": 16})
     known = candidates(({**values, **change} for change in changes), sizes, 32)

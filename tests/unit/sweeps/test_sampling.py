@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sweep_documents import RATE, WHERE, specification
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import hyperparameters_from
+from gcodefp.model.hyperparameters import parse_hyperparameters
 from gcodefp.sweeps import bayes
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
@@ -214,10 +214,10 @@ def test_run_has_its_groups_and_the_trainer_takes_them(method: str) -> None:
     for values in (run.hyperparameters for run in earlier):
         assert set(values) == {"dropout", "model", "optim.izer"}
         assert set(values["model"]) == {"d_model", "inner"}
-        taken = hyperparameters_from(values)
+        taken = parse_hyperparameters(values)
         assert taken.d_model == values["model"]["d_model"]
         assert taken.num_layers == values["model"]["inner"]["num_layers"]
         assert (taken.optimizer, taken.momentum) == ("sgd", 0.5)
     assert len(set(keys(earlier))) == 4
-    with pytest.raises(UserError, match="seed is there twice"):
-        hyperparameters_from({"a": {"seed": 1}, "seed": 2})
+    with pytest.raises(UserError, match="seed is set twice"):
+        parse_hyperparameters({"a": {"seed": 1}, "seed": 2})

@@ -4,7 +4,7 @@ import pytest
 from sweep_documents import WHERE, specification
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import KNOWN
+from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.trainable import (
     ALIASES,
     accepts,
@@ -103,8 +103,8 @@ def test_ranges_are_not_compared_value_by_value(entries: dict[str, Any]) -> None
 )
 def test_hyperparameter_that_a_name_means(name: str, meant: str | None) -> None:
     assert hyperparameter_meant(name) == meant
-    assert set(ALIASES.values()) <= set(KNOWN)
-    assert not set(ALIASES) & set(KNOWN)
+    assert set(ALIASES.values()) <= set(HYPERPARAMETERS)
+    assert not set(ALIASES) & set(HYPERPARAMETERS)
 
 
 def test_two_equally_near_words_are_no_answer() -> None:
