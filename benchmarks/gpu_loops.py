@@ -22,7 +22,7 @@ from gcodefp.model.data import Tensors, augment, network_sizes
 from gcodefp.model.epoch import (
     STATE_STD,
     TARGET_RADIUS,
-    forward,
+    batch_metrics,
     make_optimizer,
     random_circular_windows,
     scheduled_learning_rate,
@@ -89,7 +89,7 @@ def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) 
 
 
 def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Tensor:
-    """The trainer's loss, `gcodefp.model.epoch.forward`, in shapes that never change."""
+    """The trainer's loss, `gcodefp.model.epoch.batch_metrics`, in shapes that never change."""
     encoded = network.encode(batch.signals)
     index = batch.chosen[..., None].expand(-1, -1, encoded.shape[-1])
     vectors = encoded.gather(1, index).flatten(0, 1)
@@ -396,7 +396,8 @@ def _plain_step(
     batch: Batch,
 ) -> float:
     """A step as train_epoch has it; returns the loss."""
-    measured = forward(network, settings, data.train, batch.signals, batch.rows, batch.chosen)
+    encoded = network.encode(batch.signals)
+    measured = batch_metrics(network, settings, data.train, encoded, batch.rows, batch.chosen)
     optimizer.zero_grad(set_to_none=True)
     measured["loss"].backward()
     nn.utils.clip_grad_norm_(network.parameters(), settings.grad_clip)

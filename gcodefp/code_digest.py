@@ -19,7 +19,10 @@ DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Excluded from a sweep's identity: a run sees of them only the data, which has its own hash."""
 DECIDES_BAYES = "gcodefp.sweeps.bayes"
-SAME_RUNS: Mapping[str, str] = {}
+SAME_RUNS: Mapping[str, str] = {
+    "fdb4f4b07339": "f5ce9e9915fe",
+    "788f9323b91b": "146ab7d81a9f",
+}
 """Digest of code -> digest of an earlier version whose runs are the same bit by bit.
 
 Code that was only moved or renamed goes on with the sweeps of that version. Whoever changes what a

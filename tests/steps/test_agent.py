@@ -185,11 +185,11 @@ def test_agent_out_of_time_leaves_a_run_that_others_go_on_with(
     sweep = TinySweep(dataset, tmp_path / "sweep")
     assert sweep.create(parameters=ENDLESS) == 0
     marker = tmp_path / "marker.json"
-    limits = ["--job-minutes", 1, "--margin-seconds", 50]
+    limits = ["--job-minutes", 2, "--margin-seconds", 90]
     with ended(sweep.start(*limits, "--output", marker)) as agent:
         assert agent.wait(PATIENCE_SECONDS) == 1
     log = (sweep.folder / "agent.log").read_text(encoding="utf-8")
-    assert "with 50 s of margin" in log
+    assert "with 90 s of margin" in log
     assert "an agent that is started again goes on" in log
     assert not marker.exists()
     run = sweep.run(0)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 400
 
 
 def wait_for(condition: Callable[[], Any]) -> Any:
