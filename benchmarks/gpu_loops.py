@@ -93,7 +93,7 @@ def masked_loss(network: Network, settings: Hyperparameters, batch: Batch) -> Te
     encoded = network.encode(batch.signals)
     index = batch.chosen[..., None].expand(-1, -1, encoded.shape[-1])
     vectors = encoded.gather(1, index).flatten(0, 1)
-    states = network._write(vectors, batch.codes[:, :-1])
+    states = network._decode_steps(vectors, batch.codes[:, :-1])
     is_word = batch.codes[..., 0] != PAD
     losses = {}
     for number, field in enumerate(FIELDS):
