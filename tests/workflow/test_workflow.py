@@ -75,13 +75,13 @@ def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
 
     trainer = folder / "gcodefp/model/trainer.py"
     edit(trainer, '"""The training loop', '"""This is the training loop')
-    edit(trainer, "\nReport = ", "\n# A comment.\nReport = ")
+    edit(trainer, "\nEpochCallback = ", "\n# A comment.\nEpochCallback = ")
     assert planned(folder) == set()
 
-    edit(folder / "gcodefp/reporting/figures/accuracy.py", "\ndef ", "\nUNUSED = 1\n\n\ndef ")
+    edit(folder / "gcodefp/reporting/figures/accuracy.py", "\n\n\n", "\n\nUNUSED = 1\n\n\n")
     assert planned(folder) == {"figures", "report_page"}
 
-    edit(trainer, "\nReport = ", "\nUNUSED = 1\nReport = ")
+    edit(trainer, "\nEpochCallback = ", "\nUNUSED = 1\nEpochCallback = ")
     assert planned(folder) == {"create_sweep"} | AFTER_THE_SWEEP
 
 
@@ -160,7 +160,7 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
     [
         ("split", "by", "recordings", "did you mean 'recording'"),
         ("window", "rowz", 64, "did you mean 'rows'"),
-        ("agents", "count", "two", "'two' is not of type 'integer'"),
+        ("agents", "count", "two", "'two': has to be a valid integer"),
         ("recordings", "folder", "nowhere", "nowhere: no such folder"),
         ("simulation", "programs", ["face41"], "did you mean 'face40'"),
         ("split", "held_out", ["pocket*"], "choose session or program"),

@@ -60,7 +60,7 @@ rule control:
     input:
         checkpoint=lambda wildcards: (
             f"{RESULTS}/controls/{wildcards.control}/checkpoint.pt"
-            if CONTROLS[wildcards.control].trains
+            if CONTROLS[wildcards.control].needs_training
             else f"{RESULTS}/best/checkpoint.pt"
         ),
         dataset=f"{RESULTS}/dataset/dataset.json",
