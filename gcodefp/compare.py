@@ -44,8 +44,8 @@ from gcodefp.reporting.comparison import (
 )
 from gcodefp.reporting.figures.curves import Curve, draw_compared
 from gcodefp.reporting.figures.style import paper_style, save
+from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
 from gcodefp.reporting.wording import METRICS as METRIC_TITLES
-from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
 
 logger = logging.getLogger("gcodefp.compare")
 
@@ -205,8 +205,8 @@ def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) 
 
 
 def _title(metric: str) -> str:
-    unit = ", mm" if metric.endswith("_mm") else ""
-    direction = " (less is better)" if metric.endswith(("_rate", "_mm")) else ""
+    unit = ", mm" if metric in IN_MM else ""
+    direction = " (less is better)" if metric in LOWER_IS_BETTER else ""
     return f"{METRIC_TITLES[metric]}{unit}{direction}"
 
 

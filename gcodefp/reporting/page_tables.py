@@ -30,7 +30,7 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import KINDS, METRICS, RULES, interval, interval_text
+from gcodefp.reporting.wording import IN_MM, KINDS, METRICS, RULES, interval, interval_text
 from gcodefp.sweeps.ranking import FACTS
 from gcodefp.terminal import duration
 
@@ -63,12 +63,12 @@ def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) ->
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRICS[m]}, mm" if m.endswith("_mm") else METRICS[m] for m in metrics]
+    head = [f"{METRICS[m]}, mm" if m in IN_MM else METRICS[m] for m in metrics]
     return {"head": head, "sections": sections}
 
 
 def _cell(metric: str, score: Document, with_counts: bool) -> Cell:
-    form, factor, unit = (".2f", 1, "") if metric.endswith("_mm") else (".1f", 100, " %")
+    form, factor, unit = (".2f", 1, "") if metric in IN_MM else (".1f", 100, " %")
     count = f", n={score['n']:,}" if with_counts else ""
     return interval_cell(interval_text(score, form, factor, unit), count)
 

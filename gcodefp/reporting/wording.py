@@ -7,6 +7,7 @@ import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS as REGISTRY
+from gcodefp.evaluation.metrics import MILLIMETRES
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -22,6 +23,10 @@ from gcodefp.reporting.results import Document, Results
 
 METRICS = {name: metric.title for name, metric in REGISTRY.items()}
 """Metric of metrics.json -> its title."""
+IN_MM = frozenset(name for name, metric in REGISTRY.items() if metric.unit == MILLIMETRES)
+LOWER_IS_BETTER = frozenset(
+    name for name, metric in REGISTRY.items() if not metric.higher_is_better
+)
 
 MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
 """The metrics of the first table; the others are in the table of details."""
