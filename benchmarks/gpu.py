@@ -72,14 +72,14 @@ STAGES = (
 def run_section(name: str, context: Context, path: Path) -> None:
     """In the section's own process."""
     record = Record(path)
-    started, told = time.monotonic(), dict[str, Any](state="ok")
+    started, outcome = time.monotonic(), dict[str, Any](state="ok")
     try:
         SECTIONS[name].body(context, record)
     except Skipped as error:
-        told = {"state": f"skipped: {error}"}
+        outcome = {"state": f"skipped: {error}"}
     except Exception:
-        told = {"state": "failed", "error": traceback.format_exc().splitlines()[-ERROR_LINES:]}
-    record.put("section", told | {"seconds": round(time.monotonic() - started, 1)})
+        outcome = {"state": "failed", "error": traceback.format_exc().splitlines()[-ERROR_LINES:]}
+    record.put("section", outcome | {"seconds": round(time.monotonic() - started, 1)})
 
 
 class Work:
@@ -149,9 +149,9 @@ class Run:
         self.take(work.name, work.path)
         if state is None:
             return False
-        told = self.found.setdefault(work.name, {}).setdefault("section", {"state": state})
-        told["seconds_with_start"] = round(time.monotonic() - work.started, 1)
-        print(f"{work.name}: {told}", flush=True)
+        outcome = self.found.setdefault(work.name, {}).setdefault("section", {"state": state})
+        outcome["seconds_with_start"] = round(time.monotonic() - work.started, 1)
+        print(f"{work.name}: {outcome}", flush=True)
         self.write()
         return True
 

@@ -155,8 +155,8 @@ def _metrics_off(context: Context) -> dict[str, Any]:
     shared = [name for name in one if name in two and not name.startswith("/provenance")]
     offs = {name: abs(one[name] - two[name]) for name in shared if one[name] != two[name]}
     largest = sorted(offs, key=lambda name: offs[name], reverse=True)[:5]
-    told = {name: [one[name], two[name]] for name in largest}
-    return {"compared": len(shared), "different": len(offs), "largest": told}
+    pairs = {name: [one[name], two[name]] for name in largest}
+    return {"compared": len(shared), "different": len(offs), "largest": pairs}
 
 
 def _numbers(value: Any, name: str = "") -> Any:
@@ -189,8 +189,8 @@ def out_of_memory(context: Context, record: Record) -> None:
         try:
             train_once("absurd", d_model=512, batch_size=10**6, rows_per_window=64)
         except Exception as error:
-            told = str(error)[:200]
-            return {"class": failure_class(error), "type": type(error).__name__, "error": told}
+            message = str(error)[:200]
+            return {"class": failure_class(error), "type": type(error).__name__, "error": message}
         finally:
             torch.cuda.set_per_process_memory_fraction(1.0)
         raise RuntimeError("the absurd run fitted")
@@ -198,7 +198,7 @@ def out_of_memory(context: Context, record: Record) -> None:
     def train_once(name: str, **changes: Any) -> dict[str, float]:
         settings = context.settings(max_epochs=1, **changes)
         folder = context.folder / f"memory_{name}"
-        result = train(settings, data, DEFAULT_OBJECTIVE, folder, lambda *_: False, device)
+        result = train(settings, data, DEFAULT_OBJECTIVE, folder, lambda *_: False)
         return {"epochs": result.epochs, "best_value": result.best_value}
 
     record.attempt("too_large", too_large)

@@ -80,8 +80,10 @@ def draw(data: Tensors, settings: Hyperparameters, windows: Tensor, nodes: int) 
     signals = signals * shown[:, data.nodes][:, None]
     count = min(settings.rows_per_window, data.window)
     chosen = torch.rand(rows.shape, device=device).topk(count).indices
-    told = rows.gather(1, chosen).flatten()
-    per_row = (getattr(data, name)[told] for name in ("codes", "state", "state_range", "position"))
+    labelled = rows.gather(1, chosen).flatten()
+    per_row = (
+        getattr(data, name)[labelled] for name in ("codes", "state", "state_range", "position")
+    )
     codes, state, state_range, position = per_row
     operation = data.operation[rows[:, 0]]
     flat = (signals, rows, chosen, codes, operation, state, state_range, position)

@@ -49,7 +49,7 @@ class Watch:
         """Forgets what was before."""
         self.busy.clear()
 
-    def told(self) -> dict[str, float | None]:
+    def summary(self) -> dict[str, float | None]:
         """Mean percent of the time with a kernel at work, and most memory in use by all."""
         busy, mib = self.busy[1:], self.mib
         return {
@@ -85,7 +85,7 @@ def timed(device: str, seconds: float, body: Callable[[], Any]) -> tuple[int, fl
     return count, time.perf_counter() - begun
 
 
-def rate(windows: int, epochs: float, train: float, told: Mapping[str, Any]) -> dict[str, Any]:
+def rate(windows: int, epochs: float, train: float, extra: Mapping[str, Any]) -> dict[str, Any]:
     """What the table shows of a way to train.
 
     Args:
@@ -94,7 +94,7 @@ def rate(windows: int, epochs: float, train: float, told: Mapping[str, Any]) -> 
     cuda = torch.cuda.is_available()
     mib = torch.cuda.max_memory_reserved() / 2**20 if cuda else None
     of_steps = {"train_epochs_per_s": round(train, 3), "windows_per_s": round(train * windows, 1)}
-    return {"epochs_per_s": round(epochs, 3), **of_steps, "reserved_mib": mib} | told
+    return {"epochs_per_s": round(epochs, 3), **of_steps, "reserved_mib": mib} | extra
 
 
 def fresh_memory() -> None:
@@ -117,7 +117,7 @@ def plain(context: Context, record: Record) -> None:
             timed(context.device, measure(context), lambda: taken.append(made.seconds(2)))
         steps = sum(of[0] for of in taken) / len(taken)
         whole = sum(map(sum, taken)) / len(taken)
-        return rate(windows, 1 / whole, 1 / steps, watch.told()) | {"counted_epochs": len(taken)}
+        return rate(windows, 1 / whole, 1 / steps, watch.summary()) | {"counted_epochs": len(taken)}
 
     record.attempt("dataloader_0_workers", loop, Loop(0, bfloat16=False, fused=False))
     record.attempt("trainer_steps", loop, Loop())
@@ -158,8 +158,8 @@ def crew(context: Context, name: str, count: int, variables: Mapping[str, str]) 
     ]
     seconds = 2.0 if context.tiny else measure(context) * (1 + count / 8)
     with Watch() as watch:
-        told = run_workers(context, name, jobs, seconds, watch.restart, variables)
-    ends = [of["epochs"] for of in told]
+        reports = run_workers(context, name, jobs, seconds, watch.restart, variables)
+    ends = [of["epochs"] for of in reports]
     first, last = max(of[0] for of in ends), min(of[-1] for of in ends)
     counted = sum(first < end <= last for of in ends for end in of)
     if not counted:
@@ -168,10 +168,10 @@ def crew(context: Context, name: str, count: int, variables: Mapping[str, str]) 
     return {
         "epochs_per_s": round(counted / (last - first), 3),
         "windows_per_s": round(counted / (last - first) * windows["windows"], 1),
-        "reserved_mib": max(of["gpu_mib"] for of in told),
+        "reserved_mib": max(of["gpu_mib"] for of in reports),
         "counted_epochs": counted,
         "seconds_counted": round(last - first, 2),
-        **watch.told(),
+        **watch.summary(),
     }
 
 
@@ -217,7 +217,7 @@ def of_epochs(
     epoch(2)
     with Watch() as watch:
         count, seconds = timed(context.device, measure(context) * 0.75, lambda: epoch(3))
-    told = {"step_ms": round(1000 * seconds / count / epoch(3), 3), **watch.told()}
+    extra = {"step_ms": round(1000 * seconds / count / epoch(3), 3), **watch.summary()}
     of = network()
 
     def check() -> None:
@@ -227,10 +227,10 @@ def of_epochs(
     check()
     times, taken = timed(context.device, measure(context) / 8, check)
     one, each = seconds / count, taken / times
-    told["validation_s_per_run"] = round(each, 4)
+    extra["validation_s_per_run"] = round(each, 4)
     windows = len(data.train.starts)
     whole = members / (one + members * each)
-    return rate(windows, whole, members / one, told)
+    return rate(windows, whole, members / one, extra)
 
 
 def joined(settings: Sequence[Hyperparameters], data: TrainingData, **how: Any) -> Together:
@@ -300,8 +300,8 @@ def precision(context: Context, record: Record) -> None:
         for seed in range(4)
         for name in names
     ]
-    told = run_workers(context, "precision", jobs, context.seconds - 30)
-    runs = [run for of in told for run in of["runs"] if run["done"]]
+    reports = run_workers(context, "precision", jobs, context.seconds - 30)
+    runs = [run for of in reports for run in of["runs"] if run["done"]]
     for metric in METRICS:
         of = {(r["job"]["precision"], r["job"]["settings"]["seed"]): r[metric] for r in runs}
         whole = [seed for seed in range(4) if all((name, seed) in of for name in names)]

@@ -96,9 +96,9 @@ class Record:
         except Exception:
             state, found = "failed", None
             lines = traceback.format_exc().splitlines()[-ERROR_LINES:]
-        told = found if isinstance(found, Mapping) else {} if found is None else {"value": found}
-        told = {"state": state, "seconds": round(time.monotonic() - started, 2), **told}
-        self.put(name, told | ({"error": lines} if state == "failed" else {}))
+        report = found if isinstance(found, Mapping) else {} if found is None else {"value": found}
+        report = {"state": state, "seconds": round(time.monotonic() - started, 2), **report}
+        self.put(name, report | ({"error": lines} if state == "failed" else {}))
         return found
 
 
@@ -107,12 +107,12 @@ def worker(path: Path) -> None:
     asked = json.loads(path.read_text(encoding="utf-8"))
     context = Context.from_json(asked["context"])
     data, device = context.data(), torch.device(context.device)
-    told: dict[str, Any] = {"epochs": [], "runs": []}
+    progress: dict[str, Any] = {"epochs": [], "runs": []}
     stop_at = math.inf
 
     def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        told["epochs"].append(time.time())
-        told["last"] = {name: metrics[name] for name in METRICS}
+        progress["epochs"].append(time.time())
+        progress["last"] = {name: metrics[name] for name in METRICS}
         return time.time() > stop_at
 
     def run(job: Mapping[str, Any], name: str) -> None:
@@ -120,15 +120,15 @@ def worker(path: Path) -> None:
         plain = job.get("precision") == "float32"
         precision = (lambda _: nullcontext()) if plain else mixed_precision
         with patch.object(learning_epoch, "mixed_precision", precision):
-            result = train(
-                settings, data, DEFAULT_OBJECTIVE, path.with_suffix("") / name, report, device
-            )
+            result = train(settings, data, DEFAULT_OBJECTIVE, path.with_suffix("") / name, report)
         done = result.epochs == settings.max_epochs
-        told["runs"].append({"job": job, "done": done, "seconds": result.seconds, **told["last"]})
+        progress["runs"].append(
+            {"job": job, "done": done, "seconds": result.seconds, **progress["last"]}
+        )
 
     warm = asked["jobs"][0]
     run(warm | {"settings": warm["settings"] | {"max_epochs": 1}}, "warm")
-    told["epochs"].clear(), told["runs"].clear()
+    progress["epochs"].clear(), progress["runs"].clear()
     path.with_suffix(".ready").touch()
     while not (path.parent / "go").exists():
         time.sleep(0.005)
@@ -138,8 +138,8 @@ def worker(path: Path) -> None:
             break
         run(job, str(number))
         cuda = device.type == "cuda"
-        told["gpu_mib"] = torch.cuda.max_memory_reserved() / 2**20 if cuda else 0
-        path.with_suffix(".told").write_text(json.dumps(told), encoding="utf-8")
+        progress["gpu_mib"] = torch.cuda.max_memory_reserved() / 2**20 if cuda else 0
+        path.with_suffix(".report").write_text(json.dumps(progress), encoding="utf-8")
 
 
 def run_workers(
@@ -180,7 +180,7 @@ def run_workers(
         for process in processes:
             process.kill()
             process.wait()
-    return [json.loads(p.with_suffix(".told").read_text(encoding="utf-8")) for p in paths]
+    return [json.loads(p.with_suffix(".report").read_text(encoding="utf-8")) for p in paths]
 
 
 def _wait(
