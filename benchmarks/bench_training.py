@@ -48,7 +48,7 @@ are the same. The loops take turns, {repeats} times each, after one epoch that i
 - **to X**: seconds of X's steps divided by this loop's in the same turn; above 1, this one is
   faster. Median (least to most).
 
-{windows} train and {val} val windows of {rows} rows and {channels} channels, {places} places;
+{windows} train and {val} val windows of {rows} rows and {channels} channels, {states} HMM states;
 batch {batch_size}, d_model {d_model}, {num_layers} layers, {rows_per_window} rows a window.
 {machine}.
 
