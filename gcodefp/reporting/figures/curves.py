@@ -20,6 +20,7 @@ from gcodefp.reporting.figures.style import (
     add_legend,
     new_figure,
     placeholder,
+    plain_log_ticks,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_wide
@@ -73,6 +74,7 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
     axes.grid(axis="y")
     if column.endswith("loss") and is_wide(values.to_numpy(float)):
         axes.set_yscale("log")
+        plain_log_ticks(axes.yaxis)
 
 
 def _draw_runs(axes: Axes, results: Results, column: str) -> None:

@@ -21,6 +21,7 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     percent,
     placeholder,
+    plain_log_ticks,
 )
 from gcodefp.reporting.results import Document, Results
 from gcodefp.reporting.wording import RULES
@@ -116,6 +117,7 @@ def _draw_rules(axes: Axes, counts: Document) -> None:
         axes.annotate(_count_text(name, value, counts), (max(value, 0.5), row), (3, 0),
                       textcoords="offset points", size=6.5, va="center")  # fmt: skip
     axes.set_xscale("log")
+    plain_log_ticks(axes.xaxis)
     # Room for the numbers behind the longest bar.
     axes.set_xlim(0.5, max([10, *values]) ** 1.7)
     rules = [textwrap.fill(rule, RULE_LETTERS) for rule in RULES.values()]

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator, StrMethodFormatter
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
@@ -158,6 +159,12 @@ def add_colour_bar(
 def colour_range(low: float, high: float) -> Normalize:
     """Colours from low to high, which may be equal."""
     return Normalize(low, high if high > low else low + 1)
+
+
+def plain_log_ticks(axis: Axis) -> None:
+    """Ticks of a logarithmic axis as plain text, since no text is parsed as mathematics."""
+    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axis.set_minor_formatter(LogFormatter())
 
 
 def finish_interval_panel(axes: Axes, title: str, unit: str, ticks: int) -> None:

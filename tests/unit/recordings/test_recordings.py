@@ -13,15 +13,14 @@ from hypothesis import strategies as st
 from recording_files import ROWS, clock_text, recording_table, write_recording
 
 from gcodefp.recordings.cleaning import (
-    FROZEN_ROWS,
-    MAX_INTERPOLATED_ROWS,
     PREAMBLE_ROWS,
     Recording,
     RecordingRejected,
-    elapsed_seconds,
     load_recording,
 )
+from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.samples import FROZEN_ROWS, MAX_INTERPOLATED_ROWS
 
 GROUPS = ("imu", "mag", "mic", "motor")
 WINDOW = 8
