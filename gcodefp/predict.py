@@ -31,7 +31,6 @@ from gcodefp.files import sha256, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
-from gcodefp.recordings.columns import describe_channels
 from gcodefp.recordings.reader import recording_name
 from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.predicted import draw_predicted
@@ -94,9 +93,9 @@ def _predict_recording(
         arguments.allow_missing,
     )
     prediction = predict_recording(checkpoint, unlabelled.recording, device)
-    notes = [*_notes(description, prediction), *unlabelled.recording.notes]
+    notes = _notes(description, prediction)
     _write(arguments, path, description, unlabelled, prediction, notes)
-    _log(prediction, unlabelled, description.scaler.channels, notes)
+    _log(prediction, unlabelled, notes)
 
 
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
@@ -150,16 +149,13 @@ def _write(
 
 
 def _log(
-    prediction: RecordingPrediction,
-    unlabelled: UnlabelledRecording,
-    expected: Sequence[str],
-    notes: Sequence[str],
+    prediction: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
 ) -> None:
     name = prediction.name
     for note in notes:
         logger.warning("%s: %s", name, note)
     if unlabelled.missing:
-        channels = describe_channels(unlabelled.missing, expected)
+        channels = ", ".join(unlabelled.missing)
         logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), channels)
     logger.info(
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "

@@ -121,6 +121,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "recordings": {
             name: {
                 **_describe_recording(recording, alignment[name], programs),
+                "missing_channels": _missing(recording, scaler.channels),
                 "copy_of": copies.get(name),
             }
             for name, recording in recordings.items()
@@ -142,8 +143,12 @@ def _log_channels(
             describe_channels(unused, unused),
         )
     for name, recording in recordings.items():
-        if missing := [channel for channel in channels if channel not in recording.signals]:
+        if missing := _missing(recording, channels):
             logger.warning("%s: missing are %s", name, describe_channels(missing, channels))
+
+
+def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
+    return [channel for channel in channels if channel not in recording.signals.columns]
 
 
 def _log_lags(alignment: Mapping[str, Alignment], programs: Programs) -> None:

@@ -8,7 +8,7 @@ recording that raises RecordingRejected is excluded as a whole.
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -294,7 +294,7 @@ def load_recordings(
     Args:
         paths: at least one, all in the same folder.
         workers: processes that read files.
-        channels: names whose spelling holds; else that of the first file does.
+        channels: names whose spelling holds; else the most common one does.
         period_seconds: what the median row period has to be near; else that of all recordings.
 
     Raises:
@@ -316,22 +316,22 @@ def load_recordings(
             logger.warning("excluded %s: %s", recording_name(path), result)
     if not recordings:
         raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
-    _unify_spelling(recordings.values(), channels)
-    _compare_rates(recordings.values(), period_seconds)
+    _unify_spelling(list(recordings.values()), channels)
+    _compare_rates(list(recordings.values()), period_seconds)
     for recording in recordings.values():
         for note in recording.notes:
             logger.warning("%s: %s", recording.name, note)
     return recordings, excluded
 
 
-def _unify_spelling(recordings: Iterable[Recording], channels: Sequence[str]) -> None:
-    """Gives channels whose names differ in case alone one name."""
-    spelling = {channel.casefold(): channel for channel in channels}
+def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) -> None:
+    """Gives channels whose names differ in case alone the most common of these names."""
+    counts = Counter(channel for r in recordings for channel in r.signals.columns)
+    common = [name for name, _ in counts.most_common()]
+    spelling = {name.casefold(): name for name in (*reversed(common), *channels)}
     for recording in recordings:
-        names = list(recording.signals.columns)
-        other = {name: spelling.setdefault(name.casefold(), name) for name in names}
-        changed = {old: new for old, new in other.items() if old != new and new not in names}
-        if changed:
+        names = recording.signals.columns
+        if changed := {c: spelling[c.casefold()] for c in names if c != spelling[c.casefold()]}:
             recording.signals = recording.signals.rename(columns=changed)
             recording.notes.append(f"taken as the same channels: {changed}")
 

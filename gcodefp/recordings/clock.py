@@ -71,10 +71,12 @@ def spread_coarse_clock(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     A clock of whole seconds at four rows a second has four rows of each time.
 
     Args:
-        seconds: (N,), not decreasing.
+        seconds: (N,); returned as they are where they decrease.
     """
-    repeats = np.diff(seconds) == 0
-    if not len(repeats) or repeats.mean() < COARSE_SHARE or repeats.all():
+    steps = np.diff(seconds)
+    if not 0 < (steps == 0).sum() < len(steps) or (steps == 0).mean() < COARSE_SHARE:
+        return seconds
+    if (steps < 0).any():
         return seconds
     times, first, count = np.unique(seconds, return_index=True, return_counts=True)
     # The last time lasts as long as one usually does.

@@ -18,7 +18,7 @@ from gcodefp.recordings import columns
 
 SIGNATURE_HASHES = 64
 MIN_SHARED_HASHES = 6
-"""In the real recordings, repeats of one program included, no two signatures share one."""
+"""In the real recordings, repeats of one program included, two signatures share at most one."""
 DECIMALS = (3, 2)
 """Samples are rounded to each of these, so that rounded copies are the same."""
 CELLS = 24

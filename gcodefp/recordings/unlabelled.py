@@ -1,8 +1,8 @@
 """Reads the sensor columns of a new recording, whose program may be unknown.
 
-The controller's line, block and position are not loaded. Its clock, if any, is for display only.
-All rows are read, also look-ahead rows before the program and rows after its end, since only the
-controller's columns distinguish them.
+The controller's line, block and position are not loaded; its clock, if any, is displayed and tells
+the row rate. All rows are read, also look-ahead rows before the program and rows after its end,
+since only the controller's columns distinguish them.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
-from gcodefp.recordings.clock import elapsed_seconds, median_period
+from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.reader import read_columns, recording_name
 from gcodefp.recordings.samples import (
     FROZEN_ROWS,
@@ -34,7 +34,7 @@ class UnlabelledRecording(NamedTuple):
 
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
-        clock: (N,) text of the controller's clock, for display only; None if the file has none.
+        clock: (N,) text of the controller's clock; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 
@@ -82,7 +82,8 @@ def read_unlabelled(
     if clock is None:
         return UnlabelledRecording(recording, None, missing)
     clock = clock[~is_duplicate]
-    period = median_period(elapsed_seconds(clock))
+    seconds = elapsed_seconds(clock)
+    period = median_period(spread_coarse_clock(seconds[np.isfinite(seconds)]))
     ratio = max(period / step_seconds, step_seconds / period)
     if ratio > MAX_RATE_RATIO:
         recording.notes.append(
@@ -120,7 +121,7 @@ def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
     Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
-    if not samples.shape[1]:
+    if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
     return np.concatenate([[False], equal]) & (segment_lengths(~equal) < FROZEN_ROWS)
