@@ -98,9 +98,9 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     table = _drop_rows(table, after_end, "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
-    clock = _running_clock(seconds[table.index].to_numpy(), notes)
-    blocks, mm_per_unit = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
-    position_mm = _position_mm(table, mm_per_unit)
+    clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
+    blocks, factors = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
+    position_mm = _position_mm(table, factors)
     _check_lines(table[columns.LINE], position_mm)
     if not np.isfinite(position_mm).any():
         _check_blocks(blocks)
@@ -115,7 +115,7 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         seconds=clock - clock[0],
         blocks=blocks.to_numpy(np.str_),
         lines=table[columns.LINE].to_numpy(np.int64),
-        mm_per_unit=mm_per_unit,
+        mm_per_unit=factors,
         position_mm=position_mm,
         signals=signals,
         environment=_environment(table),
@@ -168,8 +168,7 @@ def _unlabelled_rows(
     if unlabelled.mean() <= NOTED_UNLABELLED_SHARE:
         return unlabelled
     reasons = [
-        f"{column} in {int(rows.sum())} rows, such as {_text(table[column][rows.idxmax()])} in "
-        f"data row {rows.idxmax() + 1}"
+        f"{column} in {int(rows.sum())} rows, such as {_first_of(table[column], rows)}"
         for column, rows in invalid.items()
         if rows.any()
     ]
@@ -183,9 +182,12 @@ def _unlabelled_rows(
     return unlabelled
 
 
-def _text(sample: object) -> str:
-    """A sample for a message, shortened; an empty one is `nothing`."""
-    return "nothing" if pd.isna(sample) else f"{str(sample)[:60]!r}"
+def _first_of(samples: pd.Series, rows: pd.Series) -> str:
+    """The first sample of some rows, shortened, and its data row, for a message."""
+    index = int(rows.to_numpy().argmax())
+    sample = samples.iloc[index]
+    text = "nothing" if pd.isna(sample) else f"{str(sample)[:60]!r}"
+    return f"{text} in data row {int(samples.index[index]) + 1}"
 
 
 def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
@@ -218,13 +220,13 @@ def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32]) -> None:
 
 def _check_blocks(blocks: pd.Series) -> None:
     """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
-    for row, text in blocks.drop_duplicates().items():
+    for text in blocks.unique():
         words = set(parse_block(text))
         if words & UNTRACEABLE or any(
             w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words
         ):
             raise RecordingRejected(
-                f"posx is missing, and {text!r} (data row {row + 1}) has relative or shifted "
+                f"posx is missing, and {_first_of(blocks, blocks == text)} has relative or shifted "
                 "coordinates, or an arc that is only understood with positions"
             )
 
@@ -251,10 +253,9 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Serie
         texts = table[columns.UNIT].str.strip().str.casefold().str.removesuffix(".0")
         factors = texts.map(columns.MM_PER_UNIT)
         if (invalid := factors.isna() & texts.fillna("").ne("")).any():
-            row = invalid.idxmax()
             raise UserError(
-                f"{path}: column {columns.UNIT!r}, data row {row + 1}: {texts[row]!r} is no unit; "
-                f"known are: {', '.join(columns.MM_PER_UNIT)}"
+                f"{path}: column {columns.UNIT!r}: {_first_of(texts, invalid)} is no unit; known "
+                f"are: {', '.join(columns.MM_PER_UNIT)}"
             )
     if factors.isna().all():
         factors = blocks.str.extract(r"\b(G2[01])\b")[0].str.casefold().map(columns.MM_PER_UNIT)

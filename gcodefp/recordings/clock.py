@@ -45,9 +45,11 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
 def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
     """Seconds since midnight or since the full hour, (N,), and the format's range."""
     fields = clock.str.extract(_TIME)
-    halves = fields.pop(3).str.upper()
+    halves = fields[3].str.upper()
     fields[2] = fields[2].str.replace(",", ".")
-    hours, minutes, second_field = fields.astype("Float64").to_numpy(float, na_value=np.nan).T
+    hours, minutes, second_field = (
+        fields[[0, 1, 2]].astype("Float64").to_numpy(float, na_value=np.nan).T
+    )
     has_hours = bool(np.isfinite(hours).any())
     if halves.notna().any():
         # 12 AM is midnight, 12 PM is noon; 0 and 13 exist on no such clock.

@@ -60,7 +60,7 @@ def _window_hashes(rounded: NDArray[np.float64]) -> NDArray[np.uint64]:
     count = len(rounded) - rows + 1
     if count < 1:
         return np.empty(0, np.uint64)
-    is_usable = (np.abs(rounded) < MAX_RESCALED).all(axis=1)
+    is_usable = np.asarray((np.abs(rounded) < MAX_RESCALED).all(axis=1))
     is_usable[1:] &= (rounded[1:] != rounded[:-1]).any(axis=1)
     cells = np.where(is_usable[:, None], rounded, 0.0).astype(np.int64).view(np.uint64)
     row_hash = _mix((cells * _weights(cells.shape[1])).sum(axis=1, dtype=np.uint64))

@@ -137,7 +137,7 @@ def read_columns(
 
 
 def _not_numbers(table: pd.DataFrame) -> list[str]:
-    kinds = {column: dtype.kind for column, dtype in table.dtypes.items()}
+    kinds = {str(column): dtype.kind for column, dtype in table.dtypes.items()}
     return [c for c, kind in kinds.items() if kind not in "fiu" and c not in columns.TEXTS]
 
 

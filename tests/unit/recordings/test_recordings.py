@@ -182,7 +182,7 @@ def test_a_path_that_is_only_known_with_positions_needs_them(tmp_path: Path, blo
         table.drop(columns=["posx", "posy", "posz"]),
         table.assign(posx=None, posy=1e99, posz=None),
     ):
-        with pytest.raises(RecordingRejected, match=r"posx is missing, and .* \(data row 8\)"):
+        with pytest.raises(RecordingRejected, match=r"posx is missing, and .* in data row 8 has"):
             load(tmp_path, without)
 
 
@@ -251,7 +251,7 @@ def test_a_unit_comes_from_the_program_if_it_has_no_column_and_else_is_an_error(
     for unit in (2, "cm", "G90", -1, "0.5"):
         table["unit"] = pd.Series([0] * 8 + [unit] * (ROWS - 8), dtype=object)
         with pytest.raises(
-            UserError, match=rf"'unit', data row 9: '{str(unit).lower()}' is no unit"
+            UserError, match=rf"'unit': '{str(unit).lower()}' in data row 9 is no unit"
         ):
             load(tmp_path, table)
 
