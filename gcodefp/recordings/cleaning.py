@@ -250,9 +250,10 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Serie
     """
     factors = pd.Series(np.nan, table.index)
     if columns.UNIT in table:
-        texts = table[columns.UNIT].str.strip().str.casefold().str.removesuffix(".0")
-        factors = texts.map(columns.MM_PER_UNIT)
-        if (invalid := factors.isna() & texts.fillna("").ne("")).any():
+        texts = table[columns.UNIT].fillna("").map(lambda text: text.strip().casefold())
+        factors = texts.map(lambda text: columns.MM_PER_UNIT.get(text.removesuffix(".0")))
+        factors = factors.astype(np.float64)
+        if (invalid := factors.isna() & (texts != "")).any():
             raise UserError(
                 f"{path}: column {columns.UNIT!r}: {_first_of(texts, invalid)} is no unit; known "
                 f"are: {', '.join(columns.MM_PER_UNIT)}"

@@ -15,7 +15,6 @@ _TIME = re.compile(
     r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:[.,]\d*)?)(?:\s*([AP])\.?M\.?)?\s*$",
     re.ASCII | re.IGNORECASE,
 )
-_DATE = re.compile(r"^\s*\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
@@ -28,7 +27,7 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
         (N,); NaN where the text is not a time.
     """
     clock = clock.astype("string")
-    if clock.str.contains(_DATE).sum() > len(clock) / 2:
+    if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
         texts = clock.str.strip().str.replace(",", ".")
         times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
         seconds = (times - times.min()).dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
@@ -45,7 +44,7 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
 def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
     """Seconds since midnight or since the full hour, (N,), and the format's range."""
     fields = clock.str.extract(_TIME)
-    halves = fields[3].str.upper()
+    halves = fields[3]
     fields[2] = fields[2].str.replace(",", ".")
     hours, minutes, second_field = (
         fields[[0, 1, 2]].astype("Float64").to_numpy(float, na_value=np.nan).T
@@ -54,7 +53,7 @@ def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
     if halves.notna().any():
         # 12 AM is midnight, 12 PM is noon; 0 and 13 exist on no such clock.
         is_valid = halves.notna().to_numpy() & (hours >= 1) & (hours <= 12)
-        afternoon = (halves == "P").fillna(False).to_numpy(bool)
+        afternoon = (halves.str.upper() == "P").fillna(False).to_numpy(bool)
         hours = np.where(is_valid, hours % 12 + 12 * afternoon, np.nan)
     seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
     return seconds, DAY_SECONDS if has_hours else HOUR_SECONDS

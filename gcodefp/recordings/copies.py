@@ -43,30 +43,37 @@ def sensor_signature(signals: pd.DataFrame) -> Signature:
 
 
 def _sensors(signals: pd.DataFrame) -> Iterator[NDArray[np.float64]]:
-    """The samples (N, channels) of each group of channels of each node, in the order of names."""
+    """Samples (N, sensors, channels) of all sensors of as many channels; their order is fixed.
+
+    A sensor is a group of channels of one node.
+    """
     sensors: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, channel in sorted(enumerate(signals.columns), key=lambda item: item[1]):
         group = columns.channel_group(channel)
         if group and group != "controller":
             sensors[group, channel.rpartition(".")[0]].append(index)
     samples = signals.to_numpy(np.float64)
-    for channels in sensors.values():
-        yield samples[:, channels]
+    for size in {len(channels) for channels in sensors.values()}:
+        yield samples[:, [channels for channels in sensors.values() if len(channels) == size]]
 
 
 def _window_hashes(rounded: NDArray[np.float64]) -> NDArray[np.uint64]:
-    """A hash for each sequence of rows that has all samples and in which each row is new."""
-    rows = max(MIN_ROWS, -(-CELLS // rounded.shape[1]))
-    count = len(rounded) - rows + 1
-    if count < 1:
+    """A hash for each sequence of rows that has all samples and in which each row is new.
+
+    Args:
+        rounded: (N, sensors, channels).
+    """
+    channels = rounded.shape[2]
+    rows = max(MIN_ROWS, -(-CELLS // channels))
+    if len(rounded) < rows:
         return np.empty(0, np.uint64)
-    is_usable = np.asarray((np.abs(rounded) < MAX_RESCALED).all(axis=1))
-    is_usable[1:] &= (rounded[1:] != rounded[:-1]).any(axis=1)
-    cells = np.where(is_usable[:, None], rounded, 0.0).astype(np.int64).view(np.uint64)
-    row_hash = _mix((cells * _weights(cells.shape[1])).sum(axis=1, dtype=np.uint64))
+    is_usable = np.asarray((np.abs(rounded) < MAX_RESCALED).all(axis=2))
+    is_usable[1:] &= (rounded[1:] != rounded[:-1]).any(axis=2)
+    cells = np.where(is_usable[..., None], rounded, 0.0).astype(np.int64).view(np.uint64)
+    row_hash = _mix((cells * _weights(channels)).sum(axis=2, dtype=np.uint64))
     windows = np.lib.stride_tricks.sliding_window_view
-    window_hash = (windows(row_hash, rows) * _weights(rows)).sum(axis=1, dtype=np.uint64)
-    return _mix(window_hash)[windows(is_usable, rows).all(axis=1)]
+    window_hash = (windows(row_hash, rows, axis=0) * _weights(rows)).sum(axis=2, dtype=np.uint64)
+    return _mix(window_hash)[windows(is_usable, rows, axis=0).all(axis=2)]
 
 
 def _mix(bits: NDArray[np.uint64]) -> NDArray[np.uint64]:
