@@ -134,11 +134,12 @@ def _drop_rows(
 
 def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the previous one in every column; only rows of equal clock are compared."""
-    clock = table[columns.CLOCK]
-    is_duplicate = clock == clock.shift()
-    for index in np.flatnonzero(is_duplicate).tolist():
-        is_duplicate.iloc[index] = table.iloc[index].equals(table.iloc[index - 1])
-    return is_duplicate
+    is_duplicate = (table[columns.CLOCK] == table[columns.CLOCK].shift()).to_numpy(bool, copy=True)
+    rows = np.flatnonzero(is_duplicate)
+    row, previous = table.iloc[rows], table.iloc[rows - 1].set_axis(rows)
+    is_equal = (row == previous) | (row.isna() & previous.isna())
+    is_duplicate[rows] = is_equal.all(axis=1)
+    return pd.Series(is_duplicate, table.index)
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:

@@ -25,12 +25,16 @@ OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
     b"\xfd7zXZ": lzma.open,
 }
 """First bytes -> how a compressed file is opened, whatever its name."""
-MAX_TEXT_BYTES = 100_000_000
-"""Uncompressed; the largest real recording has 4 MB. A compressed file can be a bomb."""
+MAX_TEXT_BYTES = 64_000_000
+"""Uncompressed; the largest real recording has 3 MB. A compressed file can be a bomb."""
+MAX_ROWS = 200_000
+"""14 hours of reports; the longest real recording has 3,500."""
 MAX_HEADER_CHARACTERS = 100_000
 MAX_LINES_BEFORE_HEADER = 20
 MIN_HEADER_NAMES = 2
 """Known names that make a line the header."""
+QUOTED = "\0"
+"""Stands for a field in quotes while separators are counted; no file has this character."""
 SEPARATORS = (",", ";", "\t", "|")
 ENCODINGS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -132,18 +136,20 @@ def _check_fields(body: str, separator: str, fields: int) -> None:
     Each row may end with a separator more, unless the field without a name may be the first one, a
     row number.
     """
+    if body.count("\n") > MAX_ROWS:
+        raise ValueError(f"it has over {MAX_ROWS:,} rows")
     plain = "\n" + body
     if ' "' in body:
         plain = re.sub(rf'([{separator}\n]) +"', r'\1"', plain)
     # A quote elsewhere in a field is a character. The look-behinds come second: so it is fast.
-    plain = re.sub(rf'"(?<=[{separator}\n]")[^"]*(?:""[^"]*)*"', "", plain)
+    plain = re.sub(rf'"(?<=[{separator}\n]")[^"]*+(?:""[^"]*+)*+"', QUOTED, plain)
     if re.search(rf'"(?<=[{separator}\n]")', plain):
         raise ValueError('a quote " is not closed')
     rows = [row for row in plain.split("\n") if row.strip(" ")]
     counts = np.array([row.count(separator) + 1 for row in rows], np.int64)
     if (
         (counts == fields + 1).all()
-        and all(row.endswith(separator) and not row.startswith(separator) for row in rows)
+        and all(r.endswith(separator) and not r.startswith((QUOTED, separator)) for r in rows)
         and not _is_increasing([row.partition(separator)[0] for row in rows])
     ):
         return

@@ -106,6 +106,14 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
         ),
         "data row 1 has 20 fields",
     ),
+    "an index in quotes without a name before an empty last column": (
+        lines(
+            lambda rows: [rows[0], *(f'"{n}",{row}' for n, row in enumerate(rows[1:]))],
+            text(recording_table().assign(plane=None)),
+        ),
+        "data row 1 has 20 fields",
+    ),
+    "a row of one field in quotes": (text() + '"the end"\n', "data row 41 has 1 fields"),
     "a trailing comma in one row": (
         lines(lambda rows: [*rows[:7], rows[7] + ",", *rows[8:]]),
         "data row 7 has 19 fields",
