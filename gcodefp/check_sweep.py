@@ -27,6 +27,7 @@ from gcodefp.sweeps.specification import (
     read_specification,
     read_text,
 )
+from gcodefp.sweeps.yaml_input import load_yaml
 
 logger = logging.getLogger("gcodefp.check_sweep")
 
@@ -55,7 +56,10 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     if arguments.output and not arguments.fix:
         raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
     path: Path = arguments.sweep
-    corrected, document, fixes = fixed(read_text(path), str(path))
+    text = read_text(path)
+    corrected, document, fixes = fixed(text, str(path))
+    if not arguments.fix and not any(fix.is_needed for fix in fixes):
+        document, fixes = load_yaml(text, str(path)), []  # The notes name the others.
     messages = problems(document, str(path))
     decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:

@@ -4,21 +4,23 @@ The models are the one source: they check what Snakemake has merged, and `make d
 docs/configuration.md and the JSON Schema for editors from them.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
+from gcodefp.sweeps.schema import Section, validated
+from gcodefp.sweeps.values import shown
 
 
 def _unique(items: list[Any]) -> list[Any]:
-    if repeated := [item for item in items if items.count(item) > 1]:
-        raise ValueError(f"{repeated[0]!r} stands there twice")
+    if repeated := [item for item, count in Counter(items).items() if count > 1]:
+        raise ValueError(f"{shown(items)}: {shown(repeated[0])} stands there twice")
     return items
 
 
@@ -32,12 +34,6 @@ WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 ChannelGroup = Literal["imu", "mag", "mic", "motor", "environment", "optical", "controller"]
 Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
-
-
-class Section(BaseModel):
-    """Keys that belong together; all have to be there, and no others."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class Recordings(Section):
@@ -249,65 +245,11 @@ def check_config(content: Mapping[str, Any], origin: str) -> Config:
     Raises:
         UserError: with file, key, value and the way out.
     """
-    try:
-        config = Config.model_validate(dict(content))
-    except ValidationError as error:
-        # The error that is nearest to the root explains the others.
-        first = min(error.errors(), key=lambda e: len(e["loc"]))
-        raise UserError(f"{origin}: {_describe(first)}") from None
+    config = validated(Config, content, origin)
     for problem in (_split_problem, _engine_problem, _file_problem):
         if text := problem(config):
             raise UserError(f"{origin}: {text}")
     return config
-
-
-def field_description(path: tuple[str | int, ...]) -> str:
-    """What a key or a section means; empty for what lies deeper."""
-    model: type[BaseModel] = Config
-    description = ""
-    for part in path:
-        if not isinstance(part, str) or part not in model.model_fields:
-            break
-        field = model.model_fields[part]
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            model, description = section, (section.__doc__ or "").strip()
-        else:
-            return field.description or ""
-    return description
-
-
-def _describe(error: Any) -> str:
-    """One error of pydantic, with key, value and the way out."""
-    path: tuple[str | int, ...] = error["loc"]
-    key, value = ".".join(map(str, path)), error["input"]
-    description = field_description(path)
-    if error["type"] == "extra_forbidden":
-        section: Any = Config if len(path) == 1 else Config.model_fields[str(path[0])].annotation
-        return f"unknown key {key}; {did_you_mean(str(path[-1]), section.model_fields)}"
-    if error["type"] == "missing":
-        return f"key {key} is missing; add it: {description}"
-    if error["type"] == "literal_error":
-        choices = _choices(path)
-        # A hint only if it is very near, since the word nearest to gpu is cpu.
-        near = get_close_matches(str(value), choices, n=1, cutoff=0.8)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{key}: {value!r} is none of {', '.join(choices)}{hint}"
-    if error["type"] == "model_type":
-        return f"{key}: {value!r} is no mapping; it has keys: {description}"
-    message = error["msg"].removeprefix("Value error, ").replace("Input should", "has to")
-    return f"{key}: {value!r}: {message}. {description}".strip()
-
-
-def _choices(path: tuple[str | int, ...]) -> list[str]:
-    """The values of the Literal at a path."""
-    annotation: Any = Config
-    for part in path:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(part)].annotation
-        else:  # The item of a list
-            annotation = get_args(annotation)[0]
-    return [str(choice) for choice in get_args(annotation)]
 
 
 def _split_problem(config: Config) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Hyperparameters, Objective
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.sampling import total_runs
@@ -80,12 +80,14 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
 
 def goal_doubt(objective: Objective) -> str | None:
     """A note where the goal is the wrong way round for a metric's name."""
-    kind = objective.metric.rpartition("_")[2].rpartition("/")[2]
-    if (kind, objective.goal) == ("acc", "minimize"):
-        return f"{objective.metric} is better when larger; is goal: maximize meant?"
-    if (kind, objective.goal) == ("loss", "maximize"):
-        return f"{objective.metric} is better when smaller; is goal: minimize meant?"
-    return None
+    usual = usual_goal(objective.metric)
+    if usual in (None, objective.goal):
+        return None
+    better, wins = ("larger", "lowest") if usual == "maximize" else ("smaller", "highest")
+    return (
+        f"{objective.metric} is better when {better}, but the run with the {wins} one wins; "
+        f"is goal: {usual} meant? check_sweep --fix writes it"
+    )
 
 
 def _parameter_notes(parameter: Parameter) -> Iterator[str]:

@@ -45,7 +45,7 @@ Distribution = Annotated[
 ]
 Value = Annotated[Any, BeforeValidator(hyperparameter_value)]
 Name = Annotated[str, BeforeValidator(_name)]
-Block = Annotated[dict[Name, "Entry"], BeforeValidator(_parameters)]
+IS_BLOCK = BeforeValidator(_parameters)
 
 
 class Entry(Section):
@@ -62,7 +62,7 @@ class Entry(Section):
     a: Positive = 1.0
     b: Positive = 1.0
     q: Positive = 1.0
-    parameters: Block | None = None
+    parameters: Annotated[dict[Name, "Entry"], IS_BLOCK] | None = None
 
     def parameter(self) -> Parameter:
         """The distribution and its arguments.
@@ -141,6 +141,9 @@ class Entry(Section):
         if not is_finite:
             raise ValueError(f"{parameter.distribution} reaches infinite values; make it narrower")
         return self
+
+
+Block = Annotated[dict[Name, Entry], IS_BLOCK]
 
 
 def _check_probabilities(shares: list[float], values: list[Any]) -> None:

@@ -11,9 +11,9 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
-from gcodefp.sweeps.parameters import Block, Entry, flat_parameters
+from gcodefp.sweeps.parameters import Block, flat_parameters
 from gcodefp.sweeps.rules import NO_RULES, Rules
-from gcodefp.sweeps.schema import Location, Number, Plain, Section, validated
+from gcodefp.sweeps.schema import Number, Plain, Section, validated
 from gcodefp.sweeps.values import key_path, shown
 from gcodefp.sweeps.yaml_input import load_yaml
 
@@ -78,14 +78,6 @@ class Sweep(Section):
         if key in CAP_NAMES:
             return f"no key of W&B's schema; write run_cap: {shown(value)} in place of it"
         return super().hint(key, value)
-
-    @staticmethod
-    def section_at(location: Location) -> type[Section]:
-        """The model of the section at these keys."""
-        sections: dict[Location, type[Section]] = {
-            (): Sweep, ("metric",): Metric, ("early_terminate",): EarlyTerminate
-        }  # fmt: skip
-        return sections.get(location, Entry)
 
 
 @dataclass(frozen=True)
@@ -169,7 +161,7 @@ def read_specification(document: Any, where: str) -> Specification:
     """Checks a sweep as a mapping; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
-    sweep = validated(Sweep, document, where, Sweep.section_at)
+    sweep = validated(Sweep, document, where)
     metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
     if sweep.method == "grid":
         _check_grid(parameters, where)

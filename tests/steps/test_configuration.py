@@ -7,16 +7,17 @@ import pytest
 import yaml
 from recording_files import write_recordings
 
-from gcodefp.config import Config, Section, check_config, field_description
+from gcodefp.config import Config, check_config
 from gcodefp.errors import UserError
+from gcodefp.sweeps.schema import field_at, is_section, meaning
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 BAD: dict[str, tuple[str, Any, list[str]]] = {
-    "misspelt": ("window.row", 64, ["unknown key window.row", "did you mean 'rows'?"]),
-    "unknown section": ("modle", {}, ["unknown key modle", "known are:", "simulation"]),
-    "misspelt section": ("agent", {}, ["unknown key agent", "did you mean 'agents'?"]),
+    "misspelt": ("window.row", 64, ["window.row: no such key", "did you mean 'rows'?"]),
+    "unknown section": ("modle", {}, ["modle: no such key", "known are:", "simulation"]),
+    "misspelt section": ("agent", {}, ["agent: no such key", "did you mean 'agents'?"]),
     "text": ("window.rows", "64", ["'64'", "integer", "Rows that the network sees"]),
     "float": ("agents.count", 1.5, ["1.5", "integer", "How many agents"]),
     "truth": ("agents.count", True, ["True", "integer"]),
@@ -35,12 +36,12 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "in a list": (
         "channels.groups",
         ["imu", "mics"],
-        ["groups.1: 'mics' is none of imu, mag", "mean 'mic'?"],
+        ["groups[1]: 'mics' is none of imu, mag", "mean 'mic'?"],
     ),
     "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' stands there twice"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "name": ("wandb.project", "a b", ["'a b'", "name in W&B"]),
-    "control": ("controls", ["labels"], ["controls.0: 'labels' is none of labels_shuffled"]),
+    "control": ("controls", ["labels"], ["controls[0]: 'labels' is none of labels_shuffled"]),
     "no seed": ("protocols.seeds", [], ["[]", "Of the splits by recording"]),
     "not held out": (
         "split",
@@ -91,15 +92,11 @@ def test_shipped_configuration_is_valid() -> None:
 
 
 def test_every_key_and_section_has_a_description() -> None:
-    for name, field in Config.model_fields.items():
-        section = field.annotation
-        fields = (
-            section.model_fields
-            if isinstance(section, type) and issubclass(section, Section)
-            else {}
-        )
-        for path in ((name,), *((name, inner) for inner in fields)):
-            assert field_description(path).endswith("."), path
+    for name, section in Config.model_fields.items():
+        assert meaning(section).endswith("."), name
+        inner = section.annotation.model_fields if is_section(section.annotation) else {}
+        for key, field in inner.items():
+            assert (field.description or "").endswith("."), f"{name}.{key}"
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -119,14 +116,14 @@ def test_every_key_must_be_there(path: str) -> None:
         inner = inner[section]
     del inner[name]
     message = message_of(config)
-    description = field_description(tuple(path.split(".")))
-    assert f"key {path} is missing; add it: {description}" in message
+    description = meaning(field_at(Config, tuple(path.split(".")))[1])
+    where = ": ".join(["my.yaml", *sections])
+    assert f"{where}: {name!r} is missing; add it: {description}" in message
 
 
-def test_a_missing_section_is_told() -> None:
-    assert "key split is missing; add it" in message_of(
-        {name: value for name, value in SHIPPED.items() if name != "split"}
-    )
+def test_missing_section_is_named_with_its_meaning() -> None:
+    config = {name: value for name, value in SHIPPED.items() if name != "split"}
+    assert "'split' is missing; add it: Which recordings train" in message_of(config)
 
 
 def test_the_folder_of_recordings_is_looked_at(tmp_path: Path) -> None:

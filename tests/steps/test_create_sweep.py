@@ -97,7 +97,7 @@ def test_metric_is_logged_where_it_is_missing_or_the_wrong_way_round(
     assert made(create(metric=None)).specification.objective == DEFAULT_OBJECTIVE
     assert "has no metric; val/aligned_acc decides" in caplog.text
     made(create(metric={"name": "val/loss", "goal": "maximize"}))
-    assert "val/loss is better when smaller; is goal: minimize meant?" in caplog.text
+    assert "val/loss is better when smaller, but the run with the highest one wins" in caplog.text
 
 
 def test_rules_go_into_the_sweep_and_its_id(create: Create) -> None:
