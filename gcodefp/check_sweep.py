@@ -25,9 +25,8 @@ from gcodefp.sweeps.specification import (
     Specification,
     json_schema,
     read_specification,
-    read_text,
 )
-from gcodefp.sweeps.yaml_input import load_yaml
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
 
@@ -58,8 +57,9 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     path: Path = arguments.sweep
     text = read_text(path)
     corrected, document, fixes = fixed(text, str(path))
+    as_written = load_yaml(text, str(path), warn=True)
     if not arguments.fix and not any(fix.is_needed for fix in fixes):
-        document, fixes = load_yaml(text, str(path)), []  # The notes name the others.
+        document, fixes = as_written, []  # The notes name the others.
     messages = problems(document, str(path))
     decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:

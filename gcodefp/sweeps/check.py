@@ -13,7 +13,7 @@ from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
-from gcodefp.sweeps.space import combinations, configurations, varying
+from gcodefp.sweeps.space import combinations, configurations, never_true, varying
 from gcodefp.sweeps.specification import Metric, Specification, read_specification
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
 from gcodefp.sweeps.values import LONGEST_SHOWN, SEPARATOR, dotted, leaf
@@ -74,6 +74,8 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
     for path in (p for p in specification.parameters if is_inferred(specification, p)):
         if specification.parameters[path].distribution == "normal":
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
+    for condition in never_true(specification):
+        yield f"{condition.where}: {condition.text!r} is never true: no run has the parameter"
     if unused := [key for key in UNUSED if key in document]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 

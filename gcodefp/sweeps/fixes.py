@@ -302,7 +302,7 @@ def _changed(text: str, fixes: list[Fix]) -> str:
     return text
 
 
-def _nodes_at(root: yaml.Node, path: Path) -> tuple[yaml.Node, yaml.Node, yaml.Node]:
+def _nodes_at(root: Any, path: Path) -> tuple[Any, yaml.Node, yaml.Node]:
     """The mapping or list that holds the last part of a path, its key, and its value."""
     block = key = value = root
     for part in path:
@@ -318,7 +318,8 @@ def _nodes_at(root: yaml.Node, path: Path) -> tuple[yaml.Node, yaml.Node, yaml.N
 def _replacement(text: str, node: yaml.Node, new: Any) -> tuple[tuple[int, int], str]:
     """Where a key or value stands, behind its anchor, and what takes its place, in its quotes."""
     start, end = node.start_mark.index, node.end_mark.index
-    start += len(re.match(r"([&!]\S*\s+)*", text[start:end])[0])  # type: ignore[index]
+    if properties := re.match(r"([&!]\S*\s+)+", text[start:end]):
+        start += properties.end()
     old = text[start:end]
     gap = " " if not old and text[start - 1] == ":" else ""
     line_end = "\n" if old[:1] in ("|", ">") else ""
@@ -326,7 +327,7 @@ def _replacement(text: str, node: yaml.Node, new: Any) -> tuple[tuple[int, int],
 
 
 def _addition(
-    text: str, fix: Fix, block: yaml.Node, key: yaml.Node, value: yaml.Node
+    text: str, fix: Fix, block: Any, key: yaml.Node, value: yaml.Node
 ) -> tuple[tuple[int, int], str]:
     """Where a new key stands, after another one, and its text."""
     at, old = value.end_mark.index, text[key.start_mark.index]

@@ -134,8 +134,8 @@ class Entry(Section):
             return self
         parameter = self.parameter()
         try:
-            ends = parameter.value(0.0), parameter.value(1.0)
-            is_finite = all(not isinstance(end, float) or math.isfinite(end) for end in ends)
+            values = [parameter.value(u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+            is_finite = all(not isinstance(v, float) or math.isfinite(v) for v in values)
         except (OverflowError, ValueError):
             is_finite = False
         if not is_finite:

@@ -39,7 +39,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def calculated(*values: Any) -> Any:
         for value in values:
-            if not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{shown(value)} is no number to calculate with")
         return function(*values)
 

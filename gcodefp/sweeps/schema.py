@@ -80,7 +80,8 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
 
 def field_at(model: type[Section], location: Location) -> tuple[type[Section], FieldInfo | None]:
     """The section that has a location's last key, and the key's field if it is one of its own."""
-    section, field, kind = model, None, model
+    section, field = model, None
+    kind: Any = model
     for part in location:
         if is_section(kind):
             section, field = kind, kind.model_fields.get(str(part))

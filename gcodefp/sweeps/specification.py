@@ -15,13 +15,13 @@ from gcodefp.sweeps.parameters import Block, flat_parameters
 from gcodefp.sweeps.rules import NO_RULES, Rules
 from gcodefp.sweeps.schema import Number, Plain, Section, validated
 from gcodefp.sweeps.values import key_path, shown
-from gcodefp.sweeps.yaml_input import load_yaml
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 Method = Literal["grid", "random", "bayes"]
 METHODS = get_args(Method)
 Goal = Literal["maximize", "minimize"]
 Imputed = Literal["worst", "best", "latest"]
-MOST_RUNS = 1_000_000
+MOST_RUNS = 100_000
 """Each run has a folder of its own."""
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""
@@ -134,27 +134,13 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def read_text(path: Path) -> str:
-    """The text of a YAML file, with its line ends.
-
-    Raises:
-        UserError: there is no such file, or it is no text.
-    """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not YAML ({error})") from None
-
-
 def load_specification(path: Path) -> Specification:
     """Reads a sweep YAML.
 
     Raises:
         UserError: with the file, the key, the value and the way out.
     """
-    return read_specification(load_yaml(read_text(path), str(path)), str(path))
+    return read_specification(load_yaml(read_text(path), str(path), warn=True), str(path))
 
 
 def read_specification(document: Any, where: str) -> Specification:

@@ -1,0 +1,161 @@
+"""Hostile and fuzzed sweeps: each is read or refused with one message, in bounded time."""
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from fuzzing import FuzzCount, fuzz, mutate_document, mutate_text, mutations
+from hostile_yaml import READ, REFUSED
+from sweep_documents import SHIPPED, sweep_document
+
+from gcodefp.errors import UserError
+from gcodefp.sweeps import distributions, parameters, rules, yaml_input
+from gcodefp.sweeps.check import explain, problems
+from gcodefp.sweeps.fixes import fixed
+from gcodefp.sweeps.rules import Expression, read_rules
+from gcodefp.sweeps.sampling import ConfigurationSequence, check_possible, total_runs
+from gcodefp.sweeps.specification import load_specification, read_specification
+from gcodefp.sweeps.trainable import check_trainable
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
+
+EXPRESSIONS = (
+    *("d_model % nhead == 0", "optimizer in ['adam', 'adamw'] or not momentum > 1"),
+    *("1 < nhead <= 4 != 5", "model.depth // 5 - 2 * nhead + 1 >= -0.5", "optimizer == 'sgd'"),
+)
+NAMES = {"d_model": 64, "nhead": 4, "optimizer": "sgd", "model.depth": 3, "momentum": 0.5}
+DISTRIBUTIONS = {
+    "learning_rate": {"distribution": "q_log_uniform_values", "min": 0.1, "max": 1.0, "q": 0.1},
+    "augmentation_prob": {"distribution": "beta", "a": 2.0, "b": 5},
+    "weight_decay": {"distribution": "log_normal", "mu": -5.0, "sigma": 1.0},
+    "batch_size": {"values": [8, 16, 64], "probabilities": [0.5, 0.25, 0.25]},
+    "model": {"parameters": {"d_model": {"values": [32, 64]}, "num_layers": {"min": 1, "max": 3}}},
+}
+METRIC = {"name": "val/loss", "goal": "minimize", "target": 0.1, "impute": "best"}
+BANDS = {"type": "hyperband", "min_iter": 3, "eta": 2, "strict": True}
+DOCUMENTS = (
+    sweep_document(method="bayes", early_terminate=BANDS, metric=METRIC, parameters=DISTRIBUTIONS),
+    sweep_document(method="grid", parameters={"seed": {"min": 0, "max": 9}}, name="x"),
+)
+
+
+class Reader:
+    """All that check_sweep and create_sweep do with a sweep before they write."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "sweep.yaml"
+
+    def __call__(self, content: str | bytes) -> None:
+        self._path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        text = read_text(self._path)
+        problems(load_yaml(text, "sweep.yaml"), "sweep.yaml")
+        fixed(text, "sweep.yaml")
+        sweep = load_specification(self._path)
+        check_trainable(sweep, "sweep.yaml")
+        check_possible(sweep, 0)
+        if sweep.method == "grid" or sweep.run_cap:
+            ConfigurationSequence(sweep, 0).propose(min(total_runs(sweep), 3) - 1, [])
+        explain(sweep)
+        written = json.loads(json.dumps(dict(sweep.document), allow_nan=False))
+        assert read_specification(written, "sweep.json").identity() == sweep.identity()
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_hostile_yaml_is_refused_with_one_message(name: str, tmp_path: Path) -> None:
+    reader, content = Reader(tmp_path), REFUSED[name]
+    result = fuzz(reader, iter([content]), 1)
+    assert (result.refused, result.faults) == (1, [])
+    with pytest.raises(UserError) as error:
+        reader(content)
+    assert "sweep.yaml" in str(error.value)
+    assert len(str(error.value)) < 1500
+
+
+@pytest.mark.parametrize("name", READ)
+def test_odd_yaml_is_read(name: str, tmp_path: Path) -> None:
+    fuzz(Reader(tmp_path), iter([READ[name]]), 1).check()
+
+
+def _mutated(rng: random.Random, content: bytes) -> bytes:
+    """A change of the text, of the document behind it, or of one number in the text."""
+    if rng.random() < 0.6:
+        return _with_near_number(rng, content)
+    try:
+        document = yaml.safe_load(content)
+        if isinstance(document, dict) and rng.random() < 0.5:
+            return yaml.safe_dump(mutate_document(rng, document)).encode()
+    except Exception:  # Whatever PyYAML or JSON make of an input that was mutated before
+        pass
+    return mutate_text(rng, content)
+
+
+def _with_near_number(rng: random.Random, content: bytes) -> bytes:
+    """A number that may still be right in place of another, or a comment behind it."""
+    numbers = list(re.finditer(rb"\b\d+(\.\d+)?\b", content))
+    if not numbers:
+        return content
+    chosen = rng.choice(numbers)
+    number = float(chosen[0])
+    new = rng.choice((number / 2, number * 2, number + 1, round(number), int(number) ^ 1, 8))
+    text = rng.choice((b"%r" % new, b"%d" % new, chosen[0] + b" "))
+    return content[: chosen.start()] + text + content[chosen.end() :]
+
+
+def sweeps() -> Iterator[bytes]:
+    valid = [path.read_bytes() for path in SHIPPED]
+    valid += [yaml.safe_dump(document, sort_keys=False).encode() for document in DOCUMENTS]
+    return mutations(valid, _mutated)
+
+
+def expressions() -> Iterator[bytes]:
+    return mutations([text.encode() for text in EXPRESSIONS], _mutated)
+
+
+def read_expression(content: bytes) -> None:
+    """As a constraint of a sweep with these parameters, and with these values."""
+    text = content.decode(errors="replace")
+    Expression(text, set(NAMES), "sweep.constraints[0]").holds(NAMES)
+    entries = {name: {"value": value} for name, value in NAMES.items() if "." not in name}
+    entries["model"] = {"parameters": {"depth": {"min": 1, "max": 9}}}
+    sweep = read_specification(sweep_document(parameters=entries), "sweep.yaml")
+    read_rules(sweep.parameters, constraints=[text], conditions={"momentum": text})
+
+
+def test_fuzzed_sweeps(tmp_path: Path) -> None:
+    for document in DOCUMENTS:
+        Reader(tmp_path)(yaml.safe_dump(document))
+    fuzz(Reader(tmp_path), sweeps()).check()
+
+
+def test_fuzzed_expressions() -> None:
+    fuzz(read_expression, expressions()).check()
+
+
+def _broken(*_arguments: object, **_more: object) -> None:
+    raise KeyError("planted")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (parameters, "_check_probabilities"),
+        (parameters, "did_you_mean"),
+        (distributions, "_beta"),
+        (yaml_input, "_Refused"),
+        (rules, "did_you_mean"),
+    ],
+)
+def test_planted_bug_is_found(
+    module: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, name, _broken)
+    result = FuzzCount()
+    inputs = expressions() if module is rules else sweeps()
+    for _ in range(10):
+        result = fuzz(read_expression if module is rules else Reader(tmp_path), inputs, 50)
+        if result.faults:
+            break
+    assert result.faults
