@@ -4,8 +4,9 @@ The models are the one source: they check what Snakemake has merged, and `make d
 docs/configuration.md and the JSON Schema for editors from them.
 """
 
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,7 +16,9 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.schema import Section, validated
-from gcodefp.sweeps.values import shown
+from gcodefp.sweeps.specification import MOST_RUNS
+from gcodefp.sweeps.values import flatten, hyperparameter_value, shown
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 
 def _unique(items: list[Any]) -> list[Any]:
@@ -24,12 +27,20 @@ def _unique(items: list[Any]) -> list[Any]:
     return items
 
 
+def _point(values: dict[str, Any]) -> dict[str, Any]:
+    for value in flatten(values).values():
+        hyperparameter_value(value)
+    return values
+
+
 UNIQUE = (AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True}))
 Text = Annotated[str, Field(min_length=1)]
+FilePath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Names = Annotated[list[str], *UNIQUE]
 Patterns = Annotated[list[Text], *UNIQUE]
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 ChannelGroup = Literal["imu", "mag", "mic", "motor", "environment", "optical", "controller"]
@@ -39,7 +50,7 @@ Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
 class Recordings(Section):
     """Where the recordings are; docs/files.md describes their format."""
 
-    folder: Text | None = Field(
+    folder: FilePath | None = Field(
         description="Folder with .csv or .csv.gz files; null for simulated recordings."
     )
     exclude: Names = Field(
@@ -79,12 +90,12 @@ class Channels(Section):
 class Window(Section):
     """How recordings are cut into windows."""
 
-    rows: int = Field(ge=8, description="Rows that the network sees at once.")
+    rows: int = Field(ge=8, le=1_000_000, description="Rows that the network sees at once.")
     stride_rows: Positive = Field(
         description="Rows from one train window to the next, at most window.rows."
     )
     max_gap_seconds: float = Field(
-        gt=0, description="Seconds; no window crosses a longer gap in the clock."
+        gt=0, le=1e9, description="Seconds; no window crosses a longer gap in the clock."
     )
 
 
@@ -124,14 +135,14 @@ class Sweep(Section):
         description="ENTITY/PROJECT/ID of a W&B sweep that exists already, with engine wandb; null "
         "to create one."
     )
-    file: Text = Field(
+    file: FilePath = Field(
         description="Path of a sweep in the W&B schema; workflow/sweeps has three to start from."
     )
-    run_cap: Positive | None = Field(
+    run_cap: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = Field(
         description="The sweep's total of runs; null for the number in the file."
     )
     seed: Seed = Field(description="Of the search and of the runs.")
-    phases: list[Text] = Field(
+    phases: list[FilePath] = Field(
         description="Sweep files that follow the first, each in ranges narrowed around the best "
         "runs."
     )
@@ -142,7 +153,7 @@ class Sweep(Section):
         description="Parameter and the expression under which it is drawn; otherwise it keeps its "
         "default."
     )
-    first: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
+    first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]] = Field(
         description="Configurations of the first runs; parameters that they omit are drawn."
     )
     width: Positive | None = Field(
@@ -174,18 +185,19 @@ class Protocols(Section):
 class Agents(Section):
     """The processes that train."""
 
-    count: Positive = Field(description="How many agents train runs at the same time.")
-    threads: Positive = Field(
+    count: Threads = Field(description="How many agents train runs at the same time.")
+    threads: Threads = Field(
         description="CPU threads of each agent; results repeat bit by bit with 1."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="Where runs are trained; auto takes a GPU if there is one."
     )
-    per_gpu: Positive = Field(
+    per_gpu: Threads = Field(
         description="How many trainings each agent has at a time, all on its GPU."
     )
     margin_seconds: int = Field(
         ge=0,
+        le=1_000_000,
         description="Seconds; how long before a time limit an agent ends, besides one and a half "
         "epochs.",
     )
@@ -219,7 +231,7 @@ class Wandb(Section):
 class Config(Section):
     """Configuration of gcodefp."""
 
-    results: Text = Field(description="Folder for everything that the pipeline makes.")
+    results: FilePath = Field(description="Folder for everything that the pipeline makes.")
     recordings: Recordings
     simulation: Simulation
     channels: Channels
@@ -235,78 +247,114 @@ class Config(Section):
     wandb: Wandb
 
 
-def check_config(content: Mapping[str, Any], origin: str) -> Config:
-    """Checks keys, types, values and the files they name.
+def check_config(
+    content: Mapping[str, Any],
+    files: Sequence[str | Path] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> Config:
+    """Checks keys, types, values and the files they name; `~` in paths becomes the home folder.
 
     Args:
         content: the merged configuration.
-        origin: the files that it was read from, for the message.
+        files: that it was merged from, the one that counts most first.
+        command_line: what Snakemake's `--config` sets above the files.
 
     Raises:
-        UserError: with file, key, value and the way out.
+        UserError: with the origin, the key, the value and the way out.
     """
+    layers = {"--config": command_line or {}}
+    for file in files:
+        name = os.path.relpath(file)
+        # Snakemake has read it already, but a key that stands twice has lost its first value.
+        layers[name] = load_yaml(read_text(Path(file)), name, warn=True)
+
+    def origin(key: tuple[int | str, ...]) -> str:
+        names = (name for name, layer in layers.items() if _has(layer, key))
+        return next(names, ", ".join(list(layers)[1:]) or "configuration")
+
     config = validated(Config, content, origin)
-    for problem in (_split_problem, _engine_problem, _file_problem):
-        if text := problem(config):
-            raise UserError(f"{origin}: {text}")
+    problems = (*_split_problems(config), *_engine_problems(config), *_file_problems(config))
+    if problems:
+        raise UserError("\n".join(f"{origin(tuple(k.split('.')))}: {k}{t}" for k, t in problems))
     return config
 
 
-def _split_problem(config: Config) -> str | None:
+def _has(layer: Any, key: tuple[int | str, ...]) -> bool:
+    """Whether a layer sets a key; an item of a list counts as the list."""
+    for part in key:
+        if not isinstance(layer, Mapping):
+            return True
+        if part not in layer:
+            return False
+        layer = layer[part]
+    return True
+
+
+Problems = Iterator[tuple[str, str]]
+"""A key and what is wrong with it."""
+
+
+def _split_problems(config: Config) -> Problems:
     """What single keys cannot say of split and window."""
     split, window = config.split, config.window
     if split.by in ("session", "program") and not split.held_out:
-        return (
-            f"split.held_out is empty: split.by {split.by!r} needs patterns of the test "
-            "recordings, such as [damage*]"
+        yield (
+            "split.held_out",
+            f" is empty: split.by {split.by!r} needs patterns of the test recordings, such as "
+            "[damage*]",
         )
     if split.by in ("recording", "chronological", "window") and split.held_out:
-        return (
-            f"split.held_out {split.held_out} is not used by split.by {split.by!r}; empty it, or "
-            "choose session or program"
+        yield (
+            "split.held_out",
+            f" {shown(split.held_out)} is not used by split.by {split.by!r}; empty it, or choose "
+            "session or program",
         )
     if split.val_fraction + split.test_fraction >= 0.9:
-        return (
-            f"split.val_fraction {split.val_fraction} and split.test_fraction "
-            f"{split.test_fraction} leave too little to train on; make one smaller"
+        yield (
+            "split.val_fraction",
+            f" {split.val_fraction} and split.test_fraction {split.test_fraction} leave too little "
+            "to train on; make one smaller",
         )
     if window.stride_rows > window.rows:
-        return (
-            f"window.stride_rows {window.stride_rows} is more than window.rows {window.rows}: rows "
-            "between windows would never be trained on; make it smaller"
+        yield (
+            "window.stride_rows",
+            f" {window.stride_rows} is more than window.rows {window.rows}: rows between windows "
+            "would never be trained on; make it smaller",
         )
-    return None
 
 
-def _engine_problem(config: Config) -> str | None:
+def _engine_problems(config: Config) -> Problems:
     """What only one of the engines can do."""
     sweep = config.sweep
     if sweep.engine == "local" and sweep.existing:
-        return (
-            f"sweep.existing {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: "
-            "wandb, or sweep.existing: null"
+        yield (
+            "sweep.existing",
+            f" {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: wandb, or "
+            "sweep.existing: null",
         )
     if sweep.engine == "wandb" and not config.wandb.enabled:
-        return "wandb.enabled: false and sweep.engine: wandb; enable it, or set sweep.engine: local"
-    return None
+        yield (
+            "wandb.enabled",
+            ": false and sweep.engine: wandb; enable it, or set sweep.engine: local",
+        )
 
 
-def _file_problem(config: Config) -> str | None:
+def _file_problems(config: Config) -> Problems:
     """Files and programs that are named must exist."""
-    files = {"file": config.sweep.file}
-    files |= {f"phases[{index}]": file for index, file in enumerate(config.sweep.phases)}
-    for key, file in files.items():
-        if not Path(file).is_file():
-            return (
-                f"sweep.{key}: no such file: {file}; write the path of a sweep YAML, such as "
-                "workflow/sweeps/random.yaml"
+    files = [("sweep.file", "", config.sweep.file)]
+    files += [("sweep.phases", f"[{n}]", file) for n, file in enumerate(config.sweep.phases)]
+    for key, index, file in files:
+        if not os.path.isfile(file):  # noqa: PTH113, Path.is_file raises for a name that is too long
+            yield (
+                key,
+                f"{index}: no such file: {shown(file, str)}; write the path of a sweep YAML, such "
+                "as workflow/sweeps/random.yaml",
             )
     for program in config.simulation.programs:
         if program not in PROGRAMS:
-            return f"simulation.programs: {program!r}; {did_you_mean(program, PROGRAMS)}"
+            yield "simulation.programs", f": {shown(program)}; {did_you_mean(program, PROGRAMS)}"
     if config.recordings.folder is not None:
         try:
             find_recordings(Path(config.recordings.folder), config.recordings.exclude)
-        except UserError as error:
-            return f"recordings.folder: {error}"
-    return None
+        except (UserError, OSError, ValueError) as error:
+            yield "recordings.folder", f": {error}"

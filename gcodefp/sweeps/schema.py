@@ -1,6 +1,7 @@
 """What the models of sweep YAML and configuration share: types, and messages with a way out."""
 
 import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from inspect import getdoc
 from types import NoneType, UnionType
@@ -55,11 +56,11 @@ MESSAGES = {
 """Type of a pydantic error -> message; the value takes the place of the braces."""
 
 
-def validated(model: type[Model], content: Any, where: str) -> Model:
+def validated(model: type[Model], content: Any, where: str | Callable[[Location], str]) -> Model:
     """The section that a mapping describes.
 
     Args:
-        where: the file, or file and key, for the messages.
+        where: the file, or file and key, for the messages; or which it is for each location.
 
     Raises:
         UserError: with all that is wrong, a line each.
@@ -71,10 +72,13 @@ def validated(model: type[Model], content: Any, where: str) -> Model:
         for detail in error.errors(include_url=False):
             location, message = _problem(detail, model)
             keys = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-            lines.append(": ".join(filter(None, [where, "".join(keys).removeprefix("."), message])))
+            origin = where if isinstance(where, str) else where(detail["loc"])
+            lines.append(
+                ": ".join(filter(None, [origin, "".join(keys).removeprefix("."), message]))
+            )
         lines = list(dict.fromkeys(lines))
         if more := len(lines[MOST_PROBLEMS:]):
-            lines[MOST_PROBLEMS:] = [f"{where}: and {more} problems more"]
+            lines[MOST_PROBLEMS:] = [f"and {more} problems more"]
         raise UserError("\n".join(lines)) from None
 
 

@@ -1,5 +1,11 @@
 """Sweep YAMLs that broke parsers, or may: each is read, or refused with one message."""
 
+import random
+import re
+
+import yaml
+from fuzzing import mutate_document, mutate_text
+
 H = "method: random\nrun_cap: 2\nmetric: {name: val/loss, goal: minimize}\n"
 """The head of a sweep, without parameters."""
 P = "parameters: {learning_rate: {min: 0.001, max: 0.01}}\n"
@@ -160,3 +166,28 @@ READ: dict[str, str | bytes] = {
     "most runs": f"method: random\nrun_cap: 100000\n{P}",
 }
 """Name -> a text that is a sweep."""
+
+
+def mutate_yaml(rng: random.Random, content: bytes) -> bytes:
+    """A change of the text, of the document behind it, or of one number in the text."""
+    if rng.random() < 0.6:
+        return _with_near_number(rng, content)
+    try:
+        document = yaml.safe_load(content)
+        if isinstance(document, dict) and rng.random() < 0.5:
+            return yaml.safe_dump(mutate_document(rng, document)).encode()
+    except Exception:  # Whatever PyYAML or JSON make of an input that was mutated before
+        pass
+    return mutate_text(rng, content)
+
+
+def _with_near_number(rng: random.Random, content: bytes) -> bytes:
+    """A number that may still be right in place of another, or a comment behind it."""
+    numbers = list(re.finditer(rb"\b\d+(\.\d+)?\b", content))
+    if not numbers:
+        return content
+    chosen = rng.choice(numbers)
+    number = min(float(chosen[0]), 1e9)
+    new = rng.choice((number / 2, number * 2, number + 1, round(number), int(number) ^ 1, 8))
+    text = rng.choice((b"%r" % new, b"%d" % new, chosen[0] + b" "))
+    return content[: chosen.start()] + text + content[chosen.end() :]
