@@ -19,7 +19,7 @@ from gcodefp.sweeps.sampling import (
     propose,
     total_runs,
 )
-from gcodefp.sweeps.space import OPEN, configurations
+from gcodefp.sweeps.space import OPEN, configurations, never_true
 
 RANGE = {"min": 0.5, "max": 0.9}
 
@@ -90,6 +90,26 @@ def test_constraints_that_nothing_satisfies_end_the_search() -> None:
 
 
 # Conditions
+
+
+@pytest.mark.parametrize(
+    ("text", "is_never_true"),
+    [
+        ("optimizer == 'sdg'", True),
+        ("optimizer == 'sgd'", False),
+        ("num_layers > 3", True),
+        ("num_layers == 3 and optimizer == 'adam'", False),
+        ("dropout > 0.5", True),
+        ("dropout > 0.39", False),
+        ("False", True),
+        ("nhead == 5", True),  # The sweep leaves it at its default.
+        ("nhead == 4", False),
+    ],
+)
+def test_condition_that_is_never_true_is_found(text: str, is_never_true: bool) -> None:
+    parameters = SMALL | {"dropout": {"min": 0.0, "max": 0.4}}
+    sweep = ruled(parameters, conditions={"momentum": text})
+    assert [c.text for c in never_true(sweep)] == [text] * is_never_true
 
 
 def test_grid_has_combinations_that_differ_in_nothing_once() -> None:
