@@ -8,8 +8,7 @@ key or value in the file, so comments, order and layout stay.
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import yaml
 
@@ -35,12 +34,8 @@ MOST_FIXES, MOST_SHOWN = 1000, 20
 MARK = "\ufeff"
 
 
-class Change(Enum):
-    """What a fix does at its path."""
-
-    VALUE = "value"
-    KEY = "key"
-    ADD = "add"
+Change = Literal["value", "key", "add"]
+"""What a fix does at its path."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +60,9 @@ class Fix:
     def describe(self) -> str:
         """One line for the user."""
         change = {
-            Change.VALUE: f"{_text(self.old)} -> {_text(self.new)}",
-            Change.KEY: f"renamed {self.new}",
-            Change.ADD: f"added, {_text(self.new)}",
+            "value": f"{_text(self.old)} -> {_text(self.new)}",
+            "key": f"renamed {self.new}",
+            "add": f"added, {_text(self.new)}",
         }[self.change]
         return f"{'.'.join(map(str, self.path))}: {change} ({self.reason})"
 
@@ -91,7 +86,7 @@ def proposed_fixes(document: Any) -> Fixes:
     yield from _keys((), document, Sweep.model_fields)
     for name in CAP_NAMES:
         if name in document and "run_cap" not in document:
-            yield Fix(Change.KEY, (name,), name, "run_cap", "W&B's key")
+            yield Fix("key", (name,), name, "run_cap", "W&B's key")
     yield from _numbers(document, ("run_cap",))
     yield from _word(document, ("method",), METHODS)
     yield from _early_terminate(document)
@@ -110,7 +105,7 @@ def _keys(path: Path, block: Mapping[Any, Any], names: Collection[str]) -> Fixes
             continue
         meant = nearest(str(key), names)
         if meant is not None and meant not in block:
-            yield Fix(Change.KEY, (*path, key), key, meant, "W&B's key")
+            yield Fix("key", (*path, key), key, meant, "W&B's key")
 
 
 def _at(document: Any, path: Path) -> Any:
@@ -131,7 +126,7 @@ def _word(document: Any, path: Path, words: tuple[str, ...]) -> Fixes:
     longer = [other for other in words if len(word) > 2 and other.startswith(word.lower())]
     meant = longer[0] if len(longer) == 1 else nearest(word, words)
     if meant is not None:
-        yield Fix(Change.VALUE, path, word, meant, f"the {path[-1]} that is meant")
+        yield Fix("value", path, word, meant, f"the {path[-1]} that is meant")
 
 
 def _numbers(document: Any, path: Path) -> Fixes:
@@ -142,7 +137,7 @@ def _numbers(document: Any, path: Path) -> Fixes:
             yield from _numbers(document, (*path, index))
     number = number_in(value)
     if number is not None:
-        yield Fix(Change.VALUE, path, value, number, "YAML reads it as text")
+        yield Fix("value", path, value, number, "YAML reads it as text")
 
 
 def _early_terminate(document: Mapping[str, Any]) -> Fixes:
@@ -155,7 +150,7 @@ def _early_terminate(document: Mapping[str, Any]) -> Fixes:
     yield from _word(document, (*path, "type"), ("hyperband",))
     if "type" not in config and not any(isinstance(v, list | dict) for v in config.values()):
         reason = "W&B needs it, and has no other"
-        yield Fix(Change.ADD, (*path, "type"), next(iter(config)), "hyperband", reason)
+        yield Fix("add", (*path, "type"), next(iter(config)), "hyperband", reason)
 
 
 def _metric(document: Mapping[str, Any]) -> Fixes:
@@ -169,16 +164,19 @@ def _metric(document: Mapping[str, Any]) -> Fixes:
             return
         if name not in METRICS and (meant := same_letters(name, METRICS)):
             reason = "its name in this trainer"
-            yield Fix(Change.VALUE, (*path, "name"), name, meant, reason)
+            yield Fix("value", (*path, "name"), name, meant, reason)
         elif name in METRICS and goal in GOALS and goal != (usual := usual_goal(name)):
             reason = f"{name} is better when {'larger' if usual == 'maximize' else 'smaller'}"
-            change, old = (Change.VALUE, goal) if "goal" in config else (Change.ADD, "name")
-            yield Fix(change, (*path, "goal"), old, usual, reason, is_needed=False)
+            if "goal" in config:
+                yield Fix("value", (*path, "goal"), goal, usual, reason, is_needed=False)
+            else:
+                yield Fix("add", (*path, "goal"), "name", usual, reason, is_needed=False)
     elif config is None and (document.get("method") == "bayes" or "early_terminate" in document):
         new = {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal}
-        change, old = (Change.VALUE, None) if "metric" in document else (Change.ADD, "method")
-        if "method" in document:
-            yield Fix(change, path, old, new, "decides which run is better")
+        if "metric" in document:
+            yield Fix("value", path, None, new, "decides which run is better")
+        elif "method" in document:
+            yield Fix("add", path, "method", new, "decides which run is better")
 
 
 def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
@@ -195,14 +193,14 @@ def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
     if plainly_values(distribution, low, high):
         reason = f"its bounds are exponents; {low!r} and {high!r} are values"
         new = f"{distribution}_values"
-        yield Fix(Change.VALUE, (*path, "distribution"), distribution, new, reason)
+        yield Fix("value", (*path, "distribution"), distribution, new, reason)
     if not distribution and {type(low), type(high)} == {int, float}:
         setting = HYPERPARAMETERS.get(str(path[-1]))
         is_whole = setting and isinstance(setting.default, int) and low % 1 == high % 1 == 0
         kind = int if is_whole else float
         key = "max" if type(low) is kind else "min"
         reason = "min and max have to be of one kind"
-        yield Fix(Change.VALUE, (*path, key), entry[key], kind(entry[key]), reason)
+        yield Fix("value", (*path, key), entry[key], kind(entry[key]), reason)
 
 
 def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
@@ -214,13 +212,13 @@ def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
             meant = hyperparameter_meant(str(name))
             if meant is not None and meant not in names:
                 names.add(meant)
-                yield Fix(Change.KEY, path, name, meant, "its name in this trainer")
+                yield Fix("key", path, name, meant, "its name in this trainer")
         if name == "optimizer" and isinstance(entry, Mapping):
             values = entry.get("values")
             for index, word in enumerate(values if isinstance(values, list) else ()):
                 if isinstance(word, str) and word not in OPTIMIZERS and word.lower() in OPTIMIZERS:
                     item = (*path, "values", index)
-                    yield Fix(Change.VALUE, item, word, word.lower(), "its name here")
+                    yield Fix("value", item, word, word.lower(), "its name here")
 
 
 # How it is fixed: the characters of a key or a value are replaced in the text.
@@ -258,14 +256,14 @@ def _without_rivals(fixes: Fixes) -> list[Fix]:
     """The fixes without second keys of one name; keys last, since they move paths."""
     first: dict[Path, Fix] = {}
     for fix in fixes:
-        first.setdefault((*fix.path[:-1], fix.new) if fix.change is Change.KEY else fix.path, fix)
-    return sorted(first.values(), key=lambda fix: (fix.change is Change.KEY, -len(fix.path)))
+        first.setdefault((*fix.path[:-1], fix.new) if fix.change == "key" else fix.path, fix)
+    return sorted(first.values(), key=lambda fix: (fix.change == "key", -len(fix.path)))
 
 
 def _apply(document: Any, fix: Fix) -> None:
     *above, last = fix.path
     block = _at(document, tuple(above))
-    if fix.change is Change.KEY:
+    if fix.change == "key":
         block[fix.new] = block.pop(last)
     else:
         block[last] = dict(fix.new) if isinstance(fix.new, dict) else fix.new
@@ -289,12 +287,12 @@ def _changed(text: str, fixes: list[Fix]) -> str:
     root = yaml.compose(text, Loader=LOADER)
     edits: dict[tuple[int, int], str] = {}
     for fix in fixes:
-        last = fix.old if fix.change is Change.ADD else fix.path[-1]
+        last = fix.old if fix.change == "add" else fix.path[-1]
         block, key, value = _nodes_at(root, (*fix.path[:-1], last))
-        if fix.change is Change.ADD:
+        if fix.change == "add":
             span, new = _addition(text, fix, block, key, value)
         else:
-            span, new = _replacement(text, key if fix.change is Change.KEY else value, fix.new)
+            span, new = _replacement(text, key if fix.change == "key" else value, fix.new)
         if edits.setdefault(span, new) != new:
             raise LookupError(fix.path)
     for (start, end), new in sorted(edits.items(), reverse=True):

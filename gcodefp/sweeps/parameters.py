@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gcodefp.errors import did_you_mean
 from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MOST_VALUES, Parameter
@@ -22,12 +22,6 @@ LARGEST_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
 
 
-def _distribution(name: Any) -> Any:
-    if name is not None and name not in DISTRIBUTIONS:
-        raise ValueError(f"{shown(name)}; {did_you_mean(str(name), DISTRIBUTIONS)}")
-    return name
-
-
 def _name(name: Any) -> Any:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError("a name begins with a letter and holds letters, digits, '_', '-' and '.'")
@@ -40,9 +34,6 @@ def _parameters(block: Any) -> Any:
     return block
 
 
-Distribution = Annotated[
-    str | None, BeforeValidator(_distribution), WithJsonSchema({"enum": DISTRIBUTIONS})
-]
 Value = Annotated[Any, BeforeValidator(hyperparameter_value)]
 Name = Annotated[str, BeforeValidator(_name)]
 IS_BLOCK = BeforeValidator(_parameters)
@@ -51,7 +42,7 @@ IS_BLOCK = BeforeValidator(_parameters)
 class Entry(Section):
     """One parameter, or a group of them, which a run gets nested."""
 
-    distribution: Distribution = None
+    distribution: Literal[*DISTRIBUTIONS] | None = None  # type: ignore[valid-type]
     value: Value = None
     values: Annotated[list[Value], Field(min_length=1)] = Field([])
     probabilities: list[Number] = Field([])

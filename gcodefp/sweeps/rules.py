@@ -81,15 +81,15 @@ def _is_allowed(node: ast.AST) -> bool:
 class Expression:
     """A checked expression; `names` are the hyperparameters that it reads."""
 
-    def __init__(self, text: str, known_names: set[str], where: str) -> None:
+    def __init__(self, text: str, valid_names: set[str], where: str) -> None:
         """Reads an expression.
 
         Args:
-            known_names: what it may read; `model.d_model` is in a group.
+            valid_names: what it may read; `model.d_model` is in a group.
             where: its key, for messages.
 
         Raises:
-            UserError: it is no expression, or has a name or an operation that is not known.
+            UserError: it is no expression, or has another name or an operation that is not allowed.
         """
         self.text = text
         self.where = where
@@ -101,7 +101,7 @@ class Expression:
             raise UserError(f"{where}: {shown(text)} is no expression; {EXAMPLE}") from None
         self.names: set[str] = set()
         self._evaluator = _evaluator()
-        self._check(self._tree, known_names, DEEPEST)
+        self._check(self._tree, valid_names, DEEPEST)
 
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
@@ -117,8 +117,8 @@ class Expression:
             why: Any = f"{name!r} has no value there"
         except (TypeError, ArithmeticError, simpleeval.InvalidExpression) as error:
             why = error
-        of_names = {name: values[name] for name in sorted(self.names) if name in values}
-        raise UserError(f"{self.where}: {self.text!r} for {of_names}: {why}")
+        read = {name: values[name] for name in sorted(self.names) if name in values}
+        raise UserError(f"{self.where}: {self.text!r} for {shown(read)}: {why}")
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it is true for these hyperparameters.
@@ -134,23 +134,23 @@ class Expression:
             )
         return value
 
-    def _check(self, node: ast.AST, known_names: set[str], levels: int) -> None:
+    def _check(self, node: ast.AST, valid_names: set[str], levels: int) -> None:
         name = _dotted(node)
         if levels == 0:
             raise UserError(f"{self.where}: {self.text!r} has too many levels; {EXAMPLE}")
-        if name in known_names:
+        if name in valid_names:
             self.names.add(str(name))
         elif name is not None:
             raise UserError(
                 f"{self.where}: {self.text!r}: no hyperparameter {name!r}; "
-                f"{did_you_mean(name, known_names)}"
+                f"{did_you_mean(name, valid_names)}"
             )
         elif not _is_allowed(node):
             part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise UserError(f"{self.where}: {self.text!r}: {part!r} is not allowed; use {ALLOWED}")
         else:
             for child in ast.iter_child_nodes(node):
-                self._check(child, known_names, levels - 1)
+                self._check(child, valid_names, levels - 1)
 
 
 def _dotted(node: ast.AST) -> str | None:
@@ -304,26 +304,14 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
 
 def add_rule_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `sweep` in the configuration that are not in the YAML."""
-    group = parser.add_argument_group("rules besides the YAML")
-    add = group.add_argument
-    add("--constraint", action="append", default=[], help="'d_model %% nhead == 0'; may repeat")
-    add(
-        "--condition",
-        action="append",
-        default=[],
-        help="\"momentum: optimizer == 'sgd'\": when the parameter is drawn; may repeat",
-    )
-    add(
-        "--first",
-        action="append",
-        default=[],
-        help="'{learning_rate: 0.004}': a configuration to try first; may repeat",
-    )
-    add(
-        "--width",
-        type=positive,
-        help="how many runs may go on at a time in a search that repeats bit by bit",
-    )
+    group = parser.add_argument_group("rules besides the YAML; all but --width may repeat")
+    for name, text in (
+        ("constraint", "'d_model %% nhead == 0', true of every run"),
+        ("condition", "\"momentum: optimizer == 'sgd'\", when the parameter is drawn"),
+        ("first", "'{learning_rate: 0.004}', a configuration to try first"),
+    ):
+        group.add_argument(f"--{name}", action="append", default=[], help=text)
+    group.add_argument("--width", type=positive, help="runs at a time, of a search that repeats")
 
 
 def with_rules(
@@ -350,18 +338,14 @@ def with_rules(
         constraints=arguments.constraint,
         conditions=conditions,
         first=[_mapping(text) for text in (arguments.first if first is None else first)],
-        width=_width(specification, arguments.width),
+        # Runs that look at no results repeat bit by bit without it.
+        width=arguments.width if specification.looks_at_results else None,
     )
-    return replace(specification, rules=rules)
-
-
-def _width(specification: "Specification", width: int | None) -> int | None:
-    """None where it decides nothing: such runs repeat bit by bit without it."""
-    if width and specification.impute_while_running:
+    if arguments.width and specification.impute_while_running:
         raise UserError(
             "metric.impute_while_running depends on timing; remove it, or set no sweep.width"
         )
-    return width if specification.looks_at_results else None
+    return replace(specification, rules=rules)
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

@@ -1,7 +1,9 @@
 """Sweep YAMLs that broke parsers, or may: each is read, or refused with one message."""
 
+import copy
 import random
 import re
+from typing import Any
 
 import yaml
 from fuzzing import mutate_document, mutate_text
@@ -174,11 +176,25 @@ def mutate_yaml(rng: random.Random, content: bytes) -> bytes:
         return _with_near_number(rng, content)
     try:
         document = yaml.safe_load(content)
-        if isinstance(document, dict) and rng.random() < 0.5:
-            return yaml.safe_dump(mutate_document(rng, document)).encode()
+        if isinstance(document, dict) and rng.random() < 0.6:
+            change = rng.choice((mutate_document, _with_key_of_another))
+            return yaml.safe_dump(change(rng, document)).encode()
     except Exception:  # Whatever PyYAML or JSON make of an input that was mutated before
         pass
     return mutate_text(rng, content)
+
+
+def _with_key_of_another(rng: random.Random, document: dict[str, Any]) -> dict[str, Any]:
+    """A key and its value copied from one mapping of the document into another one."""
+    mappings, waiting = [], [document]
+    while waiting:
+        mapping = waiting.pop()
+        mappings.append(mapping)
+        waiting += [value for value in mapping.values() if isinstance(value, dict) and value]
+    source, target = rng.choice(mappings), rng.choice(mappings)
+    key = rng.choice(list(source))
+    target[key] = copy.deepcopy(source[key])
+    return document
 
 
 def _with_near_number(rng: random.Random, content: bytes) -> bytes:

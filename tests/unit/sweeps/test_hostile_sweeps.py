@@ -40,6 +40,22 @@ DOCUMENTS = (
 )
 
 
+MESSAGES = {
+    "key twice": "run_cap stands twice, in lines 2 and 5; keep one of them",
+    "key twice by quotes": "run_cap stands twice",
+    "deep flow": "nested more than 50 levels deep; make it flatter",
+    "date out of range": "name: '2001-99-99' is no timestamp (month must be in 1..12); write it in",
+    "digits": "is too long a number; write it in quotes",
+    "alias of itself": "refers to itself; write it out",
+    "alias bomb": "has more than 100000 values",
+    "300,000 values": "more than 100000 values; write fewer, or a range with min and max",
+    "utf-16": "not UTF-8 text",
+    "nan": "parameters.learning_rate.value: nan is no finite number",
+    "many bands": "eta: 1.0000001 makes more than 100000 bands; try eta: 2",
+    "method: Random": "method: 'Random' is none of grid, random, bayes; did you mean 'random'?",
+}
+
+
 class Reader:
     """All that check_sweep and create_sweep do with a sweep before they write."""
 
@@ -69,12 +85,33 @@ def test_hostile_yaml_is_refused_with_one_message(name: str, tmp_path: Path) -> 
     with pytest.raises(UserError) as error:
         reader(content)
     assert "sweep.yaml" in str(error.value)
+    assert MESSAGES.get(name, "") in str(error.value)
     assert len(str(error.value)) < 1500
 
 
 @pytest.mark.parametrize("name", READ)
 def test_odd_yaml_is_read(name: str, tmp_path: Path) -> None:
     fuzz(Reader(tmp_path), iter([READ[name]]), 1).check()
+
+
+def test_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none.yaml: no such file; set sweep.file"):
+        load_specification(tmp_path / "none.yaml")
+
+
+def test_numbers_of_another_base_are_warned_of_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    text = "parameters: {seed: {values: [016, 032, 16]}, batch_size: {value: 1:30}}\n"
+    (tmp_path / "sweep.yaml").write_text(f"method: grid\nrun_cap: 2\n{text}", encoding="utf-8")
+    values = load_specification(tmp_path / "sweep.yaml").parameters["seed"].choices
+    assert values == (14, 26, 16)
+    warned = [record.getMessage().partition(": parameters.")[2] for record in caplog.records]
+    assert [line.partition("; ")[0] for line in warned] == [
+        "seed.values[0]: YAML reads 016 as 14",
+        "seed.values[1]: YAML reads 032 as 26",
+        "batch_size.value: YAML reads 1:30 as 90",
+    ]
 
 
 def sweeps() -> Iterator[bytes]:
