@@ -1,7 +1,7 @@
 """How a sweep is understood: its settings as plain text, notes on them, and all that is wrong."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -123,7 +123,6 @@ def _outside(parameter: Parameter) -> str | None:
 
 
 SAMPLES = 5
-SEED = 0
 LONGEST_LIST = 8
 
 
@@ -137,41 +136,36 @@ def explain(specification: Specification) -> str:
     return "\n\n".join(parts)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+def _aligned(rows: Iterable[Sequence[str]]) -> str:
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in listed)
+
+
+def _settings(specification: Specification, possible: int | None) -> Iterator[tuple[str, str]]:
+    objective, rules, target = specification.objective, specification.rules, specification.target
+    size, running = combinations(specification), specification.impute_while_running or "nothing"
+    counted = "" if possible is None else f", {possible} of them possible"
+    yield "method", specification.method
+    yield "metric", f"{objective.metric}, {objective.goal}"
+    yield (
+        "target",
+        "none" if target is None else f"{target:g}: no run starts once one reached it",
     )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _settings(specification: Specification, possible: int | None) -> list[tuple[str, str]]:
-    objective, rules = specification.objective, specification.rules
-    target, running = specification.target, specification.impute_while_running
-    rows = [
-        ("method", specification.method),
-        ("metric", f"{objective.metric}, {objective.goal}"),
-        ("target", "none" if target is None else f"{target:g}: no run starts once one reached it"),
-        (
-            "impute",
-            f"{specification.impute} for failed runs; while running: {running or 'nothing'}",
-        ),
-        ("early termination", _bands(specification)),
-        ("run_cap", "none" if specification.run_cap is None else str(specification.run_cap)),
-        ("space", _space(specification, possible)),
-    ]
+    yield "impute", f"{specification.impute} for failed runs; while running: {running}"
+    yield "early termination", _bands(specification)
+    yield "run_cap", str(specification.run_cap or "none")
+    yield "space", "infinite" if size is None else f"{size} configurations{counted}"
     if specification.method == "grid":
-        rows.append(("runs of the grid", str(total_runs(specification))))
-    rows += [("constraint", constraint.text) for constraint in rules.constraints]
-    rows += [
-        ("condition", f"{dotted(path)}: {condition.text}")
-        for path, condition in rules.conditions.items()
-    ]
-    rows += [("first", ", ".join(f"{dotted(k)} {v}" for k, v in p.items())) for p in rules.first]
+        yield "runs of the grid", str(total_runs(specification))
+    for constraint in rules.constraints:
+        yield "constraint", constraint.text
+    for path, condition in rules.conditions.items():
+        yield "condition", f"{dotted(path)}: {condition.text}"
+    for point in rules.first:
+        yield "first", ", ".join(f"{dotted(path)} {value}" for path, value in point.items())
     if rules.width is not None:
-        rows.append(("width", str(rules.width)))
-    return rows
+        yield "width", str(rules.width)
 
 
 def _bands(specification: Specification) -> str:
@@ -187,33 +181,17 @@ def _bands(specification: Specification) -> str:
     )
 
 
-def _space(specification: Specification, possible: int | None) -> str:
-    size = combinations(specification)
-    if size is None:
-        return "infinite"
-    counted = "" if possible is None else f", {possible} of them possible"
-    return f"{size} configurations{counted}"
-
-
-def _parameters(specification: Specification) -> list[tuple[str, ...]]:
-    random = np.random.default_rng(SEED)
-    rows: list[tuple[str, ...]] = [
-        ("parameter", "distribution", "arguments", "varies", f"{SAMPLES} samples")
-    ]
-    vary = varying(specification)
+def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:
+    random, vary = np.random.default_rng(0), varying(specification)
+    yield "parameter", "distribution", "arguments", "varies", f"{SAMPLES} samples"
     for path, parameter in specification.parameters.items():
-        samples = [parameter.value(float(u)) for u in random.random(SAMPLES)]
-        inferred = " (inferred)" if is_inferred(specification, path) else ""
-        rows.append(
-            (
-                dotted(path),
-                parameter.distribution + inferred,
-                _arguments(parameter),
-                "yes" if path in vary else "no",
-                ", ".join(map(_short, samples)),
-            )
+        yield (
+            dotted(path),
+            parameter.distribution + (" (inferred)" if is_inferred(specification, path) else ""),
+            _arguments(parameter),
+            "yes" if path in vary else "no",
+            ", ".join(_short(parameter.value(float(u))) for u in random.random(SAMPLES)),
         )
-    return rows
 
 
 def _arguments(parameter: Parameter) -> str:

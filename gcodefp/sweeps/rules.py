@@ -18,7 +18,7 @@ from gcodefp.command_line import positive
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.values import check_number_text, dotted, flatten, leaf, shown
+from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf, shown
 from gcodefp.sweeps.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -239,19 +239,12 @@ def read_rules(
         UserError: it names the key below `sweep` in the configuration, and the value.
     """
     names = set(names_of(dict.fromkeys(parameters)))
-    checked = tuple(
-        Expression(text, names, f"sweep.constraints[{index}]")
-        for index, text in enumerate(constraints)
-    )
-    when = {
-        _path(name, parameters, "sweep.conditions"): Expression(
-            text, names, f"sweep.conditions.{name}"
-        )
-        for name, text in (conditions or {}).items()
-    }
+    checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
+    texts = _by_path(conditions or {}, parameters, "sweep.conditions")
+    when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
-    rules = Rules(checked, when, points, width)
+    rules = Rules(tuple(checked), when, points, width)
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
@@ -259,14 +252,21 @@ def read_rules(
     return rules
 
 
-def _path(name: str, paths: Iterable[str], where: str) -> str:
-    """The path that a user means by a name, a dotted or a slashed path."""
-    wanted = dotted(str(name))
-    meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
-    if len(meant) != 1:
-        hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
-        raise UserError(f"{where}: {name!r} is no parameter of the sweep; {hint}")
-    return meant[0]
+def _by_path(
+    values: Mapping[str, Any], paths: Iterable[str], where: str
+) -> dict[str, tuple[str, Any]]:
+    """Names and values by the path that each name means, which may be dotted or slashed."""
+    by_path: dict[str, tuple[str, Any]] = {}
+    for name, value in values.items():
+        wanted = dotted(str(name))
+        meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
+        if len(meant) != 1:
+            hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
+            raise UserError(f"{where}: {shown(name)} is no parameter of the sweep; {hint}")
+        if meant[0] in by_path:
+            raise UserError(f"{where}: {name} and {by_path[meant[0]][0]} are the same; keep one")
+        by_path[meant[0]] = name, value
+    return by_path
 
 
 def _check_chain(conditions: Mapping[str, Expression]) -> None:
@@ -281,12 +281,11 @@ def _check_chain(conditions: Mapping[str, Expression]) -> None:
 
 def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
     if not isinstance(point, Mapping) or not point:
-        raise UserError(f"{where}: {point!r} must map hyperparameters to values")
+        raise UserError(f"{where}: {shown(point)} must map hyperparameters to values")
     values = {}
-    for name, value in flatten(point).items():
-        path = _path(name, parameters, where)
+    for path, (name, value) in _by_path(flatten(point), parameters, where).items():
         try:
-            check_number_text(value)
+            hyperparameter_value(value)
         except ValueError as error:
             raise UserError(f"{where}.{name}: {error}") from None
         latent = parameters[path].latent(value)
@@ -332,6 +331,8 @@ def with_rules(
         name, separator, expression = text.partition(":")
         if not separator:
             raise UserError(f'--condition {text!r}: write "NAME: EXPRESSION"')
+        if name.strip() in conditions:
+            raise UserError(f"--condition {text!r}: {name.strip()} has one already; keep one")
         conditions[name.strip()] = expression.strip()
     rules = read_rules(
         specification.parameters,

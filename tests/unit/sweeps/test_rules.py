@@ -54,6 +54,13 @@ def test_every_run_satisfies_the_constraints(method: str) -> None:
         ({"conditions": {"momentum": "momentum > 1"}}, ["depends on momentum"]),
         ({"first": [{}]}, ["sweep.first[0]", "must map"]),
         ({"first": [["a"]]}, ["sweep.first[0]", "must map"]),
+        ({"first": [{"momentum": 10**399}]}, ["sweep.first[0].momentum: 1000", "no finite number"]),
+        ({"first": [{"momentum": [0.5]}]}, ["sweep.first[0].momentum: [0.5] is not in the"]),
+        ({"first": [{"momentum": True}]}, ["sweep.first[0].momentum: True is not in the"]),
+        (
+            {"first": [{"num_layers": 1, "a": {"num_layers": 2}}]},
+            ["sweep.first[0]: 'a/num_layers' is no parameter"],
+        ),
         ({"first": [{"num_layer": 1}]}, ["sweep.first[0]", "did you mean 'num_layers'?"]),
         ({"first": [{"momentum": "5e-1"}]}, ["sweep.first[0].momentum: YAML reads '5e-1' as text"]),
         (
