@@ -191,10 +191,11 @@ def total_runs(specification: Specification) -> int:
     """
     cap = specification.run_cap
     if specification.method == "grid":
-        if cap is None and (size := grid_size(specification)) > COUNTABLE:
+        size = grid_size(specification)
+        if min(size, cap or size) > COUNTABLE:
             raise UserError(
-                f"run_cap: the grid has {size} combinations, too many without a cap; add run_cap "
-                "to the sweep YAML, or list fewer values"
+                f"run_cap: the grid has {size} combinations, too many for a run_cap of "
+                f"{cap or 'none'}; write one of at most {COUNTABLE}, or list fewer values"
             )
         runs = ConfigurationSequence(specification, 0).size(cap)
         if not runs:

@@ -21,7 +21,7 @@ Method = Literal["grid", "random", "bayes"]
 METHODS = get_args(Method)
 Goal = Literal["maximize", "minimize"]
 Imputed = Literal["worst", "best", "latest"]
-MOST_RUNS = 100_000
+MOST_RUNS = 1_000_000
 """Each run has a folder of its own."""
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""

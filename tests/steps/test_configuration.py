@@ -63,7 +63,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "huge": ("agents.threads", 10**20, ["less than or equal to 1024", "CPU threads"]),
     "huge count": ("agents.count", 10**20, ["less than or equal to"]),
     "huge seed": ("sweep.seed", 10**20, ["less than or equal to 4294967295"]),
-    "huge cap": ("sweep.run_cap", 10**30, ["less than or equal to 100000"]),
+    "huge cap": ("sweep.run_cap", 10**30, ["less than or equal to 1000000"]),
     "first point": ("sweep.first", [{"a": {"b": float("inf")}}], ["inf is no finite number"]),
     "date": ("sweep.first", [{"seed": date(2001, 1, 1)}], ["2001-01-01", "quotes"]),
     "number for a text": ("sweep.constraints", [3], ["sweep.constraints[0]: 3 is no text"]),

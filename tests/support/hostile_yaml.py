@@ -117,6 +117,9 @@ REFUSED: dict[str, str | bytes] = {
     "run_cap of 30 digits": f"method: random\nrun_cap: 1{'0' * 30}\n{P}",
     "run_cap of a float": f"method: random\nrun_cap: 2.5\n{P}",
     "run_cap of a truth": f"method: random\nrun_cap: yes\n{P}",
+    "grid with too large a cap": (
+        "method: grid\nrun_cap: 1000000\nparameters: {seed: {min: 0, max: 1000000000}}\n"
+    ),
     "300,000 values": entry(f"{{values: [{', '.join(f'{n}.0e-9' for n in range(1, 300_001))}]}}"),
     "300,000 integers": f"{H}parameters: {{seed: {{values: {[*range(300_000)]}}}}}",
     "300,000 parameters": f"{H}parameters:\n" + "".join(f"  a{n}: {{}}\n" for n in range(300_000)),
@@ -165,7 +168,7 @@ READ: dict[str, str | bytes] = {
         f"{H}parameters: {{seed: {{min: 0, max: 4000000000}}, ".replace("random", "grid")
         + "batch_size: {min: 1, max: 1000000}, num_layers: {min: 1, max: 100000}}\n"
     ),
-    "most runs": f"method: random\nrun_cap: 100000\n{P}",
+    "most runs": f"method: random\nrun_cap: 1000000\n{P}",
 }
 """Name -> a text that is a sweep."""
 

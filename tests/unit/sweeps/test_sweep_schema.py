@@ -75,7 +75,7 @@ BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
     ({"method": "bayesian"}, ["method: 'bayesian'", "did you mean 'bayes'?"]),
     ({"method": None}, ["'method' is missing", "grid, random, bayes"]),
     ({"run_cap": 0}, ["run_cap: 0", "from 1"]),
-    ({"run_cap": 10**30}, ["run_cap: 1000", "to 100000"]),
+    ({"run_cap": 10**30}, ["run_cap: 1000", "to 1000000"]),
     ({"run_cap": "20"}, ["run_cap: '20'", "whole number"]),
     ({"parameters": {}}, ["parameters: {}"]),
     ({"parameters": {1: {"value": 0.1}}}, ["parameters[1]: a name begins with a letter"]),
