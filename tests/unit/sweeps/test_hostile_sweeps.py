@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from gcodefp.sweeps import parameters, rules, yaml_input
 from gcodefp.sweeps.check import explain, problems
 from gcodefp.sweeps.fixes import fixed
 from gcodefp.sweeps.rules import Expression, read_rules
-from gcodefp.sweeps.sampling import ConfigurationSequence, check_possible, total_runs
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, check_possible, total_runs
 from gcodefp.sweeps.specification import load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
@@ -69,9 +70,13 @@ class Reader:
         fixed(text, "sweep.yaml")
         sweep = load_specification(self._path)
         check_trainable(sweep, "sweep.yaml")
-        check_possible(sweep, 0)
-        if sweep.method == "grid" or sweep.run_cap:
-            ConfigurationSequence(sweep, 0).propose(min(total_runs(sweep), 3) - 1, [])
+        try:
+            check_possible(sweep, 0)
+            runs = total_runs(sweep) if sweep.method == "grid" else 3
+        except UserError as error:
+            raise UserError(f"sweep.yaml: {error}") from None
+        with suppress(Exhausted):
+            ConfigurationSequence(sweep, 0).propose(min(runs, 3) - 1, [])
         explain(sweep)
         written = json.loads(json.dumps(dict(sweep.document), allow_nan=False))
         assert read_specification(written, "sweep.json").identity() == sweep.identity()
