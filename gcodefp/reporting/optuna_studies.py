@@ -1,7 +1,8 @@
 """A sweep, its later phases and its repeats as Optuna studies in optuna-dashboard; writes nothing.
 
-Run N is trial N. A trial that Optuna calls running may be half-done without an agent: its attribute
-`state` is then `waiting`. A number without a run, such as that of a removed folder, is waiting.
+Run N is trial N. A trial that Optuna calls running may be unfinished, without an agent: its
+attribute `state` is then `waiting`. A number without a run, such as that of a removed folder, is
+waiting.
 """
 
 import json

@@ -24,7 +24,7 @@ INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PAR
 """Environment variables of a W&B agent that started this process."""
 SUMMARY = "run_json"
 """Key of run.json's content in a run's W&B summary."""
-SMALL: Mapping[str, Any] = {
+MINIMAL: Mapping[str, Any] = {
     "console": "off",
     "disable_code": True,
     "disable_git": True,
@@ -92,7 +92,7 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
     """
     shutil.rmtree(folder.path / "wandb", ignore_errors=True)
     os.environ.update(OFFLINE)
-    forget_agent()
+    clear_agent_variables()
     import wandb  # late: it takes a second, and its settings come from the environment above
 
     return wandb.init(
@@ -102,11 +102,11 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
         group=folder.sweep,
         config=dict(hyperparameters),
         dir=folder.path,
-        settings=wandb.Settings(**SMALL),
+        settings=wandb.Settings(**MINIMAL),
     )
 
 
-def forget_agent() -> None:
+def clear_agent_variables() -> None:
     """Removes a W&B agent's variables, which would turn this run into the agent's."""
     for name in INHERITED:
         os.environ.pop(name, None)

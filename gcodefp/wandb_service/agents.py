@@ -21,7 +21,7 @@ from gcodefp.wandb_service.service import (
     CANCELLED,
     OVER,
     PAUSED,
-    ServiceSilent,
+    ServiceUnavailable,
     SweepAddress,
     open_session,
     sweep_state,
@@ -47,7 +47,7 @@ AGENT_ENVIRONMENT = {
 }
 
 
-def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
+def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
     """Trains the runs that the service assigns, until its sweep is over.
 
     Args:
@@ -60,24 +60,24 @@ def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> Non
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
     ended_before = _ended(sweep_folder).keys()
-    idle_agents, silent_since, has_answered = 0, None, False
+    idle_agents, unavailable_since, has_answered = 0, None, False
     while True:
         try:
             state = sweep_state(address)
-            has_answered, silent_since = True, None
+            has_answered, unavailable_since = True, None
             if state not in CANCELLED:
-                _finish_half_done(address, sweep_folder, watch)
+                _resume_unfinished(address, sweep_folder, watch)
             if state in OVER or idle_agents == IDLE_AGENTS:
                 logger.info("sweep %s is %s: no run is left", address, state.lower())
                 return
             _check_failures(sweep_folder, ended_before)
             before = len(run_folders(sweep_folder))
-            _one_agent(address)
+            _run_agent(address)
             was_idle = state != PAUSED and len(run_folders(sweep_folder)) == before
             idle_agents = idle_agents + 1 if was_idle else 0
-        except ServiceSilent as error:
-            silent_since = silent_since or time.monotonic()
-            if not has_answered or time.monotonic() - silent_since > PATIENCE_SECONDS:
+        except ServiceUnavailable as error:
+            unavailable_since = unavailable_since or time.monotonic()
+            if not has_answered or time.monotonic() - unavailable_since > PATIENCE_SECONDS:
                 raise
             logger.warning("%s; trying again", error)
             time.sleep(PAUSE_SECONDS)
@@ -97,7 +97,7 @@ def _prepare(sweep_folder: Path, flags: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _one_agent(address: SweepAddress) -> None:
+def _run_agent(address: SweepAddress) -> None:
     """Returns when the service has no run for the agent, or after failures in a row."""
     open_session()
     import wandb
@@ -124,8 +124,8 @@ def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
         )
 
 
-def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWatch) -> None:
-    """Goes on with runs whose trainers were killed, which the service does not assign again.
+def _resume_unfinished(address: SweepAddress, sweep_folder: Path, watch: LeaseWatch) -> None:
+    """Resumes runs whose trainers were killed, which the service does not assign again.
 
     Raises:
         UserError: a run's trainer ends again without an outcome.
@@ -137,8 +137,8 @@ def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWat
         while (state := watch.state(folder.path)) is LeaseState.UNKNOWN:
             time.sleep(LEASE_POLL_SECONDS)
         if state is LeaseState.FREE:
-            logger.info("run %s was left half-done; it goes on", folder.path.name)
-            code = _go_on(address, folder, assigned)
+            logger.info("run %s is unfinished; it is resumed", folder.path.name)
+            code = _resume(address, folder, assigned)
             if code and not folder.is_over() and watch.state(folder.path) is LeaseState.FREE:
                 raise UserError(
                     f"{folder.path}: its trainer has ended with exit code {code} and without an "
@@ -146,7 +146,7 @@ def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWat
                 )
 
 
-def _go_on(address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any]) -> int:
+def _resume(address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any]) -> int:
     """Starts the trainer as an agent would; the run's folder gets the outcome.
 
     Returns:

@@ -157,7 +157,7 @@ def test_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
     (run,) = service.server.runs.values()
     assert run.is_over
     assert max(len(folder.history("epoch")) for folder in service.folders()) < 400
-    # Agents that are started again have nothing to do, not even the half-done run.
+    # Agents that are started again have nothing to do, not even the unfinished run.
     epochs = len(service.folders()[0].history("epoch"))
     assert service.agent().wait(180) == 0
     assert len(service.folders()[0].history("epoch")) == epochs
@@ -171,8 +171,8 @@ def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) 
     wait_for(lambda: any(run.history for run in service.server.runs.values()))
     service.wandb("sweep", "--pause", sweep.path)
     wait_for(lambda: all(run.is_over for run in service.server.runs.values()))
-    beats = len(service.server.asked("Heartbeat"))
-    wait_for(lambda: len(service.server.asked("Heartbeat")) > beats + 1)
+    beats = len(service.server.requests_of("Heartbeat"))
+    wait_for(lambda: len(service.server.requests_of("Heartbeat")) > beats + 1)
     assert len(service.server.runs) == 1
     service.wandb("sweep", "--resume", sweep.path)
     wait_for(lambda: len(service.server.runs) == 2)
@@ -212,7 +212,7 @@ def test_trainers_that_cannot_start_use_up_few_configurations(
     assert service.create({"learning_rate": {"values": rates}}) == 0
     service.server.faults.add("Heartbeat", delay=5.0, times=1)
     agent = service.agent()
-    wait_for(lambda: service.server.asked("CreateAgent"))
+    wait_for(lambda: service.server.requests_of("CreateAgent"))
     (copy / "val.npz").unlink()
     assert agent.wait(180) == 1
     assert len(service.server.runs) <= 3
