@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -75,7 +76,11 @@ class WandbLog:
 
 @contextmanager
 def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
-    """The run that `open_run` opens; it failed if an exception or `end` says so."""
+    """The run that `open_run` opens; it failed if an exception or `end` says so.
+
+    Raises:
+        UserError: from `open_run`; other errors of W&B are logged.
+    """
     log, exit_code = WandbLog(open_run), 1
     try:
         yield log
@@ -84,7 +89,7 @@ def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
         log.finish(exit_code)
 
 
-def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
+def open_offline(folder: RunFolder, project: str, config: Mapping[str, Any]) -> Any:
     """Opens a run that writes into the run's folder and to no network.
 
     A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn
@@ -100,7 +105,7 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
         id=folder.run_id,
         name=folder.run_id,
         group=folder.sweep,
-        config=dict(hyperparameters),
+        config=dict(config),
         dir=folder.path,
         settings=wandb.Settings(**MINIMAL),
     )
@@ -124,6 +129,8 @@ def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:
 def _guarded(action: Callable[[], Any]) -> Any:
     try:
         return action()
+    except UserError:
+        raise
     except Exception as error:
         logger.warning("W&B's log: %s; the run itself goes on", error)
         return None

@@ -105,6 +105,8 @@ def translate_errors(action: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.filename:
             raise  # An error of a local file.
         text = " ".join(str(error).split()) or type(error).__name__
+        if (status := http_status(error)) is not None:
+            text = f"{text} (HTTP {status})"
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
         message = f"W&B, {action}: {text}"
@@ -114,10 +116,17 @@ def translate_errors(action: str) -> Iterator[None]:
         raise UserError(f"{message}; {way_out}, {LOCAL_INSTEAD}") from None
 
 
+def http_status(error: BaseException | None) -> int | None:
+    """Of the service's answer to which an error of the SDK belongs; None if there was none."""
+    return getattr(getattr(error, "response", None), "http_status", None) or None
+
+
 UNAVAILABLE = re.compile(
     r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
 )
-KEY = re.compile(r"api[ _]?key|\b401\b|unauthorized|authenticat|wandb login|credentials", re.I)
+KEY = re.compile(
+    r"api[ _]?key|\b401\b|unauthorized|authenticat|not logged in|wandb login|credentials", re.I
+)
 NAME = re.compile(r"\bnot find\b|not found|\b40[34]\b|\bentity\b|permission|forbidden", re.I)
 IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 """Hosts, ports, and the words with which the SDK starts every error of a login."""
@@ -154,10 +163,11 @@ OVER = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
 def check_no_rules(specification: Specification, where: str) -> None:
     """Raises UserError if the configuration adds keys that the service's search does not have."""
     if specification.rules != NO_RULES:
-        added = ", ".join(specification.rules.describe())
+        rules = specification.rules.describe()["rules"]
+        added = ", ".join(f"sweep.{name}" for name, value in rules.items() if value)
         raise UserError(
             f"{where}: sweep.engine: wandb searches on the service, which knows the YAML alone; "
-            f"take {added} out of the configuration's sweep, or set sweep.engine: local"
+            f"remove {added} from the configuration, or set sweep.engine: local"
         )
 
 

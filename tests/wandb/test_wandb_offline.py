@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
 
+from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.run_files import read_metrics
 
 LOGGED = ["--wandb-project", "mill", "--wandb-checkpoints"]
@@ -57,7 +59,7 @@ def test_runs_are_uploaded_once(service: Service) -> None:
         run = service.server.runs[folder.run_id]
         assert (run.project.name, run.group) == ("mill", folder.sweep)
         assert run.state == folder.ended()["state"]
-        assert run.config["learning_rate"] == folder.ended()["hyperparameters"]["learning_rate"]
+        assert run.config == asdict(Hyperparameters()) | folder.ended()["hyperparameters"]
         epochs = read_metrics(folder.path / "metrics.csv")
         assert [row["val/loss"] for row in run.history] == [row["val/loss"] for row in epochs]
     (artifact,) = service.server.artifacts.values()

@@ -19,6 +19,7 @@ from .queries import query_root
 if TYPE_CHECKING:
     from .server import WandbServer
 
+REFUSAL = "user is not logged in"
 SECRET = ("authorization", "cookie")
 
 
@@ -74,7 +75,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         if fault is not None and fault.status is not None:
-            self._send(request, fault.status, {"errors": [{"message": "injected fault"}]})
+            message = REFUSAL if fault.status == 401 else "injected fault"
+            self._send(request, fault.status, {"errors": [{"message": message}]})
             return
         try:
             status, answer = self._answer(request, document, content)
@@ -133,7 +135,7 @@ class Handler(BaseHTTPRequestHandler):
             if not has_key and first.name == "viewer":
                 return 200, {"data": {first.alias: None}}
             if not has_key and not open_to_all:
-                raise ApiError("user is not logged in", status=401, code="PERMISSION_ERROR")
+                raise ApiError(REFUSAL, status=401, code="PERMISSION_ERROR")
             return 200, {"data": execute(document, request.body, root)}
         except ApiError as error:
             entry: dict[str, Any] = {"message": str(error), "path": [first.alias]}
