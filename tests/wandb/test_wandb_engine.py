@@ -196,7 +196,6 @@ def test_run_of_a_cancelled_sweep_is_stopped(service: Service, killed: bool) -> 
     if killed:
         agent.kill()
         agent.wait(PATIENCE_SECONDS)
-        wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
         epochs = folder.history("epoch")
     (sweep,) = service.server.sweeps.values()
     service.wandb("sweep", "--cancel", sweep.path)
@@ -205,7 +204,8 @@ def test_run_of_a_cancelled_sweep_is_stopped(service: Service, killed: bool) -> 
     assert agent.wait(180) == 0, service.log
     check_stopped(service)
     assert len(folder.history("epoch")) < 400
-    assert not killed or folder.history("epoch") == epochs, "no further epoch is trained"
+    if killed:  # A kill may cost the last epoch; none is added.
+        assert folder.history("epoch") in (epochs, epochs[:-1])
 
 
 def test_invalid_combinations_are_no_failures_of_an_agent(service: Service) -> None:
@@ -319,7 +319,7 @@ def test_wrong_key_ends_every_step_at_once(done: Service) -> None:
         "WANDB_SWEEP_PARAM_PATH": str(parameters),
         "WANDB_PROJECT": "mill",
     }
-    data = [flag for flag in done.sweep.flags() if "sweep" not in flag]
+    data = done.sweep.flags()[4:]
     offline = done.folder / "other" / "0" / "0000"
     (offline / "wandb" / "offline-run-1").mkdir(parents=True)
     (offline / "run.json").touch()
