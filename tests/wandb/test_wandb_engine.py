@@ -55,7 +55,7 @@ def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         server.faults.add("Heartbeat", status=500, times=2)
         server.faults.add("file_stream", status=500, times=2)
         server.faults.add("UpsertBucket", drop="response", times=1)
-        assert service.agent().wait(180) == 0, service.log
+        assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
         yield service
 
 
@@ -133,7 +133,7 @@ def test_run_sends_what_the_guide_names_and_less_on_request(
         assert "train: " in there.log
     assert any(there.event_lines for there in done.server.runs.values())
     assert service.create({"learning_rate": {"values": [0.01]}}) == 0
-    assert service.agent(**KEPT_BACK, SLURM_JOB_ID="17").wait(180) == 0, service.log
+    assert service.agent(**KEPT_BACK, SLURM_JOB_ID="17").wait(PATIENCE_SECONDS) == 0, service.log
     (run,) = service.server.runs.values()
     assert set(run.files) == ALWAYS_SENT
     assert (run.log, run.event_lines) == ("", [])
@@ -148,7 +148,7 @@ def test_run_with_a_stop_request_keeps_its_best_weights(service: Service) -> Non
     wait_for(lambda: any(len(run.history) > 2 for run in service.server.runs.values()))
     (name,) = service.server.runs
     service.server.stop_run(name)
-    assert agent.wait(180) == 0, service.log
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
     check_stopped(service)
     assert 2 < service.outcomes()[0]["epochs"] < 400
 
@@ -182,7 +182,7 @@ def test_stop_request_may_arrive_at_any_time_and_repeatedly(service: Service) ->
     while trainer.is_running() and trainer.status() != psutil.STATUS_ZOMBIE:
         trainer.terminate()
         time.sleep(0.02)
-    assert agent.wait(180) == 0, service.log
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
     check_stopped(service)
     assert service.outcomes()[0]["epochs"] == 1
 
@@ -201,7 +201,7 @@ def test_run_of_a_cancelled_sweep_is_stopped(service: Service, killed: bool) -> 
     service.wandb("sweep", "--cancel", sweep.path)
     if killed:
         agent = service.agent()
-    assert agent.wait(180) == 0, service.log
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
     check_stopped(service)
     assert len(folder.history("epoch")) < 400
     if killed:  # A kill may cost the last epoch; none is added.
@@ -211,7 +211,7 @@ def test_run_of_a_cancelled_sweep_is_stopped(service: Service, killed: bool) -> 
 def test_invalid_combinations_are_no_failures_of_an_agent(service: Service) -> None:
     combinations = {"d_model": {"values": [8, 30]}, "nhead": {"values": [3, 5, 6, 2]}}
     assert service.create(combinations, run_cap=4) == 0
-    assert service.agent().wait(240) == 0, service.log
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     outcomes = service.outcomes()
     assert [run["failure"] for run in outcomes] == ["invalid"] * 3 + [None]
     assert "d_model 8 cannot be divided among nhead 3 heads" in outcomes[0]["reason"]
@@ -235,7 +235,7 @@ def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) 
     service.wandb("sweep", "--resume", sweep.path)
     wait_for(lambda: len(service.server.runs) == 2)
     service.server.delete_sweep(sweep.name)
-    assert agent.wait(180) == 1
+    assert agent.wait(PATIENCE_SECONDS) == 1
     errors = [line for line in service.log.splitlines() if "error:" in line]
     assert len(errors) == 1
     assert sweep.path in errors[0]
@@ -272,7 +272,7 @@ def test_trainers_that_cannot_start_use_up_few_configurations(
     agent = service.agent()
     wait_for(lambda: service.server.requests_of("CreateAgent"))
     (copy / "val.npz").unlink()
-    assert agent.wait(180) == 1
+    assert agent.wait(PATIENCE_SECONDS) == 1
     assert len(service.server.runs) <= 3
     assert not service.marker.exists()
     errors = [line for line in service.log.splitlines() if "exit code" in line]
@@ -340,7 +340,7 @@ def test_wrong_key_ends_every_step_at_once(done: Service) -> None:
 def test_key_that_is_revoked_ends_an_agent_at_once(service: Service) -> None:
     assert service.create({"learning_rate": {"values": [0.01]}}) == 0
     service.server.faults.add("Heartbeat", status=401)
-    assert service.agent().wait(120) == 1
+    assert service.agent().wait(PATIENCE_SECONDS) == 1
     check_one_error(service.log, ["agent: error: W&B", "not logged in", "wandb login"])
 
 
@@ -363,7 +363,7 @@ def test_sweep_of_wandb_s_own_commands(service: Service, dataset: Path) -> None:
     assert folder.ended()["best_value"] == max(folder.history("val/token_acc"))
     assert service.run("create_sweep", *service.common(), "--existing", sweep.path) == 0
     # What was trained elsewhere is fetched.
-    assert service.agent().wait(180) == 0, service.log
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     assert service.select(service.folder / "best") == 0, service.log
     assert (service.folder / "best" / "checkpoint.pt").exists()
     got = service.wandb("artifact", "get", f"workshop/mill/model-{run.name}:best", "--root", "got")

@@ -46,7 +46,9 @@ def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
 def test_runs_are_uploaded_once(service: Service) -> None:
     rates = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
     assert service.create(rates) == 0
-    assert service.start("agent", *service.sweep.flags(*LOGGED)).wait(120) == 0, service.log
+    assert service.start("agent", *service.sweep.flags(*LOGGED)).wait(PATIENCE_SECONDS) == 0, (
+        service.log
+    )
     assert not service.server.requests
     sync = ("sync", "--runs", service.runs)
     assert service.run(*sync) == 0, service.log
