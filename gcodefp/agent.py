@@ -29,7 +29,7 @@ from gcodefp.sweeps.run_folder import COUNTED
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.training import train_trial
 from gcodefp.terminal import duration
-from gcodefp.wandb_service.agents import work
+from gcodefp.wandb_service.agents import run_agents
 from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.agent")
@@ -175,7 +175,7 @@ def _work_for_service(arguments: argparse.Namespace) -> int:
         return 0
     folder = arguments.runs / sweep.sweep_id
     before = len(ended_runs(folder))
-    work(address, folder, [str(flag) for flag in flags])
+    run_agents(address, folder, [str(flag) for flag in flags])
     return len(ended_runs(folder)) - before
 
 

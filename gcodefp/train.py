@@ -7,12 +7,18 @@ on the changed splits of a negative control, for the `control` step.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from gcodefp.wandb_service.stop import STOP
+
+if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
+    STOP.listen()  # Before the imports below, which take seconds.
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS

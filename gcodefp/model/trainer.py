@@ -19,7 +19,7 @@ from gcodefp.errors import UserError
 from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
 from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
+from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, flatten
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
 from gcodefp.model.window_decoding import measure_state_prior
@@ -228,6 +228,8 @@ def load_training_data(
 
 # The outcome of a run, as run.json records it.
 
+INVALID = "invalid"
+"""The failure of a run whose hyperparameters exclude each other."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """Parts of torch's messages, on a GPU and on a CPU."""
 
@@ -263,11 +265,13 @@ def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> di
 
 
 def failure_class(error: Exception) -> str:
-    """diverged, killed, out_of_memory, bad_hyperparameters or error."""
+    """diverged, killed, invalid, out_of_memory, bad_hyperparameters or error."""
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, Killed):
         return "killed"
+    if isinstance(error, Incompatible):
+        return INVALID
     is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if is_memory_full or any(phrase in str(error) for phrase in OUT_OF_MEMORY):
         return "out_of_memory"

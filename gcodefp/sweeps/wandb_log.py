@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,7 @@ INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PAR
 """Environment variables of a W&B agent that started this process."""
 SUMMARY = "run_json"
 """Key of run.json's content in a run's W&B summary."""
-SMALL: Mapping[str, Any] = {
+MINIMAL: Mapping[str, Any] = {
     "console": "off",
     "disable_code": True,
     "disable_git": True,
@@ -75,7 +76,11 @@ class WandbLog:
 
 @contextmanager
 def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
-    """The run that `open_run` opens; it failed if an exception or `end` says so."""
+    """The run that `open_run` opens; it failed if an exception or `end` says so.
+
+    Raises:
+        UserError: from `open_run`; other errors of W&B are logged.
+    """
     log, exit_code = WandbLog(open_run), 1
     try:
         yield log
@@ -84,7 +89,7 @@ def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
         log.finish(exit_code)
 
 
-def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
+def open_offline(folder: RunFolder, project: str, config: Mapping[str, Any]) -> Any:
     """Opens a run that writes into the run's folder and to no network.
 
     A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn
@@ -92,7 +97,7 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
     """
     shutil.rmtree(folder.path / "wandb", ignore_errors=True)
     os.environ.update(OFFLINE)
-    forget_agent()
+    clear_agent_variables()
     import wandb  # late: it takes a second, and its settings come from the environment above
 
     return wandb.init(
@@ -100,13 +105,13 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
         id=folder.run_id,
         name=folder.run_id,
         group=folder.sweep,
-        config=dict(hyperparameters),
+        config=dict(config),
         dir=folder.path,
-        settings=wandb.Settings(**SMALL),
+        settings=wandb.Settings(**MINIMAL),
     )
 
 
-def forget_agent() -> None:
+def clear_agent_variables() -> None:
     """Removes a W&B agent's variables, which would turn this run into the agent's."""
     for name in INHERITED:
         os.environ.pop(name, None)
@@ -124,6 +129,8 @@ def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:
 def _guarded(action: Callable[[], Any]) -> Any:
     try:
         return action()
+    except UserError:
+        raise
     except Exception as error:
         logger.warning("W&B's log: %s; the run itself goes on", error)
         return None
