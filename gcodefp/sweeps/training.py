@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.cluster.job import Deadline, OutOfTime, place
+from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, parse_hyperparameters
 from gcodefp.model.trainer import (
@@ -89,7 +89,7 @@ def train_run(
                 except Exception as error:
                     logger.exception("run %s failed", name)
                     content = describe_failure(error, assigned)
-            content |= place()
+            content |= location()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
                 log.end(content, checkpoint if has_weights else None)
@@ -141,7 +141,7 @@ def train_trial(
     assigned = {"seed": sweep.seed} | dict(trial.hyperparameters)
     if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
         error = Killed(f"its process was killed {kills} times within one epoch")
-        return describe_failure(error, assigned) | place()
+        return describe_failure(error, assigned) | location()
 
     def after_epoch(is_last: bool) -> bool:
         stop = trial.should_stop()
