@@ -21,7 +21,7 @@ from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
 from gcodefp.model.network import Network
-from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
+from gcodefp.model.run_files import append_metrics, append_work, check_epochs, truncate_metrics
 from gcodefp.model.window_decoding import measure_state_prior
 
 EpochCallback = Callable[[int, Mapping[str, float]], bool]
@@ -110,17 +110,20 @@ def train(
     identity = _identity(hyperparameters, data, objective)
     state = _load_state(folder / "last.pt", identity, network, optimizer)
     append_work(folder / "work.csv", state.epoch)
-    stop = False
-    for row in truncate_metrics(folder / "metrics.csv", state.epoch):
+    stop, metrics_file = False, folder / "metrics.csv"
+    rows = truncate_metrics(metrics_file, state.epoch)
+    check_epochs(metrics_file, state.epoch)
+    for row in rows:
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
         state.update_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
-        append_metrics(folder / "metrics.csv", row)
+        append_metrics(metrics_file, row)
         append_work(folder / "work.csv", state.epoch)
         _save_state(folder / "last.pt", identity, network, optimizer, state)
         stop = report(state.epoch, row)
+    check_epochs(metrics_file, state.epoch)  # The folder may have been removed meanwhile.
     assert state.best_weights is not None, "max_epochs is at least 1"
     best = (state.best_weights, hyperparameters, data.description)
     write_checkpoint(folder / "checkpoint.pt", *best, state.best_epoch, state.best_value)

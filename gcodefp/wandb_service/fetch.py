@@ -59,7 +59,7 @@ def fetch_runs(
 
 def _may_go_on(folder: RunFolder) -> bool:
     """Whether an agent goes on with a half-done run of this folder, crashed as W&B has it."""
-    return (folder.path / "last.pt").exists() or LeaseWatch().state(
+    return (folder.files / "last.pt").exists() or LeaseWatch().state(
         folder.path
     ) is not LeaseState.FREE
 

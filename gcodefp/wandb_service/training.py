@@ -174,6 +174,7 @@ def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lea
             raise UserError(f"run {assignment.run_id}: its agent is gone")
     os.environ.update(ONLINE)
     folder = claim(runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters)
+    folder.publish()
     if folder.is_over():
         logger.info("run %s is over already", folder.path.name)
         yield folder, None
@@ -217,11 +218,11 @@ def train_assigned(
         log_config = LogConfig(open_run, log_checkpoint, 0.0, request.stop_polling)
         hyperparameters = assignment.hyperparameters
         content = train_run(
-            folder, hyperparameters, data, objective, device, log_config, after_epoch
+            *(folder, lease.files, hyperparameters, data, objective, device, log_config),
+            after_epoch,
         )
-    lease.check()
     sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
-    folder.end(content | sweep | {"provenance": dict(origin)})
+    folder.end(content | sweep | {"provenance": dict(origin)}, lease)
     return bool(content["state"] == "failed")
 
 

@@ -18,7 +18,7 @@ def objective(trial: Trial) -> dict[str, Any]:
     for epoch in range(1, EPOCHS + 1):
         value = 0.1 * number + 0.01 * (epoch if epoch < EPOCHS else 1) + 0.01
         row = {"epoch": epoch, METRIC: round(value, 4), "seconds": 2.5 * epoch}
-        append_metrics(trial.folder.path / "metrics.csv", row)
+        append_metrics(trial.lease.files / "metrics.csv", row)
     if number % 4 == 3:
         return {"state": "failed", "failure": "diverged", "reason": "loss is nan"}
     ended = {"state": "finished", "failure": None, "epochs": EPOCHS, "seconds": 12.0}

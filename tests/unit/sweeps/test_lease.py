@@ -17,7 +17,7 @@ import pytest
 from remote_lease import write_remote_lease
 
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, holding
 
 FREE, HELD, UNKNOWN = LeaseState.FREE, LeaseState.HELD, LeaseState.UNKNOWN
 HOLDER = """
@@ -102,13 +102,13 @@ def test_process_that_looked_too_early_gets_nothing(
     make = lease._make
     inner: list[Any] = []
 
-    def delayed(path: Path) -> bool:
+    def delayed(claim: Claim) -> bool:
         monkeypatch.setattr(lease, "_make", make)
         for _ in range(earlier):
             with holding(tmp_path, LeaseWatch()) as other:
                 assert other
         inner.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
-        return make(path)
+        return make(claim)
 
     monkeypatch.setattr(lease, "_make", delayed)
     with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
@@ -138,7 +138,8 @@ def test_lease_is_given_back_after_an_exception(tmp_path: Path) -> None:
         with pytest.raises(KeyError):
             fail()
         assert LeaseWatch().state(tmp_path) is FREE
-    assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]
+    assert {path.name for path in tmp_path.glob("lease.*")} == {f"lease.{n}" for n in range(1, 7)}
+    assert len(list(tmp_path.glob("generation.*"))) == 1, "those of earlier holders are removed"
 
 
 def test_heartbeat_touches_the_lease_until_the_end(
@@ -212,7 +213,7 @@ def test_remote_lease_expires_after_its_last_heartbeat(tmp_path: Path, clock: li
     assert watch.state(path.parent) is FREE
     with holding(path.parent, watch) as taken:
         assert taken is not None
-    assert not path.exists()
+        assert taken.kills == 1, "for its taker, it was killed"
 
 
 def test_remote_lease_without_heartbeat_expires_for_its_watcher(
