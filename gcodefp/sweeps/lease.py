@@ -158,8 +158,8 @@ class Lease:
 
     def check(self) -> None:
         """Raises LeaseLost if another process has taken the run, or the run was removed."""
-        newest = newest_claim(self._claim.path.parent)
-        if newest is None or newest.generation != self._claim.generation:
+        newest, own = newest_claim(self._claim.path.parent), self._claim
+        if newest is None or (newest.path, newest.generation) != (own.path, own.generation):
             raise LeaseLost(f"{self._claim.path.parent}: taken over by another agent, or removed")
 
     def beat(self) -> None:

@@ -28,7 +28,7 @@ ENDLESS = {"max_epochs": {"value": 10**6}}
 
 
 def epochs(sweep: TinySweep, number: int) -> int:
-    return len(read_metrics(sweep.run(number).path / "metrics.csv"))
+    return len(sweep.run(number).metrics())
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +193,9 @@ def test_agent_out_of_time_leaves_a_run_that_others_go_on_with(
     assert "an agent that is started again goes on" in log
     assert not marker.exists()
     run = sweep.run(0)
-    assert (run.path / "last.pt").exists()
+    assert (run.files / "last.pt").exists()
     assert not run.is_over()
-    (lease,) = run.path.glob("lease.*")
-    assert lease.stat().st_size == 0, "no agent has to wait for a lease that was given back"
+    assert LeaseWatch().state(run.path) is LeaseState.FREE, "it was given back"
     done = epochs(sweep, 0)
     with ended(sweep.start()):
         wait_for(lambda: epochs(sweep, 0) > done)

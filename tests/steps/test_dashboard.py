@@ -222,7 +222,7 @@ def test_ranges_have_their_scales(
         ("run.json", '{"format": "gcodefp-run-1", "state": "finished"}', "Complete", None),
         ("run.json", None, "Fail", "Is a directory"),
         ("hyperparameters.json", "[]", "Running", "format"),
-        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "ValueError"),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "is damaged"),
         ("metrics.csv", "", "Running", None),
     ],
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 from workflow_project import change, put
 
-from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.lease import lease_holder
 
 MARK = "gcodefp's .ci/slurm-up"
@@ -144,7 +144,7 @@ def restarts(job: str) -> int:
 
 
 def epochs_of(run_folder: Path) -> list[dict[str, float]]:
-    return [dict(row) for row in read_metrics(run_folder / "metrics.csv")]
+    return [dict(row) for row in RunFolder(run_folder).metrics()]
 
 
 def half_done(folder: Path) -> dict[str, list[dict[str, float]]]:

@@ -27,7 +27,7 @@ def objective(trial: Trial) -> dict[str, Any]:
 
 def write_epochs(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
     for epoch, value in enumerate(values, 1):
-        append_metrics(run.path / "metrics.csv", {"epoch": epoch, metric: value})
+        append_metrics(run.files / "metrics.csv", {"epoch": epoch, metric: value})
 
 
 def write_run(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:

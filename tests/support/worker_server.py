@@ -117,7 +117,9 @@ def compute_loss(arguments: Mapping[str, Any], events: EventLog) -> int:
         for epoch in range(1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
             values.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
-            append_metrics(trial.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]})
+            append_metrics(
+                trial.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]}
+            )
             if dropout > 0.4 and epoch == 2:
                 return {"state": "failed", "reason": "too much dropout"}
             if trial.should_stop():

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from remote_lease import write_remote_lease
 
+from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps import lease
 from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, holding
 
@@ -154,6 +155,28 @@ def test_heartbeat_touches_the_lease_until_the_end(
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert not [thread for thread in threading.enumerate() if "heartbeat" in thread.name]
+
+
+def test_kills_count_since_the_last_completed_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long run on a bad day makes progress: the epochs completed before each kill."""
+    monkeypatch.setattr(lease, "_is_alive", lambda claim: False)
+    epochs, kills = 0, []
+    for completed in (0, 0, 1, 0, 2, 1, 1, 0, 0):
+        taken = lease._take(tmp_path, LeaseWatch())
+        assert taken is not None
+        kills.append(taken.kills)
+        for epoch in range(epochs + 1, epochs + completed + 1):
+            append_metrics(taken.files / "metrics.csv", {"epoch": epoch, "val/loss": 0.5})
+        epochs += completed
+    assert kills == [0, 1, 2, 1, 2, 1, 1, 1, 2]
+    with holding(tmp_path, LeaseWatch()) as held:
+        assert held is not None
+        assert held.kills == 3
+    with holding(tmp_path, LeaseWatch()) as held:
+        assert held is not None
+        assert held.kills == 3, "given back: no kill, and no epoch either"
 
 
 # Holders on this host
