@@ -205,9 +205,10 @@ class LocalEngine:
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
         """The run with its lease and hyperparameters; None if another agent was faster."""
         with holding(folder.path, self._watch) as lease:
-            if lease is None or folder.is_over():  # Ended before the lease was taken.
-                yield None
-            elif (hyperparameters := self.scheduler.assign(folder)) is None:
+            hyperparameters = None
+            if lease and not folder.is_over():  # It may have ended before the lease was taken.
+                hyperparameters = self.scheduler.assign(folder)
+            if lease is None or hyperparameters is None:
                 yield None
             else:
                 yield Trial(folder, hyperparameters, lease, self.scheduler)

@@ -146,9 +146,7 @@ class RunFolder:
             return
         files = self.path / str(claim.generation)
         if not (files / "run.json").exists() and not self.is_over():
-            raise UserError(
-                f"{files / 'run.json'}: is missing, though the run has ended; {REBUILD}"
-            )
+            raise UserError(f"{files}: has no run.json, though the run has ended; {REBUILD}")
         for log in (files / "wandb").glob("offline-run-*"):
             (self.path / "wandb").mkdir(exist_ok=True)
             with suppress(OSError):

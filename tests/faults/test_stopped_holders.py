@@ -1,6 +1,5 @@
 """A holder that stands still while another takes its run: nothing that it writes later counts."""
 
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator

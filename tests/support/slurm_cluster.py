@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from workflow_project import change, put
 
-from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.lease import lease_holder
+from gcodefp.sweeps.run_folder import RunFolder
 
 MARK = "gcodefp's .ci/slurm-up"
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
