@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from gcodefp.documents import read_document
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.files import read_json
 from gcodefp.reporting.executed_paths import Toolpath
 from gcodefp.reporting.protocols_table import (
     NOTE,
     PROTOCOLS_FORMAT,
     PROTOCOLS_REBUILD,
+    ProtocolsDocument,
     columns,
     warnings,
 )
@@ -237,7 +238,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = read_json(path, PROTOCOLS_FORMAT, PROTOCOLS_REBUILD)
+        document = read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

@@ -3,30 +3,32 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from gcodefp.documents import Count, Document, Finite, Provenance
 from gcodefp.evaluation.bootstrap import estimate
+from gcodefp.evaluation.documents import with_keys
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
-    EVALUATION_FORMAT,
-    EVALUATION_REBUILD,
     MODEL,
     PREDICTORS,
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.files import read_json
 from gcodefp.reporting.predictions import read_predictions
+from gcodefp.reporting.results import read_metrics_document
 from gcodefp.reporting.wording import INTERVAL, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
-PROTOCOLS = ("recording", "chronological", "session", "program", "window")
+Protocol = Literal["recording", "chronological", "session", "program", "window"]
+PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
 MEASURED = {
     "token": ("token, %", 100.0),
@@ -45,6 +47,47 @@ train split."""
 
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; all None if there is nothing to measure."""
+
+
+class _Interval(Document):
+    value: Finite | None
+    low: Finite | None
+    high: Finite | None
+
+
+class _Row(Document):
+    protocol: Protocol
+    leaky: bool
+    controller_is_input: bool
+    folds: Count
+    recordings: list[str]
+    exact: Annotated[dict[str, _Interval], with_keys([MODEL])]
+    baseline: str | None
+    measured: Annotated[
+        dict[str, Annotated[dict[str, _Interval], with_keys(SHORT)]], with_keys(MEASURED)
+    ]
+
+    @model_validator(mode="after")
+    def _has_its_baseline(self) -> Self:
+        if self.baseline is not None and self.baseline not in self.exact:
+            raise ValueError(f"exact has no key {self.baseline!r}")
+        return self
+
+
+class _Winner(Document):
+    sweeps: list[str]
+    hyperparameters: dict[str, bool | Finite | str | None]
+
+
+class ProtocolsDocument(Document):
+    """protocols.json, format gcodefp-protocols-2."""
+
+    provenance: Provenance
+    winner: _Winner
+    left_out: list[str]
+    protocols: list[_Row] = Field(min_length=1)
+
+
 Row = Mapping[str, Any]
 """A protocol, as in protocols.json."""
 
@@ -65,8 +108,8 @@ class Fold(NamedTuple):
 
 def read_fold(folder: Path) -> Fold:
     """Reads what `evaluate` wrote into a folder."""
-    document = read_json(folder / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD)
-    predictions = read_predictions(folder / "predictions.npz")
+    document = read_metrics_document(folder)
+    predictions = read_predictions(folder / "predictions.npz", document)
     names = predictions.recordings[predictions.recording]
     return Fold(
         document, names, {name: predictions.is_correct(name) for name in predictions.blocks}
