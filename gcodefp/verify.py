@@ -34,6 +34,7 @@ from gcodefp.files import sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
+from gcodefp.provenance import results_roots
 
 SCORING = ("control", "evaluate", "explain")
 STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
@@ -41,8 +42,6 @@ DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
 PROTOCOLS = "protocols/protocols.json"
-ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt")
-"""Inputs that show the folder's path when a document was written."""
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 TOLERANCE = 1e-6
 EXPLANATION_TOLERANCE = 1e-3
@@ -138,10 +137,7 @@ class Folder:
             recorded: dict[str, str] = {}
             with suppress(UserError):
                 recorded = read_inputs(path / name)
-            for anchor in ANCHORS:
-                depth = len(PurePath(anchor).parts)
-                paths = (PurePath(text) for text in recorded if PurePath(text).match(anchor))
-                self._roots |= {PurePath(*source.parts[:-depth]) for source in paths}
+            self._roots |= results_roots(recorded)
 
     def located(self, recorded: str) -> Path:
         """Current path of a recorded input; the folder may have been moved."""

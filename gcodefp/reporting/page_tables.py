@@ -238,7 +238,9 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
+        document = results.published(
+            read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
+        )
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

@@ -1,8 +1,10 @@
 """The files of a finished pipeline, from which figures and report are made."""
 
 import argparse
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +20,7 @@ from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
 from gcodefp.evaluation.documents import MetricsDocument
 from gcodefp.evaluation.names import EVALUATION_FORMAT, EVALUATION_REBUILD, EXPLANATION_REBUILD
+from gcodefp.provenance import results_roots, without_private_folders
 from gcodefp.reporting.predictions import (
     Document,
     Explanation,
@@ -75,6 +78,7 @@ class Results:
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
+        roots: paths of the results folder in the documents, which `published` hides; None: shown.
     """
 
     dataset: Document
@@ -86,6 +90,7 @@ class Results:
     work: pd.DataFrame
     predictions: Predictions
     explanation: Explanation
+    roots: Set[PurePath] | None = frozenset()
 
     @property
     def searched(self) -> dict[str, Document]:
@@ -100,9 +105,29 @@ class Results:
         not_failed = (c["what"] for c in self.evaluation["controls"] if not c["fails"])
         return (*warnings, *map(CONTROL_NOTE.format, not_failed))
 
+    @property
+    def documents(self) -> dict[str, Document]:
+        """File -> its content, of all JSON documents."""
+        return {
+            "dataset.json": self.dataset,
+            "sweep.json": self.sweep,
+            "best/run.json": self.winner,
+            "evaluation/metrics.json": self.evaluation,
+            "explanation/explanation.json": self.explanation.document,
+        }
+
+    def published(self, content: Any) -> Any:
+        """A document without the absolute paths of the author's machine, unless they are shown."""
+        return content if self.roots is None else without_private_folders(content, self.roots)
+
 
 def read_results(
-    dataset: Path, sweep: Path, best: Path, evaluation: Path, explanation: Path
+    dataset: Path,
+    sweep: Path,
+    best: Path,
+    evaluation: Path,
+    explanation: Path,
+    show_paths: bool = False,
 ) -> Results:
     """Reads the files of a pipeline.
 
@@ -139,7 +164,20 @@ def read_results(
         )
     _check_evaluation(results, evaluation / "metrics.json")
     _check_explanation(results, explanation / "explanation.json")
-    return results
+    inputs = chain.from_iterable(d["provenance"]["inputs"] for d in results.documents.values())
+    results = replace(results, roots=None if show_paths else results_roots(inputs))
+    texts = results.runs.select_dtypes(exclude="number")
+    return replace(
+        results,
+        dataset=results.published(results.dataset),
+        sweep=results.published(results.sweep),
+        winner=results.published(results.winner),
+        evaluation=results.published(results.evaluation),
+        runs=results.runs.assign(**{n: results.published(c.tolist()) for n, c in texts.items()}),
+        explanation=replace(
+            results.explanation, document=results.published(results.explanation.document)
+        ),
+    )
 
 
 def read_metrics_document(folder: Path) -> dict[str, Any]:
@@ -263,8 +301,11 @@ def add_results_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each file or folder that results are read from."""
     for name, content in RESULTS_FLAGS.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=content)
+    help_text = "show absolute paths, which name folders of this machine"
+    parser.add_argument("--show-paths", action="store_true", help=help_text)
 
 
 def results_from_flags(arguments: argparse.Namespace) -> Results:
     """Reads the files and folders of RESULTS_FLAGS; raises as `read_results`."""
-    return read_results(*(getattr(arguments, name) for name in RESULTS_FLAGS))
+    folders = (getattr(arguments, name) for name in RESULTS_FLAGS)
+    return read_results(*folders, show_paths=arguments.show_paths)
