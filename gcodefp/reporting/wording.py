@@ -94,6 +94,12 @@ SENSOR_GROUPS = {
 }
 """Channel group -> what it measures."""
 
+
+def group_title(name: str | None) -> str:
+    """What a channel group measures; of groups without a title the name."""
+    return SENSOR_GROUPS.get(name or "", name or "other channels")
+
+
 SPLIT_BY = {
     "recording": "whole recordings, drawn at random",
     "chronological": "whole recordings, the last ones of each operation",

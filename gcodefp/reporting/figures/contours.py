@@ -23,6 +23,7 @@ from gcodefp.reporting.figures.style import (
     colour_range,
     new_figure,
     placeholder,
+    short_name,
 )
 from gcodefp.reporting.importance import MIN_RUNS, Importance, measure_importance
 from gcodefp.reporting.results import Results
@@ -139,8 +140,8 @@ def _draw_pair(
     axes.set_xticks(*map(list, zip(*x.ticks, strict=True)))
     axes.set_yticks(*map(list, zip(*y.ticks, strict=True)))
     axes.tick_params(labelsize=6.5)
-    axes.set_xlabel(across.name)
-    axes.set_ylabel(up.name, labelpad=3)
+    axes.set_xlabel(short_name(across.name))
+    axes.set_ylabel(short_name(up.name), labelpad=3)
 
 
 def _title(results: Results, chosen: list[VariedParameter]) -> str:
@@ -148,7 +149,7 @@ def _title(results: Results, chosen: list[VariedParameter]) -> str:
     row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
     values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)
     settings = [
-        f"{parameter.name} {text}"
+        f"{short_name(parameter.name)} {text}"
         for parameter, text in zip(chosen, values, strict=True)
         if np.isfinite(parameter.coordinates[row])
     ]

@@ -20,6 +20,7 @@ from gcodefp.reporting.figures.style import (
     add_legend,
     new_figure,
     placeholder,
+    set_log_scale,
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_wide
@@ -72,7 +73,7 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
     axes.set_title(logged_metric(column))
     axes.grid(axis="y")
     if column.endswith("loss") and is_wide(values.to_numpy(float)):
-        axes.set_yscale("log")
+        set_log_scale(axes, axes.yaxis)
 
 
 def _draw_runs(axes: Axes, results: Results, column: str) -> None:

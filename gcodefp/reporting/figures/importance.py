@@ -12,6 +12,7 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     percent,
     placeholder,
+    short_name,
 )
 from gcodefp.reporting.importance import Importance, measure_importance
 from gcodefp.reporting.results import Results
@@ -42,7 +43,7 @@ def draw_importance(results: Results) -> Figure:
     for row, share in enumerate(importance.shares):
         axes.annotate(percent(share), (share, row), (3, 0), textcoords="offset points", size=6.5,
                       va="center_baseline")  # fmt: skip
-    axes.set_yticks(rows, importance.names)
+    axes.set_yticks(rows, map(short_name, importance.names))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.15 * importance.shares[0])
@@ -54,10 +55,11 @@ def draw_importance(results: Results) -> Figure:
 
 
 def _title(importance: Importance) -> str:
-    first = f"{importance.names[0]} is most important ({percent(importance.shares[0])})"
-    if len(importance.names) == 1:
-        return f"{importance.names[0]} is the only hyperparameter that varied"
-    return f"{first}, then {importance.names[1]} ({percent(importance.shares[1])})"
+    first, *others = map(short_name, importance.names)
+    if not others:
+        return f"{first} is the only hyperparameter that varied"
+    shares = list(map(percent, importance.shares))
+    return f"{first} is most important ({shares[0]}), then {others[0]} ({shares[1]})"
 
 
 def _subtitle(importance: Importance, results: Results) -> str:

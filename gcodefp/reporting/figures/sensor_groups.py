@@ -14,11 +14,12 @@ from gcodefp.reporting.figures.style import (
     add_head,
     finish_interval_panel,
     new_figure,
+    short_name,
     tested_on,
     write_beside,
 )
 from gcodefp.reporting.results import Document, Results
-from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS, SENSOR_GROUPS
+from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS, group_title
 
 Row = Document | str
 """Sensors that are excluded, or the heading of several such rows."""
@@ -116,7 +117,7 @@ def _name_rows(axes: Axes, rows: Sequence[Row]) -> None:
 def _name(entry: Document) -> str:
     if entry["kind"] == ALL:
         return "without any sensor"
-    return SENSOR_GROUPS[entry["name"]] if entry["kind"] == GROUP else str(entry["name"])
+    return group_title(entry["name"]) if entry["kind"] == GROUP else short_name(entry["name"])
 
 
 def _title(sensors: Document) -> str:
@@ -129,6 +130,6 @@ def _title(sensors: Document) -> str:
     worst = min(losses, key=_loss)
     share = 100 * sensors["complete"]["gcode"]["value"]
     return (
-        f"Without {SENSOR_GROUPS[worst['name']]} the network loses {-100 * _loss(worst):.0f} of "
+        f"Without {group_title(worst['name'])} the network loses {-100 * _loss(worst):.0f} of "
         f"its {share:.0f} percentage points of exact lines"
     )
