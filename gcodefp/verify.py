@@ -35,6 +35,10 @@ from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
 from gcodefp.provenance import results_roots
+from gcodefp.reporting.predictions import read_explanation
+from gcodefp.reporting.protocols_table import read_protocols
+from gcodefp.reporting.results import read_result
+from gcodefp.sweeps.sweep_file import read_best
 
 SCORING = ("control", "evaluate", "explain")
 STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
@@ -191,14 +195,14 @@ def changed_run_inputs(folder: Folder) -> Iterator[str]:
     sweep.json and dataset.json are excluded: they are written again with the same meaning, for
     instance with a larger run_cap, and the runs are kept.
     """
-    for sweep in _content(folder.path / "best/run.json")["sweeps"]:
+    for sweep in read_best(folder.path / "best/run.json")["sweeps"]:
         for path in sorted((folder.path / "runs" / sweep).glob("*/run.json")):
             yield from folder.changed(path, skipped=("sweep.json", "dataset.json"))
 
 
 def changed_splits(path: Path) -> Iterator[str]:
     """NPZ files that are not those that dataset.json describes."""
-    document = _content(path / "dataset/dataset.json")
+    document = read_result(path / "dataset/dataset.json")
     for name, entry in {**document["splits"], "programs": document["programs"]}.items():
         if sha256(path / f"dataset/{name}.npz") != entry["sha256"]:
             yield f"dataset/{name}.npz is not the file that dataset.json describes"
@@ -221,8 +225,9 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
     if step == "train":
         pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
-    origin = _content(folder.path / name)
+    origin: Mapping[str, Any] = read_result(folder.path / "evaluation/metrics.json")
+    if step == "explain":
+        origin = read_explanation(folder.path / "explanation").document
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for again, path in pairs.items():
@@ -257,7 +262,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
-            kind = ["--control", _content(control)["control"], "--checkpoint", weights]
+            kind = ["--control", read_result(control)["control"], "--checkpoint", weights]
             yield [*kind, *dataset, *train, *test, "--output", made / folder.name(control)]
     elif step == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
@@ -266,7 +271,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
         yield [*tested, "--output", made / "explanation"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
-        skipped = ["--left-out", *_content(table)["left_out"]]
+        skipped = ["--left-out", *read_protocols(table)["left_out"]]
         yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", made / step]
     elif step == "figures":
         yield [*shown, "--output", made / "figures"]

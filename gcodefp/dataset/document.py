@@ -1,5 +1,6 @@
-"""What dataset.json has to be."""
+"""What dataset.json has to be, for all that read it and for the report."""
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
@@ -8,23 +9,18 @@ from gcodefp.documents import Count, Document, Finite, Provenance, Sha256
 
 Positive = Annotated[float, Field(gt=0, le=1e300)]
 Names = list[str]
+Axes = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 
 
 class Window(Document):
     rows: int = Field(ge=1, le=10**9)
-    max_gap_seconds: Finite
 
 
 class SplitSettings(Document):
     by: str
-    held_out: Names
-    seed: int | None
 
 
-class SplitContent(Document):
-    recordings: Names
-    rows: Count
-    windows: Count
+class SplitFile(Document):
     sha256: Sha256
 
 
@@ -44,19 +40,59 @@ class VocabularyClasses(Document):
 
 
 class PositionScale(Document):
-    mean: list[Finite] = Field(min_length=3, max_length=3)
-    std: list[Positive] = Field(min_length=3, max_length=3)
+    mean: Axes
+    std: Axes
 
 
-class ProgramsContent(Document):
+class ProgramsFile(Document):
     names: Names
     places: Count
     step_seconds: Positive
     sha256: Sha256
 
 
-class RecordingContent(Document):
+class Recorded(Document):
     operation: str
+
+
+class DatasetDocument(Document):
+    """What training and scoring need of dataset.json, format gcodefp-dataset-2."""
+
+    leaky: bool
+    controller_is_input: bool
+    window: Window
+    split: SplitSettings
+    splits: Mapping[str, SplitFile]
+    channels: list[Channel] = Field(min_length=1)
+    centered: bool
+    vocabulary: VocabularyClasses
+    position_mm: PositionScale
+    programs: ProgramsFile
+    recordings: Mapping[str, Recorded]
+
+    @model_validator(mode="after")
+    def _has_all_splits(self) -> Self:
+        if missing := {"train", "val", "test"} - set(self.splits):
+            raise ValueError(f"splits has no {min(missing)}")
+        return self
+
+
+class ReportedWindow(Window):
+    max_gap_seconds: Finite
+
+
+class ReportedSettings(SplitSettings):
+    held_out: Names
+    seed: int | None
+
+
+class ReportedSplit(SplitFile):
+    recordings: Names
+    rows: Count
+    windows: Count
+
+
+class ReportedRecording(Recorded):
     program: str | None
     lag_seconds: Finite | None
     rows: Count
@@ -67,29 +103,20 @@ class ExcludedRecording(Document):
     reason: str
 
 
-class DatasetDocument(Document):
-    """dataset.json, format gcodefp-dataset-2."""
+class ReportedDataset(DatasetDocument):
+    """What figures and page need of it besides."""
 
     provenance: Provenance
-    leaky: bool
-    controller_is_input: bool
-    window: Window
-    split: SplitSettings
     groups: Names
-    splits: dict[str, SplitContent]
-    channels: list[Channel] = Field(min_length=1)
-    centered: bool
-    vocabulary: VocabularyClasses
-    position_mm: PositionScale
-    programs: ProgramsContent
+    window: ReportedWindow
+    split: ReportedSettings
+    splits: Mapping[str, ReportedSplit]
     left_out: list[ExcludedRecording]
-    recordings: dict[str, RecordingContent]
+    recordings: Mapping[str, ReportedRecording] = Field(min_length=1)
     counts: dict[str, Count]
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        if missing := {"train", "val", "test"} - set(self.splits):
-            raise ValueError(f"splits has no {min(missing)}")
         for name, split in self.splits.items():
             if unknown := set(split.recordings) - set(self.recordings):
                 raise ValueError(f"splits.{name} has {min(unknown)!r}, recordings has not")

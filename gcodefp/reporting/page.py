@@ -21,7 +21,8 @@ from gcodefp.reporting.page_tables import (
     sample_table,
     winner_tables,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from gcodefp.documents import Count, Document, Finite, Provenance
+from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import with_keys
 from gcodefp.evaluation.names import (
@@ -22,7 +22,7 @@ from gcodefp.evaluation.names import (
     WHOLE,
 )
 from gcodefp.reporting.predictions import read_predictions
-from gcodefp.reporting.results import read_metrics_document
+from gcodefp.reporting.results import read_result
 from gcodefp.reporting.wording import INTERVAL, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
@@ -92,6 +92,11 @@ Row = Mapping[str, Any]
 """A protocol, as in protocols.json."""
 
 
+def read_protocols(path: Path) -> dict[str, Any]:
+    """Reads protocols.json. Raises UserError: it is missing or damaged."""
+    return read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
+
+
 class Fold(NamedTuple):
     """One evaluation.
 
@@ -108,7 +113,7 @@ class Fold(NamedTuple):
 
 def read_fold(folder: Path) -> Fold:
     """Reads what `evaluate` wrote into a folder."""
-    document = read_metrics_document(folder)
+    document = read_result(folder / "metrics.json")
     predictions = read_predictions(folder / "predictions.npz", document)
     names = predictions.recordings[predictions.recording]
     return Fold(

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from gcodefp.dataset.document import DatasetDocument
+from gcodefp.dataset.document import ReportedDataset
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
 from gcodefp.documents import Document as Model
 from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
-from gcodefp.evaluation.documents import MetricsDocument
+from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD
+from gcodefp.evaluation.documents import ControlDocument, MetricsDocument
 from gcodefp.evaluation.names import EVALUATION_FORMAT, EVALUATION_REBUILD, EXPLANATION_REBUILD
 from gcodefp.provenance import results_roots, without_private_folders
 from gcodefp.reporting.predictions import (
@@ -138,7 +139,7 @@ def read_results(
     Raises:
         UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
     """
-    metrics = read_metrics_document(evaluation)
+    metrics = read_result(evaluation / "metrics.json")
     winner = read_best(best / "run.json")
     runs = read_table(best / "runs.csv", RUN_COLUMNS)
     if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
@@ -147,8 +148,8 @@ def read_results(
             f"twice; make it anew with: {BEST_REBUILD}"
         )
     results = Results(
-        dataset=read_document(dataset, DATASET_FORMAT, DatasetDocument, DATASET_REBUILD),
-        sweep=read_document(sweep, SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
+        dataset=read_result(dataset),
+        sweep=read_result(sweep),
         winner=winner,
         evaluation=metrics,
         runs=runs,
@@ -173,17 +174,27 @@ def read_results(
         sweep=results.published(results.sweep),
         winner=results.published(results.winner),
         evaluation=results.published(results.evaluation),
-        runs=results.runs.assign(**{n: results.published(c.tolist()) for n, c in texts.items()}),
+        runs=results.runs.assign(
+            **{str(n): results.published(c.tolist()) for n, c in texts.items()}
+        ),
         explanation=replace(
             results.explanation, document=results.published(results.explanation.document)
         ),
     )
 
 
-def read_metrics_document(folder: Path) -> dict[str, Any]:
-    """Reads metrics.json of an evaluation. Raises UserError: it is missing or damaged."""
-    path = folder / "metrics.json"
-    return read_document(path, EVALUATION_FORMAT, MetricsDocument, EVALUATION_REBUILD)
+RESULT_FILES: dict[str, tuple[str, type[Model], str]] = {
+    "dataset.json": (DATASET_FORMAT, ReportedDataset, DATASET_REBUILD),
+    "sweep.json": (SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
+    "control.json": (CONTROL_FORMAT, ControlDocument, CONTROL_REBUILD),
+    "metrics.json": (EVALUATION_FORMAT, MetricsDocument, EVALUATION_REBUILD),
+}
+"""Name of a file -> its format, what it has to be, and the command that makes it anew."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Reads one of RESULT_FILES. Raises UserError: it is missing or damaged."""
+    return read_document(path, *RESULT_FILES[path.name])
 
 
 def _check_evaluation(results: Results, path: Path) -> None:
@@ -268,7 +279,9 @@ def read_table(
     needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
     if missing := [name for name in needed if name not in table]:
         raise UserError(f"{path}: has no column {missing[0]}; make it anew: {BEST_REBUILD}")
-    numbers = list(columns) if runs is None else [name for name in table if name not in texts]
+    numbers = (
+        list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
+    )
     for name in numbers:
         column = columns.get(name, _Column(-np.inf, np.inf))
         parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
@@ -307,5 +320,5 @@ def add_results_flags(parser: argparse.ArgumentParser) -> None:
 
 def results_from_flags(arguments: argparse.Namespace) -> Results:
     """Reads the files and folders of RESULTS_FLAGS; raises as `read_results`."""
-    folders = (getattr(arguments, name) for name in RESULTS_FLAGS)
-    return read_results(*folders, show_paths=arguments.show_paths)
+    paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
+    return read_results(**paths, show_paths=arguments.show_paths)

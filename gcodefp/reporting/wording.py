@@ -19,7 +19,8 @@ from gcodefp.evaluation.names import (
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 
 METRICS = {name: metric.title for name, metric in REGISTRY.items()}
 """Metric of metrics.json -> its title."""

@@ -28,7 +28,8 @@ from gcodefp.reporting.figures.style import (
     tested_on,
     truncate,
 )
-from gcodefp.reporting.results import Document, Explanation, Results
+from gcodefp.reporting.predictions import Document, Explanation
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
 MAX_CHANNELS = 8

@@ -24,7 +24,8 @@ from gcodefp.reporting.figures.style import (
     set_log_scale,
     short_name,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import RULES
 
 TRAIN_BLUE = "#b9cfe4"

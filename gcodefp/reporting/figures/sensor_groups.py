@@ -18,7 +18,8 @@ from gcodefp.reporting.figures.style import (
     tested_on,
     write_beside,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import METRICS, MIN_RECORDINGS, group_title
 
 Row = Document | str

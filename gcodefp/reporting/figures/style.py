@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -204,7 +204,7 @@ class PlainLogFormatter(LogFormatter):
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
-def set_log_scale(axes: Axes, axis: Axis) -> None:
+def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
     """A log axis with plain numbers, since texts are no mathematics here."""
     axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(PlainLogFormatter())
