@@ -109,7 +109,7 @@ def mutate_number(rng: random.Random, document: Any) -> Any:
         for key, value in node.items() if isinstance(node, dict) else enumerate(node):
             if isinstance(value, dict | list):
                 collect(value)
-            elif isinstance(value, int | float) and not isinstance(value, bool):
+            elif isinstance(value, int | float) and abs(value) < 1e18 and value is not True:
                 numbers.append((node, key))
 
     if isinstance(document, dict | list):
