@@ -41,7 +41,7 @@ from gcodefp.reporting.comparison import (
     scores_csv,
     sweep_file_of,
 )
-from gcodefp.reporting.figures.curves import Curve, draw_compared
+from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.style import paper_style, save
 from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
 from gcodefp.reporting.wording import METRICS as METRIC_TITLES

@@ -28,14 +28,20 @@ import torch
 from matplotlib.image import imread
 
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import BREAKDOWN
+from gcodefp.evaluation.names import (
+    BREAKDOWN,
+    EVALUATION_FORMAT,
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+)
 from gcodefp.files import sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
 from gcodefp.provenance import results_roots
-from gcodefp.reporting.predictions import read_explanation
 from gcodefp.reporting.protocols_table import read_protocols
 from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best
@@ -211,6 +217,19 @@ def changed_splits(path: Path) -> Iterator[str]:
 # Stages that run again
 
 
+class _Origin(Document):
+    """Where a document was made."""
+
+    provenance: Provenance
+    device: str
+
+
+ORIGINS = {
+    "evaluate": ("evaluation/metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
+    "explain": ("explanation/explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD),
+}
+
+
 def check_step(
     folder: Folder, step: str, made: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
@@ -225,9 +244,8 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
     if step == "train":
         pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    origin: Mapping[str, Any] = read_result(folder.path / "evaluation/metrics.json")
-    if step == "explain":
-        origin = read_explanation(folder.path / "explanation").document
+    name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
+    origin = read_document(folder.path / name, format_name, _Origin, rebuild)
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for again, path in pairs.items():

@@ -23,19 +23,15 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
-from gcodefp.reporting.wording import INTERVAL, SPLIT_BY, interval_text
+from gcodefp.reporting.wording import IN_MM, INTERVAL, METRICS, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
 Protocol = Literal["recording", "chronological", "session", "program", "window"]
 PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
-MEASURED = {
-    "token": ("token, %", 100.0),
-    "gcode_error_rate": ("G-code error rate, %", 100.0),
-    "position_error_mm": ("tool-position error, mm", 1.0),
-}
-"""Metric of MODEL and WHOLE, besides exact lines -> its name for readers, and a factor."""
+MEASURED = ("token", "gcode_error_rate", "position_error_mm")
+"""Metrics of MODEL and WHOLE, besides exact lines."""
 SHORT = {MODEL: "windows", WHOLE: "whole recordings"}
 NOTE = """\
 Exact lines are pooled over all folds; their 95 % intervals are from a bootstrap over recordings, in
@@ -193,9 +189,12 @@ def columns(row: Row) -> dict[str, str]:
         UPPER_BOUND: bound,
         ELAPSED: elapsed,
     }
-    for metric, (title, factor) in MEASURED.items():
+    for metric in MEASURED:
+        is_mm = metric in IN_MM
+        title = f"{METRICS[metric]}, {'mm' if is_mm else '%'}"
         for name, short in SHORT.items():
-            cells[f"{title}: {short}"] = interval_text(row["measured"][metric][name], factor=factor)
+            interval = row["measured"][metric][name]
+            cells[f"{title}: {short}"] = interval_text(interval, factor=1.0 if is_mm else 100.0)
     return cells
 
 

@@ -51,7 +51,7 @@ def test_steps_have_the_flags_that_are_shown(
 
 
 def test_each_rule_has_a_text_of_its_own() -> None:
-    """`snakemake --list` shows it; a rule made by `use rule` inherits one that is not true of it."""
+    """`snakemake --list` shows it; `use rule` would inherit one that is not true of its rule."""
     rules = ROOT.glob("workflow/rules/*.smk"), [ROOT / "Snakefile"]
     text = "\n".join(path.read_text() for paths in rules for path in paths)
     named = re.findall(r"^(?:use )?rule .*:\n", text, re.MULTILINE)
