@@ -4,8 +4,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field
+
+from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.sweeps.rules import read_rules
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -111,3 +114,31 @@ def read_sweep(path: Path) -> SweepFile:
 
 BEST_FORMAT = "gcodefp-best-2"
 BEST_REBUILD = "snakemake --cores all --forcerun select_best"
+
+
+class _Seeds(Document):
+    runs: list[str]
+
+
+class BestRun(Document):
+    """best/run.json, format gcodefp-best-2."""
+
+    provenance: Provenance
+    run: str
+    sweeps: list[str] = Field(min_length=1)
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    runs: Count
+    best_value: Finite
+    scored_again: Finite
+    best_epoch: int = Field(ge=1, le=10**6)
+    hyperparameters: dict[str, bool | Finite | str | None]
+    seeds: list[_Seeds]
+    parameters: Count | None
+    seconds: Annotated[float, Field(ge=0, le=1e15)] | None
+    device: str | None
+
+
+def read_best(path: Path) -> dict[str, Any]:
+    """Reads best/run.json. Raises UserError: it is missing or damaged."""
+    return read_document(path, BEST_FORMAT, BestRun, BEST_REBUILD)
