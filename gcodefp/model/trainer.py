@@ -12,16 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, Field
 
 from gcodefp.dataset.controls import apply_control
 from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.documents import Document, Finite, check_document
 from gcodefp.errors import UserError
-from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
+from gcodefp.model.checkpoint import (
+    RESUME_FORMAT,
+    UNREADABLE,
+    check_weights,
+    read_torch,
+    write_checkpoint,
+    write_torch,
+)
 from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
 from gcodefp.model.network import Network
-from gcodefp.model.run_files import append_metrics, append_work, check_epochs, truncate_metrics
+from gcodefp.model.run_files import (
+    TRAIN_AGAIN,
+    append_metrics,
+    append_work,
+    check_epochs,
+    truncate_metrics,
+)
 from gcodefp.model.window_decoding import measure_state_prior
 
 EpochCallback = Callable[[int, Mapping[str, float]], bool]
@@ -78,6 +93,23 @@ class _TrainingState:
             self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
 
 
+class _StateDocument(Document):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epoch: int = Field(ge=1, le=10**9)
+    seconds: float = Field(ge=0, le=1e12)
+    best_epoch: int = Field(ge=1, le=10**9)
+    best_value: Finite
+    best_weights: dict[str, Any]
+
+
+class _ResumeDocument(Document):
+    identity: dict[str, Any]
+    weights: dict[str, Any]
+    optimizer: dict[str, Any]
+    state: _StateDocument
+
+
 def train(
     hyperparameters: Hyperparameters,
     data: TrainingData,
@@ -108,7 +140,7 @@ def train(
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
     identity = _identity(hyperparameters, data, objective)
-    state = _load_state(folder / "last.pt", identity, network, optimizer)
+    state = _load_state(folder / "last.pt", identity, hyperparameters, network, optimizer)
     append_work(folder / "work.csv", state.epoch)
     stop, metrics_file = False, folder / "metrics.csv"
     rows = truncate_metrics(metrics_file, state.epoch)
@@ -170,19 +202,40 @@ def _next_epoch(
 
 
 def _load_state(
-    path: Path, identity: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer
+    path: Path,
+    identity: Mapping[str, Any],
+    hyperparameters: Hyperparameters,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
 ) -> _TrainingState:
     if not path.exists():
         return _TrainingState()
     content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
+    check_document(content, _ResumeDocument, path, TRAIN_AGAIN)
     if content["identity"] != identity:
         raise RunMismatch(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
             "folder, or remove this one"
         )
+    for weights in (content["weights"], content["state"]["best_weights"]):
+        check_weights(network.sizes, hyperparameters, weights, path)
     network.load_state_dict(content["weights"])
-    optimizer.load_state_dict(content["optimizer"])
+    try:
+        optimizer.load_state_dict(content["optimizer"])
+        _check_optimizer(optimizer)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: optimizer does not fit ({error}); {TRAIN_AGAIN}") from None
     return _TrainingState(**content["state"])
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    for group in optimizer.param_groups:
+        if wrong := [key for key, value in optimizer.defaults.items() if key not in group]:
+            raise ValueError(f"its group has no {wrong[0]}")
+        for parameter in group["params"]:
+            for name, value in optimizer.state[parameter].items():
+                if value is not None and value.shape not in (parameter.shape, ()):
+                    raise ValueError(f"{name} has shape {tuple(value.shape)}")
 
 
 def _save_state(

@@ -11,7 +11,6 @@ checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
 """
 
-import math
 import os
 import shutil
 import uuid
@@ -19,10 +18,13 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
+from pydantic import Field, model_validator
+
+from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
-from gcodefp.files import read_json, write_json, write_text
+from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import Row, check_epochs, read_metrics
 from gcodefp.sweeps.lease import Lease, newest_claim
 
@@ -39,9 +41,36 @@ WINS = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
 PUBLISHED = ("metrics.csv", "work.csv", "checkpoint.pt", "run.json")
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
-NUMBERS = ("best_value", "seconds")
-COUNTS = ("best_epoch", "epochs", "parameters")
-TEXTS = ("failure", "reason", "device", "host")
+
+
+class _Assigned(Document):
+    """hyperparameters.json."""
+
+    hyperparameters: dict[str, Any]
+    latent: dict[str, Finite]
+    wandb_run: str | None = None
+
+
+class _Outcome(Document):
+    """run.json; a run of another program, or of W&B, need not have all of it."""
+
+    state: Literal["finished", "stopped", "failed"]
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    best_value: Finite | None = None
+    best_epoch: Count | None = None
+    epochs: Count | None = None
+    seconds: Finite | None = None
+    parameters: Count | None = None
+    failure: str | None = None
+    reason: str | None = None
+    device: str | None = None
+    host: str | None = None
+
+    @model_validator(mode="after")
+    def _has_value(self) -> Self:
+        if self.state in COUNTED and self.best_value is None:
+            raise ValueError(f"is {self.state}, and has no best_value")
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,16 +101,7 @@ class RunFolder:
     def assigned(self) -> dict[str, Any] | None:
         """`hyperparameters` and `latent` assigned to the run; None before that."""
         path = self.path / "hyperparameters.json"
-        if not path.exists():
-            return None
-        content = read_json(path, ASSIGNED_FORMAT, REBUILD)
-        for key in ("hyperparameters", "latent"):
-            if not isinstance(content.get(key), dict):
-                raise _damaged(path, key, content.get(key), "a mapping")
-        for name, value in content["latent"].items():
-            if not _is_number(value):
-                raise _damaged(path, f"latent.{name}", value, "a number")
-        return content
+        return read_document(path, ASSIGNED_FORMAT, _Assigned, REBUILD) if path.exists() else None
 
     def is_assigned(self) -> bool:
         """Whether the run has its hyperparameters."""
@@ -113,11 +133,11 @@ class RunFolder:
         path = self.path / "run.json"
         if not path.exists():
             return None
-        content = read_json(path, RUN_FORMAT, REBUILD)
-        _check_outcome(path, content)
+        content = read_document(path, RUN_FORMAT, _Outcome, REBUILD)
         # W&B numbers the steps of other programs as these did.
-        if content["state"] in COUNTED and "epochs" in content and "wandb_run" not in content:
-            check_epochs(self.path / "metrics.csv", content["epochs"])
+        epochs = None if content["state"] == "failed" else content.get("epochs")
+        if epochs is not None and "wandb_run" not in content:
+            check_epochs(self.path / "metrics.csv", epochs)
         return content
 
     def is_over(self) -> bool:
@@ -199,35 +219,6 @@ class RunFolder:
         except KeyError:
             path = self.files / "metrics.csv"
             raise UserError(f"{path}: has no column {metric}; {REBUILD}") from None
-
-
-def _check_outcome(path: Path, content: Mapping[str, Any]) -> None:
-    """Raises UserError where run.json has a value of another type than it should."""
-    state = content.get("state")
-    if state not in ENDED:
-        raise _damaged(path, "state", state, f"one of {', '.join(ENDED)}")
-    if state in COUNTED and not _is_number(content.get("best_value")):
-        raise _damaged(path, "best_value", content.get("best_value"), "a finite number")
-    if not isinstance(content.get("hyperparameters", {}), dict):
-        raise _damaged(path, "hyperparameters", content["hyperparameters"], "a mapping")
-    for keys, is_right, kind in (
-        (NUMBERS, _is_number, "a finite number"),
-        (COUNTS, lambda value: type(value) is int and value >= 0, "a whole number"),
-        (TEXTS, lambda value: isinstance(value, str), "a text"),
-    ):
-        for key in keys:
-            value = content.get(key)
-            if value is not None and not is_right(value):
-                raise _damaged(path, key, value, kind)
-
-
-def _is_number(value: Any) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and abs(value) <= 1e308 and not math.isnan(value)
-
-
-def _damaged(path: Path, key: str, value: Any, wanted: str) -> UserError:
-    return UserError(f"{path}: {key}: {value!r:.60} is not {wanted}; {REBUILD}")
 
 
 def run_folders(sweep_folder: Path) -> list[RunFolder]:
