@@ -30,6 +30,8 @@ def read_metrics(path: Path) -> list[Row]:
     """
     try:
         header, *lines = list(csv.reader(_complete_lines(path))) or [[]]
+        if wrong := [line for line in lines if len(line) != len(header)]:
+            raise ValueError(f"{len(wrong[0])} values for {len(header)} columns")
         rows = [dict(zip(header, map(float, line), strict=True)) for line in lines]
         if not all(row["epoch"].is_integer() for row in rows):
             raise ValueError("an epoch is not a whole number")
