@@ -3,6 +3,7 @@
 import io
 import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -89,7 +90,12 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
         UserError: the file is missing, truncated, or of another format.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        stored = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(stored) as archive:
+            if damaged := archive.testzip():  # torch does not look at the checksums.
+                raise ValueError(f"{damaged} has another checksum")
+        stored.seek(0)
+        content = torch.load(stored, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except UNREADABLE as error:
@@ -153,7 +159,7 @@ def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     if programs.keys() != PROGRAMS.keys():
         raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {MAKE_AGAIN}")
     channels = len(content["dataset"]["channels"])
-    lengths = {"C": channels, "J": len(programs["names"]) + 1}
+    lengths = {"C": channels, "J": programs["names"].size + 1}
     check_arrays(programs, PROGRAMS, path, MAKE_AGAIN, lengths)
     description = parse_description(content["dataset"], Programs(**programs))
     sizes, weights = network_sizes(description), content["weights"]

@@ -221,7 +221,9 @@ def _load_state(
         check_weights(network.sizes, hyperparameters, weights, path)
     network.load_state_dict(content["weights"])
     try:
-        optimizer.load_state_dict(content["optimizer"])
+        # Its settings follow from the hyperparameters.
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": content["optimizer"]["state"], "param_groups": groups})
         _check_optimizer(optimizer)
     except UNREADABLE as error:
         raise UserError(f"{path}: optimizer does not fit ({error}); {TRAIN_AGAIN}") from None
@@ -229,13 +231,16 @@ def _load_state(
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
-    for group in optimizer.param_groups:
-        if wrong := [key for key, value in optimizer.defaults.items() if key not in group]:
-            raise ValueError(f"its group has no {wrong[0]}")
-        for parameter in group["params"]:
-            for name, value in optimizer.state[parameter].items():
-                if value is not None and value.shape not in (parameter.shape, ()):
-                    raise ValueError(f"{name} has shape {tuple(value.shape)}")
+    """Raises ValueError unless the slots of all parameters are alike, of their shape and finite."""
+    names = {tuple(sorted(slots)) for slots in optimizer.state.values()}
+    if len(names) > 1:
+        raise ValueError(f"parameters have {len(names)} kinds of state")
+    for parameter, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if value is None:
+                continue
+            if value.shape not in (parameter.shape, ()) or not value.isfinite().all():
+                raise ValueError(f"{name} has another shape, or is not finite")
 
 
 def _save_state(
