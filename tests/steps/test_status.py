@@ -174,7 +174,7 @@ def test_exhausted_space_ends_the_sweep(
     ("name", "text", "over", "reason"),
     [
         ("run.json", '{"format": "gcodefp-run-1", "sta', True, "not JSON"),
-        ("run.json", '{"format": "gcodefp-run-1"}', True, "state: None is not one of finished"),
+        ("run.json", '{"format": "gcodefp-run-1"}', True, "state: is missing"),
         ("run.json", None, True, "Is a directory"),
         ("hyperparameters.json", "[]", False, "format"),
         (

@@ -40,6 +40,11 @@ class Files(NamedTuple):
         path = self.checkpoint.with_name("damaged.pt")
         write(path, content)
         read = read_checkpoint(path, CPU)
+        programs = read.description.programs
+        assert len(programs.template @ programs.weight.T) == len(programs.program_of_state())
+        assert (programs.position_mm * programs.mm_per_unit[:, None]).shape == (len(programs), 3)
+        for of_program in (programs.lag_program, programs.executed_program):
+            assert set(programs.names[of_program]) <= set(programs.names)
         if network_sizes(read.description) == network_sizes(self.data.description):
             validate(read.network, read.hyperparameters, self.data.val)
 
