@@ -115,7 +115,7 @@ class _SweepDocument(Document):
     existing: bool = False
     is_repeat: bool = False
     as_written: dict[str, Any]
-    rules: _SweepRules = _SweepRules()
+    rules: _SweepRules | None = None
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MOST_RUNS)
     learning_digest: str | None = None

@@ -117,8 +117,9 @@ def _artifact(run: Any, checkpoint: Path, folder: Path, facts: Mapping[str, Any]
 
     artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=dict(facts))
     # Not copied: the file stays as long as its run exists.
-    options = {"name": checkpoint.name, "policy": "immutable", "skip_cache": True}
-    entry = artifact.add_file(str(checkpoint), **options)
+    entry = artifact.add_file(
+        str(checkpoint), name=checkpoint.name, policy="immutable", skip_cache=True
+    )
     if run.offline:  # It is uploaded later, when it lies in the run's folder.
         entry.local_path = str(folder / checkpoint.name)
     return artifact
