@@ -19,7 +19,7 @@ def test_error_in_wandb_costs_no_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     nothing = {name: lambda *_, **__: None for name in ("log", "log_artifact", "finish")}
-    run = SimpleNamespace(id="x", summary={}, **nothing)
+    run = SimpleNamespace(id="x", summary={}, offline=True, **nothing)
     if broken != "init":
         setattr(run, broken, fail)
     (tmp_path / "checkpoint.pt").write_bytes(b"weights")
