@@ -43,7 +43,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import read_best
 from gcodefp.wandb_service.training import (
     Assignment,
     assigned_by_agent,
@@ -173,7 +173,7 @@ def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters,
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
+        values |= read_best(arguments.hyperparameters)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

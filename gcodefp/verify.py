@@ -28,12 +28,23 @@ import torch
 from matplotlib.image import imread
 
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import BREAKDOWN
+from gcodefp.evaluation.names import (
+    BREAKDOWN,
+    EVALUATION_FORMAT,
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+)
 from gcodefp.files import sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
+from gcodefp.provenance import results_roots
+from gcodefp.reporting.protocols_table import read_protocols
+from gcodefp.reporting.results import read_result
+from gcodefp.sweeps.sweep_file import read_best
 
 SCORING = ("control", "evaluate", "explain")
 STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
@@ -41,8 +52,6 @@ DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
 PROTOCOLS = "protocols/protocols.json"
-ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt")
-"""Inputs that show the folder's path when a document was written."""
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 TOLERANCE = 1e-6
 EXPLANATION_TOLERANCE = 1e-3
@@ -138,10 +147,7 @@ class Folder:
             recorded: dict[str, str] = {}
             with suppress(UserError):
                 recorded = read_inputs(path / name)
-            for anchor in ANCHORS:
-                depth = len(PurePath(anchor).parts)
-                paths = (PurePath(text) for text in recorded if PurePath(text).match(anchor))
-                self._roots |= {PurePath(*source.parts[:-depth]) for source in paths}
+            self._roots |= results_roots(recorded)
 
     def located(self, recorded: str) -> Path:
         """Current path of a recorded input; the folder may have been moved."""
@@ -195,20 +201,33 @@ def changed_run_inputs(folder: Folder) -> Iterator[str]:
     sweep.json and dataset.json are excluded: they are written again with the same meaning, for
     instance with a larger run_cap, and the runs are kept.
     """
-    for sweep in _content(folder.path / "best/run.json")["sweeps"]:
+    for sweep in read_best(folder.path / "best/run.json")["sweeps"]:
         for path in sorted((folder.path / "runs" / sweep).glob("*/run.json")):
             yield from folder.changed(path, skipped=("sweep.json", "dataset.json"))
 
 
 def changed_splits(path: Path) -> Iterator[str]:
     """NPZ files that are not those that dataset.json describes."""
-    document = _content(path / "dataset/dataset.json")
+    document = read_result(path / "dataset/dataset.json")
     for name, entry in {**document["splits"], "programs": document["programs"]}.items():
         if sha256(path / f"dataset/{name}.npz") != entry["sha256"]:
             yield f"dataset/{name}.npz is not the file that dataset.json describes"
 
 
 # Stages that run again
+
+
+class _Origin(Document):
+    """Where a document was made."""
+
+    provenance: Provenance
+    device: str
+
+
+ORIGINS = {
+    "evaluate": ("evaluation/metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
+    "explain": ("explanation/explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD),
+}
 
 
 def check_step(
@@ -225,8 +244,8 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
     if step == "train":
         pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
-    origin = _content(folder.path / name)
+    name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
+    origin = read_document(folder.path / name, format_name, _Origin, rebuild)
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for again, path in pairs.items():
@@ -261,7 +280,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
-            kind = ["--control", _content(control)["control"], "--checkpoint", weights]
+            kind = ["--control", read_result(control)["control"], "--checkpoint", weights]
             yield [*kind, *dataset, *train, *test, "--output", made / folder.name(control)]
     elif step == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
@@ -270,7 +289,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
         yield [*tested, "--output", made / "explanation"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
-        skipped = ["--left-out", *_content(table)["left_out"]]
+        skipped = ["--left-out", *read_protocols(table)["left_out"]]
         yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", made / step]
     elif step == "figures":
         yield [*shown, "--output", made / "figures"]

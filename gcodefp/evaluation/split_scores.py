@@ -31,7 +31,7 @@ from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import replacing, write_text
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
@@ -67,12 +67,7 @@ def open_evaluation(
     """
     loaded = open_checkpoint(checkpoint, device, control)
     description = read_description(dataset)
-    digest = description.with_control(control).learning_digest()
-    if loaded.description.learning_digest() != digest:
-        raise UserError(
-            f"{checkpoint}: was trained on another dataset than {dataset}; "
-            "train again: snakemake --cores all"
-        )
+    check_dataset(loaded, description.with_control(control), checkpoint)
     loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
     return EvaluationInputs(loaded, description, loaded_splits)
 

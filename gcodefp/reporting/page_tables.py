@@ -14,16 +14,16 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.files import read_json
 from gcodefp.reporting.executed_paths import Toolpath
+from gcodefp.reporting.predictions import Document
 from gcodefp.reporting.protocols_table import (
     NOTE,
-    PROTOCOLS_FORMAT,
     PROTOCOLS_REBUILD,
     columns,
+    read_protocols,
     warnings,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
     process_spans,
@@ -237,7 +237,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = read_json(path, PROTOCOLS_FORMAT, PROTOCOLS_REBUILD)
+        document = results.published(read_protocols(path))
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

@@ -5,11 +5,12 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.cluster.job import Deadline, OutOfTime, place
+from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
 from gcodefp.model.trainer import (
@@ -30,7 +31,7 @@ logger = logging.getLogger("gcodefp.agent")
 
 PROGRESS_SECONDS = 10.0
 KILLS_IN_A_ROW = 10
-"""A run whose process was killed so often within one epoch is what kills it."""
+"""A run whose process was killed so often since its last epoch is what kills it."""
 
 
 class LogConfig(NamedTuple):
@@ -51,6 +52,7 @@ class LogConfig(NamedTuple):
 
 def train_run(
     folder: RunFolder,
+    files: Path,
     assigned: Mapping[str, Any],
     data: TrainingData,
     objective: Objective,
@@ -61,6 +63,7 @@ def train_run(
     """Trains a run, or goes on with it; an error of the run becomes its outcome.
 
     Args:
+        files: the folder of this process, for metrics.csv and all others.
         assigned: the run's hyperparameters.
         after_epoch: called with whether this was the last epoch; returns True to stop the run.
 
@@ -71,7 +74,7 @@ def train_run(
         LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
             open.
     """
-    checkpoint, open_run = folder.path / "checkpoint.pt", log_config.open_run
+    checkpoint, open_run = files / "checkpoint.pt", log_config.open_run
     config, invalid = dict(assigned), None
     try:
         hyperparameters = parse_hyperparameters(assigned, f"run {folder.path.name}")
@@ -84,7 +87,7 @@ def train_run(
         epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
         report = _reporter(folder.path.name, objective.metric, epochs, seconds, log, after_epoch)
         try:
-            result = train(hyperparameters, data, objective, folder.path, report)
+            result = train(hyperparameters, data, objective, files, report)
             return describe_result(result, hyperparameters, device)
         except (LeaseLost, OutOfTime, UserError, OSError):
             # A time limit or a full disk is no fault of the hyperparameters.
@@ -95,10 +98,10 @@ def train_run(
 
     with wandb_log(lambda: open_run(config)) if open_run else nullcontext() as log:
         try:
-            content = (invalid or outcome(log)) | place()
+            content = (invalid or outcome(log)) | location()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
-                log.end(content, checkpoint if has_weights else None)
+                log.end(content, checkpoint if has_weights else None, folder.path)
         finally:
             log_config.before_finish()
     return content
@@ -144,10 +147,10 @@ def train_trial(
 
     Returns, Raises: as `train_run`.
     """
-    assigned = {"seed": sweep.seed} | dict(trial.hyperparameters)
-    if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
-        error = Killed(f"its process was killed {kills} times within one epoch")
-        return describe_failure(error, assigned) | place()
+    assigned, files = {"seed": sweep.seed} | dict(trial.hyperparameters), trial.lease.files
+    if (kills := trial.lease.kills) >= KILLS_IN_A_ROW:
+        error = Killed(f"its process was killed {kills} times since its last completed epoch")
+        return describe_failure(error, assigned) | location()
 
     def after_epoch(is_last: bool) -> bool:
         stop = trial.should_stop()
@@ -155,8 +158,10 @@ def train_trial(
         return stop
 
     def open_run(config: Mapping[str, Any]) -> Any:
-        return open_offline(trial.folder, str(wandb_project), config)
+        return open_offline(trial.folder, files, str(wandb_project), config)
 
     log_config = LogConfig(open_run if wandb_project else None, wandb_checkpoints)
     objective = sweep.specification.objective
-    return train_run(trial.folder, assigned, data, objective, device, log_config, after_epoch)
+    return train_run(
+        trial.folder, files, assigned, data, objective, device, log_config, after_epoch
+    )

@@ -59,7 +59,7 @@ def fetch_runs(
 
 def _may_resume(folder: RunFolder) -> bool:
     """Whether an agent resumes the unfinished run of this folder, crashed as W&B has it."""
-    return (folder.path / "last.pt").exists() or LeaseWatch().state(
+    return (folder.files / "last.pt").exists() or LeaseWatch().state(
         folder.path
     ) is not LeaseState.FREE
 

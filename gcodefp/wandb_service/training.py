@@ -125,6 +125,7 @@ def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lea
             raise UserError(f"run {assignment.run_id}: its agent is gone")
     os.environ.update(ONLINE)
     folder = claim(runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters)
+    folder.publish()
     if folder.is_over():
         logger.info("run %s is over already", folder.path.name)
         yield folder, None
@@ -169,11 +170,12 @@ def train_assigned(
         return STOP.is_set()
 
     log_config = LogConfig(open_run, log_checkpoint, 0.0, STOP.stop_polling)
-    hyperparameters = assignment.hyperparameters
-    content = train_run(folder, hyperparameters, data, objective, device, log_config, after_epoch)
-    lease.check()
+    content = train_run(
+        *(folder, lease.files, assignment.hyperparameters, data, objective, device, log_config),
+        after_epoch,
+    )
     sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
-    folder.end(content | sweep | {"provenance": dict(origin)})
+    folder.end(content | sweep | {"provenance": dict(origin)}, lease)
     if content["failure"] == INVALID:
         logger.warning("invalid: %s", content["reason"])
     return content["state"] == "failed" and content["failure"] != INVALID

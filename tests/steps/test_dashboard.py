@@ -221,10 +221,10 @@ def test_ranges_have_their_scales(
     ("name", "text", "state", "part"),
     [
         ("run.json", '{"format": "gcodefp-run-1", "sta', "Fail", "not JSON"),
-        ("run.json", '{"format": "gcodefp-run-1", "state": "finished"}', "Complete", None),
+        ("run.json", '{"format": "gcodefp-run-1", "state": "finished"}', "Fail", "best_value"),
         ("run.json", None, "Fail", "Is a directory"),
         ("hyperparameters.json", "[]", "Running", "format"),
-        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "ValueError"),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "is damaged"),
         ("metrics.csv", "", "Running", None),
     ],
 )
@@ -252,13 +252,12 @@ def test_values_outside_the_sweep_are_shown_or_excluded(dataset: Path, tmp_path:
     sweep.run(0).assign({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
     sweep.run(1).assign({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
     write_epochs(sweep.run(1), [])
-    sweep.run(1).end({"state": "finished", "best_value": None})
+    sweep.run(1).end({"state": "failed", "best_value": None})
     content = shown(sweep)
     assert [parameters_of(trial) for trial in content["trials"]] == [
         {"optimizer": "['adam', 'sgd']"},
         {"learning_rate": "-1.0", "optimizer": "None"},
     ]
-    # A finished run without a value.
     assert states(content) == ["Running", "Fail"]
 
 

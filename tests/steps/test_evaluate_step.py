@@ -159,7 +159,7 @@ def test_inputs_that_do_not_fit_are_refused(
     output = ["--output", str(tmp_path / "e")]
     honest = ["--checkpoint", str(checkpoint), *dataset_flags(dataset, "train", "test"), *output]
     assert evaluate(checkpoint, other, tmp_path / "e") == 1
-    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
+    assert "checkpoint.pt: was trained on another dataset" in capsys.readouterr().err
     assert main([*honest, "--test", str(dataset / "val.npz")]) == 1
     assert "val.npz: is not the test split" in capsys.readouterr().err
     assert main([*honest, "--controls", str(tmp_path / "none.json")]) == 1

@@ -126,7 +126,7 @@ def test_inputs_that_do_not_fit_are_refused(
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     output = tmp_path / "explanation"
     assert run(checkpoint, other, output) == 1
-    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
+    assert "checkpoint.pt: was trained on another dataset" in capsys.readouterr().err
     assert run(checkpoint, dataset, output, "--test", str(dataset / "val.npz")) == 1
     assert "val.npz: is not the test split" in capsys.readouterr().err
     flags = [*dataset_flags(dataset, "train", "val"), *tiny_flags(max_epochs=1)]

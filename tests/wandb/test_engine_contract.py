@@ -59,7 +59,7 @@ def test_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> 
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 2)
     (folder,) = service.folders()
     # Except the last, which a kill may cost.
-    kept = read_metrics(folder.path / "metrics.csv")[:-1]
+    kept = folder.metrics()[:-1]
     assert kept
     os.kill(agent.pid, signal.SIGKILL)
     agent.wait(PATIENCE_SECONDS)

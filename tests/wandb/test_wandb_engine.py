@@ -252,7 +252,7 @@ def test_ctrl_c_ends_an_agent_and_no_run(service: Service) -> None:
     assert agent.wait(PATIENCE_SECONDS) != 0
     wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
-    assert (folder.path / "last.pt").exists()
+    assert (folder.files / "last.pt").exists()
     assert not service.marker.exists()
     # select_best does not give the run up.
     service.server.runs[folder.assigned()["wandb_run"]].exit_code = 1

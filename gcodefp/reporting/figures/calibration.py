@@ -17,7 +17,8 @@ from gcodefp.reporting.figures.style import (
     percent,
     tested_on,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import MIN_RECORDINGS
 
 HISTOGRAM_BINS = 20

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -23,11 +24,13 @@ from gcodefp.reporting.figures.style import (
     add_head,
     new_figure,
     percent,
+    short_name,
     tested_on,
     truncate,
 )
-from gcodefp.reporting.results import Document, Explanation, Results
-from gcodefp.reporting.wording import SENSOR_GROUPS
+from gcodefp.reporting.predictions import Document, Explanation
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
 MAX_CHANNELS = 8
 MAX_ROWS = 120
@@ -149,9 +152,9 @@ def choose_panels(
         Panel(group, unit, tuple(index for index in indices if index in kept))
         for (group, unit), indices in ranked.items()
     ]
-    groups = list(SENSOR_GROUPS)
+    groups = {name: number for number, name in enumerate(SENSOR_GROUPS)}
     shown = [panel for panel in panels if panel.channels]
-    return sorted(shown, key=lambda panel: (groups.index(panel.group), panel.unit))
+    return sorted(shown, key=lambda panel: (groups.get(panel.group, len(groups)), panel.unit))
 
 
 def segments(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[Segment]:
@@ -200,12 +203,14 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
 
 def _draw_panel(axes: Axes, panel: Panel, explanation: Explanation, rows: slice) -> None:
     """Samples that are not valid leave gaps."""
+    names = [short_name(explanation.document["channels"][i]["name"]) for i in panel.channels]
+    lines: list[Line2D] = []
     for index, (colour, line) in zip(panel.channels, LINE_STYLES, strict=False):
-        axes.plot(explanation.excerpt_samples[rows, index], color=colour, linestyle=line,
-                  linewidth=0.8, label=explanation.document["channels"][index]["name"])  # fmt: skip
-    axes.set_title(SENSOR_OF_UNIT.get(panel.unit, SENSOR_GROUPS[panel.group]), size=6.5, pad=2)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(LINE_STYLES), fontsize=6,
-                borderpad=0, borderaxespad=0.2, handlelength=2)  # fmt: skip
+        lines += axes.plot(explanation.excerpt_samples[rows, index], color=colour, linestyle=line,
+                           linewidth=0.8)  # fmt: skip
+    axes.set_title(SENSOR_OF_UNIT.get(panel.unit, group_title(panel.group)), size=6.5, pad=2)
+    axes.legend(lines, names, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(LINE_STYLES),
+                fontsize=6, borderpad=0, borderaxespad=0.2, handlelength=2)  # fmt: skip
     axes.set_ylabel(panel.unit, size=6.5, rotation=0, ha="right", va="center")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     axes.tick_params(axis="y", labelsize=6)

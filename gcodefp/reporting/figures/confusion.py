@@ -8,7 +8,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure, percent, tested_on
+from gcodefp.reporting.figures.style import (
+    PAGE_INCHES,
+    add_head,
+    new_figure,
+    percent,
+    short_name,
+    tested_on,
+)
 from gcodefp.reporting.results import Results
 
 MAX_COUNTED = 12
@@ -102,14 +109,16 @@ def _draw_matrix(axes: Axes, matrix: Confusion, column_inches: float) -> None:
                 colour = "white" if shares[row, column] > 0.55 else "#333333"
                 axes.text(column, row, f"{count:,}", color=colour, size=5.5, ha="center",
                           va="center")  # fmt: skip
-    columns = [name.replace(" ", "\n") for name in matrix.predicted]
-    letters = max(len(line) for name in columns for line in name.splitlines())
+    columns = [short_name(name).replace(" ", "\n") for name in matrix.predicted]
+    letters = max(len(line) for name in columns for line in name.split("\n"))
     is_long = letters * LETTER_INCHES > column_inches
     axes.set_xticks(
         range(len(columns)), columns, rotation=40 if is_long else 0,
         ha="right" if is_long else "center", rotation_mode="anchor",
     )  # fmt: skip
-    labels = [f"{name} ({n:,})" for name, n in zip(matrix.true, totals[:, 0], strict=True)]
+    labels = [
+        f"{short_name(name)} ({n:,})" for name, n in zip(matrix.true, totals[:, 0], strict=True)
+    ]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xticks(np.arange(len(matrix.predicted) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)

@@ -21,8 +21,11 @@ from gcodefp.reporting.figures.style import (
     new_figure,
     percent,
     placeholder,
+    set_log_scale,
+    short_name,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import RULES
 
 TRAIN_BLUE = "#b9cfe4"
@@ -91,8 +94,8 @@ def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
     for split, rows in rows_by_split(document).items():
         width = np.array([rows.get(operation, 0) for operation in operations], float)
         colour, hatch = SPLIT_STYLES.get(split, LEAKY_STYLE)
-        axes.barh(operations, width, left=base, color=colour, hatch=hatch, edgecolor="white",
-                  linewidth=0.6, height=0.72, label=split)  # fmt: skip
+        axes.barh(range(len(operations)), width, left=base, color=colour, hatch=hatch,
+                  edgecolor="white", linewidth=0.6, height=0.72, label=split)  # fmt: skip
         base += width
     counts = [recording["operation"] for recording in document["recordings"].values()]
     for row, operation in enumerate(operations):
@@ -100,6 +103,7 @@ def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
                       textcoords="offset points", size=6, va="center")  # fmt: skip
     axes.set_xlim(0, base.max() * 1.25)
     axes.set_ylim(len(operations) - 0.4, -0.6)
+    axes.set_yticks(range(len(operations)), map(short_name, operations))
     axes.tick_params(axis="y", length=0)
     axes.set_title("rows by operation and split")
     axes.set_xlabel("rows")
@@ -115,7 +119,7 @@ def _draw_rules(axes: Axes, counts: Document) -> None:
     for row, (name, value) in enumerate(zip(RULES, values, strict=True)):
         axes.annotate(_count_text(name, value, counts), (max(value, 0.5), row), (3, 0),
                       textcoords="offset points", size=6.5, va="center")  # fmt: skip
-    axes.set_xscale("log")
+    set_log_scale(axes, axes.xaxis)
     # Room for the numbers behind the longest bar.
     axes.set_xlim(0.5, max([10, *values]) ** 1.7)
     rules = [textwrap.fill(rule, RULE_LETTERS) for rule in RULES.values()]
@@ -244,7 +248,7 @@ def _draw_lags(axes: Axes, lags: Lags, operations: list[str]) -> None:
         axes.plot(lags.seconds[chosen], rows[chosen], "o", color=MODEL_BLUE, markerfacecolor=colour,
                   markersize=3.6, markeredgewidth=0.7, zorder=3 + is_test, label=label)  # fmt: skip
     axes.axvline(0, color="#666666", linewidth=0.6, zorder=1)
-    axes.set_yticks(range(len(operations)), operations)
+    axes.set_yticks(range(len(operations)), map(short_name, operations))
     axes.set_ylim(len(operations) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=ROUND))

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcodefp.evaluation.names import EVALUATION_REBUILD
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure
@@ -21,7 +20,6 @@ from gcodefp.reporting.figures.style import (
     add_head,
     new_figure,
     percent,
-    placeholder,
     truncate,
 )
 from gcodefp.reporting.predictions import Sequences
@@ -89,13 +87,11 @@ class DiffLine(NamedTuple):
 )
 def draw_gcode_diff(results: Results) -> Figure:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
-    sequences = results.predictions.sequences
-    if sequences is None:
-        sentence = f"The predictions have no lines in order; make them with: {EVALUATION_REBUILD}"
-        return placeholder("G-code, executed and predicted", sentence, results.warnings)
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
-    aligned = diff(sequences, results.predictions.recordings.tolist().index(name))
+    aligned = diff(
+        results.predictions.sequences, results.predictions.recordings.tolist().index(name)
+    )
     most = COLUMNS * LINES_PER_COLUMN
     shown = aligned if len(aligned) <= most else fold(aligned)
     part = excerpt(shown, most)

@@ -1,6 +1,8 @@
 """Sizes, colours, titles with warnings, legends, panels and saving, common to all figures."""
 
+import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -10,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
@@ -35,6 +38,7 @@ EXECUTED = "#cfcfcf"
 FAINT = "#9a9a9a"
 BAND = "#f3f3f3"
 
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 MARGIN_INCHES = 0.06
 POSITION_DIGITS = 6
 LINE_HEIGHT = 1.3
@@ -70,7 +74,9 @@ class _Paragraph(NamedTuple):
 @contextmanager
 def paper_style() -> Iterator[None]:
     """The style in which figures are drawn and saved."""
-    with rc_context(fname=STYLE_FILE):
+    with rc_context(fname=STYLE_FILE), warnings.catch_warnings():
+        # A PNG has a box for a letter that the font lacks; an SVG keeps the letter.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
@@ -180,6 +186,31 @@ def write_beside(
                   weight="bold" if is_bold else "normal", annotation_clip=False)  # fmt: skip
 
 
+NAME_LETTERS = 19
+
+
+def short_name(text: str) -> str:
+    """A user's name for a label: of a long one the begin and the end."""
+    if len(text) <= NAME_LETTERS:
+        return text
+    half = NAME_LETTERS // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[1 - half :]}"
+
+
+class PlainLogFormatter(LogFormatter):
+    """Labels some ticks of a log axis with plain numbers."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
+    """A log axis with plain numbers, since texts are no mathematics here."""
+    axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(PlainLogFormatter())
+    axis.set_minor_formatter(PlainLogFormatter())
+
+
 def truncate(text: str, letters: int) -> str:
     """A text of at most so many letters, the last of them an ellipsis if it is longer."""
     return text if len(text) <= letters else f"{text[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
@@ -201,6 +232,9 @@ def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> No
             figure.savefig(
                 temporary, format=suffix, dpi=DOTS_PER_INCH, metadata={**metadata, **dates}
             )
+            if suffix == "svg":  # Control characters in names are no XML.
+                text = temporary.read_text(encoding="utf-8")
+                temporary.write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), "utf-8")
 
 
 def percent(share: float) -> str:

@@ -27,6 +27,7 @@ from gcodefp.reporting.figures.style import (
     add_legend,
     new_figure,
     percent,
+    short_name,
 )
 from gcodefp.reporting.results import Results
 
@@ -125,7 +126,8 @@ def _draw_path(axes: Axes, path: Toolpath) -> None:
         axes.text(0.5, 0.5, "no move: X or Y\nis never predicted", color=WRONG, size=7,
                   ha="center", va="center", transform=axes.transAxes)  # fmt: skip
     _frame(axes, path.true_segments)
-    axes.set_title(f"{path.name}\n{percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
+    name = short_name(path.name)
+    axes.set_title(f"{name}\n{percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
     axes.set_xlabel("X (mm)")
     axes.tick_params(labelsize=6)
 
