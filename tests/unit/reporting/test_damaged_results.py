@@ -19,7 +19,7 @@ from gcodefp.files import write_json
 from gcodefp.reporting import predictions
 from gcodefp.reporting import results as results_module
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.style import draw_figure, paper_style
+from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
