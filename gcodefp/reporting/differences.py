@@ -52,7 +52,8 @@ def _content(path: Path) -> Any:
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
+        # NumPy leaves a file that it opens itself open when it is torn.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             return dict(arrays)
     if path.suffix == ".png":  # Libraries may pack the same pixels into other bytes.
         return {"pixels": imread(path)}
