@@ -21,6 +21,7 @@ from gcodefp.files import write_json
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
+from gcodefp.sweeps.check import goal_doubt
 from gcodefp.sweeps.local_engine import LocalEngine, Trial
 from gcodefp.sweeps.observer import sweep_seconds
 from gcodefp.sweeps.ranking import ended_runs, ranked
@@ -76,7 +77,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _work(arguments: argparse.Namespace) -> None:
-    task = _work_for_service if read_sweep(arguments.sweep).address else _train
+    sweep = read_sweep(arguments.sweep)
+    if (doubt := goal_doubt(sweep.specification.objective)) is not None:
+        logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
+    task = _work_for_service if sweep.address else _train
     try:
         with own_gpu(arguments.device):
             ended = task(arguments) if arguments.workers == 1 else _in_workers(task, arguments)

@@ -25,8 +25,8 @@ from gcodefp.sweeps.specification import (
     Specification,
     json_schema,
     read_specification,
-    read_text,
 )
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
 
@@ -55,7 +55,11 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     if arguments.output and not arguments.fix:
         raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
     path: Path = arguments.sweep
-    corrected, document, fixes = fixed(read_text(path), str(path))
+    text = read_text(path)
+    corrected, document, fixes = fixed(text, str(path))
+    as_written = load_yaml(text, str(path), warn=True)
+    if not arguments.fix and not any(fix.is_needed for fix in fixes):
+        document, fixes = as_written, []  # The notes name the others.
     messages = problems(document, str(path))
     decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:

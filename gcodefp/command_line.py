@@ -53,20 +53,23 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def positive(text: str) -> int:
-    """A whole number of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            shown = text if len(text) <= 30 else f"{text[:30]}…"
+            raise argparse.ArgumentTypeError(f"{shown} is no whole number from {least} to {most}")
+        return number
+
+    return parse
 
 
-def not_negative(text: str) -> int:
-    """A whole number of at least 0, such as a seed."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return number
+positive = _whole_number(1, 1_000_000)
+not_negative = _whole_number(0, 2**32 - 1)
+"""Such as a seed, which NumPy's generators take up to there."""
 
 
 def share(text: str) -> float:

@@ -4,46 +4,53 @@ The models are the one source: they check what Snakemake has merged, and `make d
 docs/configuration.md and the JSON Schema for editors from them.
 """
 
-from collections.abc import Mapping
-from difflib import get_close_matches
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
+from gcodefp.sweeps.schema import Section, validated
+from gcodefp.sweeps.specification import MOST_RUNS
+from gcodefp.sweeps.values import flatten, hyperparameter_value, shown
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 
 def _unique(items: list[Any]) -> list[Any]:
-    if repeated := [item for item in items if items.count(item) > 1]:
-        raise ValueError(f"{repeated[0]!r} stands there twice")
+    if repeated := [item for item, count in Counter(items).items() if count > 1]:
+        raise ValueError(f"{shown(items)}: {shown(repeated[0])} stands there twice")
     return items
+
+
+def _point(values: dict[str, Any]) -> dict[str, Any]:
+    for value in flatten(values).values():
+        hyperparameter_value(value)
+    return values
 
 
 UNIQUE = (AfterValidator(_unique), Field(json_schema_extra={"uniqueItems": True}))
 Text = Annotated[str, Field(min_length=1)]
+FilePath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Names = Annotated[list[str], *UNIQUE]
 Patterns = Annotated[list[Text], *UNIQUE]
-Positive = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
 ChannelGroup = Literal["imu", "mag", "mic", "motor", "environment", "optical", "controller"]
 Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
 
 
-class Section(BaseModel):
-    """Keys that belong together; all have to be there, and no others."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
 class Recordings(Section):
     """Where the recordings are; docs/files.md describes their format."""
 
-    folder: Text | None = Field(
+    folder: FilePath | None = Field(
         description="Folder with .csv or .csv.gz files; null for simulated recordings."
     )
     exclude: Names = Field(
@@ -83,12 +90,12 @@ class Channels(Section):
 class Window(Section):
     """How recordings are cut into windows."""
 
-    rows: int = Field(ge=8, description="Rows that the network sees at once.")
+    rows: int = Field(ge=8, le=1_000_000, description="Rows that the network sees at once.")
     stride_rows: Positive = Field(
         description="Rows from one train window to the next, at most window.rows."
     )
     max_gap_seconds: float = Field(
-        gt=0, description="Seconds; no window crosses a longer gap in the clock."
+        gt=0, le=1e9, description="Seconds; no window crosses a longer gap in the clock."
     )
 
 
@@ -128,14 +135,14 @@ class Sweep(Section):
         description="ENTITY/PROJECT/ID of a W&B sweep that exists already, with engine wandb; null "
         "to create one."
     )
-    file: Text = Field(
+    file: FilePath = Field(
         description="Path of a sweep in the W&B schema; workflow/sweeps has three to start from."
     )
-    run_cap: Positive | None = Field(
+    run_cap: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = Field(
         description="The sweep's total of runs; null for the number in the file."
     )
     seed: Seed = Field(description="Of the search and of the runs.")
-    phases: list[Text] = Field(
+    phases: list[FilePath] = Field(
         description="Sweep files that follow the first, each in ranges narrowed around the best "
         "runs."
     )
@@ -146,7 +153,7 @@ class Sweep(Section):
         description="Parameter and the expression under which it is drawn; otherwise it keeps its "
         "default."
     )
-    first: list[Annotated[dict[str, Any], Field(min_length=1)]] = Field(
+    first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]] = Field(
         description="Configurations of the first runs; parameters that they omit are drawn."
     )
     width: Positive | None = Field(
@@ -178,18 +185,19 @@ class Protocols(Section):
 class Agents(Section):
     """The processes that train."""
 
-    count: Positive = Field(description="How many agents train runs at the same time.")
-    threads: Positive = Field(
+    count: Threads = Field(description="How many agents train runs at the same time.")
+    threads: Threads = Field(
         description="CPU threads of each agent; results repeat bit by bit with 1."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="Where runs are trained; auto takes a GPU if there is one."
     )
-    per_gpu: Positive = Field(
+    per_gpu: Threads = Field(
         description="How many trainings each agent has at a time, all on its GPU."
     )
     margin_seconds: int = Field(
         ge=0,
+        le=1_000_000,
         description="Seconds; how long before a time limit an agent ends, besides one and a half "
         "epochs.",
     )
@@ -223,7 +231,7 @@ class Wandb(Section):
 class Config(Section):
     """Configuration of gcodefp."""
 
-    results: Text = Field(description="Folder for everything that the pipeline makes.")
+    results: FilePath = Field(description="Folder for everything that the pipeline makes.")
     recordings: Recordings
     simulation: Simulation
     channels: Channels
@@ -239,132 +247,114 @@ class Config(Section):
     wandb: Wandb
 
 
-def check_config(content: Mapping[str, Any], origin: str) -> Config:
-    """Checks keys, types, values and the files they name.
+def check_config(
+    content: Mapping[str, Any],
+    files: Sequence[str | Path] = (),
+    command_line: Mapping[str, Any] | None = None,
+) -> Config:
+    """Checks keys, types, values and the files they name; `~` in paths becomes the home folder.
 
     Args:
         content: the merged configuration.
-        origin: the files that it was read from, for the message.
+        files: that it was merged from, the one that counts most first.
+        command_line: what Snakemake's `--config` sets above the files.
 
     Raises:
-        UserError: with file, key, value and the way out.
+        UserError: with the origin, the key, the value and the way out.
     """
-    try:
-        config = Config.model_validate(dict(content))
-    except ValidationError as error:
-        # The error that is nearest to the root explains the others.
-        first = min(error.errors(), key=lambda e: len(e["loc"]))
-        raise UserError(f"{origin}: {_describe(first)}") from None
-    for problem in (_split_problem, _engine_problem, _file_problem):
-        if text := problem(config):
-            raise UserError(f"{origin}: {text}")
+    layers = {"--config": command_line or {}}
+    for file in files:
+        name = os.path.relpath(file)
+        # Snakemake has read it already, but a key that stands twice has lost its first value.
+        layers[name] = load_yaml(read_text(Path(file)), name, warn=True)
+
+    def origin(key: tuple[int | str, ...]) -> str:
+        names = (name for name, layer in layers.items() if _has(layer, key))
+        return next(names, ", ".join(list(layers)[1:]) or "configuration")
+
+    config = validated(Config, content, origin)
+    problems = (*_split_problems(config), *_engine_problems(config), *_file_problems(config))
+    if problems:
+        raise UserError("\n".join(f"{origin(tuple(k.split('.')))}: {k}{t}" for k, t in problems))
     return config
 
 
-def field_description(path: tuple[str | int, ...]) -> str:
-    """What a key or a section means; empty for what lies deeper."""
-    model: type[BaseModel] = Config
-    description = ""
-    for part in path:
-        if not isinstance(part, str) or part not in model.model_fields:
-            break
-        field = model.model_fields[part]
-        section = field.annotation
-        if isinstance(section, type) and issubclass(section, Section):
-            model, description = section, (section.__doc__ or "").strip()
-        else:
-            return field.description or ""
-    return description
+def _has(layer: Any, key: tuple[int | str, ...]) -> bool:
+    """Whether a layer sets a key; an item of a list counts as the list."""
+    for part in key:
+        if not isinstance(layer, Mapping):
+            return True
+        if part not in layer:
+            return False
+        layer = layer[part]
+    return True
 
 
-def _describe(error: Any) -> str:
-    """One error of pydantic, with key, value and the way out."""
-    path: tuple[str | int, ...] = error["loc"]
-    key, value = ".".join(map(str, path)), error["input"]
-    description = field_description(path)
-    if error["type"] == "extra_forbidden":
-        section: Any = Config if len(path) == 1 else Config.model_fields[str(path[0])].annotation
-        return f"unknown key {key}; {did_you_mean(str(path[-1]), section.model_fields)}"
-    if error["type"] == "missing":
-        return f"key {key} is missing; add it: {description}"
-    if error["type"] == "literal_error":
-        choices = _choices(path)
-        # A hint only if it is very near, since the word nearest to gpu is cpu.
-        near = get_close_matches(str(value), choices, n=1, cutoff=0.8)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return f"{key}: {value!r} is none of {', '.join(choices)}{hint}"
-    if error["type"] == "model_type":
-        return f"{key}: {value!r} is no mapping; it has keys: {description}"
-    message = error["msg"].removeprefix("Value error, ").replace("Input should", "has to")
-    return f"{key}: {value!r}: {message}. {description}".strip()
+Problems = Iterator[tuple[str, str]]
+"""A key and what is wrong with it."""
 
 
-def _choices(path: tuple[str | int, ...]) -> list[str]:
-    """The values of the Literal at a path."""
-    annotation: Any = Config
-    for part in path:
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            annotation = annotation.model_fields[str(part)].annotation
-        else:  # The item of a list
-            annotation = get_args(annotation)[0]
-    return [str(choice) for choice in get_args(annotation)]
-
-
-def _split_problem(config: Config) -> str | None:
+def _split_problems(config: Config) -> Problems:
     """What single keys cannot say of split and window."""
     split, window = config.split, config.window
     if split.by in ("session", "program") and not split.held_out:
-        return (
-            f"split.held_out is empty: split.by {split.by!r} needs patterns of the test "
-            "recordings, such as [damage*]"
+        yield (
+            "split.held_out",
+            f" is empty: split.by {split.by!r} needs patterns of the test recordings, such as "
+            "[damage*]",
         )
     if split.by in ("recording", "chronological", "window") and split.held_out:
-        return (
-            f"split.held_out {split.held_out} is not used by split.by {split.by!r}; empty it, or "
-            "choose session or program"
+        yield (
+            "split.held_out",
+            f" {shown(split.held_out)} is not used by split.by {split.by!r}; empty it, or choose "
+            "session or program",
         )
     if split.val_fraction + split.test_fraction >= 0.9:
-        return (
-            f"split.val_fraction {split.val_fraction} and split.test_fraction "
-            f"{split.test_fraction} leave too little to train on; make one smaller"
+        yield (
+            "split.val_fraction",
+            f" {split.val_fraction} and split.test_fraction {split.test_fraction} leave too little "
+            "to train on; make one smaller",
         )
     if window.stride_rows > window.rows:
-        return (
-            f"window.stride_rows {window.stride_rows} is more than window.rows {window.rows}: rows "
-            "between windows would never be trained on; make it smaller"
+        yield (
+            "window.stride_rows",
+            f" {window.stride_rows} is more than window.rows {window.rows}: rows between windows "
+            "would never be trained on; make it smaller",
         )
-    return None
 
 
-def _engine_problem(config: Config) -> str | None:
+def _engine_problems(config: Config) -> Problems:
     """What only one of the engines can do."""
     sweep = config.sweep
     if sweep.engine == "local" and sweep.existing:
-        return (
-            f"sweep.existing {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: "
-            "wandb, or sweep.existing: null"
+        yield (
+            "sweep.existing",
+            f" {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: wandb, or "
+            "sweep.existing: null",
         )
     if sweep.engine == "wandb" and not config.wandb.enabled:
-        return "wandb.enabled: false and sweep.engine: wandb; enable it, or set sweep.engine: local"
-    return None
+        yield (
+            "wandb.enabled",
+            ": false and sweep.engine: wandb; enable it, or set sweep.engine: local",
+        )
 
 
-def _file_problem(config: Config) -> str | None:
+def _file_problems(config: Config) -> Problems:
     """Files and programs that are named must exist."""
-    files = {"file": config.sweep.file}
-    files |= {f"phases[{index}]": file for index, file in enumerate(config.sweep.phases)}
-    for key, file in files.items():
-        if not Path(file).is_file():
-            return (
-                f"sweep.{key}: no such file: {file}; write the path of a sweep YAML, such as "
-                "workflow/sweeps/random.yaml"
+    files = [("sweep.file", "", config.sweep.file)]
+    files += [("sweep.phases", f"[{n}]", file) for n, file in enumerate(config.sweep.phases)]
+    for key, index, file in files:
+        if not os.path.isfile(file):  # noqa: PTH113, Path.is_file raises for a name that is too long
+            yield (
+                key,
+                f"{index}: no such file: {shown(file, str)}; write the path of a sweep YAML, such "
+                "as workflow/sweeps/random.yaml",
             )
     for program in config.simulation.programs:
         if program not in PROGRAMS:
-            return f"simulation.programs: {program!r}; {did_you_mean(program, PROGRAMS)}"
+            yield "simulation.programs", f": {shown(program)}; {did_you_mean(program, PROGRAMS)}"
     if config.recordings.folder is not None:
         try:
             find_recordings(Path(config.recordings.folder), config.recordings.exclude)
-        except UserError as error:
-            return f"recordings.folder: {error}"
-    return None
+        except (UserError, OSError, ValueError) as error:
+            yield "recordings.folder", f": {error}"

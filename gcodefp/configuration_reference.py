@@ -115,7 +115,7 @@ def allowed(schema: Schema) -> str:
     if isinstance(inner, Mapping):
         return f"map of names to {allowed(inner)}"
     parts = [("non-empty " if schema.get("minLength") else "") + KINDS[schema["type"]]]
-    parts += [f"{word} {schema[key]:g}" for key, word in LIMITS.items() if key in schema]
+    parts += [f"{word} {schema[key]:.12g}" for key, word in LIMITS.items() if key in schema]
     parts += [f"matches `{schema['pattern']}`"] if "pattern" in schema else []
     return ", ".join(parts)
 

@@ -24,7 +24,7 @@ from gcodefp.sweeps.check import goal_doubt
 from gcodefp.sweeps.ranking import common_objective
 from gcodefp.sweeps.rules import add_rule_flags, with_rules
 from gcodefp.sweeps.sampling import check_possible, total_runs
-from gcodefp.sweeps.space import grid_size
+from gcodefp.sweeps.space import grid_size, never_true
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
 from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
@@ -83,7 +83,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
         # First points are those of the first sweep.
         _checked(with_rules(phase, arguments, first=[]), path, arguments.seed)
     common_objective([specification, *phases])
-    _log_metric(specification, arguments.sweep)
+    _log_surprises(specification, arguments.sweep)
     origin = _origin(arguments, specification.method)
     identity = sweep_identity(
         specification, arguments.seed, origin["learning_digest"], origin["training_code"]
@@ -103,13 +103,15 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     logger.info("sweep %s: %s, %d runs", address or identity, specification.method, total)
 
 
-def _log_metric(specification: Specification, path: Path) -> None:
-    """What is easily overlooked in a sweep's metric."""
+def _log_surprises(specification: Specification, path: Path) -> None:
+    """What is easily overlooked in a sweep."""
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", path, metric)
     if (doubt := goal_doubt(specification.objective)) is not None:
         logger.warning("%s: metric.goal: %s", path, doubt)
+    for condition in never_true(specification):
+        logger.warning("%s: %r is never true: no run has it", condition.where, condition.text)
 
 
 def _check_flags(arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """The hyperparameters of a training run with their ranges, its metrics, and its objective."""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -131,6 +132,14 @@ METRICS = (
     *(f"val/{score}_acc" for score in (*SCORES, "place", "aligned")),
 )
 """The columns of metrics.csv, which has one row per epoch."""
+
+
+def usual_goal(metric: str) -> str | None:
+    """The goal of a metric whose name tells its direction; None for others."""
+    kind = re.split(r"[^a-z0-9]", metric.lower())[-1]
+    if kind in ("acc", "accuracy", "f1", "auc", "auroc", "precision", "recall"):
+        return "maximize"
+    return "minimize" if kind in ("loss", "error", "err", "mse", "mae", "rmse", "nll") else None
 
 
 @dataclass(frozen=True)

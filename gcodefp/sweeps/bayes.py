@@ -30,6 +30,7 @@ Array = NDArray[np.float64]
 STARTUP_RUNS, STARTUP_RESULTS, GAUSSIAN_PROCESS_RUNS = 8, 3, 150
 SAME = 0.01  # of its range; a run that differs less in every parameter adds little
 BAD = 20.0  # as many times above the median loss as the best is below
+LARGEST_LOSS = 1e150  # differences of larger ones overflow
 ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
 MOST_CHOICES, MOST_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
@@ -141,6 +142,7 @@ def _targets(losses: Array) -> Array:
 
     How bad a bad run is says little, and one that diverged must not dwarf the others.
     """
+    losses = np.where(np.isfinite(losses), np.clip(losses, -LARGEST_LOSS, LARGEST_LOSS), losses)
     finite = losses[np.isfinite(losses)]
     scale = max(np.median(finite) - finite.min(), 1e-300)
     excess = (np.minimum(losses, finite.max()) - np.median(finite)) / scale

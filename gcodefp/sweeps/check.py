@@ -1,19 +1,19 @@
 """How a sweep is understood: its settings as plain text, notes on them, and all that is wrong."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Hyperparameters, Objective
+from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
-from gcodefp.sweeps.space import combinations, configurations, varying
+from gcodefp.sweeps.space import combinations, configurations, never_true, varying
 from gcodefp.sweeps.specification import Metric, Specification, read_specification
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
 from gcodefp.sweeps.values import LONGEST_SHOWN, SEPARATOR, dotted, leaf
@@ -74,18 +74,22 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
     for path in (p for p in specification.parameters if is_inferred(specification, p)):
         if specification.parameters[path].distribution == "normal":
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
+    for condition in never_true(specification):
+        yield f"{condition.where}: {condition.text!r} is never true: no run has the parameter"
     if unused := [key for key in UNUSED if key in document]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 
 
 def goal_doubt(objective: Objective) -> str | None:
     """A note where the goal is the wrong way round for a metric's name."""
-    kind = objective.metric.rpartition("_")[2].rpartition("/")[2]
-    if (kind, objective.goal) == ("acc", "minimize"):
-        return f"{objective.metric} is better when larger; is goal: maximize meant?"
-    if (kind, objective.goal) == ("loss", "maximize"):
-        return f"{objective.metric} is better when smaller; is goal: minimize meant?"
-    return None
+    usual = usual_goal(objective.metric)
+    if usual in (None, objective.goal):
+        return None
+    better, wins = ("larger", "lowest") if usual == "maximize" else ("smaller", "highest")
+    return (
+        f"{objective.metric} is better when {better}, but the run with the {wins} one wins; "
+        f"is goal: {usual} meant? check_sweep --fix writes it"
+    )
 
 
 def _parameter_notes(parameter: Parameter) -> Iterator[str]:
@@ -119,7 +123,6 @@ def _outside(parameter: Parameter) -> str | None:
 
 
 SAMPLES = 5
-SEED = 0
 LONGEST_LIST = 8
 
 
@@ -133,41 +136,36 @@ def explain(specification: Specification) -> str:
     return "\n\n".join(parts)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
+def _aligned(rows: Iterable[Sequence[str]]) -> str:
+    listed = list(rows)
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in listed)
+
+
+def _settings(specification: Specification, possible: int | None) -> Iterator[tuple[str, str]]:
+    objective, rules, target = specification.objective, specification.rules, specification.target
+    size, running = combinations(specification), specification.impute_while_running or "nothing"
+    counted = "" if possible is None else f", {possible} of them possible"
+    yield "method", specification.method
+    yield "metric", f"{objective.metric}, {objective.goal}"
+    yield (
+        "target",
+        "none" if target is None else f"{target:g}: no run starts once one reached it",
     )
-    return "\n".join(line.rstrip() for line in lines)
-
-
-def _settings(specification: Specification, possible: int | None) -> list[tuple[str, str]]:
-    objective, rules = specification.objective, specification.rules
-    target, running = specification.target, specification.impute_while_running
-    rows = [
-        ("method", specification.method),
-        ("metric", f"{objective.metric}, {objective.goal}"),
-        ("target", "none" if target is None else f"{target:g}: no run starts once one reached it"),
-        (
-            "impute",
-            f"{specification.impute} for failed runs; while running: {running or 'nothing'}",
-        ),
-        ("early termination", _bands(specification)),
-        ("run_cap", "none" if specification.run_cap is None else str(specification.run_cap)),
-        ("space", _space(specification, possible)),
-    ]
+    yield "impute", f"{specification.impute} for failed runs; while running: {running}"
+    yield "early termination", _bands(specification)
+    yield "run_cap", str(specification.run_cap or "none")
+    yield "space", "infinite" if size is None else f"{size} configurations{counted}"
     if specification.method == "grid":
-        rows.append(("runs of the grid", str(total_runs(specification))))
-    rows += [("constraint", constraint.text) for constraint in rules.constraints]
-    rows += [
-        ("condition", f"{dotted(path)}: {condition.text}")
-        for path, condition in rules.conditions.items()
-    ]
-    rows += [("first", ", ".join(f"{dotted(k)} {v}" for k, v in p.items())) for p in rules.first]
+        yield "runs of the grid", str(total_runs(specification))
+    for constraint in rules.constraints:
+        yield "constraint", constraint.text
+    for path, condition in rules.conditions.items():
+        yield "condition", f"{dotted(path)}: {condition.text}"
+    for point in rules.first:
+        yield "first", ", ".join(f"{dotted(path)} {value}" for path, value in point.items())
     if rules.width is not None:
-        rows.append(("width", str(rules.width)))
-    return rows
+        yield "width", str(rules.width)
 
 
 def _bands(specification: Specification) -> str:
@@ -183,33 +181,17 @@ def _bands(specification: Specification) -> str:
     )
 
 
-def _space(specification: Specification, possible: int | None) -> str:
-    size = combinations(specification)
-    if size is None:
-        return "infinite"
-    counted = "" if possible is None else f", {possible} of them possible"
-    return f"{size} configurations{counted}"
-
-
-def _parameters(specification: Specification) -> list[tuple[str, ...]]:
-    random = np.random.default_rng(SEED)
-    rows: list[tuple[str, ...]] = [
-        ("parameter", "distribution", "arguments", "varies", f"{SAMPLES} samples")
-    ]
-    vary = varying(specification)
+def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:
+    random, vary = np.random.default_rng(0), varying(specification)
+    yield "parameter", "distribution", "arguments", "varies", f"{SAMPLES} samples"
     for path, parameter in specification.parameters.items():
-        samples = [parameter.value(float(u)) for u in random.random(SAMPLES)]
-        inferred = " (inferred)" if is_inferred(specification, path) else ""
-        rows.append(
-            (
-                dotted(path),
-                parameter.distribution + inferred,
-                _arguments(parameter),
-                "yes" if path in vary else "no",
-                ", ".join(map(_short, samples)),
-            )
+        yield (
+            dotted(path),
+            parameter.distribution + (" (inferred)" if is_inferred(specification, path) else ""),
+            _arguments(parameter),
+            "yes" if path in vary else "no",
+            ", ".join(_short(parameter.value(float(u))) for u in random.random(SAMPLES)),
         )
-    return rows
 
 
 def _arguments(parameter: Parameter) -> str:

@@ -37,7 +37,7 @@ def _inv_log_uniform(a: Numbers, u: float) -> float:
 
 
 def _normal(a: Numbers, u: float) -> float:
-    return float(stats.norm.ppf(u, loc=a["mu"], scale=a["sigma"]))
+    return float(stats.norm.ppf(u, loc=float(a["mu"]), scale=float(a["sigma"])))
 
 
 def _log_normal(a: Numbers, u: float) -> float:
@@ -45,7 +45,7 @@ def _log_normal(a: Numbers, u: float) -> float:
 
 
 def _beta(a: Numbers, u: float) -> float:
-    return float(stats.beta.ppf(u, a["a"], a["b"]))
+    return float(stats.beta.ppf(u, float(a["a"]), float(a["b"])))
 
 
 QUANTILES: dict[str, Callable[[Numbers, float], float]] = {

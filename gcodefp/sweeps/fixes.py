@@ -1,49 +1,41 @@
 """What `check_sweep --fix` changes in a sweep YAML: what has one right answer, and nothing else.
 
 Names that are misspelt or another trainer's, exponents that are meant as values, numbers that YAML
-reads as text. Comments, order and layout of the file stay.
+reads as text, the goal of a metric whose direction is known. A fix replaces the characters of one
+key or value in the file, so comments, order and layout stay.
 """
 
-import copy
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from enum import Enum
-from io import StringIO
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap
-from ruamel.yaml.scalarstring import DoubleQuotedScalarString, SingleQuotedScalarString
-from ruamel.yaml.tokens import CommentToken
-from ruamel.yaml.util import load_yaml_guess_indent
+import yaml
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, HYPERPARAMETERS, METRICS, OPTIMIZERS
+from gcodefp.model.hyperparameters import (
+    DEFAULT_OBJECTIVE,
+    HYPERPARAMETERS,
+    METRICS,
+    OPTIMIZERS,
+    usual_goal,
+)
 from gcodefp.sweeps.check import Path, entries
-from gcodefp.sweeps.distributions import DISTRIBUTIONS, Parameter
+from gcodefp.sweeps.distributions import DISTRIBUTIONS
 from gcodefp.sweeps.hyperband import EarlyTerminate
-from gcodefp.sweeps.parameters import Entry, plainly_values, read_parameter
+from gcodefp.sweeps.parameters import Entry, plainly_values
 from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, Metric, Sweep
-from gcodefp.sweeps.trainable import hyperparameter_meant, metric_meant, misfits, nearest
-from gcodefp.sweeps.values import SEPARATOR, leaf, number_in, number_text
-from gcodefp.sweeps.yaml_input import load_yaml
+from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
+from gcodefp.sweeps.values import number_in, number_text
+from gcodefp.sweeps.yaml_input import LOADER, load_yaml
 
 GOALS = get_args(Goal)
-QUOTED = (DoubleQuotedScalarString, SingleQuotedScalarString)
+MOST_FIXES, MOST_SHOWN = 1000, 20
+MARK = "\ufeff"
 
 
-MOST_FIXES = 1000
-
-
-class Change(Enum):
-    """What a fix does at its path."""
-
-    VALUE = "value"
-    KEY = "key"
-    ADD = "add"
-    REMOVE = "remove"
+Change = Literal["value", "key", "add"]
+"""What a fix does at its path."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +43,11 @@ class Fix:
     """One change to a sweep.
 
     Attributes:
-        path: of what is changed, added or removed.
-        old: the value or the key as it stands; for an addition, the key that it comes after.
-        new: the value or the key that takes its place.
+        path: of what is changed or added.
+        old: the value or the key that is there; for an addition, the key that it comes after.
+        new: the value or the key that replaces it.
         reason: for the user.
+        is_needed: whether the sweep does not run without it.
     """
 
     change: Change
@@ -62,15 +55,14 @@ class Fix:
     old: Any
     new: Any
     reason: str
+    is_needed: bool = True
 
     def describe(self) -> str:
         """One line for the user."""
-        old, new = _text(self.old), _text(self.new)
         change = {
-            Change.VALUE: f"{old} -> {new}",
-            Change.KEY: f"renamed {self.new}",
-            Change.ADD: f"added, {new}",
-            Change.REMOVE: f"{old} removed",
+            "value": f"{_text(self.old)} -> {_text(self.new)}",
+            "key": f"renamed {self.new}",
+            "add": f"added, {_text(self.new)}",
         }[self.change]
         return f"{'.'.join(map(str, self.path))}: {change} ({self.reason})"
 
@@ -94,7 +86,7 @@ def proposed_fixes(document: Any) -> Fixes:
     yield from _keys((), document, Sweep.model_fields)
     for name in CAP_NAMES:
         if name in document and "run_cap" not in document:
-            yield Fix(Change.KEY, (name,), name, "run_cap", "W&B's key")
+            yield Fix("key", (name,), name, "run_cap", "W&B's key")
     yield from _numbers(document, ("run_cap",))
     yield from _word(document, ("method",), METHODS)
     yield from _early_terminate(document)
@@ -104,7 +96,6 @@ def proposed_fixes(document: Any) -> Fixes:
         if isinstance(entry, Mapping):
             yield from _entry(document, path, entry)
     yield from _hyperparameters(parameters)
-    yield from _heads(parameters)
 
 
 def _keys(path: Path, block: Mapping[Any, Any], names: Collection[str]) -> Fixes:
@@ -114,7 +105,7 @@ def _keys(path: Path, block: Mapping[Any, Any], names: Collection[str]) -> Fixes
             continue
         meant = nearest(str(key), names)
         if meant is not None and meant not in block:
-            yield Fix(Change.KEY, (*path, key), key, meant, "W&B's key")
+            yield Fix("key", (*path, key), key, meant, "W&B's key")
 
 
 def _at(document: Any, path: Path) -> Any:
@@ -132,10 +123,10 @@ def _word(document: Any, path: Path, words: tuple[str, ...]) -> Fixes:
     word = _at(document, path)
     if not isinstance(word, str) or word in words:
         return
-    begun = [other for other in words if len(word) > 2 and other.startswith(word.lower())]
-    meant = begun[0] if len(begun) == 1 else nearest(word, words)
+    longer = [other for other in words if len(word) > 2 and other.startswith(word.lower())]
+    meant = longer[0] if len(longer) == 1 else nearest(word, words)
     if meant is not None:
-        yield Fix(Change.VALUE, path, word, meant, f"the {path[-1]} that is meant")
+        yield Fix("value", path, word, meant, f"the {path[-1]} that is meant")
 
 
 def _numbers(document: Any, path: Path) -> Fixes:
@@ -146,7 +137,7 @@ def _numbers(document: Any, path: Path) -> Fixes:
             yield from _numbers(document, (*path, index))
     number = number_in(value)
     if number is not None:
-        yield Fix(Change.VALUE, path, value, number, "YAML reads it as text")
+        yield Fix("value", path, value, number, "YAML reads it as text")
 
 
 def _early_terminate(document: Mapping[str, Any]) -> Fixes:
@@ -157,12 +148,9 @@ def _early_terminate(document: Mapping[str, Any]) -> Fixes:
     for key in ("min_iter", "max_iter", "s", "eta"):
         yield from _numbers(document, (*path, key))
     yield from _word(document, (*path, "type"), ("hyperband",))
-    if "type" not in config:
+    if "type" not in config and not any(isinstance(v, list | dict) for v in config.values()):
         reason = "W&B needs it, and has no other"
-        yield Fix(Change.ADD, (*path, "type"), next(iter(config)), "hyperband", reason)
-    if "max_iter" in config and "s" not in config:
-        reason = "max_iter needs the number of bands below it"
-        yield Fix(Change.ADD, (*path, "s"), "max_iter", 2, reason)
+        yield Fix("add", (*path, "type"), next(iter(config)), "hyperband", reason)
 
 
 def _metric(document: Mapping[str, Any]) -> Fixes:
@@ -172,14 +160,23 @@ def _metric(document: Mapping[str, Any]) -> Fixes:
         yield from _word(document, (*path, "goal"), GOALS)
         yield from _numbers(document, (*path, "target"))
         name, goal = config.get("name"), config.get("goal", "minimize")
-        if isinstance(name, str) and name not in METRICS and goal in GOALS:
-            reason = "the trainer logs no such metric"
-            yield Fix(Change.VALUE, (*path, "name"), name, metric_meant(name, goal), reason)
+        if not isinstance(name, str):
+            return
+        if name not in METRICS and (meant := same_letters(name, METRICS)):
+            reason = "its name in this trainer"
+            yield Fix("value", (*path, "name"), name, meant, reason)
+        elif name in METRICS and goal in GOALS and goal != (usual := usual_goal(name)):
+            reason = f"{name} is better when {'larger' if usual == 'maximize' else 'smaller'}"
+            if "goal" in config:
+                yield Fix("value", (*path, "goal"), goal, usual, reason, is_needed=False)
+            else:
+                yield Fix("add", (*path, "goal"), "name", usual, reason, is_needed=False)
     elif config is None and (document.get("method") == "bayes" or "early_terminate" in document):
         new = {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal}
-        change, old = (Change.VALUE, None) if "metric" in document else (Change.ADD, "method")
-        if "method" in document:
-            yield Fix(change, path, old, new, "decides which run is better")
+        if "metric" in document:
+            yield Fix("value", path, None, new, "decides which run is better")
+        elif "method" in document:
+            yield Fix("add", path, "method", new, "decides which run is better")
 
 
 def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
@@ -196,14 +193,14 @@ def _entry(document: Any, path: Path, entry: Mapping[str, Any]) -> Fixes:
     if plainly_values(distribution, low, high):
         reason = f"its bounds are exponents; {low!r} and {high!r} are values"
         new = f"{distribution}_values"
-        yield Fix(Change.VALUE, (*path, "distribution"), distribution, new, reason)
+        yield Fix("value", (*path, "distribution"), distribution, new, reason)
     if not distribution and {type(low), type(high)} == {int, float}:
         setting = HYPERPARAMETERS.get(str(path[-1]))
         is_whole = setting and isinstance(setting.default, int) and low % 1 == high % 1 == 0
         kind = int if is_whole else float
         key = "max" if type(low) is kind else "min"
         reason = "min and max have to be of one kind"
-        yield Fix(Change.VALUE, (*path, key), entry[key], kind(entry[key]), reason)
+        yield Fix("value", (*path, key), entry[key], kind(entry[key]), reason)
 
 
 def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
@@ -215,183 +212,136 @@ def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
             meant = hyperparameter_meant(str(name))
             if meant is not None and meant not in names:
                 names.add(meant)
-                yield Fix(Change.KEY, path, name, meant, "its name in this trainer")
+                yield Fix("key", path, name, meant, "its name in this trainer")
         if name == "optimizer" and isinstance(entry, Mapping):
             values = entry.get("values")
             for index, word in enumerate(values if isinstance(values, list) else ()):
                 if isinstance(word, str) and word not in OPTIMIZERS and word.lower() in OPTIMIZERS:
-                    place = (*path, "values", index)
-                    yield Fix(Change.VALUE, place, word, word.lower(), "its name here")
+                    item = (*path, "values", index)
+                    yield Fix("value", item, word, word.lower(), "its name here")
 
 
-def _heads(parameters: Mapping[Path, Any]) -> Fixes:
-    """One listed value of nhead or d_model that fits none of the other, where others remain."""
-    read: dict[str, Parameter] = {}
-    paths: dict[str, Path] = {}
-    try:
-        for path, entry in parameters.items():
-            if path[-1] in ("nhead", "d_model"):
-                key = SEPARATOR.join(str(part) for part in path[1:] if part != "parameters")
-                read[key], paths[key] = read_parameter(entry, ""), path
-        unfit = misfits(read)
-    except (UserError, TypeError, ValueError, ZeroDivisionError):
-        return  # Another message names a value that is no number above 0.
-    for key, value in unfit if len({leaf(key) for key in read}) == len(read) else ():
-        values = read[key].choices
-        if read[key].distribution == "categorical" and len(values) > 1:
-            reason = "divides no d_model" if leaf(key) == "nhead" else "no nhead divides it"
-            place = (*paths[key], "values", list(values).index(value))
-            yield Fix(Change.REMOVE, place, value, None, reason)
-            return
-
-
-# How it is fixed: in the document, and in the text.
+# How it is fixed: the characters of a key or a value are replaced in the text.
 
 
 def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     """The text and its document with all that has one right answer put right, and what that was.
 
     Raises:
-        UserError: it is no YAML, or the text cannot be changed in these places alone.
+        UserError: it is no YAML, or the text cannot be changed at these paths alone.
     """
-    document = load_yaml(text, where)
-    fixes: list[Fix] = []
-    while more := _apply(document, proposed_fixes(document)):
+    # The parser counts no byte order mark.
+    text, mark = text.removeprefix(MARK), MARK if text.startswith(MARK) else ""
+    document, fixes = load_yaml(text, where), list[Fix]()
+    while more := _without_rivals(proposed_fixes(document)):
         fixes += more
+        changes = "; ".join(fix.describe() for fix in fixes[:MOST_SHOWN])
         if len(fixes) > MOST_FIXES:
-            first = fixes[0].describe()
             raise UserError(
-                f"{where}: {len(fixes)} places to fix, such as {first}; rewrite the file"
+                f"{where}: over {MOST_FIXES} fixes, such as {changes}; rewrite the file"
             )
-    if not fixes:
-        return text, document, []
-    changed = _changed(text, fixes)
-    # As text, since 0 == 0.0.
-    if repr(load_yaml(changed, where)) != repr(document):
-        changes = "; ".join(fix.describe() for fix in fixes)
-        raise UserError(f"{where}: an anchor serves several places; change manually: {changes}")
-    return changed, document, fixes
+        for fix in more:
+            _apply(document, fix)
+        try:
+            text = _changed(text, more)
+            is_right = _are_same(load_yaml(text, where), document)
+        except (LookupError, UserError):
+            is_right = False
+        if not is_right:
+            raise UserError(f"{where}: an anchor serves several values; change manually: {changes}")
+    return mark + text, document, fixes
+
+
+def _without_rivals(fixes: Fixes) -> list[Fix]:
+    """The fixes without second keys of one name; keys last, since they move paths."""
+    first: dict[Path, Fix] = {}
+    for fix in fixes:
+        first.setdefault((*fix.path[:-1], fix.new) if fix.change == "key" else fix.path, fix)
+    return sorted(first.values(), key=lambda fix: (fix.change == "key", -len(fix.path)))
+
+
+def _apply(document: Any, fix: Fix) -> None:
+    *above, last = fix.path
+    block = _at(document, tuple(above))
+    if fix.change == "key":
+        block[fix.new] = block.pop(last)
+    else:
+        block[last] = dict(fix.new) if isinstance(fix.new, dict) else fix.new
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    """Whether two documents are equal, their types too: 0 == 0.0."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_are_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_are_same, one, other))
+    return repr(one) == repr(other)
 
 
 def _changed(text: str, fixes: list[Fix]) -> str:
-    """The text with these fixes; lines without one stay as they are, character by character."""
-    yaml = _yaml()
-    document, sequence, offset = load_yaml_guess_indent(text, yaml=yaml)
-    indented = re.search(r"^( +)[^\s#-]", text, re.MULTILINE)
-    yaml.indent(len(indented[1]) if indented else 2, sequence, offset)
+    """The text with these fixes; all other characters stay.
 
-    def lines() -> list[str]:
-        stream = StringIO()
-        yaml.dump(document, stream)
-        return stream.getvalue().splitlines()
-
-    written, before = text.splitlines(keepends=True), lines()
-    newline = "\r\n" if "\r\n" in text else "\n"
+    Raises:
+        LookupError: a key is not in the text at its path, but merged from an anchor.
+    """
+    root = yaml.compose(text, Loader=LOADER)
+    edits: dict[tuple[int, int], str] = {}
     for fix in fixes:
-        _change(document, fix)
-    after = lines()
-    if len(before) != len(written):
-        return newline.join([*after, ""])
-    parts = []
-    for kind, first, last, start, end in SequenceMatcher(None, before, after, False).get_opcodes():
-        if kind == "equal":
-            parts += written[first:last]
-            continue
-        old = [*written[first:last], *[""] * (end - start)]
-        parts += [_with_gap(*pair) + newline for pair in zip(after[start:end], old, strict=False)]
-    return "".join(parts)
+        last = fix.old if fix.change == "add" else fix.path[-1]
+        block, key, value = _nodes_at(root, (*fix.path[:-1], last))
+        if fix.change == "add":
+            span, new = _addition(text, fix, block, key, value)
+        else:
+            span, new = _replacement(text, key if fix.change == "key" else value, fix.new)
+        if edits.setdefault(span, new) != new:
+            raise LookupError(fix.path)
+    for (start, end), new in sorted(edits.items(), reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
 
 
-def _with_gap(line: str, old: str) -> str:
-    """The line with the old one's blanks before its comment; ruamel.yaml keeps the column."""
-    comment = re.search(r"\s+(#.*)", old.rstrip())
-    if comment is None or not line.endswith(comment[1]):
-        return line
-    return line.removesuffix(comment[1]).rstrip() + comment[0]
+def _nodes_at(root: Any, path: Path) -> tuple[Any, yaml.Node, yaml.Node]:
+    """The mapping or list that holds the last part of a path, its key, and its value."""
+    block = key = value = root
+    for part in path:
+        block = value
+        if isinstance(block, yaml.SequenceNode):
+            key = value = block.value[part]
+        else:
+            pairs = {pair[0].value: pair for pair in block.value}
+            key, value = pairs[str(part)]
+    return block, key, value
 
 
-def _apply(document: Any, fixes: Fixes) -> list[Fix]:
-    """Makes the fixes that do not move each other: values first, keys from the innermost."""
-    order = list(Change)
-    applied = []
-    for fix in sorted(fixes, key=lambda fix: (order.index(fix.change), -len(fix.path))):
-        block = _at(document, fix.path[:-1])
-        if fix.change is Change.KEY and fix.new in block:
-            continue
-        _change(document, fix)
-        applied.append(fix)
-    return applied
+def _replacement(text: str, node: yaml.Node, new: Any) -> tuple[tuple[int, int], str]:
+    """Where a key or value stands, behind its anchor, and what takes its place, in its quotes."""
+    start, end = node.start_mark.index, node.end_mark.index
+    if properties := re.match(r"([&!]\S*\s+)+", text[start:end]):
+        start += properties.end()
+    old = text[start:end]
+    gap = " " if not old and text[start - 1] == ":" else ""
+    line_end = "\n" if old[:1] in ("|", ">") else ""
+    return (start, end), gap + _written(new, old) + line_end
 
 
-def _change(document: Any, fix: Fix) -> None:
-    """Makes one change in a document, be it plain or ruamel.yaml's."""
-    *above, last = fix.path
-    block, new = _at(document, tuple(above)), copy.deepcopy(fix.new)
-    match fix.change:
-        case Change.REMOVE:
-            if isinstance(last, int) and last > 0:
-                _move_comments(block, last, last - 1)
-            del block[last]
-        case Change.VALUE:
-            block[last] = _styled(new, block[last])
-        case Change.ADD:
-            key = next(key for key in block if key == fix.old)
-            _insert(block, list(block).index(key) + 1, _styled(last, key), _styled(new, key))
-            _move_comments(block, fix.old, last)
-        case Change.KEY:
-            position = list(block).index(last)
-            key = _styled(new, list(block)[position])
-            _insert(block, position, key, block.pop(last))
-            if comments := getattr(block, "ca", None) and block.ca.items.pop(last, None):
-                block.ca.items[new] = comments
+def _addition(
+    text: str, fix: Fix, block: Any, key: yaml.Node, value: yaml.Node
+) -> tuple[tuple[int, int], str]:
+    """Where a new key stands, after another one, and its text."""
+    at, old = value.end_mark.index, text[key.start_mark.index]
+    new = f"{_written(fix.path[-1], old)}: {_written(fix.new, old)}"
+    if block.flow_style:
+        return (at, at), f", {new}"
+    line_end = "\r\n" if "\r\n" in text else "\n"
+    line = text[at - 1 :].partition("\n")[0].rstrip("\r")
+    at += len(line) - 1
+    return (at, at), f"{line_end}{' ' * key.start_mark.column}{new}"
 
 
-def _insert(block: Any, position: int, key: Any, value: Any) -> None:
-    if isinstance(block, CommentedMap):
-        block.insert(position, key, value)
-        return
-    following = list(block)[position:]
-    block[key] = value
-    for other in following:
-        block[other] = block.pop(other)
-
-
-def _styled(new: Any, old: Any) -> Any:
-    """The new value in the quotes of the old one, and a mapping in one line."""
+def _written(new: Any, old: str) -> str:
+    """A new value as YAML, texts in the quotes of an old one."""
+    quote = old[:1] if old[:1] in ("'", '"') else ""
     if isinstance(new, dict):
-        flow = CommentedMap({_styled(key, old): _styled(new[key], old) for key in new})
-        flow.fa.set_flow_style()
-        return flow
-    if isinstance(new, str) and isinstance(
-        old, DoubleQuotedScalarString | SingleQuotedScalarString
-    ):
-        return type(old)(new)
-    return new
-
-
-def _move_comments(block: Any, source: Any, target: Any) -> None:
-    """Comment lines, which ruamel.yaml keeps with the line above them, go with another line."""
-    items = block.ca.items if hasattr(block, "ca") else {}
-    slot = 0 if isinstance(block, list) else 2
-    if source not in items or (token := items[source][slot]) is None:
-        return
-    own, newline, below = token.value.partition("\n")
-    if not below:
-        return
-    token.value = own + newline
-    moved = items.setdefault(target, [None] * 4)
-    if moved[slot] is None:
-        moved[slot] = CommentToken("\n", token.start_mark, None)
-    moved[slot].value += below
-
-
-def _yaml() -> YAML:
-    """Writes a new number so that YAML 1.1 reads it again, and null as a word."""
-    yaml = YAML()
-    yaml.preserve_quotes = True
-    yaml.width = 10**6
-    tag = "tag:yaml.org,2002:"
-    represent = yaml.representer.add_representer
-    represent(float, lambda r, v: r.represent_scalar(f"{tag}float", number_text(v)))
-    represent(type(None), lambda r, v: r.represent_scalar(f"{tag}null", "null"))
-    return yaml
+        pairs = (f"{_written(key, old)}: {_written(value, old)}" for key, value in new.items())
+        return f"{{{', '.join(pairs)}}}"
+    return f"{quote}{new}{quote}" if isinstance(new, str) else number_text(new)

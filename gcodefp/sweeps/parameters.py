@@ -3,9 +3,9 @@
 import math
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gcodefp.errors import did_you_mean
 from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MOST_VALUES, Parameter
@@ -22,12 +22,6 @@ LARGEST_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
 
 
-def _distribution(name: Any) -> Any:
-    if name is not None and name not in DISTRIBUTIONS:
-        raise ValueError(f"{shown(name)}; {did_you_mean(str(name), DISTRIBUTIONS)}")
-    return name
-
-
 def _name(name: Any) -> Any:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise ValueError("a name begins with a letter and holds letters, digits, '_', '-' and '.'")
@@ -40,18 +34,15 @@ def _parameters(block: Any) -> Any:
     return block
 
 
-Distribution = Annotated[
-    str | None, BeforeValidator(_distribution), WithJsonSchema({"enum": DISTRIBUTIONS})
-]
 Value = Annotated[Any, BeforeValidator(hyperparameter_value)]
 Name = Annotated[str, BeforeValidator(_name)]
-Block = Annotated[dict[Name, "Entry"], BeforeValidator(_parameters)]
+IS_BLOCK = BeforeValidator(_parameters)
 
 
 class Entry(Section):
     """One parameter, or a group of them, which a run gets nested."""
 
-    distribution: Distribution = None
+    distribution: Literal[*DISTRIBUTIONS] | None = None  # type: ignore[valid-type]
     value: Value = None
     values: Annotated[list[Value], Field(min_length=1)] = Field([])
     probabilities: list[Number] = Field([])
@@ -62,7 +53,7 @@ class Entry(Section):
     a: Positive = 1.0
     b: Positive = 1.0
     q: Positive = 1.0
-    parameters: Block | None = None
+    parameters: Annotated[dict[Name, "Entry"], IS_BLOCK] | None = None
 
     def parameter(self) -> Parameter:
         """The distribution and its arguments.
@@ -134,13 +125,16 @@ class Entry(Section):
             return self
         parameter = self.parameter()
         try:
-            ends = parameter.value(0.0), parameter.value(1.0)
-            is_finite = all(not isinstance(end, float) or math.isfinite(end) for end in ends)
+            values = [parameter.value(u) for u in (0.0, 0.25, 0.5, 0.75, 1.0)]
+            is_finite = all(not isinstance(v, float) or math.isfinite(v) for v in values)
         except (OverflowError, ValueError):
             is_finite = False
         if not is_finite:
             raise ValueError(f"{parameter.distribution} reaches infinite values; make it narrower")
         return self
+
+
+Block = Annotated[dict[Name, Entry], IS_BLOCK]
 
 
 def _check_probabilities(shares: list[float], values: list[Any]) -> None:

@@ -18,7 +18,7 @@ from gcodefp.command_line import positive
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.values import check_number_text, dotted, flatten, leaf, shown
+from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf, shown
 from gcodefp.sweeps.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def calculated(*values: Any) -> Any:
         for value in values:
-            if not isinstance(value, int | float):
+            if isinstance(value, bool) or not isinstance(value, int | float):
                 raise TypeError(f"{shown(value)} is no number to calculate with")
         return function(*values)
 
@@ -81,15 +81,15 @@ def _is_allowed(node: ast.AST) -> bool:
 class Expression:
     """A checked expression; `names` are the hyperparameters that it reads."""
 
-    def __init__(self, text: str, known_names: set[str], where: str) -> None:
+    def __init__(self, text: str, valid_names: set[str], where: str) -> None:
         """Reads an expression.
 
         Args:
-            known_names: what it may read; `model.d_model` is in a group.
+            valid_names: what it may read; `model.d_model` is in a group.
             where: its key, for messages.
 
         Raises:
-            UserError: it is no expression, or has a name or an operation that is not known.
+            UserError: it is no expression, or has another name or an operation that is not allowed.
         """
         self.text = text
         self.where = where
@@ -101,7 +101,7 @@ class Expression:
             raise UserError(f"{where}: {shown(text)} is no expression; {EXAMPLE}") from None
         self.names: set[str] = set()
         self._evaluator = _evaluator()
-        self._check(self._tree, known_names, DEEPEST)
+        self._check(self._tree, valid_names, DEEPEST)
 
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
@@ -117,8 +117,8 @@ class Expression:
             why: Any = f"{name!r} has no value there"
         except (TypeError, ArithmeticError, simpleeval.InvalidExpression) as error:
             why = error
-        of_names = {name: values[name] for name in sorted(self.names) if name in values}
-        raise UserError(f"{self.where}: {self.text!r} for {of_names}: {why}")
+        read = {name: values[name] for name in sorted(self.names) if name in values}
+        raise UserError(f"{self.where}: {self.text!r} for {shown(read)}: {why}")
 
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it is true for these hyperparameters.
@@ -134,23 +134,23 @@ class Expression:
             )
         return value
 
-    def _check(self, node: ast.AST, known_names: set[str], levels: int) -> None:
+    def _check(self, node: ast.AST, valid_names: set[str], levels: int) -> None:
         name = _dotted(node)
         if levels == 0:
             raise UserError(f"{self.where}: {self.text!r} has too many levels; {EXAMPLE}")
-        if name in known_names:
+        if name in valid_names:
             self.names.add(str(name))
         elif name is not None:
             raise UserError(
                 f"{self.where}: {self.text!r}: no hyperparameter {name!r}; "
-                f"{did_you_mean(name, known_names)}"
+                f"{did_you_mean(name, valid_names)}"
             )
         elif not _is_allowed(node):
             part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise UserError(f"{self.where}: {self.text!r}: {part!r} is not allowed; use {ALLOWED}")
         else:
             for child in ast.iter_child_nodes(node):
-                self._check(child, known_names, levels - 1)
+                self._check(child, valid_names, levels - 1)
 
 
 def _dotted(node: ast.AST) -> str | None:
@@ -239,19 +239,12 @@ def read_rules(
         UserError: it names the key below `sweep` in the configuration, and the value.
     """
     names = set(names_of(dict.fromkeys(parameters)))
-    checked = tuple(
-        Expression(text, names, f"sweep.constraints[{index}]")
-        for index, text in enumerate(constraints)
-    )
-    when = {
-        _path(name, parameters, "sweep.conditions"): Expression(
-            text, names, f"sweep.conditions.{name}"
-        )
-        for name, text in (conditions or {}).items()
-    }
+    checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
+    texts = _by_path(conditions or {}, parameters, "sweep.conditions")
+    when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
-    rules = Rules(checked, when, points, width)
+    rules = Rules(tuple(checked), when, points, width)
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
@@ -259,14 +252,21 @@ def read_rules(
     return rules
 
 
-def _path(name: str, paths: Iterable[str], where: str) -> str:
-    """The path that a user means by a name, a dotted or a slashed path."""
-    wanted = dotted(str(name))
-    meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
-    if len(meant) != 1:
-        hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
-        raise UserError(f"{where}: {name!r} is no parameter of the sweep; {hint}")
-    return meant[0]
+def _by_path(
+    values: Mapping[str, Any], paths: Iterable[str], where: str
+) -> dict[str, tuple[str, Any]]:
+    """Names and values by the path that each name means, which may be dotted or slashed."""
+    by_path: dict[str, tuple[str, Any]] = {}
+    for name, value in values.items():
+        wanted = dotted(str(name))
+        meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
+        if len(meant) != 1:
+            hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
+            raise UserError(f"{where}: {shown(name)} is no parameter of the sweep; {hint}")
+        if meant[0] in by_path:
+            raise UserError(f"{where}: {name} and {by_path[meant[0]][0]} are the same; keep one")
+        by_path[meant[0]] = name, value
+    return by_path
 
 
 def _check_chain(conditions: Mapping[str, Expression]) -> None:
@@ -281,12 +281,11 @@ def _check_chain(conditions: Mapping[str, Expression]) -> None:
 
 def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[str, Any]:
     if not isinstance(point, Mapping) or not point:
-        raise UserError(f"{where}: {point!r} must map hyperparameters to values")
+        raise UserError(f"{where}: {shown(point)} must map hyperparameters to values")
     values = {}
-    for name, value in flatten(point).items():
-        path = _path(name, parameters, where)
+    for path, (name, value) in _by_path(flatten(point), parameters, where).items():
         try:
-            check_number_text(value)
+            hyperparameter_value(value)
         except ValueError as error:
             raise UserError(f"{where}.{name}: {error}") from None
         latent = parameters[path].latent(value)
@@ -304,26 +303,14 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
 
 def add_rule_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `sweep` in the configuration that are not in the YAML."""
-    group = parser.add_argument_group("rules besides the YAML")
-    add = group.add_argument
-    add("--constraint", action="append", default=[], help="'d_model %% nhead == 0'; may repeat")
-    add(
-        "--condition",
-        action="append",
-        default=[],
-        help="\"momentum: optimizer == 'sgd'\": when the parameter is drawn; may repeat",
-    )
-    add(
-        "--first",
-        action="append",
-        default=[],
-        help="'{learning_rate: 0.004}': a configuration to try first; may repeat",
-    )
-    add(
-        "--width",
-        type=positive,
-        help="how many runs may go on at a time in a search that repeats bit by bit",
-    )
+    group = parser.add_argument_group("rules besides the YAML; all but --width may repeat")
+    for name, text in (
+        ("constraint", "'d_model %% nhead == 0', true of every run"),
+        ("condition", "\"momentum: optimizer == 'sgd'\", when the parameter is drawn"),
+        ("first", "'{learning_rate: 0.004}', a configuration to try first"),
+    ):
+        group.add_argument(f"--{name}", action="append", default=[], help=text)
+    group.add_argument("--width", type=positive, help="runs at a time, of a search that repeats")
 
 
 def with_rules(
@@ -344,24 +331,22 @@ def with_rules(
         name, separator, expression = text.partition(":")
         if not separator:
             raise UserError(f'--condition {text!r}: write "NAME: EXPRESSION"')
+        if name.strip() in conditions:
+            raise UserError(f"--condition {text!r}: {name.strip()} has one already; keep one")
         conditions[name.strip()] = expression.strip()
     rules = read_rules(
         specification.parameters,
         constraints=arguments.constraint,
         conditions=conditions,
         first=[_mapping(text) for text in (arguments.first if first is None else first)],
-        width=_width(specification, arguments.width),
+        # Runs that look at no results repeat bit by bit without it.
+        width=arguments.width if specification.looks_at_results else None,
     )
-    return replace(specification, rules=rules)
-
-
-def _width(specification: "Specification", width: int | None) -> int | None:
-    """None where it decides nothing: such runs repeat bit by bit without it."""
-    if width and specification.impute_while_running:
+    if arguments.width and specification.impute_while_running:
         raise UserError(
             "metric.impute_while_running depends on timing; remove it, or set no sweep.width"
         )
-    return width if specification.looks_at_results else None
+    return replace(specification, rules=rules)
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ Bayesian search is a function of (sweep, seed, k) and of the other runs' results
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice, starmap
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -89,13 +89,12 @@ class ConfigurationSequence:
 
     def _sequence(self) -> Iterator[Proposal]:
         """Each configuration once; the exception at the end gives the reason."""
-        if self._specification.method == "grid":
-            yield from self._listed()
-            raise Exhausted("every configuration of the grid has been tried")
         assigned = set()
-        for proposal in self._first():
+        for proposal in self._listed():
             assigned.add(key(proposal.hyperparameters))
             yield proposal
+        if self._specification.method == "grid":
+            raise Exhausted("every configuration of the grid has been tried")
         random = np.random.default_rng(self._seed)
         while True:
             proposal = self._drawn(random, assigned)
@@ -103,24 +102,16 @@ class ConfigurationSequence:
             yield proposal
 
     def _listed(self) -> Iterator[Proposal]:
-        """The first points, then the grid."""
-        first = list(self._first())
-        yield from first
-        assigned = {key(proposal.hyperparameters) for proposal in first}
-        for proposal in grid(self._specification):
-            if key(proposal.hyperparameters) not in assigned:
-                yield proposal
-
-    def _first(self) -> Iterator[Proposal]:
-        """The configurations to try first, each once; other parameters are drawn."""
-        assigned = set()
-        for number, point in enumerate(self._specification.rules.first):
-            proposal = self._completed(number, point)
-            if key(proposal.hyperparameters) not in assigned:
-                assigned.add(key(proposal.hyperparameters))
+        """The first points, then the grid if it is one; each configuration once."""
+        specification, seen = self._specification, set()
+        first = starmap(self._completed, enumerate(specification.rules.first))
+        for proposal in chain(first, grid(specification) if specification.method == "grid" else ()):
+            if (identity := key(proposal.hyperparameters)) not in seen:
+                seen.add(identity)
                 yield proposal
 
     def _completed(self, number: int, point: Mapping[str, Any]) -> Proposal:
+        """A configuration to try first; parameters that it omits are drawn."""
         specification = self._specification
         random = np.random.default_rng([self._seed, number])
         for _ in range(ATTEMPTS):
@@ -191,10 +182,11 @@ def total_runs(specification: Specification) -> int:
     """
     cap = specification.run_cap
     if specification.method == "grid":
-        if cap is None and (size := grid_size(specification)) > COUNTABLE:
+        size = grid_size(specification)
+        if min(size, cap or size) > COUNTABLE:
             raise UserError(
-                f"run_cap: the grid has {size} combinations, too many without a cap; add run_cap "
-                "to the sweep YAML, or list fewer values"
+                f"run_cap: the grid has {size} combinations, too many for a run_cap of "
+                f"{cap or 'none'}; write one of at most {COUNTABLE}, or list fewer values"
             )
         runs = ConfigurationSequence(specification, 0).size(cap)
         if not runs:

@@ -1,20 +1,29 @@
-"""What the models of a sweep's YAML share: their base, and messages with key, value and way out."""
+"""What the models of sweep YAML and configuration share: types, and messages with a way out."""
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_args
+from difflib import get_close_matches
+from inspect import getdoc
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.sweeps.values import json_value, number, shown
 
+MOST_PROBLEMS = 50
+"""Lines of a message."""
+NEAR = 0.7
+"""How alike a word and a choice have to be for a hint; the word nearest to gpu is cpu."""
+
 
 class Section(BaseModel):
     """A mapping with fixed keys."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
     def hint(cls, key: str, value: Any) -> str:
@@ -40,56 +49,90 @@ MESSAGES = {
     "invalid_key": "{} is no key; keys are texts",
     "list_type": "{} is no list",
     "model_type": "{} is no mapping",
+    "dict_type": "{} is no mapping",
     "string_type": "{} is no text",
     "too_short": "{} is no list of values",
 }
 """Type of a pydantic error -> message; the value takes the place of the braces."""
 
 
-def validated(
-    model: type[Model],
-    config: Any,
-    where: str,
-    section_at: Callable[[Location], type[Section]] | None = None,
-) -> Model:
+def validated(model: type[Model], content: Any, where: str | Callable[[Location], str]) -> Model:
     """The section that a mapping describes.
 
     Args:
-        where: the file, or file and key, for the messages.
-        section_at: the model of the section at a location; `model` where it has no other.
+        where: the file, or file and key, for the messages; or which it is for each location.
 
     Raises:
         UserError: with all that is wrong, a line each.
     """
     try:
-        return model.model_validate(config)
+        return model.model_validate(content)
     except ValidationError as error:
         lines = []
         for detail in error.errors(include_url=False):
-            section = section_at(detail["loc"][:-1]) if section_at else model
-            location, message = _problem(detail, section)
+            location, message = _problem(detail, model)
             keys = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
-            lines.append(": ".join(filter(None, [where, "".join(keys).removeprefix("."), message])))
-        raise UserError("\n".join(dict.fromkeys(lines))) from None
+            origin = where if isinstance(where, str) else where(detail["loc"])
+            lines.append(
+                ": ".join(filter(None, [origin, "".join(keys).removeprefix("."), message]))
+            )
+        lines = list(dict.fromkeys(lines))
+        if more := len(lines[MOST_PROBLEMS:]):
+            lines[MOST_PROBLEMS:] = [f"and {more} problems more"]
+        raise UserError("\n".join(lines)) from None
 
 
-def _problem(detail: ErrorDetails, section: type[Section]) -> tuple[Location, str]:
+def field_at(model: type[Section], location: Location) -> tuple[type[Section], FieldInfo | None]:
+    """The section that has a location's last key, and the key's field if it is one of its own."""
+    section, field = model, None
+    kind: Any = model
+    for part in location:
+        if is_section(kind):
+            section, field = kind, kind.model_fields.get(str(part))
+            kind = _kind(field.annotation) if field else None
+        else:  # An item of a list or a mapping keeps the field's meaning.
+            kind = _kind(get_args(kind)[-1]) if get_args(kind) else None
+    return section, field
+
+
+def is_section(kind: Any) -> bool:
+    """Whether a type is a section."""
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _kind(annotation: Any) -> Any:
+    """The type behind `Annotated` and `| None`."""
+    while get_origin(annotation) in (Annotated, Union, UnionType):
+        annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
+    return annotation
+
+
+def meaning(field: FieldInfo | None) -> str:
+    """What a key means; of a section, its docstring."""
+    kind = _kind(field.annotation) if field else None
+    return (field and field.description) or (is_section(kind) and getdoc(kind)) or ""
+
+
+def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]:
     """Where one thing is wrong, and the message."""
     # "[key]" marks a key that is wrong itself.
     location = tuple(part for part in detail["loc"] if part != "[key]")
-    value = detail["input"]
+    section, field = field_at(model, location)
+    value, end = detail["input"], f". {field.description}" if field and field.description else ""
     match detail["type"]:
         case "extra_forbidden":
             return location, section.hint(str(location[-1]), value)
         case "missing":
-            name = str(location[-1])
-            words = get_args(section.model_fields[name].annotation)
-            hint = f"write one of {', '.join(words)}" if words else f"it has {shown(value)}"
-            return location[:-1], f"{name!r} is missing; {hint}"
+            hint = f"add it: {meaning(field)}" if meaning(field) else f"it has {shown(value)}"
+            if field and not meaning(field) and get_origin(field.annotation) is Literal:
+                hint = f"write one of {', '.join(get_args(field.annotation))}"
+            return location[:-1], f"{location[-1]!r} is missing; {hint}"
         case "literal_error":
-            choices = re.findall(r"'(.*?)'", detail["ctx"]["expected"])
-            return location, f"{shown(value)}; {did_you_mean(str(value), choices)}"
+            words = re.findall(r"'(.*?)'", detail["ctx"]["expected"])
+            near = get_close_matches(str(value), words, n=1, cutoff=NEAR)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            return location, f"{shown(value)} is none of {', '.join(words)}{hint}"
         case "value_error":
-            return location, str(detail["ctx"]["error"])
-    message = MESSAGES.get(detail["type"], f"{{}}: {detail['msg']}")
-    return location, message.format(shown(value))
+            return location, f"{detail['ctx']['error']}{end}"
+    message = MESSAGES.get(detail["type"], "{}: " + detail["msg"].replace("Input should", "has to"))
+    return location, message.format(shown(value)) + end

@@ -9,12 +9,15 @@ import numpy as np
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
+from gcodefp.sweeps.rules import Expression, names_of
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import accepts
-from gcodefp.sweeps.values import flatten, nest
+from gcodefp.sweeps.values import dotted, flatten, leaf, nest
 
 COUNTABLE = 100_000
 """A space of at most so many combinations is listed."""
+DRAWS = 5000
+"""A condition that none of so many combinations satisfies is never true."""
 OPEN = 0.5
 """The latent number of a parameter that a run does not have, in the middle of (0, 1)."""
 
@@ -63,6 +66,27 @@ def grid(specification: Specification) -> Iterator[Proposal]:
     return _possible(specification, [p.grid() for p in specification.parameters.values()])
 
 
+def never_true(specification: Specification) -> list[Expression]:
+    """Conditions that hold for no value of what they read, or for none of so many draws."""
+    parameters, random = specification.parameters, np.random.default_rng(0)
+    idle = []
+    for condition in specification.rules.conditions.values():
+        read = {p: parameters[p] for p in parameters if {leaf(p), dotted(p)} & condition.names}
+        supports = [parameter.support() for parameter in read.values()]
+        listed = [support for support in supports if support is not None]
+        if len(listed) == len(supports) and prod(map(len, listed)) <= DRAWS:
+            combinations = _product(listed)
+        else:
+            combinations = (
+                tuple(p.value(random.random()) for p in read.values()) for _ in range(DRAWS)
+            )
+        if not any(
+            condition.holds(names_of(dict(zip(read, c, strict=True)))) for c in combinations
+        ):
+            idle.append(condition)
+    return idle
+
+
 def with_latent(specification: Specification, proposal: Proposal) -> Proposal:
     """The proposal with the latent number of each of its values."""
     values, parameters = flatten(proposal.hyperparameters), specification.parameters
@@ -90,8 +114,16 @@ def draw(specification: Specification, random: np.random.Generator) -> dict[str,
 
 
 def key(hyperparameters: Mapping[str, Any]) -> str:
-    """Equal for runs with the same hyperparameters."""
-    return json.dumps(hyperparameters, sort_keys=True)
+    """Equal for runs with the same hyperparameters; 16 is 16.0, but True is not 1."""
+    return json.dumps(_canonical(hyperparameters), sort_keys=True)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _canonical(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _supports(specification: Specification) -> list[Sequence[Scalar]] | None:
@@ -110,7 +142,7 @@ def _possible(
     """All combinations that may run, each once though conditions may make several of them equal.
 
     Raises:
-        UserError: so many in a row are impossible that the search for the next one ends.
+        UserError: so many are impossible that the search for the next one ends.
     """
     seen = set()
     impossible = 0
@@ -120,12 +152,11 @@ def _possible(
         identity = key(proposal.hyperparameters)
         if identity not in seen and is_possible(specification, proposal):
             seen.add(identity)
-            impossible = 0
             yield proposal
         elif (impossible := impossible + 1) > COUNTABLE:
             raise UserError(
-                f"{COUNTABLE} combinations in a row break a constraint or are none for the "
-                "trainer; narrow the values"
+                f"more than {COUNTABLE} combinations break a constraint, are none for the trainer, "
+                "or repeat others; narrow the values"
             )
 
 

@@ -11,11 +11,11 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
-from gcodefp.sweeps.parameters import Block, Entry, flat_parameters
+from gcodefp.sweeps.parameters import Block, flat_parameters
 from gcodefp.sweeps.rules import NO_RULES, Rules
-from gcodefp.sweeps.schema import Location, Number, Plain, Section, validated
+from gcodefp.sweeps.schema import Number, Plain, Section, validated
 from gcodefp.sweeps.values import key_path, shown
-from gcodefp.sweeps.yaml_input import load_yaml
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 Method = Literal["grid", "random", "bayes"]
 METHODS = get_args(Method)
@@ -79,14 +79,6 @@ class Sweep(Section):
             return f"no key of W&B's schema; write run_cap: {shown(value)} in place of it"
         return super().hint(key, value)
 
-    @staticmethod
-    def section_at(location: Location) -> type[Section]:
-        """The model of the section at these keys."""
-        sections: dict[Location, type[Section]] = {
-            (): Sweep, ("metric",): Metric, ("early_terminate",): EarlyTerminate
-        }  # fmt: skip
-        return sections.get(location, Entry)
-
 
 @dataclass(frozen=True)
 class Specification:
@@ -142,34 +134,20 @@ def json_schema() -> dict[str, Any]:
     }
 
 
-def read_text(path: Path) -> str:
-    """The text of a YAML file, with its line ends.
-
-    Raises:
-        UserError: there is no such file, or it is no text.
-    """
-    try:
-        return path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not YAML ({error})") from None
-
-
 def load_specification(path: Path) -> Specification:
     """Reads a sweep YAML.
 
     Raises:
         UserError: with the file, the key, the value and the way out.
     """
-    return read_specification(load_yaml(read_text(path), str(path)), str(path))
+    return read_specification(load_yaml(read_text(path), str(path), warn=True), str(path))
 
 
 def read_specification(document: Any, where: str) -> Specification:
     """Checks a sweep as a mapping; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
-    sweep = validated(Sweep, document, where, Sweep.section_at)
+    sweep = validated(Sweep, document, where)
     metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
     if sweep.method == "grid":
         _check_grid(parameters, where)

@@ -43,12 +43,11 @@ LEAD = 0.02
 """How much nearer the nearest word has to be than the next, to be the one that is meant."""
 
 
-def nearest(word: str, words: Iterable[str], near: float = 0.6) -> str | None:
+def nearest(word: str, words: Iterable[str], near: float = 0.75) -> str | None:
     """The one of these words that is meant; None if none is near enough, or two are."""
     words = sorted(words)
-    same = [other for other in words if _letters(other) == _letters(word)]
-    if len(same) == 1:
-        return same[0]
+    if (same := same_letters(word, words)) is not None:
+        return same
     close = get_close_matches(word, words, n=2, cutoff=near)
     if len(close) == 2:
         # The arguments in the order of get_close_matches: the ratio is not symmetric.
@@ -75,11 +74,10 @@ def hyperparameter_hint(name: str) -> str:
     return did_you_mean(hyperparameter_meant(name) or name, HYPERPARAMETERS)
 
 
-def metric_meant(name: str, goal: str) -> str:
-    """The logged metric that another name is meant to be, else the usual one of the same goal."""
-    of_goal = [metric for metric in METRICS if metric.endswith("_acc") == (goal == "maximize")]
-    usual = DEFAULT_OBJECTIVE.metric if goal == "maximize" else "val/loss"
-    return nearest(name, of_goal, NEAR) or usual
+def same_letters(word: str, words: Iterable[str]) -> str | None:
+    """The one of these words that differs in case and punctuation alone; None if none or two do."""
+    same = [other for other in words if _letters(other) == _letters(word)]
+    return same[0] if len(same) == 1 else None
 
 
 def _letters(word: str) -> str:
@@ -105,10 +103,11 @@ def trainer_problems(specification: Specification, where: str) -> Iterator[str]:
 def metric_problems(objective: Objective, where: str) -> Iterator[str]:
     """A metric that the trainer does not log."""
     if objective.metric not in METRICS:
-        meant = metric_meant(objective.metric, objective.goal)
+        near = get_close_matches(objective.metric, METRICS, n=1)
         yield (
-            f"{where}: metric.name: {objective.metric!r} is not logged by the trainer; "
-            f"write {meant!r}, or one of {', '.join(METRICS)}"
+            f"{where}: metric.name: {shown(objective.metric)} is not logged by the trainer; "
+            f"the usual ones are {DEFAULT_OBJECTIVE.metric} (goal: maximize) and val/loss, the "
+            f"nearest {near[0] if near else 'none'}; all are {', '.join(METRICS)}"
         )
 
 

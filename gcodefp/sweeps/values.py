@@ -1,6 +1,6 @@
 """Values of a sweep: JSON's values, numbers that YAML reads as numbers, and groups of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 LARGEST = 1e300
@@ -9,9 +9,12 @@ LONGEST_SHOWN = 200
 """Characters of a value in a message."""
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, text_of: Callable[[Any], str] = repr) -> str:
     """A value for a message, cut where it is long."""
-    text = repr(value)
+    try:
+        text = text_of(value)
+    except ValueError:  # Python writes no whole number of more than 4300 digits.
+        text = f"a {type(value).__name__} with too many digits"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 

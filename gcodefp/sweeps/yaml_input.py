@@ -1,5 +1,8 @@
 """YAML from users: no key twice, and nothing that a few lines can blow up."""
 
+import logging
+import re
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -7,56 +10,90 @@ import yaml
 from gcodefp.errors import UserError
 from gcodefp.sweeps.values import shown
 
+logger = logging.getLogger("gcodefp.yaml")
+
 # libyaml's parser is ten times as fast; not every PyYAML has it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 DEEPEST = 50
-LARGEST = 1_000_000
-"""Values, with those of each alias counted wherever it stands."""
+LARGEST = 100_000
+"""Values, with those of each alias counted at every key that it serves."""
+MOST_BYTES = 20_000_000
+LONGEST_NUMBER = 400
+"""Characters; reading a number of a million digits takes minutes."""
+OTHER_BASE = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+")
+"""Numbers that YAML 1.1 reads to another base: 016 is 14, and 1:30 is 90."""
 
 
-def load_yaml(text: str, where: str) -> Any:
-    """The content of a YAML text; `where` names its origin in messages.
+def read_text(path: Path) -> str:
+    """The text of a YAML file, with its line ends.
+
+    Raises:
+        UserError: there is no such file, or it is no text.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML")
+    if path.stat().st_size > MOST_BYTES:
+        raise UserError(f"{path}: larger than {MOST_BYTES} bytes; write fewer values")
+    try:
+        return path.read_bytes().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from None
+
+
+def load_yaml(text: str, where: str, warn: bool = False) -> Any:
+    """The content of a YAML text.
+
+    Args:
+        where: the text's origin, for messages.
+        warn: log numbers that YAML reads to another base than 10.
 
     Raises:
         UserError: it is not YAML, has a key twice, or is too deep or too large.
     """
     try:
-        _check_depth(text)
+        _check_events(text)
         loader = LOADER(text)
         try:
             node = loader.get_single_node()
             if node is None:
                 return None
-            _Nodes(loader).size(node, "")
-            return loader.construct_document(node)
+            nodes = _Nodes(loader)
+            nodes.size(node, "")
+            document = loader.construct_document(node)
         finally:
             loader.dispose()
     except _Refused as error:
         raise UserError(f"{where}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{where}: not YAML ({error})") from None
+    for line in nodes.surprises if warn else ():
+        logger.warning("%s: %s", where, line)
+    return document
 
 
 class _Refused(Exception):
     """YAML, but not for us."""
 
 
-def _check_depth(text: str) -> None:
-    """Composing is recursive, so this comes first."""
+def _check_events(text: str) -> None:
+    """Composing is recursive and keeps every node, so this comes first."""
     depth = 0
-    for event in yaml.parse(text, Loader=LOADER):
+    for count, event in enumerate(yaml.parse(text, Loader=LOADER)):
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
             raise _Refused(f"nested more than {DEEPEST} levels deep; make it flatter")
+        if count > 2 * LARGEST:
+            raise _Refused(f"more than {LARGEST} values; write fewer, or a range with min and max")
 
 
 class _Nodes:
-    """Checks the nodes of a document; an alias's count wherever it stands, but are visited once."""
+    """Checks the nodes of a document; those of an alias are visited once."""
 
     def __init__(self, loader: Any) -> None:
+        self.surprises: list[str] = []
         self._loader = loader
         self._done: dict[int, tuple[int, int] | None] = {}
 
@@ -83,22 +120,43 @@ class _Nodes:
         if isinstance(node, yaml.SequenceNode):
             return [(f"{path}[{index}]", child) for index, child in enumerate(node.value)]
         if not isinstance(node, yaml.MappingNode):
-            self._check_scalar(node, path)
+            self._scalar(node, path)
             return []
-        children: dict[str, yaml.Node] = {}
-        lines: dict[str, int] = {}
+        children: list[tuple[str, yaml.Node]] = []
+        lines: dict[Any, int] = {}
         for key, child in node.value:
-            name, line = f"{path}.{key.value}".removeprefix("."), key.start_mark.line + 1
-            if name in children:
+            line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                raise _Refused(f"{path or 'it'} has a list or a mapping as a key in line {line}")
+            name, value = (
+                f"{path}.{shown(key.value, str)}".removeprefix("."),
+                self._scalar(key, path),
+            )
+            if value in lines:
                 raise _Refused(
-                    f"{name} stands twice, in lines {lines[name]} and {line}; keep one of them"
+                    f"{name} stands twice, in lines {lines[value]} and {line}; keep one of them"
                 )
-            children[name], lines[name] = child, line
-        return list(children.items())
+            lines[value] = line
+            children.append((name, child))
+        return children
 
-    def _check_scalar(self, node: yaml.Node, path: str) -> None:
-        """Refuses a date such as 2001-99-99 and a number of 5000 digits."""
+    def _scalar(self, node: yaml.Node, path: str) -> Any:
+        """Its value; refuses a date such as 2001-99-99 and a number of 5000 digits."""
+        if node.tag == "tag:yaml.org,2002:merge":
+            return node.tag
+        is_number = node.tag.endswith((":int", ":float"))
+        if is_number and len(node.value) > LONGEST_NUMBER:
+            raise _Refused(f"{path}: {shown(node.value)} is too long a number; write it in quotes")
         try:
-            self._loader.construct_object(node)
-        except ValueError as error:
-            raise _Refused(f"{path}: {shown(node.value)}: {error}; write it in quotes") from None
+            value = self._loader.construct_object(node)
+        except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+            kind = node.tag.rpartition(":")[2]
+            raise _Refused(
+                f"{path}: {shown(node.value)} is no {kind} ({error}); write it in quotes for a text"
+            ) from None
+        if is_number and OTHER_BASE.fullmatch(node.value):
+            self.surprises.append(
+                f"{path}: YAML reads {node.value} as {value}; write {value}, or a number without "
+                "leading zeros and colons"
+            )
+        return value

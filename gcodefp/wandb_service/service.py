@@ -154,10 +154,11 @@ OVER = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
 def check_plain(specification: Specification, where: str) -> None:
     """Raises UserError if the configuration adds keys that the service's search does not have."""
     if specification.rules != NO_RULES:
-        added = ", ".join(specification.rules.describe())
+        rules = specification.rules.describe()["rules"]
+        added = ", ".join(f"sweep.{key}" for key, value in rules.items() if value)
         raise UserError(
             f"{where}: sweep.engine: wandb searches on the service, which knows the YAML alone; "
-            f"take {added} out of the configuration's sweep, or set sweep.engine: local"
+            f"take {added} out of the configuration, or set sweep.engine: local"
         )
 
 

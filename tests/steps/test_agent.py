@@ -143,12 +143,15 @@ def test_sweep_over_another_dataset_is_refused(
     undisturbed: TinySweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sweep = TinySweep(undisturbed.dataset, tmp_path)
-    assert sweep.create() == 0
+    assert sweep.create(metric={"name": "val/loss", "goal": "maximize"}) == 0
     path = tmp_path / "sweep.json"
+    capsys.readouterr()
     document = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(document | {"learning_digest": "other"}), encoding="utf-8")
     assert sweep.work() == 1
-    assert "run create_sweep again" in capsys.readouterr().err
+    errors = capsys.readouterr().err
+    assert "run create_sweep again" in errors
+    assert errors.count("val/loss is better when smaller, but the run with the highest one") == 1
     assert not (tmp_path / "runs").exists()
 
 

@@ -1,22 +1,30 @@
 import copy
+import os
 from collections.abc import Iterator, Mapping
+from datetime import date
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import yaml
+from fuzzing import fuzz, mutations
+from hostile_yaml import mutate_yaml
 from recording_files import write_recordings
 
-from gcodefp.config import Config, Section, check_config, field_description
+from gcodefp import config as configuration
+from gcodefp.config import Config, check_config
 from gcodefp.errors import UserError
+from gcodefp.sweeps.schema import field_at, is_section, meaning
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
 
 BAD: dict[str, tuple[str, Any, list[str]]] = {
-    "misspelt": ("window.row", 64, ["unknown key window.row", "did you mean 'rows'?"]),
-    "unknown section": ("modle", {}, ["unknown key modle", "known are:", "simulation"]),
-    "misspelt section": ("agent", {}, ["unknown key agent", "did you mean 'agents'?"]),
+    "misspelt": ("window.row", 64, ["window.row: no such key", "did you mean 'rows'?"]),
+    "unknown section": ("modle", {}, ["modle: no such key", "known are:", "simulation"]),
+    "misspelt section": ("agent", {}, ["agent: no such key", "did you mean 'agents'?"]),
     "text": ("window.rows", "64", ["'64'", "integer", "Rows that the network sees"]),
     "float": ("agents.count", 1.5, ["1.5", "integer", "How many agents"]),
     "truth": ("agents.count", True, ["True", "integer"]),
@@ -35,12 +43,12 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "in a list": (
         "channels.groups",
         ["imu", "mics"],
-        ["groups.1: 'mics' is none of imu, mag", "mean 'mic'?"],
+        ["groups[1]: 'mics' is none of imu, mag", "mean 'mic'?"],
     ),
     "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' stands there twice"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "name": ("wandb.project", "a b", ["'a b'", "name in W&B"]),
-    "control": ("controls", ["labels"], ["controls.0: 'labels' is none of labels_shuffled"]),
+    "control": ("controls", ["labels"], ["controls[0]: 'labels' is none of labels_shuffled"]),
     "no seed": ("protocols.seeds", [], ["[]", "Of the splits by recording"]),
     "not held out": (
         "split",
@@ -50,6 +58,20 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "no test": ("split.by", "session", ["split.held_out", "'session'", "[damage*]"]),
     "sums": ("split", {"val_fraction": 0.45, "test_fraction": 0.45}, ["0.45", "make one smaller"]),
     "stride": ("window.stride_rows", 65, ["65", "window.rows 64", "make it smaller"]),
+    "not a number": ("channels.min_coverage", float("nan"), ["nan", "finite", "Share of the"]),
+    "infinite": ("window.max_gap_seconds", float("inf"), ["inf", "finite"]),
+    "huge": ("agents.threads", 10**20, ["less than or equal to 1024", "CPU threads"]),
+    "huge count": ("agents.count", 10**20, ["less than or equal to"]),
+    "huge seed": ("sweep.seed", 10**20, ["less than or equal to 4294967295"]),
+    "huge cap": ("sweep.run_cap", 10**30, ["less than or equal to 1000000"]),
+    "first point": ("sweep.first", [{"a": {"b": float("inf")}}], ["inf is no finite number"]),
+    "date": ("sweep.first", [{"seed": date(2001, 1, 1)}], ["2001-01-01", "quotes"]),
+    "number for a text": ("sweep.constraints", [3], ["sweep.constraints[0]: 3 is no text"]),
+    "key of a condition": ("sweep.conditions", {3: "x"}, ["sweep.conditions[3]: 3 is no text"]),
+    "nothing": ("results", "", ["results: ''"]),
+    "null byte": ("recordings.folder", "a\0b", ["recordings.folder: "]),
+    "long path": ("sweep.file", "x" * 5000, ["sweep.file: no such file: xxx"]),
+    "folder": ("sweep.phases", ["workflow"], ["sweep.phases[0]: no such file: workflow"]),
     "sweep": ("sweep.file", "sweeps/none.yaml", ["sweeps/none.yaml", "no such file", "such as"]),
 }
 
@@ -73,8 +95,11 @@ def changed(key: str, value: Any) -> dict[str, Any]:
 
 
 def message_of(config: Mapping[str, Any]) -> str:
-    with pytest.raises(UserError) as error:
-        check_config(config, "my.yaml")
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "my.yaml")
+        path.write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
+        with pytest.raises(UserError) as error:
+            check_config(config, [path])
     return str(error.value)
 
 
@@ -87,19 +112,15 @@ def keys(config: Mapping[str, Any], path: str = "") -> Iterator[str]:
 
 
 def test_shipped_configuration_is_valid() -> None:
-    assert check_config(SHIPPED, "config.yaml").model_dump() == SHIPPED
+    assert check_config(SHIPPED, ["config.yaml"]).model_dump() == SHIPPED
 
 
 def test_every_key_and_section_has_a_description() -> None:
-    for name, field in Config.model_fields.items():
-        section = field.annotation
-        fields = (
-            section.model_fields
-            if isinstance(section, type) and issubclass(section, Section)
-            else {}
-        )
-        for path in ((name,), *((name, inner) for inner in fields)):
-            assert field_description(path).endswith("."), path
+    for name, section in Config.model_fields.items():
+        assert meaning(section).endswith("."), name
+        inner = section.annotation.model_fields if is_section(section.annotation) else {}
+        for key, field in inner.items():
+            assert (field.description or "").endswith("."), f"{name}.{key}"
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -119,14 +140,14 @@ def test_every_key_must_be_there(path: str) -> None:
         inner = inner[section]
     del inner[name]
     message = message_of(config)
-    description = field_description(tuple(path.split(".")))
-    assert f"key {path} is missing; add it: {description}" in message
+    description = meaning(field_at(Config, tuple(path.split(".")))[1])
+    where = ": ".join(["my.yaml", *sections])
+    assert f"{where}: {name!r} is missing; add it: {description}" in message
 
 
-def test_a_missing_section_is_told() -> None:
-    assert "key split is missing; add it" in message_of(
-        {name: value for name, value in SHIPPED.items() if name != "split"}
-    )
+def test_missing_section_is_named_with_its_meaning() -> None:
+    config = {name: value for name, value in SHIPPED.items() if name != "split"}
+    assert "'split' is missing; add it: Which recordings train" in message_of(config)
 
 
 def test_the_folder_of_recordings_is_looked_at(tmp_path: Path) -> None:
@@ -144,8 +165,115 @@ def test_the_folder_of_recordings_is_looked_at(tmp_path: Path) -> None:
 def test_recordings_that_are_there_are_accepted(tmp_path: Path) -> None:
     folder = write_recordings(tmp_path / "recordings", {"face": 2})
     config = changed("recordings.folder", str(folder))
-    check_config(config, "my.yaml")
+    check_config(config)
     config["recordings"]["exclude"] = ["face_003"]
     message = message_of(config)
     for part in ("my.yaml", "recordings.exclude", "face_003", str(folder)):
         assert part in message
+
+
+def test_origin_of_a_value_is_the_layer_that_counts(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("agents: {count: 0, threads: 2}\nwindow: {row: 3}\n", encoding="utf-8")
+    config = changed("agents", {"count": 0, "threads": 0}) | {"window": {"row": 3}}
+    with pytest.raises(UserError) as error:
+        check_config(config, [mine, "config.yaml"], {"agents": {"threads": 0}})
+    lines = {line.partition(": has to")[0] for line in str(error.value).split("\n")}
+    where = os.path.relpath(mine)
+    assert {f"{where}: agents.count: 0", "--config: agents.threads: 0"} <= lines
+    assert any(line.startswith(f"{where}: window.row: no such key") for line in lines)
+    # No layer has what is missing.
+    with pytest.raises(UserError, match=f"{where}: window: 'rows' is missing; add it: Rows that"):
+        check_config(config, [mine])
+    config = changed("window.stride_rows", 65)
+    with pytest.raises(UserError, match=r"^--config: window.stride_rows 65 is more"):
+        check_config(config, ["config.yaml"], {"window": {"stride_rows": 65}})
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "sweep: {run_cap: 1}\ncontrols: []\nsweep: {file: x}\n",
+            "sweep stands twice, in lines 1 and 3",
+        ),
+        ("agents:\n  count: 1\n  count: 2\n", "agents.count stands twice"),
+    ],
+)
+def test_key_that_stands_twice_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=f"mine.yaml: {message}"):
+        check_config(SHIPPED, [path, "config.yaml"])
+
+
+def test_number_of_another_base_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("protocols: {seeds: [016, 032, 10]}\n", encoding="utf-8")
+    check_config(changed("protocols.seeds", [14, 26, 10]), [path, "config.yaml"])
+    for part in ("protocols.seeds[0]: YAML reads 016 as 14", "seeds[1]: YAML reads 032 as 26"):
+        assert part in caplog.text
+    assert len(caplog.records) == 2
+
+
+def test_home_folder_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    folder = write_recordings(tmp_path / "data", {"face": 2})
+    (tmp_path / "s.yaml").write_text(Path(SHIPPED["sweep"]["file"]).read_text(encoding="utf-8"))
+    config = changed("sweep", {"file": "~/s.yaml", "phases": ["~/s.yaml"]})
+    config |= {"results": "~/out", "recordings": {"folder": "~/data", "exclude": []}}
+    checked = check_config(config)
+    assert checked.results == str(tmp_path / "out")
+    assert checked.recordings.folder == str(folder)
+    assert {checked.sweep.file, *checked.sweep.phases} == {str(tmp_path / "s.yaml")}
+
+
+FILLED = {
+    "sweep": SHIPPED["sweep"]
+    | {
+        "first": [{"learning_rate": 0.004, "model": {"d_model": 64}}],
+        "constraints": ["d_model % nhead == 0"],
+        "conditions": {"momentum": "optimizer == 'sgd'"},
+        "phases": [SHIPPED["sweep"]["file"]],
+        "run_cap": 3,
+        "width": 2,
+    },
+    "split": SHIPPED["split"] | {"by": "session", "held_out": ["face*"]},
+}
+
+
+def read_layer(content: bytes) -> None:
+    """A file that is laid over the shipped configuration, as Snakemake does."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "mine.yaml")
+        path.write_bytes(content)
+        layer = load_yaml(read_text(path), "mine.yaml")
+        if not isinstance(layer, dict):
+            raise UserError("mine.yaml: no mapping")
+        config = copy.deepcopy(SHIPPED)
+        for key, value in layer.items():
+            section = config.get(key)
+            both = isinstance(section, dict) and isinstance(value, dict)
+            config[key] = section | value if both else value
+        check_config(config, [path, "config.yaml"])
+
+
+def layers() -> Iterator[bytes]:
+    shipped = Path(ROOT, "config.yaml").read_bytes()
+    return mutations([shipped, yaml.safe_dump(FILLED, sort_keys=False).encode()], mutate_yaml)
+
+
+def test_fuzzed_configuration() -> None:
+    fuzz(read_layer, layers()).check()
+
+
+@pytest.mark.parametrize("name", ["did_you_mean", "shown"])
+def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: Any) -> Any:
+        raise KeyError("planted")
+
+    monkeypatch.setattr(configuration, name, broken)
+    inputs = layers()
+    assert any(fuzz(read_layer, inputs, 25).faults for _ in range(20))

@@ -97,7 +97,12 @@ def test_metric_is_logged_where_it_is_missing_or_the_wrong_way_round(
     assert made(create(metric=None)).specification.objective == DEFAULT_OBJECTIVE
     assert "has no metric; val/aligned_acc decides" in caplog.text
     made(create(metric={"name": "val/loss", "goal": "maximize"}))
-    assert "val/loss is better when smaller; is goal: minimize meant?" in caplog.text
+    assert "val/loss is better when smaller, but the run with the highest one wins" in caplog.text
+    made(create(metric={"name": "val/gcode_acc"}))
+    assert "val/gcode_acc is better when larger, but the run with the lowest one" in caplog.text
+    made(create("--condition", "learning_rate: optimizer == 'sdg'"))
+    assert "sweep.conditions.learning_rate: \"optimizer == 'sdg'\" is never true" in caplog.text
+    assert len([record for record in caplog.records if record.levelname == "WARNING"]) == 3
 
 
 def test_rules_go_into_the_sweep_and_its_id(create: Create) -> None:
@@ -153,6 +158,8 @@ def test_service_counts_impossible_combinations_of_a_grid(
         sweep = made(create(*flags, method="grid", run_cap=cap, parameters=parameters))
         assert (sweep.total, documents[-1]["run_cap"]) == (total, total)
     assert made(create(method="grid", run_cap=None, parameters=parameters)).total == 3
+    message = str(create(*flags, "--constraint", "learning_rate < 0.05", method="bayes"))
+    assert "take sweep.constraints out of the configuration" in message
 
 
 def test_missing_flags_of_an_engine_are_named(

@@ -1,6 +1,5 @@
 # Shared by all rules: the checked configuration, and constants and functions derived from it.
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -21,9 +20,10 @@ from gcodefp.cluster.slurm import follow_preempted
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 
 try:
-    check_config(
-        config, ", ".join(dict.fromkeys(os.path.relpath(path) for path in workflow.configfiles))
-    )
+    # Files of the command line come first in the list, and count more than the Snakefile's.
+    command_line_files = workflow.config_settings.configfiles
+    files = [*reversed(command_line_files), *workflow.configfiles[len(command_line_files) :]]
+    config.update(check_config(config, files, workflow.config_settings.config).model_dump())
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -93,7 +93,7 @@ def make_local(names):
     for name in names:
         if name not in rules_by_name:
             hint = did_you_mean(name, rules_by_name)
-            raise WorkflowError(f"config.yaml: cluster.local_rules: no rule {name!r}; {hint}")
+            raise WorkflowError(f"cluster.local_rules: no rule {name!r}; {hint}")
         # Groups of a profile take precedence, and Snakemake has no public function to remove one.
         rules_by_name[name].group = None
     workflow.localrules(*names)

@@ -149,3 +149,17 @@ def test_how_bad_a_very_bad_loss_is_makes_no_difference() -> None:
 def test_equal_losses_and_long_lists(choices: Any) -> None:
     made = runs(space(big=Parameter("categorical", {}, choices), unit=UNIT), 0, 10, lambda **_: 1.0)
     assert len({run.latent["big"] for run in made}) == 10
+
+
+@pytest.mark.parametrize("gaussian_process_runs", [150, 0])
+@pytest.mark.parametrize(
+    "huge", [[1e308], [-1e308], [1e308, -1e308], [1e308] * 9, [1e308, math.inf], [5e-324, -1e308]]
+)
+def test_huge_losses_do_not_end_the_search(
+    monkeypatch: pytest.MonkeyPatch, gaussian_process_runs: int, huge: list[float]
+) -> None:
+    monkeypatch.setattr(bayes, "GAUSSIAN_PROCESS_RUNS", gaussian_process_runs)
+    x, y = np.random.default_rng(1).random((14, 2)).T.tolist()
+    losses = [*huge, *(bowl(*point) for point in zip(x, y, strict=True))][:14]
+    latent = suggest(PLANE, 0, at(losses, x=x, y=y))
+    assert all(0 < u < 1 for u in latent.values())

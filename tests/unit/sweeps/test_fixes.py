@@ -20,7 +20,7 @@ CASES: dict[str, tuple[str, str]] = {
         "method: grid\nrun_cap:   null\nname: [ 1,2 ]\n",
     ),
     "windows lines": ("method: gird\r\nrun_cap: 2\r\n", "method: grid\r\nrun_cap: 2\r\n"),
-    "no last line end": ("run_cap: '2'", "run_cap: 2\n"),
+    "no last line end": ("run_cap: '2'", "run_cap: 2"),
     "key": ("max_runs: 3   # cap\n", "run_cap: 3   # cap\n"),
     "two keys for one": ("max_runs: 3\ncount: 4\n", "run_cap: 3\ncount: 4\n"),
     "quoted key": ('{"max_runs": 1, "name": 2}\n', '{"run_cap": 1, "name": 2}\n'),
@@ -38,18 +38,30 @@ CASES: dict[str, tuple[str, str]] = {
         f"method: bayes # c\n{LOSS}\n# the space\n{RATE}",
     ),
     "add to a block": (
-        f"{LOSS}early_terminate:\n  max_iter: 27   # c\n  # d\n  type: hyperband\n",
-        f"{LOSS}early_terminate:\n  max_iter: 27   # c\n  s: 2\n  # d\n  type: hyperband\n",
+        f"{LOSS}early_terminate:\n  min_iter: 27   # c\n  # d\n",
+        f"{LOSS}early_terminate:\n  min_iter: 27   # c\n  type: hyperband\n  # d\n",
     ),
+    "goal of an accuracy": (
+        "metric:\n  name: val/gcode_acc   # c\nrun_cap: 2\n",
+        "metric:\n  name: val/gcode_acc   # c\n  goal: maximize\nrun_cap: 2\n",
+    ),
+    "goal of a loss": (
+        "metric: {name: val/loss, goal: max}\n",
+        "metric: {name: val/loss, goal: minimize}\n",
+    ),
+    "punctuation of a metric": (
+        "metric: {name: val_loss}\n",
+        "metric: {name: val/loss}\n",
+    ),
+    "anchors stay": (
+        "method: &m gird\nmetric: {name: &n val_loss, goal: minimize}\n",
+        "method: &m grid\nmetric: {name: &n val/loss, goal: minimize}\n",
+    ),
+    "folded text": ("run_cap: >\n  2\nmethod: grid\n", "run_cap: 2\nmethod: grid\n"),
+    "byte order mark": ("\ufeffmethod: gird\n", "\ufeffmethod: grid\n"),
     "empty value": (
         f"method: bayes\nmetric: # c\n{RATE}",
         f"method: bayes\n{LOSS[:-1]} # c\n{RATE}",
-    ),
-    "remove from a block": (
-        "parameters:\n  d_model: {value: 8}\n  nhead:\n    values:\n    - 4 # x\n    - 3 # own\n"
-        "    # below\n    - 8\n",
-        "parameters:\n  d_model: {value: 8}\n  nhead:\n    values:\n    - 4 # x\n"
-        "    # below\n    - 8\n",
     ),
     "one place by an alias": (
         "parameters:\n  lr: &n {min: 1e-5, max: 0.1}\n  dropout: *n\n",
@@ -66,7 +78,7 @@ def test_one_place_changes_and_nothing_else(name: str) -> None:
 
 def test_anchor_that_serves_two_places_is_refused() -> None:
     text = "parameters:\n  dropout: &n {min: 0, max: 0.5}\n  seed: {<<: *n, max: 3}\n"
-    with pytest.raises(UserError, match=r"anchor serves several places.*dropout.min: 0 -> 0.0"):
+    with pytest.raises(UserError, match=r"anchor serves several values.*dropout.min: 0 -> 0.0"):
         fixed(text, WHERE)
 
 
@@ -74,7 +86,7 @@ SWEEP = """# head µ
 method: bayesian   # how
 metric: {"name": val/loss, "gaol": minimize}  # what
 max_runs: 20
-early_terminate: {type: hyperband, max_iter: 27}  # when
+early_terminate: {min_iter: 27}  # when
 
 parameters:
   # the rate
@@ -83,18 +95,17 @@ parameters:
     min: 1e-5   # low
     max: 1e-1
 
-  nhead: {values: [3, 4, 8]}  # heads
-  d_model:
+  optimizer:
     values:
-      - 64
-      - 70   # odd one
+      - Adam   # capital
+      - sgd
   dropout: {min: 0, max: 0.5}
 """
 FIXED = """# head µ
 method: bayes   # how
 metric: {"name": val/loss, "goal": minimize}  # what
 run_cap: 20
-early_terminate: {type: hyperband, max_iter: 27, s: 2}  # when
+early_terminate: {min_iter: 27, type: hyperband}  # when
 
 parameters:
   # the rate
@@ -103,10 +114,10 @@ parameters:
     min: 1.0e-5   # low
     max: 0.1
 
-  nhead: {values: [4, 8]}  # heads
-  d_model:
+  optimizer:
     values:
-      - 64
+      - adam   # capital
+      - sgd
   dropout: {min: 0.0, max: 0.5}
 """
 
@@ -114,7 +125,7 @@ parameters:
 def test_sweep_keeps_comments_order_and_layout() -> None:
     text, _, fixes = fixed(SWEEP, WHERE)
     assert text == FIXED
-    assert len(fixes) == 11
+    assert len(fixes) == 10
     assert fixed(text, WHERE)[::2] == (text, [])
 
 
@@ -125,8 +136,14 @@ def test_sweep_keeps_comments_order_and_layout() -> None:
         "method: grid\nparameters: {lr: {value: 1}, learning_rate: {value: 1}}\n",
         "method: grid\nparameters: {a: {parameters: {lr: {value: 1}}}, learning_rate: {value: 2}}",
         "method: grid\nrun_cap: 1\nmax_runs: 2\n",
-        # No other value is left.
-        "method: grid\nparameters: {nhead: {values: [3]}, d_model: {value: 64}}\n",
+        # Each of two could be changed, and so could either value.
+        "method: grid\nparameters: {nhead: {values: [3, 4]}, d_model: {value: 64}}\n",
+        "early_terminate: {type: hyperband, max_iter: 27}\nmetric: {name: val/loss}\n",
+        # Other metrics than those that are logged.
+        *(
+            f"method: random\nmetric: {{name: {name}, goal: maximize}}\n"
+            for name in ("combined_score", "val/f1_score", "val/accuracy", "eval/f1", "val/acc")
+        ),
         # Exponents, as far as can be told.
         "method: random\nparameters: {dropout: {distribution: log_uniform, min: -5, max: -1}}\n",
         # Two things alike.

@@ -19,7 +19,7 @@ from gcodefp.sweeps.sampling import (
     propose,
     total_runs,
 )
-from gcodefp.sweeps.space import OPEN, configurations
+from gcodefp.sweeps.space import OPEN, configurations, never_true
 
 RANGE = {"min": 0.5, "max": 0.9}
 
@@ -54,6 +54,13 @@ def test_every_run_satisfies_the_constraints(method: str) -> None:
         ({"conditions": {"momentum": "momentum > 1"}}, ["depends on momentum"]),
         ({"first": [{}]}, ["sweep.first[0]", "must map"]),
         ({"first": [["a"]]}, ["sweep.first[0]", "must map"]),
+        ({"first": [{"momentum": 10**399}]}, ["sweep.first[0].momentum: 1000", "no finite number"]),
+        ({"first": [{"momentum": [0.5]}]}, ["sweep.first[0].momentum: [0.5] is not in the"]),
+        ({"first": [{"momentum": True}]}, ["sweep.first[0].momentum: True is not in the"]),
+        (
+            {"first": [{"num_layers": 1, "a": {"num_layers": 2}}]},
+            ["sweep.first[0]: 'a/num_layers' is no parameter"],
+        ),
         ({"first": [{"num_layer": 1}]}, ["sweep.first[0]", "did you mean 'num_layers'?"]),
         ({"first": [{"momentum": "5e-1"}]}, ["sweep.first[0].momentum: YAML reads '5e-1' as text"]),
         (
@@ -85,11 +92,31 @@ def test_constraints_that_nothing_satisfies_end_the_search() -> None:
     with pytest.raises(Exhausted, match="5000 draws in a row"):
         propose(sweep, 0, 0, [])
     grid = ruled({"seed": {"min": 0, "max": 10**9}}, "grid", constraints=["seed < 0"])
-    with pytest.raises(UserError, match="100000 combinations in a row"):
+    with pytest.raises(UserError, match="more than 100000 combinations break"):
         total_runs(grid)
 
 
 # Conditions
+
+
+@pytest.mark.parametrize(
+    ("text", "is_never_true"),
+    [
+        ("optimizer == 'sdg'", True),
+        ("optimizer == 'sgd'", False),
+        ("num_layers > 3", True),
+        ("num_layers == 3 and optimizer == 'adam'", False),
+        ("dropout > 0.5", True),
+        ("dropout > 0.39", False),
+        ("False", True),
+        ("nhead == 5", True),  # The sweep leaves it at its default.
+        ("nhead == 4", False),
+    ],
+)
+def test_condition_that_is_never_true_is_found(text: str, is_never_true: bool) -> None:
+    parameters = SMALL | {"dropout": {"min": 0.0, "max": 0.4}}
+    sweep = ruled(parameters, conditions={"momentum": text})
+    assert [c.text for c in never_true(sweep)] == [text] * is_never_true
 
 
 def test_grid_has_combinations_that_differ_in_nothing_once() -> None:

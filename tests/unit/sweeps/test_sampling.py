@@ -24,7 +24,7 @@ from gcodefp.sweeps.sampling import (
     propose,
     total_runs,
 )
-from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.space import Proposal, configurations
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.sweeps.values import flatten, key_path, nest
@@ -221,3 +221,29 @@ def test_run_has_its_groups_and_the_trainer_takes_them(method: str) -> None:
     assert len(set(keys(earlier))) == 4
     with pytest.raises(UserError, match="seed is set twice"):
         parse_hyperparameters({"a": {"seed": 1}, "seed": 2})
+
+
+@pytest.mark.parametrize("method", ["grid", "random", "bayes"])
+@pytest.mark.parametrize(
+    ("values", "distinct"),
+    [
+        ([16, 16.0], [16]),
+        ([16.0, 16], [16.0]),
+        ([0, 0.0, -0.0], [0]),
+        ([-0.0, 0], [-0.0]),
+        ([1, True, 1.0, "1x", False, 0], [1, True, "1x", False, 0]),
+        ([[8, 4.0], [8.0, 4], [8, True]], [[8, 4.0], [8, True]]),
+        ([2**53, float(2**53), 1e300], [2**53, 1e300]),
+    ],
+)
+def test_equal_numbers_are_one_configuration_and_stay_as_written(
+    method: str, values: list[Any], distinct: list[Any]
+) -> None:
+    sweep = specification(method=method, parameters={"x": {"values": values}, "y": {"value": 3.0}})
+    assert len(configurations(sweep) or ()) == len(distinct)
+    with pytest.raises(Exhausted):
+        observe(sweep, 0, len(distinct) + 1)
+    made = [dict(run.hyperparameters) for run in observe(sweep, 0, len(distinct))]
+    assert all(repr(run["x"]) in map(repr, values) and repr(run["y"]) == "3.0" for run in made)
+    if method == "grid":
+        assert [repr(run["x"]) for run in made] == list(map(repr, distinct))

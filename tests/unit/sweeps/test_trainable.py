@@ -10,7 +10,6 @@ from gcodefp.sweeps.trainable import (
     accepts,
     check_trainable,
     hyperparameter_meant,
-    metric_meant,
     nearest,
 )
 
@@ -36,11 +35,9 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         parameters(nhead={"values": [3, 4]}, d_model={"values": [64, 128]}),
         ["parameters.nhead: 3 divides no value of d_model, [64, 128]", "remove it"],
     ),
-    # Without a goal it is minimized.
-    ({"metric": {"name": "val/gcode_accuracy"}}, ["'val/gcode_accuracy'", "write 'val/loss'"]),
     (
-        {"metric": {"name": "val/acc", "goal": "maximize"}},
-        ["metric.name: 'val/acc'", "write 'val/aligned_acc'"],
+        {"metric": {"name": "val/gcode_accuracy"}},
+        ["metric.name: 'val/gcode_accuracy'", "the nearest val/gcode_acc", "val/loss"],
     ),
     (parameters(learning_rate={"values": [0.1, -0.1]}), ["learning_rate: -0.1", "above 0"]),
     (
@@ -111,16 +108,3 @@ def test_two_equally_near_words_are_no_answer() -> None:
     assert nearest("adama", ["adamb", "adamc"]) is None
     assert nearest("bayesian", ["bayes", "grid", "random"]) == "bayes"
     assert nearest("loguniform", ["log_uniform", "q_log_uniform"]) == "log_uniform"
-
-
-@pytest.mark.parametrize(
-    ("name", "goal", "meant"),
-    [
-        ("val/f1", "maximize", "val/aligned_acc"),
-        ("val/f1", "minimize", "val/loss"),
-        ("val/comand_acc", "maximize", "val/command_acc"),
-        ("val/comand_acc", "minimize", "val/loss"),
-    ],
-)
-def test_metric_that_is_meant_has_the_same_goal(name: str, goal: str, meant: str) -> None:
-    assert metric_meant(name, goal) == meant
