@@ -42,7 +42,7 @@ from gcodefp.reporting.comparison import (
     sweep_file_of,
 )
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
-from gcodefp.reporting.figures.style import paper_style, save
+from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
 from gcodefp.reporting.wording import METRICS as METRIC_TITLES
 

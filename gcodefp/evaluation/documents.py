@@ -74,6 +74,12 @@ class ControlAnswer(Document):
     difference: Estimated
     fails: bool
 
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if not self.fails and None in (self.score.value, self.difference.value):
+            raise ValueError("a control that does not fail has a score and a difference")
+        return self
+
 
 class ControlContent(Document):
     control: str

@@ -4,6 +4,7 @@ A table has `head`, the names of its columns, and `rows`, lists of cells.
 """
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -213,8 +214,8 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
     stages: list[tuple[str, float, float, float]] = []
     for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
         name = path.relative_to(benchmarks or path).with_suffix("").as_posix()
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        rows = list(csv.DictReader(lines, delimiter="\t"))
         if rows and name != "report":
             seconds, cpu_seconds, memory_mb = (
                 _number(rows[-1].get(key)) for key in ("s", "cpu_time", "max_rss")
@@ -226,9 +227,10 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def _number(text: str | None) -> float:
     """Snakemake writes `NA` or `-` for jobs that end before it measures."""
     try:
-        return float(text or 0.0)
+        number = float(text or 0.0)
     except ValueError:
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:

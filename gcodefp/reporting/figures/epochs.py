@@ -14,25 +14,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.figures.run_style import RUN_STYLES, styles_of_runs
-from gcodefp.reporting.figures.style import (
-    COLUMN_INCHES,
-    FAINT,
-    INK,
-    MODEL_BLUE,
-    ORANGE,
-    PAGE_INCHES,
-    WRONG,
-    add_colour_bar,
-    add_head,
-    add_legend,
-    colour_range,
-    new_figure,
-    percent,
-    placeholder,
-    set_log_scale,
-)
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
 from gcodefp.reporting.wording import logged_metric, short_metric
@@ -56,24 +39,24 @@ def draw_learning_curves(results: Results) -> Figure:
     columns = [name for name in dict.fromkeys([winner["metric"], LOSS]) if name in results.curves]
     if not columns:
         sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
-        return placeholder("Learning curves", sentence, results.warnings)
+        return paper.placeholder("Learning curves", sentence, results.warnings)
     fig, panels = _panels(columns)
     for axes, column in zip(panels, columns, strict=True):
         _draw_runs(axes, results, column)
         _finish(axes, column, results.curves[column])
-    add_legend(fig, [line for axes in panels for line in axes.get_lines()
+    paper.add_legend(fig, [line for axes in panels for line in axes.get_lines()
                      if not str(line.get_label()).startswith("_")], 2)  # fmt: skip
     title = (
         f"Run {winner['run']} wins at epoch {winner['best_epoch']}: {winner['best_value']:.3g} "
         f"{short_metric(winner['metric'])}"
     )
-    add_head(fig, title, f"val split; {describe_runs(results)}", results.warnings)
+    paper.add_head(fig, title, f"val split; {describe_runs(results)}", results.warnings)
     return fig
 
 
 def _panels(columns: Sequence[str]) -> tuple[Figure, list[Axes]]:
     """An empty panel for each column."""
-    fig = new_figure(COLUMN_INCHES, 0.4 + PANEL_INCHES * len(columns))
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.4 + PANEL_INCHES * len(columns))
     panels: list[Axes] = list(fig.subplots(len(columns), 1, sharex=True, squeeze=False).flat)
     panels[-1].set_xlabel("epoch")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -85,7 +68,7 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
     axes.set_title(logged_metric(column))
     axes.grid(axis="y")
     if column.endswith("loss") and is_wide(values.to_numpy(float)):
-        set_log_scale(axes, axes.yaxis)
+        paper.set_log_scale(axes, axes.yaxis)
 
 
 def _draw_runs(axes: Axes, results: Results, column: str) -> None:
@@ -94,16 +77,16 @@ def _draw_runs(axes: Axes, results: Results, column: str) -> None:
     opacity = 0.6 if len(states) < MANY_RUNS else 0.25
     for name, run in results.curves.groupby("run"):
         if name != winner:
-            axes.plot(run["epoch"], run[column], color=FAINT, linewidth=0.6, alpha=opacity,
+            axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, alpha=opacity,
                       label="other run")  # fmt: skip
             _mark_end(axes, run, column, str(states[name]))
     run = results.curves[results.curves["run"] == winner]
-    axes.plot(run["epoch"], run[column], color=MODEL_BLUE, linewidth=1.6, label="winner")
+    axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
     if column == LOSS and TRAIN_LOSS in run:
-        axes.plot(run["epoch"], run[TRAIN_LOSS], color=MODEL_BLUE, linewidth=1,
+        axes.plot(run["epoch"], run[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
                   linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
     best = run[run["epoch"] == results.winner["best_epoch"]]
-    _circle(axes, best["epoch"], best[column], MODEL_BLUE)
+    _circle(axes, best["epoch"], best[column], paper.MODEL_BLUE)
 
 
 def _circle(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str) -> None:
@@ -113,7 +96,7 @@ def _circle(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: st
 
 def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
     """A mark where a run ended before all its epochs were done."""
-    styles = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", WRONG, "failed")}
+    styles = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", paper.WRONG, "failed")}
     if state in styles:
         marker, colour, label = styles[state]
         last = run.iloc[-1:]
@@ -121,8 +104,8 @@ def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
 
 
 COMPARED_STYLES = (
-    (MODEL_BLUE, "-"),
-    (ORANGE, (0, (4, 1.5))),
+    (paper.MODEL_BLUE, "-"),
+    (paper.ORANGE, (0, (4, 1.5))),
     ("#7b4fa3", (0, (1, 1))),
     ("#3f8f5f", (0, (4, 1.5, 1, 1.5))),
     ("#7a7a7a", "-"),
@@ -148,10 +131,10 @@ def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str])
     wanted = dict.fromkeys([metric, LOSS])
     columns = [name for name in wanted if any(name in table for table in tables.values())]
     if not columns:
-        return placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
+        return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
     fig, panels = _panels(columns)
     # The legend has a row for each run, since names are long.
-    fig.set_size_inches(COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
+    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
     for axes, column in zip(panels, columns, strict=True):
         for curve, (colour, line) in zip(curves, cycle(COMPARED_STYLES), strict=False):
             table = tables[curve.name]
@@ -168,7 +151,7 @@ def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str])
     lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
     title = f"Learning curves of {len(curves)} runs"
-    add_head(fig, title, "val split; circles are the best epochs", warnings)
+    paper.add_head(fig, title, "val split; circles are the best epochs", warnings)
     return fig
 
 
@@ -194,24 +177,26 @@ def draw_early_stopping(results: Results) -> Figure:
     metric = results.winner["metric"]
     if metric not in results.curves:
         sentence = f"curves.csv has no {metric}, by which runs are compared."
-        return placeholder("Early stopping", sentence, results.warnings)
+        return paper.placeholder("Early stopping", sentence, results.warnings)
     values = metric_map(results)
-    width = PAGE_INCHES if values.shape[1] > MANY_EPOCHS else COLUMN_INCHES
+    width = paper.PAGE_INCHES if values.shape[1] > MANY_EPOCHS else paper.COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
-    fig = new_figure(width, 0.85 + height)
+    fig = paper.new_figure(width, 0.85 + height)
     axes = fig.subplots()
     image = _draw_map(axes, results, values)
     label, letters = short_metric(metric), int(LETTERS_PER_INCH * height)
-    add_colour_bar(fig, image, axes, label, letters, pad=0.02, aspect=18, fraction=0.06)
+    paper.add_colour_bar(fig, image, axes, label, letters, pad=0.02, aspect=18, fraction=0.06)
     _draw_ends(axes, results, values)
     for band in bands(results):
         if band <= values.shape[1]:
             # A run is compared once the epoch is over.
-            axes.axvline(band + 0.5, color=INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
+            axes.axvline(band + 0.5, color=paper.INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
                          label="runs compared")  # fmt: skip
-    add_legend(fig, axes.get_legend_handles_labels()[0], 2 if width == COLUMN_INCHES else 4)
+    paper.add_legend(
+        fig, axes.get_legend_handles_labels()[0], 2 if width == paper.COLUMN_INCHES else 4
+    )
     subtitle = f"val split; darker is better; best run first; {describe_runs(results)}"
-    add_head(fig, _stopping_title(results), subtitle, results.warnings)
+    paper.add_head(fig, _stopping_title(results), subtitle, results.warnings)
     return fig
 
 
@@ -251,7 +236,7 @@ def _stopping_title(results: Results) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
     if stopped:
         share = saved_share(results)
-        saved = "" if share is None else f", which saved {percent(share)} of the epochs"
+        saved = "" if share is None else f", which saved {paper.percent(share)} of the epochs"
         were = "was" if stopped == 1 else "were"
         return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
     if len(results.winner["sweeps"]) > 1:
@@ -269,7 +254,7 @@ def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> Axes
     image = axes.imshow(
         values, aspect="auto", interpolation="nearest",
         cmap=ListedColormap(shades if is_maximized(results) else shades[::-1]),
-        norm=colour_range(low, high),
+        norm=paper.colour_range(low, high),
         extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
     )  # fmt: skip
     axes.set_xlabel("epoch")
@@ -297,7 +282,7 @@ def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> Non
         style = RUN_STYLES[name]
         axes.plot(
             [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, style.marker,
-            color=INK if name == "stopped" else style.colour, markerfacecolor=style.face,
+            color=paper.INK if name == "stopped" else style.colour, markerfacecolor=style.face,
             markersize=6.0 if name == "winner" else size, markeredgewidth=0.7,
             label=style.label, linestyle="none", clip_on=False,
         )  # fmt: skip

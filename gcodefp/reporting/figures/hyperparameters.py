@@ -17,22 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.figures.run_style import RUN_STYLES, run_handles, styles_of_runs, unit_scale
-from gcodefp.reporting.figures.style import (
-    COLUMN_INCHES,
-    INK,
-    MODEL_BLUE,
-    PAGE_INCHES,
-    add_colour_bar,
-    add_head,
-    add_legend,
-    colour_range,
-    new_figure,
-    percent,
-    placeholder,
-    short_name,
-)
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     VariedParameter,
@@ -163,30 +149,32 @@ def draw_importance(results: Results) -> Figure:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
     if isinstance(importance, str):
-        return placeholder("Importance of the hyperparameters", importance, results.warnings)
+        return paper.placeholder("Importance of the hyperparameters", importance, results.warnings)
     rows = np.arange(len(importance.names))
-    fig = new_figure(COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(rows)))
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(rows)))
     axes = fig.subplots()
-    axes.barh(rows, importance.shares, height=0.62, color=MODEL_BLUE)
+    axes.barh(rows, importance.shares, height=0.62, color=paper.MODEL_BLUE)
     for row, share in enumerate(importance.shares):
-        axes.annotate(percent(share), (share, row), (3, 0), textcoords="offset points", size=6.5,
-                      va="center_baseline")  # fmt: skip
-    axes.set_yticks(rows, map(short_name, importance.names))
+        axes.annotate(paper.percent(share), (share, row), (3, 0), textcoords="offset points",
+                      size=6.5, va="center_baseline")  # fmt: skip
+    axes.set_yticks(rows, map(paper.short_name, importance.names))
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1.15 * importance.shares[0])
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol="\N{NO-BREAK SPACE}%"))
     axes.set_xlabel("share of the importance (PED-ANOVA)")
     axes.grid(axis="x")
-    add_head(fig, _importance_title(importance), _subtitle(importance, results), results.warnings)
+    paper.add_head(
+        fig, _importance_title(importance), _subtitle(importance, results), results.warnings
+    )
     return fig
 
 
 def _importance_title(importance: Importance) -> str:
-    first, *others = map(short_name, importance.names)
+    first, *others = map(paper.short_name, importance.names)
     if not others:
         return f"{first} is the only hyperparameter that varied"
-    shares = list(map(percent, importance.shares))
+    shares = list(map(paper.percent, importance.shares))
     return f"{first} is most important ({shares[0]}), then {others[0]} ({shares[1]})"
 
 
@@ -218,23 +206,25 @@ def draw_contours(results: Results) -> Figure:
     title = "The metric over two hyperparameters"
     importance = measure_importance(results)
     if isinstance(importance, str):
-        return placeholder(title, importance, results.warnings)
+        return paper.placeholder(title, importance, results.warnings)
     chosen = choose(results, importance)
     if len(chosen) < 2:
         count = "Only one hyperparameter" if chosen else "No hyperparameter"
         sentence = f"{count} that varied is a number; a map needs two."
-        return placeholder(title, sentence, results.warnings)
+        return paper.placeholder(title, sentence, results.warnings)
     pairs = list(combinations(chosen, 2))
-    fig = new_figure(PAGE_INCHES if len(pairs) > 1 else COLUMN_INCHES, 2.55)
+    fig = paper.new_figure(paper.PAGE_INCHES if len(pairs) > 1 else paper.COLUMN_INCHES, 2.55)
     panels = fig.subplots(1, len(pairs), squeeze=False)[0]
     shades = _shades(results)
     for axes, (across, up) in zip(panels, pairs, strict=True):
         _draw_pair(axes, results, across, up, shades)
     label = short_metric(results.winner["metric"])
-    add_colour_bar(fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05)
-    add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
+    paper.add_colour_bar(
+        fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05
+    )
+    paper.add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
     subtitle = f"best epoch of each run, val split, darker is better; {describe_runs(results)}"
-    add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
+    paper.add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
     return fig
 
 
@@ -265,7 +255,7 @@ def _shades(results: Results) -> ScalarMappable:
     percentiles = [5, 100] if is_maximized(results) else [0, 95]
     low, high = np.percentile(values[np.isfinite(values)], percentiles)
     colours = colormaps["Blues" if is_maximized(results) else "Blues_r"]
-    return ScalarMappable(colour_range(low, high), colours)
+    return ScalarMappable(paper.colour_range(low, high), colours)
 
 
 def _draw_pair(
@@ -287,11 +277,16 @@ def _draw_pair(
     styles = styles_of_runs(results)
     for name, style in RUN_STYLES.items():
         rows = has_both & (styles == name)
-        markers: dict[str, Any] = {"edgecolors": INK, "linewidths": 0.6}
+        markers: dict[str, Any] = {"edgecolors": paper.INK, "linewidths": 0.6}
         if name == "failed":
             markers = {"color": style.colour, "linewidths": 0.9}
         elif name == "winner":
-            markers = {"color": MODEL_BLUE, "edgecolors": "white", "linewidths": 0.8, "zorder": 5}
+            markers = {
+                "color": paper.MODEL_BLUE,
+                "edgecolors": "white",
+                "linewidths": 0.8,
+                "zorder": 5,
+            }
         else:
             markers |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
         axes.scatter(x.units[rows], y.units[rows], marker=style.marker, s=style.size**2 * 1.6,
@@ -301,8 +296,8 @@ def _draw_pair(
     axes.set_xticks(*map(list, zip(*x.ticks, strict=True)))
     axes.set_yticks(*map(list, zip(*y.ticks, strict=True)))
     axes.tick_params(labelsize=6.5)
-    axes.set_xlabel(short_name(across.name))
-    axes.set_ylabel(short_name(up.name), labelpad=3)
+    axes.set_xlabel(paper.short_name(across.name))
+    axes.set_ylabel(paper.short_name(up.name), labelpad=3)
 
 
 def _contours_title(results: Results, chosen: list[VariedParameter]) -> str:
@@ -310,7 +305,7 @@ def _contours_title(results: Results, chosen: list[VariedParameter]) -> str:
     row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
     values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)
     settings = [
-        f"{short_name(parameter.name)} {text}"
+        f"{paper.short_name(parameter.name)} {text}"
         for parameter, text in zip(chosen, values, strict=True)
         if np.isfinite(parameter.coordinates[row])
     ]

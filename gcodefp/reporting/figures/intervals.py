@@ -9,20 +9,7 @@ from matplotlib.figure import Figure
 
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
 from gcodefp.evaluation.names import ALL, GROUP, LAG_ORACLE, MODEL, NODE, PREDICTORS
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    FAINT,
-    KIND_STYLES,
-    MODEL_BLUE,
-    PAGE_INCHES,
-    add_head,
-    finish_interval_panel,
-    new_figure,
-    percent,
-    short_name,
-    tested_on,
-    write_beside,
-)
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import Document
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import KINDS, MIN_RECORDINGS, best_baseline, group_title
@@ -71,23 +58,23 @@ def draw_accuracy(results: Results) -> Figure:
         if any(metrics[metric]["value"] is not None for metrics in scores.values())
     ]
     rows = _rows(scores)
-    fig = new_figure(PAGE_INCHES, ROW_INCHES * rows.total + 0.65)
+    fig = paper.new_figure(paper.PAGE_INCHES, ROW_INCHES * rows.total + 0.65)
     columns = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, panel in zip(columns, panels, strict=True):
         _draw_panel(axes, scores, panel, rows)
     _name_rows(columns[0], rows)
-    subtitle = f"{tested_on(results)}; 95 % intervals over recordings; dashed: gcodefp"
-    add_head(fig, _title(scores), subtitle, results.warnings)
+    subtitle = f"{paper.tested_on(results)}; 95 % intervals over recordings; dashed: gcodefp"
+    paper.add_head(fig, _title(scores), subtitle, results.warnings)
     return fig
 
 
 def _title(scores: Scores) -> str:
     """The primary metric of the network and of the best baseline."""
-    exact = percent(scores[MODEL]["gcode"]["value"] or 0.0)
+    exact = paper.percent(scores[MODEL]["gcode"]["value"] or 0.0)
     baseline = best_baseline(scores)
     if baseline is None:
         return f"gcodefp predicts {exact} of the lines exactly"
-    other = percent(scores[baseline]["gcode"]["value"] or 0.0)
+    other = paper.percent(scores[baseline]["gcode"]["value"] or 0.0)
     return f"gcodefp predicts {exact} of the lines exactly, the best baseline ({baseline}) {other}"
 
 
@@ -108,14 +95,14 @@ def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
     digits = 1 if is_mm else 2
     model = scores[MODEL][metric]["value"]
     if model is not None:
-        axes.axvline(model, color=MODEL_BLUE, linewidth=0.6, linestyle=(0, (2, 2)), alpha=0.7)
+        axes.axvline(model, color=paper.MODEL_BLUE, linewidth=0.6, linestyle=(0, (2, 2)), alpha=0.7)
     for name, row in rows.predictors.items():
         score = scores[name][metric]
         text = "-" if score["value"] is None else f"{score['value']:.{digits}f}"
-        write_beside(axes, row, text, NUMBER_POINTS, "right", is_bold=name == MODEL)
+        paper.write_beside(axes, row, text, NUMBER_POINTS, "right", is_bold=name == MODEL)
         if score["value"] is None:
             continue
-        style = KIND_STYLES[PREDICTORS[name].kind]
+        style = paper.KIND_STYLES[PREDICTORS[name].kind]
         axes.plot([score["low"], score["high"]], [row, row], color=style.colour, linewidth=0.9,
                   solid_capstyle="butt", zorder=2)  # fmt: skip
         axes.plot(score["value"], row, style.marker, color=style.colour, markersize=3.6,
@@ -123,7 +110,7 @@ def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
                   markeredgewidth=0.8, clip_on=False, zorder=3)  # fmt: skip
     title = METRICS[metric].title + (" (mm)" if is_mm else "")
     better = "more" if METRICS[metric].higher_is_better else "less"
-    finish_interval_panel(axes, fill(title, TITLE_LETTERS), f"{better} is better", ticks=2)
+    paper.finish_interval_panel(axes, fill(title, TITLE_LETTERS), f"{better} is better", ticks=2)
     ends = [scores[name][metric]["high"] or 0.0 for name in rows.predictors]
     axes.set_xlim(0, max(1.0, *ends))
     axes.set_ylim(rows.total - 0.4, -0.4)
@@ -138,7 +125,7 @@ def _name_rows(axes: Axes, rows: _Rows) -> None:
         if name in rows.titles or name == MODEL:
             label.set_fontweight("bold")
         if name in rows.predictors:
-            label.set_color(KIND_STYLES[PREDICTORS[name].kind].colour)
+            label.set_color(paper.KIND_STYLES[PREDICTORS[name].kind].colour)
 
 
 def _shown(name: str) -> str:
@@ -169,7 +156,7 @@ def draw_sensor_groups(results: Results) -> Figure:
     sensors = results.explanation.document["sensors"]
     rows = _loss_rows(sensors["without"])
     metrics = [name for name, score in sensors["complete"].items() if score["value"] is not None]
-    fig = new_figure(PAGE_INCHES, ROW_INCHES * max(MIN_ROWS, len(rows)) + 0.75)
+    fig = paper.new_figure(paper.PAGE_INCHES, ROW_INCHES * max(MIN_ROWS, len(rows)) + 0.75)
     panels = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
         _draw_losses(axes, rows, metric, sensors["complete"][metric]["value"])
@@ -178,10 +165,10 @@ def draw_sensor_groups(results: Results) -> Figure:
     if results.evaluation["recordings"] < MIN_RECORDINGS:
         significance = f"of fewer than {MIN_RECORDINGS} recordings: any may be chance"
     subtitle = (
-        f"{tested_on(results)}, predicted with these channels missing, without training again; "
-        f"difference to all sensors in percentage points, with 95 % intervals ({significance})"
+        f"{paper.tested_on(results)}, predicted with these channels missing, without training again"
+        f"; difference to all sensors in percentage points, with 95 % intervals ({significance})"
     )
-    add_head(fig, _loss_title(sensors), subtitle, results.warnings)
+    paper.add_head(fig, _loss_title(sensors), subtitle, results.warnings)
     return fig
 
 
@@ -202,24 +189,25 @@ def _loss(entry: Document) -> float:
 
 
 def _draw_losses(axes: Axes, rows: Sequence[Row], metric: str, complete: float) -> None:
-    axes.axvline(0, color=FAINT, linewidth=0.7, zorder=1)
+    axes.axvline(0, color=paper.FAINT, linewidth=0.7, zorder=1)
     for row, entry in enumerate(rows):
         if isinstance(entry, str):
             continue
         difference = entry["differences"][metric]
         if difference["value"] is None:
-            write_beside(axes, row, "-", LOSS_POINTS, "left", is_bold=False)
+            paper.write_beside(axes, row, "-", LOSS_POINTS, "left", is_bold=False)
             continue
         value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
         is_significant = _is_significant(difference)
-        axes.plot([low, high], [row, row], color=MODEL_BLUE, linewidth=0.9, zorder=2,
+        axes.plot([low, high], [row, row], color=paper.MODEL_BLUE, linewidth=0.9, zorder=2,
                   solid_capstyle="butt")  # fmt: skip
-        axes.plot(value, row, "o", color=MODEL_BLUE, markersize=3.8, markeredgewidth=0.8, zorder=3,
-                  markerfacecolor=MODEL_BLUE if is_significant else "white")  # fmt: skip
+        axes.plot(value, row, "o", color=paper.MODEL_BLUE, markersize=3.8, markeredgewidth=0.8,
+                  zorder=3,
+                  markerfacecolor=paper.MODEL_BLUE if is_significant else "white")  # fmt: skip
         text = f"{value:+.1f}".replace("-", MINUS)
-        write_beside(axes, row, text, LOSS_POINTS, "left", is_significant)
+        paper.write_beside(axes, row, text, LOSS_POINTS, "left", is_significant)
     title = f"{METRICS[metric].title}\n(all sensors: {100 * complete:.0f} %)"
-    finish_interval_panel(axes, title, "percentage points", ticks=4)
+    paper.finish_interval_panel(axes, title, "percentage points", ticks=4)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.06)
 
@@ -243,7 +231,7 @@ def _name_loss_rows(axes: Axes, rows: Sequence[Row]) -> None:
 def _sensor_name(entry: Document) -> str:
     if entry["kind"] == ALL:
         return "without any sensor"
-    return group_title(entry["name"]) if entry["kind"] == GROUP else short_name(entry["name"])
+    return group_title(entry["name"]) if entry["kind"] == GROUP else paper.short_name(entry["name"])
 
 
 def _loss_title(sensors: Document) -> str:

@@ -19,7 +19,7 @@ from gcodefp.files import write_json
 from gcodefp.reporting import predictions
 from gcodefp.reporting import results as results_module
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.style import draw_figure, paper_style
+from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
@@ -67,10 +67,12 @@ class Pipeline:
         path.write_bytes(damaged.content)
         try:
             results = results_of(self.options)
+            turn = next(self._turn)
             with paper_style():
-                for _ in range(3):
-                    figure = draw_figure(list(FIGURES)[next(self._turn) % len(FIGURES)], results)
-                figure.draw_without_rendering()
+                for offset in range(2):
+                    figure = draw_figure(list(FIGURES)[(turn + offset) % len(FIGURES)], results)
+                if turn % 4 == 0:
+                    figure.draw_without_rendering()
             render(results, self.folder / "figures", self.folder / "protocols.json")
             rows = protocol_rows([read_fold(self.folder / "evaluation")])
             markdown(rows, [])

@@ -39,7 +39,7 @@ from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
-from gcodefp.reporting.figures.style import draw_figure, new_figure, paper_style, save, short_name
+from gcodefp.reporting.figures.paper import draw_figure, new_figure, paper_style, save, short_name
 from gcodefp.reporting.predictions import (
     Explanation,
     Predictions,
