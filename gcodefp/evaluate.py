@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
-from gcodefp.dataset.windows import read_external_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
     source.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
+    add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--dataset", type=Path, help="dataset.json; needed with --test and --train")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
@@ -97,7 +98,9 @@ def _read(
         splits.update(loaded)
     if arguments.test:
         return checkpoint, splits, []
-    splits["test"], excluded = read_external_split(arguments.recordings, description)
+    splits["test"], excluded = read_external_split(
+        arguments.recordings, description, arguments.allow_missing
+    )
     return checkpoint, splits, excluded
 
 

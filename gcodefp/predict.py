@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
@@ -26,7 +28,7 @@ from gcodefp.evaluation.prediction import (
     table_text,
 )
 from gcodefp.files import sha256, write_json, write_text
-from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
     add = parser.add_argument
-    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=".csv or .csv.gz")
+    add("recordings", type=Path, nargs="+", metavar="RECORDING", help="CSV, or compressed CSV")
     add(
         "--checkpoint",
         type=Path,
@@ -52,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="default: %(default)s",
     )
     add("--output", type=Path, default=Path("results/predictions"), help="default: %(default)s")
+    add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--free", action="store_true", help="NAME.free.nc too: greedy decoding without programs")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
@@ -62,19 +65,37 @@ def _predict(arguments: argparse.Namespace) -> None:
     _check_names(arguments.recordings, arguments.output)
     device = select_device(arguments.device, arguments.threads)
     checkpoint = read_checkpoint(arguments.checkpoint, device)
-    description = checkpoint.description
+    failed = []
     for path in arguments.recordings:
-        unlabelled = read_unlabelled(
-            path,
-            description.scaler.channels,
-            description.window,
-            float(description.programs.step_seconds),
+        try:
+            _predict_recording(path, checkpoint, device, arguments)
+        except (UserError, OSError) as error:
+            logger.error("%s", error)
+            failed.append(str(path))
+    predicted = len(arguments.recordings) - len(failed)
+    if predicted:
+        logger.info("the files are in %s; never run them on a machine", arguments.output)
+    if failed:
+        raise UserError(
+            f"not predicted: {', '.join(failed)}; the reasons are above (predicted: {predicted})"
         )
-        prediction = predict_recording(checkpoint, unlabelled.recording, device)
-        notes = _notes(description, prediction)
-        _write(arguments, path, description, unlabelled, prediction, notes)
-        _log(prediction, unlabelled, notes)
-    logger.info("the files are in %s; never run them on a machine", arguments.output)
+
+
+def _predict_recording(
+    path: Path, checkpoint: Checkpoint, device: torch.device, arguments: argparse.Namespace
+) -> None:
+    description = checkpoint.description
+    unlabelled = read_unlabelled(
+        path,
+        description.scaler.channels,
+        description.window,
+        float(description.programs.step_seconds),
+        arguments.allow_missing,
+    )
+    prediction = predict_recording(checkpoint, unlabelled.recording, device)
+    notes = _notes(description, prediction)
+    _write(arguments, path, description, unlabelled, prediction, notes)
+    _log(prediction, unlabelled, notes)
 
 
 def _check_names(recordings: Sequence[Path], output: Path) -> None:
@@ -106,6 +127,9 @@ def _write(
     notes: list[str],
 ) -> None:
     folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
+    with paper_style():
+        # First: a figure that cannot be drawn leaves no other file behind.
+        save(draw_predicted(prediction, notes), folder, name, notes)
     write_text(folder / f"{name}.nc", gcode_text(prediction, digest, notes, unlabelled.clock))
     write_text(folder / f"{name}.csv", table_text(prediction))
     if arguments.free:
@@ -122,8 +146,6 @@ def _write(
         "counts": dict(unlabelled.recording.counts),
     }
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
-    with paper_style():
-        save(draw_predicted(prediction, notes), folder, name, notes)
 
 
 def _log(

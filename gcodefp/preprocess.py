@@ -31,6 +31,7 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
+from gcodefp.programs.lag import MAX_LAG_SECONDS
 from gcodefp.programs.table import (
     UNKNOWN,
     Alignment,
@@ -41,7 +42,8 @@ from gcodefp.programs.table import (
 )
 from gcodefp.provenance import provenance
 from gcodefp.recordings.cleaning import Recording, load_recordings
-from gcodefp.recordings.columns import GROUPS
+from gcodefp.recordings.columns import GROUPS, describe_channels
+from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.reader import find_recordings
 
@@ -77,14 +79,19 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     recordings, excluded = load_recordings(
         paths, arguments.groups, arguments.window, arguments.workers
     )
-    names = _split_names(recordings, arguments)
+    copies = find_copies({name: recording.signature for name, recording in recordings.items()})
+    for copy, original in copies.items():
+        logger.warning("%s is a copy of %s, by its samples: in the same split", copy, original)
+    names = _split_names(recordings, copies, arguments)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
+    _log_channels(recordings, train, scaler.channels)
     blocks = np.unique(np.concatenate([r.blocks for r in train]))
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
     signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
     programs = fit_programs(train, signals)
     alignment = {n: align_recording(r, signals[n], programs) for n, r in recordings.items()}
+    _log_lags(alignment, programs)
 
     def assemble_split(name: str, stride: int) -> Split:
         members = [recordings[recording] for recording in names[name]]
@@ -112,7 +119,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "programs": _describe_programs(programs, arguments.output),
         "left_out": excluded,
         "recordings": {
-            name: _describe_recording(recording, alignment[name], programs)
+            name: {
+                **_describe_recording(recording, alignment[name], programs),
+                "missing_channels": _missing(recording, scaler.channels),
+                "copy_of": copies.get(name),
+            }
             for name, recording in recordings.items()
         },
         "counts": _total_counts(recordings),
@@ -121,10 +132,40 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     write_json(arguments.output / "dataset.json", FORMAT, document)
 
 
+def _log_channels(
+    recordings: Mapping[str, Recording], train: Sequence[Recording], channels: Sequence[str]
+) -> None:
+    """Lists the channels that are no inputs, and those that single recordings lack."""
+    counts = Counter(channel for recording in train for channel in recording.signals.columns)
+    if unused := sorted(channel for channel in counts if channel not in channels):
+        logger.warning(
+            "no inputs, since not live in enough train recordings: %s",
+            describe_channels(unused, unused),
+        )
+    for name, recording in recordings.items():
+        if missing := _missing(recording, channels):
+            logger.warning("%s: missing are %s", name, describe_channels(missing, channels))
+
+
+def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
+    return [channel for channel in channels if channel not in recording.signals.columns]
+
+
+def _log_lags(alignment: Mapping[str, Alignment], programs: Programs) -> None:
+    """Warns of lags that may be larger than those that are searched."""
+    limit = MAX_LAG_SECONDS - 2 * float(programs.step_seconds)
+    for name, aligned in alignment.items():
+        if abs(aligned.lag_seconds) > limit:
+            logger.warning(
+                "%s: its lag of %.1f s is at the limit of the search, %g s; are its labels right?",
+                *(name, aligned.lag_seconds, MAX_LAG_SECONDS),
+            )
+
+
 def _split_names(
-    recordings: Mapping[str, Recording], arguments: argparse.Namespace
+    recordings: Mapping[str, Recording], copies: Mapping[str, str], arguments: argparse.Namespace
 ) -> dict[str, list[str]]:
-    """Split -> names of its recordings."""
+    """Split -> names of its recordings; copies are in the split of their original."""
     operations = {name: recording.operation for name, recording in recordings.items()}
     if arguments.split == "window":
         return dict.fromkeys(SPLITS, sorted(operations))
@@ -142,7 +183,13 @@ def _split_names(
         latest_first_order if arguments.split == "chronological" else random_order(arguments.seed)
     )
     fractions = arguments.val_fraction, arguments.test_fraction
-    return split_recordings(operations, *fractions, order, held_out)
+    originals = {name: operations[name] for name in operations if name not in copies}
+    held_out = {copies.get(name, name) for name in held_out}
+    names = split_recordings(originals, *fractions, order, held_out)
+    return {
+        split: sorted([*members, *(c for c, original in copies.items() if original in members)])
+        for split, members in names.items()
+    }
 
 
 def _shuffle_windows(unsplit: Split, arguments: argparse.Namespace) -> dict[str, Split]:
@@ -247,6 +294,8 @@ def _describe_recording(
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,
+        "notes": recording.notes,
+        "signature": format_signature(recording.signature),
     }
 
 

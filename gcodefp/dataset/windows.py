@@ -1,23 +1,17 @@
 """Windows over rows, the row-to-window mask, and splits assembled from recordings."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.channels import Scaler
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import UNSEEN, Vocabulary
-from gcodefp.errors import UserError
-from gcodefp.programs.table import Alignment, align_recording
-from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
-from gcodefp.recordings.reader import find_recordings, recording_name
-
-logger = logging.getLogger("gcodefp.dataset")
+from gcodefp.programs.table import Alignment
+from gcodefp.recordings.cleaning import Recording
 
 
 def window_starts(
@@ -125,49 +119,3 @@ def assemble(
 def held_out_stride(window: int) -> int:
     """Rows between windows of val and test: half a window, so that each row is near a middle."""
     return max(1, window // 2)
-
-
-def read_external_split(folder: Path, description: Description) -> tuple[Split, Excluded]:
-    """Cleans, scales and windows all labelled recordings of a folder.
-
-    Returns:
-        the split, and the excluded recordings: named like a train or val recording, or excluded by
-        a cleaning rule.
-
-    Raises:
-        UserError: a file cannot be read, or no recording is left.
-    """
-    split_of_recording = {
-        name: split
-        for split in ("train", "val")
-        for name in description.document["splits"][split]["recordings"]
-    }
-    known_recordings: Excluded = []
-    new_paths = []
-    for path in find_recordings(folder):
-        if (name := recording_name(path)) in split_of_recording:
-            reason = f"a recording of this name is in the {split_of_recording[name]} split"
-            known_recordings.append({"recording": name, "reason": reason})
-            logger.warning("excluded %s: %s", name, reason)
-        else:
-            new_paths.append(path)
-    if not new_paths:
-        raise UserError(f"{folder}: no recording is left; the reasons are above")
-    recordings_by_name, excluded = load_recordings(
-        new_paths, description.document["groups"], description.window
-    )
-    recordings, programs = list(recordings_by_name.values()), description.programs
-    signals = {r.name: description.scaler.apply(r) for r in recordings}
-    split = assemble(
-        recordings,
-        signals,
-        {r.name: align_recording(r, signals[r.name], programs) for r in recordings},
-        description.scaler,
-        description.vocabulary,
-        description.window,
-        held_out_stride(description.window),
-        description.document["window"]["max_gap_seconds"],
-    )
-    if not split.window_start.size:
-        raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, [*known_recordings, *excluded]

@@ -74,6 +74,7 @@ class RecordingPrediction:
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
         programs, operations: all of the train split, most probable first.
+        notes: on the recording.
     """
 
     name: str
@@ -88,6 +89,7 @@ class RecordingPrediction:
     greedy_block: NDArray[np.str_]
     programs: tuple[Candidate, ...]
     operations: tuple[Candidate, ...]
+    notes: tuple[str, ...]
 
     @property
     def program(self) -> Candidate:
@@ -109,7 +111,7 @@ class RecordingPrediction:
     @property
     def warnings(self) -> list[str]:
         """Reasons not to trust the prediction as a whole."""
-        warnings = []
+        warnings = list(self.notes)
         if self.agreement < MIN_AGREEMENT:
             warnings.append(
                 "DOUBTFUL: few rows agree on the program; it may not be in the train split "
@@ -173,6 +175,7 @@ def predict_recording(
         greedy_block=greedy_block,
         programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),
         operations=_rank_candidates(description.vocabulary.operations, operations),
+        notes=tuple(recording.notes),
     )
 
 

@@ -7,11 +7,10 @@ recording that raises RecordingRejected is excluded as a whole.
 """
 
 import logging
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -21,108 +20,22 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.gcode import PROGRAM_END, format_block, parse_block
+from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
+from gcodefp.recordings.copies import Signature, sensor_signature
+from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.reader import read_table, recording_name
-
-HOUR_SECONDS = 3600.0
-DAY_SECONDS = 86400.0
-
-_TIME = re.compile(r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:\.\d*)?)\s*$", re.ASCII)
-
-
-def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
-    """Seconds since the first row, from `HH:MM:SS.mmm`, or `MM:SS.s` as spreadsheets save it.
-
-    A decrease by more than half the format's range is the wrap at midnight or at the full hour;
-    smaller decreases stay. If some rows have hours, rows without hours are NaN.
-
-    Returns:
-        (N,); NaN where the text is not a time of day.
-    """
-    fields = (
-        clock.astype("string").str.extract(_TIME).astype("Float64").to_numpy(float, na_value=np.nan)
-    )
-    hours, minutes, second_field = fields.T
-    has_hours = bool(np.isfinite(hours).any())
-    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
-    wrap = DAY_SECONDS if has_hours else HOUR_SECONDS
-    valid = np.flatnonzero(np.isfinite(seconds))
-    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[valid]) < -wrap / 2)])
-    seconds[valid] += wraps * wrap
-    return seconds - (seconds[valid[0]] if valid.size else 0.0)
-
-
-MAX_INTERPOLATED_ROWS = 4
-FROZEN_ROWS = 20
-
-
-def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
-    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
-
-    Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and the logger repeats its last sample. Machine channels have no noise
-    and may stay constant.
-
-    Args:
-        signals: N rows, one column per channel.
-        counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
-
-    Returns:
-        the same shape; NaN where there is no valid sample.
-    """
-    missing = ~np.isfinite(signals.to_numpy(np.float64))
-    if missing.any():
-        filled = signals.mask(missing).interpolate(limit_area="inside")
-        signals = filled.mask(_in_long_gap(missing))
-    values = signals.to_numpy(np.float32)
-    nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
-    # An idle motor or an unchanged report may stay constant.
-    is_machine_channel = [
-        columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
-    ]
-    frozen = np.zeros(values.shape, bool)
-    for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
-        # A channel that is missing in both rows carries no information on the node.
-        is_repeated = equals_previous(values[:, nodes == node])
-        frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
-    frozen &= ~np.isnan(values)
-    counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
-    counts["frozen_samples"] += int(frozen.sum())
-    counts["missing_samples"] += int(np.isnan(values).sum())
-    cleaned = np.where(frozen, np.float32(np.nan), values)
-    return pd.DataFrame(cleaned, index=signals.index, columns=signals.columns)
-
-
-def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Missing samples, (N, channels), of gaps too long to be interpolated."""
-    in_long_gap = np.zeros_like(missing)
-    for column in np.flatnonzero(missing.any(axis=0)):
-        gap = missing[:, column]
-        in_long_gap[:, column] = gap & (
-            segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS
-        )
-    return in_long_gap
-
-
-def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether each row but the first equals the previous one, (N - 1,); NaN equals NaN.
-
-    Args:
-        values: (N, channels).
-    """
-    equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
-    return equal.all(axis=1)
-
-
-def segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Length of the segment that each of N rows lies in, (N,); `changed` is (N - 1,)."""
-    segment = np.concatenate([[0], np.cumsum(changed)])
-    return np.bincount(segment)[segment]
-
+from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 MAX_WORDS = 7
 """Longer blocks count as invalid; the longest in real programs have five words."""
 MAX_UNLABELLED_SHARE = 0.5
+NOTED_UNLABELLED_SHARE = 0.1
+MAX_LINE_NUMBER = 1e9
+MAX_ONE_LINE_SHARE = 0.9
+"""Of moving rows; in the real recordings it is 0.15 at most. Above it, the log does not follow."""
+MIN_MOVING_ROWS = 20
+MAX_RATE_RATIO = 1.5
+"""Of the row periods of recordings that are learnt together."""
 PREAMBLE_ROWS = 40
 """A line number that decreases later than this means that several logs are in one file."""
 
@@ -146,6 +59,8 @@ class Recording:
         environment: (N, 2) pressure in kPa and temperature in degC, means over the nodes; NaN where
             no node has them. Only a baseline uses them, unless they are configured as channels.
         counts: rule -> rows or samples that it changed.
+        signature: of the sensors' samples, by which copies are found.
+        notes: what a user has to know of it.
     """
 
     name: str
@@ -159,6 +74,8 @@ class Recording:
     signals: pd.DataFrame
     environment: NDArray[np.float32]
     counts: Counter[str]
+    signature: Signature = field(default_factory=lambda: np.empty(0, np.uint32))
+    notes: list[str] = field(default_factory=list)
 
 
 def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Recording:
@@ -169,55 +86,60 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         RecordingRejected: a rule excludes it.
     """
     table = read_table(path, groups)
-    counts = Counter(rows_in_file=len(table))
+    counts, notes = Counter(rows_in_file=len(table)), list[str]()
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
-    unlabelled = seconds.isna() | blocks.isna() | ~np.isfinite(table[columns.LINE])
-    if unlabelled.mean() > MAX_UNLABELLED_SHARE:
-        raise RecordingRejected(
-            f"{unlabelled.mean():.0%} of the rows have no clock or G-code block"
-        )
+    mm_per_unit = _mm_per_unit(path, table, blocks)
+    unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
     table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
     table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
     after_end = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
     table = _drop_rows(table, after_end, "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
-    seconds, blocks = seconds[table.index], blocks[table.index]
-    if (backward_steps := int((seconds.diff() < 0).sum())) > 0:
-        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
-    channels = [c for c in table.columns if columns.channel_group(c) in groups]
-    mm_per_unit = _mm_per_unit(table)
+    clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
+    blocks, factors = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
+    position_mm = _position_mm(table, factors)
+    _check_lines(table[columns.LINE], position_mm)
+    if not np.isfinite(position_mm).any():
+        _check_blocks(blocks)
+    channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
+    if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
+        notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
+    signals = clean_samples(channels, counts)
     return Recording(
         name=recording_name(path),
         operation=columns.parse_operation(recording_name(path)),
         row=table.index.to_numpy(np.int32),
-        seconds=np.asarray(seconds - seconds.iloc[0], np.float64),
+        seconds=clock - clock[0],
         blocks=blocks.to_numpy(np.str_),
         lines=table[columns.LINE].to_numpy(np.int64),
-        mm_per_unit=mm_per_unit,
-        position_mm=_position_mm(table, mm_per_unit),
-        signals=clean_samples(table[channels], counts),
+        mm_per_unit=factors,
+        position_mm=position_mm,
+        signals=signals,
         environment=_environment(table),
         counts=counts,
+        signature=sensor_signature(signals),
+        notes=notes,
     )
 
 
 def _drop_rows(
     table: pd.DataFrame, rows: pd.Series, rule: str, counts: Counter[str]
 ) -> pd.DataFrame:
-    counts[rule] += int(rows.sum())
-    return table[~rows]
+    counts[rule] += (count := int(rows.sum()))
+    return table[~rows] if count else table
 
 
 def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the previous one in every column; only rows of equal clock are compared."""
-    clock = table[columns.CLOCK]
-    is_duplicate = clock == clock.shift()
-    for index in np.flatnonzero(is_duplicate).tolist():
-        is_duplicate.iloc[index] = table.iloc[index].equals(table.iloc[index - 1])
-    return is_duplicate
+    is_duplicate = (table[columns.CLOCK] == table[columns.CLOCK].shift()).to_numpy(bool, copy=True)
+    rows = np.flatnonzero(is_duplicate)
+    row, previous = table.iloc[rows], table.iloc[rows - 1].set_axis(rows)
+    is_equal = (row == previous) | (row.isna() & previous.isna())
+    is_duplicate[rows] = is_equal.all(axis=1)
+    return pd.Series(is_duplicate, table.index)
 
 
 def _canonical_blocks(texts: pd.Series) -> pd.Series:
@@ -233,6 +155,83 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
     return texts.map({text: canonical(text) for text in texts.dropna().unique()})
 
 
+def _unlabelled_rows(
+    table: pd.DataFrame, seconds: pd.Series, blocks: pd.Series, notes: list[str]
+) -> pd.Series:
+    """Rows without a clock, a line number or a block."""
+    lines = table[columns.LINE]
+    invalid = {
+        columns.CLOCK: seconds.isna(),
+        columns.LINE: ~((lines.abs() <= MAX_LINE_NUMBER) & (lines % 1 == 0)),
+        columns.BLOCK: blocks.isna(),
+    }
+    unlabelled = pd.DataFrame(invalid).any(axis=1)
+    if unlabelled.mean() <= NOTED_UNLABELLED_SHARE:
+        return unlabelled
+    reasons = [
+        f"{column} in {int(rows.sum())} rows, such as {_first_of(table[column], rows)}"
+        for column, rows in invalid.items()
+        if rows.any()
+    ]
+    note = (
+        f"{unlabelled.mean():.0%} of the rows have no clock, line number or G-code block: not "
+        f"readable are {'; '.join(reasons)}"
+    )
+    if unlabelled.mean() > MAX_UNLABELLED_SHARE:
+        raise RecordingRejected(note)
+    notes.append(note)
+    return unlabelled
+
+
+def _first_of(samples: pd.Series, rows: pd.Series) -> str:
+    """The first sample of some rows, shortened, and its data row, for a message."""
+    index = int(rows.to_numpy().argmax())
+    sample = samples.iloc[index]
+    text = "nothing" if pd.isna(sample) else f"{str(sample)[:60]!r}"
+    return f"{text} in data row {int(samples.index[index]) + 1}"
+
+
+def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np.float64]:
+    if backward_steps := int((np.diff(seconds) < 0).sum()):
+        raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
+    if len(seconds) > 1 and seconds[0] == seconds[-1]:
+        raise RecordingRejected("the clock stands still")
+    spread = spread_coarse_clock(seconds)
+    if spread is not seconds:
+        notes.append(
+            f"the clock has {len(np.unique(seconds))} times for {len(seconds)} rows: the rows of a "
+            "time are taken as evenly spaced"
+        )
+    return spread
+
+
+def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32]) -> None:
+    """Raises RecordingRejected if nearly all rows of the moving machine have one line number."""
+    moving = np.r_[False, (np.diff(position_mm, axis=0) != 0).any(axis=1)]
+    moving &= np.isfinite(position_mm).any(axis=1)
+    if moving.sum() < MIN_MOVING_ROWS:
+        moving[:] = len(lines) >= MIN_MOVING_ROWS
+    counts = lines[moving].value_counts(normalize=True)
+    if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
+        raise RecordingRejected(
+            f"line {counts.index[0]:g} stands on {counts.iloc[0]:.0%} of {int(moving.sum())} "
+            "moving rows: the log does not follow the program"
+        )
+
+
+def _check_blocks(blocks: pd.Series) -> None:
+    """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
+    for text in blocks.unique():
+        words = set(parse_block(text))
+        if words & UNTRACEABLE or any(
+            w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words
+        ):
+            raise RecordingRejected(
+                f"posx is missing, and {_first_of(blocks, blocks == text)} has relative or shifted "
+                "coordinates, or an arc that is only understood with positions"
+            )
+
+
 def _look_ahead_rows(lines: pd.Series) -> pd.Series:
     """Rows before the last decrease of the line number."""
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
@@ -244,36 +243,62 @@ def _look_ahead_rows(lines: pd.Series) -> pd.Series:
     return pd.Series(np.arange(len(lines)) < first, index=lines.index)
 
 
-def _mm_per_unit(table: pd.DataFrame) -> NDArray[np.float32]:
-    if columns.UNIT not in table:
-        return np.ones(len(table), np.float32)
-    return table[columns.UNIT].map(columns.MM_PER_UNIT).fillna(1.0).to_numpy(np.float32)
+def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Series:
+    """Millimetres per length unit at each row: of the last unit seen.
+
+    Raises:
+        UserError: a text is no unit.
+    """
+    factors = pd.Series(np.nan, table.index)
+    if columns.UNIT in table:
+        texts = table[columns.UNIT].fillna("").map(lambda text: text.strip().casefold())
+        factors = texts.map(lambda text: columns.MM_PER_UNIT.get(text.removesuffix(".0")))
+        factors = factors.astype(np.float64)
+        if (invalid := factors.isna() & (texts != "")).any():
+            raise UserError(
+                f"{path}: column {columns.UNIT!r}: {_first_of(texts, invalid)} is no unit; known "
+                f"are: {', '.join(columns.MM_PER_UNIT)}"
+            )
+    if factors.isna().all():
+        factors = blocks.str.extract(r"\b(G2[01])\b")[0].str.casefold().map(columns.MM_PER_UNIT)
+    return factors.ffill().bfill().fillna(1.0)
 
 
 def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
     nodes = [table.filter(regex=rf"\.{quantity}$") for quantity in columns.ENVIRONMENT]
-    return np.stack([samples.mean(axis=1).to_numpy(np.float32) for samples in nodes], axis=1)
+    means = np.stack([samples.mean(axis=1).to_numpy(np.float64) for samples in nodes], axis=1)
+    return np.where(is_sample(means), means, np.nan).astype(np.float32)
 
 
 def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:
-    position = table.reindex(columns=list(columns.POSITION)).to_numpy(np.float32)
-    return position * mm_per_unit[:, None]
+    position = table.reindex(columns=list(columns.POSITION)).to_numpy(np.float64)
+    valid = np.where(is_sample(position), position, np.nan).astype(np.float32)
+    return valid * mm_per_unit[:, None]
 
 
 logger = logging.getLogger("gcodefp.recordings")
+
+UNTRACEABLE = {Word("G", 91.0), Word("G", 92.0)}
 
 Excluded = list[dict[str, str]]
 """`recording` and `reason` of each excluded recording."""
 
 
 def load_recordings(
-    paths: Sequence[Path], groups: Sequence[str], minimum_rows: int, workers: int = 1
+    paths: Sequence[Path],
+    groups: Sequence[str],
+    minimum_rows: int,
+    workers: int = 1,
+    channels: Sequence[str] = (),
+    period_seconds: float | None = None,
 ) -> tuple[dict[str, Recording], Excluded]:
-    """Recordings by name, and those that a rule excludes.
+    """Recordings by name, and those that a rule excludes; their notes are logged.
 
     Args:
         paths: at least one, all in the same folder.
         workers: processes that read files.
+        channels: names whose spelling holds; else the most common one does.
+        period_seconds: what the median row period has to be near; else that of all recordings.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
@@ -294,7 +319,35 @@ def load_recordings(
             logger.warning("excluded %s: %s", recording_name(path), result)
     if not recordings:
         raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
+    _unify_spelling(list(recordings.values()), channels)
+    _compare_rates(list(recordings.values()), period_seconds)
+    for recording in recordings.values():
+        for note in recording.notes:
+            logger.warning("%s: %s", recording.name, note)
     return recordings, excluded
+
+
+def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) -> None:
+    """Gives channels whose names differ in case alone the most common of these names."""
+    counts = Counter(channel for r in recordings for channel in r.signals.columns)
+    common = [name for name, _ in counts.most_common()]
+    spelling = {name.casefold(): name for name in (*reversed(common), *channels)}
+    for recording in recordings:
+        names = recording.signals.columns
+        if changed := {c: spelling[c.casefold()] for c in names if c != spelling[c.casefold()]}:
+            recording.signals = recording.signals.rename(columns=changed)
+            recording.notes.append(f"taken as the same channels: {changed}")
+
+
+def _compare_rates(recordings: Collection[Recording], period_seconds: float | None) -> None:
+    periods = [median_period(recording.seconds) for recording in recordings]
+    usual = period_seconds or float(np.median(periods))
+    for recording, period in zip(recordings, periods, strict=True):
+        if not usual / MAX_RATE_RATIO <= period <= usual * MAX_RATE_RATIO:
+            recording.notes.append(
+                f"a row every {period:.3f} s, in the other recordings every {usual:.3f} s: rows of "
+                "different rates are not comparable; resample or exclude this recording"
+            )
 
 
 def _load_or_exclude(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:

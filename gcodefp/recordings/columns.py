@@ -1,16 +1,26 @@
 """The columns of a recording: reports of the controller and channels of the sensor nodes."""
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 CLOCK = "t_console"
 LINE = "gcode_line"
 BLOCK = "gcode_string"
 UNIT = "unit"
 POSITION = ("posx", "posy", "posz")
-MM_PER_UNIT = {0: 25.4, 1: 1.0}
-"""Millimetres per length unit of the `unit` column (0: inch, 1: mm)."""
+INCH_MM = 25.4
+MM_PER_UNIT = {
+    **dict.fromkeys(("0", "20", "g20", "in", "inch", "inches"), INCH_MM),
+    **dict.fromkeys(("1", "21", "g21", "mm", "millimetre", "millimeter"), 1.0),
+}
+"""Text in the `unit` column, in lower case -> millimetres per length unit."""
 
 REQUIRED = (CLOCK, LINE, BLOCK)
+TEXTS = (CLOCK, BLOCK, UNIT)
+"""Columns that are read as text; all others are numbers."""
 
 NODE_QUANTITIES: dict[str, dict[str, str]] = {
     "imu": {"Ax": "g", "Ay": "g", "Az": "g", "Gx": "deg/s", "Gy": "deg/s", "Gz": "deg/s"},
@@ -45,7 +55,66 @@ MACHINE_COLUMNS: dict[str, dict[str, str]] = {
 
 GROUPS = (*NODE_QUANTITIES, *MACHINE_COLUMNS)
 
+UNIT_SPELLINGS: dict[str, tuple[str, ...]] = {
+    "deg/s": ("dps", "\N{DEGREE SIGN}/s", "deg/sec", "degrees/s"),
+    "uT": ("microtesla",),
+    "level": ("raw", "counts", "-"),
+    "degC": ("\N{DEGREE SIGN}c", "c", "celsius"),
+    "A": ("ampere", "amperes", "amps"),
+}
+"""Unit -> other texts in lower case that mean it."""
+
+_QUANTITIES = {q.casefold(): q for names in NODE_QUANTITIES.values() for q in names}
+_MACHINE_NAMES = {
+    name.casefold(): name
+    for name in (*REQUIRED, UNIT, *(n for names in MACHINE_COLUMNS.values() for n in names))
+}
+_HEADER = re.compile(r"(?P<name>.*?)\s*(?:\[(?P<unit>[^]]*)\]|\((?P<other>[^)]*)\))?")
 _NAME = re.compile(r"(?P<operation>.+?)_\d+")
+
+
+@lru_cache(4096)
+def canonical_column(header: str) -> str:
+    """The column that a header's field names: `Spindle2.ax [g]` is `Spindle2.Ax`.
+
+    Blanks around it, the case of all but the node, and a unit behind it do not matter. A name that
+    is not a recording's is only stripped.
+
+    Raises:
+        ValueError: the unit is not the channel's.
+    """
+    match = _HEADER.fullmatch(header.strip())
+    if match is None:
+        return header.strip()
+    node, _, quantity = (part.strip() for part in match["name"].rpartition("."))
+    if node and quantity.casefold() in _QUANTITIES:
+        column = f"{node}.{_QUANTITIES[quantity.casefold()]}"
+    elif match["name"].casefold() in _MACHINE_NAMES:
+        column = _MACHINE_NAMES[match["name"].casefold()]
+    else:
+        return header.strip()
+    unit = match["unit"] if match["other"] is None else match["other"]
+    if unit and channel_group(column) is not None and not _is_unit(unit, channel_unit(column)):
+        raise ValueError(
+            f"column {header.strip()!r} is in {unit.strip()}, {column!r} has to be in "
+            f"{channel_unit(column)}"
+        )
+    return column
+
+
+def _is_unit(text: str, unit: str) -> bool:
+    spelling = (
+        unicodedata.normalize("NFKC", text)
+        .strip()
+        .casefold()
+        .replace("\N{GREEK SMALL LETTER MU}", "u")
+    )
+    return spelling in (unit.casefold(), *UNIT_SPELLINGS.get(unit, ()))
+
+
+def is_recording_column(column: str) -> bool:
+    """Whether a canonical name is a column of a recording."""
+    return column.casefold() in _MACHINE_NAMES or channel_group(column) is not None
 
 
 def channel_group(column: str) -> str | None:
@@ -60,6 +129,45 @@ def channel_group(column: str) -> str | None:
 def node_or_channel(channel: str) -> str:
     """The sensor node of a channel; of a machine channel the channel itself."""
     return channel.rpartition(".")[0] or channel
+
+
+def describe_channels(channels: Collection[str], expected: Collection[str]) -> str:
+    """Channels for a message; a node of which all expected channels are meant is named once."""
+    nodes: dict[str, list[str]] = {}
+    for channel in channels:
+        nodes.setdefault(node_or_channel(channel), []).append(channel)
+    sizes = Counter(node_or_channel(channel) for channel in expected)
+    return ", ".join(
+        f"{node}.* ({len(names)})" if len(names) == sizes[node] > 1 else ", ".join(names)
+        for node, names in nodes.items()
+    )
+
+
+MAX_MISSING_SHARE = 0.1
+"""Of a group's channels, at nodes that a file has: above it, columns have lost their names.
+
+A node that is absent as a whole was not mounted, as in a quarter of the real recordings.
+"""
+
+
+def lost_channels(channels: Sequence[str], present: Collection[str]) -> str | None:
+    """What is wrong if a file lacks more than MAX_MISSING_SHARE of a group; None if it does not.
+
+    Args:
+        channels: those that are expected.
+        present: those that the file has.
+    """
+    nodes = {channel.rpartition(".")[0] for channel in present}
+    totals = Counter(channel_group(channel) for channel in channels)
+    lost = [c for c in channels if c not in present and c.rpartition(".")[0] in nodes]
+    for group, count in Counter(channel_group(channel) for channel in lost).items():
+        if count > MAX_MISSING_SHARE * totals[group]:
+            names = [channel for channel in lost if channel_group(channel) == group]
+            return (
+                f"{count} of the {totals[group]} {group} channels are missing, though their nodes "
+                f"are there: {', '.join(names)}; rename the columns, or add --allow-missing"
+            )
+    return None
 
 
 def channel_unit(column: str) -> str:

@@ -10,9 +10,13 @@ from typing import NamedTuple
 COMMAND_LETTERS = "GM"
 PROGRAM_END = ("M2", "M30")
 MAX_DECIMALS = 4
+MAX_NUMBER = 1e9
 
-_WORD = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))")
+_WORD = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))(E[+-]?\d+(?![.\d]))?", re.I | re.A)
 _COMMENT = re.compile(r"\([^)]*\)|;.*")
+_HEAD = re.compile(r"^\s*%?\s*(?:N\s*\d+\s*(?=/))?(?:/\d?)?", re.I | re.A)
+"""Tape mark, and block delete in front of a block or behind its line number."""
+_CHECKSUM = re.compile(r"\*\s*\d+\s*$", re.A)
 
 
 class Word(NamedTuple):
@@ -39,20 +43,29 @@ def format_number(number: float) -> str:
 
 
 def parse_block(text: str) -> Block:
-    """Parses a block, without its comments and white space.
+    """Parses a block, without its comments, white space, line number (N), checksum, `/` and `%`.
 
     Numbers are rounded to four decimals, so that `Z0.`, `Z0` and `Z-0.0` are the same word.
+    `Z9.0e-02` is `Z0.09`. Where the E may be a word of its own, as in `X1E5` and `x1e5`, the block
+    is not readable.
 
     Raises:
-        ValueError: the text is not a sequence of words.
+        ValueError: the text is not a sequence of words, or a number is above MAX_NUMBER.
     """
-    code = _COMMENT.sub("", text).upper()
+    code = _CHECKSUM.sub("", _HEAD.sub("", _COMMENT.sub("", text)))
     words, offset = [], 0
     while code[offset:].strip():
         match = _WORD.match(code, offset)
         if match is None:
             raise ValueError(f"no G-code word at {code[offset:].strip()!r} in {text!r}")
-        words.append(Word(match[1], float(format_number(float(match[2])))))
+        letter, mantissa, exponent = match.groups(default="")
+        if exponent and not (letter.isupper() and exponent.startswith("e")):
+            raise ValueError(f"exponent or E word? {code[offset:].strip()!r} in {text!r}")
+        number = float(mantissa + exponent)
+        if abs(number) > MAX_NUMBER:
+            raise ValueError(f"{match[0].strip()!r} is too large in {text!r}")
+        if letter not in "Nn":
+            words.append(Word(letter.upper(), float(format_number(number))))
         offset = match.end()
     return tuple(words)
 

@@ -1,7 +1,9 @@
-"""Finds the CSV files of a folder, and reads the columns that are needed."""
+"""Finds the CSV files of a folder, and reads one file into a checked table of canonical columns."""
 
-import gzip
-import zlib
+import io
+import logging
+import re
+import warnings
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -10,32 +12,44 @@ import pandas as pd
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
+from gcodefp.recordings.csv_text import CsvText, read_csv_text
+
+logger = logging.getLogger("gcodefp.recordings")
 
 REMEDY = "repair the file, or name it under recordings.exclude in the configuration"
+_SUFFIX = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
 def recording_name(path: Path) -> str:
-    """The file's name without `.csv`, `.csv.gz` and `_aligned`."""
-    return path.name.removesuffix(".gz").removesuffix(".csv").removesuffix("_aligned")
+    """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`) and `_aligned`."""
+    return _SUFFIX.sub("", path.name).removesuffix("_aligned")
 
 
 def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
-    """All `.csv` and `.csv.gz` files of a folder, sorted, without those whose name is excluded.
+    """All CSV files of a folder, compressed or not, sorted, without those whose name is excluded.
+
+    Hidden files, such as macOS's `._x.csv`, are no recordings.
 
     Raises:
-        UserError: the folder is missing or without recordings, two files have one name, or an
-            exclusion matches no file.
+        UserError: the folder is missing or without recordings, two files have one name, a name
+            cannot be printed, or an exclusion matches no file.
     """
     if not folder.is_dir():
         raise UserError(
             f"{folder}: no such folder; set recordings.folder to where the CSV files are"
         )
-    paths = sorted(p for p in folder.iterdir() if p.name.endswith((".csv", ".csv.gz")))
+    visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    paths = [path for path in visible if _SUFFIX.search(path.name)]
+    for path in visible:
+        if path not in paths and ".csv" in path.name.lower():
+            logger.warning("excluded %s: its name ends in none of .csv .gz .bz2 .xz", path.name)
     names = [recording_name(path) for path in paths]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(
             f"{folder}: two files for the recording {duplicates[0]!r}; keep one of them"
         )
+    if unprintable := [name for name in names if not name.isprintable()]:
+        raise UserError(f"{folder}: {unprintable[0]!r} cannot be printed; rename this file")
     if unknown := sorted(set(exclude) - set(names)):
         raise UserError(
             f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
@@ -48,6 +62,8 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
         )
     if not included:
         raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
+    if broken := [path for path in included if not path.is_file()]:
+        raise UserError(f"{broken[0]}: is no regular file; remove it, or {REMEDY}")
     return included
 
 
@@ -75,7 +91,7 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     def is_read(column: str) -> bool:
         return is_needed(column) or is_optional(column)
 
-    table = read_columns(path, is_read, (columns.CLOCK, columns.BLOCK), REMEDY, is_optional)
+    table = read_columns(path, is_read, REMEDY, is_optional)
     for column in columns.REQUIRED:
         if column not in table:
             raise UserError(f"{path}: column {column!r} is missing; {REMEDY}")
@@ -87,35 +103,96 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
 def read_columns(
     path: Path,
     is_read: Callable[[str], bool],
-    text_columns: Collection[str],
     remedy: str,
     is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
-    """Reads some columns of a CSV file, all but `texts` as numbers.
+    """Reads some columns of a CSV file: the one way from any file to a table.
 
     Args:
+        is_read: whether a column, by its canonical name, is read.
         is_optional: columns in which a text that is not a number counts as missing.
 
+    Returns:
+        one row per row of the file; the columns `columns.TEXTS` as text, all others as numbers.
+
     Raises:
-        UserError: the file is truncated or not CSV, or a sample is not a number; the message
-            ends with `remedy`.
+        UserError: the file is truncated or not CSV, two columns have one name, a column is in
+            another unit, or a sample is not a number; the message ends with `remedy`.
     """
     try:
-        table = pd.read_csv(path, usecols=is_read, dtype=dict.fromkeys(text_columns, str))
-    except (OSError, EOFError, ValueError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
-    for column in table.columns.difference(list(text_columns)):
-        if not pd.api.types.is_numeric_dtype(table[column]):
-            numbers = pd.to_numeric(table[column], errors="coerce")
-            invalid = (numbers.isna() & table[column].notna()).to_numpy()
-            if invalid.any() and not is_optional(column):
-                row = int(invalid.argmax())
-                raise UserError(
-                    f"{path}: column {column!r}, data row {row + 1}: "
-                    f"{table[column].iloc[row]!r} is not a number; {remedy}"
-                )
-            table[column] = numbers
+        content = read_csv_text(path, _is_known)
+        names = _positions(content, is_read)
+        table = _parse(content, names, ".")
+        invalid = _first_invalid(table, is_optional)
+        if invalid is not None:
+            with_commas = _parse(content, names, ",")
+            if _first_invalid(with_commas, is_optional) is not None:
+                raise ValueError(invalid)
+            table = with_commas
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as CSV: {error}; {remedy}") from None
+    for column in _not_numbers(table):
+        table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
+
+
+def _not_numbers(table: pd.DataFrame) -> list[str]:
+    kinds = {str(column): dtype.kind for column, dtype in table.dtypes.items()}
+    return [c for c, kind in kinds.items() if kind not in "fiu" and c not in columns.TEXTS]
+
+
+def _is_known(header: str) -> bool:
+    try:
+        return columns.is_recording_column(columns.canonical_column(header))
+    except ValueError:
+        return True
+
+
+def _positions(content: CsvText, is_read: Callable[[str], bool]) -> dict[int, str]:
+    """Index of each field that is read -> its canonical name."""
+    names: dict[int, str] = {}
+    for index, header in enumerate(content.names):
+        if not is_read(column := columns.canonical_column(header)):
+            continue
+        if column.casefold() in (name.casefold() for name in names.values()):
+            raise ValueError(f"two columns are {column!r}; remove or rename one of them")
+        names[index] = column
+    return names
+
+
+def _parse(content: CsvText, names: dict[int, str], decimal: str) -> pd.DataFrame:
+    with warnings.catch_warnings():
+        # A column of numbers and texts; _first_invalid finds the texts.
+        warnings.simplefilter("ignore", pd.errors.DtypeWarning)
+        try:
+            table = pd.read_csv(
+                io.StringIO(content.body),
+                sep=content.separator,
+                header=None,
+                names=None,
+                usecols=list(names),
+                dtype={index: str for index, name in names.items() if name in columns.TEXTS},
+                decimal=decimal,
+                skipinitialspace=True,
+            )
+        except pd.errors.EmptyDataError:
+            table = pd.DataFrame(columns=list(names), dtype=float)
+    return table.rename(columns=names)
+
+
+def _first_invalid(table: pd.DataFrame, is_optional: Callable[[str], bool]) -> str | None:
+    """Where the first text is that is not a number, if there is one."""
+    for column in _not_numbers(table):
+        if not is_optional(column):
+            samples = table[column].astype(object)
+            is_bool = samples.map(lambda sample: isinstance(sample, bool))
+            numbers = pd.to_numeric(samples.mask(is_bool), errors="coerce")
+            invalid = (numbers.isna() & samples.notna()).to_numpy()
+            if invalid.any():
+                row = int(invalid.argmax())
+                text = str(samples.iloc[row])
+                return f"column {column!r}, data row {row + 1}: {text!r} is not a number"
+    return None
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,8 +1,8 @@
 """Reads the sensor columns of a new recording, whose program may be unknown.
 
-The controller's line, block and position are not loaded. Its clock, if any, is for display only.
-All rows are read, also look-ahead rows before the program and rows after its end, since only the
-controller's columns distinguish them.
+The controller's line, block and position are not loaded; its clock, if any, is displayed and tells
+the row rate. All rows are read, also look-ahead rows before the program and rows after its end,
+since only the controller's columns distinguish them.
 """
 
 from collections import Counter
@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.cleaning import (
+from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
+from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
+from gcodefp.recordings.reader import read_columns, recording_name
+from gcodefp.recordings.samples import (
     FROZEN_ROWS,
-    Recording,
     clean_samples,
     equals_previous,
     segment_lengths,
 )
-from gcodefp.recordings.reader import read_columns, recording_name
 
 MIN_CHANNELS_SHARE = 0.5
-SHOWN_NAMES = 8
 
 
 class UnlabelledRecording(NamedTuple):
@@ -34,7 +34,7 @@ class UnlabelledRecording(NamedTuple):
 
     Attributes:
         recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
-        clock: (N,) text of the controller's clock, for display only; None if the file has none.
+        clock: (N,) text of the controller's clock; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
 
@@ -44,7 +44,11 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    path: Path, channels: Sequence[str], minimum_rows: int, step_seconds: float
+    path: Path,
+    channels: Sequence[str],
+    minimum_rows: int,
+    step_seconds: float,
+    allow_missing: bool = False,
 ) -> UnlabelledRecording:
     """Reads and cleans one file.
 
@@ -52,49 +56,62 @@ def read_unlabelled(
         channels: the columns that are inputs; missing ones become invalid samples.
         minimum_rows: rows of one window.
         step_seconds: from one row to the next.
+        allow_missing: whether nodes may lack some of their channels.
 
     Raises:
         UserError: the file cannot be read, is too short, or has too few of the channels.
     """
     table = _read(path, channels)
+    clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
+    _check_channels(path, [c for c in channels if c not in table], channels)
+    lost = columns.lost_channels(channels, table.columns)
+    if lost and not allow_missing:
+        raise UserError(f"{path}: {lost}")
     counts = Counter(rows_in_file=len(table))
-    is_duplicate = _duplicate_rows(
-        table.drop(columns=columns.CLOCK, errors="ignore").to_numpy(np.float64)
-    )
+    is_duplicate = _duplicate_rows(table.to_numpy(np.float64))
     counts["duplicate_rows"] = int(is_duplicate.sum())
     table = table[~is_duplicate]
-    signals = clean_samples(table.drop(columns=columns.CLOCK, errors="ignore"), counts)
-    missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
-    _check_channels(path, missing, channels)
     if len(table) < minimum_rows:
         raise UserError(
             f"{path}: {len(table)} rows, one window of the checkpoint needs {minimum_rows}"
         )
+    signals = clean_samples(table, counts)
+    missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
+    _check_channels(path, missing, channels)
     recording = _without_labels(recording_name(path), signals, step_seconds, counts)
-    clock = table[columns.CLOCK].fillna("").to_numpy(np.str_) if columns.CLOCK in table else None
-    return UnlabelledRecording(recording, clock, missing)
+    if clock is None:
+        return UnlabelledRecording(recording, None, missing)
+    clock = clock[~is_duplicate]
+    seconds = elapsed_seconds(clock)
+    period = median_period(spread_coarse_clock(seconds[np.isfinite(seconds)]))
+    ratio = max(period / step_seconds, step_seconds / period)
+    if ratio > MAX_RATE_RATIO:
+        recording.notes.append(
+            f"DOUBTFUL: by its clock the recording has a row every {period:.3f} s, the train "
+            f"recordings every {step_seconds:.3f} s; resample it"
+        )
+    return UnlabelledRecording(recording, clock.fillna("").to_numpy(np.str_), missing)
 
 
 def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
     """The clock as text and the channels of the file as numbers, in the order of `channels`."""
-    order = (columns.CLOCK, *channels)
+    names = {name.casefold(): name for name in (columns.CLOCK, *channels)}
     if not path.exists():
         raise UserError(f"{path}: no such recording")
-    table = read_columns(path, set(order).__contains__, (columns.CLOCK,), "repair the file")
+    table = read_columns(path, lambda column: column.casefold() in names, "repair the file")
+    table = table.rename(columns=lambda column: names[column.casefold()])
     # The order of the columns in the file must not change the result by rounding.
-    table = table[[column for column in order if column in table]]
+    table = table[[column for column in names.values() if column in table]]
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
     if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
         return
-    listed = ", ".join(missing[:SHOWN_NAMES])
-    unlisted = len(missing) - SHOWN_NAMES
     raise UserError(
         f"{path}: {len(missing)} of the {len(channels)} channels of the checkpoint are missing or "
-        f"have no valid sample, at least half are needed: {listed}"
-        + (f" and {unlisted} others" if unlisted > 0 else "")
+        f"have no valid sample, at least half are needed: "
+        f"{columns.describe_channels(missing, channels)}"
     )
 
 
@@ -104,7 +121,7 @@ def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
     Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
-    if not samples.shape[1]:
+    if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
     return np.concatenate([[False], equal]) & (segment_lengths(~equal) < FROZEN_ROWS)

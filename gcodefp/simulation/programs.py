@@ -10,9 +10,9 @@ from functools import cache, partial
 from math import cos, pi, sin
 from typing import NamedTuple
 
+from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import MAX_DECIMALS
 
-INCH_MM = 25.4
 CUTTING_FEED = 22.0
 ENTRY_FEED = 7.3
 FIRST_LINE = 16

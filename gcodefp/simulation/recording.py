@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.files import replacing
+from gcodefp.programs.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
+from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import PROGRAM_END
-from gcodefp.simulation.motion import MACHINE_ORIGIN_MM, Trajectory, Vector, plan, trace_program
-from gcodefp.simulation.programs import INCH_MM, ProgramLines, build_program
+from gcodefp.simulation.programs import ProgramLines, build_program
 from gcodefp.simulation.sensors import (
     NODES,
     Node,
@@ -202,7 +203,7 @@ reports, a tenth of the lags are above ten, and none above fourteen."""
 @cache
 def plan_program(program: str) -> Trajectory:
     """The trajectory of a program; the same in each of its recordings."""
-    return plan(trace_program(build_program(program)))
+    return plan(trace_program([line.text for line in build_program(program)]))
 
 
 def simulate_recordings(

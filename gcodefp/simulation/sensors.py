@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.simulation.motion import MachineState, Trajectory, Vector
+from gcodefp.programs.motion import MachineState, Trajectory, Vector
 
 Triple = tuple[float, float, float]
 

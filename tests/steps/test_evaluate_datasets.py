@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from evaluation_steps import evaluate, learn, results, with_test
 from learning_data import (
@@ -16,7 +17,13 @@ from learning_data import (
     with_blocks,
     write_dataset,
 )
-from recording_files import preprocess, read_dataset, write_recordings
+from recording_files import (
+    preprocess,
+    read_dataset,
+    recording_table,
+    write_recording,
+    write_recordings,
+)
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluate import main
@@ -205,6 +212,35 @@ def test_a_checkpoint_alone_is_enough(made: Path, tmp_path: Path) -> None:
     assert {PREDICTORS[name].kind for name in models} == {SENSORS}
     # A program that is not in the train split.
     assert all(estimates["gcode"]["value"] == 0 for estimates in models.values())
+
+
+def test_copies_of_learnt_recordings_and_lost_channels_are_excluded(
+    made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    splits = read_dataset(made / "d")[0].document["splits"]
+    table = {s: pd.read_csv(made / "recordings" / f"{splits[s]['recordings'][0]}_aligned.csv.gz")
+             for s in splits}  # fmt: skip
+    folder = tmp_path / "new"
+    write_recording(folder / "renamed_001.csv", table["train"])
+    write_recording(folder / "rounded_001.csv.bz2", table["val"].round(3)[8:])
+    # The test split is no part of the training, but nobody counts twice.
+    write_recording(folder / "test_001.CSV", table["test"])
+    write_recording(folder / "test_002.csv", table["test"][sorted(table["test"])])
+    bare = recording_table("pocket", seed=77).drop(columns=["spindle2.Ax", "spindle"])
+    write_recording(folder / "lost_001.csv", bare)
+    padded = recording_table("pocket", seed=78).rename(columns={"spindle2.Ax": "Spindle2.ax [g] "})
+    write_recording(folder / "padded_001.csv", padded)
+    for flags, kept in (((), 2), (("--allow-missing",), 3)):
+        assert score(made, folder, tmp_path / "e", *flags) == 0
+        document, _ = results(tmp_path / "e")
+        reasons = {entry["recording"]: entry["reason"] for entry in document["excluded"]}
+        assert document["recordings"] == kept
+        assert reasons["renamed_001"].startswith(f"a copy of {splits['train']['recordings'][0]} of")
+        assert "of the val split, by its samples" in reasons["rounded_001"]
+        assert reasons["test_002"] == "a copy of test_001, by its samples"
+        lost = "1 of the 2 imu channels are missing, though their nodes are there: spindle2.Ax"
+        assert reasons.get("lost_001", lost).startswith(lost)
+    assert "lost_001: missing are spindle, spindle2.Ax" in capsys.readouterr().err
 
 
 def test_folders_without_new_recordings_and_splits_without_a_dataset_are_refused(

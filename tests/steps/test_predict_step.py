@@ -155,11 +155,81 @@ def test_a_recording_that_fits_no_program_is_marked(
 def test_missing_channels_are_filled_and_named(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A node that is not there is filled; a node that lost a channel is an error."""
     lacking = new_recording("face_009", rows=WINDOW).drop(columns=SENSORS[:2])
     lacking[SENSORS[2]] = float("nan")
     assert run(checkpoint, tmp_path / "out", write_recording(tmp_path / "x.csv", lacking)) == 0
     assert document(tmp_path / "out", "x")["missing_channels"] == SENSORS[:3]
     assert f"x: 3 channels are missing: {', '.join(SENSORS[:3])}" in capsys.readouterr().err
+    lost = write_recording(tmp_path / "y.csv", lacking.drop(columns=SENSORS[2]))
+    assert run(checkpoint, tmp_path / "out", lost) == 1
+    error = capsys.readouterr().err
+    assert "1 of the 4 imu channels are missing, though their nodes are there: n1.Ax" in error
+    assert "--allow-missing" in error
+    assert run(checkpoint, tmp_path / "out", lost, flags=["--allow-missing"]) == 0
+    assert document(tmp_path / "out", "y")["missing_channels"] == SENSORS[:3]
+
+
+def test_one_file_is_predicted_alike_whatever_the_logger(checkpoint: Path, tmp_path: Path) -> None:
+    usual = new_recording("pocket_008")
+    plain = str(usual.to_csv(index=False))
+    header, *rows = plain.splitlines()
+    variants = {
+        "usual.csv": plain,
+        "commas.csv": "\n".join([header, *(f"{row}," for row in rows)]),
+        "semicolons.CSV": str(usual.to_csv(index=False, sep=";", decimal=",")),
+        "names.csv": plain.replace("n0.Ax", " N0.AX [g]", 1).replace("n1.Mx", '"n1.Mx [uT]"', 1),
+        "$5 $x^2 job_001.csv": plain,
+    }
+    for name, content in variants.items():
+        (tmp_path / name).write_text(content)
+    out = tmp_path / "out"
+    assert run(checkpoint, out, *(tmp_path / name for name in variants)) == 0
+    for name in variants:
+        stem = Path(name).stem
+        assert table(out, stem) == table(out, "usual")
+        assert document(out, stem)["agreement"] == document(out, "usual")["agreement"]
+        assert {path.suffix for path in out.glob(f"{stem}.*")} == {
+            ".nc",
+            ".csv",
+            ".json",
+            ".svg",
+            ".png",
+        }
+    assert "$5 $x^2 job_001" in (out / "$5 $x^2 job_001.svg").read_text()
+
+
+def test_a_bad_file_does_not_keep_the_others_from_being_predicted(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    usual = new_recording("face_009")
+    good = [write_recording(tmp_path / f"{name}.csv", usual) for name in ("a", "d")]
+    header = write_recording(tmp_path / "b.csv", usual[:0])
+    shifted = tmp_path / "c.csv"
+    shifted.write_text(str(usual.to_csv(index=False)).replace(",100.0,", ",100.0,,", 1))
+    paths = [good[0], header, shifted, tmp_path / "none.csv", good[1]]
+    assert run(checkpoint, tmp_path / "out", *paths) == 1
+    error = capsys.readouterr().err
+    assert f"{header}: 0 rows" in error
+    assert f"{shifted}: cannot be read as CSV: data row 1 has" in error
+    assert f"not predicted: {header}, {shifted}, {tmp_path / 'none.csv'}; the reasons" in error
+    assert "Traceback" not in error
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {"a", "d"}
+    assert len(list((tmp_path / "out").iterdir())) == 10
+
+
+def test_rows_at_another_rate_are_doubtful(checkpoint: Path, tmp_path: Path) -> None:
+    fast = new_recording("face_009")
+    fast["t_console"] = [f"12:00:{row / 16:06.3f}" for row in range(ROWS)]
+    assert run(checkpoint, tmp_path / "out", write_recording(tmp_path / "x.csv", fast)) == 0
+    (doubt,) = document(tmp_path / "out", "x")["doubts"]
+    assert "a row every 0.063 s, the train recordings every 0.250 s" in doubt
+    assert "(DOUBTFUL: by its clock" in (tmp_path / "out" / "x.nc").read_text()
+    usual = new_recording("face_009")
+    for name, clock in (("seconds", usual["t_console"].str[:8]), ("none", "at noon")):
+        path = write_recording(tmp_path / f"{name}.csv", usual.assign(t_console=clock))
+        assert run(checkpoint, tmp_path / "out", path) == 0
+        assert document(tmp_path / "out", name)["doubts"] == []
 
 
 def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_the_same_input_gives_the_same_bytes(recordings: Path, tmp_path: Path) -
 
 def spoil(path: Path) -> None:
     """Other signals, another channel, other labels; the clock and the operation stay."""
-    table = recording_table("unheard_of", seed=99)
+    table = recording_table("unheard_of", seed=zlib.crc32(path.name.encode()))
     table[["spindle", "frame_r2.Ax"]] *= 1e4
     write_recording(path, table.assign(**{"new.Ax": table["spindle"], "y_motor": table["posx"]}))
 
@@ -162,6 +163,99 @@ def test_controller_columns_are_no_input_unless_configured(
     description = read_description(tmp_path / "with" / "dataset.json")
     assert description.document["controller_is_input"]
     assert set(description.scaler.channels) == {"frame_r2.Ax", "spindle2.Ax", "posx"}
+
+
+# Copies, and what else is understood or listed
+
+
+def test_copies_are_in_the_split_of_their_original(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preprocess(recordings, tmp_path / "before")
+    before = read_dataset(tmp_path / "before")[0].document["splits"]
+    originals = {split: before[split]["recordings"][0] for split in SPLITS}
+    for split, name in originals.items():
+        table = pd.read_csv(recordings / f"{name}_aligned.csv.gz").round(3)[8:]
+        write_recording(recordings / f"{name} ({split}).csv", table[sorted(table)])
+    # Under the name of another operation too.
+    copied = pd.read_csv(recordings / f"{originals['test']}_aligned.csv.gz")
+    write_recording(recordings / "zzz_001.CSV", copied)
+    assert preprocess(recordings, tmp_path / "after") == 0
+    document = read_dataset(tmp_path / "after")[0].document
+    error = capsys.readouterr().err
+    for split, name in originals.items():
+        added = [f"{name} ({split})", *(["zzz_001"] if split == "test" else [])]
+        assert document["splits"][split]["recordings"] == sorted(
+            [*before[split]["recordings"], *added]
+        )
+        for copy in added:
+            assert f"{copy} is a copy of {name}, by its samples" in error
+            assert document["recordings"][copy]["copy_of"] == name
+    assert document["recordings"][originals["train"]]["copy_of"] is None
+    # A copy that is held out takes its original along.
+    assert preprocess(recordings, tmp_path / "s", split="session", held_out="zzz*") == 0
+    assert set(read_dataset(tmp_path / "s")[0].document["splits"]["test"]["recordings"]) == {
+        originals["test"], f"{originals['test']} (test)", "zzz_001"
+    }  # fmt: skip
+
+
+def test_channels_rates_and_clocks_that_differ_are_understood_or_listed(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def change(name: str, changed: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        path = recordings / f"{name}_aligned.csv.gz"
+        write_recording(path, changed(pd.read_csv(path)))
+
+    change(
+        "face_001", lambda table: table.rename(columns=lambda c: f" {c.replace('spin', 'Spin')} ")
+    )
+    change("face_002", lambda table: table.drop(columns=["spindle2.Ax", *table.filter(like="_r2")]))
+    change("face_003", lambda table: table.assign(t_console=[f"12:00:{i}" for i in range(ROWS)]))
+    change("pocket_001", lambda table: table.assign(t_console=table["t_console"].str[:8]))
+    change(
+        "pocket_002",
+        lambda table: table.replace({"spindle2.Ax": {table["spindle2.Ax"][5]: 1e308}}).assign(
+            posx=-1e308
+        ),
+    )
+    for name in ("face_004", "pocket_003"):
+        change(name, lambda table: table.assign(**{"new.Ax": table["spindle"] + 0.5}))
+    assert preprocess(recordings, tmp_path / "d", min_coverage=0.6) == 0
+    description, splits = read_dataset(tmp_path / "d")
+    assert "spindle2.Ax" in description.scaler.channels
+    assert np.isfinite(np.concatenate([s.signals for s in splits.values()])).all()
+    error = capsys.readouterr().err
+    for text in (
+        "face_001: taken as the same channels: {'Spindle2.Ax': 'spindle2.Ax'",
+        "face_002: missing are frame_r2.* (3), spindle2.Ax",
+        "face_003: a row every 1.000 s, in the other recordings every 0.250 s",
+        "pocket_001: the clock has 10 times for 40 rows",
+        "pocket_002: 1 samples are above 1e+09",
+        "no inputs, since not live in enough train recordings: new.Ax",
+    ):
+        assert text in error
+    described = description.document["recordings"]
+    assert described["face_002"]["missing_channels"] == [
+        *(f"frame_r2.{q}" for q in ("Ax", "Mx", "RMS")), "spindle2.Ax"
+    ]  # fmt: skip
+    assert described["pocket_001"]["notes"][0].startswith("the clock has 10 times")
+    assert float(description.programs.step_seconds) == 0.25
+
+
+def test_a_lag_at_the_limit_of_the_search_is_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "recordings"
+    motion = np.cumsum(np.random.default_rng(0).normal(size=600))
+    for name, lag_rows in {**{f"a_00{n}": 0 for n in range(1, 7)}, "a_007": 55}.items():
+        table = recording_table("a", seed=int(name[-1]), rows=400)
+        signals = {channel: table[channel] / 10 for channel in table.filter(regex="Ax|Mx|RMS")}
+        moved = {c: s + motion[100 - lag_rows : 500 - lag_rows] for c, s in signals.items()}
+        write_recording(folder / f"{name}.csv", table.assign(**moved))
+    assert preprocess(folder, tmp_path / "d") == 0
+    error = capsys.readouterr().err
+    assert "a_007: its lag of 13.7 s is at the limit of the search, 14 s" in error
+    assert error.count("at the limit") == 1
 
 
 # Ways to split
@@ -226,7 +320,7 @@ def test_broken_real_recordings_are_excluded(tmp_path: Path) -> None:
     description, splits = read_dataset(tmp_path / "dataset")
     reasons = {entry["recording"]: entry["reason"] for entry in description.document["left_out"]}
     assert list(reasons) == ["face150025_001", "pocket150025_006"]
-    assert "no clock or G-code block" in reasons["face150025_001"]
+    assert "gcode_line in 2773 rows, such as nothing in data row 732" in reasons["face150025_001"]
     assert "several logs in one file" in reasons["pocket150025_006"]
     assert sorted(name for split in splits.values() for name in split.recordings) == good
     assert description.vocabulary.commands == ("G0", "G1", "G2", "G3", "G53")

@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording_files import ROWS, clock_text, recording_table, write_recording
 
+from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import (
-    FROZEN_ROWS,
-    MAX_INTERPOLATED_ROWS,
     PREAMBLE_ROWS,
     Recording,
     RecordingRejected,
-    elapsed_seconds,
     load_recording,
 )
+from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.samples import FROZEN_ROWS, MAX_INTERPOLATED_ROWS
 
 GROUPS = ("imu", "mag", "mic", "motor")
 WINDOW = 8
@@ -60,6 +60,13 @@ def test_the_clock_continues_after_midnight(start: float, steps: list[float]) ->
         (["12:00:00", "25:00:00", "12:60:00", "12:00:60", "-1:0:0"], [0.0] + [math.nan] * 4),
         (["12:00:00", "inf:00:00", "nan:00:01", "1e0:00:00"], [0.0] + [math.nan] * 3),
         (["garbage", None], [math.nan, math.nan]),
+        (["11:59:59 PM", "12:00:01.5 am", "1:00:00 a.m."], [0.0, 2.5, 3601.0]),
+        (["12:59:59 PM", "01:00:00 PM", "13:00:01 PM", "13:00:01"], [0.0, 1.0, math.nan, math.nan]),
+        (["10:00:00,5", " 10:00:01,25"], [0.0, 0.75]),
+        (["2024-03-05T23:59:59.5Z", "2024-03-06 00:00:00,25+00:00"], [0.0, 0.75]),
+        (["2024-03-05T23:59:59+01:00", "2024-03-05T23:00:00+00:00", "x"], [0.0, 1.0, math.nan]),
+        (["2024-03-05T00:00:00", "2024-03-07T00:00:00"], [0.0, 172_800.0]),
+        (["2024-13-05T00:00:00", "2024-03-05"], [math.nan, 0.0]),
         ([], []),
     ],
 )
@@ -137,10 +144,19 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
 
     table = recording_table()
     table.loc[: ROWS // 2, "gcode_string"] = None
-    assert "52% of the rows" in rejection(table)
+    table.loc[ROWS // 2 : ROWS // 2 + 1, "t_console"] = "half past"
+    reason = rejection(table)
+    assert "55% of the rows" in reason
+    assert "t_console in 2 rows, such as 'half past' in data row 21" in reason
+    assert "gcode_string in 21 rows, such as nothing in data row 1" in reason
+    assert "gcode_line in" not in reason
+    table = recording_table().assign(gcode_line=16.5)
+    assert "gcode_line in 40 rows, such as '16.5'" in rejection(table)
+    assert "'1e+300'" in rejection(table.assign(gcode_line=1e300))
     table = recording_table()
     table.loc[20, "t_console"] = "11:59:00.000"
     assert rejection(table) == "the clock runs backwards 1 times"
+    assert rejection(table.assign(t_console="12:00:00")) == "the clock stands still"
     assert len(load(tmp_path, recording_table(rows=WINDOW)).row) == WINDOW
     assert f"one window needs {WINDOW}" in rejection(recording_table(rows=WINDOW - 1))
     table = recording_table(rows=80)
@@ -148,17 +164,96 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     assert load(tmp_path, table).counts["preamble_rows"] == PREAMBLE_ROWS
     table["gcode_line"] = [*range(100, 101 + PREAMBLE_ROWS), *range(79 - PREAMBLE_ROWS)]
     assert "several logs" in rejection(table)
+    table = recording_table(rows=80).assign(posx=np.arange(80) / 8)
+    moving = table.assign(gcode_line=np.arange(80) // 73)
+    assert "line 0 stands on 91% of 79 moving rows" in rejection(moving)
+    # A machine that rests on one line for long is no fault.
+    assert load(tmp_path, moving.assign(posx=np.maximum(np.arange(80) - 55, 0) / 8)) is not None
 
 
-def test_positions_are_millimetres_whatever_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "block", ["G91", "G92 X0", "G2 X1 Y1 R-0.5", "G3 X1 I0.5", "G0 G91 X1", "g2 x1 j-.5"]
+)
+def test_a_path_that_is_only_known_with_positions_needs_them(tmp_path: Path, block: str) -> None:
+    table = recording_table().replace({"gcode_string": {"G1 X1. Y7.541": block}})
+    table.loc[7, "gcode_string"] = block
+    assert load(tmp_path, table).counts == counts()
+    for without in (
+        table.drop(columns=["posx", "posy", "posz"]),
+        table.assign(posx=None, posy=1e99, posz=None),
+    ):
+        with pytest.raises(RecordingRejected, match=r"posx is missing, and .* in data row 8 has"):
+            load(tmp_path, without)
+
+
+def test_a_clock_of_whole_seconds_is_spread_and_noted(tmp_path: Path) -> None:
     table = recording_table()
-    table["posx"] = 2.0
-    table.loc[30:, "unit"] = 1
-    table.loc[5, "posz"] = math.nan
+    table["t_console"] = table["t_console"].str[:8]
     recording = load(tmp_path, table)
-    np.testing.assert_allclose(recording.position_mm[:, 0], [50.8] * 30 + [2.0] * 10)
-    np.testing.assert_allclose(recording.mm_per_unit, [25.4] * 30 + [1.0] * 10)
+    np.testing.assert_allclose(recording.seconds, np.arange(ROWS) / 4)
+    (note,) = recording.notes
+    assert note.startswith("the clock has 10 times for 40 rows")
+    # One time twice now and then is as it was.
+    table = recording_table()
+    table.loc[20:, "t_console"] = table["t_console"].shift(1)
+    recording = load(tmp_path, table)
+    assert (recording.seconds[19], recording.seconds[20], recording.notes) == (4.75, 4.75, [])
+
+
+def test_samples_that_no_sensor_gives_are_missing(tmp_path: Path) -> None:
+    table = recording_table()
+    table.loc[12, ["spindle", "spindle2.Ax", "spindle2.Pressure"]] = [1e308, -1e308, 1e308]
+    table.loc[13, "posx"] = 1e308
+    recording = load(tmp_path, table)
+    assert recording.counts == counts(interpolated_samples=2)
+    assert recording.notes == ["2 samples are above 1e+09: taken as missing"]
+    assert np.isfinite(recording.signals).all(axis=None)
+    assert np.flatnonzero(~np.isfinite(recording.position_mm[:, 0])).tolist() == [13]
+    assert np.flatnonzero(~np.isfinite(recording.environment[:, 0])).tolist() == [12]
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"),
+    [
+        ((0, 1), (25.4, 1.0)),
+        (("20", "21.0"), (25.4, 1.0)),
+        (("G20", "g21"), (25.4, 1.0)),
+        ((" Inch ", "mm"), (25.4, 1.0)),
+        (("in", None), (25.4, 25.4)),
+        ((None, "1"), (1.0, 1.0)),
+        ((None, None), (1.0, 1.0)),
+    ],
+)
+def test_positions_are_millimetres_whatever_the_unit(
+    tmp_path: Path, units: tuple[Any, Any], expected: tuple[float, float]
+) -> None:
+    """A blank unit is the last one seen."""
+    table = recording_table().assign(posx=2.0, unit=[units[0]] * 30 + [units[1]] * 10)
+    table.loc[5, "posz"] = math.nan
+    if units[0] is not None:
+        table.loc[3:7, "unit"] = None
+    recording = load(tmp_path, table)
+    factors = np.repeat(expected, [30, 10])
+    np.testing.assert_allclose(recording.mm_per_unit, factors)
+    np.testing.assert_allclose(recording.position_mm[:, 0], 2 * factors)
     assert np.argwhere(np.isnan(recording.position_mm)).tolist() == [[5, 2]]
+
+
+def test_a_unit_comes_from_the_program_if_it_has_no_column_and_else_is_an_error(
+    tmp_path: Path,
+) -> None:
+    table = recording_table().drop(columns="unit")
+    np.testing.assert_allclose(load(tmp_path, table).mm_per_unit, 1.0)
+    table.loc[4:7, "gcode_string"], table.loc[24:27, "gcode_string"] = "G20 G90", "N5 g21"
+    factors = np.repeat([25.4, 1.0], [24, 16])
+    np.testing.assert_allclose(load(tmp_path, table).mm_per_unit, factors)
+    np.testing.assert_allclose(load(tmp_path, table.assign(unit=1)).mm_per_unit, 1.0)
+    for unit in (2, "cm", "G90", -1, "0.5"):
+        table["unit"] = pd.Series([0] * 8 + [unit] * (ROWS - 8), dtype=object)
+        with pytest.raises(
+            UserError, match=rf"'unit': '{str(unit).lower()}' in data row 9 is no unit"
+        ):
+            load(tmp_path, table)
 
 
 def test_short_gaps_are_interpolated_and_long_ones_stay(tmp_path: Path) -> None:

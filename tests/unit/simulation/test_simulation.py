@@ -83,7 +83,9 @@ def test_line_numbers_step_back_once_and_the_end_is_in_millimetres(name: str) ->
     assert (table.loc[~tail, ["unit", "stat"]] == [0, 5]).all().all()
     machine_frame = tail | table["gcode_string"].str.startswith("G53")
     for axis in "xyz":
-        shift = table[f"mpo{axis}"] - table[f"pos{axis}"] * table["unit"].map(MM_PER_UNIT)
+        shift = table[f"mpo{axis}"] - table[f"pos{axis}"] * table["unit"].astype(str).map(
+            MM_PER_UNIT
+        )
         assert shift[machine_frame].abs().max() < 1e-3
         assert np.ptp(shift[~machine_frame]) < 1e-3
 

@@ -16,8 +16,8 @@ from math import atan2, hypot, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.simulation.programs import INCH_MM, ProgramLine
 
 PARK_MM = (111.42, -13.11, 25.9926)
 """Where programs start, in work coordinates: from the first rows of the real recordings."""
@@ -54,7 +54,7 @@ class Move:
 
 
 def trace_program(
-    lines: Sequence[ProgramLine], park_mm: tuple[float, float, float] = PARK_MM
+    texts: Sequence[str], park_mm: tuple[float, float, float] = PARK_MM
 ) -> list[Move]:
     """The moves of a program in inches, from the parking position; lines without motion have none.
 
@@ -63,8 +63,8 @@ def trace_program(
     """
     moves: list[Move] = []
     position, motion, feed = park_mm, 0, 0.0
-    for index, line in enumerate(lines):
-        words = parse_block(line.text)
+    for index, text in enumerate(texts):
+        words = parse_block(text)
         target, radius, in_machine_frame = list(position), 0.0, False
         for letter, number in words:
             if letter == "G" and number <= 3:

@@ -7,15 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.simulation.motion import MachineLimits, Move, plan, tangent, trace_program
-from gcodefp.simulation.programs import PROGRAMS, ProgramLine, build_program
+from gcodefp.programs.motion import MachineLimits, Move, plan, tangent, trace_program
+from gcodefp.simulation.programs import PROGRAMS, build_program
 
 LIMITS = MachineLimits()
 Point = tuple[float, float, float]
-
-
-def lines_of(*texts: str) -> list[ProgramLine]:
-    return [ProgramLine(16 + index, text, 0.0) for index, text in enumerate(texts)]
 
 
 coordinates = st.integers(-3000, 3000).map(lambda number: number / 100)
@@ -109,13 +105,14 @@ def test_lines_take_the_time_of_their_trapezoid_and_only_a_reversal_stops() -> N
 def test_radius_words_choose_the_arc_of_the_standard(
     words: str, quarters: int, centre_inch: tuple[float, float]
 ) -> None:
-    arc = trace_program(lines_of("G0 X1 Y0 Z0", words))[-1]
+    arc = trace_program(["G0 X1 Y0 Z0", words])[-1]
     assert arc.length_mm == pytest.approx(25.4 * math.pi / 2 * quarters)
     np.testing.assert_allclose(arc.centre_mm, np.multiply(centre_inch, 25.4), atol=1e-9)
 
 
 def test_arcs_reach_their_end_or_are_an_error() -> None:
-    arcs = [m for name in PROGRAMS for m in trace_program(build_program(name)) if m.radius_mm]
+    programs = [[line.text for line in build_program(name)] for name in PROGRAMS]
+    arcs = [move for texts in programs for move in trace_program(texts) if move.radius_mm]
     assert arcs
     for arc in arcs:
         angle = arc.start_angle + arc.sweep
@@ -123,4 +120,4 @@ def test_arcs_reach_their_end_or_are_an_error() -> None:
         np.testing.assert_allclose(end, arc.end_mm[:2], atol=1e-6)
         assert abs(arc.sweep) == pytest.approx(math.pi / 2, abs=0.01)
     with pytest.raises(ValueError, match=r"no arc of radius 2\.54 mm"):
-        trace_program(lines_of("G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"))
+        trace_program(["G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"])

@@ -1,0 +1,105 @@
+"""A split of other labelled recordings, for a checkpoint that was trained without them."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.windows import assemble, held_out_stride
+from gcodefp.errors import UserError
+from gcodefp.programs.table import align_recording
+from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
+from gcodefp.recordings.columns import describe_channels, lost_channels
+from gcodefp.recordings.copies import find_copies, parse_signature
+from gcodefp.recordings.reader import find_recordings, recording_name
+
+logger = logging.getLogger("gcodefp.dataset")
+
+
+def read_external_split(
+    folder: Path, description: Description, allow_missing: bool = False
+) -> tuple[Split, Excluded]:
+    """Cleans, scales and windows all labelled recordings of a folder.
+
+    Args:
+        allow_missing: whether nodes may lack some of their channels.
+
+    Returns:
+        the split, and the excluded recordings: those that are a train or val recording by name or
+        by their samples, copies of each other, and those that a cleaning rule excludes.
+
+    Raises:
+        UserError: a file cannot be read, or no recording is left.
+    """
+    names = {
+        name: split
+        for split in ("train", "val")
+        for name in description.document["splits"][split]["recordings"]
+    }
+    paths = {recording_name(path): path for path in find_recordings(folder)}
+    reasons = {
+        name: f"a recording of this name is in the {names[name]} split"
+        for name in paths
+        if name in names
+    }
+    recordings: dict[str, Recording] = {}
+    excluded: Excluded = []
+    if new_paths := [path for name, path in paths.items() if name not in reasons]:
+        programs = description.programs
+        recordings, excluded = load_recordings(
+            new_paths,
+            description.document["groups"],
+            description.window,
+            channels=description.scaler.channels,
+            period_seconds=float(programs.step_seconds),
+        )
+        reasons |= dict(_unusable(recordings, names, description, allow_missing))
+    for name, reason in reasons.items():
+        excluded.append({"recording": name, "reason": reason})
+        logger.warning("excluded %s: %s", name, reason)
+    members = [recording for name, recording in recordings.items() if name not in reasons]
+    if not members:
+        raise UserError(f"{folder}: no recording is left; the reasons are above")
+    signals = {r.name: description.scaler.apply(r) for r in members}
+    split = assemble(
+        members,
+        signals,
+        {r.name: align_recording(r, signals[r.name], description.programs) for r in members},
+        description.scaler,
+        description.vocabulary,
+        description.window,
+        held_out_stride(description.window),
+        description.document["window"]["max_gap_seconds"],
+    )
+    if not split.window_start.size:
+        raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
+    return split, excluded
+
+
+def _unusable(
+    recordings: Mapping[str, Recording],
+    names: Mapping[str, str],
+    description: Description,
+    allow_missing: bool,
+) -> Iterator[tuple[str, str]]:
+    """Recordings with the reason; those that only lack whole nodes are logged and stay."""
+    described = description.document["recordings"]
+    learnt = {
+        name: parse_signature(described[name]["signature"])
+        for name in names
+        # Datasets of earlier versions have no signatures.
+        if "signature" in described.get(name, {})
+    }
+    signatures = {name: recording.signature for name, recording in recordings.items()}
+    copies = find_copies(signatures, learnt)
+    channels = description.scaler.channels
+    for name, recording in recordings.items():
+        if name in copies:
+            where = f" of the {names[copies[name]]} split" if copies[name] in names else ""
+            yield name, f"a copy of {copies[name]}{where}, by its samples"
+            continue
+        present = recording.signals.columns
+        if (lost := lost_channels(channels, present)) and not allow_missing:
+            yield name, lost
+        elif missing := [channel for channel in channels if channel not in present]:
+            logger.warning("%s: missing are %s", name, describe_channels(missing, channels))

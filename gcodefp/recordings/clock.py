@@ -1,0 +1,88 @@
+"""The clock of a recording: times of day or dates with times become seconds since the first row."""
+
+import re
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+HOUR_SECONDS = 3600.0
+DAY_SECONDS = 86400.0
+COARSE_SHARE = 0.4
+"""A clock with this share of rows at the time of the row before is coarser than the rows."""
+
+_TIME = re.compile(
+    r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:[.,]\d*)?)(?:\s*([AP])\.?M\.?)?\s*$",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
+    """Seconds since the first row, from `HH:MM:SS.mmm`, `HH:MM:SS PM`, `MM:SS.s` or ISO 8601.
+
+    A decrease by more than half the format's range is the wrap at midnight or at the full hour;
+    smaller decreases stay. If some rows have hours, rows without hours are NaN.
+
+    Returns:
+        (N,); NaN where the text is not a time.
+    """
+    clock = clock.astype("string")
+    if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
+        texts = clock.str.strip().str.replace(",", ".")
+        times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
+        seconds = (times - times.min()).dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
+        wrap = np.inf
+    else:
+        seconds, wrap = _times_of_day(clock)
+    valid = np.flatnonzero(np.isfinite(seconds))
+    wraps = np.concatenate([[0.0], np.cumsum(np.diff(seconds[valid]) < -wrap / 2)])
+    if wraps.any():
+        seconds[valid] += wraps * wrap
+    return seconds - (seconds[valid[0]] if valid.size else 0.0)
+
+
+def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
+    """Seconds since midnight or since the full hour, (N,), and the format's range."""
+    fields = clock.str.extract(_TIME)
+    halves = fields[3]
+    fields[2] = fields[2].str.replace(",", ".")
+    hours, minutes, second_field = (
+        fields[[0, 1, 2]].astype("Float64").to_numpy(float, na_value=np.nan).T
+    )
+    has_hours = bool(np.isfinite(hours).any())
+    if halves.notna().any():
+        # 12 AM is midnight, 12 PM is noon; 0 and 13 exist on no such clock.
+        is_valid = halves.notna().to_numpy() & (hours >= 1) & (hours <= 12)
+        afternoon = (halves.str.upper() == "P").fillna(False).to_numpy(bool)
+        hours = np.where(is_valid, hours % 12 + 12 * afternoon, np.nan)
+    seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
+    return seconds, DAY_SECONDS if has_hours else HOUR_SECONDS
+
+
+def median_period(seconds: NDArray[np.float64]) -> float:
+    """Median of the seconds from one row to the next; NaN where the clock never advances."""
+    periods = np.diff(seconds)
+    advancing = periods[periods > 0]
+    return float(np.median(advancing)) if advancing.size else np.nan
+
+
+def spread_coarse_clock(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spreads the rows of each time evenly up to the next time, if the clock is coarse.
+
+    A clock of whole seconds at four rows a second has four rows of each time.
+
+    Args:
+        seconds: (N,); returned as they are where they decrease.
+    """
+    steps = np.diff(seconds)
+    if not 0 < (steps == 0).sum() < len(steps) or (steps == 0).mean() < COARSE_SHARE:
+        return seconds
+    if (steps < 0).any():
+        return seconds
+    times, first, count = np.unique(seconds, return_index=True, return_counts=True)
+    # The last time lasts as long as one usually does.
+    lengths = np.append(np.diff(times), np.median(np.diff(times)))
+    rank = np.arange(len(seconds)) - np.repeat(first, count)
+    # A gap is no reason to spread rows into it.
+    step = np.minimum(lengths, np.median(lengths)) / count
+    return np.repeat(times, count) + rank * np.repeat(step, count)

@@ -1,0 +1,84 @@
+"""The samples of channels: gaps, dropouts and impossible values."""
+
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.recordings import columns
+
+MAX_INTERPOLATED_ROWS = 4
+FROZEN_ROWS = 20
+MAX_SAMPLE = 1e9
+"""Larger samples and positions are invalid; the largest real ones are below 1e5."""
+
+
+def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
+    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
+
+    Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
+    the node has dropped out and the logger repeats its last sample. Machine channels have no noise
+    and may stay constant.
+
+    Args:
+        signals: N rows, one column per channel.
+        counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
+
+    Returns:
+        the same shape; NaN where there is no valid sample.
+    """
+    missing = ~is_sample(signals.to_numpy(np.float64))
+    if missing.any():
+        filled = signals.mask(missing).interpolate(limit_area="inside")
+        signals = filled.mask(_in_long_gap(missing))
+    values = signals.to_numpy(np.float32)
+    nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
+    # An idle motor or an unchanged report may stay constant.
+    is_machine_channel = [
+        columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
+    ]
+    frozen = np.zeros(values.shape, bool)
+    for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
+        # A channel that is missing in both rows carries no information on the node.
+        is_repeated = equals_previous(values[:, nodes == node])
+        frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
+    frozen &= ~np.isnan(values)
+    counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
+    counts["frozen_samples"] += int(frozen.sum())
+    counts["missing_samples"] += int(np.isnan(values).sum())
+    cleaned = np.where(frozen, np.float32(np.nan), values)
+    return pd.DataFrame(cleaned, index=signals.index, columns=signals.columns)
+
+
+def is_sample(values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether each value is a number of at most MAX_SAMPLE."""
+    valid: NDArray[np.bool_] = np.abs(values) <= MAX_SAMPLE
+    return valid
+
+
+def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Missing samples, (N, channels), of gaps too long to be interpolated."""
+    in_long_gap = np.zeros_like(missing)
+    for column in np.flatnonzero(missing.any(axis=0)):
+        gap = missing[:, column]
+        in_long_gap[:, column] = gap & (
+            segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS
+        )
+    return in_long_gap
+
+
+def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether each row but the first equals the previous one, (N - 1,); NaN equals NaN.
+
+    Args:
+        values: (N, channels).
+    """
+    equal = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
+    return equal.all(axis=1)
+
+
+def segment_lengths(changed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Length of the segment that each of N rows lies in, (N,); `changed` is (N - 1,)."""
+    segment = np.concatenate([[0], np.cumsum(changed)])
+    return np.bincount(segment)[segment]

@@ -1,0 +1,199 @@
+"""One recording as other loggers write it: the same table, or an error that names the fault."""
+
+import bz2
+import codecs
+import gzip
+import io
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from recording_files import recording_table, write_recording
+
+from gcodefp.errors import UserError
+from gcodefp.recordings import csv_text
+from gcodefp.recordings.reader import find_recordings, read_table, recording_name
+
+GROUPS = ("imu", "mag", "mic", "motor")
+MICRO = "spindle2.Mx [\N{MICRO SIGN}T]"
+
+
+def text(table: pd.DataFrame | None = None, **options: object) -> str:
+    table = recording_table() if table is None else table
+    return str(table.to_csv(index=False, **options))  # type: ignore[call-overload]
+
+
+def with_header(**names: str) -> str:
+    renamed = {name.replace("__", "."): new for name, new in names.items()}
+    return text(recording_table().rename(columns=renamed))
+
+
+def lines(change: Callable[[list[str]], list[str]], source: str = "") -> str:
+    return "\n".join(change((source or text()).splitlines())) + "\n"
+
+
+def append(end: str, first: int = 0) -> str:
+    return lines(lambda rows: [*rows[:first], *(row + end for row in rows[first:])])
+
+
+def doubled(column: str, name: str | None = None) -> str:
+    table = recording_table()
+    table.insert(0, "new", table[column])
+    return text(table).replace("new", name or column, 1)
+
+
+SAME: dict[str, str | bytes] = {
+    "as it is": text(),
+    "semicolons": text(sep=";"),
+    "tabs": text(sep="\t"),
+    "decimal commas": text(sep=";", decimal=","),
+    "decimal commas, quoted": text(decimal=",", quoting=1),
+    "quoted numbers": text(quoting=1),
+    "a blank behind each comma": re.sub(",", ", ", text()),
+    "a blank and a quote": re.sub(',"', ', "', text(quoting=1)),
+    "UTF-8 with its mark": codecs.BOM_UTF8 + text().encode(),
+    "UTF-16": text().encode("utf-16"),
+    "UTF-16, big-endian": codecs.BOM_UTF16_BE + text().encode("utf-16-be"),
+    "CRLF": text(lineterminator="\r\n"),
+    "CR": text(lineterminator="\r"),
+    "a trailing comma in data rows": append(",", first=1),
+    "a trailing comma everywhere": append(","),
+    "an index column": str(recording_table().to_csv()),
+    "a title above": "The title, of a recording\n\n" + text(),
+    "blank rows": text().replace("\n", "\n\n") + "\n  \n",
+    "no newline at the end": text().rstrip(),
+    "padded names": with_header(spindle2__Ax=" spindle2.Ax ", gcode_line="gcode_line\t"),
+    "units": with_header(spindle2__Ax="spindle2.Ax [g]", spindle="spindle (A)", spindle2__Mx=MICRO),
+    "units in a Windows code page": with_header(spindle2__Mx=MICRO).encode("cp1252"),
+    "other case": with_header(spindle2__Ax="spindle2.AX", spindle="Spindle", t_console="T_Console"),
+    "gzip without its suffix": gzip.compress(text().encode()),
+    "bzip2 without its suffix": bz2.compress(text().encode()),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", SAME)
+def test_the_same_table_whatever_the_logger(tmp_path: Path, variant: str) -> None:
+    content = SAME[variant]
+    path = tmp_path / "pocket_001.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    table = read_table(path, GROUPS)
+    expected = read_table(write_recording(tmp_path / "plain.csv"), GROUPS)
+    pd.testing.assert_frame_equal(table[expected.columns], expected, check_dtype=False)
+    assert set(table.columns) == set(expected.columns)
+
+
+FAULTY: dict[str, tuple[str | bytes, str]] = {
+    "a row that is longer": (
+        lines(lambda rows: [*rows[:7], rows[7] + ",1", *rows[8:]]),
+        "data row 7 has 19 fields, the header 18",
+    ),
+    "a row that is shorter": (
+        lines(lambda rows: [*rows[:7], rows[7].rpartition(",")[0], *rows[8:]]),
+        "data row 7 has 17 fields",
+    ),
+    "a last row that is torn": (text()[:-30], "data row 40 has 1"),
+    "an index without a name": (
+        lines(lambda rows: [rows[0], *(f"{n},{row}" for n, row in enumerate(rows[1:]))]),
+        "data row 1 has 19 fields",
+    ),
+    "an index without a name before an empty last column": (
+        lines(
+            lambda rows: [rows[0], *(f"{n},{row}" for n, row in enumerate(rows[1:]))],
+            text(recording_table().assign(plane=None)),
+        ),
+        "data row 1 has 20 fields",
+    ),
+    "an index in quotes without a name before an empty last column": (
+        lines(
+            lambda rows: [rows[0], *(f'"{n}",{row}' for n, row in enumerate(rows[1:]))],
+            text(recording_table().assign(plane=None)),
+        ),
+        "data row 1 has 20 fields",
+    ),
+    "a row of one field in quotes": (text() + '"the end"\n', "data row 41 has 1 fields"),
+    "a trailing comma in one row": (
+        lines(lambda rows: [*rows[:7], rows[7] + ",", *rows[8:]]),
+        "data row 7 has 19 fields",
+    ),
+    "decimal commas between commas": (text(decimal=",").replace('"', ""), "fields, the header 18"),
+    "a comma in a block without quotes": (text().replace("X3.", "X3. (a, b)", 1), "has 19 fields"),
+    "a comma within quotes within a block": (text().replace("X3.", 'X3. ("a, b")', 1), "has 19"),
+    "a quote that is not closed": (text().replace(",0.5,", ',"0.5,', 1), "is not closed"),
+    "a second header": (text() + text(), "header stands twice"),
+    "units below the header": (
+        lines(lambda rows: [rows[0], ",".join(["g"] * 18), *rows[1:]]),
+        "data row 1: 'g' is not a number",
+    ),
+    "a NUL": (text().replace("0.5", "0\x005", 1), "NUL character"),
+    "UTF-16 without its mark": (text().encode("utf-16-le"), "NUL character"),
+    "torn UTF-16": (text().encode("utf-16")[:-1], "not UTF-16"),
+    "a zip archive": (b"PK\x03\x04" + text().encode(), "zip archive"),
+    "blanks alone": (" \n\n", "it is empty"),
+    "a block column twice": (doubled("gcode_string"), "two columns are 'gcode_string'"),
+    "a channel twice, one padded": (doubled("spindle2.Ax", " spindle2.Ax"), "two columns are"),
+    "a channel twice, one in capitals": (doubled("spindle2.Ax", "SPINDLE2.ax"), "two columns are"),
+    "another unit": (with_header(spindle2__Ax="spindle2.Ax [m/s2]"), "is in m/s2, 'spindle2.Ax'"),
+    "a unit of the position": (with_header(posx="posx [mm]"), "'posx' has to be in program units"),
+    "thousands": (text(recording_table().assign(spindle="1,185.4")), "'1,185.4' is not a number"),
+    "true and false": (text(recording_table().assign(spindle=True)), "'True' is not a number"),
+    "both decimal signs": (text(sep=";", decimal=",").replace("0,", "0.", 1), "is not a number"),
+    "no clock": (text(recording_table().drop(columns="t_console")), "'t_console' is missing"),
+    "no header": (lines(lambda rows: rows[1:]), "'t_console' is missing"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", FAULTY)
+def test_a_table_that_may_be_misread_is_an_error(tmp_path: Path, fault: str) -> None:
+    content, complaint = FAULTY[fault]
+    path = tmp_path / "pocket_001.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(UserError) as error:
+        read_table(path, GROUPS)
+    assert complaint in str(error.value)
+    assert str(error.value).startswith(f"{path}: ")
+
+
+def test_a_file_that_never_ends_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fifo = tmp_path / "fifo.csv"
+    os.mkfifo(fifo)
+    with pytest.raises(UserError, match="no regular file"):
+        read_table(fifo, GROUPS)
+    with pytest.raises(UserError, match=r"fifo\.csv: is no regular file"):
+        find_recordings(tmp_path)
+    monkeypatch.setattr(csv_text, "MAX_TEXT_BYTES", 10_000_000)
+    bomb = tmp_path / "bomb.csv.gz"
+    stream = io.BytesIO()
+    with gzip.open(stream, "wb") as handle:
+        for _ in range(20):
+            handle.write(bytes(10**6))
+    bomb.write_bytes(stream.getvalue())
+    with pytest.raises(UserError, match="over 10 MB of text"):
+        read_table(bomb, GROUPS)
+
+
+def test_every_csv_file_of_a_folder_is_read_or_listed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = ["A_001.CSV", "b_001.csv.GZ", "c_001.csv.bz2", "d_001_aligned.csv.xz", "e $1_001.csv"]
+    for name in (*names, "._a_001.csv", ".a.csv.swp", "f_001.csv.zip", "g.csv~", "notes.txt"):
+        (tmp_path / name).write_text(text())
+    paths = find_recordings(tmp_path)
+    assert [path.name for path in paths] == names
+    assert [recording_name(path) for path in paths] == [
+        "A_001",
+        "b_001",
+        "c_001",
+        "d_001",
+        "e $1_001",
+    ]
+    for name in ("f_001.csv.zip", "g.csv~"):
+        assert f"excluded {name}: its name ends in none of" in caplog.text
+    assert "notes" not in caplog.text
+    (tmp_path / "x\n_001.csv").write_text(text())
+    with pytest.raises(UserError, match="cannot be printed"):
+        find_recordings(tmp_path)
