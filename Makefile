@@ -52,20 +52,31 @@ bench-gpu: setup
 
 setup: .venv/installed
 
-# The marker is written last, so that an interrupted installation starts again.
-.venv/installed: requirements.lock pyproject.toml
+# Everything is checked against the hashes of requirements.lock, setuptools first, which builds what has
+# no wheel. Builds of torch differ by machine: it is installed by version, with the CUDA packages that it
+# pins. The marker is written last, so that an interrupted installation starts again.
+INSTALL := $(BIN)/python -m pip install --quiet
+LOCKED := $(INSTALL) --require-hashes --no-deps --no-build-isolation --use-pep517 --requirement
+.venv/installed: requirements.lock requirements-torch.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("gcodefp needs Python 3.11 or newer; name one: make PYTHON=python3.12 setup") if sys.version_info < (3, 11) else None'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	sed -n '/^setuptools==/,/[^\]$$/p' requirements.lock | $(LOCKED) /dev/stdin
+	$(LOCKED) requirements.lock
+	$(INSTALL) --requirement requirements-torch.lock
+	$(INSTALL) --no-deps --no-build-isolation --editable .
 	touch $@
 
-# Resolves the versions of pyproject.toml again. CUDA packages are removed: torch pins its own.
+# Resolves the versions of pyproject.toml again, and pins its setuptools. torch has a file of its own;
+# CUDA packages are removed.
 lock: setup
-	$(BIN)/python -m pip install --quiet uv
+	$(INSTALL) uv
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
-	    --upgrade --output-file requirements.lock pyproject.toml
-	sed -i -E '/^(nvidia|cuda|triton)[a-z0-9-]*==/d' requirements.lock
+	    --generate-hashes --upgrade --output-file requirements.all pyproject.toml
+	sed -n -E 's/^(torch==[0-9.]+).*/\1/p' requirements.all >requirements-torch.lock
+	awk '/^[^ ]/ {kept = !/^(torch|nvidia|cuda|triton)[a-z0-9-]*==/} kept' requirements.all >requirements.lock
+	sed -i -E "s/\"setuptools[=>]=[0-9.]+\"/\"$$(sed -n -E 's/^(setuptools==[0-9.]+).*/\1/p' requirements.lock)\"/" \
+	    pyproject.toml
+	rm requirements.all
 
 clean:
 	rm -rf .venv

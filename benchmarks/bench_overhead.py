@@ -25,7 +25,7 @@ OVERHEAD = ROOT / "results/bench/overhead.json"
 def trivial(trial: Trial) -> dict[str, Any]:
     """A run that does nothing but report three times."""
     for epoch in (1, 2, 3):
-        append_metrics(trial.folder.path / "metrics.csv", {"epoch": epoch, "val/gcode_acc": 0.5})
+        append_metrics(trial.lease.files / "metrics.csv", {"epoch": epoch, "val/gcode_acc": 0.5})
         trial.should_stop()
     value = float(trial.hyperparameters["learning_rate"])
     ended = {"state": "finished", "failure": None, "epochs": 3, "seconds": 0.1}

@@ -159,8 +159,9 @@ disk. Measured on {machine}.
 - **a run**: wall time of the whole sweep divided by its number of runs; with several agents, it
   falls as far as the cores allow. The start of the processes is not counted.
 
-Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. The
-machine was busy while this table was measured: other programs used a part of its cores.
+Optuna does the same with `ask`, four `suggest_`, three `report` and `tell`, in one process. Other
+programs may use a part of the cores meanwhile: the times are upper bounds, and only large ratios
+between rows count.
 
 """
 

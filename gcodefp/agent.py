@@ -14,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from gcodefp.cluster.gpus import in_workers, own_gpu
-from gcodefp.cluster.job import OutOfTime, leave, open_deadline
+from gcodefp.cluster.job import OutOfTime, end_early, open_deadline
 from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
@@ -29,7 +29,7 @@ from gcodefp.sweeps.run_folder import COUNTED
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.training import train_trial
 from gcodefp.terminal import duration
-from gcodefp.wandb_service.agents import work
+from gcodefp.wandb_service.agents import run_agents
 from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.agent")
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--job-minutes",
         type=not_negative,
         default=0,
-        help="time limit of this agent's own SLURM job, which it may put back into the queue; the "
+        help="time limit of this agent's own SLURM job, which it may requeue; the "
         "time left is queried from SLURM. 0: no such job",
     )
     add(
@@ -85,7 +85,7 @@ def _work(arguments: argparse.Namespace) -> None:
         with own_gpu(arguments.device):
             ended = task(arguments) if arguments.workers == 1 else _in_workers(task, arguments)
     except OutOfTime as error:
-        leave(error, own_job=arguments.job_minutes > 0)
+        end_early(error, own_job=arguments.job_minutes > 0)
     if arguments.output:
         origin = provenance([arguments.sweep, arguments.dataset])
         write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
@@ -175,7 +175,7 @@ def _work_for_service(arguments: argparse.Namespace) -> int:
         return 0
     folder = arguments.runs / sweep.sweep_id
     before = len(ended_runs(folder))
-    work(address, folder, [str(flag) for flag in flags])
+    run_agents(address, folder, [str(flag) for flag in flags])
     return len(ended_runs(folder)) - before
 
 

@@ -17,7 +17,6 @@ from rich.console import Console
 from rich.table import Table
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE, read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
@@ -27,6 +26,7 @@ from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARISON_FORMAT,
     FACTS,
+    TEST_NOTE,
     ComparedRun,
     Comparison,
     Score,
@@ -35,15 +35,14 @@ from gcodefp.reporting.comparison import (
     find_folders,
     is_sweep,
     number,
-    read_checkpoints,
     read_compared_sweep,
     read_run,
     score_runs,
     scores_csv,
     sweep_file_of,
 )
-from gcodefp.reporting.figures.curves import Curve, draw_compared
-from gcodefp.reporting.figures.style import paper_style, save
+from gcodefp.reporting.figures.epochs import Curve, draw_compared
+from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
 from gcodefp.reporting.wording import METRICS as METRIC_TITLES
 
@@ -51,10 +50,6 @@ logger = logging.getLogger("gcodefp.compare")
 
 CONSOLE_COLUMNS = 10_000
 EXCLUDES_ZERO = "*"
-TEST_NOTE = (
-    "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
-    "no unseen recordings to report on. Choose by the val split"
-)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -107,9 +102,11 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.split == "test":
         _check_winner_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
-    comparison = _score(
-        arguments, Comparison(runs, [*sweeps.values()], objective, arguments.split, {}, []), dataset
-    )
+    comparison = Comparison(runs, [*sweeps.values()], objective, arguments.split, {}, [])
+    device = select_device(arguments.device, arguments.threads)
+    comparison = score_runs(comparison, dataset, device)
+    for note in comparison.notes:
+        logger.warning(note)
     _print(comparison)
     if arguments.output:
         _write(comparison, arguments.output, dataset)
@@ -135,23 +132,6 @@ def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objecti
         return Objective(arguments.metric, arguments.goal or goal)
     files = filter(None, map(sweep_file_of, dict.fromkeys(sweeps)))
     return next((file.specification.objective for file in files), DEFAULT_OBJECTIVE)
-
-
-def _score(arguments: argparse.Namespace, comparison: Comparison, dataset: Path) -> Comparison:
-    """Adds the scores of all runs, and the notes on them."""
-    device = select_device(arguments.device, arguments.threads)
-    description = read_description(dataset)
-    checkpoints = read_checkpoints(comparison.runs, description, dataset, device)
-    split = read_split(_npz(dataset, arguments.split), description, arguments.split)
-    conditions = (
-        (arguments.split == "test", TEST_NOTE),
-        (description.leaky, LEAKY_NOTE),
-        (description.document["controller_is_input"], CONTROLLER_NOTE),
-    )
-    notes = [note for holds, note in conditions if holds]
-    for note in notes:
-        logger.warning(note)
-    return comparison._replace(scores=score_runs(checkpoints, split, device), notes=notes)
 
 
 def _print(comparison: Comparison) -> None:
@@ -222,14 +202,10 @@ def _cells(scores: Sequence[Score]) -> list[str]:
     return cells
 
 
-def _npz(dataset: Path, split: str) -> Path:
-    return dataset.with_name(f"{split}.npz")
-
-
 def _write(comparison: Comparison, folder: Path, dataset: Path) -> None:
     runs = [run.folder.path for run in comparison.runs]
     inputs = [run / name for run in runs for name in ("run.json", "checkpoint.pt")]
-    origin = provenance([*inputs, dataset, _npz(dataset, comparison.split)])
+    origin = provenance([*inputs, dataset, dataset.with_name(f"{comparison.split}.npz")])
     content = {"provenance": origin, **describe_comparison(comparison)}
     write_json(folder / "compare.json", COMPARISON_FORMAT, content)
     write_text(folder / "compare.csv", scores_csv(comparison))

@@ -29,7 +29,7 @@ from gcodefp.sweeps.specification import Specification, load_specification, read
 from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.wandb_service.service import (
-    check_plain,
+    check_no_rules,
     count_runs,
     create_once,
     read_address,
@@ -90,7 +90,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     )
     address = None
     if arguments.engine == "wandb":
-        check_plain(specification, str(arguments.sweep))
+        check_no_rules(specification, str(arguments.sweep))
         if specification.method == "grid":
             # The service runs impossible combinations too.
             total = min(grid_size(specification), specification.run_cap or grid_size(specification))

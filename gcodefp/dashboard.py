@@ -43,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--host",
         default="127.0.0.1",
-        help="0.0.0.0: access from other hosts; default: %(default)s, for browsers on this host",
+        help="0.0.0.0: access from other hosts, by this one's name or IP address; default: "
+        "%(default)s, for browsers on this host",
     )
     add("--port", type=_port, default=8080, help="0: any free port (default: %(default)s)")
     add(
@@ -56,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    page = Dashboard(arguments.sweep, arguments.runs)
+    page = Dashboard(arguments.sweep, arguments.runs, arguments.host)
     with _listening(arguments.host, arguments.port, page) as server:
         threading.Thread(target=page.follow, args=[arguments.seconds], daemon=True).start()
         logger.info("open http://%s:%d/ in a browser; Ctrl-C ends it", *server.server_address)

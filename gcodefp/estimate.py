@@ -1,7 +1,7 @@
 """Estimates how long a sweep takes and how much memory its trainings need, before it starts.
 
-A few training steps and part of the validation are timed for the cheapest, the middle and the
-dearest of the sweep's configurations; the others are interpolated. Runs that are over count as
+A few training steps and part of the validation are timed for the cheapest, the median and the most
+expensive of the sweep's configurations; the others are interpolated. Runs that are over count as
 done. No file is written.
 """
 

@@ -11,14 +11,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
 from gcodefp.evaluation.split_scores import open_evaluation
-from gcodefp.files import replacing, write_json
+from gcodefp.files import write_arrays, write_json
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
@@ -45,12 +43,8 @@ def _explain(arguments: argparse.Namespace) -> None:
     )
     test = splits["test"]
     explanation = explain_split(checkpoint, test, device)
-    arrays: dict[str, Any] = explanation_arrays(explanation, test, checkpoint.description)
-    with (
-        replacing(arguments.output / "explanation.npz") as temporary,
-        temporary.open("wb") as handle,
-    ):
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
+    arrays = explanation_arrays(explanation, test, checkpoint.description)
+    write_arrays(arguments.output / "explanation.npz", arrays)
     content = describe_explanation(explanation, test, checkpoint.description, device)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
     write_json(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.style import draw_figures
+from gcodefp.reporting.figures.paper import draw_figures
 from gcodefp.reporting.results import add_results_flags, results_from_flags
 
 logger = logging.getLogger("gcodefp.figures")

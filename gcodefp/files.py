@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
+
+UNREADABLE = (
+    *(ValueError, LookupError, EOFError, TypeError, AttributeError, RuntimeError, OverflowError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, struct.error, SyntaxError),
+)
+"""What NumPy and zipfile raise on damaged NPZ files."""
 
 
 @contextmanager
@@ -61,7 +69,7 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
     actual = document.get("format") if isinstance(document, dict) else None
     if actual != format_name:
@@ -93,7 +101,7 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
             return {name: arrays[name] for name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
 
 

@@ -33,8 +33,8 @@ from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
 from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
+from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
-from gcodefp.reporting.figures.style import paper_style, save
 
 logger = logging.getLogger("gcodefp.predict")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import MODEL
-from gcodefp.files import read_json, write_json, write_text
+from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
@@ -22,7 +22,7 @@ from gcodefp.reporting.protocols_table import (
     read_fold,
     table_csv,
 )
-from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import read_best
 
 logger = logging.getLogger("gcodefp.protocols")
 
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _collect(arguments: argparse.Namespace) -> None:
-    winner = read_json(arguments.winner, BEST_FORMAT, BEST_REBUILD)
+    winner = read_best(arguments.winner)
     rows = protocol_rows([read_fold(folder) for folder in arguments.evaluations])
     files = [f / n for f in arguments.evaluations for n in ("metrics.json", "predictions.npz")]
     write_text(arguments.output / "protocols.md", markdown(rows, arguments.left_out))

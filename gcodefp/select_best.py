@@ -12,12 +12,13 @@ import math
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
-from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import load_training_data
@@ -115,6 +116,7 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
     device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
     checkpoint = read_checkpoint(path, device)
+    _check_same_run(checkpoint, winner, path)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     measured = validate(checkpoint.network, checkpoint.hyperparameters, data.val).get(metric)
     value = float(winner.content["best_value"])
@@ -126,6 +128,20 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
             f"the checkpoint was changed: remove {winner.folder.path}, then {AGENTS_AGAIN}"
         )
     return measured
+
+
+def _check_same_run(checkpoint: Checkpoint, winner: EndedRun, path: Path) -> None:
+    """Raises UserError if the checkpoint is not the one that the run has recorded."""
+    stored = asdict(checkpoint.hyperparameters)
+    stored |= {"best_epoch": checkpoint.epoch, "best_value": checkpoint.value}
+    expected = dict(winner.content["hyperparameters"])
+    expected |= {name: winner.content[name] for name in ("best_epoch", "best_value")}
+    for name, value in expected.items():
+        if stored.get(name) != value:
+            raise UserError(
+                f"{path}: {name} is {stored.get(name)!r}, in run.json {value!r}: it is another "
+                f"run's checkpoint; remove {winner.folder.path}, then {AGENTS_AGAIN}"
+            )
 
 
 if __name__ == "__main__":

@@ -7,12 +7,18 @@ on the changed splits of a negative control, for the `control` step.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from gcodefp.wandb_service.stop import STOP
+
+if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
+    STOP.listen()  # Before the imports below, which take seconds.
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
@@ -37,7 +43,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import read_best
 from gcodefp.wandb_service.training import (
     Assignment,
     assigned_by_agent,
@@ -167,7 +173,7 @@ def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters,
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_json(arguments.hyperparameters, BEST_FORMAT, BEST_REBUILD)
+        values |= read_best(arguments.hyperparameters)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

@@ -8,7 +8,6 @@ exit code is 0 only if all checks pass.
 """
 
 import argparse
-import csv
 import importlib
 import io
 import json
@@ -19,21 +18,26 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stderr, suppress
 from functools import partial
 from importlib import metadata
-from math import isclose
 from pathlib import Path, PurePath
 from typing import Any
 
-import numpy as np
-import torch
-from matplotlib.image import imread
-
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import BREAKDOWN
+from gcodefp.evaluation.names import (
+    EVALUATION_FORMAT,
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+)
 from gcodefp.files import sha256
-from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import describe_device
+from gcodefp.provenance import results_roots
+from gcodefp.reporting.differences import compare_files
+from gcodefp.reporting.protocols_table import read_protocols
+from gcodefp.reporting.results import read_result
+from gcodefp.sweeps.sweep_file import read_best
 
 SCORING = ("control", "evaluate", "explain")
 STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
@@ -41,18 +45,7 @@ DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
 PROTOCOLS = "protocols/protocols.json"
-ANCHORS = ("dataset/dataset.json", "dataset/train.npz", "sweep/sweep.json", "best/checkpoint.pt")
-"""Inputs that show the folder's path when a document was written."""
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
-TOLERANCE = 1e-6
-EXPLANATION_TOLERANCE = 1e-3
-"""Confidences are sums of many rounded numbers."""
-OTHER_TOLERANCE = 5e-3
-"""For another device or library version: relative, and the share of rows that may differ."""
-NOT_COMPARED = ("provenance", "device")
-ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
-                    "reconstructed_recording")  # fmt: skip
-"""Numbers of few rows, and sequences whose length rounding may change."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,10 +131,7 @@ class Folder:
             recorded: dict[str, str] = {}
             with suppress(UserError):
                 recorded = read_inputs(path / name)
-            for anchor in ANCHORS:
-                depth = len(PurePath(anchor).parts)
-                paths = (PurePath(text) for text in recorded if PurePath(text).match(anchor))
-                self._roots |= {PurePath(*source.parts[:-depth]) for source in paths}
+            self._roots |= results_roots(recorded)
 
     def located(self, recorded: str) -> Path:
         """Current path of a recorded input; the folder may have been moved."""
@@ -195,20 +185,33 @@ def changed_run_inputs(folder: Folder) -> Iterator[str]:
     sweep.json and dataset.json are excluded: they are written again with the same meaning, for
     instance with a larger run_cap, and the runs are kept.
     """
-    for sweep in _content(folder.path / "best/run.json")["sweeps"]:
+    for sweep in read_best(folder.path / "best/run.json")["sweeps"]:
         for path in sorted((folder.path / "runs" / sweep).glob("*/run.json")):
             yield from folder.changed(path, skipped=("sweep.json", "dataset.json"))
 
 
 def changed_splits(path: Path) -> Iterator[str]:
     """NPZ files that are not those that dataset.json describes."""
-    document = _content(path / "dataset/dataset.json")
+    document = read_result(path / "dataset/dataset.json")
     for name, entry in {**document["splits"], "programs": document["programs"]}.items():
         if sha256(path / f"dataset/{name}.npz") != entry["sha256"]:
             yield f"dataset/{name}.npz is not the file that dataset.json describes"
 
 
 # Stages that run again
+
+
+class _Origin(Document):
+    """Where a document was made."""
+
+    provenance: Provenance
+    device: str
+
+
+ORIGINS = {
+    "evaluate": ("evaluation/metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
+    "explain": ("explanation/explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD),
+}
 
 
 def check_step(
@@ -225,8 +228,8 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
     if step == "train":
         pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
-    origin = _content(folder.path / name)
+    name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
+    origin = read_document(folder.path / name, format_name, _Origin, rebuild)
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for again, path in pairs.items():
@@ -261,7 +264,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
-            kind = ["--control", _content(control)["control"], "--checkpoint", weights]
+            kind = ["--control", read_result(control)["control"], "--checkpoint", weights]
             yield [*kind, *dataset, *train, *test, "--output", made / folder.name(control)]
     elif step == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
@@ -270,7 +273,7 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
         yield [*tested, "--output", made / "explanation"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
-        skipped = ["--left-out", *_content(table)["left_out"]]
+        skipped = ["--left-out", *read_protocols(table)["left_out"]]
         yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", made / step]
     elif step == "figures":
         yield [*shown, "--output", made / "figures"]
@@ -295,95 +298,6 @@ def _run(step: str, arguments: Sequence[str]) -> None:
     if code != 0:
         last = log.getvalue().splitlines()[-1]
         raise UserError(f"python -m gcodefp.{step} fails: {last.partition('error: ')[2] or last}")
-
-
-# Comparison of files
-
-
-def compare_files(again: Path, path: Path, is_same: bool) -> Iterator[str]:
-    """Differences of a file from the one that was made again.
-
-    Args:
-        is_same: whether the same device and libraries made both.
-    """
-    if not path.is_file():
-        yield "is missing"
-    elif again.read_bytes() != path.read_bytes() and (is_same or again.suffix != ".nc"):
-        skipped = NOT_COMPARED if is_same else (*NOT_COMPARED, *ONLY_ON_THE_SAME)
-        tolerance = EXPLANATION_TOLERANCE if again.stem == "explanation" else TOLERANCE
-        tolerance = tolerance if is_same else OTHER_TOLERANCE
-        new, old = (_without(_content(file), skipped) for file in (again, path))
-        yield from differences(new, old, 0.0 if again.suffix == ".pt" else tolerance)
-
-
-def _content(path: Path) -> Any:
-    """The comparable content of a file, as nested dicts and lists."""
-    if path.suffix == ".json":
-        return json.loads(path.read_text(encoding="utf-8"))
-    if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    if path.suffix == ".png":  # Libraries may pack the same pixels into other bytes.
-        return {"pixels": imread(path)}
-    if path.suffix == ".pt":
-        checkpoint = read_checkpoint(path, torch.device("cpu"))
-        weights = {name: tensor.numpy() for name, tensor in checkpoint.network.state_dict().items()}
-        return {**weights, "epoch": checkpoint.epoch, "value": checkpoint.value}
-    text = path.read_text(encoding="utf-8")
-    if path.suffix == ".csv":
-        return {
-            f"row {number}": row for number, row in enumerate(csv.DictReader(io.StringIO(text)), 1)
-        }
-    return {"text": text}
-
-
-def _without(content: Any, keys: Sequence[str]) -> Any:
-    if isinstance(content, dict):
-        return {key: _without(part, keys) for key, part in content.items() if key not in keys}
-    return [_without(part, keys) for part in content] if isinstance(content, list) else content
-
-
-def differences(again: Any, recorded: Any, tolerance: float = 0.0, key: str = "") -> Iterator[str]:
-    """Keys at which a content is not the one that was made again."""
-    if isinstance(again, dict) and isinstance(recorded, dict):
-        for name in dict.fromkeys([*again, *recorded]):
-            path = f"{key}.{name}" if key else str(name)
-            if name in again and name in recorded:
-                yield from differences(again[name], recorded[name], tolerance, path)
-            else:
-                yield f"{path} {'is missing' if name in again else 'should not be there'}"
-    elif isinstance(again, list) and isinstance(recorded, list) and len(again) == len(recorded):
-        for index, pair in enumerate(zip(again, recorded, strict=True)):
-            yield from differences(*pair, tolerance, f"{key}[{index}]")
-    elif isinstance(again, np.ndarray):
-        yield from _differing_rows(again, recorded, tolerance, key)
-    elif isinstance(again, float) and isinstance(recorded, float):
-        if not isclose(again, recorded, rel_tol=tolerance, abs_tol=min(tolerance, 1e-9)):
-            yield f"{key} is {recorded}, made again {again}"
-    elif type(again) is not type(recorded) or again != recorded:
-        yield f"{key} is {_part(recorded, again)}, made again {_part(again, recorded)}"
-
-
-def _differing_rows(again: Any, recorded: Any, tolerance: float, key: str) -> Iterator[str]:
-    again, recorded = np.atleast_1d(again), np.atleast_1d(recorded)
-    if again.shape != recorded.shape:
-        yield f"{key} has shape {recorded.shape}, made again {again.shape}"
-        return
-    equal = np.asarray(again == recorded)
-    if again.dtype.kind == recorded.dtype.kind == "f":
-        equal = np.isclose(again, recorded, rtol=tolerance, atol=tolerance, equal_nan=True)
-    rows = len(equal)
-    count = int((~equal).any(axis=tuple(range(1, equal.ndim))).sum())
-    if count > (rows * tolerance if tolerance == OTHER_TOLERANCE else 0):
-        yield f"{key} differs in {count} of {rows} rows"
-
-
-def _part(value: Any, other: Any, width: int = 70) -> str:
-    """A value as text; of a long one, the part where it starts to differ."""
-    text, other_text = repr(value), repr(other)
-    pairs = enumerate(zip(text, other_text, strict=False))
-    start = next((index for index, (a, b) in pairs if a != b), 0) - width // 2
-    return text if len(text) <= width else text[max(start, 0) : max(start, 0) + width]
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path 
         return sum(future.result() for future in futures)
     except BrokenProcessPool as error:
         raise UserError(
-            f"one of {len(tasks)} workers was killed, most often for want of memory; give the "
+            f"one of {len(tasks)} workers was killed, most often for lack of memory; give the "
             "agent more (mem_mb in the profile) or lower agents.per_gpu in config.yaml; an agent "
             "that is started again goes on"
         ) from error

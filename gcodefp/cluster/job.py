@@ -53,7 +53,7 @@ class Deadline:
         return self._end - time.monotonic()
 
     def start_run(self) -> None:
-        """A run starts; the duration of its epochs is not known yet."""
+        """A run starts; the duration of its epochs is unknown until then."""
         self._slowest = 0.0
         self._last = time.monotonic()
 
@@ -98,12 +98,12 @@ class Deadline:
 logger = logging.getLogger(__name__)
 
 KILL_SECONDS = 300.0
-"""Within this time SLURM kills a job that it has put back into the queue."""
+"""Within this time SLURM kills a job that it has requeued."""
 
 _started = time.monotonic()
 
 
-def place() -> dict[str, str | None]:
+def location() -> dict[str, str | None]:
     """Host, GPU and SLURM job of this process, for run.json."""
     return {"host": platform.node(), "gpu": visible_gpu(), "slurm_job": slurm.job_id()}
 
@@ -125,26 +125,26 @@ def open_deadline(job_minutes: int, margin_seconds: float) -> Deadline:
         return left
 
     deadline = Deadline(query, margin_seconds)
-    names = ", ".join(f"{name} {value}" for name, value in place().items() if value is not None)
+    names = ", ".join(f"{name} {value}" for name, value in location().items() if value is not None)
     left = deadline.seconds_left()
     limit = f", {left / 60:.0f} min left" if left < float("inf") else ""
     logger.info("works on %s%s", names, limit)
     return deadline
 
 
-def leave(error: OutOfTime, own_job: bool) -> NoReturn:
-    """Ends an agent that is out of time, and puts its SLURM job back into the queue.
+def end_early(error: OutOfTime, own_job: bool) -> NoReturn:
+    """Ends an agent that is out of time, and requeues its SLURM job.
 
     Args:
-        own_job: whether the SLURM job is this agent's alone, and may be put back into the queue.
+        own_job: whether the SLURM job is this agent's alone, and may be requeued.
 
     Raises:
-        UserError: the job was not put back; the user or Snakemake has to start it again.
+        UserError: the job was not requeued; the user or Snakemake has to start it again.
     """
     logger.info("%s", error)
     job = slurm.job_id()
     if own_job and job and slurm.requeue(job):
-        logger.info("SLURM job %s is put back into the queue; the agent goes on", job)
+        logger.info("SLURM job %s is requeued; the agent goes on", job)
         time.sleep(KILL_SECONDS)  # An exit code would end the job.
     raise UserError(
         f"{error}; runs are left, nothing of them is lost, and an agent that is started again goes "

@@ -1,4 +1,4 @@
-"""Queries SLURM for the job's id and time left, and puts jobs back into the queue.
+"""Queries SLURM for the job's id and time left, and requeues jobs.
 
 All of it is optional: without SLURM's commands, as in a container, the answers are None.
 """
@@ -24,7 +24,7 @@ def job_id() -> str | None:
 
 
 def seconds_left() -> float | None:
-    """Seconds until the job's time limit; None if there is none, or it is not known."""
+    """Seconds until the job's time limit; None without one, or without an answer."""
     job = job_id()
     if job is None:
         return None
@@ -46,7 +46,7 @@ def seconds_in(text: str) -> float | None:
 
 
 def requeue(job: str) -> bool:
-    """Puts a job back into the queue; SLURM then kills its processes.
+    """Requeues a job; SLURM then kills its processes.
 
     Returns:
         False if SLURM refuses.
@@ -67,7 +67,7 @@ def run_command(*command: str) -> str | None:
     return done.stdout.strip()
 
 
-# Puts jobs back into the queue that SLURM has preempted for good.
+# Requeues jobs that SLURM has preempted for good.
 #
 # Where a partition's PreemptMode is CANCEL, a preempted job stays PREEMPTED, and version 2.8 of
 # Snakemake's SLURM plugin waits for ever for SLURM to resume it.
@@ -87,10 +87,10 @@ def _follow(folder: Path) -> None:
 
 
 def requeue_preempted(folder: Path) -> None:
-    """Puts the preempted jobs of the Snakemake in a folder back into the queue."""
+    """Requeues the preempted jobs of the Snakemake in a folder."""
     for job in _preempted(folder):
         if requeue(job):
-            logger.warning("SLURM job %s was preempted, and is put back into the queue", job)
+            logger.warning("SLURM job %s was preempted, and is requeued", job)
 
 
 def _preempted(folder: Path) -> list[str]:

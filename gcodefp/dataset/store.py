@@ -12,9 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.channels import Scaler
+from gcodefp.dataset.document import DatasetDocument
 from gcodefp.dataset.vocabulary import Vocabulary
+from gcodefp.documents import read_document
 from gcodefp.errors import UserError
-from gcodefp.files import digest, read_arrays, read_json, sha256, write_arrays
+from gcodefp.files import digest, read_arrays, sha256, write_arrays
 from gcodefp.programs.table import Programs, read_programs
 
 FORMAT = "gcodefp-dataset-2"
@@ -167,7 +169,7 @@ def read_description(path: Path) -> Description:
     Raises:
         UserError: one of them is missing or truncated, or they do not belong together.
     """
-    document = read_json(path, FORMAT, REBUILD)
+    document = read_document(path, FORMAT, DatasetDocument, REBUILD)
     programs_path = path.with_name(PROGRAMS_FILE)
     programs = read_programs(programs_path, REBUILD)
     if sha256(programs_path) != document["programs"]["sha256"]:

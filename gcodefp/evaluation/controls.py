@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
+from gcodefp.documents import read_document
 from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
-from gcodefp.files import read_json
 
 CONTROL_FORMAT = "gcodefp-control-1"
 CONTROL_REBUILD = "snakemake --cores all --forcerun control"
@@ -89,7 +90,9 @@ def assess_control(
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """The content of each control.json without format and provenance."""
-    documents = [read_json(path, CONTROL_FORMAT, CONTROL_REBUILD) for path in paths]
+    documents = [
+        read_document(path, CONTROL_FORMAT, ControlDocument, CONTROL_REBUILD) for path in paths
+    ]
     return [
         {key: value for key, value in document.items() if key not in ("format", "provenance")}
         for document in documents

@@ -30,8 +30,8 @@ from gcodefp.evaluation.metrics import (
 from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
-from gcodefp.files import replacing, write_text
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.files import write_arrays, write_text
+from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
@@ -67,12 +67,7 @@ def open_evaluation(
     """
     loaded = open_checkpoint(checkpoint, device, control)
     description = read_description(dataset)
-    digest = description.with_control(control).learning_digest()
-    if loaded.description.learning_digest() != digest:
-        raise UserError(
-            f"{checkpoint}: was trained on another dataset than {dataset}; "
-            "train again: snakemake --cores all"
-        )
+    check_dataset(loaded, description.with_control(control), checkpoint)
     loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
     return EvaluationInputs(loaded, description, loaded_splits)
 
@@ -228,23 +223,17 @@ def decode_sequences(
     return sequences
 
 
-def sequence_arrays(
-    decoding: SplitDecoding, split: Split, description: Description
-) -> dict[str, NDArray[Any]]:
+def sequence_arrays(sequences: Mapping[int, Sequences], split: Split) -> dict[str, NDArray[Any]]:
     """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
-    sequences = decode_sequences(decoding, split, description).items()
-    executed = [
-        (index, block, row) for index, sequence in sequences for block, row in sequence.executed
-    ]
-    predicted = [(index, block) for index, sequence in sequences for block in sequence.predicted]
+    executed = [(index, *pair) for index, pairs in sequences.items() for pair in pairs.executed]
+    predicted = [(index, block) for index, part in sequences.items() for block in part.predicted]
     seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
+    dtype = split.recording.dtype
     return {
-        "executed_recording": np.array([index for index, *_ in executed], split.recording.dtype),
+        "executed_recording": np.array([index for index, *_ in executed], dtype),
         "executed_block": np.array([block for _, block, _ in executed]),
         "executed_seconds": np.array(seconds, np.float64),
-        "reconstructed_recording": np.array(
-            [index for index, _ in predicted], split.recording.dtype
-        ),
+        "reconstructed_recording": np.array([index for index, _ in predicted], dtype),
         "reconstructed_block": np.array([block for _, block in predicted]),
     }
 
@@ -252,18 +241,23 @@ def sequence_arrays(
 def write_predictions(
     folder: Path, evaluation: Evaluation, test: Split, description: Description
 ) -> None:
-    """Writes predictions.npz and gcode/*.nc."""
-    arrays: dict[str, Any] = prediction_arrays(evaluation, test, description)
-    with replacing(folder / "predictions.npz") as temporary, temporary.open("wb") as handle:
-        np.savez_compressed(handle, allow_pickle=False, **arrays)
-    for name, text in reconstructed_programs(evaluation.decoding, test, description).items():
+    """Writes predictions.npz and gcode/*.nc, the reconstructed program of each recording."""
+    sequences = decode_sequences(evaluation.decoding, test, description)
+    arrays = prediction_arrays(evaluation, test, description) | sequence_arrays(sequences, test)
+    write_arrays(folder / "predictions.npz", arrays)
+    controller = description.document["controller_is_input"]
+    candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
+    notes = [note for note, is_needed in candidates if is_needed]
+    for index, sequence in sequences.items():
+        name = str(test.recordings[index])
+        text = reconstructed_program(sequence.predicted, name, notes)
         write_text(folder / "gcode" / f"{name}.nc", text)
 
 
 def prediction_arrays(
     evaluation: Evaluation, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
-    """The arrays of predictions.npz; those of predictors begin with PREDICTORS[...].array."""
+    """The rows of predictions.npz; arrays of predictors begin with PREDICTORS[...].array."""
     rows = evaluation.decoding.rows
     arrays = {
         "recordings": test.recordings,
@@ -284,18 +278,4 @@ def prediction_arrays(
             if values is not None:
                 suffix = "block" if field == "blocks" else field
                 arrays[f"{PREDICTORS[name].array}_{suffix}"] = values
-    return arrays | sequence_arrays(evaluation.decoding, test, description)
-
-
-def reconstructed_programs(
-    decoding: SplitDecoding, split: Split, description: Description
-) -> dict[str, str]:
-    """Recording -> the text of its .nc file."""
-    controller = description.document["controller_is_input"]
-    candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
-    notes = [note for note, is_needed in candidates if is_needed]
-    names = split.recordings.tolist()
-    return {
-        names[index]: reconstructed_program(sequences.predicted, names[index], notes)
-        for index, sequences in decode_sequences(decoding, split, description).items()
-    }
+    return arrays

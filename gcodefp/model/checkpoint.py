@@ -2,7 +2,9 @@
 
 import io
 import pickle
+import warnings
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,22 +12,50 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import Field
 
+from gcodefp import files
+from gcodefp.dataset.document import DatasetDocument
 from gcodefp.dataset.store import Description, parse_description
+from gcodefp.documents import ArraySpec, Document, Finite, check_arrays, check_document
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.model.data import network_sizes
 from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
-from gcodefp.model.network import Network
+from gcodefp.model.network import Network, Sizes
 from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
 RESUME_FORMAT = "gcodefp-resume-3"
-UNREADABLE = (
-    *(RuntimeError, OSError, EOFError, LookupError, ValueError),
-    *(pickle.UnpicklingError, zipfile.BadZipFile),
-)
+MAKE_AGAIN = "remove it, and run the step that made it again"
+UNREADABLE = (*files.UNREADABLE, OSError, ImportError, AssertionError, pickle.UnpicklingError)
 """Errors of torch for a file that is truncated or not a checkpoint."""
+PROGRAMS: Mapping[str, ArraySpec] = {
+    "names": ArraySpec("U", ("K",)),
+    "first": ArraySpec("i", ("J",), 0),
+    "line": ArraySpec("i", ("P",)),
+    "block": ArraySpec("U", ("P",)),
+    "position_mm": ArraySpec("f", ("P", 3), nan=True),
+    "mm_per_unit": ArraySpec("f", ("P",), 1e-6, 1e6),
+    "template": ArraySpec("f", ("P", "C"), nan=True),
+    "weight": ArraySpec("f", ("K", "C"), nan=True),
+    "lag_seconds": ArraySpec("f", ("L",), nan=True),
+    "lag_program": ArraySpec("i", ("L",), 0, "K"),
+    "executed_line": ArraySpec("i", ("E",)),
+    "executed_block": ArraySpec("U", ("E",)),
+    "executed_program": ArraySpec("i", ("E",), 0, "K"),
+    "step_seconds": ArraySpec("f", (), 1e-9, 1e9),
+}
+"""Arrays of a checkpoint's `programs`: K programs, P states, C channels, as in Programs."""
+
+
+class _CheckpointDocument(Document):
+    weights: dict[str, Any]
+    hyperparameters: dict[str, Any]
+    dataset: DatasetDocument
+    programs: dict[str, Any]
+    epoch: int = Field(ge=1, le=10**9)
+    value: Finite
 
 
 class Checkpoint(NamedTuple):
@@ -60,13 +90,18 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
         UserError: the file is missing, truncated, or of another format.
     """
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        stored = io.BytesIO(path.read_bytes())
+        with zipfile.ZipFile(stored) as archive:
+            if damaged := archive.testzip():  # torch does not look at the checksums.
+                raise ValueError(f"{damaged} has another checksum")
+        stored.seek(0)
+        content = torch.load(stored, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
     except UNREADABLE as error:
         raise UserError(
             f"{path}: is not a gcodefp checkpoint, or is truncated ({type(error).__name__}); "
-            "remove it, and run the step that made it again"
+            f"{MAKE_AGAIN}"
         ) from None
     file_format = content.get("format") if isinstance(content, dict) else None
     if file_format != format_name:
@@ -105,24 +140,59 @@ def _to_plain(array: NDArray[Any]) -> Any:
 
 def _from_plain(value: Any) -> NDArray[Any]:
     """The inverse of `_to_plain`, from any device."""
-    return np.asarray(value.cpu() if isinstance(value, torch.Tensor) else value)
+    if isinstance(value, torch.Tensor):
+        return np.asarray(value.cpu())
+    is_texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
+    return np.asarray(value, np.str_) if is_texts else np.asarray(str(value))
 
 
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """Loads a checkpoint, ready for prediction.
 
     Raises:
-        UserError: the file is missing, truncated, or of another format.
+        UserError: the file is missing, truncated, damaged, or of another format.
     """
     content = read_torch(path, FORMAT, device)
+    check_document(content, _CheckpointDocument, path, MAKE_AGAIN)
     hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
+    if programs.keys() != PROGRAMS.keys():
+        raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {MAKE_AGAIN}")
+    channels = len(content["dataset"]["channels"])
+    lengths = {"C": channels, "J": programs["names"].size + 1}
+    check_arrays(programs, PROGRAMS, path, MAKE_AGAIN, lengths)
     description = parse_description(content["dataset"], Programs(**programs))
-    network = Network(network_sizes(description), hyperparameters).to(device)
-    network.load_state_dict(content["weights"])
+    sizes, weights = network_sizes(description), content["weights"]
+    first = programs["first"]
+    if first[0] or (np.diff(first) < 1).any() or first[-1] != len(programs["line"]):
+        raise UserError(f"{path}: programs.first is no division of the states; {MAKE_AGAIN}")
+    check_weights(sizes, hyperparameters, weights, path)
+    network = Network(sizes, hyperparameters).to(device)
+    network.load_state_dict(weights)
     network.eval()
     epoch, value = int(content["epoch"]), float(content["value"])
     return Checkpoint(network, hyperparameters, description, epoch, value)
+
+
+def check_weights(
+    sizes: Sizes, hyperparameters: Hyperparameters, weights: dict[str, Any], path: Path
+) -> None:
+    """Checks weights before a network of their size takes memory.
+
+    Raises:
+        UserError: they are not of such a network, or one is NaN.
+    """
+    try:
+        if hyperparameters.num_layers > len(weights):
+            raise ValueError(f"num_layers is {hyperparameters.num_layers}")
+        with torch.device("meta"), warnings.catch_warnings(action="ignore"):
+            Network(sizes, hyperparameters).load_state_dict(dict(weights))
+        wrong = [name for name, weight in weights.items() if torch.isnan(weight).any()]
+        if wrong:
+            raise ValueError(f"{wrong[0]} has NaN")
+    except UNREADABLE as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: weights do not fit ({reason}); {MAKE_AGAIN}") from None
 
 
 def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:

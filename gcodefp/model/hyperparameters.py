@@ -62,6 +62,10 @@ HYPERPARAMETERS = {f.name: f for f in fields(Hyperparameters)}
 """The fields of Hyperparameters by name."""
 
 
+class Incompatible(UserError):
+    """Values of which each is valid and which exclude each other."""
+
+
 def parse_hyperparameters(
     values: Mapping[str, Any], origin: str = "hyperparameters"
 ) -> Hyperparameters:
@@ -73,6 +77,7 @@ def parse_hyperparameters(
 
     Raises:
         UserError: it names the hyperparameter, its value and its range.
+        Incompatible: the values exclude each other.
     """
     checked: dict[str, Any] = {}
     for name, value in flatten(values):
@@ -86,12 +91,12 @@ def parse_hyperparameters(
     hyperparameters = Hyperparameters(**checked)
     width, heads = hyperparameters.d_model, hyperparameters.nhead
     if width % heads:
-        raise UserError(
+        raise Incompatible(
             f"{origin}: d_model {width} cannot be divided among nhead {heads} heads; "
             "choose a d_model that is a multiple of nhead"
         )
     if width % 2:
-        raise UserError(f"{origin}: d_model {width} is odd; choose an even one")
+        raise Incompatible(f"{origin}: d_model {width} is odd; choose an even one")
     return hyperparameters
 
 

@@ -4,24 +4,54 @@ import csv
 import io
 import os
 import platform
+import shutil
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gcodefp.errors import UserError
 from gcodefp.files import write_text
 
 Row = dict[str, float]
 
+TRAIN_AGAIN = "remove this run's folder and train the run again"
 WORK_COLUMNS = ("utc_seconds", "host", "pid", "epoch")
 """Columns of work.csv, which records the processes that train a run. Each appends a line when it
 starts or resumes the run, with the completed epochs, and one after each epoch."""
 
 
 def read_metrics(path: Path) -> list[Row]:
-    """All complete lines of metrics.csv, one per epoch; none if the file is missing."""
-    lines = csv.DictReader(_complete_lines(path))
-    return [{name: float(value) for name, value in row.items()} for row in lines]
+    """All complete lines of metrics.csv, one per epoch; none if the file is missing.
+
+    Raises:
+        UserError: a line is not a row of numbers with an epoch.
+    """
+    try:
+        header, *lines = list(csv.reader(_complete_lines(path))) or [[]]
+        if wrong := [line for line in lines if len(line) != len(header)]:
+            raise ValueError(f"{len(wrong[0])} values for {len(header)} columns")
+        rows = [dict(zip(header, map(float, line), strict=True)) for line in lines]
+        if not all(row["epoch"].is_integer() for row in rows):
+            raise ValueError("an epoch is not a whole number")
+    except KeyError:
+        raise UserError(f"{path}: has no column epoch; {TRAIN_AGAIN}") from None
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is damaged ({error}); {TRAIN_AGAIN}") from None
+    return rows
+
+
+def check_epochs(path: Path, epochs: int) -> None:
+    """Makes sure that metrics.csv has the epochs 1 to `epochs`, each once and in order.
+
+    Raises:
+        UserError: it has others.
+    """
+    logged = [int(row["epoch"]) for row in read_metrics(path)]
+    if logged != list(range(1, epochs + 1)):
+        shown = " ".join(map(str, logged[:20])) or "none"
+        raise UserError(f"{path}: has epochs {shown} instead of 1 to {epochs}; {TRAIN_AGAIN}")
 
 
 def append_metrics(path: Path, row: Mapping[str, float]) -> None:
@@ -70,6 +100,22 @@ def _parse_work(cells: list[str]) -> dict[str, Any] | None:
     except ValueError:
         return None
     return dict(zip(WORK_COLUMNS, values, strict=True))
+
+
+def copy_unfinished(source: Path, target: Path) -> int:
+    """Copies the last complete state of an unfinished run into an empty folder.
+
+    Its process may still write: last.pt comes first, as metrics.csv has the epochs of any last.pt.
+
+    Returns:
+        the number of epochs logged.
+    """
+    with suppress(FileNotFoundError):
+        os.link(source / "last.pt", target / "last.pt")  # It is replaced, never changed.
+    for name in ("metrics.csv", "work.csv"):
+        with suppress(FileNotFoundError):
+            shutil.copyfile(source / name, target / name)
+    return max(len(_complete_lines(target / "metrics.csv")) - 1, 0)
 
 
 def _complete_lines(path: Path) -> list[str]:

@@ -12,16 +12,31 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ConfigDict, Field
 
 from gcodefp.dataset.controls import apply_control
 from gcodefp.dataset.store import Description, read_description, read_split
+from gcodefp.documents import Document, Finite, check_document
 from gcodefp.errors import UserError
-from gcodefp.model.checkpoint import RESUME_FORMAT, read_torch, write_checkpoint, write_torch
+from gcodefp.model.checkpoint import (
+    RESUME_FORMAT,
+    UNREADABLE,
+    check_weights,
+    read_torch,
+    write_checkpoint,
+    write_torch,
+)
 from gcodefp.model.data import Tensors, network_sizes, to_tensors
 from gcodefp.model.epoch import make_optimizer, train_epoch, validate
-from gcodefp.model.hyperparameters import Hyperparameters, Objective, flatten
+from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, flatten
 from gcodefp.model.network import Network
-from gcodefp.model.run_files import append_metrics, append_work, truncate_metrics
+from gcodefp.model.run_files import (
+    TRAIN_AGAIN,
+    append_metrics,
+    append_work,
+    check_epochs,
+    truncate_metrics,
+)
 from gcodefp.model.window_decoding import measure_state_prior
 
 EpochCallback = Callable[[int, Mapping[str, float]], bool]
@@ -78,6 +93,23 @@ class _TrainingState:
             self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
 
 
+class _StateDocument(Document):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epoch: int = Field(ge=1, le=10**9)
+    seconds: float = Field(ge=0, le=1e12)
+    best_epoch: int = Field(ge=1, le=10**9)
+    best_value: Finite
+    best_weights: dict[str, Any]
+
+
+class _ResumeDocument(Document):
+    identity: dict[str, Any]
+    weights: dict[str, Any]
+    optimizer: dict[str, Any]
+    state: _StateDocument
+
+
 def train(
     hyperparameters: Hyperparameters,
     data: TrainingData,
@@ -108,19 +140,22 @@ def train(
         network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
     optimizer = make_optimizer(network, hyperparameters)
     identity = _identity(hyperparameters, data, objective)
-    state = _load_state(folder / "last.pt", identity, network, optimizer)
+    state = _load_state(folder / "last.pt", identity, hyperparameters, network, optimizer)
     append_work(folder / "work.csv", state.epoch)
-    stop = False
-    for row in truncate_metrics(folder / "metrics.csv", state.epoch):
+    stop, metrics_file = False, folder / "metrics.csv"
+    rows = truncate_metrics(metrics_file, state.epoch)
+    check_epochs(metrics_file, state.epoch)
+    for row in rows:
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
         metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
         state.update_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
-        append_metrics(folder / "metrics.csv", row)
+        append_metrics(metrics_file, row)
         append_work(folder / "work.csv", state.epoch)
         _save_state(folder / "last.pt", identity, network, optimizer, state)
         stop = report(state.epoch, row)
+    check_epochs(metrics_file, state.epoch)  # The folder may have been removed meanwhile.
     assert state.best_weights is not None, "max_epochs is at least 1"
     best = (state.best_weights, hyperparameters, data.description)
     write_checkpoint(folder / "checkpoint.pt", *best, state.best_epoch, state.best_value)
@@ -167,19 +202,45 @@ def _next_epoch(
 
 
 def _load_state(
-    path: Path, identity: Mapping[str, Any], network: Network, optimizer: torch.optim.Optimizer
+    path: Path,
+    identity: Mapping[str, Any],
+    hyperparameters: Hyperparameters,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
 ) -> _TrainingState:
     if not path.exists():
         return _TrainingState()
     content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
+    check_document(content, _ResumeDocument, path, TRAIN_AGAIN)
     if content["identity"] != identity:
         raise RunMismatch(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
             "folder, or remove this one"
         )
+    for weights in (content["weights"], content["state"]["best_weights"]):
+        check_weights(network.sizes, hyperparameters, weights, path)
     network.load_state_dict(content["weights"])
-    optimizer.load_state_dict(content["optimizer"])
+    try:
+        # Its settings follow from the hyperparameters.
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": content["optimizer"]["state"], "param_groups": groups})
+        _check_optimizer(optimizer)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: optimizer does not fit ({error}); {TRAIN_AGAIN}") from None
     return _TrainingState(**content["state"])
+
+
+def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
+    """Raises ValueError unless the slots of all parameters are alike, of their shape and finite."""
+    names = {tuple(sorted(slots)) for slots in optimizer.state.values()}
+    if len(names) > 1:
+        raise ValueError(f"parameters have {len(names)} kinds of state")
+    for parameter, slots in optimizer.state.items():
+        for name, value in slots.items():
+            if value is None:
+                continue
+            if value.shape not in (parameter.shape, ()) or not value.isfinite().all():
+                raise ValueError(f"{name} has another shape, or is not finite")
 
 
 def _save_state(
@@ -228,6 +289,8 @@ def load_training_data(
 
 # The outcome of a run, as run.json records it.
 
+INVALID = "invalid"
+"""The failure of a run whose hyperparameters exclude each other."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory")
 """Parts of torch's messages, on a GPU and on a CPU."""
 
@@ -263,11 +326,13 @@ def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> di
 
 
 def failure_class(error: Exception) -> str:
-    """diverged, killed, out_of_memory, bad_hyperparameters or error."""
+    """diverged, killed, invalid, out_of_memory, bad_hyperparameters or error."""
     if isinstance(error, Diverged):
         return "diverged"
     if isinstance(error, Killed):
         return "killed"
+    if isinstance(error, Incompatible):
+        return INVALID
     is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if is_memory_full or any(phrase in str(error) for phrase in OUT_OF_MEMORY):
         return "out_of_memory"

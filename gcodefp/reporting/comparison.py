@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
-from gcodefp.evaluation import split_scores
 from gcodefp.evaluation.bootstrap import (
     Difference,
     Estimate,
@@ -22,7 +21,7 @@ from gcodefp.evaluation.bootstrap import (
 )
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import LAG_ORACLE, MODEL, PREDICTORS, SENSORS, UPPER_BOUND
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
@@ -32,6 +31,10 @@ from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
 STATUS_HINT = "python -m gcodefp.status shows its progress"
+TEST_NOTE = (
+    "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
+    "no unseen recordings to report on. Choose by the val split"
+)
 FACTS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
 NETWORK_PREDICTORS = tuple(
     name
@@ -195,52 +198,42 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
     return ComparedSweep(folder, runs, file)
 
 
-def read_checkpoints(
-    runs: Sequence[ComparedRun], description: Description, dataset: Path, device: torch.device
-) -> list[Checkpoint]:
-    """The weights of each run.
+def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> Comparison:
+    """Adds every metric of every network, as `evaluate` measures it, and notes on the dataset.
 
     Args:
-        description, dataset: the scored dataset and the path of its dataset.json.
+        dataset: dataset.json; its NPZ files lie beside it.
 
     Raises:
-        UserError: runs were trained on different datasets, or on another one than this.
+        UserError: a file is missing or damaged, or a run was trained on another dataset.
     """
-    checkpoints = [read_checkpoint(run.folder.path / "checkpoint.pt", device) for run in runs]
-    digests = [checkpoint.description.learning_digest() for checkpoint in checkpoints]
-    for run, digest in zip(runs, digests, strict=True):
-        if digest != digests[0]:
-            raise UserError(
-                f"{run.folder.path}: was trained on another dataset than "
-                f"{runs[0].folder.path} (learning_digest {digest[:12]}, not {digests[0][:12]}); "
-                "numbers of different datasets cannot be compared"
-            )
-    if digests[0] != description.learning_digest():
-        raise UserError(
-            f"{dataset}: is another dataset than that of the runs (learning_digest "
-            f"{description.learning_digest()[:12]}, not {digests[0][:12]}); name theirs with "
-            "--dataset"
-        )
-    return checkpoints
-
-
-def score_runs(
-    checkpoints: Sequence[Checkpoint], split: Split, device: torch.device
-) -> dict[str, dict[str, list[Score]]]:
-    """Every metric of every network, as `evaluate` measures it, and its difference to the first."""
+    split_paths = {comparison.split: dataset.with_name(f"{comparison.split}.npz")}
+    opened = [
+        open_evaluation(run.folder.path / "checkpoint.pt", dataset, {} if index else split_paths,
+                        device)
+        for index, run in enumerate(comparison.runs)
+    ]  # fmt: skip
+    split, description = opened[0].splits[comparison.split], opened[0].description
     runs = []
-    for checkpoint in checkpoints:
-        decoding = predict_split(checkpoint, split, device)
-        description, predictions = checkpoint.description, decoding.predictions
+    for inputs in opened:
+        decoding = predict_split(inputs.checkpoint, split, device)
         runs.append(
-            split_scores.score_predictors(
-                decoding, predictions, split, description, NETWORK_PREDICTORS
+            score_predictors(
+                decoding, decoding.predictions, split, inputs.checkpoint.description,
+                NETWORK_PREDICTORS,
             )
-        )
-    return {
+        )  # fmt: skip
+    scores = {
         predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}
         for predictor, metrics in runs[0].items()
     }
+    conditions = (
+        (comparison.split == "test", TEST_NOTE),
+        (description.leaky, LEAKY_NOTE),
+        (description.document["controller_is_input"], CONTROLLER_NOTE),
+    )
+    notes = [note for holds, note in conditions if holds]
+    return comparison._replace(scores=scores, notes=notes)
 
 
 def _scores(statistics: Sequence[Statistic]) -> list[Score]:

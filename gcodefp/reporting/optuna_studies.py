@@ -1,12 +1,16 @@
 """A sweep, its later phases and its repeats as Optuna studies in optuna-dashboard; writes nothing.
 
-Run N is trial N. A trial that Optuna calls running may be half-done without an agent: its attribute
-`state` is then `waiting`. A number without a run, such as that of a removed folder, is waiting.
+Run N is trial N. A trial that Optuna calls running may be unfinished, without an agent: its
+attribute `state` is then `waiting`. A number without a run, such as that of a removed folder, is
+waiting.
 """
 
+import ipaddress
 import json
 import logging
 import math
+import platform
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +42,12 @@ logger = logging.getLogger(__name__)
 STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
-REFUSED = "this page is read-only"
+HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::\d+)?", re.ASCII | re.I)
+QUERIES = {
+    "/api/studies/": r"after=\d{1,9}",
+    "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?",
+}
+"""Start of a path -> the query that the browser's page sends there; other paths have none."""
 
 Environment = dict[str, Any]
 Space = Mapping[str, BaseDistribution]
@@ -59,16 +68,18 @@ class Dashboard:
     Each request is answered from one snapshot of the run folders.
     """
 
-    def __init__(self, sweep: Path, runs: Path) -> None:
+    def __init__(self, sweep: Path, runs: Path, host: str = "localhost") -> None:
         """Takes the first snapshot.
 
         Args:
             sweep: sweep.json; phases and repeats lie below its folder.
             runs: the folder that keeps the runs of all sweeps.
+            host: a name by which browsers may address this server.
 
         Raises:
             UserError: sweep.json is missing, or cannot be read.
         """
+        self._host_names = {"localhost", platform.node().lower(), host.lower()}
         self._first = sweep
         self._runs = runs
         self._followed: dict[Path, tuple[SweepFile, Observer]] = {}
@@ -78,12 +89,30 @@ class Dashboard:
         self._update()
 
     def __call__(self, environment: Environment, start: Callable[..., Any]) -> Iterable[bytes]:
-        """Handles a request; all but GET and HEAD are refused."""
-        if environment["REQUEST_METHOD"] in ("GET", "HEAD"):
+        """Handles a request; refuses what the browser's page does not send, and all changes."""
+        if (refusal := self._refusal(environment)) is None:
+            environment.setdefault("HTTP_ACCEPT_ENCODING", "")  # optuna-dashboard needs it.
             return self._application(environment, start)
-        headers = [("Content-Type", "application/json"), ("Allow", "GET, HEAD")]
-        start("405 Method Not Allowed", headers)
-        return [json.dumps({"reason": REFUSED}).encode()]
+        status, reason = refusal
+        start(status, [("Content-Type", "application/json"), ("Allow", "GET, HEAD")])
+        return [json.dumps({"reason": reason}).encode()]
+
+    def _refusal(self, environment: Environment) -> tuple[str, str] | None:
+        """Status and reason; None for a request that is in order."""
+        if environment["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", "this page is read-only"
+        # Any page can have a name that resolves to this address (DNS rebinding), but no such name
+        # is an address or this host's.
+        match = HOST.fullmatch(environment.get("HTTP_HOST", ""))
+        name = (match["name"] or match["address"]).lower() if match else ""
+        if name not in self._host_names and not _is_address(name):
+            return "403 Forbidden", f"no name of this host: {name!r}; use its IP address"
+        path, query = environment["PATH_INFO"], environment.get("QUERY_STRING", "")
+        if query and path.startswith(("/api/", "/csv/")):
+            pattern = next((form for start, form in QUERIES.items() if path.startswith(start)), "")
+            if not re.fullmatch(pattern, query, re.ASCII):
+                return "400 Bad Request", f"bad query: {query!r}"
+        return None
 
     def follow(self, seconds: float) -> None:
         """Takes snapshots forever, `seconds` apart."""
@@ -218,6 +247,14 @@ def _attributes(run: RunLine) -> dict[str, Any]:
         "parameters": run.parameters,
     }
     return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _dotted(path: str) -> str:

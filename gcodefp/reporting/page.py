@@ -21,7 +21,8 @@ from gcodefp.reporting.page_tables import (
     sample_table,
     winner_tables,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
@@ -127,14 +128,7 @@ def _provenances(
     results: Results, protocols: Mapping[str, Any] | None
 ) -> dict[str, Mapping[str, Any]]:
     """File -> its provenance, of all that the page is made from."""
-    documents = {
-        "dataset.json": results.dataset,
-        "sweep.json": results.sweep,
-        "best/run.json": results.winner,
-        "evaluation/metrics.json": results.evaluation,
-        "explanation/explanation.json": results.explanation.document,
-    }
-    provenances = {name: document["provenance"] for name, document in documents.items()}
+    provenances = {name: document["provenance"] for name, document in results.documents.items()}
     return provenances | ({"protocols/protocols.json": protocols} if protocols else {})
 
 

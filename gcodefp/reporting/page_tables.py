@@ -4,6 +4,7 @@ A table has `head`, the names of its columns, and `rows`, lists of cells.
 """
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -14,16 +15,16 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.files import read_json
 from gcodefp.reporting.executed_paths import Toolpath
+from gcodefp.reporting.predictions import Document
 from gcodefp.reporting.protocols_table import (
     NOTE,
-    PROTOCOLS_FORMAT,
     PROTOCOLS_REBUILD,
     columns,
+    read_protocols,
     warnings,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
     process_spans,
@@ -213,8 +214,8 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
     stages: list[tuple[str, float, float, float]] = []
     for path in sorted(benchmarks.rglob("*.tsv")) if benchmarks else []:
         name = path.relative_to(benchmarks or path).with_suffix("").as_posix()
-        with path.open(encoding="utf-8", newline="") as handle:
-            rows = list(csv.DictReader(handle, delimiter="\t"))
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        rows = list(csv.DictReader(lines, delimiter="\t"))
         if rows and name != "report":
             seconds, cpu_seconds, memory_mb = (
                 _number(rows[-1].get(key)) for key in ("s", "cpu_time", "max_rss")
@@ -226,9 +227,10 @@ def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]
 def _number(text: str | None) -> float:
     """Snakemake writes `NA` or `-` for jobs that end before it measures."""
     try:
-        return float(text or 0.0)
+        number = float(text or 0.0)
     except ValueError:
         return 0.0
+    return number if math.isfinite(number) else 0.0
 
 
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
@@ -237,7 +239,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = read_json(path, PROTOCOLS_FORMAT, PROTOCOLS_REBUILD)
+        document = results.published(read_protocols(path))
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

@@ -1,8 +1,6 @@
-"""The predictions for the rows of the test split, as evaluation/predictions.npz holds them."""
+"""predictions.npz and explanation.npz: the predictions for the rows of the test split."""
 
-import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +8,59 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import EVALUATION_REBUILD, MODEL, PREDICTORS
+from gcodefp.evaluation.documents import ExplanationDocument
+from gcodefp.evaluation.names import (
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+    MODEL,
+    PREDICTORS,
+    WITH_CONFIDENCE,
+)
+from gcodefp.files import read_arrays
 
-PREDICTOR_ARRAYS = {
-    "blocks": "block",
-    "operation": "operation",
-    "program": "program",
-    "predicted_mm": "position_mm",
+Document = Mapping[str, Any]
+"""Content of a JSON file."""
+FAR_MM = 1e6
+LONG_SECONDS = 1e9
+PREDICTION_SPECS = {
+    "recordings": ArraySpec("U", ("R",)),
+    "recording": ArraySpec("i", ("N",), 0, "R"),
+    "seconds": ArraySpec("f", ("N",), -LONG_SECONDS, LONG_SECONDS),
+    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
+    "mm_per_unit": ArraySpec("f", ("N",), 1e-6, FAR_MM),
+    "lag_seconds": ArraySpec("f", ("R",), -LONG_SECONDS, LONG_SECONDS, nan=True),
+    "operations": ArraySpec("U", ("O",)),
+    "programs": ArraySpec("U", ("K",)),
+    "true_operation": ArraySpec("i", ("N",), -1, "O"),
+    "true_program": ArraySpec("i", ("N",), -1, "K"),
+    "true_block": ArraySpec("U", ("N",)),
 }
-"""Field of Predictions -> suffix of the array that each predictor has for it."""
+SEQUENCE_SPECS = {
+    "executed_recording": ArraySpec("i", ("E",), 0, "R"),
+    "executed_block": ArraySpec("U", ("E",)),
+    "executed_seconds": ArraySpec("f", ("E",), -LONG_SECONDS, LONG_SECONDS, nan=True),
+    "reconstructed_recording": ArraySpec("i", ("F",), 0, "R"),
+    "reconstructed_block": ArraySpec("U", ("F",)),
+}
+PREDICTOR_SPECS = {
+    "block": ArraySpec("U", ("N",)),
+    "operation": ArraySpec("i", ("N",), -1, "O"),
+    "program": ArraySpec("i", ("N",), -1, "K"),
+    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
+}
+"""Suffix of an array of a predictor -> its content."""
+MEASURED_BY = {"program": "program", "position_mm": "position_error_mm"}
+"""Suffix -> the metric that only predictors with such an array have."""
+EXCERPT_SPECS = {
+    "excerpt_seconds": ArraySpec("f", ("T",), -LONG_SECONDS, LONG_SECONDS),
+    "excerpt_samples": ArraySpec("f", ("T", "C"), -1e30, 1e30, nan=True),
+    "excerpt_valid": ArraySpec("b", ("T", "C")),
+    "excerpt_block": ArraySpec("U", ("T",)),
+    "excerpt_read": ArraySpec("U", ("T",)),
+}
 
 
 class Sequences(NamedTuple):
@@ -50,15 +91,9 @@ class Predictions:
         seconds: (N,) since the recording's first row.
         position_mm: (N, 3) tool position that the controller reported; NaN where unknown.
         mm_per_unit: (N,) millimetres per length unit of the row's block.
-        lag_seconds: (R,) of the sensors, relative to the program's median; NaN if unknown.
-        operations, programs: names of the classes.
-        true_operation, true_program: (N,) classes; -1 if the train split has none of it.
         true_block: (N,) texts.
         blocks: predictor -> (N,) texts.
-        operation: predictor -> (N,) classes.
-        program, predicted_mm: predictor -> (N,) classes, (N, 3) positions; of those that predict
-            them.
-        sequences: None in a file that is older than they are.
+        predicted_mm: predictor -> (N, 3) tool position, of those that predict it.
     """
 
     recordings: NDArray[np.str_]
@@ -66,52 +101,96 @@ class Predictions:
     seconds: NDArray[np.float64]
     position_mm: NDArray[np.float32]
     mm_per_unit: NDArray[np.float32]
-    lag_seconds: NDArray[np.float32]
-    operations: NDArray[np.str_]
-    programs: NDArray[np.str_]
-    true_operation: NDArray[np.int16]
-    true_program: NDArray[np.int16]
     true_block: NDArray[np.str_]
     blocks: Mapping[str, NDArray[np.str_]]
-    operation: Mapping[str, NDArray[np.int64]]
-    program: Mapping[str, NDArray[np.int64]]
     predicted_mm: Mapping[str, NDArray[np.float32]]
-    sequences: Sequences | None = None
+    sequences: Sequences
 
     def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
         """Whether each row's whole block is correct, (N,)."""
         return self.blocks[name] == self.true_block
 
 
-@contextmanager
-def open_arrays(path: Path, rebuild: str) -> Iterator[Mapping[str, NDArray[Any]]]:
-    """The arrays of an NPZ file; errors while they are read name the file.
+def read_predictions(path: Path, evaluation: Document) -> Predictions:
+    """Reads predictions.npz.
+
+    Args:
+        evaluation: the metrics.json beside it, which counts its rows.
 
     Raises:
-        UserError: the file is missing, torn, or has not all arrays.
+        UserError: the file is missing, torn, or not what this metrics.json was computed from.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; it is made by: {rebuild}")
-    try:
-        # NumPy does not close a file that it opens itself when it is torn.
-        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            yield arrays
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
-
-
-def read_predictions(path: Path) -> Predictions:
-    """Reads the file. Raises UserError: as `open_arrays`."""
-    separate = {*PREDICTOR_ARRAYS, "sequences"}
-    with open_arrays(path, EVALUATION_REBUILD) as arrays:
-        fields: dict[str, Any] = {
-            name: arrays[name] for name in Predictions.__dataclass_fields__ if name not in separate
+    models, rebuild = evaluation["models"], EVALUATION_REBUILD
+    names = {
+        suffix: {
+            name: f"{PREDICTORS[name].array}_{suffix}"
+            for name in models
+            if suffix not in MEASURED_BY or models[name][MEASURED_BY[suffix]]["n"]
         }
-        for field, suffix in PREDICTOR_ARRAYS.items():
-            names = {name: f"{kind.array}_{suffix}" for name, kind in PREDICTORS.items()}
-            fields[field] = {name: arrays[key] for name, key in names.items() if key in arrays}
-        if MODEL not in fields["blocks"]:
-            raise KeyError(f"{PREDICTORS[MODEL].array}_{PREDICTOR_ARRAYS['blocks']}")
-        if all(name in arrays for name in Sequences._fields):
-            fields["sequences"] = Sequences(*(arrays[name] for name in Sequences._fields))
-        return Predictions(**fields)
+        for suffix in PREDICTOR_SPECS
+    }
+    specs = PREDICTION_SPECS | SEQUENCE_SPECS
+    for suffix, spec in PREDICTOR_SPECS.items():
+        specs |= dict.fromkeys(names[suffix].values(), spec)
+    arrays = read_arrays(path, list(specs), rebuild)
+    check_arrays(arrays, specs, path, rebuild, {"N": evaluation["rows"]})
+    for name, array in names["position_mm"].items():
+        both = np.isfinite(arrays[array] + arrays["position_mm"]).all(axis=1).sum()
+        if both != (counted := models[name]["position_error_mm"]["n"]):
+            raise UserError(
+                f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
+                f"make both anew with: {rebuild}"
+            )
+    own: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
+    return Predictions(
+        **own,
+        blocks={name: arrays[array] for name, array in names["block"].items()},
+        predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
+        sequences=Sequences(*(arrays[name] for name in SEQUENCE_SPECS)),
+    )
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """N scored rows of the test split, as in predictions.npz; C channels.
+
+    The excerpt is T neighbouring rows of one recording.
+
+    Attributes:
+        document: explanation.json.
+        confidence: predictor -> (N,) predicted probability of its block.
+        excerpt_seconds: (T,) since the recording's first row.
+        excerpt_samples: (T, C) in the channel's unit, less the recording's own mean if the
+            dataset is `centered`; NaN where no sample is valid.
+        excerpt_valid: (T, C) whether a sample is valid.
+        excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
+    """
+
+    document: Document
+    confidence: Mapping[str, NDArray[np.float64]]
+    excerpt_seconds: NDArray[np.float64]
+    excerpt_samples: NDArray[np.float32]
+    excerpt_valid: NDArray[np.bool_]
+    excerpt_block: NDArray[np.str_]
+    excerpt_read: NDArray[np.str_]
+
+
+def read_explanation(folder: Path) -> Explanation:
+    """Reads explanation.json and explanation.npz.
+
+    Raises:
+        UserError: one is missing or damaged.
+    """
+    document = read_document(
+        folder / "explanation.json", EXPLANATION_FORMAT, ExplanationDocument, EXPLANATION_REBUILD
+    )
+    path = folder / "explanation.npz"
+    names = {name: f"{PREDICTORS[name].array}_confidence" for name in WITH_CONFIDENCE}
+    specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
+    arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
+    lengths = {"N": document["rows"], "C": len(document["channels"])}
+    check_arrays(arrays, specs, path, EXPLANATION_REBUILD, lengths)
+    if not len(arrays["excerpt_seconds"]):
+        raise UserError(f"{path}: the excerpt has no rows; make it anew: {EXPLANATION_REBUILD}")
+    confidence = {name: arrays[array] for name, array in names.items()}
+    return Explanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})

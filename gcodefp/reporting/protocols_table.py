@@ -3,37 +3,35 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.evaluation.bootstrap import estimate
+from gcodefp.evaluation.documents import with_keys
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
-    EVALUATION_FORMAT,
-    EVALUATION_REBUILD,
     MODEL,
     PREDICTORS,
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.files import read_json
 from gcodefp.reporting.predictions import read_predictions
-from gcodefp.reporting.wording import INTERVAL, SPLIT_BY, interval_text
+from gcodefp.reporting.results import read_result
+from gcodefp.reporting.wording import IN_MM, INTERVAL, METRICS, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
-PROTOCOLS = ("recording", "chronological", "session", "program", "window")
+Protocol = Literal["recording", "chronological", "session", "program", "window"]
+PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
-MEASURED = {
-    "token": ("token, %", 100.0),
-    "gcode_error_rate": ("G-code error rate, %", 100.0),
-    "position_error_mm": ("tool-position error, mm", 1.0),
-}
-"""Metric of MODEL and WHOLE, besides exact lines -> its name for readers, and a factor."""
+MEASURED = ("token", "gcode_error_rate", "position_error_mm")
+"""Metrics of MODEL and WHOLE, besides exact lines."""
 SHORT = {MODEL: "windows", WHOLE: "whole recordings"}
 NOTE = """\
 Exact lines are pooled over all folds; their 95 % intervals are from a bootstrap over recordings, in
@@ -45,8 +43,54 @@ train split."""
 
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; all None if there is nothing to measure."""
+
+
+class _Interval(Document):
+    value: Finite | None
+    low: Finite | None
+    high: Finite | None
+
+
+class _Row(Document):
+    protocol: Protocol
+    leaky: bool
+    controller_is_input: bool
+    folds: Count
+    recordings: list[str]
+    exact: Annotated[dict[str, _Interval], with_keys([MODEL])]
+    baseline: str | None
+    measured: Annotated[
+        dict[str, Annotated[dict[str, _Interval], with_keys(SHORT)]], with_keys(MEASURED)
+    ]
+
+    @model_validator(mode="after")
+    def _has_its_baseline(self) -> Self:
+        if self.baseline is not None and self.baseline not in self.exact:
+            raise ValueError(f"exact has no key {self.baseline!r}")
+        return self
+
+
+class _Winner(Document):
+    sweeps: list[str]
+    hyperparameters: dict[str, bool | Finite | str | None]
+
+
+class ProtocolsDocument(Document):
+    """protocols.json, format gcodefp-protocols-2."""
+
+    provenance: Provenance
+    winner: _Winner
+    left_out: list[str]
+    protocols: list[_Row] = Field(min_length=1)
+
+
 Row = Mapping[str, Any]
 """A protocol, as in protocols.json."""
+
+
+def read_protocols(path: Path) -> dict[str, Any]:
+    """Reads protocols.json. Raises UserError: it is missing or damaged."""
+    return read_document(path, PROTOCOLS_FORMAT, ProtocolsDocument, PROTOCOLS_REBUILD)
 
 
 class Fold(NamedTuple):
@@ -65,8 +109,8 @@ class Fold(NamedTuple):
 
 def read_fold(folder: Path) -> Fold:
     """Reads what `evaluate` wrote into a folder."""
-    document = read_json(folder / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD)
-    predictions = read_predictions(folder / "predictions.npz")
+    document = read_result(folder / "metrics.json")
+    predictions = read_predictions(folder / "predictions.npz", document)
     names = predictions.recordings[predictions.recording]
     return Fold(
         document, names, {name: predictions.is_correct(name) for name in predictions.blocks}
@@ -145,9 +189,12 @@ def columns(row: Row) -> dict[str, str]:
         UPPER_BOUND: bound,
         ELAPSED: elapsed,
     }
-    for metric, (title, factor) in MEASURED.items():
+    for metric in MEASURED:
+        is_mm = metric in IN_MM
+        title = f"{METRICS[metric]}, {'mm' if is_mm else '%'}"
         for name, short in SHORT.items():
-            cells[f"{title}: {short}"] = interval_text(row["measured"][metric][name], factor=factor)
+            interval = row["measured"][metric][name]
+            cells[f"{title}: {short}"] = interval_text(interval, factor=1.0 if is_mm else 100.0)
     return cells
 
 

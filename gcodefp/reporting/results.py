@@ -1,30 +1,35 @@
 """The files of a finished pipeline, from which figures and report are made."""
 
 import argparse
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from pydantic import Field
 
+from gcodefp.dataset.document import ReportedDataset
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
+from gcodefp.documents import Document as Model
+from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
-from gcodefp.evaluation.names import (
-    EVALUATION_FORMAT,
-    EVALUATION_REBUILD,
-    EXPLANATION_FORMAT,
-    EXPLANATION_REBUILD,
-    PREDICTORS,
-    WITH_CONFIDENCE,
+from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD
+from gcodefp.evaluation.documents import ControlDocument, MetricsDocument
+from gcodefp.evaluation.names import EVALUATION_FORMAT, EVALUATION_REBUILD, EXPLANATION_REBUILD
+from gcodefp.provenance import results_roots, without_private_folders
+from gcodefp.reporting.predictions import (
+    Document,
+    Explanation,
+    Predictions,
+    read_explanation,
+    read_predictions,
 )
-from gcodefp.files import read_json
-from gcodefp.reporting.predictions import Predictions, open_arrays, read_predictions
-from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
+from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.values import leaf
@@ -38,49 +43,28 @@ RESULTS_FLAGS = {
     "explanation": "folder of explain",
 }
 """Argument of `read_results`, and flag of the steps -> what it names."""
-Document = Mapping[str, Any]
-"""Content of a JSON file."""
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """N scored rows of the test split, as in predictions.npz; C channels.
-
-    The excerpt is T neighbouring rows of one recording.
-
-    Attributes:
-        document: explanation.json.
-        confidence: predictor -> (N,) predicted probability of its block.
-        excerpt_seconds: (T,) since the recording's first row.
-        excerpt_samples: (T, C) in the channel's unit, less the recording's own mean if the
-            dataset is `centered`; NaN where no sample is valid.
-        excerpt_valid: (T, C) whether a sample is valid.
-        excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
-    """
-
-    document: Document
-    confidence: Mapping[str, NDArray[np.float64]]
-    excerpt_seconds: NDArray[np.float64]
-    excerpt_samples: NDArray[np.float32]
-    excerpt_valid: NDArray[np.bool_]
-    excerpt_block: NDArray[np.str_]
-    excerpt_read: NDArray[np.str_]
+class _Parameter(Model):
+    distribution: str
+    values: list[Any] | None = Field(None, min_length=1)
 
 
-def read_explanation(folder: Path) -> Explanation:
-    """Reads explanation.json and explanation.npz.
+class _Rules(Model):
+    conditions: dict[str, str] = Field(default_factory=dict)
 
-    Raises:
-        UserError: one is missing, or cannot be read.
-    """
-    document = read_json(folder / "explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD)
-    separate = ("document", "confidence")
-    with open_arrays(folder / "explanation.npz", EXPLANATION_REBUILD) as arrays:
-        return Explanation(
-            document,
-            {name: arrays[f"{PREDICTORS[name].array}_confidence"] for name in WITH_CONFIDENCE},
-            *(arrays[f] for f in Explanation.__dataclass_fields__ if f not in separate),
-        )
+
+class SweepDocument(Model):
+    """sweep.json, format gcodefp-sweep-1."""
+
+    provenance: Provenance
+    id: str
+    method: str
+    seed: int
+    training_code: str
+    parameters: dict[str, _Parameter]
+    as_written: dict[str, Any] = Field(default_factory=dict)
+    rules: _Rules = _Rules()
 
 
 @dataclass(frozen=True)
@@ -95,6 +79,7 @@ class Results:
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
+        roots: paths of the results folder in the documents, which `published` hides; None: shown.
     """
 
     dataset: Document
@@ -106,6 +91,7 @@ class Results:
     work: pd.DataFrame
     predictions: Predictions
     explanation: Explanation
+    roots: Set[PurePath] | None = frozenset()
 
     @property
     def searched(self) -> dict[str, Document]:
@@ -117,13 +103,32 @@ class Results:
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
         warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
         warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
-        controls = self.evaluation.get("controls") or ()
-        not_failed = (control["what"] for control in controls if not control["fails"])
+        not_failed = (c["what"] for c in self.evaluation["controls"] if not c["fails"])
         return (*warnings, *map(CONTROL_NOTE.format, not_failed))
+
+    @property
+    def documents(self) -> dict[str, Document]:
+        """File -> its content, of all JSON documents."""
+        return {
+            "dataset.json": self.dataset,
+            "sweep.json": self.sweep,
+            "best/run.json": self.winner,
+            "evaluation/metrics.json": self.evaluation,
+            "explanation/explanation.json": self.explanation.document,
+        }
+
+    def published(self, content: Any) -> Any:
+        """A document without the absolute paths of the author's machine, unless they are shown."""
+        return content if self.roots is None else without_private_folders(content, self.roots)
 
 
 def read_results(
-    dataset: Path, sweep: Path, best: Path, evaluation: Path, explanation: Path
+    dataset: Path,
+    sweep: Path,
+    best: Path,
+    evaluation: Path,
+    explanation: Path,
+    show_paths: bool = False,
 ) -> Results:
     """Reads the files of a pipeline.
 
@@ -132,17 +137,25 @@ def read_results(
         best, evaluation, explanation: the folders of select_best, evaluate and explain.
 
     Raises:
-        UserError: a file is missing, cannot be read, or is of another sweep, checkpoint or test.
+        UserError: a file is missing or damaged, or is of another sweep, checkpoint or test.
     """
+    metrics = read_result(evaluation / "metrics.json")
+    winner = read_best(best / "run.json")
+    runs = read_table(best / "runs.csv", RUN_COLUMNS)
+    if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
+        raise UserError(
+            f"{best / 'runs.csv'}: run: has not the winner {truncated(winner['run'])}, or a run "
+            f"twice; make it anew with: {BEST_REBUILD}"
+        )
     results = Results(
-        dataset=read_json(dataset, DATASET_FORMAT, DATASET_REBUILD),
-        sweep=read_json(sweep, SWEEP_FORMAT, SWEEP_REBUILD),
-        winner=read_json(best / "run.json", BEST_FORMAT, BEST_REBUILD),
-        evaluation=read_json(evaluation / "metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
-        runs=_read_table(best / "runs.csv"),
-        curves=_read_table(best / "curves.csv"),
-        work=_read_table(best / "work.csv"),
-        predictions=read_predictions(evaluation / "predictions.npz"),
+        dataset=read_result(dataset),
+        sweep=read_result(sweep),
+        winner=winner,
+        evaluation=metrics,
+        runs=runs,
+        curves=read_table(best / "curves.csv", CURVE_COLUMNS, runs),
+        work=read_table(best / "work.csv", WORK_COLUMNS, runs),
+        predictions=read_predictions(evaluation / "predictions.npz", metrics),
         explanation=read_explanation(explanation),
     )
     if results.sweep["id"] not in results.winner["sweeps"]:
@@ -152,7 +165,36 @@ def read_results(
         )
     _check_evaluation(results, evaluation / "metrics.json")
     _check_explanation(results, explanation / "explanation.json")
-    return results
+    inputs = chain.from_iterable(d["provenance"]["inputs"] for d in results.documents.values())
+    results = replace(results, roots=None if show_paths else results_roots(inputs))
+    texts = results.runs.select_dtypes(exclude="number")
+    return replace(
+        results,
+        dataset=results.published(results.dataset),
+        sweep=results.published(results.sweep),
+        winner=results.published(results.winner),
+        evaluation=results.published(results.evaluation),
+        runs=results.runs.assign(
+            **{str(n): results.published(c.tolist()) for n, c in texts.items()}
+        ),
+        explanation=replace(
+            results.explanation, document=results.published(results.explanation.document)
+        ),
+    )
+
+
+RESULT_FILES: dict[str, tuple[str, type[Model], str]] = {
+    "dataset.json": (DATASET_FORMAT, ReportedDataset, DATASET_REBUILD),
+    "sweep.json": (SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
+    "control.json": (CONTROL_FORMAT, ControlDocument, CONTROL_REBUILD),
+    "metrics.json": (EVALUATION_FORMAT, MetricsDocument, EVALUATION_REBUILD),
+}
+"""Name of a file -> its format, what it has to be, and the command that makes it anew."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """Reads one of RESULT_FILES. Raises UserError: it is missing or damaged."""
+    return read_document(path, *RESULT_FILES[path.name])
 
 
 def _check_evaluation(results: Results, path: Path) -> None:
@@ -181,28 +223,102 @@ def _check_explanation(results: Results, path: Path) -> None:
         for document in (results.explanation.document, results.evaluation)
     )
     other = [name for name, digest in explained.items() if digest not in scored.values()]
-    if other:
+    if other or results.explanation.document["rows"] != results.evaluation["rows"]:
         raise UserError(
             f"{path}: is of other files than were evaluated ({', '.join(other)}); make it anew: "
             f"{EXPLANATION_REBUILD}"
         )
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+class _Column(NamedTuple):
+    """Numbers of a table from `low` to `high`; whether a row may have none."""
+
+    low: float
+    high: float
+    is_optional: bool = True
+
+
+MANY = 1e15
+EPOCHS = 1e5
+RUN_COLUMNS = {
+    "best_value": _Column(-1e300, 1e300),
+    "best_epoch": _Column(1, EPOCHS),
+    "epochs": _Column(0, EPOCHS),
+    "seconds": _Column(0, MANY),
+    "parameters": _Column(0, MANY),
+}
+CURVE_COLUMNS = {"epoch": _Column(1, EPOCHS, is_optional=False)}
+WORK_COLUMNS = {
+    "utc_seconds": _Column(0, 1e11, is_optional=False),
+    "pid": _Column(0, MANY, is_optional=False),
+    "epoch": _Column(0, EPOCHS, is_optional=False),
+}
+STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
+"""State in runs.csv, in the order of the ranking -> its label."""
+
+
+def read_table(
+    path: Path, columns: dict[str, _Column], runs: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Reads runs.csv, or a table about its runs.
+
+    Args:
+        columns: the numbers that it has to have.
+        runs: runs.csv, for the other tables.
+
+    Raises:
+        UserError: the file is missing or torn, lacks a column, or has a wrong value.
+    """
+    texts = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
     try:
-        return pd.read_csv(path, dtype={"run": str, "sweep": str})
+        table = pd.read_csv(path, dtype=texts, low_memory=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, LookupError, OverflowError) as error:
         raise UserError(f"{path}: no table ({error}); make it anew: {BEST_REBUILD}") from None
+    needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
+    if missing := [name for name in needed if name not in table]:
+        raise UserError(f"{path}: has no column {missing[0]}; make it anew: {BEST_REBUILD}")
+    numbers = (
+        list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
+    )
+    for name in numbers:
+        column = columns.get(name, _Column(-np.inf, np.inf))
+        parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
+        wrong = parsed.isna() & (table[name].notna() | (not column.is_optional))
+        wrong |= (parsed < column.low) | (parsed > column.high)
+        wrong |= (parsed % 1 != 0) & (name == "epoch")
+        _refuse(path, table, name, wrong)
+        is_whole = name in ("epoch", "pid")
+        table[name] = parsed.astype(int) if is_whole else parsed
+    names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
+    _refuse(path, table, "run", ~names if runs is None else ~table["run"].isin(runs["run"]))
+    if runs is None:
+        _refuse(path, table, "state", ~table["state"].isin(STATES))
+    elif columns is CURVE_COLUMNS:
+        _refuse(path, table, "epoch", table.duplicated(["run", "epoch"]))
+    return table
+
+
+def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
+    """Raises UserError, with the first value, if any is wrong."""
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        value = truncated(repr(table[name].tolist()[row]))
+        raise UserError(
+            f"{path}: line {row + 2}: {name} is {value}; make it anew with: {BEST_REBUILD}"
+        )
 
 
 def add_results_flags(parser: argparse.ArgumentParser) -> None:
     """Adds a flag for each file or folder that results are read from."""
     for name, content in RESULTS_FLAGS.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=content)
+    help_text = "show absolute paths, which name folders of this machine"
+    parser.add_argument("--show-paths", action="store_true", help=help_text)
 
 
 def results_from_flags(arguments: argparse.Namespace) -> Results:
     """Reads the files and folders of RESULTS_FLAGS; raises as `read_results`."""
-    return read_results(*(getattr(arguments, name) for name in RESULTS_FLAGS))
+    paths = {name: getattr(arguments, name) for name in RESULTS_FLAGS}
+    return read_results(**paths, show_paths=arguments.show_paths)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import STATES, Results
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
@@ -19,8 +19,6 @@ from gcodefp.sweeps.values import leaf
 LOSS = "val/loss"
 WIDE_RATIO = 8.0
 """A loss is drawn on a log axis if its maximum is more than this multiple of its minimum."""
-STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
-"""State in runs.csv, in the order of the ranking -> its label."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,8 @@ from gcodefp.evaluation.names import (
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 
 METRICS = {name: metric.title for name, metric in REGISTRY.items()}
 """Metric of metrics.json -> its title."""
@@ -93,6 +94,12 @@ SENSOR_GROUPS = {
     "controller": "the controller's reports",
 }
 """Channel group -> what it measures."""
+
+
+def group_title(name: str | None) -> str:
+    """What a channel group measures; of groups without a title the name."""
+    return SENSOR_GROUPS.get(name or "", name or "other channels")
+
 
 SPLIT_BY = {
     "recording": "whole recordings, drawn at random",

@@ -1,6 +1,6 @@
 """Estimates the time and memory of a sweep from three of its configurations, timed for real.
 
-The configurations with the cheapest, the middle and the dearest training step, by counted
+The configurations with the cheapest, the median and the most expensive training step, by counted
 multiply-adds, train for a few steps, each in a fresh process whose memory is watched. The others
 are interpolated between them.
 """
@@ -143,7 +143,7 @@ def _window_work(hyperparameters: Hyperparameters, sizes: Sizes, window: int) ->
 
 
 def to_be_timed(configurations: Sequence[Candidate]) -> list[Candidate]:
-    """The cheapest, the middle and the dearest of sorted configurations, each once."""
+    """The cheapest, the median and the most expensive of sorted configurations, each once."""
     distinct = list({candidate.step_work: candidate for candidate in configurations}.values())
     chosen = sorted({0, len(distinct) // 2, len(distinct) - 1})
     return [distinct[index] for index in chosen]

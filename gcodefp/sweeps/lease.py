@@ -1,31 +1,41 @@
-"""Which process works on a run: leases that a killed process cannot keep and two cannot both take.
+"""Which process works on a run: claims that a killed process cannot keep and two cannot both make.
 
-A lease is a file `lease.N` in the run's folder. The highest N is the run's lease; an empty file has
-no holder. It is made as a hard link, which fails if the name exists (on NFS too), and its holder
-touches it while it works. A lease is free when its process is gone, seen at once on the same host,
-or when it was not touched for LEASE_SECONDS of the watcher's own monotonic clock, so that no host's
-time of day matters. A process that saw lease N free may make lease N + 1 and no other: numbers only
-grow, so that a slow process cannot drive out one that took the run after it had looked.
+A claim is a file `lease.N` in the run's folder, and the highest N counts. It names its generation,
+the folder `generation.N-…` in which its holder alone writes. Taking a free run, giving it back and
+ending it are the same operation: making claim N + 1 after claim N, as a hard link, which fails if
+the name exists (on NFS too). One process succeeds. A holder that stood still while another took the
+run can therefore not end it, and what it writes lies in a folder that no claim names.
+
+A claim has no holder when it was given back or has ended. Otherwise the run is free when the
+holder's process is gone, seen at once on the same host, or when the claim was not touched for
+LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day matters.
 """
 
 import json
 import os
+import re
+import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from gcodefp.errors import UserError
+from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
+GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
-_released: set[Path] = set()
-"""Leases that this process no longer holds. One that it could not give back, since the file server
-was lost or the folder not writable, names a living process and would be held while that lives."""
+_released: set[str | None] = set()
+"""Generations that this process no longer holds. One that it could not give back, since the file
+server was lost or the folder not writable, names a living process and would be held while that
+lives."""
 
 
 class LeaseState(Enum):
@@ -40,6 +50,67 @@ class LeaseLost(Exception):
     """Another agent has taken this run over, because this one stood still for too long."""
 
 
+class Claim(NamedTuple):
+    """The content of a file `lease.N`.
+
+    Attributes:
+        holder: host, pid and process; None if the run was given back or has ended, empty if the
+            file is damaged.
+        generation: the name of its folder; None where an earlier version wrote the lease, whose
+            files lie in the run's own folder.
+        epochs: how many were done when the claim was made.
+        kills: holders that were killed after the last of these epochs.
+        is_end: whether the generation has the whole run.
+    """
+
+    path: Path
+    holder: Mapping[str, Any] | None
+    generation: str | None = None
+    epochs: int = 0
+    kills: int = 0
+    is_end: bool = False
+
+    @property
+    def number(self) -> int:
+        return int(self.path.name.rpartition(".")[2])
+
+    def touched_ns(self) -> int:
+        """When the holder touched it, by the file server's clock."""
+        return self.path.stat().st_mtime_ns
+
+
+def newest_claim(folder: Path) -> Claim | None:
+    """The claim that counts; None if no process has taken the run yet."""
+    path = None
+    for _ in range(3):
+        leases = (path for path in folder.glob("lease.*") if path.name[6:].isdecimal())
+        path = max(leases, key=lambda path: int(path.name[6:]), default=None)
+        if path is None:
+            return None
+        with suppress(FileNotFoundError):  # Removed just now, with the others.
+            return _read_claim(path)
+    return None if path is None else Claim(path, {})
+
+
+def _read_claim(path: Path) -> Claim:
+    text = path.read_bytes()
+    if not text:  # An earlier version gave the run back.
+        return Claim(path, None)
+    with suppress(ValueError, KeyError, TypeError, AttributeError):
+        content = json.loads(text)
+        holder = content["holder"] if "generation" in content else content
+        generation = content.get("generation")
+        counts = content.get("epochs", 0), content.get("kills", 0)
+        if (
+            (holder is None or {"host", "pid", "process"} <= holder.keys())
+            and (holder is None or type(holder["pid"]) is int)
+            and (generation is None or GENERATION.fullmatch(generation))
+            and all(type(count) is int for count in counts)
+        ):
+            return Claim(path, holder, generation, *counts, content.get("is_end") is True)
+    return Claim(path, {})  # A crashed host may leave a file of zeros; the heartbeat decides.
+
+
 class LeaseWatch:
     """Watches leases, and remembers when it first saw each heartbeat."""
 
@@ -48,67 +119,95 @@ class LeaseWatch:
 
     def state(self, folder: Path) -> LeaseState:
         """The state of a run's lease."""
-        return self.state_of(_newest(folder))
+        return self.state_of(newest_claim(folder))
 
-    def state_of(self, lease: Path | None) -> LeaseState:
-        """The state of a run whose newest lease is this one."""
-        if lease is None:
+    def state_of(self, claim: Claim | None) -> LeaseState:
+        """The state of a run whose newest claim is this one."""
+        if claim is None or claim.holder is None:
             return LeaseState.FREE
-        try:
-            text = lease.read_text(encoding="utf-8")
-            beat = lease.stat().st_mtime_ns
-        except FileNotFoundError:
-            return LeaseState.FREE
-        if not text:
-            return LeaseState.FREE
-        is_alive = _holder_is_alive(lease, text)
+        is_alive = _is_alive(claim)
         if is_alive is not None:
             return LeaseState.HELD if is_alive else LeaseState.FREE
+        try:
+            beat = claim.touched_ns()
+        except FileNotFoundError:
+            return LeaseState.FREE
         now = time.monotonic()
-        seen_beat, since, moved = self._seen.get(lease, (beat, now, False))
+        seen_beat, since, moved = self._seen.get(claim.path, (beat, now, False))
         if beat != seen_beat:
             since, moved = now, True
-        self._seen[lease] = (beat, since, moved)
+        self._seen[claim.path] = (beat, since, moved)
         if now - since > LEASE_SECONDS:
             return LeaseState.FREE
         return LeaseState.HELD if moved else LeaseState.UNKNOWN
 
 
 class Lease:
-    """A lease that this process holds."""
+    """A run that this process holds.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    Attributes:
+        files: the folder in which it writes.
+        kills: how often in a row the run's process was killed since its last completed epoch.
+    """
 
-    def killed_holders(self) -> int:
-        """The number of earlier holders in a row that were killed before they gave it back."""
-        earlier = (lease for lease in self._path.parent.glob("lease.*") if lease != self._path)
-        return sum(1 for lease in earlier if lease.stat().st_size)
+    def __init__(self, claim: Claim) -> None:
+        assert claim.generation is not None, "made by this version"
+        self._claim = claim
+        self.files = claim.path.parent / claim.generation
+        self.kills = claim.kills
 
     def check(self) -> None:
-        """Raises LeaseLost if another process has taken the run."""
-        if _newest(self._path.parent) != self._path:
-            raise LeaseLost(f"{self._path.parent}: taken over by another agent")
+        """Raises LeaseLost if another process has taken the run, or the run was removed."""
+        newest, own = newest_claim(self._claim.path.parent), self._claim
+        if newest is None or (newest.path, newest.generation) != (own.path, own.generation):
+            raise LeaseLost(f"{self._claim.path.parent}: taken over by another agent, or removed")
 
     def beat(self) -> None:
-        """Touches the lease, which shows that the holder is at work."""
+        """Touches the claim, which shows that the holder is at work."""
         with suppress(OSError):
-            os.utime(self._path)
+            os.utime(self._claim.path)
+
+    def end(self) -> None:
+        """Makes what lies in `files` the whole run; raises LeaseLost if it is no longer held."""
+        self._supersede(is_end=True)
+
+    def give_back(self) -> None:
+        """Makes the run free, if it is still held; otherwise removes what no claim names."""
+        _released.add(self._claim.generation)
+        try:
+            if self._claim.holder is not None:
+                self._supersede(is_end=False)
+        except LeaseLost:
+            shutil.rmtree(self.files, ignore_errors=True)
+
+    def _supersede(self, is_end: bool) -> None:
+        self.check()
+        path = self._claim.path.with_name(f"lease.{self._claim.number + 1}")
+        claim = self._claim._replace(path=path, holder=None, is_end=is_end)
+        try:
+            was_made = _make(claim)
+        except FileNotFoundError:
+            was_made = False  # The run's folder was removed.
+        if not was_made:
+            raise LeaseLost(f"{path.parent}: taken over by another agent, or removed")
+        self._claim = claim
 
 
 @contextmanager
 def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
-    """Takes a free run's lease, with a heartbeat until the block ends; None if it is not free.
+    """Takes a free run, with a heartbeat until the block ends; None if it is not free.
 
-    The lease is given back at the end of the block, also after an exception.
+    The run is given back at the end of the block, also after an exception.
+
+    Raises:
+        LeaseLost: a file could not be read or written, as the run was taken over or removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    newest = _newest(folder)
-    path = folder / f"lease.{_number(newest) + 1 if newest else 1}"
-    if watch.state_of(newest) is not LeaseState.FREE or not _make(path):
+    lease = _take(folder, watch)
+    if lease is None:
         yield None
         return
-    lease, is_done = Lease(path), threading.Event()
+    is_done = threading.Event()
 
     def heartbeat() -> None:
         while not is_done.wait(HEARTBEAT_SECONDS):
@@ -118,47 +217,58 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     thread.start()
     try:
         yield lease
+    except (OSError, UserError):
+        lease.check()  # Its files are gone if it was lost.
+        raise
     finally:
         is_done.set()
         thread.join()
-        _released.add(path)
-        _give_back(path)
+        lease.give_back()
 
 
-def _make(path: Path) -> bool:
-    """Makes this process the holder of a new lease; False if another process was faster."""
-    draft = path.with_name(f".lease.{uuid.uuid4().hex}.tmp")
+def _take(folder: Path, watch: LeaseWatch) -> Lease | None:
+    """Claims a free run, with a copy of its state; None if it is not free or another is faster."""
+    before = newest_claim(folder)
+    if watch.state_of(before) is not LeaseState.FREE or (before and before.is_end):
+        return None
+    before = before or Claim(folder / "lease.0", None)
+    generation = f"generation.{before.number + 1}-{uuid.uuid4().hex}"
+    files = folder / generation
+    files.mkdir()
     try:
-        draft.write_text(json.dumps(_identity(os.getpid())), encoding="utf-8")
-        os.link(draft, path)
+        epochs = copy_unfinished(folder / (before.generation or "."), files)
+        kills = before.kills if epochs <= before.epochs else 0
+        if before.holder is not None and before.generation not in _released:
+            kills += 1
+        path, holder = folder / f"lease.{before.number + 1}", _identity(os.getpid())
+        # An epoch that was logged and not saved counts once, however often it is.
+        claim = Claim(path, holder, generation, max(epochs, before.epochs), kills)
+        lease = Lease(claim) if _make(claim) else None
+    except BaseException:
+        shutil.rmtree(files, ignore_errors=True)
+        raise
+    if superseded := before.generation if lease else generation:
+        shutil.rmtree(folder / superseded, ignore_errors=True)
+    return lease
+
+
+def _make(claim: Claim) -> bool:
+    """Makes a claim; False if another process was faster."""
+    # In its own folder: where the run was removed, and begun again by another process, it fails.
+    draft = claim.path.parent / str(claim.generation) / f".lease.{uuid.uuid4().hex}.tmp"
+    content = claim._asdict()
+    del content["path"]
+    try:
+        with draft.open("w", encoding="utf-8") as handle:
+            json.dump(content, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.link(draft, claim.path)
     except FileExistsError:
         return False
     finally:
         draft.unlink(missing_ok=True)
-    if _newest(path.parent) == path:
-        return True
-    # Other holders came and went since the lease was seen free, and removed this number.
-    path.unlink(missing_ok=True)
-    return False
-
-
-def _give_back(path: Path) -> None:
-    """Empties a lease, so that its number is not made again, and removes those before it."""
-    if _newest(path.parent) != path:
-        return
-    for old in path.parent.glob("lease.*"):
-        if _number(old) < _number(path):
-            old.unlink(missing_ok=True)
-    with suppress(FileNotFoundError):
-        os.truncate(path, 0)
-
-
-def _number(lease: Path) -> int:
-    return int(lease.name.rpartition(".")[2])
-
-
-def _newest(folder: Path) -> Path | None:
-    return max(folder.glob("lease.*"), key=_number, default=None)
+    return True
 
 
 def _identity(pid: int) -> dict[str, str | int | None]:
@@ -180,12 +290,12 @@ def _process(pid: int) -> str | None:
     return None if fields[0] == "Z" else f"{boot} {namespace} {fields[19]}"
 
 
-def _holder_is_alive(lease: Path, text: str) -> bool | None:
-    """Whether the lease's process lives and works; None if this host cannot see that process."""
-    holder = _read_identity(text)
-    if holder is None:  # A crashed host may leave a file of zeros; the heartbeat decides.
+def _is_alive(claim: Claim) -> bool | None:
+    """Whether a claim's process lives and works; None if this host cannot see that process."""
+    holder = claim.holder
+    if not holder:
         return None
-    if lease in _released and holder == _identity(os.getpid()):
+    if claim.generation is not None and claim.generation in _released:
         return False
     mine = _process(os.getpid())
     theirs = holder["process"]
@@ -194,20 +304,11 @@ def _holder_is_alive(lease: Path, text: str) -> bool | None:
     # Another boot: this host before its restart, or another host of the same name.
     if str(theirs).split()[:2] != mine.split()[:2]:
         return None
-    return _process(int(holder["pid"] or 0)) == theirs
-
-
-def _read_identity(text: str) -> dict[str, str | int | None] | None:
-    """The holder that a lease names; None if its content is garbage."""
-    with suppress(ValueError):
-        holder = json.loads(text)
-        if isinstance(holder, dict) and holder.keys() >= {"host", "pid", "process"}:
-            return holder
-    return None
+    return _process(int(holder["pid"])) == theirs
 
 
 class Holder(NamedTuple):
-    """The last process that took a run's lease, and the seconds since it touched the lease.
+    """The last process that took a run, and the seconds since it touched its claim.
 
     The age is negative where this host's clock is behind.
     """
@@ -218,11 +319,10 @@ class Holder(NamedTuple):
 
 
 def lease_holder(folder: Path) -> Holder | None:
-    """The process that took a run's lease and did not give it back, alive or not; for display."""
-    newest = _newest(folder)
-    with suppress(FileNotFoundError, UnicodeDecodeError):
-        holder = _read_identity(newest.read_text(encoding="utf-8")) if newest else None
-        if newest and holder:
-            age_seconds = time.time() - newest.stat().st_mtime
-            return Holder(str(holder["host"]), int(holder["pid"] or 0), age_seconds)
+    """The process that took a run and did not give it back, alive or not; for display."""
+    with suppress(FileNotFoundError):
+        claim = newest_claim(folder)
+        if claim and claim.holder:
+            age_seconds = time.time() - claim.touched_ns() / 1e9
+            return Holder(str(claim.holder["host"]), claim.holder["pid"], age_seconds)
     return None

@@ -38,10 +38,6 @@ class Trial:
     lease: Lease
     scheduler: Scheduler
 
-    def kills_in_a_row(self) -> int:
-        """The least number of times the run's process was killed since its last epoch."""
-        return self.lease.killed_holders() - len(self.folder.history("epoch"))
-
     def should_stop(self) -> bool:
         """Whether early termination ends the run after the epochs that it has logged.
 
@@ -192,12 +188,12 @@ class LocalEngine:
     ) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
+            folder.publish()
             with self._taken(folder) as trial:
                 if trial is None:
                     return None
                 content = objective(trial)
-                trial.lease.check()
-                folder.end(content)
+                folder.end(content, trial.lease)
                 return content
         except LeaseLost as error:
             logger.warning("%s", error)
@@ -209,12 +205,10 @@ class LocalEngine:
     def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
         """The run with its lease and hyperparameters; None if another agent was faster."""
         with holding(folder.path, self._watch) as lease:
-            if lease is None:
-                yield None
-            elif folder.is_over():  # It ended before the lease was taken.
-                folder.tidy()
-                yield None
-            elif (hyperparameters := self.scheduler.assign(folder)) is None:
+            hyperparameters = None
+            if lease and not folder.is_over():  # It may have ended before the lease was taken.
+                hyperparameters = self.scheduler.assign(folder)
+            if lease is None or hyperparameters is None:
                 yield None
             else:
                 yield Trial(folder, hyperparameters, lease, self.scheduler)

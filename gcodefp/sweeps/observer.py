@@ -322,7 +322,5 @@ def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
 
 def _seconds(folder: RunFolder) -> float | None:
     """The duration of the epochs so far, if metrics.csv has it."""
-    with suppress(KeyError):
-        seconds = folder.history("seconds")
-        return seconds[-1] if seconds else None
-    return None
+    rows = folder.metrics()
+    return rows[-1].get("seconds") if rows else None

@@ -12,9 +12,13 @@ from typing import Any, NamedTuple
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import WORK_COLUMNS, read_metrics, read_work
-from gcodefp.sweeps.run_folder import COUNTED, ENDED, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import COUNTED, ENDED, REBUILD, RunFolder, run_folders
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
+
+FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
+         "parameters", "device", "host")  # fmt: skip
+"""What run.json has of every run, besides its hyperparameters."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,19 @@ class EndedRun:
 
 
 def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[EndedRun]:
-    """The runs of a sweep that are over, by number, below `first_beyond`."""
-    pairs = ((folder, folder.ended()) for folder in run_folders(sweep_folder))
-    return [
-        EndedRun(folder, content, folder.number)
-        for folder, content in pairs
-        if content is not None and folder.number < first_beyond
-    ]
+    """The runs of a sweep that are over, by number, below `first_beyond`.
+
+    Raises:
+        UserError: one of them is damaged.
+    """
+    runs = []
+    for folder in run_folders(sweep_folder):
+        if folder.number < first_beyond and (content := folder.ended()) is not None:
+            missing = [key for key in (*FACTS, "hyperparameters") if key not in content]
+            if missing:
+                raise UserError(f"{folder.path / 'run.json'}: {missing[0]}: is missing; {REBUILD}")
+            runs.append(EndedRun(folder, content, folder.number))
+    return runs
 
 
 def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
@@ -194,10 +204,6 @@ def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
         "mean": fmean(values) if values else None,
         "standard_deviation": stdev(values) if len(values) > 1 else None,
     }
-
-
-FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
-         "parameters", "device", "host")  # fmt: skip
 
 
 def runs_csv(ranking: Sequence[EndedRun]) -> str:

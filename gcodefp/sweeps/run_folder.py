@@ -1,22 +1,32 @@
 """The folder of one run: the only place where a sweep's state is kept.
 
 hyperparameters.json   the configuration assigned to the run; written once
-lease.N                which process works on it; removed when the run ends
+lease.N                claims: which process works on the run, and in which generation
+generation.N-…/        the files of one holder until the run ends: metrics.csv, work.csv, last.pt
 closed                 why neither this run nor a later one starts, such as an exhausted space
 work.csv               which processes worked on it, and when
-metrics.csv, last.pt   the epochs so far; last.pt is removed when the run ends
+metrics.csv            its epochs
 run.json               how it ended; its presence means that the run is over
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
 """
 
+import os
+import shutil
+import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from gcodefp.files import read_json, write_json, write_text
-from gcodefp.model.run_files import read_metrics
+from pydantic import Field, model_validator
+
+from gcodefp.documents import Count, Document, Finite, read_document
+from gcodefp.errors import UserError
+from gcodefp.files import write_json, write_text
+from gcodefp.model.run_files import Row, check_epochs, read_metrics
+from gcodefp.sweeps.lease import Lease, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
@@ -29,6 +39,38 @@ COUNTED = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 WINS = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
+PUBLISHED = ("metrics.csv", "work.csv", "checkpoint.pt", "run.json")
+"""Files of the last generation that become the run's; run.json, which ends it, is the last."""
+
+
+class _Assigned(Document):
+    """hyperparameters.json."""
+
+    hyperparameters: dict[str, Any]
+    latent: dict[str, Finite]
+    wandb_run: str | None = None
+
+
+class _Outcome(Document):
+    """run.json; a run of another program, or of W&B, need not have all of it."""
+
+    state: Literal["finished", "stopped", "failed"]
+    hyperparameters: dict[str, Any] = Field(default_factory=dict)
+    best_value: Finite | None = None
+    best_epoch: Count | None = None
+    epochs: Count | None = None
+    seconds: Finite | None = None
+    parameters: Count | None = None
+    failure: str | None = None
+    reason: str | None = None
+    device: str | None = None
+    host: str | None = None
+
+    @model_validator(mode="after")
+    def _has_value(self) -> Self:
+        if self.state in COUNTED and self.best_value is None:
+            raise ValueError(f"is {self.state}, and has no best_value")
+        return self
 
 
 @dataclass(frozen=True)
@@ -50,10 +92,16 @@ class RunFolder:
         """The run's id in W&B: sweep and run number."""
         return f"{self.sweep}-{self.path.name}"
 
+    @property
+    def files(self) -> Path:
+        """Where the run's metrics.csv lies now: while it is open, in its newest claim's folder."""
+        claim = None if self.is_over() else newest_claim(self.path)
+        return self.path / claim.generation if claim and claim.generation else self.path
+
     def assigned(self) -> dict[str, Any] | None:
         """`hyperparameters` and `latent` assigned to the run; None before that."""
         path = self.path / "hyperparameters.json"
-        return read_json(path, ASSIGNED_FORMAT, REBUILD) if path.exists() else None
+        return read_document(path, ASSIGNED_FORMAT, _Assigned, REBUILD) if path.exists() else None
 
     def is_assigned(self) -> bool:
         """Whether the run has its hyperparameters."""
@@ -62,29 +110,80 @@ class RunFolder:
     def assign(
         self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
     ) -> None:
-        """Writes the run's hyperparameters, with `more`, such as its id on a service."""
+        """Writes the run's hyperparameters, unless it has some, as an agent that stood still finds.
+
+        Args:
+            more: further content, such as its id on a service.
+        """
+        draft = self.path / f".{uuid.uuid4().hex}.tmp"
         content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
-        write_json(self.path / "hyperparameters.json", ASSIGNED_FORMAT, content)
+        try:
+            write_json(draft, ASSIGNED_FORMAT, content)
+            with suppress(FileExistsError):
+                os.link(draft, self.path / "hyperparameters.json")
+        finally:
+            draft.unlink(missing_ok=True)
 
     def ended(self) -> dict[str, Any] | None:
-        """run.json; None while the run is not over."""
+        """run.json; None while the run is not over.
+
+        Raises:
+            UserError: it is damaged, or metrics.csv does not have the run's epochs.
+        """
         path = self.path / "run.json"
-        return read_json(path, RUN_FORMAT, REBUILD) if path.exists() else None
+        if not path.exists():
+            return None
+        content = read_document(path, RUN_FORMAT, _Outcome, REBUILD)
+        # W&B numbers the steps of other programs as these did.
+        epochs = None if content["state"] == "failed" else content.get("epochs")
+        if epochs is not None and "wandb_run" not in content:
+            check_epochs(self.path / "metrics.csv", epochs)
+        return content
 
     def is_over(self) -> bool:
         """Whether the run has ended, successfully or not."""
         return (self.path / "run.json").exists()
 
-    def end(self, content: Mapping[str, Any]) -> None:
-        """Writes run.json and removes what the run no longer needs."""
-        write_json(self.path / "run.json", RUN_FORMAT, content)
+    def end(self, content: Mapping[str, Any], lease: Lease | None = None) -> None:
+        """Writes run.json and removes what the run no longer needs.
+
+        Args:
+            lease: of the process that trained it; None for a run that was trained elsewhere.
+
+        Raises:
+            LeaseLost: another process has taken the run.
+        """
+        write_json((lease.files if lease else self.path) / "run.json", RUN_FORMAT, content)
+        if lease:
+            lease.end()
+            self.publish()
         self.tidy()
 
+    def publish(self) -> None:
+        """Puts the files of a generation that has ended into the run's folder; any process may."""
+        claim = newest_claim(self.path)
+        if claim is None or not claim.is_end or self.is_over():
+            return
+        files = self.path / str(claim.generation)
+        if not (files / "run.json").exists() and not self.is_over():
+            raise UserError(f"{files}: has no run.json, though the run has ended; {REBUILD}")
+        for log in (files / "wandb").glob("offline-run-*"):
+            (self.path / "wandb").mkdir(exist_ok=True)
+            with suppress(OSError):
+                log.rename(self.path / "wandb" / log.name)
+        for name in PUBLISHED:
+            draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
+            with suppress(FileNotFoundError):  # It has none, or another process was faster.
+                os.link(files / name, draft)
+                draft.replace(self.path / name)
+            draft.unlink(missing_ok=True)  # It stays where both were one file.
+
     def tidy(self) -> None:
-        """Removes leases, last.pt and half-written files of a run that is over."""
-        leftovers = (*self.path.glob("lease.*"), *self.path.glob(".*.json.*.tmp"))
-        for path in (self.path / "last.pt", *leftovers):
+        """Removes claims, generations and half-written files of a run that is over."""
+        for path in (self.path / "last.pt", *self.path.glob("lease.*"), *self.path.glob(".*.tmp")):
             path.unlink(missing_ok=True)
+        for path in self.path.glob("generation.*"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def close(self, reason: str) -> None:
         """Records why neither this run nor a later one starts."""
@@ -97,20 +196,36 @@ class RunFolder:
     def closed(self) -> str | None:
         """Why the sweep ends before this run; None if it does not."""
         try:
-            return (self.path / "closed").read_text(encoding="utf-8").strip()
+            return (self.path / "closed").read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             return None
 
+    def metrics(self) -> list[Row]:
+        """The metrics of each epoch so far."""
+        while True:
+            files = self.files
+            rows = read_metrics(files / "metrics.csv")
+            if files == self.files:  # Otherwise another process took or ended the run meanwhile.
+                return rows
+
     def history(self, metric: str) -> list[float]:
-        """The metric's value after each epoch so far."""
-        return [row[metric] for row in read_metrics(self.path / "metrics.csv")]
+        """The metric's value after each epoch so far.
+
+        Raises:
+            UserError: metrics.csv is damaged, or lacks the metric.
+        """
+        try:
+            return [row[metric] for row in self.metrics()]
+        except KeyError:
+            path = self.files / "metrics.csv"
+            raise UserError(f"{path}: has no column {metric}; {REBUILD}") from None
 
 
 def run_folders(sweep_folder: Path) -> list[RunFolder]:
     """All runs of a sweep that have a folder, by number."""
     if not sweep_folder.is_dir():
         return []
-    folders = (RunFolder(path) for path in sweep_folder.iterdir() if path.name.isdigit())
+    folders = (RunFolder(path) for path in sweep_folder.iterdir() if path.name.isdecimal())
     return sorted(folders, key=lambda run: run.number)
 
 

@@ -64,6 +64,11 @@ class SweepResults:
         """What was assigned to the run; None before that."""
         return _cached(self._assigned, number, self._run(number).assigned)
 
+    def reread_assigned(self, number: int) -> dict[str, Any] | None:
+        """As `assigned`, of a run whose folder may have been removed since it was read."""
+        self._assigned.pop(number, None)
+        return self.assigned(number)
+
     def ended(self, number: int) -> dict[str, Any] | None:
         """run.json; None while the run is not over."""
         return _cached(self._ended, number, self._run(number).ended)
@@ -196,7 +201,7 @@ class Scheduler:
 
         None if no further run starts; the run is closed then.
         """
-        if (assigned := self.results.assigned(folder.number)) is not None:
+        if (assigned := self.results.reread_assigned(folder.number)) is not None:
             return assigned["hyperparameters"]
         if self._specification.method == "bayes" and self._specification.rules.width is None:
             self._wait_for_earlier_assignments(folder.number)
@@ -211,7 +216,8 @@ class Scheduler:
             _close(folder, str(error))
             return None
         folder.assign(proposal.hyperparameters, proposal.latent)
-        return proposal.hyperparameters
+        assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
+        return assigned["hyperparameters"] if assigned else None
 
     def should_prune(self, number: int) -> bool:
         """Whether early termination stops a run after its epochs so far."""

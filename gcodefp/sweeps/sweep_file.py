@@ -4,11 +4,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from gcodefp.files import digest, read_json, write_json
+from pydantic import ConfigDict, Field
+
+from gcodefp.documents import Count, Document, Finite, Provenance, read_document
+from gcodefp.files import digest, write_json
 from gcodefp.sweeps.rules import read_rules
-from gcodefp.sweeps.specification import Specification, read_specification
+from gcodefp.sweeps.specification import MOST_RUNS, Specification, read_specification
 
 FORMAT = "gcodefp-sweep-1"
 REBUILD = "snakemake --cores all create_sweep"
@@ -95,9 +98,33 @@ def write_sweep(
     write_json(path, FORMAT, content)
 
 
+class _SweepRules(Document):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    constraints: list[str] = Field(default_factory=list)
+    conditions: dict[str, str] = Field(default_factory=dict)
+    first: list[dict[str, Any]] = Field(default_factory=list)
+    width: int | None = Field(None, ge=1, le=MOST_RUNS)
+
+
+class _SweepDocument(Document):
+    """What the engines need of sweep.json; `id` names a folder."""
+
+    id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    wandb: str | None = None
+    existing: bool = False
+    is_repeat: bool = False
+    as_written: dict[str, Any]
+    rules: _SweepRules | None = None
+    seed: int = Field(ge=-(2**63), lt=2**64)
+    runs: int = Field(ge=0, le=MOST_RUNS)
+    learning_digest: str | None = None
+    training_code: str | None = None
+
+
 def read_sweep(path: Path) -> SweepFile:
-    """Reads sweep.json."""
-    document = read_json(path, FORMAT, REBUILD)
+    """Reads sweep.json. Raises UserError: it is missing or damaged."""
+    document = read_document(path, FORMAT, _SweepDocument, REBUILD)
     specification = read_specification(document["as_written"], str(path))
     rules = read_rules(specification.parameters, **document.get("rules", {}))
     return SweepFile(
@@ -111,3 +138,31 @@ def read_sweep(path: Path) -> SweepFile:
 
 BEST_FORMAT = "gcodefp-best-2"
 BEST_REBUILD = "snakemake --cores all --forcerun select_best"
+
+
+class _Seeds(Document):
+    runs: list[str]
+
+
+class BestRun(Document):
+    """best/run.json, format gcodefp-best-2."""
+
+    provenance: Provenance
+    run: str
+    sweeps: list[str] = Field(min_length=1)
+    metric: str
+    goal: Literal["maximize", "minimize"]
+    runs: Count
+    best_value: Finite
+    scored_again: Finite
+    best_epoch: int = Field(ge=1, le=10**6)
+    hyperparameters: dict[str, bool | Finite | str | None]
+    seeds: list[_Seeds]
+    parameters: Count | None
+    seconds: Annotated[float, Field(ge=0, le=1e15)] | None
+    device: str | None
+
+
+def read_best(path: Path) -> dict[str, Any]:
+    """Reads best/run.json. Raises UserError: it is missing or damaged."""
+    return read_document(path, BEST_FORMAT, BestRun, BEST_REBUILD)

@@ -4,13 +4,15 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from gcodefp.cluster.job import Deadline, OutOfTime, place
+from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Objective, parse_hyperparameters
+from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
 from gcodefp.model.trainer import (
     EpochCallback,
     Killed,
@@ -29,20 +31,20 @@ logger = logging.getLogger("gcodefp.agent")
 
 PROGRESS_SECONDS = 10.0
 KILLS_IN_A_ROW = 10
-"""A run whose process was killed so often within one epoch is what kills it."""
+"""A run whose process was killed so often since its last epoch is what kills it."""
 
 
 class LogConfig(NamedTuple):
     """How a run is logged to W&B.
 
     Attributes:
-        open_run: opens the SDK's run; None for no log.
+        open_run: opens the SDK's run with a configuration; None for no log.
         checkpoints: whether the best weights become an artifact.
         progress_seconds: how often an epoch is reported to the terminal.
         before_finish: called before the SDK's run is finished.
     """
 
-    open_run: Callable[[], Any] | None
+    open_run: Callable[[Mapping[str, Any]], Any] | None
     checkpoints: bool
     progress_seconds: float = PROGRESS_SECONDS
     before_finish: Callable[[], None] = lambda: None
@@ -50,6 +52,7 @@ class LogConfig(NamedTuple):
 
 def train_run(
     folder: RunFolder,
+    files: Path,
     assigned: Mapping[str, Any],
     data: TrainingData,
     objective: Objective,
@@ -60,6 +63,7 @@ def train_run(
     """Trains a run, or goes on with it; an error of the run becomes its outcome.
 
     Args:
+        files: the folder of this process, for metrics.csv and all others.
         assigned: the run's hyperparameters.
         after_epoch: called with whether this was the last epoch; returns True to stop the run.
 
@@ -70,29 +74,34 @@ def train_run(
         LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
             open.
     """
-    name, checkpoint = folder.path.name, folder.path / "checkpoint.pt"
-    with wandb_log(log_config.open_run) if log_config.open_run else nullcontext() as log:
+    checkpoint, open_run = files / "checkpoint.pt", log_config.open_run
+    config, invalid = dict(assigned), None
+    try:
+        hyperparameters = parse_hyperparameters(assigned, f"run {folder.path.name}")
+        nested = {name for name, _ in flatten(assigned)}
+        config |= {n: v for n, v in asdict(hyperparameters).items() if n not in nested}
+    except UserError as error:
+        invalid = describe_failure(error, assigned)
+
+    def outcome(log: WandbLog | None) -> dict[str, Any]:
+        epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
+        report = _reporter(folder.path.name, objective.metric, epochs, seconds, log, after_epoch)
         try:
-            try:
-                hyperparameters = parse_hyperparameters(assigned, f"run {name}")
-            except UserError as error:
-                content = describe_failure(error, assigned)
-            else:
-                epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
-                report = _reporter(name, objective.metric, epochs, seconds, log, after_epoch)
-                try:
-                    result = train(hyperparameters, data, objective, folder.path, report)
-                    content = describe_result(result, hyperparameters, device)
-                except (LeaseLost, OutOfTime, UserError, OSError):
-                    # A time limit or a full disk is no fault of the hyperparameters.
-                    raise
-                except Exception as error:
-                    logger.exception("run %s failed", name)
-                    content = describe_failure(error, assigned)
-            content |= place()
+            result = train(hyperparameters, data, objective, files, report)
+            return describe_result(result, hyperparameters, device)
+        except (LeaseLost, OutOfTime, UserError, OSError):
+            # A time limit or a full disk is no fault of the hyperparameters.
+            raise
+        except Exception as error:
+            logger.exception("run %s failed", folder.path.name)
+            return describe_failure(error, assigned)
+
+    with wandb_log(lambda: open_run(config)) if open_run else nullcontext() as log:
+        try:
+            content = (invalid or outcome(log)) | location()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
-                log.end(content, checkpoint if has_weights else None)
+                log.end(content, checkpoint if has_weights else None, folder.path)
         finally:
             log_config.before_finish()
     return content
@@ -138,19 +147,21 @@ def train_trial(
 
     Returns, Raises: as `train_run`.
     """
-    assigned = {"seed": sweep.seed} | dict(trial.hyperparameters)
-    if (kills := trial.kills_in_a_row()) >= KILLS_IN_A_ROW:
-        error = Killed(f"its process was killed {kills} times within one epoch")
-        return describe_failure(error, assigned) | place()
+    assigned, files = {"seed": sweep.seed} | dict(trial.hyperparameters), trial.lease.files
+    if (kills := trial.lease.kills) >= KILLS_IN_A_ROW:
+        error = Killed(f"its process was killed {kills} times since its last completed epoch")
+        return describe_failure(error, assigned) | location()
 
     def after_epoch(is_last: bool) -> bool:
         stop = trial.should_stop()
         deadline.end_epoch(last=stop or is_last)
         return stop
 
-    def open_run() -> Any:
-        return open_offline(trial.folder, str(wandb_project), assigned)
+    def open_run(config: Mapping[str, Any]) -> Any:
+        return open_offline(trial.folder, files, str(wandb_project), config)
 
     log_config = LogConfig(open_run if wandb_project else None, wandb_checkpoints)
     objective = sweep.specification.objective
-    return train_run(trial.folder, assigned, data, objective, device, log_config, after_epoch)
+    return train_run(
+        trial.folder, files, assigned, data, objective, device, log_config, after_epoch
+    )

@@ -3,12 +3,12 @@
 import json
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PAR
 """Environment variables of a W&B agent that started this process."""
 SUMMARY = "run_json"
 """Key of run.json's content in a run's W&B summary."""
-SMALL: Mapping[str, Any] = {
+MINIMAL: Mapping[str, Any] = {
     "console": "off",
     "disable_code": True,
     "disable_git": True,
@@ -48,11 +48,12 @@ class WandbLog:
         """Logs the metrics of an epoch, from 1."""
         self._call(lambda run: run.log(dict(metrics), step=epoch))
 
-    def end(self, content: Mapping[str, Any], checkpoint: Path | None) -> None:
+    def end(self, content: Mapping[str, Any], checkpoint: Path | None, folder: Path) -> None:
         """Logs how the run ended, and its best epoch's weights as artifact `model-ID:best`.
 
         Args:
             content: of its run.json.
+            folder: where the checkpoint lies once the run has ended.
         """
         self.failed = content["state"] == "failed"
         facts = {name: content[name] for name in ("state", "best_value", "best_epoch")}
@@ -60,7 +61,7 @@ class WandbLog:
         def log(run: Any) -> None:
             run.summary.update({**facts, SUMMARY: json.dumps(dict(content))})
             if checkpoint is not None:
-                run.log_artifact(_artifact(run.id, checkpoint, facts), aliases=["best"])
+                run.log_artifact(_artifact(run, checkpoint, folder, facts), aliases=["best"])
 
         self._call(log)
 
@@ -75,7 +76,11 @@ class WandbLog:
 
 @contextmanager
 def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
-    """The run that `open_run` opens; it failed if an exception or `end` says so."""
+    """The run that `open_run` opens; it failed if an exception or `end` says so.
+
+    Raises:
+        UserError: from `open_run`; other errors of W&B are logged.
+    """
     log, exit_code = WandbLog(open_run), 1
     try:
         yield log
@@ -84,15 +89,13 @@ def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
         log.finish(exit_code)
 
 
-def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, Any]) -> Any:
-    """Opens a run that writes into the run's folder and to no network.
+def open_offline(folder: RunFolder, files: Path, project: str, config: Mapping[str, Any]) -> Any:
+    """Opens a run that writes into this process's folder of the run and to no network.
 
-    A run that goes on after a kill logs its earlier epochs again, into a new folder. The torn
-    one is removed first, so that W&B sees one run.
+    A run that goes on after a kill logs its earlier epochs again.
     """
-    shutil.rmtree(folder.path / "wandb", ignore_errors=True)
     os.environ.update(OFFLINE)
-    forget_agent()
+    clear_agent_variables()
     import wandb  # late: it takes a second, and its settings come from the environment above
 
     return wandb.init(
@@ -100,30 +103,36 @@ def open_offline(folder: RunFolder, project: str, hyperparameters: Mapping[str, 
         id=folder.run_id,
         name=folder.run_id,
         group=folder.sweep,
-        config=dict(hyperparameters),
-        dir=folder.path,
-        settings=wandb.Settings(**SMALL),
+        config=dict(config),
+        dir=files,
+        settings=wandb.Settings(**MINIMAL),
     )
 
 
-def forget_agent() -> None:
+def clear_agent_variables() -> None:
     """Removes a W&B agent's variables, which would turn this run into the agent's."""
     for name in INHERITED:
         os.environ.pop(name, None)
 
 
-def _artifact(run_id: str, checkpoint: Path, facts: Mapping[str, Any]) -> Any:
+def _artifact(run: Any, checkpoint: Path, folder: Path, facts: Mapping[str, Any]) -> Any:
     import wandb
 
-    artifact = wandb.Artifact(f"model-{run_id}", type="model", metadata=dict(facts))
-    # Not copied: the file stays where it is as long as its run exists.
-    artifact.add_file(str(checkpoint), name=checkpoint.name, policy="immutable", skip_cache=True)
+    artifact = wandb.Artifact(f"model-{run.id}", type="model", metadata=dict(facts))
+    # Not copied: the file stays as long as its run exists.
+    entry = artifact.add_file(
+        str(checkpoint), name=checkpoint.name, policy="immutable", skip_cache=True
+    )
+    if run.offline:  # It is uploaded later, when it lies in the run's folder.
+        entry.local_path = str(folder / checkpoint.name)
     return artifact
 
 
 def _guarded(action: Callable[[], Any]) -> Any:
     try:
         return action()
+    except UserError:
+        raise
     except Exception as error:
         logger.warning("W&B's log: %s; the run itself goes on", error)
         return None

@@ -15,18 +15,21 @@ import yaml
 
 from gcodefp.errors import UserError
 from gcodefp.files import write_text
+from gcodefp.model.trainer import INVALID
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import AGENTS_AGAIN, RunFolder, run_folders
 from gcodefp.wandb_service.service import (
     CANCELLED,
     OVER,
     PAUSED,
-    ServiceSilent,
+    ServiceUnavailable,
     SweepAddress,
+    http_status,
     open_session,
     sweep_state,
     translate_errors,
 )
+from gcodefp.wandb_service.stop import STOP_VARIABLE
 from gcodefp.wandb_service.training import AGENT_VARIABLE, FLAGS_VARIABLE
 
 logger = logging.getLogger(__name__)
@@ -38,6 +41,8 @@ PAUSE_SECONDS = 10.0
 IDLE_AGENTS = 3
 """After so many agents in a row that got no run, the sweep counts as over."""
 LEASE_POLL_SECONDS = 1.0
+REFUSED = (401, 403)
+"""HTTP status of an answer to a key that is wrong, or no longer right."""
 AGENT_ENVIRONMENT = {
     # W&B's agent gives up after failures in its first minute; here failures in a row count.
     "WANDB_AGENT_DISABLE_FLAPPING": "true",
@@ -47,7 +52,7 @@ AGENT_ENVIRONMENT = {
 }
 
 
-def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
+def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
     """Trains the runs that the service assigns, until its sweep is over.
 
     Args:
@@ -60,24 +65,23 @@ def work(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> Non
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
     ended_before = _ended(sweep_folder).keys()
-    idle_agents, silent_since, has_answered = 0, None, False
+    idle_agents, unavailable_since, has_answered = 0, None, False
     while True:
         try:
             state = sweep_state(address)
-            has_answered, silent_since = True, None
-            if state not in CANCELLED:
-                _finish_half_done(address, sweep_folder, watch)
+            has_answered, unavailable_since = True, None
+            _resume_unfinished(address, sweep_folder, watch, stop=state in CANCELLED)
             if state in OVER or idle_agents == IDLE_AGENTS:
                 logger.info("sweep %s is %s: no run is left", address, state.lower())
                 return
             _check_failures(sweep_folder, ended_before)
             before = len(run_folders(sweep_folder))
-            _one_agent(address)
+            _run_agent(address)
             was_idle = state != PAUSED and len(run_folders(sweep_folder)) == before
             idle_agents = idle_agents + 1 if was_idle else 0
-        except ServiceSilent as error:
-            silent_since = silent_since or time.monotonic()
-            if not has_answered or time.monotonic() - silent_since > PATIENCE_SECONDS:
+        except ServiceUnavailable as error:
+            unavailable_since = unavailable_since or time.monotonic()
+            if not has_answered or time.monotonic() - unavailable_since > PATIENCE_SECONDS:
                 raise
             logger.warning("%s; trying again", error)
             time.sleep(PAUSE_SECONDS)
@@ -97,13 +101,22 @@ def _prepare(sweep_folder: Path, flags: Sequence[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def _one_agent(address: SweepAddress) -> None:
+def _run_agent(address: SweepAddress) -> None:
     """Returns when the service has no run for the agent, or after failures in a row."""
     open_session()
     import wandb
 
+    logging.getLogger("wandb.apis.public.sweeps").addFilter(_raise_refusal)
     with translate_errors(f"an agent of sweep {address}"):
         wandb.agent(str(address), max_consecutive_failed_runs=FAILURES_IN_A_ROW)
+
+
+def _raise_refusal(record: logging.LogRecord) -> bool:
+    """Filters the log of the SDK's agent, which asks again forever when the service refuses it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and http_status(error) in REFUSED:
+        raise error
+    return True
 
 
 def _ended(sweep_folder: Path) -> dict[str, Mapping[str, Any]]:
@@ -113,9 +126,15 @@ def _ended(sweep_folder: Path) -> dict[str, Mapping[str, Any]]:
 
 
 def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
-    """Raises UserError if the last runs that ended since the agent started have all failed."""
-    new = [pair for pair in _ended(sweep_folder).items() if pair[0] not in ended_before]
-    last = new[-FAILURES_IN_A_ROW:]
+    """Raises UserError if the last runs that ended since the agent started have all failed.
+
+    Invalid combinations, which the service's search may draw, do not count.
+    """
+    last = [
+        (name, content)
+        for name, content in _ended(sweep_folder).items()
+        if name not in ended_before and content.get("failure") != INVALID
+    ][-FAILURES_IN_A_ROW:]
     if len(last) == FAILURES_IN_A_ROW and all(run["state"] == "failed" for _, run in last):
         name, content = last[-1]
         raise UserError(
@@ -124,8 +143,13 @@ def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
         )
 
 
-def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWatch) -> None:
-    """Goes on with runs whose trainers were killed, which the service does not assign again.
+def _resume_unfinished(
+    address: SweepAddress, sweep_folder: Path, watch: LeaseWatch, stop: bool
+) -> None:
+    """Resumes runs whose trainers were killed, which the service does not assign again.
+
+    Args:
+        stop: those with an epoch are recorded as stopped, and the others left as they are.
 
     Raises:
         UserError: a run's trainer ends again without an outcome.
@@ -134,11 +158,13 @@ def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWat
         assigned = folder.assigned()
         if assigned is None or folder.is_over():
             continue
+        if stop and not (folder.path / "last.pt").exists():
+            continue
         while (state := watch.state(folder.path)) is LeaseState.UNKNOWN:
             time.sleep(LEASE_POLL_SECONDS)
         if state is LeaseState.FREE:
-            logger.info("run %s was left half-done; it goes on", folder.path.name)
-            code = _go_on(address, folder, assigned)
+            logger.info("run %s is unfinished; it is resumed", folder.path.name)
+            code = _resume(address, folder, assigned, stop)
             if code and not folder.is_over() and watch.state(folder.path) is LeaseState.FREE:
                 raise UserError(
                     f"{folder.path}: its trainer has ended with exit code {code} and without an "
@@ -146,7 +172,9 @@ def _finish_half_done(address: SweepAddress, sweep_folder: Path, watch: LeaseWat
                 )
 
 
-def _go_on(address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any]) -> int:
+def _resume(
+    address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any], stop: bool
+) -> int:
     """Starts the trainer as an agent would; the run's folder gets the outcome.
 
     Returns:
@@ -162,6 +190,8 @@ def _go_on(address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any]
         "WANDB_RUN_ID": assigned["wandb_run"],
         "WANDB_SWEEP_PARAM_PATH": str(parameters),
     }
+    if stop:
+        environment[STOP_VARIABLE] = "1"
     environment.pop("WANDB_SERVICE", None)  # It is this process's; the run has one of its own.
     command = [sys.executable, "-m", "gcodefp.train"]
     code = subprocess.run(command, env=environment, check=False).returncode

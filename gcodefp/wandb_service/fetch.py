@@ -41,7 +41,7 @@ def fetch_runs(
             folder = folder_of(sweep_folder, run.id)
             if folder is not None and folder.is_over():
                 continue
-            if run.state not in OVER or (folder is not None and _may_go_on(folder)):
+            if run.state not in OVER or (folder is not None and _may_resume(folder)):
                 open_runs.append(f"{run.id} ({run.state})")
                 continue
             folder = folder or claim(sweep_folder, run.id, _assigned(run))
@@ -57,9 +57,9 @@ def fetch_runs(
         logger.warning("skipped, since they are not over: %s", ", ".join(open_runs))
 
 
-def _may_go_on(folder: RunFolder) -> bool:
-    """Whether an agent goes on with a half-done run of this folder, crashed as W&B has it."""
-    return (folder.path / "last.pt").exists() or LeaseWatch().state(
+def _may_resume(folder: RunFolder) -> bool:
+    """Whether an agent resumes the unfinished run of this folder, crashed as W&B has it."""
+    return (folder.files / "last.pt").exists() or LeaseWatch().state(
         folder.path
     ) is not LeaseState.FREE
 

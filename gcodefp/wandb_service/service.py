@@ -13,7 +13,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.sweeps.rules import NO_RULES
 from gcodefp.sweeps.specification import Specification
-from gcodefp.sweeps.wandb_log import forget_agent
+from gcodefp.sweeps.wandb_log import clear_agent_variables
 
 PART = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 
@@ -41,13 +41,13 @@ def read_address(text: str) -> SweepAddress:
     return SweepAddress(*parts)
 
 
-WITHOUT = "or train without any service: sweep.engine: local"
+LOCAL_INSTEAD = "or train without any service: sweep.engine: local"
 REACH_SECONDS = 20.0
 API_SECONDS = 60
 ONLINE = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
 
 
-class ServiceSilent(UserError):
+class ServiceUnavailable(UserError):
     """The service does not answer now, but may later."""
 
 
@@ -65,33 +65,33 @@ def open_session() -> Any:
     Raises:
         UserError: it cannot be reached, or there is no API key.
     """
-    forget_agent()
-    _reach(base_url())
+    clear_agent_variables()
+    _check_reachable(base_url())
     import wandb
 
     with translate_errors("logging in"):
         return wandb.Api(timeout=API_SECONDS)
 
 
-def _reach(url: str) -> None:
+def _check_reachable(url: str) -> None:
     """Fails at once where the SDK would silently try again and again."""
     try:
         urllib.request.urlopen(url, timeout=REACH_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()  # Any answer will do.
     except (OSError, ValueError) as error:
-        raise ServiceSilent(
+        raise ServiceUnavailable(
             f"W&B at {url}: cannot be reached ({getattr(error, 'reason', error)}); set "
-            f"WANDB_BASE_URL if your server is elsewhere, {WITHOUT}"
+            f"WANDB_BASE_URL if your server is elsewhere, {LOCAL_INSTEAD}"
         ) from None
 
 
 @contextmanager
-def translate_errors(doing: str) -> Iterator[None]:
+def translate_errors(action: str) -> Iterator[None]:
     """Turns what the SDK raises into one message with the way out.
 
     Args:
-        doing: what was tried, such as `reading sweep a/b/c`.
+        action: what was tried, such as `reading sweep a/b/c`.
 
     Raises:
         UserError: for every error of the service.
@@ -105,19 +105,28 @@ def translate_errors(doing: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.filename:
             raise  # An error of a local file.
         text = " ".join(str(error).split()) or type(error).__name__
+        if (status := http_status(error)) is not None:
+            text = f"{text} (HTTP {status})"
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
-        message = f"W&B, {doing}: {text}"
+        message = f"W&B, {action}: {text}"
         if (way_out := _way_out(text)) is None:
-            silent = f"{message}; try again when {base_url()} answers, {WITHOUT}"
-            raise ServiceSilent(silent) from None
-        raise UserError(f"{message}; {way_out}, {WITHOUT}") from None
+            silent = f"{message}; try again when {base_url()} answers, {LOCAL_INSTEAD}"
+            raise ServiceUnavailable(silent) from None
+        raise UserError(f"{message}; {way_out}, {LOCAL_INSTEAD}") from None
 
 
-SILENCE = re.compile(
+def http_status(error: BaseException | None) -> int | None:
+    """Of the service's answer to which an error of the SDK belongs; None if there was none."""
+    return getattr(getattr(error, "response", None), "http_status", None) or None
+
+
+UNAVAILABLE = re.compile(
     r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
 )
-KEY = re.compile(r"api[ _]?key|\b401\b|unauthorized|authenticat|wandb login|credentials", re.I)
+KEY = re.compile(
+    r"api[ _]?key|\b401\b|unauthorized|authenticat|not logged in|wandb login|credentials", re.I
+)
 NAME = re.compile(r"\bnot find\b|not found|\b40[34]\b|\bentity\b|permission|forbidden", re.I)
 IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 """Hosts, ports, and the words with which the SDK starts every error of a login."""
@@ -126,7 +135,7 @@ IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 def _way_out(text: str) -> str | None:
     """What the user can do about an error; None if only waiting helps."""
     text = IRRELEVANT.sub("", text)
-    if SILENCE.search(text):
+    if UNAVAILABLE.search(text):
         return None
     if KEY.search(text):
         return "log in with `wandb login` or set WANDB_API_KEY"
@@ -151,14 +160,14 @@ OVER = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
 """States of a sweep in which agents get no more runs."""
 
 
-def check_plain(specification: Specification, where: str) -> None:
+def check_no_rules(specification: Specification, where: str) -> None:
     """Raises UserError if the configuration adds keys that the service's search does not have."""
     if specification.rules != NO_RULES:
         rules = specification.rules.describe()["rules"]
-        added = ", ".join(f"sweep.{key}" for key, value in rules.items() if value)
+        added = ", ".join(f"sweep.{name}" for name, value in rules.items() if value)
         raise UserError(
             f"{where}: sweep.engine: wandb searches on the service, which knows the YAML alone; "
-            f"take {added} out of the configuration, or set sweep.engine: local"
+            f"remove {added} from the configuration, or set sweep.engine: local"
         )
 
 
@@ -184,7 +193,7 @@ def create_once(
         return SweepAddress(record["entity"], record["project"], record["id"])
     api = open_session()
     mark = f"[gcodefp {identity}]"
-    address = _marked(api, mark, project, entity) or _create(document, mark, project, entity)
+    address = _find_marked(api, mark, project, entity) or _create(document, mark, project, entity)
     record = {"entity": address.entity, "project": address.project, "id": address.sweep_id}
     write_json(path, CREATED_FORMAT, record)
     return address
@@ -228,7 +237,7 @@ def _create(
         return SweepAddress(sweep.entity, sweep.project, sweep_id)
 
 
-def _marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddress | None:
+def _find_marked(api: Any, mark: str, project: str, entity: str | None) -> SweepAddress | None:
     """A sweep of the project with the mark in its description that was not cancelled."""
     import wandb.errors
 

@@ -17,12 +17,13 @@ import yaml
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.trainer import TrainingData
+from gcodefp.model.trainer import INVALID, TrainingData
 from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.training import LogConfig, train_run
-from gcodefp.wandb_service.service import ONLINE, translate_errors
+from gcodefp.wandb_service.service import ONLINE, ServiceUnavailable, translate_errors
+from gcodefp.wandb_service.stop import STOP
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ FLAGS_VARIABLE = "GCODEFP_TRAIN_FLAGS"
 """Environment variable with the pipeline's own flags for the trainer, as JSON."""
 AGENT_VARIABLE = "GCODEFP_AGENT_PID"
 """Environment variable with the process id of the pipeline's agent."""
-STOP_POLL_SECONDS = 0.5
 INIT_SECONDS = 600.0
 """How long a run waits at its start for the service to answer."""
 SETTINGS: Mapping[str, Any] = {
@@ -107,55 +107,6 @@ def folder_of(sweep_folder: Path, run_id: str) -> RunFolder | None:
     return None
 
 
-class StopRequest:
-    """The service's request to stop a run, which ends its epoch first and keeps its weights."""
-
-    def __init__(self) -> None:
-        self._is_set = False
-        self._poll: Any = None
-
-    def is_set(self) -> bool:
-        """Whether the run has to stop."""
-        return self._is_set
-
-    def set(self) -> None:
-        """Asks the run to stop."""
-        self._is_set = True
-
-    def start_polling(self, run: Any) -> None:
-        """Has the SDK ask the service often; its own 15 s are longer than a short run."""
-        import wandb
-
-        try:
-            from wandb.sdk.lib.run_stopping import RunStopChecker
-
-            parts = wandb.setup().asyncer, run._interface, self.set
-            self._poll = RunStopChecker(*parts, poll_interval=STOP_POLL_SECONDS)
-            self._poll.start()
-        except (ImportError, AttributeError, TypeError) as error:
-            # These parts of the SDK may change.
-            logger.warning("the service's request to stop takes up to 15 s to arrive (%s)", error)
-
-    def stop_polling(self) -> None:
-        """Ends the polling, before the SDK's run is finished."""
-        if self._poll is not None:
-            self._poll.stop_soon()
-
-
-@contextmanager
-def stop_request() -> Iterator[StopRequest]:
-    """A request that SIGTERM sets, by which agents pass on the service's, however often.
-
-    Ctrl-C does not: a run that a person interrupts goes on later.
-    """
-    request = StopRequest()
-    before = signal.signal(signal.SIGTERM, lambda *_: request.set())
-    try:
-        yield request
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 @contextmanager
 def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
     """The run's folder and its lease, taken before anything else may fail; no lease if it is over.
@@ -174,6 +125,7 @@ def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lea
             raise UserError(f"run {assignment.run_id}: its agent is gone")
     os.environ.update(ONLINE)
     folder = claim(runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters)
+    folder.publish()
     if folder.is_over():
         logger.info("run %s is over already", folder.path.name)
         yield folder, None
@@ -204,25 +156,29 @@ def train_assigned(
         log_checkpoint: whether the best weights become an artifact.
 
     Returns:
-        whether it failed.
+        whether it failed. An invalid combination, which the service's search may draw, is no
+        failure: it says nothing about the next run.
+
+    Raises:
+        UserError: the service refuses the run, such as for a wrong key.
     """
-    with stop_request() as request:
 
-        def open_run() -> Any:
-            return _open_run(folder, request)
+    def open_run(config: Mapping[str, Any]) -> Any:
+        return _open_run(folder, config)
 
-        def after_epoch(_: bool) -> bool:
-            return request.is_set()
+    def after_epoch(_: bool) -> bool:
+        return STOP.is_set()
 
-        log_config = LogConfig(open_run, log_checkpoint, 0.0, request.stop_polling)
-        hyperparameters = assignment.hyperparameters
-        content = train_run(
-            folder, hyperparameters, data, objective, device, log_config, after_epoch
-        )
-    lease.check()
+    log_config = LogConfig(open_run, log_checkpoint, 0.0, STOP.stop_polling)
+    content = train_run(
+        *(folder, lease.files, assignment.hyperparameters, data, objective, device, log_config),
+        after_epoch,
+    )
     sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
-    folder.end(content | sweep | {"provenance": dict(origin)})
-    return bool(content["state"] == "failed")
+    folder.end(content | sweep | {"provenance": dict(origin)}, lease)
+    if content["failure"] == INVALID:
+        logger.warning("invalid: %s", content["reason"])
+    return content["state"] == "failed" and content["failure"] != INVALID
 
 
 def objective_of(assignment: Assignment) -> Objective:
@@ -240,11 +196,18 @@ def objective_of(assignment: Assignment) -> Objective:
     return read_specification(config, f"sweep {assignment.sweep_id}").objective
 
 
-def _open_run(folder: RunFolder, request: StopRequest) -> Any:
+def _open_run(folder: RunFolder, config: Mapping[str, Any]) -> Any:
     """Opens the run that the agent's environment names, also one that was started before."""
     import wandb
 
-    settings = wandb.Settings(**SETTINGS, stop_fn=request.set)
-    run = wandb.init(dir=folder.path, resume="allow", settings=settings)
-    request.start_polling(run)
+    settings = wandb.Settings(**SETTINGS, stop_fn=STOP.set)
+    try:
+        with translate_errors(f"starting the run in {folder.path}"):
+            run = wandb.init(
+                dir=folder.path, config=dict(config), resume="allow", settings=settings
+            )
+    except ServiceUnavailable as error:
+        logger.warning("the run is trained without a log: %s", error)
+        return None
+    STOP.start_polling(run)
     return run

@@ -13,8 +13,8 @@ from tiny_sweep import TinySweep
 from worker_pool import NOBODY, Event, PoolConfig, WorkerPool, run_pool
 
 from gcodefp.model.trainer import Diverged
-from gcodefp.sweeps import local_engine
-from gcodefp.sweeps.lease import LeaseState, LeaseWatch, holding
+from gcodefp.sweeps import lease, local_engine
+from gcodefp.sweeps.lease import Claim, LeaseState, LeaseWatch, holding
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sampling import propose
 
@@ -146,30 +146,35 @@ def test_lease_of_zeros_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """A crashed host may leave one."""
     monkeypatch.setattr("gcodefp.sweeps.lease.LEASE_SECONDS", 0.2)
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.05)
-    lease = run_folder(tmp_path, 0).path / "lease.1"
-    lease.parent.mkdir()
-    lease.write_bytes(bytes(40))
-    assert LeaseWatch().state(lease.parent) is LeaseState.UNKNOWN
+    path = run_folder(tmp_path, 0).path / "lease.1"
+    path.parent.mkdir()
+    path.write_bytes(bytes(40))
+    assert LeaseWatch().state(path.parent) is LeaseState.UNKNOWN
     assert work(engine(tmp_path, 1), good) == [0]
 
 
 def test_lease_that_could_not_be_given_back_is_free_for_its_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*arguments: object) -> None:
-        raise OSError(5, "Input/output error")
+    def fail_second(claim: Claim) -> bool:
+        if claim.number > 1:
+            raise OSError(5, "Input/output error")
+        return make(claim)
 
     def hold() -> None:
         with holding(tmp_path, LeaseWatch()):
             assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
+    make = lease._make
+
     with monkeypatch.context() as patch:
-        patch.setattr(os, "truncate", fail)
+        patch.setattr("gcodefp.sweeps.lease._make", fail_second)
         with pytest.raises(OSError, match="Input/output"):
             hold()
     assert LeaseWatch().state(tmp_path) is LeaseState.FREE
-    with holding(tmp_path, LeaseWatch()) as lease:
-        assert lease is not None
+    with holding(tmp_path, LeaseWatch()) as taken:
+        assert taken is not None
+        assert taken.kills == 0
         assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
 
@@ -177,10 +182,9 @@ def test_lease_that_could_not_be_given_back_is_free_for_its_process(
 
 
 def test_jumping_clocks_neither_double_a_run_nor_lose_one(tmp_path: Path) -> None:
-    lease = "gcodefp.sweeps.lease"
     kills = {"epoch_seconds": 0.3, "kills": 10, "kill_seconds": 0.5, "seed": 8}
-    patches = {f"{lease}.LEASE_SECONDS": LEASE_SECONDS, f"{lease}.HEARTBEAT_SECONDS": 0.1}
-    pool = run_pool(waiting(tmp_path, patches=patches, clocks_jump=True, **kills))
+    hosts = {"own_hosts": True, "clocks_jump": True, "lease_seconds": LEASE_SECONDS}
+    pool = run_pool(waiting(tmp_path, **hosts, **kills))
     pool.check_ends(TOTAL)
     check_complete(tmp_path)
     delays = takeover_seconds(pool)

@@ -1,6 +1,8 @@
 """A sweep that trains, under kill -9 and on a full disk, has the results of an undisturbed one."""
 
 import json
+import os
+import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from gcodefp.sweeps.training import KILLS_IN_A_ROW
 TOTAL = 24
 SEED = 20250
 LEAST_KILLS, MOST_KILLS = 5, 20
+LEASE_SECONDS = 2.0
 SEARCH: dict[str, Any] = {
     "method": "bayes",
     "metric": {"name": "val/loss", "goal": "minimize"},
@@ -84,6 +87,31 @@ def test_killed_agents_change_nothing(undisturbed: TinySweep, tmp_path: Path) ->
     assert pool.resumed(), pool.describe()
     pool.check_ends(TOTAL)
     check_all_same(undisturbed, sweep)
+
+
+def test_agents_that_stand_still_and_agents_that_are_killed_change_nothing(
+    undisturbed: TinySweep, tmp_path: Path
+) -> None:
+    """STOPS=300 has as many stops and kills at least, in several sweeps."""
+    stops = kills = losses = rounds = 0
+    wanted = int(os.environ.get("STOPS", "12"))
+    while min(stops, kills) < wanted:
+        sweep = same_sweep(undisturbed, tmp_path / str(rounds))
+        hosts = {"own_hosts": True, "lease_seconds": LEASE_SECONDS, "deadline_seconds": 600}
+        often: dict[str, Any] = {
+            "kills": min(wanted, 30),
+            "stops": min(wanted, 30),
+            "kill_seconds": 0.8,
+        }
+        # Whoever takes a run over cannot tell a holder that stands still from a killed one.
+        often["patches"] = {"gcodefp.sweeps.training.KILLS_IN_A_ROW": 1000}
+        pool = run_pool(pool_config(sweep, "pool", **hosts, **often, seed=SEED + rounds))
+        check_all_same(undisturbed, sweep)
+        stops, kills = stops + len(pool.events("stopped")), kills + len(pool.killed())
+        losses, rounds = losses + pool.log().count("taken over by another"), rounds + 1
+        shutil.rmtree(sweep.folder)
+        print(f"{rounds} sweeps, {stops} stops, {kills} kills, {losses} leases lost", flush=True)
+    assert losses
 
 
 def test_run_that_kills_its_process_fails_and_the_sweep_goes_on(

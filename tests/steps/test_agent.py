@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import torch
 from same_runs import check_same_run
 from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS, ended, wait_for
@@ -13,12 +15,14 @@ from wandb_files import wandb_history, wandb_records
 
 from gcodefp.agent import main
 from gcodefp.files import sha256
-from gcodefp.model.hyperparameters import METRICS, Hyperparameters
-from gcodefp.model.run_files import read_metrics
+from gcodefp.model.hyperparameters import METRICS, Hyperparameters, Objective, parse_hyperparameters
+from gcodefp.model.run_files import read_metrics, read_work
+from gcodefp.model.trainer import load_training_data, train
 from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
 
 EPOCHS = 12
+GCODE = Objective("val/gcode_acc", "maximize")
 LONG = {
     "max_epochs": {"value": EPOCHS},
     "optimizer": {"value": "sgd"},
@@ -28,7 +32,7 @@ ENDLESS = {"max_epochs": {"value": 10**6}}
 
 
 def epochs(sweep: TinySweep, number: int) -> int:
-    return len(read_metrics(sweep.run(number).path / "metrics.csv"))
+    return len(sweep.run(number).metrics())
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +65,35 @@ def test_runs_of_killed_agents_end_bit_by_bit_like_undisturbed_ones(
         assert undisturbed.run(number).sweep == killed.run(number).sweep
         assert epochs(killed, number) == EPOCHS
         check_same_run(undisturbed.run(number), killed.run(number))
+
+
+def test_unfinished_run_of_an_earlier_version_goes_on(
+    undisturbed: TinySweep, tmp_path: Path
+) -> None:
+    """Its files lie in the run's own folder, and its lease is an empty file."""
+    sweep = TinySweep(undisturbed.dataset, tmp_path)
+    assert sweep.create(parameters=LONG) == 0
+    run, assigned = sweep.run(0), undisturbed.run(0).assigned() or {}
+    run.path.mkdir(parents=True)
+    run.assign(assigned["hyperparameters"], assigned["latent"])
+    hyperparameters = parse_hyperparameters({"seed": 1} | assigned["hyperparameters"], "run")
+    paths = [undisturbed.dataset / name for name in ("dataset.json", "train.npz", "val.npz")]
+    data = load_training_data(*paths, torch.device("cpu"))
+
+    def kill(epoch: int, metrics: Mapping[str, float]) -> bool:
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return False
+
+    with pytest.raises(KeyboardInterrupt):
+        train(hyperparameters, data, GCODE, run.path, kill)
+    (run.path / "lease.3").touch()
+    (run.path / ".last.pt.17.tmp").write_bytes(b"half")
+    assert run.history("epoch") == [1, 2]
+    assert sweep.work() == 0
+    assert [moment["epoch"] for moment in read_work(run.path / "work.csv")][:5] == [0, 1, 2, 2, 3]
+    assert len(list(run.path.iterdir())) == len(list(undisturbed.run(0).path.iterdir()))
+    check_same_run(undisturbed.run(0), run)
 
 
 def test_files_of_a_run(undisturbed: TinySweep) -> None:
@@ -196,10 +229,9 @@ def test_agent_out_of_time_leaves_a_run_that_others_go_on_with(
     assert "an agent that is started again goes on" in log
     assert not marker.exists()
     run = sweep.run(0)
-    assert (run.path / "last.pt").exists()
+    assert (run.files / "last.pt").exists()
     assert not run.is_over()
-    (lease,) = run.path.glob("lease.*")
-    assert lease.stat().st_size == 0, "no agent has to wait for a lease that was given back"
+    assert LeaseWatch().state(run.path) is LeaseState.FREE, "it was given back"
     done = epochs(sweep, 0)
     with ended(sweep.start()):
         wait_for(lambda: epochs(sweep, 0) > done)

@@ -254,10 +254,11 @@ def test_runs_of_different_datasets_are_refused(
     run = next((other / "runs").glob("*/0000"))
     first, _ = sweeps(results)
     err = problem(capsys, results, f"{first}/0000", str(run))
-    assert f"{run}: was trained on another dataset" in err
+    assert f"{run / 'checkpoint.pt'}: was trained on another dataset" in err
     dataset = str(other / "dataset/dataset.json")
     err = problem(capsys, results, f"{first}/0000", f"{first}/0001", "--dataset", dataset)
-    assert f"{dataset}: is another dataset than that of the runs" in err
+    assert "checkpoint.pt: was trained on another dataset" in err
+    assert "--dataset" in err
 
 
 # Paired differences

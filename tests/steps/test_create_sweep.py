@@ -159,7 +159,7 @@ def test_service_counts_impossible_combinations_of_a_grid(
         assert (sweep.total, documents[-1]["run_cap"]) == (total, total)
     assert made(create(method="grid", run_cap=None, parameters=parameters)).total == 3
     message = str(create(*flags, "--constraint", "learning_rate < 0.05", method="bayes"))
-    assert "take sweep.constraints out of the configuration" in message
+    assert "remove sweep.constraints from the configuration" in message
 
 
 def test_missing_flags_of_an_engine_are_named(

@@ -1,6 +1,8 @@
 """What `python -m gcodefp.dashboard` shows of sweeps, over HTTP, on real run folders."""
 
+import http.client
 import json
+import platform
 import re
 import shutil
 import signal
@@ -219,10 +221,10 @@ def test_ranges_have_their_scales(
     ("name", "text", "state", "part"),
     [
         ("run.json", '{"format": "gcodefp-run-1", "sta', "Fail", "not JSON"),
-        ("run.json", '{"format": "gcodefp-run-1", "state": "finished"}', "Complete", None),
+        ("run.json", '{"format": "gcodefp-run-1", "state": "finished"}', "Fail", "best_value"),
         ("run.json", None, "Fail", "Is a directory"),
         ("hyperparameters.json", "[]", "Running", "format"),
-        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "ValueError"),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", "Running", "is damaged"),
         ("metrics.csv", "", "Running", None),
     ],
 )
@@ -250,13 +252,12 @@ def test_values_outside_the_sweep_are_shown_or_excluded(dataset: Path, tmp_path:
     sweep.run(0).assign({"learning_rate": "high", "optimizer": ["adam", "sgd"]}, {})
     sweep.run(1).assign({"learning_rate": -1.0, "optimizer": None, "unknown": 1}, {})
     write_epochs(sweep.run(1), [])
-    sweep.run(1).end({"state": "finished", "best_value": None})
+    sweep.run(1).end({"state": "failed", "best_value": None})
     content = shown(sweep)
     assert [parameters_of(trial) for trial in content["trials"]] == [
         {"optimizer": "['adam', 'sgd']"},
         {"learning_rate": "-1.0", "optimizer": "None"},
     ]
-    # A finished run without a value.
     assert states(content) == ["Running", "Fail"]
 
 
@@ -279,6 +280,58 @@ def test_nothing_can_be_changed_and_nothing_is_written(sweep: TinySweep) -> None
         assert importance["name"] == "learning_rate"
         assert detail(address) == content
     assert {path: path.stat().st_mtime_ns for path in sweep.folder.rglob("*")} == before
+
+
+def status(address: str, path: str, host: str | None = None) -> int:
+    """The HTTP status, also where no browser would send such a request."""
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=30)
+    connection.putrequest("GET", path, skip_host=True, skip_accept_encoding=True)
+    if host is not None:
+        connection.putheader("Host", host)
+    connection.endheaders()
+    response = connection.getresponse()
+    response.read()
+    connection.close()
+    return response.status
+
+
+def test_only_names_of_this_host_are_answered(sweep: TinySweep) -> None:
+    """A page whose own name resolves to this address (DNS rebinding) reads nothing."""
+    own = ["localhost", "LOCALHOST:8080", "127.0.0.1:1", "[::1]:8080", "10.1.2.3", platform.node()]
+    foreign = [
+        "evil.example", "evil.example:8080", "127.0.0.1.evil.example", "localhost.evil.example",
+        "evil@localhost", "127.0.0.1,evil.example", "[evil]", "localhost:8080:1", "", None,
+    ]  # fmt: skip
+    with served(sweep) as address:
+        for path in ("/api/studies", "/csv/0", "/dashboard", "/static/bundle.js", "/favicon.ico"):
+            assert [status(address, path, host) for host in own] == [200] * len(own), path
+            assert {status(address, path, host) for host in foreign} == {403}, path
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("/api/studies/0", ["after=0", "after=3", "after=999999999", ""],
+         ["after=x", "after=", "after=-1", "after=1.5", "after=+1", "after=1_0", "after=%D9%A1",
+          "after=1&after=2", "after", "after=0&x=1", "other=1", "=", "%zz", "%ff",
+          "after=" + "9" * 5000]),
+        ("/csv/0", ["trial_ids=0,1", "trial_ids=0%2C3", "trial_ids=", ""],
+         ["trial_ids=a", "trial_ids=1,,2", "trial_ids=1,", "trial_ids=-1", "ids=1",
+          "trial_ids=1&trial_ids=2", "trial_ids=1;2"]),
+        ("/api/studies", [""], ["after=0", "x"]),
+        ("/api/studies/0/param_importances", [""], ["after=x", "evaluator=none"]),
+        ("/dashboard/studies/0/trials", ["numbers=1&state=Complete", "%zz"], []),
+    ],
+)  # fmt: skip
+def test_bad_query_is_a_bad_request(
+    sweep: TinySweep, path: str, right: list[str], wrong: list[str]
+) -> None:
+    work(sweep)
+    with served(sweep) as address:
+        for query in right:
+            assert status(address, f"{path}?{query}", "localhost") == 200, query
+        for query in wrong:
+            assert status(address, f"{path}?{query}", "localhost") == 400, query
 
 
 def test_dashboard_imports_neither_torch_nor_wandb() -> None:

@@ -50,6 +50,15 @@ def test_steps_have_the_flags_that_are_shown(
     assert module == HYPERPARAMETERS or not unknown, f"{page}: {module} has no {sorted(unknown)}"
 
 
+def test_each_rule_has_a_text_of_its_own() -> None:
+    """`snakemake --list` shows it; `use rule` would inherit one that is not true of its rule."""
+    rules = ROOT.glob("workflow/rules/*.smk"), [ROOT / "Snakefile"]
+    text = "\n".join(path.read_text() for paths in rules for path in paths)
+    named = re.findall(r"^(?:use )?rule .*:\n", text, re.MULTILINE)
+    texts = re.findall(r'^(?:use )?rule .*:\n    """(.*)"""\n', text, re.MULTILINE)
+    assert len(named) == len(texts) == len(set(texts))
+
+
 def test_make_and_snakemake_know_the_targets_that_are_shown() -> None:
     rules = set(
         re.findall(

@@ -1,5 +1,7 @@
 """The evaluate step as the pipeline starts it: outputs, refusals, leakage."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from learning_data import (
 )
 
 from gcodefp.evaluate import main
+from gcodefp.evaluation.controls import CONTROL_FORMAT
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
     ELAPSED,
@@ -159,11 +162,19 @@ def test_inputs_that_do_not_fit_are_refused(
     output = ["--output", str(tmp_path / "e")]
     honest = ["--checkpoint", str(checkpoint), *dataset_flags(dataset, "train", "test"), *output]
     assert evaluate(checkpoint, other, tmp_path / "e") == 1
-    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
+    assert "checkpoint.pt: was trained on another dataset" in capsys.readouterr().err
     assert main([*honest, "--test", str(dataset / "val.npz")]) == 1
     assert "val.npz: is not the test split" in capsys.readouterr().err
     assert main([*honest, "--controls", str(tmp_path / "none.json")]) == 1
     assert "none.json: no such file; it is made by: snakemake" in capsys.readouterr().err
+    control, document = tmp_path / "control.json", tmp_path / "damaged/dataset.json"
+    control.write_text(json.dumps({"format": CONTROL_FORMAT, "answers": {}}))
+    assert main([*honest, "--controls", str(control)]) == 1
+    assert f"{control}: control: is missing; make it anew" in capsys.readouterr().err
+    shutil.copytree(dataset, document.parent)
+    document.write_text(document.read_text().replace('"steps": ', '"steps": -'))
+    assert main([*honest, "--dataset", str(document)]) == 1
+    assert f"{document}: vocabulary.steps: -" in capsys.readouterr().err
     assert evaluate(tmp_path / "checkpoint.pt", dataset, tmp_path / "e") == 1
     assert "checkpoint.pt: no such checkpoint" in capsys.readouterr().err
     assert not (tmp_path / "e").exists()

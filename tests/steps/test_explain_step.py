@@ -126,7 +126,7 @@ def test_inputs_that_do_not_fit_are_refused(
     other = write_dataset(tmp_path / "other", train=shuffled(tiny_split(RECORDINGS["train"])))
     output = tmp_path / "explanation"
     assert run(checkpoint, other, output) == 1
-    assert "checkpoint.pt: was trained on another dataset than" in capsys.readouterr().err
+    assert "checkpoint.pt: was trained on another dataset" in capsys.readouterr().err
     assert run(checkpoint, dataset, output, "--test", str(dataset / "val.npz")) == 1
     assert "val.npz: is not the test split" in capsys.readouterr().err
     flags = [*dataset_flags(dataset, "train", "val"), *tiny_flags(max_epochs=1)]
@@ -137,24 +137,11 @@ def test_inputs_that_do_not_fit_are_refused(
     assert not output.exists()
 
 
-# Readers
-
-
-def test_missing_torn_and_other_files_are_named_with_their_remedy(tmp_path: Path) -> None:
+def test_explanation_of_other_files_is_refused(tmp_path: Path) -> None:
     options = write_results(tmp_path, true_blocks(), true_blocks())
     path = tmp_path / "explanation/explanation.json"
-    original = path.read_text(encoding="utf-8")
-    content = json.loads(original)
+    content = json.loads(path.read_text(encoding="utf-8"))
     content["provenance"]["inputs"] |= {"best/checkpoint.pt": "00" * 32}
     path.write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(UserError, match=r"other files than were evaluated \(best/checkpoint.pt\)"):
         results_of(options)
-    path.write_text(original, encoding="utf-8")
-    arrays = tmp_path / "explanation/explanation.npz"
-    arrays.write_bytes(arrays.read_bytes()[:-100])
-    with pytest.raises(UserError, match=r"explanation.npz: cannot be read .* --forcerun explain"):
-        results_of(options)
-    for missing in (arrays, path):
-        missing.unlink()
-        with pytest.raises(UserError, match=f"{missing.name}: no such file; .* --forcerun explain"):
-            results_of(options)

@@ -11,7 +11,7 @@ from result_files import spoilt, write_results
 from gcodefp import figures
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.reporting.figures import CATEGORIES, FIGURES
-from gcodefp.reporting.figures.style import SUFFIXES
+from gcodefp.reporting.figures.paper import SUFFIXES
 
 
 @pytest.fixture(scope="module")

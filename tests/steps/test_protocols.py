@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from result_documents import write_best
+from result_documents import PROVENANCE, write_best
 
+from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
@@ -31,35 +32,41 @@ METRICS = {"token": 0.5, "gcode_error_rate": 0.8, "position_error_mm": 12.0}
 def evaluation(folder: Path, by: str, recordings: list[str], **changed: float | None) -> Path:
     """The files of an evaluation; `changed` are metrics, or `correct`, the rows of MODEL."""
     correct = {**CORRECT, MODEL: changed.pop("correct", CORRECT[MODEL])}
-    measured = {
-        name: {"value": value, "low": value and value / 2, "high": value and value * 2}
+    count, counted = ROWS * len(recordings), {"n": 0, "recordings": 0}
+    share = {"value": 0.5, "low": 0.5, "high": 0.5, **counted}
+    measured = dict.fromkeys(REGISTRY, share) | {
+        name: {"value": value, "low": value and value / 2, "high": value and value * 2, **counted}
         for name, value in {**METRICS, **changed}.items()
     }
+    matrix = {"true": ["a"], "predicted": ["a"], "counts": [[count]]}
     content = {
-        "leaky": by == "window",
-        "controller_is_input": False,
-        "split": {"by": by},
+        "provenance": PROVENANCE, "device": "cpu", "external": None, "excluded": [],
+        "leaky": by == "window", "controller_is_input": False, "split": {"by": by},
+        "recordings": len(recordings), "rows": count, "segments": 1, "controls": [],
         "models": dict.fromkeys(CORRECT, measured),
-    }
+        "confusion": {"operation": matrix, "command": matrix},
+        "differences": {NEIGHBOUR: share, TREES: share},
+    }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
-    count = ROWS * len(recordings)
-    row = np.tile(np.arange(ROWS), len(recordings))
-    names = ("seconds", "position_mm", "mm_per_unit", "true_operation", "true_program")
-    arrays: dict[str, Any] = {name: np.zeros(count) for name in names}
-    arrays |= {
-        f"{PREDICTORS[name].array}_block": np.where(row < rows, "G1", "G0")
-        for name, rows in correct.items()
-    }
+    row, index = np.tile(np.arange(ROWS), len(recordings)), np.zeros(count, np.int16)
+    arrays: dict[str, Any] = dict.fromkeys(("true_operation", "true_program"), index)
+    for name, rows in correct.items():
+        prefix = PREDICTORS[name].array
+        arrays |= {
+            f"{prefix}_block": np.where(row < rows, "G1", "G0"),
+            f"{prefix}_operation": index,
+        }
+    for kind in ("executed", "reconstructed"):
+        arrays |= {f"{kind}_recording": index, f"{kind}_block": np.full(count, "G1")}
     np.savez(
         folder / "predictions.npz",
         recordings=np.array(recordings),
         recording=np.repeat(np.arange(len(recordings), dtype=np.int16), ROWS),
-        lag_seconds=np.zeros(len(recordings)),
-        operations=np.array(["face"]),
-        programs=np.array(["face"]),
-        true_block=np.full(count, "G1"),
-        **arrays,
-    )
+        seconds=np.zeros(count), executed_seconds=np.zeros(count), mm_per_unit=np.ones(count),
+        position_mm=np.zeros((count, 3)), lag_seconds=np.zeros(len(recordings)),
+        operations=np.array(["face"]), programs=np.array(["face"]),
+        true_block=np.full(count, "G1"), **arrays,
+    )  # fmt: skip
     return folder
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 from plotly.offline import get_plotlyjs
+from result_documents import PROVENANCE
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import report
@@ -83,6 +84,33 @@ def test_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Path) -
     assert output.read_bytes() == first
 
 
+def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_path: Path) -> None:
+    """In commands, inputs, reasons and the table of protocols; figures are made of the same."""
+    root, home = "/home/zoey lee/run 1", "/home/zoey lee"
+    options = write_results(tmp_path, spoilt(0.3), true_blocks())
+    inputs = {f"{root}/dataset/dataset.json": "ab" * 32, f"{home}/data/face_1.csv": "cd" * 32}
+    argv = ["step.py", "--recordings", f"{home}/data", "--output", f"{root}/best", "--x", "../y/z"]
+    reason = f"cannot read {root}/runs/1: or {home.replace(' ', '_')}/a/b.csv, 9 mm/min"
+    for name in ("dataset.json", "sweep.json", "best/run.json", "evaluation/metrics.json",
+                 "explanation/explanation.json"):  # fmt: skip
+        document = json.loads((tmp_path / name).read_text())
+        document["provenance"] |= {"argv": argv, "inputs": inputs}
+        if name == "dataset.json":
+            document["left_out"] = [{"recording": "bad_001", "reason": reason}]
+        (tmp_path / name).write_text(json.dumps(document))
+    table = tmp_path / "best/runs.csv"
+    table.write_text(table.read_text().replace("early termination", f'"{reason}"'))
+    write_protocols(tmp_path / "protocols.json", results_of(options), sweeps=[f"{root}/sweep"])
+    command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
+    command += ["--protocols", str(tmp_path / "protocols.json")]
+    for flags, is_shown in (([], False), (["--show-paths"], True)):
+        assert report.main([*command, *flags]) == 0
+        page = (tmp_path / "report.html").read_text()
+        assert ("zoey" in page.replace(get_plotlyjs(), "")) == is_shown
+        assert ("RESULTS/runs/1: or …/b.csv, 9 mm/min" in page) == (not is_shown)
+        assert "../y/z" in page
+
+
 def test_leaky_verdict_does_not_claim_unseen_recordings(leaky: list[str]) -> None:
     found = verdict(results_of(leaky))
     assert "never seen" not in found.evidence
@@ -118,7 +146,8 @@ def test_missing_files_are_named_with_their_remedy(
     [
         ("sweep.json", {"id": "another"}, "is of sweep abcd1234"),
         ("evaluation/metrics.json", {"external": "/data/x"}, "is of other recordings, /data/x"),
-        ("evaluation/metrics.json", {"provenance": {"inputs": {"checkpoint.pt": "00" * 32}}},
+        ("evaluation/metrics.json",
+         {"provenance": {**PROVENANCE, "inputs": {"checkpoint.pt": "00" * 32}}},
          "another checkpoint"),
     ],
 )  # fmt: skip
@@ -166,7 +195,7 @@ def test_control_that_does_not_fail_is_marked(tmp_path: Path, pictures: Path, fa
     assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("DOES NOT FAIL") == (not fails)
     assert all(str(escape(sentence)) in page for sentence in leak_warnings(controls[1]))
-    evaluation = {key: of for key, of in results.evaluation.items() if key != "controls"}
+    evaluation = {**results.evaluation, "controls": []}
     assert 'id="controls"' not in render(replace(results, evaluation=evaluation), pictures)
 
 

@@ -14,7 +14,7 @@ from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.style import draw_figures
+from gcodefp.reporting.figures.paper import draw_figures
 from gcodefp.reporting.page import render
 
 pytestmark = pytest.mark.browser

@@ -125,6 +125,29 @@ def test_changed_weights_are_refused(sweep: TinySweep, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize(
+    ("key", "wrong"),
+    [("best_epoch", 1), ("best_value", 1e-9), ("learning_rate", 0.003), ("seed", 9)],
+)
+def test_checkpoint_of_another_run_is_refused(
+    sweep: TinySweep, capsys: pytest.CaptureFixture[str], key: str, wrong: float
+) -> None:
+    """Its value is near enough for the score."""
+    path = sweep.run(best_of(sweep)).path / "checkpoint.pt"
+    content = torch.load(path, weights_only=True)
+    if key.startswith("best"):
+        key, wrong = key.removeprefix("best_"), content["value"] + wrong if wrong < 1 else 1
+        assert content[key] != wrong
+        content[key] = wrong
+    else:
+        content["hyperparameters"][key] = wrong
+    torch.save(content, path)
+    assert sweep.select() == 1
+    message = capsys.readouterr().err
+    for part in (str(path), key, "another run's checkpoint", f"remove {path.parent}"):
+        assert part in message
+
+
+@pytest.mark.parametrize(
     ("kept_bytes", "reason"), [(1000, "is not a gcodefp checkpoint"), (None, "no such checkpoint")]
 )
 def test_torn_or_missing_checkpoint_is_an_error(

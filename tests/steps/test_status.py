@@ -174,12 +174,17 @@ def test_exhausted_space_ends_the_sweep(
     ("name", "text", "over", "reason"),
     [
         ("run.json", '{"format": "gcodefp-run-1", "sta', True, "not JSON"),
-        ("run.json", '{"format": "gcodefp-run-1"}', True, "KeyError"),
+        ("run.json", '{"format": "gcodefp-run-1"}', True, "state: is missing"),
         ("run.json", None, True, "Is a directory"),
         ("hyperparameters.json", "[]", False, "format"),
-        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", False, "ValueError"),
-        ("metrics.csv", "epoch,loss\n1,2\n", False, f"KeyError: '{METRIC}'"),
-        ("lease.x", "", False, "ValueError"),
+        (
+            "metrics.csv",
+            f"epoch,{METRIC}\n1,high\n",
+            False,
+            "could not convert string to float: 'high'",
+        ),
+        ("metrics.csv", "epoch,loss\n1,2\n", False, f"has no column {METRIC}"),
+        ("lease.7", None, False, "Is a directory"),
     ],
 )
 def test_unreadable_run_is_named_and_the_others_are_shown(

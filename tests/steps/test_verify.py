@@ -14,7 +14,8 @@ from learning_data import dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.verify import Folder, changed_inputs, changed_run_inputs, differences
+from gcodefp.reporting.differences import differences
+from gcodefp.verify import Folder, changed_inputs, changed_run_inputs
 
 Output = pytest.CaptureFixture[str]
 
@@ -133,6 +134,11 @@ def test_every_changed_number_is_named(results: Path, capsys: Output) -> None:
     change_arrays(results / "explanation/explanation.npz", edit_arrays)
     change(next(results.glob("controls/*/control.json")), lambda content: content.update(rows=1))
     problems = verified(capsys, results, *verify.SCORING)
+    predictions = results / "evaluation/predictions.npz"
+    predictions.write_bytes(predictions.read_bytes()[:-200])
+    torn = verified(capsys, results, "evaluate")
+    assert "evaluation/predictions.npz: cannot be read" in torn
+    assert "metrics.json: models.majority.token.high is " in torn
     for text in (
         "metrics.json: models.majority.token.high is ", "models.gcodefp.gcode.n is ",
         "controls[0].fails is 'perhaps', made again True", "whole_position_mm differs in 1 of",

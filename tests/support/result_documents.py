@@ -52,6 +52,7 @@ def dataset_document(leaky: bool) -> dict[str, Any]:
             for key, value in vars(vocabulary).items()
         },
         "words": {"train": TRAIN_WORDS},
+        "position_mm": {"mean": [0.0] * 3, "std": [1.0] * 3},
         "programs": {"names": ["face", "pocket"], "places": 72, "step_seconds": STEP_SECONDS,
                      "sha256": "ef" * 32},
         "left_out": [{"recording": "bad_001", "reason": "the clock runs <backwards>"}],

@@ -112,7 +112,7 @@ def write_evaluation(
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
-        "rows": len(rows), "segments": len(rows) // 6, "confidence": 0.95,
+        "rows": len(rows), "segments": len(rows) // 6, "confidence": 0.95, "device": "cpu",
         "resamples": 2000, "controls": list(controls), "external": None, "excluded": [],
         "models": {
             name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}

@@ -15,8 +15,8 @@ from pathlib import Path
 import yaml
 from workflow_project import change, put
 
-from gcodefp.model.run_files import read_metrics
 from gcodefp.sweeps.lease import lease_holder
+from gcodefp.sweeps.run_folder import RunFolder
 
 MARK = "gcodefp's .ci/slurm-up"
 CONFIGURATION = Path("/etc/slurm/slurm.conf")
@@ -144,7 +144,7 @@ def restarts(job: str) -> int:
 
 
 def epochs_of(run_folder: Path) -> list[dict[str, float]]:
-    return [dict(row) for row in read_metrics(run_folder / "metrics.csv")]
+    return [dict(row) for row in RunFolder(run_folder).metrics()]
 
 
 def half_done(folder: Path) -> dict[str, list[dict[str, float]]]:

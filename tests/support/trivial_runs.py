@@ -18,7 +18,7 @@ def objective(trial: Trial) -> dict[str, Any]:
     for epoch in range(1, EPOCHS + 1):
         value = 0.1 * number + 0.01 * (epoch if epoch < EPOCHS else 1) + 0.01
         row = {"epoch": epoch, METRIC: round(value, 4), "seconds": 2.5 * epoch}
-        append_metrics(trial.folder.path / "metrics.csv", row)
+        append_metrics(trial.lease.files / "metrics.csv", row)
     if number % 4 == 3:
         return {"state": "failed", "failure": "diverged", "reason": "loss is nan"}
     ended = {"state": "finished", "failure": None, "epochs": EPOCHS, "seconds": 12.0}
@@ -27,7 +27,7 @@ def objective(trial: Trial) -> dict[str, Any]:
 
 def write_epochs(run: RunFolder, values: Sequence[float], metric: str = METRIC) -> None:
     for epoch, value in enumerate(values, 1):
-        append_metrics(run.path / "metrics.csv", {"epoch": epoch, metric: value})
+        append_metrics(run.files / "metrics.csv", {"epoch": epoch, metric: value})
 
 
 def write_run(folder: Path, number: int, state: str | None, values: Sequence[float]) -> None:

@@ -32,9 +32,12 @@ class PoolConfig:
         arguments: of the task.
         kills: at most so many, so that the last worker can end.
         kill_seconds: the mean time between them.
+        stops: at most so often, an agent stands still for 0.5 to 2.5 times `lease_seconds`.
+        lease_seconds: sets the lease; None for that of the product.
         patches: dotted name of a module's constant -> value in the workers.
         user: whose rights the workers take.
-        clocks_jump: whether each worker has a host name of its own and a clock that jumps by hours.
+        own_hosts: whether each worker has a host name of its own.
+        clocks_jump: whether each worker's clock jumps by hours, too.
     """
 
     folder: str
@@ -43,10 +46,13 @@ class PoolConfig:
     agents: int = 4
     kills: int = 0
     kill_seconds: float = 1.0
+    stops: int = 0
+    lease_seconds: float | None = None
     seed: int = 0
     deadline_seconds: float = 150.0
     patches: Mapping[str, float] = field(default_factory=dict)
     user: int | None = None
+    own_hosts: bool = False
     clocks_jump: bool = False
 
 

@@ -10,6 +10,7 @@ import math
 import os
 import random
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -26,8 +27,15 @@ class EventLog:
     """Written by all processes of a pool; opened before an agent changes its user."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         self._file = os.open(folder / "events", flags, 0o666)
+
+    def in_runs(self) -> set[int]:
+        """The processes that have started a run and not ended it."""
+        lines = (self._folder / "events").read_text(encoding="utf-8").splitlines()
+        last = {int(line.split()[1]): line.split()[0] for line in lines}
+        return {pid for pid, kind in last.items() if kind in ("start", "stopped")}
 
     def write(self, kind: str, number: int = -1, value: float = 0, pid: int = 0) -> None:
         line = f"{kind} {pid or os.getpid()} {time.monotonic()} {number} {value}\n"
@@ -43,7 +51,7 @@ def train(arguments: Mapping[str, Any], events: EventLog) -> int:
     usual = training.train
 
     def logged(*parts: Any) -> Any:
-        number = int(parts[3].name)
+        number = int(parts[3].parent.name)
         events.write("start", number, len(read_metrics(parts[3] / "metrics.csv")))
         if number in arguments.get("deadly", ()):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -62,7 +70,7 @@ def report_epochs(arguments: Mapping[str, Any], events: EventLog) -> int:
     from gcodefp.sweeps.local_engine import LocalEngine, Trial
 
     def objective(trial: Trial) -> dict[str, Any]:
-        metrics, inside = trial.folder.path / "metrics.csv", trial.folder.path / "inside"
+        metrics, inside = trial.lease.files / "metrics.csv", trial.folder.path / "inside"
         if inside.is_symlink():
             check_killed(inside)
             inside.unlink(missing_ok=True)
@@ -109,7 +117,9 @@ def compute_loss(arguments: Mapping[str, Any], events: EventLog) -> int:
         for epoch in range(1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
             values.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
-            append_metrics(path / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]})
+            append_metrics(
+                trial.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]}
+            )
             if dropout > 0.4 and epoch == 2:
                 return {"state": "failed", "reason": "too much dropout"}
             if trial.should_stop():
@@ -142,19 +152,16 @@ def log_ends(events: EventLog) -> None:
 
     usual = RunFolder.end
 
-    def end(folder: RunFolder, content: Mapping[str, Any]) -> None:
+    def end(folder: RunFolder, content: Mapping[str, Any], lease: Any) -> None:
         events.write("end", folder.number, int(folder.is_over()))
-        usual(folder, content)
+        usual(folder, content, lease)
 
     RunFolder.end = end  # type: ignore[method-assign]
 
 
-def fake_host() -> None:
-    """A host name of its own; the clock, and the times of touched files, jump by hours."""
-    import socket
-
-    name, now, touch = f"host-{os.getpid()}", time.time, os.utime
-    socket.gethostname = lambda: name
+def jumping_clock() -> None:
+    """The clock, and the times of touched files, jump by hours."""
+    now, touch = time.time, os.utime
     time.time = lambda: now() + random.uniform(-9, 9) * 3600
 
     def utime(path: Path) -> None:
@@ -180,9 +187,16 @@ def fork_agent(config: PoolConfig, events: EventLog) -> int:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         random.seed(os.getpid())
         patch(config.patches)
+        if config.lease_seconds is not None:
+            lease = "gcodefp.sweeps.lease"
+            beats = {"LEASE_SECONDS": config.lease_seconds, "HEARTBEAT_SECONDS": 0.1}
+            patch({f"{lease}.{name}": value for name, value in beats.items()})
         log_ends(events)
+        name = f"host-{os.getpid()}"
+        if config.own_hosts:
+            socket.gethostname = lambda: name
         if config.clocks_jump:
-            fake_host()
+            jumping_clock()
         if config.user is not None:
             os.setuid(config.user)
         code = TASKS[config.task](config.arguments, events)
@@ -194,18 +208,35 @@ def fork_agent(config: PoolConfig, events: EventLog) -> int:
 
 def manage(config: PoolConfig) -> int:
     """Keeps agents at work until all have ended by themselves; 1 if that takes too long."""
-    events, source, kills = EventLog(Path(config.folder)), random.Random(config.seed), config.kills
+    events, source = EventLog(Path(config.folder)), random.Random(config.seed)
+    left = {"kill": config.kills, "stop": config.stops}
     working = {fork_agent(config, events) for _ in range(config.agents)}
+    stopped: dict[int, float] = {}
     now = time.monotonic()
-    deadline, next_kill = now + config.deadline_seconds, now + config.kill_seconds
+    deadline = now + config.deadline_seconds
+    due = dict.fromkeys(left, now + config.kill_seconds)
     try:
         while working and now < deadline:
             time.sleep(POLL_SECONDS)
             now = time.monotonic()
-            if kills and now > next_kill:
-                kills -= 1
-                next_kill = now + source.uniform(0.2, 1.8) * config.kill_seconds
-                os.kill(source.choice(sorted(working)), signal.SIGKILL)
+            for kind in [kind for kind, count in left.items() if count and now > due[kind]]:
+                candidates = working & events.in_runs() - stopped.keys()
+                candidates = candidates if kind == "stop" else working
+                if not candidates:
+                    continue
+                left[kind] -= 1
+                due[kind] = now + source.uniform(0.2, 1.8) * config.kill_seconds
+                pid = source.choice(sorted(candidates))
+                if kind == "kill":
+                    os.kill(pid, signal.SIGKILL)
+                else:
+                    os.kill(pid, signal.SIGSTOP)
+                    stopped[pid] = now + source.uniform(0.5, 2.5) * config.lease_seconds
+                    events.write("stopped", pid=pid)
+            for pid in [pid for pid, end in stopped.items() if now > end]:
+                del stopped[pid]
+                if pid in working:
+                    os.kill(pid, signal.SIGCONT)
             for pid in sorted(working):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if not ended:

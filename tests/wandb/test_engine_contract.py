@@ -32,7 +32,7 @@ def service(request: pytest.FixtureRequest, dataset: Path, tmp_path: Path) -> It
 def test_agents_train_until_run_cap_and_the_best_is_found(service: Service) -> None:
     assert service.create(RATES, run_cap=3, metric=LOSS) == 0
     agents = [service.agent(), service.agent()]
-    assert [agent.wait(240) for agent in agents] == [0, 0], service.log
+    assert [agent.wait(PATIENCE_SECONDS) for agent in agents] == [0, 0], service.log
     states = {
         content["hyperparameters"]["learning_rate"]: (content["state"], content["failure"])
         for content in service.outcomes()
@@ -59,12 +59,12 @@ def test_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> 
     wait_for(lambda: service.folders() and len(service.folders()[0].history("epoch")) > 2)
     (folder,) = service.folders()
     # Except the last, which a kill may cost.
-    kept = read_metrics(folder.path / "metrics.csv")[:-1]
+    kept = folder.metrics()[:-1]
     assert kept
     os.kill(agent.pid, signal.SIGKILL)
     agent.wait(PATIENCE_SECONDS)
     assert not folder.is_over()
-    assert service.agent().wait(180) == 0, service.log
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     assert read_metrics(folder.path / "metrics.csv")[: len(kept)] == kept, "not trained again"
     assert len(service.folders()) == 1
     assert folder.history("epoch") == list(range(1, 61))
@@ -83,7 +83,7 @@ def test_early_termination_stops_worse_runs(service: Service) -> None:
     }
     rule = {"early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 2}}
     assert service.create(parameters, **rule, metric=LOSS) == 0
-    assert service.agent().wait(240) == 0, service.log
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     states = [content["state"] for content in service.outcomes()]
     assert states[0] == "finished"
     assert "stopped" in states

@@ -3,11 +3,17 @@
 import csv
 import json
 import math
+import re
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from service_steps import Service
@@ -16,11 +22,13 @@ from waiting import PATIENCE_SECONDS, wait_for
 from wandb_server import API_KEY, WandbServer
 
 import gcodefp
+from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.run_files import read_metrics
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.sweep_file import read_sweep
 
+DEFAULTS = asdict(Hyperparameters())
 RATES = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
 LONG = {"max_epochs": {"value": 400}}
 ALWAYS_SENT = {"config.yaml", "wandb-summary.json"}
@@ -47,7 +55,7 @@ def done(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
         server.faults.add("Heartbeat", status=500, times=2)
         server.faults.add("file_stream", status=500, times=2)
         server.faults.add("UpsertBucket", drop="response", times=1)
-        assert service.agent().wait(180) == 0, service.log
+        assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
         yield service
 
 
@@ -86,6 +94,7 @@ def test_runs_are_kept_here_and_there(done: Service) -> None:
         logged = [{k: v for k, v in row.items() if not k.startswith("_")} for row in there.history]
         assert [row["val/loss"] for row in logged] == [row["val/loss"] for row in epochs]
         assert json.loads(there.summary["run_json"])["best_value"] == content["best_value"]
+        assert there.config == DEFAULTS | content["hyperparameters"]
     assert sorted(states) == [("failed", "failed"), ("finished", "finished")]
     assert json.loads(done.marker.read_text())["format"] == "gcodefp-agent-1"
 
@@ -124,7 +133,7 @@ def test_run_sends_what_the_guide_names_and_less_on_request(
         assert "train: " in there.log
     assert any(there.event_lines for there in done.server.runs.values())
     assert service.create({"learning_rate": {"values": [0.01]}}) == 0
-    assert service.agent(**KEPT_BACK, SLURM_JOB_ID="17").wait(180) == 0, service.log
+    assert service.agent(**KEPT_BACK, SLURM_JOB_ID="17").wait(PATIENCE_SECONDS) == 0, service.log
     (run,) = service.server.runs.values()
     assert set(run.files) == ALWAYS_SENT
     assert (run.log, run.event_lines) == ("", [])
@@ -139,28 +148,77 @@ def test_run_with_a_stop_request_keeps_its_best_weights(service: Service) -> Non
     wait_for(lambda: any(len(run.history) > 2 for run in service.server.runs.values()))
     (name,) = service.server.runs
     service.server.stop_run(name)
-    assert agent.wait(180) == 0, service.log
-    (folder,) = service.folders()
-    assert folder.ended()["state"] == "stopped"
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
+    check_stopped(service)
+    assert 2 < service.outcomes()[0]["epochs"] < 400
+
+
+def check_stopped(service: Service) -> None:
+    """The only run was stopped, here and there, and its best weights are kept."""
+    (folder,), (run,) = service.folders(), service.server.runs.values()
+    assert (folder.ended() or {}).get("state") == "stopped", service.log
     assert (folder.path / "checkpoint.pt").exists()
-    assert 2 < folder.ended()["epochs"] < 400
-    assert service.server.runs[name].is_over
+    assert run.state == "finished"
+    assert json.loads(run.summary["run_json"])["state"] == "stopped"
 
 
-def test_agent_ends_when_the_sweep_is_cancelled(service: Service) -> None:
+def trainer_with_handler(agent: subprocess.Popen[bytes]) -> psutil.Process | None:
+    """The trainer that an agent has started, once it handles SIGTERM."""
+    for process in psutil.Process(agent.pid).children(recursive=True):
+        if "gcodefp.train" in process.cmdline():
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            (caught,) = re.findall(r"SigCgt:\s*(\w+)", status)
+            return process if int(caught, 16) & 1 << signal.SIGTERM - 1 else None
+    return None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_stop_request_may_arrive_at_any_time_and_repeatedly(service: Service) -> None:
+    assert service.create({**LONG, "learning_rate": {"values": [0.01]}}) == 0
+    agent = service.agent()
+    trainer = wait_for(lambda: trainer_with_handler(agent))
+    assert "libtorch" not in Path(f"/proc/{trainer.pid}/maps").read_text(), "before the imports"
+    service.server.stop_run(*service.server.runs)
+    while trainer.is_running() and trainer.status() != psutil.STATUS_ZOMBIE:
+        trainer.terminate()
+        time.sleep(0.02)
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
+    check_stopped(service)
+    assert service.outcomes()[0]["epochs"] == 1
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["alive", "killed"])
+def test_run_of_a_cancelled_sweep_is_stopped(service: Service, killed: bool) -> None:
     assert service.create({**LONG, "learning_rate": {"values": [0.01, 0.02]}}) == 0
     agent = service.agent()
-    wait_for(lambda: any(len(run.history) > 1 for run in service.server.runs.values()))
+    wait_for(lambda: any(len(run.history) > 2 for run in service.server.runs.values()))
+    (folder,) = service.folders()
+    if killed:
+        agent.kill()
+        agent.wait(PATIENCE_SECONDS)
+        epochs = folder.history("epoch")
     (sweep,) = service.server.sweeps.values()
     service.wandb("sweep", "--cancel", sweep.path)
-    assert agent.wait(180) == 0, service.log
-    (run,) = service.server.runs.values()
-    assert run.is_over
-    assert max(len(folder.history("epoch")) for folder in service.folders()) < 400
-    # Agents that are started again have nothing to do, not even the half-done run.
-    epochs = len(service.folders()[0].history("epoch"))
-    assert service.agent().wait(180) == 0
-    assert len(service.folders()[0].history("epoch")) == epochs
+    if killed:
+        agent = service.agent()
+    assert agent.wait(PATIENCE_SECONDS) == 0, service.log
+    check_stopped(service)
+    assert len(folder.history("epoch")) < 400
+    if killed:  # A kill may cost the last epoch; none is added.
+        assert folder.history("epoch") in (epochs, epochs[:-1])
+
+
+def test_invalid_combinations_are_no_failures_of_an_agent(service: Service) -> None:
+    combinations = {"d_model": {"values": [8, 30]}, "nhead": {"values": [3, 5, 6, 2]}}
+    assert service.create(combinations, run_cap=4) == 0
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
+    outcomes = service.outcomes()
+    assert [run["failure"] for run in outcomes] == ["invalid"] * 3 + [None]
+    assert "d_model 8 cannot be divided among nhead 3 heads" in outcomes[0]["reason"]
+    assert [run.state for run in service.server.runs.values()] == ["failed"] * 3 + ["finished"]
+    (sweep,) = service.server.sweeps.values()
+    assert (sweep.config["run_cap"], sweep.state) == (4, "FINISHED")
+    assert service.marker.exists()
 
 
 def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) -> None:
@@ -171,13 +229,13 @@ def test_paused_sweep_waits_and_a_deleted_one_ends_its_agents(service: Service) 
     wait_for(lambda: any(run.history for run in service.server.runs.values()))
     service.wandb("sweep", "--pause", sweep.path)
     wait_for(lambda: all(run.is_over for run in service.server.runs.values()))
-    beats = len(service.server.asked("Heartbeat"))
-    wait_for(lambda: len(service.server.asked("Heartbeat")) > beats + 1)
+    beats = len(service.server.requests_of("Heartbeat"))
+    wait_for(lambda: len(service.server.requests_of("Heartbeat")) > beats + 1)
     assert len(service.server.runs) == 1
     service.wandb("sweep", "--resume", sweep.path)
     wait_for(lambda: len(service.server.runs) == 2)
     service.server.delete_sweep(sweep.name)
-    assert agent.wait(180) == 1
+    assert agent.wait(PATIENCE_SECONDS) == 1
     errors = [line for line in service.log.splitlines() if "error:" in line]
     assert len(errors) == 1
     assert sweep.path in errors[0]
@@ -194,7 +252,7 @@ def test_ctrl_c_ends_an_agent_and_no_run(service: Service) -> None:
     assert agent.wait(PATIENCE_SECONDS) != 0
     wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
     assert not folder.is_over()
-    assert (folder.path / "last.pt").exists()
+    assert (folder.files / "last.pt").exists()
     assert not service.marker.exists()
     # select_best does not give the run up.
     service.server.runs[folder.assigned()["wandb_run"]].exit_code = 1
@@ -212,23 +270,32 @@ def test_trainers_that_cannot_start_use_up_few_configurations(
     assert service.create({"learning_rate": {"values": rates}}) == 0
     service.server.faults.add("Heartbeat", delay=5.0, times=1)
     agent = service.agent()
-    wait_for(lambda: service.server.asked("CreateAgent"))
+    wait_for(lambda: service.server.requests_of("CreateAgent"))
     (copy / "val.npz").unlink()
-    assert agent.wait(180) == 1
+    assert agent.wait(PATIENCE_SECONDS) == 1
     assert len(service.server.runs) <= 3
     assert not service.marker.exists()
     errors = [line for line in service.log.splitlines() if "exit code" in line]
     assert len(errors) == 1
 
 
+WRONG_KEY = {"WANDB_API_KEY": "x" * 40}
 UNREACHABLE = {"WANDB_BASE_URL": "http://127.0.0.1:9"}
 WRONG = {
-    "key": ({"WANDB_API_KEY": "x" * 40}, [], ["wandb login"]),
     "server": (UNREACHABLE, [], ["cannot be reached", "engine: local"]),
     "id": ({}, ["--existing", "workshop/mill/none1"], ["workshop/mill/none1", "check entity"]),
     "address": ({}, ["--existing", "nothing1"], ["'nothing1'", "ENTITY/PROJECT/ID"]),
     "entity": ({}, ["--entity", "nobody"], ["nobody", "check entity"]),
+    "rules": ({}, ["--width", 2, "--constraint", "nhead < 9"], ["remove sweep.constraints from"]),
 }
+
+
+def check_one_error(log: str, words: Sequence[str]) -> None:
+    errors = [line for line in log.splitlines() if "error:" in line]
+    assert len(errors) == 1, log
+    assert all(word in errors[0] for word in words), errors
+    assert "Traceback" not in log
+    assert "x" * 40 not in log
 
 
 @pytest.mark.parametrize("wrong", WRONG)
@@ -239,11 +306,42 @@ def test_error_is_one_line(service: Service, wrong: str) -> None:
     document.write_text("method: grid\nparameters: {learning_rate: {values: [0.1, 0.2]}}\n")
     common = ["--sweep", document, *service.common()]
     assert service.run("create_sweep", *common, *flags, **environment) == 1
-    errors = [line for line in service.log.splitlines() if "error:" in line]
-    assert len(errors) == 1
-    assert all(word in errors[0] for word in words), errors
-    assert "Traceback" not in service.log
-    assert "x" * 40 not in service.log
+    check_one_error(service.log, words)
+
+
+def test_wrong_key_ends_every_step_at_once(done: Service) -> None:
+    (sweep,) = done.server.sweeps.values()
+    parameters = done.folder / "parameters.yaml"
+    parameters.write_text("learning_rate: {value: 0.01}\n")
+    assigned = {
+        "WANDB_SWEEP_ID": sweep.name,
+        "WANDB_RUN_ID": "new1",
+        "WANDB_SWEEP_PARAM_PATH": str(parameters),
+        "WANDB_PROJECT": "mill",
+    }
+    data = done.sweep.flags()[4:]
+    offline = done.folder / "other" / "0" / "0000"
+    (offline / "wandb" / "offline-run-1").mkdir(parents=True)
+    (offline / "run.json").touch()
+    for step, flags in {
+        "create_sweep": [*done.common(), "--existing", sweep.path],
+        "agent": done.sweep.flags(),
+        "train": [*data, "--runs", done.folder / "assigned", "--metric", "val/loss"],
+        "select_best": done.sweep.flags("--output", done.folder / "none"),
+        "export": ["--sweep", sweep.path],
+        "sync": ["--runs", done.folder / "other"],
+    }.items():
+        before, environment = len(done.log), assigned if step == "train" else {}
+        assert done.run(step, *flags, **WRONG_KEY, **environment) == 1, step
+        check_one_error(done.log[before:], [f"{step}: error: W&B", "wandb login"])
+    assert not list(done.folder.glob("assigned/*/*/run.json")), "nothing is trained without a log"
+
+
+def test_key_that_is_revoked_ends_an_agent_at_once(service: Service) -> None:
+    assert service.create({"learning_rate": {"values": [0.01]}}) == 0
+    service.server.faults.add("Heartbeat", status=401)
+    assert service.agent().wait(PATIENCE_SECONDS) == 1
+    check_one_error(service.log, ["agent: error: W&B", "not logged in", "wandb login"])
 
 
 def test_sweep_of_wandb_s_own_commands(service: Service, dataset: Path) -> None:
@@ -265,7 +363,7 @@ def test_sweep_of_wandb_s_own_commands(service: Service, dataset: Path) -> None:
     assert folder.ended()["best_value"] == max(folder.history("val/token_acc"))
     assert service.run("create_sweep", *service.common(), "--existing", sweep.path) == 0
     # What was trained elsewhere is fetched.
-    assert service.agent().wait(180) == 0, service.log
+    assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     assert service.select(service.folder / "best") == 0, service.log
     assert (service.folder / "best" / "checkpoint.pt").exists()
     got = service.wandb("artifact", "get", f"workshop/mill/model-{run.name}:best", "--root", "got")

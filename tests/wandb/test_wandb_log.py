@@ -19,13 +19,13 @@ def test_error_in_wandb_costs_no_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
     nothing = {name: lambda *_, **__: None for name in ("log", "log_artifact", "finish")}
-    run = SimpleNamespace(id="x", summary={}, **nothing)
+    run = SimpleNamespace(id="x", summary={}, offline=True, **nothing)
     if broken != "init":
         setattr(run, broken, fail)
     (tmp_path / "checkpoint.pt").write_bytes(b"weights")
     with wandb_log(fail if broken == "init" else lambda: run) as log:
         log.epoch(1, {"val/loss": 1.0})
-        log.end(ENDED, tmp_path / "checkpoint.pt")
+        log.end(ENDED, tmp_path / "checkpoint.pt", tmp_path)
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert ["the service is gone" in record.getMessage() for record in warnings] == [True]
 

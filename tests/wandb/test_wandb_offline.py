@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny_sweep import TinySweep
 from waiting import PATIENCE_SECONDS
 from wandb_server import WandbServer
 
+from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.run_files import read_metrics
 
 LOGGED = ["--wandb-project", "mill", "--wandb-checkpoints"]
@@ -44,20 +46,22 @@ def service(dataset: Path, tmp_path: Path) -> Iterator[Service]:
 def test_runs_are_uploaded_once(service: Service) -> None:
     rates = {"learning_rate": {"values": [0.01, 1e30]}, "optimizer": {"value": "sgd"}}
     assert service.create(rates) == 0
-    assert service.start("agent", *service.sweep.flags(*LOGGED)).wait(120) == 0, service.log
+    assert service.start("agent", *service.sweep.flags(*LOGGED)).wait(PATIENCE_SECONDS) == 0, (
+        service.log
+    )
     assert not service.server.requests
     sync = ("sync", "--runs", service.runs)
     assert service.run(*sync) == 0, service.log
-    sent = len(service.server.asked("UpsertBucket"))
+    sent = len(service.server.requests_of("UpsertBucket"))
     assert sent >= 2
     assert service.run(*sync) == 0, service.log
-    assert len(service.server.asked("UpsertBucket")) == sent
+    assert len(service.server.requests_of("UpsertBucket")) == sent
     assert "2 runs are on W&B already, 0 are not" in service.log
     for folder in service.folders():
         run = service.server.runs[folder.run_id]
         assert (run.project.name, run.group) == ("mill", folder.sweep)
         assert run.state == folder.ended()["state"]
-        assert run.config["learning_rate"] == folder.ended()["hyperparameters"]["learning_rate"]
+        assert run.config == asdict(Hyperparameters()) | folder.ended()["hyperparameters"]
         epochs = read_metrics(folder.path / "metrics.csv")
         assert [row["val/loss"] for row in run.history] == [row["val/loss"] for row in epochs]
     (artifact,) = service.server.artifacts.values()

@@ -120,5 +120,5 @@ def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folde
     check_complete(folder, 2, REQUEUED_EPOCHS)
     assert state(own) == "COMPLETED"
     log = (folder / "joined.log").read_text(encoding="utf-8")
-    assert f"SLURM job {joined} is put back into the queue" in log
+    assert f"SLURM job {joined} is requeued" in log
     check_at_most_one_epoch_was_lost(folder, before)

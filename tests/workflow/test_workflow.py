@@ -141,7 +141,7 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not list(folder.glob("results/runs/*/*/metrics.csv")):
+    while not list(folder.glob("results/runs/*/*/generation.*/metrics.csv")):
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)

@@ -7,7 +7,7 @@
 
 
 rule evaluate:
-    """Evaluate a checkpoint, the winner's or a fold's, and the baselines on the test split."""
+    """Evaluate the winner's checkpoint and the baselines on the test split, beside the controls."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         dataset=f"{RESULTS}/dataset/dataset.json",

@@ -15,8 +15,8 @@ wildcard_constraints:
     fold=r"\d+",
 
 
-# Makes the dataset of one fold, with the fold's own split.
 use rule preprocess as preprocess_fold with:
+    """Make the dataset of one fold of a protocol, with the fold's own split."""
     output:
         train=f"{FOLD}/dataset/train.npz",
         val=f"{FOLD}/dataset/val.npz",
@@ -33,8 +33,8 @@ use rule preprocess as preprocess_fold with:
         seed=fold_setting("seed", config["split"]["seed"]),
 
 
-# Evaluates a fold's own checkpoint on the fold's test split, without negative controls.
 use rule evaluate as evaluate_fold with:
+    """Evaluate a fold's own checkpoint on the fold's test split, without negative controls."""
     input:
         controls=[],
         checkpoint=f"{FOLD}/run/checkpoint.pt",

@@ -68,8 +68,8 @@ rule narrow:
         """
 
 
-# Creates the sweep of a later phase, from narrowed.yaml or from the user's own sweep.yaml.
 use rule create_sweep as create_next_sweep with:
+    """Create the sweep of a later phase, from narrowed.yaml or from the user's own sweep.yaml."""
     input:
         sweep=phase_file,
         phases=[],

@@ -7,17 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import MODEL, WHOLE
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    COLUMN_INCHES,
-    MODEL_BLUE,
-    ORANGE,
-    add_head,
-    new_figure,
-    percent,
-    tested_on,
-)
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import MIN_RECORDINGS
 
 HISTOGRAM_BINS = 20
@@ -32,8 +24,8 @@ class _CurveStyle(NamedTuple):
 
 
 STYLES = {
-    MODEL: _CurveStyle("in windows", MODEL_BLUE, "o", MODEL_BLUE, "-"),
-    WHOLE: _CurveStyle("in whole recordings", ORANGE, "s", "white", "--"),
+    MODEL: _CurveStyle("in windows", paper.MODEL_BLUE, "o", paper.MODEL_BLUE, "-"),
+    WHOLE: _CurveStyle("in whole recordings", paper.ORANGE, "s", "white", "--"),
 }
 
 
@@ -50,7 +42,7 @@ STYLES = {
 def draw_calibration(results: Results) -> Figure:
     """Reliability diagram of both predictors with a confidence, above its histogram."""
     calibration = results.explanation.document["calibration"]
-    fig = new_figure(COLUMN_INCHES, 4.2)
+    fig = paper.new_figure(paper.COLUMN_INCHES, 4.2)
     top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=[2.9, 0.7])
     top.plot([0, 1], [0, 1], color="#8a8a8a", linewidth=0.7, zorder=1)
     for name, style in STYLES.items():
@@ -69,11 +61,9 @@ def draw_calibration(results: Results) -> Figure:
     bottom.set_ylabel("share of rows")
     bottom.set_xlabel("predicted probability of the line")
     fig.legend(*top.get_legend_handles_labels(), loc="outside lower left", ncols=1)
-    subtitle = (
-        f"{tested_on(results)}; each marker is about a tenth of the rows, with a 95 % interval; "
-    )
-    subtitle += "ECE: expected calibration error"
-    add_head(fig, _title(calibration[MODEL]), subtitle, results.warnings)
+    subtitle = f"{paper.tested_on(results)}; each marker is about a tenth of the rows, "
+    subtitle += "with a 95 % interval; ECE: expected calibration error"
+    paper.add_head(fig, _title(calibration[MODEL]), subtitle, results.warnings)
     return fig
 
 
@@ -93,7 +83,9 @@ def _draw_reliability(axes: Axes, calibration: Document, style: _CurveStyle) -> 
 
 
 def _title(calibration: Document) -> str:
-    confidence, right = (percent(calibration[key]["value"]) for key in ("confidence", "right"))
+    confidence, right = (
+        paper.percent(calibration[key]["value"]) for key in ("confidence", "right")
+    )
     numbers = f"mean confidence {confidence}, {right} right"
     over = calibration["overconfidence"]
     if over["recordings"] >= MIN_RECORDINGS and (over["low"] > 0 or over["high"] < 0):

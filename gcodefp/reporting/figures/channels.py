@@ -7,27 +7,16 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.names import GROUP, NODE
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    BAND,
-    INK,
-    MODEL_BLUE,
-    ORANGE,
-    PAGE_INCHES,
-    WRONG,
-    add_head,
-    new_figure,
-    percent,
-    tested_on,
-    truncate,
-)
-from gcodefp.reporting.results import Document, Explanation, Results
-from gcodefp.reporting.wording import SENSOR_GROUPS
+from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.predictions import Document, Explanation
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
 MAX_CHANNELS = 8
 MAX_ROWS = 120
@@ -36,7 +25,7 @@ MIN_VALID = 0.5
 """A channel with fewer valid samples than this share of the rows is not shown."""
 SENSOR_OF_UNIT = {"g": "accelerometers", "deg/s": "gyroscopes"}
 """Unit -> the sensors of a channel group that measure it."""
-LINE_STYLES = ((MODEL_BLUE, "-"), (ORANGE, (0, (3, 1))), ("#555555", (0, (1, 1))))
+LINE_STYLES = ((paper.MODEL_BLUE, "-"), (paper.ORANGE, (0, (3, 1))), ("#555555", (0, (1, 1))))
 """Colour and line of the first channels of a panel."""
 PANEL_INCHES = 0.55
 PLOT_POINTS = 430
@@ -92,7 +81,7 @@ def draw_channels(results: Results) -> Figure:
     min_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
-    fig = new_figure(PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
+    fig = paper.new_figure(paper.PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
     panels_and_strips = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
     for axes, panel in zip(panels_and_strips[:-2], panels, strict=True):
         _draw_panel(axes, panel, explanation, rows)
@@ -101,7 +90,7 @@ def draw_channels(results: Results) -> Figure:
     for axes, (name, strip) in zip(panels_and_strips[-2:], strips.items(), strict=True):
         draw_strip(axes, strip, name, min_rows)
     _label_time(panels_and_strips, explanation.excerpt_seconds[rows])
-    add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
+    paper.add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
     return fig
 
 
@@ -149,16 +138,16 @@ def choose_panels(
         Panel(group, unit, tuple(index for index in indices if index in kept))
         for (group, unit), indices in ranked.items()
     ]
-    groups = list(SENSOR_GROUPS)
+    groups = {name: number for number, name in enumerate(SENSOR_GROUPS)}
     shown = [panel for panel in panels if panel.channels]
-    return sorted(shown, key=lambda panel: (groups.index(panel.group), panel.unit))
+    return sorted(shown, key=lambda panel: (groups.get(panel.group, len(groups)), panel.unit))
 
 
 def segments(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[Segment]:
     """The segments of (N,) blocks, each all correct or all wrong."""
     edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
-        Segment(first, end, truncate(str(blocks[first]), MAX_LETTERS), bool(correct[first]))
+        Segment(first, end, paper.truncate(str(blocks[first]), MAX_LETTERS), bool(correct[first]))
         for first, end in pairwise([0, *edges.tolist(), len(blocks)])
     ]
 
@@ -179,9 +168,9 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
         axes.add_patch(
             Rectangle(
                 (part.first - 0.5, 0), part.end - part.first, 1, linewidth=0.3,
-                edgecolor="white" if part.is_correct else WRONG,
+                edgecolor="white" if part.is_correct else paper.WRONG,
                 hatch=None if part.is_correct else "//////",
-                facecolor=("#e4e4e4", BAND)[index % 2] if part.is_correct else "white",
+                facecolor=("#e4e4e4", paper.BAND)[index % 2] if part.is_correct else "white",
             )
         )  # fmt: skip
         if part.end - part.first < min_rows:
@@ -189,8 +178,8 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
         box = None if part.is_correct else {"facecolor": "white", "edgecolor": "none", "pad": 0.2}
         axes.text(
             (part.first + part.end - 1) / 2, 0.5, part.block, rotation=90, size=BLOCK_POINTS,
-            ha="center", va="center", color=INK if part.is_correct else WRONG, clip_on=True,
-            weight="normal" if part.is_correct else "bold", bbox=box,
+            ha="center", va="center", color=paper.INK if part.is_correct else paper.WRONG,
+            clip_on=True, weight="normal" if part.is_correct else "bold", bbox=box,
         )  # fmt: skip
     axes.set_ylim(0, 1)
     axes.set_yticks([0.5], [name])
@@ -200,12 +189,14 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
 
 def _draw_panel(axes: Axes, panel: Panel, explanation: Explanation, rows: slice) -> None:
     """Samples that are not valid leave gaps."""
+    names = [paper.short_name(explanation.document["channels"][i]["name"]) for i in panel.channels]
+    lines: list[Line2D] = []
     for index, (colour, line) in zip(panel.channels, LINE_STYLES, strict=False):
-        axes.plot(explanation.excerpt_samples[rows, index], color=colour, linestyle=line,
-                  linewidth=0.8, label=explanation.document["channels"][index]["name"])  # fmt: skip
-    axes.set_title(SENSOR_OF_UNIT.get(panel.unit, SENSOR_GROUPS[panel.group]), size=6.5, pad=2)
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(LINE_STYLES), fontsize=6,
-                borderpad=0, borderaxespad=0.2, handlelength=2)  # fmt: skip
+        lines += axes.plot(explanation.excerpt_samples[rows, index], color=colour, linestyle=line,
+                           linewidth=0.8)  # fmt: skip
+    axes.set_title(SENSOR_OF_UNIT.get(panel.unit, group_title(panel.group)), size=6.5, pad=2)
+    axes.legend(lines, names, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(LINE_STYLES),
+                fontsize=6, borderpad=0, borderaxespad=0.2, handlelength=2)  # fmt: skip
     axes.set_ylabel(panel.unit, size=6.5, rotation=0, ha="right", va="center")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     axes.tick_params(axis="y", labelsize=6)
@@ -227,8 +218,8 @@ def _title(results: Results, panels: Sequence[Panel], correct: NDArray[np.bool_]
     if not panels:
         return f"No channel of {name} has enough valid samples to be shown"
     return (
-        f"Sensors and G-code of {name}: {percent(correct.mean())} of these {len(correct)} rows are "
-        "predicted correctly"
+        f"Sensors and G-code of {name}: {paper.percent(correct.mean())} of these "
+        f"{len(correct)} rows are predicted correctly"
     )
 
 
@@ -236,6 +227,6 @@ def _subtitle(results: Results) -> str:
     lag = results.explanation.document["excerpt"]["lag_seconds"]
     seconds = "unknown" if lag is None else f"{lag:+.2f} s"
     return (
-        f"{tested_on(results)}; lines as the controller logs them; lag of the sensors: {seconds}; "
-        "hatched: wrong"
+        f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
+        f"{seconds}; hatched: wrong"
     )

@@ -7,8 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import PAGE_INCHES, add_head, new_figure, percent, tested_on
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 
 MAX_COUNTED = 12
@@ -61,19 +60,17 @@ def draw_confusion(results: Results) -> Figure:
     matrices = {title: confusion(results, head) for head, title in HEADS.items()}
     shapes = [matrix.counts.shape for matrix in matrices.values()]
     height = 0.9 + 0.27 * max(3, *(rows for rows, _ in shapes))
-    fig = new_figure(PAGE_INCHES, min(height, 5.0))
+    fig = paper.new_figure(paper.PAGE_INCHES, min(height, 5.0))
     panels = fig.subplots(1, len(shapes), width_ratios=[2 + columns for _, columns in shapes])
-    column_inches = (PAGE_INCHES - LABEL_INCHES) / sum(columns for _, columns in shapes)
+    column_inches = (paper.PAGE_INCHES - LABEL_INCHES) / sum(columns for _, columns in shapes)
     for axes, (name, matrix) in zip(panels, matrices.items(), strict=True):
         _draw_matrix(axes, matrix, column_inches)
         axes.set_title(name)
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("true (count)")
-    subtitle = (
-        f"{tested_on(results)}; segments of one window; the shade is the share of the row, the "
-    )
-    subtitle += "number the count"
-    add_head(fig, _title(matrices[HEADS["command"]]), subtitle, results.warnings)
+    subtitle = f"{paper.tested_on(results)}; segments of one window; the shade is the share "
+    subtitle += "of the row, the number the count"
+    paper.add_head(fig, _title(matrices[HEADS["command"]]), subtitle, results.warnings)
     return fig
 
 
@@ -88,7 +85,7 @@ def _title(commands: Confusion) -> str:
     share = wrong[row, column] / commands.counts[row].sum()
     return (
         f"Most frequent confusion of commands: {commands.true[row]} predicted as "
-        f"{commands.predicted[column]}, {percent(share)} of its words"
+        f"{commands.predicted[column]}, {paper.percent(share)} of its words"
     )
 
 
@@ -102,14 +99,17 @@ def _draw_matrix(axes: Axes, matrix: Confusion, column_inches: float) -> None:
                 colour = "white" if shares[row, column] > 0.55 else "#333333"
                 axes.text(column, row, f"{count:,}", color=colour, size=5.5, ha="center",
                           va="center")  # fmt: skip
-    columns = [name.replace(" ", "\n") for name in matrix.predicted]
-    letters = max(len(line) for name in columns for line in name.splitlines())
+    columns = [paper.short_name(name).replace(" ", "\n") for name in matrix.predicted]
+    letters = max(len(line) for name in columns for line in name.split("\n"))
     is_long = letters * LETTER_INCHES > column_inches
     axes.set_xticks(
         range(len(columns)), columns, rotation=40 if is_long else 0,
         ha="right" if is_long else "center", rotation_mode="anchor",
     )  # fmt: skip
-    labels = [f"{name} ({n:,})" for name, n in zip(matrix.true, totals[:, 0], strict=True)]
+    labels = [
+        f"{paper.short_name(name)} ({n:,})"
+        for name, n in zip(matrix.true, totals[:, 0], strict=True)
+    ]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_xticks(np.arange(len(matrix.predicted) - 1) + 0.5, minor=True)
     axes.set_yticks(np.arange(len(labels) - 1) + 0.5, minor=True)

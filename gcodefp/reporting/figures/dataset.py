@@ -10,24 +10,17 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    BAND,
-    COLUMN_INCHES,
-    MODEL_BLUE,
-    PAGE_INCHES,
-    add_head,
-    add_legend,
-    new_figure,
-    percent,
-    placeholder,
-    plain_log_ticks,
-)
-from gcodefp.reporting.results import Document, Results
+from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import RULES
 
 TRAIN_BLUE = "#b9cfe4"
-SPLIT_STYLES = {"train": (TRAIN_BLUE, ""), "val": ("#f0c68c", "////"), "test": (MODEL_BLUE, "")}
+SPLIT_STYLES = {
+    "train": (TRAIN_BLUE, ""),
+    "val": ("#f0c68c", "////"),
+    "test": (paper.MODEL_BLUE, ""),
+}
 """Split -> colour and hatch of its bars."""
 LEAKY_STYLE = ("#d9a5a2", "xxxx")
 EXPLAINED, NAMED = 3, 6
@@ -48,7 +41,7 @@ def draw_dataset(results: Results) -> Figure:
     """Rows by operation and split beside the counts of each cleaning rule."""
     document = results.dataset
     operations = sorted({r["operation"] for r in document["recordings"].values()})
-    fig = new_figure(PAGE_INCHES, max(2.7, 0.6 + 0.26 * len(operations)))
+    fig = paper.new_figure(paper.PAGE_INCHES, max(2.7, 0.6 + 0.26 * len(operations)))
     left, right = fig.subplots(1, 2, width_ratios=[1.1, 1])
     _draw_rows(left, document, operations)
     _draw_rules(right, document["counts"])
@@ -56,7 +49,7 @@ def draw_dataset(results: Results) -> Figure:
     rows = sum(recording["rows"] for recording in document["recordings"].values())
     title = f"{len(document['recordings'])} recordings of {len(operations)} "
     title += f"operation{'s' * (len(operations) != 1)}, {rows:,} rows after cleaning"
-    add_head(fig, title, excluded_text(document), results.warnings)
+    paper.add_head(fig, title, excluded_text(document), results.warnings)
     return fig
 
 
@@ -92,8 +85,8 @@ def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
     for split, rows in rows_by_split(document).items():
         width = np.array([rows.get(operation, 0) for operation in operations], float)
         colour, hatch = SPLIT_STYLES.get(split, LEAKY_STYLE)
-        axes.barh(operations, width, left=base, color=colour, hatch=hatch, edgecolor="white",
-                  linewidth=0.6, height=0.72, label=split)  # fmt: skip
+        axes.barh(range(len(operations)), width, left=base, color=colour, hatch=hatch,
+                  edgecolor="white", linewidth=0.6, height=0.72, label=split)  # fmt: skip
         base += width
     counts = [recording["operation"] for recording in document["recordings"].values()]
     for row, operation in enumerate(operations):
@@ -101,6 +94,7 @@ def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
                       textcoords="offset points", size=6, va="center")  # fmt: skip
     axes.set_xlim(0, base.max() * 1.25)
     axes.set_ylim(len(operations) - 0.4, -0.6)
+    axes.set_yticks(range(len(operations)), map(paper.short_name, operations))
     axes.tick_params(axis="y", length=0)
     axes.set_title("rows by operation and split")
     axes.set_xlabel("rows")
@@ -116,8 +110,7 @@ def _draw_rules(axes: Axes, counts: Document) -> None:
     for row, (name, value) in enumerate(zip(RULES, values, strict=True)):
         axes.annotate(_count_text(name, value, counts), (max(value, 0.5), row), (3, 0),
                       textcoords="offset points", size=6.5, va="center")  # fmt: skip
-    axes.set_xscale("log")
-    plain_log_ticks(axes.xaxis)
+    paper.set_log_scale(axes, axes.xaxis)
     # Room for the numbers behind the longest bar.
     axes.set_xlim(0.5, max([10, *values]) ** 1.7)
     rules = [textwrap.fill(rule, RULE_LETTERS) for rule in RULES.values()]
@@ -132,7 +125,7 @@ def _count_text(name: str, value: int, counts: Document) -> str:
     """A count; of rows, their share of all rows too."""
     if not value:
         return "none"
-    share = f" ({percent(value / counts['rows_in_file'])})" if name.endswith("_rows") else ""
+    share = f" ({paper.percent(value / counts['rows_in_file'])})" if name.endswith("_rows") else ""
     return f"{value:,}{share}"
 
 
@@ -187,17 +180,17 @@ def draw_clocks(results: Results) -> Figure:
     lags = lags_of(results.dataset)
     if not len(lags.seconds):
         sentence = "No recording has a lag: the program of each is unknown."
-        return placeholder("Lags of the sensors", sentence, results.warnings)
+        return paper.placeholder("Lags of the sensors", sentence, results.warnings)
     operations = sorted({r["operation"] for r in results.dataset["recordings"].values()})
     strip_inches = 0.25 + 0.17 * len(operations)
-    fig = new_figure(COLUMN_INCHES, 1.9 + strip_inches)
+    fig = paper.new_figure(paper.COLUMN_INCHES, 1.9 + strip_inches)
     top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=[1.1, strip_inches])
     _draw_histogram(top, lags)
     _draw_lags(bottom, lags, operations)
     # In a leaky dataset all recordings are in every split.
     if lags.is_test.any():
-        add_legend(fig, bottom.get_legend_handles_labels()[0], 2)
-    add_head(fig, _title(lags), _subtitle(lags), results.warnings)
+        paper.add_legend(fig, bottom.get_legend_handles_labels()[0], 2)
+    paper.add_head(fig, _title(lags), _subtitle(lags), results.warnings)
     return fig
 
 
@@ -227,7 +220,7 @@ def _draw_histogram(axes: Axes, lags: Lags) -> None:
     first, last = np.floor(low / width + 0.5), np.ceil(high / width - 0.5)
     edges = (np.arange(first, last + 2) - 0.5) * width
     parts = [lags.seconds[lags.is_test], lags.seconds[~lags.is_test]]
-    axes.hist(parts, edges.tolist(), stacked=True, color=[MODEL_BLUE, TRAIN_BLUE],
+    axes.hist(parts, edges.tolist(), stacked=True, color=[paper.MODEL_BLUE, TRAIN_BLUE],
               edgecolor="white", linewidth=0.3)  # fmt: skip
     axes.set_ylabel("recordings")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
@@ -239,14 +232,18 @@ def _draw_histogram(axes: Axes, lags: Lags) -> None:
 
 def _draw_lags(axes: Axes, lags: Lags, operations: list[str]) -> None:
     for row in range(1, len(operations), 2):
-        axes.axhspan(row - 0.5, row + 0.5, color=BAND, zorder=0)
+        axes.axhspan(row - 0.5, row + 0.5, color=paper.BAND, zorder=0)
     rows = np.array([operations.index(name) for name in lags.operation], int)
-    for is_test, colour, label in ((True, MODEL_BLUE, "test"), (False, TRAIN_BLUE, "train, val")):
+    for is_test, colour, label in (
+        (True, paper.MODEL_BLUE, "test"),
+        (False, TRAIN_BLUE, "train, val"),
+    ):
         chosen = lags.is_test == is_test
-        axes.plot(lags.seconds[chosen], rows[chosen], "o", color=MODEL_BLUE, markerfacecolor=colour,
-                  markersize=3.6, markeredgewidth=0.7, zorder=3 + is_test, label=label)  # fmt: skip
+        axes.plot(lags.seconds[chosen], rows[chosen], "o", color=paper.MODEL_BLUE,
+                  markerfacecolor=colour, markersize=3.6, markeredgewidth=0.7,
+                  zorder=3 + is_test, label=label)  # fmt: skip
     axes.axvline(0, color="#666666", linewidth=0.6, zorder=1)
-    axes.set_yticks(range(len(operations)), operations)
+    axes.set_yticks(range(len(operations)), map(paper.short_name, operations))
     axes.set_ylim(len(operations) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=ROUND))

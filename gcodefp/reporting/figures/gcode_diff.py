@@ -11,19 +11,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcodefp.evaluation.names import EVALUATION_REBUILD
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    INK,
-    PAGE_INCHES,
-    add_head,
-    new_figure,
-    percent,
-    placeholder,
-    truncate,
-)
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import Sequences
 from gcodefp.reporting.results import Results
 
@@ -89,19 +79,17 @@ class DiffLine(NamedTuple):
 )
 def draw_gcode_diff(results: Results) -> Figure:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
-    sequences = results.predictions.sequences
-    if sequences is None:
-        sentence = f"The predictions have no lines in order; make them with: {EVALUATION_REBUILD}"
-        return placeholder("G-code, executed and predicted", sentence, results.warnings)
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
-    aligned = diff(sequences, results.predictions.recordings.tolist().index(name))
+    aligned = diff(
+        results.predictions.sequences, results.predictions.recordings.tolist().index(name)
+    )
     most = COLUMNS * LINES_PER_COLUMN
     shown = aligned if len(aligned) <= most else fold(aligned)
     part = excerpt(shown, most)
     lines = shown[part]
     per_column = -(-len(lines) // COLUMNS)
-    fig = new_figure(PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
+    fig = paper.new_figure(paper.PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
     for column, axes in enumerate(fig.subplots(1, COLUMNS)):
         _draw_column(axes, lines[column * per_column :][:per_column], per_column)
     counts = count_edits(aligned)
@@ -113,7 +101,7 @@ def draw_gcode_diff(results: Results) -> Figure:
         f"test split, whole recording at once, the median of {len(ranking)} test recordings; "
     )
     subtitle += f"{edit_counts}{_excerpt_text(shown, part)}"
-    add_head(fig, diff_title(name, counts), subtitle, results.warnings)
+    paper.add_head(fig, diff_title(name, counts), subtitle, results.warnings)
     return fig
 
 
@@ -123,7 +111,7 @@ def diff_title(name: str, counts: Counter[Edit]) -> str:
     equal = counts[Edit.EQUAL]
     return (
         f"G-code of {name}: {equal:,} of {executed:,} executed lines are predicted "
-        f"({percent(equal / executed)}), {counts[Edit.EXTRA]:,} too many"
+        f"({paper.percent(equal / executed)}), {counts[Edit.EXTRA]:,} too many"
     )
 
 
@@ -221,13 +209,13 @@ def _draw_line(axes: Axes, row: int, line: DiffLine) -> None:
         return
     if line.seconds is not None:
         _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
-    _write(axes, TRUE_START, row, truncate(line.true, MAX_LETTERS))
+    _write(axes, TRUE_START, row, paper.truncate(line.true, MAX_LETTERS))
     weight = "bold" if line.edit in EDIT_COLOURS else "normal"
     _write(axes, EDIT_START, row, line.edit, weight=weight)
-    _write(axes, PREDICTED_START, row, truncate(line.predicted, MAX_LETTERS))
+    _write(axes, PREDICTED_START, row, paper.truncate(line.predicted, MAX_LETTERS))
 
 
 def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
     if text:
         axes.text(x, row, text, size=FONT_POINTS, family="monospace", va="center_baseline",
-                  **{"color": INK, **style})  # type: ignore[arg-type]  # fmt: skip
+                  **{"color": paper.INK, **style})  # type: ignore[arg-type]  # fmt: skip

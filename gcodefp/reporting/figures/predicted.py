@@ -10,14 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from gcodefp.evaluation.prediction import RecordingPrediction
-from gcodefp.reporting.figures.style import (
-    EXECUTED,
-    INK,
-    PAGE_INCHES,
-    add_head,
-    new_figure,
-    percent,
-)
+from gcodefp.reporting.figures import paper
 
 PATH_INCHES = 3.4
 CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
@@ -28,19 +21,22 @@ CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
 
 def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> Figure:
     """The path from above, its height, and how probable the block of each row is."""
-    fig = new_figure(PAGE_INCHES, PATH_INCHES + 0.2)
+    fig = paper.new_figure(paper.PAGE_INCHES, PATH_INCHES + 0.2)
     axes = fig.subplot_mosaic([["path", "z"], ["path", "confidence"]], width_ratios=[1.15, 1])
     _draw_path(axes["path"], predicted)
     _draw_z(axes["z"], predicted)
     _draw_confidence(axes["confidence"], predicted)
-    add_head(
+    program, operation = (
+        f"{part.name} ({paper.percent(part.probability)})"
+        for part in (predicted.program, predicted.operation)
+    )
+    paper.add_head(
         fig,
         f"Toolpath of {predicted.name}, reconstructed from its sensors",
-        f"program {predicted.program.name} ({percent(predicted.program.probability)}), operation "
-        f"{predicted.operation.name} ({percent(predicted.operation.probability)}); exact block "
-        f"expected right on {percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
-        f"{percent(predicted.mean_median_lag_confidence)} with the median lag; agreement "
-        f"{percent(predicted.agreement)}",
+        f"program {program}, operation {operation}; exact block expected right on "
+        f"{paper.percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
+        f"{paper.percent(predicted.mean_median_lag_confidence)} with the median lag; agreement "
+        f"{paper.percent(predicted.agreement)}",
         warnings,
     )
     return fig
@@ -56,8 +52,8 @@ def _draw_path(axes: Axes, predicted: RecordingPrediction) -> None:
     axes.set_ylabel("Y (mm)")
     rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
     if rows.size:
-        axes.plot(x[rows[0]], y[rows[0]], "o", color="white", markeredgecolor=INK, markersize=4,
-                  zorder=5)  # fmt: skip
+        axes.plot(x[rows[0]], y[rows[0]], "o", color="white", markeredgecolor=paper.INK,
+                  markersize=4, zorder=5)  # fmt: skip
 
 
 def _draw_z(axes: Axes, predicted: RecordingPrediction) -> None:
@@ -72,7 +68,7 @@ def _draw_z(axes: Axes, predicted: RecordingPrediction) -> None:
 def _draw_confidence(axes: Axes, predicted: RecordingPrediction) -> None:
     """In the colours of the other panels: this one is their legend."""
     rows = predicted.row.astype(float)
-    axes.plot(rows, predicted.median_lag_confidence, color=EXECUTED, linewidth=0.7)
+    axes.plot(rows, predicted.median_lag_confidence, color=paper.EXECUTED, linewidth=0.7)
     _add_line(axes, rows, predicted.confidence, predicted, width=1.2)
     axes.set_ylim(0, 1.02)
     axes.margins(x=0.01)

@@ -7,7 +7,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from gcodefp.reporting.figures.style import FAINT, MODEL_BLUE, WRONG
+from gcodefp.reporting.figures import paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import VariedParameter
 from gcodefp.reporting.wording import value_texts
@@ -29,9 +29,9 @@ class RunStyle(NamedTuple):
 
 RUN_STYLES = {
     "finished": RunStyle("finished", FINISHED, "o", FINISHED, 3.4),
-    "stopped": RunStyle("stopped early", FAINT, "v", "white", 3.4),
-    "failed": RunStyle("failed", WRONG, "x", WRONG, 3.8),
-    "winner": RunStyle("winner", MODEL_BLUE, "*", MODEL_BLUE, 9.0),
+    "stopped": RunStyle("stopped early", paper.FAINT, "v", "white", 3.4),
+    "failed": RunStyle("failed", paper.WRONG, "x", paper.WRONG, 3.8),
+    "winner": RunStyle("winner", paper.MODEL_BLUE, "*", paper.MODEL_BLUE, 9.0),
 }
 """State in runs.csv, and `winner` -> its style."""
 

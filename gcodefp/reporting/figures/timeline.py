@@ -10,18 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    INK,
-    MODEL_BLUE,
-    PAGE_INCHES,
-    WRONG,
-    add_head,
-    add_legend,
-    new_figure,
-    percent,
-    placeholder,
-)
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     WorkInterval,
@@ -53,11 +42,11 @@ class _BarStyle(NamedTuple):
 
 
 BAR_STYLES = {
-    "winner": _BarStyle("winner", MODEL_BLUE, MODEL_BLUE, None, "white"),
-    "finished": _BarStyle("finished", "#b9b9b9", "#6b6b6b", None, INK),
-    "stopped": _BarStyle("stopped early", "white", "#6b6b6b", "////", INK),
-    "failed": _BarStyle("failed", "#f3cfcd", WRONG, "xxxx", INK),
-    "interrupted": _BarStyle("interrupted, resumed later", "white", INK, "----", INK),
+    "winner": _BarStyle("winner", paper.MODEL_BLUE, paper.MODEL_BLUE, None, "white"),
+    "finished": _BarStyle("finished", "#b9b9b9", "#6b6b6b", None, paper.INK),
+    "stopped": _BarStyle("stopped early", "white", "#6b6b6b", "////", paper.INK),
+    "failed": _BarStyle("failed", "#f3cfcd", paper.WRONG, "xxxx", paper.INK),
+    "interrupted": _BarStyle("interrupted, resumed later", "white", paper.INK, "----", paper.INK),
 }
 """How a run, or this interval of it, ended -> its style."""
 
@@ -77,10 +66,10 @@ def draw_timeline(results: Results) -> Figure:
     intervals = work_intervals(results.work)
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
         sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
-        return placeholder("Agents over time", sentence, results.warnings)
+        return paper.placeholder("Agents over time", sentence, results.warnings)
     rows = assign_rows(intervals)
     names = list(dict.fromkeys(sorted(rows.values())))
-    fig = new_figure(PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
+    fig = paper.new_figure(paper.PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
     axes = fig.subplots()
     unit = _unit(time_axis.length)
     numbers = [names.index(rows[interval]) for interval in intervals]
@@ -95,9 +84,9 @@ def draw_timeline(results: Results) -> Figure:
         for kind, style in BAR_STYLES.items()
         if kind in present
     ]
-    add_legend(fig, handles, len(handles))
+    paper.add_legend(fig, handles, len(handles))
     subtitle = f"{_interruptions_text(intervals)}; {_runs_text(results, intervals)}"
-    add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
+    paper.add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
     return fig
 
 
@@ -107,7 +96,7 @@ def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
     took = _duration(time_axis.length_without_pauses)
     if time_axis.pauses:
         took += f" (and paused for {_duration(sum(pause.seconds for pause in time_axis.pauses))})"
-    share = percent(work_share(intervals))
+    share = paper.percent(work_share(intervals))
     return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
 
 
@@ -260,7 +249,8 @@ def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit: _Unit) -> None:
         begin, end = pause.begin / unit.seconds, pause.end / unit.seconds
         axes.axvspan(begin, end, facecolor="white", edgecolor="#999999", hatch="////", linewidth=0)
         axes.text((begin + end) / 2, 0.5, f"{_duration(pause.seconds)} of pause", rotation=90,
-                  size=6, transform=axes.get_xaxis_transform(), ha="center", va="center", color=INK,
+                  size=6, transform=axes.get_xaxis_transform(), ha="center", va="center",
+                  color=paper.INK,
                   bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})  # fmt: skip
 
 
@@ -276,7 +266,7 @@ def _draw_bars(
     kinds = dict(zip(results.runs["run"], results.runs["state"], strict=True))
     kinds[results.winner["run"]] = "winner"
     present = set()
-    points_per_second = 72 * (PAGE_INCHES - 1) / time_axis.length
+    points_per_second = 72 * (paper.PAGE_INCHES - 1) / time_axis.length
     interrupted = is_interrupted(intervals)
     for interval, is_resumed, row in zip(intervals, interrupted, rows, strict=True):
         kind = "interrupted" if is_resumed else kinds[interval.run]

@@ -16,27 +16,16 @@ from gcodefp.reporting.executed_paths import (
     join_segments,
     toolpaths,
 )
-from gcodefp.reporting.figures import figure
-from gcodefp.reporting.figures.style import (
-    EXECUTED,
-    INK,
-    MODEL_BLUE,
-    PAGE_INCHES,
-    WRONG,
-    add_head,
-    add_legend,
-    new_figure,
-    percent,
-)
+from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.results import Results
 
 MAX_RECORDINGS = 4
 AXIS_INCHES = 0.5
 MAX_PATH_INCHES = 2.8
 STATE_STYLES = {
-    SegmentState.OFF: ("off-path", "off the path", WRONG, 0.6, 3),
+    SegmentState.OFF: ("off-path", "off the path", paper.WRONG, 0.6, 3),
     SegmentState.OTHER_TIME: ("wrong-line", "on the path, wrong line", "#d08a1c", 0.8, 4),
-    SegmentState.CORRECT: ("right-line", "right line", MODEL_BLUE, 1.2, 5),
+    SegmentState.CORRECT: ("right-line", "right line", paper.MODEL_BLUE, 1.2, 5),
 }
 """State -> id of the lines in the SVG, label, colour, width, and drawing order."""
 
@@ -57,8 +46,8 @@ def draw_toolpath(results: Results) -> Figure:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
     shown = evenly_spaced(ranking, MAX_RECORDINGS)
-    path_inches = min(PAGE_INCHES / len(shown), MAX_PATH_INCHES)
-    fig = new_figure(PAGE_INCHES, path_inches + 3 * AXIS_INCHES + 0.9)
+    path_inches = min(paper.PAGE_INCHES / len(shown), MAX_PATH_INCHES)
+    fig = paper.new_figure(paper.PAGE_INCHES, path_inches + 3 * AXIS_INCHES + 0.9)
     rows = fig.subplots(4, len(shown), squeeze=False, sharex=False,
                         height_ratios=[path_inches, *[AXIS_INCHES] * 3])  # fmt: skip
     for column, path in zip(rows.T, shown, strict=True):
@@ -68,21 +57,21 @@ def draw_toolpath(results: Results) -> Figure:
     for axes, name in zip(rows[1:, 0], "XYZ", strict=True):
         axes.set_ylabel(f"{name} (mm)")
     fig.align_ylabels(rows[1:, 0])
-    handles = [Line2D([], [], color=EXECUTED, linewidth=3.5, label="executed")]
+    handles = [Line2D([], [], color=paper.EXECUTED, linewidth=3.5, label="executed")]
     handles += [
         Line2D([], [], color=colour, linewidth=1.3 * width, label=label)
         for _, label, colour, width, _ in reversed(STATE_STYLES.values())
     ]
-    handles.append(Line2D([], [], color=WRONG, marker="|", linestyle="none", markersize=4,
+    handles.append(Line2D([], [], color=paper.WRONG, marker="|", linestyle="none", markersize=4,
                           label="row with a wrong line"))  # fmt: skip
-    add_legend(fig, handles, len(handles))
+    paper.add_legend(fig, handles, len(handles))
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
     number = f"{len(ranking)} recording{'s' * (len(ranking) != 1)}"
     subtitle = (
         f"test split: {which} {number}, each predicted as a whole; in the titles the share of rows "
         f"with the exact line{_distance(shown)}"
     )
-    add_head(fig, _title(results, ranking), subtitle, results.warnings)
+    paper.add_head(fig, _title(results, ranking), subtitle, results.warnings)
     return fig
 
 
@@ -95,7 +84,7 @@ def evenly_spaced(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:
 def _title(results: Results, ranking: Sequence[Toolpath]) -> str:
     inputs = results.evaluation["controller_is_input"]
     source = "sensors and the controller's position" if inputs else "the sensors"
-    best, worst = percent(ranking[0].accuracy), percent(ranking[-1].accuracy)
+    best, worst = paper.percent(ranking[0].accuracy), paper.percent(ranking[-1].accuracy)
     shares = best if best == worst else f"{worst} to {best}"
     return f"From {source}, {shares} of a recording's rows get the exact line"
 
@@ -113,19 +102,24 @@ def _distance(shown: Sequence[Toolpath]) -> str:
 
 def _draw_path(axes: Axes, path: Toolpath) -> None:
     """The executed path as a broad band, and over it the predicted one, by its state."""
-    _add_lines(axes, path.true_segments, color=EXECUTED, linewidth=2.8, zorder=1, capstyle="round")
+    _add_lines(
+        axes, path.true_segments, color=paper.EXECUTED, linewidth=2.8, zorder=1, capstyle="round"
+    )
     lines = join_segments(path.predicted_segments, path.state)
     for state, (gid, _, colour, width, zorder) in STATE_STYLES.items():
         matching = [line for line_state, line in lines if line_state == state]
         _add_lines(axes, matching, color=colour, linewidth=width, zorder=zorder, gid=gid)
     start = next((segment for segment in path.true_segments if len(segment)), None)
     if start is not None:
-        axes.plot(*start[0], "o", color="white", markeredgecolor=INK, markersize=3.5, zorder=6)
+        axes.plot(
+            *start[0], "o", color="white", markeredgecolor=paper.INK, markersize=3.5, zorder=6
+        )
     if not lines:
-        axes.text(0.5, 0.5, "no move: X or Y\nis never predicted", color=WRONG, size=7,
+        axes.text(0.5, 0.5, "no move: X or Y\nis never predicted", color=paper.WRONG, size=7,
                   ha="center", va="center", transform=axes.transAxes)  # fmt: skip
     _frame(axes, path.true_segments)
-    axes.set_title(f"{path.name}\n{percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
+    name = paper.short_name(path.name)
+    axes.set_title(f"{name}\n{paper.percent(path.accuracy)} of {len(path.is_correct)} rows", size=7)
     axes.set_xlabel("X (mm)")
     axes.tick_params(labelsize=6)
 
@@ -150,16 +144,16 @@ def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
 def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
     """X, Y and Z over time, and below a tick for each row whose line is wrong."""
     for axis, axes in enumerate(panels):
-        axes.plot(path.seconds, path.true_mm[:, axis], color=EXECUTED, linewidth=2.6)
-        axes.plot(path.seconds, path.predicted_mm[:, axis], color=INK, linewidth=0.6)
+        axes.plot(path.seconds, path.true_mm[:, axis], color=paper.EXECUTED, linewidth=2.6)
+        axes.plot(path.seconds, path.predicted_mm[:, axis], color=paper.INK, linewidth=0.6)
         axes.margins(x=0.01)
         axes.sharex(panels[-1])
         axes.tick_params(labelbottom=axes is panels[-1], labelsize=6)
         axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     last = panels[-1]
     wrong = path.seconds[~path.is_correct]
-    last.plot(wrong, np.full(len(wrong), -0.1), "|", color=WRONG, markersize=4, markeredgewidth=0.7,
-              transform=last.get_xaxis_transform(), clip_on=False)  # fmt: skip
+    last.plot(wrong, np.full(len(wrong), -0.1), "|", color=paper.WRONG, markersize=4,
+              markeredgewidth=0.7, transform=last.get_xaxis_transform(), clip_on=False)  # fmt: skip
     last.spines["bottom"].set_position(("outward", 7))
     last.xaxis.set_major_locator(MaxNLocator(nbins=4))
     last.set_xlabel("time (s)")

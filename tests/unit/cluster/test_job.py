@@ -102,12 +102,12 @@ def test_agent_out_of_time_requeues_its_own_job_or_fails(
     monkeypatch.setattr(job, "time", SimpleNamespace(sleep=waits.append))
     commands.add("scontrol", script)
     with pytest.raises(UserError, match=r"9 s left; runs are left.*started again goes on"):
-        job.leave(OutOfTime("9 s left"), own_job)
+        job.end_early(OutOfTime("9 s left"), own_job)
     assert commands.calls() == calls
-    is_put_back = own_job and script != REFUSES
+    is_requeued = own_job and script != REFUSES
     # SLURM kills the agent while it waits; an exit code would end the job for good.
-    assert waits == ([job.KILL_SECONDS] if is_put_back else [])
-    assert ("SLURM job 17 is put back into the queue" in caplog.text) is is_put_back
+    assert waits == ([job.KILL_SECONDS] if is_requeued else [])
+    assert ("SLURM job 17 is requeued" in caplog.text) is is_requeued
     assert ("presently disabled" in caplog.text) is (script == REFUSES)
 
 
@@ -128,9 +128,9 @@ def test_only_preempted_jobs_of_this_workflow_are_requeued(
     requeue_preempted(folder)
     query = "squeue --me --noheader --states=PREEMPTED --format %i|%k|%Z"
     assert commands.calls() == [query, "scontrol requeue 1", "scontrol requeue 5"]
-    refused, put_back = caplog.messages
+    refused, message = caplog.messages
     assert refused == "scontrol requeue 1: Requested operation is presently disabled"
-    assert put_back == "SLURM job 5 was preempted, and is put back into the queue"
+    assert message == "SLURM job 5 was preempted, and is requeued"
 
 
 @pytest.mark.parametrize("script", SILENT.values(), ids=SILENT)

@@ -1,10 +1,14 @@
 """Every figure of small result files: usual, sparse and odd ones, and the numbers it draws."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
+import pandas as pd
 import pytest
 from explanation_files import write_explanation
 from fewer_results import one_recording
@@ -19,7 +23,7 @@ from result_files import (
     true_blocks,
     write_results,
 )
-from sweep_results import OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
+from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS, WHOLE
@@ -32,11 +36,17 @@ from gcodefp.reporting.figures.channels import (
     segments,
 )
 from gcodefp.reporting.figures.confusion import confusion
-from gcodefp.reporting.figures.contours import GRID, smoothed
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
-from gcodefp.reporting.figures.early_stopping import bands, metric_map, saved_share
-from gcodefp.reporting.figures.style import draw_figure, new_figure, paper_style
-from gcodefp.reporting.results import Results, read_explanation
+from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
+from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
+from gcodefp.reporting.figures.paper import draw_figure, new_figure, paper_style, save, short_name
+from gcodefp.reporting.predictions import (
+    Explanation,
+    Predictions,
+    Sequences,
+    read_explanation,
+)
+from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import KINDS, MIN_RECORDINGS, logged_metric
 
@@ -235,6 +245,61 @@ def test_figures_state_their_case_within_the_paper(results: Results, case: str) 
         figure = drawn(stem, edited)
         assert cut_texts(figure) == [], stem
         assert text in " ".join(texts(figure)), (stem, texts(figure))
+
+
+NAMING = ("confusion", "toolpath", "gcode_diff", "importance", "contours", "timeline", "channels",
+          "sensor_groups", "dataset", "clocks")  # fmt: skip
+"""Figures with names of recordings, operations, programs, channels or hyperparameters."""
+ODD_NAMES = {
+    "mathematics": ("a$b$c", "x_1^2$"),
+    "unbalanced": ("$\\frac{", "{_}$$"),
+    "unicode": ("Gehäuse-Fräsen µ²", "\u202efräs\x07\u4e00\U0001f600"),
+    "long": ("o" * 60, "an_operation_with_a_name_of_sixty_letters_that_goes_on_and_on"),
+    "underscore": ("_x", "__init__"),
+}
+
+
+def renamed(part: Any, names: dict[str, str]) -> Any:
+    """A copy in which texts, keys and columns have other names."""
+    if isinstance(part, str):
+        for old, new in names.items():
+            part = part.replace(old, new)
+        return part
+    if isinstance(part, Mapping):
+        return {renamed(key, names): renamed(value, names) for key, value in part.items()}
+    if isinstance(part, list):
+        return [renamed(item, names) for item in part]
+    if isinstance(part, np.ndarray):
+        return np.array(renamed(part.tolist(), names)) if part.dtype.kind == "U" else part
+    if isinstance(part, pd.DataFrame):
+        return part.map(lambda cell: renamed(cell, names)).rename(
+            columns=lambda c: renamed(c, names)
+        )
+    if isinstance(part, Predictions | Explanation | Results):
+        return replace(part, **{name: renamed(value, names) for name, value in vars(part).items()})
+    return type(part)(*renamed(list(part), names)) if isinstance(part, Sequences) else part
+
+
+@pytest.mark.parametrize("kind", ODD_NAMES)
+def test_odd_names_are_drawn_as_they_are(results: Results, kind: str, tmp_path: Path) -> None:
+    """In an SVG that is XML, with the text that it had."""
+    first, second = ODD_NAMES[kind]
+    made = swept(results, 12, {"learning_rate": RATE, "momentum": MOMENTUM}, value=decided_by_rate)
+    names = {"face<b>": first, "pocket": second, "learning_rate": first, "momentum": second,
+             "a.Ax": first, "a.Mx": second, "x86": first}  # fmt: skip
+    odd = renamed(made, names)
+    problems = []
+    for stem in NAMING:
+        usual, figure = drawn(stem, made), drawn(stem, odd)
+        problems += [(stem, text) for text in cut_texts(figure)]
+        widths = [[axes.get_position().width for axes in each.axes] for each in (usual, figure)]
+        problems += [(stem, ours, width) for ours, width in zip(*widths, strict=True)
+                     if width < 0.45 * ours]  # fmt: skip
+    assert not problems
+    with paper_style():
+        save(draw_figure("dataset", odd), tmp_path, "dataset", ())
+    nodes = ElementTree.parse(tmp_path / "dataset.svg").iter()
+    assert short_name(re.sub(r"[\x07]", "\ufffd", first)) in ["".join(n.itertext()) for n in nodes]
 
 
 def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:

@@ -1,5 +1,6 @@
 """Executed and predicted toolpaths: segments from row to row, and the state of each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from result_documents import ROWS_PER_BLOCK
 from result_files import results_of, spoilt, true_blocks, write_results
 
+from gcodefp.evaluation.names import WHOLE
 from gcodefp.reporting.executed_paths import (
     SegmentState,
     Toolpath,
@@ -61,13 +63,13 @@ def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path, report
 
 
 def test_positions_count_only_where_both_sides_have_them(tmp_path: Path) -> None:
-    options = write_results(tmp_path, true_blocks(), true_blocks())
-    file = tmp_path / "evaluation" / "predictions.npz"
-    arrays = dict(np.load(file))
-    arrays["position_mm"] += 1000.0
-    arrays["whole_position_mm"] += np.nan
-    np.savez(file, **arrays)
-    for path in toolpaths(results_of(options).predictions):
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    predictions = replace(
+        results.predictions,
+        position_mm=results.predictions.position_mm + 1000.0,
+        predicted_mm={WHOLE: results.predictions.predicted_mm[WHOLE] + np.nan},
+    )
+    for path in toolpaths(predictions):
         assert np.nanmax(path.true_mm) < 100
         assert (path.state == SegmentState.CORRECT).all()
 

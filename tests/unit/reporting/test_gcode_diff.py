@@ -66,16 +66,6 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     assert [shown.count(edit) for edit in Edit] == [4, 1, 1, 1, 0]
 
 
-def test_predictions_without_sequences_have_a_placeholder(tmp_path: Path) -> None:
-    options = write_results(tmp_path, true_blocks(), true_blocks())
-    path = tmp_path / "evaluation/predictions.npz"
-    with np.load(path) as arrays:
-        older = {name: array for name, array in arrays.items() if name != "executed_block"}
-    np.savez(path, **older)
-    shown = [text.get_text() for text in draw_gcode_diff(results_of(options)).findobj(Text)]
-    assert any("have no lines" in text.replace("\n", " ") for text in shown)
-
-
 def lines_with(text: str) -> list[DiffLine]:
     """Lines with these edits."""
     return [DiffLine(Edit(edit), 0.0, "", "") for edit in text]

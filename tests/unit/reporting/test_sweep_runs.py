@@ -7,6 +7,7 @@ import pytest
 from result_files import results_of, spoilt, true_blocks, write_results
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
+from gcodefp.reporting.figures.hyperparameters import Importance, measure_importance
 from gcodefp.reporting.figures.run_style import round_values, unit_scale
 from gcodefp.reporting.figures.timeline import (
     MAX_PROCESSES,
@@ -15,7 +16,6 @@ from gcodefp.reporting.figures.timeline import (
     is_interrupted,
     work_share,
 )
-from gcodefp.reporting.importance import Importance, measure_importance
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import repeated_epochs, varied_parameters, work_intervals
 from gcodefp.reporting.wording import value_texts

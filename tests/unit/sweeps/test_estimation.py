@@ -35,7 +35,7 @@ def config(folder: Path) -> TimingConfig:
     return TimingConfig(*(folder / name for name in ("a", "b", "c")), "cpu", 1, 0.0)
 
 
-def test_cheapest_middle_and_dearest_configuration_are_timed() -> None:
+def test_cheapest_median_and_most_expensive_configuration_are_timed() -> None:
     known = [candidate(work) for work in (1, 2, 2, 3, 4, 5)]
     assert [c.step_work for c in to_be_timed(known)] == [1, 3, 5]
     assert to_be_timed(known[1:3]) == [known[2]]

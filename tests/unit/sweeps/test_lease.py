@@ -16,8 +16,9 @@ import psutil
 import pytest
 from remote_lease import write_remote_lease
 
+from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, holding
 
 FREE, HELD, UNKNOWN = LeaseState.FREE, LeaseState.HELD, LeaseState.UNKNOWN
 HOLDER = """
@@ -102,13 +103,13 @@ def test_process_that_looked_too_early_gets_nothing(
     make = lease._make
     inner: list[Any] = []
 
-    def delayed(path: Path) -> bool:
+    def delayed(claim: Claim) -> bool:
         monkeypatch.setattr(lease, "_make", make)
         for _ in range(earlier):
             with holding(tmp_path, LeaseWatch()) as other:
                 assert other
         inner.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
-        return make(path)
+        return make(claim)
 
     monkeypatch.setattr(lease, "_make", delayed)
     with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
@@ -138,7 +139,8 @@ def test_lease_is_given_back_after_an_exception(tmp_path: Path) -> None:
         with pytest.raises(KeyError):
             fail()
         assert LeaseWatch().state(tmp_path) is FREE
-    assert [path.name for path in tmp_path.iterdir()] == ["lease.3"]
+    assert {path.name for path in tmp_path.glob("lease.*")} == {f"lease.{n}" for n in range(1, 7)}
+    assert len(list(tmp_path.glob("generation.*"))) == 1, "those of earlier holders are removed"
 
 
 def test_heartbeat_touches_the_lease_until_the_end(
@@ -153,6 +155,28 @@ def test_heartbeat_touches_the_lease_until_the_end(
             assert time.monotonic() < deadline
             time.sleep(0.01)
     assert not [thread for thread in threading.enumerate() if "heartbeat" in thread.name]
+
+
+def test_kills_count_since_the_last_completed_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A long run on a bad day makes progress: the epochs completed before each kill."""
+    monkeypatch.setattr(lease, "_is_alive", lambda claim: False)
+    epochs, kills = 0, []
+    for completed in (0, 0, 1, 0, 2, 1, 1, 0, 0):
+        taken = lease._take(tmp_path, LeaseWatch())
+        assert taken is not None
+        kills.append(taken.kills)
+        for epoch in range(epochs + 1, epochs + completed + 1):
+            append_metrics(taken.files / "metrics.csv", {"epoch": epoch, "val/loss": 0.5})
+        epochs += completed
+    assert kills == [0, 1, 2, 1, 2, 1, 1, 1, 2]
+    with holding(tmp_path, LeaseWatch()) as held:
+        assert held is not None
+        assert held.kills == 3
+    with holding(tmp_path, LeaseWatch()) as held:
+        assert held is not None
+        assert held.kills == 3, "given back: no kill, and no epoch either"
 
 
 # Holders on this host
@@ -212,7 +236,7 @@ def test_remote_lease_expires_after_its_last_heartbeat(tmp_path: Path, clock: li
     assert watch.state(path.parent) is FREE
     with holding(path.parent, watch) as taken:
         assert taken is not None
-    assert not path.exists()
+        assert taken.kills == 1, "for its taker, it was killed"
 
 
 def test_remote_lease_without_heartbeat_expires_for_its_watcher(

@@ -1,6 +1,7 @@
 """Which runs an agent takes, and when it lets them go."""
 
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from sweep_documents import specification
 from trivial_runs import write_epochs
 
 from gcodefp.cluster.job import OutOfTime
-from gcodefp.sweeps import local_engine
+from gcodefp.sweeps import lease, local_engine
 from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, holding
 from gcodefp.sweeps.local_engine import Trial
 from gcodefp.sweeps.run_folder import run_folder, run_folders
@@ -80,8 +81,7 @@ def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
     taken: list[str] = []
 
     def lose(trial: Trial) -> dict[str, Any]:
-        own = trial.folder.path / "lease.1"
-        (trial.folder.path / "lease.2").write_bytes(own.read_bytes())
+        write_remote_lease(trial.folder.path, 2, **lease._identity(os.getpid()))
         taken.append(trial.folder.path.name)
         with pytest.raises(LeaseLost):
             trial.should_stop()

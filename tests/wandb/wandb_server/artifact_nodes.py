@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from .artifact_model import Artifact, Manifest, hexadecimal
 from .execution import Node
 from .model import Project, Run
-from .pages import connection, stamp
+from .pages import connection, optional, stamp
 from .world import World
 
 
@@ -26,114 +27,112 @@ def project_info(project: Project) -> Node:
 
 def versions(world: World, project: Project, collection: str) -> list[Artifact]:
     """The committed versions of a collection, oldest first."""
-    found = [
-        made
-        for made in world.artifacts.values()
-        if (made.project, made.collection) == (project, collection) and made.state == "COMMITTED"
+    committed = [
+        artifact
+        for artifact in world.artifacts.values()
+        if (artifact.project, artifact.collection) == (project, collection)
+        and artifact.state == "COMMITTED"
     ]
-    return sorted(found, key=lambda made: made.version or 0)
+    return sorted(committed, key=lambda artifact: artifact.version or 0)
 
 
 def find_version(world: World, project: Project, name: str) -> Artifact | None:
     """By NAME:ALIAS, NAME:vN or NAME:DIGEST; the newest for NAME."""
     collection, _, alias = name.partition(":")
-    for made in versions(world, project, collection):
-        if (alias or "latest") in (*made.aliases, f"v{made.version}", made.digest):
-            return made
+    for artifact in versions(world, project, collection):
+        if (alias or "latest") in (*artifact.aliases, f"v{artifact.version}", artifact.digest):
+            return artifact
     return None
 
 
-def collection_node(world: World, made: Artifact) -> Node:
+def collection_node(world: World, artifact: Artifact) -> Node:
     """The collection of an artifact."""
-    of_type = Node("ArtifactType", {"id": f"ArtifactType:{made.type}", "name": made.type})
+    type_node = Node("ArtifactType", {"id": f"ArtifactType:{artifact.type}", "name": artifact.type})
 
-    def membership(alias_name: str) -> Node | None:
-        found = find_version(world, made.project, f"{made.collection}:{alias_name}")
-        return None if found is None else membership_node(world, found)
-
-    def newest() -> Node | None:
-        existing = versions(world, made.project, made.collection)
-        return artifact_node(world, existing[-1]) if existing else None
+    def version(alias_name: str) -> Artifact | None:
+        return find_version(world, artifact.project, f"{artifact.collection}:{alias_name}")
 
     def artifacts(after: str | None = None, first: int | None = None, **_: Any) -> Node:
-        existing = versions(world, made.project, made.collection)[::-1]
+        existing = versions(world, artifact.project, artifact.collection)[::-1]
         return connection(
             existing,
-            lambda one: artifact_node(world, one),
+            partial(artifact_node, world),
             after,
             first,
-            lambda one: {"version": f"v{one.version}"},
+            lambda other: {"version": f"v{other.version}"},
         )
 
     fields = {
-        "id": f"ArtifactCollection:{made.project.number}/{made.collection}",
-        "name": made.collection,
+        "id": f"ArtifactCollection:{artifact.project.number}/{artifact.collection}",
+        "name": artifact.collection,
         "description": None,
-        "createdAt": stamp(made.created),
+        "createdAt": stamp(artifact.created),
         "updatedAt": None,
         "state": "READY",
-        "digestAlgorithm": made.algorithm,
-        "project": project_info(made.project),
-        "defaultArtifactType": of_type,
+        "digestAlgorithm": artifact.algorithm,
+        "project": project_info(artifact.project),
+        "defaultArtifactType": type_node,
         "tags": connection([], lambda tag: tag),
-        "latestArtifact": newest,
-        "artifactMembership": membership,
+        "latestArtifact": lambda: optional(artifact_node, world, version("latest")),
+        "artifactMembership": lambda alias_name: optional(
+            membership_node, world, version(alias_name)
+        ),
         "artifacts": artifacts,
     }
     return Node("ArtifactSequence", fields, ("ArtifactCollection",))
 
 
-def membership_node(world: World, made: Artifact) -> Node:
+def membership_node(world: World, artifact: Artifact) -> Node:
     """An artifact's place in its collection."""
     fields = {
-        "id": f"ArtifactMembership:{made.number}",
-        "versionIndex": made.version,
-        "createdAt": stamp(made.created),
-        "aliases": [alias_node(world, made, alias) for alias in made.aliases],
-        "artifactCollection": collection_node(world, made),
-        "artifact": artifact_node(world, made),
-        "files": _files(world, made),
+        "id": f"ArtifactMembership:{artifact.number}",
+        "versionIndex": artifact.version,
+        "createdAt": stamp(artifact.created),
+        "aliases": [alias_node(world, artifact, alias) for alias in artifact.aliases],
+        "artifactCollection": collection_node(world, artifact),
+        "artifact": artifact_node(world, artifact),
+        "files": _files(world, artifact),
     }
     return Node("ArtifactCollectionMembership", fields)
 
 
-def alias_node(world: World, made: Artifact, alias: str) -> Node:
+def alias_node(world: World, artifact: Artifact, alias: str) -> Node:
     """An alias of an artifact."""
     fields = {
-        "id": f"ArtifactAlias:{made.number}/{alias}",
+        "id": f"ArtifactAlias:{artifact.number}/{alias}",
         "alias": alias,
-        "artifactCollection": lambda: collection_node(world, made),
+        "artifactCollection": lambda: collection_node(world, artifact),
     }
     return Node("ArtifactAlias", fields)
 
 
-def artifact_node(world: World, made: Artifact) -> Node:
+def artifact_node(world: World, artifact: Artifact) -> Node:
     """One version of a collection."""
     fields = {
-        "id": made.id,
-        "state": made.state,
-        "versionIndex": made.version,
-        "description": made.description,
-        "metadata": json.dumps(made.metadata),
-        "digest": made.digest,
-        "digestAlgorithm": made.algorithm,
-        "commitHash": f"{made.number:020x}",
+        "id": artifact.id,
+        "state": artifact.state,
+        "versionIndex": artifact.version,
+        "description": artifact.description,
+        "metadata": json.dumps(artifact.metadata),
+        "digest": artifact.digest,
+        "digestAlgorithm": artifact.algorithm,
+        "commitHash": f"{artifact.number:020x}",
         "ttlDurationSeconds": -2,
         "ttlIsInherited": True,
         "tags": [],
-        "historyStep": made.history_step,
-        "size": sum(map(len, made.files.values())),
-        "fileCount": len(made.files),
-        "createdAt": stamp(made.created),
+        "historyStep": artifact.history_step,
+        "size": sum(map(len, artifact.files.values())),
+        "fileCount": len(artifact.files),
+        "createdAt": stamp(artifact.created),
         "updatedAt": None,
-        "artifactType": Node("ArtifactType", {"name": made.type}),
-        "aliases": lambda **_: [alias_node(world, made, alias) for alias in made.aliases],
-        "artifactSequence": lambda: collection_node(world, made),
-        "artifactMemberships": lambda: connection([made], lambda one: membership_node(world, one)),
-        "currentManifest": lambda: manifest_node(world, made.manifests[-1]),
-        "createdBy": lambda: _run_info(_creator(world, made)),
+        "artifactType": Node("ArtifactType", {"name": artifact.type}),
+        "aliases": lambda **_: [alias_node(world, artifact, alias) for alias in artifact.aliases],
+        "artifactSequence": lambda: collection_node(world, artifact),
+        "artifactMemberships": lambda: connection([artifact], partial(membership_node, world)),
+        "currentManifest": lambda: manifest_node(world, artifact.manifests[-1]),
+        "createdBy": lambda: optional(_run_info, _creator(world, artifact)),
         "usedBy": lambda: connection([], _run_info),
-        "files": _files(world, made),
+        "files": _files(world, artifact),
         "filesByManifestEntries": lambda entries, **_: connection(
             entries, lambda entry: file_of_artifact(world, entry["name"], entry["digest"])
         ),
@@ -171,22 +170,19 @@ def file_of_artifact(world: World, name: str, digest: str) -> Node:
     return Node("File", fields)
 
 
-def _files(world: World, made: Artifact) -> Any:
+def _files(world: World, artifact: Artifact) -> Any:
     def listed(
         names: Sequence[str] = (), after: str | None = None, first: int | None = None
     ) -> Node:
-        pairs = [(name, digest) for name, digest in made.digests.items()]
-        wanted = [pair for pair in pairs if not names or pair[0] in names]
-        return connection(wanted, lambda pair: file_of_artifact(world, *pair), after, first)
+        pairs = [pair for pair in artifact.digests.items() if not names or pair[0] in names]
+        return connection(pairs, lambda pair: file_of_artifact(world, *pair), after, first)
 
     return listed
 
 
-def _creator(world: World, made: Artifact) -> Run | None:
-    return next((run for run in world.runs.values() if run.path == made.run), None)
+def _creator(world: World, artifact: Artifact) -> Run | None:
+    return next((run for run in world.runs.values() if run.path == artifact.run), None)
 
 
-def _run_info(run: Run | None) -> Node | None:
-    if run is None:
-        return None
+def _run_info(run: Run) -> Node:
     return Node("Run", {"id": run.id, "name": run.name, "project": project_info(run.project)})

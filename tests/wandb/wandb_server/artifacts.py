@@ -15,76 +15,76 @@ from .execution import ApiError, Node
 from .model import StoredFile
 from .world import World
 
-Assignment = Mapping[str, Any]
+Payload = Mapping[str, Any]
 
 
-def create(world: World, given: Assignment) -> Node:
+def create(world: World, payload: Payload) -> Node:
     """createArtifact: a pending version."""
-    entity, name = given.get("entityName"), given.get("projectName")
+    entity, name = payload.get("entityName"), payload.get("projectName")
     project = world.make_project(entity, name, "createArtifact")
-    collection = _collection(given)
-    run = world.find_run(project, given.get("runName") or "")
-    number, digest = world.number(), given["digest"]
-    made = Artifact(project, collection, given["artifactTypeName"], number, digest)
-    made.aliases = _aliases(given)
-    made.algorithm = given.get("digestAlgorithm") or made.algorithm
-    made.metadata = json.loads(given.get("metadata") or "{}")
-    made.description = given.get("description")
-    made.client_id = given.get("clientID")
-    made.history_step = given.get("historyStep")
-    world.artifacts[made.id] = made
+    collection = _collection(payload)
+    run = world.find_run(project, payload.get("runName") or "")
+    number, digest = world.number(), payload["digest"]
+    artifact = Artifact(project, collection, payload["artifactTypeName"], number, digest)
+    artifact.aliases = _aliases(payload)
+    artifact.algorithm = payload.get("digestAlgorithm") or artifact.algorithm
+    artifact.metadata = json.loads(payload.get("metadata") or "{}")
+    artifact.description = payload.get("description")
+    artifact.client_id = payload.get("clientID")
+    artifact.history_step = payload.get("historyStep")
+    world.artifacts[artifact.id] = artifact
     if run is not None:
-        made.run = made.run or run.path
-        run.logged = [*(one for one in run.logged if one != made.id), made.id]
-    return Node("CreateArtifactPayload", {"artifact": artifact_node(world, made)})
+        artifact.run = run.path
+        run.logged = [*(one for one in run.logged if one != artifact.id), artifact.id]
+    return Node("CreateArtifactPayload", {"artifact": artifact_node(world, artifact)})
 
 
-def _collection(given: Assignment) -> str:
-    names = given.get("artifactCollectionNames") or [given.get("artifactCollectionName")]
+def _collection(payload: Payload) -> str:
+    names = payload.get("artifactCollectionNames") or [payload.get("artifactCollectionName")]
     return str(names[0])
 
 
-def _aliases(given: Assignment) -> list[str]:
-    return [alias["alias"] for alias in given.get("aliases") or []]
+def _aliases(payload: Payload) -> list[str]:
+    return [alias["alias"] for alias in payload.get("aliases") or []]
 
 
-def _point(world: World, made: Artifact, aliases: list[str]) -> None:
+def _point(world: World, artifact: Artifact, aliases: list[str]) -> None:
     """Moves aliases of the collection to this version."""
-    for other in versions(world, made.project, made.collection):
+    for other in versions(world, artifact.project, artifact.collection):
         other.aliases = [alias for alias in other.aliases if alias not in aliases]
-    made.aliases.extend(alias for alias in aliases if alias not in made.aliases)
+    artifact.aliases.extend(alias for alias in aliases if alias not in artifact.aliases)
 
 
 def by_id(world: World, identity: str | None) -> Artifact:
     """The artifact with an id, the client's own ids included."""
-    for made in world.artifacts.values():
-        if identity and identity in (made.id, made.client_id):
-            return made
+    for artifact in world.artifacts.values():
+        if identity and identity in (artifact.id, artifact.client_id):
+            return artifact
     raise ApiError(f"artifact not found: {identity}", status=404)
 
 
-def create_manifest(world: World, given: Assignment) -> Node:
+def create_manifest(world: World, payload: Payload) -> Node:
     """createArtifactManifest: where the manifest goes."""
-    made = by_id(world, given["artifactID"])
+    artifact = by_id(world, payload["artifactID"])
     number = world.number()
-    manifest = Manifest(number, given.get("digest") or "", f"manifests/{number}.json")
-    made.manifests.append(manifest)
+    manifest = Manifest(number, payload.get("digest") or "", f"manifests/{number}.json")
+    artifact.manifests.append(manifest)
     return Node("Payload", {"artifactManifest": manifest_node(world, manifest)})
 
 
-def create_files(world: World, given: Assignment) -> Node:
+def create_files(world: World, payload: Payload) -> Node:
     """createArtifactFiles: where the files go; none for files that are there already."""
     edges = []
-    for wanted in given["artifactFiles"]:
-        file = file_of_artifact(world, wanted["name"], wanted["md5"])
-        key = f"artifacts/{hexadecimal(wanted['md5'])}"
+    for requested in payload["artifactFiles"]:
+        file = file_of_artifact(world, requested["name"], requested["md5"])
+        key = f"artifacts/{hexadecimal(requested['md5'])}"
         address = None if key in world.blobs else f"{world.base_url}/storage/{key}"
-        made = by_id(world, wanted["artifactID"])
+        artifact = by_id(world, requested["artifactID"])
         more: dict[str, Any] = {
             "uploadUrl": address,
             "uploadHeaders": [],
             "uploadMultipartUrls": None,
-            "artifact": artifact_node(world, made),
+            "artifact": artifact_node(world, artifact),
         }
         edges.append(Node("Edge", {"node": Node("File", {**file.fields, **more})}))
     return Node("Payload", {"files": Node("Files", {"edges": edges})})
@@ -92,17 +92,17 @@ def create_files(world: World, given: Assignment) -> Node:
 
 def commit(world: World, artifact_id: str) -> Node:
     """commitArtifact: the version counts from now on, and takes its aliases over."""
-    made = by_id(world, artifact_id)
-    manifest = world.blobs.get(made.manifests[-1].key) if made.manifests else None
+    artifact = by_id(world, artifact_id)
+    manifest = world.blobs.get(artifact.manifests[-1].key) if artifact.manifests else None
     if manifest is None or manifest.content is None:
         raise ApiError("artifact manifest has not been uploaded", status=400)
-    if made.state == "PENDING":
-        aliases, made.aliases = made.aliases, []
-        made.version = len(versions(world, made.project, made.collection))
-        made.state = "COMMITTED"
-        _point(world, made, [*aliases, "latest"])
+    if artifact.state == "PENDING":
+        aliases, artifact.aliases = artifact.aliases, []
+        artifact.version = len(versions(world, artifact.project, artifact.collection))
+        artifact.state = "COMMITTED"
+        _point(world, artifact, [*aliases, "latest"])
     for name, entry in read_entries(manifest.content).items():
         blob = world.blobs.get(f"artifacts/{hexadecimal(entry['digest'])}", StoredFile(name))
-        made.digests[name] = entry["digest"]
-        made.files[name] = blob.content or b""
-    return Node("Payload", {"artifact": artifact_node(world, made)})
+        artifact.digests[name] = entry["digest"]
+        artifact.files[name] = blob.content or b""
+    return Node("Payload", {"artifact": artifact_node(world, artifact)})

@@ -1,7 +1,7 @@
 """Answers a GraphQL document from a graph of nodes.
 
 A node is one object: the name of its type and its fields. A field is a value, or a function that
-takes the field's arguments in snake_case. A value that is asked for without a selection goes out as
+takes the field's arguments in snake_case. A value that is requested without a selection goes out as
 it is, so JSON scalars need no type of their own. Errors have the service's forms.
 """
 
@@ -59,11 +59,11 @@ class _Execution:
             if not self._included(selection.directives):
                 continue
             if isinstance(selection, Field):
-                found = self._field(selection, node)
-                data[selection.alias] = _merged(data.get(selection.alias), found)
+                value = self._field(selection, node)
+                data[selection.alias] = _merged(data.get(selection.alias), value)
             elif self._applies(selection, node):
-                for name, found in self.select(self._inside(selection), node).items():
-                    data[name] = _merged(data.get(name), found)
+                for name, value in self.select(self._inside(selection), node).items():
+                    data[name] = _merged(data.get(name), value)
         return data
 
     def _included(self, directives: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -78,36 +78,36 @@ class _Execution:
         return self._fragment(spread).selections
 
     def _applies(self, spread: Spread, node: Node) -> bool:
-        wanted = self._fragment(spread).type
-        return wanted is None or wanted in (node.typename, *node.interfaces)
+        type_name = self._fragment(spread).type
+        return type_name is None or type_name in (node.typename, *node.interfaces)
 
-    def _field(self, asked: Field, node: Node) -> Any:
-        if asked.name == "__typename":
+    def _field(self, selection: Field, node: Node) -> Any:
+        if selection.name == "__typename":
             return node.typename
-        if asked.name not in node.fields:
-            raise ApiError(f'Cannot query field "{asked.name}" on type "{node.typename}".')
-        value = node.fields[asked.name]
+        if selection.name not in node.fields:
+            raise ApiError(f'Cannot query field "{selection.name}" on type "{node.typename}".')
+        value = node.fields[selection.name]
         if callable(value):
-            value = value(**self._arguments(asked, value))
-        return self._completed(asked, value)
+            value = value(**self._arguments(selection, value))
+        return self._completed(selection, value)
 
-    def _arguments(self, asked: Field, function: Any) -> dict[str, Any]:
-        given = {snake(name): self._value(value) for name, value in asked.arguments.items()}
-        given = {name: value for name, value in given.items() if value is not None}
+    def _arguments(self, selection: Field, function: Any) -> dict[str, Any]:
+        arguments = {snake(name): self._value(value) for name, value in selection.arguments.items()}
+        arguments = {name: value for name, value in arguments.items() if value is not None}
         try:
-            inspect.signature(function).bind(**given)
+            inspect.signature(function).bind(**arguments)
         except TypeError as error:
-            raise ApiError(f'Field "{asked.name}": {error}.') from error
-        return given
+            raise ApiError(f'Field "{selection.name}": {error}.') from error
+        return arguments
 
-    def _completed(self, asked: Field, value: Any) -> Any:
-        if not asked.selections or value is None:
+    def _completed(self, selection: Field, value: Any) -> Any:
+        if not selection.selections or value is None:
             return value
         if isinstance(value, list):
-            return [self._completed(asked, item) for item in value]
+            return [self._completed(selection, item) for item in value]
         if not isinstance(value, Node):
-            raise ApiError(f'Field "{asked.name}" must not have a selection.')
-        return self.select(asked.selections, value)
+            raise ApiError(f'Field "{selection.name}" must not have a selection.')
+        return self.select(selection.selections, value)
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, Variable):

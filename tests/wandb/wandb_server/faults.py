@@ -53,6 +53,6 @@ class Faults:
         self._active.append(fault)
         return fault
 
-    def of(self, kind: str) -> Fault | None:
+    def next_for(self, kind: str) -> Fault | None:
         """The fault that a request meets."""
         return next((fault for fault in list(self._active) if fault.meets(kind)), None)

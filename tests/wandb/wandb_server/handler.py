@@ -19,6 +19,7 @@ from .queries import query_root
 if TYPE_CHECKING:
     from .server import WandbServer
 
+REFUSAL = "user is not logged in"
 SECRET = ("authorization", "cookie")
 
 
@@ -67,14 +68,15 @@ class Handler(BaseHTTPRequestHandler):
             content = gzip.decompress(content)
         request, document = self._read(content)
         self.wandb.requests.append(request)
-        fault = self.wandb.faults.of(request.kind)
+        fault = self.wandb.faults.next_for(request.kind)
         if fault is not None and fault.delay:
             self.wandb.closing.wait(fault.delay)
         if fault is not None and fault.drop == "request":
             self.close_connection = True
             return
         if fault is not None and fault.status is not None:
-            self._send(request, fault.status, {"errors": [{"message": "injected fault"}]})
+            message = REFUSAL if fault.status == 401 else "injected fault"
+            self._send(request, fault.status, {"errors": [{"message": message}]})
             return
         try:
             status, answer = self._answer(request, document, content)
@@ -92,11 +94,11 @@ class Handler(BaseHTTPRequestHandler):
         request = Request("other", self.command, path, headers)
         document = None
         if path == "/graphql":
-            asked = json.loads(content)
-            request.body = asked.get("variables") or {}
-            request.kind = asked.get("operationName") or "graphql"
+            operation = json.loads(content)
+            request.body = operation.get("variables") or {}
+            request.kind = operation.get("operationName") or "graphql"
             try:
-                document = read_document(asked["query"])
+                document = read_document(operation["query"])
                 request.kind = document.name or request.kind
             except SyntaxFault as error:
                 request.answer = {"errors": [{"message": str(error)}]}
@@ -110,12 +112,12 @@ class Handler(BaseHTTPRequestHandler):
         with self.wandb.world.lock:
             if request.kind in ("upload", "download"):
                 return self._file(request, content)
-            known = self._knows_key()
+            has_key = self._knows_key()
             if request.kind == "file_stream":
-                return self._stream(request) if known else (401, {"error": "invalid api key"})
+                return self._stream(request) if has_key else (401, {"error": "invalid api key"})
             if document is None:
                 return (400, request.answer) if request.answer else (404, {"error": "not found"})
-            return self._graph(request, document, known)
+            return self._graph(request, document, has_key)
 
     def _knows_key(self) -> bool:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")
@@ -124,22 +126,22 @@ class Handler(BaseHTTPRequestHandler):
         user, _, key = base64.b64decode(token).decode().partition(":")
         return user == "api" and key == self.wandb.api_key
 
-    def _graph(self, request: Request, document: Document, known: bool) -> tuple[int, Any]:
+    def _graph(self, request: Request, document: Document, has_key: bool) -> tuple[int, Any]:
         world = self.wandb.world
         root = query_root(world) if document.kind == "query" else mutation_root(world)
         first = document.selections[0]
         open_to_all = first.name in ("serverInfo",)
         try:
-            if not known and first.name == "viewer":
+            if not has_key and first.name == "viewer":
                 return 200, {"data": {first.alias: None}}
-            if not known and not open_to_all:
-                raise ApiError("user is not logged in", status=401, code="PERMISSION_ERROR")
+            if not has_key and not open_to_all:
+                raise ApiError(REFUSAL, status=401, code="PERMISSION_ERROR")
             return 200, {"data": execute(document, request.body, root)}
         except ApiError as error:
-            told: dict[str, Any] = {"message": str(error), "path": [first.alias]}
+            entry: dict[str, Any] = {"message": str(error), "path": [first.alias]}
             if error.code is not None:
-                told["extensions"] = {"code": error.code}
-            return error.status, {"data": {first.alias: None}, "errors": [told]}
+                entry["extensions"] = {"code": error.code}
+            return error.status, {"data": {first.alias: None}, "errors": [entry]}
 
     def _stream(self, request: Request) -> tuple[int, Any]:
         entity, project, name = request.path.strip("/").split("/")[1:4]
@@ -161,8 +163,8 @@ class Handler(BaseHTTPRequestHandler):
         if request.path.startswith(("/artifacts/", "/artifactsV2/")):
             parts = request.path.split("/")
             key = f"artifacts/{parts[-2] if parts[1] == 'artifactsV2' else parts[-1]}"
-        found = blobs.get(key)
-        return (404, b"") if found is None else (200, found.content)
+        blob = blobs.get(key)
+        return (404, b"") if blob is None else (200, blob.content)
 
     def _note_file_of_run(self, key: str, content: bytes) -> None:
         run: Run

@@ -19,7 +19,7 @@ class SyntaxFault(Exception):
 
 @dataclass(frozen=True)
 class Variable:
-    """A place in a document that a request fills."""
+    """A variable, to which the request assigns a value."""
 
     name: str
 
@@ -66,14 +66,14 @@ class _Reader:
 
     def __init__(self, text: str) -> None:
         self._tokens: list[tuple[str, str]] = []
-        place = 0
-        while match := TOKEN.match(text, place):
+        position = 0
+        while match := TOKEN.match(text, position):
             self._tokens.append((str(match.lastgroup), str(match.group(str(match.lastgroup)))))
             if match.lastgroup == "end":
                 break
-            place = match.end()
+            position = match.end()
         else:
-            raise SyntaxFault(f"Syntax Error: unexpected {text[place : place + 20]!r}")
+            raise SyntaxFault(f"Syntax Error: unexpected {text[position : position + 20]!r}")
         self._at = 0
 
     def document(self) -> Document:
@@ -83,8 +83,8 @@ class _Reader:
             if word == "fragment":
                 name = self._name()
                 self._expect("on")
-                made = Spread(name, self._name(), self._directives(), self._selections())
-                document.fragments[name] = made
+                spread = Spread(name, self._name(), self._directives(), self._selections())
+                document.fragments[name] = spread
             elif word in ("query", "mutation"):
                 document.kind = word
                 document.name = "" if self._next_is("{", "(") else self._name()
@@ -111,13 +111,13 @@ class _Reader:
 
     def _expect(self, mark: str) -> None:
         if not self._took(mark):
-            found = self._tokens[self._at][1]
-            raise SyntaxFault(f"Syntax Error: expected {mark!r}, found {found!r}")
+            token = self._tokens[self._at][1]
+            raise SyntaxFault(f"Syntax Error: expected {mark!r}, got {token!r}")
 
     def _name(self) -> str:
         kind, text = self._take()
         if kind != "name":
-            raise SyntaxFault(f"Syntax Error: expected a name, found {text!r}")
+            raise SyntaxFault(f"Syntax Error: expected a name, got {text!r}")
         return text
 
     def _variables(self) -> dict[str, Any]:
@@ -180,9 +180,9 @@ class _Reader:
         return Field(name, alias, self._arguments(), self._directives(), self._selections())
 
     def _spread(self) -> Spread:
-        fragment, of_type = None, None
+        fragment, type_name = None, None
         if self._took("on"):
-            of_type = self._name()
+            type_name = self._name()
         elif self._tokens[self._at][0] == "name":
             fragment = self._name()
-        return Spread(fragment, of_type, self._directives(), self._selections())
+        return Spread(fragment, type_name, self._directives(), self._selections())

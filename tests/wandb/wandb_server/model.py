@@ -45,7 +45,7 @@ class Run:
         heartbeats: times of its requests to file_stream.
         upserts: how often upsertBucket was called for it.
         stopped: the flag that asks the run to stop; clients read it off file_stream's answers.
-        created_by_agent: an agent was told to start it; until the first upsert it is pending.
+        created_by_agent: an agent was sent it; until the first upsert it is pending.
     """
 
     project: Project
@@ -88,12 +88,12 @@ class Run:
 
     @property
     def group(self) -> str | None:
-        """The group it was given."""
+        """Its group."""
         return self.about.get("groupName")
 
     @property
     def job_type(self) -> str | None:
-        """The job type it was given."""
+        """Its job type."""
         return self.about.get("jobType")
 
     @property
@@ -131,8 +131,10 @@ class Run:
 
     def values(self, key: str) -> list[float]:
         """The finite numbers logged under a key, in their order."""
-        found = [row.get(key) for row in self.history]
-        return [value for value in found if isinstance(value, int | float) and math.isfinite(value)]
+        logged = [row.get(key) for row in self.history]
+        return [
+            value for value in logged if isinstance(value, int | float) and math.isfinite(value)
+        ]
 
 
 @dataclass
@@ -142,7 +144,7 @@ class Agent:
     Attributes:
         running: names of the runs that its last heartbeat listed.
         heartbeats: their times.
-        commands: everything it was told, in order.
+        commands: everything it was sent, in order.
     """
 
     number: int

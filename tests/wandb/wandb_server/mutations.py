@@ -12,75 +12,75 @@ from .queries import agent_node, sweep_node
 from .run_nodes import file_node, run_node
 from .world import World
 
-Assignment = Mapping[str, Any]
+Payload = Mapping[str, Any]
 ABOUT = ("groupName", "jobType", "notes", "description", "host", "commit", "jobProgram", "jobRepo")
 
 
 def mutation_root(world: World) -> Node:
     """The entry to all mutations: each takes one `input`."""
-    handlers: dict[str, Callable[[World, Assignment], Node]] = {
+    handlers: dict[str, Callable[[World, Payload], Node]] = {
         "upsertSweep": upsert_sweep,
         "createAgent": create_agent,
         "agentHeartbeat": agent_heartbeat,
         "upsertBucket": upsert_bucket,
         "createRunFiles": create_run_files,
-        "markRunFilesUploaded": lambda world, given: Node("Payload", {"success": True}),
+        "markRunFilesUploaded": lambda world, payload: Node("Payload", {"success": True}),
         "createArtifact": artifacts.create,
         "createArtifactManifest": artifacts.create_manifest,
         "createArtifactFiles": artifacts.create_files,
-        "commitArtifact": lambda world, given: artifacts.commit(world, given["artifactID"]),
+        "commitArtifact": lambda world, payload: artifacts.commit(world, payload["artifactID"]),
     }
     return Node("Mutation", {name: _field(world, act) for name, act in handlers.items()})
 
 
-def _field(world: World, act: Callable[[World, Assignment], Node]) -> Callable[..., Node]:
-    def field(input: Assignment) -> Node:
+def _field(world: World, act: Callable[[World, Payload], Node]) -> Callable[..., Node]:
+    def field(input: Payload) -> Node:
         return act(world, {name: value for name, value in input.items() if value is not None})
 
     return field
 
 
-def upsert_sweep(world: World, given: Assignment) -> Node:
+def upsert_sweep(world: World, payload: Payload) -> Node:
     """Makes or changes a sweep."""
-    sweep, warnings = scheduler.upsert(world, dict(given))
+    sweep, warnings = scheduler.upsert(world, dict(payload))
     fields = {"sweep": sweep_node(world, sweep), "configValidationWarnings": warnings}
     return Node("UpsertSweepPayload", fields)
 
 
-def create_agent(world: World, given: Assignment) -> Node:
+def create_agent(world: World, payload: Payload) -> Node:
     """Registers an agent."""
-    entity, name = given.get("entityName"), given.get("projectName")
+    entity, name = payload.get("entityName"), payload.get("projectName")
     project = world.find_project(entity, name)
-    path = f"{entity}/{name}/{given['sweep']}"
-    sweep = world.find_sweep(project, given["sweep"])
-    agent = scheduler.register(world, sweep, path, given["host"])
+    path = f"{entity}/{name}/{payload['sweep']}"
+    sweep = world.find_sweep(project, payload["sweep"])
+    agent = scheduler.register(world, sweep, path, payload["host"])
     return Node("CreateAgentPayload", {"agent": agent_node(agent)})
 
 
-def agent_heartbeat(world: World, given: Assignment) -> Node:
+def agent_heartbeat(world: World, payload: Payload) -> Node:
     """Tells an agent what to do."""
-    agent, commands = scheduler.heartbeat(world, given["id"], given.get("runState"))
+    agent, commands = scheduler.heartbeat(world, payload["id"], payload.get("runState"))
     fields = {"agent": agent_node(agent), "commands": json.dumps(commands)}
     return Node("AgentHeartbeatPayload", fields)
 
 
-def upsert_bucket(world: World, given: Assignment) -> Node:
-    """Makes or changes a run; what is not given stays."""
-    run = world.run_by_id(given["id"]) if "id" in given else None
+def upsert_bucket(world: World, payload: Payload) -> Node:
+    """Makes or changes a run; values that the payload lacks stay."""
+    run = world.run_by_id(payload["id"]) if "id" in payload else None
     inserted = False
     if run is None:
-        entity, name = given.get("entityName"), given.get("modelName")
+        entity, name = payload.get("entityName"), payload.get("modelName")
         project = world.make_project(entity, name, "upsertBucket")
-        name = given.get("name") or world.new_name()
+        name = payload.get("name") or world.new_name()
         run = world.find_run(project, name)
         inserted = run is None
         if run is None:
-            run = world.make_run(project, name, given.get("displayName"))
-    if run.is_over and "id" not in given:  # a client has begun again
+            run = world.make_run(project, name, payload.get("displayName"))
+    if run.is_over and "id" not in payload:  # a client has started it again
         run.exit_code, run.lost, run.stopped = None, False, False
         run.heartbeats.append(time.time())
     run.upserts += 1
-    _change(run, given)
+    _change(run, payload)
     sweep = world.find_sweep(run.project, run.sweep or "")
     if sweep is not None and run.name not in sweep.runs:
         sweep.runs.append(run.name)
@@ -88,23 +88,23 @@ def upsert_bucket(world: World, given: Assignment) -> Node:
     return Node("UpsertBucketPayload", fields)
 
 
-def _change(run: Run, given: Assignment) -> None:
-    run.display_name = given.get("displayName") or run.display_name
-    run.sweep = given.get("sweep") or run.sweep
-    run.tags = given.get("tags", run.tags)
-    run.about.update({key: given[key] for key in ABOUT if given.get(key)})
-    if "config" in given:
-        run.settings = json.loads(given["config"])
-    if "summaryMetrics" in given:
-        run.summary = json.loads(given["summaryMetrics"])
+def _change(run: Run, payload: Payload) -> None:
+    run.display_name = payload.get("displayName") or run.display_name
+    run.sweep = payload.get("sweep") or run.sweep
+    run.tags = payload.get("tags", run.tags)
+    run.about.update({key: payload[key] for key in ABOUT if payload.get(key)})
+    if "config" in payload:
+        run.settings = json.loads(payload["config"])
+    if "summaryMetrics" in payload:
+        run.summary = json.loads(payload["summaryMetrics"])
 
 
-def create_run_files(world: World, given: Assignment) -> Node:
+def create_run_files(world: World, payload: Payload) -> Node:
     """Where files of a run are uploaded to."""
-    project = world.find_project(given.get("entityName"), given.get("projectName"))
-    run = world.find_run(project, given["runName"])
+    project = world.find_project(payload.get("entityName"), payload.get("projectName"))
+    run = world.find_run(project, payload["runName"])
     if run is None:
-        raise ApiError(f"run {given['runName']} not found during createRunFiles", status=404)
-    files = [run.files.setdefault(name, StoredFile(name)) for name in given["files"]]
+        raise ApiError(f"run {payload['runName']} not found during createRunFiles", status=404)
+    files = [run.files.setdefault(name, StoredFile(name)) for name in payload["files"]]
     nodes = [file_node(world, run, file) for file in files]
     return Node("CreateRunFilesPayload", {"runID": run.id, "uploadHeaders": [], "files": nodes})

@@ -8,6 +8,11 @@ from typing import Any
 from .execution import Node
 
 
+def optional(node: Callable[..., Node], *arguments: Any) -> Node | None:
+    """The node of an object, the last argument; None if there is no such object."""
+    return None if arguments[-1] is None else node(*arguments)
+
+
 def stamp(seconds: float) -> str:
     """A time as the service writes it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))

@@ -1,8 +1,11 @@
 """What the graph answers to queries: the viewer, the server, projects and what is in them."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from .artifact_model import Artifact
 from .artifact_nodes import (
     artifact_node,
     collection_node,
@@ -14,7 +17,7 @@ from .artifact_nodes import (
 from .artifacts import by_id
 from .execution import ApiError, Node
 from .model import Agent, Project, Run, Sweep
-from .pages import connection, stamp
+from .pages import connection, optional, stamp
 from .run_nodes import run_node, user_node
 from .world import ENTITIES, USERNAME, World
 
@@ -41,8 +44,7 @@ def query_root(world: World) -> Node:
     def project(name: str | None = None, entity_name: str | None = None) -> Node | None:
         if not name:
             raise ApiError("name required for project query")
-        found = world.find_project(entity_name, name)
-        return None if found is None else project_node(world, found)
+        return optional(project_node, world, world.find_project(entity_name, name))
 
     def mapping(client_id: str) -> Node:
         return Node("ClientIDMapping", {"serverID": by_id(world, client_id).id})
@@ -84,22 +86,17 @@ def project_node(world: World, project: Project) -> Node:
     """A project."""
 
     def run(name: str, missing_ok: bool = False) -> Node | None:
-        found = world.find_run(project, name)
-        return None if found is None else run_node(world, found)
-
-    def sweep(sweep_name: str) -> Node | None:
-        found = world.find_sweep(project, sweep_name)
-        return None if found is None else sweep_node(world, found)
+        return optional(run_node, world, world.find_run(project, name))
 
     def runs(
         filters: str = "{}", order: str = "", after: str | None = None, first: int | None = None
     ) -> Node:
-        found = _runs(world, project, filters)[:: -1 if order.startswith("-") else 1]
-        return connection(found, lambda one: run_node(world, one), after, first)
+        listed = _runs(world, project, filters)[:: -1 if order.startswith("-") else 1]
+        return connection(listed, partial(run_node, world), after, first)
 
     def sweeps(after: str | None = None, first: int | None = None, filters: str = "{}") -> Node:
-        found = [sweep for sweep in world.sweeps.values() if sweep.project is project]
-        return connection(found, lambda one: sweep_node(world, one), after, first)
+        listed = [sweep for sweep in world.sweeps.values() if sweep.project is project]
+        return connection(listed, partial(sweep_node, world), after, first)
 
     fields = {
         **project_info(project).fields,
@@ -111,7 +108,9 @@ def project_node(world: World, project: Project) -> Node:
         "run": run,
         "runs": runs,
         "runCount": lambda filters="{}": len(_runs(world, project, filters)),
-        "sweep": sweep,
+        "sweep": lambda sweep_name: optional(
+            sweep_node, world, world.find_sweep(project, sweep_name)
+        ),
         "sweeps": sweeps,
         "totalSweeps": sum(sweep.project is project for sweep in world.sweeps.values()),
         **_artifact_fields(world, project),
@@ -123,12 +122,12 @@ def _runs(world: World, project: Project, filters: str) -> list[Run]:
     """The project's runs that a filter of the SDK lets through, in the order of their creation."""
 
     def passes(run: Run, query: dict[str, Any]) -> bool:
-        for key, wanted in query.items():
+        for key, value in query.items():
             if key in ("$and", "$or"):
-                results = [passes(run, part) for part in wanted]
+                results = [passes(run, part) for part in value]
                 if not (all(results) if key == "$and" else any(results)):
                     return False
-            elif {"name": run.name, "sweep": run.sweep, "state": run.state}[key] != wanted:
+            elif {"name": run.name, "sweep": run.sweep, "state": run.state}[key] != value:
                 return False
         return True
 
@@ -137,29 +136,23 @@ def _runs(world: World, project: Project, filters: str) -> list[Run]:
 
 
 def _artifact_fields(world: World, project: Project) -> dict[str, Any]:
-    def membership(name: str) -> Node | None:
-        found = find_version(world, project, name)
-        return None if found is None else membership_node(world, found)
-
-    def artifact(name: str) -> Node | None:
-        found = find_version(world, project, name)
-        return None if found is None else artifact_node(world, found)
+    def version(node: Callable[[World, Artifact], Node]) -> Callable[[str], Node | None]:
+        return lambda name: optional(node, world, find_version(world, project, name))
 
     def collection(name: str) -> Node | None:
-        found = versions(world, project, name)
-        return collection_node(world, found[0]) if found else None
+        return optional(collection_node, world, next(iter(versions(world, project, name)), None))
 
-    def of_type(name: str) -> Node | None:
+    def artifact_type(name: str) -> Node | None:
         if not any(m.type == name and m.project is project for m in world.artifacts.values()):
             return None
         fields = {"id": f"ArtifactType:{name}", "name": name, "description": None}
         return Node("ArtifactType", {**fields, "artifactCollection": collection})
 
     return {
-        "artifact": artifact,
-        "artifactCollectionMembership": membership,
+        "artifact": version(artifact_node),
+        "artifactCollectionMembership": version(membership_node),
         "artifactCollection": collection,
-        "artifactType": of_type,
+        "artifactType": artifact_type,
     }
 
 
@@ -171,7 +164,7 @@ def sweep_node(world: World, sweep: Sweep) -> Node:
     maximize = sweep.config.get("metric", {}).get("goal") == "maximize"
 
     def listed(after: str | None = None, first: int | None = None) -> Node:
-        return connection(runs, lambda one: run_node(world, one), after, first)
+        return connection(runs, partial(run_node, world), after, first)
 
     fields = {
         "id": sweep.id,
@@ -193,31 +186,20 @@ def sweep_node(world: World, sweep: Sweep) -> Node:
         "runCountExpected": sweep.config.get("run_cap"),
         "project": project_info(sweep.project),
         "runs": listed,
-        **_agent_fields(sweep),
+        "agent": lambda agent_name: optional(agent_node, sweep.agents.get(agent_name)),
+        "agents": lambda: connection(list(sweep.agents.values()), agent_node),
     }
     return Node("Sweep", fields)
 
 
-def _agent_fields(sweep: Sweep) -> dict[str, Any]:
-    def agent(agent_name: str) -> Node | None:
-        found = sweep.agents.get(agent_name)
-        return None if found is None else agent_node(found)
-
-    return {
-        "agent": agent,
-        "agents": lambda: connection(list(sweep.agents.values()), agent_node),
-    }
-
-
 def agent_node(agent: Agent) -> Node:
     """An agent."""
-    told = [command for command in agent.commands if command["type"] == "run"]
     fields = {
         "id": agent.id,
         "name": agent.id,
         "host": agent.host,
         "state": "RUNNING",
-        "totalRuns": len(told),
+        "totalRuns": sum(command["type"] == "run" for command in agent.commands),
         "createdAt": stamp(agent.created),
         "heartbeatAt": stamp(max([agent.created, *agent.heartbeats])),
     }

@@ -5,6 +5,7 @@ import json
 import math
 import mimetypes
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import md5
 from typing import Any
 
@@ -101,8 +102,8 @@ def _sampled_history(run: Run, specs: list[str] | str) -> list[Any]:
         keys = spec.get("keys", [])
         rows = [row for row in plain(run.history) if keys and all(key in row for key in keys)]
         low, high = spec.get("minStep", 0), spec.get("maxStep", math.inf)
-        found = [{key: row[key] for key in keys} for row in rows if low <= row["_step"] <= high]
-        answer.append(found[: spec.get("samples", 500)])
+        listed = [{key: row[key] for key in keys} for row in rows if low <= row["_step"] <= high]
+        answer.append(listed[: spec.get("samples", 500)])
     return answer
 
 
@@ -126,17 +127,17 @@ def _lists(world: World, run: Run) -> dict[str, Any]:
         pattern: str | None = None,
     ) -> Node:
         glob = "*" if pattern is None else pattern.replace("%", "*")
-        found = [
+        listed = [
             file
             for name, file in sorted(run.files.items())
             if (not names or name in names) and fnmatch.fnmatchcase(name, glob)
         ]
-        return connection(found, lambda file: file_node(world, run, file), after, first)
+        return connection(listed, lambda file: file_node(world, run, file), after, first)
 
     def artifacts(ids: list[str]) -> Callable[..., Node]:
         def listed(after: str | None = None, first: int | None = None) -> Node:
-            found = [world.artifacts[identity] for identity in ids]
-            return connection(found, lambda made: artifact_node(world, made), after, first)
+            logged = [world.artifacts[identity] for identity in ids]
+            return connection(logged, partial(artifact_node, world), after, first)
 
         return listed
 

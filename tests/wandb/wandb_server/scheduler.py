@@ -16,25 +16,25 @@ OVER = ("CANCELED", "FINISHED", "STOPPED")
 STATES = ("PENDING", "RUNNING", "PAUSED", *OVER)
 
 
-def upsert(world: World, given: dict[str, Any]) -> tuple[Sweep, list[str]]:
+def upsert(world: World, payload: dict[str, Any]) -> tuple[Sweep, list[str]]:
     """Makes a sweep, or changes the configuration or the state of one."""
-    text = given.get("config")
+    text = payload.get("config")
     config = yaml.safe_load(text) if text else {}
-    sweep = world.sweep_by_id(given["id"]) if given.get("id") else None
-    if given.get("id") and sweep is None:
-        raise ApiError(f"could not find sweep {given['id']}", status=404)
+    sweep = world.sweep_by_id(payload["id"]) if payload.get("id") else None
+    if payload.get("id") and sweep is None:
+        raise ApiError(f"could not find sweep {payload['id']}", status=404)
     if sweep is None:
-        entity, name = given.get("entityName"), given.get("projectName")
+        entity, name = payload.get("entityName"), payload.get("projectName")
         project = world.make_project(entity, name, "upsertSweep")
         sweep = Sweep(project, world.new_name(), world.number(), text or "", config)
         world.sweeps[sweep.name] = sweep
     if text:
         sweep.text, sweep.config = text, config
-        sweep.description = given.get("description")
-    if given.get("displayName"):
-        sweep.display_name = given["displayName"]
-    if given.get("state"):
-        set_state(world, sweep, given["state"])
+        sweep.description = payload.get("description")
+    if payload.get("displayName"):
+        sweep.display_name = payload["displayName"]
+    if payload.get("state"):
+        set_state(world, sweep, payload["state"])
     return sweep, []
 
 
@@ -61,10 +61,9 @@ def register(world: World, sweep: Sweep | None, path: str, host: str) -> Agent:
 
 def heartbeat(world: World, identity: str, states: str | None) -> tuple[Agent, list[Any]]:
     """Notes what an agent runs, and tells it what to do."""
-    found = world.find_agent(identity)
-    if found is None:
+    if (entry := world.find_agent(identity)) is None:
         raise ApiError("agent not found", status=404)
-    sweep, agent = found
+    sweep, agent = entry
     agent.heartbeats.append(time.time())
     now = {name for name, alive in json.loads(states or "{}").items() if alive}
     for run in world.runs_of(sweep):
@@ -94,8 +93,8 @@ def _full(sweep: Sweep) -> bool:
 
 
 def _commands(world: World, sweep: Sweep, agent: Agent) -> list[dict[str, Any]]:
-    mine = [world.find_run(sweep.project, name) for name in sorted(agent.running)]
-    to_stop = [run.name for run in mine if run is not None and run.stopped]
+    own_runs = [world.find_run(sweep.project, name) for name in sorted(agent.running)]
+    to_stop = [run.name for run in own_runs if run is not None and run.stopped]
     if to_stop or agent.running:
         return [{"type": "stop", "run_id": name} for name in to_stop]
     if sweep.state in OVER:
@@ -146,18 +145,20 @@ def stopped_by_hyperband(runs: Sequence[Run], config: Mapping[str, Any]) -> list
         return []
     eta = rule.get("eta", 3)
     sign = -1 if config["metric"].get("goal", "minimize") == "maximize" else 1
-    losses = {
+    losses_by_run = {
         run.name: [sign * value for value in run.values(config["metric"]["name"])] for run in runs
     }
     worse = []
     for run in runs:
-        mine = losses[run.name]
-        reached = [band for band in _bands(rule, eta) if band <= len(mine)]
+        losses = losses_by_run[run.name]
+        reached = [band for band in _bands(rule, eta) if band <= len(losses)]
         if run.is_over or not reached:
             continue
         band = reached[-1]
-        ranked = sorted(values[band - 1] for values in losses.values() if len(values) >= band)
-        value = mine[band - 1] if rule.get("strict", True) else min(mine)
+        ranked = sorted(
+            values[band - 1] for values in losses_by_run.values() if len(values) >= band
+        )
+        value = losses[band - 1] if rule.get("strict", True) else min(losses)
         if value > ranked[int(len(ranked) / eta)]:
             worse.append(run)
     return worse

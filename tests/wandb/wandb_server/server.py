@@ -91,18 +91,20 @@ class WandbServer:
     @property
     def artifacts(self) -> dict[str, Artifact]:
         """All committed artifacts by ENTITY/PROJECT/NAME:vN."""
-        made = self.world.artifacts.values()
-        return {one.path: one for one in made if one.state == "COMMITTED"}
+        artifacts = self.world.artifacts.values()
+        return {artifact.path: artifact for artifact in artifacts if artifact.state == "COMMITTED"}
 
     def environment(self, **more: str) -> dict[str, str]:
         """The caller's environment with what a client needs to talk to this server alone."""
-        mine = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_")}
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith("WANDB_")
+        }
         folders = {}
         for name in ("DIR", "CACHE_DIR", "CONFIG_DIR", "DATA_DIR", "ARTIFACT_DIR"):
             folder = self.folder / name.lower()
             folder.mkdir(exist_ok=True)
             folders[f"WANDB_{name}"] = str(folder)
-        ours = {
+        own = {
             "WANDB_BASE_URL": self.base_url,
             "WANDB_API_KEY": self.api_key,
             "WANDB_ENTITY": DEFAULT_ENTITY,
@@ -111,9 +113,9 @@ class WandbServer:
             "NO_PROXY": "127.0.0.1",
             "no_proxy": "127.0.0.1",
         }
-        return {**mine, **folders, **ours, **more}
+        return {**inherited, **folders, **own, **more}
 
-    def asked(self, kind: str) -> list[Request]:
+    def requests_of(self, kind: str) -> list[Request]:
         """The requests of a kind, in their order."""
         return [request for request in self.requests if request.kind == kind]
 

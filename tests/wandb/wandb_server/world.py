@@ -1,4 +1,4 @@
-"""Everything the server keeps, found by its paths and ids."""
+"""Everything the server keeps, by its paths and ids."""
 
 import itertools
 import random
@@ -37,7 +37,7 @@ class World:
         self._random = random.Random(0)
 
     def number(self) -> int:
-        """One that was not given out before."""
+        """A new number."""
         return next(self._numbers)
 
     def new_name(self) -> str:
@@ -90,8 +90,8 @@ class World:
 
     def runs_of(self, sweep: Sweep) -> list[Run]:
         """All runs of a sweep, in the order in which they were drawn."""
-        found = [self.find_run(sweep.project, name) for name in sweep.runs]
-        return [run for run in found if run is not None]
+        runs = [self.find_run(sweep.project, name) for name in sweep.runs]
+        return [run for run in runs if run is not None]
 
     def find_agent(self, identity: str) -> tuple[Sweep, Agent] | None:
         """An agent and its sweep by the agent's id."""

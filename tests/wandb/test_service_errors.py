@@ -7,7 +7,7 @@ import wandb
 from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 
 from gcodefp.errors import UserError
-from gcodefp.wandb_service.service import ServiceSilent, translate_errors
+from gcodefp.wandb_service.service import ServiceUnavailable, translate_errors
 
 SILENT = (
     WandbApiFailedError("HTTP 503 Service Unavailable"),
@@ -20,6 +20,7 @@ SILENT = (
 )
 FINAL = (
     (WandbApiFailedError("HTTP 401: invalid"), "wandb login"),
+    (WandbApiFailedError("user is not logged in"), "wandb login"),
     (wandb.errors.AuthenticationError("No API key configured"), "wandb login"),
     (WandbApiFailedError("HTTP 404"), "check entity"),
     (ValueError("Could not find sweep a/b/c"), "check entity"),
@@ -28,7 +29,7 @@ FINAL = (
 
 @pytest.mark.parametrize("error", SILENT, ids=str)
 def test_silent_service_may_be_tried_again(error: Exception) -> None:
-    with pytest.raises(ServiceSilent, match="try again when"), translate_errors("asking"):
+    with pytest.raises(ServiceUnavailable, match="try again when"), translate_errors("asking"):
         raise error
 
 
@@ -36,7 +37,7 @@ def test_silent_service_may_be_tried_again(error: Exception) -> None:
 def test_error_names_the_way_out(error: Exception, way_out: str) -> None:
     with pytest.raises(UserError, match=way_out) as caught, translate_errors("asking"):
         raise error
-    assert not isinstance(caught.value, ServiceSilent)
+    assert not isinstance(caught.value, ServiceUnavailable)
 
 
 def test_error_of_a_local_file_is_not_the_service_s(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Sizes, colours, titles with warnings, legends, panels and saving, common to all figures."""
 
+import re
 import textwrap
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -10,12 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogFormatter, MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
@@ -36,6 +38,7 @@ EXECUTED = "#cfcfcf"
 FAINT = "#9a9a9a"
 BAND = "#f3f3f3"
 
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 MARGIN_INCHES = 0.06
 POSITION_DIGITS = 6
 LINE_HEIGHT = 1.3
@@ -71,7 +74,9 @@ class _Paragraph(NamedTuple):
 @contextmanager
 def paper_style() -> Iterator[None]:
     """The style in which figures are drawn and saved."""
-    with rc_context(fname=STYLE_FILE):
+    with rc_context(fname=STYLE_FILE), warnings.catch_warnings():
+        # A PNG has a box for a letter that the font lacks; an SVG keeps the letter.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         yield
 
 
@@ -161,12 +166,6 @@ def colour_range(low: float, high: float) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
-def plain_log_ticks(axis: Axis) -> None:
-    """Ticks of a logarithmic axis as plain text, since no text is parsed as mathematics."""
-    axis.set_major_formatter(StrMethodFormatter("{x:,g}"))
-    axis.set_minor_formatter(LogFormatter())
-
-
 def finish_interval_panel(axes: Axes, title: str, unit: str, ticks: int) -> None:
     """Titles, ticks and grid of a panel with an interval in each row, whose y axis is bare."""
     axes.set_title(title, size=7, linespacing=1.15)
@@ -185,6 +184,31 @@ def write_beside(
     axes.annotate(text, (1, row), (offset_points, 0), xycoords=("axes fraction", "data"),
                   textcoords="offset points", size=6, va="center_baseline", ha=align, color=INK,
                   weight="bold" if is_bold else "normal", annotation_clip=False)  # fmt: skip
+
+
+NAME_LETTERS = 19
+
+
+def short_name(text: str) -> str:
+    """A user's name for a label: of a long one the begin and the end."""
+    if len(text) <= NAME_LETTERS:
+        return text
+    half = NAME_LETTERS // 2
+    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[1 - half :]}"
+
+
+class PlainLogFormatter(LogFormatter):
+    """Labels some ticks of a log axis with plain numbers."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
+    """A log axis with plain numbers, since texts are no mathematics here."""
+    axes.set(**{f"{axis.axis_name}scale": "log"})
+    axis.set_major_formatter(PlainLogFormatter())
+    axis.set_minor_formatter(PlainLogFormatter())
 
 
 def truncate(text: str, letters: int) -> str:
@@ -208,6 +232,9 @@ def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> No
             figure.savefig(
                 temporary, format=suffix, dpi=DOTS_PER_INCH, metadata={**metadata, **dates}
             )
+            if suffix == "svg":  # Control characters in names are no XML.
+                text = temporary.read_text(encoding="utf-8")
+                temporary.write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), "utf-8")
 
 
 def percent(share: float) -> str:

@@ -1,0 +1,187 @@
+"""What metrics.json, control.json and explanation.json have to be."""
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gcodefp.dataset.document import Channel, ExcludedRecording, SplitSettings
+from gcodefp.documents import Count, Document, Finite, Provenance, Share
+from gcodefp.evaluation.metrics import METRICS
+from gcodefp.evaluation.names import (
+    BASELINE,
+    MODEL,
+    OCCLUSION_METRICS,
+    PREDICTORS,
+    WHOLE,
+    WITH_CONFIDENCE,
+)
+
+Positive = Annotated[int, Field(ge=1, le=10**15)]
+
+
+def with_keys(needed: Iterable[str], allowed: Iterable[str] | None = None) -> AfterValidator:
+    """A mapping that has some keys, and no others than `allowed`."""
+
+    def check(mapping: dict[str, Any]) -> dict[str, Any]:
+        if missing := [key for key in needed if key not in mapping]:
+            raise ValueError(f"has no key {missing[0]!r}")
+        if allowed and (unknown := [key for key in mapping if key not in allowed]):
+            raise ValueError(f"has the unknown key {unknown[0]!r}")
+        return mapping
+
+    return AfterValidator(check)
+
+
+class Interval(Document):
+    """`value` within `low` and `high`; all are None if there is nothing to count."""
+
+    value: Finite | None
+    low: Finite | None
+    high: Finite | None
+    recordings: Count
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        if self.low is None or self.high is None:
+            if self.low != self.high:
+                raise ValueError("low and high are null together")
+        elif self.value is None or self.low > self.high:
+            raise ValueError("low is at most high, and has a value")
+        return self
+
+
+class Estimated(Interval):
+    """An Interval; one of several recordings, or of nothing, has all of its numbers or none."""
+
+    n: Count
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if (self.value is None) != (self.low is None):
+            raise ValueError("value, low and high are null together")
+        return self
+
+
+class EstimatedShare(Estimated):
+    value: Share | None
+
+
+class ControlAnswer(Document):
+    limit: str
+    score: EstimatedShare
+    limit_score: EstimatedShare
+    difference: Estimated
+    fails: bool
+
+    @model_validator(mode="after")
+    def _has_values(self) -> Self:
+        if not self.fails and None in (self.score.value, self.difference.value):
+            raise ValueError("a control that does not fail has a score and a difference")
+        return self
+
+
+class ControlContent(Document):
+    control: str
+    what: str
+    fails: bool
+    answers: dict[str, ControlAnswer] = Field(min_length=1)
+
+
+class ControlDocument(ControlContent):
+    """control.json, format gcodefp-control-1."""
+
+    provenance: Provenance
+
+
+class Confusion(Document):
+    true: list[str] = Field(min_length=1)
+    predicted: list[str] = Field(min_length=1)
+    counts: list[list[Count]]
+
+    @model_validator(mode="after")
+    def _is_a_matrix(self) -> Self:
+        if [len(row) for row in self.counts] != [len(self.predicted)] * len(self.true):
+            raise ValueError("counts has no row for each true, or no cell for each predicted class")
+        return self
+
+
+Scores = Annotated[dict[str, Estimated], with_keys(METRICS)]
+
+
+class MetricsDocument(Document):
+    """metrics.json, format gcodefp-evaluation-3."""
+
+    provenance: Provenance
+    external: str | None
+    excluded: list[ExcludedRecording]
+    leaky: bool
+    controller_is_input: bool
+    split: SplitSettings
+    device: str
+    recordings: Positive
+    rows: Positive
+    segments: Positive
+    controls: list[ControlContent]
+    models: Annotated[dict[str, Scores], with_keys([MODEL, WHOLE], PREDICTORS)]
+    confusion: Annotated[dict[str, Confusion], with_keys(["operation", "command"])]
+    differences: dict[str, Estimated]
+
+    @model_validator(mode="after")
+    def _has_differences(self) -> Self:
+        if self.models[MODEL]["gcode"].value is None:
+            raise ValueError(f"models.{MODEL}.gcode.value is null")
+        names = [name for name in self.models if PREDICTORS[name].kind == BASELINE]
+        if missing := set(names) - set(self.differences):
+            raise ValueError(f"differences has no key {min(missing)!r}")
+        return self
+
+
+class ExplainedChannel(Channel):
+    group: str | None
+    node: str | None
+
+
+OcclusionScores = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRICS)]
+OcclusionDifferences = Annotated[dict[str, Interval], with_keys(OCCLUSION_METRICS)]
+
+
+class HiddenSensors(Document):
+    kind: Literal["all", "group", "node"]
+    name: str
+    differences: OcclusionDifferences
+
+
+class SensorsContent(Document):
+    complete: OcclusionScores
+    without: list[HiddenSensors] = Field(min_length=1)
+
+
+class CalibrationBin(Document):
+    confidence: Share
+    right: EstimatedShare
+
+
+class Calibration(Document):
+    right: EstimatedShare
+    confidence: EstimatedShare
+    overconfidence: Estimated
+    expected_calibration_error: EstimatedShare
+    bins: list[CalibrationBin] = Field(min_length=1)
+
+
+class Excerpt(Document):
+    recording: str
+    lag_seconds: Finite | None
+
+
+class ExplanationDocument(Document):
+    """explanation.json, format gcodefp-explanation-2."""
+
+    provenance: Provenance
+    device: str
+    rows: Positive
+    channels: list[ExplainedChannel] = Field(min_length=1)
+    sensors: SensorsContent
+    calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]
+    excerpt: Excerpt

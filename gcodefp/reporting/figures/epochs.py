@@ -1,0 +1,288 @@
+"""Runs epoch by epoch: curves of a sweep and of compared runs, and a map of early stopping."""
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures.run_style import RUN_STYLES, styles_of_runs
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
+from gcodefp.reporting.wording import logged_metric, short_metric
+from gcodefp.sweeps.hyperband import read_hyperband
+
+TRAIN_LOSS = "train/loss"
+PANEL_INCHES = 1.75
+MANY_RUNS = 50
+
+
+@figure(
+    "learning_curves",
+    title="Learning curves",
+    category="Sweep",
+    caption="The metric that selects the winner, and the loss, after each epoch of each run. The "
+    "circle is the epoch whose weights were evaluated.",
+)
+def draw_learning_curves(results: Results) -> Figure:
+    """All runs in grey, the winner on top with its best epoch."""
+    winner = results.winner
+    columns = [name for name in dict.fromkeys([winner["metric"], LOSS]) if name in results.curves]
+    if not columns:
+        sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
+        return paper.placeholder("Learning curves", sentence, results.warnings)
+    fig, panels = _panels(columns)
+    for axes, column in zip(panels, columns, strict=True):
+        _draw_runs(axes, results, column)
+        _finish(axes, column, results.curves[column])
+    paper.add_legend(fig, [line for axes in panels for line in axes.get_lines()
+                     if not str(line.get_label()).startswith("_")], 2)  # fmt: skip
+    title = (
+        f"Run {winner['run']} wins at epoch {winner['best_epoch']}: {winner['best_value']:.3g} "
+        f"{short_metric(winner['metric'])}"
+    )
+    paper.add_head(fig, title, f"val split; {describe_runs(results)}", results.warnings)
+    return fig
+
+
+def _panels(columns: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """An empty panel for each column."""
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.4 + PANEL_INCHES * len(columns))
+    panels: list[Axes] = list(fig.subplots(len(columns), 1, sharex=True, squeeze=False).flat)
+    panels[-1].set_xlabel("epoch")
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    return fig, panels
+
+
+def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
+    """Title and grid, and a log axis for a loss with a wide range."""
+    axes.set_title(logged_metric(column))
+    axes.grid(axis="y")
+    if column.endswith("loss") and is_wide(values.to_numpy(float)):
+        paper.set_log_scale(axes, axes.yaxis)
+
+
+def _draw_runs(axes: Axes, results: Results, column: str) -> None:
+    winner = results.winner["run"]
+    states = results.runs.set_index("run")["state"]
+    opacity = 0.6 if len(states) < MANY_RUNS else 0.25
+    for name, run in results.curves.groupby("run"):
+        if name != winner:
+            axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, alpha=opacity,
+                      label="other run")  # fmt: skip
+            _mark_end(axes, run, column, str(states[name]))
+    run = results.curves[results.curves["run"] == winner]
+    axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
+    if column == LOSS and TRAIN_LOSS in run:
+        axes.plot(run["epoch"], run[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
+                  linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
+    best = run[run["epoch"] == results.winner["best_epoch"]]
+    _circle(axes, best["epoch"], best[column], paper.MODEL_BLUE)
+
+
+def _circle(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str) -> None:
+    axes.plot(x, y, "o", color="white", markeredgecolor=colour, markeredgewidth=1.4, markersize=5.5,
+              label="best epoch", zorder=5)  # fmt: skip
+
+
+def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
+    """A mark where a run ended before all its epochs were done."""
+    styles = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", paper.WRONG, "failed")}
+    if state in styles:
+        marker, colour, label = styles[state]
+        last = run.iloc[-1:]
+        axes.plot(last["epoch"], last[column], marker, color=colour, markersize=4, label=label)
+
+
+COMPARED_STYLES = (
+    (paper.MODEL_BLUE, "-"),
+    (paper.ORANGE, (0, (4, 1.5))),
+    ("#7b4fa3", (0, (1, 1))),
+    ("#3f8f5f", (0, (4, 1.5, 1, 1.5))),
+    ("#7a7a7a", "-"),
+)
+"""Colour and line of each compared run; they differ without colour too."""
+
+
+class Curve(NamedTuple):
+    """A run that is compared; `history`: what was measured after each epoch, in order."""
+
+    name: str
+    history: Sequence[Mapping[str, float]]
+    best_epoch: int
+
+
+def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str]) -> Figure:
+    """A panel for the metric and one for the loss, where they were logged.
+
+    Args:
+        warnings: shown in red above the title.
+    """
+    tables = {curve.name: pd.DataFrame(list(curve.history)) for curve in curves}
+    wanted = dict.fromkeys([metric, LOSS])
+    columns = [name for name in wanted if any(name in table for table in tables.values())]
+    if not columns:
+        return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
+    fig, panels = _panels(columns)
+    # The legend has a row for each run, since names are long.
+    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
+    for axes, column in zip(panels, columns, strict=True):
+        for curve, (colour, line) in zip(curves, cycle(COMPARED_STYLES), strict=False):
+            table = tables[curve.name]
+            if column not in table:
+                continue
+            table = table.dropna(subset=[column])
+            axes.plot(table["epoch"], table[column], color=colour, linestyle=line, linewidth=1.4,
+                      label=curve.name)  # fmt: skip
+            best = table[table["epoch"] == curve.best_epoch]
+            _circle(axes, best["epoch"], best[column], colour)
+        _finish(axes, column, pd.concat(
+            [table[column] for table in tables.values() if column in table]
+        ))  # fmt: skip
+    lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
+    fig.legend(handles=lines, loc="outside lower left", ncols=1)
+    title = f"Learning curves of {len(curves)} runs"
+    paper.add_head(fig, title, "val split; circles are the best epochs", warnings)
+    return fig
+
+
+MANY_EPOCHS = 30
+NAMED_ROWS = 40
+"""With more rows, runs have no labels."""
+ROW_INCHES = 0.13
+LETTERS_PER_INCH = 16
+LIGHTEST = 0.15
+"""Start in the colour map, so that the worst value differs from a missing one."""
+
+
+@figure(
+    "early_stopping",
+    title="Early stopping",
+    category="Sweep",
+    caption="The metric of each run after each epoch. A run that has passed a dashed line is "
+    "compared with all others that reached it, and stopped once it is worse, be it at the line or "
+    "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
+)
+def draw_early_stopping(results: Results) -> Figure:
+    """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
+    metric = results.winner["metric"]
+    if metric not in results.curves:
+        sentence = f"curves.csv has no {metric}, by which runs are compared."
+        return paper.placeholder("Early stopping", sentence, results.warnings)
+    values = metric_map(results)
+    width = paper.PAGE_INCHES if values.shape[1] > MANY_EPOCHS else paper.COLUMN_INCHES
+    height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
+    fig = paper.new_figure(width, 0.85 + height)
+    axes = fig.subplots()
+    image = _draw_map(axes, results, values)
+    label, letters = short_metric(metric), int(LETTERS_PER_INCH * height)
+    paper.add_colour_bar(fig, image, axes, label, letters, pad=0.02, aspect=18, fraction=0.06)
+    _draw_ends(axes, results, values)
+    for band in bands(results):
+        if band <= values.shape[1]:
+            # A run is compared once the epoch is over.
+            axes.axvline(band + 0.5, color=paper.INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
+                         label="runs compared")  # fmt: skip
+    paper.add_legend(
+        fig, axes.get_legend_handles_labels()[0], 2 if width == paper.COLUMN_INCHES else 4
+    )
+    subtitle = f"val split; darker is better; best run first; {describe_runs(results)}"
+    paper.add_head(fig, _stopping_title(results), subtitle, results.warnings)
+    return fig
+
+
+def metric_map(results: Results) -> NDArray[np.float64]:
+    """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none."""
+    rows = {run: row for row, run in enumerate(results.runs["run"])}
+    curves = results.curves[results.curves["run"].isin(rows)]
+    last = int(curves["epoch"].max()) if len(curves) else 1
+    values = np.full((len(rows), last), np.nan)
+    metric = curves[results.winner["metric"]].to_numpy(float)
+    values[curves["run"].map(rows), curves["epoch"].to_numpy(int) - 1] = metric
+    return values
+
+
+def bands(results: Results) -> tuple[int, ...]:
+    """The epochs at which runs are compared; none without early termination.
+
+    None of several sweeps: each has its own epochs, and `results` has only those of the first.
+    """
+    if len(results.winner["sweeps"]) > 1:
+        return ()
+    rule = results.sweep.get("as_written", {}).get("early_terminate")
+    hyperband = read_hyperband(rule, "sweep.json: as_written.early_terminate")
+    return hyperband.bands if hyperband else ()
+
+
+def saved_share(results: Results) -> float | None:
+    """The share of the epochs of finished and stopped runs that stopping saved; None if unknown."""
+    runs = results.runs[results.runs["state"] != "failed"]
+    if "max_epochs" not in runs:
+        return None
+    planned, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
+    return float((planned - trained) / planned) if planned else None
+
+
+def _stopping_title(results: Results) -> str:
+    stopped = int((results.runs["state"] == "stopped").sum())
+    if stopped:
+        share = saved_share(results)
+        saved = "" if share is None else f", which saved {paper.percent(share)} of the epochs"
+        were = "was" if stopped == 1 else "were"
+        return f"{stopped} of {len(results.runs)} runs {were} stopped early{saved}"
+    if len(results.winner["sweeps"]) > 1:
+        return "No run was stopped early"
+    if results.sweep.get("as_written", {}).get("early_terminate") is None:
+        return "This sweep has no early termination, and no run was stopped early"
+    return "Early termination stopped no run"
+
+
+def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> AxesImage:
+    """Colours from the 2nd to the 98th percentile; diverged losses are as light as the worst."""
+    finite = values[np.isfinite(values)]
+    low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
+    shades = colormaps["Blues"](np.linspace(LIGHTEST, 1.0, 256))
+    image = axes.imshow(
+        values, aspect="auto", interpolation="nearest",
+        cmap=ListedColormap(shades if is_maximized(results) else shades[::-1]),
+        norm=paper.colour_range(low, high),
+        extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
+    )  # fmt: skip
+    axes.set_xlabel("epoch")
+    ticks = MaxNLocator(8, integer=True, min_n_ticks=1).tick_values(1, values.shape[1])
+    axes.set_xticks([tick for tick in ticks if 1 <= tick <= values.shape[1]])
+    if len(values) <= NAMED_ROWS:
+        axes.set_yticks(range(len(values)), results.runs["run"])
+        axes.tick_params(axis="y", labelsize=5.5, length=0)
+        axes.set_ylabel("run")
+    else:
+        axes.set_ylabel("rank of the run")
+    axes.set_xlim(0.5, values.shape[1] + 1.1)
+    return image
+
+
+def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> None:
+    """A marker behind the last epoch of the winner, and of each run that did not finish."""
+    styles = styles_of_runs(results)
+    epochs = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]
+    size = float(np.clip(72 * 5.0 / max(len(values), 1), 1.5, 3.4))
+    for name in ("winner", "stopped", "failed"):
+        rows = np.flatnonzero(styles == name)
+        if not len(rows):
+            continue
+        style = RUN_STYLES[name]
+        axes.plot(
+            [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, style.marker,
+            color=paper.INK if name == "stopped" else style.colour, markerfacecolor=style.face,
+            markersize=6.0 if name == "winner" else size, markeredgewidth=0.7,
+            label=style.label, linestyle="none", clip_on=False,
+        )  # fmt: skip

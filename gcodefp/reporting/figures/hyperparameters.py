@@ -1,0 +1,313 @@
+"""How important each hyperparameter of a sweep is, and the metric over pairs of them.
+
+Optuna's PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv 2304.10255) compares the distribution of
+the best runs over a hyperparameter's values with that of all runs.
+"""
+
+import warnings
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+from numpy.typing import NDArray
+
+from gcodefp.reporting.figures import figure, paper
+from gcodefp.reporting.figures.run_style import RUN_STYLES, run_handles, styles_of_runs, unit_scale
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_runs import (
+    VariedParameter,
+    describe_runs,
+    is_maximized,
+    is_repeat,
+    varied_parameters,
+)
+from gcodefp.reporting.wording import short_metric, value_texts
+
+MIN_RUNS = 10
+BEST_SHARE, MIN_BEST = 0.1, 5
+"""The best runs are a tenth of all, but at least five, as the method needs."""
+
+
+class Importance(NamedTuple):
+    """Shares of all importance; P hyperparameters, the most important first.
+
+    Attributes:
+        shares: (P,) sum to 1.
+        runs: how many runs are compared; stopped ones count, failed ones and repeats do not.
+        best: how many of them are the best runs.
+    """
+
+    names: tuple[str, ...]
+    shares: NDArray[np.float64]
+    runs: int
+    best: int
+
+
+def measure_importance(results: Results) -> Importance | str:
+    """The importance of each hyperparameter that varied, or a sentence why there is none."""
+    values = results.runs["best_value"].to_numpy(float)
+    is_counted = np.isfinite(values) & (results.runs["state"] != "failed").to_numpy()
+    is_counted &= ~is_repeat(results)
+    parameters = [
+        parameter
+        for parameter in varied_parameters(results)
+        if parameter.values[is_counted].nunique() > 1
+    ]
+    values = values[is_counted]
+    if len(values) < MIN_RUNS:
+        runs = "Only one run has" if len(values) == 1 else f"Only {len(values)} runs have"
+        return f"{runs} a value; importance needs at least {MIN_RUNS}."
+    if not parameters:
+        return "These runs have the same values of all searched hyperparameters."
+    if values.min() == values.max():
+        return "All runs have the same value, so that no hyperparameter is important."
+    best = max(MIN_BEST, int(np.ceil(BEST_SHARE * len(values))))
+    losses = -values if is_maximized(results) else values
+    divergences = _ped_anova(parameters, is_counted, losses, best)
+    if not divergences.sum() > 0:
+        return "The best runs are spread over all hyperparameters as the others are."
+    order = np.argsort(-divergences, kind="stable")
+    names = tuple(parameters[index].name for index in order)
+    return Importance(names, divergences[order] / divergences.sum(), len(values), best)
+
+
+def _ped_anova(
+    parameters: Sequence[VariedParameter],
+    is_counted: NDArray[np.bool_],
+    losses: NDArray[np.float64],
+    best: int,
+) -> NDArray[np.float64]:
+    """(P,) the divergence of the best runs from all runs.
+
+    Args:
+        is_counted: (runs,) which of the runs are compared.
+        losses: one for each of them; less is better.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study()
+    columns = {parameter.name: _latent(parameter)[is_counted] for parameter in parameters}
+    # Numbers of a range by their latent number, uniform in (0, 1), as in Bayesian search.
+    spaces: dict[str, Any] = {
+        parameter.name: optuna.distributions.FloatDistribution(0.0, 1.0)
+        if parameter.choices is None
+        else optuna.distributions.CategoricalDistribution(range(len(parameter.choices)))
+        for parameter in parameters
+    }
+    for run, loss in enumerate(losses.tolist()):
+        # A run that does not use a hyperparameter has none in its trial.
+        used = [name for name, column in columns.items() if np.isfinite(column[run])]
+        space = {name: spaces[name] for name in used}
+        params = {name: spaces[name].to_external_repr(columns[name][run]) for name in used}
+        study.add_trial(optuna.create_trial(value=loss, params=params, distributions=space))
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=best / len(losses))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # The evaluator is experimental.
+        divergences = evaluator.evaluate(study, list(columns))
+    return np.array([divergences[name] for name in columns])
+
+
+def _latent(varied: VariedParameter) -> NDArray[np.float64]:
+    """(runs,) choices by index, numbers by latent number; nan where a run does not use it."""
+    if varied.choices is not None:
+        return varied.coordinates
+    return np.array([_latent_number(varied, number) for number in varied.coordinates.tolist()])
+
+
+def _latent_number(varied: VariedParameter, number: float) -> float:
+    """A later phase's number may lie outside the range; it counts as the nearer end."""
+    if np.isnan(number):
+        return np.nan
+    parameter = varied.parameter
+    latent = parameter.latent(int(number) if parameter.choices else number)
+    if latent is None:
+        return 0.0 if number < float(parameter.value(0.5)) else 1.0  # type: ignore[arg-type]
+    return latent
+
+
+ROW_INCHES = 0.2
+
+
+@figure(
+    "importance",
+    title="Importance",
+    category="Sweep",
+    caption="How much each hyperparameter decides whether a run is among the best: the divergence "
+    "of the best tenth of the runs from all runs, as a share of the sum (PED-ANOVA, Watanabe et "
+    "al. 2023, by Optuna). Failed runs and repeats with other seeds are excluded; runs that were "
+    "stopped early count with what they reached. With few runs, shares of a half are within "
+    "chance.",
+)
+def draw_importance(results: Results) -> Figure:
+    """A bar for each hyperparameter, the most important on top."""
+    importance = measure_importance(results)
+    if isinstance(importance, str):
+        return paper.placeholder("Importance of the hyperparameters", importance, results.warnings)
+    rows = np.arange(len(importance.names))
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(rows)))
+    axes = fig.subplots()
+    axes.barh(rows, importance.shares, height=0.62, color=paper.MODEL_BLUE)
+    for row, share in enumerate(importance.shares):
+        axes.annotate(paper.percent(share), (share, row), (3, 0), textcoords="offset points",
+                      size=6.5, va="center_baseline")  # fmt: skip
+    axes.set_yticks(rows, map(paper.short_name, importance.names))
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlim(0, 1.15 * importance.shares[0])
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol="\N{NO-BREAK SPACE}%"))
+    axes.set_xlabel("share of the importance (PED-ANOVA)")
+    axes.grid(axis="x")
+    paper.add_head(
+        fig, _importance_title(importance), _subtitle(importance, results), results.warnings
+    )
+    return fig
+
+
+def _importance_title(importance: Importance) -> str:
+    first, *others = map(paper.short_name, importance.names)
+    if not others:
+        return f"{first} is the only hyperparameter that varied"
+    shares = list(map(paper.percent, importance.shares))
+    return f"{first} is most important ({shares[0]}), then {others[0]} ({shares[1]})"
+
+
+def _subtitle(importance: Importance, results: Results) -> str:
+    return (
+        f"val split; the best {importance.best} of {importance.runs} runs with a value against all "
+        f"of them; {describe_runs(results)}"
+    )
+
+
+MAX_PARAMETERS = 3
+GRID = 41
+REACH = 1.5
+"""Largest distance of the surface from a run, in bandwidths."""
+LEVELS = 7
+LABEL_LETTERS = 26
+
+
+@figure(
+    "contours",
+    title="Pairs of hyperparameters",
+    category="Sweep",
+    caption="The best value of each run over pairs of the most important hyperparameters that are "
+    "numbers. The surface is a distance-weighted mean of the runs nearby, whatever else they "
+    "differ in; it ends where no run is near.",
+)
+def draw_contours(results: Results) -> Figure:
+    """A panel for each pair: a smoothed surface, and the runs in the colour of their value."""
+    title = "The metric over two hyperparameters"
+    importance = measure_importance(results)
+    if isinstance(importance, str):
+        return paper.placeholder(title, importance, results.warnings)
+    chosen = choose(results, importance)
+    if len(chosen) < 2:
+        count = "Only one hyperparameter" if chosen else "No hyperparameter"
+        sentence = f"{count} that varied is a number; a map needs two."
+        return paper.placeholder(title, sentence, results.warnings)
+    pairs = list(combinations(chosen, 2))
+    fig = paper.new_figure(paper.PAGE_INCHES if len(pairs) > 1 else paper.COLUMN_INCHES, 2.55)
+    panels = fig.subplots(1, len(pairs), squeeze=False)[0]
+    shades = _shades(results)
+    for axes, (across, up) in zip(panels, pairs, strict=True):
+        _draw_pair(axes, results, across, up, shades)
+    label = short_metric(results.winner["metric"])
+    paper.add_colour_bar(
+        fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05
+    )
+    paper.add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
+    subtitle = f"best epoch of each run, val split, darker is better; {describe_runs(results)}"
+    paper.add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
+    return fig
+
+
+def choose(results: Results, importance: Importance) -> list[VariedParameter]:
+    """At most three hyperparameters that are numbers, the most important first."""
+    numeric = {p.name: p for p in varied_parameters(results) if p.is_numeric}
+    return [numeric[name] for name in importance.names if name in numeric][:MAX_PARAMETERS]
+
+
+def smoothed(
+    x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Gaussian kernel regression of runs in the unit square: (GRID, GRID), rows along y.
+
+    The bandwidth follows Scott's rule (1992); nan further than REACH bandwidths from any run.
+    """
+    grid = np.linspace(0, 1, GRID)
+    width = 0.29 * len(x) ** (-1 / 6)
+    squared = (grid[None, :, None] - x) ** 2 + (grid[:, None, None] - y) ** 2
+    weights = np.exp(-squared / (2 * width**2))
+    means = (weights @ values) / weights.sum(axis=2)
+    return np.where(squared.min(axis=2) <= (REACH * width) ** 2, means, np.nan)
+
+
+def _shades(results: Results) -> ScalarMappable:
+    """Darker is better; diverged losses are as light as the worst of the rest."""
+    values = results.runs["best_value"].to_numpy(float)
+    percentiles = [5, 100] if is_maximized(results) else [0, 95]
+    low, high = np.percentile(values[np.isfinite(values)], percentiles)
+    colours = colormaps["Blues" if is_maximized(results) else "Blues_r"]
+    return ScalarMappable(paper.colour_range(low, high), colours)
+
+
+def _draw_pair(
+    axes: Axes,
+    results: Results,
+    across: VariedParameter,
+    up: VariedParameter,
+    shades: ScalarMappable,
+) -> None:
+    x, y = unit_scale(across), unit_scale(up)
+    values = results.runs["best_value"].to_numpy(float)
+    has_both = np.isfinite(x.units) & np.isfinite(y.units)
+    smoothable = has_both & np.isfinite(values) & ~is_repeat(results)
+    if smoothable.sum() >= MIN_RUNS and np.ptp(values[smoothable]) > 0:
+        grid = np.linspace(0, 1, GRID)
+        surface = smoothed(x.units[smoothable], y.units[smoothable], values[smoothable])
+        axes.contourf(grid, grid, surface, levels=LEVELS, cmap=shades.cmap, norm=shades.norm,
+                      zorder=0)  # fmt: skip
+    styles = styles_of_runs(results)
+    for name, style in RUN_STYLES.items():
+        rows = has_both & (styles == name)
+        markers: dict[str, Any] = {"edgecolors": paper.INK, "linewidths": 0.6}
+        if name == "failed":
+            markers = {"color": style.colour, "linewidths": 0.9}
+        elif name == "winner":
+            markers = {
+                "color": paper.MODEL_BLUE,
+                "edgecolors": "white",
+                "linewidths": 0.8,
+                "zorder": 5,
+            }
+        else:
+            markers |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
+        axes.scatter(x.units[rows], y.units[rows], marker=style.marker, s=style.size**2 * 1.6,
+                     clip_on=False, **markers)  # fmt: skip
+    axes.set_xlim(-0.04, 1.04)
+    axes.set_ylim(-0.04, 1.04)
+    axes.set_xticks(*map(list, zip(*x.ticks, strict=True)))
+    axes.set_yticks(*map(list, zip(*y.ticks, strict=True)))
+    axes.tick_params(labelsize=6.5)
+    axes.set_xlabel(paper.short_name(across.name))
+    axes.set_ylabel(paper.short_name(up.name), labelpad=3)
+
+
+def _contours_title(results: Results, chosen: list[VariedParameter]) -> str:
+    """The winner's values of the hyperparameters that are drawn."""
+    row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
+    values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)
+    settings = [
+        f"{paper.short_name(parameter.name)} {text}"
+        for parameter, text in zip(chosen, values, strict=True)
+        if np.isfinite(parameter.coordinates[row])
+    ]
+    where = f" at {', '.join(settings)}" if settings else ""
+    return f"Run {results.winner['run']} wins{where}"
