@@ -158,7 +158,7 @@ def _resume_unfinished(
         assigned = folder.assigned()
         if assigned is None or folder.is_over():
             continue
-        if stop and not (folder.path / "last.pt").exists():
+        if stop and not (folder.files / "last.pt").exists():
             continue
         while (state := watch.state(folder.path)) is LeaseState.UNKNOWN:
             time.sleep(LEASE_POLL_SECONDS)
