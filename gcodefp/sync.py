@@ -1,4 +1,4 @@
-"""Uploads W&B offline runs that are over, from any machine that has a network.
+"""Uploads W&B offline runs that have ended, from any machine that has a network.
 
 Runs that were uploaded before are skipped. Needs `wandb login`, or
 WANDB_API_KEY in the environment.
@@ -53,7 +53,7 @@ def _sync(arguments: argparse.Namespace) -> None:
 
 
 def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:
-    """Runs that are over, each with its offline folder.
+    """Runs that have ended, each with its offline folder.
 
     Raises:
         UserError: no run has one.
@@ -68,7 +68,7 @@ def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFol
         for path in chosen
         if not sweeps or path.name in sweeps
         for run in run_folders(path)
-        if run.is_over()
+        if run.has_ended()
         for folder in sorted((run.path / "wandb").glob("offline-run-*"))
     ]
     if not logs:

@@ -18,7 +18,7 @@ QUERY_SECONDS = 300.0
 
 
 class OutOfTime(Exception):
-    """The job's time limit is near; other agents, or later ones, go on with the runs."""
+    """The job's time limit is near; other agents, or later ones, resume the runs."""
 
 
 class Deadline:
@@ -97,7 +97,7 @@ class Deadline:
 
 logger = logging.getLogger(__name__)
 
-KILL_SECONDS = 300.0
+REQUEUE_KILL_WAIT_SECONDS = 300.0
 """Within this time SLURM kills a job that it has requeued."""
 
 _started = time.monotonic()
@@ -144,9 +144,9 @@ def end_early(error: OutOfTime, own_job: bool) -> NoReturn:
     logger.info("%s", error)
     job = slurm.job_id()
     if own_job and job and slurm.requeue(job):
-        logger.info("SLURM job %s is requeued; the agent goes on", job)
-        time.sleep(KILL_SECONDS)  # An exit code would end the job.
+        logger.info("SLURM job %s is requeued; the agent continues", job)
+        time.sleep(REQUEUE_KILL_WAIT_SECONDS)  # An exit code would end the job.
     raise UserError(
-        f"{error}; runs are left, nothing of them is lost, and an agent that is started again goes "
-        "on with them (Snakemake's --retries, which workflow/profiles/slurm sets)"
+        f"{error}; runs are left, nothing of them is lost, and an agent that is started again "
+        "resumes them (Snakemake's --retries, which workflow/profiles/slurm sets)"
     )

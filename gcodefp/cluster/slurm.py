@@ -13,7 +13,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 30.0
+COMMAND_TIMEOUT_SECONDS = 30.0
 """The time that a busy controller may take."""
 TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
@@ -32,12 +32,12 @@ def seconds_left() -> float | None:
     answer = run_command("squeue", "--noheader", "--jobs", job, "--format", "%L")
     if answer is not None:
         # For an array's job id, squeue lists waiting tasks too; the first line is the job's own.
-        return seconds_in(answer.split("\n")[0].strip())
+        return parse_duration(answer.split("\n")[0].strip())
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     return int(end) - time.time() if end.isdigit() else None
 
 
-def seconds_in(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """A time as squeue writes it, `[DAYS-][HOURS:]MINUTES:SECONDS`; None for words."""
     if (match := TIME_LEFT.fullmatch(text)) is None:
         return None
@@ -57,7 +57,9 @@ def requeue(job: str) -> bool:
 def run_command(*command: str) -> str | None:
     """The output of one of SLURM's commands; None if it fails, which is logged."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.warning("%s: %s", command[0], error)
         return None
@@ -75,7 +77,7 @@ def run_command(*command: str) -> str | None:
 PREEMPTED_POLL_SECONDS = 30.0
 
 
-def follow_preempted(folder: Path) -> None:
+def watch_preempted_jobs(folder: Path) -> None:
     """Requeues preempted jobs of this folder's Snakemake, as long as it lives."""
     threading.Thread(target=_follow, args=[folder], name="preempted jobs", daemon=True).start()
 

@@ -43,11 +43,11 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 def change(run: RunFolder, **content: Any) -> None:
     path = run.path / "run.json"
-    path.write_text(json.dumps((run.ended() or {}) | content), encoding="utf-8")
+    path.write_text(json.dumps((run.read_outcome() or {}) | content), encoding="utf-8")
 
 
 def best_of(sweep: TinySweep) -> int:
-    return min((1, 2), key=lambda n: (sweep.run(n).ended() or {})["best_value"])
+    return min((1, 2), key=lambda n: (sweep.run(n).read_outcome() or {})["best_value"])
 
 
 def test_winner_and_tables_are_written(sweep: TinySweep) -> None:

@@ -34,7 +34,7 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"value": {"a": 1}}, [".value: {'a': 1}", "`parameters:`"]),
     ({"min": 0, "max": 0.5}, ["min 0", "max 0.5", "(0.0, 0.5)"]),
     ({"min": 0.1, "maxx": 0.5, "max": 1.0}, [".maxx: no such key", "did you mean 'max'?"]),
-    ({"distribution": "normal", "min": 1.0}, ["min is no key of normal", "mu, sigma"]),
+    ({"distribution": "normal", "min": 1.0}, ["min is not a key of normal", "mu, sigma"]),
     (
         {"distribution": "loguniform_values", "min": 0.1, "max": 1.0},
         [".distribution: 'loguniform_values'", "did you mean 'log_uniform_values'?"],
@@ -56,10 +56,10 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"min": 1, "max": 10**30}, ["1 to 1000", "more whole numbers than can be drawn"]),
     ({"distribution": "log_normal", "mu": 800.0}, ["log_normal reaches infinite values"]),
     ({"distribution": "q_normal", "mu": 1e300, "q": 1e-300}, ["reaches infinite values"]),
-    (0.1, [": 0.1 is no mapping", "`value: 0.1`"]),
+    (0.1, [": 0.1 is not a mapping", "`value: 0.1`"]),
     ({}, ["value, values, or min and max"]),
-    ({"values": []}, [".values: [] is no list of values"]),
-    ({"values": "ab"}, [".values: 'ab' is no list"]),
+    ({"values": []}, [".values: [] is not a list of values"]),
+    ({"values": "ab"}, [".values: 'ab' is not a list"]),
     (
         {"parameters": {"a": {"value": 1}}, "value": 1},
         ["parameters of its own", "['value']", "one or the other"],
@@ -103,8 +103,8 @@ BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
         {"early_terminate": {"type": "hyperband", "max_iter": 2, "s": 2}},
         ["early_terminate", "max_iter larger"],
     ),
-    ({1: 2}, ["my.yaml: [1]: 1 is no key"]),
-    ({"description": float("nan")}, ["description: nan is no finite number"]),
+    ({1: 2}, ["my.yaml: [1]: 1 is not a valid key"]),
+    ({"description": float("nan")}, ["description: nan is not a finite number"]),
     ({"name": date(2024, 1, 2)}, ["name: YAML reads 2024-01-02 as a date"]),
 ]
 
