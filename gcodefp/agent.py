@@ -45,12 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-identical repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
-    add(
-        "--agents",
-        type=positive,
-        default=1,
-        help="agents at work, to estimate the time left",
-    )
+    add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")
     add(
         "--wait-for-all-runs",
         "--stay",
@@ -106,8 +101,7 @@ def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.N
 def _train(arguments: argparse.Namespace) -> int:
     """Trains runs until none is left; returns how many.
 
-    Raises:
-        OutOfTime: the job's time limit is near.
+    Raises OutOfTime: the job's time limit is near.
     """
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
@@ -136,12 +130,8 @@ def _train(arguments: argparse.Namespace) -> int:
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
-    ended = engine.work(
-        objective,
-        log_progress,
-        before_each=deadline.check,
-        wait_for_all=arguments.wait_for_all_runs,
-    )
+    wait = arguments.wait_for_all_runs
+    ended = engine.work(objective, log_progress, deadline.check, wait_for_all=wait)
     logger.info("nothing is left for this agent")
     return ended
 

@@ -21,11 +21,7 @@ from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, with_options
-from gcodefp.sweeps.specification import (
-    Specification,
-    json_schema,
-    read_specification,
-)
+from gcodefp.sweeps.specification import Specification, json_schema, read_specification
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")

@@ -259,8 +259,7 @@ def check_config(
         files: that it was merged from, the one that counts most first.
         command_line: what Snakemake's `--config` sets above the files.
 
-    Raises:
-        UserError: with the origin, the key, the value and the fix.
+    Raises UserError: with the origin, the key, the value and the fix.
     """
     layers = {"--config": command_line or {}}
     for file in files:

@@ -62,8 +62,7 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
         format_name: the only layout that the caller understands.
         rebuild: the command that rebuilds the file, for the error message.
 
-    Raises:
-        UserError: the file is missing, is not JSON or has another format.
+    Raises UserError: the file is missing, is not JSON or has another format.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -92,8 +91,7 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
     Args:
         rebuild: the command that rebuilds the file, for the error message.
 
-    Raises:
-        UserError: the file is missing or truncated, or lacks an array.
+    Raises UserError: the file is missing or truncated, or lacks an array.
     """
     try:
         # NumPy leaves a file that it opens itself open when it is truncated.

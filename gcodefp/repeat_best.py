@@ -58,12 +58,8 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         specification, seed, document["learning_digest"], document["training_code"]
     )
     write_sweep(arguments.output, sweep_id, specification, seed, len(points), origin)
-    logger.info(
-        "sweep %s: the best %d configurations, %d times each",
-        sweep_id,
-        len(finalists),
-        arguments.seeds,
-    )
+    text = "sweep %s: the best %d configurations, %d times each"
+    logger.info(text, sweep_id, len(finalists), arguments.seeds)
 
 
 def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Specification:

@@ -31,8 +31,7 @@ class Deadline:
             query: returns the seconds left; None for no limit, or no answer.
             margin_seconds: how long before the end the agent has to be done.
 
-        Raises:
-            UserError: no time is left beside the margin.
+        Raises UserError: no time is left beside the margin.
         """
         self._query = query
         self._margin_seconds = margin_seconds
@@ -58,13 +57,9 @@ class Deadline:
         self._last = time.monotonic()
 
     def end_epoch(self, last: bool = False) -> None:
-        """An epoch of the run is over.
+        """An epoch of the run has ended; it may be the `last`.
 
-        Args:
-            last: whether it is the run's last epoch.
-
-        Raises:
-            OutOfTime: another epoch might not end in time.
+        Raises OutOfTime: another epoch might not end in time.
         """
         now = time.monotonic()
         self._slowest = max(self._slowest, now - self._last)
@@ -114,8 +109,7 @@ def open_deadline(job_minutes: int, margin_seconds: float) -> Deadline:
     Args:
         job_minutes: the job's time limit, used where SLURM does not answer; 0 for none.
 
-    Raises:
-        UserError: no time is left beside the margin.
+    Raises UserError: no time is left beside the margin.
     """
 
     def query() -> float | None:
@@ -138,8 +132,7 @@ def end_early(error: OutOfTime, own_job: bool) -> NoReturn:
     Args:
         own_job: whether the SLURM job is this agent's alone, and may be requeued.
 
-    Raises:
-        UserError: the job was not requeued; the user or Snakemake has to start it again.
+    Raises UserError: the job was not requeued; the user or Snakemake has to start it again.
     """
     logger.info("%s", error)
     job = slurm.job_id()

@@ -46,11 +46,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def requeue(job: str) -> bool:
-    """Requeues a job; SLURM then kills its processes.
-
-    Returns:
-        False if SLURM refuses.
-    """
+    """Requeues a job, whose processes SLURM then kills; False if SLURM refuses."""
     return run_command("scontrol", "requeue", job) is not None
 
 
@@ -79,26 +75,20 @@ PREEMPTED_POLL_SECONDS = 30.0
 
 def watch_preempted_jobs(folder: Path) -> None:
     """Requeues preempted jobs of this folder's Snakemake, as long as it lives."""
-    threading.Thread(target=_follow, args=[folder], name="preempted jobs", daemon=True).start()
 
+    def watch() -> None:
+        while True:
+            time.sleep(PREEMPTED_POLL_SECONDS)
+            requeue_preempted(folder)
 
-def _follow(folder: Path) -> None:
-    while True:
-        time.sleep(PREEMPTED_POLL_SECONDS)
-        requeue_preempted(folder)
+    threading.Thread(target=watch, name="preempted jobs", daemon=True).start()
 
 
 def requeue_preempted(folder: Path) -> None:
-    """Requeues the preempted jobs of the Snakemake in a folder."""
-    for job in _preempted(folder):
-        if requeue(job):
+    """Requeues the preempted jobs of the Snakemake in a folder; their comments name the rule."""
+    query = ("squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z")
+    for line in (run_command(*query) or "").splitlines():
+        job, comment, job_folder = line.split("|", 2)
+        is_ours = comment.startswith("rule_") and job_folder == str(folder)
+        if is_ours and requeue(job):
             logger.warning("SLURM job %s was preempted, and is requeued", job)
-
-
-def _preempted(folder: Path) -> list[str]:
-    """Preempted jobs of the Snakemake in a folder; their comments name the rule."""
-    answer = run_command(
-        "squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z"
-    )
-    jobs = [line.split("|", 2) for line in (answer or "").splitlines()]
-    return [job[0] for job in jobs if job[1].startswith("rule_") and job[2] == str(folder)]

@@ -86,8 +86,7 @@ def write_torch(path: Path, content: dict[str, Any]) -> None:
 def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, Any]:
     """Reads what `write_torch` wrote.
 
-    Raises:
-        UserError: the file is missing, truncated, or of another format.
+    Raises UserError: the file is missing, truncated, or of another format.
     """
     try:
         stored = io.BytesIO(path.read_bytes())
@@ -149,8 +148,7 @@ def _from_plain(value: Any) -> NDArray[Any]:
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """Loads a checkpoint, ready for prediction.
 
-    Raises:
-        UserError: the file is missing, truncated, damaged, or of another format.
+    Raises UserError: the file is missing, truncated, damaged, or of another format.
     """
     content = read_torch(path, FORMAT, device)
     check_document(content, _CheckpointDocument, path, REBUILD)
@@ -179,8 +177,7 @@ def check_weights(
 ) -> None:
     """Checks weights before a network of their size takes memory.
 
-    Raises:
-        UserError: they are not of such a network, or one is NaN.
+    Raises UserError: they are not of such a network, or one is NaN.
     """
     try:
         if hyperparameters.num_layers > len(weights):
@@ -201,7 +198,6 @@ def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) 
     Args:
         path: of the checkpoint, for the message.
 
-    Raises:
-        UserError: it was trained on other train or val splits.
+    Raises UserError: it was trained on other train or val splits.
     """
     description.check_learning_digest(checkpoint.description.learning_digest(), path)

@@ -169,8 +169,7 @@ def select_device(name: str, threads: int) -> torch.device:
     Args:
         threads: CPU threads of this process. More than one may change the last bits of a result.
 
-    Raises:
-        UserError: `name` is `cuda` and no GPU is usable.
+    Raises UserError: `name` is `cuda` and no GPU is usable.
     """
     torch.set_num_threads(threads)
     if name == "auto":

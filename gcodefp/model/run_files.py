@@ -25,8 +25,7 @@ starts or resumes the run, with the completed epochs, and one after each epoch."
 def read_metrics(path: Path) -> list[Row]:
     """All complete lines of metrics.csv, one per epoch; none if the file is missing.
 
-    Raises:
-        UserError: a line is not a row of numbers with an epoch.
+    Raises UserError: a line is not a row of numbers with an epoch.
     """
     try:
         header, *lines = list(csv.reader(_complete_lines(path))) or [[]]
@@ -45,8 +44,7 @@ def read_metrics(path: Path) -> list[Row]:
 def check_epochs(path: Path, epochs: int) -> None:
     """Makes sure that metrics.csv has the epochs 1 to `epochs`, each once and in order.
 
-    Raises:
-        UserError: it has others.
+    Raises UserError: it has others.
     """
     logged = [int(row["epoch"]) for row in read_metrics(path)]
     if logged != list(range(1, epochs + 1)):

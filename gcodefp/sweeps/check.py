@@ -152,10 +152,7 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
     counted = "" if possible is None else f", {possible} of them possible"
     yield "method", specification.method
     yield "metric", f"{objective.metric}, {objective.goal}"
-    yield (
-        "target",
-        "none" if target is None else f"{target:g}: no run starts once one reached it",
-    )
+    yield ("target", "none" if target is None else f"{target:g}: no run starts once one reached it")
     yield "impute", f"{specification.impute} for failed runs; while running: {running}"
     yield "early termination", _bands(specification)
     yield "run_cap", str(specification.run_cap or "none")

@@ -109,11 +109,7 @@ def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> Iterat
 def candidates(
     configurations: Iterable[dict[str, Any]], sizes: Sizes, window: int
 ) -> list[TimingCandidate]:
-    """The configurations that the trainer accepts, by the work of a step; warns of the others.
-
-    Args:
-        window: rows of a window.
-    """
+    """The configurations that the trainer accepts, by the work of a step; warns of the others."""
     accepted = []
     for number, values in enumerate(configurations):
         try:

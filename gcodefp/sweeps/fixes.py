@@ -227,8 +227,7 @@ def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
 def apply_fixes(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     """The text and its document with all that has one right answer put right, and what that was.
 
-    Raises:
-        UserError: it is no YAML, or the text cannot be changed at these paths alone.
+    Raises UserError: it is no YAML, or the text cannot be changed at these paths alone.
     """
     # The parser counts no byte order mark.
     text, mark = text.removeprefix(BOM), BOM if text.startswith(BOM) else ""
@@ -279,8 +278,7 @@ def _are_same(one: Any, other: Any) -> bool:
 def _changed(text: str, fixes: list[Fix]) -> str:
     """The text with these fixes; all other characters stay.
 
-    Raises:
-        LookupError: a key is not in the text at its path, but merged from an anchor.
+    Raises LookupError: a key is not in the text at its path, but merged from an anchor.
     """
     root = yaml.compose(text, Loader=LOADER)
     edits: dict[tuple[int, int], str] = {}

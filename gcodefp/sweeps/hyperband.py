@@ -68,11 +68,7 @@ class EarlyTerminate(Section):
     strict: bool = True
 
     def rule(self) -> Hyperband:
-        """The rule with its bands.
-
-        Raises:
-            ValueError: there are no bands, or too many.
-        """
+        """The rule with its bands. Raises ValueError: there are no bands, or too many."""
         steps = list(islice(self._steps(), MAX_STEPS + 1))
         if not steps:
             raise ValueError("no band at or above 1; make max_iter larger or eta smaller")

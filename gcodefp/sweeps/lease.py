@@ -199,8 +199,7 @@ def acquire(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
 
     The run is released at the end of the block, also after an exception.
 
-    Raises:
-        LeaseLost: a file could not be read or written, as the run was taken over or removed.
+    Raises LeaseLost: a file could not be read or written, as the run was taken over or removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lease = _acquire(folder, watch)

@@ -41,8 +41,7 @@ class LeasedRun:
     def should_prune(self) -> bool:
         """Whether early termination ends the run after the epochs that it has logged.
 
-        Raises:
-            LeaseLost: another agent has acquired the run.
+        Raises LeaseLost: another agent has acquired the run.
         """
         self.lease.check()
         return self.scheduler.should_prune(self.folder.number)
@@ -234,8 +233,7 @@ class LocalEngine:
     def _wait_for_storage(self, error: OSError) -> None:
         """Waits before another try: a full disk or a lost file server is no fault of a run.
 
-        Raises:
-            UserError: it has lasted STORAGE_TIMEOUT_SECONDS.
+        Raises UserError: it has lasted STORAGE_TIMEOUT_SECONDS.
         """
         # The error of a write to a full disk names no file.
         message = str(error) if error.filename else f"{self.folder}: {error}"

@@ -56,11 +56,7 @@ class Entry(Section):
     parameters: Annotated[dict[Name, "Entry"], IS_MAPPING] | None = None
 
     def parameter(self) -> Parameter:
-        """The distribution and its arguments.
-
-        Raises:
-            ValueError: they do not belong together.
-        """
+        """The distribution and its arguments. Raises ValueError: they do not belong together."""
         distribution = self.distribution or self._inferred()
         names = ARGUMENTS[distribution]
         for key in sorted(self.model_fields_set - {*names, "distribution"}):
@@ -206,7 +202,6 @@ def read_parameter(config: Any, where: str) -> Parameter:
     Args:
         where: file and path of keys, for the error message.
 
-    Raises:
-        UserError: with the key, the value and what would be right.
+    Raises UserError: with the key, the value and what would be right.
     """
     return validated(Entry, config, where).parameter()

@@ -51,8 +51,7 @@ class EndedRun:
 def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun]:
     """The runs of a sweep that have ended, by number, below `run_limit`.
 
-    Raises:
-        UserError: one of them is damaged.
+    Raises UserError: one of them is damaged.
     """
     runs = []
     for folder in run_folders(sweep_folder):
@@ -81,11 +80,7 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
-    """The metric of several sweeps.
-
-    Raises:
-        UserError: the metrics differ.
-    """
+    """The metric of several sweeps. Raises UserError: the metrics differ."""
     objectives = {specification.objective for specification in specifications}
     if len(objectives) > 1:
         names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
@@ -110,11 +105,7 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
 
 
 def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> list[EndedRun]:
-    """The runs of several sweeps that have a value, best first.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The runs of several sweeps that have a value, best first. Raises UserError: there is none."""
     order = ranked(runs_of_all(sweeps, runs), objective)
     counted = [run for run in order if run.content["state"] in SCORED_STATES]
     if not counted:
@@ -169,8 +160,7 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
     Args:
         runs: the folder that keeps the runs of all sweeps.
 
-    Raises:
-        UserError: the sweeps have different metrics, or no run has ended.
+    Raises UserError: the sweeps have different metrics, or no run has ended.
     """
     objective = common_objective([sweep.specification for sweep in sweeps])
     ended = runs_of_all(sweeps, runs)

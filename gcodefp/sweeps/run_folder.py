@@ -127,8 +127,7 @@ class RunFolder:
     def read_outcome(self) -> dict[str, Any] | None:
         """run.json; None before its end.
 
-        Raises:
-            UserError: it is damaged, or metrics.csv does not have the run's epochs.
+        Raises UserError: it is damaged, or metrics.csv does not have the run's epochs.
         """
         path = self.path / "run.json"
         if not path.exists():
@@ -150,8 +149,7 @@ class RunFolder:
         Args:
             lease: of the process that trained it; None for a run that was trained elsewhere.
 
-        Raises:
-            LeaseLost: another process has acquired the run.
+        Raises LeaseLost: another process has acquired the run.
         """
         write_json((lease.files if lease else self.path) / "run.json", RUN_FORMAT, content)
         if lease:
@@ -211,8 +209,7 @@ class RunFolder:
     def history(self, metric: str) -> list[float]:
         """The metric's value after each epoch so far.
 
-        Raises:
-            UserError: metrics.csv is damaged, or lacks the metric.
+        Raises UserError: metrics.csv is damaged, or lacks the metric.
         """
         try:
             return [row[metric] for row in self.metrics()]

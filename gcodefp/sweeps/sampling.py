@@ -68,8 +68,7 @@ class ConfigurationSequence:
         Args:
             others: runs that have hyperparameters; only Bayesian search uses them.
 
-        Raises:
-            Exhausted: the space has no further configuration.
+        Raises Exhausted: the space has no further configuration.
         """
         first = self._specification.options.first
         if self._specification.method == "bayes" and number >= len(first):
@@ -177,8 +176,7 @@ def propose(
 def total_runs(specification: Specification) -> int:
     """How many runs the sweep is to have.
 
-    Raises:
-        UserError: it has no end, or nothing in it is possible.
+    Raises UserError: it has no end, or nothing in it is possible.
     """
     cap = specification.run_cap
     if specification.method == "grid":
@@ -206,8 +204,7 @@ def total_runs(specification: Specification) -> int:
 def check_possible(specification: Specification, seed: int) -> None:
     """Makes sure that the first points, and one run at least, are possible.
 
-    Raises:
-        UserError: no draw satisfies the constraints.
+    Raises UserError: no draw satisfies the constraints.
     """
     sequence = ConfigurationSequence(specification, seed)
     try:

@@ -62,8 +62,7 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
     Args:
         where: the file, or file and key, for the messages; or which it is for each location.
 
-    Raises:
-        UserError: with all that is wrong, a line each.
+    Raises UserError: with all that is wrong, a line each.
     """
     try:
         return model.model_validate(content)

@@ -88,8 +88,7 @@ class Expression:
             valid_names: what it may read; `model.d_model` is in a group.
             where: its key, for messages.
 
-        Raises:
-            UserError: it is no valid expression, or has an unknown name or operation.
+        Raises UserError: it is no valid expression, or has an unknown name or operation.
         """
         self.text = text
         self.where = where
@@ -106,8 +105,7 @@ class Expression:
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
 
-        Raises:
-            UserError: it cannot be computed, as with a text divided by a number.
+        Raises UserError: it cannot be computed, as with a text divided by a number.
         """
         self._evaluator.names = values
         try:
@@ -123,8 +121,7 @@ class Expression:
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it is true for these hyperparameters.
 
-        Raises:
-            UserError: it is neither true nor false.
+        Raises UserError: it is neither true nor false.
         """
         value = self.value(values)
         if not isinstance(value, bool):
@@ -235,8 +232,7 @@ def read_options(
 ) -> SearchOptions:
     """Checks the rules of a sweep with these parameters.
 
-    Raises:
-        UserError: it names the key below `sweep` in the configuration, and the value.
+    Raises UserError: it names the key below `sweep` in the configuration, and the value.
     """
     names = set(names_of(dict.fromkeys(parameters)))
     checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
@@ -323,8 +319,7 @@ def with_options(
     Args:
         first: instead of the first points that the flags name.
 
-    Raises:
-        UserError: a flag is not what it should be.
+    Raises UserError: a flag is not what it should be.
     """
     conditions: dict[str, Any] = {}
     for text in arguments.condition:

@@ -146,8 +146,7 @@ def _possible(
 ) -> Iterator[Proposal]:
     """All combinations that may run, each once though conditions may make several of them equal.
 
-    Raises:
-        UserError: so many are impossible that the search for the next one ends.
+    Raises UserError: so many are impossible that the search for the next one ends.
     """
     seen = set()
     impossible = 0

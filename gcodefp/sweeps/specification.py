@@ -135,11 +135,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load_specification(path: Path) -> Specification:
-    """Reads a sweep YAML.
-
-    Raises:
-        UserError: with the file, the key, the value and the fix.
-    """
+    """Reads a sweep YAML. Raises UserError: with the file, the key, the value and the fix."""
     return read_specification(load_yaml(read_text(path), str(path), warn=True), str(path))
 
 

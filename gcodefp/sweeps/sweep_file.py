@@ -77,7 +77,6 @@ def write_sweep(
     """Writes sweep.json.
 
     Args:
-        sweep_id: the sweep's id.
         origin: `provenance`, `learning_digest` of the dataset and `training_code`.
         address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
     """

@@ -232,7 +232,7 @@ class StatusReader:
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
-        values = folder.history(objective.metric)
+        values, rows = folder.history(objective.metric), folder.metrics()
         finite = [value for value in values if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         run = RunStatus(
@@ -242,7 +242,7 @@ class StatusReader:
             max_epochs=_max_epochs(hyperparameters),
             values=tuple(values),
             best=min(finite, key=objective.loss, default=None),
-            seconds=_seconds(folder),
+            seconds=rows[-1].get("seconds") if rows else None,
             hyperparameters=hyperparameters,
             agent=agent,
             assigned_at=_modified_at(folder.path / "hyperparameters.json"),
@@ -318,9 +318,3 @@ def _exists(path: Path) -> bool:
 def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
     values = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
     return int([*values, HYPERPARAMETERS["max_epochs"].default][0])
-
-
-def _seconds(folder: RunFolder) -> float | None:
-    """The duration of the epochs so far, if metrics.csv has it."""
-    rows = folder.metrics()
-    return rows[-1].get("seconds") if rows else None

@@ -87,8 +87,7 @@ def _letters(word: str) -> str:
 def check_trainable(specification: Specification, where: str) -> None:
     """Makes sure that no run of a sweep can fail for its hyperparameters.
 
-    Raises:
-        UserError: with the key's path, the value and the fix.
+    Raises UserError: with the key's path, the value and the fix.
     """
     if problems := list(trainer_problems(specification, where)):
         raise UserError("\n".join(problems))
@@ -120,7 +119,7 @@ def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Itera
         if name not in HYPERPARAMETERS:
             yield f"{entry}: no such hyperparameter; {hyperparameter_hint(name)}"
         elif name in paths:
-            yield f"{entry}: {name} also appears at {key_path(paths[name])} too; keep one"
+            yield f"{entry}: {name} also appears at {key_path(paths[name])}; keep one"
         elif (problem := _value_problem(path, parameter, where)) is not None:
             are_values_right = False
             yield problem
@@ -135,11 +134,7 @@ def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Itera
 
 
 def accepts(values: Mapping[str, Any]) -> bool:
-    """Whether the trainer takes a combination; those of another trainer always pass.
-
-    Args:
-        values: path -> value.
-    """
+    """Whether the trainer takes these values, by path; those of another trainer always pass."""
     hyperparameters = {leaf(path): value for path, value in values.items()}
     if not hyperparameters.keys() <= HYPERPARAMETERS.keys():
         return True

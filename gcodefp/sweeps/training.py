@@ -64,7 +64,6 @@ def train_run(
 
     Args:
         files: the folder of this process, for metrics.csv and all others.
-        assigned: the run's hyperparameters.
         after_epoch: called with whether this was the last epoch; returns True to stop the run.
 
     Returns:

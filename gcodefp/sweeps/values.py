@@ -43,8 +43,7 @@ def parse_number(text: Any) -> int | float | None:
 def check_number_text(value: Any) -> None:
     """Refuses a text such as `1e-5`, which YAML 1.1 does not read as a number.
 
-    Raises:
-        ValueError: it is one.
+    Raises ValueError: it is one.
     """
     if (number := parse_number(value)) is not None:
         raise ValueError(
@@ -55,8 +54,7 @@ def check_number_text(value: Any) -> None:
 def number(value: Any) -> int | float:
     """The value itself if it is a number that can be computed with.
 
-    Raises:
-        ValueError: it is not.
+    Raises ValueError: it is not.
     """
     check_number_text(value)
     if (
@@ -71,8 +69,7 @@ def number(value: Any) -> int | float:
 def json_value(value: Any) -> Any:
     """The value itself if JSON holds it, which has no dates and no infinite numbers.
 
-    Raises:
-        ValueError: it does not.
+    Raises ValueError: it does not.
     """
     if isinstance(value, dict):
         raise ValueError(

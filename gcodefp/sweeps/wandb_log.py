@@ -78,8 +78,7 @@ class WandbLog:
 def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
     """The run that `open_run` opens; it failed if an exception or `end` says so.
 
-    Raises:
-        UserError: from `open_run`; other errors of W&B are logged.
+    Raises UserError: from `open_run`; other errors of W&B are logged.
     """
     log, exit_code = WandbLog(open_run), 1
     try:

@@ -27,8 +27,7 @@ OTHER_BASE = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+")
 def read_text(path: Path) -> str:
     """The text of a YAML file, with its line ends.
 
-    Raises:
-        UserError: there is no such file, or it is no text.
+    Raises UserError: there is no such file, or it is no text.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML")
@@ -47,8 +46,7 @@ def load_yaml(text: str, where: str, warn: bool = False) -> Any:
         where: the text's origin, for messages.
         warn: log numbers that YAML reads to another base than 10.
 
-    Raises:
-        UserError: it is not YAML, has a key twice, or is too deep or too large.
+    Raises UserError: it is not YAML, has a key twice, or is too deep or too large.
     """
     try:
         _check_events(text)

@@ -59,8 +59,7 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
         sweep_folder: keeps the runs.
         flags: of `gcodefp.train`, which the agent starts for every run.
 
-    Raises:
-        UserError: runs fail in a row, or the service does not answer for long.
+    Raises UserError: runs fail in a row, or the service does not answer for long.
     """
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
@@ -151,8 +150,7 @@ def _resume_unfinished(
     Args:
         stop: those with an epoch are recorded as stopped, and the others left as they are.
 
-    Raises:
-        UserError: a run's trainer ends again without an outcome.
+    Raises UserError: a run's trainer ends again without an outcome.
     """
     for folder in run_folders(sweep_folder):
         assigned = folder.assigned()
@@ -175,11 +173,7 @@ def _resume_unfinished(
 def _resume(
     address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any], stop: bool
 ) -> int:
-    """Starts the trainer as an agent would; the run's folder gets the outcome.
-
-    Returns:
-        its exit code.
-    """
+    """The exit code of the trainer, started as by an agent; the run's folder gets the outcome."""
     parameters = folder.path / "parameters.yaml"
     values = {name: {"value": value} for name, value in assigned["hyperparameters"].items()}
     write_text(parameters, yaml.safe_dump(values))

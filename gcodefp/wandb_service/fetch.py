@@ -30,8 +30,7 @@ def fetch_runs(
     Args:
         checkpoints: whether weights are needed; a run without any counts as failed then.
 
-    Raises:
-        UserError: the service does not answer, or there is no such sweep.
+    Raises UserError: the service does not answer, or there is no such sweep.
     """
     api = open_session()
     unfinished = []
@@ -70,8 +69,13 @@ def _assigned(run: Any) -> dict[str, Any]:
 
 def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
     """Writes metrics.csv; W&B's steps are our epochs, and its rows are in any order of names."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and math.isfinite(value)
+
     rows = [
-        {"epoch": row["_step"]} | {name: float(row[name]) for name in row if _is_metric(name, row)}
+        {"epoch": row["_step"]}
+        | {n: float(v) for n, v in row.items() if is_number(v) and not n.startswith("_")}
         for row in run.scan_history()
     ]
     logged = [row for row in rows if len(row) > 1]
@@ -80,12 +84,6 @@ def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
     for row in logged:
         append_metrics(folder.path / "metrics.csv", {n: row.get(n, math.nan) for n in names})
     return logged
-
-
-def _is_metric(name: str, row: Mapping[str, Any]) -> bool:
-    value = row[name]
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    return is_number and not name.startswith("_")
 
 
 def _reconstruct(

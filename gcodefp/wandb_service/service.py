@@ -32,8 +32,7 @@ class SweepAddress(NamedTuple):
 def read_address(text: str) -> SweepAddress:
     """`ENTITY/PROJECT/ID`, as `wandb sweep` prints it.
 
-    Raises:
-        UserError: the text has another form.
+    Raises UserError: the text has another form.
     """
     parts = text.strip().split("/")
     if len(parts) != len(SweepAddress._fields) or not all(re.fullmatch(PART, p) for p in parts):
@@ -62,8 +61,7 @@ def base_url() -> str:
 def open_session() -> Any:
     """The SDK's interface to the service, after a check that it answers.
 
-    Raises:
-        UserError: it cannot be reached, or there is no API key.
+    Raises UserError: it cannot be reached, or there is no API key.
     """
     clear_agent_variables()
     _check_reachable(base_url())
@@ -93,8 +91,7 @@ def translate_errors(action: str) -> Iterator[None]:
     Args:
         action: what was tried, such as `reading sweep a/b/c`.
 
-    Raises:
-        UserError: for every error of the service.
+    Raises UserError: for every error of the service.
     """
     import wandb.errors
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
@@ -183,8 +180,7 @@ def create_once(
         local_id: the hash of all that decides the runs.
         folder: keeps records of created sweeps, outside of what Snakemake removes.
 
-    Raises:
-        UserError: the service refuses, or cannot be reached.
+    Raises UserError: the service refuses, or cannot be reached.
     """
     where = digest([base_url(), entity, project, local_id])[:8]
     path = folder / f"wandb-{where}.json"
@@ -202,8 +198,7 @@ def create_once(
 def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
     """The YAML of a sweep as the service keeps it, and the sweep's state.
 
-    Raises:
-        UserError: there is no such sweep.
+    Raises UserError: there is no such sweep.
     """
     api = open_session()
     with translate_errors(f"reading sweep {address}"):

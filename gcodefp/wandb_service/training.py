@@ -60,8 +60,7 @@ class Assignment(NamedTuple):
 def assigned_by_agent() -> Assignment | None:
     """The assignment of the W&B agent that started this process; None if none did.
 
-    Raises:
-        UserError: its file of parameters cannot be read.
+    Raises UserError: its file of parameters cannot be read.
     """
     variables = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
     sweep_id, run_id, path = (os.environ.get(name) for name in variables)
@@ -116,8 +115,7 @@ def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lea
     Args:
         runs: keeps the folders of all sweeps' runs.
 
-    Raises:
-        UserError: the agent is gone, or another process works on the run.
+    Raises UserError: the agent is gone, or another process works on the run.
     """
     agent = os.environ.get(AGENT_VARIABLE)
     if agent is not None and sys.platform == "linux":
@@ -163,8 +161,7 @@ def train_assigned(
         whether it failed. An invalid combination, which the service's search may draw, is no
         failure: it says nothing about the next run.
 
-    Raises:
-        UserError: the service refuses the run, such as for a wrong key.
+    Raises UserError: the service refuses the run, such as for a wrong key.
     """
 
     def init_wandb_run(config: Mapping[str, Any]) -> Any:
@@ -188,8 +185,7 @@ def train_assigned(
 def objective_of(assignment: Assignment) -> Objective:
     """The metric of the sweep that this run belongs to, as the service has it.
 
-    Raises:
-        UserError: the service does not answer, or the sweep is none that runs here.
+    Raises UserError: the service does not answer, or the sweep is none that runs here.
     """
     import wandb
 

@@ -245,16 +245,6 @@ def test_agent_out_of_time_leaves_a_run_that_others_go_on_with(
     assert run.history("epoch")[: done + 1] == list(range(1, done + 2))
 
 
-def test_job_shorter_than_its_margin_is_an_error(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep = TinySweep(dataset, tmp_path)
-    assert sweep.create() == 0
-    assert sweep.work("--job-minutes", 1, "--margin-seconds", 60) == 1
-    assert "raise the agent's runtime in the profile" in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
-
-
 def test_workers_train_several_runs_at_a_time(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -75,12 +75,6 @@ def test_search_without_end_needs_a_cap(create: Create, method: str) -> None:
     assert made(create("--run-cap", "3", run_cap=None, method=method)).total == 3
 
 
-def test_grid_of_a_billion_needs_a_cap_and_is_not_listed(create: Create) -> None:
-    grid = {"method": "grid", "parameters": {"seed": {"min": 0, "max": 10**9}}}
-    assert made(create(**grid, run_cap=2)).total == 2
-    assert "run_cap: the grid has 1000000001 combinations" in str(create(**grid, run_cap=None))
-
-
 def test_sweep_of_the_first_guide_runs_as_it_stands(create: Create) -> None:
     section = guide("000").partition("### Sweep Configuration File")[2]
     block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)

@@ -147,23 +147,6 @@ def test_checkpoint_of_another_run_is_refused(
         assert part in message
 
 
-@pytest.mark.parametrize(
-    ("kept_bytes", "reason"), [(1000, "is not a gcodefp checkpoint"), (None, "no such checkpoint")]
-)
-def test_torn_or_missing_checkpoint_is_an_error(
-    sweep: TinySweep, capsys: pytest.CaptureFixture[str], kept_bytes: int | None, reason: str
-) -> None:
-    path = sweep.run(best_of(sweep)).path / "checkpoint.pt"
-    content = path.read_bytes()
-    path.unlink()
-    if kept_bytes:
-        path.write_bytes(content[:kept_bytes])
-    assert sweep.select() == 1
-    message = capsys.readouterr().err
-    assert f"checkpoint.pt: {reason}" in message
-    assert "Traceback" not in message
-
-
 def test_no_winner_if_all_runs_failed(sweep: TinySweep, capsys: pytest.CaptureFixture[str]) -> None:
     for number in (1, 2):
         change(sweep.run(number), state="failed", reason="cheese", best_value=None)

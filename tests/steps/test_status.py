@@ -19,7 +19,7 @@ from remote_lease import write_remote_lease
 from sweep_documents import RATE, specification
 from tiny_sweep import TinySweep
 from trivial_runs import METRIC
-from waiting import PATIENCE_SECONDS, ended, wait_for
+from waiting import PATIENCE_SECONDS
 from watched_sweep import begin, created, flags, reader, shown, sweep_status, work
 
 from gcodefp import status
@@ -177,12 +177,7 @@ def test_exhausted_space_ends_the_sweep(
         ("run.json", '{"format": "gcodefp-run-1"}', True, "state: is missing"),
         ("run.json", None, True, "Is a directory"),
         ("hyperparameters.json", "[]", False, "format"),
-        (
-            "metrics.csv",
-            f"epoch,{METRIC}\n1,high\n",
-            False,
-            "could not convert string to float: 'high'",
-        ),
+        ("metrics.csv", f"epoch,{METRIC}\n1,high\n", False, "string to float: 'high'"),
         ("metrics.csv", "epoch,loss\n1,2\n", False, f"has no column {METRIC}"),
         ("lease.7", None, False, "Is a directory"),
     ],
@@ -282,13 +277,8 @@ def test_ties_rank_as_in_select_best() -> None:
         return RunStatus(number, "finished", True, best=0.5, parameters=parameters)
 
     objective = specification(metric={"name": "val/loss", "goal": "minimize"}).objective
-    runs = (
-        run(0, None),
-        run(1, 30),
-        run(2, 20),
-        run(3, 20),
-        RunStatus(4, "failed", True, best=0.1),
-    )
+    failed = RunStatus(4, "failed", True, best=0.1)
+    runs = (run(0, None), run(1, 30), run(2, 20), run(3, 20), failed)
     view = SweepStatus("id", "random", objective, 5, runs, 0, None, ())
     assert [r.number for r in view.ranked()] == [2, 3, 1, 0]
 
@@ -313,25 +303,6 @@ def test_folders_may_come_and_go_while_they_are_read(sweep: TinySweep) -> None:
         is_done.set()
         thread.join()
     assert {"running", "finished"} <= seen
-
-
-def test_real_training_is_observed(
-    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sweep = TinySweep(dataset, tmp_path)
-    long = {"max_epochs": {"value": 200}, "learning_rate": {"values": [0.01, 0.02]}}
-    assert sweep.create(parameters=long) == 0
-    with ended(sweep.start()) as process:
-        wait_for(lambda: [run for run in sweep_status(sweep).runs if run.epochs])
-        (run,) = sweep_status(sweep).runs
-        assert run.state == "running"
-        assert run.agent is not None
-        assert run.agent.pid == process.pid
-        assert (run.max_epochs, run.hyperparameters["learning_rate"]) == (200, 0.01)
-    (run,) = sweep_status(sweep).runs
-    values = sweep.run(0).history(METRIC)
-    assert (run.state, run.epochs, run.best) == ("interrupted", len(values), max(values))
-    assert f"{run.best:.4f}*" in shown(sweep, capsys)
 
 
 # The step
@@ -383,18 +354,6 @@ def test_on_a_terminal_it_watches_until_ctrl_c(sweep: TinySweep) -> None:
     assert "Traceback" not in text
     assert "interrupted" in text
     assert text.rindex("\x1b[?25h") > text.rindex("\x1b[?25l"), "the cursor is back"
-
-
-def test_status_does_not_import_torch(sweep: TinySweep) -> None:
-    work(sweep)
-    code = (
-        "import sys; from gcodefp import status; code = status.main(sys.argv[1:])\n"
-        "sys.exit(str({'torch', 'optuna', 'wandb'} & set(sys.modules) or '') or code)"
-    )
-    command = [sys.executable, "-c", code, *flags(sweep)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "0.2400*" in done.stdout
 
 
 def test_without_a_sweep_the_error_names_what_makes_one(

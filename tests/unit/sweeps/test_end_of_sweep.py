@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from engines import RANDOM, SMALL, bad, engine, good, work
 from sweep_documents import specification
-from tiny_sweep import TinySweep, tiny_dataset
 from trivial_runs import METRIC, write_epochs
 
 from gcodefp.errors import UserError
@@ -60,19 +59,9 @@ def test_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
     assert work(engine(tmp_path, 9, sweep)) == [0, 1, 2, 3]
     assert work(engine(tmp_path, 9, sweep)) == []
-    assert (
-        run_folder(tmp_path, 4).sweep_end_reason()
-        == "every configuration of the space has been tried"
-    )
+    reason = run_folder(tmp_path, 4).sweep_end_reason()
+    assert reason == "every configuration of the space has been tried"
     assert not (tmp_path / "0005").exists()
-
-
-def test_grid_ends_by_itself(tmp_path: Path) -> None:
-    work(engine(tmp_path, 4, specification(method="grid", parameters=SMALL)))
-    assigned = [run.assigned() or {} for run in run_folders(tmp_path)]
-    assert [tuple(a["hyperparameters"].values()) for a in assigned] == [
-        (1, "adam"), (1, "sgd"), (2, "adam"), (2, "sgd"),
-    ]  # fmt: skip
 
 
 # metric.target
@@ -140,13 +129,3 @@ def test_killed_run_that_reached_the_target_goes_on_alone(tmp_path: Path) -> Non
         work(engine(tmp_path, 9, with_target()), killed)
     assert work(engine(tmp_path, 9, with_target())) == [0]
     assert run_folder(tmp_path, 1).sweep_end_reason()
-
-
-def test_best_run_is_selected_after_the_target_is_reached(tmp_path: Path) -> None:
-    sweep = TinySweep(tiny_dataset(tmp_path / "data"), tmp_path / "sweep")
-    metric = {"name": "val/loss", "goal": "minimize", "target": 1000}
-    assert sweep.create(metric=metric, parameters={"max_epochs": {"value": 1}}) == 0
-    assert sweep.work() == 0
-    assert sweep.run(0).has_ended()
-    assert sweep.run(1).sweep_end_reason()
-    assert sweep.select() == 0

@@ -49,10 +49,7 @@ CASES: dict[str, tuple[str, str]] = {
         "metric: {name: val/loss, goal: max}\n",
         "metric: {name: val/loss, goal: minimize}\n",
     ),
-    "punctuation of a metric": (
-        "metric: {name: val_loss}\n",
-        "metric: {name: val/loss}\n",
-    ),
+    "punctuation of a metric": ("metric: {name: val_loss}\n", "metric: {name: val/loss}\n"),
     "anchors stay": (
         "method: &m gird\nmetric: {name: &n val_loss, goal: minimize}\n",
         "method: &m grid\nmetric: {name: &n val/loss, goal: minimize}\n",

@@ -81,7 +81,7 @@ def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
     taken: list[str] = []
 
     def lose(leased: LeasedRun) -> dict[str, Any]:
-        write_remote_lease(leased.folder.path, 2, **lease._identity(os.getpid()))
+        write_remote_lease(leased.folder.path, 2, **lease._process_identity(os.getpid()))
         taken.append(leased.folder.path.name)
         with pytest.raises(LeaseLost):
             leased.should_prune()
@@ -115,9 +115,8 @@ def test_agent_that_stays_takes_over_what_others_leave(tmp_path: Path) -> None:
 
     stays = engine(tmp_path, 2)
     assert stays.work(good, lambda: None, before_each=before_each, wait_for_all=True) == 1
-    assert engine(tmp_path, 3).work(good, lambda: None, wait_for_all=True) == 1, (
-        "it ends with the sweep"
-    )
+    done = engine(tmp_path, 3).work(good, lambda: None, wait_for_all=True)
+    assert done == 1, "it ends with the sweep"
 
 
 def test_time_may_run_out_while_an_agent_waits(tmp_path: Path) -> None:
