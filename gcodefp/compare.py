@@ -21,7 +21,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, select_device
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, METRICS, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARISON_FORMAT,
@@ -43,8 +43,13 @@ from gcodefp.reporting.comparison import (
 )
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
-from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
-from gcodefp.reporting.wording import METRICS as METRIC_TITLES
+from gcodefp.reporting.wording import (
+    IN_MM,
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
+    MIN_RECORDINGS,
+    interval_text,
+)
 
 logger = logging.getLogger("gcodefp.compare")
 
@@ -78,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add(
         "--metric",
-        choices=METRICS,
+        choices=LOGGED_METRICS,
         metavar="METRIC",
         help="the metric by which the best epoch was chosen (default: that of sweep.json)",
     )

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--schema", type=Path, help="write the JSON Schema to this file, as YAML")
     add("--output", type=Path, required=True, help="the Markdown file")
-    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are made anew")
+    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are rebuilt")
     return run_step(parser, _write, argv)
 
 

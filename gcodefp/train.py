@@ -28,7 +28,7 @@ from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
-    METRICS,
+    LOGGED_METRICS,
     Hyperparameters,
     Objective,
     parse_hyperparameters,
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--replace", action="store_true", help="discard another unfinished run in the folder")
     add(
         "--metric",
-        choices=METRICS,
+        choices=LOGGED_METRICS,
         metavar="METRIC",
         help=f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
     )

@@ -40,7 +40,7 @@ from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best
 
 SCORING = ("control", "evaluate", "explain")
-STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
+STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
 DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
@@ -77,7 +77,7 @@ def _verify(arguments: argparse.Namespace) -> None:
         "files of the dataset": partial(changed_splits, path),
     }
     with tempfile.TemporaryDirectory() as temporary:
-        for step in (*STEPS, "train") if arguments.train else STEPS:
+        for step in (*STAGES, "train") if arguments.train else STAGES:
             made = Path(temporary) / step
             checks[f"{step}, again"] = partial(check_step, folder, step, made, flags, device)
         skipped = [f"{step}, again" for step in SCORING if arguments.quick]

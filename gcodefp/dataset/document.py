@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from gcodefp.documents import Count, Document, Finite, Provenance, Sha256
 
-Positive = Annotated[float, Field(gt=0, le=1e300)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e300)]
 Names = list[str]
 Axes = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 
@@ -28,7 +28,7 @@ class Channel(Document):
     name: str
     unit: str
     mean: Finite
-    std: Positive
+    std: PositiveFloat
 
 
 class VocabularyClasses(Document):
@@ -47,7 +47,7 @@ class PositionScale(Document):
 class ProgramsFile(Document):
     names: Names
     places: Count
-    step_seconds: Positive
+    step_seconds: PositiveFloat
     sha256: Sha256
 
 

@@ -17,7 +17,7 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 
-Positive = Annotated[int, Field(ge=1, le=10**15)]
+PositiveInt = Annotated[int, Field(ge=1, le=10**15)]
 
 
 def with_keys(needed: Iterable[str], allowed: Iterable[str] | None = None) -> AfterValidator:
@@ -119,9 +119,9 @@ class MetricsDocument(Document):
     controller_is_input: bool
     split: SplitSettings
     device: str
-    recordings: Positive
-    rows: Positive
-    segments: Positive
+    recordings: PositiveInt
+    rows: PositiveInt
+    segments: PositiveInt
     controls: list[ControlContent]
     models: Annotated[dict[str, Scores], with_keys([MODEL, WHOLE], PREDICTORS)]
     confusion: Annotated[dict[str, Confusion], with_keys(["operation", "command"])]
@@ -180,7 +180,7 @@ class ExplanationDocument(Document):
 
     provenance: Provenance
     device: str
-    rows: Positive
+    rows: PositiveInt
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
     calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.data import Tensors, augment, mixed_precision
-from gcodefp.model.hyperparameters import METRICS, Hyperparameters
+from gcodefp.model.hyperparameters import LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
 from gcodefp.model.window_decoding import encode_windows, predict
@@ -177,7 +177,7 @@ def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Gener
     program: positions in a window would carry information on the time since the recording's start,
     which the HMM would accumulate.
     """
-    first, length = data.segments[batch].unbind(-1)
+    first, length = data.contiguous_ranges[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (start[:, None] + row) % length[:, None]
@@ -206,7 +206,7 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
     # Accuracies of greedy decoding replace those under teacher forcing.
     every_metric = means | _decoding_accuracies(network, data)
-    return {name: every_metric[name] for name in METRICS if name.startswith("val/")}
+    return {name: every_metric[name] for name in LOGGED_METRICS if name.startswith("val/")}
 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:

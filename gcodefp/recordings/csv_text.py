@@ -74,7 +74,7 @@ def read_csv_text(path: Path, is_known: Callable[[str], bool]) -> CsvText:
     body = text[end:]
     _check_fields(body, separator, len(names))
     if f"\n{text[start:end].rstrip()}\n" in f"\n{body}":
-        raise ValueError("its header stands twice: several logs in one file")
+        raise ValueError("its header appears twice: several logs in one file")
     return CsvText(names, body, separator)
 
 

@@ -26,7 +26,7 @@ from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
-from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import SCORED_STATES, SELECTABLE_STATE, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
@@ -159,10 +159,10 @@ def read_run(folder: Path) -> ComparedRun:
             f"{folder}: is no run of a sweep (it has no hyperparameters.json); name one of a "
             "sweep, results/runs/SWEEP/NUMBER"
         )
-    content = run.ended()
+    content = run.read_outcome()
     if content is None:
         raise UserError(f"{folder}: this run has not ended; {STATUS_HINT}")
-    if content["state"] not in COUNTED:
+    if content["state"] not in SCORED_STATES:
         raise UserError(
             f"{folder}: this run failed ({content['failure']}: {content['reason']}) and left no "
             "weights to compare; name another run"
@@ -185,8 +185,8 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
         UserError: no run was trained to its end, or they are ranked by another metric.
     """
     file = sweep_file_of(folder)
-    runs = ranked(ended_runs(folder, file.first_beyond if file else inf), objective)
-    if not runs or runs[0].content["state"] != WINS:
+    runs = ranked(ended_runs(folder, file.run_limit if file else inf), objective)
+    if not runs or runs[0].content["state"] != SELECTABLE_STATE:
         raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {STATUS_HINT}")
     best = read_run(runs[0].folder.path)
     if not best.is_ranked_by(objective):
@@ -263,12 +263,14 @@ def val_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
 def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     """Numbers of one sweep, best and median over the runs that have a value."""
     states = [run.content["state"] for run in sweep.runs]
-    values = [run.content["best_value"] for run in sweep.runs if run.content["state"] in COUNTED]
+    values = [
+        run.content["best_value"] for run in sweep.runs if run.content["state"] in SCORED_STATES
+    ]
     return {
         "method": sweep.file.specification.method if sweep.file else None,
         "runs_wanted": sweep.file.total if sweep.file else None,
         "runs_over": len(states),
-        "finished": states.count(WINS),
+        "finished": states.count(SELECTABLE_STATE),
         "stopped": states.count("stopped"),
         "failed": states.count("failed"),
         "best_run": sweep.runs[0].folder.path.name,
@@ -283,7 +285,7 @@ def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
     for sweep in sweeps:
         values: dict[str, set[Any]] = {}
         for run in sweep.runs:
-            if run.content["state"] in COUNTED:
+            if run.content["state"] in SCORED_STATES:
                 for name, value in sorted(run.content["hyperparameters"].items()):
                     values.setdefault(name, set()).add(value)
         ranges.append({name: _range_text([*tried]) for name, tried in values.items()})

@@ -31,8 +31,8 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import IN_MM, KINDS, METRICS, RULES, interval, interval_text
-from gcodefp.sweeps.ranking import FACTS
+from gcodefp.reporting.wording import IN_MM, KINDS, METRIC_TITLES, RULES, interval, interval_text
+from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.terminal import duration
 
 NOTHING = "-"
@@ -64,7 +64,7 @@ def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) ->
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRICS[m]}, mm" if m in IN_MM else METRICS[m] for m in metrics]
+    head = [f"{METRIC_TITLES[m]}, mm" if m in IN_MM else METRIC_TITLES[m] for m in metrics]
     return {"head": head, "sections": sections}
 
 
@@ -131,7 +131,7 @@ def runs_table(results: Results) -> Table:
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
-    head = [name.replace("_", " ") if name in FACTS else name for name in names]
+    head = [name.replace("_", " ") if name in OUTCOME_FIELDS else name for name in names]
     return {"head": head, "rows": rows}
 
 
@@ -239,7 +239,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = results.published(read_protocols(path))
+        document = results.redact_paths(read_protocols(path))
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

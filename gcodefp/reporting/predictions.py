@@ -191,6 +191,6 @@ def read_explanation(folder: Path) -> Explanation:
     lengths = {"N": document["rows"], "C": len(document["channels"])}
     check_arrays(arrays, specs, path, EXPLANATION_REBUILD, lengths)
     if not len(arrays["excerpt_seconds"]):
-        raise UserError(f"{path}: the excerpt has no rows; make it anew: {EXPLANATION_REBUILD}")
+        raise UserError(f"{path}: the excerpt has no rows; rebuild it: {EXPLANATION_REBUILD}")
     confidence = {name: arrays[array] for name, array in names.items()}
     return Explanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})

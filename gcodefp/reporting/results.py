@@ -79,7 +79,7 @@ class Results:
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
-        roots: paths of the results folder in the documents, which `published` hides; None: shown.
+        roots: paths of the results folder in the documents, for `redact_paths`; None: shown.
     """
 
     dataset: Document
@@ -117,7 +117,7 @@ class Results:
             "explanation/explanation.json": self.explanation.document,
         }
 
-    def published(self, content: Any) -> Any:
+    def redact_paths(self, content: Any) -> Any:
         """A document without the absolute paths of the author's machine, unless they are shown."""
         return content if self.roots is None else without_private_folders(content, self.roots)
 
@@ -145,7 +145,7 @@ def read_results(
     if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
         raise UserError(
             f"{best / 'runs.csv'}: run: has not the winner {truncated(winner['run'])}, or a run "
-            f"twice; make it anew with: {BEST_REBUILD}"
+            f"twice; rebuild it with: {BEST_REBUILD}"
         )
     results = Results(
         dataset=read_result(dataset),
@@ -161,7 +161,7 @@ def read_results(
     if results.sweep["id"] not in results.winner["sweeps"]:
         raise UserError(
             f"{best / 'run.json'}: is of sweep {', '.join(results.winner['sweeps'])}, {sweep} is "
-            f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
+            f"{results.sweep['id']}; rebuild it with: {BEST_REBUILD}"
         )
     _check_evaluation(results, evaluation / "metrics.json")
     _check_explanation(results, explanation / "explanation.json")
@@ -170,15 +170,15 @@ def read_results(
     texts = results.runs.select_dtypes(exclude="number")
     return replace(
         results,
-        dataset=results.published(results.dataset),
-        sweep=results.published(results.sweep),
-        winner=results.published(results.winner),
-        evaluation=results.published(results.evaluation),
+        dataset=results.redact_paths(results.dataset),
+        sweep=results.redact_paths(results.sweep),
+        winner=results.redact_paths(results.winner),
+        evaluation=results.redact_paths(results.evaluation),
         runs=results.runs.assign(
-            **{str(n): results.published(c.tolist()) for n, c in texts.items()}
+            **{str(n): results.redact_paths(c.tolist()) for n, c in texts.items()}
         ),
         explanation=replace(
-            results.explanation, document=results.published(results.explanation.document)
+            results.explanation, document=results.redact_paths(results.explanation.document)
         ),
     )
 
@@ -211,8 +211,7 @@ def _check_evaluation(results: Results, path: Path) -> None:
     )
     if not scored & selected:
         raise UserError(
-            f"{path}: is of another checkpoint than the winner's; make it anew: "
-            f"{EVALUATION_REBUILD}"
+            f"{path}: is of another checkpoint than the winner's; rebuild it: {EVALUATION_REBUILD}"
         )
 
 
@@ -225,7 +224,7 @@ def _check_explanation(results: Results, path: Path) -> None:
     other = [name for name, digest in explained.items() if digest not in scored.values()]
     if other or results.explanation.document["rows"] != results.evaluation["rows"]:
         raise UserError(
-            f"{path}: is of other files than were evaluated ({', '.join(other)}); make it anew: "
+            f"{path}: is of other files than were evaluated ({', '.join(other)}); rebuild it: "
             f"{EXPLANATION_REBUILD}"
         )
 
@@ -275,10 +274,10 @@ def read_table(
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
     except (ValueError, LookupError, OverflowError) as error:
-        raise UserError(f"{path}: no table ({error}); make it anew: {BEST_REBUILD}") from None
+        raise UserError(f"{path}: no table ({error}); rebuild it: {BEST_REBUILD}") from None
     needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
     if missing := [name for name in needed if name not in table]:
-        raise UserError(f"{path}: has no column {missing[0]}; make it anew: {BEST_REBUILD}")
+        raise UserError(f"{path}: has no column {missing[0]}; rebuild it: {BEST_REBUILD}")
     numbers = (
         list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
     )
@@ -306,7 +305,7 @@ def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]"
         row = int(np.flatnonzero(wrong)[0])
         value = truncated(repr(table[name].tolist()[row]))
         raise UserError(
-            f"{path}: line {row + 2}: {name} is {value}; make it anew with: {BEST_REBUILD}"
+            f"{path}: line {row + 2}: {name} is {value}; rebuild it with: {BEST_REBUILD}"
         )
 
 

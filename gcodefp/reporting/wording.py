@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
-from gcodefp.evaluation.metrics import METRICS as REGISTRY
-from gcodefp.evaluation.metrics import MILLIMETRES
+from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -22,17 +21,15 @@ from gcodefp.evaluation.names import (
 from gcodefp.reporting.predictions import Document
 from gcodefp.reporting.results import Results
 
-METRICS = {name: metric.title for name, metric in REGISTRY.items()}
+METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""
-IN_MM = frozenset(name for name, metric in REGISTRY.items() if metric.unit == MILLIMETRES)
-LOWER_IS_BETTER = frozenset(
-    name for name, metric in REGISTRY.items() if not metric.higher_is_better
-)
+IN_MM = frozenset(name for name, metric in METRICS.items() if metric.unit == MILLIMETRES)
+LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
-MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
+MAIN_METRICS = tuple(name for name, metric in METRICS.items() if metric.main)
 """The metrics of the first table; the others are in the table of details."""
 
-DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
+DETAIL_METRICS = tuple(name for name in METRIC_TITLES if name not in MAIN_METRICS)
 
 
 class PredictorKind(NamedTuple):
@@ -122,7 +119,7 @@ def short_metric(name: str) -> str:
         return EXACT_LINES[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"
     head = metric.removesuffix("_acc").removesuffix("_loss")
-    return kind if head == "loss" else f"{METRICS.get(head, head)} {kind}"
+    return kind if head == "loss" else f"{METRIC_TITLES.get(head, head)} {kind}"
 
 
 PRIMARY = "gcode"

@@ -56,7 +56,7 @@ def verified(capsys: Output, results: Path, *steps: str) -> str:
     """What is printed of checks that do not hold; of the steps, only these run again."""
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "STEPS", steps)
+        patch.setattr(verify, "STAGES", steps)
         code = verify.main([str(results), "--device", "cpu"])
     out = capsys.readouterr().out
     wrong = "".join(re.findall(r"^NOT ok.*\n(?: {10}.*\n)*", out, re.MULTILINE))
@@ -71,7 +71,7 @@ def test_untouched_results_hold_and_stay_untouched(finished: Path, capsys: Outpu
     *lines, end = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert end == f"{finished}: every check is ok"
-    assert [line[10:] for line in lines[3:]] == [f"{s}, again" for s in (*verify.STEPS, "train")]
+    assert [line[10:] for line in lines[3:]] == [f"{s}, again" for s in (*verify.STAGES, "train")]
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -79,7 +79,7 @@ def test_quick_skips_scoring_alone(
     results: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(results / "evaluation/metrics.json", lambda content: content.update(rows=1))
-    monkeypatch.setattr(verify, "STEPS", ("select_best", *verify.SCORING))
+    monkeypatch.setattr(verify, "STAGES", ("select_best", *verify.SCORING))
     assert verify.main([str(results), "--quick"]) == 0
     out = capsys.readouterr().out
     assert re.findall(r"skipped   (\w+), again: --quick", out) == [*verify.SCORING]

@@ -164,5 +164,7 @@ def test_a_torn_or_missing_file_is_an_error_with_the_command(tmp_path: Path) -> 
     lacking = (tmp_path / "lacking.npz").read_bytes()
     for torn in (b"", b"PK\x03\x04", b"nonsense" * 99, whole[:-100], lacking):
         path.write_bytes(torn)
-        with pytest.raises(UserError, match=r"programs\.npz: cannot be read .* anew: make it"):
+        with pytest.raises(
+            UserError, match=r"programs\.npz: cannot be read .* rebuild it: make it"
+        ):
             read_programs(path, "make it")

@@ -122,7 +122,7 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
     "a comma in a block without quotes": (text().replace("X3.", "X3. (a, b)", 1), "has 19 fields"),
     "a comma within quotes within a block": (text().replace("X3.", 'X3. ("a, b")', 1), "has 19"),
     "a quote that is not closed": (text().replace(",0.5,", ',"0.5,', 1), "is not closed"),
-    "a second header": (text() + text(), "header stands twice"),
+    "a second header": (text() + text(), "header appears twice"),
     "units below the header": (
         lines(lambda rows: [rows[0], ",".join(["g"] * 18), *rows[1:]]),
         "data row 1: 'g' is not a number",
