@@ -1,4 +1,4 @@
-"""A digest of the code that a step runs, so that reruns follow meaning.
+"""A digest of the code that a step runs, so that stages rerun only when behaviour changes.
 
 Snakemake sees neither the modules behind `python -m` nor what in them matters. The digest covers a
 module and all modules of this package that it imports, as syntax trees without docstrings, and the

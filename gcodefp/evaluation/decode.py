@@ -33,7 +33,7 @@ WINDOWS_PER_CHUNK = 16
 """Limits memory: every row has a probability for each of thousands of states."""
 
 
-class SplitDecoding(NamedTuple):
+class SplitPredictions(NamedTuple):
     """Predictions of N rows, by name.
 
     Attributes:
@@ -51,7 +51,7 @@ class SplitDecoding(NamedTuple):
     confidence: dict[str, NDArray[np.float64]]
 
 
-class WindowDecoding(NamedTuple):
+class WindowBlocks(NamedTuple):
     """Most probable blocks of the N rows of a split, each from its assigned window.
 
     Attributes:
@@ -67,7 +67,7 @@ class WindowDecoding(NamedTuple):
     operation: NDArray[np.int64]
 
 
-def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitDecoding:
+def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitPredictions:
     """Decodes a split; labels are used by the lag oracles and the upper bound only."""
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
@@ -121,7 +121,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
             ),
         }
     confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
-    return SplitDecoding(rows, predictions, windows, by_segment, confidence)
+    return SplitPredictions(rows, predictions, windows, by_segment, confidence)
 
 
 def predict_at_states(
@@ -184,7 +184,7 @@ def _most_probable_at_true_states(
 
 
 @torch.no_grad()
-def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
+def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowBlocks:
     """The most probable block and the operation of each row, from its assigned window."""
     programs, network = checkpoint.description.programs, checkpoint.network
     count = len(data.signals)
@@ -200,7 +200,7 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
         blocks[assigned], confidence[assigned] = most_probable
         predicted = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = predicted[row_mask].cpu().numpy()
-    return WindowDecoding(operation != UNSEEN, blocks, confidence, operation)
+    return WindowBlocks(operation != UNSEEN, blocks, confidence, operation)
 
 
 def _decode_recordings(

@@ -21,7 +21,7 @@ def block_sequence(blocks: NDArray[np.str_]) -> list[str]:
 
 
 def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
-    """Fewest insertions, deletions and replacements (Levenshtein 1966)."""
+    """Fewest insertions, deletions and substitutions (Levenshtein 1966)."""
     return Levenshtein.distance(predicted, true)
 
 
@@ -32,7 +32,7 @@ def align_sequences(
 
     Returns:
         Index into both sequences; None where a block is inserted or deleted. A block that is
-        replaced is paired with its replacement.
+        substituted is paired with its substitute.
     """
     pairs: list[tuple[int | None, int | None]] = []
     for edit in Levenshtein.opcodes(predicted, true):

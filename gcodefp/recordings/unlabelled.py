@@ -118,7 +118,7 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
 def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
+    Long segments of equal rows are not duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:

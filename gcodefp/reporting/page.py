@@ -21,7 +21,7 @@ from gcodefp.reporting.page_tables import (
     sample_table,
     winner_tables,
 )
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
@@ -120,7 +120,7 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     return numbers
 
 
-def _share(scores: Document, title: str, is_own: bool) -> KeyNumber:
+def _share(scores: JsonContent, title: str, is_own: bool) -> KeyNumber:
     return KeyNumber(*interval_cell(interval(scores[PRIMARY])), title, is_own)
 
 

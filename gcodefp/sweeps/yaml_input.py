@@ -134,7 +134,7 @@ class _Nodes:
             )
             if value in lines:
                 raise _Refused(
-                    f"{name} stands twice, in lines {lines[value]} and {line}; keep one of them"
+                    f"{name} appears twice, in lines {lines[value]} and {line}; keep one of them"
                 )
             lines[value] = line
             children.append((name, child))

@@ -195,9 +195,9 @@ def test_origin_of_a_value_is_the_layer_that_counts(tmp_path: Path) -> None:
     [
         (
             "sweep: {run_cap: 1}\ncontrols: []\nsweep: {file: x}\n",
-            "sweep stands twice, in lines 1 and 3",
+            "sweep appears twice, in lines 1 and 3",
         ),
-        ("agents:\n  count: 1\n  count: 2\n", "agents.count stands twice"),
+        ("agents:\n  count: 1\n  count: 2\n", "agents.count appears twice"),
     ],
 )
 def test_key_that_stands_twice_is_refused(tmp_path: Path, text: str, message: str) -> None:

@@ -11,7 +11,7 @@ from gcodefp.evaluation.controls import SENSOR_PREDICTORS
 from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.model.hyperparameters import METRICS as LOGGED
-from gcodefp.reporting.wording import METRICS, RULES
+from gcodefp.reporting.wording import METRIC_TITLES, RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAY_BE_MISSING = "Only "
@@ -22,7 +22,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "ESTIMATE": Estimate._fields,
     "HYPERPARAMETER": tuple(HYPERPARAMETERS),
     "LOGGED": LOGGED,
-    "METRIC": tuple(METRICS),
+    "METRIC": tuple(METRIC_TITLES),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
     "NETWORK": SENSOR_PREDICTORS,
     "SPLIT": ("train", "val", "test"),

@@ -94,7 +94,7 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
         lines(lambda rows: [*rows[:7], rows[7].rpartition(",")[0], *rows[8:]]),
         "data row 7 has 17 fields",
     ),
-    "a last row that is torn": (text()[:-30], "data row 40 has 1"),
+    "a last row that is truncated": (text()[:-30], "data row 40 has 1"),
     "an index without a name": (
         lines(lambda rows: [rows[0], *(f"{n},{row}" for n, row in enumerate(rows[1:]))]),
         "data row 1 has 19 fields",
@@ -122,14 +122,14 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
     "a comma in a block without quotes": (text().replace("X3.", "X3. (a, b)", 1), "has 19 fields"),
     "a comma within quotes within a block": (text().replace("X3.", 'X3. ("a, b")', 1), "has 19"),
     "a quote that is not closed": (text().replace(",0.5,", ',"0.5,', 1), "is not closed"),
-    "a second header": (text() + text(), "header stands twice"),
+    "a second header": (text() + text(), "header appears twice"),
     "units below the header": (
         lines(lambda rows: [rows[0], ",".join(["g"] * 18), *rows[1:]]),
         "data row 1: 'g' is not a number",
     ),
     "a NUL": (text().replace("0.5", "0\x005", 1), "NUL character"),
     "UTF-16 without its mark": (text().encode("utf-16-le"), "NUL character"),
-    "torn UTF-16": (text().encode("utf-16")[:-1], "not UTF-16"),
+    "truncated UTF-16": (text().encode("utf-16")[:-1], "not UTF-16"),
     "a zip archive": (b"PK\x03\x04" + text().encode(), "zip archive"),
     "blanks alone": (" \n\n", "it is empty"),
     "a block column twice": (doubled("gcode_string"), "two columns are 'gcode_string'"),
@@ -163,7 +163,7 @@ def test_a_file_that_never_ends_is_not_read(
     os.mkfifo(fifo)
     with pytest.raises(UserError, match="no regular file"):
         read_table(fifo, GROUPS)
-    with pytest.raises(UserError, match=r"fifo\.csv: is no regular file"):
+    with pytest.raises(UserError, match=r"fifo\.csv: is not a regular file"):
         find_recordings(tmp_path)
     monkeypatch.setattr(csv_text, "MAX_TEXT_BYTES", 10_000_000)
     bomb = tmp_path / "bomb.csv.gz"

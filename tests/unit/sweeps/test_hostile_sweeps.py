@@ -42,8 +42,8 @@ DOCUMENTS = (
 
 
 MESSAGES = {
-    "key twice": "run_cap stands twice, in lines 2 and 5; keep one of them",
-    "key twice by quotes": "run_cap stands twice",
+    "key twice": "run_cap appears twice, in lines 2 and 5; keep one of them",
+    "key twice by quotes": "run_cap appears twice",
     "deep flow": "nested more than 50 levels deep; make it flatter",
     "date out of range": "name: '2001-99-99' is no timestamp (month must be in 1..12); write it in",
     "digits": "is too long a number; write it in quotes",
