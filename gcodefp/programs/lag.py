@@ -8,7 +8,7 @@ ratio have more weight. A lag that all recordings of a program share is not obse
 relative to their median.
 
 Shapes: T times of a program, C channels, R recordings, H reference
-recordings, F frequencies; correlations are over lags of -max_lag to max_lag steps, L = 2 max_lag + 1.
+recordings, F frequencies; correlations are over lags of -max_lag to max_lag, L = 2 max_lag + 1.
 """
 
 from collections.abc import Sequence
@@ -88,21 +88,16 @@ def _best_lags(
     spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
     references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
     max_lag = _max_lag(step_seconds, len(detrended[0]))
-    correlations = np.stack(
-        [_correlation(spectra[reference], spectra, max_lag) for reference in references]
-    )
+    correlations = np.stack([_correlation(spectra[r], spectra, max_lag) for r in references])
     pairs = _ReferenceCorrelations(correlations, references, max_lag)
-    candidates = [
-        pairs.coordinate_ascent(correlations[reference].argmax(1) - max_lag)
-        for reference in range(len(references))
-    ]
+    candidates = [pairs.coordinate_ascent(lags - max_lag) for lags in correlations.argmax(2)]
     best = max(candidates, key=pairs.total_correlation)
     peaks = [_peak(pairs.curve(best, r), index=lag + max_lag) for r, lag in enumerate(best)]
     return np.array(peaks) - np.median(peaks)
 
 
 class _ReferenceCorrelations(NamedTuple):
-    """Cross-correlations of recordings with the references among them.
+    """Cross-correlations of recordings with the reference recordings among them.
 
     Attributes:
         correlations: (H, R, L) of each reference with each recording.
