@@ -276,15 +276,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]
-        yield [
-            "--evaluations",
-            *folds,
-            "--winner",
-            winner,
-            *skipped,
-            "--output",
-            output / step,
-        ]
+        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", output / step]
     elif step == "figures":
         yield [*shown, "--output", output / "figures"]
     elif step == "report":

@@ -153,10 +153,7 @@ def _field(
 
 
 def _count(
-    predicted: NDArray[np.integer],
-    true: NDArray[np.integer],
-    names: list[str],
-    other: str = OTHER,
+    predicted: NDArray[np.integer], true: NDArray[np.integer], names: list[str], other: str = OTHER
 ) -> dict[str, Any]:
     """Counts pairs; classes below 0 are the last class, which is dropped if its count is 0."""
     last = len(names)

@@ -140,11 +140,7 @@ def predict_at_states(
     reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
     state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
     return RowPredictions(
-        programs.block[state],
-        operation,
-        program,
-        programs.position_mm[state],
-        programs.line[state],
+        programs.block[state], operation, program, programs.position_mm[state], programs.line[state]
     )
 
 

@@ -184,9 +184,7 @@ def _spectrum(signals: Signals) -> NDArray[np.complexfloating]:
 
 
 def _correlation(
-    spectrum: NDArray[np.complexfloating],
-    recordings: NDArray[np.complexfloating],
-    max_lag: int,
+    spectrum: NDArray[np.complexfloating], recordings: NDArray[np.complexfloating], max_lag: int
 ) -> NDArray[np.float64]:
     """Cross-correlation of one recording (F, C) with recordings (R, F, C) at each lag, (R, L)."""
     products = np.einsum("fc,rfc->rf", np.conj(spectrum), recordings)

@@ -104,10 +104,7 @@ def _move(
     radius_mm = max(abs(radius), chord / 2)
     height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
     side = -1.0 if (motion == 2) != (radius < 0) else 1.0
-    centre = (
-        start[0] + dx / 2 - side * height * dy,
-        start[1] + dy / 2 + side * height * dx,
-    )
+    centre = (start[0] + dx / 2 - side * height * dy, start[1] + dy / 2 + side * height * dx)
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
     sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
     if motion == 2:

@@ -19,12 +19,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.reader import read_columns, recording_name
-from gcodefp.recordings.samples import (
-    FROZEN_ROWS,
-    clean_samples,
-    equals_previous,
-    segment_lengths,
-)
+from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples, equals_previous, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5
 

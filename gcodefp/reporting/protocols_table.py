@@ -13,14 +13,7 @@ from pydantic import Field, model_validator
 from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import with_keys
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ELAPSED,
-    MODEL,
-    PREDICTORS,
-    UPPER_BOUND,
-    WHOLE,
-)
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MODEL, PREDICTORS, UPPER_BOUND, WHOLE
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
 from gcodefp.reporting.wording import IN_MM, INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text

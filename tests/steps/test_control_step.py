@@ -129,11 +129,7 @@ def test_a_control_that_leaks_is_reported(
 
 
 def test_checkpoints_of_another_control_or_dataset_are_refused(
-    dataset: Path,
-    giveaway: Path,
-    winner: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Path, giveaway: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = trained(dataset, LABELS_SHUFFLED, tmp_path / "run", max_epochs=1)
     of_control = f"was trained for control {LABELS_SHUFFLED}"

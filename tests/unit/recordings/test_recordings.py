@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from recording_files import ROWS, clock_text, recording_table, write_recording
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.cleaning import (
-    PREAMBLE_ROWS,
-    Recording,
-    RecordingRejected,
-    load_recording,
-)
+from gcodefp.recordings.cleaning import PREAMBLE_ROWS, Recording, RecordingRejected, load_recording
 from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.samples import FROZEN_ROWS, MAX_INTERPOLATED_ROWS
