@@ -22,7 +22,7 @@ from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments
 from gcodefp.model.window_decoding import (
     WindowPredictions,
-    predict,
+    decode_split_windows,
     recording_emission_log_likelihood,
 )
 from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
@@ -71,7 +71,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
     """Decodes a split; labels are used by the lag oracles and the upper bound only."""
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
-    decoded = predict(checkpoint.network, data)
+    decoded = decode_split_windows(checkpoint.network, data)
     window_decoding = decode_windows(checkpoint, data)
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
