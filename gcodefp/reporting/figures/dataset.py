@@ -1,8 +1,7 @@
 """The dataset: splits, operations, counts of the cleaning rules, and lags of the sensors."""
 
 import textwrap
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -129,7 +128,6 @@ def _count_text(name: str, value: int, counts: JsonContent) -> str:
     return f"{value:,}{share}"
 
 
-Scale = Callable[[Any], Any]
 MAX_BINS = 60
 ROUND = (1, 2, 5, 10)
 """Axes are ticked at these numbers, or at a power of ten times one of them."""
@@ -224,7 +222,8 @@ def _draw_histogram(axes: Axes, lags: Lags) -> None:
               edgecolor="white", linewidth=0.3)  # fmt: skip
     axes.set_ylabel("recordings")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    rows = axes.secondary_xaxis("top", functions=_rows_and_back(step))
+    to_rows, to_seconds = (lambda seconds: seconds / step), (lambda rows: rows * step)
+    rows = axes.secondary_xaxis("top", functions=(to_rows, to_seconds))
     rows.set_xlabel("lag (rows)")
     rows.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=ROUND, integer=True))
     axes.tick_params(labelbottom=False)
@@ -248,7 +247,3 @@ def _draw_lags(axes: Axes, lags: Lags, operations: list[str]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=ROUND))
     axes.set_xlabel("lag of the sensors behind the controller (s)")
-
-
-def _rows_and_back(step_seconds: float) -> tuple[Scale, Scale]:
-    return lambda seconds: seconds / step_seconds, lambda rows: rows * step_seconds

@@ -1,4 +1,4 @@
-"""Sensors left out and calibration, on networks and numbers of which the result is known."""
+"""Sensor occlusion and calibration, on networks and numbers of which the result is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +38,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return Checkpoint(varied(data), tiny(), data.description, 1, 0.5)
 
 
-# Sensors left out
+# Sensor occlusion
 
 
 def test_parts_are_all_channels_the_groups_and_the_nodes() -> None:
