@@ -189,13 +189,8 @@ def test_one_file_is_predicted_alike_whatever_the_logger(checkpoint: Path, tmp_p
         stem = Path(name).stem
         assert table(out, stem) == table(out, "usual")
         assert document(out, stem)["agreement"] == document(out, "usual")["agreement"]
-        assert {path.suffix for path in out.glob(f"{stem}.*")} == {
-            ".nc",
-            ".csv",
-            ".json",
-            ".svg",
-            ".png",
-        }
+        suffixes = {path.suffix for path in out.glob(f"{stem}.*")}
+        assert suffixes == {".nc", ".csv", ".json", ".svg", ".png"}
     assert "$5 $x^2 job_001" in (out / "$5 $x^2 job_001.svg").read_text()
 
 
