@@ -24,12 +24,12 @@ from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
+    COMPARED_FIELDS,
     COMPARISON_FORMAT,
-    FACTS,
     TEST_NOTE,
     ComparedRun,
+    ComparedScore,
     Comparison,
-    Score,
     conclusions,
     describe_comparison,
     find_folders,
@@ -165,7 +165,7 @@ def _tables(comparison: Comparison) -> list[Table]:
     if comparison.sweeps:
         facts = {k.replace("_", " "): row for k, row in _transposed(content["sweeps"]).items()}
         parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
-    facts = _transposed([{fact: run[fact] for fact in FACTS} for run in content["runs"]])
+    facts = _transposed([{fact: run[fact] for fact in COMPARED_FIELDS} for run in content["runs"]])
     parts.append(_table("run", names, facts | content["hyperparameters"]))
     parts.append(_table("at the best epoch", names, content["at_best_epoch"]))
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
@@ -195,7 +195,7 @@ def _title(metric: str) -> str:
     return f"{METRIC_TITLES[metric]}{unit}{direction}"
 
 
-def _cells(scores: Sequence[Score]) -> list[str]:
+def _cells(scores: Sequence[ComparedScore]) -> list[str]:
     cells = []
     for estimate, difference in scores:
         cells.append(interval_text(estimate, ".3f", 1))

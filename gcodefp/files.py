@@ -91,7 +91,8 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
     Args:
         rebuild: the command that rebuilds the file, for the error message.
 
-    Raises UserError: the file is missing or truncated, or lacks an array.
+    Raises:
+        UserError: the file is missing or truncated, or lacks an array.
     """
     try:
         # NumPy leaves a file that it opens itself open when it is truncated.
@@ -100,7 +101,7 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({error}); rebuild it: {rebuild}") from None
+        raise UserError(f"{path}: cannot be read ({error}); rebuild it with: {rebuild}") from None
 
 
 def sha256(path: Path) -> str:

@@ -51,7 +51,7 @@ class ProgramsFile(Document):
     sha256: Sha256
 
 
-class Recorded(Document):
+class RecordingEntry(Document):
     operation: str
 
 
@@ -68,7 +68,7 @@ class DatasetDocument(Document):
     vocabulary: VocabularyClasses
     position_mm: PositionScale
     programs: ProgramsFile
-    recordings: Mapping[str, Recorded]
+    recordings: Mapping[str, RecordingEntry]
 
     @model_validator(mode="after")
     def _has_all_splits(self) -> Self:
@@ -77,22 +77,22 @@ class DatasetDocument(Document):
         return self
 
 
-class ReportedWindow(Window):
+class WindowForReport(Window):
     max_gap_seconds: Finite
 
 
-class ReportedSettings(SplitSettings):
+class SplitSettingsForReport(SplitSettings):
     held_out: Names
     seed: int | None
 
 
-class ReportedSplit(SplitFile):
+class SplitForReport(SplitFile):
     recordings: Names
     rows: Count
     windows: Count
 
 
-class ReportedRecording(Recorded):
+class RecordingForReport(RecordingEntry):
     program: str | None
     lag_seconds: Finite | None
     rows: Count
@@ -103,16 +103,16 @@ class ExcludedRecording(Document):
     reason: str
 
 
-class ReportedDataset(DatasetDocument):
+class DatasetForReport(DatasetDocument):
     """What figures and page need of it besides."""
 
     provenance: Provenance
     groups: Names
-    window: ReportedWindow
-    split: ReportedSettings
-    splits: Mapping[str, ReportedSplit]
+    window: WindowForReport
+    split: SplitSettingsForReport
+    splits: Mapping[str, SplitForReport]
     left_out: list[ExcludedRecording]
-    recordings: Mapping[str, ReportedRecording] = Field(min_length=1)
+    recordings: Mapping[str, RecordingForReport] = Field(min_length=1)
     counts: dict[str, Count]
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from gcodefp.model.data import Tensors, augment, mixed_precision
 from gcodefp.model.hyperparameters import LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
-from gcodefp.model.window_decoding import encode_windows, predict
+from gcodefp.model.window_decoding import decode_split_windows, encode_windows
 
 STATE_STD = 1.0
 """Standard deviation, in states, of the target distribution: true states have fractions."""
@@ -211,7 +211,7 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     """Accuracies of greedy decoding, and val/aligned_acc, that of blocks on the Viterbi path."""
-    prediction = predict(network, data)
+    prediction = decode_split_windows(network, data)
     rows = prediction.is_covered
     codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
     scores = row_scores(prediction.codes[rows], codes, prediction.operation[rows], operation)

@@ -80,7 +80,7 @@ def read_csv_text(path: Path, is_known: Callable[[str], bool]) -> CsvText:
 
 def _read_bytes(path: Path) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with path.open("rb") as handle:
         head = handle.read(6)
         handle.seek(0)

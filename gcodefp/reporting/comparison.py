@@ -35,7 +35,7 @@ TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
     "no unseen recordings to report on. Choose by the val split"
 )
-FACTS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
+COMPARED_FIELDS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
 NETWORK_PREDICTORS = tuple(
     name
     for name, predictor in PREDICTORS.items()
@@ -86,7 +86,7 @@ class ComparedSweep(NamedTuple):
     file: SweepFile | None
 
 
-class Score(NamedTuple):
+class ComparedScore(NamedTuple):
     """One metric of one run.
 
     Attributes:
@@ -112,7 +112,7 @@ class Comparison(NamedTuple):
     sweeps: Sequence[ComparedSweep]
     objective: Objective
     split: str
-    scores: Mapping[str, Mapping[str, Sequence[Score]]]
+    scores: Mapping[str, Mapping[str, Sequence[ComparedScore]]]
     notes: Sequence[str]
 
 
@@ -145,18 +145,18 @@ def is_sweep(folder: Path) -> bool:
         return False
     if not run_folders(folder):
         raise UserError(
-            f"{folder}: is no folder of a run (it has no hyperparameters.json or run.json), "
+            f"{folder}: is not the folder of a run (it has no hyperparameters.json or run.json), "
             "nor one of a sweep; name results/runs/SWEEP/NUMBER or results/runs/SWEEP"
         )
     return True
 
 
 def read_run(folder: Path) -> ComparedRun:
-    """Reads one run. Raises UserError: it is no run of a sweep, has not ended, or failed."""
+    """Reads one run. Raises UserError: it is not a run of a sweep, has not ended, or failed."""
     run = RunFolder(folder)
     if not run.is_assigned():
         raise UserError(
-            f"{folder}: is no run of a sweep (it has no hyperparameters.json); name one of a "
+            f"{folder}: is not a run of a sweep (it has no hyperparameters.json); name one of a "
             "sweep, results/runs/SWEEP/NUMBER"
         )
     content = run.read_outcome()
@@ -236,11 +236,11 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     return comparison._replace(scores=scores, notes=notes)
 
 
-def _scores(statistics: Sequence[Statistic]) -> list[Score]:
+def _scores(statistics: Sequence[Statistic]) -> list[ComparedScore]:
     first, *others = statistics
     return [
-        Score(with_interval(first), None),
-        *(Score(with_interval(other), paired_difference(other, first)) for other in others),
+        ComparedScore(with_interval(first), None),
+        *(ComparedScore(with_interval(other), paired_difference(other, first)) for other in others),
     ]
 
 
@@ -341,7 +341,9 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "split": comparison.split,
         "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
         "ranges": differing_ranges(sweeps) if sweeps else {},
-        "runs": [{"run": run.name, **{f: run.content.get(f) for f in FACTS}} for run in runs],
+        "runs": [
+            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}} for run in runs
+        ],
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
         "at_best_epoch": val_metrics(runs),
         "scores": {
@@ -353,7 +355,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _score_entry(score: Score) -> dict[str, Any]:
+def _score_entry(score: ComparedScore) -> dict[str, Any]:
     difference = score.difference._asdict() if score.difference else None
     return {**score.estimate._asdict(), "difference": difference}
 

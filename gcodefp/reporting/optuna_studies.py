@@ -43,10 +43,7 @@ STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
 HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::\d+)?", re.ASCII | re.I)
-QUERIES = {
-    "/api/studies/": r"after=\d{1,9}",
-    "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?",
-}
+QUERIES = {"/api/studies/": r"after=\d{1,9}", "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?"}
 """Start of a path -> the query that the browser's page sends there; other paths have none."""
 
 Environment = dict[str, Any]

@@ -16,7 +16,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.reporting.executed_paths import Toolpath
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
     NOTE,
     PROTOCOLS_REBUILD,
@@ -52,7 +52,7 @@ def interval_cell(text: str, count: str = "") -> Cell:
     return Cell(value, f"[{limits}{count}" if limits else "")
 
 
-def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
+def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
     """`sections` have the predictors of a kind, each with a cell per metric.
 
     Args:
@@ -68,27 +68,27 @@ def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) ->
     return {"head": head, "sections": sections}
 
 
-def _cell(metric: str, score: Document, with_counts: bool) -> Cell:
+def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     form, factor, unit = (".2f", 1, "") if metric in IN_MM else (".1f", 100, " %")
     count = f", n={score['n']:,}" if with_counts else ""
     return interval_cell(interval_text(score, form, factor, unit), count)
 
 
-def control_summary(evaluation: Document) -> dict[str, Any] | None:
-    """Names of the controls, a sentence for each that did not fail, and a table."""
+def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
+    """Names of the controls, a sentence for each leak, and a table."""
     controls = evaluation.get("controls")
     if not controls:
         return None
     rows = [
         [control["what"], name, interval(score["score"]), score["limit"],
-         interval(score["limit_score"]), "fails" if score["fails"] else "DOES NOT FAIL"]
+         interval(score["limit_score"]), "passes" if score["fails"] else "LEAK"]
         for control in controls
         for name, score in control["answers"].items()
     ]  # fmt: skip
-    head = ["control", "predictor", "exact line", "limit", "exact line", ""]
+    head = ["control", "predictor", "exact line", "reference baseline", "exact line", ""]
     return {
         "names": [control["what"] for control in controls],
-        "not_failed": [sentence for control in controls for sentence in leak_warnings(control)],
+        "leaks": [sentence for control in controls for sentence in leak_warnings(control)],
         "table": {"head": head, "rows": rows},
     }
 
@@ -115,7 +115,7 @@ def winner_tables(results: Results) -> dict[str, Table]:
     return tables
 
 
-def _source(parameter: Document) -> str:
+def _source(parameter: JsonContent) -> str:
     kind = parameter["distribution"]
     if kind == "constant":
         return "fixed by the sweep"
@@ -144,7 +144,7 @@ def _text(value: Any) -> str:
     return f"{int(value):,}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
 
 
-def cleaning_table(dataset: Document) -> Table:
+def cleaning_table(dataset: JsonContent) -> Table:
     """How many rows or samples each rule changed, and in how many recordings."""
     counts, recordings = dataset["counts"], dataset["recordings"].values()
     rows = [

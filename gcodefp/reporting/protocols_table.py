@@ -13,14 +13,7 @@ from pydantic import Field, model_validator
 from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import with_keys
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ELAPSED,
-    MODEL,
-    PREDICTORS,
-    UPPER_BOUND,
-    WHOLE,
-)
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MODEL, PREDICTORS, UPPER_BOUND, WHOLE
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
 from gcodefp.reporting.wording import IN_MM, INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text
@@ -165,7 +158,7 @@ def _over_folds(estimates: Sequence[Mapping[str, float | None]]) -> Interval:
 
 
 def warnings(row: Row) -> list[str]:
-    """Why a protocol is no evidence of sensing."""
+    """Why a protocol is not evidence of sensing."""
     return [
         *(["NO SENSING, position is an input"] if row["controller_is_input"] else []),
         *(["LEAKY, an upper bound"] if row["leaky"] else []),
