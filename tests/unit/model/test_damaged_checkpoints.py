@@ -94,7 +94,7 @@ def mutate(rng: random.Random, content: Any) -> Any:
     tensors = changed.get("weights") if isinstance(changed, dict) else None
     node = (
         tensors
-        if isinstance(tensors, dict) and tensors and rng.random() < 0.5
+        if isinstance(tensors, dict) and tensors and rng.random() < 0.6
         else rng.choice(nodes)
     )
     key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
