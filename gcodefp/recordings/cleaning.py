@@ -136,9 +136,15 @@ def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     """Rows equal to the previous one in every column; only rows of equal clock are compared."""
     is_duplicate = (table[columns.CLOCK] == table[columns.CLOCK].shift()).to_numpy(bool, copy=True)
     rows = np.flatnonzero(is_duplicate)
-    row, previous = table.iloc[rows], table.iloc[rows - 1].set_axis(rows)
-    is_equal = (row == previous) | (row.isna() & previous.isna())
-    is_duplicate[rows] = is_equal.all(axis=1)
+    if rows.size:
+        texts = [column for column in table.columns if column in columns.TEXTS]
+        numbers = table.drop(columns=texts)
+        row, previous = (numbers.iloc[r].to_numpy(np.float64) for r in (rows, rows - 1))
+        is_equal = ((row == previous) | (np.isnan(row) & np.isnan(previous))).all(axis=1)
+        for column in texts:
+            text = table[column].fillna("").to_numpy(object)
+            is_equal &= text[rows] == text[rows - 1]
+        is_duplicate[rows] = is_equal
     return pd.Series(is_duplicate, table.index)
 
 

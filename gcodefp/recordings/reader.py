@@ -151,12 +151,14 @@ def _is_known(header: str) -> bool:
 def _positions(content: CsvText, is_read: Callable[[str], bool]) -> dict[int, str]:
     """Index of each field that is read -> its canonical name."""
     names: dict[int, str] = {}
+    seen: set[str] = set()
     for index, header in enumerate(content.names):
         if not is_read(column := columns.canonical_column(header)):
             continue
-        if column.casefold() in (name.casefold() for name in names.values()):
+        if column.casefold() in seen:
             raise ValueError(f"two columns are {column!r}; remove or rename one of them")
         names[index] = column
+        seen.add(column.casefold())
     return names
 
 

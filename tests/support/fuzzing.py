@@ -23,6 +23,8 @@ from gcodefp.errors import UserError
 
 INPUTS = int(os.environ.get("FUZZ_INPUTS", "60"))
 SECONDS = 20
+"""Of processor time; of wall time, for a reader that waits, WAITS times that."""
+WAITS = 6
 BYTES = 1 << 30
 READABLE_SHARE = 0.3
 Input = TypeVar("Input")
@@ -79,14 +81,14 @@ def fuzz(
         mutated: an endless stream, such as `mutations` gives.
     """
     result = FuzzCount()
-    before = signal.signal(signal.SIGALRM, _alarm)
+    before = {number: signal.signal(number, _alarm) for number in (signal.SIGALRM, signal.SIGPROF)}
     limit = resource.getrlimit(resource.RLIMIT_AS)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + BYTES, limit[1]))
     try:
         for number in range(count):
             source = next(mutated)
-            signal.alarm(SECONDS)
+            _set_timers(SECONDS)
             try:
                 read(source)
             except UserError:
@@ -97,11 +99,17 @@ def fuzz(
             else:
                 result.readable += 1
             finally:
-                signal.alarm(0)
+                _set_timers(0)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, limit)
-        signal.signal(signal.SIGALRM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return result
+
+
+def _set_timers(seconds: float) -> None:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * WAITS)
 
 
 def mutations(
@@ -214,14 +222,24 @@ def mutate_arrays(rng: random.Random, arrays: Arrays) -> Arrays:
     elif kind == 3:
         changed[name] = array[..., np.newaxis] if rng.random() < 0.5 else array.reshape(-1)
     elif kind == 4:
-        changed[name] = array.astype(rng.choice((np.float32, np.int64, np.str_, np.bool_, object)))
-        if changed[name].dtype == object:
-            changed[name] = np.array(str(array))
+        changed[name] = _with_other_type(rng, array)
     elif kind == 5:
         changed[name] = _with_odd_number(rng, array)
     elif kind == 6:
         changed[name] = np.zeros((0, *array.shape[1:]), array.dtype)
     return changed
+
+
+def _with_other_type(rng: random.Random, array: NDArray[Any]) -> NDArray[Any]:
+    kind = rng.choice((np.float32, np.int64, np.bool_, np.str_))
+    if kind is np.str_ or array.dtype.kind not in "fiub":
+        return (
+            array.astype(np.str_)
+            if array.dtype.kind in "fiub"
+            else np.arange(len(array) if array.ndim else 1)
+        )
+    with np.errstate(invalid="ignore"):
+        return array.astype(kind)
 
 
 def _with_odd_number(rng: random.Random, array: NDArray[Any]) -> NDArray[Any]:

@@ -39,6 +39,7 @@ def test_a_planted_fault_is_reported() -> None:
 
 def test_slow_and_large_readers_are_faults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzzing, "SECONDS", 1)
+    monkeypatch.setattr(fuzzing, "WAITS", 1)
     assert "over 1 s" in fuzz(lambda _: time.sleep(30), mutations([b"x"], mutate_text), 1).faults[0]
     large = fuzz(lambda _: np.ones(fuzzing.BYTES // 4), mutations([b"x"], mutate_text), 1)
     assert "MemoryError" in large.faults[0]
@@ -47,7 +48,7 @@ def test_slow_and_large_readers_are_faults(monkeypatch: pytest.MonkeyPatch) -> N
 def test_documents_and_arrays_are_copied_before_a_mutation() -> None:
     rng = random.Random(0)
     document = {"a": [1, {"b": 2}]}
-    arrays = {"x": np.arange(6.0).reshape(2, 3), "n": np.array([1, 2])}
+    arrays = {"x": np.arange(6.0).reshape(2, 3), "n": np.array([1, 2]), "t": np.array(["a"])}
     for _ in range(200):
         mutate_document(rng, document)
         mutate_arrays(rng, arrays)
