@@ -183,7 +183,7 @@ def check_weights(
         if hyperparameters.num_layers > len(weights):
             raise ValueError(f"num_layers is {hyperparameters.num_layers}")
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            Network(sizes, hyperparameters).load_state_dict(dict(weights))
+            Network(sizes, hyperparameters).load_state_dict(weights)
         wrong = [name for name, weight in weights.items() if torch.isnan(weight).any()]
         if wrong:
             raise ValueError(f"{wrong[0]} has NaN")
