@@ -40,7 +40,7 @@ localrules:
 
 onstart:
     if not workflow.local_exec:
-        follow_preempted(Path.cwd())
+        watch_preempted_jobs(Path.cwd())
 
 
 make_local(config["cluster"]["local_rules"])

@@ -55,7 +55,7 @@ class Windows(Dataset[dict[str, Tensor]]):
 
     def __init__(self, data: Tensors, hyperparameters: Hyperparameters) -> None:
         self.arrays = {name: getattr(data, name).cpu().numpy() for name in PER_ROW}
-        self.segments = data.segments.cpu().numpy()
+        self.segments = data.contiguous_ranges.cpu().numpy()
         self.length = data.window
         self.nodes = data.nodes.cpu()
         self.settings = hyperparameters

@@ -17,17 +17,17 @@ from optuna.storages.journal import JournalFileBackend
 from sweep_documents import RATE, specification
 
 from gcodefp.model.run_files import append_metrics
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 
 OVERHEAD = ROOT / "results/bench/overhead.json"
 
 
-def trivial(trial: Trial) -> dict[str, Any]:
+def trivial(leased: LeasedRun) -> dict[str, Any]:
     """A run that does nothing but report three times."""
     for epoch in (1, 2, 3):
-        append_metrics(trial.lease.files / "metrics.csv", {"epoch": epoch, "val/gcode_acc": 0.5})
-        trial.should_stop()
-    value = float(trial.hyperparameters["learning_rate"])
+        append_metrics(leased.lease.files / "metrics.csv", {"epoch": epoch, "val/gcode_acc": 0.5})
+        leased.should_prune()
+    value = float(leased.hyperparameters["learning_rate"])
     ended = {"state": "finished", "failure": None, "epochs": 3, "seconds": 0.1}
     return ended | {"best_value": value, "parameters": 1}
 
@@ -90,15 +90,15 @@ def optuna_overhead(storage: str, runs: int) -> tuple[float, float]:
         begin = time.perf_counter()
         for _ in range(runs):
             before = time.perf_counter()
-            trial = study.ask()
-            trial.suggest_float("learning_rate", 0.001, 0.1, log=True)
-            trial.suggest_float("dropout", 0.0, 0.5)
-            trial.suggest_int("num_layers", 1, 4)
-            trial.suggest_categorical("batch_size", [8, 16, 64])
+            leased = study.ask()
+            leased.suggest_float("learning_rate", 0.001, 0.1, log=True)
+            leased.suggest_float("dropout", 0.0, 0.5)
+            leased.suggest_int("num_layers", 1, 4)
+            leased.suggest_categorical("batch_size", [8, 16, 64])
             asks += time.perf_counter() - before
             for epoch in (1, 2, 3):
-                trial.report(0.5, epoch)
-            study.tell(trial, 0.5)
+                leased.report(0.5, epoch)
+            study.tell(leased, 0.5)
         wall = time.perf_counter() - begin
         if storage != "journal":
             kept.remove_session()

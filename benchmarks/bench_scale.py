@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from bench_overhead import OVERHEAD_SPACE, trivial
 from sweep_documents import specification
 
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.run_folder import run_folders
 
 START_SECONDS = 120
@@ -38,9 +38,9 @@ def agent(method: str, runs: int, folder: Path, start: Any) -> None:
     engine = LocalEngine(sweep, 1, runs, folder / "sweep")
     done = os.open(folder / "done.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        content = trivial(trial)
-        os.write(done, f"{trial.folder.number}\n".encode())
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        content = trivial(leased)
+        os.write(done, f"{leased.folder.number}\n".encode())
         return content
 
     start.wait(START_SECONDS)
@@ -75,7 +75,7 @@ def check(folder: Path, runs: int, codes: list[int | None]) -> None:
     assert done == Counter(range(runs)), "lost or double runs"
     folders = run_folders(folder / "sweep")
     assert [run.number for run in folders] == list(range(runs))
-    assert all(run.is_over() for run in folders)
+    assert all(run.has_ended() for run in folders)
 
 
 def main() -> None:

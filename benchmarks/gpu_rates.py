@@ -23,7 +23,7 @@ from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
-from gcodefp.model.window_decoding import measure_state_prior, predict
+from gcodefp.model.window_decoding import decode_split_windows, measure_state_prior
 
 QUALITY_PAIRS, QUALITY_EPOCHS = 30, 8
 
@@ -135,7 +135,7 @@ def parts(context: Context, data: TrainingData) -> dict[str, float]:
         "train_epoch": lambda: train_epoch(network, optimizer, settings, data.train, 3),
         "measure_place_prior": lambda: measure_state_prior(network, data.train),
         "validate": lambda: validate(network, settings, data.val),
-        "predict_in_validate": lambda: predict(network, data.val),
+        "predict_in_validate": lambda: decode_split_windows(network, data.val),
     }
     found = {}
     for name, body in bodies.items():

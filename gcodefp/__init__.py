@@ -1,1 +1,1 @@
-"""G-code fingerprinting: which G-code a machine executes, told from its sensors alone."""
+"""G-code fingerprinting: which G-code a machine executes, inferred from its sensors alone."""

@@ -1,7 +1,7 @@
 """Trains runs of a sweep, one after the other, until none is left.
 
 Any number of agents may work on a sweep, on any hosts that share the folder. A killed agent loses
-at most its current epoch: another agent, or the same one started again, goes on with its run. In a
+at most its current epoch: another agent, or the same one started again, resumes its run. In a
 SLURM job an agent ends after an epoch, before the job's time limit ends it.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from gcodefp.cluster.gpus import in_workers, own_gpu
+from gcodefp.cluster.gpus import assign_gpu, run_in_workers
 from gcodefp.cluster.job import OutOfTime, end_early, open_deadline
 from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
@@ -21,13 +21,13 @@ from gcodefp.files import write_json
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.check import goal_doubt
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
-from gcodefp.sweeps.observer import sweep_seconds
+from gcodefp.sweeps.check import goal_warning
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.ranking import ended_runs, ranked
-from gcodefp.sweeps.run_folder import COUNTED
+from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
-from gcodefp.sweeps.training import train_trial
+from gcodefp.sweeps.sweep_status import sweep_seconds
+from gcodefp.sweeps.training import train_leased_run
 from gcodefp.terminal import duration
 from gcodefp.wandb_service.agents import run_agents
 from gcodefp.wandb_service.service import read_address
@@ -43,15 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_training_flags(parser)
     add = parser.add_argument
     add("--device", choices=DEVICES, default="auto")
-    add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
+    add("--threads", type=positive, default=1, help="CPU threads; bit-identical repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
+    add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")
     add(
-        "--agents",
-        type=positive,
-        default=1,
-        help="agents at work, to estimate the time left",
+        "--wait-for-all-runs",
+        "--stay",
+        action="store_true",
+        help="end only when the runs of all agents have ended; resume those that they leave",
     )
-    add("--stay", action="store_true", help="do not end before all runs of all agents are over")
     add(
         "--job-minutes",
         type=not_negative,
@@ -78,11 +78,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _work(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    if (doubt := goal_doubt(sweep.specification.objective)) is not None:
+    if (doubt := goal_warning(sweep.specification.objective)) is not None:
         logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
     task = _work_for_service if sweep.address else _train
     try:
-        with own_gpu(arguments.device):
+        with assign_gpu(arguments.device):
             ended = task(arguments) if arguments.workers == 1 else _in_workers(task, arguments)
     except OutOfTime as error:
         end_early(error, own_job=arguments.job_minutes > 0)
@@ -92,17 +92,16 @@ def _work(arguments: argparse.Namespace) -> None:
 
 
 def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.Namespace) -> int:
-    """Trains several runs at a time; only the first worker stays."""
-    others = argparse.Namespace(**vars(arguments) | {"stay": False})
+    """Trains several runs at a time; only the first worker waits for all runs."""
+    others = argparse.Namespace(**vars(arguments) | {"wait_for_all_runs": False})
     tasks = [arguments, *(others for _ in range(arguments.workers - 1))]
-    return in_workers(task, tasks, arguments.log)
+    return run_in_workers(task, tasks, arguments.log)
 
 
 def _train(arguments: argparse.Namespace) -> int:
     """Trains runs until none is left; returns how many.
 
-    Raises:
-        OutOfTime: the job's time limit is near.
+    Raises OutOfTime: the job's time limit is near.
     """
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
@@ -119,10 +118,10 @@ def _train(arguments: argparse.Namespace) -> int:
     origin = provenance([arguments.sweep, arguments.dataset])
     log = arguments.wandb_project, arguments.wandb_checkpoints
 
-    def objective(trial: Trial) -> dict[str, Any]:
+    def objective(run: LeasedRun) -> dict[str, Any]:
         deadline.start_run()
-        content = train_trial(trial, sweep, data, device, deadline, *log)
-        logger.info("%s", _run_summary(trial.folder.number, content, metric))
+        content = train_leased_run(run, sweep, data, device, deadline, *log)
+        logger.info("%s", _run_summary(run.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "provenance": origin}
 
     def log_progress() -> None:
@@ -131,16 +130,17 @@ def _train(arguments: argparse.Namespace) -> int:
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
-    ended = engine.work(objective, log_progress, before_each=deadline.check, stay=arguments.stay)
+    wait = arguments.wait_for_all_runs
+    ended = engine.work(objective, log_progress, deadline.check, wait_for_all=wait)
     logger.info("nothing is left for this agent")
     return ended
 
 
 def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
-    """Runs that are over, the best of them, and an estimate of the time left."""
+    """Runs that have ended, the best of them, and an estimate of the time left."""
     runs, objective = ended_runs(folder, sweep.total), sweep.specification.objective
     text = f"{len(runs)} of {sweep.total} runs are over"
-    counted = [run for run in ranked(runs, objective) if run.content["state"] in COUNTED]
+    counted = [run for run in ranked(runs, objective) if run.content["state"] in SCORED_STATES]
     if not counted:
         return text
     mean_seconds = fmean(run.content["seconds"] for run in counted)
@@ -151,8 +151,8 @@ def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
 
 
 def _run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
-    """One line about a run that is over."""
-    if content["state"] not in COUNTED:
+    """One line about a run that has ended."""
+    if content["state"] not in SCORED_STATES:
         return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
     return (
         f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "

@@ -17,15 +17,11 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
-from gcodefp.sweeps.check import explain, problems
-from gcodefp.sweeps.fixes import Fix, fixed
-from gcodefp.sweeps.rules import add_rule_flags, with_rules
+from gcodefp.sweeps.check import describe_specification, problems
+from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
-from gcodefp.sweeps.specification import (
-    Specification,
-    json_schema,
-    read_specification,
-)
+from gcodefp.sweeps.search_options import add_option_flags, with_options
+from gcodefp.sweeps.specification import Specification, json_schema, read_specification
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -42,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--output", type=Path, metavar="OTHER", help="with --fix: write here, keep FILE as it is"
     )
-    add_rule_flags(parser)
+    add_option_flags(parser)
     return run_step(parser, _check_sweep, argv)
 
 
@@ -56,7 +52,7 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
         raise UserError(f"--output {arguments.output}: there is nothing to write without --fix")
     path: Path = arguments.sweep
     text = read_text(path)
-    corrected, document, fixes = fixed(text, str(path))
+    corrected, document, fixes = apply_fixes(text, str(path))
     as_written = load_yaml(text, str(path), warn=True)
     if not arguments.fix and not any(fix.is_needed for fix in fixes):
         document, fixes = as_written, []  # The notes name the others.
@@ -68,9 +64,9 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
             raise UserError(_listed(f"{path}: these need a decision of yours", decisions))
     elif fixes or decisions:
         raise UserError(_refusal(path, fixes, decisions))
-    specification = with_rules(read_specification(document, str(path)), arguments)
+    specification = with_options(read_specification(document, str(path)), arguments)
     _check_possible(specification, path)
-    print(explain(specification))
+    print(describe_specification(specification))
 
 
 def _check_possible(specification: Specification, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A digest of the code that a step runs, so that reruns follow meaning.
+"""A digest of the code that a step runs, for reruns when its behaviour changes.
 
 Snakemake sees neither the modules behind `python -m` nor what in them matters. The digest covers a
 module and all modules of this package that it imports, as syntax trees without docstrings, and the
@@ -23,9 +23,9 @@ SAME_RUNS: Mapping[str, str] = {
     "fdb4f4b07339": "f5ce9e9915fe",
     "788f9323b91b": "146ab7d81a9f",
 }
-"""Digest of code -> digest of an earlier version whose runs are the same bit by bit.
+"""Digest of code -> digest of an earlier version whose runs are bit-identical.
 
-Code that was only moved or renamed goes on with the sweeps of that version. Whoever changes what a
+Code that was only moved or renamed continues the sweeps of that version. Whoever changes what a
 run computes leaves this as it is: the new digest is in no entry, and starts a new sweep.
 """
 

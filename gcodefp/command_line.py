@@ -61,7 +61,9 @@ def _whole_number(least: int, most: int) -> Callable[[str], int]:
             number = least - 1
         if not least <= number <= most:
             shown = text if len(text) <= 30 else f"{text[:30]}…"
-            raise argparse.ArgumentTypeError(f"{shown} is no whole number from {least} to {most}")
+            raise argparse.ArgumentTypeError(
+                f"{shown} is not a whole number from {least} to {most}"
+            )
         return number
 
     return parse

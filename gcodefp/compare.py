@@ -21,15 +21,15 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, select_device
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, METRICS, Objective
+from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
+    COMPARED_FIELDS,
     COMPARISON_FORMAT,
-    FACTS,
     TEST_NOTE,
     ComparedRun,
+    ComparedScore,
     Comparison,
-    Score,
     conclusions,
     describe_comparison,
     find_folders,
@@ -43,8 +43,13 @@ from gcodefp.reporting.comparison import (
 )
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
-from gcodefp.reporting.wording import IN_MM, LOWER_IS_BETTER, MIN_RECORDINGS, interval_text
-from gcodefp.reporting.wording import METRICS as METRIC_TITLES
+from gcodefp.reporting.wording import (
+    IN_MM,
+    LOWER_IS_BETTER,
+    METRIC_TITLES,
+    MIN_RECORDINGS,
+    interval_text,
+)
 
 logger = logging.getLogger("gcodefp.compare")
 
@@ -78,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add(
         "--metric",
-        choices=METRICS,
+        choices=LOGGED_METRICS,
         metavar="METRIC",
         help="the metric by which the best epoch was chosen (default: that of sweep.json)",
     )
@@ -160,7 +165,7 @@ def _tables(comparison: Comparison) -> list[Table]:
     if comparison.sweeps:
         facts = {k.replace("_", " "): row for k, row in _transposed(content["sweeps"]).items()}
         parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
-    facts = _transposed([{fact: run[fact] for fact in FACTS} for run in content["runs"]])
+    facts = _transposed([{fact: run[fact] for fact in COMPARED_FIELDS} for run in content["runs"]])
     parts.append(_table("run", names, facts | content["hyperparameters"]))
     parts.append(_table("at the best epoch", names, content["at_best_epoch"]))
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
@@ -190,7 +195,7 @@ def _title(metric: str) -> str:
     return f"{METRIC_TITLES[metric]}{unit}{direction}"
 
 
-def _cells(scores: Sequence[Score]) -> list[str]:
+def _cells(scores: Sequence[ComparedScore]) -> list[str]:
     cells = []
     for estimate, difference in scores:
         cells.append(interval_text(estimate, ".3f", 1))

@@ -16,14 +16,14 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.schema import Section, validated
-from gcodefp.sweeps.specification import MOST_RUNS
+from gcodefp.sweeps.specification import MAX_RUNS
 from gcodefp.sweeps.values import flatten, hyperparameter_value, shown
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 
 def _unique(items: list[Any]) -> list[Any]:
     if repeated := [item for item, count in Counter(items).items() if count > 1]:
-        raise ValueError(f"{shown(items)}: {shown(repeated[0])} stands there twice")
+        raise ValueError(f"{shown(items)}: {shown(repeated[0])} appears twice")
     return items
 
 
@@ -38,7 +38,7 @@ Text = Annotated[str, Field(min_length=1)]
 FilePath = Annotated[Text, AfterValidator(os.path.expanduser)]
 Names = Annotated[list[str], *UNIQUE]
 Patterns = Annotated[list[Text], *UNIQUE]
-Positive = Annotated[int, Field(ge=1, le=1_000_000)]
+PositiveInt = Annotated[int, Field(ge=1, le=1_000_000)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
@@ -64,7 +64,7 @@ class Simulation(Section):
     programs: Annotated[Names, Field(min_length=1)] = Field(
         description="Names of the programs to simulate; config.yaml ships with all of them."
     )
-    recordings_per_program: Positive = Field(description="How often each program is recorded.")
+    recordings_per_program: PositiveInt = Field(description="How often each program is recorded.")
     seed: Seed = Field(description="The same seed gives the same bytes.")
 
 
@@ -91,7 +91,7 @@ class Window(Section):
     """How recordings are cut into windows."""
 
     rows: int = Field(ge=8, le=1_000_000, description="Rows that the network sees at once.")
-    stride_rows: Positive = Field(
+    stride_rows: PositiveInt = Field(
         description="Rows from one train window to the next, at most window.rows."
     )
     max_gap_seconds: float = Field(
@@ -138,7 +138,7 @@ class Sweep(Section):
     file: FilePath = Field(
         description="Path of a sweep in the W&B schema; workflow/sweeps has three to start from."
     )
-    run_cap: Annotated[int, Field(ge=1, le=MOST_RUNS)] | None = Field(
+    run_cap: Annotated[int, Field(ge=1, le=MAX_RUNS)] | None = Field(
         description="The sweep's total of runs; null for the number in the file."
     )
     seed: Seed = Field(description="Of the search and of the runs.")
@@ -156,14 +156,14 @@ class Sweep(Section):
     first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]] = Field(
         description="Configurations of the first runs; parameters that they omit are drawn."
     )
-    width: Positive | None = Field(
-        description="Number of concurrent runs of a search that repeats bit by bit; null for the "
-        "fastest search."
+    width: PositiveInt | None = Field(
+        description="Number of concurrent runs of a search that is bit-for-bit reproducible; "
+        "null for the fastest search."
     )
-    seeds_per_winner: Positive = Field(
+    seeds_per_winner: PositiveInt = Field(
         description="Number of seeds with which the best configurations are trained; 1: not again."
     )
-    finalists: Positive = Field(
+    finalists: PositiveInt = Field(
         description="How many configurations are trained again, where seeds_per_winner is above 1."
     )
 
@@ -187,7 +187,7 @@ class Agents(Section):
 
     count: Threads = Field(description="How many agents train runs at the same time.")
     threads: Threads = Field(
-        description="CPU threads of each agent; results repeat bit by bit with 1."
+        description="CPU threads of each agent; results are bit-for-bit reproducible with 1."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         description="Where runs are trained; auto takes a GPU if there is one."
@@ -259,13 +259,12 @@ def check_config(
         files: that it was merged from, the one that counts most first.
         command_line: what Snakemake's `--config` sets above the files.
 
-    Raises:
-        UserError: with the origin, the key, the value and the way out.
+    Raises UserError: with the origin, the key, the value and the fix.
     """
     layers = {"--config": command_line or {}}
     for file in files:
         name = os.path.relpath(file)
-        # Snakemake has read it already, but a key that stands twice has lost its first value.
+        # Snakemake has read it already, but a key that appears twice has lost its first value.
         layers[name] = load_yaml(read_text(Path(file)), name, warn=True)
 
     def origin(key: tuple[int | str, ...]) -> str:

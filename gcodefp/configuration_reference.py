@@ -26,7 +26,7 @@ HEAD = """\
 
 Every key has to be there, and no other may be: a missing or misspelt key is an error that names
 file, key and value. `make run CONFIG=mine.yaml` lays another file over `config.yaml`; it holds only
-the keys that differ. Hyperparameters of a training are no keys here but parameters of the sweep
+the keys that differ. Hyperparameters of a training are not keys here but parameters of the sweep
 ([sweeps.md](sweeps.md); `python -m gcodefp.train --help` lists them).
 """
 TABLE = "| key | meaning | values | shipped |\n| --- | --- | --- | --- |\n"
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--schema", type=Path, help="write the JSON Schema to this file, as YAML")
     add("--output", type=Path, required=True, help="the Markdown file")
-    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are made anew")
+    add("--metrics", type=Path, help="the Markdown file whose tables of metrics are rebuilt")
     return run_step(parser, _write, argv)
 
 

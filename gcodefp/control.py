@@ -1,8 +1,8 @@
 """Scores a negative control on the test split: a network without access to the motion.
 
-A control must fail: no predictor may have a higher exact-line accuracy than a baseline with the
+No predictor may have a higher exact-line accuracy than the reference baseline, which has the
 information that the control keeps. If one has (the 95 % interval of the paired difference is above
-0), something other than motion predicts the lines; this step and `evaluate` report it.
+0), something other than motion predicts the lines: a leak, which this step and `evaluate` report.
 """
 
 import argparse

@@ -20,16 +20,16 @@ from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.check import goal_doubt
+from gcodefp.sweeps.check import goal_warning
 from gcodefp.sweeps.ranking import common_objective
-from gcodefp.sweeps.rules import add_rule_flags, with_rules
 from gcodefp.sweeps.sampling import check_possible, total_runs
+from gcodefp.sweeps.search_options import add_option_flags, with_options
 from gcodefp.sweeps.space import grid_size, never_true
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
-from gcodefp.sweeps.sweep_file import sweep_identity, write_sweep
+from gcodefp.sweeps.sweep_file import compute_sweep_id, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.wandb_service.service import (
-    check_no_rules,
+    check_no_options,
     count_runs,
     create_once,
     read_address,
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=[],
         help="YAML of the sweeps that will follow, to be checked before anything is paid for",
     )
-    add_rule_flags(parser)
+    add_option_flags(parser)
     wandb = parser.add_argument_group("engine")
     wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     wandb.add_argument("--runs", type=Path, help="folder that keeps the runs of all sweeps")
@@ -76,39 +76,39 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     specification = load_specification(arguments.sweep)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
-    specification = with_rules(specification, arguments)
+    specification = with_options(specification, arguments)
     total = _checked(specification, arguments.sweep, arguments.seed)
     phases = [load_specification(path) for path in arguments.phases]
     for phase, path in zip(phases, arguments.phases, strict=True):
         # First points are those of the first sweep.
-        _checked(with_rules(phase, arguments, first=[]), path, arguments.seed)
+        _checked(with_options(phase, arguments, first=[]), path, arguments.seed)
     common_objective([specification, *phases])
-    _log_surprises(specification, arguments.sweep)
+    _log_warnings(specification, arguments.sweep)
     origin = _origin(arguments, specification.method)
-    identity = sweep_identity(
+    sweep_id = compute_sweep_id(
         specification, arguments.seed, origin["learning_digest"], origin["training_code"]
     )
     address = None
     if arguments.engine == "wandb":
-        check_no_rules(specification, str(arguments.sweep))
+        check_no_options(specification, str(arguments.sweep))
         if specification.method == "grid":
             # The service runs impossible combinations too.
             total = min(grid_size(specification), specification.run_cap or grid_size(specification))
         document = {**specification.document, "run_cap": total}
         created = create_once(
-            document, f"{identity}-{total}", arguments.runs, arguments.project, arguments.entity
+            document, f"{sweep_id}-{total}", arguments.runs, arguments.project, arguments.entity
         )
-        identity, address = created.sweep_id, str(created)
-    write_sweep(arguments.output, identity, specification, arguments.seed, total, origin, address)
-    logger.info("sweep %s: %s, %d runs", address or identity, specification.method, total)
+        sweep_id, address = created.sweep_id, str(created)
+    write_sweep(arguments.output, sweep_id, specification, arguments.seed, total, origin, address)
+    logger.info("sweep %s: %s, %d runs", address or sweep_id, specification.method, total)
 
 
-def _log_surprises(specification: Specification, path: Path) -> None:
+def _log_warnings(specification: Specification, path: Path) -> None:
     """What is easily overlooked in a sweep."""
     if "metric" not in specification.document:
         metric = specification.objective.metric
         logger.info("%s: has no metric; %s decides which run wins", path, metric)
-    if (doubt := goal_doubt(specification.objective)) is not None:
+    if (doubt := goal_warning(specification.objective)) is not None:
         logger.warning("%s: metric.goal: %s", path, doubt)
     for condition in never_true(specification):
         logger.warning("%s: %r is never true: no run has it", condition.where, condition.text)

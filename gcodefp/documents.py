@@ -49,7 +49,7 @@ def read_document(
     """Reads a JSON document and checks it.
 
     Args:
-        rebuild: the command that makes the file anew, for the error message.
+        rebuild: the command that rebuilds the file, for the error message.
 
     Raises:
         UserError: the file is missing, is not JSON, has another format, or a key is wrong.
@@ -73,7 +73,7 @@ def check_document(
             value = truncated(repr(first["input"]))
             text = first["msg"].removeprefix("Value error, ")
             problem = f"{value}: {text[:1].lower()}{text[1:]}"
-        raise UserError(f"{path}: {key}: {problem}; make it anew with: {rebuild}") from None
+        raise UserError(f"{path}: {key}: {problem}; rebuild it with: {rebuild}") from None
 
 
 def truncated(text: str) -> str:
@@ -125,7 +125,7 @@ def check_arrays(
         else:
             problem = _wrong_value(array, spec, lengths)
         if problem:
-            raise UserError(f"{path}: {name} {problem}; make it anew with: {rebuild}")
+            raise UserError(f"{path}: {name} {problem}; rebuild it with: {rebuild}")
 
 
 def _wrong_value(array: NDArray[Any], spec: ArraySpec, lengths: Mapping[str, int]) -> str | None:

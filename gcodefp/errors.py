@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class UserError(Exception):
-    """Bad input: the message names the file, the key, the value and the way out.
+    """Bad input: the message names the file, the key, the value and the fix.
 
     A step that meets one prints the message without a traceback and exits with 1.
     """

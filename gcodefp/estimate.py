@@ -1,7 +1,7 @@
 """Estimates how long a sweep takes and how much memory its trainings need, before it starts.
 
 A few training steps and part of the validation are timed for the cheapest, the median and the most
-expensive of the sweep's configurations; the others are interpolated. Runs that are over count as
+expensive of the sweep's configurations; the others are interpolated. Runs that have ended count as
 done. No file is written.
 """
 
@@ -19,18 +19,18 @@ from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
 from gcodefp.model.data import DEVICES, network_sizes, select_device
 from gcodefp.sweeps.estimation import (
-    Candidate,
     Timed,
     Timing,
+    TimingCandidate,
     TimingConfig,
     candidates,
-    label,
+    configuration_name,
     memory_line,
-    open_configurations,
     run_seconds,
+    select_timed,
     time_configuration,
     time_line,
-    to_be_timed,
+    unfinished_configurations,
 )
 from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
@@ -72,7 +72,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
         return
     over = [run.folder.number for run in ended]
     configurations = candidates(
-        open_configurations(sweep, over), network_sizes(description), description.window
+        unfinished_configurations(sweep, over), network_sizes(description), description.window
     )
     if not configurations:
         raise UserError(f"{arguments.sweep}: has no configuration left that can be trained")
@@ -89,15 +89,15 @@ def _estimate(arguments: argparse.Namespace) -> None:
 
 
 def _time(
-    arguments: argparse.Namespace, configurations: Sequence[Candidate], device: torch.device
+    arguments: argparse.Namespace, configurations: Sequence[TimingCandidate], device: torch.device
 ) -> list[Timed]:
     """Times three configurations; one that fails is a warning, as long as another does not."""
-    chosen = to_be_timed(configurations)
+    chosen = select_timed(configurations)
     paths = arguments.dataset, arguments.train, arguments.val
     config = TimingConfig(*paths, device.type, arguments.threads, arguments.seconds)
     timed = []
     for number, candidate in enumerate(chosen, 1):
-        name = label(candidate, configurations)
+        name = configuration_name(candidate, configurations)
         logger.info("timing configuration %d of %d: %s", number, len(chosen), name)
         timing = time_configuration(candidate.hyperparameters, config)
         if isinstance(timing, str):
@@ -108,11 +108,11 @@ def _time(
     return timed
 
 
-def _table(timed: Sequence[Timed], configurations: Sequence[Candidate]) -> object:
+def _table(timed: Sequence[Timed], configurations: Sequence[TimingCandidate]) -> object:
     """The timed configurations, with what was measured."""
     timings = [timing for _, timing in timed]
     columns = {
-        "configuration": [label(candidate, configurations) for candidate, _ in timed],
+        "configuration": [configuration_name(candidate, configurations) for candidate, _ in timed],
         "ms per step": [
             "-" if isinstance(t, str) else f"{1000 * t.step_seconds:.3g}" for t in timings
         ],

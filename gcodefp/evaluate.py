@@ -91,9 +91,9 @@ def _read(
         description = checkpoint.description
     else:
         paths = {"train": arguments.train, "test": arguments.test}
-        given_paths = {name: path for name, path in paths.items() if path}
+        split_paths = {name: path for name, path in paths.items() if path}
         checkpoint, description, loaded = open_evaluation(
-            arguments.checkpoint, arguments.dataset, given_paths, device
+            arguments.checkpoint, arguments.dataset, split_paths, device
         )
         splits.update(loaded)
     if arguments.test:

@@ -1,6 +1,6 @@
 """Explains a checkpoint's predictions on the test split.
 
-It measures the loss of accuracy with hidden sensors (sensor occlusion, without retraining) and the
+It measures the loss of accuracy under sensor occlusion (without retraining) and the
 calibration of the confidence, and stores an excerpt of signals and blocks for a figure.
 """
 

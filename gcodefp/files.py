@@ -60,22 +60,21 @@ def read_json(path: Path, format_name: str, rebuild: str) -> dict[str, Any]:
 
     Args:
         format_name: the only layout that the caller understands.
-        rebuild: the command that makes the file anew, for the error message.
+        rebuild: the command that rebuilds the file, for the error message.
 
-    Raises:
-        UserError: the file is missing, is not JSON or has another format.
+    Raises UserError: the file is missing, is not JSON or has another format.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); make it anew with: {rebuild}") from None
+        raise UserError(f"{path}: not JSON ({error}); rebuild it with: {rebuild}") from None
     actual = document.get("format") if isinstance(document, dict) else None
     if actual != format_name:
         raise UserError(
             f"{path}: format is {actual!r}, this version of gcodefp reads {format_name!r}; "
-            f"make it anew with: {rebuild}"
+            f"rebuild it with: {rebuild}"
         )
     return document
 
@@ -90,19 +89,19 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
     """Reads arrays of an NPZ file by name.
 
     Args:
-        rebuild: the command that makes the file anew, for the error message.
+        rebuild: the command that rebuilds the file, for the error message.
 
     Raises:
-        UserError: the file is missing or torn, or lacks an array.
+        UserError: the file is missing or truncated, or lacks an array.
     """
     try:
-        # NumPy leaves a file that it opens itself open when it is torn.
+        # NumPy leaves a file that it opens itself open when it is truncated.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
     except UNREADABLE as error:
-        raise UserError(f"{path}: cannot be read ({error}); make it anew: {rebuild}") from None
+        raise UserError(f"{path}: cannot be read ({error}); rebuild it with: {rebuild}") from None
 
 
 def sha256(path: Path) -> str:

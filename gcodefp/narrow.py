@@ -24,16 +24,16 @@ from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.values import SEPARATOR, leaf
 
 BEST_SHARE = 0.25
-FEWEST_BEST = 3
+MIN_BEST = 3
 MARGIN = 0.1
 """Share of the best runs' spread that is added on both sides, in the latent space."""
-LEAST_MARGIN = 0.05
+MIN_MARGIN = 0.05
 DIGITS = 4
 
 
 def best_count(runs: int) -> int:
     """How many of the runs a range is narrowed around."""
-    return min(runs, max(FEWEST_BEST, math.ceil(runs * BEST_SHARE)))
+    return min(runs, max(MIN_BEST, math.ceil(runs * BEST_SHARE)))
 
 
 def narrowed(
@@ -71,7 +71,7 @@ def _narrowed(parameter: Parameter, latents: Sequence[float]) -> dict[str, Any]:
         return {"values": [v for i, v in enumerate(parameter.choices) if i in chosen]}
     if "min" not in parameter.arguments:
         return {}
-    margin = max(LEAST_MARGIN, MARGIN * (max(latents) - min(latents)))
+    margin = max(MIN_MARGIN, MARGIN * (max(latents) - min(latents)))
     low, high = max(0.0, min(latents) - margin), min(1.0, max(latents) + margin)
     if parameter.distribution == "int_uniform":
         return _range({}, parameter.value(low), parameter.value(high))
@@ -101,7 +101,7 @@ logger = logging.getLogger("gcodefp.narrow")
 
 HEADER = """\
 # Phase {phase}: {name}, narrowed around the best {best} of {runs} runs before it.
-# To change it, copy it to sweep.yaml in this folder: the pipeline goes on with that, and keeps it.
+# To change it, copy it to sweep.yaml in this folder: the pipeline then uses that, and keeps it.
 """
 
 

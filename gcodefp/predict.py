@@ -39,7 +39,7 @@ from gcodefp.reporting.figures.predicted import draw_predicted
 logger = logging.getLogger("gcodefp.predict")
 
 CONTROLLER_INPUT_NOTE = "this checkpoint was trained with the controller's reports as input"
-SUFFIXES = ("nc", "free.nc", "csv", "json", "svg", "png")
+SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--output", type=Path, default=Path("results/predictions"), help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
-    add("--free", action="store_true", help="NAME.free.nc too: greedy decoding without programs")
+    add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
     return run_step(parser, _predict, argv)
@@ -132,8 +132,8 @@ def _write(
         save(draw_predicted(prediction, notes), folder, name, notes)
     write_text(folder / f"{name}.nc", gcode_text(prediction, digest, notes, unlabelled.clock))
     write_text(folder / f"{name}.csv", table_text(prediction))
-    if arguments.free:
-        write_text(folder / f"{name}.free.nc", greedy_text(prediction, digest, notes))
+    if arguments.greedy:
+        write_text(folder / f"{name}.greedy.nc", greedy_text(prediction, digest, notes))
     content = {
         "provenance": provenance([path, arguments.checkpoint]),
         "leaky": description.leaky,

@@ -135,7 +135,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
 def _log_channels(
     recordings: Mapping[str, Recording], train: Sequence[Recording], channels: Sequence[str]
 ) -> None:
-    """Lists the channels that are no inputs, and those that single recordings lack."""
+    """Lists the channels that are not inputs, and those that single recordings lack."""
     counts = Counter(channel for recording in train for channel in recording.signals.columns)
     if unused := sorted(channel for channel in counts if channel not in channels):
         logger.warning(

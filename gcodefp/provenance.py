@@ -22,17 +22,17 @@ def provenance(inputs: Iterable[Path] = ()) -> dict[str, Any]:
     """UTC time, command, git commit, package versions, host and the SHA-256 of each input."""
     return {
         "utc": datetime.now(UTC).isoformat(timespec="seconds"),
-        "argv": [Path(sys.argv[0]).name, *map(_from_here, sys.argv[1:])],
+        "argv": [Path(sys.argv[0]).name, *map(_relative_to_cwd, sys.argv[1:])],
         "git": _git_state(),
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
         "host": platform.node(),
         "machine": platform.machine(),
-        "inputs": {_from_here(str(path)): sha256(path) for path in inputs},
+        "inputs": {_relative_to_cwd(str(path)): sha256(path) for path in inputs},
     }
 
 
-def _from_here(word: str) -> str:
+def _relative_to_cwd(word: str) -> str:
     """A path below the working directory relative to it: that folder's own path is private."""
     path, here = PurePath(word), Path.cwd()
     return str(path.relative_to(here)) if path != here and path.is_relative_to(here) else word

@@ -15,9 +15,9 @@ from typing import Any
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
-from gcodefp.sweeps.rules import read_rules
+from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
-from gcodefp.sweeps.sweep_file import read_sweep, sweep_identity, write_sweep
+from gcodefp.sweeps.sweep_file import compute_sweep_id, read_sweep, write_sweep
 
 logger = logging.getLogger("gcodefp.repeat_best")
 
@@ -54,16 +54,12 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         **{key: document[key] for key in ("learning_digest", "training_code")},
     }
     specification = _listed(points, sweeps[0].specification)
-    identity = sweep_identity(
+    sweep_id = compute_sweep_id(
         specification, seed, document["learning_digest"], document["training_code"]
     )
-    write_sweep(arguments.output, identity, specification, seed, len(points), origin)
-    logger.info(
-        "sweep %s: the best %d configurations, %d times each",
-        identity,
-        len(finalists),
-        arguments.seeds,
-    )
+    write_sweep(arguments.output, sweep_id, specification, seed, len(points), origin)
+    text = "sweep %s: the best %d configurations, %d times each"
+    logger.info(text, sweep_id, len(finalists), arguments.seeds)
 
 
 def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Specification:
@@ -78,7 +74,7 @@ def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Spe
         },
     }
     specification = read_specification(document, "repeats")
-    return replace(specification, rules=read_rules(specification.parameters, first=points))
+    return replace(specification, options=read_options(specification.parameters, first=points))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from gcodefp.sweeps.ranking import (
     select_of_sweeps,
     work_csv,
 )
-from gcodefp.sweeps.run_folder import AGENTS_AGAIN, WINS, run_folder
+from gcodefp.sweeps.run_folder import RERUN_AGENTS, SELECTABLE_STATE, run_folder
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, SweepFile, read_sweep
 from gcodefp.wandb_service.fetch import fetch_runs
 from gcodefp.wandb_service.service import read_address
@@ -75,7 +75,7 @@ def _select(arguments: argparse.Namespace) -> None:
             fetch_runs(read_address(sweep.address), arguments.runs / sweep.sweep_id, objective)
     selection = select_of_sweeps(sweeps, arguments.runs)
     winner = selection.winner
-    if winner.content["state"] != WINS:
+    if winner.content["state"] != SELECTABLE_STATE:
         raise UserError(
             f"{winner.folder.path.parent}: no run was trained to its end; the best of them, "
             f"{winner.name}, is: {winner.content['state']}, {winner.content['reason']}"
@@ -99,15 +99,15 @@ def _select(arguments: argparse.Namespace) -> None:
 
 
 def _check_complete(sweep: SweepFile, folder: Path) -> None:
-    missing = [n for n in range(sweep.total) if not run_folder(folder, n).is_over()]
+    missing = [n for n in range(sweep.total) if not run_folder(folder, n).has_ended()]
     # A space may have fewer configurations than run_cap; no later run is due.
-    end = min((n for n in missing if run_folder(folder, n).closed()), default=sweep.total)
+    end = min((n for n in missing if run_folder(folder, n).sweep_end_reason()), default=sweep.total)
     due = [n for n in missing if n < end or run_folder(folder, n).is_assigned()]
     if due or len(missing) == sweep.total:
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
             f"{folder}: {len(due or missing)} runs are not over, {names} among them; start the "
-            f"agents again: {AGENTS_AGAIN}"
+            f"agents again: {RERUN_AGENTS}"
         )
 
 
@@ -125,7 +125,7 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
     if not math.isclose(measured, value, rel_tol=TOLERANCE, abs_tol=TOLERANCE):
         raise UserError(
             f"{path}: {metric} is {measured:.4f} when scored again, the run reported {value:.4f}; "
-            f"the checkpoint was changed: remove {winner.folder.path}, then {AGENTS_AGAIN}"
+            f"the checkpoint was changed: remove {winner.folder.path}, then {RERUN_AGENTS}"
         )
     return measured
 
@@ -140,7 +140,7 @@ def _check_same_run(checkpoint: Checkpoint, winner: EndedRun, path: Path) -> Non
         if stored.get(name) != value:
             raise UserError(
                 f"{path}: {name} is {stored.get(name)!r}, in run.json {value!r}: it is another "
-                f"run's checkpoint; remove {winner.folder.path}, then {AGENTS_AGAIN}"
+                f"run's checkpoint; remove {winner.folder.path}, then {RERUN_AGENTS}"
             )
 
 

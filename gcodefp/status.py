@@ -17,14 +17,14 @@ from rich.text import Text
 
 from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
 from gcodefp.sweeps.lease import LeaseState
-from gcodefp.sweeps.observer import AgentLine, Observer, Overview, RunLine
 from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.sweep_status import AgentStatus, RunStatus, StatusReader, SweepStatus
 from gcodefp.terminal import duration, plain_table
 
 UNLIMITED_WIDTH = 10_000
 SHOWN_BEST = 10
 SHOWN_NEWEST = 5
-STYLES = {"running": "cyan", "waiting": "yellow", "failed": "red", "unreadable": "red"}
+STYLES = {"running": "cyan", "interrupted": "yellow", "failed": "red", "unreadable": "red"}
 ALIVE = {LeaseState.HELD: "yes", LeaseState.FREE: "gone", LeaseState.UNKNOWN: "not known yet"}
 
 
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--watch",
         action=argparse.BooleanOptionalAction,
-        help="go on until the sweep is over or Ctrl-C; default: if the output is a terminal. "
+        help="continue until the sweep has ended or Ctrl-C; default: if the output is a terminal. "
         "Elsewhere only the end is shown",
     )
     parser.add_argument(
@@ -50,84 +50,84 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _show(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
-    observer = Observer(sweep, arguments.runs / sweep.sweep_id)
-    # Texts from files are shown as they are, not taken for colours and symbols.
+    reader = StatusReader(sweep, arguments.runs / sweep.sweep_id)
+    # Texts from files are shown as they are, not read as colours and symbols.
     console = Console(markup=False, emoji=False, highlight=False)
     watch = sys.stdout.isatty() if arguments.watch is None else arguments.watch
-    overview = observer.overview()
+    status = reader.read()
     if not watch:
-        console.print(render(overview, console))
+        console.print(render(status, console))
         return
-    with Live(render(overview, console), console=console, auto_refresh=False) as live:
-        while not overview.is_over:
+    with Live(render(status, console), console=console, auto_refresh=False) as live:
+        while not status.has_ended:
             time.sleep(arguments.every)
-            overview = observer.overview()
-            live.update(render(overview, console), refresh=True)
+            status = reader.read()
+            live.update(render(status, console), refresh=True)
 
 
-def render(overview: Overview, console: Console) -> RenderableType:
-    """An overview, the most important first, as a small terminal cuts off the end; ASCII only."""
-    runs = shown_runs(overview)
-    parts: list[RenderableType] = [_header(overview)]
+def render(status: SweepStatus, console: Console) -> RenderableType:
+    """A status, the most important first, as a small terminal cuts off the end; ASCII only."""
+    runs = shown_runs(status)
+    parts: list[RenderableType] = [_header(status)]
     parts += [
         Text(f"run {run.number:04d} cannot be read: {' '.join((run.reason or '').split())}", "red")
         for run in runs
         if run.state == "unreadable"
     ]
-    tables = _run_tables(overview, runs, console) if runs else []
-    if overview.agents:
-        tables.insert(0, _agent_table(overview.agents))
+    tables = _run_tables(status, runs, console) if runs else []
+    if status.agents:
+        tables.insert(0, _agent_table(status.agents))
     for table in tables:
         parts += [Text(), table]
-    if len(runs) < len(overview.runs):
-        parts.append(Text(f"{len(overview.runs) - len(runs)} more runs are not shown"))
+    if len(runs) < len(status.runs):
+        parts.append(Text(f"{len(status.runs) - len(runs)} more runs are not shown"))
     return Group(*parts)
 
 
-def shown_runs(overview: Overview) -> list[RunLine]:
+def shown_runs(status: SweepStatus) -> list[RunStatus]:
     """Runs that are not over, the best of those that are, the newest that failed."""
 
-    def in_state(state: str) -> list[RunLine]:
-        return [run for run in overview.runs if run.state == state]
+    def in_state(state: str) -> list[RunStatus]:
+        return [run for run in status.runs if run.state == state]
 
-    best = [run for run in overview.ranked() if run.over][:SHOWN_BEST]
+    best = [run for run in status.ranked() if run.has_ended][:SHOWN_BEST]
     newest = [
         run for state in ("unreadable", "failed") for run in in_state(state)[::-1][:SHOWN_NEWEST]
     ]
-    return [*in_state("running"), *in_state("waiting"), *best, *newest]
+    return [*in_state("running"), *in_state("interrupted"), *best, *newest]
 
 
-def _header(overview: Overview) -> Text:
-    counts = overview.counts()
+def _header(status: SweepStatus) -> Text:
+    counts = status.counts()
     ended = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed"))
-    objective = overview.objective
+    objective = status.objective
     lines = [
-        f"sweep {overview.sweep_id}: {overview.method}, {objective.goal} {objective.metric}",
-        f"{overview.over} of {overview.total} runs are over: {ended}",
+        f"sweep {status.sweep_id}: {status.method}, {objective.goal} {objective.metric}",
+        f"{status.ended_count} of {status.total} runs are over: {ended}",
     ]
-    if not overview.is_over:
-        states = ", ".join(f"{counts[state]} {state}" for state in ("running", "waiting"))
-        lines.append(f"{states}, {overview.to_start} to start")
-    if overview.closed is not None:
-        lines.append(f"no further run starts: {overview.closed}")
-    best = overview.ranked()[:1]
+    if not status.has_ended:
+        states = ", ".join(f"{counts[state]} {state}" for state in ("running", "interrupted"))
+        lines.append(f"{states}, {status.to_start} to start")
+    if status.end_reason is not None:
+        lines.append(f"no further run starts: {status.end_reason}")
+    best = status.ranked()[:1]
     lines += [f"best so far: {run.best:.4f} (run {run.number:04d}, {run.state})" for run in best]
-    return Text("\n".join([*lines, _time_left(overview)]), "bold")
+    return Text("\n".join([*lines, _time_left(status)]), "bold")
 
 
-def _time_left(overview: Overview) -> str:
-    if overview.is_over:
+def _time_left(status: SweepStatus) -> str:
+    if status.has_ended:
         return "the sweep is over"
-    count = overview.counts()["running"]
+    count = status.counts()["running"]
     if not count:
         return "no agent is at work"
-    seconds = overview.seconds_left()
+    seconds = status.seconds_left()
     agents = "1 agent" if count == 1 else f"{count} agents"
     left = "unknown" if seconds is None else f"about {duration(seconds)}"
     return f"time left: {left} ({agents} at work)"
 
 
-def _agent_table(agents: Sequence[AgentLine]) -> Table:
+def _agent_table(agents: Sequence[AgentStatus]) -> Table:
     ages = [
         "clock differs" if a.clock_differs else f"{duration(a.age_seconds)} ago" for a in agents
     ]
@@ -135,22 +135,22 @@ def _agent_table(agents: Sequence[AgentLine]) -> Table:
         ("host", [agent.host for agent in agents]),
         ("pid", [str(agent.pid) for agent in agents]),
         ("run", [f"{agent.run:04d}" for agent in agents]),
-        ("lease touched", ages),
+        ("lease renewed", ages),
         ("alive", [ALIVE[agent.lease] for agent in agents]),
     ]
     styles = ["" if agent.at_work else "yellow" for agent in agents]
     return plain_table(columns, ("host", "alive"), styles)
 
 
-def _run_tables(overview: Overview, runs: Sequence[RunLine], console: Console) -> list[Table]:
+def _run_tables(status: SweepStatus, runs: Sequence[RunStatus], console: Console) -> list[Table]:
     """One table, or, if that is too wide, one of progress and one of hyperparameters."""
-    best = overview.ranked()[:1]
+    best = status.ranked()[:1]
     styles = ["bold green" if run in best else STYLES.get(run.state, "") for run in runs]
     progress, left = _progress(runs, best), ("state", "agent")
     hyperparameters = [
         # One word below the other: names are longer than their values.
         (re.sub("[_/]", "\n", path), [_short(r.hyperparameters.get(path)) for r in runs])
-        for path in overview.varying
+        for path in status.varying
     ]
     table = plain_table([*progress, *hyperparameters], left, styles)
     unlimited = console.options.update(max_width=UNLIMITED_WIDTH)
@@ -160,7 +160,7 @@ def _run_tables(overview: Overview, runs: Sequence[RunLine], console: Console) -
     return [plain_table(progress, left, styles), second]
 
 
-def _progress(runs: Sequence[RunLine], best: Sequence[RunLine]) -> list[tuple[str, list[str]]]:
+def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tuple[str, list[str]]]:
     at_work = [run.agent if run.agent and run.agent.at_work else None for run in runs]
     agents = [f"{agent.host}:{agent.pid}" if agent else "" for agent in at_work]
     columns = [

@@ -1,7 +1,6 @@
-"""Uploads W&B offline runs that are over, from any machine that has a network.
+"""Uploads W&B offline runs that have ended, from any machine that has a network.
 
-Runs that were uploaded before are skipped. Needs `wandb login`, or
-WANDB_API_KEY in the environment.
+Runs that were uploaded before are skipped. Needs `wandb login` or WANDB_API_KEY.
 """
 
 import argparse
@@ -53,11 +52,7 @@ def _sync(arguments: argparse.Namespace) -> None:
 
 
 def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFolder, Path]]:
-    """Runs that are over, each with its offline folder.
-
-    Raises:
-        UserError: no run has one.
-    """
+    """Runs that have ended, each with its offline folder. Raises UserError: no run has one."""
     if not runs.is_dir():
         raise UserError(f"{runs}: no such folder; --runs names the folder of all sweeps' runs")
     chosen = [path for path in sorted(runs.iterdir()) if path.is_dir()]
@@ -68,7 +63,7 @@ def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFol
         for path in chosen
         if not sweeps or path.name in sweeps
         for run in run_folders(path)
-        if run.is_over()
+        if run.has_ended()
         for folder in sorted((run.path / "wandb").glob("offline-run-*"))
     ]
     if not logs:

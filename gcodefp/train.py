@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gcodefp.wandb_service.stop import STOP
 
@@ -22,13 +22,14 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
+from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
-    METRICS,
+    LOGGED_METRICS,
     Hyperparameters,
     Objective,
     parse_hyperparameters,
@@ -43,7 +44,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.sweep_file import read_best
+from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.wandb_service.training import (
     Assignment,
     assigned_by_agent,
@@ -58,6 +59,14 @@ logger = logging.getLogger("gcodefp.train")
 FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
 DATASET = Path("results/dataset")
+
+
+class _Winner(Document):
+    """What a training needs of best/run.json."""
+
+    hyperparameters: dict[str, Any]
+    metric: str
+    goal: Literal["maximize", "minimize"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--replace", action="store_true", help="discard another unfinished run in the folder")
     add(
         "--metric",
-        choices=METRICS,
+        choices=LOGGED_METRICS,
         metavar="METRIC",
         help=f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
     )
@@ -173,7 +182,7 @@ def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters,
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
     if arguments.hyperparameters:
-        values |= read_best(arguments.hyperparameters)
+        values |= read_document(arguments.hyperparameters, BEST_FORMAT, _Winner, BEST_REBUILD)
         origin = str(arguments.hyperparameters)
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),

@@ -40,7 +40,7 @@ from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best
 
 SCORING = ("control", "evaluate", "explain")
-STEPS = ("select_best", *SCORING, "protocols", "figures", "report")
+STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
 DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
@@ -77,10 +77,10 @@ def _verify(arguments: argparse.Namespace) -> None:
         "files of the dataset": partial(changed_splits, path),
     }
     with tempfile.TemporaryDirectory() as temporary:
-        for step in (*STEPS, "train") if arguments.train else STEPS:
-            made = Path(temporary) / step
-            checks[f"{step}, again"] = partial(check_step, folder, step, made, flags, device)
-        skipped = [f"{step}, again" for step in SCORING if arguments.quick]
+        for step in (*STAGES, "train") if arguments.train else STAGES:
+            output = Path(temporary) / step
+            checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
+        skipped = [f"{step}, rerun" for step in SCORING if arguments.quick]
         wrong = [name for name, check in checks.items() if not _holds(name, check, name in skipped)]
     if wrong:
         raise UserError(f"{path}: NOT ok: {'; '.join(wrong)}")
@@ -88,7 +88,7 @@ def _verify(arguments: argparse.Namespace) -> None:
 
 
 def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> bool:
-    """Prints the problems that a check finds; a missing or torn file is one of them."""
+    """Prints the problems that a check finds; a missing or truncated file is one of them."""
     if is_skipped:
         print(f"skipped   {name}: --quick", flush=True)
         return True
@@ -111,14 +111,16 @@ def read_inputs(path: Path) -> dict[str, str]:
     """Recorded path -> SHA-256 of each file that a JSON document was made from.
 
     Raises:
-        UserError: the document is missing or torn, or records no inputs.
+        UserError: the document is missing or truncated, or records no inputs.
     """
     try:
         return dict(json.loads(path.read_text(encoding="utf-8"))["provenance"]["inputs"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: records no inputs; it is torn, or was edited ({error})") from None
+        raise UserError(
+            f"{path}: records no inputs; it is truncated, or was edited ({error})"
+        ) from None
 
 
 class Folder:
@@ -215,25 +217,25 @@ ORIGINS = {
 
 
 def check_step(
-    folder: Folder, step: str, made: Path, flags: Sequence[str], device: str
+    folder: Folder, step: str, output: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
     """Runs a step again and compares its outputs with the files in the folder.
 
     Args:
-        made: folder of its outputs, laid out as the results.
+        output: folder of its outputs, laid out as the results.
         flags: device and threads of the steps that compute; `device` describes the device.
     """
-    for arguments in command_lines(folder, step, made):
+    for arguments in command_lines(folder, step, output):
         _run(step, [*map(str, arguments), *(flags if step in ("select_best", *SCORING) else [])])
-    pairs = {path: folder.path / path.relative_to(made) for path in sorted(made.rglob("*.*"))}
+    pairs = {path: folder.path / path.relative_to(output) for path in sorted(output.rglob("*.*"))}
     if step == "train":
-        pairs = {made / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
+        pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
     name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
     origin = read_document(folder.path / name, format_name, _Origin, rebuild)
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
-    for again, path in pairs.items():
-        for difference in compare_files(again, path, is_same):
+    for recomputed, path in pairs.items():
+        for difference in compare_files(recomputed, path, is_same):
             yield f"{folder.name(path)}: {difference}{note}"
     if step == "evaluate":
         for path in set((folder.path / "evaluation/gcode").glob("*.nc")) - set(pairs.values()):
@@ -248,8 +250,8 @@ def _other_versions(document: Mapping[str, Any], *packages: str) -> str:
     return "".join(texts)
 
 
-def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object]]:
-    """Arguments of each command that makes a step's files, with outputs below `made`."""
+def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[object]]:
+    """Arguments of each command that makes a step's files, with outputs below `output`."""
     path, metrics = folder.path, folder.path / "evaluation/metrics.json"
     winner, table = path / "best/run.json", path / PROTOCOLS
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
@@ -260,30 +262,30 @@ def command_lines(folder: Folder, step: str, made: Path) -> Iterator[list[object
         shown += [f"--{name}", path / name]
     if step == "select_best":
         sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
-        yield [*sweeps, *dataset, *train, *val, "--offline", "--output", made / "best"]
+        yield [*sweeps, *dataset, *train, *val, "--offline", "--output", output / "best"]
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")
             kind = ["--control", read_result(control)["control"], "--checkpoint", weights]
-            yield [*kind, *dataset, *train, *test, "--output", made / folder.name(control)]
+            yield [*kind, *dataset, *train, *test, "--output", output / folder.name(control)]
     elif step == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
-        yield [*tested, *train, *controls, "--output", made / "evaluation"]
+        yield [*tested, *train, *controls, "--output", output / "evaluation"]
     elif step == "explain":
-        yield [*tested, "--output", made / "explanation"]
+        yield [*tested, "--output", output / "explanation"]
     elif step == "protocols" and table.exists():
         folds = [source.parent for source in folder.inputs(table, "metrics.json")]
         skipped = ["--left-out", *read_protocols(table)["left_out"]]
-        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", made / step]
+        yield ["--evaluations", *folds, "--winner", winner, *skipped, "--output", output / step]
     elif step == "figures":
-        yield [*shown, "--output", made / "figures"]
+        yield [*shown, "--output", output / "figures"]
     elif step == "report":
         page = ["--figures", path / "figures", "--protocols", table]
         page += ["--benchmarks", path / "benchmarks"]
-        yield [*shown, *page, "--output", made / "report.html"]
+        yield [*shown, *page, "--output", output / "report.html"]
     elif step == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]
-        yield [*cpu, *dataset, *train, *val, "--output", made]
+        yield [*cpu, *dataset, *train, *val, "--output", output]
 
 
 def _run(step: str, arguments: Sequence[str]) -> None:

@@ -31,7 +31,7 @@ def visible_gpu() -> str | None:
 
 
 @contextmanager
-def own_gpu(device: str) -> Iterator[None]:
+def assign_gpu(device: str) -> Iterator[None]:
     """Sets CUDA_VISIBLE_DEVICES to the GPU that has the fewest agents, until the block ends.
 
     Sets CUDA_DEVICE_ORDER too, unless the user has. Chooses among the GPUs that the user has named;
@@ -92,7 +92,7 @@ def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
     raise AssertionError("slots do not end")
 
 
-def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
+def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
     """The sum of `work` over tasks, each in a process of its own.
 
     Workers end when their parent is killed, and before this function returns or raises.
@@ -115,7 +115,7 @@ def in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path 
         raise UserError(
             f"one of {len(tasks)} workers was killed, most often for lack of memory; give the "
             "agent more (mem_mb in the profile) or lower agents.per_gpu in config.yaml; an agent "
-            "that is started again goes on"
+            "that is started again resumes them"
         ) from error
 
 

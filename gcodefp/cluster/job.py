@@ -18,7 +18,7 @@ QUERY_SECONDS = 300.0
 
 
 class OutOfTime(Exception):
-    """The job's time limit is near; other agents, or later ones, go on with the runs."""
+    """The job's time limit is near; other agents, or later ones, resume the runs."""
 
 
 class Deadline:
@@ -31,8 +31,7 @@ class Deadline:
             query: returns the seconds left; None for no limit, or no answer.
             margin_seconds: how long before the end the agent has to be done.
 
-        Raises:
-            UserError: no time is left beside the margin.
+        Raises UserError: no time is left beside the margin.
         """
         self._query = query
         self._margin_seconds = margin_seconds
@@ -58,13 +57,9 @@ class Deadline:
         self._last = time.monotonic()
 
     def end_epoch(self, last: bool = False) -> None:
-        """An epoch of the run is over.
+        """An epoch of the run has ended; it may be the `last`.
 
-        Args:
-            last: whether it is the run's last epoch.
-
-        Raises:
-            OutOfTime: another epoch might not end in time.
+        Raises OutOfTime: another epoch might not end in time.
         """
         now = time.monotonic()
         self._slowest = max(self._slowest, now - self._last)
@@ -97,7 +92,7 @@ class Deadline:
 
 logger = logging.getLogger(__name__)
 
-KILL_SECONDS = 300.0
+REQUEUE_KILL_WAIT_SECONDS = 300.0
 """Within this time SLURM kills a job that it has requeued."""
 
 _started = time.monotonic()
@@ -114,8 +109,7 @@ def open_deadline(job_minutes: int, margin_seconds: float) -> Deadline:
     Args:
         job_minutes: the job's time limit, used where SLURM does not answer; 0 for none.
 
-    Raises:
-        UserError: no time is left beside the margin.
+    Raises UserError: no time is left beside the margin.
     """
 
     def query() -> float | None:
@@ -138,15 +132,14 @@ def end_early(error: OutOfTime, own_job: bool) -> NoReturn:
     Args:
         own_job: whether the SLURM job is this agent's alone, and may be requeued.
 
-    Raises:
-        UserError: the job was not requeued; the user or Snakemake has to start it again.
+    Raises UserError: the job was not requeued; the user or Snakemake has to start it again.
     """
     logger.info("%s", error)
     job = slurm.job_id()
     if own_job and job and slurm.requeue(job):
-        logger.info("SLURM job %s is requeued; the agent goes on", job)
-        time.sleep(KILL_SECONDS)  # An exit code would end the job.
+        logger.info("SLURM job %s is requeued; the agent continues", job)
+        time.sleep(REQUEUE_KILL_WAIT_SECONDS)  # An exit code would end the job.
     raise UserError(
-        f"{error}; runs are left, nothing of them is lost, and an agent that is started again goes "
-        "on with them (Snakemake's --retries, which workflow/profiles/slurm sets)"
+        f"{error}; runs are left, nothing of them is lost, and an agent that is started again "
+        "resumes them (Snakemake's --retries, which workflow/profiles/slurm sets)"
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 
 logger = logging.getLogger(__name__)
 
-ANSWER_SECONDS = 30.0
+COMMAND_TIMEOUT_SECONDS = 30.0
 """The time that a busy controller may take."""
 TIME_LEFT = re.compile(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)")
 
@@ -32,12 +32,12 @@ def seconds_left() -> float | None:
     answer = run_command("squeue", "--noheader", "--jobs", job, "--format", "%L")
     if answer is not None:
         # For an array's job id, squeue lists waiting tasks too; the first line is the job's own.
-        return seconds_in(answer.split("\n")[0].strip())
+        return parse_duration(answer.split("\n")[0].strip())
     end = os.environ.get("SLURM_JOB_END_TIME", "")
     return int(end) - time.time() if end.isdigit() else None
 
 
-def seconds_in(text: str) -> float | None:
+def parse_duration(text: str) -> float | None:
     """A time as squeue writes it, `[DAYS-][HOURS:]MINUTES:SECONDS`; None for words."""
     if (match := TIME_LEFT.fullmatch(text)) is None:
         return None
@@ -46,18 +46,16 @@ def seconds_in(text: str) -> float | None:
 
 
 def requeue(job: str) -> bool:
-    """Requeues a job; SLURM then kills its processes.
-
-    Returns:
-        False if SLURM refuses.
-    """
+    """Requeues a job, whose processes SLURM then kills; False if SLURM refuses."""
     return run_command("scontrol", "requeue", job) is not None
 
 
 def run_command(*command: str) -> str | None:
     """The output of one of SLURM's commands; None if it fails, which is logged."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_SECONDS
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         logger.warning("%s: %s", command[0], error)
         return None
@@ -75,28 +73,22 @@ def run_command(*command: str) -> str | None:
 PREEMPTED_POLL_SECONDS = 30.0
 
 
-def follow_preempted(folder: Path) -> None:
+def watch_preempted_jobs(folder: Path) -> None:
     """Requeues preempted jobs of this folder's Snakemake, as long as it lives."""
-    threading.Thread(target=_follow, args=[folder], name="preempted jobs", daemon=True).start()
 
+    def watch() -> None:
+        while True:
+            time.sleep(PREEMPTED_POLL_SECONDS)
+            requeue_preempted(folder)
 
-def _follow(folder: Path) -> None:
-    while True:
-        time.sleep(PREEMPTED_POLL_SECONDS)
-        requeue_preempted(folder)
+    threading.Thread(target=watch, name="preempted jobs", daemon=True).start()
 
 
 def requeue_preempted(folder: Path) -> None:
-    """Requeues the preempted jobs of the Snakemake in a folder."""
-    for job in _preempted(folder):
-        if requeue(job):
+    """Requeues the preempted jobs of the Snakemake in a folder; their comments name the rule."""
+    query = ("squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z")
+    for line in (run_command(*query) or "").splitlines():
+        job, comment, job_folder = line.split("|", 2)
+        is_ours = comment.startswith("rule_") and job_folder == str(folder)
+        if is_ours and requeue(job):
             logger.warning("SLURM job %s was preempted, and is requeued", job)
-
-
-def _preempted(folder: Path) -> list[str]:
-    """Preempted jobs of the Snakemake in a folder; their comments name the rule."""
-    answer = run_command(
-        "squeue", "--me", "--noheader", "--states=PREEMPTED", "--format", "%i|%k|%Z"
-    )
-    jobs = [line.split("|", 2) for line in (answer or "").splitlines()]
-    return [job[0] for job in jobs if job[1].startswith("rule_") and job[2] == str(folder)]

@@ -81,10 +81,7 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
         )
     selected = mean.index[varying]
     return Scaler(
-        tuple(selected),
-        tuple(mean[varying].tolist()),
-        tuple(deviation[varying].tolist()),
-        centered,
+        tuple(selected), tuple(mean[varying].tolist()), tuple(deviation[varying].tolist()), centered
     )
 
 

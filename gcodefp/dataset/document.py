@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from gcodefp.documents import Count, Document, Finite, Provenance, Sha256
 
-Positive = Annotated[float, Field(gt=0, le=1e300)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e300)]
 Names = list[str]
 Axes = Annotated[list[Finite], Field(min_length=3, max_length=3)]
 
@@ -28,7 +28,7 @@ class Channel(Document):
     name: str
     unit: str
     mean: Finite
-    std: Positive
+    std: PositiveFloat
 
 
 class VocabularyClasses(Document):
@@ -47,11 +47,11 @@ class PositionScale(Document):
 class ProgramsFile(Document):
     names: Names
     places: Count
-    step_seconds: Positive
+    step_seconds: PositiveFloat
     sha256: Sha256
 
 
-class Recorded(Document):
+class RecordingEntry(Document):
     operation: str
 
 
@@ -68,7 +68,7 @@ class DatasetDocument(Document):
     vocabulary: VocabularyClasses
     position_mm: PositionScale
     programs: ProgramsFile
-    recordings: Mapping[str, Recorded]
+    recordings: Mapping[str, RecordingEntry]
 
     @model_validator(mode="after")
     def _has_all_splits(self) -> Self:
@@ -77,22 +77,22 @@ class DatasetDocument(Document):
         return self
 
 
-class ReportedWindow(Window):
+class WindowForReport(Window):
     max_gap_seconds: Finite
 
 
-class ReportedSettings(SplitSettings):
+class SplitSettingsForReport(SplitSettings):
     held_out: Names
     seed: int | None
 
 
-class ReportedSplit(SplitFile):
+class SplitForReport(SplitFile):
     recordings: Names
     rows: Count
     windows: Count
 
 
-class ReportedRecording(Recorded):
+class RecordingForReport(RecordingEntry):
     program: str | None
     lag_seconds: Finite | None
     rows: Count
@@ -103,16 +103,16 @@ class ExcludedRecording(Document):
     reason: str
 
 
-class ReportedDataset(DatasetDocument):
+class DatasetForReport(DatasetDocument):
     """What figures and page need of it besides."""
 
     provenance: Provenance
     groups: Names
-    window: ReportedWindow
-    split: ReportedSettings
-    splits: Mapping[str, ReportedSplit]
+    window: WindowForReport
+    split: SplitSettingsForReport
+    splits: Mapping[str, SplitForReport]
     left_out: list[ExcludedRecording]
-    recordings: Mapping[str, ReportedRecording] = Field(min_length=1)
+    recordings: Mapping[str, RecordingForReport] = Field(min_length=1)
     counts: dict[str, Count]
 
     @model_validator(mode="after")

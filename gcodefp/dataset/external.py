@@ -84,14 +84,14 @@ def _unusable(
 ) -> Iterator[tuple[str, str]]:
     """Recordings with the reason; those that only lack whole nodes are logged and stay."""
     described = description.document["recordings"]
-    learnt = {
+    train_val_signatures = {
         name: parse_signature(described[name]["signature"])
         for name in names
         # Datasets of earlier versions have no signatures.
         if "signature" in described.get(name, {})
     }
     signatures = {name: recording.signature for name, recording in recordings.items()}
-    copies = find_copies(signatures, learnt)
+    copies = find_copies(signatures, train_val_signatures)
     channels = description.scaler.channels
     for name, recording in recordings.items():
         if name in copies:

@@ -58,16 +58,14 @@ def break_down(
 
 def _operations(split: Split, description: Description) -> NDArray[np.str_]:
     """Name of each recording's operation, (R,), in dataset.json or the vocabulary."""
-    names = []
-    for index, recording in enumerate(split.recordings.tolist()):
-        entry = description.document["recordings"].get(recording)
-        if entry is None:
-            operation = int(split.operation[split.recording == index][0])
-            is_seen = operation != UNSEEN
-            names.append(description.vocabulary.operations[operation] if is_seen else NOT_IN_TRAIN)
-        else:
-            names.append(entry["operation"])
-    return np.array(names)
+
+    def name(index: int, recording: str) -> str:
+        if entry := description.document["recordings"].get(recording):
+            return str(entry["operation"])
+        operation = int(split.operation[split.recording == index][0])
+        return NOT_IN_TRAIN if operation == UNSEEN else description.vocabulary.operations[operation]
+
+    return np.array([name(*pair) for pair in enumerate(split.recordings.tolist())])
 
 
 def accuracy_by_operation(
@@ -153,10 +151,7 @@ def _field(
 
 
 def _count(
-    predicted: NDArray[np.integer],
-    true: NDArray[np.integer],
-    names: list[str],
-    other: str = OTHER,
+    predicted: NDArray[np.integer], true: NDArray[np.integer], names: list[str], other: str = OTHER
 ) -> dict[str, Any]:
     """Counts pairs; classes below 0 are the last class, which is dropped if its count is 0."""
     last = len(names)

@@ -1,4 +1,4 @@
-"""The verdict on a negative control: whether it fails, as expected, and against which baseline."""
+"""The verdict on a negative control: whether it beats its reference baseline, which is a leak."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,7 +109,8 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
             _percent(verdict[key]) for key in ("score", "limit_score", "difference")
         )
         warnings.append(
-            f"CONTROL NOT FAILED: {control['control']} ({control['what']}): {name} predicts "
+            f"LEAK: negative control {control['control']} ({control['what']}) beats its reference "
+            f"baseline: {name} predicts "
             f"{score} % of the lines exactly, '{verdict['limit']}' {limit} %, difference {gain}: "
             "that much of its score does not come from sensing the motion"
         )

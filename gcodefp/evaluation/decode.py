@@ -22,7 +22,7 @@ from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments
 from gcodefp.model.window_decoding import (
     WindowPredictions,
-    predict,
+    decode_split_windows,
     recording_emission_log_likelihood,
 )
 from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
@@ -33,7 +33,7 @@ WINDOWS_PER_CHUNK = 16
 """Limits memory: every row has a probability for each of thousands of states."""
 
 
-class SplitDecoding(NamedTuple):
+class SplitPredictions(NamedTuple):
     """Predictions of N rows, by name.
 
     Attributes:
@@ -51,7 +51,7 @@ class SplitDecoding(NamedTuple):
     confidence: dict[str, NDArray[np.float64]]
 
 
-class WindowDecoding(NamedTuple):
+class WindowBlocks(NamedTuple):
     """Most probable blocks of the N rows of a split, each from its assigned window.
 
     Attributes:
@@ -67,11 +67,11 @@ class WindowDecoding(NamedTuple):
     operation: NDArray[np.int64]
 
 
-def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitDecoding:
+def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitPredictions:
     """Decodes a split; labels are used by the lag oracles and the upper bound only."""
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
-    decoded = predict(checkpoint.network, data)
+    decoded = decode_split_windows(checkpoint.network, data)
     window_decoding = decode_windows(checkpoint, data)
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
@@ -121,7 +121,7 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
             ),
         }
     confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
-    return SplitDecoding(rows, predictions, windows, by_segment, confidence)
+    return SplitPredictions(rows, predictions, windows, by_segment, confidence)
 
 
 def predict_at_states(
@@ -140,11 +140,7 @@ def predict_at_states(
     reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
     state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
     return RowPredictions(
-        programs.block[state],
-        operation,
-        program,
-        programs.position_mm[state],
-        programs.line[state],
+        programs.block[state], operation, program, programs.position_mm[state], programs.line[state]
     )
 
 
@@ -184,7 +180,7 @@ def _most_probable_at_true_states(
 
 
 @torch.no_grad()
-def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
+def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowBlocks:
     """The most probable block and the operation of each row, from its assigned window."""
     programs, network = checkpoint.description.programs, checkpoint.network
     count = len(data.signals)
@@ -200,7 +196,7 @@ def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowDecoding:
         blocks[assigned], confidence[assigned] = most_probable
         predicted = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = predicted[row_mask].cpu().numpy()
-    return WindowDecoding(operation != UNSEEN, blocks, confidence, operation)
+    return WindowBlocks(operation != UNSEEN, blocks, confidence, operation)
 
 
 def _decode_recordings(

@@ -17,7 +17,7 @@ from gcodefp.evaluation.names import (
     WITH_CONFIDENCE,
 )
 
-Positive = Annotated[int, Field(ge=1, le=10**15)]
+PositiveCount = Annotated[int, Field(ge=1, le=10**15)]
 
 
 def with_keys(needed: Iterable[str], allowed: Iterable[str] | None = None) -> AfterValidator:
@@ -67,7 +67,7 @@ class EstimatedShare(Estimated):
     value: Share | None
 
 
-class ControlAnswer(Document):
+class ControlVerdictDocument(Document):
     limit: str
     score: EstimatedShare
     limit_score: EstimatedShare
@@ -77,7 +77,7 @@ class ControlAnswer(Document):
     @model_validator(mode="after")
     def _has_values(self) -> Self:
         if not self.fails and None in (self.score.value, self.difference.value):
-            raise ValueError("a control that does not fail has a score and a difference")
+            raise ValueError("a control that leaks has a score and a difference")
         return self
 
 
@@ -85,7 +85,7 @@ class ControlContent(Document):
     control: str
     what: str
     fails: bool
-    answers: dict[str, ControlAnswer] = Field(min_length=1)
+    answers: dict[str, ControlVerdictDocument] = Field(min_length=1)
 
 
 class ControlDocument(ControlContent):
@@ -94,7 +94,7 @@ class ControlDocument(ControlContent):
     provenance: Provenance
 
 
-class Confusion(Document):
+class ConfusionDocument(Document):
     true: list[str] = Field(min_length=1)
     predicted: list[str] = Field(min_length=1)
     counts: list[list[Count]]
@@ -119,12 +119,12 @@ class MetricsDocument(Document):
     controller_is_input: bool
     split: SplitSettings
     device: str
-    recordings: Positive
-    rows: Positive
-    segments: Positive
+    recordings: PositiveCount
+    rows: PositiveCount
+    segments: PositiveCount
     controls: list[ControlContent]
     models: Annotated[dict[str, Scores], with_keys([MODEL, WHOLE], PREDICTORS)]
-    confusion: Annotated[dict[str, Confusion], with_keys(["operation", "command"])]
+    confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
     differences: dict[str, Estimated]
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ OcclusionScores = Annotated[dict[str, EstimatedShare], with_keys(OCCLUSION_METRI
 OcclusionDifferences = Annotated[dict[str, Interval], with_keys(OCCLUSION_METRICS)]
 
 
-class HiddenSensors(Document):
+class OccludedSensors(Document):
     kind: Literal["all", "group", "node"]
     name: str
     differences: OcclusionDifferences
@@ -154,7 +154,7 @@ class HiddenSensors(Document):
 
 class SensorsContent(Document):
     complete: OcclusionScores
-    without: list[HiddenSensors] = Field(min_length=1)
+    without: list[OccludedSensors] = Field(min_length=1)
 
 
 class CalibrationBin(Document):
@@ -180,7 +180,7 @@ class ExplanationDocument(Document):
 
     provenance: Provenance
     device: str
-    rows: Positive
+    rows: PositiveCount
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
     calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]

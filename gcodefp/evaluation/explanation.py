@@ -31,7 +31,7 @@ from gcodefp.evaluation.bootstrap import (
     paired_difference,
     with_interval,
 )
-from gcodefp.evaluation.decode import SplitDecoding, decode_windows, predict_split
+from gcodefp.evaluation.decode import SplitPredictions, decode_windows, predict_split
 from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
@@ -84,7 +84,7 @@ def channel_sets(channels: Sequence[str]) -> list[ChannelSet]:
     return sets
 
 
-def hide_channels(split: Split, channels: Sequence[int]) -> Split:
+def occlude_channels(split: Split, channels: Sequence[int]) -> Split:
     """The split with these channels invalid in every row."""
     signals, valid = split.signals.copy(), split.valid.copy()
     signals[:, list(channels)] = 0.0
@@ -97,26 +97,22 @@ class SensorScores(NamedTuple):
 
     Attributes:
         complete: with all sensors.
-        hidden: each channel set, and the metrics while it is hidden.
+        occluded: each channel set, and the metrics while it is hidden.
     """
 
     complete: Metrics
-    hidden: Sequence[tuple[ChannelSet, Metrics]]
+    occluded: Sequence[tuple[ChannelSet, Metrics]]
 
 
-def score_hidden_sensors(
+def score_occluded_sensors(
     checkpoint: Checkpoint, split: Split, device: torch.device
 ) -> SensorScores:
-    """Scores a split with all sensors, and with each channel set hidden."""
-    hidden = channel_sets(checkpoint.description.scaler.channels)
+    """Scores a split with all sensors, and with each channel set occluded."""
     return SensorScores(
         _score_windows(checkpoint, split, device),
         [
-            (
-                hidden_set,
-                _score_windows(checkpoint, hide_channels(split, hidden_set.channels), device),
-            )
-            for hidden_set in hidden
+            (hidden, _score_windows(checkpoint, occlude_channels(split, hidden.channels), device))
+            for hidden in channel_sets(checkpoint.description.scaler.channels)
         ],
     )
 
@@ -155,7 +151,7 @@ def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dic
                     for name, metric in metrics.items()
                 },
             }
-            for channel_set, metrics in scores.hidden
+            for channel_set, metrics in scores.occluded
         ],
     }
 
@@ -239,7 +235,7 @@ def describe_calibration(
 EXCERPT_ROWS = 300
 
 
-def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
+def excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
     Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
@@ -257,7 +253,7 @@ def excerpt_rows(decoding: SplitDecoding, split: Split) -> NDArray[np.intp]:
 
 
 def excerpt_arrays(
-    decoding: SplitDecoding, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `excerpt_...` of explanation.npz."""
     index = excerpt_rows(decoding, split)
@@ -279,7 +275,7 @@ def excerpt_arrays(
 
 
 def describe_excerpt(
-    decoding: SplitDecoding, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: Description
 ) -> dict[str, Any]:
     """The key `excerpt` of explanation.json: the recording of the excerpt."""
     row = decoding.rows[excerpt_rows(decoding, split)[0]]
@@ -294,16 +290,16 @@ def describe_excerpt(
 
 
 class Explanation(NamedTuple):
-    """The predictions for a split, and the scores with hidden sensors."""
+    """The predictions for a split, and the scores under sensor occlusion."""
 
-    decoding: SplitDecoding
+    decoding: SplitPredictions
     sensors: SensorScores
 
 
 def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explanation:
-    """Decodes a split, and scores it with hidden sensors."""
+    """Decodes a split, and scores it under sensor occlusion."""
     return Explanation(
-        predict_split(checkpoint, split, device), score_hidden_sensors(checkpoint, split, device)
+        predict_split(checkpoint, split, device), score_occluded_sensors(checkpoint, split, device)
     )
 
 

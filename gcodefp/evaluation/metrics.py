@@ -246,8 +246,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "token": Metric(
         "token",
-        "words and ends that are correct / words and ends",
-        "words and ends", _score("token"), main=True,
+        "tokens (words and the end) that are correct / tokens",
+        "tokens", _score("token"), main=True,
     ),
     "command_balanced": Metric(
         "command, balanced",
@@ -266,7 +266,7 @@ METRICS: Mapping[str, Metric] = {
     ),
     "gcode_error_rate": Metric(
         "G-code error rate",
-        "fewest insertions, deletions and replacements that turn the predicted sequence of blocks "
+        "fewest insertions, deletions and substitutions that turn the predicted sequence of blocks "
         "into the true one / length of the true one, both summed over segments; as the word error "
         "rate it may exceed 1",
         "blocks truly executed", _gcode_error_rate,
@@ -288,8 +288,8 @@ METRICS: Mapping[str, Metric] = {
     ),
     "token_type": Metric(
         "token type",
-        "words and ends whose kind (command, parameter, end) is correct / words and ends",
-        "words and ends", _score("token_type"),
+        "tokens whose kind (command, parameter, end) is correct / tokens",
+        "tokens", _score("token_type"),
     ),
     "command": Metric(
         "command",

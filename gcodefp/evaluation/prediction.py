@@ -115,7 +115,7 @@ class RecordingPrediction:
         if self.agreement < MIN_AGREEMENT:
             warnings.append(
                 "DOUBTFUL: few rows agree on the program; it may not be in the train split "
-                "(see --free)"
+                "(see --greedy)"
             )
         if len(self.row) > MAX_ROWS_SHARE * self.program_rows:
             warnings.append(

@@ -21,7 +21,7 @@ def block_sequence(blocks: NDArray[np.str_]) -> list[str]:
 
 
 def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
-    """Fewest insertions, deletions and replacements (Levenshtein 1966)."""
+    """Fewest insertions, deletions and substitutions (Levenshtein 1966)."""
     return Levenshtein.distance(predicted, true)
 
 
@@ -32,7 +32,7 @@ def align_sequences(
 
     Returns:
         Index into both sequences; None where a block is inserted or deleted. A block that is
-        replaced is paired with its replacement.
+        substituted is paired with its substitute.
     """
     pairs: list[tuple[int | None, int | None]] = []
     for edit in Levenshtein.opcodes(predicted, true):
@@ -70,10 +70,7 @@ class ExecutedBlocks:
             self._blocks.append(programs.executed_block[mask][first].tolist())
 
     def executed_sequence(
-        self,
-        program: NDArray[np.integer],
-        line: NDArray[np.integer],
-        blocks: NDArray[np.str_],
+        self, program: NDArray[np.integer], line: NDArray[np.integer], blocks: NDArray[np.str_]
     ) -> list[str]:
         """The blocks executed over N rows in order, each once.
 
@@ -85,10 +82,7 @@ class ExecutedBlocks:
         return [block for block, _ in self.sequence_with_rows(program, line, blocks)]
 
     def sequence_with_rows(
-        self,
-        program: NDArray[np.integer],
-        line: NDArray[np.integer],
-        blocks: NDArray[np.str_],
+        self, program: NDArray[np.integer], line: NDArray[np.integer], blocks: NDArray[np.str_]
     ) -> list[tuple[str, int | None]]:
         """The same, each with its first row; None if it has no row."""
         is_new_line = np.ones(len(line), bool)

@@ -20,7 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.baselines import run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
-from gcodefp.evaluation.decode import SplitDecoding, predict_split
+from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.metrics import (
     RowPredictions,
     ScoredPredictions,
@@ -102,7 +102,7 @@ class Evaluation(NamedTuple):
         scores: name -> metric -> its value and interval.
     """
 
-    decoding: SplitDecoding
+    decoding: SplitPredictions
     predictions: Mapping[str, RowPredictions]
     scores: Mapping[str, Mapping[str, Estimate]]
 
@@ -130,7 +130,7 @@ def evaluate_split(
 
 
 def score_predictors(
-    decoding: SplitDecoding,
+    decoding: SplitPredictions,
     predictions: Mapping[str, RowPredictions],
     split: Split,
     description: Description,
@@ -200,7 +200,7 @@ class Sequences(NamedTuple):
 
 
 def decode_sequences(
-    decoding: SplitDecoding, split: Split, description: Description
+    decoding: SplitPredictions, split: Split, description: Description
 ) -> dict[int, Sequences]:
     """Index of each recording -> its blocks, decoded as a whole."""
     executed_blocks = ExecutedBlocks(description.programs)

@@ -67,12 +67,8 @@ def segment_distances(
     distances = []
     for rows in rows_of_segments(segment):
         finite_rows = rows[finite[rows]]
-        distance = (
-            discrete_frechet(predicted_mm[finite_rows], true_mm[finite_rows])
-            if len(finite_rows)
-            else np.nan
-        )
-        distances.append(distance)
+        paths = predicted_mm[finite_rows], true_mm[finite_rows]
+        distances.append(discrete_frechet(*paths) if len(finite_rows) else np.nan)
     return np.array(distances, np.float64)
 
 

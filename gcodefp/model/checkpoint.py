@@ -27,7 +27,7 @@ from gcodefp.programs.table import Programs
 
 FORMAT = "gcodefp-checkpoint-3"
 RESUME_FORMAT = "gcodefp-resume-3"
-MAKE_AGAIN = "remove it, and run the step that made it again"
+REBUILD = "remove it, and run the step that made it again"
 UNREADABLE = (*files.UNREADABLE, OSError, ImportError, AssertionError, pickle.UnpicklingError)
 """Errors of torch for a file that is truncated or not a checkpoint."""
 PROGRAMS: Mapping[str, ArraySpec] = {
@@ -86,8 +86,7 @@ def write_torch(path: Path, content: dict[str, Any]) -> None:
 def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, Any]:
     """Reads what `write_torch` wrote.
 
-    Raises:
-        UserError: the file is missing, truncated, or of another format.
+    Raises UserError: the file is missing, truncated, or of another format.
     """
     try:
         stored = io.BytesIO(path.read_bytes())
@@ -101,7 +100,7 @@ def read_torch(path: Path, format_name: str, device: torch.device) -> dict[str, 
     except UNREADABLE as error:
         raise UserError(
             f"{path}: is not a gcodefp checkpoint, or is truncated ({type(error).__name__}); "
-            f"{MAKE_AGAIN}"
+            f"{REBUILD}"
         ) from None
     file_format = content.get("format") if isinstance(content, dict) else None
     if file_format != format_name:
@@ -149,23 +148,22 @@ def _from_plain(value: Any) -> NDArray[Any]:
 def read_checkpoint(path: Path, device: torch.device) -> Checkpoint:
     """Loads a checkpoint, ready for prediction.
 
-    Raises:
-        UserError: the file is missing, truncated, damaged, or of another format.
+    Raises UserError: the file is missing, truncated, damaged, or of another format.
     """
     content = read_torch(path, FORMAT, device)
-    check_document(content, _CheckpointDocument, path, MAKE_AGAIN)
+    check_document(content, _CheckpointDocument, path, REBUILD)
     hyperparameters = parse_hyperparameters(content["hyperparameters"], str(path))
     programs = {name: _from_plain(plain) for name, plain in content["programs"].items()}
     if programs.keys() != PROGRAMS.keys():
-        raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {MAKE_AGAIN}")
+        raise UserError(f"{path}: programs has not the keys {', '.join(PROGRAMS)}; {REBUILD}")
     channels = len(content["dataset"]["channels"])
     lengths = {"C": channels, "J": programs["names"].size + 1}
-    check_arrays(programs, PROGRAMS, path, MAKE_AGAIN, lengths)
+    check_arrays(programs, PROGRAMS, path, REBUILD, lengths)
     description = parse_description(content["dataset"], Programs(**programs))
     sizes, weights = network_sizes(description), content["weights"]
     first = programs["first"]
     if first[0] or (np.diff(first) < 1).any() or first[-1] != len(programs["line"]):
-        raise UserError(f"{path}: programs.first is no division of the states; {MAKE_AGAIN}")
+        raise UserError(f"{path}: programs.first is not a division of the states; {REBUILD}")
     check_weights(sizes, hyperparameters, weights, path)
     network = Network(sizes, hyperparameters).to(device)
     network.load_state_dict(weights)
@@ -179,20 +177,19 @@ def check_weights(
 ) -> None:
     """Checks weights before a network of their size takes memory.
 
-    Raises:
-        UserError: they are not of such a network, or one is NaN.
+    Raises UserError: they are not of such a network, or one is NaN.
     """
     try:
         if hyperparameters.num_layers > len(weights):
             raise ValueError(f"num_layers is {hyperparameters.num_layers}")
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
-            Network(sizes, hyperparameters).load_state_dict(dict(weights))
+            Network(sizes, hyperparameters).load_state_dict(weights)
         wrong = [name for name, weight in weights.items() if torch.isnan(weight).any()]
         if wrong:
             raise ValueError(f"{wrong[0]} has NaN")
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: weights do not fit ({reason}); {MAKE_AGAIN}") from None
+        raise UserError(f"{path}: weights do not fit ({reason}); {REBUILD}") from None
 
 
 def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
@@ -201,7 +198,6 @@ def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) 
     Args:
         path: of the checkpoint, for the message.
 
-    Raises:
-        UserError: it was trained on other train or val splits.
+    Raises UserError: it was trained on other train or val splits.
     """
     description.check_learning_digest(checkpoint.description.learning_digest(), path)

@@ -39,7 +39,7 @@ class Tensors:
         nodes: (C,) index of each channel's sensor node.
         first_state: (K + 1,) first state of each program, and P.
         starts: (W,) first row of each window.
-        segments: (W, 2) first row and length of the gapless segment that contains each window.
+        contiguous_ranges: (W, 2) first row and length of the gapless rows that contain each window.
         row_mask: (W, T) row-to-window mask: assigns each row to one window.
         window: T.
     """
@@ -55,7 +55,7 @@ class Tensors:
     nodes: Tensor
     first_state: Tensor
     starts: Tensor
-    segments: Tensor
+    contiguous_ranges: Tensor
     row_mask: Tensor
     window: int
 
@@ -94,14 +94,14 @@ def to_tensors(split: Split, description: Description, device: torch.device) -> 
         nodes=integers(nodes),
         first_state=integers(first),
         starts=integers(split.window_start),
-        segments=integers(_segments(split.window_start, description.window)),
+        contiguous_ranges=integers(_contiguous_ranges(split.window_start, description.window)),
         row_mask=to_device(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
 
-def _segments(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
-    """First row and length of the segment that overlapping windows cover together, (W, 2)."""
+def _contiguous_ranges(starts: NDArray[np.integer], window: int) -> NDArray[np.int64]:
+    """First row and length of the rows that overlapping windows cover together, (W, 2)."""
     is_start = np.diff(starts.astype(np.int64), prepend=starts[:1] - window) >= window
     segment = np.cumsum(is_start) - 1
     first = starts[is_start].astype(np.int64)
@@ -139,7 +139,7 @@ def augment(
         probability: share of the windows that are augmented.
         noise_std: of the noise added to every sample.
         node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
-        random: on the signals' device, or on the CPU.
+        generator: on the signals' device, or on the CPU.
 
     Returns:
         (B, T, C).
@@ -169,8 +169,7 @@ def select_device(name: str, threads: int) -> torch.device:
     Args:
         threads: CPU threads of this process. More than one may change the last bits of a result.
 
-    Raises:
-        UserError: `name` is `cuda` and no GPU is usable.
+    Raises UserError: `name` is `cuda` and no GPU is usable.
     """
     torch.set_num_threads(threads)
     if name == "auto":

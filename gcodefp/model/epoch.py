@@ -13,10 +13,10 @@ from torch.nn import functional
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.data import Tensors, augment, mixed_precision
-from gcodefp.model.hyperparameters import METRICS, Hyperparameters
+from gcodefp.model.hyperparameters import LOGGED_METRICS, Hyperparameters
 from gcodefp.model.network import EMBEDDINGS, Network
 from gcodefp.model.scores import row_scores
-from gcodefp.model.window_decoding import encode_windows, predict
+from gcodefp.model.window_decoding import decode_split_windows, encode_windows
 
 STATE_STD = 1.0
 """Standard deviation, in states, of the target distribution: true states have fractions."""
@@ -177,7 +177,7 @@ def random_circular_windows(data: Tensors, batch: Tensor, generator: torch.Gener
     program: positions in a window would carry information on the time since the recording's start,
     which the HMM would accumulate.
     """
-    first, length = data.segments[batch].unbind(-1)
+    first, length = data.contiguous_ranges[batch].unbind(-1)
     start = (torch.rand(len(batch), generator=generator, device=batch.device) * length).long()
     row = torch.arange(data.window, device=batch.device)
     return first[:, None] + (start[:, None] + row) % length[:, None]
@@ -206,12 +206,12 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
     means = {f"val/{name}": float(value) / len(data.starts) for name, value in total.items()}
     # Accuracies of greedy decoding replace those under teacher forcing.
     every_metric = means | _decoding_accuracies(network, data)
-    return {name: every_metric[name] for name in METRICS if name.startswith("val/")}
+    return {name: every_metric[name] for name in LOGGED_METRICS if name.startswith("val/")}
 
 
 def _decoding_accuracies(network: Network, data: Tensors) -> dict[str, float]:
     """Accuracies of greedy decoding, and val/aligned_acc, that of blocks on the Viterbi path."""
-    prediction = predict(network, data)
+    prediction = decode_split_windows(network, data)
     rows = prediction.is_covered
     codes, operation = data.codes.cpu().numpy()[rows], data.operation.cpu().numpy()[rows]
     scores = row_scores(prediction.codes[rows], codes, prediction.operation[rows], operation)

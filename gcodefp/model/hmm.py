@@ -18,8 +18,8 @@ from torch import Tensor
 
 EMISSION_EXPONENT = 0.3
 """Power to which emission likelihoods are raised; chosen on a val split."""
-STEPS = (0, 1, 2)
-STEP_LOGS = (math.log(0.05), math.log(0.9), math.log(0.05))
+TRANSITIONS = (0, 1, 2)
+TRANSITION_LOG_PROBS = (math.log(0.05), math.log(0.9), math.log(0.05))
 """Transitions from row to row, in states, and their log probabilities."""
 
 
@@ -58,16 +58,16 @@ def viterbi_paths(emissions: Tensor, first: Tensor) -> Tensor:
 
 
 def _neighbours(first: Tensor, direction: int) -> list[Tensor]:
-    """For each of STEPS, the state so many steps before (-1) or after (1) each state, (P,)."""
+    """For each transition, the state so many steps before (-1) or after (1) each state, (P,)."""
     state = torch.arange(int(first[-1]), device=first.device)
     program = torch.searchsorted(first, state, right=True) - 1
     start, length = first[program], (first[1:] - first[:-1])[program]
-    return [start + (state - start + direction * step) % length for step in STEPS]
+    return [start + (state - start + direction * step) % length for step in TRANSITIONS]
 
 
 def _transitions(scores: Tensor, neighbours: list[Tensor]) -> list[Tensor]:
-    """Log scores (B, P) of the previous row after a transition by each of STEPS."""
-    steps = zip(neighbours, STEP_LOGS, strict=True)
+    """Log scores (B, P) of the previous row after a transition by each of TRANSITIONS."""
+    steps = zip(neighbours, TRANSITION_LOG_PROBS, strict=True)
     return [scores.index_select(1, states) + log_probability for states, log_probability in steps]
 
 

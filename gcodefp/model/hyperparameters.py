@@ -128,7 +128,7 @@ def _check_value(name: str, value: Any, origin: str) -> Any:
     return kind(value)
 
 
-METRICS = (
+LOGGED_METRICS = (
     "train/loss",
     *(f"train/{head}_{kind}" for head in (*HEADS, "place") for kind in ("loss", "acc")),
     "train/position_loss",
@@ -149,7 +149,7 @@ def usual_goal(metric: str) -> str | None:
 
 @dataclass(frozen=True)
 class Objective:
-    """A metric of METRICS and its goal, `maximize` or `minimize`."""
+    """A metric of LOGGED_METRICS and its goal, `maximize` or `minimize`."""
 
     metric: str
     goal: str

@@ -26,8 +26,12 @@ AXES = 3
 SMOOTHING_ROWS = (9, 25)
 """Sensors are noisy: their moving averages over these numbers of rows are inputs too."""
 EMBEDDINGS = ("commands", "parameter_types", "parameter_values", "steps")
-OLD_WEIGHT_NAMES = {"place_head": "state_head", "place_prior_logs": "log_state_prior"}
-"""Names of weights in checkpoints of version 0.1."""
+OLD_WEIGHT_NAMES = {
+    "place_head": "state_head",
+    "place_prior_logs": "log_state_prior",
+    "writer": "decoder",
+}
+"""Names of weights in checkpoints of earlier versions -> in this one."""
 
 
 class Sizes(NamedTuple):
@@ -53,7 +57,7 @@ class Network(nn.Module):
         self.scale = nn.BatchNorm1d(inputs, affine=False)
         self.stem = nn.Conv1d(inputs, width, STEM_ROWS, padding=STEM_ROWS // 2)
         self.encoder = _layers(hyperparameters, hyperparameters.num_layers)
-        self.writer = _layers(hyperparameters, 1)
+        self.decoder = _layers(hyperparameters, 1)
         self.dropout = nn.Dropout(dropout)
         # Class 0 of each embedding: the previous word has no such field.
         self.commands = nn.Embedding(sizes.commands + 1, width)
@@ -176,7 +180,7 @@ class Network(nn.Module):
         steps = functional.pad(embedded, (0, 0, 1, 0)) + self.steps.weight[: previous.shape[1] + 1]
         steps = steps + rows[:, None]
         mask = nn.Transformer.generate_square_subsequent_mask(steps.shape[1], device=rows.device)
-        return self.writer(steps, mask=mask, is_causal=True)
+        return self.decoder(steps, mask=mask, is_causal=True)
 
     def _head(self, field: str, hidden: Tensor, letters: Tensor) -> Tensor:
         """Logits (K, classes) of hidden (K, D); those of values depend on their letters (K,)."""

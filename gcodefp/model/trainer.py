@@ -1,7 +1,7 @@
 """The training loop: epochs, best weights, and a state on disk from which a killed run resumes.
 
 All random numbers of an epoch follow from (seed, epoch), so a resumed run ends with the same
-weights as an uninterrupted one (bit by bit on one CPU thread).
+weights as an uninterrupted one (bit-identical on one CPU thread).
 """
 
 import math
@@ -31,7 +31,7 @@ from gcodefp.model.epoch import make_optimizer, train_epoch, validate
 from gcodefp.model.hyperparameters import Hyperparameters, Incompatible, Objective, flatten
 from gcodefp.model.network import Network
 from gcodefp.model.run_files import (
-    TRAIN_AGAIN,
+    RETRAIN,
     append_metrics,
     append_work,
     check_epochs,
@@ -211,7 +211,7 @@ def _load_state(
     if not path.exists():
         return _TrainingState()
     content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
-    check_document(content, _ResumeDocument, path, TRAIN_AGAIN)
+    check_document(content, _ResumeDocument, path, RETRAIN)
     if content["identity"] != identity:
         raise RunMismatch(
             f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
@@ -226,7 +226,7 @@ def _load_state(
         optimizer.load_state_dict({"state": content["optimizer"]["state"], "param_groups": groups})
         _check_optimizer(optimizer)
     except UNREADABLE as error:
-        raise UserError(f"{path}: optimizer does not fit ({error}); {TRAIN_AGAIN}") from None
+        raise UserError(f"{path}: optimizer does not fit ({error}); {RETRAIN}") from None
     return _TrainingState(**content["state"])
 
 

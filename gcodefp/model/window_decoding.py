@@ -79,7 +79,7 @@ class WindowPredictions(NamedTuple):
 
 
 @torch.no_grad()
-def predict(network: Network, data: Tensors) -> WindowPredictions:
+def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
     """Decodes all windows of a split."""
     count = len(data.signals)
     codes = np.full((count, network.sizes.steps, len(FIELDS)), UNSEEN, np.int64)

@@ -7,8 +7,8 @@ recording's start and not the motion, are subtracted first. Channels with a high
 ratio have more weight. A lag that all recordings of a program share is not observable: lags are
 relative to their median.
 
-Shapes: T times of a program, C channels, R recordings, H hubs, F frequencies; correlations are over
-lags of -max_lag to max_lag steps, L = 2 max_lag + 1.
+Shapes: T times of a program, C channels, R recordings, H reference
+recordings, F frequencies; correlations are over lags of -max_lag to max_lag, L = 2 max_lag + 1.
 """
 
 from collections.abc import Sequence
@@ -25,8 +25,8 @@ same lags as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
-MAX_HUBS = 24
-"""All pairs of this many recordings are compared; all others are compared with these, the hubs."""
+MAX_REFERENCES = 24
+"""Of up to this many recordings all pairs are compared; others with these reference recordings."""
 MAX_ROUNDS = 30
 
 Signals = NDArray[np.floating]
@@ -86,28 +86,26 @@ def _best_lags(
 ) -> NDArray[np.float64]:
     """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
     spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
-    hubs = np.unique(np.linspace(0, len(detrended) - 1, MAX_HUBS).astype(int))
+    references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
     max_lag = _max_lag(step_seconds, len(detrended[0]))
-    correlations = np.stack([_correlation(spectra[hub], spectra, max_lag) for hub in hubs])
-    pairs = _HubCorrelations(correlations, hubs, max_lag)
-    candidates = [
-        pairs.coordinate_ascent(correlations[hub].argmax(1) - max_lag) for hub in range(len(hubs))
-    ]
+    correlations = np.stack([_correlation(spectra[r], spectra, max_lag) for r in references])
+    pairs = _ReferenceCorrelations(correlations, references, max_lag)
+    candidates = [pairs.coordinate_ascent(lags - max_lag) for lags in correlations.argmax(2)]
     best = max(candidates, key=pairs.total_correlation)
     peaks = [_peak(pairs.curve(best, r), index=lag + max_lag) for r, lag in enumerate(best)]
     return np.array(peaks) - np.median(peaks)
 
 
-class _HubCorrelations(NamedTuple):
-    """Cross-correlations of recordings with the hubs among them.
+class _ReferenceCorrelations(NamedTuple):
+    """Cross-correlations of recordings with the reference recordings among them.
 
     Attributes:
-        correlations: (H, R, L) of each hub with each recording.
-        hubs: (H,) numbers of recordings.
+        correlations: (H, R, L) of each reference with each recording.
+        references: (H,) numbers of recordings.
     """
 
     correlations: NDArray[np.float64]
-    hubs: NDArray[np.intp]
+    references: NDArray[np.intp]
     max_lag: int
 
     def coordinate_ascent(self, lags: NDArray[np.intp]) -> NDArray[np.intp]:
@@ -128,12 +126,14 @@ class _HubCorrelations(NamedTuple):
         return lags
 
     def curve(self, lags: NDArray[np.intp], recording: int) -> NDArray[np.float64]:
-        """Correlation of a recording with the lagged hubs, for each lag of its own, (L,)."""
+        """Correlation of a recording with the lagged references, for each lag of its own, (L,)."""
         lag = np.arange(-self.max_lag, self.max_lag + 1)
-        index = lag[None] - lags[self.hubs][:, None] + self.max_lag
-        inside = (index >= 0) & (index <= 2 * self.max_lag) & (self.hubs != recording)[:, None]
-        hub = np.arange(len(self.hubs))[:, None]
-        curves = self.correlations[hub, recording, np.clip(index, 0, 2 * self.max_lag)]
+        index = lag[None] - lags[self.references][:, None] + self.max_lag
+        inside = (
+            (index >= 0) & (index <= 2 * self.max_lag) & (self.references != recording)[:, None]
+        )
+        reference = np.arange(len(self.references))[:, None]
+        curves = self.correlations[reference, recording, np.clip(index, 0, 2 * self.max_lag)]
         total: NDArray[np.float64] = np.where(inside, curves, 0.0).sum(0)
         return total
 
@@ -184,9 +184,7 @@ def _spectrum(signals: Signals) -> NDArray[np.complexfloating]:
 
 
 def _correlation(
-    spectrum: NDArray[np.complexfloating],
-    recordings: NDArray[np.complexfloating],
-    max_lag: int,
+    spectrum: NDArray[np.complexfloating], recordings: NDArray[np.complexfloating], max_lag: int
 ) -> NDArray[np.float64]:
     """Cross-correlation of one recording (F, C) with recordings (R, F, C) at each lag, (R, L)."""
     products = np.einsum("fc,rfc->rf", np.conj(spectrum), recordings)

@@ -104,10 +104,7 @@ def _move(
     radius_mm = max(abs(radius), chord / 2)
     height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
     side = -1.0 if (motion == 2) != (radius < 0) else 1.0
-    centre = (
-        start[0] + dx / 2 - side * height * dy,
-        start[1] + dy / 2 + side * height * dx,
-    )
+    centre = (start[0] + dx / 2 - side * height * dy, start[1] + dy / 2 + side * height * dx)
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
     sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
     if motion == 2:
@@ -198,9 +195,8 @@ def plan(moves: Sequence[Move], limits: MachineLimits | None = None) -> Trajecto
     for index in range(len(moves) - 1, -1, -1):
         squared[index] = min(squared[index], squared[index + 1] + 2 * acceleration * length[index])
     for index in range(len(moves)):
-        squared[index + 1] = min(
-            squared[index + 1], squared[index] + 2 * acceleration * length[index]
-        )
+        reachable = squared[index] + 2 * acceleration * length[index]
+        squared[index + 1] = min(squared[index + 1], reachable)
     junction = np.sqrt(squared)
     entry, exit_ = junction[:-1], junction[1:]
     peak = np.sqrt((squared[:-1] + squared[1:]) / 2 + acceleration * length)
@@ -221,9 +217,7 @@ def tangent(move: Move, fraction: float) -> Vector:
 def _nominal_mm_s(move: Move, limits: MachineLimits) -> float:
     rates = np.array(limits.axis_rate_mm_min) / 60
     if move.radius_mm:
-        max_speed = min(
-            float(rates.min()), float(np.sqrt(limits.acceleration_mm_s2 * move.radius_mm))
-        )
+        max_speed = min(float(rates.min()), sqrt(limits.acceleration_mm_s2 * move.radius_mm))
     else:
         direction = np.abs(tangent(move, 0.0))
         max_speed = float(np.min(rates / np.maximum(direction, 1e-9)))

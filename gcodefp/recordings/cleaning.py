@@ -35,7 +35,7 @@ MAX_ONE_LINE_SHARE = 0.9
 """Of moving rows; in the real recordings it is 0.15 at most. Above it, the log does not follow."""
 MIN_MOVING_ROWS = 20
 MAX_RATE_RATIO = 1.5
-"""Of the row periods of recordings that are learnt together."""
+"""Of the row periods of recordings that are used in one dataset."""
 PREAMBLE_ROWS = 40
 """A line number that decreases later than this means that several logs are in one file."""
 
@@ -201,7 +201,7 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
     if backward_steps := int((np.diff(seconds) < 0).sum()):
         raise RecordingRejected(f"the clock runs backwards {backward_steps} times")
     if len(seconds) > 1 and seconds[0] == seconds[-1]:
-        raise RecordingRejected("the clock stands still")
+        raise RecordingRejected("the clock does not advance")
     spread = spread_coarse_clock(seconds)
     if spread is not seconds:
         notes.append(
@@ -220,7 +220,7 @@ def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32]) -> None:
     counts = lines[moving].value_counts(normalize=True)
     if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
         raise RecordingRejected(
-            f"line {counts.index[0]:g} stands on {counts.iloc[0]:.0%} of {int(moving.sum())} "
+            f"line {counts.index[0]:g} is reported in {counts.iloc[0]:.0%} of {int(moving.sum())} "
             "moving rows: the log does not follow the program"
         )
 
@@ -253,7 +253,7 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Serie
     """Millimetres per length unit at each row: of the last unit seen.
 
     Raises:
-        UserError: a text is no unit.
+        UserError: a text is not a unit.
     """
     factors = pd.Series(np.nan, table.index)
     if columns.UNIT in table:
@@ -262,8 +262,8 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Serie
         factors = factors.astype(np.float64)
         if (invalid := factors.isna() & (texts != "")).any():
             raise UserError(
-                f"{path}: column {columns.UNIT!r}: {_first_of(texts, invalid)} is no unit; known "
-                f"are: {', '.join(columns.MM_PER_UNIT)}"
+                f"{path}: column {columns.UNIT!r}: {_first_of(texts, invalid)} is not a unit; "
+                f"known are: {', '.join(columns.MM_PER_UNIT)}"
             )
     if factors.isna().all():
         factors = blocks.str.extract(r"\b(G2[01])\b")[0].str.casefold().map(columns.MM_PER_UNIT)

@@ -27,13 +27,7 @@ NODE_QUANTITIES: dict[str, dict[str, str]] = {
     "mag": {"Mx": "uT", "My": "uT", "Mz": "uT"},
     "mic": {"RMS": "level"},
     "environment": {"Pressure": "kPa", "Temperature": "degC"},
-    "optical": {
-        "Proximity": "level",
-        "ColorR": "level",
-        "ColorG": "level",
-        "ColorB": "level",
-        "ColorA": "level",
-    },
+    "optical": dict.fromkeys(("Proximity", "ColorR", "ColorG", "ColorB", "ColorA"), "level"),
 }
 """Channel group -> quantity of a sensor node -> its unit; a column is named NODE.QUANTITY."""
 
@@ -42,12 +36,8 @@ ENVIRONMENT = tuple(NODE_QUANTITIES["environment"])
 MACHINE_COLUMNS: dict[str, dict[str, str]] = {
     "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
     "controller": {
-        "posx": "program units",
-        "posy": "program units",
-        "posz": "program units",
-        "mpox": "mm",
-        "mpoy": "mm",
-        "mpoz": "mm",
+        **dict.fromkeys(POSITION, "program units"),
+        **dict.fromkeys(("mpox", "mpoy", "mpoz"), "mm"),
         "feed": "mm/min",
     },
 }
@@ -103,12 +93,8 @@ def canonical_column(header: str) -> str:
 
 
 def _is_unit(text: str, unit: str) -> bool:
-    spelling = (
-        unicodedata.normalize("NFKC", text)
-        .strip()
-        .casefold()
-        .replace("\N{GREEK SMALL LETTER MU}", "u")
-    )
+    spelling = unicodedata.normalize("NFKC", text).strip().casefold()
+    spelling = spelling.replace("\N{GREEK SMALL LETTER MU}", "u")
     return spelling in (unit.casefold(), *UNIT_SPELLINGS.get(unit, ()))
 
 

@@ -118,5 +118,5 @@ def format_signature(signature: Signature) -> str:
 
 
 def parse_signature(text: str) -> Signature:
-    """Raises ValueError if the text is no signature."""
+    """Raises ValueError if the text is not a signature."""
     return np.frombuffer(bytes.fromhex(text), ">u4").astype(np.uint32)

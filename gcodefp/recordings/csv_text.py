@@ -74,13 +74,13 @@ def read_csv_text(path: Path, is_known: Callable[[str], bool]) -> CsvText:
     body = text[end:]
     _check_fields(body, separator, len(names))
     if f"\n{text[start:end].rstrip()}\n" in f"\n{body}":
-        raise ValueError("its header stands twice: several logs in one file")
+        raise ValueError("its header appears twice: several logs in one file")
     return CsvText(names, body, separator)
 
 
 def _read_bytes(path: Path) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     with path.open("rb") as handle:
         head = handle.read(6)
         handle.seek(0)

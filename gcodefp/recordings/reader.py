@@ -16,7 +16,7 @@ from gcodefp.recordings.csv_text import CsvText, read_csv_text
 
 logger = logging.getLogger("gcodefp.recordings")
 
-REMEDY = "repair the file, or name it under recordings.exclude in the configuration"
+FIX = "repair the file, or name it under recordings.exclude in the configuration"
 _SUFFIX = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
@@ -28,7 +28,7 @@ def recording_name(path: Path) -> str:
 def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     """All CSV files of a folder, compressed or not, sorted, without those whose name is excluded.
 
-    Hidden files, such as macOS's `._x.csv`, are no recordings.
+    Hidden files, such as macOS's `._x.csv`, are not recordings.
 
     Raises:
         UserError: the folder is missing or without recordings, two files have one name, a name
@@ -63,7 +63,7 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     if not included:
         raise UserError(f"recordings.exclude: leaves none of the {len(paths)} files of {folder}")
     if broken := [path for path in included if not path.is_file()]:
-        raise UserError(f"{broken[0]}: is no regular file; remove it, or {REMEDY}")
+        raise UserError(f"{broken[0]}: is not a regular file; remove it, or {FIX}")
     return included
 
 
@@ -91,19 +91,19 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     def is_read(column: str) -> bool:
         return is_needed(column) or is_optional(column)
 
-    table = read_columns(path, is_read, REMEDY, is_optional)
+    table = read_columns(path, is_read, FIX, is_optional)
     for column in columns.REQUIRED:
         if column not in table:
-            raise UserError(f"{path}: column {column!r} is missing; {REMEDY}")
+            raise UserError(f"{path}: column {column!r} is missing; {FIX}")
     if table.empty:
-        raise UserError(f"{path}: has no row below its header; {REMEDY}")
+        raise UserError(f"{path}: has no row below its header; {FIX}")
     return table
 
 
 def read_columns(
     path: Path,
     is_read: Callable[[str], bool],
-    remedy: str,
+    fix: str,
     is_optional: Callable[[str], bool] = lambda column: False,
 ) -> pd.DataFrame:
     """Reads some columns of a CSV file: the one way from any file to a table.
@@ -117,7 +117,7 @@ def read_columns(
 
     Raises:
         UserError: the file is truncated or not CSV, two columns have one name, a column is in
-            another unit, or a sample is not a number; the message ends with `remedy`.
+            another unit, or a sample is not a number; the message ends with `fix`.
     """
     try:
         content = read_csv_text(path, _is_known)
@@ -130,7 +130,7 @@ def read_columns(
                 raise ValueError(invalid)
             table = with_commas
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as CSV: {error}; {remedy}") from None
+        raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None
     for column in _not_numbers(table):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return table

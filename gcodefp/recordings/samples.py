@@ -59,13 +59,8 @@ def is_sample(values: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Missing samples, (N, channels), of gaps too long to be interpolated."""
-    in_long_gap = np.zeros_like(missing)
-    for column in np.flatnonzero(missing.any(axis=0)):
-        gap = missing[:, column]
-        in_long_gap[:, column] = gap & (
-            segment_lengths(gap[1:] != gap[:-1]) > MAX_INTERPOLATED_ROWS
-        )
-    return in_long_gap
+    lengths = [segment_lengths(gap[1:] != gap[:-1]) for gap in missing.T]
+    return missing & (np.stack(lengths, axis=1) > MAX_INTERPOLATED_ROWS)
 
 
 def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:

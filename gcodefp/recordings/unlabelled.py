@@ -19,12 +19,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.reader import read_columns, recording_name
-from gcodefp.recordings.samples import (
-    FROZEN_ROWS,
-    clean_samples,
-    equals_previous,
-    segment_lengths,
-)
+from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples, equals_previous, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5
 
@@ -118,7 +113,7 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
 def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Long segments of equal rows are no duplicates but a dropout of the sensors: they stay, and
+    Long segments of equal rows are not duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:

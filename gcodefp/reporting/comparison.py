@@ -26,7 +26,7 @@ from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
-from gcodefp.sweeps.run_folder import COUNTED, WINS, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import SCORED_STATES, SELECTABLE_STATE, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
@@ -35,7 +35,7 @@ TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
     "no unseen recordings to report on. Choose by the val split"
 )
-FACTS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
+COMPARED_FIELDS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
 NETWORK_PREDICTORS = tuple(
     name
     for name, predictor in PREDICTORS.items()
@@ -86,7 +86,7 @@ class ComparedSweep(NamedTuple):
     file: SweepFile | None
 
 
-class Score(NamedTuple):
+class ComparedScore(NamedTuple):
     """One metric of one run.
 
     Attributes:
@@ -112,7 +112,7 @@ class Comparison(NamedTuple):
     sweeps: Sequence[ComparedSweep]
     objective: Objective
     split: str
-    scores: Mapping[str, Mapping[str, Sequence[Score]]]
+    scores: Mapping[str, Mapping[str, Sequence[ComparedScore]]]
     notes: Sequence[str]
 
 
@@ -145,24 +145,24 @@ def is_sweep(folder: Path) -> bool:
         return False
     if not run_folders(folder):
         raise UserError(
-            f"{folder}: is no folder of a run (it has no hyperparameters.json or run.json), "
+            f"{folder}: is not the folder of a run (it has no hyperparameters.json or run.json), "
             "nor one of a sweep; name results/runs/SWEEP/NUMBER or results/runs/SWEEP"
         )
     return True
 
 
 def read_run(folder: Path) -> ComparedRun:
-    """Reads one run. Raises UserError: it is no run of a sweep, has not ended, or failed."""
+    """Reads one run. Raises UserError: it is not a run of a sweep, has not ended, or failed."""
     run = RunFolder(folder)
     if not run.is_assigned():
         raise UserError(
-            f"{folder}: is no run of a sweep (it has no hyperparameters.json); name one of a "
+            f"{folder}: is not a run of a sweep (it has no hyperparameters.json); name one of a "
             "sweep, results/runs/SWEEP/NUMBER"
         )
-    content = run.ended()
+    content = run.read_outcome()
     if content is None:
         raise UserError(f"{folder}: this run has not ended; {STATUS_HINT}")
-    if content["state"] not in COUNTED:
+    if content["state"] not in SCORED_STATES:
         raise UserError(
             f"{folder}: this run failed ({content['failure']}: {content['reason']}) and left no "
             "weights to compare; name another run"
@@ -185,8 +185,8 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
         UserError: no run was trained to its end, or they are ranked by another metric.
     """
     file = sweep_file_of(folder)
-    runs = ranked(ended_runs(folder, file.first_beyond if file else inf), objective)
-    if not runs or runs[0].content["state"] != WINS:
+    runs = ranked(ended_runs(folder, file.run_limit if file else inf), objective)
+    if not runs or runs[0].content["state"] != SELECTABLE_STATE:
         raise UserError(f"{folder}: no run of this sweep was trained to its end yet; {STATUS_HINT}")
     best = read_run(runs[0].folder.path)
     if not best.is_ranked_by(objective):
@@ -236,11 +236,11 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     return comparison._replace(scores=scores, notes=notes)
 
 
-def _scores(statistics: Sequence[Statistic]) -> list[Score]:
+def _scores(statistics: Sequence[Statistic]) -> list[ComparedScore]:
     first, *others = statistics
     return [
-        Score(with_interval(first), None),
-        *(Score(with_interval(other), paired_difference(other, first)) for other in others),
+        ComparedScore(with_interval(first), None),
+        *(ComparedScore(with_interval(other), paired_difference(other, first)) for other in others),
     ]
 
 
@@ -263,12 +263,14 @@ def val_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
 def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     """Numbers of one sweep, best and median over the runs that have a value."""
     states = [run.content["state"] for run in sweep.runs]
-    values = [run.content["best_value"] for run in sweep.runs if run.content["state"] in COUNTED]
+    values = [
+        run.content["best_value"] for run in sweep.runs if run.content["state"] in SCORED_STATES
+    ]
     return {
         "method": sweep.file.specification.method if sweep.file else None,
         "runs_wanted": sweep.file.total if sweep.file else None,
         "runs_over": len(states),
-        "finished": states.count(WINS),
+        "finished": states.count(SELECTABLE_STATE),
         "stopped": states.count("stopped"),
         "failed": states.count("failed"),
         "best_run": sweep.runs[0].folder.path.name,
@@ -283,7 +285,7 @@ def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
     for sweep in sweeps:
         values: dict[str, set[Any]] = {}
         for run in sweep.runs:
-            if run.content["state"] in COUNTED:
+            if run.content["state"] in SCORED_STATES:
                 for name, value in sorted(run.content["hyperparameters"].items()):
                     values.setdefault(name, set()).add(value)
         ranges.append({name: _range_text([*tried]) for name, tried in values.items()})
@@ -339,7 +341,9 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "split": comparison.split,
         "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
         "ranges": differing_ranges(sweeps) if sweeps else {},
-        "runs": [{"run": run.name, **{f: run.content.get(f) for f in FACTS}} for run in runs],
+        "runs": [
+            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}} for run in runs
+        ],
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
         "at_best_epoch": val_metrics(runs),
         "scores": {
@@ -351,7 +355,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _score_entry(score: Score) -> dict[str, Any]:
+def _score_entry(score: ComparedScore) -> dict[str, Any]:
     difference = score.difference._asdict() if score.difference else None
     return {**score.estimate._asdict(), "difference": difference}
 

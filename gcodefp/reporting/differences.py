@@ -1,4 +1,4 @@
-"""Differences of a result file from the one that was made again, key by key and row by row."""
+"""Differences of a result file from the recomputed one, key by key and row by row."""
 
 import csv
 import io
@@ -26,25 +26,25 @@ ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
 """Numbers of few rows, and sequences whose length rounding may change."""
 
 
-def compare_files(again: Path, path: Path, is_same: bool) -> Iterator[str]:
-    """Differences of a file from the one that was made again.
+def compare_files(recomputed: Path, path: Path, is_same: bool) -> Iterator[str]:
+    """Differences of a file from the recomputed one.
 
     Args:
         is_same: whether the same device and libraries made both.
     """
     if not path.is_file():
         yield "is missing"
-    elif again.read_bytes() != path.read_bytes() and (is_same or again.suffix != ".nc"):
+    elif recomputed.read_bytes() != path.read_bytes() and (is_same or recomputed.suffix != ".nc"):
         skipped = NOT_COMPARED if is_same else (*NOT_COMPARED, *ONLY_ON_THE_SAME)
-        tolerance = EXPLANATION_TOLERANCE if again.stem == "explanation" else TOLERANCE
+        tolerance = EXPLANATION_TOLERANCE if recomputed.stem == "explanation" else TOLERANCE
         tolerance = tolerance if is_same else OTHER_TOLERANCE
-        new = _without(_content(again), skipped)
+        new = _without(_content(recomputed), skipped)
         try:
             old = _without(_content(path), skipped)
         except Exception as error:
             yield f"cannot be read ({type(error).__name__}: {error})"
         else:
-            yield from differences(new, old, 0.0 if again.suffix == ".pt" else tolerance)
+            yield from differences(new, old, 0.0 if recomputed.suffix == ".pt" else tolerance)
 
 
 def _content(path: Path) -> Any:
@@ -52,7 +52,7 @@ def _content(path: Path) -> Any:
     if path.suffix == ".json":
         return json.loads(path.read_text(encoding="utf-8"))
     if path.suffix == ".npz":
-        # NumPy leaves a file that it opens itself open when it is torn.
+        # NumPy leaves a file that it opens itself open when it is truncated.
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             return dict(arrays)
     if path.suffix == ".png":  # Libraries may pack the same pixels into other bytes.
@@ -75,35 +75,41 @@ def _without(content: Any, keys: Sequence[str]) -> Any:
     return [_without(part, keys) for part in content] if isinstance(content, list) else content
 
 
-def differences(again: Any, recorded: Any, tolerance: float = 0.0, key: str = "") -> Iterator[str]:
-    """Keys at which a content is not the one that was made again."""
-    if isinstance(again, dict) and isinstance(recorded, dict):
-        for name in dict.fromkeys([*again, *recorded]):
+def differences(
+    recomputed: Any, recorded: Any, tolerance: float = 0.0, key: str = ""
+) -> Iterator[str]:
+    """Keys at which a content is not the recomputed one."""
+    if isinstance(recomputed, dict) and isinstance(recorded, dict):
+        for name in dict.fromkeys([*recomputed, *recorded]):
             path = f"{key}.{name}" if key else str(name)
-            if name in again and name in recorded:
-                yield from differences(again[name], recorded[name], tolerance, path)
+            if name in recomputed and name in recorded:
+                yield from differences(recomputed[name], recorded[name], tolerance, path)
             else:
-                yield f"{path} {'is missing' if name in again else 'should not be there'}"
-    elif isinstance(again, list) and isinstance(recorded, list) and len(again) == len(recorded):
-        for index, pair in enumerate(zip(again, recorded, strict=True)):
+                yield f"{path} {'is missing' if name in recomputed else 'should not be there'}"
+    elif (
+        isinstance(recomputed, list)
+        and isinstance(recorded, list)
+        and len(recomputed) == len(recorded)
+    ):
+        for index, pair in enumerate(zip(recomputed, recorded, strict=True)):
             yield from differences(*pair, tolerance, f"{key}[{index}]")
-    elif isinstance(again, np.ndarray):
-        yield from _differing_rows(again, recorded, tolerance, key)
-    elif isinstance(again, float) and isinstance(recorded, float):
-        if not isclose(again, recorded, rel_tol=tolerance, abs_tol=min(tolerance, 1e-9)):
-            yield f"{key} is {recorded}, made again {again}"
-    elif type(again) is not type(recorded) or again != recorded:
-        yield f"{key} is {_part(recorded, again)}, made again {_part(again, recorded)}"
+    elif isinstance(recomputed, np.ndarray):
+        yield from _differing_rows(recomputed, recorded, tolerance, key)
+    elif isinstance(recomputed, float) and isinstance(recorded, float):
+        if not isclose(recomputed, recorded, rel_tol=tolerance, abs_tol=min(tolerance, 1e-9)):
+            yield f"{key} is {recorded}, recomputed {recomputed}"
+    elif type(recomputed) is not type(recorded) or recomputed != recorded:
+        yield f"{key} is {_part(recorded, recomputed)}, recomputed {_part(recomputed, recorded)}"
 
 
-def _differing_rows(again: Any, recorded: Any, tolerance: float, key: str) -> Iterator[str]:
-    again, recorded = np.atleast_1d(again), np.atleast_1d(recorded)
-    if again.shape != recorded.shape:
-        yield f"{key} has shape {recorded.shape}, made again {again.shape}"
+def _differing_rows(recomputed: Any, recorded: Any, tolerance: float, key: str) -> Iterator[str]:
+    recomputed, recorded = np.atleast_1d(recomputed), np.atleast_1d(recorded)
+    if recomputed.shape != recorded.shape:
+        yield f"{key} has shape {recorded.shape}, recomputed {recomputed.shape}"
         return
-    equal = np.asarray(again == recorded)
-    if again.dtype.kind == recorded.dtype.kind == "f":
-        equal = np.isclose(again, recorded, rtol=tolerance, atol=tolerance, equal_nan=True)
+    equal = np.asarray(recomputed == recorded)
+    if recomputed.dtype.kind == recorded.dtype.kind == "f":
+        equal = np.isclose(recomputed, recorded, rtol=tolerance, atol=tolerance, equal_nan=True)
     rows = len(equal)
     count = int((~equal).any(axis=tuple(range(1, equal.ndim))).sum())
     if count > (rows * tolerance if tolerance == OTHER_TOLERANCE else 0):

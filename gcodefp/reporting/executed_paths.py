@@ -126,18 +126,12 @@ def _states(
     state = np.where(is_correct, SegmentState.CORRECT, SegmentState.OTHER_TIME).astype(np.int64)
     rows = [row for row, segment in enumerate(predicted) if len(segment)]
     if rows:
-        middles = np.array([_middle(predicted[row]) for row in rows])
-        ends = np.array([predicted[row][-1] for row in rows])
+        segments = [predicted[row] for row in rows]
+        middles = np.array([(s[(len(s) - 1) // 2] + s[len(s) // 2]) / 2 for s in segments])
+        ends = np.array([segment[-1] for segment in segments])
         is_off = np.maximum(distance_mm(middles, true), distance_mm(ends, true)) > ON_PATH_MM
         state[np.array(rows)[is_off]] = SegmentState.OFF
     return state
-
-
-def _middle(segment: PathSegment) -> NDArray[np.float64]:
-    half = len(segment) // 2
-    if len(segment) % 2:
-        return np.asarray(segment[half])
-    return np.asarray((segment[half - 1] + segment[half]) / 2)
 
 
 def straight_segments(points_mm: NDArray[np.floating]) -> list[PathSegment]:

@@ -1,8 +1,8 @@
 """A sweep, its later phases and its repeats as Optuna studies in optuna-dashboard; writes nothing.
 
 Run N is trial N. A trial that Optuna calls running may be unfinished, without an agent: its
-attribute `state` is then `waiting`. A number without a run, such as that of a removed folder, is
-waiting.
+attribute `state` is then `interrupted`. A number without a run, such as that of a removed folder,
+is waiting.
 """
 
 import ipaddress
@@ -32,8 +32,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.observer import Observer, Overview, RunLine
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
+from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
 from gcodefp.sweeps.values import SEPARATOR
 
 logger = logging.getLogger(__name__)
@@ -43,10 +43,7 @@ STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
 HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::\d+)?", re.ASCII | re.I)
-QUERIES = {
-    "/api/studies/": r"after=\d{1,9}",
-    "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?",
-}
+QUERIES = {"/api/studies/": r"after=\d{1,9}", "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?"}
 """Start of a path -> the query that the browser's page sends there; other paths have none."""
 
 Environment = dict[str, Any]
@@ -82,7 +79,7 @@ class Dashboard:
         self._host_names = {"localhost", platform.node().lower(), host.lower()}
         self._first = sweep
         self._runs = runs
-        self._followed: dict[Path, tuple[SweepFile, Observer]] = {}
+        self._followed: dict[Path, tuple[SweepFile, StatusReader]] = {}
         self._studies: dict[str, Study | None] = {}
         self._warned: set[str] = set()
         self._follow(sweep)
@@ -135,9 +132,9 @@ class Dashboard:
                 self._warn(f"{path} is not followed: {error}")
         snapshot = {}
         for path in filter(self._followed.__contains__, paths):
-            sweep, observer = self._followed[path]
+            sweep, reader = self._followed[path]
             name = "" if path == self._first else f" {path.parent.name}"
-            snapshot[sweep.sweep_id + name] = study(sweep, observer.overview())
+            snapshot[sweep.sweep_id + name] = study(sweep, reader.read())
         # Removed sweeps keep their ids, so that no other sweep takes their addresses.
         studies = dict.fromkeys(self._studies) | snapshot
         if studies != self._studies:
@@ -148,7 +145,7 @@ class Dashboard:
     def _follow(self, path: Path) -> None:
         sweep = read_sweep(path)
         if path not in self._followed or self._followed[path][0].document != sweep.document:
-            self._followed[path] = sweep, Observer(sweep, self._runs / sweep.sweep_id)
+            self._followed[path] = sweep, StatusReader(sweep, self._runs / sweep.sweep_id)
 
     def _warn(self, message: str) -> None:
         if message not in self._warned:
@@ -156,27 +153,27 @@ class Dashboard:
         self._warned.add(message)
 
 
-def study(sweep: SweepFile, overview: Overview) -> Study:
+def study(sweep: SweepFile, status: SweepStatus) -> Study:
     """A sweep's runs, by number from 0 without a gap."""
     parameters = sweep.specification.parameters
-    assigned = [run.hyperparameters for run in overview.runs]
+    assigned = [run.hyperparameters for run in status.runs]
     space = {
         path: kind
-        for path in overview.varying
+        for path in status.varying
         if (
             kind := distribution(parameters[path], [scalar(h[path]) for h in assigned if path in h])
         )
     }
-    runs = {run.number: run for run in overview.runs}
+    runs = {run.number: run for run in status.runs}
     attributes = {
-        "method": overview.method,
-        "runs wanted": overview.total,
-        "runs over": overview.over,
-        "no further run begins": overview.closed,
+        "method": status.method,
+        "runs wanted": status.total,
+        "runs over": status.ended_count,
+        "no further run begins": status.end_reason,
         **{_dotted(path): p.choices[0] for path, p in parameters.items() if len(p.choices) == 1},
     }
     return Study(
-        overview.objective,
+        status.objective,
         {name: value for name, value in attributes.items() if value is not None},
         [_trial(number, runs.get(number), space) for number in range(max(runs, default=-1) + 1)],
     )
@@ -200,7 +197,7 @@ def storage(studies: Mapping[str, Study | None]) -> InMemoryStorage:
     return made
 
 
-def _trial(number: int, run: RunLine | None, space: Space) -> FrozenTrial:
+def _trial(number: int, run: RunStatus | None, space: Space) -> FrozenTrial:
     """Without a run a trial is waiting.
 
     A trial without hyperparameters has the distributions of all: the parallel coordinates show only
@@ -229,15 +226,15 @@ def _trial(number: int, run: RunLine | None, space: Space) -> FrozenTrial:
     )
 
 
-def _state(run: RunLine) -> TrialState:
+def _state(run: RunStatus) -> TrialState:
     """A complete trial needs a value and parameters, or else Optuna fails on it."""
     has_value = run.best is not None and math.isfinite(run.best)
     if run.state == "finished" and not (has_value and run.hyperparameters):
         return TrialState.FAIL
-    return STATES.get(run.state, TrialState.FAIL if run.over else TrialState.RUNNING)
+    return STATES.get(run.state, TrialState.FAIL if run.has_ended else TrialState.RUNNING)
 
 
-def _attributes(run: RunLine) -> dict[str, Any]:
+def _attributes(run: RunStatus) -> dict[str, Any]:
     attributes = {
         "state": run.state,
         "failure": run.reason,

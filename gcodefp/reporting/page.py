@@ -21,7 +21,7 @@ from gcodefp.reporting.page_tables import (
     sample_table,
     winner_tables,
 )
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
 from gcodefp.reporting.templates import environment
@@ -60,7 +60,9 @@ def render(
     models = evaluation["models"]
     path = median_toolpath(toolpaths(results.predictions))
     section = protocol_section(results, protocols)
-    provenances = _provenances(results, section["provenance"])
+    provenances = {name: document["provenance"] for name, document in results.documents.items()}
+    if section["provenance"]:
+        provenances["protocols/protocols.json"] = section["provenance"]
     content = {
         "warnings": results.warnings,
         "verdict": verdict(results),
@@ -120,16 +122,8 @@ def key_numbers(results: Results) -> list[KeyNumber]:
     return numbers
 
 
-def _share(scores: Document, title: str, is_own: bool) -> KeyNumber:
+def _share(scores: JsonContent, title: str, is_own: bool) -> KeyNumber:
     return KeyNumber(*interval_cell(interval(scores[PRIMARY])), title, is_own)
-
-
-def _provenances(
-    results: Results, protocols: Mapping[str, Any] | None
-) -> dict[str, Mapping[str, Any]]:
-    """File -> its provenance, of all that the page is made from."""
-    provenances = {name: document["provenance"] for name, document in results.documents.items()}
-    return provenances | ({"protocols/protocols.json": protocols} if protocols else {})
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import PREDICTORS
 from gcodefp.reporting.executed_paths import Toolpath
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
     NOTE,
     PROTOCOLS_REBUILD,
@@ -31,8 +31,8 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import IN_MM, KINDS, METRICS, RULES, interval, interval_text
-from gcodefp.sweeps.ranking import FACTS
+from gcodefp.reporting.wording import IN_MM, KINDS, METRIC_TITLES, RULES, interval, interval_text
+from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.terminal import duration
 
 NOTHING = "-"
@@ -52,7 +52,7 @@ def interval_cell(text: str, count: str = "") -> Cell:
     return Cell(value, f"[{limits}{count}" if limits else "")
 
 
-def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
+def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool) -> dict[str, Any]:
     """`sections` have the predictors of a kind, each with a cell per metric.
 
     Args:
@@ -64,31 +64,31 @@ def metric_table(models: Document, metrics: Sequence[str], with_counts: bool) ->
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRICS[m]}, mm" if m in IN_MM else METRICS[m] for m in metrics]
+    head = [f"{METRIC_TITLES[m]}, mm" if m in IN_MM else METRIC_TITLES[m] for m in metrics]
     return {"head": head, "sections": sections}
 
 
-def _cell(metric: str, score: Document, with_counts: bool) -> Cell:
+def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     form, factor, unit = (".2f", 1, "") if metric in IN_MM else (".1f", 100, " %")
     count = f", n={score['n']:,}" if with_counts else ""
     return interval_cell(interval_text(score, form, factor, unit), count)
 
 
-def control_summary(evaluation: Document) -> dict[str, Any] | None:
-    """Names of the controls, a sentence for each that did not fail, and a table."""
+def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
+    """Names of the controls, a sentence for each leak, and a table."""
     controls = evaluation.get("controls")
     if not controls:
         return None
     rows = [
         [control["what"], name, interval(score["score"]), score["limit"],
-         interval(score["limit_score"]), "fails" if score["fails"] else "DOES NOT FAIL"]
+         interval(score["limit_score"]), "passes" if score["fails"] else "LEAK"]
         for control in controls
         for name, score in control["answers"].items()
     ]  # fmt: skip
-    head = ["control", "predictor", "exact line", "limit", "exact line", ""]
+    head = ["control", "predictor", "exact line", "reference baseline", "exact line", ""]
     return {
         "names": [control["what"] for control in controls],
-        "not_failed": [sentence for control in controls for sentence in leak_warnings(control)],
+        "leaks": [sentence for control in controls for sentence in leak_warnings(control)],
         "table": {"head": head, "rows": rows},
     }
 
@@ -115,7 +115,7 @@ def winner_tables(results: Results) -> dict[str, Table]:
     return tables
 
 
-def _source(parameter: Document) -> str:
+def _source(parameter: JsonContent) -> str:
     kind = parameter["distribution"]
     if kind == "constant":
         return "fixed by the sweep"
@@ -131,7 +131,7 @@ def runs_table(results: Results) -> Table:
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
-    head = [name.replace("_", " ") if name in FACTS else name for name in names]
+    head = [name.replace("_", " ") if name in OUTCOME_FIELDS else name for name in names]
     return {"head": head, "rows": rows}
 
 
@@ -144,7 +144,7 @@ def _text(value: Any) -> str:
     return f"{int(value):,}" if float(value).is_integer() and abs(value) >= 1 else f"{value:.4g}"
 
 
-def cleaning_table(dataset: Document) -> Table:
+def cleaning_table(dataset: JsonContent) -> Table:
     """How many rows or samples each rule changed, and in how many recordings."""
     counts, recordings = dataset["counts"], dataset["recordings"].values()
     rows = [
@@ -239,7 +239,7 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
     if path is None or not path.is_file():
         return section
     try:
-        document = results.published(read_protocols(path))
+        document = results.redact_paths(read_protocols(path))
     except UserError:
         return {**section, "state": "unreadable"}
     rows = []

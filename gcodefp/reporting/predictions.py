@@ -21,7 +21,7 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.files import read_arrays
 
-Document = Mapping[str, Any]
+JsonContent = Mapping[str, Any]
 """Content of a JSON file."""
 FAR_MM = 1e6
 LONG_SECONDS = 1e9
@@ -63,7 +63,7 @@ EXCERPT_SPECS = {
 }
 
 
-class Sequences(NamedTuple):
+class StoredSequences(NamedTuple):
     """Lines of whole recordings, in order, with those too short for a row of their own.
 
     Attributes:
@@ -104,21 +104,21 @@ class Predictions:
     true_block: NDArray[np.str_]
     blocks: Mapping[str, NDArray[np.str_]]
     predicted_mm: Mapping[str, NDArray[np.float32]]
-    sequences: Sequences
+    sequences: StoredSequences
 
     def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
         """Whether each row's whole block is correct, (N,)."""
         return self.blocks[name] == self.true_block
 
 
-def read_predictions(path: Path, evaluation: Document) -> Predictions:
+def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
     """Reads predictions.npz.
 
     Args:
         evaluation: the metrics.json beside it, which counts its rows.
 
     Raises:
-        UserError: the file is missing, torn, or not what this metrics.json was computed from.
+        UserError: the file is missing, truncated, or not what this metrics.json was computed from.
     """
     models, rebuild = evaluation["models"], EVALUATION_REBUILD
     names = {
@@ -139,19 +139,19 @@ def read_predictions(path: Path, evaluation: Document) -> Predictions:
         if both != (counted := models[name]["position_error_mm"]["n"]):
             raise UserError(
                 f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
-                f"make both anew with: {rebuild}"
+                f"rebuild both with: {rebuild}"
             )
     own: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
     return Predictions(
         **own,
         blocks={name: arrays[array] for name, array in names["block"].items()},
         predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
-        sequences=Sequences(*(arrays[name] for name in SEQUENCE_SPECS)),
+        sequences=StoredSequences(*(arrays[name] for name in SEQUENCE_SPECS)),
     )
 
 
 @dataclass(frozen=True)
-class Explanation:
+class StoredExplanation:
     """N scored rows of the test split, as in predictions.npz; C channels.
 
     The excerpt is T neighbouring rows of one recording.
@@ -166,7 +166,7 @@ class Explanation:
         excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
     """
 
-    document: Document
+    document: JsonContent
     confidence: Mapping[str, NDArray[np.float64]]
     excerpt_seconds: NDArray[np.float64]
     excerpt_samples: NDArray[np.float32]
@@ -175,7 +175,7 @@ class Explanation:
     excerpt_read: NDArray[np.str_]
 
 
-def read_explanation(folder: Path) -> Explanation:
+def read_explanation(folder: Path) -> StoredExplanation:
     """Reads explanation.json and explanation.npz.
 
     Raises:
@@ -191,6 +191,6 @@ def read_explanation(folder: Path) -> Explanation:
     lengths = {"N": document["rows"], "C": len(document["channels"])}
     check_arrays(arrays, specs, path, EXPLANATION_REBUILD, lengths)
     if not len(arrays["excerpt_seconds"]):
-        raise UserError(f"{path}: the excerpt has no rows; make it anew: {EXPLANATION_REBUILD}")
+        raise UserError(f"{path}: the excerpt has no rows; rebuild it with: {EXPLANATION_REBUILD}")
     confidence = {name: arrays[array] for name, array in names.items()}
-    return Explanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})
+    return StoredExplanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})

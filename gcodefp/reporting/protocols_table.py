@@ -13,17 +13,10 @@ from pydantic import Field, model_validator
 from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import with_keys
-from gcodefp.evaluation.names import (
-    BASELINE,
-    ELAPSED,
-    MODEL,
-    PREDICTORS,
-    UPPER_BOUND,
-    WHOLE,
-)
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MODEL, PREDICTORS, UPPER_BOUND, WHOLE
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
-from gcodefp.reporting.wording import IN_MM, INTERVAL, METRICS, SPLIT_BY, interval_text
+from gcodefp.reporting.wording import IN_MM, INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
@@ -165,7 +158,7 @@ def _over_folds(estimates: Sequence[Mapping[str, float | None]]) -> Interval:
 
 
 def warnings(row: Row) -> list[str]:
-    """Why a protocol is no evidence of sensing."""
+    """Why a protocol is not evidence of sensing."""
     return [
         *(["NO SENSING, position is an input"] if row["controller_is_input"] else []),
         *(["LEAKY, an upper bound"] if row["leaky"] else []),
@@ -191,7 +184,7 @@ def columns(row: Row) -> dict[str, str]:
     }
     for metric in MEASURED:
         is_mm = metric in IN_MM
-        title = f"{METRICS[metric]}, {'mm' if is_mm else '%'}"
+        title = f"{METRIC_TITLES[metric]}, {'mm' if is_mm else '%'}"
         for name, short in SHORT.items():
             interval = row["measured"][metric][name]
             cells[f"{title}: {short}"] = interval_text(interval, factor=1.0 if is_mm else 100.0)

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from gcodefp.dataset.document import ReportedDataset
+from gcodefp.dataset.document import DatasetForReport
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
@@ -23,9 +23,9 @@ from gcodefp.evaluation.documents import ControlDocument, MetricsDocument
 from gcodefp.evaluation.names import EVALUATION_FORMAT, EVALUATION_REBUILD, EXPLANATION_REBUILD
 from gcodefp.provenance import results_roots, without_private_folders
 from gcodefp.reporting.predictions import (
-    Document,
-    Explanation,
+    JsonContent,
     Predictions,
+    StoredExplanation,
     read_explanation,
     read_predictions,
 )
@@ -34,7 +34,7 @@ from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.values import leaf
 
-CONTROL_NOTE = "CONTROL NOT FAILED ({}): lines are predicted from something else than sensing"
+CONTROL_NOTE = "LEAK: negative control ({}) beats its reference baseline without sensing the motion"
 RESULTS_FLAGS = {
     "dataset": "dataset.json",
     "sweep": "sweep.json",
@@ -79,22 +79,22 @@ class Results:
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
         predictions: evaluation/predictions.npz.
         explanation: explanation/explanation.json and .npz.
-        roots: paths of the results folder in the documents, which `published` hides; None: shown.
+        roots: paths of the results folder, which `redact_paths` hides; None: shown.
     """
 
-    dataset: Document
-    sweep: Document
-    winner: Document
-    evaluation: Document
+    dataset: JsonContent
+    sweep: JsonContent
+    winner: JsonContent
+    evaluation: JsonContent
     runs: pd.DataFrame
     curves: pd.DataFrame
     work: pd.DataFrame
     predictions: Predictions
-    explanation: Explanation
+    explanation: StoredExplanation
     roots: Set[PurePath] | None = frozenset()
 
     @property
-    def searched(self) -> dict[str, Document]:
+    def searched(self) -> dict[str, JsonContent]:
         """Hyperparameter -> what the sweep, or its first phase, draws it from."""
         return {leaf(path): entry for path, entry in self.sweep["parameters"].items()}
 
@@ -103,11 +103,11 @@ class Results:
         """Warnings that every figure and page shows in red; empty for a valid evaluation."""
         warnings = [LEAKY_NOTE] if self.evaluation["leaky"] else []
         warnings += [CONTROLLER_NOTE] if self.evaluation["controller_is_input"] else []
-        not_failed = (c["what"] for c in self.evaluation["controls"] if not c["fails"])
-        return (*warnings, *map(CONTROL_NOTE.format, not_failed))
+        leaks = (c["what"] for c in self.evaluation["controls"] if not c["fails"])
+        return (*warnings, *map(CONTROL_NOTE.format, leaks))
 
     @property
-    def documents(self) -> dict[str, Document]:
+    def documents(self) -> dict[str, JsonContent]:
         """File -> its content, of all JSON documents."""
         return {
             "dataset.json": self.dataset,
@@ -117,7 +117,7 @@ class Results:
             "explanation/explanation.json": self.explanation.document,
         }
 
-    def published(self, content: Any) -> Any:
+    def redact_paths(self, content: Any) -> Any:
         """A document without the absolute paths of the author's machine, unless they are shown."""
         return content if self.roots is None else without_private_folders(content, self.roots)
 
@@ -145,7 +145,7 @@ def read_results(
     if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
         raise UserError(
             f"{best / 'runs.csv'}: run: has not the winner {truncated(winner['run'])}, or a run "
-            f"twice; make it anew with: {BEST_REBUILD}"
+            f"twice; rebuild it with: {BEST_REBUILD}"
         )
     results = Results(
         dataset=read_result(dataset),
@@ -161,7 +161,7 @@ def read_results(
     if results.sweep["id"] not in results.winner["sweeps"]:
         raise UserError(
             f"{best / 'run.json'}: is of sweep {', '.join(results.winner['sweeps'])}, {sweep} is "
-            f"{results.sweep['id']}; make it anew with: {BEST_REBUILD}"
+            f"{results.sweep['id']}; rebuild it with: {BEST_REBUILD}"
         )
     _check_evaluation(results, evaluation / "metrics.json")
     _check_explanation(results, explanation / "explanation.json")
@@ -170,26 +170,26 @@ def read_results(
     texts = results.runs.select_dtypes(exclude="number")
     return replace(
         results,
-        dataset=results.published(results.dataset),
-        sweep=results.published(results.sweep),
-        winner=results.published(results.winner),
-        evaluation=results.published(results.evaluation),
+        dataset=results.redact_paths(results.dataset),
+        sweep=results.redact_paths(results.sweep),
+        winner=results.redact_paths(results.winner),
+        evaluation=results.redact_paths(results.evaluation),
         runs=results.runs.assign(
-            **{str(n): results.published(c.tolist()) for n, c in texts.items()}
+            **{str(n): results.redact_paths(c.tolist()) for n, c in texts.items()}
         ),
         explanation=replace(
-            results.explanation, document=results.published(results.explanation.document)
+            results.explanation, document=results.redact_paths(results.explanation.document)
         ),
     )
 
 
 RESULT_FILES: dict[str, tuple[str, type[Model], str]] = {
-    "dataset.json": (DATASET_FORMAT, ReportedDataset, DATASET_REBUILD),
+    "dataset.json": (DATASET_FORMAT, DatasetForReport, DATASET_REBUILD),
     "sweep.json": (SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
     "control.json": (CONTROL_FORMAT, ControlDocument, CONTROL_REBUILD),
     "metrics.json": (EVALUATION_FORMAT, MetricsDocument, EVALUATION_REBUILD),
 }
-"""Name of a file -> its format, what it has to be, and the command that makes it anew."""
+"""Name of a file -> its format, what it has to be, and the command that rebuilds it."""
 
 
 def read_result(path: Path) -> dict[str, Any]:
@@ -211,7 +211,7 @@ def _check_evaluation(results: Results, path: Path) -> None:
     )
     if not scored & selected:
         raise UserError(
-            f"{path}: is of another checkpoint than the winner's; make it anew: "
+            f"{path}: is of another checkpoint than the winner's; rebuild it with: "
             f"{EVALUATION_REBUILD}"
         )
 
@@ -225,7 +225,7 @@ def _check_explanation(results: Results, path: Path) -> None:
     other = [name for name, digest in explained.items() if digest not in scored.values()]
     if other or results.explanation.document["rows"] != results.evaluation["rows"]:
         raise UserError(
-            f"{path}: is of other files than were evaluated ({', '.join(other)}); make it anew: "
+            f"{path}: is of other files than were evaluated ({', '.join(other)}); rebuild it with: "
             f"{EXPLANATION_REBUILD}"
         )
 
@@ -267,7 +267,7 @@ def read_table(
         runs: runs.csv, for the other tables.
 
     Raises:
-        UserError: the file is missing or torn, lacks a column, or has a wrong value.
+        UserError: the file is missing or truncated, lacks a column, or has a wrong value.
     """
     texts = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
     try:
@@ -275,10 +275,12 @@ def read_table(
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
     except (ValueError, LookupError, OverflowError) as error:
-        raise UserError(f"{path}: no table ({error}); make it anew: {BEST_REBUILD}") from None
+        raise UserError(
+            f"{path}: is not a table ({error}); rebuild it with: {BEST_REBUILD}"
+        ) from None
     needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
     if missing := [name for name in needed if name not in table]:
-        raise UserError(f"{path}: has no column {missing[0]}; make it anew: {BEST_REBUILD}")
+        raise UserError(f"{path}: has no column {missing[0]}; rebuild it with: {BEST_REBUILD}")
     numbers = (
         list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
     )
@@ -306,7 +308,7 @@ def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]"
         row = int(np.flatnonzero(wrong)[0])
         value = truncated(repr(table[name].tolist()[row]))
         raise UserError(
-            f"{path}: line {row + 2}: {name} is {value}; make it anew with: {BEST_REBUILD}"
+            f"{path}: line {row + 2}: {name} is {value}; rebuild it with: {BEST_REBUILD}"
         )
 
 

@@ -72,7 +72,8 @@ def _numbers(name: str, values: NDArray[np.float64], is_log: bool) -> dict[str, 
     """Plotly has no log axis here: logarithms are drawn, their ticks show the numbers."""
     finite = values[np.isfinite(values)]
     low, high = float(finite.min()), float(finite.max())
-    locator = LogLocator(subs=_subs(high / low)) if is_log else MaxNLocator(TICKS)
+    subs = (1.0, 2.0, 5.0) if is_log and high / low < 10**2.5 else (1.0,)
+    locator = LogLocator(subs=subs) if is_log else MaxNLocator(TICKS)
     ticks = [tick for tick in locator.tick_values(low, high) if low <= tick <= high] or [low]
     texts = value_texts(ticks)
     drawn, marks = (np.log10(v) if is_log else np.asarray(v, float) for v in (values, ticks))
@@ -82,10 +83,6 @@ def _numbers(name: str, values: NDArray[np.float64], is_log: bool) -> dict[str, 
         drawn = np.where(np.isnan(drawn), below, drawn)
         marks, texts = np.array([below, *marks]), [ABSENT, *texts]
     return _dimension(name, drawn, marks, texts)
-
-
-def _subs(ratio: float) -> tuple[float, ...]:
-    return (1.0, 2.0, 5.0) if ratio < 10**2.5 else (1.0,)
 
 
 def _dimension(

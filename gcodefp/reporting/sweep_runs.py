@@ -12,8 +12,8 @@ from gcodefp.reporting.results import STATES, Results
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.ranking import FACTS
-from gcodefp.sweeps.rules import names_of, read_rules
+from gcodefp.sweeps.ranking import OUTCOME_FIELDS
+from gcodefp.sweeps.search_options import names_of, read_options
 from gcodefp.sweeps.values import leaf
 
 LOSS = "val/loss"
@@ -77,7 +77,7 @@ def differing_hyperparameters(results: Results) -> list[str]:
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
     }
-    listed = {"run", "sweep", *FACTS, *searched}
+    listed = {"run", "sweep", *OUTCOME_FIELDS, *searched}
     others = [
         name
         for name in map(str, results.runs)
@@ -143,7 +143,7 @@ def _parameters(results: Results) -> dict[str, Parameter]:
 
 def _is_used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
-    rules = read_rules(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
+    rules = read_options(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
     everywhere = np.ones(len(results.runs), bool)
     names_of_runs = [
         names_of({p: row[leaf(p)] for p in parameters if pd.notna(row.get(leaf(p)))})

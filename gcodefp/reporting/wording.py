@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
-from gcodefp.evaluation.metrics import METRICS as REGISTRY
-from gcodefp.evaluation.metrics import MILLIMETRES
+from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -19,20 +18,18 @@ from gcodefp.evaluation.names import (
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 
-METRICS = {name: metric.title for name, metric in REGISTRY.items()}
+METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""
-IN_MM = frozenset(name for name, metric in REGISTRY.items() if metric.unit == MILLIMETRES)
-LOWER_IS_BETTER = frozenset(
-    name for name, metric in REGISTRY.items() if not metric.higher_is_better
-)
+IN_MM = frozenset(name for name, metric in METRICS.items() if metric.unit == MILLIMETRES)
+LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
-MAIN_METRICS = tuple(name for name, metric in REGISTRY.items() if metric.main)
+MAIN_METRICS = tuple(name for name, metric in METRICS.items() if metric.main)
 """The metrics of the first table; the others are in the table of details."""
 
-DETAIL_METRICS = tuple(name for name in METRICS if name not in MAIN_METRICS)
+DETAIL_METRICS = tuple(name for name in METRIC_TITLES if name not in MAIN_METRICS)
 
 
 class PredictorKind(NamedTuple):
@@ -122,7 +119,7 @@ def short_metric(name: str) -> str:
         return EXACT_LINES[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"
     head = metric.removesuffix("_acc").removesuffix("_loss")
-    return kind if head == "loss" else f"{METRICS.get(head, head)} {kind}"
+    return kind if head == "loss" else f"{METRIC_TITLES.get(head, head)} {kind}"
 
 
 PRIMARY = "gcode"
@@ -130,7 +127,7 @@ PRIMARY = "gcode"
 INTERVAL = ("value", "low", "high")
 MIN_RECORDINGS = 6
 """With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
-BEATS, UNDECIDED, FAILS = "beats", "undecided", "fails"
+BEATS, UNDECIDED, NOT_BETTER = "beats", "undecided", "not-better"
 
 
 class Verdict(NamedTuple):
@@ -138,7 +135,7 @@ class Verdict(NamedTuple):
 
     Attributes:
         kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
-            recordings, FAILS if the difference is not above 0, UNDECIDED in between.
+            recordings, NOT_BETTER if the difference is not above 0, UNDECIDED in between.
         conclusion: a sentence without numbers.
         evidence: the numbers for it.
         context: scores of whole recordings, of the upper bound and of a lookup without sensors.
@@ -169,7 +166,7 @@ def verdict(results: Results) -> Verdict:
             BEATS: f"The network beats the best baseline, {baseline}.",
             UNDECIDED: f"The network does not beat the best baseline, {baseline}, significantly: "
             "it is better here, but the difference may be chance.",
-            FAILS: f"The network does not beat the best baseline, {baseline}.",
+            NOT_BETTER: f"The network does not beat the best baseline, {baseline}.",
         }[kind]
         other = interval(scores[baseline][PRIMARY])
         points = interval_text(gain, "+.1f", unit=" percentage points")
@@ -187,14 +184,14 @@ def verdict(results: Results) -> Verdict:
     return Verdict(kind, conclusion, evidence, _context(scores), caveat if is_small else "")
 
 
-def best_baseline(scores: Document) -> str | None:
+def best_baseline(scores: JsonContent) -> str | None:
     """The baseline with the most exact lines, privileged ones excluded; ties by name."""
     baselines = [name for name in scores if PREDICTORS[name].kind == BASELINE]
     return min(baselines, key=lambda n: (-(scores[n][PRIMARY]["value"] or 0.0), n), default=None)
 
 
 def interval_text(
-    score: Document | Estimate | Difference,
+    score: JsonContent | Estimate | Difference,
     form: str = ".1f",
     factor: float = 100.0,
     unit: str = "",
@@ -207,7 +204,7 @@ def interval_text(
     return f"{value}{unit} [{low}, {high}]"
 
 
-def interval(score: Document) -> str:
+def interval(score: JsonContent) -> str:
     """`34.8 % [15.2, 55.1]`."""
     return "nothing to measure" if score["value"] is None else interval_text(score, unit=" %")
 
@@ -224,11 +221,11 @@ def difference(results: Results, baseline: str) -> Estimate:
 
 def _kind(difference: Estimate, recordings: int) -> str:
     if difference.value is None or difference.low is None or difference.value <= 0:
-        return FAILS
+        return NOT_BETTER
     return BEATS if difference.low > 0 and recordings >= MIN_RECORDINGS else UNDECIDED
 
 
-def _tested_on(evaluation: Document) -> str:
+def _tested_on(evaluation: JsonContent) -> str:
     count = f"{evaluation['rows']:,} rows of {evaluation['recordings']} recordings"
     if evaluation["leaky"]:
         return f"{count} that were also seen in training ({SPLIT_BY['window']})"
@@ -236,7 +233,7 @@ def _tested_on(evaluation: Document) -> str:
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
 
 
-def _context(scores: Document) -> str:
+def _context(scores: JsonContent) -> str:
     """One sentence for each predictor that puts the result into context, if it was evaluated."""
     texts = {
         WHOLE: "In whole recordings instead of segments of one window, the network gets {}.",

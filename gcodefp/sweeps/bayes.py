@@ -1,8 +1,8 @@
 """Bayesian search: the next hyperparameters, from the results of the other runs.
 
-The first runs are spread evenly. From the third result on a Gaussian process proposes them; open
-runs have the loss that it expects of them, so that it searches elsewhere. Its cost grows with the
-cube of their number; in a long sweep Optuna takes over. See docs/sweep_benchmark.md.
+The first runs are spread evenly. From the third result on a Gaussian process proposes them;
+unfinished runs have the loss that it expects of them, so that it searches elsewhere. Its cost grows
+with the cube of their number; in a long sweep Optuna takes over. See docs/sweep_benchmark.md.
 """
 
 import math
@@ -28,20 +28,20 @@ from gcodefp.sweeps.specification import Specification
 Array = NDArray[np.float64]
 
 STARTUP_RUNS, STARTUP_RESULTS, GAUSSIAN_PROCESS_RUNS = 8, 3, 150
-SAME = 0.01  # of its range; a run that differs less in every parameter adds little
-BAD = 20.0  # as many times above the median loss as the best is below
-LARGEST_LOSS = 1e150  # differences of larger ones overflow
+MIN_DISTANCE = 0.01  # of its range; a run that differs less in every parameter adds little
+LOSS_CLIP = 20.0  # as many times above the median loss as the best is below
+MAX_LOSS = 1e150  # differences of larger ones overflow
 ANY_LATENT, BOUNDS = FloatDistribution(0.0, 1.0), (1e-6, 1e6)
 NOISE_SHARE = 0.02  # of the losses' variance, before the fit
-MOST_CHOICES, MOST_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
-RANDOM_CANDIDATES, NEAR_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
+MAX_CHOICES, MAX_UNORDERED = 1_000_000, 1_000  # a feature for each unordered choice
+RANDOM_CANDIDATES, PERTURBED_CANDIDATES, ROUNDS, KEPT = 1000, 250, 5, 10
 
 
 def suggest(specification: Specification, seed: int, earlier: Sequence[Observation]) -> Latent:
     """Latent numbers, in (0, 1), of the next run.
 
     Args:
-        earlier: runs that ended, failed or are open; the sampler keeps away from open ones.
+        earlier: runs that ended, failed or are unfinished; the sampler avoids the unfinished ones.
     """
     names = varying(specification)
     axes = [_axis(specification.parameters[name]) for name in names]
@@ -49,11 +49,11 @@ def suggest(specification: Specification, seed: int, earlier: Sequence[Observati
     latents = _snapped(axes, latents.reshape(len(earlier), len(axes)))
     losses = np.array([math.nan if run.loss is None else run.loss for run in earlier])
     if len(earlier) < STARTUP_RUNS or np.isfinite(losses).sum() < STARTUP_RESULTS:
-        chosen = _spread(latents, np.random.default_rng(seed))
+        chosen = _sobol_point(latents, np.random.default_rng(seed))
     elif len(earlier) < GAUSSIAN_PROCESS_RUNS:
-        chosen = _most_promising(axes, latents, losses, np.random.default_rng(seed))
+        chosen = _maximize_expected_improvement(axes, latents, losses, np.random.default_rng(seed))
     else:
-        chosen = _from_optuna(axes, latents, losses, seed)
+        chosen = _suggest_tpe(axes, latents, losses, seed)
     return dict(zip(names, map(float, _snapped(axes, chosen[None])[0]), strict=True))
 
 
@@ -71,13 +71,13 @@ class _Axis(NamedTuple):
 def _axis(parameter: Parameter) -> _Axis:
     """Choices are in order if they are ascending numbers, or too many to be told apart."""
     choices, size = parameter.choices, len(parameter.choices)
-    if size > MOST_CHOICES:
+    if size > MAX_CHOICES:
         return _Axis(np.array([]), np.array([]), False)
     shares = np.array(parameter.probabilities or np.full(size, 1 / max(size, 1)))
     listed = () if isinstance(choices, range) else choices
     numbers = [c for c in listed if isinstance(c, int | float) and not isinstance(c, bool)]
     is_unordered = len(numbers) < len(listed) or sorted(set(numbers)) != list(listed)
-    is_unordered &= size <= MOST_UNORDERED
+    is_unordered &= size <= MAX_UNORDERED
     return _Axis(np.cumsum(shares), np.cumsum(shares) - shares / 2, is_unordered)
 
 
@@ -99,7 +99,7 @@ def _features(axes: Sequence[_Axis], latents: Array) -> Array:
     return np.hstack(columns)
 
 
-def _spread(latents: Array, random: np.random.Generator) -> Array:
+def _sobol_point(latents: Array, random: np.random.Generator) -> Array:
     """The next of a Sobol sequence from the first run on, with some jitter."""
     number, dimensions = latents.shape
     jitter = np.asarray(random.random(dimensions))
@@ -109,7 +109,7 @@ def _spread(latents: Array, random: np.random.Generator) -> Array:
     return np.asarray((latents[0] + sobol + jitter / STARTUP_RUNS) % 1.0)
 
 
-def _most_promising(
+def _maximize_expected_improvement(
     axes: Sequence[_Axis], latents: Array, losses: Array, random: np.random.Generator
 ) -> Array:
     """The point of the highest expected improvement: of many, then of those near the best."""
@@ -120,15 +120,15 @@ def _most_promising(
         kept = latents[ended][np.argsort(targets[ended], kind="stable")[:KEPT]]
         points = random.random((RANDOM_CANDIDATES, len(axes)))
         for _ in range(ROUNDS):
-            points = _snapped(axes, np.vstack([points, _near(axes, kept, random)]))
+            points = _snapped(axes, np.vstack([points, _perturb(axes, kept, random)]))
             order = np.argsort(-improvement(_features(axes, points)), kind="stable")
             kept = points = points[order[:KEPT]]
     return np.asarray(kept[0])
 
 
-def _near(axes: Sequence[_Axis], centres: Array, random: np.random.Generator) -> Array:
+def _perturb(axes: Sequence[_Axis], centres: Array, random: np.random.Generator) -> Array:
     """Points that differ from a centre in one coordinate or a few."""
-    points = centres[random.integers(len(centres), size=NEAR_CANDIDATES)]
+    points = centres[random.integers(len(centres), size=PERTURBED_CANDIDATES)]
     changed = random.random(points.shape) < 1.5 / len(axes)
     changed[np.arange(len(points)), random.integers(len(axes), size=len(points))] = True
     scale = random.choice([0.03, 0.1, 0.25], size=(len(points), 1))
@@ -142,11 +142,11 @@ def _targets(losses: Array) -> Array:
 
     How bad a bad run is says little, and one that diverged must not dwarf the others.
     """
-    losses = np.where(np.isfinite(losses), np.clip(losses, -LARGEST_LOSS, LARGEST_LOSS), losses)
+    losses = np.where(np.isfinite(losses), np.clip(losses, -MAX_LOSS, MAX_LOSS), losses)
     finite = losses[np.isfinite(losses)]
     scale = max(np.median(finite) - finite.min(), 1e-300)
     excess = (np.minimum(losses, finite.max()) - np.median(finite)) / scale
-    squeezed = np.where(excess > 0, np.log1p(np.clip(excess, 0, BAD)), excess)
+    squeezed = np.where(excess > 0, np.log1p(np.clip(excess, 0, LOSS_CLIP)), excess)
     return np.asarray((squeezed - np.nanmean(squeezed)) / max(np.nanstd(squeezed), 1e-12))
 
 
@@ -154,7 +154,7 @@ def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callabl
     """Expected improvement over the best run, by features; negative where a run is already."""
     kernel = ConstantKernel(1.0, BOUNDS) * Matern(np.ones(features.shape[1]), BOUNDS, nu=2.5)
     kernel += WhiteKernel(NOISE_SHARE, BOUNDS)
-    process = GaussianProcessRegressor(kernel, optimizer=_most_plausible)
+    process = GaussianProcessRegressor(kernel, optimizer=_fit_kernel_map)
     expected = process.fit(features[ended], targets[ended]).predict(features)
     noise, best = process.kernel_.k2.noise_level, expected.min()
     process = GaussianProcessRegressor(process.kernel_, optimizer=None)
@@ -166,12 +166,12 @@ def _model(features: Array, ended: NDArray[np.bool_], targets: Array) -> Callabl
         gain = (best - mean) / deviation
         value = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
         nearest = np.abs(points[:, None] - features).max(axis=2).min(axis=1)
-        return np.where(nearest < SAME, -1.0, value)
+        return np.where(nearest < MIN_DISTANCE, -1.0, value)
 
     return improvement
 
 
-def _most_plausible(
+def _fit_kernel_map(
     objective: Callable[[Array], tuple[float, Array]], start: Array, bounds: Array
 ) -> tuple[Array, float]:
     """The kernel's parameters by likelihood and a prior: a dozen runs alone do not fix them."""
@@ -186,7 +186,7 @@ def _most_plausible(
     return result.x, result.fun
 
 
-def _from_optuna(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int) -> Array:
+def _suggest_tpe(axes: Sequence[_Axis], latents: Array, losses: Array, seed: int) -> Array:
     """The point by Optuna's tree-structured Parzen estimator, whose cost grows slowly."""
     space: dict[str, BaseDistribution] = {
         str(n): CategoricalDistribution(a.middles.tolist()) if a.is_unordered else ANY_LATENT

@@ -14,9 +14,9 @@ from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
 from gcodefp.sweeps.space import combinations, configurations, never_true, varying
-from gcodefp.sweeps.specification import Metric, Specification, read_specification
+from gcodefp.sweeps.specification import MetricConfig, Specification, read_specification
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
-from gcodefp.sweeps.values import LONGEST_SHOWN, SEPARATOR, dotted, leaf
+from gcodefp.sweeps.values import MAX_SHOWN_LENGTH, SEPARATOR, dotted, leaf
 
 UNUSED = ("program", "command", "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
@@ -60,7 +60,7 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
         yield f"no metric in the file: {objective.metric} decides, {objective.goal}"
     elif "goal" not in metric:
         yield "the metric has no goal: it is minimized, as in W&B"
-    if (doubt := goal_doubt(objective)) is not None:
+    if (doubt := goal_warning(objective)) is not None:
         yield doubt
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
@@ -80,7 +80,7 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 
 
-def goal_doubt(objective: Objective) -> str | None:
+def goal_warning(objective: Objective) -> str | None:
     """A note where the goal is the wrong way round for a metric's name."""
     usual = usual_goal(objective.metric)
     if usual in (None, objective.goal):
@@ -123,10 +123,10 @@ def _outside(parameter: Parameter) -> str | None:
 
 
 SAMPLES = 5
-LONGEST_LIST = 8
+MAX_LISTED = 8
 
 
-def explain(specification: Specification) -> str:
+def describe_specification(specification: Specification) -> str:
     """All that decides a sweep's runs, aligned, and notes on what may surprise."""
     listed = configurations(specification)
     possible = None if listed is None else len(listed)
@@ -143,29 +143,30 @@ def _aligned(rows: Iterable[Sequence[str]]) -> str:
 
 
 def _settings(specification: Specification, possible: int | None) -> Iterator[tuple[str, str]]:
-    objective, rules, target = specification.objective, specification.rules, specification.target
+    objective, options, target = (
+        specification.objective,
+        specification.options,
+        specification.target,
+    )
     size, running = combinations(specification), specification.impute_while_running or "nothing"
     counted = "" if possible is None else f", {possible} of them possible"
     yield "method", specification.method
     yield "metric", f"{objective.metric}, {objective.goal}"
-    yield (
-        "target",
-        "none" if target is None else f"{target:g}: no run starts once one reached it",
-    )
+    yield ("target", "none" if target is None else f"{target:g}: no run starts once one reached it")
     yield "impute", f"{specification.impute} for failed runs; while running: {running}"
     yield "early termination", _bands(specification)
     yield "run_cap", str(specification.run_cap or "none")
     yield "space", "infinite" if size is None else f"{size} configurations{counted}"
     if specification.method == "grid":
         yield "runs of the grid", str(total_runs(specification))
-    for constraint in rules.constraints:
+    for constraint in options.constraints:
         yield "constraint", constraint.text
-    for path, condition in rules.conditions.items():
+    for path, condition in options.conditions.items():
         yield "condition", f"{dotted(path)}: {condition.text}"
-    for point in rules.first:
+    for point in options.first:
         yield "first", ", ".join(f"{dotted(path)} {value}" for path, value in point.items())
-    if rules.width is not None:
-        yield "width", str(rules.width)
+    if options.width is not None:
+        yield "width", str(options.width)
 
 
 def _bands(specification: Specification) -> str:
@@ -176,7 +177,7 @@ def _bands(specification: Specification) -> str:
     after = f"after epochs {bands}" if bands else "after no epoch"
     compared = "value there" if rule.strict else "best value so far"
     return (
-        f"hyperband {after} (of {most_epochs(specification)}); a run goes on if its "
+        f"hyperband {after} (of {most_epochs(specification)}); a run continues if its "
         f"{compared} is among the best 1/{rule.eta:g}"
     )
 
@@ -197,8 +198,8 @@ def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:
 def _arguments(parameter: Parameter) -> str:
     if parameter.arguments:
         return ", ".join(f"{name} {_short(value)}" for name, value in parameter.arguments.items())
-    shown = ", ".join(map(_short, parameter.choices[:LONGEST_LIST]))
-    if len(parameter.choices) > LONGEST_LIST:
+    shown = ", ".join(map(_short, parameter.choices[:MAX_LISTED]))
+    if len(parameter.choices) > MAX_LISTED:
         shown += f", ... ({len(parameter.choices)} values)"
     if parameter.probabilities:
         shown += " with probabilities " + ", ".join(map(_short, parameter.probabilities))
@@ -206,7 +207,7 @@ def _arguments(parameter: Parameter) -> str:
 
 
 def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)[:LONGEST_SHOWN]
+    return f"{value:.4g}" if isinstance(value, float) else str(value)[:MAX_SHOWN_LENGTH]
 
 
 # All that is wrong with a sweep.
@@ -223,7 +224,7 @@ def problems(document: Any, where: str) -> list[str]:
         return messages
     # The trainer's messages are about what can be read; what cannot be has one already.
     with suppress(UserError):
-        metric = validated(Metric, document.get("metric"), where)
+        metric = validated(MetricConfig, document.get("metric"), where)
         messages += metric_problems(Objective(metric.name, metric.goal), where)
     parameters = {}
     for path, entry in entries(document.get("parameters")):

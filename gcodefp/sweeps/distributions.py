@@ -76,7 +76,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 """Distribution -> the keys of its entry in a sweep YAML."""
 DISTRIBUTIONS = tuple(ARGUMENTS)
-MOST_VALUES = 2**53
+MAX_DISTINCT = 2**53
 """The latent number, a float, cannot tell more values apart."""
 
 
@@ -171,7 +171,7 @@ class Parameter:
         # What lies just at the end, and rounds beyond it, is never drawn.
         edges = (LATENT_EDGE, 1 - LATENT_EDGE)
         first, last = (round(self.quantile(u) / self.arguments["q"]) for u in edges)
-        if last - first >= MOST_VALUES:
+        if last - first >= MAX_DISTINCT:
             return None
         return Multiples(last - first + 1, lambda index: self._multiple(first + index))
 
@@ -215,7 +215,7 @@ class Parameter:
             value = low + index * q
             return int(value) if float(value).is_integer() else round(value, 12)
 
-        return Multiples(count, at) if count < MOST_VALUES else ()
+        return Multiples(count, at) if count < MAX_DISTINCT else ()
 
     def describe(self) -> dict[str, Any]:
         """As sweep.json holds it."""

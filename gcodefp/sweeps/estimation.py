@@ -27,9 +27,9 @@ from gcodefp.model.hyperparameters import Hyperparameters, parse_hyperparameters
 from gcodefp.model.network import Network, Sizes
 from gcodefp.model.trainer import failure_class, load_training_data
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
-from gcodefp.sweeps.observer import sweep_seconds
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.sweep_status import sweep_seconds
 from gcodefp.terminal import data_size, duration
 
 logger = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 TIMED_STEPS = 3
 """Training steps of one repeat."""
 REPEATS = 5
-MOST_CONFIGURATIONS = 200
+MAX_CONFIGURATIONS = 200
 """So many configurations represent those of a longer sweep."""
 CUDA_CONTEXT_BYTES = 500 * 2**20
 """What each process takes of a GPU besides torch's allocator."""
@@ -47,12 +47,12 @@ COSTLY = ("batch_size", "d_model", "nhead", "num_layers", "rows_per_window", "ma
 """Hyperparameters on which a run's time or memory depends."""
 
 
-class Candidate(NamedTuple):
+class TimingCandidate(NamedTuple):
     """A configuration, and the multiply-adds of one training step and of one window."""
 
     hyperparameters: Hyperparameters
-    step_work: float
-    window_work: float
+    macs_per_step: float
+    macs_per_window: float
 
 
 class Timing(NamedTuple):
@@ -74,7 +74,7 @@ class Timing(NamedTuple):
 class Timed(NamedTuple):
     """A configuration with its timing, or with the reason why there is none."""
 
-    candidate: Candidate
+    candidate: TimingCandidate
     timing: Timing | str
 
 
@@ -90,14 +90,14 @@ class TimingConfig:
     seconds: float
 
 
-def open_configurations(sweep: SweepFile, over: Collection[int]) -> Iterator[dict[str, Any]]:
-    """The hyperparameters of runs that are not over; random draws stand for Bayesian search's."""
+def unfinished_configurations(sweep: SweepFile, over: Collection[int]) -> Iterator[dict[str, Any]]:
+    """The hyperparameters of runs that have not ended; random draws stand for Bayesian search's."""
     specification = sweep.specification
     if specification.method == "bayes":
         specification = replace(specification, method="random")
     sequence = ConfigurationSequence(specification, sweep.seed)
     numbers = [number for number in range(sweep.total) if number not in over]
-    for number in numbers[:MOST_CONFIGURATIONS]:
+    for number in numbers[:MAX_CONFIGURATIONS]:
         try:
             proposal = sequence.propose(number, [])
         except Exhausted:
@@ -108,12 +108,8 @@ def open_configurations(sweep: SweepFile, over: Collection[int]) -> Iterator[dic
 
 def candidates(
     configurations: Iterable[dict[str, Any]], sizes: Sizes, window: int
-) -> list[Candidate]:
-    """The configurations that the trainer accepts, by the work of a step; warns of the others.
-
-    Args:
-        window: rows of a window.
-    """
+) -> list[TimingCandidate]:
+    """The configurations that the trainer accepts, by the work of a step; warns of the others."""
     accepted = []
     for number, values in enumerate(configurations):
         try:
@@ -121,13 +117,13 @@ def candidates(
         except UserError as error:
             logger.warning("invalid, its run will fail: %s", error)
             continue
-        window_work = _window_work(hyperparameters, sizes, window)
-        step_work = hyperparameters.batch_size * window_work
-        accepted.append(Candidate(hyperparameters, step_work, window_work))
-    return sorted(accepted, key=lambda candidate: candidate.step_work)
+        macs_per_window = _macs_per_window(hyperparameters, sizes, window)
+        macs_per_step = hyperparameters.batch_size * macs_per_window
+        accepted.append(TimingCandidate(hyperparameters, macs_per_step, macs_per_window))
+    return sorted(accepted, key=lambda candidate: candidate.macs_per_step)
 
 
-def _window_work(hyperparameters: Hyperparameters, sizes: Sizes, window: int) -> float:
+def _macs_per_window(hyperparameters: Hyperparameters, sizes: Sizes, window: int) -> float:
     """Multiply-adds of a forward pass over one window, about."""
     with torch.device("meta"):
         network = Network(sizes, hyperparameters)
@@ -139,17 +135,19 @@ def _window_work(hyperparameters: Hyperparameters, sizes: Sizes, window: int) ->
     encode = window * (weights(network.stem, network.encoder) + attention)
     heads = [child for name, child in network.named_children() if name.endswith("_head")]
     rows = min(hyperparameters.rows_per_window, window)
-    return encode + rows * sizes.steps * weights(network.writer, *heads)
+    return encode + rows * sizes.steps * weights(network.decoder, *heads)
 
 
-def to_be_timed(configurations: Sequence[Candidate]) -> list[Candidate]:
+def select_timed(configurations: Sequence[TimingCandidate]) -> list[TimingCandidate]:
     """The cheapest, the median and the most expensive of sorted configurations, each once."""
-    distinct = list({candidate.step_work: candidate for candidate in configurations}.values())
+    distinct = list({candidate.macs_per_step: candidate for candidate in configurations}.values())
     chosen = sorted({0, len(distinct) // 2, len(distinct) - 1})
     return [distinct[index] for index in chosen]
 
 
-def label(candidate: Candidate, configurations: Sequence[Candidate]) -> str:
+def configuration_name(
+    candidate: TimingCandidate, configurations: Sequence[TimingCandidate]
+) -> str:
     """The hyperparameters that vary among the configurations and cost time or memory."""
     rows = [asdict(other.hyperparameters) for other in configurations]
     varying = [name for name in COSTLY if len({row[name] for row in rows}) > 1]
@@ -228,26 +226,26 @@ def _part(data: Tensors, count: int) -> Tensors:
     """So many windows, evenly from the whole split."""
     total = len(data.starts)
     chosen = torch.linspace(0, total - 1, min(count, total)).long().to(data.starts.device)
-    names = ("starts", "segments", "row_mask")
+    names = ("starts", "contiguous_ranges", "row_mask")
     return replace(data, **{name: getattr(data, name)[chosen] for name in names})
 
 
 def run_seconds(
     timed: Sequence[Timed],
-    configurations: Sequence[Candidate],
+    configurations: Sequence[TimingCandidate],
     train_windows: int,
     val_windows: int,
 ) -> list[float]:
     """Seconds of a run of each configuration, interpolated between the timed ones by their work."""
     pairs = [(c, timing) for c, timing in timed if isinstance(timing, Timing)]
     step = np.interp(
-        [c.step_work for c in configurations],
-        [c.step_work for c, _ in pairs],
+        [c.macs_per_step for c in configurations],
+        [c.macs_per_step for c, _ in pairs],
         [timing.step_seconds for _, timing in pairs],
     )
-    by_window = sorted((c.window_work, timing.window_seconds) for c, timing in pairs)
+    by_window = sorted((c.macs_per_window, timing.window_seconds) for c, timing in pairs)
     window = np.interp(
-        [c.window_work for c in configurations],
+        [c.macs_per_window for c in configurations],
         [work for work, _ in by_window],
         [seconds for _, seconds in by_window],
     )

@@ -16,7 +16,7 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
-    METRICS,
+    LOGGED_METRICS,
     OPTIMIZERS,
     usual_goal,
 )
@@ -24,14 +24,14 @@ from gcodefp.sweeps.check import Path, entries
 from gcodefp.sweeps.distributions import DISTRIBUTIONS
 from gcodefp.sweeps.hyperband import EarlyTerminate
 from gcodefp.sweeps.parameters import Entry, plainly_values
-from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, Metric, Sweep
+from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, MetricConfig, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
-from gcodefp.sweeps.values import number_in, number_text
+from gcodefp.sweeps.values import number_text, parse_number
 from gcodefp.sweeps.yaml_input import LOADER, load_yaml
 
 GOALS = get_args(Goal)
-MOST_FIXES, MOST_SHOWN = 1000, 20
-MARK = "\ufeff"
+MAX_FIXES, MAX_SHOWN = 1000, 20
+BOM = "\ufeff"
 
 
 Change = Literal["value", "key", "add"]
@@ -135,9 +135,9 @@ def _numbers(document: Any, path: Path) -> Fixes:
     if isinstance(value, list):
         for index in range(len(value)):
             yield from _numbers(document, (*path, index))
-    number = number_in(value)
+    number = parse_number(value)
     if number is not None:
-        yield Fix("value", path, value, number, "YAML reads it as text")
+        yield Fix("value", path, value, number, "YAML reads it as a string")
 
 
 def _early_terminate(document: Mapping[str, Any]) -> Fixes:
@@ -156,16 +156,16 @@ def _early_terminate(document: Mapping[str, Any]) -> Fixes:
 def _metric(document: Mapping[str, Any]) -> Fixes:
     config, path = document.get("metric"), ("metric",)
     if isinstance(config, Mapping):
-        yield from _keys(path, config, Metric.model_fields)
+        yield from _keys(path, config, MetricConfig.model_fields)
         yield from _word(document, (*path, "goal"), GOALS)
         yield from _numbers(document, (*path, "target"))
         name, goal = config.get("name"), config.get("goal", "minimize")
         if not isinstance(name, str):
             return
-        if name not in METRICS and (meant := same_letters(name, METRICS)):
+        if name not in LOGGED_METRICS and (meant := same_letters(name, LOGGED_METRICS)):
             reason = "its name in this trainer"
             yield Fix("value", (*path, "name"), name, meant, reason)
-        elif name in METRICS and goal in GOALS and goal != (usual := usual_goal(name)):
+        elif name in LOGGED_METRICS and goal in GOALS and goal != (usual := usual_goal(name)):
             reason = f"{name} is better when {'larger' if usual == 'maximize' else 'smaller'}"
             if "goal" in config:
                 yield Fix("value", (*path, "goal"), goal, usual, reason, is_needed=False)
@@ -224,22 +224,19 @@ def _hyperparameters(parameters: Mapping[Path, Any]) -> Fixes:
 # How it is fixed: the characters of a key or a value are replaced in the text.
 
 
-def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
+def apply_fixes(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     """The text and its document with all that has one right answer put right, and what that was.
 
-    Raises:
-        UserError: it is no YAML, or the text cannot be changed at these paths alone.
+    Raises UserError: it is no YAML, or the text cannot be changed at these paths alone.
     """
     # The parser counts no byte order mark.
-    text, mark = text.removeprefix(MARK), MARK if text.startswith(MARK) else ""
+    text, mark = text.removeprefix(BOM), BOM if text.startswith(BOM) else ""
     document, fixes = load_yaml(text, where), list[Fix]()
-    while more := _without_rivals(proposed_fixes(document)):
+    while more := _without_conflicts(proposed_fixes(document)):
         fixes += more
-        changes = "; ".join(fix.describe() for fix in fixes[:MOST_SHOWN])
-        if len(fixes) > MOST_FIXES:
-            raise UserError(
-                f"{where}: over {MOST_FIXES} fixes, such as {changes}; rewrite the file"
-            )
+        changes = "; ".join(fix.describe() for fix in fixes[:MAX_SHOWN])
+        if len(fixes) > MAX_FIXES:
+            raise UserError(f"{where}: over {MAX_FIXES} fixes, such as {changes}; rewrite the file")
         for fix in more:
             _apply(document, fix)
         try:
@@ -252,7 +249,7 @@ def fixed(text: str, where: str) -> tuple[str, Any, list[Fix]]:
     return mark + text, document, fixes
 
 
-def _without_rivals(fixes: Fixes) -> list[Fix]:
+def _without_conflicts(fixes: Fixes) -> list[Fix]:
     """The fixes without second keys of one name; keys last, since they move paths."""
     first: dict[Path, Fix] = {}
     for fix in fixes:
@@ -281,8 +278,7 @@ def _are_same(one: Any, other: Any) -> bool:
 def _changed(text: str, fixes: list[Fix]) -> str:
     """The text with these fixes; all other characters stay.
 
-    Raises:
-        LookupError: a key is not in the text at its path, but merged from an anchor.
+    Raises LookupError: a key is not in the text at its path, but merged from an anchor.
     """
     root = yaml.compose(text, Loader=LOADER)
     edits: dict[tuple[int, int], str] = {}

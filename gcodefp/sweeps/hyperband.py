@@ -12,10 +12,10 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from gcodefp.sweeps.schema import Positive, Section, validated
+from gcodefp.sweeps.schema import PositiveNumber, Section, validated
 
-LAST_BAND = 10_000_000
-MOST_STEPS = 100_000
+MAX_BAND = 10_000_000
+MAX_STEPS = 100_000
 """Of the bands' computation; only an eta that is next to 1 has more."""
 
 
@@ -33,7 +33,7 @@ class Hyperband:
     eta: float
     strict: bool
 
-    def should_stop(
+    def should_prune(
         self, history: Sequence[float], others: Sequence[Sequence[float]], goal: str
     ) -> bool:
         """Whether a run with these values so far is pruned.
@@ -61,23 +61,19 @@ class EarlyTerminate(Section):
     """`early_terminate` of a sweep YAML."""
 
     type: Literal["hyperband"]
-    min_iter: Positive | None = None
-    max_iter: Positive | None = None
-    s: Positive | None = None
-    eta: Positive = 3
+    min_iter: PositiveNumber | None = None
+    max_iter: PositiveNumber | None = None
+    s: PositiveNumber | None = None
+    eta: PositiveNumber = 3
     strict: bool = True
 
     def rule(self) -> Hyperband:
-        """The rule with its bands.
-
-        Raises:
-            ValueError: there are no bands, or too many.
-        """
-        steps = list(islice(self._steps(), MOST_STEPS + 1))
+        """The rule with its bands. Raises ValueError: there are no bands, or too many."""
+        steps = list(islice(self._steps(), MAX_STEPS + 1))
         if not steps:
             raise ValueError("no band at or above 1; make max_iter larger or eta smaller")
-        if len(steps) > MOST_STEPS:
-            raise ValueError(f"eta: {self.eta!r} makes more than {MOST_STEPS} bands; try eta: 2")
+        if len(steps) > MAX_STEPS:
+            raise ValueError(f"eta: {self.eta!r} makes more than {MAX_STEPS} bands; try eta: 2")
         return Hyperband(tuple(sorted(set(steps))), self.eta, self.strict)
 
     def _steps(self) -> Iterator[int]:
@@ -91,7 +87,7 @@ class EarlyTerminate(Section):
                 band /= self.eta
         elif self.min_iter is not None:
             band = self.min_iter
-            while band <= LAST_BAND:
+            while band <= MAX_BAND:
                 yield int(band)
                 band *= self.eta
 

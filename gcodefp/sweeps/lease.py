@@ -1,13 +1,13 @@
 """Which process works on a run: claims that a killed process cannot keep and two cannot both make.
 
 A claim is a file `lease.N` in the run's folder, and the highest N counts. It names its generation,
-the folder `generation.N-…` in which its holder alone writes. Taking a free run, giving it back and
-ending it are the same operation: making claim N + 1 after claim N, as a hard link, which fails if
-the name exists (on NFS too). One process succeeds. A holder that stood still while another took the
-run can therefore not end it, and what it writes lies in a folder that no claim names.
+the folder `generation.N-…` in which its holder alone writes. Acquiring a free run,
+releasing it and ending it are the same operation: making claim N + 1 after claim N, as a hard link,
+which fails if the name exists (on NFS too). One process succeeds. A stalled (paused) holder whose
+run another acquired can therefore not end it, and it writes into a folder that no claim names.
 
-A claim has no holder when it was given back or has ended. Otherwise the run is free when the
-holder's process is gone, seen at once on the same host, or when the claim was not touched for
+A claim has no holder when the run was released or has ended. Otherwise the lease has expired when
+the holder's process is gone, seen at once on the same host, or when the claim was not renewed for
 LEASE_SECONDS of the watcher's own monotonic clock, so that no host's time of day matters.
 """
 
@@ -33,7 +33,7 @@ HEARTBEAT_SECONDS = 5.0
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
 _released: set[str | None] = set()
-"""Generations that this process no longer holds. One that it could not give back, since the file
+"""Generations that this process no longer holds. One that it could not release, since the file
 server was lost or the folder not writable, names a living process and would be held while that
 lives."""
 
@@ -47,14 +47,14 @@ class LeaseState(Enum):
 
 
 class LeaseLost(Exception):
-    """Another agent has taken this run over, because this one stood still for too long."""
+    """Another agent has acquired this run, because this one stalled for too long."""
 
 
 class Claim(NamedTuple):
     """The content of a file `lease.N`.
 
     Attributes:
-        holder: host, pid and process; None if the run was given back or has ended, empty if the
+        holder: host, pid and process; None if the run was released or has ended, empty if the
             file is damaged.
         generation: the name of its folder; None where an earlier version wrote the lease, whose
             files lie in the run's own folder.
@@ -74,13 +74,13 @@ class Claim(NamedTuple):
     def number(self) -> int:
         return int(self.path.name.rpartition(".")[2])
 
-    def touched_ns(self) -> int:
-        """When the holder touched it, by the file server's clock."""
+    def renewed_ns(self) -> int:
+        """When the holder renewed it, by the file server's clock."""
         return self.path.stat().st_mtime_ns
 
 
 def newest_claim(folder: Path) -> Claim | None:
-    """The claim that counts; None if no process has taken the run yet."""
+    """The claim that counts; None if no process has acquired the run yet."""
     path = None
     for _ in range(3):
         leases = (path for path in folder.glob("lease.*") if path.name[6:].isdecimal())
@@ -94,7 +94,7 @@ def newest_claim(folder: Path) -> Claim | None:
 
 def _read_claim(path: Path) -> Claim:
     text = path.read_bytes()
-    if not text:  # An earlier version gave the run back.
+    if not text:  # An earlier version released the run.
         return Claim(path, None)
     with suppress(ValueError, KeyError, TypeError, AttributeError):
         content = json.loads(text)
@@ -112,7 +112,7 @@ def _read_claim(path: Path) -> Claim:
 
 
 class LeaseWatch:
-    """Watches leases, and remembers when it first saw each heartbeat."""
+    """Watches leases, and remembers when it first saw each renewal."""
 
     def __init__(self) -> None:
         self._seen: dict[Path, tuple[int, float, bool]] = {}
@@ -129,14 +129,14 @@ class LeaseWatch:
         if is_alive is not None:
             return LeaseState.HELD if is_alive else LeaseState.FREE
         try:
-            beat = claim.touched_ns()
+            renewed = claim.renewed_ns()
         except FileNotFoundError:
             return LeaseState.FREE
         now = time.monotonic()
-        seen_beat, since, moved = self._seen.get(claim.path, (beat, now, False))
-        if beat != seen_beat:
+        before, since, moved = self._seen.get(claim.path, (renewed, now, False))
+        if renewed != before:
             since, moved = now, True
-        self._seen[claim.path] = (beat, since, moved)
+        self._seen[claim.path] = (renewed, since, moved)
         if now - since > LEASE_SECONDS:
             return LeaseState.FREE
         return LeaseState.HELD if moved else LeaseState.UNKNOWN
@@ -157,13 +157,13 @@ class Lease:
         self.kills = claim.kills
 
     def check(self) -> None:
-        """Raises LeaseLost if another process has taken the run, or the run was removed."""
+        """Raises LeaseLost if another process has acquired the run, or the run was removed."""
         newest, own = newest_claim(self._claim.path.parent), self._claim
         if newest is None or (newest.path, newest.generation) != (own.path, own.generation):
             raise LeaseLost(f"{self._claim.path.parent}: taken over by another agent, or removed")
 
-    def beat(self) -> None:
-        """Touches the claim, which shows that the holder is at work."""
+    def renew(self) -> None:
+        """Shows that the holder is at work."""
         with suppress(OSError):
             os.utime(self._claim.path)
 
@@ -171,7 +171,7 @@ class Lease:
         """Makes what lies in `files` the whole run; raises LeaseLost if it is no longer held."""
         self._supersede(is_end=True)
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Makes the run free, if it is still held; otherwise removes what no claim names."""
         _released.add(self._claim.generation)
         try:
@@ -194,16 +194,15 @@ class Lease:
 
 
 @contextmanager
-def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
-    """Takes a free run, with a heartbeat until the block ends; None if it is not free.
+def acquire(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
+    """Acquires a free run, renewed until the block ends; None if it is not free.
 
-    The run is given back at the end of the block, also after an exception.
+    The run is released at the end of the block, also after an exception.
 
-    Raises:
-        LeaseLost: a file could not be read or written, as the run was taken over or removed.
+    Raises LeaseLost: a file could not be read or written, as the run was taken over or removed.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lease = _take(folder, watch)
+    lease = _acquire(folder, watch)
     if lease is None:
         yield None
         return
@@ -211,7 +210,7 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
 
     def heartbeat() -> None:
         while not is_done.wait(HEARTBEAT_SECONDS):
-            lease.beat()
+            lease.renew()
 
     thread = threading.Thread(target=heartbeat, name=f"heartbeat of {folder.name}", daemon=True)
     thread.start()
@@ -223,10 +222,10 @@ def holding(folder: Path, watch: LeaseWatch) -> Iterator[Lease | None]:
     finally:
         is_done.set()
         thread.join()
-        lease.give_back()
+        lease.release()
 
 
-def _take(folder: Path, watch: LeaseWatch) -> Lease | None:
+def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     """Claims a free run, with a copy of its state; None if it is not free or another is faster."""
     before = newest_claim(folder)
     if watch.state_of(before) is not LeaseState.FREE or (before and before.is_end):
@@ -240,7 +239,7 @@ def _take(folder: Path, watch: LeaseWatch) -> Lease | None:
         kills = before.kills if epochs <= before.epochs else 0
         if before.holder is not None and before.generation not in _released:
             kills += 1
-        path, holder = folder / f"lease.{before.number + 1}", _identity(os.getpid())
+        path, holder = folder / f"lease.{before.number + 1}", _process_identity(os.getpid())
         # An epoch that was logged and not saved counts once, however often it is.
         claim = Claim(path, holder, generation, max(epochs, before.epochs), kills)
         lease = Lease(claim) if _make(claim) else None
@@ -254,7 +253,7 @@ def _take(folder: Path, watch: LeaseWatch) -> Lease | None:
 
 def _make(claim: Claim) -> bool:
     """Makes a claim; False if another process was faster."""
-    # In its own folder: where the run was removed, and begun again by another process, it fails.
+    # In its own folder: where the run was removed, and created again by another process, it fails.
     draft = claim.path.parent / str(claim.generation) / f".lease.{uuid.uuid4().hex}.tmp"
     content = claim._asdict()
     del content["path"]
@@ -271,7 +270,7 @@ def _make(claim: Claim) -> bool:
     return True
 
 
-def _identity(pid: int) -> dict[str, str | int | None]:
+def _process_identity(pid: int) -> dict[str, str | int | None]:
     return {"host": socket.gethostname(), "pid": pid, "process": _process(pid)}
 
 
@@ -308,7 +307,7 @@ def _is_alive(claim: Claim) -> bool | None:
 
 
 class Holder(NamedTuple):
-    """The last process that took a run, and the seconds since it touched its claim.
+    """The last process that acquired a run, and the seconds since it renewed its claim.
 
     The age is negative where this host's clock is behind.
     """
@@ -319,10 +318,10 @@ class Holder(NamedTuple):
 
 
 def lease_holder(folder: Path) -> Holder | None:
-    """The process that took a run and did not give it back, alive or not; for display."""
+    """The process that acquired a run and did not release it, alive or not; for display."""
     with suppress(FileNotFoundError):
         claim = newest_claim(folder)
         if claim and claim.holder:
-            age_seconds = time.time() - claim.touched_ns() / 1e9
+            age_seconds = time.time() - claim.renewed_ns() / 1e9
             return Holder(str(claim.holder["host"]), claim.holder["pid"], age_seconds)
     return None

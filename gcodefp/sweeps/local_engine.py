@@ -1,7 +1,7 @@
 """The local engine: any number of agents work on run folders, and nothing else holds state.
 
-An agent takes the lowest run that has not ended and whose lease is free. A run that another agent
-left half-done goes on from its last epoch; a new one is assigned its hyperparameters and starts.
+An agent acquires the lowest run that has not ended and whose lease is free. A run that another
+agent left unfinished resumes from its last epoch; a new one is assigned hyperparameters and starts.
 """
 
 import logging
@@ -14,23 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, holding
-from gcodefp.sweeps.run_folder import AGENTS_AGAIN, REBUILD, RunFolder, run_folder, run_folders
+from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire
+from gcodefp.sweeps.run_folder import REBUILD, RERUN_AGENTS, RunFolder, run_folder, run_folders
 from gcodefp.sweeps.scheduler import Scheduler
 from gcodefp.sweeps.specification import Specification
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-STAY_SECONDS = 5.0
-"""How often an agent that stays looks for a free run."""
-STORAGE_PATIENCE_SECONDS = 600.0
+WAIT_POLL_SECONDS = 5.0
+"""How often an agent that waits for all runs looks for a free one."""
+STORAGE_TIMEOUT_SECONDS = 600.0
 """How long an agent waits for a full disk or a lost file server before it gives up."""
 FAILURES_IN_A_ROW = 3
 
 
 @dataclass
-class Trial:
+class LeasedRun:
     """A run as its objective receives it."""
 
     folder: RunFolder
@@ -38,11 +38,10 @@ class Trial:
     lease: Lease
     scheduler: Scheduler
 
-    def should_stop(self) -> bool:
+    def should_prune(self) -> bool:
         """Whether early termination ends the run after the epochs that it has logged.
 
-        Raises:
-            LeaseLost: another agent has taken the run over.
+        Raises LeaseLost: another agent has acquired the run.
         """
         self.lease.check()
         return self.scheduler.should_prune(self.folder.number)
@@ -50,10 +49,10 @@ class Trial:
 
 @dataclass
 class _Scan:
-    """One look at the runs of a sweep.
+    """One scan of the runs of a sweep.
 
     Attributes:
-        leases: number -> state of each open run before the free one.
+        leases: number -> state of each unfinished run before the free one.
         free: the lowest run that is free.
         is_waiting: whether a new run waits for the result of one that another agent holds.
         blocked_by: a run whose result a new run waits for, and which no agent works on.
@@ -75,24 +74,24 @@ class LocalEngine:
         self._watch = LeaseWatch()
         self._excluded: dict[int, Exception] = {}
         self._waited_seconds = 0.0
-        self._is_closed = False
+        self._has_sweep_ended = False
 
     def work(
         self,
-        objective: Callable[[Trial], dict[str, Any]],
+        objective: Callable[[LeasedRun], dict[str, Any]],
         after_each: Callable[[], None],
         before_each: Callable[[], None] = lambda: None,
-        stay: bool = False,
+        wait_for_all: bool = False,
     ) -> int:
         """Calls the objective for one run after another until no run is left.
 
         Args:
             objective: trains a run and returns the content of its run.json.
-            after_each: called when a run is over.
+            after_each: called when a run has ended.
             before_each: called before every search for a run, repeatedly while none is free; an
                 exception from it ends the work.
-            stay: waits until the runs of all other agents are over, and takes over those that they
-                leave.
+            wait_for_all: waits until the runs of all other agents have ended, and resumes those
+                that they leave.
 
         Returns:
             the number of runs that this agent ended.
@@ -104,7 +103,7 @@ class LocalEngine:
         failed: list[RunFolder] = []
         while True:
             try:
-                if (folder := self._next(before_each, stay)) is None:
+                if (folder := self._next(before_each, wait_for_all)) is None:
                     self._tidy_ended_runs()
                     return ended
                 if len(failed) == FAILURES_IN_A_ROW:
@@ -120,7 +119,7 @@ class LocalEngine:
             ended += 1
             failed = [*failed, folder] if content["state"] == "failed" else []
 
-    def _next(self, before_each: Callable[[], None], stay: bool) -> RunFolder | None:
+    def _next(self, before_each: Callable[[], None], wait_for_all: bool) -> RunFolder | None:
         """The lowest free run, or None at the end; waits while another agent's run decides it.
 
         Raises:
@@ -133,8 +132,8 @@ class LocalEngine:
                 return scan.free
             if scan.is_waiting or LeaseState.UNKNOWN in scan.leases.values():
                 time.sleep(POLL_SECONDS)
-            elif stay and LeaseState.HELD in scan.leases.values():
-                time.sleep(STAY_SECONDS)
+            elif wait_for_all and LeaseState.HELD in scan.leases.values():
+                time.sleep(WAIT_POLL_SECONDS)
             else:
                 self._raise_excluded()
                 if scan.blocked_by is not None:
@@ -145,12 +144,12 @@ class LocalEngine:
                 return None
 
     def _scan(self) -> "_Scan":
-        """Looks at the runs in order, up to the first that is free or has to wait."""
+        """Scans the runs in order, up to the first that is free or has to wait."""
         scan = _Scan()
-        for number in range(self.scheduler.results.first_open(), self.total):
+        for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
-                if not self._is_open(folder):
+                if not self._is_unfinished(folder):
                     continue
                 if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
                     scan.is_waiting = any(
@@ -172,28 +171,28 @@ class LocalEngine:
         """Tidies runs whose agent was killed right after it had ended them."""
         for folder in run_folders(self.folder):
             with suppress(OSError):
-                if folder.is_over():
+                if folder.has_ended():
                     folder.tidy()
 
-    def _is_open(self, folder: RunFolder) -> bool:
+    def _is_unfinished(self, folder: RunFolder) -> bool:
         """Whether a run needs work, now or later."""
-        if folder.number in self._excluded or self.scheduler.results.is_over(folder.number):
+        if folder.number in self._excluded or self.scheduler.results.has_ended(folder.number):
             return False
-        if not self._is_closed and self.scheduler.is_closed(folder):
-            self._is_closed = True
-        return not self._is_closed or folder.is_assigned()
+        if not self._has_sweep_ended and self.scheduler.is_after_end(folder):
+            self._has_sweep_ended = True
+        return not self._has_sweep_ended or folder.is_assigned()
 
     def _work_on(
-        self, folder: RunFolder, objective: Callable[[Trial], dict[str, Any]]
+        self, folder: RunFolder, objective: Callable[[LeasedRun], dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
-            folder.publish()
-            with self._taken(folder) as trial:
-                if trial is None:
+            folder.promote_files()
+            with self._leased_run(folder) as run:
+                if run is None:
                     return None
-                content = objective(trial)
-                folder.end(content, trial.lease)
+                content = objective(run)
+                folder.end(content, run.lease)
                 return content
         except LeaseLost as error:
             logger.warning("%s", error)
@@ -202,16 +201,16 @@ class LocalEngine:
         return None
 
     @contextmanager
-    def _taken(self, folder: RunFolder) -> Iterator[Trial | None]:
+    def _leased_run(self, folder: RunFolder) -> Iterator[LeasedRun | None]:
         """The run with its lease and hyperparameters; None if another agent was faster."""
-        with holding(folder.path, self._watch) as lease:
+        with acquire(folder.path, self._watch) as lease:
             hyperparameters = None
-            if lease and not folder.is_over():  # It may have ended before the lease was taken.
+            if lease and not folder.has_ended():  # It may have ended before the lease was acquired.
                 hyperparameters = self.scheduler.assign(folder)
             if lease is None or hyperparameters is None:
                 yield None
             else:
-                yield Trial(folder, hyperparameters, lease, self.scheduler)
+                yield LeasedRun(folder, hyperparameters, lease, self.scheduler)
 
     def _exclude(self, folder: RunFolder, error: Exception) -> None:
         logger.warning("run %s is excluded: %s", folder.path.name, error)
@@ -228,23 +227,22 @@ class LocalEngine:
             path = run_folder(self.folder, number).path
             raise UserError(
                 f"{len(excluded)} runs could not be worked on, {path} among them: {error}; "
-                f"then {AGENTS_AGAIN}; the others are kept"
+                f"then {RERUN_AGENTS}; the others are kept"
             )
 
     def _wait_for_storage(self, error: OSError) -> None:
         """Waits before another try: a full disk or a lost file server is no fault of a run.
 
-        Raises:
-            UserError: it has lasted STORAGE_PATIENCE_SECONDS.
+        Raises UserError: it has lasted STORAGE_TIMEOUT_SECONDS.
         """
         # The error of a write to a full disk names no file.
         message = str(error) if error.filename else f"{self.folder}: {error}"
-        if self._waited_seconds >= STORAGE_PATIENCE_SECONDS:
+        if self._waited_seconds >= STORAGE_TIMEOUT_SECONDS:
             raise UserError(
                 f"{message}; waited {self._waited_seconds:.0f} s on host {platform.node()} for it "
-                f"to be fixed; fix it, then {AGENTS_AGAIN}; nothing is lost"
+                f"to be fixed; fix it, then {RERUN_AGENTS}; nothing is lost"
             ) from error
-        pause = min(max(self._waited_seconds, POLL_SECONDS), STORAGE_PATIENCE_SECONDS / 10)
+        pause = min(max(self._waited_seconds, POLL_SECONDS), STORAGE_TIMEOUT_SECONDS / 10)
         logger.warning("%s; trying again in %.0f s", message, pause)
         time.sleep(pause)
         self._waited_seconds += pause
@@ -253,9 +251,9 @@ class LocalEngine:
 def _failures_in_a_row(failed: Sequence[RunFolder]) -> UserError:
     """The error of an agent whose runs keep failing, perhaps because of its host."""
     last = failed[-1]
-    reason = (last.ended() or {}).get("reason")
+    reason = (last.read_outcome() or {}).get("reason")
     return UserError(
         f"{len(failed)} runs failed in a row on host {platform.node()}, the last is {last.path}: "
         f"{reason}; fix that, remove the folders of the runs to be tried again, then "
-        f"{AGENTS_AGAIN}; the other runs are kept"
+        f"{RERUN_AGENTS}; the other runs are kept"
     )

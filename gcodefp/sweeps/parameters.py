@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from gcodefp.errors import did_you_mean
-from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MOST_VALUES, Parameter
-from gcodefp.sweeps.schema import Number, Positive, Section, validated
+from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MAX_DISTINCT, Parameter
+from gcodefp.sweeps.schema import Number, PositiveNumber, Section, validated
 from gcodefp.sweeps.values import SEPARATOR, hyperparameter_value, shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -18,7 +18,7 @@ INFERRED = {
     "values": "categorical",
     "value": "constant",
 }
-LARGEST_EXPONENT = 20.0
+MAX_EXPONENT = 20.0
 """exp() of more is no hyperparameter's value."""
 
 
@@ -36,7 +36,7 @@ def _parameters(block: Any) -> Any:
 
 Value = Annotated[Any, BeforeValidator(hyperparameter_value)]
 Name = Annotated[str, BeforeValidator(_name)]
-IS_BLOCK = BeforeValidator(_parameters)
+IS_MAPPING = BeforeValidator(_parameters)
 
 
 class Entry(Section):
@@ -49,22 +49,18 @@ class Entry(Section):
     min: Number = 0
     max: Number = 0
     mu: Number = 0.0
-    sigma: Positive = 1.0
-    a: Positive = 1.0
-    b: Positive = 1.0
-    q: Positive = 1.0
-    parameters: Annotated[dict[Name, "Entry"], IS_BLOCK] | None = None
+    sigma: PositiveNumber = 1.0
+    a: PositiveNumber = 1.0
+    b: PositiveNumber = 1.0
+    q: PositiveNumber = 1.0
+    parameters: Annotated[dict[Name, "Entry"], IS_MAPPING] | None = None
 
     def parameter(self) -> Parameter:
-        """The distribution and its arguments.
-
-        Raises:
-            ValueError: they do not belong together.
-        """
+        """The distribution and its arguments. Raises ValueError: they do not belong together."""
         distribution = self.distribution or self._inferred()
         names = ARGUMENTS[distribution]
         for key in sorted(self.model_fields_set - {*names, "distribution"}):
-            raise ValueError(f"{key} is no key of {distribution}; {did_you_mean(key, names)}")
+            raise ValueError(f"{key} is not a key of {distribution}; {did_you_mean(key, names)}")
         needed = {"value", "values", "probabilities", "min", "max"}.intersection(names)
         if missing := needed - self.model_fields_set:
             keys = ", ".join(repr(key) for key in sorted(missing))
@@ -111,7 +107,7 @@ class Entry(Section):
         if not isinstance(entry, Mapping):
             value = shown(entry)
             raise ValueError(
-                f"{value} is no mapping; write `value: {value}` below it for a constant"
+                f"{value} is not a mapping; write `value: {value}` below it for a constant"
             )
         return entry
 
@@ -134,7 +130,7 @@ class Entry(Section):
         return self
 
 
-Block = Annotated[dict[Name, Entry], IS_BLOCK]
+ParameterMapping = Annotated[dict[Name, Entry], IS_MAPPING]
 
 
 def _check_probabilities(shares: list[float], values: list[Any]) -> None:
@@ -164,7 +160,7 @@ def _check_range(distribution: str, arguments: Mapping[str, float]) -> None:
         for bound in (low, high):
             if bound != int(bound):
                 raise ValueError(f"{bound!r} is not whole, as int_uniform needs it")
-        if high - low >= MOST_VALUES:
+        if high - low >= MAX_DISTINCT:
             raise ValueError(
                 f"{shown(low)} to {shown(high)} are more whole numbers than can be drawn; make "
                 "max smaller"
@@ -185,7 +181,7 @@ def plainly_values(distribution: str, low: float, high: float) -> bool:
     if "log_uniform" not in distribution or distribution.endswith("_values"):
         return False
     largest = -low if distribution.startswith("inv_") else high
-    return 0 < low <= high <= 1 or largest > LARGEST_EXPONENT
+    return 0 < low <= high <= 1 or largest > MAX_EXPONENT
 
 
 def flat_parameters(block: Mapping[str, Entry], group: str = "") -> dict[str, Parameter]:
@@ -206,7 +202,6 @@ def read_parameter(config: Any, where: str) -> Parameter:
     Args:
         where: file and path of keys, for the error message.
 
-    Raises:
-        UserError: with the key, the value and what would be right.
+    Raises UserError: with the key, the value and what would be right.
     """
     return validated(Entry, config, where).parameter()

@@ -12,18 +12,24 @@ from typing import Any, NamedTuple
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import WORK_COLUMNS, read_metrics, read_work
-from gcodefp.sweeps.run_folder import COUNTED, ENDED, REBUILD, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import (
+    REBUILD,
+    SCORED_STATES,
+    TERMINAL_STATES,
+    RunFolder,
+    run_folders,
+)
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
 
-FACTS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
+OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
 
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run that is over.
+    """A run that has ended.
 
     Attributes:
         content: its run.json.
@@ -42,16 +48,15 @@ class EndedRun:
         return f"{self.number:04d}"
 
 
-def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[EndedRun]:
-    """The runs of a sweep that are over, by number, below `first_beyond`.
+def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun]:
+    """The runs of a sweep that have ended, by number, below `run_limit`.
 
-    Raises:
-        UserError: one of them is damaged.
+    Raises UserError: one of them is damaged.
     """
     runs = []
     for folder in run_folders(sweep_folder):
-        if folder.number < first_beyond and (content := folder.ended()) is not None:
-            missing = [key for key in (*FACTS, "hyperparameters") if key not in content]
+        if folder.number < run_limit and (content := folder.read_outcome()) is not None:
+            missing = [key for key in (*OUTCOME_FIELDS, "hyperparameters") if key not in content]
             if missing:
                 raise UserError(f"{folder.path / 'run.json'}: {missing[0]}: is missing; {REBUILD}")
             runs.append(EndedRun(folder, content, folder.number))
@@ -59,7 +64,7 @@ def ended_runs(sweep_folder: Path, first_beyond: float = math.inf) -> list[Ended
 
 
 def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
-    """The runs of several sweeps that are over, numbered consecutively.
+    """The runs of several sweeps that have ended, numbered consecutively.
 
     Args:
         runs: the folder that keeps the runs of all sweeps.
@@ -67,7 +72,7 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
     runs_so_far: list[EndedRun] = []
     before = 0
     for sweep in sweeps:
-        ended = ended_runs(runs / sweep.sweep_id, sweep.first_beyond)
+        ended = ended_runs(runs / sweep.sweep_id, sweep.run_limit)
         for run in ended:
             runs_so_far.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
         before += max([sweep.total, *(run.number + 1 for run in ended)])
@@ -75,11 +80,7 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
-    """The metric of several sweeps.
-
-    Raises:
-        UserError: the metrics differ.
-    """
+    """The metric of several sweeps. Raises UserError: the metrics differ."""
     objectives = {specification.objective for specification in specifications}
     if len(objectives) > 1:
         names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
@@ -94,8 +95,8 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
     """
 
     def key(run: EndedRun) -> tuple[int, float, int, int]:
-        state = ENDED.index(run.content["state"])
-        if run.content["state"] not in COUNTED:
+        state = TERMINAL_STATES.index(run.content["state"])
+        if run.content["state"] not in SCORED_STATES:
             return state, 0.0, 0, run.number
         loss = objective.loss(run.content["best_value"])
         return state, loss, run.content["parameters"] or 0, run.number
@@ -104,13 +105,9 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
 
 
 def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> list[EndedRun]:
-    """The runs of several sweeps that have a value, best first.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The runs of several sweeps that have a value, best first. Raises UserError: there is none."""
     order = ranked(runs_of_all(sweeps, runs), objective)
-    counted = [run for run in order if run.content["state"] in COUNTED]
+    counted = [run for run in order if run.content["state"] in SCORED_STATES]
     if not counted:
         raise UserError(f"{runs}: no run has a value; all of them failed")
     return counted
@@ -132,7 +129,9 @@ def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[E
         groups.setdefault(configuration(run), []).append(run)
 
     def key(group: list[EndedRun]) -> tuple[bool, float, int]:
-        values = [run.content["best_value"] for run in group if run.content["state"] in COUNTED]
+        values = [
+            run.content["best_value"] for run in group if run.content["state"] in SCORED_STATES
+        ]
         loss = objective.loss(fmean(values)) if values else math.inf
         return len(values) < len(group), loss, group[0].content["parameters"] or 0
 
@@ -156,19 +155,18 @@ class Selection(NamedTuple):
 
 
 def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
-    """Ranks the runs of sweeps that are over.
+    """Ranks the runs of sweeps that have ended.
 
     Args:
         runs: the folder that keeps the runs of all sweeps.
 
-    Raises:
-        UserError: the sweeps have different metrics, or no run is over.
+    Raises UserError: the sweeps have different metrics, or no run has ended.
     """
     objective = common_objective([sweep.specification for sweep in sweeps])
     ended = runs_of_all(sweeps, runs)
     if not ended:
         names = ", ".join(sweep.sweep_id for sweep in sweeps)
-        raise UserError(f"{runs}: has no run of sweep {names} that is over")
+        raise UserError(f"{runs}: has no run of sweep {names} that has ended")
     return select(ended, objective)
 
 
@@ -197,7 +195,7 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
 
 def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
     """Mean and standard deviation of one configuration over seeds."""
-    values = [run.content["best_value"] for run in repeats if run.content["state"] in COUNTED]
+    values = [run.content["best_value"] for run in repeats if run.content["state"] in SCORED_STATES]
     return {
         "runs": [run.name for run in repeats],
         "values": values,
@@ -211,7 +209,7 @@ def runs_csv(ranking: Sequence[EndedRun]) -> str:
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
-        | {fact: run.content[fact] for fact in FACTS}
+        | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
         | {name: run.content["hyperparameters"].get(name) for name in names}
         for run in ranking
     ]

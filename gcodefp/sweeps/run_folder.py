@@ -6,7 +6,7 @@ generation.N-…/        the files of one holder until the run ends: metrics.csv
 closed                 why neither this run nor a later one starts, such as an exhausted space
 work.csv               which processes worked on it, and when
 metrics.csv            its epochs
-run.json               how it ended; its presence means that the run is over
+run.json               how it ended; its presence means that the run has ended
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
 """
@@ -30,16 +30,16 @@ from gcodefp.sweeps.lease import Lease, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
-AGENTS_AGAIN = "snakemake --cores all --forcerun agent"
-"""The command that goes on with a sweep after Snakemake has recorded its agents as done."""
-REBUILD = f"remove this run's folder, then {AGENTS_AGAIN}"
+RERUN_AGENTS = "snakemake --cores all --forcerun agent"
+"""The command that resumes a sweep after Snakemake has recorded its agents as done."""
+REBUILD = f"remove this run's folder, then {RERUN_AGENTS}"
 
-ENDED = ("finished", "stopped", "failed")
-COUNTED = ("finished", "stopped")
+TERMINAL_STATES = ("finished", "stopped", "failed")
+SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
-WINS = "finished"
+SELECTABLE_STATE = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
-PUBLISHED = ("metrics.csv", "work.csv", "checkpoint.pt", "run.json")
+PROMOTED_FILES = ("metrics.csv", "work.csv", "checkpoint.pt", "run.json")
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
 
 
@@ -68,7 +68,7 @@ class _Outcome(Document):
 
     @model_validator(mode="after")
     def _has_value(self) -> Self:
-        if self.state in COUNTED and self.best_value is None:
+        if self.state in SCORED_STATES and self.best_value is None:
             raise ValueError(f"is {self.state}, and has no best_value")
         return self
 
@@ -94,8 +94,8 @@ class RunFolder:
 
     @property
     def files(self) -> Path:
-        """Where the run's metrics.csv lies now: while it is open, in its newest claim's folder."""
-        claim = None if self.is_over() else newest_claim(self.path)
+        """Where the run's metrics.csv is: in its newest claim's folder until the run has ended."""
+        claim = None if self.has_ended() else newest_claim(self.path)
         return self.path / claim.generation if claim and claim.generation else self.path
 
     def assigned(self) -> dict[str, Any] | None:
@@ -110,7 +110,7 @@ class RunFolder:
     def assign(
         self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
     ) -> None:
-        """Writes the run's hyperparameters, unless it has some, as an agent that stood still finds.
+        """Writes the run's hyperparameters, unless it has some, as a stalled agent finds.
 
         Args:
             more: further content, such as its id on a service.
@@ -124,11 +124,10 @@ class RunFolder:
         finally:
             draft.unlink(missing_ok=True)
 
-    def ended(self) -> dict[str, Any] | None:
-        """run.json; None while the run is not over.
+    def read_outcome(self) -> dict[str, Any] | None:
+        """run.json; None before its end.
 
-        Raises:
-            UserError: it is damaged, or metrics.csv does not have the run's epochs.
+        Raises UserError: it is damaged, or metrics.csv does not have the run's epochs.
         """
         path = self.path / "run.json"
         if not path.exists():
@@ -140,7 +139,7 @@ class RunFolder:
             check_epochs(self.path / "metrics.csv", epochs)
         return content
 
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether the run has ended, successfully or not."""
         return (self.path / "run.json").exists()
 
@@ -150,28 +149,27 @@ class RunFolder:
         Args:
             lease: of the process that trained it; None for a run that was trained elsewhere.
 
-        Raises:
-            LeaseLost: another process has taken the run.
+        Raises LeaseLost: another process has acquired the run.
         """
         write_json((lease.files if lease else self.path) / "run.json", RUN_FORMAT, content)
         if lease:
             lease.end()
-            self.publish()
+            self.promote_files()
         self.tidy()
 
-    def publish(self) -> None:
+    def promote_files(self) -> None:
         """Puts the files of a generation that has ended into the run's folder; any process may."""
         claim = newest_claim(self.path)
-        if claim is None or not claim.is_end or self.is_over():
+        if claim is None or not claim.is_end or self.has_ended():
             return
         files = self.path / str(claim.generation)
-        if not (files / "run.json").exists() and not self.is_over():
+        if not (files / "run.json").exists() and not self.has_ended():
             raise UserError(f"{files}: has no run.json, though the run has ended; {REBUILD}")
         for log in (files / "wandb").glob("offline-run-*"):
             (self.path / "wandb").mkdir(exist_ok=True)
             with suppress(OSError):
                 log.rename(self.path / "wandb" / log.name)
-        for name in PUBLISHED:
+        for name in PROMOTED_FILES:
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
             with suppress(FileNotFoundError):  # It has none, or another process was faster.
                 os.link(files / name, draft)
@@ -179,21 +177,21 @@ class RunFolder:
             draft.unlink(missing_ok=True)  # It stays where both were one file.
 
     def tidy(self) -> None:
-        """Removes claims, generations and half-written files of a run that is over."""
+        """Removes claims, generations and half-written files of a run that has ended."""
         for path in (self.path / "last.pt", *self.path.glob("lease.*"), *self.path.glob(".*.tmp")):
             path.unlink(missing_ok=True)
         for path in self.path.glob("generation.*"):
             shutil.rmtree(path, ignore_errors=True)
 
-    def close(self, reason: str) -> None:
+    def mark_sweep_end(self, reason: str) -> None:
         """Records why neither this run nor a later one starts."""
         write_text(self.path / "closed", reason + "\n")
 
-    def reopen(self) -> None:
+    def clear_sweep_end(self) -> None:
         """Lets this run and later ones start after all."""
         (self.path / "closed").unlink(missing_ok=True)
 
-    def closed(self) -> str | None:
+    def sweep_end_reason(self) -> str | None:
         """Why the sweep ends before this run; None if it does not."""
         try:
             return (self.path / "closed").read_text(encoding="utf-8", errors="replace").strip()
@@ -211,8 +209,7 @@ class RunFolder:
     def history(self, metric: str) -> list[float]:
         """The metric's value after each epoch so far.
 
-        Raises:
-            UserError: metrics.csv is damaged, or lacks the metric.
+        Raises UserError: metrics.csv is damaged, or lacks the metric.
         """
         try:
             return [row[metric] for row in self.metrics()]

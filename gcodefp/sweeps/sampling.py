@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from gcodefp.errors import UserError
 from gcodefp.sweeps.space import (
     COUNTABLE,
-    OPEN,
+    INACTIVE_LATENT,
     Latent,
     Proposal,
     configurations,
@@ -68,10 +68,9 @@ class ConfigurationSequence:
         Args:
             others: runs that have hyperparameters; only Bayesian search uses them.
 
-        Raises:
-            Exhausted: the space has no further configuration.
+        Raises Exhausted: the space has no further configuration.
         """
-        first = self._specification.rules.first
+        first = self._specification.options.first
         if self._specification.method == "bayes" and number >= len(first):
             return self._suggested(number, others)
         while len(self._proposals) <= number:
@@ -104,7 +103,7 @@ class ConfigurationSequence:
     def _listed(self) -> Iterator[Proposal]:
         """The first points, then the grid if it is one; each configuration once."""
         specification, seen = self._specification, set()
-        first = starmap(self._completed, enumerate(specification.rules.first))
+        first = starmap(self._completed, enumerate(specification.options.first))
         for proposal in chain(first, grid(specification) if specification.method == "grid" else ()):
             if (identity := key(proposal.hyperparameters)) not in seen:
                 seen.add(identity)
@@ -117,7 +116,7 @@ class ConfigurationSequence:
         for _ in range(ATTEMPTS):
             latent = draw(specification, random)
             for path in latent.keys() & point.keys():
-                latent[path] = specification.parameters[path].latent(point[path]) or OPEN
+                latent[path] = specification.parameters[path].latent(point[path]) or INACTIVE_LATENT
             proposal = proposal_at(specification, latent, point)
             has_all = point.keys() <= flatten(proposal.hyperparameters).keys()
             if has_all and is_possible(specification, proposal):
@@ -177,8 +176,7 @@ def propose(
 def total_runs(specification: Specification) -> int:
     """How many runs the sweep is to have.
 
-    Raises:
-        UserError: it has no end, or nothing in it is possible.
+    Raises UserError: it has no end, or nothing in it is possible.
     """
     cap = specification.run_cap
     if specification.method == "grid":
@@ -206,15 +204,14 @@ def total_runs(specification: Specification) -> int:
 def check_possible(specification: Specification, seed: int) -> None:
     """Makes sure that the first points, and one run at least, are possible.
 
-    Raises:
-        UserError: no draw satisfies the constraints.
+    Raises UserError: no draw satisfies the constraints.
     """
     sequence = ConfigurationSequence(specification, seed)
     try:
-        for number in range(max(1, len(specification.rules.first))):
+        for number in range(max(1, len(specification.options.first))):
             sequence.propose(number, [])
     except Exhausted:
-        constraints = ", ".join(repr(c.text) for c in specification.rules.constraints)
+        constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
         raise UserError(
             "no configuration is possible: nhead must divide d_model, and the constraints must "
             f"hold ({constraints or 'there are none'}); none of {ATTEMPTS} draws does so"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folder, run_folders
+from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder, run_folders
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation
 from gcodefp.sweeps.space import Proposal
 from gcodefp.sweeps.specification import Specification
@@ -38,27 +38,27 @@ class SweepResults:
         self._objective = specification.objective
         self._folder = folder
         self._assigned: dict[int, dict[str, Any]] = {}
-        self._ended: dict[int, dict[str, Any]] = {}
+        self._outcomes: dict[int, dict[str, Any]] = {}
         self._histories: dict[int, list[float]] = {}
-        self._over: set[int] = set()
-        self._first_open = 0
+        self._ended: set[int] = set()
+        self._first_unfinished = 0
         self._reported: set[int] = set()
 
     def numbers(self) -> list[int]:
         """All runs that have a folder."""
         return [folder.number for folder in run_folders(self._folder)]
 
-    def is_over(self, number: int) -> bool:
+    def has_ended(self, number: int) -> bool:
         """Whether the run has ended, successfully or not."""
-        if number not in self._over and self._run(number).is_over():
-            self._over.add(number)
-        return number in self._over
+        if number not in self._ended and self._run(number).has_ended():
+            self._ended.add(number)
+        return number in self._ended
 
-    def first_open(self) -> int:
-        """All runs before this one are over; it may be over, too."""
-        while self._first_open in self._over:
-            self._first_open += 1
-        return self._first_open
+    def first_unfinished(self) -> int:
+        """All runs before this one have ended; it may have ended, too."""
+        while self._first_unfinished in self._ended:
+            self._first_unfinished += 1
+        return self._first_unfinished
 
     def assigned(self, number: int) -> dict[str, Any] | None:
         """What was assigned to the run; None before that."""
@@ -69,15 +69,15 @@ class SweepResults:
         self._assigned.pop(number, None)
         return self.assigned(number)
 
-    def ended(self, number: int) -> dict[str, Any] | None:
-        """run.json; None while the run is not over."""
-        return _cached(self._ended, number, self._run(number).ended)
+    def outcome(self, number: int) -> dict[str, Any] | None:
+        """run.json; None before the run's end."""
+        return _cached(self._outcomes, number, self._run(number).read_outcome)
 
     def is_readable(self, number: int) -> bool:
         """Whether all of the run's files can be read; one that cannot is logged once."""
         try:
             self.assigned(number)
-            self.ended(number)
+            self.outcome(number)
             self.history(number)
         except (OSError, ValueError, LookupError, UserError) as error:
             if number not in self._reported:
@@ -87,19 +87,19 @@ class SweepResults:
         return True
 
     def may_be_assigned(self, number: int) -> bool:
-        """Whether a run without hyperparameters may still get them; a closed one does not."""
+        """Whether a run may still get hyperparameters; one after the sweep's end does not."""
         if not self.is_readable(number) or self.assigned(number) is not None:
             return False
-        return self._run(number).closed() is None
+        return self._run(number).sweep_end_reason() is None
 
     def history(self, number: int) -> list[float]:
         """The finite values of the metric so far."""
         if number in self._histories:
             return self._histories[number]
-        is_over = self.is_over(number)  # Before the file is read, which may still grow.
+        has_ended = self.has_ended(number)  # Before the file is read, which may still grow.
         values = self._run(number).history(self._objective.metric)
         finite = [value for value in values if math.isfinite(value)]
-        if is_over:
+        if has_ended:
             self._histories[number] = finite
         return finite
 
@@ -125,12 +125,12 @@ class SweepResults:
         return next(reached, None)
 
     def _loss(self, number: int, visible: Iterable[int]) -> float | None:
-        """Lower is better; None while the run is open, infinite if it failed without a value."""
-        content = self.ended(number)
+        """Lower is better; None for an unfinished run, infinite if it failed without a value."""
+        content = self.outcome(number)
         if content is None:
             rule = self._specification.impute_while_running
             return None if rule is None else self._imputed(number, rule, visible, default=None)
-        if content["state"] in COUNTED:
+        if content["state"] in SCORED_STATES:
             return self._objective.loss(content["best_value"])
         return self._imputed(number, self._specification.impute, visible, default=math.inf)
 
@@ -144,7 +144,7 @@ class SweepResults:
         losses = self._losses(number) if rule != "worst" else []
         if not losses:
             rule = "worst"
-            losses = [x for other in visible if self.ended(other) for x in self._losses(other)]
+            losses = [x for other in visible if self.outcome(other) for x in self._losses(other)]
         return IMPUTE[rule](losses) if losses else default
 
     def _losses(self, number: int) -> list[float]:
@@ -163,8 +163,8 @@ def _cached(
 
 
 TARGET_REACHED = "has reached the metric's target"
-PATIENCE_SECONDS = 60.0
-"""The longest time between an agent's taking a run and its writing the run's hyperparameters."""
+ASSIGNMENT_TIMEOUT_SECONDS = 60.0
+"""The longest time between an agent's acquiring a run and its writing the run's hyperparameters."""
 POLL_SECONDS = 0.05
 
 
@@ -178,42 +178,44 @@ class Scheduler:
         self._predicted: dict[int, Proposal] = {}
 
     def waits_for(self, number: int) -> list[int]:
-        """The runs whose results a new run depends on, and which are not over."""
-        if self._specification.rules.width is None:
+        """The runs whose results a new run depends on, and which have not ended."""
+        if self._specification.options.width is None:
             return []
         results = self.results
         return [
-            n for n in self._visible(number) if not (results.is_over(n) and results.is_readable(n))
+            n
+            for n in self._visible(number)
+            if not (results.has_ended(n) and results.is_readable(n))
         ]
 
-    def is_closed(self, folder: RunFolder) -> bool:
-        """Whether neither this run nor a later one starts; a changed target reopens the sweep."""
-        reason = folder.closed()
+    def is_after_end(self, folder: RunFolder) -> bool:
+        """Whether neither this run nor a later one starts; a changed target continues the sweep."""
+        reason = folder.sweep_end_reason()
         if reason is None or not reason.endswith(TARGET_REACHED):
             return reason is not None
         if self.results.reached_target(self._visible(folder.number)) is None:
-            folder.reopen()
+            folder.clear_sweep_end()
             return False
         return True
 
     def assign(self, folder: RunFolder) -> Mapping[str, Any] | None:
         """The run's hyperparameters, decided now if they are not yet.
 
-        None if no further run starts; the run is closed then.
+        None if no further run starts; the sweep's end is marked then.
         """
         if (assigned := self.results.reread_assigned(folder.number)) is not None:
             return assigned["hyperparameters"]
-        if self._specification.method == "bayes" and self._specification.rules.width is None:
+        if self._specification.method == "bayes" and self._specification.options.width is None:
             self._wait_for_earlier_assignments(folder.number)
         # Without a target, no agent has to read all other runs' results.
         visible = [] if self._specification.target is None else self._visible(folder.number)
         if (best := self.results.reached_target(visible)) is not None:
-            _close(folder, f"run {best:04d} {TARGET_REACHED}")
+            _mark_sweep_end(folder, f"run {best:04d} {TARGET_REACHED}")
             return None
         try:
             proposal = self._sequence.propose(folder.number, self._observations(folder.number))
         except Exhausted as error:
-            _close(folder, str(error))
+            _mark_sweep_end(folder, str(error))
             return None
         folder.assign(proposal.hyperparameters, proposal.latent)
         assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
@@ -226,11 +228,11 @@ class Scheduler:
             return False
         others = [self.results.history(other) for other in self._visible(number)]
         goal = self._specification.objective.goal
-        return rule.should_stop(self.results.history(number), others, goal)
+        return rule.should_prune(self.results.history(number), others, goal)
 
     def _visible(self, number: int) -> list[int]:
         """The other runs whose results count in decisions about this one."""
-        width = self._specification.rules.width
+        width = self._specification.options.width
         if width is not None:
             return list(range(number - width + 1))
         others = (other for other in self.results.numbers() if other != number)
@@ -241,7 +243,7 @@ class Scheduler:
         if self._specification.method != "bayes":
             return []
         visible = self._visible(number)
-        if self._specification.rules.width is not None:
+        if self._specification.options.width is not None:
             return [self._earlier(other, visible) for other in range(number)]
         assigned = (other for other in visible if self.results.assigned(other) is not None)
         return [self.results.observation(other, visible) for other in assigned]
@@ -258,7 +260,7 @@ class Scheduler:
 
     def _wait_for_earlier_assignments(self, number: int) -> None:
         """Bayesian search without a width depends on what all earlier runs were assigned."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + ASSIGNMENT_TIMEOUT_SECONDS
         for earlier in range(number):
             while self.results.may_be_assigned(earlier):
                 if time.monotonic() > deadline:
@@ -266,6 +268,6 @@ class Scheduler:
                 time.sleep(POLL_SECONDS)
 
 
-def _close(folder: RunFolder, reason: str) -> None:
+def _mark_sweep_end(folder: RunFolder, reason: str) -> None:
     logger.info("%s; no further run starts", reason)
-    folder.close(reason)
+    folder.mark_sweep_end(reason)

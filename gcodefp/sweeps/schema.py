@@ -1,4 +1,4 @@
-"""What the models of sweep YAML and configuration share: types, and messages with a way out."""
+"""What the models of sweep YAML and configuration share: types, and messages with a fix."""
 
 import re
 from collections.abc import Callable
@@ -14,9 +14,9 @@ from pydantic_core import ErrorDetails
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.sweeps.values import json_value, number, shown
 
-MOST_PROBLEMS = 50
+MAX_PROBLEMS = 50
 """Lines of a message."""
-NEAR = 0.7
+MIN_SIMILARITY = 0.7
 """How alike a word and a choice have to be for a hint; the word nearest to gpu is cpu."""
 
 
@@ -26,7 +26,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
     @classmethod
-    def hint(cls, key: str, value: Any) -> str:
+    def suggest_fix(cls, key: str, value: Any) -> str:
         """What to do about a key that does not belong here."""
         return f"no such key; {did_you_mean(key, cls.model_fields)}"
 
@@ -39,19 +39,19 @@ def _positive(value: float) -> float:
 
 Number = Annotated[int | float, BeforeValidator(number)]
 """An int stays one: a sweep's id depends on it."""
-Positive = Annotated[Number, AfterValidator(_positive)]
+PositiveNumber = Annotated[Number, AfterValidator(_positive)]
 Plain = Annotated[Any, BeforeValidator(json_value)]
 Model = TypeVar("Model", bound=Section)
 Location = tuple[int | str, ...]
 
 MESSAGES = {
     "bool_type": "{} must be true or false",
-    "invalid_key": "{} is no key; keys are texts",
-    "list_type": "{} is no list",
-    "model_type": "{} is no mapping",
-    "dict_type": "{} is no mapping",
-    "string_type": "{} is no text",
-    "too_short": "{} is no list of values",
+    "invalid_key": "{} is not a valid key; keys are strings",
+    "list_type": "{} is not a list",
+    "model_type": "{} is not a mapping",
+    "dict_type": "{} is not a mapping",
+    "string_type": "{} is not a string",
+    "too_short": "{} is not a list of values",
 }
 """Type of a pydantic error -> message; the value takes the place of the braces."""
 
@@ -62,8 +62,7 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
     Args:
         where: the file, or file and key, for the messages; or which it is for each location.
 
-    Raises:
-        UserError: with all that is wrong, a line each.
+    Raises UserError: with all that is wrong, a line each.
     """
     try:
         return model.model_validate(content)
@@ -77,8 +76,8 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
                 ": ".join(filter(None, [origin, "".join(keys).removeprefix("."), message]))
             )
         lines = list(dict.fromkeys(lines))
-        if more := len(lines[MOST_PROBLEMS:]):
-            lines[MOST_PROBLEMS:] = [f"and {more} problems more"]
+        if more := len(lines[MAX_PROBLEMS:]):
+            lines[MAX_PROBLEMS:] = [f"and {more} problems more"]
         raise UserError("\n".join(lines)) from None
 
 
@@ -121,7 +120,7 @@ def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]
     value, end = detail["input"], f". {field.description}" if field and field.description else ""
     match detail["type"]:
         case "extra_forbidden":
-            return location, section.hint(str(location[-1]), value)
+            return location, section.suggest_fix(str(location[-1]), value)
         case "missing":
             hint = f"add it: {meaning(field)}" if meaning(field) else f"it has {shown(value)}"
             if field and not meaning(field) and get_origin(field.annotation) is Literal:
@@ -129,7 +128,7 @@ def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]
             return location[:-1], f"{location[-1]!r} is missing; {hint}"
         case "literal_error":
             words = re.findall(r"'(.*?)'", detail["ctx"]["expected"])
-            near = get_close_matches(str(value), words, n=1, cutoff=NEAR)
+            near = get_close_matches(str(value), words, n=1, cutoff=MIN_SIMILARITY)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             return location, f"{shown(value)} is none of {', '.join(words)}{hint}"
         case "value_error":

@@ -9,7 +9,7 @@ import numpy as np
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
-from gcodefp.sweeps.rules import Expression, names_of
+from gcodefp.sweeps.search_options import Expression, names_of
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import accepts
 from gcodefp.sweeps.values import dotted, flatten, leaf, nest
@@ -18,7 +18,7 @@ COUNTABLE = 100_000
 """A space of at most so many combinations is listed."""
 DRAWS = 5000
 """A condition that none of so many combinations satisfies is never true."""
-OPEN = 0.5
+INACTIVE_LATENT = 0.5
 """The latent number of a parameter that a run does not have, in the middle of (0, 1)."""
 
 Latent = Mapping[str, float]
@@ -39,7 +39,7 @@ def varying(specification: Specification) -> list[str]:
 def is_possible(specification: Specification, proposal: Proposal) -> bool:
     """Whether the trainer and the sweep's constraints take a run."""
     values = flatten(proposal.hyperparameters)
-    return specification.rules.allow(values) and accepts(values)
+    return specification.options.allow(values) and accepts(values)
 
 
 def combinations(specification: Specification) -> int | None:
@@ -70,7 +70,7 @@ def never_true(specification: Specification) -> list[Expression]:
     """Conditions that hold for no value of what they read, or for none of so many draws."""
     parameters, random = specification.parameters, np.random.default_rng(0)
     idle = []
-    for condition in specification.rules.conditions.values():
+    for condition in specification.options.conditions.values():
         read = {p: parameters[p] for p in parameters if {leaf(p), dotted(p)} & condition.names}
         supports = [parameter.support() for parameter in read.values()]
         listed = [support for support in supports if support is not None]
@@ -91,7 +91,9 @@ def with_latent(specification: Specification, proposal: Proposal) -> Proposal:
     """The proposal with the latent number of each of its values."""
     values, parameters = flatten(proposal.hyperparameters), specification.parameters
     latent = {
-        path: (parameters[path].latent(values[path]) or OPEN) if path in values else OPEN
+        path: (parameters[path].latent(values[path]) or INACTIVE_LATENT)
+        if path in values
+        else INACTIVE_LATENT
         for path in varying(specification)
     }
     return proposal._replace(latent=latent)
@@ -101,10 +103,13 @@ def proposal_at(
     specification: Specification, latent: Latent, fixed: Mapping[str, Any] | None = None
 ) -> Proposal:
     """The run behind latent numbers; `fixed` values, by path, are taken as they are."""
-    values = {path: p.value(latent.get(path, OPEN)) for path, p in specification.parameters.items()}
-    values = specification.rules.active(values | dict(fixed or {}))
+    values = {
+        path: p.value(latent.get(path, INACTIVE_LATENT))
+        for path, p in specification.parameters.items()
+    }
+    values = specification.options.active(values | dict(fixed or {}))
     return Proposal(
-        nest(values), {path: u if path in values else OPEN for path, u in latent.items()}
+        nest(values), {path: u if path in values else INACTIVE_LATENT for path, u in latent.items()}
     )
 
 
@@ -141,14 +146,13 @@ def _possible(
 ) -> Iterator[Proposal]:
     """All combinations that may run, each once though conditions may make several of them equal.
 
-    Raises:
-        UserError: so many are impossible that the search for the next one ends.
+    Raises UserError: so many are impossible that the search for the next one ends.
     """
     seen = set()
     impossible = 0
     for combination in _product(supports):
         chosen = dict(zip(specification.parameters, combination, strict=True))
-        proposal = Proposal(nest(specification.rules.active(chosen)), {})
+        proposal = Proposal(nest(specification.options.active(chosen)), {})
         identity = key(proposal.hyperparameters)
         if identity not in seen and is_possible(specification, proposal):
             seen.add(identity)

@@ -11,9 +11,9 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
-from gcodefp.sweeps.parameters import Block, flat_parameters
-from gcodefp.sweeps.rules import NO_RULES, Rules
+from gcodefp.sweeps.parameters import ParameterMapping, flat_parameters
 from gcodefp.sweeps.schema import Number, Plain, Section, validated
+from gcodefp.sweeps.search_options import NO_OPTIONS, SearchOptions
 from gcodefp.sweeps.values import key_path, shown
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
@@ -21,7 +21,7 @@ Method = Literal["grid", "random", "bayes"]
 METHODS = get_args(Method)
 Goal = Literal["maximize", "minimize"]
 Imputed = Literal["worst", "best", "latest"]
-MOST_RUNS = 1_000_000
+MAX_RUNS = 1_000_000
 """Each run has a folder of its own."""
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""
@@ -29,17 +29,17 @@ CAP_NAMES = ("max_runs", "count")
 
 def _run_cap(value: Any) -> Any:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and not (is_whole and 1 <= value <= MOST_RUNS):
-        raise ValueError(f"{shown(value)} must be a whole number from 1 to {MOST_RUNS}")
+    if value is not None and not (is_whole and 1 <= value <= MAX_RUNS):
+        raise ValueError(f"{shown(value)} must be a whole number from 1 to {MAX_RUNS}")
     return value
 
 
 def _while_running(value: Any) -> Any:
-    """YAML reads a bare `false` as no text."""
+    """YAML reads a bare `false` as no string."""
     return None if str(value).lower() == "false" else value
 
 
-class Metric(Section):
+class MetricConfig(Section):
     """The metric of a sweep; without a goal it is minimized."""
 
     name: str
@@ -54,8 +54,8 @@ class Sweep(Section):
 
     method: Method
     early_terminate: EarlyTerminate | None = None
-    metric: Metric | None = Field(None, validate_default=True)
-    parameters: Block
+    metric: MetricConfig | None = Field(None, validate_default=True)
+    parameters: ParameterMapping
     run_cap: Annotated[int | None, BeforeValidator(_run_cap)] = None
     program: Plain = None
     command: Plain = None
@@ -66,7 +66,7 @@ class Sweep(Section):
 
     @field_validator("metric")
     @classmethod
-    def _is_needed(cls, metric: Metric | None, info: ValidationInfo) -> Metric | None:
+    def _is_needed(cls, metric: MetricConfig | None, info: ValidationInfo) -> MetricConfig | None:
         """Only Bayesian search and early termination look at it before the end."""
         is_used = info.data.get("method") == "bayes" or info.data.get("early_terminate")
         if metric is None and is_used:
@@ -74,10 +74,10 @@ class Sweep(Section):
         return metric
 
     @classmethod
-    def hint(cls, key: str, value: Any) -> str:
+    def suggest_fix(cls, key: str, value: Any) -> str:
         if key in CAP_NAMES:
             return f"no key of W&B's schema; write run_cap: {shown(value)} in place of it"
-        return super().hint(key, value)
+        return super().suggest_fix(key, value)
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,9 @@ class Specification:
         target: no run starts once one has reached this value of the metric.
         impute: the value of a failed run in Bayesian search: the worst of all runs, or its own best
             or latest one.
-        impute_while_running: the same for open runs; None leaves their value open.
+        impute_while_running: the same for unfinished runs; None leaves them without a value.
         document: the YAML as written.
-        rules: constraints and others, from the configuration.
+        options: constraints and others, from the configuration.
     """
 
     method: str
@@ -105,15 +105,15 @@ class Specification:
     target: float | None = None
     impute: str = "worst"
     impute_while_running: str | None = None
-    rules: Rules = field(default=NO_RULES)
+    options: SearchOptions = field(default=NO_OPTIONS)
 
     @property
-    def looks_at_results(self) -> bool:
+    def depends_on_results(self) -> bool:
         """Whether the results of other runs decide about a run."""
         ends_by_results = self.early_terminate is not None or self.target is not None
         return self.method == "bayes" or ends_by_results
 
-    def identity(self) -> dict[str, Any]:
+    def identity_content(self) -> dict[str, Any]:
         """What decides the hyperparameters and the end of a run; not the number of runs."""
         content: dict[str, Any] = {
             "method": self.method,
@@ -123,7 +123,7 @@ class Specification:
         }
         if self.method == "bayes":
             content["impute"] = [self.impute, self.impute_while_running]
-        return content | self.rules.describe()
+        return content | self.options.describe()
 
 
 def json_schema() -> dict[str, Any]:
@@ -135,11 +135,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def load_specification(path: Path) -> Specification:
-    """Reads a sweep YAML.
-
-    Raises:
-        UserError: with the file, the key, the value and the way out.
-    """
+    """Reads a sweep YAML. Raises UserError: with the file, the key, the value and the fix."""
     return read_specification(load_yaml(read_text(path), str(path), warn=True), str(path))
 
 

@@ -10,8 +10,8 @@ from pydantic import ConfigDict, Field
 
 from gcodefp.documents import Count, Document, Finite, Provenance, read_document
 from gcodefp.files import digest, write_json
-from gcodefp.sweeps.rules import read_rules
-from gcodefp.sweeps.specification import MOST_RUNS, Specification, read_specification
+from gcodefp.sweeps.search_options import read_options
+from gcodefp.sweeps.specification import MAX_RUNS, Specification, read_specification
 
 FORMAT = "gcodefp-sweep-1"
 REBUILD = "snakemake --cores all create_sweep"
@@ -39,10 +39,10 @@ class SweepFile:
         return address
 
     @property
-    def first_beyond(self) -> float:
-        """Runs with this number or a higher one are left out, as after run_cap was lowered.
+    def run_limit(self) -> float:
+        """Runs with this number or a higher one are ignored, as after run_cap was lowered.
 
-        A sweep of the service has none: it may get more runs than were asked for when it was begun.
+        A sweep of the service has none: it may get more runs than run_cap at its creation.
         """
         return math.inf if self.address else self.total
 
@@ -57,17 +57,17 @@ class SweepFile:
         return bool(self.document.get("is_repeat"))
 
 
-def sweep_identity(
+def compute_sweep_id(
     specification: Specification, seed: int, learning_digest: str, code_digest: str
 ) -> str:
     """The id of a sweep: the same search on the same data with the same code has the same id."""
-    parts = [specification.identity(), seed, learning_digest, code_digest]
+    parts = [specification.identity_content(), seed, learning_digest, code_digest]
     return digest(parts)[:8]
 
 
 def write_sweep(
     path: Path,
-    identity: str,
+    sweep_id: str,
     specification: Specification,
     seed: int,
     total: int,
@@ -77,12 +77,11 @@ def write_sweep(
     """Writes sweep.json.
 
     Args:
-        identity: the sweep's id.
         origin: `provenance`, `learning_digest` of the dataset and `training_code`.
         address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
     """
     content = {
-        "id": identity,
+        "id": sweep_id,
         "engine": "wandb" if address else "local",
         "wandb": address,
         "method": specification.method,
@@ -92,19 +91,19 @@ def write_sweep(
         "runs": total,
         "parameters": {n: p.describe() for n, p in specification.parameters.items()},
         "as_written": dict(specification.document),
-        **specification.rules.describe(),
+        **specification.options.describe(),
         **origin,
     }
     write_json(path, FORMAT, content)
 
 
-class _SweepRules(Document):
+class _SweepOptions(Document):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     constraints: list[str] = Field(default_factory=list)
     conditions: dict[str, str] = Field(default_factory=dict)
     first: list[dict[str, Any]] = Field(default_factory=list)
-    width: int | None = Field(None, ge=1, le=MOST_RUNS)
+    width: int | None = Field(None, ge=1, le=MAX_RUNS)
 
 
 class _SweepDocument(Document):
@@ -115,9 +114,9 @@ class _SweepDocument(Document):
     existing: bool = False
     is_repeat: bool = False
     as_written: dict[str, Any]
-    rules: _SweepRules | None = None
+    rules: _SweepOptions | None = None
     seed: int = Field(ge=-(2**63), lt=2**64)
-    runs: int = Field(ge=0, le=MOST_RUNS)
+    runs: int = Field(ge=0, le=MAX_RUNS)
     learning_digest: str | None = None
     training_code: str | None = None
 
@@ -126,10 +125,10 @@ def read_sweep(path: Path) -> SweepFile:
     """Reads sweep.json. Raises UserError: it is missing or damaged."""
     document = read_document(path, FORMAT, _SweepDocument, REBUILD)
     specification = read_specification(document["as_written"], str(path))
-    rules = read_rules(specification.parameters, **document.get("rules", {}))
+    options = read_options(specification.parameters, **document.get("rules", {}))
     return SweepFile(
         sweep_id=document["id"],
-        specification=replace(specification, rules=rules),
+        specification=replace(specification, options=options),
         seed=document["seed"],
         total=document["runs"],
         document=document,

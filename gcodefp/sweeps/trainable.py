@@ -11,7 +11,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
-    METRICS,
+    LOGGED_METRICS,
     Objective,
     parse_hyperparameters,
 )
@@ -35,11 +35,11 @@ _OTHER_NAMES = {
 }
 ALIASES = {alias: name for name, aliases in _OTHER_NAMES.items() for alias in aliases.split()}
 """Usual names in other trainers -> ours."""
-MOST_PAIRS = 100_000
+MAX_PAIRS = 100_000
 """Pairs of nhead and d_model that are compared; of more, one fits."""
-NEAR = 0.85
+MIN_SIMILARITY = 0.85
 """Names that are less alike mean different hyperparameters: num_workers is not num_layers."""
-LEAD = 0.02
+MIN_SIMILARITY_MARGIN = 0.02
 """How much nearer the nearest word has to be than the next, to be the one that is meant."""
 
 
@@ -52,7 +52,7 @@ def nearest(word: str, words: Iterable[str], near: float = 0.75) -> str | None:
     if len(close) == 2:
         # The arguments in the order of get_close_matches: the ratio is not symmetric.
         first, second = (SequenceMatcher(None, other, word).ratio() for other in close)
-        if first - second < LEAD:
+        if first - second < MIN_SIMILARITY_MARGIN:
             return None
     return close[0] if close else None
 
@@ -61,7 +61,7 @@ def hyperparameter_meant(name: str) -> str | None:
     """The trainer's hyperparameter that another name is meant to be; None if there is none."""
     if name.lower() in ALIASES:
         return ALIASES[name.lower()]
-    meant = nearest(name, HYPERPARAMETERS, NEAR)
+    meant = nearest(name, HYPERPARAMETERS, MIN_SIMILARITY)
     # layers_1 and layers_2 are two things.
     digits = re.sub(r"\D", "", name)
     return None if digits else meant
@@ -87,8 +87,7 @@ def _letters(word: str) -> str:
 def check_trainable(specification: Specification, where: str) -> None:
     """Makes sure that no run of a sweep can fail for its hyperparameters.
 
-    Raises:
-        UserError: with the key's path, the value and the way out.
+    Raises UserError: with the key's path, the value and the fix.
     """
     if problems := list(trainer_problems(specification, where)):
         raise UserError("\n".join(problems))
@@ -102,12 +101,12 @@ def trainer_problems(specification: Specification, where: str) -> Iterator[str]:
 
 def metric_problems(objective: Objective, where: str) -> Iterator[str]:
     """A metric that the trainer does not log."""
-    if objective.metric not in METRICS:
-        near = get_close_matches(objective.metric, METRICS, n=1)
+    if objective.metric not in LOGGED_METRICS:
+        near = get_close_matches(objective.metric, LOGGED_METRICS, n=1)
         yield (
             f"{where}: metric.name: {shown(objective.metric)} is not logged by the trainer; "
             f"the usual ones are {DEFAULT_OBJECTIVE.metric} (goal: maximize) and val/loss, the "
-            f"nearest {near[0] if near else 'none'}; all are {', '.join(METRICS)}"
+            f"nearest {near[0] if near else 'none'}; all are {', '.join(LOGGED_METRICS)}"
         )
 
 
@@ -120,12 +119,12 @@ def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Itera
         if name not in HYPERPARAMETERS:
             yield f"{entry}: no such hyperparameter; {hyperparameter_hint(name)}"
         elif name in paths:
-            yield f"{entry}: {name} stands at {key_path(paths[name])} too; keep one"
+            yield f"{entry}: {name} also appears at {key_path(paths[name])}; keep one"
         elif (problem := _value_problem(path, parameter, where)) is not None:
             are_values_right = False
             yield problem
         paths.setdefault(name, path)
-    for path, value in misfits(parameters) if are_values_right else ():
+    for path, value in incompatible_values(parameters) if are_values_right else ():
         other = "d_model" if leaf(path) == "nhead" else "nhead"
         verb = "divides no value of" if other == "d_model" else "is divided by no value of"
         yield (
@@ -135,11 +134,7 @@ def parameter_problems(parameters: Mapping[str, Parameter], where: str) -> Itera
 
 
 def accepts(values: Mapping[str, Any]) -> bool:
-    """Whether the trainer takes a combination; those of another trainer always pass.
-
-    Args:
-        values: path -> value.
-    """
+    """Whether the trainer takes these values, by path; those of another trainer always pass."""
     hyperparameters = {leaf(path): value for path, value in values.items()}
     if not hyperparameters.keys() <= HYPERPARAMETERS.keys():
         return True
@@ -150,7 +145,7 @@ def accepts(values: Mapping[str, Any]) -> bool:
     return True
 
 
-def misfits(parameters: Mapping[str, Parameter]) -> list[tuple[str, Any]]:
+def incompatible_values(parameters: Mapping[str, Parameter]) -> list[tuple[str, Any]]:
     """Paths and listed values of nhead and d_model that fit no value of the other.
 
     Those of a range that do not fit are never drawn, as long as one fits.
@@ -158,7 +153,7 @@ def misfits(parameters: Mapping[str, Parameter]) -> list[tuple[str, Any]]:
     supports = _supports(parameters)
     if any(values is None for values in supports.values()):
         return []
-    if prod(map(len, supports.values())) > MOST_PAIRS:
+    if prod(map(len, supports.values())) > MAX_PAIRS:
         return []
     paths = {leaf(path): path for path in parameters}
     fits = [

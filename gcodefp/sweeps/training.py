@@ -22,7 +22,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.sweeps.lease import LeaseLost
-from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
@@ -38,13 +38,13 @@ class LogConfig(NamedTuple):
     """How a run is logged to W&B.
 
     Attributes:
-        open_run: opens the SDK's run with a configuration; None for no log.
+        init_wandb_run: opens the SDK's run with a configuration; None for no log.
         checkpoints: whether the best weights become an artifact.
         progress_seconds: how often an epoch is reported to the terminal.
         before_finish: called before the SDK's run is finished.
     """
 
-    open_run: Callable[[Mapping[str, Any]], Any] | None
+    init_wandb_run: Callable[[Mapping[str, Any]], Any] | None
     checkpoints: bool
     progress_seconds: float = PROGRESS_SECONDS
     before_finish: Callable[[], None] = lambda: None
@@ -60,11 +60,10 @@ def train_run(
     log_config: LogConfig,
     after_epoch: Callable[[bool], bool],
 ) -> dict[str, Any]:
-    """Trains a run, or goes on with it; an error of the run becomes its outcome.
+    """Trains or resumes a run; an error of the run becomes its outcome.
 
     Args:
         files: the folder of this process, for metrics.csv and all others.
-        assigned: the run's hyperparameters.
         after_epoch: called with whether this was the last epoch; returns True to stop the run.
 
     Returns:
@@ -72,9 +71,9 @@ def train_run(
 
     Raises:
         LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
-            open.
+            unfinished.
     """
-    checkpoint, open_run = files / "checkpoint.pt", log_config.open_run
+    checkpoint, init_wandb_run = files / "checkpoint.pt", log_config.init_wandb_run
     config, invalid = dict(assigned), None
     try:
         hyperparameters = parse_hyperparameters(assigned, f"run {folder.path.name}")
@@ -96,7 +95,7 @@ def train_run(
             logger.exception("run %s failed", folder.path.name)
             return describe_failure(error, assigned)
 
-    with wandb_log(lambda: open_run(config)) if open_run else nullcontext() as log:
+    with wandb_log(lambda: init_wandb_run(config)) if init_wandb_run else nullcontext() as log:
         try:
             content = (invalid or outcome(log)) | location()
             if log:
@@ -131,8 +130,8 @@ def _reporter(
     return report
 
 
-def train_trial(
-    trial: Trial,
+def train_leased_run(
+    run: LeasedRun,
     sweep: SweepFile,
     data: TrainingData,
     device: torch.device,
@@ -147,21 +146,19 @@ def train_trial(
 
     Returns, Raises: as `train_run`.
     """
-    assigned, files = {"seed": sweep.seed} | dict(trial.hyperparameters), trial.lease.files
-    if (kills := trial.lease.kills) >= KILLS_IN_A_ROW:
+    assigned, files = {"seed": sweep.seed} | dict(run.hyperparameters), run.lease.files
+    if (kills := run.lease.kills) >= KILLS_IN_A_ROW:
         error = Killed(f"its process was killed {kills} times since its last completed epoch")
         return describe_failure(error, assigned) | location()
 
     def after_epoch(is_last: bool) -> bool:
-        stop = trial.should_stop()
+        stop = run.should_prune()
         deadline.end_epoch(last=stop or is_last)
         return stop
 
-    def open_run(config: Mapping[str, Any]) -> Any:
-        return open_offline(trial.folder, files, str(wandb_project), config)
+    def init_wandb_run(config: Mapping[str, Any]) -> Any:
+        return open_offline(run.folder, files, str(wandb_project), config)
 
-    log_config = LogConfig(open_run if wandb_project else None, wandb_checkpoints)
+    log_config = LogConfig(init_wandb_run if wandb_project else None, wandb_checkpoints)
     objective = sweep.specification.objective
-    return train_run(
-        trial.folder, files, assigned, data, objective, device, log_config, after_epoch
-    )
+    return train_run(run.folder, files, assigned, data, objective, device, log_config, after_epoch)

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-LARGEST = 1e300
+MAX_NUMBER = 1e300
 """Numbers beyond it overflow in the arithmetic of distributions."""
-LONGEST_SHOWN = 200
+MAX_SHOWN_LENGTH = 200
 """Characters of a value in a message."""
 
 
@@ -15,7 +15,7 @@ def shown(value: Any, text_of: Callable[[Any], str] = repr) -> str:
         text = text_of(value)
     except ValueError:  # Python writes no whole number of more than 4300 digits.
         text = f"a {type(value).__name__} with too many digits"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
 
 
 def number_text(number: float) -> str:
@@ -27,7 +27,7 @@ def number_text(number: float) -> str:
     return f"{mantissa}{point}e{int(exponent):+d}"
 
 
-def number_in(text: Any) -> int | float | None:
+def parse_number(text: Any) -> int | float | None:
     """The number that a text is meant to be; None if it is none."""
     if not isinstance(text, str):
         return None
@@ -36,39 +36,40 @@ def number_in(text: Any) -> int | float | None:
             number = kind(text)
         except ValueError:
             continue
-        return number if abs(number) <= LARGEST else None
+        return number if abs(number) <= MAX_NUMBER else None
     return None
 
 
 def check_number_text(value: Any) -> None:
     """Refuses a text such as `1e-5`, which YAML 1.1 does not read as a number.
 
-    Raises:
-        ValueError: it is one.
+    Raises ValueError: it is one.
     """
-    if (number := number_in(value)) is not None:
+    if (number := parse_number(value)) is not None:
         raise ValueError(
-            f"YAML reads {value!r} as text, not as a number; write {number_text(number)}"
+            f"YAML reads {value!r} as a string, not as a number; write {number_text(number)}"
         )
 
 
 def number(value: Any) -> int | float:
     """The value itself if it is a number that can be computed with.
 
-    Raises:
-        ValueError: it is not.
+    Raises ValueError: it is not.
     """
     check_number_text(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
-        raise ValueError(f"{shown(value)} is no number")
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not abs(value) <= MAX_NUMBER
+    ):
+        raise ValueError(f"{shown(value)} is not a number")
     return value
 
 
 def json_value(value: Any) -> Any:
     """The value itself if JSON holds it, which has no dates and no infinite numbers.
 
-    Raises:
-        ValueError: it does not.
+    Raises ValueError: it does not.
     """
     if isinstance(value, dict):
         raise ValueError(
@@ -77,11 +78,11 @@ def json_value(value: Any) -> Any:
         )
     for item in value if isinstance(value, list) else ():
         json_value(item)
-    if isinstance(value, int | float) and not abs(value) <= LARGEST:
-        raise ValueError(f"{shown(value)} is no finite number")
+    if isinstance(value, int | float) and not abs(value) <= MAX_NUMBER:
+        raise ValueError(f"{shown(value)} is not a finite number")
     if value is not None and not isinstance(value, list | int | float | str):
         raise ValueError(
-            f"YAML reads {value!s} as a {type(value).__name__}; write it in quotes for a text"
+            f"YAML reads {value!s} as a {type(value).__name__}; write it in quotes for a string"
         )
     return value
 

@@ -78,8 +78,7 @@ class WandbLog:
 def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
     """The run that `open_run` opens; it failed if an exception or `end` says so.
 
-    Raises:
-        UserError: from `open_run`; other errors of W&B are logged.
+    Raises UserError: from `open_run`; other errors of W&B are logged.
     """
     log, exit_code = WandbLog(open_run), 1
     try:
@@ -92,7 +91,7 @@ def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
 def open_offline(folder: RunFolder, files: Path, project: str, config: Mapping[str, Any]) -> Any:
     """Opens a run that writes into this process's folder of the run and to no network.
 
-    A run that goes on after a kill logs its earlier epochs again.
+    A run that resumes after a kill logs its earlier epochs again.
     """
     os.environ.update(OFFLINE)
     clear_agent_variables()
@@ -134,5 +133,5 @@ def _guarded(action: Callable[[], Any]) -> Any:
     except UserError:
         raise
     except Exception as error:
-        logger.warning("W&B's log: %s; the run itself goes on", error)
+        logger.warning("W&B's log: %s; the run itself continues", error)
         return None

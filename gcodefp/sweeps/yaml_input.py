@@ -14,11 +14,11 @@ logger = logging.getLogger("gcodefp.yaml")
 
 # libyaml's parser is ten times as fast; not every PyYAML has it.
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-DEEPEST = 50
-LARGEST = 100_000
+MAX_DEPTH = 50
+MAX_VALUES = 100_000
 """Values, with those of each alias counted at every key that it serves."""
-MOST_BYTES = 20_000_000
-LONGEST_NUMBER = 400
+MAX_BYTES = 20_000_000
+MAX_NUMBER_LENGTH = 400
 """Characters; reading a number of a million digits takes minutes."""
 OTHER_BASE = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+")
 """Numbers that YAML 1.1 reads to another base: 016 is 14, and 1:30 is 90."""
@@ -27,13 +27,12 @@ OTHER_BASE = re.compile(r"[-+]?0\d+|[-+]?\d+(:[0-5]?\d)+")
 def read_text(path: Path) -> str:
     """The text of a YAML file, with its line ends.
 
-    Raises:
-        UserError: there is no such file, or it is no text.
+    Raises UserError: there is no such file, or it is no text.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML")
-    if path.stat().st_size > MOST_BYTES:
-        raise UserError(f"{path}: larger than {MOST_BYTES} bytes; write fewer values")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES} bytes; write fewer values")
     try:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -47,8 +46,7 @@ def load_yaml(text: str, where: str, warn: bool = False) -> Any:
         where: the text's origin, for messages.
         warn: log numbers that YAML reads to another base than 10.
 
-    Raises:
-        UserError: it is not YAML, has a key twice, or is too deep or too large.
+    Raises UserError: it is not YAML, has a key twice, or is too deep or too large.
     """
     try:
         _check_events(text)
@@ -66,7 +64,7 @@ def load_yaml(text: str, where: str, warn: bool = False) -> Any:
         raise UserError(f"{where}: {error}") from None
     except yaml.YAMLError as error:
         raise UserError(f"{where}: not YAML ({error})") from None
-    for line in nodes.surprises if warn else ():
+    for line in nodes.warnings if warn else ():
         logger.warning("%s: %s", where, line)
     return document
 
@@ -83,17 +81,19 @@ def _check_events(text: str) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEEPEST:
-            raise _Refused(f"nested more than {DEEPEST} levels deep; make it flatter")
-        if count > 2 * LARGEST:
-            raise _Refused(f"more than {LARGEST} values; write fewer, or a range with min and max")
+        if depth > MAX_DEPTH:
+            raise _Refused(f"nested more than {MAX_DEPTH} levels deep; make it flatter")
+        if count > 2 * MAX_VALUES:
+            raise _Refused(
+                f"more than {MAX_VALUES} values; write fewer, or a range with min and max"
+            )
 
 
 class _Nodes:
     """Checks the nodes of a document; those of an alias are visited once."""
 
     def __init__(self, loader: Any) -> None:
-        self.surprises: list[str] = []
+        self.warnings: list[str] = []
         self._loader = loader
         self._done: dict[int, tuple[int, int] | None] = {}
 
@@ -108,9 +108,9 @@ class _Nodes:
         for key, child in self._children(node, path):
             size, levels = self.size(child, key)
             count, depth = count + size, max(depth, levels + 1)
-        if count > LARGEST or depth > DEEPEST:
+        if count > MAX_VALUES or depth > MAX_DEPTH:
             raise _Refused(
-                f"{path or 'it'} has more than {LARGEST} values or {DEEPEST} levels once its "
+                f"{path or 'it'} has more than {MAX_VALUES} values or {MAX_DEPTH} levels once its "
                 "aliases are written out; write fewer"
             )
         self._done[id(node)] = count, depth
@@ -134,7 +134,7 @@ class _Nodes:
             )
             if value in lines:
                 raise _Refused(
-                    f"{name} stands twice, in lines {lines[value]} and {line}; keep one of them"
+                    f"{name} appears twice, in lines {lines[value]} and {line}; keep one of them"
                 )
             lines[value] = line
             children.append((name, child))
@@ -145,17 +145,18 @@ class _Nodes:
         if node.tag == "tag:yaml.org,2002:merge":
             return node.tag
         is_number = node.tag.endswith((":int", ":float"))
-        if is_number and len(node.value) > LONGEST_NUMBER:
+        if is_number and len(node.value) > MAX_NUMBER_LENGTH:
             raise _Refused(f"{path}: {shown(node.value)} is too long a number; write it in quotes")
         try:
             value = self._loader.construct_object(node)
         except (ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
             kind = node.tag.rpartition(":")[2]
             raise _Refused(
-                f"{path}: {shown(node.value)} is no {kind} ({error}); write it in quotes for a text"
+                f"{path}: {shown(node.value)} is not a valid {kind} ({error}); write it in "
+                "quotes for a string"
             ) from None
         if is_number and OTHER_BASE.fullmatch(node.value):
-            self.surprises.append(
+            self.warnings.append(
                 f"{path}: YAML reads {node.value} as {value}; write {value}, or a number without "
                 "leading zeros and colons"
             )

@@ -17,11 +17,11 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_text
 from gcodefp.model.trainer import INVALID
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
-from gcodefp.sweeps.run_folder import AGENTS_AGAIN, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import RERUN_AGENTS, RunFolder, run_folders
 from gcodefp.wandb_service.service import (
     CANCELLED,
-    OVER,
     PAUSED,
+    TERMINAL_SWEEP_STATES,
     ServiceUnavailable,
     SweepAddress,
     http_status,
@@ -35,7 +35,7 @@ from gcodefp.wandb_service.training import AGENT_VARIABLE, FLAGS_VARIABLE
 logger = logging.getLogger(__name__)
 
 FAILURES_IN_A_ROW = 3
-PATIENCE_SECONDS = 1800.0
+SERVICE_TIMEOUT_SECONDS = 1800.0
 """How long an agent waits for a service that has stopped to answer."""
 PAUSE_SECONDS = 10.0
 IDLE_AGENTS = 3
@@ -53,14 +53,13 @@ AGENT_ENVIRONMENT = {
 
 
 def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) -> None:
-    """Trains the runs that the service assigns, until its sweep is over.
+    """Trains the runs that the service assigns, until its sweep has ended.
 
     Args:
         sweep_folder: keeps the runs.
         flags: of `gcodefp.train`, which the agent starts for every run.
 
-    Raises:
-        UserError: runs fail in a row, or the service does not answer for long.
+    Raises UserError: runs fail in a row, or the service does not answer for long.
     """
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
@@ -71,7 +70,7 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
             state = sweep_state(address)
             has_answered, unavailable_since = True, None
             _resume_unfinished(address, sweep_folder, watch, stop=state in CANCELLED)
-            if state in OVER or idle_agents == IDLE_AGENTS:
+            if state in TERMINAL_SWEEP_STATES or idle_agents == IDLE_AGENTS:
                 logger.info("sweep %s is %s: no run is left", address, state.lower())
                 return
             _check_failures(sweep_folder, ended_before)
@@ -81,7 +80,7 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
             idle_agents = idle_agents + 1 if was_idle else 0
         except ServiceUnavailable as error:
             unavailable_since = unavailable_since or time.monotonic()
-            if not has_answered or time.monotonic() - unavailable_since > PATIENCE_SECONDS:
+            if not has_answered or time.monotonic() - unavailable_since > SERVICE_TIMEOUT_SECONDS:
                 raise
             logger.warning("%s; trying again", error)
             time.sleep(PAUSE_SECONDS)
@@ -97,7 +96,7 @@ def _prepare(sweep_folder: Path, flags: Sequence[str]) -> None:
     os.environ[FLAGS_VARIABLE] = json.dumps([str(flag) for flag in flags])
     os.environ[AGENT_VARIABLE] = str(os.getpid())
     # At Ctrl-C W&B's agent would wait for its run and then start another. With the default handler
-    # the trainer dies with this process, and its run goes on when agents are started again.
+    # the trainer dies with this process, and its run resumes when agents are started again.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -120,9 +119,9 @@ def _raise_refusal(record: logging.LogRecord) -> bool:
 
 
 def _ended(sweep_folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Name -> run.json of the runs that are over."""
+    """Name -> run.json of the runs that have ended."""
     folders = run_folders(sweep_folder)
-    return {folder.path.name: content for folder in folders if (content := folder.ended())}
+    return {folder.path.name: content for folder in folders if (content := folder.read_outcome())}
 
 
 def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
@@ -139,7 +138,7 @@ def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
         name, content = last[-1]
         raise UserError(
             f"{FAILURES_IN_A_ROW} runs failed in a row, the last is {sweep_folder / name}: "
-            f"{content['reason']}; fix that, then {AGENTS_AGAIN}"
+            f"{content['reason']}; fix that, then {RERUN_AGENTS}"
         )
 
 
@@ -151,12 +150,11 @@ def _resume_unfinished(
     Args:
         stop: those with an epoch are recorded as stopped, and the others left as they are.
 
-    Raises:
-        UserError: a run's trainer ends again without an outcome.
+    Raises UserError: a run's trainer ends again without an outcome.
     """
     for folder in run_folders(sweep_folder):
         assigned = folder.assigned()
-        if assigned is None or folder.is_over():
+        if assigned is None or folder.has_ended():
             continue
         if stop and not (folder.files / "last.pt").exists():
             continue
@@ -165,21 +163,17 @@ def _resume_unfinished(
         if state is LeaseState.FREE:
             logger.info("run %s is unfinished; it is resumed", folder.path.name)
             code = _resume(address, folder, assigned, stop)
-            if code and not folder.is_over() and watch.state(folder.path) is LeaseState.FREE:
+            if code and not folder.has_ended() and watch.state(folder.path) is LeaseState.FREE:
                 raise UserError(
                     f"{folder.path}: its trainer has ended with exit code {code} and without an "
-                    f"outcome; see above, fix that, then {AGENTS_AGAIN}"
+                    f"outcome; see above, fix that, then {RERUN_AGENTS}"
                 )
 
 
 def _resume(
     address: SweepAddress, folder: RunFolder, assigned: Mapping[str, Any], stop: bool
 ) -> int:
-    """Starts the trainer as an agent would; the run's folder gets the outcome.
-
-    Returns:
-        its exit code.
-    """
+    """The exit code of the trainer, started as by an agent; the run's folder gets the outcome."""
     parameters = folder.path / "parameters.yaml"
     values = {name: {"value": value} for name, value in assigned["hyperparameters"].items()}
     write_text(parameters, yaml.safe_dump(values))

@@ -11,50 +11,49 @@ from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import append_metrics
 from gcodefp.model.trainer import Killed, describe_failure
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch
-from gcodefp.sweeps.run_folder import COUNTED, RunFolder
+from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder
 from gcodefp.sweeps.wandb_log import SUMMARY
 from gcodefp.wandb_service.service import SweepAddress, open_session, translate_errors
-from gcodefp.wandb_service.training import claim, folder_of
+from gcodefp.wandb_service.training import find_or_create_run_folder, folder_of
 
 logger = logging.getLogger(__name__)
 
-OVER = ("finished", "failed", "crashed", "killed")
-"""States of a run on the service that is over."""
+TERMINAL_RUN_STATES = ("finished", "failed", "crashed", "killed")
+"""States of a run on the service that has ended."""
 
 
 def fetch_runs(
     address: SweepAddress, sweep_folder: Path, objective: Objective, checkpoints: bool = True
 ) -> None:
-    """Writes run folders, history and checkpoint of the runs that are over there and not here.
+    """Writes run folders, history and checkpoint of the runs that have ended there and not here.
 
     Args:
         checkpoints: whether weights are needed; a run without any counts as failed then.
 
-    Raises:
-        UserError: the service does not answer, or there is no such sweep.
+    Raises UserError: the service does not answer, or there is no such sweep.
     """
     api = open_session()
-    open_runs = []
+    unfinished = []
     with translate_errors(f"fetching the runs of sweep {address}"):
         runs = sorted(api.sweep(str(address)).runs, key=lambda run: str(run.created_at))
         for run in runs:
             folder = folder_of(sweep_folder, run.id)
-            if folder is not None and folder.is_over():
+            if folder is not None and folder.has_ended():
                 continue
-            if run.state not in OVER or (folder is not None and _may_resume(folder)):
-                open_runs.append(f"{run.id} ({run.state})")
+            if run.state not in TERMINAL_RUN_STATES or (folder is not None and _may_resume(folder)):
+                unfinished.append(f"{run.id} ({run.state})")
                 continue
-            folder = folder or claim(sweep_folder, run.id, _assigned(run))
+            folder = folder or find_or_create_run_folder(sweep_folder, run.id, _assigned(run))
             history = _fetch_history(run, folder)
             summary = run.summary.get(SUMMARY)
             content = json.loads(summary) if summary else _reconstruct(run, history, objective)
             has_weights = not checkpoints or _fetch_checkpoint(run, folder)
-            if content["state"] in COUNTED and not has_weights:
+            if content["state"] in SCORED_STATES and not has_weights:
                 content |= {"state": "failed", "reason": "W&B has no checkpoint of it"}
             folder.end({"host": None, **content, "wandb_run": run.id, "sweep": folder.sweep})
             logger.info("run %s is %s, fetched from W&B", folder.path.name, run.id)
-    if open_runs:
-        logger.warning("skipped, since they are not over: %s", ", ".join(open_runs))
+    if unfinished:
+        logger.warning("skipped, since they are unfinished: %s", ", ".join(unfinished))
 
 
 def _may_resume(folder: RunFolder) -> bool:
@@ -70,8 +69,13 @@ def _assigned(run: Any) -> dict[str, Any]:
 
 def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
     """Writes metrics.csv; W&B's steps are our epochs, and its rows are in any order of names."""
+
+    def is_number(value: Any) -> bool:
+        return isinstance(value, int | float) and math.isfinite(value)
+
     rows = [
-        {"epoch": row["_step"]} | {name: float(row[name]) for name in row if _is_metric(name, row)}
+        {"epoch": row["_step"]}
+        | {n: float(v) for n, v in row.items() if is_number(v) and not n.startswith("_")}
         for row in run.scan_history()
     ]
     logged = [row for row in rows if len(row) > 1]
@@ -80,12 +84,6 @@ def _fetch_history(run: Any, folder: RunFolder) -> list[dict[str, float]]:
     for row in logged:
         append_metrics(folder.path / "metrics.csv", {n: row.get(n, math.nan) for n in names})
     return logged
-
-
-def _is_metric(name: str, row: Mapping[str, Any]) -> bool:
-    value = row[name]
-    is_number = isinstance(value, int | float) and math.isfinite(value)
-    return is_number and not name.startswith("_")
 
 
 def _reconstruct(

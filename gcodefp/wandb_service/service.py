@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.sweeps.rules import NO_RULES
+from gcodefp.sweeps.search_options import NO_OPTIONS
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.wandb_log import clear_agent_variables
 
@@ -32,8 +32,7 @@ class SweepAddress(NamedTuple):
 def read_address(text: str) -> SweepAddress:
     """`ENTITY/PROJECT/ID`, as `wandb sweep` prints it.
 
-    Raises:
-        UserError: the text has another form.
+    Raises UserError: the text has another form.
     """
     parts = text.strip().split("/")
     if len(parts) != len(SweepAddress._fields) or not all(re.fullmatch(PART, p) for p in parts):
@@ -42,8 +41,8 @@ def read_address(text: str) -> SweepAddress:
 
 
 LOCAL_INSTEAD = "or train without any service: sweep.engine: local"
-REACH_SECONDS = 20.0
-API_SECONDS = 60
+CONNECT_TIMEOUT_SECONDS = 20.0
+API_TIMEOUT_SECONDS = 60
 ONLINE = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
 
 
@@ -62,21 +61,20 @@ def base_url() -> str:
 def open_session() -> Any:
     """The SDK's interface to the service, after a check that it answers.
 
-    Raises:
-        UserError: it cannot be reached, or there is no API key.
+    Raises UserError: it cannot be reached, or there is no API key.
     """
     clear_agent_variables()
     _check_reachable(base_url())
     import wandb
 
     with translate_errors("logging in"):
-        return wandb.Api(timeout=API_SECONDS)
+        return wandb.Api(timeout=API_TIMEOUT_SECONDS)
 
 
 def _check_reachable(url: str) -> None:
     """Fails at once where the SDK would silently try again and again."""
     try:
-        urllib.request.urlopen(url, timeout=REACH_SECONDS).close()
+        urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_SECONDS).close()
     except urllib.error.HTTPError as error:
         error.close()  # Any answer will do.
     except (OSError, ValueError) as error:
@@ -88,13 +86,12 @@ def _check_reachable(url: str) -> None:
 
 @contextmanager
 def translate_errors(action: str) -> Iterator[None]:
-    """Turns what the SDK raises into one message with the way out.
+    """Turns what the SDK raises into one message with the fix.
 
     Args:
         action: what was tried, such as `reading sweep a/b/c`.
 
-    Raises:
-        UserError: for every error of the service.
+    Raises UserError: for every error of the service.
     """
     import wandb.errors
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
@@ -110,10 +107,10 @@ def translate_errors(action: str) -> Iterator[None]:
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
         message = f"W&B, {action}: {text}"
-        if (way_out := _way_out(text)) is None:
+        if (suggested_fix := _suggested_fix(text)) is None:
             silent = f"{message}; try again when {base_url()} answers, {LOCAL_INSTEAD}"
             raise ServiceUnavailable(silent) from None
-        raise UserError(f"{message}; {way_out}, {LOCAL_INSTEAD}") from None
+        raise UserError(f"{message}; {suggested_fix}, {LOCAL_INSTEAD}") from None
 
 
 def http_status(error: BaseException | None) -> int | None:
@@ -132,7 +129,7 @@ IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 """Hosts, ports, and the words with which the SDK starts every error of a login."""
 
 
-def _way_out(text: str) -> str | None:
+def _suggested_fix(text: str) -> str | None:
     """What the user can do about an error; None if only waiting helps."""
     text = IRRELEVANT.sub("", text)
     if UNAVAILABLE.search(text):
@@ -143,7 +140,7 @@ def _way_out(text: str) -> str | None:
         return (
             "check entity, project and id, as `wandb sweep` printed them; if the sweep was "
             "deleted, remove results/runs/wandb-*.json and results/sweep/sweep.json to create it "
-            "anew"
+            "again"
         )
     return None
 
@@ -156,43 +153,42 @@ TRAINER = {
 """The program of every sweep created here, instead of the YAML's: this project's trainer."""
 PAUSED = "PAUSED"
 CANCELLED = ("CANCELED", "CANCELLED")
-OVER = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
+TERMINAL_SWEEP_STATES = ("FINISHED", "STOPPED", *CANCELLED, "CRASHED", "FAILED")
 """States of a sweep in which agents get no more runs."""
 
 
-def check_no_rules(specification: Specification, where: str) -> None:
+def check_no_options(specification: Specification, where: str) -> None:
     """Raises UserError if the configuration adds keys that the service's search does not have."""
-    if specification.rules != NO_RULES:
-        rules = specification.rules.describe()["rules"]
-        added = ", ".join(f"sweep.{name}" for name, value in rules.items() if value)
+    if specification.options != NO_OPTIONS:
+        added = specification.options.describe()["rules"]
+        names = ", ".join(f"sweep.{name}" for name, value in added.items() if value)
         raise UserError(
             f"{where}: sweep.engine: wandb searches on the service, which knows the YAML alone; "
-            f"remove {added} from the configuration, or set sweep.engine: local"
+            f"remove {names} from the configuration, or set sweep.engine: local"
         )
 
 
 def create_once(
-    document: Mapping[str, Any], identity: str, folder: Path, project: str, entity: str | None
+    document: Mapping[str, Any], local_id: str, folder: Path, project: str, entity: str | None
 ) -> SweepAddress:
-    """The sweep with this identity, created on the service unless it exists.
+    """The sweep with this local id, created on the service unless it exists.
 
-    Its description carries the identity, so that a kill between creation and recording it here does
+    Its description carries the id, so that a kill between creation and recording it here does
     not make a second sweep.
 
     Args:
-        identity: the hash of all that decides the runs.
+        local_id: the hash of all that decides the runs.
         folder: keeps records of created sweeps, outside of what Snakemake removes.
 
-    Raises:
-        UserError: the service refuses, or cannot be reached.
+    Raises UserError: the service refuses, or cannot be reached.
     """
-    where = digest([base_url(), entity, project, identity])[:8]
+    where = digest([base_url(), entity, project, local_id])[:8]
     path = folder / f"wandb-{where}.json"
     if path.exists():
         record = read_json(path, CREATED_FORMAT, "remove it, and the sweep is looked up again")
         return SweepAddress(record["entity"], record["project"], record["id"])
     api = open_session()
-    mark = f"[gcodefp {identity}]"
+    mark = f"[gcodefp {local_id}]"
     address = _find_marked(api, mark, project, entity) or _create(document, mark, project, entity)
     record = {"entity": address.entity, "project": address.project, "id": address.sweep_id}
     write_json(path, CREATED_FORMAT, record)
@@ -202,8 +198,7 @@ def create_once(
 def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
     """The YAML of a sweep as the service keeps it, and the sweep's state.
 
-    Raises:
-        UserError: there is no such sweep.
+    Raises UserError: there is no such sweep.
     """
     api = open_session()
     with translate_errors(f"reading sweep {address}"):
@@ -219,7 +214,7 @@ def count_runs(address: SweepAddress) -> int:
 
 
 def sweep_state(address: SweepAddress) -> str:
-    """RUNNING, PAUSED, or one of OVER."""
+    """RUNNING, PAUSED, or one of TERMINAL_SWEEP_STATES."""
     return read_sweep_config(address)[1]
 
 

@@ -34,7 +34,7 @@ class StopRequest:
     def listen(self) -> None:
         """Takes SIGTERM as the request until the process ends, since agents repeat it.
 
-        Ctrl-C is none: a run that a person interrupts goes on later.
+        Ctrl-C is none: a run that a person interrupts resumes later.
         """
         self._is_set = STOP_VARIABLE in os.environ
         signal.signal(signal.SIGTERM, lambda *_: self.set())

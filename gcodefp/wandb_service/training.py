@@ -18,7 +18,7 @@ import yaml
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.trainer import INVALID, TrainingData
-from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.training import LogConfig, train_run
@@ -31,11 +31,11 @@ FLAGS_VARIABLE = "GCODEFP_TRAIN_FLAGS"
 """Environment variable with the pipeline's own flags for the trainer, as JSON."""
 AGENT_VARIABLE = "GCODEFP_AGENT_PID"
 """Environment variable with the process id of the pipeline's agent."""
-INIT_SECONDS = 600.0
+INIT_TIMEOUT_SECONDS = 600.0
 """How long a run waits at its start for the service to answer."""
 SETTINGS: Mapping[str, Any] = {
     "disable_job_creation": True,
-    "init_timeout": INIT_SECONDS,
+    "init_timeout": INIT_TIMEOUT_SECONDS,
     # By default metrics leave every 15 s, and the service could stop no shorter run. Whole seconds
     # only: the SDK takes less than one for none.
     "x_file_stream_transmit_interval": 1,
@@ -60,8 +60,7 @@ class Assignment(NamedTuple):
 def assigned_by_agent() -> Assignment | None:
     """The assignment of the W&B agent that started this process; None if none did.
 
-    Raises:
-        UserError: its file of parameters cannot be read.
+    Raises UserError: its file of parameters cannot be read.
     """
     variables = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
     sweep_id, run_id, path = (os.environ.get(name) for name in variables)
@@ -82,7 +81,9 @@ def own_flags(argv: Sequence[str], assignment: Assignment) -> list[str]:
     return [*passed_on, *(flag for flag in argv if not flag.startswith(assigned))]
 
 
-def claim(sweep_folder: Path, run_id: str, hyperparameters: Mapping[str, Any]) -> RunFolder:
+def find_or_create_run_folder(
+    sweep_folder: Path, run_id: str, hyperparameters: Mapping[str, Any]
+) -> RunFolder:
     """The folder of a W&B run: its own, or a new one with the next free number."""
     if (existing := folder_of(sweep_folder, run_id)) is not None:
         return existing
@@ -109,31 +110,32 @@ def folder_of(sweep_folder: Path, run_id: str) -> RunFolder | None:
 
 @contextmanager
 def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
-    """The run's folder and its lease, taken before anything else may fail; no lease if it is over.
+    """The run's folder, and its lease, acquired before anything may fail; None if it has ended.
 
     Args:
         runs: keeps the folders of all sweeps' runs.
 
-    Raises:
-        UserError: the agent is gone, or another process works on the run.
+    Raises UserError: the agent is gone, or another process works on the run.
     """
     agent = os.environ.get(AGENT_VARIABLE)
     if agent is not None and sys.platform == "linux":
-        # A run whose agent is killed shall be another agent's, not go on unseen.
+        # A run whose agent is killed shall be another agent's, not continue unseen.
         ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
         if os.getppid() != int(agent):
             raise UserError(f"run {assignment.run_id}: its agent is gone")
     os.environ.update(ONLINE)
-    folder = claim(runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters)
-    folder.publish()
-    if folder.is_over():
-        logger.info("run %s is over already", folder.path.name)
+    folder = find_or_create_run_folder(
+        runs / assignment.sweep_id, assignment.run_id, assignment.hyperparameters
+    )
+    folder.promote_files()
+    if folder.has_ended():
+        logger.info("run %s has ended already", folder.path.name)
         yield folder, None
         return
     watch = LeaseWatch()
     while watch.state(folder.path) is LeaseState.UNKNOWN:
         time.sleep(LEASE_POLL_SECONDS)
-    with holding(folder.path, watch) as lease:
+    with acquire(folder.path, watch) as lease:
         if lease is None:
             raise UserError(f"{folder.path}: another process works on this run")
         yield folder, lease
@@ -149,7 +151,7 @@ def train_assigned(
     origin: Mapping[str, Any],
     log_checkpoint: bool,
 ) -> bool:
-    """Trains an agent's run, or goes on with it.
+    """Trains or resumes an agent's run.
 
     Args:
         origin: provenance, for run.json.
@@ -159,17 +161,16 @@ def train_assigned(
         whether it failed. An invalid combination, which the service's search may draw, is no
         failure: it says nothing about the next run.
 
-    Raises:
-        UserError: the service refuses the run, such as for a wrong key.
+    Raises UserError: the service refuses the run, such as for a wrong key.
     """
 
-    def open_run(config: Mapping[str, Any]) -> Any:
-        return _open_run(folder, config)
+    def init_wandb_run(config: Mapping[str, Any]) -> Any:
+        return _init_wandb_run(folder, config)
 
     def after_epoch(_: bool) -> bool:
         return STOP.is_set()
 
-    log_config = LogConfig(open_run, log_checkpoint, 0.0, STOP.stop_polling)
+    log_config = LogConfig(init_wandb_run, log_checkpoint, 0.0, STOP.stop_polling)
     content = train_run(
         *(folder, lease.files, assignment.hyperparameters, data, objective, device, log_config),
         after_epoch,
@@ -184,8 +185,7 @@ def train_assigned(
 def objective_of(assignment: Assignment) -> Objective:
     """The metric of the sweep that this run belongs to, as the service has it.
 
-    Raises:
-        UserError: the service does not answer, or the sweep is none that runs here.
+    Raises UserError: the service does not answer, or the sweep is none that runs here.
     """
     import wandb
 
@@ -196,7 +196,7 @@ def objective_of(assignment: Assignment) -> Objective:
     return read_specification(config, f"sweep {assignment.sweep_id}").objective
 
 
-def _open_run(folder: RunFolder, config: Mapping[str, Any]) -> Any:
+def _init_wandb_run(folder: RunFolder, config: Mapping[str, Any]) -> Any:
     """Opens the run that the agent's environment names, also one that was started before."""
     import wandb
 

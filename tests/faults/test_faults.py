@@ -14,7 +14,7 @@ from worker_pool import NOBODY, Event, PoolConfig, WorkerPool, run_pool
 
 from gcodefp.model.trainer import Diverged
 from gcodefp.sweeps import lease, local_engine
-from gcodefp.sweeps.lease import Claim, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Claim, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sampling import propose
 
@@ -24,7 +24,7 @@ BROKEN = 7
 SEED = 3
 LEASE_SECONDS = 2.0
 ENGINE = "gcodefp.sweeps.local_engine"
-SOON = {f"{ENGINE}.POLL_SECONDS": 0.05, f"{ENGINE}.STORAGE_PATIENCE_SECONDS": 0.3}
+SOON = {f"{ENGINE}.POLL_SECONDS": 0.05, f"{ENGINE}.STORAGE_TIMEOUT_SECONDS": 0.3}
 
 
 def waiting(folder: Path, name: str = "pool", total: int = TOTAL, **more: Any) -> PoolConfig:
@@ -38,7 +38,7 @@ def check_complete(folder: Path, total: int = TOTAL) -> None:
     runs = run_folders(folder / "runs")
     assert [run.number for run in runs] == list(range(total))
     for run in runs:
-        assert run.is_over()
+        assert run.has_ended()
         assert run.history("epoch") == list(range(1, EPOCHS + 1))
 
 
@@ -111,7 +111,7 @@ def test_agent_goes_on_with_a_folder_that_was_closed_for_a_while(open_folder: Pa
     """The agent cannot even give its lease back, and as it lives, no other may take it for dead."""
     (open_folder / "runs").mkdir()
     (open_folder / "runs").chmod(0o777)
-    patient = {f"{ENGINE}.STORAGE_PATIENCE_SECONDS": 100.0}
+    patient = {f"{ENGINE}.STORAGE_TIMEOUT_SECONDS": 100.0}
     config = unprivileged(
         open_folder, "pool", agents=1, total=2, patches=patient, epoch_seconds=0.3
     )
@@ -162,7 +162,7 @@ def test_lease_that_could_not_be_given_back_is_free_for_its_process(
         return make(claim)
 
     def hold() -> None:
-        with holding(tmp_path, LeaseWatch()):
+        with acquire(tmp_path, LeaseWatch()):
             assert LeaseWatch().state(tmp_path) is LeaseState.HELD
 
     make = lease._make
@@ -172,7 +172,7 @@ def test_lease_that_could_not_be_given_back_is_free_for_its_process(
         with pytest.raises(OSError, match="Input/output"):
             hold()
     assert LeaseWatch().state(tmp_path) is LeaseState.FREE
-    with holding(tmp_path, LeaseWatch()) as taken:
+    with acquire(tmp_path, LeaseWatch()) as taken:
         assert taken is not None
         assert taken.kills == 0
         assert LeaseWatch().state(tmp_path) is LeaseState.HELD
@@ -235,6 +235,6 @@ def test_failures_are_classed(
     assert sweep.create() == 0
     monkeypatch.setattr("gcodefp.sweeps.training.train", fail)
     assert sweep.work() == 0
-    content = sweep.run(0).ended() or {}
+    content = sweep.run(0).read_outcome() or {}
     assert (content["state"], content["failure"]) == ("failed", failure)
     assert content["reason"] == (str(error) or "MemoryError")

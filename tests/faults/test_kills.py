@@ -75,7 +75,7 @@ def check_all_same(undisturbed: TinySweep, sweep: TinySweep) -> None:
 def test_search_and_early_termination_matter_in_the_undisturbed_sweep(
     undisturbed: TinySweep,
 ) -> None:
-    contents = [undisturbed.run(number).ended() or {} for number in range(TOTAL)]
+    contents = [undisturbed.run(number).read_outcome() or {} for number in range(TOTAL)]
     assert {content["state"] for content in contents} == {"finished", "stopped"}
     assert len({content["best_value"] for content in contents}) == TOTAL
 
@@ -123,7 +123,7 @@ def test_run_that_kills_its_process_fails_and_the_sweep_goes_on(
     arguments = {"flags": sweep.flags(), "deadly": [1]}
     pool = run_pool(PoolConfig(str(tmp_path / "pool"), "train", arguments, agents=1))
     assert len(pool.killed()) == KILLS_IN_A_ROW
-    contents = [sweep.run(number).ended() or {} for number in range(3)]
+    contents = [sweep.run(number).read_outcome() or {} for number in range(3)]
     assert [content["state"] for content in contents] == ["finished", "failed", "finished"]
     assert contents[1]["failure"] == "killed"
     assert f"killed {KILLS_IN_A_ROW} times" in contents[1]["reason"]
@@ -179,7 +179,7 @@ def full(disk: Path) -> Iterator[None]:
 
 def patient_config(sweep: TinySweep, name: str, patience_seconds: float) -> PoolConfig:
     engine = "gcodefp.sweeps.local_engine"
-    patience = {f"{engine}.STORAGE_PATIENCE_SECONDS": patience_seconds}
+    patience = {f"{engine}.STORAGE_TIMEOUT_SECONDS": patience_seconds}
     return pool_config(sweep, name, patches={f"{engine}.POLL_SECONDS": 0.05, **patience})
 
 

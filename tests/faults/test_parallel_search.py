@@ -59,7 +59,9 @@ def search(
     pool = run_pool(config)
     runs = [run for run in run_folders(folder / "runs") if run.assigned() is not None]
     assert [run.number for run in runs] == list(range(len(runs)))
-    return Done(pool, [(run.assigned(), run.history("val/loss"), run.ended()) for run in runs])
+    return Done(
+        pool, [(run.assigned(), run.history("val/loss"), run.read_outcome()) for run in runs]
+    )
 
 
 @pytest.fixture(scope="module")

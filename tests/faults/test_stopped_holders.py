@@ -12,7 +12,7 @@ from engines import RANDOM, SEED
 
 from gcodefp.model.run_files import append_metrics, append_work, read_metrics
 from gcodefp.sweeps import lease, local_engine
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.run_folder import RunFolder, run_folder
 
 EPOCHS = 2
@@ -62,12 +62,12 @@ def _every_lease_has_expired(monkeypatch: pytest.MonkeyPatch) -> None:
 def work(folder: Path, agent: int) -> None:
     """One agent works on a sweep of one run; it logs its number with each epoch."""
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        files = trial.lease.files
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        files = leased.lease.files
         append_work(files / "work.csv", 0)
         for epoch in range(len(read_metrics(files / "metrics.csv")) + 1, EPOCHS + 1):
             append_metrics(files / "metrics.csv", {"epoch": epoch, "agent": agent})
-            trial.should_stop()
+            leased.should_prune()
         (files / "checkpoint.pt").write_text(str(agent))
         return {"state": "finished", "best_value": float(agent), "epochs": EPOCHS}
 
@@ -76,7 +76,7 @@ def work(folder: Path, agent: int) -> None:
 
 def check_whole(run: RunFolder) -> tuple[int, list[int]]:
     """The agent that ended the run, and the one of each epoch."""
-    content = run.ended()
+    content = run.read_outcome()
     assert content is not None
     agent = int(content["best_value"])
     assert (run.path / "checkpoint.pt").read_text() == str(agent)
@@ -113,7 +113,7 @@ def test_holder_that_stood_still_before_any_file_operation(
         with standing_still(folder, at, lambda folder=folder: meanwhile(folder)):  # type: ignore[misc]
             work(folder, 1)
         run = run_folder(folder, 0)
-        if not run.is_over():  # It was removed after its end.
+        if not run.has_ended():  # It was removed after its end.
             assert meanwhile is not take_over
             assert not run.path.exists() or not list(run.path.glob("*.csv")), at
             continue

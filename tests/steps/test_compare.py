@@ -26,7 +26,7 @@ from gcodefp.evaluation.bootstrap import (
 from gcodefp.evaluation.names import MODEL
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.model.run_files import read_metrics
-from gcodefp.reporting.comparison import Comparison, Score, conclusions, read_compared_sweep
+from gcodefp.reporting.comparison import ComparedScore, Comparison, conclusions, read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
@@ -128,7 +128,9 @@ def test_conclusion_follows_the_paired_interval(difference: Difference, answer: 
         name: str
 
     estimate = Estimate(0.5, 0.4, 0.6, 10, 6)
-    scores = {MODEL: {"gcode": [Score(estimate, None), Score(estimate, difference)]}}
+    scores = {
+        MODEL: {"gcode": [ComparedScore(estimate, None), ComparedScore(estimate, difference)]}
+    }
     runs: Any = [Run("a"), Run("b")]
     (sentence,) = conclusions(Comparison(runs, [], DEFAULT_OBJECTIVE, "val", scores, []))
     assert sentence.startswith(answer)
@@ -217,8 +219,8 @@ def test_wrong_names_and_metrics_are_reported(
         ([run], "is the only one"),
         ([run, run], "is the only one"),
         ([run, f"{first}/0007"], f"{first}/0007: no such folder"),
-        ([run, str(results / "dataset")], "is no folder of a run"),
-        ([run, str(single)], f"{single}: is no run of a sweep"),
+        ([run, str(results / "dataset")], "is not the folder of a run"),
+        ([run, str(single)], f"{single}: is not a run of a sweep"),
         ([run, second, "--goal", "minimize"], "--metric is missing"),
         ([first, second, "--metric", "val/loss"], "is ranked by another metric"),
     ]:

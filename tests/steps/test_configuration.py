@@ -28,7 +28,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "text": ("window.rows", "64", ["'64'", "integer", "Rows that the network sees"]),
     "float": ("agents.count", 1.5, ["1.5", "integer", "How many agents"]),
     "truth": ("agents.count", True, ["True", "integer"]),
-    "null": ("sweep", None, ["sweep: None is no mapping"]),
+    "null": ("sweep", None, ["sweep: None is not a mapping"]),
     "too small": ("agents.count", 0, ["0", "greater than or equal to 1"]),
     "too small window": ("window.rows", 4, ["4", "greater than or equal to 8"]),
     "share": (
@@ -45,7 +45,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
         ["imu", "mics"],
         ["groups[1]: 'mics' is none of imu, mag", "mean 'mic'?"],
     ),
-    "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' stands there twice"]),
+    "twice": ("channels.groups", ["imu", "imu"], ["['imu', 'imu']", "'imu' appears twice"]),
     "empty list": ("simulation.programs", [], ["[]", "Names of the programs"]),
     "name": ("wandb.project", "a b", ["'a b'", "name in W&B"]),
     "control": ("controls", ["labels"], ["controls[0]: 'labels' is none of labels_shuffled"]),
@@ -64,10 +64,14 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "huge count": ("agents.count", 10**20, ["less than or equal to"]),
     "huge seed": ("sweep.seed", 10**20, ["less than or equal to 4294967295"]),
     "huge cap": ("sweep.run_cap", 10**30, ["less than or equal to 1000000"]),
-    "first point": ("sweep.first", [{"a": {"b": float("inf")}}], ["inf is no finite number"]),
+    "first point": ("sweep.first", [{"a": {"b": float("inf")}}], ["inf is not a finite number"]),
     "date": ("sweep.first", [{"seed": date(2001, 1, 1)}], ["2001-01-01", "quotes"]),
-    "number for a text": ("sweep.constraints", [3], ["sweep.constraints[0]: 3 is no text"]),
-    "key of a condition": ("sweep.conditions", {3: "x"}, ["sweep.conditions[3]: 3 is no text"]),
+    "number for a text": ("sweep.constraints", [3], ["sweep.constraints[0]: 3 is not a string"]),
+    "key of a condition": (
+        "sweep.conditions",
+        {3: "x"},
+        ["sweep.conditions[3]: 3 is not a string"],
+    ),
     "nothing": ("results", "", ["results: ''"]),
     "null byte": ("recordings.folder", "a\0b", ["recordings.folder: "]),
     "long path": ("sweep.file", "x" * 5000, ["sweep.file: no such file: xxx"]),
@@ -195,9 +199,9 @@ def test_origin_of_a_value_is_the_layer_that_counts(tmp_path: Path) -> None:
     [
         (
             "sweep: {run_cap: 1}\ncontrols: []\nsweep: {file: x}\n",
-            "sweep stands twice, in lines 1 and 3",
+            "sweep appears twice, in lines 1 and 3",
         ),
-        ("agents:\n  count: 1\n  count: 2\n", "agents.count stands twice"),
+        ("agents:\n  count: 1\n  count: 2\n", "agents.count appears twice"),
     ],
 )
 def test_key_that_stands_twice_is_refused(tmp_path: Path, text: str, message: str) -> None:

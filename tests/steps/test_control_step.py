@@ -27,7 +27,7 @@ from gcodefp.evaluation.controls import CONTROL_FORMAT
 from gcodefp.evaluation.names import GREEDY, MAJORITY_PRIVILEGED, MODEL, WHOLE
 from gcodefp.train import main as train_step
 
-NOT_FAILED = "CONTROL NOT FAILED"
+LEAK = "LEAK: negative control"
 FIRST_ROWS = (0, 3, 6, 9, 12, 15, 18, 21, 7, 14, 1, 19)
 """Rows by which the test recordings begin late."""
 
@@ -80,7 +80,7 @@ def score(dataset: Path, checkpoint: Path, control: str, output: Path) -> int:
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_controls_fail_on_honest_data(
+def test_controls_pass_on_honest_data(
     control: str, dataset: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     needs_training = CONTROLS[control].needs_training
@@ -89,7 +89,7 @@ def test_controls_fail_on_honest_data(
     document = json.loads((tmp_path / "control.json").read_text())
     assert (document["format"], document["control"]) == (CONTROL_FORMAT, control)
     assert (document["recordings"], document["fails"]) == (len(FIRST_ROWS), True)
-    assert NOT_FAILED not in capsys.readouterr().err
+    assert LEAK not in capsys.readouterr().err
     assert set(document["answers"]) == {MODEL, WHOLE, GREEDY}
     for judgement in document["answers"].values():
         gain = judgement["score"]["value"] - judgement["limit_score"]["value"]
@@ -104,7 +104,7 @@ def test_the_winner_has_what_the_controls_lack(dataset: Path, winner: Path, tmp_
     assert models[MODEL]["gcode"]["low"] > models[MAJORITY_PRIVILEGED]["gcode"]["value"] + 0.3
 
 
-def test_a_control_that_does_not_fail_is_reported(
+def test_a_control_that_leaks_is_reported(
     giveaway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "control.json"
@@ -120,7 +120,7 @@ def test_a_control_that_does_not_fail_is_reported(
     flags = [*dataset_flags(giveaway, "train", "test"), "--checkpoint", str(checkpoint)]
     capsys.readouterr()
     assert evaluate_step([*flags, "--controls", str(output), "--output", str(tmp_path)]) == 0
-    lines = [line for line in capsys.readouterr().err.splitlines() if NOT_FAILED in line]
+    lines = [line for line in capsys.readouterr().err.splitlines() if LEAK in line]
     assert any(f": {MODEL} predicts {start}" in line for line in lines for start in ("9", "100"))
     assert all(PRESENCE_ONLY in line and MAJORITY_PRIVILEGED in line for line in lines)
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -129,11 +129,7 @@ def test_a_control_that_does_not_fail_is_reported(
 
 
 def test_checkpoints_of_another_control_or_dataset_are_refused(
-    dataset: Path,
-    giveaway: Path,
-    winner: Path,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    dataset: Path, giveaway: Path, winner: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     checkpoint = trained(dataset, LABELS_SHUFFLED, tmp_path / "run", max_epochs=1)
     of_control = f"was trained for control {LABELS_SHUFFLED}"

@@ -173,7 +173,7 @@ def test_stopped_waiting_and_running_runs_are_told_apart(sweep: TinySweep) -> No
     assert states(content) == ["Pruned", "Running", "Running", "Running"]
     stopped, waiting, running, leased = content["trials"]
     assert (stopped["values"], attributes(stopped)["host"]) == ([0.4], "node1")
-    assert (curve(waiting), attributes(waiting)["state"]) == ([(1, 0.1), (2, "nan")], "waiting")
+    assert (curve(waiting), attributes(waiting)["state"]) == ([(1, 0.1), (2, "nan")], "interrupted")
     assert attributes(running) == {"state": "running", "host": "node2", "pid": "77"}
     assert (parameters_of(leased), attributes(leased)["host"]) == ({}, "node3")
     # Otherwise parallel coordinates show nothing but the objective.

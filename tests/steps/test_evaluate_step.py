@@ -170,7 +170,7 @@ def test_inputs_that_do_not_fit_are_refused(
     control, document = tmp_path / "control.json", tmp_path / "damaged/dataset.json"
     control.write_text(json.dumps({"format": CONTROL_FORMAT, "answers": {}}))
     assert main([*honest, "--controls", str(control)]) == 1
-    assert f"{control}: control: is missing; make it anew" in capsys.readouterr().err
+    assert f"{control}: control: is missing; rebuild it" in capsys.readouterr().err
     shutil.copytree(dataset, document.parent)
     document.write_text(document.read_text().replace('"steps": ', '"steps": -'))
     assert main([*honest, "--dataset", str(document)]) == 1

@@ -13,7 +13,7 @@ from sweep_documents import GUIDES, WHERE, guide
 from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
 from gcodefp.sweeps.fixes import fixed
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
@@ -123,8 +123,8 @@ def test_engine_runs_it(number: str, ordinal: int, tmp_path: Path) -> None:
     specification = read(text)
     assigned: list[dict[str, Any]] = []
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        assigned.append(flatten(trial.hyperparameters))
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        assigned.append(flatten(run.hyperparameters))
         return {"state": "finished", "best_value": 0.5, "parameters": 1}
 
     assert LocalEngine(specification, 1, 4, tmp_path).work(objective, lambda: None) == 4

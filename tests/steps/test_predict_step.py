@@ -33,7 +33,7 @@ def output(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prediction")
     path = folder / "mill" / f"{NAME}_aligned.csv.gz"
     recording = write_recording(path, new_recording("pocket_008"))
-    assert run(checkpoint, folder / "out", recording, flags=["--free"]) == 0
+    assert run(checkpoint, folder / "out", recording, flags=["--greedy"]) == 0
     return folder / "out"
 
 
@@ -94,12 +94,12 @@ def test_gcode_parses_and_agrees_with_the_table(output: Path, checkpoint: Path) 
         assert float(comment[1]) == pytest.approx(float(row["confidence"]), abs=0.0051)
         assert comment.groups()[1:] == (row["first_row"], row["last_row"], row["line"])
     assert blocks[0].endswith(", at 12:00:00.000)")
-    free = (output / f"{NAME}.free.nc").read_text().splitlines()
-    assert free[0] == f"({SAFETY_WARNING})"
-    assert {format_block(parse_block(line)) for line in free} - {""} <= {*FACE, *POCKET, "G1 X2"}
+    greedy = (output / f"{NAME}.greedy.nc").read_text().splitlines()
+    assert greedy[0] == f"({SAFETY_WARNING})"
+    assert {format_block(parse_block(line)) for line in greedy} - {""} <= {*FACE, *POCKET, "G1 X2"}
     assert (output / f"{NAME}.png").read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (output / f"{NAME}.svg").read_text()
-    names = {f"{NAME}.{suffix}" for suffix in ("nc", "free.nc", "csv", "json", "svg", "png")}
+    names = {f"{NAME}.{suffix}" for suffix in ("nc", "greedy.nc", "csv", "json", "svg", "png")}
     assert {path.name for path in output.iterdir()} == names
 
 
@@ -118,7 +118,7 @@ def test_controller_columns_do_not_reach_the_prediction_and_sensors_do(
     recording = write_recording(tmp_path / "x.csv", new_recording("face_009"))
     assert run(checkpoint, tmp_path / "out", recording) == 0
     assert [row["block"] for row in table(tmp_path / "out", "x")] == FACE
-    assert not (tmp_path / "out" / "x.free.nc").exists()
+    assert not (tmp_path / "out" / "x.greedy.nc").exists()
 
 
 def test_repeated_rows_are_dropped_and_rows_are_numbered_as_in_the_file(
@@ -189,13 +189,8 @@ def test_one_file_is_predicted_alike_whatever_the_logger(checkpoint: Path, tmp_p
         stem = Path(name).stem
         assert table(out, stem) == table(out, "usual")
         assert document(out, stem)["agreement"] == document(out, "usual")["agreement"]
-        assert {path.suffix for path in out.glob(f"{stem}.*")} == {
-            ".nc",
-            ".csv",
-            ".json",
-            ".svg",
-            ".png",
-        }
+        suffixes = {path.suffix for path in out.glob(f"{stem}.*")}
+        assert suffixes == {".nc", ".csv", ".json", ".svg", ".png"}
     assert "$5 $x^2 job_001" in (out / "$5 $x^2 job_001.svg").read_text()
 
 

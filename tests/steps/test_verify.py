@@ -56,7 +56,7 @@ def verified(capsys: Output, results: Path, *steps: str) -> str:
     """What is printed of checks that do not hold; of the steps, only these run again."""
     capsys.readouterr()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(verify, "STEPS", steps)
+        patch.setattr(verify, "STAGES", steps)
         code = verify.main([str(results), "--device", "cpu"])
     out = capsys.readouterr().out
     wrong = "".join(re.findall(r"^NOT ok.*\n(?: {10}.*\n)*", out, re.MULTILINE))
@@ -71,7 +71,7 @@ def test_untouched_results_hold_and_stay_untouched(finished: Path, capsys: Outpu
     *lines, end = capsys.readouterr().out.splitlines()
     assert all(line.startswith("ok ") for line in lines)
     assert end == f"{finished}: every check is ok"
-    assert [line[10:] for line in lines[3:]] == [f"{s}, again" for s in (*verify.STEPS, "train")]
+    assert [line[10:] for line in lines[3:]] == [f"{s}, rerun" for s in (*verify.STAGES, "train")]
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
@@ -79,10 +79,10 @@ def test_quick_skips_scoring_alone(
     results: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     change(results / "evaluation/metrics.json", lambda content: content.update(rows=1))
-    monkeypatch.setattr(verify, "STEPS", ("select_best", *verify.SCORING))
+    monkeypatch.setattr(verify, "STAGES", ("select_best", *verify.SCORING))
     assert verify.main([str(results), "--quick"]) == 0
     out = capsys.readouterr().out
-    assert re.findall(r"skipped   (\w+), again: --quick", out) == [*verify.SCORING]
+    assert re.findall(r"skipped   (\w+), rerun: --quick", out) == [*verify.SCORING]
 
 
 def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -> None:
@@ -100,7 +100,7 @@ def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -
     third.unlink()
     replace(results / "report.html", "exactly right", "exactly wrong")
     problems = verified(capsys, results, "select_best", "figures", "report")
-    assert "NOT ok    select_best, again" in problems
+    assert "NOT ok    select_best, rerun" in problems
     assert "best/curves.csv: row 2.epoch is '3'" in problems
     assert f"figures/{second.name}: text is " in problems
     assert f"figures/{third.stem}.png: pixels " in problems
@@ -136,12 +136,12 @@ def test_every_changed_number_is_named(results: Path, capsys: Output) -> None:
     problems = verified(capsys, results, *verify.SCORING)
     predictions = results / "evaluation/predictions.npz"
     predictions.write_bytes(predictions.read_bytes()[:-200])
-    torn = verified(capsys, results, "evaluate")
-    assert "evaluation/predictions.npz: cannot be read" in torn
-    assert "metrics.json: models.majority.token.high is " in torn
+    truncated = verified(capsys, results, "evaluate")
+    assert "evaluation/predictions.npz: cannot be read" in truncated
+    assert "metrics.json: models.majority.token.high is " in truncated
     for text in (
         "metrics.json: models.majority.token.high is ", "models.gcodefp.gcode.n is ",
-        "controls[0].fails is 'perhaps', made again True", "whole_position_mm differs in 1 of",
+        "controls[0].fails is 'perhaps', recomputed True", "whole_position_mm differs in 1 of",
         "predictions.npz: model_line is missing", f"{program.name}: text is ",
         "extra.nc: should not", "sensors.without[1].scores.gcode.value is ", "bins[0].right.n is ",
         "control.json: rows is",
@@ -164,8 +164,8 @@ def test_another_device_or_library_may_round_otherwise(results: Path, capsys: Ou
 
     change(metrics, edit)
     change(results / explanation, edit_explanation)
-    assert "evaluate, again" not in (problems := verified(capsys, results, *verify.SCORING))
-    assert "explain, again" not in problems
+    assert "evaluate, rerun" not in (problems := verified(capsys, results, *verify.SCORING))
+    assert "explain, rerun" not in problems
     change(metrics, lambda content: content.update(device="cpu"))
     change(results / explanation, lambda content: content["sensors"]["complete"].pop("token"))
     problems = verified(capsys, results, *verify.SCORING)
@@ -175,12 +175,12 @@ def test_another_device_or_library_may_round_otherwise(results: Path, capsys: Ou
 
 def test_missing_and_torn_files_hide_no_other_problem(results: Path, capsys: Output) -> None:
     (results / "evaluation/metrics.json").write_text("{}", encoding="utf-8")
-    (results / "best/run.json").write_text("torn", encoding="utf-8")
+    (results / "best/run.json").write_text("truncated", encoding="utf-8")
     (results / "explanation/explanation.json").unlink()
     (results / "dataset/train.npz").write_bytes(b"")
     problems = verified(capsys, results, "select_best", "report")
     assert "metrics.json: records no inputs" in problems
-    assert "run.json: records no inputs; it is torn" in problems
+    assert "run.json: records no inputs; it is truncated" in problems
     assert "explanation.json: no such file" in problems
     assert "dataset/train.npz is not the file that dataset.json describes" in problems
     assert verify.main([str(results / "figures")]) == 1
@@ -278,14 +278,14 @@ def test_recorded_paths_are_located_in_a_moved_folder(
 
 
 def test_differences_name_their_key() -> None:
-    again = {"a": [1, {"b": 2.0}], "c": None, "d": True, "f": [1]}
-    assert list(differences(again, again)) == []
+    recomputed = {"a": [1, {"b": 2.0}], "c": None, "d": True, "f": [1]}
+    assert list(differences(recomputed, recomputed)) == []
     recorded = {"a": [1, {"b": 2.5}], "c": 0, "d": 1, "e": "x", "f": []}
-    assert list(differences(again, recorded, 0.1)) == [
-        "a[1].b is 2.5, made again 2.0",
-        "c is 0, made again None",
-        "d is 1, made again True",
-        "f is [], made again [1]",
+    assert list(differences(recomputed, recorded, 0.1)) == [
+        "a[1].b is 2.5, recomputed 2.0",
+        "c is 0, recomputed None",
+        "d is 1, recomputed True",
+        "f is [], recomputed [1]",
         "e should not be there",
     ]
     assert list(differences(100.0, 100.5, 0.01)) == []

@@ -6,13 +6,13 @@ from typing import Any
 
 from sweep_documents import specification
 
-from gcodefp.sweeps.local_engine import LocalEngine, Trial
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.specification import Specification
 
 SEED = 3
 RANDOM = specification()
 SMALL = {"num_layers": {"values": [1, 2]}, "optimizer": {"values": ["adam", "sgd"]}}
-Objective = Callable[[Trial], dict[str, Any]]
+Objective = Callable[[LeasedRun], dict[str, Any]]
 
 
 def engine(
@@ -21,11 +21,11 @@ def engine(
     return LocalEngine(sweep, seed, total, folder)
 
 
-def good(trial: Trial) -> dict[str, Any]:
+def good(run: LeasedRun) -> dict[str, Any]:
     return {"state": "finished", "best_value": 0.5}
 
 
-def bad(trial: Trial) -> dict[str, Any]:
+def bad(run: LeasedRun) -> dict[str, Any]:
     return {"state": "failed", "reason": "the disk is made of cheese"}
 
 
@@ -33,9 +33,9 @@ def work(made: LocalEngine, objective: Objective = good) -> list[int]:
     """Numbers of the runs that the objective was called for."""
     numbers: list[int] = []
 
-    def noted(trial: Trial) -> dict[str, Any]:
-        numbers.append(trial.folder.number)
-        return objective(trial)
+    def noted(run: LeasedRun) -> dict[str, Any]:
+        numbers.append(run.folder.number)
+        return objective(run)
 
     assert made.work(noted, lambda: None) == len(numbers)
     return numbers

@@ -11,7 +11,7 @@ from result_documents import PROVENANCE, STEP_SECONDS
 
 from gcodefp.dataset.store import Description, Split, parse_description
 from gcodefp.evaluation.bootstrap import ratio
-from gcodefp.evaluation.decode import SplitDecoding
+from gcodefp.evaluation.decode import SplitPredictions
 from gcodefp.evaluation.explanation import (
     Explanation,
     SensorScores,
@@ -59,7 +59,7 @@ def _explained(
     confidence = np.clip(0.2 + 0.6 * correct + random.normal(0, 0.1, len(rows)), 0, 1)
     confidences = {MODEL: confidence, WHOLE: np.sqrt(confidence)}
     windows = Segments(rows, test.recording)
-    decoding = SplitDecoding(rows, dict(predictions), windows, {}, confidences)
+    decoding = SplitPredictions(rows, dict(predictions), windows, {}, confidences)
     parts = channel_sets(description.scaler.channels)
     without = [correct & (random.random(len(rows)) < 1 - len(part.channels) / 5) for part in parts]
     complete, *metrics = (

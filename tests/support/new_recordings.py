@@ -36,14 +36,9 @@ def new_recording(name: str, rows: int = ROWS, noise: float = 0.3) -> pd.DataFra
     signals = tiny_split([name], rows, noise).signals
     controller = {
         "t_console": [clock_text(12 * 3600 + row / 4) for row in range(rows)],
-        "unit": 0,
-        "posx": 7.0,
-        "posy": 7.0,
-        "posz": 7.0,
-        "feed": 100.0,
-        "gcode_line": 1000 - np.arange(rows),
-        "gcode_string": "G0 X9 Y9 Z9",
-    }
+        "unit": 0, "posx": 7.0, "posy": 7.0, "posz": 7.0, "feed": 100.0,
+        "gcode_line": 1000 - np.arange(rows), "gcode_string": "G0 X9 Y9 Z9",
+    }  # fmt: skip
     return pd.DataFrame(controller | dict(zip(SENSORS, signals.T, strict=True)))
 
 

@@ -37,12 +37,7 @@ def recording_table(program: str = "pocket", seed: int = 0, rows: int = ROWS) ->
     offset = zlib.crc32(program.encode()) % 10_000
     controller = {
         "t_console": [clock_text(12 * 3600 + row / 4) for row in range(rows)],
-        "stat": 5,
-        "unit": 0,
-        "posx": index / 8,
-        "posy": 0.5,
-        "posz": -0.125,
-        "feed": 185.42,
+        **{"stat": 5, "unit": 0, "posx": index / 8, "posy": 0.5, "posz": -0.125, "feed": 185.42},
         "gcode_line": FIRST_LINE + index,
         "gcode_string": [f"{('G1 ', '')[i % 2]}X{i}. Y{offset / 1000:.3f}" for i in index],
     }
@@ -71,17 +66,10 @@ def write_recordings(folder: Path, counts: Mapping[str, int], rows: int = ROWS) 
 def preprocess(recordings: Path, output: Path, **changes: Any) -> int:
     """Runs the step with small values; `changes` are options with underscores for hyphens."""
     options: dict[str, Any] = {
-        "groups": ["imu", "mag", "mic", "motor"],
-        "min_coverage": 0.5,
-        "window": 8,
-        "stride": 3,
-        "max_gap_seconds": 2.0,
-        "split": "recording",
-        "val_fraction": 0.25,
-        "test_fraction": 0.25,
-        "seed": 0,
-        **changes,
-    }
+        "groups": ["imu", "mag", "mic", "motor"], "min_coverage": 0.5, "window": 8, "stride": 3,
+        "max_gap_seconds": 2.0, "split": "recording", "val_fraction": 0.25, "test_fraction": 0.25,
+        "seed": 0, **changes,
+    }  # fmt: skip
     argv = ["--recordings", str(recordings), "--output", str(output)]
     for name, value in options.items():
         values = value if isinstance(value, list) else [value]

@@ -9,9 +9,8 @@ from gcodefp.dataset.controls import CONTROLS
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import SENSOR_PREDICTORS
 from gcodefp.evaluation.names import PREDICTORS
-from gcodefp.model.hyperparameters import HYPERPARAMETERS
-from gcodefp.model.hyperparameters import METRICS as LOGGED
-from gcodefp.reporting.wording import METRICS, RULES
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS
+from gcodefp.reporting.wording import METRIC_TITLES, RULES
 
 DOCS = Path(__file__).parents[2] / "docs"
 MAY_BE_MISSING = "Only "
@@ -21,8 +20,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "COUNT": ("rows_in_file", *RULES),
     "ESTIMATE": Estimate._fields,
     "HYPERPARAMETER": tuple(HYPERPARAMETERS),
-    "LOGGED": LOGGED,
-    "METRIC": tuple(METRICS),
+    "LOGGED_METRICS": LOGGED_METRICS,
+    "METRIC": tuple(METRIC_TITLES),
     "PREFIX": tuple(kind.array for kind in PREDICTORS.values()),
     "NETWORK": SENSOR_PREDICTORS,
     "SPLIT": ("train", "val", "test"),

@@ -6,8 +6,8 @@ from typing import Any
 
 from sweep_documents import RATE, specification
 
-from gcodefp.sweeps.rules import read_rules
 from gcodefp.sweeps.sampling import ConfigurationSequence, Observation
+from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification
 
 SMALL = {
@@ -25,7 +25,7 @@ ONLY_SGD = {"momentum": "optimizer == 'sgd'"}
 
 def ruled(parameters: Mapping[str, Any], method: str = "random", **rules: Any) -> Specification:
     sweep = specification(method=method, parameters=parameters)
-    return replace(sweep, rules=read_rules(sweep.parameters, **rules))
+    return replace(sweep, options=read_options(sweep.parameters, **rules))
 
 
 def run(sweep: Specification, runs: int, seed: int = 0) -> list[Observation]:

@@ -1,4 +1,4 @@
-"""Whether two runs are the same bit by bit, but for when and where they were trained."""
+"""Whether two runs are bit-identical, but for when and where they were trained."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def metrics_without_seconds(folder: Path) -> list[str]:
 
 
 def outcome(run: RunFolder) -> dict[str, Any]:
-    content = run.ended() or {}
+    content = run.read_outcome() or {}
     return {name: value for name, value in content.items() if name not in NOT_COMPARED}
 
 

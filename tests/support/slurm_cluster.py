@@ -91,7 +91,7 @@ class Workflow:
 
     def agents_at_work(self) -> list[str]:
         """SLURM jobs of the agents whose run has some epochs, and has not ended."""
-        at_work = {n for n, epochs in half_done(self.folder).items() if len(epochs) >= SOME_EPOCHS}
+        at_work = {n for n, epochs in unfinished(self.folder).items() if len(epochs) >= SOME_EPOCHS}
         return [job for job, number in sorted(self.jobs().items()) if number in at_work]
 
     def jobs(self) -> dict[str, str]:
@@ -147,8 +147,8 @@ def epochs_of(run_folder: Path) -> list[dict[str, float]]:
     return [dict(row) for row in RunFolder(run_folder).metrics()]
 
 
-def half_done(folder: Path) -> dict[str, list[dict[str, float]]]:
-    """Number of each half-done run -> its epochs so far."""
+def unfinished(folder: Path) -> dict[str, list[dict[str, float]]]:
+    """Number of each unfinished run -> its epochs so far."""
     paths = sorted(folder.glob("results/runs/*/*"))
     return {p.name: epochs_of(p) for p in paths if not (p / "run.json").exists()}
 

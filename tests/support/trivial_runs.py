@@ -5,20 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.model.run_files import append_metrics
-from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import RunFolder, run_folder
 
 METRIC = "val/gcode_acc"
 EPOCHS = 4
 
 
-def objective(trial: Trial) -> dict[str, Any]:
+def objective(leased: LeasedRun) -> dict[str, Any]:
     """Without a network: run N reaches 0.1 N + 0.04 in its third epoch; every fourth fails."""
-    number = trial.folder.number
+    number = leased.folder.number
     for epoch in range(1, EPOCHS + 1):
         value = 0.1 * number + 0.01 * (epoch if epoch < EPOCHS else 1) + 0.01
         row = {"epoch": epoch, METRIC: round(value, 4), "seconds": 2.5 * epoch}
-        append_metrics(trial.lease.files / "metrics.csv", row)
+        append_metrics(leased.lease.files / "metrics.csv", row)
     if number % 4 == 3:
         return {"state": "failed", "failure": "diverged", "reason": "loss is nan"}
     ended = {"state": "finished", "failure": None, "epochs": EPOCHS, "seconds": 12.0}

@@ -1,4 +1,4 @@
-"""A sweep without networks, as an observer sees it."""
+"""A sweep without networks, as a reader of its folders sees it."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from trivial_runs import EPOCHS, objective
 
 from gcodefp import status
 from gcodefp.sweeps.local_engine import LocalEngine
-from gcodefp.sweeps.observer import Observer, Overview
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.sweep_status import StatusReader, SweepStatus
 
 
 def created(sweep: TinySweep, **changes: Any) -> TinySweep:
@@ -21,13 +21,13 @@ def created(sweep: TinySweep, **changes: Any) -> TinySweep:
     return sweep
 
 
-def observer(sweep: TinySweep) -> Observer:
+def reader(sweep: TinySweep) -> StatusReader:
     file = read_sweep(sweep.folder / "sweep.json")
-    return Observer(file, sweep.folder / "runs" / file.sweep_id)
+    return StatusReader(file, sweep.folder / "runs" / file.sweep_id)
 
 
-def overview(sweep: TinySweep) -> Overview:
-    return observer(sweep).overview()
+def sweep_status(sweep: TinySweep) -> SweepStatus:
+    return reader(sweep).read()
 
 
 def work(sweep: TinySweep) -> None:

@@ -67,20 +67,20 @@ def report_epochs(arguments: Mapping[str, Any], events: EventLog) -> int:
 
     from gcodefp.errors import UserError
     from gcodefp.model.run_files import append_metrics, read_metrics, truncate_metrics
-    from gcodefp.sweeps.local_engine import LocalEngine, Trial
+    from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        metrics, inside = trial.lease.files / "metrics.csv", trial.folder.path / "inside"
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        metrics, inside = run.lease.files / "metrics.csv", run.folder.path / "inside"
         if inside.is_symlink():
             check_killed(inside)
             inside.unlink(missing_ok=True)
         inside.symlink_to(str(os.getpid()))
         done = len(truncate_metrics(metrics, len(read_metrics(metrics))))
-        events.write("start", trial.folder.number, done)
+        events.write("start", run.folder.number, done)
         for epoch in range(done + 1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
             append_metrics(metrics, {"epoch": epoch, METRIC: 0.5})
-            trial.should_stop()
+            run.should_prune()
         inside.unlink()
         return {"state": "finished", "best_value": 0.5}
 
@@ -99,34 +99,36 @@ def compute_loss(arguments: Mapping[str, Any], events: EventLog) -> int:
     from sweep_documents import specification
 
     from gcodefp.model.run_files import append_metrics
-    from gcodefp.sweeps.local_engine import LocalEngine, Trial
-    from gcodefp.sweeps.rules import Rules
+    from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+    from gcodefp.sweeps.search_options import SearchOptions
 
     runs = Path(arguments["runs"])
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        number, path = trial.folder.number, trial.folder.path
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        number, path = run.folder.number, run.folder.path
         events.write("start", number)
         (path / "started").touch()
         for other in arguments["waits_for"].get(str(number), ()):
             while not (runs / f"{other:04d}" / "started").exists():
                 time.sleep(POLL_SECONDS)
-        dropout = trial.hyperparameters["dropout"]
-        rate = math.log10(trial.hyperparameters["learning_rate"])
+        dropout = run.hyperparameters["dropout"]
+        rate = math.log10(run.hyperparameters["learning_rate"])
         values = []
         for epoch in range(1, arguments["epochs"] + 1):
             time.sleep(random.random() * arguments["epoch_seconds"])
             values.append((rate + 2) ** 2 + 4 * (dropout - 0.2) ** 2 + (1 + dropout) / epoch)
             append_metrics(
-                trial.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]}
+                run.lease.files / "metrics.csv", {"epoch": epoch, "val/loss": values[-1]}
             )
             if dropout > 0.4 and epoch == 2:
                 return {"state": "failed", "reason": "too much dropout"}
-            if trial.should_stop():
+            if run.should_prune():
                 return {"state": "stopped", "best_value": min(values)}
         return {"state": "finished", "best_value": min(values)}
 
-    sweep = replace(specification(**arguments["sweep"]), rules=Rules(width=arguments["width"]))
+    sweep = replace(
+        specification(**arguments["sweep"]), options=SearchOptions(width=arguments["width"])
+    )
     LocalEngine(sweep, arguments["seed"], arguments["total"], runs).work(objective, lambda: None)
     return 0
 
@@ -153,7 +155,7 @@ def log_ends(events: EventLog) -> None:
     usual = RunFolder.end
 
     def end(folder: RunFolder, content: Mapping[str, Any], lease: Any) -> None:
-        events.write("end", folder.number, int(folder.is_over()))
+        events.write("end", folder.number, int(folder.has_ended()))
         usual(folder, content, lease)
 
     RunFolder.end = end  # type: ignore[method-assign]

@@ -95,7 +95,7 @@ class Service(NamedTuple):
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Their run.json."""
-        return [content for folder in self.folders() if (content := folder.ended())]
+        return [content for folder in self.folders() if (content := folder.read_outcome())]
 
     def select(self, output: Path) -> int:
         return self.run("select_best", *self.sweep.flags("--output", output))

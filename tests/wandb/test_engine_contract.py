@@ -63,7 +63,7 @@ def test_run_of_a_killed_agent_goes_on_from_its_last_epoch(service: Service) -> 
     assert kept
     os.kill(agent.pid, signal.SIGKILL)
     agent.wait(PATIENCE_SECONDS)
-    assert not folder.is_over()
+    assert not folder.has_ended()
     assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log
     assert read_metrics(folder.path / "metrics.csv")[: len(kept)] == kept, "not trained again"
     assert len(service.folders()) == 1

@@ -1,4 +1,4 @@
-"""Errors of the service become one message with the way out."""
+"""Errors of the service become one message with the fix."""
 
 from pathlib import Path
 
@@ -33,9 +33,9 @@ def test_silent_service_may_be_tried_again(error: Exception) -> None:
         raise error
 
 
-@pytest.mark.parametrize(("error", "way_out"), FINAL, ids=str)
-def test_error_names_the_way_out(error: Exception, way_out: str) -> None:
-    with pytest.raises(UserError, match=way_out) as caught, translate_errors("asking"):
+@pytest.mark.parametrize(("error", "suggested_fix"), FINAL, ids=str)
+def test_error_names_the_way_out(error: Exception, suggested_fix: str) -> None:
+    with pytest.raises(UserError, match=suggested_fix) as caught, translate_errors("asking"):
         raise error
     assert not isinstance(caught.value, ServiceUnavailable)
 

@@ -83,11 +83,11 @@ def test_sweep_is_created_once(service: Service, owner: list[str], entity: str) 
 
 
 def test_runs_are_kept_here_and_there(done: Service) -> None:
-    runs = {folder.ended()["wandb_run"]: folder for folder in done.folders()}
+    runs = {folder.read_outcome()["wandb_run"]: folder for folder in done.folders()}
     assert set(runs) == set(done.server.runs)
     states = []
     for name, folder in runs.items():
-        there, content = done.server.runs[name], folder.ended()
+        there, content = done.server.runs[name], folder.read_outcome()
         states.append((content["state"], there.state))
         assert there.sweep == folder.sweep
         epochs = read_metrics(folder.path / "metrics.csv")
@@ -156,7 +156,7 @@ def test_run_with_a_stop_request_keeps_its_best_weights(service: Service) -> Non
 def check_stopped(service: Service) -> None:
     """The only run was stopped, here and there, and its best weights are kept."""
     (folder,), (run,) = service.folders(), service.server.runs.values()
-    assert (folder.ended() or {}).get("state") == "stopped", service.log
+    assert (folder.read_outcome() or {}).get("state") == "stopped", service.log
     assert (folder.path / "checkpoint.pt").exists()
     assert run.state == "finished"
     assert json.loads(run.summary["run_json"])["state"] == "stopped"
@@ -251,14 +251,14 @@ def test_ctrl_c_ends_an_agent_and_no_run(service: Service) -> None:
     agent.send_signal(signal.SIGINT)
     assert agent.wait(PATIENCE_SECONDS) != 0
     wait_for(lambda: LeaseWatch().state(folder.path) is LeaseState.FREE)
-    assert not folder.is_over()
+    assert not folder.has_ended()
     assert (folder.files / "last.pt").exists()
     assert not service.marker.exists()
     # select_best does not give the run up.
     service.server.runs[folder.assigned()["wandb_run"]].exit_code = 1
     assert service.select(service.folder / "best") == 1
     assert "skipped, since" in service.log
-    assert not folder.is_over()
+    assert not folder.has_ended()
 
 
 def test_trainers_that_cannot_start_use_up_few_configurations(
@@ -360,7 +360,7 @@ def test_sweep_of_wandb_s_own_commands(service: Service, dataset: Path) -> None:
     (run,) = service.server.runs.values()
     assert run.state == "finished"
     (folder,) = run_folders(service.folder / "results" / "runs" / sweep.name)
-    assert folder.ended()["best_value"] == max(folder.history("val/token_acc"))
+    assert folder.read_outcome()["best_value"] == max(folder.history("val/token_acc"))
     assert service.run("create_sweep", *service.common(), "--existing", sweep.path) == 0
     # What was trained elsewhere is fetched.
     assert service.agent().wait(PATIENCE_SECONDS) == 0, service.log

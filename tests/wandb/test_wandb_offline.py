@@ -60,8 +60,8 @@ def test_runs_are_uploaded_once(service: Service) -> None:
     for folder in service.folders():
         run = service.server.runs[folder.run_id]
         assert (run.project.name, run.group) == ("mill", folder.sweep)
-        assert run.state == folder.ended()["state"]
-        assert run.config == asdict(Hyperparameters()) | folder.ended()["hyperparameters"]
+        assert run.state == folder.read_outcome()["state"]
+        assert run.config == asdict(Hyperparameters()) | folder.read_outcome()["hyperparameters"]
         epochs = read_metrics(folder.path / "metrics.csv")
         assert [row["val/loss"] for row in run.history] == [row["val/loss"] for row in epochs]
     (artifact,) = service.server.artifacts.values()

@@ -8,11 +8,11 @@ import pytest
 from slurm_cluster import (
     check_at_most_one_epoch_was_lost,
     check_complete,
-    half_done,
     only_agents_are_jobs,
     restarts,
     run,
     state,
+    unfinished,
     why_not,
     workflow,
 )
@@ -64,7 +64,7 @@ def test_two_agents_have_a_gpu_each_and_a_cancelled_one_is_followed_by_another(
     with workflow(folder, "select_best") as at_work:
         at_work.wait_for(lambda: len(at_work.agents_at_work()) == 2)
         first, _ = at_work.agents_at_work()
-        before = half_done(folder)
+        before = unfinished(folder)
         assert at_work.gpus() == {"0", "1"}
         run("scancel", first)
         at_work.end()
@@ -80,7 +80,7 @@ def test_an_agent_killed_at_its_time_limit_is_followed_by_another(folder: Path) 
         at_work.wait_for(lambda: bool(at_work.agents_at_work()))
         (job,) = at_work.agents_at_work()
         run("scontrol", "update", f"JobId={job}", "EndTime=now")
-        before = half_done(folder)
+        before = unfinished(folder)
         at_work.wait_for(lambda: state(job) == "TIMEOUT")
         at_work.end()
     check_complete(folder, RUNS, LIMITED_EPOCHS)
@@ -93,7 +93,7 @@ def test_preempted_agents_go_on_as_the_same_jobs(folder: Path, partition: str) -
     where = ["--set-resources", f"agent:slurm_partition={partition}"]
     with workflow(folder, *where, "--", "select_best") as at_work:
         at_work.wait_for(lambda: len(at_work.agents_at_work()) == 2)
-        jobs, before = at_work.agents_at_work(), half_done(folder)
+        jobs, before = at_work.agents_at_work(), unfinished(folder)
         run("sbatch", "--wait", "--partition", "main", *ALL_CPUS)
         at_work.end()
     assert [restarts(job) for job in jobs] == [1, 1]
@@ -115,7 +115,7 @@ def test_an_agent_joins_and_goes_back_into_the_queue_before_its_time_limit(folde
             "--output", str(folder / "joined.log"), "--wrap", agent,
         )  # fmt: skip
         at_work.wait_for(lambda: restarts(joined) > 0)
-        before = half_done(folder)
+        before = unfinished(folder)
         at_work.end()
     check_complete(folder, 2, REQUEUED_EPOCHS)
     assert state(own) == "COMPLETED"

@@ -16,7 +16,7 @@ from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES
-from gcodefp.cluster.slurm import follow_preempted
+from gcodefp.cluster.slurm import watch_preempted_jobs
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 
 try:
@@ -99,7 +99,7 @@ def make_local(names):
     workflow.localrules(*names)
 
 
-def sweep_rules(first):
+def search_options(first):
     """Flags for what config.yaml adds to the YAML of the first sweep, or of a later one."""
     settings = config["sweep"]
     pairs = [("--constraint", text) for text in settings["constraints"]]

@@ -2,7 +2,7 @@
 #               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}: the control changes the splits
 #               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}: splits of the fold
 #           checkpoint of a control, or the winner's; test split -> {RESULTS}/controls/NAME/control.json
-#           A killed training resumes: last.pt is no output, so Snakemake does not delete it.
+#           A killed training resumes: last.pt is not an output, so Snakemake does not delete it.
 
 
 wildcard_constraints:

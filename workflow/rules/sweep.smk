@@ -22,7 +22,7 @@ rule create_sweep:
         ENVIRONMENT
     params:
         seed=config["sweep"]["seed"],
-        rules=sweep_rules(first=True),
+        rules=search_options(first=True),
         engine=engine_flags(first=True),
         code=code_digest("gcodefp.create_sweep"),
         training_code=runs_digest(),
@@ -81,7 +81,7 @@ use rule create_sweep as create_next_sweep with:
     benchmark:
         f"{RESULTS}/benchmarks/phase_{{n}}/create_sweep.tsv"
     params:
-        rules=sweep_rules(first=False),
+        rules=search_options(first=False),
         engine=engine_flags(first=False),
 
 
@@ -115,7 +115,7 @@ rule repeat_best:
         """
 
 
-# The first agent stays until all runs are over. It resumes runs that other agents leave, also those
+# The first agent waits for all runs. It resumes runs that other agents leave, also those
 # of agents started outside the workflow.
 rule agent:
     """Train runs of the sweep until none is left; agents.count agents share it."""
@@ -145,7 +145,7 @@ rule agent:
         threads=config["agents"]["threads"],
         workers=config["agents"]["per_gpu"],
         margin_seconds=config["agents"]["margin_seconds"],
-        stay=lambda wildcards: "--stay" if wildcards.n == "1" else "",
+        wait=lambda wildcards: "--wait-for-all-runs" if wildcards.n == "1" else "",
         code=code_digest("gcodefp.agent"),
     shell:
         """
@@ -161,7 +161,7 @@ rule agent:
             --workers {params.workers} \
             --job-minutes {resources.runtime} \
             --margin-seconds {params.margin_seconds} \
-            {params.stay} \
+            {params.wait} \
             {params.wandb} \
             --output {output:q} \
             --log {log:q}

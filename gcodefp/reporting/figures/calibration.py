@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import MIN_RECORDINGS
 
@@ -67,7 +67,7 @@ def draw_calibration(results: Results) -> Figure:
     return fig
 
 
-def _draw_reliability(axes: Axes, calibration: Document, style: _CurveStyle) -> None:
+def _draw_reliability(axes: Axes, calibration: JsonContent, style: _CurveStyle) -> None:
     error = calibration["expected_calibration_error"]
     bins = calibration["bins"]
     confidences = [part["confidence"] for part in bins]
@@ -82,7 +82,7 @@ def _draw_reliability(axes: Axes, calibration: Document, style: _CurveStyle) -> 
     )  # fmt: skip
 
 
-def _title(calibration: Document) -> str:
+def _title(calibration: JsonContent) -> str:
     confidence, right = (
         paper.percent(calibration[key]["value"]) for key in ("confidence", "right")
     )

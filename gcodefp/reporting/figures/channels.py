@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gcodefp.evaluation.names import GROUP, NODE
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Document, Explanation
+from gcodefp.reporting.predictions import JsonContent, StoredExplanation
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
@@ -43,7 +43,7 @@ class Panel(NamedTuple):
     channels: tuple[int, ...]
 
 
-class Segment(NamedTuple):
+class BlockInterval(NamedTuple):
     """Neighbouring rows, from `first` to before `end`, with the same block."""
 
     first: int
@@ -74,8 +74,8 @@ def draw_channels(results: Results) -> Figure:
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
     correct = true == predicted
     strips = {
-        "executed": segments(true, np.ones(len(true), bool)),
-        "predicted": segments(predicted, correct),
+        "executed": block_intervals(true, np.ones(len(true), bool)),
+        "predicted": block_intervals(predicted, correct),
     }
     # Shorter segments have no room for their text.
     min_rows = 1.3 * BLOCK_POINTS * len(true) / PLOT_POINTS
@@ -101,7 +101,7 @@ def middle_rows(count: int) -> slice:
     return slice(first, first + shown)
 
 
-def channel_losses(document: Document) -> NDArray[np.float64]:
+def channel_losses(document: JsonContent) -> NDArray[np.float64]:
     """(C,) loss of exact lines without each channel's group plus that without its node."""
     losses = {
         (entry["kind"], entry["name"]): -(entry["differences"]["gcode"]["value"] or 0.0)
@@ -114,7 +114,7 @@ def channel_losses(document: Document) -> NDArray[np.float64]:
 
 
 def choose_panels(
-    channels: Sequence[Document], losses: NDArray[np.floating], valid: NDArray[np.bool_]
+    channels: Sequence[JsonContent], losses: NDArray[np.floating], valid: NDArray[np.bool_]
 ) -> list[Panel]:
     """At most MAX_CHANNELS live channels: the first of each panel by loss, then the second.
 
@@ -143,26 +143,28 @@ def choose_panels(
     return sorted(shown, key=lambda panel: (groups.get(panel.group, len(groups)), panel.unit))
 
 
-def segments(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[Segment]:
+def block_intervals(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[BlockInterval]:
     """The segments of (N,) blocks, each all correct or all wrong."""
     edges = np.flatnonzero((blocks[1:] != blocks[:-1]) | (correct[1:] != correct[:-1])) + 1
     return [
-        Segment(first, end, paper.truncate(str(blocks[first]), MAX_LETTERS), bool(correct[first]))
+        BlockInterval(
+            first, end, paper.truncate(str(blocks[first]), MAX_LETTERS), bool(correct[first])
+        )
         for first, end in pairwise([0, *edges.tolist(), len(blocks)])
     ]
 
 
-def _strip_inches(strip: Sequence[Segment], min_rows: float) -> float:
+def _strip_inches(strip: Sequence[BlockInterval], min_rows: float) -> float:
     """Height of the longest text of a strip."""
     letters = [len(part.block) for part in strip if part.end - part.first >= min_rows]
     return max(0.3, 0.1 + 0.74 * BLOCK_POINTS / 72 * max(letters, default=0))
 
 
-def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float) -> None:
-    """A box for each segment, row i from i - 0.5 to i + 0.5; wrong ones are hatched and red.
+def draw_strip(axes: Axes, strip: Sequence[BlockInterval], name: str, min_rows: float) -> None:
+    """A box for each interval, row i from i - 0.5 to i + 0.5; wrong ones are hatched and red.
 
     Args:
-        min_rows: shorter segments have no text.
+        min_rows: shorter intervals have no text.
     """
     for index, part in enumerate(strip):
         axes.add_patch(
@@ -187,7 +189,7 @@ def draw_strip(axes: Axes, strip: Sequence[Segment], name: str, min_rows: float)
     axes.spines[:].set_visible(False)
 
 
-def _draw_panel(axes: Axes, panel: Panel, explanation: Explanation, rows: slice) -> None:
+def _draw_panel(axes: Axes, panel: Panel, explanation: StoredExplanation, rows: slice) -> None:
     """Samples that are not valid leave gaps."""
     names = [paper.short_name(explanation.document["channels"][i]["name"]) for i in panel.channels]
     lines: list[Line2D] = []

@@ -1,8 +1,7 @@
 """The dataset: splits, operations, counts of the cleaning rules, and lags of the sensors."""
 
 import textwrap
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import RULES
 
@@ -53,7 +52,7 @@ def draw_dataset(results: Results) -> Figure:
     return fig
 
 
-def rows_by_split(document: Document) -> dict[str, dict[str, int]]:
+def rows_by_split(document: JsonContent) -> dict[str, dict[str, int]]:
     """Split -> operation -> rows; a leaky dataset has the same rows in all splits."""
     recordings, splits = document["recordings"], document["splits"]
     if document["leaky"]:
@@ -67,7 +66,7 @@ def rows_by_split(document: Document) -> dict[str, dict[str, int]]:
     return table
 
 
-def excluded_text(document: Document) -> str:
+def excluded_text(document: JsonContent) -> str:
     """Excluded recordings with the reason; of many, the first few."""
     entries = document["left_out"]
     if not entries:
@@ -80,7 +79,7 @@ def excluded_text(document: Document) -> str:
     return f"{len(entries)} excluded: {', '.join(explained)}{also}"
 
 
-def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
+def _draw_rows(axes: Axes, document: JsonContent, operations: list[str]) -> None:
     base = np.zeros(len(operations))
     for split, rows in rows_by_split(document).items():
         width = np.array([rows.get(operation, 0) for operation in operations], float)
@@ -102,7 +101,7 @@ def _draw_rows(axes: Axes, document: Document, operations: list[str]) -> None:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
-def _draw_rules(axes: Axes, counts: Document) -> None:
+def _draw_rules(axes: Axes, counts: JsonContent) -> None:
     """Counts by rule on a log axis, since they range from none to tens of thousands."""
     values = [counts.get(name, 0) for name in RULES]
     axes.barh(range(len(values)), [max(value, 0.1) for value in values], color="#8a8a8a",
@@ -121,7 +120,7 @@ def _draw_rules(axes: Axes, counts: Document) -> None:
     axes.set_xlabel("rows or samples (log)")
 
 
-def _count_text(name: str, value: int, counts: Document) -> str:
+def _count_text(name: str, value: int, counts: JsonContent) -> str:
     """A count; of rows, their share of all rows too."""
     if not value:
         return "none"
@@ -129,7 +128,6 @@ def _count_text(name: str, value: int, counts: Document) -> str:
     return f"{value:,}{share}"
 
 
-Scale = Callable[[Any], Any]
 MAX_BINS = 60
 ROUND = (1, 2, 5, 10)
 """Axes are ticked at these numbers, or at a power of ten times one of them."""
@@ -153,7 +151,7 @@ class Lags(NamedTuple):
     step_seconds: float
 
 
-def lags_of(dataset: Document) -> Lags:
+def lags_of(dataset: JsonContent) -> Lags:
     """The lags in dataset.json."""
     recordings = dataset["recordings"]
     with_lag = {name: r for name, r in recordings.items() if r["lag_seconds"] is not None}
@@ -169,13 +167,13 @@ def lags_of(dataset: Document) -> Lags:
 
 @figure(
     "clocks",
-    title="Clocks",
+    title="Sensor lags",
     category="Data",
     caption="How far each recording's sensors lag behind the controller's clock, relative to the "
     "median of its program: all recordings, and by operation. The sensors alone do not show it. "
     "Lags are estimated with the controller's log, and used for training and for the lag oracles.",
 )
-def draw_clocks(results: Results) -> Figure:
+def draw_lags(results: Results) -> Figure:
     """Histogram of all lags above one line of markers for each operation."""
     lags = lags_of(results.dataset)
     if not len(lags.seconds):
@@ -224,7 +222,8 @@ def _draw_histogram(axes: Axes, lags: Lags) -> None:
               edgecolor="white", linewidth=0.3)  # fmt: skip
     axes.set_ylabel("recordings")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
-    rows = axes.secondary_xaxis("top", functions=_rows_and_back(step))
+    to_rows, to_seconds = (lambda seconds: seconds / step), (lambda rows: rows * step)
+    rows = axes.secondary_xaxis("top", functions=(to_rows, to_seconds))
     rows.set_xlabel("lag (rows)")
     rows.xaxis.set_major_locator(MaxNLocator(nbins=7, steps=ROUND, integer=True))
     axes.tick_params(labelbottom=False)
@@ -248,7 +247,3 @@ def _draw_lags(axes: Axes, lags: Lags, operations: list[str]) -> None:
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, steps=ROUND))
     axes.set_xlabel("lag of the sensors behind the controller (s)")
-
-
-def _rows_and_back(step_seconds: float) -> tuple[Scale, Scale]:
-    return lambda seconds: seconds / step_seconds, lambda rows: rows * step_seconds

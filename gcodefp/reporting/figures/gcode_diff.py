@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Sequences
+from gcodefp.reporting.predictions import StoredSequences
 from gcodefp.reporting.results import Results
 
 CONTEXT_LINES = 2
@@ -115,7 +115,7 @@ def diff_title(name: str, counts: Counter[Edit]) -> str:
     )
 
 
-def diff(sequences: Sequences, recording: int) -> list[DiffLine]:
+def diff(sequences: StoredSequences, recording: int) -> list[DiffLine]:
     """Both sequences of a recording, aligned with the fewest edits, as for the G-code error rate.
 
     Args:

@@ -1,4 +1,4 @@
-"""Panels of intervals: metrics of all predictors, and what the network loses without sensors."""
+"""Panels of intervals: metrics of all predictors, and the losses under sensor occlusion."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import fill
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
 from gcodefp.evaluation.names import ALL, GROUP, LAG_ORACLE, MODEL, NODE, PREDICTORS
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Document
+from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import KINDS, MIN_RECORDINGS, best_baseline, group_title
 
@@ -133,8 +133,8 @@ def _shown(name: str) -> str:
     return name.removesuffix(LAG_SUFFIX) if is_oracle and name.startswith(MODEL) else name
 
 
-Row = Document | str
-"""Sensors that are excluded, or the heading of several such rows."""
+Row = JsonContent | str
+"""Occluded sensors, or the heading of several such rows."""
 MIN_ROWS = 3
 HEADINGS = {GROUP: "without one kind of sensor", NODE: "without one sensor node", ALL: None}
 LOSS_POINTS = 4
@@ -143,7 +143,7 @@ MINUS = "\N{MINUS SIGN}"
 
 @figure(
     "sensor_groups",
-    title="Excluded sensors",
+    title="Sensor occlusion",
     category="Test",
     caption="The loss on the test split when the channels of one kind of sensor, of one sensor "
     "node, or of all are missing, as those of a sensor that dropped out are: differences to all "
@@ -152,7 +152,7 @@ MINUS = "\N{MINUS SIGN}"
     "without these sensors could predict.",
 )
 def draw_sensor_groups(results: Results) -> Figure:
-    """A panel for each metric; a row for each kind of sensor and each node that is excluded."""
+    """A panel for each metric; a row for each kind of sensor and each node that is occluded."""
     sensors = results.explanation.document["sensors"]
     rows = _loss_rows(sensors["without"])
     metrics = [name for name, score in sensors["complete"].items() if score["value"] is not None]
@@ -172,7 +172,7 @@ def draw_sensor_groups(results: Results) -> Figure:
     return fig
 
 
-def _loss_rows(without: Sequence[Document]) -> list[Row]:
+def _loss_rows(without: Sequence[JsonContent]) -> list[Row]:
     """Headings and excluded sensors from the top, the greatest loss first."""
     rows: list[Row] = []
     for kind, heading in HEADINGS.items():
@@ -184,7 +184,7 @@ def _loss_rows(without: Sequence[Document]) -> list[Row]:
     return rows
 
 
-def _loss(entry: Document) -> float:
+def _loss(entry: JsonContent) -> float:
     return float(entry["differences"]["gcode"]["value"] or 0.0)
 
 
@@ -212,7 +212,7 @@ def _draw_losses(axes: Axes, rows: Sequence[Row], metric: str, complete: float) 
     axes.margins(x=0.06)
 
 
-def _is_significant(difference: Document) -> bool:
+def _is_significant(difference: JsonContent) -> bool:
     """Whether the interval excludes 0, with at least MIN_RECORDINGS recordings."""
     if difference["value"] is None or difference["recordings"] < MIN_RECORDINGS:
         return False
@@ -228,13 +228,13 @@ def _name_loss_rows(axes: Axes, rows: Sequence[Row]) -> None:
         label.set_fontweight("bold" if isinstance(row, str) else "normal")
 
 
-def _sensor_name(entry: Document) -> str:
+def _sensor_name(entry: JsonContent) -> str:
     if entry["kind"] == ALL:
         return "without any sensor"
     return group_title(entry["name"]) if entry["kind"] == GROUP else paper.short_name(entry["name"])
 
 
-def _loss_title(sensors: Document) -> str:
+def _loss_title(sensors: JsonContent) -> str:
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
         return "What the network loses without its sensors"

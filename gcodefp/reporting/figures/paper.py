@@ -205,7 +205,7 @@ class PlainLogFormatter(LogFormatter):
 
 
 def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
-    """A log axis with plain numbers, since texts are no mathematics here."""
+    """A log axis with plain numbers, since texts are not mathematics here."""
     axes.set(**{f"{axis.axis_name}scale": "log"})
     axis.set_major_formatter(PlainLogFormatter())
     axis.set_minor_formatter(PlainLogFormatter())
@@ -232,7 +232,7 @@ def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> No
             figure.savefig(
                 temporary, format=suffix, dpi=DOTS_PER_INCH, metadata={**metadata, **dates}
             )
-            if suffix == "svg":  # Control characters in names are no XML.
+            if suffix == "svg":  # Control characters in names are not XML.
                 text = temporary.read_text(encoding="utf-8")
                 temporary.write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), "utf-8")
 

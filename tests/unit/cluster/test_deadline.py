@@ -6,7 +6,7 @@ import pytest
 
 from gcodefp.cluster import job as module
 from gcodefp.cluster.job import Deadline, OutOfTime
-from gcodefp.cluster.slurm import seconds_in
+from gcodefp.cluster.slurm import parse_duration
 from gcodefp.errors import UserError
 
 
@@ -94,4 +94,4 @@ def test_changed_limit_is_seen_and_a_missing_answer_changes_nothing(clock: Clock
     [("0:09", 9), ("4:00:00", 14400), ("2-01:00:30", 176430), ("UNLIMITED", None), ("", None)],
 )
 def test_times_of_squeue(text: str, seconds: float | None) -> None:
-    assert seconds_in(text) == seconds
+    assert parse_duration(text) == seconds

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from fake_commands import Commands
 
-from gcodefp.cluster.gpus import own_gpu, visible_gpu
+from gcodefp.cluster.gpus import assign_gpu, visible_gpu
 
 HOLDER = """
 import sys
-from gcodefp.cluster.gpus import own_gpu, visible_gpu
-with own_gpu("auto"):
+from gcodefp.cluster.gpus import assign_gpu, visible_gpu
+with assign_gpu("auto"):
     print(visible_gpu(), flush=True)
     sys.stdin.read()
 """
@@ -74,9 +74,9 @@ def test_one_of_the_named_gpus_is_taken_and_the_names_are_restored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3, GPU-5f/a")
-    with own_gpu("cuda"):
+    with assign_gpu("cuda"):
         assert visible_gpu() == "3"
-        with own_gpu("cuda"):  # Only one is visible now.
+        with assign_gpu("cuda"):  # Only one is visible now.
             assert visible_gpu() == "3"
     assert visible_gpu() == "3, GPU-5f/a"
 
@@ -86,7 +86,7 @@ def test_nothing_changes_without_a_choice(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: str, device: str
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", named)
-    with own_gpu(device):
+    with assign_gpu(device):
         assert visible_gpu() == named
     assert not list(tmp_path.iterdir())
 
@@ -101,11 +101,11 @@ def test_driver_lists_the_gpus_and_the_environment_is_restored(
     if order:
         monkeypatch.setenv("CUDA_DEVICE_ORDER", order)
     before = dict(os.environ)
-    with own_gpu("auto"):
+    with assign_gpu("auto"):
         assert visible_gpu() == "0"
         assert os.environ["CUDA_DEVICE_ORDER"] == (order or "PCI_BUS_ID")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-        with own_gpu("auto"):
+        with assign_gpu("auto"):
             assert visible_gpu() == "1"
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     assert dict(os.environ) == before
@@ -122,6 +122,6 @@ def test_without_two_working_gpus_nothing_is_set(
     if script is not None:
         commands.add("nvidia-smi", script)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    with own_gpu("auto"):
+    with assign_gpu("auto"):
         assert visible_gpu() is None
         assert "CUDA_DEVICE_ORDER" not in os.environ

@@ -23,7 +23,7 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Commands:
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.delenv("SLURM_JOB_END_TIME", raising=False)
     monkeypatch.setattr(slurm, "time", SimpleNamespace(time=lambda: NOW))
-    monkeypatch.setattr(slurm, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(slurm, "COMMAND_TIMEOUT_SECONDS", 1.0)
     return Commands(tmp_path, monkeypatch)
 
 
@@ -101,12 +101,12 @@ def test_agent_out_of_time_requeues_its_own_job_or_fails(
     waits: list[float] = []
     monkeypatch.setattr(job, "time", SimpleNamespace(sleep=waits.append))
     commands.add("scontrol", script)
-    with pytest.raises(UserError, match=r"9 s left; runs are left.*started again goes on"):
+    with pytest.raises(UserError, match=r"9 s left; runs are left.*started again resumes"):
         job.end_early(OutOfTime("9 s left"), own_job)
     assert commands.calls() == calls
     is_requeued = own_job and script != REFUSES
     # SLURM kills the agent while it waits; an exit code would end the job for good.
-    assert waits == ([job.KILL_SECONDS] if is_requeued else [])
+    assert waits == ([job.REQUEUE_KILL_WAIT_SECONDS] if is_requeued else [])
     assert ("SLURM job 17 is requeued" in caplog.text) is is_requeued
     assert ("presently disabled" in caplog.text) is (script == REFUSES)
 

@@ -1,4 +1,4 @@
-"""The files of a dataset belong together; torn files and those of another dataset are refused."""
+"""The files of a dataset belong together; truncated and foreign ones are refused."""
 
 import math
 from dataclasses import replace
@@ -42,8 +42,8 @@ def test_a_split_that_is_not_the_described_one_is_refused(dataset: Path) -> None
     with pytest.raises(UserError, match=r"val\.npz: no such file.*" + REBUILD):
         read_split(dataset / "val.npz", description, "val")
     # A file may be described and still be no dataset.
-    for torn in (b"", b"PK\x03\x04", (dataset / "train.npz").read_bytes()[:-100]):
-        (dataset / "train.npz").write_bytes(torn)
+    for truncated in (b"", b"PK\x03\x04", (dataset / "train.npz").read_bytes()[:-100]):
+        (dataset / "train.npz").write_bytes(truncated)
         described = replace(description, sha256={"train": sha256(dataset / "train.npz")})
         with pytest.raises(UserError, match=r"train\.npz: cannot be read .*" + REBUILD):
             read_split(dataset / "train.npz", described, "train")

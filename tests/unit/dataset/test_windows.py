@@ -20,18 +20,12 @@ def recording(**signals: list[float]) -> Recording:
     count = len(next(iter(signals.values())))
     nothing = np.zeros(count, np.float32)
     return Recording(
-        name="face_1",
-        operation="face",
-        row=np.arange(count, dtype=np.int32),
-        seconds=np.arange(count) / 4,
-        blocks=np.full(count, "X1"),
-        lines=np.arange(count),
-        mm_per_unit=nothing,
-        position_mm=np.zeros((count, 3), np.float32),
+        name="face_1", operation="face", row=np.arange(count, dtype=np.int32),
+        seconds=np.arange(count) / 4, blocks=np.full(count, "X1"), lines=np.arange(count),
+        mm_per_unit=nothing, position_mm=np.zeros((count, 3), np.float32),
         signals=pd.DataFrame({f"n.{name}": values for name, values in signals.items()}),
-        environment=np.full((count, 2), np.nan, np.float32),
-        counts=Counter(),
-    )
+        environment=np.full((count, 2), np.nan, np.float32), counts=Counter(),
+    )  # fmt: skip
 
 
 def test_the_scale_is_that_of_the_valid_train_samples() -> None:

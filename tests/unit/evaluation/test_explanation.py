@@ -1,4 +1,4 @@
-"""Sensors left out and calibration, on networks and numbers of which the result is known."""
+"""Sensor occlusion and calibration, on networks and numbers of which the result is known."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,8 +18,8 @@ from gcodefp.evaluation.explanation import (
     channel_sets,
     describe_calibration,
     describe_sensor_scores,
-    hide_channels,
-    score_hidden_sensors,
+    occlude_channels,
+    score_occluded_sensors,
 )
 from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, OCCLUSION_METRICS
 from gcodefp.evaluation.split_scores import evaluate_split
@@ -38,7 +38,7 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
     return Checkpoint(varied(data), tiny(), data.description, 1, 0.5)
 
 
-# Sensors left out
+# Sensor occlusion
 
 
 def test_parts_are_all_channels_the_groups_and_the_nodes() -> None:
@@ -53,7 +53,7 @@ def test_parts_are_all_channels_the_groups_and_the_nodes() -> None:
     assert channel_sets(["a.Ax", "a.Ay"]) == [ChannelSet(ALL, "", (0, 1))]
 
 
-def test_hidden_channels_equal_missing_ones(tmp_path: Path) -> None:
+def test_occluded_channels_equal_missing_ones(tmp_path: Path) -> None:
     """Those of a recording without their columns, and of a training that hides their node."""
     table = recording_table(seed=3)
     complete = load_recording(write_recording(tmp_path / "pocket_001.csv", table), GROUPS, 1)
@@ -64,7 +64,7 @@ def test_hidden_channels_equal_missing_ones(tmp_path: Path) -> None:
     signals, valid = scaler.apply(complete), scaler.valid(complete)
     split = replace(tiny_split(["face_001"]), signals=signals, valid=valid)
     (part,) = (part for part in channel_sets(scaler.channels) if part.name == "spindle2")
-    hidden = hide_channels(split, part.channels)
+    hidden = occlude_channels(split, part.channels)
     np.testing.assert_array_equal(hidden.signals, scaler.apply(lacking))
     np.testing.assert_array_equal(hidden.valid, scaler.valid(lacking))
     assert split.valid.all()
@@ -83,7 +83,7 @@ def test_a_group_that_the_network_ignores_makes_no_difference(checkpoint: Checkp
             ignored = [CHANNELS * scale + index for index in parts["mag"].channels]
             checkpoint.network.stem.weight[:, ignored] = 0.0
     test = tiny_split(RECORDINGS["test"])
-    scores = score_hidden_sensors(checkpoint, test, CPU)
+    scores = score_occluded_sensors(checkpoint, test, CPU)
     document = describe_sensor_scores(scores, SENSORS)
     differences = {entry["name"]: entry["differences"] for entry in document["without"]}
     models = evaluate_split(checkpoint, test, None, CPU, 1).scores

@@ -94,7 +94,7 @@ def mutate(rng: random.Random, content: Any) -> Any:
     tensors = changed.get("weights") if isinstance(changed, dict) else None
     node = (
         tensors
-        if isinstance(tensors, dict) and tensors and rng.random() < 0.5
+        if isinstance(tensors, dict) and tensors and rng.random() < 0.6
         else rng.choice(nodes)
     )
     key = rng.choice(list(node) if isinstance(node, dict) else range(len(node)))
@@ -130,7 +130,7 @@ def changed_tensor(rng: random.Random, tensor: torch.Tensor) -> Any:
         lambda: tensor[..., None],
         lambda: tensor.reshape(-1)[: tensor.numel() // 2],
         lambda: tensor.to(rng.choice((torch.float64, torch.int32, torch.bool, torch.float16))),
-        *[lambda: tensor * 2, lambda: tensor + 1, lambda: tensor.flip(0)] * 2,
+        *[lambda: tensor * 2, lambda: tensor + 1, lambda: tensor.flip(0)] * 4,
         lambda: torch.zeros_like(tensor),
         lambda: torch.full_like(tensor, float("nan")) if tensor.is_floating_point() else tensor + 1,
         lambda: tensor.tolist(),

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from gcodefp.model.hmm import EMISSION_EXPONENT, STEP_LOGS, STEPS, decode_segments, viterbi_paths
+from gcodefp.model.hmm import (
+    EMISSION_EXPONENT,
+    TRANSITION_LOG_PROBS,
+    TRANSITIONS,
+    decode_segments,
+    viterbi_paths,
+)
 
 FIRST = torch.tensor([0, 4, 7])
 """Two programs, of four and of three states."""
@@ -31,10 +37,10 @@ def all_paths(emissions: Tensor) -> tuple[list[tuple[int, ...]], Tensor]:
     paths, scores = [], []
     for start in range(7):
         first, length = (0, 4) if start < 4 else (4, 3)
-        for steps in product(STEPS, repeat=len(emissions) - 1):
+        for steps in product(TRANSITIONS, repeat=len(emissions) - 1):
             path = [first + (start - first + done) % length for done in accumulate((0, *steps))]
             emission = sum(float(emissions[row, state]) for row, state in enumerate(path))
-            transitions = sum(STEP_LOGS[STEPS.index(step)] for step in steps)
+            transitions = sum(TRANSITION_LOG_PROBS[TRANSITIONS.index(step)] for step in steps)
             paths.append(tuple(path))
             scores.append(EMISSION_EXPONENT * emission + transitions)
     return paths, torch.tensor(scores, dtype=torch.float64)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PAD, PARAMETER, UNSEEN
 from gcodefp.model.epoch import make_optimizer, train_epoch
-from gcodefp.model.hyperparameters import HYPERPARAMETERS, METRICS
+from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 
@@ -19,7 +19,7 @@ LONGEST = 4
 """Steps of the longest block, its end included."""
 REPORTED = [
     metric.removeprefix("train/").removesuffix("_loss")
-    for metric in METRICS
+    for metric in LOGGED_METRICS
     if metric.startswith("train/") and metric.endswith("_loss")
 ]
 

@@ -49,8 +49,7 @@ def test_words_are_compared_one_by_one(
 
 
 @pytest.mark.parametrize(
-    ("text", "metric"),
-    [("G5 X1", "command"), ("X9", "parameter_value"), ("Q1", "parameter_type")],
+    ("text", "metric"), [("G5 X1", "command"), ("X9", "parameter_value"), ("Q1", "parameter_type")]
 )
 def test_a_class_without_train_rows_is_never_correct(text: str, metric: str) -> None:
     # Both sides hold UNSEEN there.

@@ -14,7 +14,7 @@ from training_runs import GCODE, run, same_weights, weights
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model.checkpoint import FORMAT, read_checkpoint, read_torch, write_torch
 from gcodefp.model.epoch import validate
-from gcodefp.model.hyperparameters import METRICS, Objective
+from gcodefp.model.hyperparameters import LOGGED_METRICS, Objective
 from gcodefp.model.network import OLD_WEIGHT_NAMES
 from gcodefp.model.run_files import Row, read_metrics
 from gcodefp.model.trainer import Diverged, TrainingData, train
@@ -53,7 +53,7 @@ def test_every_optimizer_learns(data: TrainingData, tmp_path: Path, name: str, r
 def test_a_run_logs_all_metrics_in_their_order(data: TrainingData, tmp_path: Path) -> None:
     run(tmp_path, data, max_epochs=2)
     rows = logged(tmp_path)
-    assert [list(row) for row in rows] == [["epoch", *METRICS, "seconds"]] * 2
+    assert [list(row) for row in rows] == [["epoch", *LOGGED_METRICS, "seconds"]] * 2
     assert [row["epoch"] for row in rows] == [1, 2]
     assert all(0 <= v <= 1 for row in rows for k, v in row.items() if k.endswith("_acc"))
     for split in ("train", "val"):
@@ -80,7 +80,7 @@ def test_the_seed_decides_every_bit(data: TrainingData, tmp_path: Path) -> None:
         name: weights(run(tmp_path / name, data, seed=seed, max_epochs=2, dropout=0.3)[1])
         for name, seed in seeds.items()
     }
-    rows = {n: [{k: row[k] for k in METRICS} for row in logged(tmp_path / n)] for n in seeds}
+    rows = {n: [{k: row[k] for k in LOGGED_METRICS} for row in logged(tmp_path / n)] for n in seeds}
     assert rows["a"] == rows["b"] != rows["c"]
     assert same_weights(runs["a"], runs["b"])
     assert not same_weights(runs["a"], runs["c"])

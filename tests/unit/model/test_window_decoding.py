@@ -18,9 +18,9 @@ from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 from gcodefp.model.window_decoding import (
     MIN_PRIOR_SHARE,
+    decode_split_windows,
     encode_windows,
     measure_state_prior,
-    predict,
     recording_emission_log_likelihood,
 )
 
@@ -46,9 +46,9 @@ def test_a_prediction_depends_on_no_label(data: TrainingData) -> None:
         state_range=torch.full_like(data.val.state_range, UNSEEN),
         position=torch.full_like(data.val.position, torch.nan),
     )
-    prediction = predict(network, data.val)
+    prediction = decode_split_windows(network, data.val)
     assert len(np.unique(prediction.codes, axis=0)) > 1
-    for array, other in zip(prediction, predict(network, blind), strict=True):
+    for array, other in zip(prediction, decode_split_windows(network, blind), strict=True):
         assert np.array_equal(array, other)
 
 
@@ -57,12 +57,14 @@ def test_a_prediction_does_not_depend_on_the_batch_or_the_mode(
     data: TrainingData, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, signals = varied(data), data.val.signals[:32]
-    prediction = predict(network, data.val)
+    prediction = decode_split_windows(network, data.val)
     whole = recording_emission_log_likelihood(network, signals, WINDOW)
     small = partial(encode_windows, batch_size=size)
     monkeypatch.setattr(window_decoding, "encode_windows", small)
     # Classes are the same; the last bits of a position are not.
-    for array, other in zip(prediction, predict(network.train(), data.val), strict=True):
+    for array, other in zip(
+        prediction, decode_split_windows(network.train(), data.val), strict=True
+    ):
         np.testing.assert_allclose(array, other, rtol=0, atol=1e-5)
     parts = recording_emission_log_likelihood(network.train(), signals, WINDOW)
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)
@@ -82,7 +84,7 @@ def test_each_row_is_decoded_once_from_the_window_that_it_is_assigned_to(
         return Network.decode(network, vectors)
 
     monkeypatch.setattr(network, "decode", counting)
-    prediction = predict(network, val)
+    prediction = decode_split_windows(network, val)
     monkeypatch.undo()
     covered = np.arange(len(val.signals)) >= WINDOW // 2
     assert np.array_equal(prediction.is_covered, covered)

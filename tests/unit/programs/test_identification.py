@@ -59,18 +59,10 @@ def clock(run: Replay, reference: Replay) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize(
     "changed",
-    [
-        {},
-        {"speed": 0.8},
-        {"speed": 1.25},
-        {"phase": 0.2},
-        {"lost": slice(50, 60)},
-        {"lost": slice(0, 7)},
-        {"lost": slice(100, 180)},
-        {"start": 20.0},
-        {"start": 20.0, "speed": 1.1, "lost": slice(9, 30)},
-    ],
-)
+    [{}, {"speed": 0.8}, {"speed": 1.25}, {"phase": 0.2}, {"start": 20.0},
+     *({"lost": slice(*rows)} for rows in ((50, 60), (0, 7), (100, 180))),
+     {"start": 20.0, "speed": 1.1, "lost": slice(9, 30)}],
+)  # fmt: skip
 def test_the_time_of_another_recording_is_near_the_true_one(changed: dict[str, float]) -> None:
     reference, run = replay("a_1"), replay("a_2", **changed)
     seconds = clock(run, reference)

@@ -162,7 +162,9 @@ def test_a_torn_or_missing_file_is_an_error_with_the_command(tmp_path: Path) -> 
     whole = path.read_bytes()
     np.savez(tmp_path / "lacking.npz", names=np.array(["a"]))
     lacking = (tmp_path / "lacking.npz").read_bytes()
-    for torn in (b"", b"PK\x03\x04", b"nonsense" * 99, whole[:-100], lacking):
-        path.write_bytes(torn)
-        with pytest.raises(UserError, match=r"programs\.npz: cannot be read .* anew: make it"):
+    for truncated in (b"", b"PK\x03\x04", b"nonsense" * 99, whole[:-100], lacking):
+        path.write_bytes(truncated)
+        with pytest.raises(
+            UserError, match=r"programs\.npz: cannot be read .* rebuild it with: make it"
+        ):
             read_programs(path, "make it")

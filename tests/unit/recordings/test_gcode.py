@@ -29,12 +29,10 @@ def test_blocks_are_read_whatever_their_spaces_comments_and_case(
         ("(tool 1) G0 ; to the start", "G0"),
         ("  ", ""),
         # The line number, checksum, block delete and tape mark are no part of the block.
-        *(
-            (text, "G1 X1.5")
-            for text in ("N10 G1X1.5*71", "/G1 X1.5", "/1 N5 g1 x1.5", "N5 /1G1 X1.5")
-        ),
-        ("N10.5 G1 X1.5 (c) * 7", "G1 X1.5"),
-        ("% G1 N7 X1.5", "G1 X1.5"),
+        *((text, "G1 X1.5") for text in (
+            "N10 G1X1.5*71", "/G1 X1.5", "/1 N5 g1 x1.5", "N5 /1G1 X1.5", "N10.5 G1 X1.5 (c) * 7",
+            "% G1 N7 X1.5",
+        )),
         ("%", ""),
         ("N24", ""),
         ("M110 N0", "M110"),
@@ -45,7 +43,7 @@ def test_blocks_are_read_whatever_their_spaces_comments_and_case(
         ("G1 X1 E.5", "G1 X1 E0.5"),
         ("G1 X1 E-2", "G1 X1 E-2"),
     ],
-)
+)  # fmt: skip
 def test_canonical_form(text: str, canonical: str) -> None:
     assert format_block(parse_block(text)) == canonical
 
@@ -53,14 +51,12 @@ def test_canonical_form(text: str, canonical: str) -> None:
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        *(
-            (t, "no G-code word")
-            for t in ("G", "X1.2.3", "1.5", "G1 %", "(open G1", "X--1", "G1 X1,5")
-        ),
+        *((t, "no G-code word") for t in
+          ("G", "X1.2.3", "1.5", "G1 %", "(open G1", "X--1", "G1 X1,5")),
         *((t, "exponent or E word") for t in ("X1E5", "x1e5", "G1 X1.E-2")),
         *((t, "too large") for t in ("X1e300", "X1e999", "X1000000001", f"Y-{'9' * 400}")),
     ],
-)
+)  # fmt: skip
 def test_garbage_is_no_block(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_block(text)

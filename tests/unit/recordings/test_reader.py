@@ -31,8 +31,18 @@ def with_header(**names: str) -> str:
     return text(recording_table().rename(columns=renamed))
 
 
-def lines(change: Callable[[list[str]], list[str]], source: str = "") -> str:
-    return "\n".join(change((source or text()).splitlines())) + "\n"
+def lines(change: Callable[[list[str]], list[str]]) -> str:
+    return "\n".join(change(text().splitlines())) + "\n"
+
+
+def row_7(change: Callable[[str], str]) -> str:
+    return lines(lambda rows: [*rows[:7], change(rows[7]), *rows[8:]])
+
+
+def numbered(form: str, source: str) -> str:
+    """Data rows begin with their number, the header does not."""
+    first, *rows = source.splitlines()
+    return "\n".join([first, *(f"{form.format(n)},{row}" for n, row in enumerate(rows))]) + "\n"
 
 
 def append(end: str, first: int = 0) -> str:
@@ -87,49 +97,33 @@ def test_the_same_table_whatever_the_logger(tmp_path: Path, variant: str) -> Non
 
 FAULTY: dict[str, tuple[str | bytes, str]] = {
     "a row that is longer": (
-        lines(lambda rows: [*rows[:7], rows[7] + ",1", *rows[8:]]),
-        "data row 7 has 19 fields, the header 18",
+        row_7(lambda row: row + ",1"), "data row 7 has 19 fields, the header 18",
     ),
     "a row that is shorter": (
-        lines(lambda rows: [*rows[:7], rows[7].rpartition(",")[0], *rows[8:]]),
-        "data row 7 has 17 fields",
+        row_7(lambda row: row.rpartition(",")[0]), "data row 7 has 17 fields",
     ),
-    "a last row that is torn": (text()[:-30], "data row 40 has 1"),
-    "an index without a name": (
-        lines(lambda rows: [rows[0], *(f"{n},{row}" for n, row in enumerate(rows[1:]))]),
-        "data row 1 has 19 fields",
-    ),
+    "a last row that is truncated": (text()[:-30], "data row 40 has 1"),
+    "an index without a name": (numbered("{}", text()), "data row 1 has 19 fields"),
     "an index without a name before an empty last column": (
-        lines(
-            lambda rows: [rows[0], *(f"{n},{row}" for n, row in enumerate(rows[1:]))],
-            text(recording_table().assign(plane=None)),
-        ),
-        "data row 1 has 20 fields",
+        numbered("{}", text(recording_table().assign(plane=None))), "data row 1 has 20 fields",
     ),
     "an index in quotes without a name before an empty last column": (
-        lines(
-            lambda rows: [rows[0], *(f'"{n}",{row}' for n, row in enumerate(rows[1:]))],
-            text(recording_table().assign(plane=None)),
-        ),
-        "data row 1 has 20 fields",
+        numbered('"{}"', text(recording_table().assign(plane=None))), "data row 1 has 20 fields",
     ),
     "a row of one field in quotes": (text() + '"the end"\n', "data row 41 has 1 fields"),
-    "a trailing comma in one row": (
-        lines(lambda rows: [*rows[:7], rows[7] + ",", *rows[8:]]),
-        "data row 7 has 19 fields",
-    ),
+    "a trailing comma in one row": (row_7(lambda row: row + ","), "data row 7 has 19 fields"),
     "decimal commas between commas": (text(decimal=",").replace('"', ""), "fields, the header 18"),
     "a comma in a block without quotes": (text().replace("X3.", "X3. (a, b)", 1), "has 19 fields"),
     "a comma within quotes within a block": (text().replace("X3.", 'X3. ("a, b")', 1), "has 19"),
     "a quote that is not closed": (text().replace(",0.5,", ',"0.5,', 1), "is not closed"),
-    "a second header": (text() + text(), "header stands twice"),
+    "a second header": (text() + text(), "header appears twice"),
     "units below the header": (
         lines(lambda rows: [rows[0], ",".join(["g"] * 18), *rows[1:]]),
         "data row 1: 'g' is not a number",
     ),
     "a NUL": (text().replace("0.5", "0\x005", 1), "NUL character"),
     "UTF-16 without its mark": (text().encode("utf-16-le"), "NUL character"),
-    "torn UTF-16": (text().encode("utf-16")[:-1], "not UTF-16"),
+    "truncated UTF-16": (text().encode("utf-16")[:-1], "not UTF-16"),
     "a zip archive": (b"PK\x03\x04" + text().encode(), "zip archive"),
     "blanks alone": (" \n\n", "it is empty"),
     "a block column twice": (doubled("gcode_string"), "two columns are 'gcode_string'"),
@@ -161,9 +155,9 @@ def test_a_file_that_never_ends_is_not_read(
 ) -> None:
     fifo = tmp_path / "fifo.csv"
     os.mkfifo(fifo)
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match="not a regular file"):
         read_table(fifo, GROUPS)
-    with pytest.raises(UserError, match=r"fifo\.csv: is no regular file"):
+    with pytest.raises(UserError, match=r"fifo\.csv: is not a regular file"):
         find_recordings(tmp_path)
     monkeypatch.setattr(csv_text, "MAX_TEXT_BYTES", 10_000_000)
     bomb = tmp_path / "bomb.csv.gz"
@@ -184,13 +178,8 @@ def test_every_csv_file_of_a_folder_is_read_or_listed(
         (tmp_path / name).write_text(text())
     paths = find_recordings(tmp_path)
     assert [path.name for path in paths] == names
-    assert [recording_name(path) for path in paths] == [
-        "A_001",
-        "b_001",
-        "c_001",
-        "d_001",
-        "e $1_001",
-    ]
+    expected = ["A_001", "b_001", "c_001", "d_001", "e $1_001"]
+    assert [recording_name(path) for path in paths] == expected
     for name in ("f_001.csv.zip", "g.csv~"):
         assert f"excluded {name}: its name ends in none of" in caplog.text
     assert "notes" not in caplog.text

@@ -13,12 +13,7 @@ from hypothesis import strategies as st
 from recording_files import ROWS, clock_text, recording_table, write_recording
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.cleaning import (
-    PREAMBLE_ROWS,
-    Recording,
-    RecordingRejected,
-    load_recording,
-)
+from gcodefp.recordings.cleaning import PREAMBLE_ROWS, Recording, RecordingRejected, load_recording
 from gcodefp.recordings.clock import elapsed_seconds
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.samples import FROZEN_ROWS, MAX_INTERPOLATED_ROWS
@@ -156,7 +151,7 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     table = recording_table()
     table.loc[20, "t_console"] = "11:59:00.000"
     assert rejection(table) == "the clock runs backwards 1 times"
-    assert rejection(table.assign(t_console="12:00:00")) == "the clock stands still"
+    assert rejection(table.assign(t_console="12:00:00")) == "the clock does not advance"
     assert len(load(tmp_path, recording_table(rows=WINDOW)).row) == WINDOW
     assert f"one window needs {WINDOW}" in rejection(recording_table(rows=WINDOW - 1))
     table = recording_table(rows=80)
@@ -166,7 +161,7 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     assert "several logs" in rejection(table)
     table = recording_table(rows=80).assign(posx=np.arange(80) / 8)
     moving = table.assign(gcode_line=np.arange(80) // 73)
-    assert "line 0 stands on 91% of 79 moving rows" in rejection(moving)
+    assert "line 0 is reported in 91% of 79 moving rows" in rejection(moving)
     # A machine that rests on one line for long is no fault.
     assert load(tmp_path, moving.assign(posx=np.maximum(np.arange(80) - 55, 0) / 8)) is not None
 
@@ -251,7 +246,7 @@ def test_a_unit_comes_from_the_program_if_it_has_no_column_and_else_is_an_error(
     for unit in (2, "cm", "G90", -1, "0.5"):
         table["unit"] = pd.Series([0] * 8 + [unit] * (ROWS - 8), dtype=object)
         with pytest.raises(
-            UserError, match=rf"'unit': '{str(unit).lower()}' in data row 9 is no unit"
+            UserError, match=rf"'unit': '{str(unit).lower()}' in data row 9 is not a unit"
         ):
             load(tmp_path, table)
 

@@ -34,21 +34,8 @@ VALID = [
 ]
 
 
-CELLS = (
-    "",
-    "nan",
-    "0",
-    "-0.0",
-    "016",
-    "1.5",
-    "1e5",
-    "1e308",
-    "-1e308",
-    "inf",
-    "X1 Y2",
-    "M30",
-    "20",
-)
+CELLS = ("", "nan", "0", "-0.0", "016", "1.5", "1e5", "1e308", "-1e308", "inf", "X1 Y2", "M30",
+         "20")  # fmt: skip
 
 
 def mutate_csv(rng: random.Random, content: bytes) -> bytes:

@@ -30,10 +30,10 @@ from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBO
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
+    block_intervals,
     channel_losses,
     choose_panels,
     draw_strip,
-    segments,
 )
 from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
@@ -41,9 +41,9 @@ from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
 from gcodefp.reporting.figures.paper import draw_figure, new_figure, paper_style, save, short_name
 from gcodefp.reporting.predictions import (
-    Explanation,
     Predictions,
-    Sequences,
+    StoredExplanation,
+    StoredSequences,
     read_explanation,
 )
 from gcodefp.reporting.results import Results
@@ -275,9 +275,9 @@ def renamed(part: Any, names: dict[str, str]) -> Any:
         return part.map(lambda cell: renamed(cell, names)).rename(
             columns=lambda c: renamed(c, names)
         )
-    if isinstance(part, Predictions | Explanation | Results):
+    if isinstance(part, Predictions | StoredExplanation | Results):
         return replace(part, **{name: renamed(value, names) for name, value in vars(part).items()})
-    return type(part)(*renamed(list(part), names)) if isinstance(part, Sequences) else part
+    return type(part)(*renamed(list(part), names)) if isinstance(part, StoredSequences) else part
 
 
 @pytest.mark.parametrize("kind", ODD_NAMES)
@@ -405,7 +405,7 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
 def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
     axes = new_figure(3, 1).subplots()
     blocks = np.array(["G0", "G1", "G1", "G2", "G2"])
-    strip = segments(blocks, np.array([True, True, True, True, False]))
+    strip = block_intervals(blocks, np.array([True, True, True, True, False]))
     draw_strip(axes, strip, "predicted", min_rows=2)
     assert [text.get_text() for text in axes.texts] == ["G1"]
     assert [bool(box.get_hatch()) for box in axes.patches] == [False, False, False, True]

@@ -10,8 +10,8 @@ from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, NEIGHBOUR, PRE
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
     BEATS,
-    FAILS,
     MIN_RECORDINGS,
+    NOT_BETTER,
     UNDECIDED,
     best_baseline,
     verdict,
@@ -26,7 +26,7 @@ def evaluated(results: Results, **values: object) -> Results:
 @pytest.mark.parametrize(
     ("model", "baseline", "recordings", "kind", "words"),
     [(0.0, 0.5, MIN_RECORDINGS, BEATS, "beats"),
-     (0.5, 0.0, MIN_RECORDINGS, FAILS, "does not beat"),
+     (0.5, 0.0, MIN_RECORDINGS, NOT_BETTER, "does not beat"),
      (0.5, 0.52, MIN_RECORDINGS, UNDECIDED, "does not beat"),
      (0.0, 0.5, MIN_RECORDINGS - 1, UNDECIDED, "does not beat")],
 )  # fmt: skip

@@ -127,8 +127,8 @@ def test_the_step_writes_each_program_once(tmp_path: Path) -> None:
     ("flag", "value", "message"),
     [
         ("--programs", "face41", "invalid choice: 'face41' (choose from"),
-        ("--recordings-per-program", "0", "0 is no whole number from 1"),
-        ("--seed", "-1", "-1 is no whole number from 0"),
+        ("--recordings-per-program", "0", "0 is not a whole number from 1"),
+        ("--seed", "-1", "-1 is not a whole number from 0"),
     ],
 )
 def test_a_wrong_argument_is_an_error(

@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 from engines import RANDOM, SMALL, bad, engine, good, work
 from sweep_documents import specification
-from tiny_sweep import TinySweep, tiny_dataset
 from trivial_runs import METRIC, write_epochs
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.local_engine import Trial
-from gcodefp.sweeps.rules import Rules
+from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
+from gcodefp.sweeps.search_options import SearchOptions
 from gcodefp.sweeps.specification import Specification
 
 TARGET_REACHED = "has reached the metric's target"
@@ -24,7 +23,7 @@ TARGET_REACHED = "has reached the metric's target"
 def test_failed_runs_do_not_end_the_sweep(tmp_path: Path) -> None:
     numbers = work(engine(tmp_path, 9), lambda t: (good if t.folder.number % 3 else bad)(t))
     assert numbers == list(range(9))
-    assert (run_folder(tmp_path, 3).ended() or {})["state"] == "failed"
+    assert (run_folder(tmp_path, 3).read_outcome() or {})["state"] == "failed"
     assert work(engine(tmp_path / "other", 3), bad) == [0, 1, 2], "nor at its end"
 
 
@@ -40,7 +39,7 @@ def test_three_failures_in_a_row_stop_the_agent(tmp_path: Path) -> None:
 
 
 def test_with_a_width_an_unreadable_run_is_named(tmp_path: Path) -> None:
-    sweep = replace(RANDOM, rules=Rules(width=2))
+    sweep = replace(RANDOM, options=SearchOptions(width=2))
     assert work(engine(tmp_path, 1, sweep)) == [0]
     (tmp_path / "0000/run.json").write_text("garbage", encoding="utf-8")
     message = r"0000: cannot be read, and with a width .*remove this run's folder"
@@ -60,16 +59,9 @@ def test_exhausted_space_ends_the_sweep(tmp_path: Path, method: str) -> None:
     sweep = specification(method=method, parameters=SMALL)
     assert work(engine(tmp_path, 9, sweep)) == [0, 1, 2, 3]
     assert work(engine(tmp_path, 9, sweep)) == []
-    assert run_folder(tmp_path, 4).closed() == "every configuration of the space has been tried"
+    reason = run_folder(tmp_path, 4).sweep_end_reason()
+    assert reason == "every configuration of the space has been tried"
     assert not (tmp_path / "0005").exists()
-
-
-def test_grid_ends_by_itself(tmp_path: Path) -> None:
-    work(engine(tmp_path, 4, specification(method="grid", parameters=SMALL)))
-    assigned = [run.assigned() or {} for run in run_folders(tmp_path)]
-    assert [tuple(a["hyperparameters"].values()) for a in assigned] == [
-        (1, "adam"), (1, "sgd"), (2, "adam"), (2, "sgd"),
-    ]  # fmt: skip
 
 
 # metric.target
@@ -80,9 +72,9 @@ def with_target(target: float = 0.7, **metric: Any) -> Specification:
     return specification(metric=metric)
 
 
-def logging(trial: Trial, values: Sequence[float], metric: str = METRIC) -> dict[str, Any]:
-    write_epochs(trial.folder, values, metric)
-    return good(trial)
+def logging(leased: LeasedRun, values: Sequence[float], metric: str = METRIC) -> dict[str, Any]:
+    write_epochs(leased.folder, values, metric)
+    return good(leased)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +88,11 @@ def test_no_run_starts_after_one_has_reached_the_target(
     """In any of its epochs; a run that comes near it ends nothing."""
     sweep, name = with_target(**metric), metric.get("name", METRIC)
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        return logging(trial, values if trial.folder.number == 2 else values[:1], name)
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        return logging(leased, values if leased.folder.number == 2 else values[:1], name)
 
     assert work(engine(tmp_path, 9, sweep), objective) == [0, 1, 2]
-    assert run_folder(tmp_path, 3).closed() == f"run 0002 {TARGET_REACHED}"
+    assert run_folder(tmp_path, 3).sweep_end_reason() == f"run 0002 {TARGET_REACHED}"
     assert not run_folder(tmp_path, 3).is_assigned()
     assert not run_folder(tmp_path, 4).path.exists()
     for total in (9, 30):
@@ -108,42 +100,32 @@ def test_no_run_starts_after_one_has_reached_the_target(
 
 
 def test_raised_target_goes_on(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> dict[str, Any]:
-        return logging(trial, (0.5,))
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        return logging(leased, (0.5,))
 
     for target, numbers in ((0.4, [0]), (0.4, []), (0.9, [1, 2])):
         assert work(engine(tmp_path, 3, with_target(target)), objective) == numbers
-    assert run_folder(tmp_path, 1).closed() is None
+    assert run_folder(tmp_path, 1).sweep_end_reason() is None
 
 
 def test_runs_at_work_end_as_usual_when_the_target_is_reached(tmp_path: Path) -> None:
-    def objective(trial: Trial) -> dict[str, Any]:
-        if trial.folder.number == 0:
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        if leased.folder.number == 0:
             others = engine(tmp_path, 9, with_target())
             assert work(others, lambda other: logging(other, (0.9,))) == [1]
-            assert run_folder(tmp_path, 2).closed()
-        return logging(trial, (0.1, 0.2))
+            assert run_folder(tmp_path, 2).sweep_end_reason()
+        return logging(leased, (0.1, 0.2))
 
     assert work(engine(tmp_path, 9, with_target()), objective) == [0]
     assert run_folder(tmp_path, 0).history(METRIC) == [0.1, 0.2]
 
 
 def test_killed_run_that_reached_the_target_goes_on_alone(tmp_path: Path) -> None:
-    def killed(trial: Trial) -> dict[str, Any]:
-        logging(trial, (0.8,))
+    def killed(leased: LeasedRun) -> dict[str, Any]:
+        logging(leased, (0.8,))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         work(engine(tmp_path, 9, with_target()), killed)
     assert work(engine(tmp_path, 9, with_target())) == [0]
-    assert run_folder(tmp_path, 1).closed()
-
-
-def test_best_run_is_selected_after_the_target_is_reached(tmp_path: Path) -> None:
-    sweep = TinySweep(tiny_dataset(tmp_path / "data"), tmp_path / "sweep")
-    metric = {"name": "val/loss", "goal": "minimize", "target": 1000}
-    assert sweep.create(metric=metric, parameters={"max_epochs": {"value": 1}}) == 0
-    assert sweep.work() == 0
-    assert sweep.run(0).is_over()
-    assert sweep.run(1).closed()
-    assert sweep.select() == 0
+    assert run_folder(tmp_path, 1).sweep_end_reason()

@@ -10,21 +10,21 @@ from learning_data import tiny, tiny_data, write_dataset
 from gcodefp.model.data import network_sizes
 from gcodefp.sweeps import estimation
 from gcodefp.sweeps.estimation import (
-    Candidate,
     Timed,
     Timing,
+    TimingCandidate,
     TimingConfig,
     candidates,
     memory_line,
     run_seconds,
+    select_timed,
     time_configuration,
     time_line,
-    to_be_timed,
 )
 
 
-def candidate(work: float, **changed: Any) -> Candidate:
-    return Candidate(tiny(**changed), work, work)
+def candidate(work: float, **changed: Any) -> TimingCandidate:
+    return TimingCandidate(tiny(**changed), work, work)
 
 
 def timing(step_seconds: float, window_seconds: float = 0.0) -> Timing:
@@ -37,8 +37,8 @@ def config(folder: Path) -> TimingConfig:
 
 def test_cheapest_median_and_most_expensive_configuration_are_timed() -> None:
     known = [candidate(work) for work in (1, 2, 2, 3, 4, 5)]
-    assert [c.step_work for c in to_be_timed(known)] == [1, 3, 5]
-    assert to_be_timed(known[1:3]) == [known[2]]
+    assert [c.macs_per_step for c in select_timed(known)] == [1, 3, 5]
+    assert select_timed(known[1:3]) == [known[2]]
 
 
 def test_work_is_counted_on_the_real_network(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_work_is_counted_on_the_real_network(tmp_path: Path) -> None:
     assert [c.hyperparameters.batch_size for c in known] != [4] * 4
     assert len(known) == 4, "three heads do not divide the width"
     by_batch = {c.hyperparameters.batch_size: c for c in known if c.hyperparameters.d_model == 8}
-    assert by_batch[8].step_work == 2 * known[0].step_work
+    assert by_batch[8].macs_per_step == 2 * known[0].macs_per_step
 
 
 def test_runs_are_interpolated_between_the_timed_ones() -> None:

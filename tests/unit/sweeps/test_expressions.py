@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.rules import LONGEST, Expression
+from gcodefp.sweeps.search_options import MAX_EXPRESSION_LENGTH, Expression
 
 NAMES: dict[str, Any] = {"d_model": 64, "nhead": 4, "optimizer": "sgd", "model.depth": 3, "x": 0.5}
 WHERE = "sweep.constraints[0]"
@@ -51,7 +51,11 @@ def test_names_that_are_read() -> None:
         *("b'x'", "1j", "...", "nhead is 4", "await nhead"),
         # No expression at all, too long or too deep.
         *("", " ", "nhead ==", "nhead = 4", "import os", "1; 2", "a b", "\0", None, 4, ["nhead"]),
-        *("1 + " * LONGEST + "1", "(" * 249 + "1" + ")" * 249, "-" * (LONGEST - 1) + "1"),
+        *(
+            "1 + " * MAX_EXPRESSION_LENGTH + "1",
+            "(" * 249 + "1" + ")" * 249,
+            "-" * (MAX_EXPRESSION_LENGTH - 1) + "1",
+        ),
         *("not " * 100 + "nhead", "1" + "+1" * 249, "'" + "a" * 10**6 + "'"),
     ],
 )

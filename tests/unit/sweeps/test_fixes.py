@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sweep_documents import WHERE
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.fixes import fixed
+from gcodefp.sweeps.fixes import apply_fixes
 
 RATE = "parameters:\n  learning_rate: {value: 0.1}\n"
 LOSS = "metric: {name: val/aligned_acc, goal: maximize}\n"
@@ -49,10 +49,7 @@ CASES: dict[str, tuple[str, str]] = {
         "metric: {name: val/loss, goal: max}\n",
         "metric: {name: val/loss, goal: minimize}\n",
     ),
-    "punctuation of a metric": (
-        "metric: {name: val_loss}\n",
-        "metric: {name: val/loss}\n",
-    ),
+    "punctuation of a metric": ("metric: {name: val_loss}\n", "metric: {name: val/loss}\n"),
     "anchors stay": (
         "method: &m gird\nmetric: {name: &n val_loss, goal: minimize}\n",
         "method: &m grid\nmetric: {name: &n val/loss, goal: minimize}\n",
@@ -73,13 +70,13 @@ CASES: dict[str, tuple[str, str]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_one_place_changes_and_nothing_else(name: str) -> None:
     before, after = CASES[name]
-    assert fixed(before, WHERE)[0] == after
+    assert apply_fixes(before, WHERE)[0] == after
 
 
 def test_anchor_that_serves_two_places_is_refused() -> None:
     text = "parameters:\n  dropout: &n {min: 0, max: 0.5}\n  seed: {<<: *n, max: 3}\n"
     with pytest.raises(UserError, match=r"anchor serves several values.*dropout.min: 0 -> 0.0"):
-        fixed(text, WHERE)
+        apply_fixes(text, WHERE)
 
 
 SWEEP = """# head µ
@@ -123,10 +120,10 @@ parameters:
 
 
 def test_sweep_keeps_comments_order_and_layout() -> None:
-    text, _, fixes = fixed(SWEEP, WHERE)
+    text, _, fixes = apply_fixes(SWEEP, WHERE)
     assert text == FIXED
     assert len(fixes) == 10
-    assert fixed(text, WHERE)[::2] == (text, [])
+    assert apply_fixes(text, WHERE)[::2] == (text, [])
 
 
 @pytest.mark.parametrize(
@@ -151,7 +148,7 @@ def test_sweep_keeps_comments_order_and_layout() -> None:
     ],
 )
 def test_what_has_no_single_answer_stays(text: str) -> None:
-    assert fixed(text, WHERE)[::2] == (text, [])
+    assert apply_fixes(text, WHERE)[::2] == (text, [])
 
 
 KEYS = st.sampled_from(
@@ -180,8 +177,8 @@ def test_any_sweep_is_fixed_at_once(entries: dict[str, str], method: str) -> Non
     """All comments stay, and no entry is lost."""
     body = "\n".join(f"  {name}: {entry}" for name, entry in entries.items())
     text = f"# top\nmethod: {method} # m\nparameters:\n{body}\n# end\n"
-    changed, document, _ = fixed(text, WHERE)
-    assert fixed(changed, WHERE)[::2] == (changed, [])
+    changed, document, _ = apply_fixes(text, WHERE)
+    assert apply_fixes(changed, WHERE)[::2] == (changed, [])
     assert changed.count("#") == text.count("#")
     before, after = yaml.safe_load(text)["parameters"], document["parameters"]
     assert len(before or ()) == len(after or ())

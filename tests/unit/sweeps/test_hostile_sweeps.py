@@ -12,11 +12,11 @@ from hostile_yaml import READ, REFUSED, mutate_yaml
 from sweep_documents import SHIPPED, sweep_document
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps import parameters, rules, yaml_input
-from gcodefp.sweeps.check import explain, problems
-from gcodefp.sweeps.fixes import fixed
-from gcodefp.sweeps.rules import Expression, read_rules
+from gcodefp.sweeps import parameters, search_options, yaml_input
+from gcodefp.sweeps.check import describe_specification, problems
+from gcodefp.sweeps.fixes import apply_fixes
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, check_possible, total_runs
+from gcodefp.sweeps.search_options import Expression, read_options
 from gcodefp.sweeps.specification import load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
@@ -42,16 +42,16 @@ DOCUMENTS = (
 
 
 MESSAGES = {
-    "key twice": "run_cap stands twice, in lines 2 and 5; keep one of them",
-    "key twice by quotes": "run_cap stands twice",
+    "key twice": "run_cap appears twice, in lines 2 and 5; keep one of them",
+    "key twice by quotes": "run_cap appears twice",
     "deep flow": "nested more than 50 levels deep; make it flatter",
-    "date out of range": "name: '2001-99-99' is no timestamp (month must be in 1..12); write it in",
+    "date out of range": "name: '2001-99-99' is not a valid timestamp (month must be in 1..12)",
     "digits": "is too long a number; write it in quotes",
     "alias of itself": "refers to itself; write it out",
     "alias bomb": "has more than 100000 values",
     "300,000 values": "more than 100000 values; write fewer, or a range with min and max",
     "utf-16": "not UTF-8 text",
-    "nan": "parameters.learning_rate.value: nan is no finite number",
+    "nan": "parameters.learning_rate.value: nan is not a finite number",
     "many bands": "eta: 1.0000001 makes more than 100000 bands; try eta: 2",
     "method: Random": "method: 'Random' is none of grid, random, bayes; did you mean 'random'?",
 }
@@ -67,7 +67,7 @@ class Reader:
         self._path.write_bytes(content if isinstance(content, bytes) else content.encode())
         text = read_text(self._path)
         problems(load_yaml(text, "sweep.yaml"), "sweep.yaml")
-        fixed(text, "sweep.yaml")
+        apply_fixes(text, "sweep.yaml")
         sweep = load_specification(self._path)
         check_trainable(sweep, "sweep.yaml")
         try:
@@ -77,9 +77,11 @@ class Reader:
             raise UserError(f"sweep.yaml: {error}") from None
         with suppress(Exhausted):
             ConfigurationSequence(sweep, 0).propose(min(runs, 3) - 1, [])
-        explain(sweep)
+        describe_specification(sweep)
         written = json.loads(json.dumps(dict(sweep.document), allow_nan=False))
-        assert read_specification(written, "sweep.json").identity() == sweep.identity()
+        assert (
+            read_specification(written, "sweep.json").identity_content() == sweep.identity_content()
+        )
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -136,7 +138,7 @@ def read_expression(content: bytes) -> None:
     entries = {name: {"value": value} for name, value in NAMES.items() if "." not in name}
     entries["model"] = {"parameters": {"depth": {"min": 1, "max": 9}}}
     sweep = read_specification(sweep_document(parameters=entries), "sweep.yaml")
-    read_rules(sweep.parameters, constraints=[text], conditions={"momentum": text})
+    read_options(sweep.parameters, constraints=[text], conditions={"momentum": text})
 
 
 def test_fuzzed_sweeps(tmp_path: Path) -> None:
@@ -159,13 +161,13 @@ def _broken(*_arguments: object, **_more: object) -> None:
         (parameters, "_check_probabilities"),
         (parameters, "did_you_mean"),
         (yaml_input, "_Refused"),
-        (rules, "did_you_mean"),
+        (search_options, "did_you_mean"),
     ],
 )
 def test_planted_bug_is_found(
     module: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, _broken)
-    inputs = expressions() if module is rules else sweeps()
-    reader = read_expression if module is rules else Reader(tmp_path)
+    inputs = expressions() if module is search_options else sweeps()
+    reader = read_expression if module is search_options else Reader(tmp_path)
     assert any(fuzz(reader, inputs, 25).faults for _ in range(20))

@@ -26,7 +26,7 @@ def stopped(made: Hyperband, histories: dict[str, list[float]], goal: str) -> st
     names = ""
     for name, history in histories.items():
         others = [other for key, other in histories.items() if key != name]
-        names += name if made.should_stop(history, others, goal) else ""
+        names += name if made.should_prune(history, others, goal) else ""
     return names
 
 
@@ -78,10 +78,10 @@ def test_decisions_for_both_goals(eta: int, names: str, strict: bool) -> None:
 def test_value_that_decides(
     config: Any, history: Any, others: Any, strict_stops: bool, loose_stops: bool
 ) -> None:
-    assert rule(**config).should_stop(history, others, "minimize") == strict_stops
+    assert rule(**config).should_prune(history, others, "minimize") == strict_stops
     strict, loose = (rule(**config, strict=strict) for strict in (True, False))
-    assert strict.should_stop(history, others, "minimize") == strict_stops
-    assert loose.should_stop(history, others, "minimize") == loose_stops
+    assert strict.should_prune(history, others, "minimize") == strict_stops
+    assert loose.should_prune(history, others, "minimize") == loose_stops
 
 
 @pytest.mark.parametrize(

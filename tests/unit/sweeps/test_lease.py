@@ -18,26 +18,26 @@ from remote_lease import write_remote_lease
 
 from gcodefp.model.run_files import append_metrics
 from gcodefp.sweeps import lease
-from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, holding
+from gcodefp.sweeps.lease import Claim, Lease, LeaseLost, LeaseState, LeaseWatch, acquire
 
 FREE, HELD, UNKNOWN = LeaseState.FREE, LeaseState.HELD, LeaseState.UNKNOWN
 HOLDER = """
 import sys
 from pathlib import Path
-from gcodefp.sweeps.lease import LeaseWatch, holding
-with holding(Path(sys.argv[1]), LeaseWatch()) as lease:
+from gcodefp.sweeps.lease import LeaseWatch, acquire
+with acquire(Path(sys.argv[1]), LeaseWatch()) as lease:
     print("held" if lease else "none", flush=True)
     sys.stdin.readline()
 """
 RACER = """
 import sys, time
 from pathlib import Path
-from gcodefp.sweeps.lease import LeaseWatch, holding
+from gcodefp.sweeps.lease import LeaseWatch, acquire
 watch, folder = LeaseWatch(), Path(sys.argv[1])
 print("ready", flush=True)
 sys.stdin.readline()
 for round in range(int(sys.argv[2])):
-    with holding(folder / str(round), watch) as lease:
+    with acquire(folder / str(round), watch) as lease:
         if lease:
             print(round, flush=True)
             # Kept until all have tried: a later process must find it held.
@@ -106,20 +106,20 @@ def test_process_that_looked_too_early_gets_nothing(
     def delayed(claim: Claim) -> bool:
         monkeypatch.setattr(lease, "_make", make)
         for _ in range(earlier):
-            with holding(tmp_path, LeaseWatch()) as other:
+            with acquire(tmp_path, LeaseWatch()) as other:
                 assert other
-        inner.append(stack.enter_context(holding(tmp_path, LeaseWatch())))
+        inner.append(stack.enter_context(acquire(tmp_path, LeaseWatch())))
         return make(claim)
 
     monkeypatch.setattr(lease, "_make", delayed)
-    with contextlib.ExitStack() as stack, holding(tmp_path, LeaseWatch()) as outer:
+    with contextlib.ExitStack() as stack, acquire(tmp_path, LeaseWatch()) as outer:
         assert outer is None
         assert isinstance(inner[0], Lease)
         inner[0].check()
 
 
 def test_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
-    with holding(tmp_path, LeaseWatch()) as held:
+    with acquire(tmp_path, LeaseWatch()) as held:
         assert held is not None
         held.check()
         other = write_remote_lease(tmp_path, 2)
@@ -131,7 +131,7 @@ def test_holder_notices_that_it_was_replaced(tmp_path: Path) -> None:
 
 def test_lease_is_given_back_after_an_exception(tmp_path: Path) -> None:
     def fail() -> None:
-        with holding(tmp_path, LeaseWatch()) as held:
+        with acquire(tmp_path, LeaseWatch()) as held:
             assert held is not None
             raise KeyError
 
@@ -147,7 +147,7 @@ def test_heartbeat_touches_the_lease_until_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
-    with holding(tmp_path, LeaseWatch()):
+    with acquire(tmp_path, LeaseWatch()):
         path = tmp_path / "lease.1"
         before = path.stat().st_mtime_ns
         deadline = time.monotonic() + 5
@@ -164,17 +164,17 @@ def test_kills_count_since_the_last_completed_epoch(
     monkeypatch.setattr(lease, "_is_alive", lambda claim: False)
     epochs, kills = 0, []
     for completed in (0, 0, 1, 0, 2, 1, 1, 0, 0):
-        taken = lease._take(tmp_path, LeaseWatch())
+        taken = lease._acquire(tmp_path, LeaseWatch())
         assert taken is not None
         kills.append(taken.kills)
         for epoch in range(epochs + 1, epochs + completed + 1):
             append_metrics(taken.files / "metrics.csv", {"epoch": epoch, "val/loss": 0.5})
         epochs += completed
     assert kills == [0, 1, 2, 1, 2, 1, 1, 1, 2]
-    with holding(tmp_path, LeaseWatch()) as held:
+    with acquire(tmp_path, LeaseWatch()) as held:
         assert held is not None
         assert held.kills == 3
-    with holding(tmp_path, LeaseWatch()) as held:
+    with acquire(tmp_path, LeaseWatch()) as held:
         assert held is not None
         assert held.kills == 3, "given back: no kill, and no epoch either"
 
@@ -185,7 +185,7 @@ def test_kills_count_since_the_last_completed_epoch(
 def test_dead_holder_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
     run = tmp_path / "run"
     assert LeaseWatch().state(run) is HELD
-    with holding(run, LeaseWatch()) as taken:
+    with acquire(run, LeaseWatch()) as taken:
         assert taken is None
     assert LeaseWatch().state(run) is HELD
     os.kill(holder.pid, signal.SIGKILL)
@@ -194,13 +194,13 @@ def test_dead_holder_is_free_at_once(tmp_path: Path, holder: subprocess.Popen[st
     assert LeaseWatch().state(run) is FREE, "a zombie is dead"
     holder.wait()
     assert LeaseWatch().state(run) is FREE
-    with holding(run, LeaseWatch()) as taken:
+    with acquire(run, LeaseWatch()) as taken:
         assert taken is not None
         taken.check()
 
 
 def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) -> None:
-    own = lease._identity(os.getpid())
+    own = lease._process_identity(os.getpid())
     boot, namespace, ticks = str(own["process"]).split()
     write_remote_lease(tmp_path / "a", **own)
     assert LeaseWatch().state(tmp_path / "a") is HELD
@@ -214,7 +214,7 @@ def test_another_process_with_the_same_number_is_not_the_holder(tmp_path: Path) 
 )
 def test_process_that_this_host_cannot_see_is_watched(tmp_path: Path, process: str | None) -> None:
     """Of another host of the same name, of a container on this host, of a host without /proc."""
-    boot, namespace, _ = str(lease._identity(os.getpid())["process"]).split()
+    boot, namespace, _ = str(lease._process_identity(os.getpid())["process"]).split()
     identity = process and process.format(boot=boot, namespace=namespace)
     write_remote_lease(tmp_path / "run", host=socket.gethostname(), process=identity)
     assert LeaseWatch().state(tmp_path / "run") is UNKNOWN
@@ -234,7 +234,7 @@ def test_remote_lease_expires_after_its_last_heartbeat(tmp_path: Path, clock: li
     assert watch.state(path.parent) is HELD
     clock[0] += 2
     assert watch.state(path.parent) is FREE
-    with holding(path.parent, watch) as taken:
+    with acquire(path.parent, watch) as taken:
         assert taken is not None
         assert taken.kills == 1, "for its taker, it was killed"
 
@@ -248,7 +248,7 @@ def test_remote_lease_without_heartbeat_expires_for_its_watcher(
         clock[0] += lease.LEASE_SECONDS / 3
     clock[0] += 1
     assert watch.state(path.parent) is FREE
-    with holding(path.parent, LeaseWatch()) as taken:
+    with acquire(path.parent, LeaseWatch()) as taken:
         assert taken is None, "a new watcher has not seen it expire"
     write_remote_lease(path.parent, 2)
     assert watch.state(path.parent) is UNKNOWN, "a new holder is watched anew"

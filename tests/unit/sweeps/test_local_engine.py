@@ -14,8 +14,8 @@ from trivial_runs import write_epochs
 
 from gcodefp.cluster.job import OutOfTime
 from gcodefp.sweeps import lease, local_engine
-from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, holding
-from gcodefp.sweeps.local_engine import Trial
+from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, acquire
+from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, propose
 from gcodefp.sweeps.space import Proposal
@@ -24,7 +24,7 @@ from gcodefp.sweeps.space import Proposal
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_engine, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(local_engine, "STAY_SECONDS", 0.01)
+    monkeypatch.setattr(local_engine, "WAIT_POLL_SECONDS", 0.01)
 
 
 def test_leftovers_of_an_agent_killed_after_a_run_are_removed(tmp_path: Path) -> None:
@@ -57,16 +57,16 @@ def test_sweeps_beside_each_other_are_separate(tmp_path: Path) -> None:
 
 
 def test_held_run_is_left_to_its_agent(tmp_path: Path) -> None:
-    def nested(trial: Trial) -> dict[str, Any]:
-        if trial.folder.number == 0:
+    def nested(leased: LeasedRun) -> dict[str, Any]:
+        if leased.folder.number == 0:
             assert work(engine(tmp_path, 3)) == [1, 2]
-        return good(trial)
+        return good(leased)
 
     assert work(engine(tmp_path, 3), nested) == [0]
 
 
-def test_half_done_run_keeps_its_hyperparameters(tmp_path: Path) -> None:
-    def killed(trial: Trial) -> dict[str, Any]:
+def test_unfinished_run_keeps_its_hyperparameters(tmp_path: Path) -> None:
+    def killed(leased: LeasedRun) -> dict[str, Any]:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -77,18 +77,18 @@ def test_half_done_run_keeps_its_hyperparameters(tmp_path: Path) -> None:
 
 
 def test_agent_that_lost_its_lease_does_not_end_the_run(tmp_path: Path) -> None:
-    """It stood still; another took its run over and works on it."""
+    """It stalled; another acquired its run and works on it."""
     taken: list[str] = []
 
-    def lose(trial: Trial) -> dict[str, Any]:
-        write_remote_lease(trial.folder.path, 2, **lease._identity(os.getpid()))
-        taken.append(trial.folder.path.name)
+    def lose(leased: LeasedRun) -> dict[str, Any]:
+        write_remote_lease(leased.folder.path, 2, **lease._process_identity(os.getpid()))
+        taken.append(leased.folder.path.name)
         with pytest.raises(LeaseLost):
-            trial.should_stop()
-        return bad(trial)
+            leased.should_prune()
+        return bad(leased)
 
     assert engine(tmp_path, 1).work(lose, lambda: None) == 0
-    assert not run_folder(tmp_path, 0).is_over()
+    assert not run_folder(tmp_path, 0).has_ended()
     assert taken == ["0000"]
     assert (tmp_path / "0000" / "lease.2").exists()
 
@@ -102,9 +102,9 @@ def test_expired_remote_lease_is_taken_over(
 
 
 def test_agent_that_stays_takes_over_what_others_leave(tmp_path: Path) -> None:
-    with holding(tmp_path / "0000", LeaseWatch()):
+    with acquire(tmp_path / "0000", LeaseWatch()):
         assert work(engine(tmp_path, 2)) == [1], "without staying the other's run is left to it"
-    held = holding(tmp_path / "0000", LeaseWatch())
+    held = acquire(tmp_path / "0000", LeaseWatch())
     held.__enter__()
     calls: list[int] = []
 
@@ -114,8 +114,9 @@ def test_agent_that_stays_takes_over_what_others_leave(tmp_path: Path) -> None:
             held.__exit__(None, None, None)
 
     stays = engine(tmp_path, 2)
-    assert stays.work(good, lambda: None, before_each=before_each, stay=True) == 1
-    assert engine(tmp_path, 3).work(good, lambda: None, stay=True) == 1, "it ends with the sweep"
+    assert stays.work(good, lambda: None, before_each=before_each, wait_for_all=True) == 1
+    done = engine(tmp_path, 3).work(good, lambda: None, wait_for_all=True)
+    assert done == 1, "it ends with the sweep"
 
 
 def test_time_may_run_out_while_an_agent_waits(tmp_path: Path) -> None:
@@ -135,11 +136,11 @@ def test_early_termination_compares_with_all_other_runs(tmp_path: Path) -> None:
     sweep = specification(early_terminate={"type": "hyperband", "min_iter": 1, "eta": 3})
     stops: list[bool] = []
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        value = (0.9, 0.8, 0.2, 0.95)[trial.folder.number]
-        write_epochs(trial.folder, [value] * 3)
-        stops.append(trial.should_stop())
-        return good(trial)
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        value = (0.9, 0.8, 0.2, 0.95)[leased.folder.number]
+        write_epochs(leased.folder, [value] * 3)
+        stops.append(leased.should_prune())
+        return good(leased)
 
     work(engine(tmp_path, 4, sweep), objective)
     # The limit at band 1 is the best of up to two runs, the second best of three.
@@ -156,10 +157,10 @@ def test_bayes_observes_ended_failed_and_running_runs(
             losses.append([run.loss for run in others])
             return propose(RANDOM, SEED, number, [])
 
-    def objective(trial: Trial) -> dict[str, Any]:
-        if trial.folder.number == 2:
+    def objective(leased: LeasedRun) -> dict[str, Any]:
+        if leased.folder.number == 2:
             work(engine(tmp_path, 4, bayes))
-        return (bad if trial.folder.number == 1 else good)(trial)
+        return (bad if leased.folder.number == 1 else good)(leased)
 
     monkeypatch.setattr("gcodefp.sweeps.scheduler.ConfigurationSequence", Spy)
     bayes = specification(method="bayes")

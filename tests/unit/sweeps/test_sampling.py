@@ -3,10 +3,6 @@
 import itertools
 import json
 import math
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,23 +99,6 @@ def test_random_search_is_a_function_of_seed_and_number() -> None:
         assert propose(sweep, 7, number, earlier) == first[number]
     assert propose(sweep, 8, 0, []) != first[0]
     assert len(set(keys(first))) == 6
-
-
-def test_random_search_is_the_same_in_another_process() -> None:
-    code = (
-        "import json; from sweep_documents import specification; from test_sampling import MIXED;"
-        "from gcodefp.sweeps.sampling import propose;"
-        "print(json.dumps(propose(specification(parameters=MIXED), 7, 3, [])))"
-    )
-    printed = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parent,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    ).stdout
-    assert json.loads(printed) == [*propose(specification(parameters=MIXED), 7, 3, [])]
 
 
 @pytest.mark.parametrize("method", ["random", "bayes"])

@@ -11,10 +11,10 @@ from sweep_documents import specification
 from trivial_runs import METRIC, write_run
 
 from gcodefp.sweeps import scheduler as module
-from gcodefp.sweeps.rules import Rules
 from gcodefp.sweeps.run_folder import run_folder
 from gcodefp.sweeps.sampling import ConfigurationSequence, Observation
 from gcodefp.sweeps.scheduler import Scheduler, SweepResults
+from gcodefp.sweeps.search_options import SearchOptions
 from gcodefp.sweeps.space import Proposal
 
 RUNS: Sequence[tuple[str | None, Sequence[float]]] = (
@@ -97,7 +97,7 @@ def test_earlier_assignments_are_predicted_once(
 
     monkeypatch.setattr(module, "ConfigurationSequence", Counted)
     width = 6
-    sweep = replace(BAYES, rules=Rules(width=width))
+    sweep = replace(BAYES, options=SearchOptions(width=width))
     predicted = Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, width - 1))
     assert sorted(proposed) == list(range(width))
     in_order, folder = Scheduler(sweep, 3, tmp_path / "other"), tmp_path / "other"
@@ -112,7 +112,7 @@ def test_closed_run_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(module.time, "sleep", never)
     with pytest.raises(AssertionError, match="it waits"):
         Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1))
-    run_folder(tmp_path, 0).close("every configuration of the space has been tried")
+    run_folder(tmp_path, 0).mark_sweep_end("every configuration of the space has been tried")
     assert Scheduler(BAYES, 3, tmp_path).assign(run_folder(tmp_path, 1)) is not None
 
 
@@ -123,4 +123,4 @@ def test_target_reached_while_an_agent_waits_counts(
     monkeypatch.setattr(module.time, "sleep", lambda _: write_run(tmp_path, 0, "finished", (0.8,)))
     sweep = replace(BAYES, target=0.7)
     assert Scheduler(sweep, 3, tmp_path).assign(run_folder(tmp_path, 1)) is None
-    assert run_folder(tmp_path, 1).closed() == "run 0000 has reached the metric's target"
+    assert run_folder(tmp_path, 1).sweep_end_reason() == "run 0000 has reached the metric's target"

@@ -24,7 +24,7 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
         ["1e-05", "0.1", "log_uniform_values"],
     ),
     ({**Q_LOG, "min": 32, "max": 1024, "q": 32}, ["32", "1024", "q_log_uniform_values"]),
-    ({"min": "1e-5", "max": 0.1}, [".min: YAML reads '1e-5' as text", "write 1.0e-5"]),
+    ({"min": "1e-5", "max": 0.1}, [".min: YAML reads '1e-5' as a string", "write 1.0e-5"]),
     ({"value": "1e22"}, [".value: YAML reads '1e22'", "write 1.0e+22"]),
     ({"values": ["16", 32]}, [".values[0]: YAML reads '16'", "write 16"]),
     ({"values": [1, date(2024, 1, 2)]}, [".values[1]", "2024-01-02", "date", "quotes"]),
@@ -34,7 +34,7 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"value": {"a": 1}}, [".value: {'a': 1}", "`parameters:`"]),
     ({"min": 0, "max": 0.5}, ["min 0", "max 0.5", "(0.0, 0.5)"]),
     ({"min": 0.1, "maxx": 0.5, "max": 1.0}, [".maxx: no such key", "did you mean 'max'?"]),
-    ({"distribution": "normal", "min": 1.0}, ["min is no key of normal", "mu, sigma"]),
+    ({"distribution": "normal", "min": 1.0}, ["min is not a key of normal", "mu, sigma"]),
     (
         {"distribution": "loguniform_values", "min": 0.1, "max": 1.0},
         [".distribution: 'loguniform_values'", "did you mean 'log_uniform_values'?"],
@@ -51,15 +51,15 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"distribution": "q_uniform", "min": 1, "max": 2, "q": 5}, ["q: 5", "range 1 to 2", "smal"]),
     ({**Q_LOG, "min": -2, "max": 0, "q": 1}, ["q: 1", "range 0.135335 to 1"]),
     ({"distribution": "int_uniform", "min": 0.5, "max": 3}, ["0.5 is not whole"]),
-    ({"min": 0.1, "max": float("inf")}, [".max: inf", "no number"]),
-    ({"min": 1, "max": 10**400}, [".max: 1000", "no number"]),
+    ({"min": 0.1, "max": float("inf")}, [".max: inf", "not a number"]),
+    ({"min": 1, "max": 10**400}, [".max: 1000", "not a number"]),
     ({"min": 1, "max": 10**30}, ["1 to 1000", "more whole numbers than can be drawn"]),
     ({"distribution": "log_normal", "mu": 800.0}, ["log_normal reaches infinite values"]),
     ({"distribution": "q_normal", "mu": 1e300, "q": 1e-300}, ["reaches infinite values"]),
-    (0.1, [": 0.1 is no mapping", "`value: 0.1`"]),
+    (0.1, [": 0.1 is not a mapping", "`value: 0.1`"]),
     ({}, ["value, values, or min and max"]),
-    ({"values": []}, [".values: [] is no list of values"]),
-    ({"values": "ab"}, [".values: 'ab' is no list"]),
+    ({"values": []}, [".values: [] is not a list of values"]),
+    ({"values": "ab"}, [".values: 'ab' is not a list"]),
     (
         {"parameters": {"a": {"value": 1}}, "value": 1},
         ["parameters of its own", "['value']", "one or the other"],
@@ -103,8 +103,8 @@ BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
         {"early_terminate": {"type": "hyperband", "max_iter": 2, "s": 2}},
         ["early_terminate", "max_iter larger"],
     ),
-    ({1: 2}, ["my.yaml: [1]: 1 is no key"]),
-    ({"description": float("nan")}, ["description: nan is no finite number"]),
+    ({1: 2}, ["my.yaml: [1]: 1 is not a valid key"]),
+    ({"description": float("nan")}, ["description: nan is not a finite number"]),
     ({"name": date(2024, 1, 2)}, ["name: YAML reads 2024-01-02 as a date"]),
 ]
 
@@ -132,14 +132,14 @@ def test_distribution_that_wandb_infers(config: dict[str, Any], distribution: st
 
 
 @pytest.mark.parametrize(("config", "parts"), BAD_PARAMETERS)
-def test_bad_parameter_is_named_with_value_and_way_out(config: Any, parts: list[str]) -> None:
+def test_bad_parameter_is_named_with_value_and_fix(config: Any, parts: list[str]) -> None:
     message = message_of(sweep_document(parameters={"learning_rate": config}))
     for part in (WHERE, "parameters.learning_rate", *parts):
         assert part in message
 
 
 @pytest.mark.parametrize(("changes", "parts"), BAD_DOCUMENTS)
-def test_bad_sweep_is_named_with_value_and_way_out(changes: Any, parts: list[str]) -> None:
+def test_bad_sweep_is_named_with_value_and_fix(changes: Any, parts: list[str]) -> None:
     document = {
         key: value for key, value in (sweep_document() | changes).items() if value is not None
     }

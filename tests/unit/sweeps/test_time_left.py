@@ -5,17 +5,17 @@ from collections.abc import Sequence
 import pytest
 from sweep_documents import specification
 
-from gcodefp.sweeps.observer import Overview, RunLine, sweep_seconds
+from gcodefp.sweeps.sweep_status import RunStatus, SweepStatus, sweep_seconds
 
 
-def overview(runs: Sequence[RunLine], to_start: int = 0) -> Overview:
+def overview(runs: Sequence[RunStatus], to_start: int = 0) -> SweepStatus:
     objective = specification().objective
-    return Overview("id", "random", objective, len(runs), tuple(runs), to_start, None, ())
+    return SweepStatus("id", "random", objective, len(runs), tuple(runs), to_start, None, ())
 
 
-def run(state: str, epochs: int, seconds: float | None, max_epochs: int = 20) -> RunLine:
+def run(state: str, epochs: int, seconds: float | None, max_epochs: int = 20) -> RunStatus:
     over = state in ("finished", "failed")
-    return RunLine(0, state, over, None, max_epochs, (0.5,) * epochs, None, seconds)
+    return RunStatus(0, state, over, None, max_epochs, (0.5,) * epochs, None, seconds)
 
 
 @pytest.mark.parametrize(
@@ -27,12 +27,12 @@ def test_agents_share_the_runs_but_not_one_run(
     assert sweep_seconds(runs, agents) == seconds
 
 
-def test_half_done_runs_go_on_at_their_own_pace() -> None:
+def test_unfinished_runs_continue_at_their_own_pace() -> None:
     # A new run takes 110 s; one agent has 15 epochs of 10 s left, the other has just started.
     ended = [run("finished", 20, 100.0), run("finished", 20, 120.0), run("failed", 1, 5.0)]
     running = [run("running", 5, 50.0), run("running", 0, None)]
     assert overview([*ended, *running]).seconds_left() == 150
-    waiting = [run("waiting", 10, 80.0)]
+    waiting = [run("interrupted", 10, 80.0)]
     assert overview([*ended, *running, *waiting], 2).seconds_left() == (150 + 110 + 80 + 220) / 2
 
 
@@ -44,7 +44,7 @@ def test_without_an_ended_run_those_started_set_the_pace() -> None:
 
 def test_time_left_is_unknown_without_an_epoch_or_an_agent() -> None:
     assert overview([run("running", 0, None)], 3).seconds_left() is None
-    assert overview([run("finished", 20, 60.0), run("waiting", 1, 3.0)]).seconds_left() is None
+    assert overview([run("finished", 20, 60.0), run("interrupted", 1, 3.0)]).seconds_left() is None
 
 
 def test_nothing_is_left_of_a_sweep_that_is_over() -> None:

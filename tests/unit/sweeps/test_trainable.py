@@ -29,7 +29,7 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ),
     (
         parameters(a={"parameters": {"seed": {"value": 1}}}, seed={"value": 2}),
-        ["parameters.seed: seed stands at parameters.a.parameters.seed too", "keep one"],
+        ["parameters.seed: seed also appears at parameters.a.parameters.seed", "keep one"],
     ),
     (
         parameters(nhead={"values": [3, 4]}, d_model={"values": [64, 128]}),

@@ -5,12 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .artifact_model import Artifact, Manifest, hexadecimal, read_entries
-from .artifact_nodes import (
-    artifact_node,
-    file_of_artifact,
-    manifest_node,
-    versions,
-)
+from .artifact_nodes import artifact_node, file_of_artifact, manifest_node, versions
 from .execution import ApiError, Node
 from .model import StoredFile
 from .world import World

@@ -12,7 +12,7 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
-from gcodefp.sweeps.run_folder import COUNTED, RunFolder, run_folders
+from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.values import flatten, leaf
 
@@ -27,12 +27,12 @@ def sweep_seconds(run_seconds: Sequence[float], agents: int) -> float:
 
 
 @dataclass(frozen=True)
-class AgentLine:
-    """The last process that took a run which is not over.
+class AgentStatus:
+    """The last process that took a run which has not ended.
 
     Attributes:
-        age_seconds: since it touched its lease, at least 0.
-        clock_differs: whether the lease was touched in the future of this host.
+        age_seconds: since it renewed its lease, at least 0.
+        clock_differs: whether the lease was renewed in the future of this host.
     """
 
     host: str
@@ -51,26 +51,26 @@ class AgentLine:
 
 
 @dataclass(frozen=True)
-class RunLine:
+class RunStatus:
     """A run that was started.
 
     Attributes:
-        state: finished, stopped, failed; running; waiting (half-done, without an agent);
+        state: finished, stopped, failed; running; interrupted (unfinished, without an agent);
             unreadable.
         reason: the class of the failure, or why the folder cannot be read.
         values: the metric after each epoch.
         best: the best value of the metric so far.
         seconds: duration of its epochs.
-        parameters: the size of the network, once the run is over.
+        parameters: the size of the network, once the run has ended.
         hyperparameters: path, as in `nesting`, -> value.
-        agent: None if the run is over, or no process has its lease.
+        agent: None if the run has ended, or no process has its lease.
         host: where the run ended.
         assigned_at, ended_at: UNIX times, by the clock that dates the folder's files.
     """
 
     number: int
     state: str
-    over: bool
+    has_ended: bool
     reason: str | None = None
     max_epochs: int = 0
     values: tuple[float, ...] = ()
@@ -78,7 +78,7 @@ class RunLine:
     seconds: float | None = None
     parameters: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    agent: AgentLine | None = None
+    agent: AgentStatus | None = None
     host: str | None = None
     assigned_at: float | None = None
     ended_at: float | None = None
@@ -100,13 +100,13 @@ class RunLine:
 
 
 @dataclass(frozen=True)
-class Overview:
+class SweepStatus:
     """A sweep at one moment.
 
     Attributes:
         runs: those that were started, by number.
         to_start: how many are still to start.
-        closed: why no further run starts, though there are fewer than planned.
+        end_reason: why no further run starts, though there are fewer than planned.
         varying: paths of the hyperparameters that are searched.
     """
 
@@ -114,23 +114,23 @@ class Overview:
     method: str
     objective: Objective
     total: int
-    runs: tuple[RunLine, ...]
+    runs: tuple[RunStatus, ...]
     to_start: int
-    closed: str | None
+    end_reason: str | None
     varying: tuple[str, ...]
 
     @property
-    def over(self) -> int:
-        """How many runs are over."""
-        return sum(run.over for run in self.runs)
+    def ended_count(self) -> int:
+        """How many runs have ended."""
+        return sum(run.has_ended for run in self.runs)
 
     @property
-    def is_over(self) -> bool:
+    def has_ended(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.to_start and self.over == len(self.runs)
+        return not self.to_start and self.ended_count == len(self.runs)
 
     @property
-    def agents(self) -> list[AgentLine]:
+    def agents(self) -> list[AgentStatus]:
         """Agents at work, or gone and not followed by another."""
         return [run.agent for run in self.runs if run.agent is not None]
 
@@ -138,9 +138,9 @@ class Overview:
         """State -> number of runs."""
         return Counter(run.state for run in self.runs)
 
-    def ranked(self) -> list[RunLine]:
+    def ranked(self) -> list[RunStatus]:
         """Runs with a value, best first; ties as in `ranking.ranked`. Failed ones do not count."""
-        states = (*COUNTED, "running", "waiting")
+        states = (*SCORED_STATES, "running", "interrupted")
         ranks = [
             (self.objective.loss(run.best), run.parameters or math.inf, run.number, run)
             for run in self.runs
@@ -151,14 +151,14 @@ class Overview:
     def seconds_left(self) -> float | None:
         """An estimate for the agents that are at work now; None without any, or any epoch.
 
-        Half-done runs go on at their own pace, new ones take as long as those that ended, or as
+        Unfinished runs continue at their own pace, new ones take as long as those that ended, or as
         long as those that were started will take. Early termination is not foreseen.
         """
-        if self.is_over:
+        if self.has_ended:
             return 0.0
         agents = self.counts()["running"]
-        started = [run for run in self.runs if run.state in ("running", "waiting")]
-        whole = [run.seconds for run in self.runs if run.state in COUNTED and run.seconds]
+        started = [run for run in self.runs if run.state in ("running", "interrupted")]
+        whole = [run.seconds for run in self.runs if run.state in SCORED_STATES and run.seconds]
         whole = whole or [s * run.max_epochs for run in started if (s := run.epoch_seconds)]
         if not agents or not whole:
             return None
@@ -172,90 +172,90 @@ class Overview:
         return sweep_seconds(left + [mean] * self.to_start, agents)
 
 
-class Observer:
+class StatusReader:
     """Reads a sweep repeatedly: sees heartbeats move, and reads ended runs only once."""
 
     def __init__(self, sweep: SweepFile, folder: Path) -> None:
         self._sweep = sweep
         self._folder = folder
         self._watch = LeaseWatch()
-        self._over: dict[int, RunLine] = {}
+        self._ended: dict[int, RunStatus] = {}
         parameters = sweep.specification.parameters
         self._varying = tuple(path for path, p in parameters.items() if len(p.choices) != 1)
 
-    def overview(self) -> Overview:
+    def read(self) -> SweepStatus:
         """The sweep as it is now."""
-        closed_from = self._sweep.total
-        closed, runs = None, []
+        end = self._sweep.total
+        end_reason, runs = None, []
         for folder in self._folders():
-            if line := self._line(folder):
-                runs.append(line)
-            elif closed is None and (closed := _closed(folder)) is not None:
-                closed_from = folder.number
-        # As in the engine: from the first closed run on, none starts.
-        to_start = set(range(closed_from)) - {run.number for run in runs}
-        return Overview(
+            if run := self._run(folder):
+                runs.append(run)
+            elif end_reason is None and (end_reason := _end_reason(folder)) is not None:
+                end = folder.number
+        # As in the engine: from that run on, none starts.
+        to_start = set(range(end)) - {run.number for run in runs}
+        return SweepStatus(
             sweep_id=self._sweep.sweep_id,
             method=self._sweep.specification.method,
             objective=self._sweep.specification.objective,
             total=max([self._sweep.total, *(run.number + 1 for run in runs)]),
             runs=tuple(runs),
             to_start=len(to_start),
-            closed=closed,
+            end_reason=end_reason,
             varying=self._varying,
         )
 
     def _folders(self) -> list[RunFolder]:
         """By number; none before the first run, or when all were removed just now."""
         with suppress(FileNotFoundError):
-            return [f for f in run_folders(self._folder) if f.number < self._sweep.first_beyond]
+            return [f for f in run_folders(self._folder) if f.number < self._sweep.run_limit]
         return []
 
-    def _line(self, folder: RunFolder) -> RunLine | None:
+    def _run(self, folder: RunFolder) -> RunStatus | None:
         """One run; None if it was not started, or its folder was removed just now."""
         try:
-            if not folder.is_over():
-                self._over.pop(folder.number, None)
-            if folder.number in self._over:
-                return self._over[folder.number]
-            line = self._read(folder)
+            if not folder.has_ended():
+                self._ended.pop(folder.number, None)
+            if folder.number in self._ended:
+                return self._ended[folder.number]
+            run = self._read_run(folder)
         except Exception as error:  # Whatever one folder holds, the other runs are shown.
             return _unreadable(folder, error) if _exists(folder.path) else None
-        if line and line.over:
-            self._over[folder.number] = line
-        return line
+        if run and run.has_ended:
+            self._ended[folder.number] = run
+        return run
 
-    def _read(self, folder: RunFolder) -> RunLine | None:
+    def _read_run(self, folder: RunFolder) -> RunStatus | None:
         objective = self._sweep.specification.objective
-        # The lease first: a run that ends in between is over, not waiting.
+        # The lease first: a run that ends in between has ended, and is not interrupted.
         agent = self._agent(folder)
-        content, assigned = folder.ended(), folder.assigned()
+        content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
-        values = folder.history(objective.metric)
+        values, rows = folder.history(objective.metric), folder.metrics()
         finite = [value for value in values if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
-        line = RunLine(
+        run = RunStatus(
             folder.number,
-            state="running" if agent and agent.at_work else "waiting",
-            over=False,
+            state="running" if agent and agent.at_work else "interrupted",
+            has_ended=False,
             max_epochs=_max_epochs(hyperparameters),
             values=tuple(values),
             best=min(finite, key=objective.loss, default=None),
-            seconds=_seconds(folder),
+            seconds=rows[-1].get("seconds") if rows else None,
             hyperparameters=hyperparameters,
             agent=agent,
             assigned_at=_modified_at(folder.path / "hyperparameters.json"),
         )
         if content is None:
-            return line
-        return _over(line, content, _modified_at(folder.path / "run.json"))
+            return run
+        return _with_outcome(run, content, _modified_at(folder.path / "run.json"))
 
-    def _agent(self, folder: RunFolder) -> AgentLine | None:
+    def _agent(self, folder: RunFolder) -> AgentStatus | None:
         holder = lease_holder(folder.path)
         if holder is None:
             return None
-        return AgentLine(
+        return AgentStatus(
             host=holder.host,
             pid=holder.pid,
             run=folder.number,
@@ -265,16 +265,16 @@ class Observer:
         )
 
 
-def _over(line: RunLine, content: Mapping[str, Any], ended_at: float | None) -> RunLine:
+def _with_outcome(run: RunStatus, content: Mapping[str, Any], ended_at: float | None) -> RunStatus:
     """The same run with the outcome of its run.json; a failed one has no value there."""
     value, seconds = content.get("best_value"), content.get("seconds")
     return replace(
-        line,
+        run,
         state=content["state"],
-        over=True,
+        has_ended=True,
         reason=content.get("failure"),
-        best=line.best if value is None else float(value),
-        seconds=line.seconds if seconds is None else float(seconds),
+        best=run.best if value is None else float(value),
+        seconds=run.seconds if seconds is None else float(seconds),
         parameters=content.get("parameters"),
         agent=None,
         host=content.get("host"),
@@ -288,19 +288,19 @@ def _modified_at(path: Path) -> float | None:
     return None
 
 
-def _unreadable(folder: RunFolder, error: Exception) -> RunLine:
-    """A run whose files cannot be read, and which may be over."""
+def _unreadable(folder: RunFolder, error: Exception) -> RunStatus:
+    """A run whose files cannot be read, and which may have ended."""
     names_path = isinstance(error, UserError | OSError)
     reason = str(error) if names_path else f"{folder.path}: {type(error).__name__}: {error}"
-    over = False
+    has_ended = False
     with suppress(OSError):
-        over = folder.is_over()
-    return RunLine(folder.number, "unreadable", over, reason)
+        has_ended = folder.has_ended()
+    return RunStatus(folder.number, "unreadable", has_ended, reason)
 
 
-def _closed(folder: RunFolder) -> str | None:
+def _end_reason(folder: RunFolder) -> str | None:
     with suppress(OSError, ValueError):
-        return folder.closed()
+        return folder.sweep_end_reason()
     return None
 
 
@@ -318,9 +318,3 @@ def _exists(path: Path) -> bool:
 def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
     values = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
     return int([*values, HYPERPARAMETERS["max_epochs"].default][0])
-
-
-def _seconds(folder: RunFolder) -> float | None:
-    """The duration of the epochs so far, if metrics.csv has it."""
-    rows = folder.metrics()
-    return rows[-1].get("seconds") if rows else None

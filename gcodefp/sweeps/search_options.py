@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 # Expressions over hyperparameters, such as `d_model % nhead == 0`.
 
-LONGEST = 500
+MAX_EXPRESSION_LENGTH = 500
 """Characters of an expression."""
-DEEPEST = 50
+MAX_DEPTH = 50
 """Levels of an expression; Python's own recursion ends beyond some hundred."""
 EXAMPLE = "write one such as 'd_model % nhead == 0'"
-ALLOWED = "names, numbers, texts, lists, + - * / // %, comparisons, in, and, or, not"
+ALLOWED = "names, numbers, strings, lists, + - * / // %, comparisons, in, and, or, not"
 
 
 def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Arithmetic as Python's, but not of texts and lists, which `*` and `%` can make huge."""
+    """Arithmetic as Python's, but not of strings and lists, which `*` and `%` can make huge."""
 
     def calculated(*values: Any) -> Any:
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{shown(value)} is no number to calculate with")
+                raise TypeError(f"{shown(value)} is not a number to calculate with")
         return function(*values)
 
     return calculated
@@ -88,26 +88,24 @@ class Expression:
             valid_names: what it may read; `model.d_model` is in a group.
             where: its key, for messages.
 
-        Raises:
-            UserError: it is no expression, or has another name or an operation that is not allowed.
+        Raises UserError: it is no valid expression, or has an unknown name or operation.
         """
         self.text = text
         self.where = where
         try:
-            if not isinstance(text, str) or len(text) > LONGEST:
+            if not isinstance(text, str) or len(text) > MAX_EXPRESSION_LENGTH:
                 raise ValueError
             self._tree = ast.parse(text.strip(), mode="eval").body
         except (SyntaxError, ValueError, MemoryError, RecursionError):
-            raise UserError(f"{where}: {shown(text)} is no expression; {EXAMPLE}") from None
+            raise UserError(f"{where}: {shown(text)} is not an expression; {EXAMPLE}") from None
         self.names: set[str] = set()
         self._evaluator = _evaluator()
-        self._check(self._tree, valid_names, DEEPEST)
+        self._check(self._tree, valid_names, MAX_DEPTH)
 
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
 
-        Raises:
-            UserError: it cannot be computed, as with a text divided by a number.
+        Raises UserError: it cannot be computed, as with a text divided by a number.
         """
         self._evaluator.names = values
         try:
@@ -123,8 +121,7 @@ class Expression:
     def holds(self, values: Mapping[str, Any]) -> bool:
         """Whether it is true for these hyperparameters.
 
-        Raises:
-            UserError: it is neither true nor false.
+        Raises UserError: it is neither true nor false.
         """
         value = self.value(values)
         if not isinstance(value, bool):
@@ -169,8 +166,8 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The rules of a sweep, checked.
+class SearchOptions:
+    """What the configuration adds to a sweep, checked.
 
     Attributes:
         constraints: have to be true of every run.
@@ -202,7 +199,7 @@ class Rules:
         return all(constraint.holds(names) for constraint in self.constraints)
 
     def describe(self) -> dict[str, Any]:
-        """As sweep.json holds them; `read_rules` reads it again. Empty if there are none."""
+        """As sweep.json holds them; `read_options` reads it again. Empty if there are none."""
         described = {
             "constraints": [constraint.text for constraint in self.constraints],
             "conditions": {path: c.text for path, c in self.conditions.items()},
@@ -212,7 +209,7 @@ class Rules:
         return {"rules": described} if any(described.values()) else {}
 
 
-NO_RULES = Rules()
+NO_OPTIONS = SearchOptions()
 
 
 def names_of(values: Values) -> dict[str, Any]:
@@ -226,17 +223,16 @@ def names_of(values: Values) -> dict[str, Any]:
     return names | {dotted(path): value for path, value in values.items()}
 
 
-def read_rules(
+def read_options(
     parameters: Mapping[str, Parameter],
     constraints: Sequence[Any] = (),
     conditions: Mapping[str, Any] | None = None,
     first: Sequence[Any] = (),
     width: int | None = None,
-) -> Rules:
+) -> SearchOptions:
     """Checks the rules of a sweep with these parameters.
 
-    Raises:
-        UserError: it names the key below `sweep` in the configuration, and the value.
+    Raises UserError: it names the key below `sweep` in the configuration, and the value.
     """
     names = set(names_of(dict.fromkeys(parameters)))
     checked = [Expression(t, names, f"sweep.constraints[{i}]") for i, t in enumerate(constraints)]
@@ -244,12 +240,12 @@ def read_rules(
     when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
-    rules = Rules(tuple(checked), when, points, width)
+    options = SearchOptions(tuple(checked), when, points, width)
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
-        rules.allow(rules.active(values))  # A text divided by a number fails now.
-    return rules
+        options.allow(options.active(values))  # A text divided by a number fails now.
+    return options
 
 
 def _by_path(
@@ -262,7 +258,7 @@ def _by_path(
         meant = [path for path in paths if wanted in (dotted(path), leaf(path))]
         if len(meant) != 1:
             hint = "it is in several groups" if meant else did_you_mean(wanted, map(dotted, paths))
-            raise UserError(f"{where}: {shown(name)} is no parameter of the sweep; {hint}")
+            raise UserError(f"{where}: {shown(name)} is not a parameter of the sweep; {hint}")
         if meant[0] in by_path:
             raise UserError(f"{where}: {name} and {by_path[meant[0]][0]} are the same; keep one")
         by_path[meant[0]] = name, value
@@ -301,7 +297,7 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
 # The same rules as flags of a command.
 
 
-def add_rule_flags(parser: argparse.ArgumentParser) -> None:
+def add_option_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `sweep` in the configuration that are not in the YAML."""
     group = parser.add_argument_group("rules besides the YAML; all but --width may repeat")
     for name, text in (
@@ -310,10 +306,10 @@ def add_rule_flags(parser: argparse.ArgumentParser) -> None:
         ("first", "'{learning_rate: 0.004}', a configuration to try first"),
     ):
         group.add_argument(f"--{name}", action="append", default=[], help=text)
-    group.add_argument("--width", type=positive, help="runs at a time, of a search that repeats")
+    group.add_argument("--width", type=positive, help="runs at a time, of a reproducible search")
 
 
-def with_rules(
+def with_options(
     specification: "Specification",
     arguments: argparse.Namespace,
     first: Sequence[str] | None = None,
@@ -323,8 +319,7 @@ def with_rules(
     Args:
         first: instead of the first points that the flags name.
 
-    Raises:
-        UserError: a flag is not what it should be.
+    Raises UserError: a flag is not what it should be.
     """
     conditions: dict[str, Any] = {}
     for text in arguments.condition:
@@ -334,19 +329,19 @@ def with_rules(
         if name.strip() in conditions:
             raise UserError(f"--condition {text!r}: {name.strip()} has one already; keep one")
         conditions[name.strip()] = expression.strip()
-    rules = read_rules(
+    options = read_options(
         specification.parameters,
         constraints=arguments.constraint,
         conditions=conditions,
         first=[_mapping(text) for text in (arguments.first if first is None else first)],
-        # Runs that look at no results repeat bit by bit without it.
-        width=arguments.width if specification.looks_at_results else None,
+        # Runs that depend on no results are bit-identical without it.
+        width=arguments.width if specification.depends_on_results else None,
     )
     if arguments.width and specification.impute_while_running:
         raise UserError(
             "metric.impute_while_running depends on timing; remove it, or set no sweep.width"
         )
-    return replace(specification, rules=rules)
+    return replace(specification, options=options)
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

@@ -11,7 +11,6 @@ from sweep_documents import specification
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
-from gcodefp.sweeps.rules import names_of, read_rules
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
     Exhausted,
@@ -19,7 +18,8 @@ from gcodefp.sweeps.sampling import (
     propose,
     total_runs,
 )
-from gcodefp.sweeps.space import OPEN, configurations, never_true
+from gcodefp.sweeps.search_options import names_of, read_options
+from gcodefp.sweeps.space import INACTIVE_LATENT, configurations, never_true
 
 RANGE = {"min": 0.5, "max": 0.9}
 
@@ -38,14 +38,17 @@ def test_every_run_satisfies_the_constraints(method: str) -> None:
 @pytest.mark.parametrize(
     ("rules", "parts"),
     [
-        ({"constraints": ["a b"]}, ["sweep.constraints[0]", "'a b'", "is no expression"]),
+        ({"constraints": ["a b"]}, ["sweep.constraints[0]", "'a b'", "is not an expression"]),
         (
             {"constraints": ["num_layers > 0", "nhed > 1"]},
             ["sweep.constraints[1]", "'nhed'", "did you mean 'nhead'?"],
         ),
-        ({"constraints": ["optimizer / 2"]}, ["sweep.constraints[0]", "optimizer", "no number"]),
+        (
+            {"constraints": ["optimizer / 2"]},
+            ["sweep.constraints[0]", "optimizer", "is not a number"],
+        ),
         ({"constraints": ["num_layers % 2"]}, ["neither true nor false; compare it"]),
-        ({"conditions": {"dropout": "True"}}, ["sweep.conditions", "'dropout'", "no parameter"]),
+        ({"conditions": {"dropout": "True"}}, ["sweep.conditions", "'dropout'", "not a parameter"]),
         ({"conditions": {"momentum": "optimizer ="}}, ["sweep.conditions.momentum", "expression"]),
         (
             {"conditions": {"momentum": "num_layers > 1", "num_layers": "optimizer == 'sgd'"}},
@@ -54,15 +57,21 @@ def test_every_run_satisfies_the_constraints(method: str) -> None:
         ({"conditions": {"momentum": "momentum > 1"}}, ["depends on momentum"]),
         ({"first": [{}]}, ["sweep.first[0]", "must map"]),
         ({"first": [["a"]]}, ["sweep.first[0]", "must map"]),
-        ({"first": [{"momentum": 10**399}]}, ["sweep.first[0].momentum: 1000", "no finite number"]),
+        (
+            {"first": [{"momentum": 10**399}]},
+            ["sweep.first[0].momentum: 1000", "not a finite number"],
+        ),
         ({"first": [{"momentum": [0.5]}]}, ["sweep.first[0].momentum: [0.5] is not in the"]),
         ({"first": [{"momentum": True}]}, ["sweep.first[0].momentum: True is not in the"]),
         (
             {"first": [{"num_layers": 1, "a": {"num_layers": 2}}]},
-            ["sweep.first[0]: 'a/num_layers' is no parameter"],
+            ["sweep.first[0]: 'a/num_layers' is not a parameter"],
         ),
         ({"first": [{"num_layer": 1}]}, ["sweep.first[0]", "did you mean 'num_layers'?"]),
-        ({"first": [{"momentum": "5e-1"}]}, ["sweep.first[0].momentum: YAML reads '5e-1' as text"]),
+        (
+            {"first": [{"momentum": "5e-1"}]},
+            ["sweep.first[0].momentum: YAML reads '5e-1' as a string"],
+        ),
         (
             {"first": [{"num_layers": 2}, {"num_layers": 4}]},
             ["sweep.first[1].num_layers: 4", "min 1, max 3"],
@@ -138,7 +147,7 @@ def test_conditional_parameters_are_absent_and_open(
         has = made.hyperparameters["optimizer"] == "sgd"
         assert ("momentum" in made.hyperparameters) == has
         assert set(made.latent) == set(MIXED)
-        assert (made.latent["momentum"] == OPEN) == (not has)
+        assert (made.latent["momentum"] == INACTIVE_LATENT) == (not has)
     # A small space is tried whole and once.
     monkeypatch.setattr(sampling, "SUGGESTIONS", 1)
     sweep = ruled(SMALL, method, conditions=ONLY_SGD)
@@ -220,9 +229,9 @@ def test_first_point_holds_its_condition_and_constraints() -> None:
 
 def test_rules_are_read_as_they_are_described() -> None:
     parameters = specification(parameters=SMALL).parameters
-    rules = read_rules(parameters, ["num_layers < 3"], ONLY_SGD, [{"momentum": 0.9}], 3)
+    rules = read_options(parameters, ["num_layers < 3"], ONLY_SGD, [{"momentum": 0.9}], 3)
     described = rules.describe()["rules"]
-    assert read_rules(parameters, **described).describe() == rules.describe()
+    assert read_options(parameters, **described).describe() == rules.describe()
     assert described["width"] == 3
 
 
