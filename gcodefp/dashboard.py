@@ -38,7 +38,7 @@ class QuietHandler(WSGIRequestHandler):
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("dashboard", __doc__)
-    add_sweep_flags(parser, "; phases and repeats below its folder come along")
+    add_sweep_flags(parser, "; phases and repeats below its folder are included")
     add = parser.add_argument
     add(
         "--host",

@@ -245,7 +245,7 @@ def draw_resamples(recordings: int) -> NDArray[np.int64]:
 
 
 def multiplicities(recordings: int) -> NDArray[np.int64]:
-    """How often each resample of `draw` has each recording, (RESAMPLES, recordings)."""
+    """How often each resample of `draw_resamples` has each recording, (RESAMPLES, recordings)."""
     cells = draw_resamples(recordings) + recordings * np.arange(RESAMPLES)[:, None]
     counts = np.bincount(cells.ravel(), minlength=RESAMPLES * recordings)
     return counts.reshape(RESAMPLES, recordings)

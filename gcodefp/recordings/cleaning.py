@@ -214,7 +214,7 @@ def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32]) -> None:
     counts = lines[moving].value_counts(normalize=True)
     if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
         raise RecordingRejected(
-            f"line {counts.index[0]:g} stands on {counts.iloc[0]:.0%} of {int(moving.sum())} "
+            f"line {counts.index[0]:g} is reported in {counts.iloc[0]:.0%} of {int(moving.sum())} "
             "moving rows: the log does not follow the program"
         )
 

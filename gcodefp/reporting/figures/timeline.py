@@ -168,7 +168,7 @@ class ShortenedPause(NamedTuple):
 
 
 class TimeAxis:
-    """Time since the first interval began; long pauses, in which no process worked, are pause.
+    """Time since the first interval began; long pauses, in which no process worked, are shortened.
 
     Attributes:
         pauses: the shortened pauses.

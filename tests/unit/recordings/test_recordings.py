@@ -166,7 +166,7 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     assert "several logs" in rejection(table)
     table = recording_table(rows=80).assign(posx=np.arange(80) / 8)
     moving = table.assign(gcode_line=np.arange(80) // 73)
-    assert "line 0 stands on 91% of 79 moving rows" in rejection(moving)
+    assert "line 0 is reported in 91% of 79 moving rows" in rejection(moving)
     # A machine that rests on one line for long is no fault.
     assert load(tmp_path, moving.assign(posx=np.maximum(np.arange(80) - 55, 0) / 8)) is not None
 
