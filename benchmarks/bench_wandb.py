@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.model.hyperparameters import METRICS
+from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.run_folder import run_folder
 from gcodefp.sweeps.wandb_log import open_offline, wandb_log
 
@@ -34,12 +34,12 @@ def main() -> None:
             with wandb_log(lambda run=run: open_offline(run, "bench", {"seed": 0})) as log:
                 begun = time.perf_counter()
                 for epoch in range(EPOCHS):
-                    log.epoch(epoch + 1, dict.fromkeys(METRICS, 0.5))
+                    log.epoch(epoch + 1, dict.fromkeys(LOGGED_METRICS, 0.5))
                 ended = time.perf_counter()
                 log.end({"state": "finished", "best_value": 0.5, "best_epoch": 1}, checkpoint)
             run_seconds.append(time.perf_counter() - ended + begun - started)
             epoch_seconds.append((ended - begun) / EPOCHS)
-    print(f"{RUNS} runs of {EPOCHS} epochs with {len(METRICS)} metrics and 5 MB of weights")
+    print(f"{RUNS} runs of {EPOCHS} epochs with {len(LOGGED_METRICS)} metrics and 5 MB of weights")
     _tell("a run", run_seconds[1:], "s", 1.0)
     _tell("an epoch", epoch_seconds[1:], "ms", 1e3)
     print(f"the first run of an agent: {run_seconds[0]:.2f} s")

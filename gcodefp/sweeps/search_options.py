@@ -105,7 +105,7 @@ class Expression:
     def value(self, values: Mapping[str, Any]) -> Any:
         """Its value for these hyperparameters.
 
-        Raises UserError: it cannot be computed, as with a text divided by a number.
+        Raises UserError: it cannot be computed, as with a string divided by a number.
         """
         self._evaluator.names = values
         try:
@@ -244,7 +244,7 @@ def read_options(
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
-        options.allow(options.active(values))  # A text divided by a number fails now.
+        options.allow(options.active(values))  # A string divided by a number fails now.
     return options
 
 

@@ -40,8 +40,8 @@ MINIMAL: Mapping[str, Any] = {
 class WandbLog:
     """One W&B run; an error of W&B is logged and costs no training."""
 
-    def __init__(self, open_run: Callable[[], Any]) -> None:
-        self.run = _guarded(open_run)
+    def __init__(self, init_run: Callable[[], Any]) -> None:
+        self.run = _guarded(init_run)
         self.failed = False
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
@@ -75,12 +75,12 @@ class WandbLog:
 
 
 @contextmanager
-def wandb_log(open_run: Callable[[], Any]) -> Iterator[WandbLog]:
-    """The run that `open_run` opens; it failed if an exception or `end` says so.
+def wandb_log(init_run: Callable[[], Any]) -> Iterator[WandbLog]:
+    """The run that `init_run` starts; it failed if an exception or `end` says so.
 
-    Raises UserError: from `open_run`; other errors of W&B are logged.
+    Raises UserError: from `init_run`; other errors of W&B are logged.
     """
-    log, exit_code = WandbLog(open_run), 1
+    log, exit_code = WandbLog(init_run), 1
     try:
         yield log
         exit_code = int(log.failed)

@@ -58,9 +58,8 @@ def fetch_runs(
 
 def _may_resume(folder: RunFolder) -> bool:
     """Whether an agent resumes the unfinished run of this folder, crashed as W&B has it."""
-    return (folder.files / "last.pt").exists() or LeaseWatch().state(
-        folder.path
-    ) is not LeaseState.FREE
+    is_held = LeaseWatch().state(folder.path) is not LeaseState.FREE
+    return is_held or (folder.files / "last.pt").exists()
 
 
 def _assigned(run: Any) -> dict[str, Any]:

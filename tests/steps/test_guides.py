@@ -12,7 +12,7 @@ from sweep_documents import GUIDES, WHERE, guide
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
-from gcodefp.sweeps.fixes import fixed
+from gcodefp.sweeps.fixes import apply_fixes
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -85,7 +85,7 @@ def test_it_is_understood_as_it_stands_or_after_the_fix_that_is_offered(
     number: str, ordinal: int
 ) -> None:
     text = sweeps(number)[ordinal]
-    changed, _, fixes = fixed(text, WHERE)
+    changed, _, fixes = apply_fixes(text, WHERE)
     messages = problems(yaml.safe_load(text), WHERE)
     if (number, ordinal) in AS_THEY_STAND:
         assert not fixes
@@ -103,7 +103,7 @@ def test_it_is_understood_as_it_stands_or_after_the_fix_that_is_offered(
 
 @pytest.mark.parametrize(("number", "ordinal"), CASES)
 def test_trainer_takes_it_or_names_what_is_not_its_own(number: str, ordinal: int) -> None:
-    text = fixed(sweeps(number)[ordinal], WHERE)[0]
+    text = apply_fixes(sweeps(number)[ordinal], WHERE)[0]
     specification = read(text)
     messages = problems(yaml.safe_load(text), WHERE)
     if not messages:
@@ -119,7 +119,7 @@ def test_trainer_takes_it_or_names_what_is_not_its_own(number: str, ordinal: int
 
 @pytest.mark.parametrize(("number", "ordinal"), CASES)
 def test_engine_runs_it(number: str, ordinal: int, tmp_path: Path) -> None:
-    text = fixed(sweeps(number)[ordinal], WHERE)[0]
+    text = apply_fixes(sweeps(number)[ordinal], WHERE)[0]
     specification = read(text)
     assigned: list[dict[str, Any]] = []
 
@@ -146,5 +146,5 @@ def test_entries_that_stand_alone_are_understood(number: str, count: int) -> Non
         for name, body in re.findall(r"'(\w+)': (\{[^{}]*\})", block):
             entries += 1
             sweep = {"method": "random", "parameters": {name: ast.literal_eval(body)}}
-            assert read(fixed(yaml.safe_dump(sweep), WHERE)[0]).parameters
+            assert read(apply_fixes(yaml.safe_dump(sweep), WHERE)[0]).parameters
     assert entries == count

@@ -1,15 +1,10 @@
 """The train step, started by a user, for a winner again, or for a control."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from learning_data import (
     CPU,
     RECORDINGS,
@@ -223,31 +218,3 @@ def test_a_wrong_flag_is_an_error_with_a_way_out(
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "run" / "run.json").exists()
-
-
-def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
-    dataset: Path, tmp_path: Path
-) -> None:
-    changed = {"max_epochs": 14, "dropout": 0.3, "augmentation_prob": 0.5}
-    killed, whole = tmp_path / "killed", tmp_path / "whole"
-    flags = [*dataset_flags(dataset, "train", "val"), "--output", str(killed)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "gcodefp.train", *flags, *tiny_flags(**changed)],
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        deadline = time.monotonic() + 60
-        while len(read_metrics(killed / "metrics.csv")) < 2:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert 2 <= len(read_metrics(killed / "metrics.csv")) < 14
-    assert not (killed / "run.json").exists()
-    assert train_tiny(dataset, killed, **changed) == train_tiny(dataset, whole, **changed) == 0
-    weights = [read_torch(f / "checkpoint.pt", FORMAT, CPU)["weights"] for f in (killed, whole)]
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weight, weights[1][name]) for name, weight in weights[0].items())
-    assert losses(killed) == losses(whole)

@@ -51,11 +51,8 @@ def test_names_that_are_read() -> None:
         *("b'x'", "1j", "...", "nhead is 4", "await nhead"),
         # No expression at all, too long or too deep.
         *("", " ", "nhead ==", "nhead = 4", "import os", "1; 2", "a b", "\0", None, 4, ["nhead"]),
-        *(
-            "1 + " * MAX_EXPRESSION_LENGTH + "1",
-            "(" * 249 + "1" + ")" * 249,
-            "-" * (MAX_EXPRESSION_LENGTH - 1) + "1",
-        ),
+        *("1 + " * MAX_EXPRESSION_LENGTH + "1", "(" * 249 + "1" + ")" * 249),
+        "-" * (MAX_EXPRESSION_LENGTH - 1) + "1",
         *("not " * 100 + "nhead", "1" + "+1" * 249, "'" + "a" * 10**6 + "'"),
     ],
 )

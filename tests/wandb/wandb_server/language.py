@@ -98,7 +98,7 @@ class _Reader:
     def _next_is(self, *marks: str) -> bool:
         return self._tokens[self._at][1] in marks
 
-    def _acquire(self) -> tuple[str, str]:
+    def _take(self) -> tuple[str, str]:
         token = self._tokens[self._at]
         self._at += 1
         return token
@@ -115,7 +115,7 @@ class _Reader:
             raise SyntaxFault(f"Syntax Error: expected {mark!r}, got {token!r}")
 
     def _name(self) -> str:
-        kind, text = self._acquire()
+        kind, text = self._take()
         if kind != "name":
             raise SyntaxFault(f"Syntax Error: expected a name, got {text!r}")
         return text
@@ -128,7 +128,7 @@ class _Reader:
                 name = self._name()
                 self._expect(":")
                 while self._next_is("[", "]", "!") or self._tokens[self._at][0] == "name":
-                    self._acquire()
+                    self._take()
                 if self._took("="):
                     defaults[name] = self._value()
         return defaults
@@ -152,7 +152,7 @@ class _Reader:
         return pairs
 
     def _value(self) -> Any:
-        kind, text = self._acquire()
+        kind, text = self._take()
         if text == "$":
             return Variable(self._name())
         if text == "{":

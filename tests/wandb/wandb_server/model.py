@@ -112,7 +112,7 @@ class Run:
         return max([self.created, *self.heartbeats])
 
     @property
-    def has_ended(self) -> bool:
+    def is_over(self) -> bool:
         """Whether nothing more is expected of it."""
         return self.state in ("finished", "failed", "killed", "crashed")
 
