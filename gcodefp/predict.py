@@ -8,6 +8,7 @@ program on a machine.
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,10 +104,10 @@ def _check_names(recordings: Sequence[Path], output: Path) -> None:
     names = [recording_name(path) for path in recordings]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two recordings are called {duplicates[0]!r}; predict them one by one")
-    inputs = {path.resolve() for path in recordings}
+    inputs = {os.path.realpath(path) for path in recordings}
     for name in names:
         for suffix in SUFFIXES:
-            if (target := (output / f"{name}.{suffix}").resolve()) in inputs:
+            if (target := os.path.realpath(output / f"{name}.{suffix}")) in inputs:
                 raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 

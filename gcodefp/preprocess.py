@@ -80,8 +80,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         paths, arguments.groups, arguments.window, arguments.workers
     )
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
-    for copy, original in copies.items():
-        logger.warning("%s is a copy of %s, by its samples: in the same split", copy, original)
+    _unify_operations(recordings, copies)
     names = _split_names(recordings, copies, arguments)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
@@ -130,6 +129,20 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     }
     # Last, since it contains the hashes of the NPZ files.
     write_json(arguments.output / "dataset.json", FORMAT, document)
+
+
+def _unify_operations(recordings: Mapping[str, Recording], copies: Mapping[str, str]) -> None:
+    """Gives copies and originals one operation: `pocket_001 (1)` is no operation of its own."""
+    counts = Counter(recording.operation for recording in recordings.values())
+    for copy, original in copies.items():
+        both = recordings[original], recordings[copy]
+        both[0].operation = max((r.operation for r in both), key=lambda name: counts[name])
+    for copy, original in copies.items():
+        operation = recordings[copy].operation = recordings[original].operation
+        logger.warning(
+            "%s is a copy of %s, by its samples: in the same split, as operation %s",
+            *(copy, original, operation),
+        )
 
 
 def _log_channels(

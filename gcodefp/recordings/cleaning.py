@@ -90,12 +90,12 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
-    mm_per_unit = _mm_per_unit(path, table, blocks)
+    mm_per_unit = _mm_per_unit(path, table, blocks, notes)
     unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
     table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
     table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
-    after_end = blocks[table.index].str.split().str[-1].isin(PROGRAM_END).cummax()
-    table = _drop_rows(table, after_end, "tail_rows", counts)
+    is_end = blocks[table.index].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
+    table = _drop_rows(table, is_end.cummax(), "tail_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
@@ -249,7 +249,7 @@ def _look_ahead_rows(lines: pd.Series) -> pd.Series:
     return pd.Series(np.arange(len(lines)) < first, index=lines.index)
 
 
-def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Series:
+def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series, notes: list[str]) -> pd.Series:
     """Millimetres per length unit at each row: of the last unit seen.
 
     Raises:
@@ -267,6 +267,8 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series) -> pd.Serie
             )
     if factors.isna().all():
         factors = blocks.str.extract(r"\b(G2[01])\b")[0].str.casefold().map(columns.MM_PER_UNIT)
+    if factors.isna().all():
+        notes.append("no unit, G20 or G21: its lengths are taken as mm")
     return factors.ffill().bfill().fillna(1.0)
 
 

@@ -21,7 +21,8 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     """Seconds since the first row, from `HH:MM:SS.mmm`, `HH:MM:SS PM`, `MM:SS.s` or ISO 8601.
 
     A decrease by more than half the format's range is the wrap at midnight or at the full hour;
-    smaller decreases stay. If some rows have hours, rows without hours are NaN.
+    smaller decreases stay. If some rows have hours, or an offset from UTC, rows without are NaN.
+    `10:15` is a time only if another row has a fraction: else it may be hours and minutes.
 
     Returns:
         (N,); NaN where the text is not a time.
@@ -29,6 +30,11 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     clock = clock.astype("string")
     if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
         texts = clock.str.strip().str.replace(",", ".")
+        has_offset = texts.str.contains(r"(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
+        has_offset &= texts.str.len() > len("2024-03-05")
+        if has_offset.any():
+            # Without one, the others cannot be compared with them.
+            texts = texts.where(has_offset)
         times = pd.to_datetime(texts, format="ISO8601", errors="coerce", utc=True)
         seconds = (times - times.min()).dt.total_seconds().to_numpy(np.float64, na_value=np.nan)
         wrap = np.inf
@@ -55,6 +61,8 @@ def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
         is_valid = halves.notna().to_numpy() & (hours >= 1) & (hours <= 12)
         afternoon = (halves.str.upper() == "P").fillna(False).to_numpy(bool)
         hours = np.where(is_valid, hours % 12 + 12 * afternoon, np.nan)
+    if not has_hours and not fields[2].str.contains(".", regex=False).any():
+        minutes = np.full(len(clock), np.nan)
     seconds = (hours * HOUR_SECONDS if has_hours else 0.0) + minutes * 60.0 + second_field
     return seconds, DAY_SECONDS if has_hours else HOUR_SECONDS
 

@@ -59,43 +59,41 @@ _MACHINE_NAMES = {
     name.casefold(): name
     for name in (*REQUIRED, UNIT, *(n for names in MACHINE_COLUMNS.values() for n in names))
 }
-_HEADER = re.compile(r"(?P<name>.*?)\s*(?:\[(?P<unit>[^]]*)\]|\((?P<other>[^)]*)\))?")
+_HEADER = re.compile(r"(?P<name>.*?)\s*(?:[\[({<](?P<unit>[^])}>]*)[\])}>])?")
+MAX_NAME_CHARACTERS = 200
 _NAME = re.compile(r"(?P<operation>.+?)_\d+")
 
 
 @lru_cache(4096)
-def canonical_column(header: str) -> str:
-    """The column that a header's field names: `Spindle2.ax [g]` is `Spindle2.Ax`.
+def canonical_column(header: str) -> tuple[str, str]:
+    """The column that a header's field names, and its unit: `Spindle2.ax [g]` is `Spindle2.Ax`.
 
-    Blanks around it, the case of all but the node, and a unit behind it do not matter. A name that
-    is not a recording's is only stripped.
-
-    Raises:
-        ValueError: the unit is not the channel's.
+    Blanks around it, invisible characters and the case of all but the node do not matter. A name
+    that is not a recording's is only stripped, and its unit is empty.
     """
-    match = _HEADER.fullmatch(header.strip())
+    header = "".join(c for c in header if unicodedata.category(c) != "Cf").strip()
+    match = _HEADER.fullmatch(header) if len(header) <= MAX_NAME_CHARACTERS else None
     if match is None:
-        return header.strip()
+        return header, ""
     node, _, quantity = (part.strip() for part in match["name"].rpartition("."))
     if node and quantity.casefold() in _QUANTITIES:
         column = f"{node}.{_QUANTITIES[quantity.casefold()]}"
     elif match["name"].casefold() in _MACHINE_NAMES:
         column = _MACHINE_NAMES[match["name"].casefold()]
     else:
-        return header.strip()
-    unit = match["unit"] if match["other"] is None else match["other"]
-    if unit and channel_group(column) is not None and not _is_unit(unit, channel_unit(column)):
-        raise ValueError(
-            f"column {header.strip()!r} is in {unit.strip()}, {column!r} has to be in "
-            f"{channel_unit(column)}"
-        )
-    return column
+        return header, ""
+    return column, match["unit"] or ""
 
 
-def _is_unit(text: str, unit: str) -> bool:
+def check_unit(column: str, text: str) -> None:
+    """Raises ValueError if a text in the header is not the unit of the column's channel."""
+    if not text or channel_group(column) is None:
+        return
+    unit = channel_unit(column)
     spelling = unicodedata.normalize("NFKC", text).strip().casefold()
     spelling = spelling.replace("\N{GREEK SMALL LETTER MU}", "u")
-    return spelling in (unit.casefold(), *UNIT_SPELLINGS.get(unit, ()))
+    if spelling not in (unit.casefold(), *UNIT_SPELLINGS.get(unit, ())):
+        raise ValueError(f"column {column!r} is in {text.strip()}, it has to be in {unit}")
 
 
 def is_recording_column(column: str) -> bool:

@@ -12,6 +12,9 @@ PROGRAM_END = ("M2", "M30")
 MAX_DECIMALS = 4
 MAX_NUMBER = 1e9
 
+MAX_CHARACTERS = 1000
+"""Of a block with its comments; RS-274 has 256."""
+
 _WORD = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))(E[+-]?\d+(?![.\d]))?", re.I | re.A)
 _COMMENT = re.compile(r"\([^)]*\)|;.*")
 _HEAD = re.compile(r"^\s*%?\s*(?:N\s*\d+\s*(?=/))?(?:/\d?)?", re.I | re.A)
@@ -50,8 +53,10 @@ def parse_block(text: str) -> Block:
     is not readable.
 
     Raises:
-        ValueError: the text is not a sequence of words, or a number is above MAX_NUMBER.
+        ValueError: the text is not a sequence of words or too long, or a number is too large.
     """
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"{text[:30]!r}… is too long")
     code = _CHECKSUM.sub("", _HEAD.sub("", _COMMENT.sub("", text)))
     words, offset = [], 0
     while code[offset:].strip():

@@ -22,7 +22,7 @@ _SUFFIX = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 def recording_name(path: Path) -> str:
     """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`) and `_aligned`."""
-    return _SUFFIX.sub("", path.name).removesuffix("_aligned")
+    return _SUFFIX.sub("", path.name).removesuffix("_aligned") or path.name
 
 
 def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
@@ -126,7 +126,8 @@ def read_columns(
         invalid = _first_invalid(table, is_optional)
         if invalid is not None:
             with_commas = _parse(content, names, ",")
-            if _first_invalid(with_commas, is_optional) is not None:
+            doubt = _first_invalid(with_commas, is_optional, ",")
+            if doubt is not None or _may_be_thousands(table):
                 raise ValueError(invalid)
             table = with_commas
     except (OSError, ValueError) as error:
@@ -142,23 +143,25 @@ def _not_numbers(table: pd.DataFrame) -> list[str]:
 
 
 def _is_known(header: str) -> bool:
-    try:
-        return columns.is_recording_column(columns.canonical_column(header))
-    except ValueError:
-        return True
+    return columns.is_recording_column(columns.canonical_column(header)[0])
 
 
 def _positions(content: CsvText, is_read: Callable[[str], bool]) -> dict[int, str]:
     """Index of each field that is read -> its canonical name."""
     names: dict[int, str] = {}
     seen: set[str] = set()
+    present = {columns.canonical_column(header)[0].casefold() for header in content.names}
     for index, header in enumerate(content.names):
-        if not is_read(column := columns.canonical_column(header)):
-            continue
-        if column.casefold() in seen:
-            raise ValueError(f"two columns are {column!r}; remove or rename one of them")
-        names[index] = column
-        seen.add(column.casefold())
+        column, unit = columns.canonical_column(header)
+        # pandas calls the second of two columns NAME.1.
+        original = columns.canonical_column(re.sub(r"\.\d+$", "", column))[0]
+        is_renamed = original != column and is_read(original) and original.casefold() in present
+        if column.casefold() in seen or is_renamed:
+            raise ValueError(f"two columns are {original!r}; remove or rename one of them")
+        if is_read(column):
+            columns.check_unit(column, unit)
+            names[index] = column
+            seen.add(column.casefold())
     return names
 
 
@@ -182,7 +185,16 @@ def _parse(content: CsvText, names: dict[int, str], decimal: str) -> pd.DataFram
     return table.rename(columns=names)
 
 
-def _first_invalid(table: pd.DataFrame, is_optional: Callable[[str], bool]) -> str | None:
+def _may_be_thousands(table: pd.DataFrame) -> bool:
+    """Whether all numbers with a comma are such as `1,185`, which may be 1185 or 1.185."""
+    texts = pd.concat([table[c] for c in _not_numbers(table)]).dropna().astype(str)
+    with_comma = texts[texts.str.contains(",")]
+    return bool(with_comma.str.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}").all())
+
+
+def _first_invalid(
+    table: pd.DataFrame, is_optional: Callable[[str], bool], decimal: str = "."
+) -> str | None:
     """Where the first text is that is not a number, if there is one."""
     for column in _not_numbers(table):
         if not is_optional(column):
@@ -190,6 +202,9 @@ def _first_invalid(table: pd.DataFrame, is_optional: Callable[[str], bool]) -> s
             is_bool = samples.map(lambda sample: isinstance(sample, bool))
             numbers = pd.to_numeric(samples.mask(is_bool), errors="coerce")
             invalid = (numbers.isna() & samples.notna()).to_numpy()
+            if decimal == ",":
+                has_point = samples.map(lambda sample: isinstance(sample, str) and "." in sample)
+                invalid = invalid | has_point.to_numpy(bool)
             if invalid.any():
                 row = int(invalid.argmax())
                 text = str(samples.iloc[row])

@@ -78,7 +78,12 @@ def read_unlabelled(
         return UnlabelledRecording(recording, None, missing)
     clock = clock[~is_duplicate]
     seconds = elapsed_seconds(clock)
-    period = median_period(spread_coarse_clock(seconds[np.isfinite(seconds)]))
+    seconds = seconds[np.isfinite(seconds)]
+    if backward_steps := int((np.diff(seconds) < 0).sum()):
+        recording.notes.append(
+            f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
+        )
+    period = median_period(spread_coarse_clock(seconds))
     ratio = max(period / step_seconds, step_seconds / period)
     if ratio > MAX_RATE_RATIO:
         recording.notes.append(

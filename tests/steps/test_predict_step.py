@@ -225,6 +225,10 @@ def test_rows_at_another_rate_are_doubtful(checkpoint: Path, tmp_path: Path) -> 
         path = write_recording(tmp_path / f"{name}.csv", usual.assign(t_console=clock))
         assert run(checkpoint, tmp_path / "out", path) == 0
         assert document(tmp_path / "out", name)["doubts"] == []
+    path = write_recording(tmp_path / "back.csv", pd.concat([usual[20:], usual[:20]]))
+    assert run(checkpoint, tmp_path / "out", path) == 0
+    (doubt,) = document(tmp_path / "out", "back")["doubts"]
+    assert "clock runs backwards 1 times" in doubt
 
 
 def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:
@@ -265,6 +269,9 @@ def test_wrong_recordings_are_refused_and_nothing_is_written(
         assert message in capsys.readouterr().err
     assert run(checkpoint, tmp_path / "out", tmp_path / "none.csv") == 1
     assert "none.csv: no such recording" in capsys.readouterr().err
+    (tmp_path / "loop.csv").symlink_to("loop.csv")
+    assert run(checkpoint, tmp_path / "out", tmp_path / "loop.csv") == 1
+    assert "loop.csv: no such recording" in capsys.readouterr().err
     recording = write_recording(tmp_path / "x.csv", new_recording("face_009"))
     assert run(tmp_path / "none.pt", tmp_path / "out", recording) == 1
     assert "no such checkpoint" in capsys.readouterr().err

@@ -191,6 +191,9 @@ def test_copies_are_in_the_split_of_their_original(
         for copy in added:
             assert f"{copy} is a copy of {name}, by its samples" in error
             assert document["recordings"][copy]["copy_of"] == name
+            operation = document["recordings"][name]["operation"]
+            assert document["recordings"][copy]["operation"] == operation
+    assert document["vocabulary"]["operations"] == ["face", "pocket"]
     assert document["recordings"][originals["train"]]["copy_of"] is None
     # A copy that is held out takes its original along.
     assert preprocess(recordings, tmp_path / "s", split="session", held_out="zzz*") == 0

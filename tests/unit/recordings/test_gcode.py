@@ -54,6 +54,7 @@ def test_canonical_form(text: str, canonical: str) -> None:
         *((t, "no G-code word") for t in
           ("G", "X1.2.3", "1.5", "G1 %", "(open G1", "X--1", "G1 X1,5")),
         *((t, "exponent or E word") for t in ("X1E5", "x1e5", "G1 X1.E-2")),
+        ("G1 X1" + "(" * 10**6, "too long"),
         *((t, "too large") for t in ("X1e300", "X1e999", "X1000000001", f"Y-{'9' * 400}")),
     ],
 )  # fmt: skip

@@ -62,6 +62,10 @@ def test_the_clock_continues_after_midnight(start: float, steps: list[float]) ->
         (["2024-03-05T23:59:59+01:00", "2024-03-05T23:00:00+00:00", "x"], [0.0, 1.0, math.nan]),
         (["2024-03-05T00:00:00", "2024-03-07T00:00:00"], [0.0, 172_800.0]),
         (["2024-13-05T00:00:00", "2024-03-05"], [math.nan, 0.0]),
+        (["2024-03-05T10:00+05:00", "2024-03-05T10:00", "2024-03-05T05:00:02Z"], [0, math.nan, 2]),
+        # Hours and minutes, or minutes and seconds.
+        (["10:15", "10:16"], [math.nan, math.nan]),
+        (["10:15", "10:15.5"], [0.0, 0.5]),
         ([], []),
     ],
 )
@@ -118,7 +122,7 @@ def ended_by(text: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
         (with_preamble, [*range(5, ROWS)], {"preamble_rows": 5}),
         *(
             (ended_by(end), [*range(ROWS - 10)], {"tail_rows": 10})
-            for end in ("M30", "M2", "m30 (end)", "G53 M30")
+            for end in ("M30", "M2", "m30 (end)", "G53 M30", "M30 P0", "N9 M02 M5")
         ),
     ],
 )
@@ -238,7 +242,9 @@ def test_a_unit_comes_from_the_program_if_it_has_no_column_and_else_is_an_error(
     tmp_path: Path,
 ) -> None:
     table = recording_table().drop(columns="unit")
-    np.testing.assert_allclose(load(tmp_path, table).mm_per_unit, 1.0)
+    recording = load(tmp_path, table)
+    np.testing.assert_allclose(recording.mm_per_unit, 1.0)
+    assert recording.notes == ["no unit, G20 or G21: its lengths are taken as mm"]
     table.loc[4:7, "gcode_string"], table.loc[24:27, "gcode_string"] = "G20 G90", "N5 g21"
     factors = np.repeat([25.4, 1.0], [24, 16])
     np.testing.assert_allclose(load(tmp_path, table).mm_per_unit, factors)
