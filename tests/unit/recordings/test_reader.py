@@ -116,6 +116,27 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
         ),
         "data row 1 has 20 fields",
     ),
+    **{
+        f"a {kind} index without a name before an empty last column": (
+            lines(
+                lambda rows, index=index: [
+                    rows[0], *(f"{index(n)},{row}" for n, row in enumerate(rows[1:]))
+                ],
+                text(recording_table().assign(plane=None)),
+            ),
+            complaint,
+        )
+        for kind, index, complaint in (
+            ("falling", lambda n: 100 - n, "data row 1 has 20 fields"),
+            ("fractional", lambda n: n / 4, "data row 1 has 20 fields"),
+            ("text", lambda n: f"row {n}", "the clock is not in its column"),
+            ("dated", lambda n: f"2024-03-05 10:00:{n}", "the clock is not in its column"),
+        )
+    },
+    "an index in the header alone": (
+        lines(lambda rows: ["," + rows[0], *(row + "," for row in rows[1:])]),
+        "the clock is not in its column",
+    ),
     "a row of one field in quotes": (text() + '"the end"\n', "data row 41 has 1 fields"),
     "a trailing comma in one row": (
         lines(lambda rows: [*rows[:7], rows[7] + ",", *rows[8:]]),
