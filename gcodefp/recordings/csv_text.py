@@ -52,11 +52,13 @@ class CsvText(NamedTuple):
     Attributes:
         names: the header's fields, as they stand there.
         body: the text below the header.
+        has_trailing_separators: whether each row ends with a separator more.
     """
 
     names: list[str]
     body: str
     separator: str
+    has_trailing_separators: bool
 
 
 def read_csv_text(path: Path, is_known: Callable[[str], bool]) -> CsvText:
@@ -72,10 +74,10 @@ def read_csv_text(path: Path, is_known: Callable[[str], bool]) -> CsvText:
     text = _decode(_read_bytes(path))
     separator, names, start, end = _find_header(text, is_known)
     body = text[end:]
-    _check_fields(body, separator, len(names))
+    has_trailing_separators = _check_fields(body, separator, len(names))
     if f"\n{text[start:end].rstrip()}\n" in f"\n{body}":
         raise ValueError("its header appears twice: several logs in one file")
-    return CsvText(names, body, separator)
+    return CsvText(names, body, separator, has_trailing_separators)
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -130,11 +132,12 @@ def _find_header(text: str, is_known: Callable[[str], bool]) -> tuple[str, list[
     return best
 
 
-def _check_fields(body: str, separator: str, fields: int) -> None:
-    """Raises ValueError if a row has more or fewer fields than the header.
+def _check_fields(body: str, separator: str, fields: int) -> bool:
+    """Whether each row ends with a separator more.
 
-    Each row may end with a separator more, unless the field without a name may be the first one, a
-    row number.
+    Raises:
+        ValueError: a row has more or fewer fields than the header, or the field without a name may
+            be the first one, a row number.
     """
     if body.count("\n") > MAX_ROWS:
         raise ValueError(f"it has over {MAX_ROWS:,} rows")
@@ -150,20 +153,22 @@ def _check_fields(body: str, separator: str, fields: int) -> None:
     if (
         (counts == fields + 1).all()
         and all(r.endswith(separator) and not r.startswith((QUOTED, separator)) for r in rows)
-        and not _is_increasing([row.partition(separator)[0] for row in rows])
+        and not _is_monotonic([row.partition(separator)[0] for row in rows])
     ):
-        return
+        return bool(rows)
     if (counts != fields).any():
         row = int((counts != fields).argmax())
         raise ValueError(
             f"data row {row + 1} has {counts[row]} fields, the header {fields}, separated by "
             f"{separator!r}"
         )
+    return False
 
 
-def _is_increasing(texts: list[str]) -> bool:
-    """Whether the texts are whole numbers that increase."""
+def _is_monotonic(texts: list[str]) -> bool:
+    """Whether the texts are numbers that increase, or decrease, from row to row."""
     try:
-        return bool((np.diff([int(text) for text in texts]) > 0).all())
+        steps = np.diff([float(text) for text in texts])
+        return bool((steps > 0).all() or (steps < 0).all())
     except (ValueError, OverflowError):
         return False

@@ -121,6 +121,8 @@ def read_columns(
     """
     try:
         content = read_csv_text(path, _is_known)
+        if content.has_trailing_separators or not content.names[0].strip():
+            _check_clock(content)
         names = _positions(content, is_read)
         table = _parse(content, names, ".")
         invalid = _first_invalid(table, is_optional)
@@ -183,6 +185,20 @@ def _parse(content: CsvText, names: dict[int, str], decimal: str) -> pd.DataFram
         except pd.errors.EmptyDataError:
             table = pd.DataFrame(columns=list(names), dtype=float)
     return table.rename(columns=names)
+
+
+def _check_clock(content: CsvText) -> None:
+    """Raises ValueError if fields are one column off: only the header or the rows have an index.
+
+    With an empty last column that looks as separators at the ends of rows do.
+    """
+    names = [columns.canonical_column(header)[0] for header in content.names]
+    if columns.CLOCK in names:
+        place = names.index(columns.CLOCK)
+        both = _parse(content, dict.fromkeys((place, place + 1), columns.CLOCK), ".")
+        is_time = both.astype(str).apply(lambda texts: texts.str.contains(r"\d:\d\d")).mean()
+        if is_time.iloc[0] < 0.5 or is_time.iloc[1] > 0.5:
+            raise ValueError("the clock is not in its column; are all fields one column off?")
 
 
 def _may_be_thousands(table: pd.DataFrame) -> bool:

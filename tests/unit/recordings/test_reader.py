@@ -113,6 +113,27 @@ FAULTY: dict[str, tuple[str | bytes, str]] = {
     "an index in quotes without a name before an empty last column": (
         numbered('"{}"', text(recording_table().assign(plane=None))), "data row 1 has 20 fields",
     ),
+    **{
+        f"a {kind} index without a name before an empty last column": (
+            lines(
+                lambda rows, index=index: [
+                    rows[0], *(f"{index(n)},{row}" for n, row in enumerate(rows[1:]))
+                ],
+                text(recording_table().assign(plane=None)),
+            ),
+            complaint,
+        )
+        for kind, index, complaint in (
+            ("falling", lambda n: 100 - n, "data row 1 has 20 fields"),
+            ("fractional", lambda n: n / 4, "data row 1 has 20 fields"),
+            ("text", lambda n: f"row {n}", "the clock is not in its column"),
+            ("dated", lambda n: f"2024-03-05 10:00:{n}", "the clock is not in its column"),
+        )
+    },
+    "an index in the header alone": (
+        lines(lambda rows: ["," + rows[0], *(row + "," for row in rows[1:])]),
+        "the clock is not in its column",
+    ),
     "a row of one field in quotes": (text() + '"the end"\n', "data row 41 has 1 fields"),
     "a trailing comma in one row": (row_7(lambda row: row + ","), "data row 7 has 19 fields"),
     "decimal commas between commas": (text(decimal=",").replace('"', ""), "fields, the header 18"),
