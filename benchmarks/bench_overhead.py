@@ -33,18 +33,18 @@ def trivial(leased: LeasedRun) -> dict[str, Any]:
 
 
 def agent(method: str, runs: int, folder: Path, start: Any, spent: Any) -> None:
-    """Works like an agent of the local engine; tells the seconds of its asks."""
+    """Works like an agent of the local engine; puts the seconds of its asks into `spent`."""
     sweep = specification(method=method, run_cap=runs, parameters=OVERHEAD_SPACE)
     engine = LocalEngine(sweep, 1, runs, folder)
-    given, asks = engine.decisions.given, []
+    assign, asks = engine.scheduler.assign, []
 
     def timed(run: Any) -> Any:
         begin = time.perf_counter()
-        result = given(run)
+        result = assign(run)
         asks.append(time.perf_counter() - begin)
         return result
 
-    engine.decisions.given = timed  # type: ignore[method-assign]
+    engine.scheduler.assign = timed  # type: ignore[method-assign]
     start.wait()
     try:
         engine.work(trivial, lambda: None)
@@ -66,14 +66,14 @@ def engine_overhead(method: str, runs: int, agents: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory(dir=OVERHEAD.parent) as folder:
         start, spent = context.Barrier(agents + 1), context.SimpleQueue()
         arguments = (method, runs, Path(folder), start, spent)
-        crew = [context.Process(target=agent, args=arguments) for _ in range(agents)]
-        for process in crew:
+        agents_at_work = [context.Process(target=agent, args=arguments) for _ in range(agents)]
+        for process in agents_at_work:
             process.start()
         start.wait()
         begin = time.perf_counter()
-        asks = sum(spent.get() for _ in crew)
+        asks = sum(spent.get() for _ in agents_at_work)
         wall = time.perf_counter() - begin
-        for process in crew:
+        for process in agents_at_work:
             process.join()
     return asks / runs, wall / runs
 
@@ -83,26 +83,26 @@ def optuna_overhead(storage: str, runs: int) -> tuple[float, float]:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     asks = 0.0
     with tempfile.TemporaryDirectory(dir=OVERHEAD.parent) as folder:
-        kept: Any = RDBStorage(f"sqlite:///{folder}/study.db")
+        backend: Any = RDBStorage(f"sqlite:///{folder}/study.db")
         if storage == "journal":
-            kept = JournalStorage(JournalFileBackend(f"{folder}/journal.log"))
-        study = optuna.create_study(storage=kept, sampler=optuna.samplers.RandomSampler(seed=1))
+            backend = JournalStorage(JournalFileBackend(f"{folder}/journal.log"))
+        study = optuna.create_study(storage=backend, sampler=optuna.samplers.RandomSampler(seed=1))
         begin = time.perf_counter()
         for _ in range(runs):
             before = time.perf_counter()
-            leased = study.ask()
-            leased.suggest_float("learning_rate", 0.001, 0.1, log=True)
-            leased.suggest_float("dropout", 0.0, 0.5)
-            leased.suggest_int("num_layers", 1, 4)
-            leased.suggest_categorical("batch_size", [8, 16, 64])
+            trial = study.ask()
+            trial.suggest_float("learning_rate", 0.001, 0.1, log=True)
+            trial.suggest_float("dropout", 0.0, 0.5)
+            trial.suggest_int("num_layers", 1, 4)
+            trial.suggest_categorical("batch_size", [8, 16, 64])
             asks += time.perf_counter() - before
             for epoch in (1, 2, 3):
-                leased.report(0.5, epoch)
-            study.tell(leased, 0.5)
+                trial.report(0.5, epoch)
+            study.tell(trial, 0.5)
         wall = time.perf_counter() - begin
         if storage != "journal":
-            kept.remove_session()
-            kept.engine.dispose()
+            backend.remove_session()
+            backend.engine.dispose()
     return asks / runs, wall / runs
 
 

@@ -44,12 +44,12 @@ def paired(differences: np.ndarray) -> str:
 
 def quality(tables: Sequence[str], seeds: int, samplers: Sequence[str], processes: int) -> None:
     """Searches with every sampler, many workers first."""
-    asked = [
+    searches = [
         Search(sampler, name, seed, 1 if sampler == RANDOM else workers)
         for workers, seed, name, sampler in product(WORKERS, range(seeds), tables, samplers)
         if sampler != GP or workers == 8
     ]
-    run_searches(list(dict.fromkeys(asked)), processes)
+    run_searches(list(dict.fromkeys(searches)), processes)
 
 
 def quality_table(tables: Sequence[str], seeds: int) -> Iterator[str]:
