@@ -3,12 +3,13 @@
     python benchmarks/bench_wandb.py
 
 Runs with as many metrics as ours, that do nothing else; the first is not counted, since it starts
-the SDK's service once for an agent. Of what is measured the median is told, with the middle half.
+the SDK's service once for an agent. Prints the median of each figure, with the middle half.
 """
 
 import logging
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,21 +32,23 @@ def main() -> None:
             checkpoint = run.path / "checkpoint.pt"
             checkpoint.write_bytes(weights)
             started = time.perf_counter()
-            with wandb_log(lambda run=run: open_offline(run, "bench", {"seed": 0})) as log:
-                begun = time.perf_counter()
+            config = {"seed": 0}
+            with wandb_log(partial(open_offline, run, run.path, "bench", config)) as log:
+                opened = time.perf_counter()
                 for epoch in range(EPOCHS):
                     log.epoch(epoch + 1, dict.fromkeys(LOGGED_METRICS, 0.5))
                 ended = time.perf_counter()
-                log.end({"state": "finished", "best_value": 0.5, "best_epoch": 1}, checkpoint)
-            run_seconds.append(time.perf_counter() - ended + begun - started)
-            epoch_seconds.append((ended - begun) / EPOCHS)
+                content = {"state": "finished", "best_value": 0.5, "best_epoch": 1}
+                log.end(content, checkpoint, run.path)
+            run_seconds.append(time.perf_counter() - ended + opened - started)
+            epoch_seconds.append((ended - opened) / EPOCHS)
     print(f"{RUNS} runs of {EPOCHS} epochs with {len(LOGGED_METRICS)} metrics and 5 MB of weights")
-    _tell("a run", run_seconds[1:], "s", 1.0)
-    _tell("an epoch", epoch_seconds[1:], "ms", 1e3)
+    _print("a run", run_seconds[1:], "s", 1.0)
+    _print("an epoch", epoch_seconds[1:], "ms", 1e3)
     print(f"the first run of an agent: {run_seconds[0]:.2f} s")
 
 
-def _tell(what: str, seconds: list[float], unit: str, factor: float) -> None:
+def _print(what: str, seconds: list[float], unit: str, factor: float) -> None:
     low, middle, high = factor * np.percentile(seconds, [25, 50, 75])
     print(f"{what}: {middle:.3f} {unit} [{low:.3f}, {high:.3f}]")
 
