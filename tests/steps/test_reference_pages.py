@@ -167,7 +167,7 @@ def test_every_column_of_a_recording_is_told_with_its_group_and_unit() -> None:
     [
         ("metric", "METRIC"),
         ("predictor", "PREDICTOR"),
-        ("logged", "LOGGED"),
+        ("logged", "LOGGED_METRICS"),
         ("control", "CONTROL"),
     ],
 )

@@ -31,8 +31,8 @@ def with_header(**names: str) -> str:
     return text(recording_table().rename(columns=renamed))
 
 
-def lines(change: Callable[[list[str]], list[str]]) -> str:
-    return "\n".join(change(text().splitlines())) + "\n"
+def lines(change: Callable[[list[str]], list[str]], source: str = "") -> str:
+    return "\n".join(change((source or text()).splitlines())) + "\n"
 
 
 def row_7(change: Callable[[str], str]) -> str:
