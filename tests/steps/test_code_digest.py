@@ -54,7 +54,7 @@ UNCHANGING: dict[str, Callable[[Path], None]] = {
         "torch.manual_seed(hyperparameters.seed)",
         "torch.manual_seed(\n        (hyperparameters.seed)\n    )",
     ),
-    "a plot": lambda root: append(root / "reporting/figures/curves.py", "\nX = 1\n"),
+    "a plot": lambda root: append(root / "reporting/figures/epochs.py", "\nX = 1\n"),
     "the sweep engine": lambda root: append(root / "sweeps/local_engine.py", "\nX = 1\n"),
     "a template": lambda root: append(root / "reporting/templates/report.html", "<p>"),
     "a new module": lambda root: append(root / "model/unused.py", "X = 1\n"),
