@@ -17,7 +17,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import LogFormatter, MaxNLocator
+from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
@@ -198,10 +198,12 @@ def short_name(text: str) -> str:
 
 
 class PlainLogFormatter(LogFormatter):
-    """Labels some ticks of a log axis with plain numbers."""
+    """Labels some ticks of a log axis with short plain numbers: 0.01, 1000, 10k, 1M."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{x:g}" if super().__call__(x, pos) else ""
+        if not super().__call__(x, pos):
+            return ""
+        return f"{x:g}" if x < 10_000 else EngFormatter(sep="")(x)
 
 
 def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:

@@ -76,6 +76,14 @@ def test_no_path_crosses_the_border_of_a_program(rows: int) -> None:
     torch.testing.assert_close(programs.sum(0), torch.ones(64, rows))
 
 
+def test_a_row_may_repeat_a_state_or_skip_one() -> None:
+    states = [10, 10, 12, 13, 15, 15]
+    emissions = emissions_for(states, 40)
+    assert viterbi_paths(emissions, torch.tensor([0, 40]))[0].tolist() == states
+    skips_two = viterbi_paths(emissions_for([10, 13], 40), torch.tensor([0, 40]))[0].tolist()
+    assert skips_two[1] - skips_two[0] <= 2
+
+
 def test_a_program_starts_again_behind_its_end() -> None:
     path = viterbi_paths(emissions_for([5, 6, 4, 5, 6, 4], 7), FIRST)[0].tolist()
     assert path == [5, 6, 4, 5, 6, 4]

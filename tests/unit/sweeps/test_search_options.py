@@ -186,6 +186,10 @@ def test_first_points_come_first_and_exactly(method: str) -> None:
         assert point.items() <= made.hyperparameters.items()
         assert set(made.hyperparameters) == set(parameters)
     assert len({str(made.hyperparameters) for made in runs}) == 5
+    if method != "grid":
+        # What the points omit is drawn for each anew.
+        rates = [made.hyperparameters["learning_rate"] for made in runs]
+        assert len(set(rates)) == 5
     if method == "bayes":
         assert runs[0].latent["momentum"] == pytest.approx(0.5)
         assert runs[0].latent["optimizer"] == 0.75
