@@ -92,6 +92,10 @@ def test_median_equals_numpy_on_rows_and_resamples(rows: list[tuple[float, int]]
         assert resampled[sample] == np.median(values[rows_of_resample(recording, sample)])
 
 
+def test_an_interval_has_95_percent_of_the_resamples() -> None:
+    assert bootstrap.percentile_interval(np.arange(1001.0)) == (25.0, 975.0)
+
+
 def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:
     """Recordings of different length and difficulty, with correlated rows in each."""
     random = np.random.default_rng(5)

@@ -188,8 +188,8 @@ def test_first_points_come_first_and_exactly(method: str) -> None:
     assert len({str(made.hyperparameters) for made in runs}) == 5
     if method != "grid":
         # What the points omit is drawn for each anew.
-        rates = [made.hyperparameters["learning_rate"] for made in runs]
-        assert len(set(rates)) == 5
+        rates = [made.hyperparameters["learning_rate"] for made in runs[:2]]
+        assert rates[0] != rates[1]
     if method == "bayes":
         assert runs[0].latent["momentum"] == pytest.approx(0.5)
         assert runs[0].latent["optimizer"] == 0.75
