@@ -93,7 +93,7 @@ def test_median_equals_numpy_on_rows_and_resamples(rows: list[tuple[float, int]]
 
 
 def test_an_interval_has_95_percent_of_the_resamples() -> None:
-    assert bootstrap.percentile_interval(np.arange(1001.0)) == (25.0, 975.0)
+    assert bootstrap.percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
 def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:
