@@ -143,6 +143,15 @@ def test_lease_is_given_back_after_an_exception(tmp_path: Path) -> None:
     assert len(list(tmp_path.glob("generation.*"))) == 1, "those of earlier holders are removed"
 
 
+def test_a_run_that_has_ended_is_not_acquired_again(tmp_path: Path) -> None:
+    with acquire(tmp_path / "run", LeaseWatch()) as held:
+        assert held is not None
+        held.end()
+        # Its files may not be in the run's folder yet.
+        with acquire(tmp_path / "run", LeaseWatch()) as again:
+            assert again is None
+
+
 def test_heartbeat_touches_the_lease_until_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
