@@ -108,6 +108,9 @@ def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: P
         len(tasks), context, initializer=_start_worker, initargs=(numbers, name, log_file)
     ) as pool:
         futures = [pool.submit(work, task) for task in tasks]
+        # The pool lists the processes that it watches before it starts one for this submit. Without
+        # one more submit it may not watch the last process, and not notice its death.
+        pool.submit(int)
         wait(futures)
     try:
         return sum(future.result() for future in futures)
