@@ -100,7 +100,7 @@ def read_arrays(path: Path, names: Sequence[str], rebuild: str) -> dict[str, NDA
             return {name: arrays[name] for name in names}
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {rebuild}") from None
-    except UNREADABLE as error:
+    except (*UNREADABLE, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error}); rebuild it with: {rebuild}") from None
 
 

@@ -134,7 +134,8 @@ def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Va
 
 def _parameters(results: Results) -> dict[str, Parameter]:
     def read(path: str, entry: Mapping[str, Any]) -> Parameter:
-        if entry["distribution"] == "constant":
+        # A constant without its value is refused as it stands.
+        if entry.get("distribution") == "constant" and entry.get("values"):
             entry = {"value": entry["values"][0]}
         return read_parameter(entry, f"sweep.json: parameters.{path}")
 
