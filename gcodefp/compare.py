@@ -18,6 +18,7 @@ from rich.table import Table
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
+from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, SENSORS
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, select_device
@@ -44,11 +45,11 @@ from gcodefp.reporting.comparison import (
 from gcodefp.reporting.figures.epochs import Curve, draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.wording import (
-    IN_MM,
     LOWER_IS_BETTER,
     METRIC_TITLES,
     MIN_RECORDINGS,
     interval_text,
+    unit_format,
 )
 
 logger = logging.getLogger("gcodefp.compare")
@@ -190,7 +191,7 @@ def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) 
 
 
 def _title(metric: str) -> str:
-    unit = ", mm" if metric in IN_MM else ""
+    unit = "" if METRICS[metric].unit == SHARE else f", {unit_format(metric).unit}"
     direction = " (less is better)" if metric in LOWER_IS_BETTER else ""
     return f"{METRIC_TITLES[metric]}{unit}{direction}"
 

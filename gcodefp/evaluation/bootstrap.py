@@ -152,45 +152,51 @@ def balanced_accuracy(
 
 
 @dataclass(frozen=True)
-class Median:
-    """The median over N rows; a `Statistic`.
+class Quantile:
+    """A quantile over N rows, linear between ranks; a `Statistic`.
 
     Attributes:
         ascending: (N,) sorted values.
         recording_index: (N,) index of each value's recording in `recordings`.
+        level: of the quantile, such as 0.5 for the median.
     """
 
     recordings: NDArray[np.integer]
     ascending: NDArray[np.floating]
     recording_index: NDArray[np.integer]
+    level: float
 
     @property
     def n(self) -> int:
         return len(self.ascending)
 
     def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        totals = multiplicity @ np.bincount(self.recording_index)
-        # The two middle ranks; equal for an odd number of values.
-        middles = np.stack([(totals - 1) // 2, totals // 2], axis=1)
+        rank = (multiplicity @ np.bincount(self.recording_index) - 1) * self.level
+        below, above = np.floor(rank).astype(int), np.ceil(rank).astype(int)
         # A loop: a table of all rows in all resamples would take hundreds of megabytes.
         ranks = [
-            np.cumsum(sample[self.recording_index]).searchsorted(middle, side="right")
-            for sample, middle in zip(multiplicity, middles, strict=True)
+            np.cumsum(sample[self.recording_index]).searchsorted(pair, side="right")
+            for sample, pair in zip(multiplicity, np.stack([below, above], axis=1), strict=True)
         ]
-        return self.ascending[np.array(ranks)].mean(1)
+        low, high = self.ascending[np.array(ranks)].T
+        quantile: NDArray[np.floating] = low + (rank - below) * (high - low)
+        return quantile
 
 
-def median(values: NDArray[np.floating], recording: NDArray[np.integer]) -> Median:
-    """The median over rows.
+def quantile(
+    values: NDArray[np.floating], recording: NDArray[np.integer], level: float = 0.5
+) -> Quantile:
+    """A quantile over rows, by default the median.
 
     Args:
         values: (N,) of each row; NaN is skipped.
         recording: (N,) index of each row's recording.
+        level: between 0 and 1.
     """
     finite = ~np.isnan(values)
     recordings, recording_index = np.unique(recording[finite], return_inverse=True)
     order = np.argsort(values[finite], kind="stable")
-    return Median(recordings, values[finite][order], recording_index[order])
+    return Quantile(recordings, values[finite][order], recording_index[order], level)
 
 
 def estimate(

@@ -37,7 +37,9 @@ def break_down(
         rows: (N,) of the split.
     """
     scored = {
-        name: ScoredPredictions(predictions[name], split, rows, description.vocabulary)
+        name: ScoredPredictions(
+            predictions[name], split, rows, description.vocabulary, description.programs
+        )
         for name in PREDICTORS
         if name in predictions
     }

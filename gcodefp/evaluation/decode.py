@@ -12,10 +12,8 @@ from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segme
 from gcodefp.evaluation.names import (
     GREEDY,
     MODEL,
-    MODEL_LAG_ORACLE,
     UPPER_BOUND,
     WHOLE,
-    WHOLE_LAG_ORACLE,
 )
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
@@ -68,14 +66,14 @@ class WindowBlocks(NamedTuple):
 
 
 def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitPredictions:
-    """Decodes a split; labels are used by the lag oracles and the upper bound only."""
+    """Decodes a split; labels are used by the upper bound only."""
     description, programs = checkpoint.description, checkpoint.description.programs
     data = to_tensors(split, description, device)
     decoded = decode_split_windows(checkpoint.network, data)
     window_decoding = decode_windows(checkpoint, data)
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
-    path, operation, lag = decoded.path[rows], decoded.operation[rows], split.lag_seconds[recording]
+    path, operation = decoded.path[rows], decoded.operation[rows]
     whole_path, recording_blocks = _decode_recordings(checkpoint, data, split, rows)
     whole_operation = _most_common_operation(operation, recording)
 
@@ -103,44 +101,27 @@ def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) ->
         ),
     }
     if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
-        window_lag = split.lag_seconds[split.recording[windows.rows]]
-        window_oracle = predict_at_states(programs, window_path, window_operation, window_lag)
-        whole_oracle = predict_at_states(programs, whole_path, whole_operation, lag)
-        predictions |= {
-            MODEL_LAG_ORACLE: predict_at_states(programs, path, operation, lag),
-            WHOLE_LAG_ORACLE: whole_oracle,
-            UPPER_BOUND: _predict_at_true_states(programs, split, rows)._replace(
-                blocks=_most_probable_at_true_states(programs, split, rows)
-            ),
-        }
-        by_segment |= {
-            MODEL_LAG_ORACLE: SegmentPredictions(windows, window_oracle),
-            WHOLE_LAG_ORACLE: SegmentPredictions(recordings, whole_oracle),
-            UPPER_BOUND: SegmentPredictions(
-                windows, _predict_at_true_states(programs, split, windows.rows)
-            ),
-        }
+        predictions[UPPER_BOUND] = _predict_at_true_states(programs, split, rows)._replace(
+            blocks=_most_probable_at_true_states(programs, split, rows)
+        )
+        by_segment[UPPER_BOUND] = SegmentPredictions(
+            windows, _predict_at_true_states(programs, split, windows.rows)
+        )
     confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
     return SplitPredictions(rows, predictions, windows, by_segment, confidence)
 
 
 def predict_at_states(
-    programs: Programs,
-    path: NDArray[np.integer],
-    operation: NDArray[np.int64],
-    lag_seconds: NDArray[np.floating] | float = 0.0,
+    programs: Programs, path: NDArray[np.int64], operation: NDArray[np.int64]
 ) -> RowPredictions:
-    """What the controller reports when the sensors measure the states of a path (N,).
-
-    Args:
-        lag_seconds: () or (N,) of the sensors, relative to the program's median; 0, the median, is
-            the estimate where the lag is unknown.
-    """
-    program = programs.program_of_state()[path]
-    reported = np.rint(path + np.nan_to_num(lag_seconds) / float(programs.step_seconds))
-    state = np.clip(reported, programs.first[program], programs.first[program + 1] - 1).astype(int)
+    """What is executed in the states of a path (N,)."""
     return RowPredictions(
-        programs.block[state], operation, program, programs.position_mm[state], programs.line[state]
+        programs.block[path],
+        operation,
+        programs.program_of_state()[path],
+        programs.position_mm[path],
+        programs.line[path],
+        path,
     )
 
 

@@ -123,7 +123,8 @@ def _score_windows(checkpoint: Checkpoint, split: Split, device: torch.device) -
     rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
     return compute_metrics(
-        ScoredPredictions(predictions, split, rows, description.vocabulary), OCCLUSION_METRICS
+        ScoredPredictions(predictions, split, rows, description.vocabulary, description.programs),
+        OCCLUSION_METRICS,
     )
 
 

@@ -13,16 +13,21 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import COMMAND, UNSEEN, Vocabulary
-from gcodefp.evaluation.bootstrap import EMPTY, Statistic, balanced_accuracy, median, ratio
+from gcodefp.evaluation.bootstrap import EMPTY, Statistic, balanced_accuracy, quantile, ratio
 from gcodefp.evaluation.sequences import (
-    ExecutedBlocks,
     block_sequence,
     edit_distance,
+    matching_runs,
     rows_of_segments,
 )
-from gcodefp.evaluation.toolpaths import AXES, axis_errors_mm, segment_distances
 from gcodefp.model.scores import Score, row_scores
-from gcodefp.programs.table import UNKNOWN
+from gcodefp.programs.table import UNKNOWN, Programs
+
+NEAR_SECONDS = 1.0
+"""Largest error of the time in the program that counts as correct."""
+EPSILON_SECONDS = 1e-6
+MIN_OVERLAP = 0.5
+"""Intersection over union at which a predicted run of a block matches a true one."""
 
 
 class RowPredictions(NamedTuple):
@@ -34,6 +39,7 @@ class RowPredictions(NamedTuple):
         program: (N,) index of the program; None if it is not predicted.
         position_mm: (N, 3) tool position; None if it is not predicted.
         line: (N,) line number in the program; None if it is not predicted.
+        state: (N,) state of the programs that the sensors measure; None if it is not predicted.
     """
 
     blocks: NDArray[np.str_]
@@ -41,6 +47,7 @@ class RowPredictions(NamedTuple):
     program: NDArray[np.int64] | None = None
     position_mm: NDArray[np.float32] | None = None
     line: NDArray[np.int64] | None = None
+    state: NDArray[np.int64] | None = None
 
     def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
         """The predictions of some of the rows, in their order."""
@@ -83,15 +90,14 @@ class ScoredPredictions:
     Attributes:
         rows: (N,) of the split.
         by_segment: predictions as sequences, for segment metrics.
-        executed: adds the blocks between the rows of a segment.
     """
 
     predictions: RowPredictions
     split: Split
     rows: NDArray[np.integer]
     vocabulary: Vocabulary
+    programs: Programs
     by_segment: SegmentPredictions = NO_SEGMENTS
-    executed: ExecutedBlocks | None = None
 
     @property
     def recording(self) -> NDArray[np.integer]:
@@ -109,6 +115,18 @@ class ScoredPredictions:
         return self.split.blocks[self.split.block[self.rows]]
 
     @cached_property
+    def program_error_seconds(self) -> NDArray[np.float64] | None:
+        """Error of the time in the program, (N,); infinite where the program is wrong."""
+        predictions, split = self.predictions, self.split
+        if predictions.state is None:
+            return None
+        error = np.abs(predictions.state - split.state[self.rows].astype(np.float64))
+        is_right = predictions.program == split.program[self.rows]
+        return np.where(
+            is_right & np.isfinite(error), error * float(self.programs.step_seconds), np.inf
+        )
+
+    @cached_property
     def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Classes of the predicted and the true words, both (N, steps, 4)."""
         encode = self.vocabulary.encode_rows
@@ -121,7 +139,7 @@ class ScoredPredictions:
         return row_scores(*self.codes, self.predictions.operation, true_operation)
 
 
-SHARE, MILLIMETRES = "share", "mm"
+SHARE, MILLIMETRES, SECONDS = "share", "mm", "s"
 
 
 @dataclass(frozen=True)
@@ -133,7 +151,7 @@ class Metric:
         definition: for docs/metrics.md.
         counts: what `n` counts.
         compute: computes it.
-        unit: SHARE or MILLIMETRES.
+        unit: SHARE, MILLIMETRES or SECONDS.
         higher_is_better: the direction.
         main: whether it is in the report's first table.
         of_segments: whether it compares whole segments rather than rows.
@@ -179,14 +197,34 @@ def _program(scored: ScoredPredictions) -> Statistic:
     return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
 
 
-def _axis_error(axis: str) -> Callable[[ScoredPredictions], Statistic]:
-    def mean_error(scored: ScoredPredictions) -> Statistic:
-        mm_per_unit = scored.split.mm_per_unit[scored.rows]
-        errors = axis_errors_mm(scored.predictions.blocks, scored.true_blocks, mm_per_unit)
-        error, is_finite = errors[:, AXES.index(axis)], np.isfinite(errors[:, AXES.index(axis)])
-        return ratio(np.where(is_finite, error, 0.0), is_finite, scored.recording)
+def _near(scored: ScoredPredictions) -> Statistic:
+    error = scored.program_error_seconds
+    if error is None:
+        return EMPTY
+    return ratio(error <= NEAR_SECONDS + EPSILON_SECONDS, np.ones(len(error)), scored.recording)
 
-    return mean_error
+
+def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic]:
+    def error_quantile(scored: ScoredPredictions) -> Statistic:
+        error = scored.program_error_seconds
+        if error is None:
+            return EMPTY
+        return quantile(np.where(np.isfinite(error), error, np.nan), scored.recording, level)
+
+    return error_quantile
+
+
+def _sensed_line(scored: ScoredPredictions) -> Statistic:
+    if scored.predictions.state is None:
+        return EMPTY
+    correct = scored.programs.block[scored.predictions.state] == _sensed_blocks(scored, scored.rows)
+    return ratio(correct, np.ones(len(correct)), scored.recording)
+
+
+def _sensed_blocks(scored: ScoredPredictions, rows: NDArray[np.integer]) -> NDArray[np.str_]:
+    """The true blocks at the sensors' time, (N,): those that are executed when a row is sensed."""
+    split = scored.split
+    return split.blocks[split.block[split.lag_corrected_row[rows]]]
 
 
 def _position_error(scored: ScoredPredictions) -> Statistic:
@@ -194,83 +232,81 @@ def _position_error(scored: ScoredPredictions) -> Statistic:
     if position_mm is None:
         return EMPTY
     error = np.linalg.norm(position_mm - scored.split.position_mm[scored.rows], axis=1)
-    return median(error, scored.recording)
+    return quantile(error, scored.recording)
 
 
 def _gcode_error_rate(scored: ScoredPredictions) -> Statistic:
-    """Edits over executed blocks, summed over segments."""
+    """Edits over reported blocks, summed over segments."""
     (rows, segment), predictions = scored.by_segment
-    split = scored.split
-    true = RowPredictions(
-        split.blocks[split.block[rows]], split.operation[rows], split.program[rows],
-        line=split.line[rows],
-    )  # fmt: skip
+    true_blocks = scored.split.blocks[scored.split.block[rows]]
     edits, lengths = [], []
     for segment_rows in rows_of_segments(segment):
-        predicted, executed = (
-            _sequence(source.take(segment_rows), scored.executed) for source in (predictions, true)
-        )
-        edits.append(edit_distance(predicted, executed))
-        lengths.append(len(executed))
+        true = block_sequence(true_blocks[segment_rows])
+        edits.append(edit_distance(block_sequence(predictions.blocks[segment_rows]), true))
+        lengths.append(len(true))
     return ratio(np.array(edits), np.array(lengths), scored.segment_recording)
 
 
-def _sequence(predictions: RowPredictions, executed: ExecutedBlocks | None) -> list[str]:
-    if executed is None or predictions.line is None or predictions.program is None:
-        return block_sequence(predictions.blocks)
-    return executed.executed_sequence(predictions.program, predictions.line, predictions.blocks)
-
-
-def _toolpath_distance(scored: ScoredPredictions) -> Statistic:
+def _segment_f1(scored: ScoredPredictions) -> Statistic:
+    """Twice the matching runs over the predicted and the true ones, summed over segments."""
     (rows, segment), predictions = scored.by_segment
-    if predictions.position_mm is None:
+    if predictions.state is None:
         return EMPTY
-    distance = segment_distances(predictions.position_mm, scored.split.position_mm[rows], segment)
-    return median(distance, scored.segment_recording)
-
-
-def _axis_metric(axis: str) -> Metric:
-    return Metric(
-        f"{axis} words",
-        f"mean of abs(predicted - true number of the {axis} word) · mm per unit",
-        "rows of which both blocks have the word",
-        _axis_error(axis), MILLIMETRES, higher_is_better=False,
-    )  # fmt: skip
+    predicted, true = scored.programs.block[predictions.state], _sensed_blocks(scored, rows)
+    counts = [
+        matching_runs(predicted[segment_rows], true[segment_rows], MIN_OVERLAP)
+        for segment_rows in rows_of_segments(segment)
+    ]
+    matching, total = np.array(counts).reshape(-1, 2).T
+    return ratio(2 * matching, total, scored.segment_recording)
 
 
 METRICS: Mapping[str, Metric] = {
-    "gcode": Metric(
-        "exact line",
-        "rows of which every word, and the end, of the block is correct / rows",
-        "rows", _score("gcode"), main=True,
-    ),
-    "token": Metric(
-        "token",
-        "tokens (words and the end) that are correct / tokens",
-        "tokens", _score("token"), main=True,
-    ),
-    "command_balanced": Metric(
-        "command, balanced",
-        "mean over commands of the share of their words that are correct (recall)",
-        "command words that the train split has", _command_balanced, main=True,
-    ),
-    "operation": Metric(
-        "operation",
-        "rows whose operation is correct / rows",
-        "rows", _score("operation"), main=True,
+    "within_1s": Metric(
+        "within 1 s",
+        "rows whose program is correct, and whose time in the program is within "
+        f"{NEAR_SECONDS:g} s of the true one, at the sensors' time / rows",
+        "rows", _near, main=True,
     ),
     "program": Metric(
         "program",
         "rows whose program is correct / rows",
         "rows", _program, main=True,
     ),
+    "program_time_error_s": Metric(
+        "time in the program, median error",
+        "median of abs(predicted - true time in the program) at the sensors' time",
+        "rows whose program is correct", _program_time_error(0.5), SECONDS,
+        higher_is_better=False, main=True,
+    ),
+    "program_time_error_90_s": Metric(
+        "time in the program, 90 % error",
+        "the same, the 90th percentile",
+        "rows whose program is correct", _program_time_error(0.9), SECONDS, higher_is_better=False,
+    ),
+    "gcode_sensed": Metric(
+        "exact line, sensors' time",
+        "rows whose predicted state has the block that is executed when the sensors measure / rows",
+        "rows", _sensed_line, main=True,
+    ),
+    "gcode": Metric(
+        "exact line, controller's clock",
+        "rows of which every word, and the end, of the block is correct / rows",
+        "rows", _score("gcode"), main=True,
+    ),
     "gcode_error_rate": Metric(
         "G-code error rate",
         "fewest insertions, deletions and substitutions that turn the predicted sequence of blocks "
-        "into the true one / length of the true one, both summed over segments; as the word error "
-        "rate it may exceed 1",
-        "blocks truly executed", _gcode_error_rate,
+        "into the reported one / length of the reported one, both summed over segments; blocks "
+        "too short for a row count in neither; as the word error rate it may exceed 1",
+        "blocks reported", _gcode_error_rate,
         higher_is_better=False, main=True, of_segments=True,
+    ),
+    "segment_f1": Metric(
+        "segment F1",
+        f"F1 of runs of one block, at the sensors' time: a predicted run matches a true one of the "
+        f"same block if their intersection over union is at least {MIN_OVERLAP:g}",
+        "predicted and true runs", _segment_f1, main=True, of_segments=True,
     ),
     "position_error_mm": Metric(
         "tool position error",
@@ -278,37 +314,21 @@ METRICS: Mapping[str, Metric] = {
         "controller reports",
         "rows with both", _position_error, MILLIMETRES, higher_is_better=False, main=True,
     ),
-    "toolpath_distance_mm": Metric(
-        "toolpath distance",
-        "median over segments of the discrete Fréchet distance between the predicted and the "
-        "reported positions: the largest gap when both paths are followed point by point, never "
-        "backwards",
-        "segments", _toolpath_distance, MILLIMETRES,
-        higher_is_better=False, main=True, of_segments=True,
+    "token": Metric(
+        "token",
+        "tokens (words and the end) that are correct / tokens",
+        "tokens", _score("token"),
     ),
-    "token_type": Metric(
-        "token type",
-        "tokens whose kind (command, parameter, end) is correct / tokens",
-        "tokens", _score("token_type"),
+    "command_balanced": Metric(
+        "command, balanced",
+        "mean over commands of the share of their words that are correct (recall)",
+        "command words that the train split has", _command_balanced,
     ),
-    "command": Metric(
-        "command",
-        "command words (`G1`) that are correct / command words",
-        "command words", _score("command"),
+    "operation": Metric(
+        "operation",
+        "rows whose operation is correct / rows",
+        "rows", _score("operation"),
     ),
-    "parameter_type": Metric(
-        "parameter type",
-        "parameter words (`X1.5`) whose letter is correct / parameter words",
-        "parameter words", _score("parameter_type"),
-    ),
-    "parameter_value": Metric(
-        "parameter value",
-        "parameter words whose number is correct / parameter words",
-        "parameter words", _score("parameter_value"),
-    ),
-    "x_error_mm": _axis_metric("X"),
-    "y_error_mm": _axis_metric("Y"),
-    "z_error_mm": _axis_metric("Z"),
 }  # fmt: skip
 """Name in metrics.json -> metric, in the order of the report."""
 

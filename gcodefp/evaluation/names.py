@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-EVALUATION_FORMAT = "gcodefp-evaluation-3"
+EVALUATION_FORMAT = "gcodefp-evaluation-4"
 EVALUATION_REBUILD = "snakemake --cores all --forcerun evaluate"
 
 SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline", "privileged"
@@ -13,8 +13,8 @@ class Predictor(NamedTuple):
 
     Attributes:
         array: prefix of its arrays in predictions.npz.
-        kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: gcodefp, or the upper bound, with
-            the true lag of each test recording or the true states. BASELINE: a simple method
+        kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: the upper bound of a decoder without
+            the lag, from the true states. BASELINE: a simple method
             trained on the same data. PRIVILEGED: a baseline with labels as inputs.
     """
 
@@ -25,8 +25,6 @@ class Predictor(NamedTuple):
 MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
 GREEDY = "gcodefp, row by row"
-MODEL_LAG_ORACLE = "gcodefp, lag oracle"
-WHOLE_LAG_ORACLE = "gcodefp, whole recording, lag oracle"
 UPPER_BOUND = "upper bound, lag unknown"
 NEIGHBOUR = "nearest neighbour"
 TREES = "extra trees"
@@ -45,8 +43,6 @@ PREDICTORS = {
     MAJORITY: Predictor("majority", BASELINE),
     MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
     ELAPSED: Predictor("elapsed", PRIVILEGED),
-    MODEL_LAG_ORACLE: Predictor("model_clock", LAG_ORACLE),
-    WHOLE_LAG_ORACLE: Predictor("whole_clock", LAG_ORACLE),
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order of the report."""

@@ -25,6 +25,41 @@ def edit_distance(predicted: Sequence[str], true: Sequence[str]) -> int:
     return Levenshtein.distance(predicted, true)
 
 
+def matching_runs(
+    predicted: NDArray[np.str_], true: NDArray[np.str_], min_overlap: float
+) -> tuple[int, int]:
+    """Runs of equal blocks in N rows, compared as in action segmentation (F1@k of Lea et al. 2017).
+
+    Args:
+        predicted, true: (N,) blocks.
+        min_overlap: intersection over union at which runs of one block match.
+
+    Returns:
+        the number of matching pairs; the number of predicted and true runs.
+    """
+    predicted_runs, true_runs = _runs(predicted), _runs(true)
+    matching, is_free = 0, [True] * len(true_runs)
+    for start, end, block in predicted_runs:
+        overlaps = [
+            (min(end, true_end) - max(start, true_start))
+            / (max(end, true_end) - min(start, true_start))
+            if block == true_block
+            else 0.0
+            for true_start, true_end, true_block in true_runs
+        ]
+        best = int(np.argmax(overlaps))
+        if overlaps[best] >= min_overlap and is_free[best]:
+            matching += 1
+            is_free[best] = False
+    return matching, len(predicted_runs) + len(true_runs)
+
+
+def _runs(blocks: NDArray[np.str_]) -> list[tuple[int, int, str]]:
+    """First row, end and block of each run."""
+    edges = [0, *(np.flatnonzero(blocks[1:] != blocks[:-1]) + 1).tolist(), len(blocks)]
+    return [(first, end, str(blocks[first])) for first, end in pairwise(edges)]
+
+
 def align_sequences(
     predicted: Sequence[str], true: Sequence[str]
 ) -> list[tuple[int | None, int | None]]:

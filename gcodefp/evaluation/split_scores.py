@@ -142,15 +142,15 @@ def score_predictors(
         predictions: of the rows of the decoding, by name.
     """
     index = np.searchsorted(decoding.rows, decoding.windows.rows)
-    executed = ExecutedBlocks(description.programs)
     scores = {}
     for name in (name for name in PREDICTORS if name in predictions and name in names):
         by_segment = decoding.by_segment.get(name) or SegmentPredictions(
             decoding.windows, predictions[name].take(index)
         )
         scored = ScoredPredictions(
-            predictions[name], split, decoding.rows, description.vocabulary, by_segment, executed
-        )
+            predictions[name], split, decoding.rows, description.vocabulary, description.programs,
+            by_segment,
+        )  # fmt: skip
         scores[name] = compute_metrics(scored)
     return scores
 

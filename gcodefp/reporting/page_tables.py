@@ -31,7 +31,14 @@ from gcodefp.reporting.sweep_runs import (
     repeated_epochs,
     work_intervals,
 )
-from gcodefp.reporting.wording import IN_MM, KINDS, METRIC_TITLES, RULES, interval, interval_text
+from gcodefp.reporting.wording import (
+    KINDS,
+    METRIC_TITLES,
+    RULES,
+    interval,
+    interval_text,
+    unit_format,
+)
 from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.terminal import duration
 
@@ -64,14 +71,14 @@ def metric_table(models: JsonContent, metrics: Sequence[str], with_counts: bool)
         rows = [(n, [_cell(m, models[n][m], with_counts) for m in metrics]) for n in names]
         note = "" if with_counts else group.note
         sections += [{"title": group.title, "note": note, "rows": rows}] if rows else []
-    head = [f"{METRIC_TITLES[m]}, mm" if m in IN_MM else METRIC_TITLES[m] for m in metrics]
+    head = [f"{METRIC_TITLES[m]}, {unit_format(m).unit}" for m in metrics]
     return {"head": head, "sections": sections}
 
 
 def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
-    form, factor, unit = (".2f", 1, "") if metric in IN_MM else (".1f", 100, " %")
+    unit = unit_format(metric)
     count = f", n={score['n']:,}" if with_counts else ""
-    return interval_cell(interval_text(score, form, factor, unit), count)
+    return interval_cell(interval_text(score, unit.form, unit.factor), count)
 
 
 def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:

@@ -16,7 +16,13 @@ from gcodefp.evaluation.documents import with_keys
 from gcodefp.evaluation.names import BASELINE, ELAPSED, MODEL, PREDICTORS, UPPER_BOUND, WHOLE
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
-from gcodefp.reporting.wording import IN_MM, INTERVAL, METRIC_TITLES, SPLIT_BY, interval_text
+from gcodefp.reporting.wording import (
+    INTERVAL,
+    METRIC_TITLES,
+    SPLIT_BY,
+    interval_text,
+    unit_format,
+)
 
 PROTOCOLS_FORMAT = "gcodefp-protocols-2"
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
@@ -183,11 +189,11 @@ def columns(row: Row) -> dict[str, str]:
         ELAPSED: elapsed,
     }
     for metric in MEASURED:
-        is_mm = metric in IN_MM
-        title = f"{METRIC_TITLES[metric]}, {'mm' if is_mm else '%'}"
+        unit = unit_format(metric)
+        title = f"{METRIC_TITLES[metric]}, {unit.unit}"
         for name, short in SHORT.items():
             interval = row["measured"][metric][name]
-            cells[f"{title}: {short}"] = interval_text(interval, factor=1.0 if is_mm else 100.0)
+            cells[f"{title}: {short}"] = interval_text(interval, factor=unit.factor)
     return cells
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gcodefp.evaluation.bootstrap import Difference, Estimate
-from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
+from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -23,7 +23,29 @@ from gcodefp.reporting.results import Results
 
 METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""
-IN_MM = frozenset(name for name, metric in METRICS.items() if metric.unit == MILLIMETRES)
+
+
+class UnitFormat(NamedTuple):
+    """How a metric is written: its factor, its digits and the unit."""
+
+    unit: str
+    factor: float
+    form: str
+
+
+UNIT_FORMATS = {
+    SHARE: UnitFormat("%", 100.0, ".1f"),
+    MILLIMETRES: UnitFormat("mm", 1.0, ".2f"),
+    SECONDS: UnitFormat("s", 1.0, ".2f"),
+}
+"""Unit of a metric -> its format."""
+
+
+def unit_format(metric: str) -> UnitFormat:
+    """The format of a metric of METRICS."""
+    return UNIT_FORMATS[METRICS[metric].unit]
+
+
 LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
 MAIN_METRICS = tuple(name for name, metric in METRICS.items() if metric.main)

@@ -20,7 +20,7 @@ from result_documents import (
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
-from gcodefp.evaluation.bootstrap import EMPTY, Statistic, median, ratio, with_interval
+from gcodefp.evaluation.bootstrap import Statistic, ratio, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.metrics import METRICS, RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
@@ -105,7 +105,9 @@ def write_evaluation(
     answers = {name: predictions_of(name, texts, test, reported) for name, texts in blocks.items()}
     row_metrics = [name for name, metric in METRICS.items() if not metric.of_segments]
     models = {
-        name: compute_metrics(ScoredPredictions(each, test, rows, vocabulary), row_metrics)
+        name: compute_metrics(
+            ScoredPredictions(each, test, rows, vocabulary, small_programs(dataset)), row_metrics
+        )
         | segment_scores(each, test)
         for name, each in answers.items()
     }
@@ -174,13 +176,10 @@ def scored_split(reported: bool) -> Split:
 def segment_scores(answers: RowPredictions, test: Split) -> dict[str, Statistic]:
     """Numbers in place of those of segments; how these are computed is tested elsewhere."""
     wrong = answers.blocks != true_blocks()
-    distance: Statistic = EMPTY
-    if answers.position_mm is not None:
-        error_mm = np.linalg.norm(answers.position_mm - test.position_mm, axis=1)
-        distance = median(error_mm, test.recording)
+    ones = np.ones(len(wrong))
     return {
-        "gcode_error_rate": ratio(wrong, np.ones(len(wrong)), test.recording),
-        "toolpath_distance_mm": distance,
+        "gcode_error_rate": ratio(wrong, ones, test.recording),
+        "segment_f1": ratio(~wrong, ones, test.recording),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gcodefp.evaluation.metrics import METRICS, MILLIMETRES
+from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import ALL, GROUP, LAG_ORACLE, MODEL, NODE, PREDICTORS
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import JsonContent
@@ -91,8 +91,8 @@ def _rows(scores: Scores) -> _Rows:
 
 def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
     """A marker with its interval for each predictor; a dash where there is no value."""
-    is_mm = METRICS[metric].unit == MILLIMETRES
-    digits = 1 if is_mm else 2
+    unit = METRICS[metric].unit
+    digits = 2 if unit == SHARE else 1
     model = scores[MODEL][metric]["value"]
     if model is not None:
         axes.axvline(model, color=paper.MODEL_BLUE, linewidth=0.6, linestyle=(0, (2, 2)), alpha=0.7)
@@ -108,7 +108,7 @@ def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
         axes.plot(score["value"], row, style.marker, color=style.colour, markersize=3.6,
                   markerfacecolor=style.colour if style.filled else "white",
                   markeredgewidth=0.8, clip_on=False, zorder=3)  # fmt: skip
-    title = METRICS[metric].title + (" (mm)" if is_mm else "")
+    title = METRICS[metric].title + ("" if unit == SHARE else f" ({unit})")
     better = "more" if METRICS[metric].higher_is_better else "less"
     paper.finish_interval_panel(axes, fill(title, TITLE_LETTERS), f"{better} is better", ticks=2)
     ends = [scores[name][metric]["high"] or 0.0 for name in rows.predictors]

@@ -13,7 +13,7 @@ from gcodefp.evaluation.bootstrap import (
     balanced_accuracy,
     draw_resamples,
     estimate,
-    median,
+    quantile,
     with_interval,
 )
 
@@ -34,12 +34,12 @@ def test_ratio_is_of_sums_over_recordings_that_count() -> None:
 def test_one_recording_has_no_width_and_none_has_no_value() -> None:
     one = estimate(np.array([1, 0, 1]), np.array([1, 1, 2]), np.zeros(3, int))
     assert one == Estimate(0.5, 0.5, 0.5, 4, 1)
-    middle = with_interval(median(np.array([1.0, math.nan, 2.0, 9.0, 3.0]), np.full(5, 4)))
+    middle = with_interval(quantile(np.array([1.0, math.nan, 2.0, 9.0, 3.0]), np.full(5, 4)))
     assert middle == Estimate(2.5, 2.5, 2.5, 4, 1)
     empty = np.zeros(0, int)
     assert estimate(np.zeros(3), np.zeros(3), np.array([0, 1, 1])) == NOTHING
     assert with_interval(balanced_accuracy(empty, empty, empty)) == NOTHING
-    assert with_interval(median(np.full(2, math.nan), np.zeros(2, int))) == NOTHING
+    assert with_interval(quantile(np.full(2, math.nan), np.zeros(2, int))) == NOTHING
 
 
 @settings(deadline=None, max_examples=20)
@@ -80,7 +80,7 @@ def test_rare_class_weighs_as_much_as_a_common_one() -> None:
 )
 def test_median_equals_numpy_on_rows_and_resamples(rows: list[tuple[float, int]]) -> None:
     values, recording = (np.array(column) for column in zip(*rows, strict=True))
-    result, resampled = kept(lambda: with_interval(median(values, recording)))
+    result, resampled = kept(lambda: with_interval(quantile(values, recording)))
     finite = ~np.isnan(values)
     if not finite.any():
         assert result == NOTHING
@@ -110,7 +110,7 @@ def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:
         for name, truth, result in (
             ("ratio", 0.7, estimate(correct, np.ones(len(correct)), recording)),
             ("balanced", 0.7, with_interval(balanced_accuracy(recalled, true, recording))),
-            ("median", 0.0, with_interval(median(values, recording))),
+            ("median", 0.0, with_interval(quantile(values, recording))),
         ):
             assert result.low is not None
             assert result.high is not None
