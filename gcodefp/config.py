@@ -85,6 +85,10 @@ class Channels(Section):
         description="Whether each recording's own mean of a channel is subtracted, which depends "
         "on how a node was mounted."
     )
+    zscore: bool = Field(
+        description="Whether each recording's samples of a channel are divided by their own "
+        "standard deviation too (and centered), which depends on the gain of a node in a session."
+    )
 
 
 class Window(Section):

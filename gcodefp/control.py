@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _score(arguments: argparse.Namespace) -> None:
     name, control = arguments.control, CONTROLS[arguments.control]
     device = select_device(arguments.device, arguments.threads)
-    checkpoint, description, splits = open_evaluation(
+    decoder, description, splits = open_evaluation(
         arguments.checkpoint,
         arguments.dataset,
         {"train": arguments.train, "test": arguments.test},
@@ -58,9 +58,7 @@ def _score(arguments: argparse.Namespace) -> None:
         control=name if control.needs_training else None,
     )
     train, test = splits["train"], splits["test"]
-    decoding = predict_split(
-        checkpoint, apply_control(test, "test", name, description.window), device
-    )
+    decoding = predict_split(decoder, apply_control(test, "test", name, description.window), device)
     limits = {
         MAJORITY: majority(train, decoding.rows),
         MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),

@@ -19,16 +19,16 @@ from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
     evaluate_split,
-    open_checkpoint,
+    open_decoder,
     open_evaluation,
     write_predictions,
 )
 from gcodefp.files import write_json
-from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
@@ -55,10 +55,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
-    checkpoint, splits, excluded = _read(arguments, device)
+    decoder, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
-    description, test = checkpoint.description, splits["test"]
-    evaluation = evaluate_split(checkpoint, test, splits.get("train"), device, arguments.threads)
+    description, test = decoder.description, splits["test"]
+    evaluation = evaluate_split(decoder, test, splits.get("train"), device, arguments.threads)
     write_predictions(arguments.output, evaluation, test, description)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test, arguments.train)
     write_json(
@@ -81,27 +81,27 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _read(
     arguments: argparse.Namespace, device: torch.device
-) -> tuple[Checkpoint, dict[str, Split], list[dict[str, str]]]:
+) -> tuple[Decoder, dict[str, Split], list[dict[str, str]]]:
     """Checkpoint, test split and train split if named, and the recordings that are excluded."""
     splits: dict[str, Split] = {}
     if arguments.dataset is None:
         if arguments.test or arguments.train:
             raise UserError("--dataset is missing: --test and --train belong to a dataset.json")
-        checkpoint = open_checkpoint(arguments.checkpoint, device)
-        description = checkpoint.description
+        decoder = open_decoder(arguments.checkpoint, device)
+        description = decoder.description
     else:
         paths = {"train": arguments.train, "test": arguments.test}
         split_paths = {name: path for name, path in paths.items() if path}
-        checkpoint, description, loaded = open_evaluation(
+        decoder, description, loaded = open_evaluation(
             arguments.checkpoint, arguments.dataset, split_paths, device
         )
         splits.update(loaded)
     if arguments.test:
-        return checkpoint, splits, []
+        return decoder, splits, []
     splits["test"], excluded = read_external_split(
         arguments.recordings, description, arguments.allow_missing
     )
-    return checkpoint, splits, excluded
+    return decoder, splits, excluded
 
 
 def _log(scores: Mapping[str, Mapping[str, Estimate]]) -> None:

@@ -38,21 +38,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _explain(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
-    checkpoint, _, splits = open_evaluation(
+    decoder, _, splits = open_evaluation(
         arguments.checkpoint, arguments.dataset, {"test": arguments.test}, device
     )
     test = splits["test"]
-    explanation = explain_split(checkpoint, test, device)
-    arrays = explanation_arrays(explanation, test, checkpoint.description)
+    explanation = explain_split(decoder, test, device)
+    arrays = explanation_arrays(explanation, test, decoder.description)
     write_arrays(arguments.output / "explanation.npz", arrays)
-    content = describe_explanation(explanation, test, checkpoint.description, device)
+    content = describe_explanation(explanation, test, decoder.description, device)
     inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
     write_json(
         arguments.output / "explanation.json",
         EXPLANATION_FORMAT,
         {"provenance": provenance(inputs), **content},
     )
-    if checkpoint.description.leaky:
+    if decoder.description.leaky:
         logger.warning(LEAKY_NOTE)
     _log(content)
 

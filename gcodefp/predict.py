@@ -18,6 +18,7 @@ import torch
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
+from gcodefp.evaluation.decoder import Decoder, read_decoder
 from gcodefp.evaluation.prediction import (
     MIN_AGREEMENT,
     PREDICTION_FORMAT,
@@ -29,7 +30,7 @@ from gcodefp.evaluation.prediction import (
     table_text,
 )
 from gcodefp.files import sha256, write_json, write_text
-from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
+from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
@@ -65,11 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _predict(arguments: argparse.Namespace) -> None:
     _check_names(arguments.recordings, arguments.output)
     device = select_device(arguments.device, arguments.threads)
-    checkpoint = read_checkpoint(arguments.checkpoint, device)
+    decoder = read_decoder(
+        read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
+    )
     failed = []
     for path in arguments.recordings:
         try:
-            _predict_recording(path, checkpoint, device, arguments)
+            _predict_recording(path, decoder, device, arguments)
         except (UserError, OSError) as error:
             logger.error("%s", error)
             failed.append(str(path))
@@ -83,9 +86,9 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _predict_recording(
-    path: Path, checkpoint: Checkpoint, device: torch.device, arguments: argparse.Namespace
+    path: Path, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
 ) -> None:
-    description = checkpoint.description
+    description = decoder.description
     unlabelled = read_unlabelled(
         path,
         description.scaler.channels,
@@ -93,7 +96,7 @@ def _predict_recording(
         float(description.programs.step_seconds),
         arguments.allow_missing,
     )
-    prediction = predict_recording(checkpoint, unlabelled.recording, device)
+    prediction = predict_recording(decoder, unlabelled.recording, device)
     notes = _notes(description, prediction)
     _write(arguments, path, description, unlabelled, prediction, notes)
     _log(prediction, unlabelled, notes)

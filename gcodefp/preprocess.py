@@ -62,6 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--min-coverage", type=share, required=True, help="share of train recordings with a channel"
     )
     add("--center", action="store_true", help="subtract each recording's own mean of a channel")
+    add("--zscore", action="store_true", help="divide by each recording's own deviation too")
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -83,7 +84,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     _unify_operations(recordings, copies)
     names = _split_names(recordings, copies, arguments)
     train = [recordings[name] for name in names["train"]]
-    scaler = fit_scaler(train, arguments.min_coverage, arguments.center)
+    scaler = fit_scaler(train, arguments.min_coverage, arguments.center, arguments.zscore)
     _log_channels(recordings, train, scaler.channels)
     blocks = np.unique(np.concatenate([r.blocks for r in train]))
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
@@ -112,6 +113,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "splits": _describe_splits(splits, names, arguments.output),
         "channels": scaler.describe(),
         "centered": scaler.centered,
+        "zscored": scaler.zscored,
         "vocabulary": asdict(vocabulary),
         "words": {"train": _count_words(splits["train"])},
         "position_mm": _position_scale(train),

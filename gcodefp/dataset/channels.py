@@ -16,6 +16,9 @@ MIN_VALID_SHARE = 0.5
 """A channel is live in a recording that has valid samples in at least this share of its rows."""
 ROUNDING = 1e-9
 """Deviation, as a share of the largest sample, that equal samples may have by rounding."""
+STD_OFFSET = 0.1
+"""Added to a recording's own standard deviation, in those of the train split: a nearly constant
+channel has little information."""
 CLIP = 8.0
 """Limit of scaled samples, in standard deviations; outliers of a loose contact are clipped."""
 
@@ -27,19 +30,24 @@ class Scaler:
     Attributes:
         centered: whether each recording's own mean is subtracted first. That removes a node's
             orientation and temperature, which depend on the recording and not on the motion.
+        zscored: whether samples are divided by the recording's own standard deviation too. That
+            removes a node's gain, which differs between sessions.
     """
 
     channels: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
     centered: bool
+    zscored: bool = False
 
     def apply(self, recording: Recording) -> NDArray[np.float32]:
         """Scaled signals (N, C); 0, the train mean, where invalid."""
         table = recording.signals.reindex(columns=list(self.channels))
         signals = _to_double(table, self.centered).to_numpy(np.float64)
-        scaled = (signals - np.array(self.mean)) / np.array(self.std)
-        return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
+        scaled = np.clip((signals - np.array(self.mean)) / np.array(self.std), -CLIP, CLIP)
+        if self.zscored:
+            scaled = _zscore(scaled)
+        return np.nan_to_num(scaled, nan=0.0).astype(np.float32)
 
     def valid(self, recording: Recording) -> NDArray[np.bool_]:
         """Which samples are valid, (N, C)."""
@@ -54,13 +62,16 @@ class Scaler:
         ]
 
 
-def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) -> Scaler:
+def fit_scaler(
+    train: Sequence[Recording], min_coverage: float, centered: bool, zscored: bool = False
+) -> Scaler:
     """Selects the channels that are live in enough train recordings and fits their scale.
 
     Args:
         train: the recordings of the train split.
         min_coverage: share of them in which a channel has to be live.
         centered: subtract each recording's own mean first.
+        zscored: divide by each recording's own standard deviation too.
 
     Raises:
         UserError: no channel is left.
@@ -81,8 +92,22 @@ def fit_scaler(train: Sequence[Recording], min_coverage: float, centered: bool) 
         )
     selected = mean.index[varying]
     return Scaler(
-        tuple(selected), tuple(mean[varying].tolist()), tuple(deviation[varying].tolist()), centered
+        tuple(selected),
+        tuple(mean[varying].tolist()),
+        tuple(deviation[varying].tolist()),
+        centered,
+        zscored,
     )
+
+
+def _zscore(signals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Samples (N, C) of a recording, minus their mean, over their standard deviation."""
+    valid = np.isfinite(signals)
+    count = np.maximum(valid.sum(0), 1)
+    centred = signals - np.where(valid, signals, 0.0).sum(0) / count
+    deviation = np.sqrt((np.where(valid, centred, 0.0) ** 2).sum(0) / count)
+    normalised: NDArray[np.float64] = centred / (deviation + STD_OFFSET)
+    return normalised
 
 
 def _to_double(signals: pd.DataFrame, centered: bool) -> pd.DataFrame:

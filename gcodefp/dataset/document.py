@@ -65,6 +65,7 @@ class DatasetDocument(Document):
     splits: Mapping[str, SplitFile]
     channels: list[Channel] = Field(min_length=1)
     centered: bool
+    zscored: bool = False
     vocabulary: VocabularyClasses
     position_mm: PositionScale
     programs: ProgramsFile

@@ -191,6 +191,7 @@ def parse_description(document: Mapping[str, Any], programs: Programs) -> Descri
             tuple(c["mean"] for c in channels),
             tuple(c["std"] for c in channels),
             document["centered"],
+            document.get("zscored", False),
         ),
         vocabulary=parse_vocabulary(document),
         programs=programs,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
 from gcodefp.evaluation.names import (
     GREEDY,
@@ -15,14 +16,9 @@ from gcodefp.evaluation.names import (
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments
-from gcodefp.model.window_decoding import (
-    WindowPredictions,
-    decode_split_windows,
-    recording_emission_log_likelihood,
-)
+from gcodefp.model.window_decoding import WindowPredictions, decode_split_windows
 from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
 from gcodefp.programs.table import Programs
 
@@ -49,36 +45,40 @@ class SplitPredictions(NamedTuple):
     confidence: dict[str, NDArray[np.float64]]
 
 
-class WindowBlocks(NamedTuple):
-    """Most probable blocks of the N rows of a split, each from its assigned window.
+class DecodedWindows(NamedTuple):
+    """Decoding of the N rows of a split, each from its assigned window.
 
     Attributes:
         is_covered: (N,) whether the row is assigned to a window; other rows have no prediction.
+        path: (N,) state on the Viterbi path of the row's window.
+        paths: (W, T) Viterbi path of each window.
         blocks: (N,) text of the most probable block, the lag marginalised.
         confidence: (N,) its probability.
         operation: (N,) class.
     """
 
     is_covered: NDArray[np.bool_]
+    path: NDArray[np.int64]
+    paths: NDArray[np.int64]
     blocks: NDArray[np.str_]
     confidence: NDArray[np.float64]
     operation: NDArray[np.int64]
 
 
-def predict_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> SplitPredictions:
+def predict_split(decoder: Decoder, split: Split, device: torch.device) -> SplitPredictions:
     """Decodes a split; labels are used by the upper bound only."""
-    description, programs = checkpoint.description, checkpoint.description.programs
+    description, programs = decoder.description, decoder.programs
     data = to_tensors(split, description, device)
-    decoded = decode_split_windows(checkpoint.network, data)
-    window_decoding = decode_windows(checkpoint, data)
+    decoded = decode_split_windows(decoder.network, data)
+    window_decoding = decode_windows(decoder, data)
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
-    path, operation = decoded.path[rows], decoded.operation[rows]
-    whole_path, recording_blocks = _decode_recordings(checkpoint, data, split, rows)
+    path, operation = window_decoding.path[rows], decoded.operation[rows]
+    whole_path, recording_blocks = _decode_recordings(decoder, data, split, rows)
     whole_operation = _most_common_operation(operation, recording)
 
     windows, window_index = _non_overlapping_windows(split, description.window)
-    window_path = decoded.paths[window_index].ravel()
+    window_path = window_decoding.paths[window_index].ravel()
     window_operation = decoded.operation[split.window_start[window_index]].repeat(
         description.window
     )
@@ -161,30 +161,34 @@ def _most_probable_at_true_states(
 
 
 @torch.no_grad()
-def decode_windows(checkpoint: Checkpoint, data: Tensors) -> WindowBlocks:
-    """The most probable block and the operation of each row, from its assigned window."""
-    programs, network = checkpoint.description.programs, checkpoint.network
+def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
+    """State, most probable block and operation of each row, from its assigned window."""
+    programs, network, chain = decoder.programs, decoder.network, decoder.chain(data.signals.device)
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
-    operation = np.full(count, UNSEEN, np.int64)
+    operation, path = np.full(count, UNSEEN, np.int64), np.full(count, UNSEEN, np.int64)
+    paths = []
     for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
         rows, row_mask = data.window_rows(batch), data.row_mask[batch]
         encoded = network.encode(data.signals[rows])
-        emission = network.emission_log_likelihood(encoded)
-        posterior = decode_segments(emission, data.first_state).posterior[row_mask].cpu().numpy()
+        decoded = decode_segments(decoder.window_emissions(encoded, data.signals[rows]), chain)
+        posterior = decoded.posterior[row_mask].cpu().numpy()
         assigned = rows[row_mask].cpu().numpy()
+        path[assigned] = decoded.path[row_mask].cpu().numpy()
+        paths.append(decoded.path.cpu().numpy())
         most_probable = most_probable_blocks(marginalise_lag(posterior, programs), programs)
         blocks[assigned], confidence[assigned] = most_probable
         predicted = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = predicted[row_mask].cpu().numpy()
-    return WindowBlocks(operation != UNSEEN, blocks, confidence, operation)
+    is_covered = operation != UNSEEN
+    return DecodedWindows(is_covered, path, np.concatenate(paths), blocks, confidence, operation)
 
 
 def _decode_recordings(
-    checkpoint: Checkpoint, data: Tensors, split: Split, rows: NDArray[np.intp]
+    decoder: Decoder, data: Tensors, split: Split, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], MostProbableBlocks]:
     """Viterbi path and most probable blocks of the scored rows, each recording as one segment."""
-    programs = checkpoint.description.programs
+    programs, chain = decoder.programs, decoder.chain(data.signals.device)
     path = np.zeros(len(split.recording), np.int64)
     blocks = np.zeros(len(split.recording), programs.block.dtype)
     confidence = np.zeros(len(split.recording))
@@ -192,8 +196,7 @@ def _decode_recordings(
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own_rows = rows[split.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
-        emission = recording_emission_log_likelihood(checkpoint.network, signals, data.window)
-        decoded = decode_segments(emission[None], data.first_state)
+        decoded = decode_segments(decoder.recording_emissions(signals)[None], chain)
         path[own_rows] = decoded.path[0].cpu().numpy()
         posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
         blocks[own_rows], confidence[own_rows] = most_probable_blocks(posterior, programs)

@@ -32,6 +32,7 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import SplitPredictions, decode_windows, predict_split
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions, compute_metrics
 from gcodefp.evaluation.names import (
     ALL,
@@ -43,7 +44,6 @@ from gcodefp.evaluation.names import (
     WHOLE,
     WITH_CONFIDENCE,
 )
-from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
 from gcodefp.model.trainer import describe_device
 from gcodefp.programs.table import UNKNOWN
@@ -104,22 +104,20 @@ class SensorScores(NamedTuple):
     occluded: Sequence[tuple[ChannelSet, Metrics]]
 
 
-def score_occluded_sensors(
-    checkpoint: Checkpoint, split: Split, device: torch.device
-) -> SensorScores:
+def score_occluded_sensors(decoder: Decoder, split: Split, device: torch.device) -> SensorScores:
     """Scores a split with all sensors, and with each channel set occluded."""
     return SensorScores(
-        _score_windows(checkpoint, split, device),
+        _score_windows(decoder, split, device),
         [
-            (hidden, _score_windows(checkpoint, occlude_channels(split, hidden.channels), device))
-            for hidden in channel_sets(checkpoint.description.scaler.channels)
+            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
+            for hidden in channel_sets(decoder.description.scaler.channels)
         ],
     )
 
 
-def _score_windows(checkpoint: Checkpoint, split: Split, device: torch.device) -> Metrics:
-    description = checkpoint.description
-    decoded = decode_windows(checkpoint, to_tensors(split, description, device))
+def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
+    description = decoder.description
+    decoded = decode_windows(decoder, to_tensors(split, description, device))
     rows = np.flatnonzero(decoded.is_covered)
     predictions = RowPredictions(decoded.blocks[rows], decoded.operation[rows])
     return compute_metrics(
@@ -297,10 +295,10 @@ class Explanation(NamedTuple):
     sensors: SensorScores
 
 
-def explain_split(checkpoint: Checkpoint, split: Split, device: torch.device) -> Explanation:
+def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Explanation:
     """Decodes a split, and scores it under sensor occlusion."""
     return Explanation(
-        predict_split(checkpoint, split, device), score_occluded_sensors(checkpoint, split, device)
+        predict_split(decoder, split, device), score_occluded_sensors(decoder, split, device)
     )
 
 

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
-from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import decode_segments
-from gcodefp.model.window_decoding import WINDOWS_PER_BATCH, recording_emission_log_likelihood
+from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
@@ -149,16 +149,15 @@ def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 
 def predict_recording(
-    checkpoint: Checkpoint, recording: Recording, device: torch.device
+    decoder: Decoder, recording: Recording, device: torch.device
 ) -> RecordingPrediction:
     """Decodes a recording of at least one window as a whole, from its signals alone."""
-    description, programs = checkpoint.description, checkpoint.description.programs
+    description, programs = decoder.description, decoder.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    emission = recording_emission_log_likelihood(checkpoint.network, signals, description.window)
-    first_state = torch.as_tensor(programs.first.astype(np.int64), device=device)
-    decoded = decode_segments(emission[None], first_state)
+    emission = decoder.recording_emissions(signals)
+    decoded = decode_segments(emission[None], decoder.chain(device))
     path, posterior = decoded.path[0].cpu().numpy(), decoded.posterior[0].cpu().numpy()
-    greedy_block, operations = _decode_greedily(checkpoint, signals)
+    greedy_block, operations = _decode_greedily(decoder, signals)
     # No transition leaves a program: its probability is the same at all rows.
     program_probability = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
     program = int(programs.program_of_state()[path[0]])
@@ -181,10 +180,10 @@ def predict_recording(
 
 @torch.no_grad()
 def _decode_greedily(
-    checkpoint: Checkpoint, signals: Tensor
+    decoder: Decoder, signals: Tensor
 ) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
     """Each row's block by greedy decoding, (N,), and the mean probability of each operation."""
-    network, window, count = checkpoint.network, checkpoint.description.window, len(signals)
+    network, window, count = decoder.network, decoder.description.window, len(signals)
     recording, seconds = np.zeros(count, np.int64), np.zeros(count)
     starts = window_starts(recording, seconds, window, max(1, window // 2), np.inf)
     row_mask = torch.as_tensor(row_to_window_mask(starts, window), device=signals.device)
@@ -197,7 +196,7 @@ def _decode_greedily(
         encoded = network.encode(signals[batch])
         operations.append(network.operation_logits(encoded).softmax(-1).cpu().numpy())
         codes = network.decode(encoded[mask]).cpu().numpy()
-        blocks[batch[mask].cpu().numpy()] = checkpoint.description.vocabulary.decode(codes)
+        blocks[batch[mask].cpu().numpy()] = decoder.description.vocabulary.decode(codes)
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 

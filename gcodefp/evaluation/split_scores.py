@@ -21,6 +21,7 @@ from gcodefp.evaluation.baselines import run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
+from gcodefp.evaluation.decoder import Decoder, read_decoder
 from gcodefp.evaluation.metrics import (
     RowPredictions,
     ScoredPredictions,
@@ -31,19 +32,19 @@ from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
-from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
+from gcodefp.model.checkpoint import check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
 class EvaluationInputs(NamedTuple):
-    """A checkpoint, the dataset that it was trained on, and splits of it.
+    """A checkpoint with its decoder, the dataset that it was trained on, and splits of it.
 
     Attributes:
         description: of dataset.json, which never carries the checkpoint's control.
         splits: name -> split.
     """
 
-    checkpoint: Checkpoint
+    decoder: Decoder
     description: Description
     splits: Mapping[str, Split]
 
@@ -65,15 +66,15 @@ def open_evaluation(
         UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
             was trained on another dataset.
     """
-    loaded = open_checkpoint(checkpoint, device, control)
+    loaded = open_decoder(checkpoint, device, control)
     description = read_description(dataset)
-    check_dataset(loaded, description.with_control(control), checkpoint)
+    check_dataset(loaded.checkpoint, description.with_control(control), checkpoint)
     loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
     return EvaluationInputs(loaded, description, loaded_splits)
 
 
-def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
-    """Reads a checkpoint and checks its control.
+def open_decoder(path: Path, device: torch.device, control: str | None = None) -> Decoder:
+    """Reads a checkpoint with its decoder and checks its control.
 
     Raises:
         UserError: it cannot be read, or was trained for another control (None: for none).
@@ -81,7 +82,7 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
     checkpoint = read_checkpoint(path, device)
     trained_control = checkpoint.description.control
     if trained_control == control:
-        return checkpoint
+        return read_decoder(checkpoint, path, device)
     if control is None:
         raise UserError(
             f"{path}: was trained for control {trained_control}; it is not a model of the signals "
@@ -108,7 +109,7 @@ class Evaluation(NamedTuple):
 
 
 def evaluate_split(
-    checkpoint: Checkpoint, test: Split, train: Split | None, device: torch.device, threads: int
+    decoder: Decoder, test: Split, train: Split | None, device: torch.device, threads: int
 ) -> Evaluation:
     """Decodes and scores a split.
 
@@ -116,14 +117,14 @@ def evaluate_split(
         train: for the baselines; without it there are none.
         threads: processor cores that the baselines may use.
     """
-    decoding = predict_split(checkpoint, test, device)
-    window = checkpoint.description.window
+    decoding = predict_split(decoder, test, device)
+    window = decoder.description.window
     baselines = run_baselines(train, test, decoding.rows, window, threads) if train else {}
     predictions = {**decoding.predictions, **baselines}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
         for name, statistics in score_predictors(
-            decoding, predictions, test, checkpoint.description
+            decoding, predictions, test, decoder.description
         ).items()
     }
     return Evaluation(decoding, predictions, scores)

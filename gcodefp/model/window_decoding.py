@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import viterbi_paths
+from gcodefp.model.hmm import EMISSION_EXPONENT, circular_chain, viterbi_paths
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -66,8 +66,8 @@ class WindowPredictions(NamedTuple):
         codes: (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS.
         operation: (N,) class.
         position: (N, 3) tool position, in standard deviations of the train split.
-        path: (N,) state on the Viterbi path of the row's window.
-        paths: (W, T) Viterbi path of each window.
+        path: (N,) state on the Viterbi path of the row's window, by the network alone, in the
+            circular chain.
     """
 
     is_covered: NDArray[np.bool_]
@@ -75,7 +75,6 @@ class WindowPredictions(NamedTuple):
     operation: NDArray[np.int64]
     position: NDArray[np.float32]
     path: NDArray[np.int64]
-    paths: NDArray[np.int64]
 
 
 @torch.no_grad()
@@ -86,19 +85,16 @@ def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
     operation = np.full(count, UNSEEN, np.int64)
     position = np.full((count, 3), np.nan, np.float32)
     path = np.full(count, UNSEEN, np.int64)
-    paths = []
+    chain = circular_chain(data.first_state)
     for rows, mask, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):
         assigned = rows[mask].cpu().numpy()
         codes[assigned] = network.decode(encoded[mask]).cpu().numpy()
         operations = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = operations[mask].cpu().numpy()
         position[assigned] = network.position_head(encoded[mask]).cpu().numpy()
-        viterbi = viterbi_paths(network.emission_log_likelihood(encoded), data.first_state)
+        viterbi = viterbi_paths(EMISSION_EXPONENT * network.emission_log_likelihood(encoded), chain)
         path[assigned] = viterbi[mask].cpu().numpy()
-        paths.append(viterbi.cpu().numpy())
-    return WindowPredictions(
-        operation != UNSEEN, codes, operation, position, path, np.concatenate(paths)
-    )
+    return WindowPredictions(operation != UNSEEN, codes, operation, position, path)
 
 
 @torch.no_grad()

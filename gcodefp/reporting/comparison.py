@@ -216,10 +216,10 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     split, description = opened[0].splits[comparison.split], opened[0].description
     runs = []
     for inputs in opened:
-        decoding = predict_split(inputs.checkpoint, split, device)
+        decoding = predict_split(inputs.decoder, split, device)
         runs.append(
             score_predictors(
-                decoding, decoding.predictions, split, inputs.checkpoint.description,
+                decoding, decoding.predictions, split, inputs.decoder.description,
                 NETWORK_PREDICTORS,
             )
         )  # fmt: skip

@@ -54,6 +54,7 @@ rule preprocess:
         groups=config["channels"]["groups"],
         min_coverage=config["channels"]["min_coverage"],
         center="--center" if config["channels"]["center"] else "",
+        zscore="--zscore" if config["channels"]["zscore"] else "",
         rows=config["window"]["rows"],
         stride_rows=config["window"]["stride_rows"],
         max_gap_seconds=config["window"]["max_gap_seconds"],
@@ -71,6 +72,7 @@ rule preprocess:
             --groups {params.groups:q} \
             --min-coverage {params.min_coverage} \
             {params.center} \
+            {params.zscore} \
             --window {params.rows} \
             --stride {params.stride_rows} \
             --max-gap-seconds {params.max_gap_seconds} \

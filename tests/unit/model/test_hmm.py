@@ -1,22 +1,28 @@
 """Decoding with the hidden Markov model, compared with an enumeration of all paths."""
 
-from itertools import accumulate, product
+import math
+from collections.abc import Callable
+from itertools import pairwise, product
 
 import pytest
 import torch
 from torch import Tensor
 
 from gcodefp.model.hmm import (
-    EMISSION_EXPONENT,
-    TRANSITION_LOG_PROBS,
-    TRANSITIONS,
+    CIRCULAR_PROBABILITIES,
+    WAITING_PROBABILITIES,
+    centre_posterior,
+    circular_chain,
     decode_segments,
     viterbi_paths,
+    waiting_chain,
 )
 
 FIRST = torch.tensor([0, 4, 7])
 """Two programs, of four and of three states."""
 FIRST_OF_FOUR = torch.tensor([0, 1, 13, 15, 40])
+CHAINS = {"circular": circular_chain, "waiting": waiting_chain}
+Transition = Callable[[int, int, int, int], float]
 
 
 def random_emissions(seed: int, rows: int, states: int = 7, segments: int = 1) -> Tensor:
@@ -32,41 +38,66 @@ def emissions_for(states: list[int], count: int) -> Tensor:
     return emissions
 
 
-def all_paths(emissions: Tensor) -> tuple[list[tuple[int, ...]], Tensor]:
-    """Every sequence of states that the programs allow, with its log probability."""
+def circular_weight(before: int, after: int, first: int, length: int) -> float:
+    """The weight of a transition within a program, word for word."""
+    weights = [w for step, w in enumerate(CIRCULAR_PROBABILITIES)
+               if first + (before - first + step) % length == after]  # fmt: skip
+    return sum(weights)
+
+
+def waiting_weight(before: int, after: int, first: int, length: int) -> float:
+    stay, advance, skip = WAITING_PROBABILITIES
+    waits = before == after and before in (first, first + length - 1)
+    return (
+        sum(WAITING_PROBABILITIES)
+        if waits
+        else {0: stay, 1: advance, 2: skip}.get(after - before, 0.0)
+    )
+
+
+WEIGHTS: dict[str, Transition] = {"circular": circular_weight, "waiting": waiting_weight}
+
+
+def all_paths(emissions: Tensor, weight: Transition) -> tuple[list[tuple[int, ...]], Tensor]:
+    """Every sequence of states that the programs allow, with its log weight."""
     paths, scores = [], []
-    for start in range(7):
-        first, length = (0, 4) if start < 4 else (4, 3)
-        for steps in product(TRANSITIONS, repeat=len(emissions) - 1):
-            path = [first + (start - first + done) % length for done in accumulate((0, *steps))]
-            emission = sum(float(emissions[row, state]) for row, state in enumerate(path))
-            transitions = sum(TRANSITION_LOG_PROBS[TRANSITIONS.index(step)] for step in steps)
-            paths.append(tuple(path))
-            scores.append(EMISSION_EXPONENT * emission + transitions)
+    for first, length in ((0, 4), (4, 3)):
+        for path in product(range(first, first + length), repeat=len(emissions)):
+            weights = [weight(*pair, first, length) for pair in pairwise(path)]
+            if all(weights):
+                emission = sum(float(emissions[row, state]) for row, state in enumerate(path))
+                paths.append(path)
+                scores.append(emission + sum(map(math.log, weights)))
     return paths, torch.tensor(scores, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4])
-def test_path_and_posterior_are_those_of_all_paths(rows: int) -> None:
-    contradicted = 0
+@pytest.mark.parametrize("kind", CHAINS)
+def test_path_and_posterior_are_those_of_all_paths(kind: str, rows: int) -> None:
+    contradicted, chain = 0, CHAINS[kind](FIRST)
     for seed in range(15):
-        emissions = random_emissions(seed, rows)
-        paths, scores = all_paths(emissions[0])
-        decoding = decode_segments(emissions, FIRST)
-        assert tuple(decoding.path[0].tolist()) == paths[int(scores.argmax())]
-        assert torch.equal(viterbi_paths(emissions, FIRST), decoding.path)
+        emissions = 0.3 * random_emissions(seed, rows)
+        paths, scores = all_paths(emissions[0], WEIGHTS[kind])
+        decoding = decode_segments(emissions, chain)
+        if kind == "waiting":  # Of a circle of three states two transitions can be one.
+            assert tuple(decoding.path[0].tolist()) == paths[int(scores.argmax())]
+        assert torch.equal(viterbi_paths(emissions, chain), decoding.path)
         expected = torch.zeros(rows, 7, dtype=torch.float64)
         for path, share in zip(paths, scores.softmax(0), strict=True):
             expected[torch.arange(rows), torch.tensor(path)] += share
         posterior = decoding.posterior[0].double()
         torch.testing.assert_close(posterior, expected, rtol=1e-4, atol=1e-6)
+        centre = centre_posterior(emissions.transpose(0, 1).__getitem__, rows, chain)
+        torch.testing.assert_close(centre[0].double(), expected[rows // 2], rtol=1e-4, atol=1e-6)
         contradicted += not torch.equal(emissions.argmax(-1), decoding.path)
     assert contradicted > 5 or rows == 1, "the emissions alone would often be wrong"
 
 
 @pytest.mark.parametrize("rows", [2, 9, 60])
-def test_no_path_crosses_the_border_of_a_program(rows: int) -> None:
-    decoding = decode_segments(random_emissions(1, rows, 40, segments=64), FIRST_OF_FOUR)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_no_path_crosses_the_border_of_a_program(kind: str, rows: int) -> None:
+    emissions = 0.3 * random_emissions(1, rows, 40, segments=64)
+    decoding = decode_segments(emissions, CHAINS[kind](FIRST_OF_FOUR))
     program = torch.searchsorted(FIRST_OF_FOUR, decoding.path, right=True)
     assert (program == program[:, :1]).all()
     # Nor does the posterior: the probability of a program is the same at every row.
@@ -78,32 +109,49 @@ def test_no_path_crosses_the_border_of_a_program(rows: int) -> None:
 
 def test_a_row_may_repeat_a_state_or_skip_one() -> None:
     states = [10, 10, 12, 13, 15, 15]
-    emissions = emissions_for(states, 40)
-    assert viterbi_paths(emissions, torch.tensor([0, 40]))[0].tolist() == states
-    skips_two = viterbi_paths(emissions_for([10, 13], 40), torch.tensor([0, 40]))[0].tolist()
+    chain = waiting_chain(torch.tensor([0, 40]))
+    assert viterbi_paths(emissions_for(states, 40), chain)[0].tolist() == states
+    skips_two = viterbi_paths(emissions_for([10, 13], 40), chain)[0].tolist()
     assert skips_two[1] - skips_two[0] <= 2
 
 
-def test_a_program_starts_again_behind_its_end() -> None:
-    path = viterbi_paths(emissions_for([5, 6, 4, 5, 6, 4], 7), FIRST)[0].tolist()
-    assert path == [5, 6, 4, 5, 6, 4]
+def test_a_program_starts_again_behind_its_end_only_in_the_circular_chain() -> None:
+    emissions = emissions_for([5, 6, 4, 5, 6, 4], 7)
+    assert viterbi_paths(emissions, circular_chain(FIRST))[0].tolist() == [5, 6, 4, 5, 6, 4]
+    path = viterbi_paths(emissions, waiting_chain(FIRST))[0]
+    assert (path.diff() >= 0).all()
     # Emissions that lead over a border do not take the path with them.
-    path = viterbi_paths(emissions_for([10, 11, 12, 13, 14, 15], 40), FIRST_OF_FOUR)[0].tolist()
+    emissions = emissions_for([10, 11, 12, 13, 14, 15], 40)
+    path = viterbi_paths(emissions, circular_chain(FIRST_OF_FOUR))[0].tolist()
     assert path[:3] == [10, 11, 12]
     assert set(path[3:]) <= set(range(1, 13))
 
 
+def test_a_machine_waits_before_and_after_its_program() -> None:
+    states = [4, 4, 4, 4, 5, 6, 6, 6]
+    chain = waiting_chain(FIRST)
+    assert viterbi_paths(0.02 * emissions_for(states, 7), chain)[0].tolist() == states
+    # Elsewhere waiting is as improbable as for any row.
+    states = [4, 5, 5, 5, 5, 5, 6, 6]
+    assert viterbi_paths(0.02 * emissions_for(states, 7), chain)[0].tolist() != states
+
+
 @pytest.mark.parametrize("rows", [35, 40, 45])
 def test_the_length_of_a_segment_carries_no_information(rows: int) -> None:
-    posterior = decode_segments(torch.zeros(1, rows, 40), torch.tensor([0, 40])).posterior
+    first = torch.tensor([0, 40])
+    posterior = decode_segments(torch.zeros(1, rows, 40), circular_chain(first)).posterior
     torch.testing.assert_close(posterior, torch.full((1, rows, 40), 1 / 40))
+    # In the waiting chain all starts are alike: of the inner states none stands out at any row.
+    inner = decode_segments(torch.zeros(1, rows, 40), waiting_chain(first)).posterior[0, :, 3:-3]
+    assert inner.amax() < 1.02 * inner.amin()
 
 
-def test_a_segment_is_decoded_alike_alone_and_in_a_batch() -> None:
-    emissions = random_emissions(2, 30, 40, segments=5)
-    together = decode_segments(emissions, FIRST_OF_FOUR)
+@pytest.mark.parametrize("kind", CHAINS)
+def test_a_segment_is_decoded_alike_alone_and_in_a_batch(kind: str) -> None:
+    emissions, chain = 0.3 * random_emissions(2, 30, 40, segments=5), CHAINS[kind](FIRST_OF_FOUR)
+    together = decode_segments(emissions, chain)
     for index in range(len(emissions)):
-        alone = decode_segments(emissions[index : index + 1], FIRST_OF_FOUR)
+        alone = decode_segments(emissions[index : index + 1], chain)
         assert torch.equal(alone.path[0], together.path[index])
         torch.testing.assert_close(alone.posterior[0], together.posterior[index])
 
@@ -113,7 +161,8 @@ def test_long_segments_stay_finite_and_are_decoded() -> None:
     true = 705 + torch.arange(rows)
     emissions = random_emissions(3, rows, states) / 10
     emissions[0, torch.arange(rows), true] += 4.0
-    decoding = decode_segments(emissions.log_softmax(-1), torch.tensor([0, 700, states]))
+    chain = waiting_chain(torch.tensor([0, 700, states]))
+    decoding = decode_segments(0.3 * emissions.log_softmax(-1), chain)
     torch.testing.assert_close(decoding.posterior.sum(-1), torch.ones(1, rows))
     assert (decoding.path[0] == true).float().mean() > 0.95
     assert (decoding.posterior[0].argmax(-1) == true).float().mean() > 0.95

@@ -1,0 +1,294 @@
+"""The decoder: a network's and the templates' emissions, weighted, in the hidden Markov model.
+
+Templates are fitted to the train split, the weights are chosen on the val split: the decoder is the
+network alone, the templates alone, or both. It is a file, `decoder.npz`, beside the checkpoint.
+
+Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weights.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+from torch import Tensor
+
+from gcodefp.dataset.store import Description, Split
+from gcodefp.documents import ArraySpec, check_arrays
+from gcodefp.errors import UserError
+from gcodefp.evaluation.metrics import EPSILON_SECONDS, NEAR_SECONDS
+from gcodefp.files import read_arrays, sha256, write_arrays
+from gcodefp.model.checkpoint import Checkpoint
+from gcodefp.model.hmm import Chain, centre_posterior, waiting_chain
+from gcodefp.model.network import Network
+from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_part
+from gcodefp.model.window_decoding import encode_windows, recording_emission_log_likelihood
+from gcodefp.programs.table import UNKNOWN, Programs
+
+DECODER_FILE = "decoder.npz"
+REBUILD = "snakemake --cores all --forcerun calibrate"
+NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
+TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1)
+"""Weights of the emission log-likelihoods that are tried; both 0 is not."""
+UNTUNED_NETWORK_WEIGHT = 0.3
+"""Of a checkpoint without a decoder.npz, which has no templates."""
+MIN_PROBABILITY = 0.01
+"""Lower limit in the log score: one recording of a kind that no other shows decides nothing."""
+STRIDE_ROWS = 16
+WINDOWS_PER_CHUNK = 128
+"""Limits memory: every row has a probability for each of thousands of states."""
+ARRAYS = {
+    "checkpoint": ArraySpec("U", ()),
+    "weights": ArraySpec("f", (2,), 0, 1e6),
+    "projection": ArraySpec("f", ("F", "D")),
+    "mean": ArraySpec("f", ("P", "D")),
+    "weight": ArraySpec("f", ("D",)),
+    "tried": ArraySpec("f", ("W", 4)),
+}
+"""Arrays of decoder.npz."""
+
+
+class Decoder(NamedTuple):
+    """A checkpoint with its emission models.
+
+    Attributes:
+        network_weight, template_weight: of the emission log-likelihoods; 0 where one is not used.
+        templates: None without a decoder.npz.
+        tried: (W, 4) on the val split: both weights, mean log score, share of rows within 1 s.
+    """
+
+    checkpoint: Checkpoint
+    network_weight: float = UNTUNED_NETWORK_WEIGHT
+    template_weight: float = 0.0
+    templates: Templates | None = None
+    tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
+
+    @property
+    def description(self) -> Description:
+        return self.checkpoint.description
+
+    @property
+    def network(self) -> Network:
+        return self.checkpoint.network
+
+    @property
+    def programs(self) -> Programs:
+        return self.checkpoint.description.programs
+
+    @property
+    def summary(self) -> str:
+        """Which emissions it uses, in words."""
+        if not self.template_weight:
+            return "network alone"
+        return "network and templates" if self.network_weight else "templates alone"
+
+    def chain(self, device: torch.device) -> Chain:
+        """The transitions between the programs' states."""
+        return waiting_chain(torch.as_tensor(self.programs.first.astype(np.int64), device=device))
+
+    def window_emissions(self, encoded: Tensor, signals: Tensor) -> Tensor:
+        """Weighted emission log-likelihoods of windows, (B, T, P).
+
+        Args:
+            encoded: (B, T, D) row vectors of the network.
+            signals: (B, T, C).
+        """
+        emissions = self.network_weight * self.network.emission_log_likelihood(encoded)
+        if self.templates is not None:
+            emissions += self.template_weight * self.templates.log_likelihood(signals)
+        return emissions
+
+    def recording_emissions(self, signals: Tensor) -> Tensor:
+        """Weighted emission log-likelihoods of a recording (N, C) of at least a window, (N, P)."""
+        window = self.description.window
+        emissions = self.network_weight * recording_emission_log_likelihood(
+            self.network, signals, window
+        )
+        if self.templates is not None:
+            emissions += self.template_weight * self.templates.log_likelihood(signals[None])[0]
+        return emissions
+
+    @torch.no_grad()
+    def centre_posteriors(
+        self, signals: Tensor, rows: int, stride_rows: int = 1
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Posteriors of the states at the centre rows of windows of any length.
+
+        Args:
+            signals: (N, C) of one recording.
+            rows: T, of each window, at most N.
+            stride_rows: rows from one window to the next.
+
+        Yields:
+            the centre rows (B,) of some windows, and their posteriors (B, P).
+        """
+        starts = torch.arange(0, len(signals) - rows + 1, stride_rows, device=signals.device)
+        chain, windows = self.chain(signals.device), _Windows(self, signals, rows)
+
+        def emission_at(chunk: Tensor, row: int) -> Tensor:
+            emissions = torch.zeros((), device=signals.device)
+            if self.network_weight:
+                emissions = emissions + self.network_weight * windows.network(chunk, row)
+            if self.template_weight:
+                emissions = emissions + self.template_weight * windows.templates(chunk, row)
+            return emissions
+
+        for chunk in starts.split(WINDOWS_PER_CHUNK):
+            yield chunk + rows // 2, centre_posterior(partial(emission_at, chunk), rows, chain)
+
+
+class _Windows:
+    """All windows of one length of one recording, which share most of their computation."""
+
+    def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
+        self._network, self._rows = decoder.network, rows
+        # A longer window is encoded in parts as long as those of the training.
+        length = min(rows, decoder.description.window)
+        starts = torch.arange(len(signals) - length + 1, device=signals.device)
+        every_row = torch.ones(len(starts), length, dtype=torch.bool, device=signals.device)
+        parts = encode_windows(decoder.network, signals, starts, every_row)
+        self._encoded = torch.cat([part.encoded for part in parts])
+        self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
+        self._templates: Tensor | None = None
+        if decoder.templates is not None:
+            self._templates = decoder.templates.window_log_likelihoods(signals)
+
+    def network(self, starts: Tensor, row: int) -> Tensor:
+        """The network's emission log-likelihoods of one row of windows (B,), (B, P).
+
+        Up to a constant of each row it is the mean that `recording_emission_log_likelihood` takes.
+        """
+        length = self._encoded.shape[1]
+        total, weights = torch.zeros(()), 0
+        for start in self._part_starts:
+            if 0 <= (part_row := row - start) < length:
+                weight = min(part_row, length - 1 - part_row) + 1
+                total = total + weight * self._encoded[starts + start, part_row]
+                weights += weight
+        return self._network.emission_log_likelihood(total / weights)
+
+    def templates(self, starts: Tensor, row: int) -> Tensor:
+        """The templates' log-likelihoods of one row of windows (B,), (B, P)."""
+        assert self._templates is not None, "the decoder has templates"
+        return self._templates[window_part(row, self._rows), starts + row]
+
+
+def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
+    """Fits the templates to the train split, and chooses the weights on the val split.
+
+    The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
+    centre rows of val windows: it rewards right answers and calibrated probabilities alike.
+
+    If no val recording runs a program of the train split, the network alone decodes, as without a
+    decoder.
+    """
+    with threadpool_limits(1):  # The order of summation determines the last bits.
+        templates = fit_templates(train, checkpoint.description.programs).to(device)
+    decoder = Decoder(checkpoint, templates=templates)
+    pairs = [pair for pair in product(NETWORK_WEIGHTS, TEMPLATE_WEIGHTS) if any(pair)]
+    near: list[NDArray[np.float64]] = []
+    for recording in range(len(val.recordings)):
+        rows = np.flatnonzero(val.recording == recording)
+        if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
+            signals = torch.as_tensor(val.signals[rows], device=device)
+            near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
+    if not near:
+        return decoder
+    probability, hits = np.concatenate(near, axis=2)
+    scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
+    tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
+    network_weight, template_weight = pairs[int(scores.argmax())]
+    return Decoder(checkpoint, network_weight, template_weight, templates, tried)
+
+
+@torch.no_grad()
+def _near_probabilities(
+    decoder: Decoder,
+    pairs: Sequence[tuple[float, float]],
+    signals: Tensor,
+    state: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Probability near the true state, and whether the most probable state is near, (2, W, M).
+
+    Args:
+        pairs: W weights of network and templates.
+        signals: (N, C) of one recording with true states (N,); M windows are laid over it.
+    """
+    window, chain = decoder.description.window, decoder.chain(signals.device)
+    windows = _Windows(decoder, signals, window)
+    starts = torch.arange(0, len(signals) - window + 1, STRIDE_ROWS, device=signals.device)
+    starts = starts[np.isfinite(state[starts.cpu().numpy() + window // 2])]
+    network, templates = (
+        torch.stack([emissions(starts, row) for row in range(window)])
+        for emissions in (windows.network, windows.templates)
+    )
+    low, high = near_states(state[starts.cpu().numpy() + window // 2], decoder.programs)
+    results = []
+    for pair in pairs:
+        emissions = pair[0] * network + pair[1] * templates
+        posterior = centre_posterior(emissions.__getitem__, window, chain).double().cpu().numpy()
+        best = posterior.argmax(1)
+        total = np.pad(posterior.cumsum(1), ((0, 0), (1, 0)))
+        row = np.arange(len(posterior))
+        results.append((total[row, high + 1] - total[row, low], (low <= best) & (best <= high)))
+    return np.array(results, np.float64).transpose(1, 0, 2)
+
+
+def near_states(
+    state: NDArray[np.floating], programs: Programs
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last state within NEAR_SECONDS of true states (M,), in their programs."""
+    program = np.searchsorted(programs.first, state, side="right") - 1
+    reach = (NEAR_SECONDS + EPSILON_SECONDS) / float(programs.step_seconds)
+    low = np.maximum(np.ceil(state - reach), programs.first[program])
+    high = np.minimum(np.floor(state + reach), programs.first[program + 1] - 1)
+    return low.astype(np.int64), high.astype(np.int64)
+
+
+def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
+    """Writes decoder.npz; the same decoder gives the same bytes.
+
+    Args:
+        checkpoint: the file that it was fitted for.
+    """
+    assert decoder.templates is not None, "a fitted decoder has templates"
+    arrays = {name: array.cpu().numpy() for name, array in decoder.templates._asdict().items()}
+    weights = np.array([decoder.network_weight, decoder.template_weight])
+    write_arrays(
+        path,
+        {"checkpoint": np.array(sha256(checkpoint)), "weights": weights, "tried": decoder.tried}
+        | arrays,
+    )
+
+
+def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> Decoder:
+    """Reads the decoder.npz beside a checkpoint; without one, the network alone.
+
+    Args:
+        path: of the checkpoint.
+
+    Raises:
+        UserError: decoder.npz is truncated or damaged, or was fitted for another checkpoint.
+    """
+    decoder_path = path.with_name(DECODER_FILE)
+    if not decoder_path.is_file():
+        return Decoder(checkpoint)
+    arrays = read_arrays(decoder_path, list(ARRAYS), REBUILD)
+    description = checkpoint.description
+    lengths = {"P": len(description.programs), "F": len(OFFSETS) * len(description.scaler.channels)}
+    check_arrays(arrays, ARRAYS, decoder_path, REBUILD, lengths)
+    if arrays["checkpoint"] != sha256(path):
+        raise UserError(
+            f"{decoder_path}: was fitted for another checkpoint than {path}; fit it again with: "
+            f"{REBUILD}"
+        )
+    templates = Templates(
+        *(torch.as_tensor(arrays[name], device=device) for name in Templates._fields)
+    )
+    network_weight, template_weight = arrays["weights"].tolist()
+    return Decoder(checkpoint, network_weight, template_weight, templates, arrays["tried"])

@@ -1,0 +1,174 @@
+"""Templates: what the sensors measure in each state of the programs, from the train recordings.
+
+A matched filter in the space of linear discriminants. The features of a row are its samples and
+those of near rows. Linear discriminant analysis (Fisher 1936; Rao 1948) with the states as classes
+projects them onto the directions in which states differ most, compared with how recordings differ
+in one state. The log-likelihood of a state falls with the logarithm of the distance to the state's
+mean, as for a Cauchy distribution: outliers cost little.
+
+Nothing is trained by gradients: a second is enough, and a program needs one recording.
+
+Shapes: N rows, C channels, F features, D discriminants, P states, B windows of T rows.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.linalg import eigh
+from torch import Tensor
+
+from gcodefp.dataset.store import Split
+from gcodefp.programs.lag import interpolate_rows
+from gcodefp.programs.table import UNKNOWN, Programs
+
+OFFSETS = (-4, -2, 0, 2, 4)
+"""Rows before and behind a row whose samples are its features."""
+REACH = max(OFFSETS)
+DISCRIMINANTS = 20
+SHRINKAGE = 0.1
+"""Share of the diagonal in the covariance within states (Friedman 1989)."""
+RIDGE = 1e-4
+"""Added to variances, in units of the train split's variance: a dead channel has none."""
+
+
+class Templates(NamedTuple):
+    """Emission model of the states.
+
+    Attributes:
+        projection: (F, D) of features onto discriminants; F = len(OFFSETS) * C.
+        mean: (P, D) of each state.
+        weight: (D,) of each discriminant: its share of the variance between states.
+    """
+
+    projection: Tensor
+    mean: Tensor
+    weight: Tensor
+
+    def to(self, device: torch.device) -> "Templates":
+        """The same on another device."""
+        return Templates(*(tensor.to(device) for tensor in self))
+
+    def log_likelihood(self, signals: Tensor) -> Tensor:
+        """Log-likelihood of the states at each row, up to a constant, (B, T, P).
+
+        Args:
+            signals: (B, T, C) of windows; features do not reach beyond a window's ends.
+        """
+        return self._compare(self._project(signals, REACH, REACH))
+
+    def window_log_likelihoods(self, signals: Tensor) -> Tensor:
+        """Of rows of a recording, as they are in any window, (2 * REACH + 1, N, P).
+
+        The first is of rows inside of a window; then of rows 0 to REACH - 1 of a window, and of
+        rows 1 to REACH before its end (`window_part`), where features are cut off.
+
+        Args:
+            signals: (N, C) of one recording.
+        """
+        cuts = [(REACH, REACH), *((row, REACH) for row in range(REACH))]
+        cuts += [(REACH, row) for row in range(REACH)]
+        return torch.cat([self._compare(self._project(signals[None], *cut)) for cut in cuts])
+
+    def _project(self, signals: Tensor, before: int, behind: int) -> Tensor:
+        """Features on the discriminants, (B, T, D).
+
+        Args:
+            before, behind: rows that features may reach.
+        """
+        rows = torch.arange(signals.shape[1], device=signals.device)
+        parts = self.projection.split(signals.shape[2])
+        projected = [
+            signals[:, (rows + min(max(offset, -before), behind)).clamp(0, len(rows) - 1)] @ part
+            for offset, part in zip(OFFSETS, parts, strict=True)
+        ]
+        return torch.stack(projected).sum(0)
+
+    def _compare(self, projected: Tensor) -> Tensor:
+        """Discriminants (B, T, D) to log-likelihoods (B, T, P)."""
+        total = projected.new_zeros(*projected.shape[:2], len(self.mean))
+        # One by one: a table of all differences would be twenty times as large.
+        for index, weight in enumerate(self.weight.tolist()):
+            difference = projected[..., index, None] - self.mean[:, index]
+            total -= weight * difference.square_().log1p_()
+        return total
+
+
+def window_part(row: int, rows: int) -> int:
+    """Index into `window_log_likelihoods` of a row of a window of at least 2 * REACH rows."""
+    if row < REACH:
+        return 1 + row
+    behind = rows - 1 - row
+    return 1 + REACH + behind if behind < REACH else 0
+
+
+def fit_templates(train: Split, programs: Programs) -> Templates:
+    """Fits templates to the train recordings and their lag-corrected states."""
+    samples = list(_state_features(train, programs))
+    count = np.zeros(len(programs))
+    mean = np.zeros((len(programs), len(OFFSETS) * train.signals.shape[1]))
+    for states, features in samples:
+        count[states] += 1
+        mean[states] += features
+    mean = _fill(mean / np.maximum(count, 1)[:, None], count > 0, programs)
+    within = np.zeros((mean.shape[1], mean.shape[1]))
+    for states, features in samples:
+        # Unbiased: the mean of n recordings is nearer to each of them than the true one.
+        n = count[states]
+        scale = np.sqrt(np.where(n > 1, n / np.maximum(n - 1, 1), 0.0))
+        difference = (features - mean[states]) * scale[:, None]
+        within += difference.T @ difference
+    within /= max(1, sum(int((count[states] > 1).sum()) for states, _ in samples))
+    shrunk = (1 - SHRINKAGE) * within + np.diag(SHRINKAGE * np.diag(within) + RIDGE)
+    centred = mean - mean.mean(0)
+    # Ascending eigenvalues: the ratio of the variance between states to that within them.
+    ratio, vectors = eigh(centred.T @ centred / len(centred), shrunk)
+    ratio, vectors = ratio[::-1][:DISCRIMINANTS], vectors[:, ::-1][:, :DISCRIMINANTS]
+    arrays = vectors, mean @ vectors, ratio / (1 + ratio)
+    return Templates(*(torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays))
+
+
+def _state_features(
+    train: Split, programs: Programs
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Of each train recording: its states (M,) and their features (M, F).
+
+    Rows before and after the program, whose state is that of an end, do not count.
+    """
+    for recording in range(len(train.recordings)):
+        rows = np.flatnonzero(train.recording == recording)
+        program = int(train.program[rows[0]])
+        if program == UNKNOWN:
+            continue
+        state = train.state[rows].astype(np.float64)
+        first, last = programs.first[program], programs.first[program + 1] - 1
+        inside = np.flatnonzero((state > first) & (state < last))
+        if len(inside) < 2:
+            continue
+        states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
+        features = _features(train.signals[rows].astype(np.float64))
+        row = np.interp(states, state[inside], inside)
+        yield states.astype(np.int64), interpolate_rows(features, row)
+
+
+def _features(signals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Features (N, F) of the rows of a recording (N, C)."""
+    rows = np.arange(len(signals))
+    parts = [signals[np.clip(rows + offset, 0, len(signals) - 1)] for offset in OFFSETS]
+    return np.concatenate(parts, axis=1)
+
+
+def _fill(
+    mean: NDArray[np.float64], has_samples: NDArray[np.bool_], programs: Programs
+) -> NDArray[np.float64]:
+    """Gives states that no train recording's sensors measure the mean of the nearest such state."""
+    filled = mean.copy()
+    for program in range(len(programs.names)):
+        states = np.arange(*programs.first[program : program + 2])
+        sampled = states[has_samples[states]]
+        if len(sampled):
+            nearest = np.abs(states[:, None] - sampled).argmin(1)
+            filled[states] = mean[sampled[nearest]]
+    return filled
