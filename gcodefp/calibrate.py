@@ -12,8 +12,10 @@ from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.evaluation.decoder import DECODER_FILE, fit_decoder, write_decoder
-from gcodefp.evaluation.split_scores import open_evaluation
+from gcodefp.dataset.store import read_description, read_split
+from gcodefp.evaluation.decoder import fit_decoder, write_decoder
+from gcodefp.evaluation.split_scores import open_checkpoint
+from gcodefp.model.checkpoint import check_dataset
 from gcodefp.model.data import DEVICES, select_device
 
 logger = logging.getLogger("gcodefp.calibrate")
@@ -23,30 +25,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("calibrate", __doc__)
     add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt; decoder.npz goes beside it")
+    add("--checkpoint", type=Path, required=True, help="checkpoint.pt")
     add("--train", type=Path, required=True, help="train.npz")
     add("--val", type=Path, required=True, help="val.npz")
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--control", choices=[name for name, c in CONTROLS.items() if c.needs_training])
+    add("--output", type=Path, required=True, help="decoder.npz; read where checkpoint.pt is")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
     return run_step(parser, _calibrate, argv)
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    device, path = select_device(arguments.device, arguments.threads), arguments.checkpoint
-    control, split_paths = arguments.control, {"train": arguments.train, "val": arguments.val}
-    # A decoder of an earlier checkpoint is replaced, not read.
-    path.with_name(DECODER_FILE).unlink(missing_ok=True)
-    opened, description, splits = open_evaluation(
-        path, arguments.dataset, split_paths, device, control
-    )
+    device, control = select_device(arguments.device, arguments.threads), arguments.control
+    checkpoint = open_checkpoint(arguments.checkpoint, device, control)
+    description = read_description(arguments.dataset)
+    check_dataset(checkpoint, description.with_control(control), arguments.checkpoint)
     train, val = (
-        apply_control(split, name, control, description.window) if control else split
-        for name, split in splits.items()
+        read_split(path, description, name)
+        for name, path in (("train", arguments.train), ("val", arguments.val))
     )
-    decoder = fit_decoder(opened.checkpoint, train, val, device)
-    write_decoder(path.with_name(DECODER_FILE), decoder, path)
+    if control:
+        train = apply_control(train, "train", control, description.window)
+        val = apply_control(val, "val", control, description.window)
+    decoder = fit_decoder(checkpoint, train, val, device)
+    write_decoder(arguments.output, decoder, arguments.checkpoint)
     for network_weight, template_weight, score, near in decoder.tried.tolist():
         logger.info(
             "val: network %.2f, templates %.2f: log score %.3f, within 1 s %.3f",

@@ -64,7 +64,12 @@ def _score(arguments: argparse.Namespace) -> None:
         MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),
     }
     verdicts = assess_control(name, decoding.predictions, limits, test, decoding.rows)
-    inputs = (arguments.checkpoint, arguments.dataset, arguments.train, arguments.test)
+    inputs = (
+        *decoder.paths(arguments.checkpoint),
+        arguments.dataset,
+        arguments.train,
+        arguments.test,
+    )
     content = {
         "provenance": provenance(inputs),
         "control": name,

@@ -62,7 +62,12 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     description, test = decoder.description, splits["test"]
     evaluation = evaluate_split(decoder, test, splits.get("train"), device, arguments.threads)
     write_predictions(arguments.output, evaluation, test, description)
-    inputs = (arguments.checkpoint, arguments.dataset, arguments.test, arguments.train)
+    inputs = (
+        *decoder.paths(arguments.checkpoint),
+        arguments.dataset,
+        arguments.test,
+        arguments.train,
+    )
     write_json(
         arguments.output / "metrics.json",
         EVALUATION_FORMAT,

@@ -46,7 +46,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     arrays = explanation_arrays(explanation, test, decoder.description)
     write_arrays(arguments.output / "explanation.npz", arrays)
     content = describe_explanation(explanation, test, decoder.description, device)
-    inputs = (arguments.checkpoint, arguments.dataset, arguments.test)
+    inputs = (*decoder.paths(arguments.checkpoint), arguments.dataset, arguments.test)
     write_json(
         arguments.output / "explanation.json",
         EXPLANATION_FORMAT,

@@ -98,7 +98,7 @@ def _predict_recording(
     )
     prediction = predict_recording(decoder, unlabelled.recording, device)
     notes = _notes(description, prediction)
-    _write(arguments, path, description, unlabelled, prediction, notes)
+    _write(arguments, path, decoder, unlabelled, prediction, notes)
     _log(prediction, unlabelled, notes)
 
 
@@ -125,11 +125,12 @@ def _notes(description: Description, prediction: RecordingPrediction) -> list[st
 def _write(
     arguments: argparse.Namespace,
     path: Path,
-    description: Description,
+    decoder: Decoder,
     unlabelled: UnlabelledRecording,
     prediction: RecordingPrediction,
     notes: list[str],
 ) -> None:
+    description = decoder.description
     folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
     with paper_style():
         # First: a figure that cannot be drawn leaves no other file behind.
@@ -139,7 +140,7 @@ def _write(
     if arguments.greedy:
         write_text(folder / f"{name}.greedy.nc", greedy_text(prediction, digest, notes))
     content = {
-        "provenance": provenance([path, arguments.checkpoint]),
+        "provenance": provenance([path, *decoder.paths(arguments.checkpoint)]),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         **document(prediction),

@@ -24,6 +24,7 @@ from typing import Any
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
+from gcodefp.evaluation.decoder import DECODER_FILE
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
     EVALUATION_REBUILD,
@@ -39,7 +40,7 @@ from gcodefp.reporting.protocols_table import read_protocols
 from gcodefp.reporting.results import read_result
 from gcodefp.sweeps.sweep_file import read_best
 
-SCORING = ("control", "evaluate", "explain")
+SCORING = ("calibrate", "control", "evaluate", "explain")
 STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
 DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
@@ -263,6 +264,9 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     if step == "select_best":
         sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
         yield [*sweeps, *dataset, *train, *val, "--offline", "--output", output / "best"]
+    elif step == "calibrate":
+        fitted = ["--checkpoint", path / "best/checkpoint.pt"]
+        yield [*fitted, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
     elif step == "control":
         for control in folder.inputs(metrics, "control.json"):
             (weights,) = folder.inputs(control, "checkpoint.pt")

@@ -21,7 +21,7 @@ from torch import Tensor
 from gcodefp.dataset.store import Description, Split
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
-from gcodefp.evaluation.metrics import EPSILON_SECONDS, NEAR_SECONDS
+from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import Chain, centre_posterior, waiting_chain
@@ -86,6 +86,11 @@ class Decoder(NamedTuple):
         if not self.template_weight:
             return "network alone"
         return "network and templates" if self.network_weight else "templates alone"
+
+    def paths(self, checkpoint: Path) -> list[Path]:
+        """The files that it was read from."""
+        decoder = [] if self.templates is None else [checkpoint.with_name(DECODER_FILE)]
+        return [checkpoint, *decoder]
 
     def chain(self, device: torch.device) -> Chain:
         """The transitions between the programs' states."""
@@ -244,7 +249,7 @@ def near_states(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """First and last state within NEAR_SECONDS of true states (M,), in their programs."""
     program = np.searchsorted(programs.first, state, side="right") - 1
-    reach = (NEAR_SECONDS + EPSILON_SECONDS) / float(programs.step_seconds)
+    reach = NEAR_SECONDS / float(programs.step_seconds)
     low = np.maximum(np.ceil(state - reach), programs.first[program])
     high = np.minimum(np.floor(state + reach), programs.first[program + 1] - 1)
     return low.astype(np.int64), high.astype(np.int64)

@@ -32,7 +32,7 @@ from gcodefp.evaluation.names import PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
-from gcodefp.model.checkpoint import check_dataset, read_checkpoint
+from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
 
 
@@ -74,7 +74,12 @@ def open_evaluation(
 
 
 def open_decoder(path: Path, device: torch.device, control: str | None = None) -> Decoder:
-    """Reads a checkpoint with its decoder and checks its control.
+    """Reads a checkpoint as `open_checkpoint`, and its decoder."""
+    return read_decoder(open_checkpoint(path, device, control), path, device)
+
+
+def open_checkpoint(path: Path, device: torch.device, control: str | None = None) -> Checkpoint:
+    """Reads a checkpoint and checks its control.
 
     Raises:
         UserError: it cannot be read, or was trained for another control (None: for none).
@@ -82,7 +87,7 @@ def open_decoder(path: Path, device: torch.device, control: str | None = None) -
     checkpoint = read_checkpoint(path, device)
     trained_control = checkpoint.description.control
     if trained_control == control:
-        return read_decoder(checkpoint, path, device)
+        return checkpoint
     if control is None:
         raise UserError(
             f"{path}: was trained for control {trained_control}; it is not a model of the signals "

@@ -167,6 +167,18 @@ def fold_setting(key, default):
 
 
 def dataset_folder(training):
-    """Folder of the dataset for a training outside the sweep: a control, or a fold of a protocol."""
-    folder = RESULTS if training.startswith("controls/") else f"{RESULTS}/{Path(training).parent}"
+    """Folder of the dataset of a checkpoint: the best one, a control's, or a protocol fold's."""
+    is_fold = training.startswith("protocols/")
+    folder = f"{RESULTS}/{Path(training).parent}" if is_fold else RESULTS
     return f"{folder}/dataset"
+
+
+def control_flag(training):
+    """The flag that names the control of a training; empty for all others."""
+    return f"--control {Path(training).name}" if training.startswith("controls/") else ""
+
+
+def control_model(control):
+    """Folder of the checkpoint that a control decodes with: its own, or the winner's."""
+    needs_training = CONTROLS[control].needs_training
+    return f"{RESULTS}/controls/{control}" if needs_training else f"{RESULTS}/best"

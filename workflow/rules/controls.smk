@@ -1,6 +1,7 @@
 # Contract: winner's hyperparameters, train and val split
 #               -> {RESULTS}/controls/NAME/{run.json,checkpoint.pt}: the control changes the splits
 #               -> {RESULTS}/protocols/PROTOCOL/FOLD/run/{run.json,checkpoint.pt}: splits of the fold
+#           any checkpoint.pt, its train and val split -> decoder.npz beside it
 #           checkpoint of a control, or the winner's; test split -> {RESULTS}/controls/NAME/control.json
 #           A killed training resumes: last.pt is not an output, so Snakemake does not delete it.
 
@@ -8,6 +9,7 @@
 wildcard_constraints:
     control="|".join(CONTROLS),
     training=rf"controls/({'|'.join(CONTROLS)})|protocols/[a-z]+/\d+/run",
+    model=rf"best|controls/({'|'.join(CONTROLS)})|protocols/[a-z]+/\d+/run",
 
 
 rule train:
@@ -32,11 +34,7 @@ rule train:
         gpu=GPUS,
     params:
         folder=lambda wildcards, output: Path(output.run).parent,
-        control=lambda wildcards: (
-            f"--control {Path(wildcards.training).name}"
-            if wildcards.training.startswith("controls/")
-            else ""
-        ),
+        control=lambda wildcards: control_flag(wildcards.training),
         device=config["agents"]["device"],
         code=code_digest("gcodefp.train"),
     shell:
@@ -55,14 +53,48 @@ rule train:
         """
 
 
+rule calibrate:
+    """Fit the decoder of a checkpoint: templates of the programs, and weights chosen on val."""
+    input:
+        checkpoint=f"{RESULTS}/{{model}}/checkpoint.pt",
+        train=lambda wildcards: f"{dataset_folder(wildcards.model)}/train.npz",
+        val=lambda wildcards: f"{dataset_folder(wildcards.model)}/val.npz",
+        dataset=lambda wildcards: f"{dataset_folder(wildcards.model)}/dataset.json",
+    output:
+        f"{RESULTS}/{{model}}/decoder.npz",
+    log:
+        f"{RESULTS}/logs/{{model}}/calibrate.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/{{model}}/calibrate.tsv"
+    conda:
+        ENVIRONMENT
+    threads: config["agents"]["threads"]
+    resources:
+        mem_mb=MEMORY_MB,
+    params:
+        control=lambda wildcards: control_flag(wildcards.model),
+        device=config["agents"]["device"],
+        code=code_digest("gcodefp.calibrate"),
+    shell:
+        """
+        python -m gcodefp.calibrate \
+            --checkpoint {input.checkpoint:q} \
+            {params.control} \
+            --train {input.train:q} \
+            --val {input.val:q} \
+            --dataset {input.dataset:q} \
+            --device {params.device} \
+            --threads {threads} \
+            --output {output:q} \
+            --log {log:q}
+        """
+
+
 rule control:
     """Score a negative control on the test split and compare it with its limit."""
     input:
-        checkpoint=lambda wildcards: (
-            f"{RESULTS}/controls/{wildcards.control}/checkpoint.pt"
-            if CONTROLS[wildcards.control].needs_training
-            else f"{RESULTS}/best/checkpoint.pt"
-        ),
+        checkpoint=lambda wildcards: f"{control_model(wildcards.control)}/checkpoint.pt",
+        decoder=lambda wildcards: f"{control_model(wildcards.control)}/decoder.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
         train=f"{RESULTS}/dataset/train.npz",
         test=f"{RESULTS}/dataset/test.npz",

@@ -10,6 +10,7 @@ rule evaluate:
     """Evaluate the winner's checkpoint and the baselines on the test split, beside the controls."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        decoder=f"{RESULTS}/best/decoder.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
         train=f"{RESULTS}/dataset/train.npz",
         test=f"{RESULTS}/dataset/test.npz",
@@ -50,6 +51,7 @@ rule explain:
     """Measure what the predictions of the best checkpoint on the test split depend on."""
     input:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        decoder=f"{RESULTS}/best/decoder.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
         test=f"{RESULTS}/dataset/test.npz",
     output:

@@ -38,6 +38,7 @@ use rule evaluate as evaluate_fold with:
     input:
         controls=[],
         checkpoint=f"{FOLD}/run/checkpoint.pt",
+        decoder=f"{FOLD}/run/decoder.npz",
         dataset=f"{FOLD}/dataset/dataset.json",
         train=f"{FOLD}/dataset/train.npz",
         test=f"{FOLD}/dataset/test.npz",
