@@ -67,7 +67,7 @@ def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
     assert (document["leaky"], document["controller_is_input"]) == (False, False)
     assert (document["split"], document["controls"]) == ({"by": "recording"}, [])
     inputs = {Path(path).name for path in document["provenance"]["inputs"]}
-    assert inputs == {"checkpoint.pt", "dataset.json", "test.npz", "train.npz"}
+    assert inputs == {"checkpoint.pt", "dataset.json", "test.npz", "train.npz", "val.npz"}
     for estimates in document["models"].values():
         assert list(estimates) == list(METRICS)
         for name, estimate in estimates.items():

@@ -12,6 +12,7 @@ rule evaluate:
         checkpoint=f"{RESULTS}/best/checkpoint.pt",
         dataset=f"{RESULTS}/dataset/dataset.json",
         train=f"{RESULTS}/dataset/train.npz",
+        val=f"{RESULTS}/dataset/val.npz",
         test=f"{RESULTS}/dataset/test.npz",
         controls=[f"{RESULTS}/controls/{name}/control.json" for name in config["controls"]],
     output:
@@ -37,6 +38,7 @@ rule evaluate:
             --checkpoint {input.checkpoint:q} \
             --dataset {input.dataset:q} \
             --train {input.train:q} \
+            --val {input.val:q} \
             --test {input.test:q} \
             --controls {input.controls:q} \
             --device {params.device} \
