@@ -1,4 +1,4 @@
-# Contract: best checkpoint, test split, controls
+# Contract: best checkpoint, train, val and test split, controls
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
 #           Only these two rules, `control` and evaluate_fold read a test split, all of them after

@@ -131,13 +131,15 @@ def _finish_windows(axes: Axes, windows: list[JsonContent]) -> None:
 
 
 def _title(rungs: list[JsonContent]) -> str:
-    """The best model in the shortest window, and in whole recordings."""
+    """The model that is most often within 1 s, in the shortest windows and in whole recordings."""
     parts = []
-    for rung in (rungs[0], rungs[-1]) if len(rungs) > 1 else (rungs[-1],):
+    for rung in rungs[-1:] if len(rungs) == 1 else (rungs[0], rungs[-1]):
         values = {
             name: scores["within_1s"]["value"] or 0.0 for name, scores in rung["models"].items()
         }
         best = max(values, key=lambda name: values[name])
-        heard = "whole" if rung["rows"] is None else f"{rung['seconds']:.3g} s"
-        parts.append(f"{paper.percent(values[best])} ({heard}, {best})")
+        heard = "whole recordings" if rung["rows"] is None else f"{rung['seconds']:.2g} s"
+        # Not percent(): 99.6 % would be 100 %.
+        share = f"{100 * values[best]:.1f}\N{NO-BREAK SPACE}%"
+        parts.append(f"{share} after {heard} ({paper.short_name(best)})")
     return f"Within 1 s of the truth: {', '.join(parts)}"
