@@ -92,7 +92,7 @@ def ladder_table(ladder: Sequence[JsonContent]) -> dict[str, Any]:
     models = [name for name in PREDICTORS if ladder and name in ladder[0]["models"]]
     sections = [
         {
-            "title": METRIC_TITLES[metric],
+            "title": f"{METRIC_TITLES[metric]}, {unit_format(metric).unit}",
             "note": "",
             "rows": [
                 (name, [_cell(metric, rung["models"][name][metric], False) for rung in ladder])
