@@ -46,8 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     source.add_argument("--test", type=Path, help="test.npz of the checkpoint's dataset")
     source.add_argument("--recordings", type=Path, help="folder of other recordings with labels")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
-    add("--dataset", type=Path, help="dataset.json; needed with --test and --train")
+    add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
+    add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
@@ -60,14 +61,11 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     decoder, splits, excluded = _read(arguments, device)
     controls = read_controls(arguments.controls)
     description, test = decoder.description, splits["test"]
-    evaluation = evaluate_split(decoder, test, splits.get("train"), device, arguments.threads)
+    train, val = splits.get("train"), splits.get("val")
+    evaluation = evaluate_split(decoder, test, train, device, arguments.threads, val)
     write_predictions(arguments.output, evaluation, test, description)
-    inputs = (
-        *decoder.paths(arguments.checkpoint),
-        arguments.dataset,
-        arguments.test,
-        arguments.train,
-    )
+    data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
+    inputs = (*decoder.paths(arguments.checkpoint), *data)
     write_json(
         arguments.output / "metrics.json",
         EVALUATION_FORMAT,
@@ -92,12 +90,16 @@ def _read(
     """Checkpoint, test split and train split if named, and the recordings that are excluded."""
     splits: dict[str, Split] = {}
     if arguments.dataset is None:
-        if arguments.test or arguments.train:
-            raise UserError("--dataset is missing: --test and --train belong to a dataset.json")
+        if arguments.test or arguments.train or arguments.val:
+            raise UserError(
+                "--dataset is missing: --test, --train and --val belong to a dataset.json"
+            )
         decoder = open_decoder(arguments.checkpoint, device)
         description = decoder.description
     else:
-        paths = {"train": arguments.train, "test": arguments.test}
+        if arguments.val and not arguments.train:
+            raise UserError("--train is missing: --val chooses options of baselines fitted to it")
+        paths = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
         split_paths = {name: path for name, path in paths.items() if path}
         decoder, description, loaded = open_evaluation(
             arguments.checkpoint, arguments.dataset, split_paths, device

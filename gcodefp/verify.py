@@ -274,7 +274,7 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
             yield [*kind, *dataset, *train, *test, "--output", output / folder.name(control)]
     elif step == "evaluate":
         controls = ["--controls", *folder.inputs(metrics, "control.json")]
-        yield [*tested, *train, *controls, "--output", output / "evaluation"]
+        yield [*tested, *train, *val, *controls, "--output", output / "evaluation"]
     elif step == "explain":
         yield [*tested, "--output", output / "explanation"]
     elif step == "protocols" and table.exists():

@@ -1,11 +1,11 @@
 """Baselines, whose predictions have the same form as the model's.
 
-Majority and elapsed time use no sensor; others use the nearest train window, or forests on window
-statistics. Shapes: N rows of the test split, C channels.
+Majority and elapsed time use no sensor; others use the nearest train window, forests on window
+statistics, or the matched filter. Shapes: N rows of the test split, C channels.
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,15 +13,22 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.neighbors import NearestNeighbors
 
 from gcodefp.dataset.store import Split
+from gcodefp.dataset.windows import row_to_window_mask
+from gcodefp.evaluation.decode import predict_at_states
+from gcodefp.evaluation.ladder import Listener, listen
+from gcodefp.evaluation.matched_filter import MatchedFilter, tune_matched_filter
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import (
     ELAPSED,
     ENVIRONMENT,
+    FILTER,
+    FILTER_WHOLE,
     MAJORITY,
     MAJORITY_PRIVILEGED,
     NEIGHBOUR,
     TREES,
 )
+from gcodefp.programs.table import Programs
 
 SEED = 0
 BINS = 8
@@ -40,17 +47,40 @@ ROWS_PER_CHUNK = 4096
 """Limits memory: each test row has a vote for every class."""
 
 
+class Baselines(NamedTuple):
+    """What the baselines predict, and how they were tuned.
+
+    Attributes:
+        predictions: name -> predictions of N rows.
+        listeners: name -> listener of the ladder.
+        tuned: name -> the options chosen on the val split, for metrics.json.
+    """
+
+    predictions: dict[str, RowPredictions]
+    listeners: dict[str, Listener]
+    tuned: dict[str, dict[str, Any]]
+
+
 def run_baselines(
-    train: Split, test: Split, rows: NDArray[np.integer], window: int, jobs: int
-) -> dict[str, RowPredictions]:
-    """Predictions of each baseline, by name.
+    train: Split,
+    val: Split | None,
+    test: Split,
+    rows: NDArray[np.integer],
+    programs: Programs,
+    window: int,
+    jobs: int,
+) -> Baselines:
+    """Fits all baselines to the train split and predicts rows of the test split.
 
     Args:
+        val: for the choice of options; without it the defaults are used.
         rows: (N,) of the test split.
         window: rows per window.
         jobs: processor cores that forests may use.
     """
+    matched = tune_matched_filter(train, val, programs, window)
     predictions = {
+        **filter_predictions(matched, train, test, rows, programs, window),
         NEIGHBOUR: nearest_neighbour(train, test, rows, window),
         TREES: extra_trees(train, test, rows, window, SEED, jobs),
         MAJORITY: majority(train, rows),
@@ -59,7 +89,46 @@ def run_baselines(
     }
     if np.isfinite(train.environment).any() and np.isfinite(test.environment).any():
         predictions[ENVIRONMENT] = environment_only(train, test, rows, window, SEED, jobs)
-    return predictions
+    return Baselines(predictions, {FILTER: matched}, {FILTER: matched.tuned()})
+
+
+def filter_predictions(
+    matched: MatchedFilter,
+    train: Split,
+    test: Split,
+    rows: NDArray[np.integer],
+    programs: Programs,
+    window: int,
+) -> dict[str, RowPredictions]:
+    """What the matched filter predicts from each row's window, and from the whole recording.
+
+    The operation is the one that most train rows of the program have.
+    """
+    operation = np.zeros(len(programs.names), np.int64)
+    for program in np.unique(train.program[train.program >= 0]):
+        operation[program] = _most_common(train.operation[train.program == program])
+    whole = np.zeros(len(test.recording), np.int64)
+    heard = listen(matched, test, None)
+    whole[heard.rows] = heard.state
+    states = {FILTER: _states_in_windows(matched, test, window), FILTER_WHOLE: whole}
+    program_of_state = programs.program_of_state()
+    return {
+        name: predict_at_states(programs, state[rows], operation[program_of_state[state[rows]]])
+        for name, state in states.items()
+    }
+
+
+def _states_in_windows(matched: MatchedFilter, split: Split, window: int) -> NDArray[np.int64]:
+    """The state of each row of a split from its assigned window, (rows,); 0 outside of windows."""
+    states = np.zeros(len(split.recording), np.int64)
+    assigned = row_to_window_mask(split.window_start, window)
+    for recording in np.unique(split.recording[split.window_start]):
+        own = np.flatnonzero(split.recording == recording)
+        chosen = np.flatnonzero(split.recording[split.window_start] == recording)
+        starts, mask = split.window_start[chosen], assigned[chosen]
+        predicted = matched.window_states(split.signals[own], window)[starts - own[0]]
+        states[(starts[:, None] + np.arange(window))[mask]] = predicted[mask]
+    return states
 
 
 def majority(train: Split, rows: NDArray[np.integer]) -> RowPredictions:

@@ -1,6 +1,7 @@
 """What metrics.json, control.json and explanation.json have to be."""
 
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -106,11 +107,35 @@ class ConfusionDocument(Document):
         return self
 
 
+class RungScores(Document):
+    within_1s: EstimatedShare
+    program: EstimatedShare
+
+
+class Rung(Document):
+    rows: PositiveCount | None
+    seconds: Annotated[float, Field(gt=0, le=1e15)] | None
+    models: Annotated[dict[str, RungScores], with_keys((), PREDICTORS), Field(min_length=1)]
+
+
+def _ascend(ladder: list[Rung]) -> list[Rung]:
+    """The rungs: windows, ever longer, and whole recordings as the last, all of the same models."""
+    if any((rung.rows is None, rung.seconds is None) != (rung is ladder[-1],) * 2
+           for rung in ladder):  # fmt: skip
+        raise ValueError("rows and seconds are null in its last entry, and in no other")
+    seconds = [rung.seconds or 0.0 for rung in ladder[:-1]]
+    if any(low >= high for low, high in pairwise(seconds)):
+        raise ValueError("its windows are not in ascending order")
+    if any(set(rung.models) != set(ladder[0].models) for rung in ladder):
+        raise ValueError("its entries have different models")
+    return ladder
+
+
 Scores = Annotated[dict[str, Estimated], with_keys(METRICS)]
 
 
 class MetricsDocument(Document):
-    """metrics.json, format gcodefp-evaluation-3."""
+    """metrics.json, format gcodefp-evaluation-4."""
 
     provenance: Provenance
     external: str | None
@@ -126,6 +151,8 @@ class MetricsDocument(Document):
     models: Annotated[dict[str, Scores], with_keys([MODEL, WHOLE], PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
     differences: dict[str, Estimated]
+    ladder: Annotated[list[Rung], AfterValidator(_ascend)]
+    baselines: dict[str, dict[str, str | int | Finite | None]]
 
     @model_validator(mode="after")
     def _has_differences(self) -> Self:

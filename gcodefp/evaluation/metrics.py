@@ -117,14 +117,11 @@ class ScoredPredictions:
     @cached_property
     def program_error_seconds(self) -> NDArray[np.float64] | None:
         """Error of the time in the program, (N,); infinite where the program is wrong."""
-        predictions, split = self.predictions, self.split
-        if predictions.state is None:
+        state, program = self.predictions.state, self.predictions.program
+        if state is None or program is None:
             return None
-        error = np.abs(predictions.state - split.state[self.rows].astype(np.float64))
-        is_right = predictions.program == split.program[self.rows]
-        return np.where(
-            is_right & np.isfinite(error), error * float(self.programs.step_seconds), np.inf
-        )
+        true_state, true_program = self.split.state[self.rows], self.split.program[self.rows]
+        return program_error_seconds(self.programs, state, program, true_state, true_program)
 
     @cached_property
     def codes(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -137,6 +134,23 @@ class ScoredPredictions:
         """Correct and total words of each row, by metric."""
         true_operation = self.split.operation[self.rows]
         return row_scores(*self.codes, self.predictions.operation, true_operation)
+
+
+def program_error_seconds(
+    programs: Programs,
+    state: NDArray[np.integer],
+    program: NDArray[np.integer],
+    true_state: NDArray[np.floating],
+    true_program: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """Error of the time in the program, (N,); infinite where the program is wrong."""
+    error = np.abs(state - true_state.astype(np.float64)) * float(programs.step_seconds)
+    return np.where((program == true_program) & np.isfinite(error), error, np.inf)
+
+
+def is_near(error_seconds: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Whether an error of the time in the program counts as correct."""
+    return np.asarray(error_seconds <= NEAR_SECONDS)
 
 
 SHARE, MILLIMETRES, SECONDS = "share", "mm", "s"
@@ -201,7 +215,7 @@ def _near(scored: ScoredPredictions) -> Statistic:
     error = scored.program_error_seconds
     if error is None:
         return EMPTY
-    return ratio(error <= NEAR_SECONDS, np.ones(len(error)), scored.recording)
+    return ratio(is_near(error), np.ones(len(error)), scored.recording)
 
 
 def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic]:

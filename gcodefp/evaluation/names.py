@@ -26,6 +26,8 @@ MODEL = "gcodefp"
 WHOLE = "gcodefp, whole recording"
 GREEDY = "gcodefp, row by row"
 UPPER_BOUND = "upper bound, lag unknown"
+FILTER = "matched filter"
+FILTER_WHOLE = "matched filter, whole recording"
 NEIGHBOUR = "nearest neighbour"
 TREES = "extra trees"
 ENVIRONMENT = "pressure and temperature"
@@ -37,6 +39,8 @@ PREDICTORS = {
     MODEL: Predictor("model", SENSORS),
     WHOLE: Predictor("whole", SENSORS),
     GREEDY: Predictor("written", SENSORS),
+    FILTER: Predictor("filter", BASELINE),
+    FILTER_WHOLE: Predictor("filter_whole", BASELINE),
     NEIGHBOUR: Predictor("neighbour", BASELINE),
     TREES: Predictor("trees", BASELINE),
     ENVIRONMENT: Predictor("environment", BASELINE),
@@ -46,6 +50,8 @@ PREDICTORS = {
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order of the report."""
+LADDER_METRICS = ("within_1s", "program")
+"""The metrics of the ladder of window lengths."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
 """Keys of metrics.json with breakdowns of its metrics; few rows determine such numbers."""
 

@@ -1,5 +1,6 @@
 """The evaluation of a split: reads its inputs, scores predictors, and writes its files."""
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,23 +18,26 @@ from gcodefp.dataset.store import (
     read_split,
 )
 from gcodefp.errors import UserError
-from gcodefp.evaluation.baselines import run_baselines
+from gcodefp.evaluation.baselines import Baselines, run_baselines
 from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
+from gcodefp.evaluation.ladder import measure_ladder
 from gcodefp.evaluation.metrics import (
     RowPredictions,
     ScoredPredictions,
     SegmentPredictions,
     compute_metrics,
 )
-from gcodefp.evaluation.names import PREDICTORS, WHOLE
+from gcodefp.evaluation.names import FILTER_WHOLE, PREDICTORS, WHOLE
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
 from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
 from gcodefp.model.trainer import describe_device
+
+logger = logging.getLogger("gcodefp.evaluate")
 
 
 class EvaluationInputs(NamedTuple):
@@ -106,33 +110,52 @@ class Evaluation(NamedTuple):
     Attributes:
         predictions: name -> predictions of the rows of the decoding, including baselines.
         scores: name -> metric -> its value and interval.
+        tuned: baseline -> its options, chosen on the val split.
+        ladder: for metrics.json.
     """
 
     decoding: SplitPredictions
     predictions: Mapping[str, RowPredictions]
     scores: Mapping[str, Mapping[str, Estimate]]
+    tuned: Mapping[str, Mapping[str, Any]]
+    ladder: Sequence[Mapping[str, Any]]
 
 
 def evaluate_split(
-    decoder: Decoder, test: Split, train: Split | None, device: torch.device, threads: int
+    decoder: Decoder,
+    test: Split,
+    train: Split | None,
+    device: torch.device,
+    threads: int,
+    val: Split | None = None,
 ) -> Evaluation:
     """Decodes and scores a split.
 
     Args:
         train: for the baselines; without it there are none.
         threads: processor cores that the baselines may use.
+        val: for the baselines' options; without it they have their defaults.
     """
     decoding = predict_split(decoder, test, device)
-    window = decoder.description.window
-    baselines = run_baselines(train, test, decoding.rows, window, threads) if train else {}
-    predictions = {**decoding.predictions, **baselines}
+    window, programs = decoder.description.window, decoder.programs
+    baselines = Baselines({}, {}, {})
+    if train:
+        if val is None:
+            logger.warning("without --val the options of the baselines are defaults, not tuned")
+        baselines = run_baselines(train, val, test, decoding.rows, programs, window, threads)
+        # As gcodefp's, the segments of whole recordings are whole recordings.
+        recordings = decoding.by_segment[WHOLE].segments
+        segments = SegmentPredictions(recordings, baselines.predictions[FILTER_WHOLE])
+        decoding = decoding._replace(by_segment={**decoding.by_segment, FILTER_WHOLE: segments})
+    predictions = {**decoding.predictions, **baselines.predictions}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
         for name, statistics in score_predictors(
             decoding, predictions, test, decoder.description
         ).items()
     }
-    return Evaluation(decoding, predictions, scores)
+    ladder = measure_ladder(baselines.listeners, test, programs)
+    return Evaluation(decoding, predictions, scores, baselines.tuned, ladder)
 
 
 def score_predictors(
@@ -189,6 +212,8 @@ def describe_evaluation(
             name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
             for name, estimates in evaluation.scores.items()
         },
+        "ladder": evaluation.ladder,
+        "baselines": evaluation.tuned,
         **break_down(evaluation.predictions, test, rows, description),
     }
 

@@ -15,6 +15,7 @@ from gcodefp.reporting.page_tables import (
     control_summary,
     cost_tables,
     interval_cell,
+    ladder_table,
     metric_table,
     protocol_section,
     runs_table,
@@ -39,7 +40,7 @@ from gcodefp.reporting.wording import (
 )
 
 FIGURES_REBUILD = "snakemake --cores all --forcerun figures"
-IN_TEXT = ("toolpath", "accuracy")
+IN_TEXT = ("toolpath", "accuracy", "ladder")
 """Figures beside the text that they belong to; all others are in the gallery."""
 
 
@@ -71,6 +72,7 @@ def render(
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
         "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
+        "ladder": ladder_table(evaluation["ladder"]),
         "controls": control_summary(evaluation),
         "sample_name": path.name,
         "sample": sample_table(path),

@@ -14,7 +14,7 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
-from gcodefp.evaluation.names import PREDICTORS
+from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
 from gcodefp.reporting.executed_paths import Toolpath
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
@@ -79,6 +79,29 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     unit = unit_format(metric)
     count = f", n={score['n']:,}" if with_counts else ""
     return interval_cell(interval_text(score, unit.form, unit.factor), count)
+
+
+def ladder_table(ladder: Sequence[JsonContent]) -> dict[str, Any]:
+    """`sections` have, of each metric of the ladder, a row for each model; `head` the windows."""
+    head = [
+        "whole recording"
+        if rung["rows"] is None
+        else f"{rung['rows']} rows, {rung['seconds']:.3g} s"
+        for rung in ladder
+    ]
+    models = [name for name in PREDICTORS if ladder and name in ladder[0]["models"]]
+    sections = [
+        {
+            "title": f"{METRIC_TITLES[metric]}, {unit_format(metric).unit}",
+            "note": "",
+            "rows": [
+                (name, [_cell(metric, rung["models"][name][metric], False) for rung in ladder])
+                for name in models
+            ],
+        }
+        for metric in LADDER_METRICS
+    ]
+    return {"head": head, "sections": sections if models else []}
 
 
 def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:

@@ -23,11 +23,16 @@ from learning_data import (
 
 from gcodefp.evaluate import main
 from gcodefp.evaluation.controls import CONTROL_FORMAT
+from gcodefp.evaluation.ladder import WINDOW_ROWS
+from gcodefp.evaluation.matched_filter import FilterOptions
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
+    FILTER,
+    FILTER_WHOLE,
     GREEDY,
+    LADDER_METRICS,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
@@ -68,7 +73,7 @@ def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
     assert (document["leaky"], document["controller_is_input"]) == (False, False)
     assert (document["split"], document["controls"]) == ({"by": "recording"}, [])
     inputs = {Path(path).name for path in document["provenance"]["inputs"]}
-    assert inputs == {"checkpoint.pt", "dataset.json", "test.npz", "train.npz"}
+    assert inputs == {"checkpoint.pt", "dataset.json", "test.npz", "train.npz", "val.npz"}
     for estimates in document["models"].values():
         assert list(estimates) == list(METRICS)
         for name, estimate in estimates.items():
@@ -116,6 +121,33 @@ def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
         (operation,) = set(arrays["whole_operation"][rows].tolist())
         votes = np.bincount(arrays["model_operation"][rows])
         assert votes[operation] == votes.max()
+
+
+def test_the_ladder_and_the_options_of_the_filter_are_written(evaluation: Path) -> None:
+    document, arrays = results(evaluation)
+    ladder, whole = document["ladder"], document["models"][FILTER_WHOLE]
+    assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
+    # All recordings have 32 rows: from there on they are heard as a whole.
+    for rung in ladder[1:]:
+        assert rung["models"] == {FILTER: {m: whole[m] for m in LADDER_METRICS}}
+    assert ladder[0]["models"][FILTER]["program"]["n"] == 3 * (ROWS - WINDOW_ROWS[0] + 1)
+    options = document["baselines"][FILTER]
+    assert set(options) == {*FilterOptions._fields, "val_within_1s"}
+    assert 0.5 < options["val_within_1s"] <= 1
+    for prefix in (PREDICTORS[FILTER].array, PREDICTORS[FILTER_WHOLE].array):
+        assert (arrays[f"{prefix}_state"] // ROWS == arrays[f"{prefix}_program"]).all()
+
+
+def test_without_val_the_filter_has_its_defaults_and_val_needs_train(
+    dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["--checkpoint", str(checkpoint), "--output", str(tmp_path)]
+    assert main([*common, *dataset_flags(dataset, "train", "test")]) == 0
+    assert "without --val the options of the baselines are defaults" in capsys.readouterr().err
+    options = results(tmp_path)[0]["baselines"][FILTER]
+    assert options == {**FilterOptions()._asdict(), "val_within_1s": None}
+    assert main([*common, *dataset_flags(dataset, "val", "test")]) == 1
+    assert "--train is missing" in capsys.readouterr().err
 
 
 def test_sequences_and_programs_agree_with_the_error_rate(evaluation: Path) -> None:

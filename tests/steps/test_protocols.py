@@ -46,6 +46,7 @@ def evaluation(folder: Path, by: str, recordings: list[str], **changed: float | 
         "models": dict.fromkeys(CORRECT, measured),
         "confusion": {"operation": matrix, "command": matrix},
         "differences": {NEIGHBOUR: share, TREES: share},
+        "ladder": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     row, index = np.tile(np.arange(ROWS), len(recordings)), np.zeros(count, np.int16)

@@ -18,11 +18,11 @@ from gcodefp import report
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
-from gcodefp.evaluation.names import ELAPSED, MAJORITY, MODEL, NEIGHBOUR, WHOLE
+from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, WHOLE
 from gcodefp.files import write_json
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import key_numbers, render, versions
-from gcodefp.reporting.page_tables import NOTHING, metric_table
+from gcodefp.reporting.page_tables import NOTHING, ladder_table, metric_table
 from gcodefp.reporting.protocols_table import MEASURED, PROTOCOLS_FORMAT
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
@@ -191,6 +191,27 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
     assert rows[MODEL][column].value == "100.0"
     tokens = details["sections"][0]["rows"][0][1][details["head"].index("token, %")]
     assert tokens.small.endswith(f"n={models[MODEL]['token']['n']}")
+
+
+def test_the_ladder_is_a_table_of_windows(leaky: list[str], pictures: Path, tmp_path: Path) -> None:
+    table = ladder_table(results_of(leaky).evaluation["ladder"])
+    assert table["head"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
+    near, program = table["sections"]
+    assert [near["title"], program["title"]] == ["within 1 s, %", "program, %"]
+    assert [name for name, _ in near["rows"]] == [MODEL, FILTER]
+    assert near["rows"][1][1][0] == ("40.0", "[30.0, 50.0]")
+    assert [cell.value for cell in program["rows"][0][1]] == [
+        "59.0",
+        "74.0",
+        "84.0",
+        "99.0",
+    ]
+    output = tmp_path / "report.html"
+    assert report.main([*leaky, "--figures", str(pictures), "--output", str(output)]) == 0
+    page = output.read_text()
+    assert page.count('id="figure-ladder"') == 1
+    assert "<small>[30.0, 50.0]</small>" in page
+    assert ladder_table([]) == {"head": [], "sections": []}
 
 
 @pytest.mark.parametrize("fails", [True, False])

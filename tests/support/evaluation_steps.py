@@ -24,7 +24,7 @@ def learn(dataset: Path, folder: Path, **changed: Any) -> Path:
 
 
 def evaluate(checkpoint: Path, dataset: Path, output: Path) -> int:
-    files = dataset_flags(dataset, "train", "test")
+    files = dataset_flags(dataset, "train", "val", "test")
     return main(["--checkpoint", str(checkpoint), *files, "--output", str(output)])
 
 

@@ -34,14 +34,14 @@ def search(results: Path, **changes: Any) -> None:
 
 def publish(results: Path) -> None:
     """A control, the evaluation, its explanation, figures and report."""
-    data = _dataset(results, "train", "test")
-    data += ["--checkpoint", str(results / "best/checkpoint.pt")]
+    checkpoint = ["--checkpoint", str(results / "best/checkpoint.pt")]
+    data = [*_dataset(results, "train", "test"), *checkpoint]
     document = str(results / "controls" / SENSORS_PERMUTED / "control.json")
     assert control.main(["--control", SENSORS_PERMUTED, *data, "--output", document]) == 0
     evaluation = str(results / "evaluation")
+    data = [*_dataset(results, "train", "val", "test"), *checkpoint]
     assert evaluate.main([*data, "--controls", document, "--output", evaluation]) == 0
     explanation = str(results / "explanation")
-    checkpoint = ["--checkpoint", str(results / "best/checkpoint.pt")]
     asked = [*_dataset(results, "test"), *checkpoint, "--output", explanation]
     assert explain.main(asked) == 0
     files = ["--dataset", results / "dataset/dataset.json", "--best", results / "best"]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.dataset.vocabulary import build_vocabulary
+from gcodefp.evaluation.names import FILTER, MODEL
 from gcodefp.files import write_json
 from gcodefp.sweeps.sweep_file import BEST_FORMAT
 
@@ -78,6 +79,27 @@ def sweep_document() -> dict[str, Any]:
             "max_epochs": {"distribution": "constant", "values": [3]},
         },
     }  # fmt: skip
+
+
+def ladder_document() -> list[dict[str, Any]]:
+    """The ladder of metrics.json: the network is right more often than the filter."""
+    shares = ((16, 0.55, 0.4), (32, 0.7, 0.5), (64, 0.8, 0.65), (None, 0.95, 0.9))
+    return [
+        {
+            "rows": rows,
+            "seconds": None if rows is None else STEP_SECONDS * rows,
+            "models": {
+                name: {"within_1s": _share(share), "program": _share(share + 0.04)}
+                for name, share in ((MODEL, model), (FILTER, matched))
+            },
+        }
+        for rows, model, matched in shares
+    ]
+
+
+def _share(value: float) -> dict[str, Any]:
+    return {"value": value, "low": value - 0.1, "high": min(1.0, value + 0.1), "n": 72,
+            "recordings": 4}  # fmt: skip
 
 
 def write_best(folder: Path) -> None:

@@ -14,6 +14,7 @@ from result_documents import (
     ROWS_PER_BLOCK,
     STEP_SECONDS,
     dataset_document,
+    ladder_document,
     sweep_document,
     write_best,
 )
@@ -132,6 +133,8 @@ def write_evaluation(
             name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
             for name, metrics in models.items()
         },
+        "ladder": ladder_document(),
+        "baselines": {"matched filter": {"clip": 1.0}},
         **break_down(answers, test, rows, parse_description(dataset, programs)),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)

@@ -1,4 +1,4 @@
-# Contract: best checkpoint, test split, controls
+# Contract: best checkpoint, train, val and test split, controls
 #               -> {RESULTS}/evaluation/{metrics.json,predictions.npz,gcode}
 #           best checkpoint, test split -> {RESULTS}/explanation/explanation.{json,npz}
 #           Only these two rules, `control` and evaluate_fold read a test split, all of them after
@@ -13,6 +13,7 @@ rule evaluate:
         decoder=f"{RESULTS}/best/decoder.npz",
         dataset=f"{RESULTS}/dataset/dataset.json",
         train=f"{RESULTS}/dataset/train.npz",
+        val=f"{RESULTS}/dataset/val.npz",
         test=f"{RESULTS}/dataset/test.npz",
         controls=[f"{RESULTS}/controls/{name}/control.json" for name in config["controls"]],
     output:
@@ -38,6 +39,7 @@ rule evaluate:
             --checkpoint {input.checkpoint:q} \
             --dataset {input.dataset:q} \
             --train {input.train:q} \
+            --val {input.val:q} \
             --test {input.test:q} \
             --controls {input.controls:q} \
             --device {params.device} \

@@ -41,6 +41,7 @@ use rule evaluate as evaluate_fold with:
         decoder=f"{FOLD}/run/decoder.npz",
         dataset=f"{FOLD}/dataset/dataset.json",
         train=f"{FOLD}/dataset/train.npz",
+        val=f"{FOLD}/dataset/val.npz",
         test=f"{FOLD}/dataset/test.npz",
     output:
         metrics=f"{FOLD}/evaluation/metrics.json",

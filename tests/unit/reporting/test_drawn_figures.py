@@ -14,7 +14,7 @@ from explanation_files import small_programs, write_explanation
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from result_documents import LAG_SECONDS, RECORDINGS, dataset_document
+from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, ladder_document
 from result_files import (
     predictions_of,
     results_of,
@@ -26,7 +26,15 @@ from result_files import (
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
-from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, SENSORS, WHOLE
+from gcodefp.evaluation.names import (
+    BASELINE,
+    ELAPSED,
+    FILTER,
+    MAJORITY,
+    MODEL,
+    SENSORS,
+    WHOLE,
+)
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
@@ -184,6 +192,13 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
     "no baselines": (only_sensors, {"accuracy": f"{METRIC_TITLES[PRIMARY].capitalize()}: gcodefp"}),
+    "no ladder": (evaluated(ladder=[]), {"ladder": "nothing was heard in windows"}),
+    "whole recordings only": (
+        evaluated(ladder=ladder_document()[-1:]), {"ladder": "95.0 % after whole recordings"},
+    ),
+    "one window": (
+        evaluated(ladder=ladder_document()[1:4:2]), {"ladder": "70.0 % after 8 s (gcodefp), 95.0"},
+    ),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
     "large lag": (with_lags(0.0, 1000.0, -0.75, None), {"clocks": "one by 4000.0"}),
@@ -342,6 +357,29 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
     assert silent == {MAJORITY, ELAPSED}
     missing = [models[name][metric]["value"] is None for name in models for metric in MAIN_METRICS]
     assert shown.count("-") == sum(missing) == 7 * len(silent)
+
+
+def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
+    results: Results,
+) -> None:
+    left, right = drawn("ladder", results).axes
+    rungs = results.evaluation["ladder"]
+    for name in (MODEL, FILTER):
+        (line,) = (line for line in left.lines if line.get_label() == name)
+        scores = [rung["models"][name]["within_1s"] for rung in rungs]
+        np.testing.assert_allclose(line.get_ydata(), [score["value"] for score in scores[:-1]])
+        assert [scores[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
+        programs = [rung["models"][name]["program"]["value"] for rung in rungs[:-1]]
+        assert programs in [list(line.get_ydata()) for line in left.lines]
+        heights = [
+            [(low, high) for (_, low), (_, high) in lines.get_segments()]
+            for lines in left.collections
+        ]
+        assert [(score["low"], score["high"]) for score in scores[:-1]] in heights
+    assert left.get_xscale() == "log"
+    assert left.get_xticks().tolist() == [rung["seconds"] for rung in rungs[:-1]]
+    labels = [label.get_text() for label in left.get_xticklabels()]
+    assert labels == ["4\n16", "8\n32", "16\n64"]
 
 
 def test_confusion_shows_the_classes_that_occur(results: Results) -> None:

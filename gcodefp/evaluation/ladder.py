@@ -1,0 +1,100 @@
+"""The primary metric's ladder: right program and time in it, after how many rows of listening.
+
+A listener hears a window of T rows of a recording and answers with the state at the window's centre
+row, or hears the whole recording and answers with the state at every row. Windows begin at every
+row; they may cross a gap in the clock.
+
+Shapes: N rows of a recording, T rows of a window, C channels, M centre rows of all windows.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.bootstrap import Estimate, ratio, with_interval
+from gcodefp.evaluation.metrics import is_near, program_error_seconds
+from gcodefp.programs.table import Programs
+
+WINDOW_ROWS = (16, 32, 64, 128, 256)
+
+Listener = Callable[[NDArray[np.float32], int | None], NDArray[np.int64]]
+"""(signals (N, C) of one recording, rows per window T) -> states of the centre rows T // 2 of the
+windows that begin at each row, (N - T + 1,); T is None: of all rows of the recording, (N,)."""
+
+
+class Heard(NamedTuple):
+    """Answers of a listener.
+
+    Attributes:
+        rows: (M,) centre rows, of the split.
+        state: (M,) predicted.
+    """
+
+    rows: NDArray[np.intp]
+    state: NDArray[np.int64]
+
+
+def measure_ladder(
+    listeners: Mapping[str, Listener], split: Split, programs: Programs, stride: int = 1
+) -> list[dict[str, Any]]:
+    """The rungs of the ladder for metrics.json: of each window length, last of whole recordings.
+
+    Args:
+        listeners: name -> listener; without any there is no ladder.
+        stride: rows from one window to the next.
+    """
+    rungs = (*WINDOW_ROWS, None) if listeners else ()
+    return [
+        {
+            "rows": rows,
+            "seconds": None if rows is None else rows * float(programs.step_seconds),
+            "models": {
+                name: {
+                    metric: score._asdict()
+                    for metric, score in score_rung(
+                        listen(listener, split, rows, stride), split, programs
+                    ).items()
+                }
+                for name, listener in listeners.items()
+            },
+        }
+        for rows in rungs
+    ]
+
+
+def listen(listener: Listener, split: Split, rows: int | None, stride: int = 1) -> Heard:
+    """Lets a listener hear all windows of a length, or whole recordings.
+
+    Args:
+        rows: per window; recordings with at most so many are heard as a whole, and all of their
+            rows count. None: all recordings are heard as a whole.
+        stride: rows from one window to the next.
+    """
+    centres, states = [], []
+    for recording in np.unique(split.recording):
+        own = np.flatnonzero(split.recording == recording)
+        if rows is None or len(own) <= rows:
+            centre, state = own, listener(split.signals[own], None)
+        else:
+            starts = np.arange(0, len(own) - rows + 1, stride)
+            centre = own[starts + rows // 2]
+            state = listener(split.signals[own], rows)[starts]
+        centres.append(centre)
+        states.append(state)
+    return Heard(np.concatenate(centres), np.concatenate(states))
+
+
+def score_rung(heard: Heard, split: Split, programs: Programs) -> dict[str, Estimate]:
+    """The shares of centre rows within 1 s and of the right program, with their intervals.
+
+    A row whose program is not in the train split is wrong.
+    """
+    rows, state = heard
+    program = programs.program_of_state()[state]
+    error = program_error_seconds(programs, state, program, split.state[rows], split.program[rows])
+    correct = {"within_1s": is_near(error), "program": program == split.program[rows]}
+    ones, recording = np.ones(len(rows)), split.recording[rows]
+    return {metric: with_interval(ratio(c, ones, recording)) for metric, c in correct.items()}

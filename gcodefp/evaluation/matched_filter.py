@@ -1,0 +1,267 @@
+"""The matched filter: the mean signals of each program, compared with a window at every shift.
+
+The filter has a pattern of C channels for each state of the programs. A window's score at a shift
+sums, over its rows, the product of the row and the pattern of its state; the answer is the shift
+with the highest score. No network is trained.
+
+Signals are normalised and clipped within their own recording. The moving average smooths the
+pattern twice, and not the signals: that has the same sum as smoothing signals and templates, and no
+window uses a row outside of it. Channels are weighted by their repeatability.
+
+Shapes: N rows of a recording, T rows of a window, C channels, K programs, P states, A states that
+one train recording passes, W states with edge states repeated.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise, product
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.ladder import listen, score_rung
+from gcodefp.programs.lag import interpolate_rows
+from gcodefp.programs.table import Programs
+
+CORRELATION, DISTANCE = "correlation", "squared distance"
+SMOOTHING_ROWS = (5, 1, 9)
+WEIGHT_EXPONENTS = (1.0, 0.5, 0.0)
+CLIPS = (1.0, None)
+SCORES = (CORRELATION, DISTANCE)
+STD_OFFSET = 0.1
+"""Added to a recording's standard deviations: a nearly constant channel has little information."""
+MIN_NOISE = 1e-6
+"""Least variance of a channel between recordings."""
+MIN_ENERGY = 1e-3
+"""Least energy of a window's templates that divides its correlation, as a share of the median."""
+
+
+class FilterOptions(NamedTuple):
+    """What is tuned on the val split; of equally good options the first is kept.
+
+    Attributes:
+        smoothing_rows: of the moving average; odd.
+        weight_exponent: of each channel's signal-to-noise ratio, which is its weight.
+        clip: largest absolute value of the normalised signals, standard deviations; None: any.
+        score: CORRELATION, the product over the templates' norm, or the negative squared DISTANCE.
+    """
+
+    smoothing_rows: int = SMOOTHING_ROWS[0]
+    weight_exponent: float = WEIGHT_EXPONENTS[0]
+    clip: float | None = CLIPS[0]
+    score: str = SCORES[0]
+
+
+@dataclass(frozen=True)
+class MatchedFilter:
+    """A fitted filter; a `Listener`.
+
+    Attributes:
+        first: (K + 1,) first state of each program, and P.
+        pattern: (P, C) weighted and smoothed mean signals.
+        energy: (P,) weighted sum of squares of each state's template.
+        options: that it was fitted with.
+        val_within_1s: share of the val split's centre rows within 1 s; None without a val split.
+    """
+
+    first: NDArray[np.int64]
+    pattern: NDArray[np.float64]
+    energy: NDArray[np.float64]
+    options: FilterOptions
+    val_within_1s: float | None = None
+
+    def tuned(self) -> dict[str, Any]:
+        """The options and how they were chosen, for metrics.json."""
+        return {**self.options._asdict(), "val_within_1s": self.val_within_1s}
+
+    def __call__(self, signals: NDArray[np.floating], rows: int | None) -> NDArray[np.int64]:
+        """States of the centre rows of all windows, (N - T + 1,), or of all rows, (N,)."""
+        if rows is None:
+            return self.window_states(signals, len(signals))[0]
+        return self.repeat_edges(rows)[self.best_shifts(signals, rows) + rows // 2]
+
+    def window_states(self, signals: NDArray[np.floating], rows: int) -> NDArray[np.int64]:
+        """States of all rows of the windows that begin at each row, (N - T + 1, T)."""
+        shifts = self.best_shifts(signals, rows)
+        return self.repeat_edges(rows)[shifts[:, None] + np.arange(rows)]
+
+    def repeat_edges(self, rows: int) -> NDArray[np.int64]:
+        """All states, the first and the last of each program repeated T - 1 times more, (W,)."""
+        parts = [
+            np.clip(np.arange(first - rows + 1, end + rows - 1), first, end - 1)
+            for first, end in pairwise(self.first.tolist())
+        ]
+        return np.concatenate(parts)
+
+    def best_shifts(self, signals: NDArray[np.floating], rows: int) -> NDArray[np.intp]:
+        """Index into `repeat_edges` of the first row of each window, at the best shift.
+
+        Args:
+            signals: (N, C) of a recording; a window begins at each row.
+            rows: T, at most N.
+
+        Returns:
+            (N - T + 1,).
+        """
+        scores = normalise(signals, self.options.clip) @ self.pattern.T
+        factor, offset = self._window_energy(rows)
+        states, count = self.repeat_edges(rows), len(signals)
+        # A window moves along a diagonal of the matrix of rows and repeated states. Each diagonal
+        # has its sum, which the last row enters and the row before the window leaves.
+        total = np.zeros(count - 1 + len(states))
+        best = np.zeros(count - rows + 1, np.intp)
+        for row in range(count):
+            begin = count - 1 - row
+            total[begin : begin + len(states)] += scores[row][states]
+            if row >= rows:
+                left = slice(begin + rows, begin + rows + len(states))
+                total[left] -= scores[row - rows][states]
+            if row >= rows - 1:
+                end = (total[begin : begin + len(states)] * factor - offset).argmax()
+                best[row - rows + 1] = end - rows + 1
+        return best
+
+    def _window_energy(self, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The factor and the offset of the product of windows that end at a state, both (W,).
+
+        The offset is infinite where the window would begin before the program's repeated states.
+        """
+        lengths = np.diff(self.first) + 2 * (rows - 1)
+        is_end = np.concatenate([np.arange(length) >= rows - 1 for length in lengths])
+        sums = np.concatenate([[0.0], self.energy[self.repeat_edges(rows)].cumsum()])
+        energy = np.zeros(len(is_end))
+        energy[rows - 1 :] = sums[rows:] - sums[:-rows]
+        if self.options.score == DISTANCE:
+            return np.ones(len(is_end)), np.where(is_end, energy / 2, np.inf)
+        least = max(MIN_ENERGY * float(np.median(energy[is_end])), MIN_NOISE)
+        return 1 / np.sqrt(np.maximum(energy, least)), np.where(is_end, 0.0, np.inf)
+
+
+def tune_matched_filter(
+    train: Split, val: Split | None, programs: Programs, window: int
+) -> MatchedFilter:
+    """The filter of the train split with the options that are best on the val split.
+
+    Args:
+        val: None: the first of all options are taken.
+        window: rows per window, in which options are compared.
+    """
+    first = programs.first.astype(np.int64)
+    fitted = []
+    for clip in CLIPS:
+        aligned = align_recordings(train, programs, clip)
+        for smoothing, exponent, score in product(SMOOTHING_ROWS, WEIGHT_EXPONENTS, SCORES):
+            options = FilterOptions(smoothing, exponent, clip, score)
+            matched = fit_matched_filter(aligned, first, options)
+            if val is None:
+                return matched
+            share = score_rung(listen(matched, val, window), val, programs)["within_1s"].value
+            fitted.append(replace(matched, val_within_1s=share))
+    return max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
+
+
+class AlignedRecording(NamedTuple):
+    """A train recording on its program's states.
+
+    Attributes:
+        states: (A,) ascending, each one more than the last.
+        signals: (A, C) normalised, interpolated between rows.
+    """
+
+    states: NDArray[np.int64]
+    signals: NDArray[np.float64]
+
+
+def align_recordings(
+    train: Split, programs: Programs, clip: float | None
+) -> list[AlignedRecording]:
+    """The train recordings on the states that their sensors measure.
+
+    Rows at the first and last state of a program are skipped: states are clipped there.
+    """
+    aligned = []
+    for recording in np.unique(train.recording):
+        rows = np.flatnonzero(train.recording == recording)
+        states = programs.state_slice(int(train.program[rows[0]]))
+        state = train.state[rows].astype(np.float64)
+        inside = np.flatnonzero((state > states.start) & (state < states.stop - 1))
+        if len(inside) < 2:
+            continue
+        passed = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
+        at = np.interp(passed, state[inside], inside)
+        signals = interpolate_rows(normalise(train.signals[rows], clip), at)
+        aligned.append(AlignedRecording(passed.astype(np.int64), signals))
+    return aligned
+
+
+def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArray[np.float64]:
+    """Signals (N, C) of a recording, minus their mean, over their standard deviation, clipped."""
+    values = signals.astype(np.float64)
+    values = (values - values.mean(0)) / (values.std(0) + STD_OFFSET)
+    return values if clip is None else np.clip(values, -clip, clip)
+
+
+def fit_matched_filter(
+    aligned: Sequence[AlignedRecording], first: NDArray[np.int64], options: FilterOptions
+) -> MatchedFilter:
+    """The filter of aligned train recordings; `first` (K + 1,) as in MatchedFilter."""
+    smoothed = [
+        AlignedRecording(states, moving_average(signals, options.smoothing_rows))
+        for states, signals in aligned
+    ]
+    template, count = _mean_signals(smoothed, int(first[-1]))
+    weight = _signal_to_noise(smoothed, template, count) ** options.weight_exponent
+    programs = [np.arange(begin, end) for begin, end in pairwise(first.tolist())]
+    for states in programs:
+        template[states] = template[_nearest_counted(states, count)]
+    pattern = [moving_average(template[states], options.smoothing_rows) for states in programs]
+    return MatchedFilter(first, np.concatenate(pattern) * weight, template**2 @ weight, options)
+
+
+def moving_average(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """The mean of each row (N, C) and its neighbours, of `rows` in all; fewer at the ends."""
+    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
+    index = np.arange(len(values))
+    low = np.maximum(index - rows // 2, 0)
+    high = np.minimum(index + rows // 2 + 1, len(values))
+    return np.asarray((sums[high] - sums[low]) / (high - low)[:, None])
+
+
+def _mean_signals(
+    aligned: Sequence[AlignedRecording], states: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Mean over recordings of each state, (P, C), and how many pass it, (P,)."""
+    total = np.zeros((states, aligned[0].signals.shape[1]))
+    count = np.zeros(states, np.int64)
+    for recording in aligned:
+        total[recording.states] += recording.signals
+        count[recording.states] += 1
+    return total / np.maximum(count, 1)[:, None], count
+
+
+def _signal_to_noise(
+    aligned: Sequence[AlignedRecording], template: NDArray[np.float64], count: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The variance of each channel's mean over states, over that between recordings, (C,).
+
+    The share of the noise in the mean's variance is subtracted. 1 where no state is passed twice.
+    """
+    squares, freedom = np.zeros(template.shape[1]), int(np.maximum(count - 1, 0).sum())
+    for states, signals in aligned:
+        squares += ((signals - template[states]) ** 2).sum(0)
+    if not freedom:
+        return np.ones(template.shape[1])
+    noise = np.maximum(squares / freedom, MIN_NOISE)
+    passed = count > 0
+    signal = template[passed].var(0) - noise * (1 / count[passed]).mean()
+    return np.asarray(np.maximum(signal, 0.0) / noise)
+
+
+def _nearest_counted(states: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each state of a program the nearest one that a recording passes; itself if none does."""
+    counted = states[count[states] > 0]
+    if not len(counted):
+        return states
+    return counted[np.abs(states[:, None] - counted).argmin(1)]

@@ -1,0 +1,89 @@
+"""The ladder: which rows count, and what counts as right."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from learning_data import ROWS, STEP_SECONDS, of_no_program, tiny_programs, tiny_split
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.ladder import WINDOW_ROWS, Heard, listen, measure_ladder, score_rung
+
+
+class Oracle:
+    """Reads the true state, which the only channel has, and adds to it; keeps what it heard."""
+
+    def __init__(self, shift: int = 0) -> None:
+        self.shift = shift
+        self.heard: list[tuple[int, int | None]] = []
+
+    def __call__(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
+        self.heard.append((len(signals), rows))
+        states = (np.rint(signals[:, 0]).astype(np.int64) + self.shift) % (2 * ROWS)
+        return states if rows is None else states[rows // 2 :][: len(signals) - rows + 1]
+
+
+def visible(split: Split) -> Split:
+    """The split with its states as the only channel."""
+    return replace(split, signals=split.state[:, None].astype(np.float32))
+
+
+def of_lengths(*lengths: int) -> Split:
+    """Recordings of `face` of so many rows."""
+    split = visible(tiny_split([f"face_{i}" for i in range(len(lengths))], rows=ROWS))
+    kept = np.concatenate([np.arange(n) + ROWS * i for i, n in enumerate(lengths)])
+    rows = {
+        name: array[kept]
+        for name, array in vars(split).items()
+        if len(array) == len(lengths) * ROWS
+    }
+    return replace(split, **rows)
+
+
+def test_short_recordings_are_heard_as_a_whole_and_others_in_every_window() -> None:
+    split, oracle = of_lengths(10, 16, 20), Oracle()
+    heard = listen(oracle, split, 16)
+    assert oracle.heard == [(10, None), (16, None), (20, 16)]
+    # The third recording begins at row 26; its windows of 16 rows have the centres 8 to 12.
+    assert heard.rows.tolist() == [*range(26), *range(34, 39)]
+    assert heard.state.tolist() == split.state[heard.rows].tolist()
+    assert len(listen(oracle, split, 8).rows) == 3 + 9 + 13
+    assert listen(oracle, split, 16, stride=2).rows.tolist() == [*range(26), 34, 36, 38]
+    assert listen(oracle, split, None).rows.tolist() == list(range(46))
+
+
+@pytest.mark.parametrize(("shift", "share"), [(0, 1.0), (4, 1.0), (-4, 1.0), (5, 0.0)])
+def test_a_second_is_near_enough(shift: int, share: float) -> None:
+    split = visible(tiny_split(["face_1", "pocket_1"]))
+    programs = tiny_programs(tiny_split(["face_1", "pocket_1"]))
+    assert STEP_SECONDS * 4 == 1.0
+    rows = np.r_[8:24, 40:56]
+    heard = Heard(rows, np.rint(split.state[rows]).astype(np.int64) + shift)
+    scores = score_rung(heard, split, programs)
+    assert scores["within_1s"][:1] == (share,)
+    assert scores["program"] == (1.0, 1.0, 1.0, len(rows), 2)
+
+
+def test_another_or_an_unknown_program_is_wrong() -> None:
+    train = tiny_split(["face_1", "pocket_1"])
+    split, programs = visible(train), tiny_programs(train)
+    # One state behind the last of face is the first of pocket: near in number, not in truth.
+    heard = Heard(np.array([ROWS - 1, ROWS]), np.array([ROWS, ROWS]))
+    scores = score_rung(heard, split, programs)
+    assert (scores["within_1s"].value, scores["program"].value) == (0.5, 0.5)
+    unknown = score_rung(heard, of_no_program(split), programs)
+    assert (unknown["within_1s"].value, unknown["program"].value) == (0.0, 0.0)
+
+
+def test_the_ladder_has_a_rung_for_each_length_and_one_of_whole_recordings() -> None:
+    train = tiny_split(["face_1", "pocket_1"])
+    ladder = measure_ladder({"a": Oracle(), "b": Oracle(5)}, visible(train), tiny_programs(train))
+    assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
+    seconds = [rung["seconds"] for rung in ladder]
+    assert seconds == [*(rows * STEP_SECONDS for rows in WINDOW_ROWS), None]
+    counts = [rung["models"]["a"]["within_1s"]["n"] for rung in ladder]
+    assert counts == [2 * (ROWS - 15), *[2 * ROWS] * 5]
+    assert {rung["models"]["a"]["within_1s"]["value"] for rung in ladder} == {1.0}
+    assert {rung["models"]["b"]["within_1s"]["value"] for rung in ladder} == {0.0}
+    assert measure_ladder({}, train, tiny_programs(train)) == []

@@ -1,0 +1,191 @@
+"""The matched filter on programs whose answer is known, and against sums without shortcuts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from learning_data import (
+    BLOCKS,
+    RECORDINGS,
+    ROWS,
+    STEP_SECONDS,
+    WINDOW,
+    of_no_program,
+    tiny_programs,
+)
+from learning_data import tiny_split as split_of
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.baselines import run_baselines
+from gcodefp.evaluation.ladder import listen
+from gcodefp.evaluation.matched_filter import (
+    CORRELATION,
+    DISTANCE,
+    FilterOptions,
+    MatchedFilter,
+    align_recordings,
+    fit_matched_filter,
+    moving_average,
+    normalise,
+    tune_matched_filter,
+)
+from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+
+FIRST = np.array([0, 7, 16])
+CHANNELS = 3
+
+
+def random_filter(score: str) -> MatchedFilter:
+    random = np.random.default_rng(5)
+    pattern = random.normal(size=(FIRST[-1], CHANNELS))
+    options = FilterOptions(1, 0.0, None, score)
+    return MatchedFilter(FIRST, pattern, (pattern**2).sum(1), options)
+
+
+def fitted(train: Split, options: FilterOptions | None = None) -> MatchedFilter:
+    options = options or FilterOptions()
+    programs = tiny_programs(train)
+    aligned = align_recordings(train, programs, options.clip)
+    return fit_matched_filter(aligned, programs.first.astype(np.int64), options)
+
+
+def test_window_scores_are_the_sums_over_their_rows() -> None:
+    signals = np.random.default_rng(8).normal(size=(12, CHANNELS))
+    normal = normalise(signals)
+    for score in (CORRELATION, DISTANCE):
+        matched = random_filter(score)
+        for rows in (1, 4, 5, 12):
+            expected = [best_states(matched, normal[i : i + rows]) for i in range(13 - rows)]
+            np.testing.assert_array_equal(matched.window_states(signals, rows), expected)
+            centres = [states[rows // 2] for states in expected]
+            assert matched(signals, rows).tolist() == centres
+        assert matched(signals, None).tolist() == best_states(matched, normal).tolist()
+
+
+def best_states(matched: MatchedFilter, window: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The states of the best shift by a sum for each; every shift that overlaps a program."""
+    scored = []
+    for begin, end in ((0, 7), (7, 16)):
+        for shift in range(begin - len(window) + 1, end):
+            states = np.clip(np.arange(shift, shift + len(window)), begin, end - 1)
+            pattern = matched.pattern[states]
+            product, energy = (window * pattern).sum(), (pattern**2).sum()
+            is_distance = matched.options.score == DISTANCE
+            scored.append((product - energy / 2 if is_distance else product / energy**0.5, states))
+    return max(scored, key=lambda pair: pair[0])[1]
+
+
+@pytest.mark.parametrize("score", [CORRELATION, DISTANCE])
+def test_a_planted_shift_is_found_and_edge_states_repeat(score: str) -> None:
+    matched = fitted(split_of(RECORDINGS["train"], noise=0.1), FilterOptions(1, 1.0, None, score))
+    test = split_of(["pocket_009"], noise=0.1)
+    before, behind = 9, 6
+    rows = np.clip(np.arange(-before, ROWS + behind), 0, ROWS - 1)
+    states = matched(test.signals[rows], None)
+    np.testing.assert_array_equal(states, ROWS + rows)
+    # Inside, a window as long as two blocks has one best place; the middle of a block is certain.
+    heard = listen(matched, test, 2 * WINDOW)
+    assert np.abs(heard.state - test.state[heard.rows]).max() <= 1
+
+
+def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
+    train = split_of(["face_001", "pocket_001"])
+    state = np.clip(np.arange(ROWS) - 4.5, 0, ROWS - 1).astype(np.float32)
+    train = replace(train, state=np.concatenate([state, ROWS + state]))
+    aligned, other = align_recordings(train, tiny_programs(train), None)
+    assert aligned.states.tolist() == list(range(1, ROWS - 5))
+    assert other.states.tolist() == list(range(ROWS + 1, 2 * ROWS - 5))
+    signals = normalise(train.signals[:ROWS])
+    between = (signals[5:-1] + signals[6:]) / 2
+    np.testing.assert_allclose(aligned.signals, between[: len(aligned.states)])
+    clipped = np.flatnonzero(state == 0)
+    order = np.arange(2 * ROWS)
+    order[clipped] = clipped[::-1]
+    swapped = replace(train, signals=train.signals[order])
+    again, _ = align_recordings(swapped, tiny_programs(train), None)
+    np.testing.assert_allclose(again.signals, aligned.signals, atol=1e-6)
+    # States that no recording passes have the template of the nearest one.
+    matched = fitted(train, FilterOptions(1, 0.0, None, DISTANCE))
+    np.testing.assert_allclose(matched.pattern[0], matched.pattern[1])
+    np.testing.assert_allclose(matched.pattern[ROWS - 5], matched.pattern[ROWS - 6])
+
+
+def test_channels_that_do_not_repeat_have_no_weight() -> None:
+    train = split_of(RECORDINGS["train"], noise=0.1)
+    signals = train.signals.copy()
+    signals[:, 0] = np.random.default_rng(1).normal(size=len(signals))
+    noisy = replace(train, signals=signals)
+    weighted, unweighted = (
+        np.abs(fitted(noisy, FilterOptions(1, exponent, None, DISTANCE)).pattern).max(0)
+        for exponent in (1.0, 0.0)
+    )
+    ratio = weighted / unweighted
+    assert ratio[0] < 0.01 * ratio[1 : len(BLOCKS)].min()
+
+
+def test_smoothing_the_pattern_twice_is_smoothing_both() -> None:
+    random = np.random.default_rng(2)
+    signals, template = random.normal(size=(2, 40, CHANNELS))
+    signals[:9], signals[-9:] = 0.0, 0.0
+    both = (moving_average(signals, 5) * moving_average(template, 5)).sum()
+    twice = (signals * moving_average(moving_average(template, 5), 5)).sum()
+    assert twice == pytest.approx(both)
+    np.testing.assert_allclose(
+        moving_average(np.array([[1.0], [2.0], [6.0], [0.0]]), 3)[:, 0], [1.5, 3, 8 / 3, 3]
+    )
+
+
+def test_options_are_those_that_are_best_on_val() -> None:
+    train, val = split_of(RECORDINGS["train"], noise=1.5), split_of(RECORDINGS["val"], noise=1.5)
+    programs = tiny_programs(train)
+    default = tune_matched_filter(train, None, programs, WINDOW)
+    assert (default.options, default.val_within_1s) == (FilterOptions(), None)
+    tuned = tune_matched_filter(train, val, programs, WINDOW)
+    shares = {}
+    for options in (default.options, tuned.options):
+        heard = listen(fitted(train, options), val, WINDOW)
+        error = np.abs(heard.state - val.state[heard.rows]) * STEP_SECONDS
+        shares[options] = float((error <= 1.0).mean())
+    assert tuned.val_within_1s == pytest.approx(shares[tuned.options])
+    assert shares[tuned.options] > shares[default.options]
+
+
+def test_predictions_use_no_label_of_the_test_split() -> None:
+    train, val, test = (split_of(RECORDINGS[name]) for name in ("train", "val", "test"))
+    programs = tiny_programs(train)
+    rows = np.arange(len(test.block))
+    blind = replace(of_no_program(test), block=0 * test.block, operation=0 * test.operation)
+    blind = replace(blind, line=0 * test.line, lag_corrected_row=0 * test.lag_corrected_row)
+    seen, unseen = (
+        run_baselines(train, val, split, rows, programs, WINDOW, 1) for split in (test, blind)
+    )
+    assert seen.tuned == unseen.tuned
+    for name in (FILTER, FILTER_WHOLE):
+        predicted, again = seen.predictions[name], unseen.predictions[name]
+        for field in ("blocks", "operation", "program", "line", "state"):
+            np.testing.assert_array_equal(getattr(predicted, field), getattr(again, field))
+        assert predicted.state is not None
+        near = np.abs(predicted.state - test.state) <= 4
+        assert near.mean() > (0.7 if name == FILTER else 0.99)
+        # Here program 0 is operation 0.
+        np.testing.assert_array_equal(predicted.operation, predicted.program)
+        assert (predicted.blocks == programs.block[predicted.state]).all()
+
+
+def test_each_row_has_the_state_of_its_assigned_window() -> None:
+    train, val, test = (split_of(RECORDINGS[name]) for name in ("train", "val", "test"))
+    programs = tiny_programs(train)
+    rows = np.arange(len(test.block))
+    baselines = run_baselines(train, val, test, rows, programs, WINDOW, 1)
+    matched = tune_matched_filter(train, val, programs, WINDOW)
+    state = baselines.predictions[FILTER].state
+    assert state is not None
+    for row in rows:
+        own = np.flatnonzero(test.recording == test.recording[row])
+        starts = test.window_start[(test.window_start <= row) & (row < test.window_start + WINDOW)]
+        starts = starts[np.isin(starts, own)]
+        distance = np.abs(row - starts - (WINDOW - 1) / 2)
+        nearest = starts[distance == distance.min()]
+        windows = matched.window_states(test.signals[own], WINDOW)
+        assert state[row] in [windows[start - own[0], row - start] for start in nearest]
