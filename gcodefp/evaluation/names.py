@@ -28,6 +28,9 @@ GREEDY = "gcodefp, row by row"
 UPPER_BOUND = "upper bound, lag unknown"
 NEIGHBOUR = "nearest neighbour"
 TREES = "extra trees"
+TREES_WHOLE = "extra trees, whole recording"
+WARPING = "dynamic time warping"
+WARPING_WHOLE = "dynamic time warping, whole recording"
 ENVIRONMENT = "pressure and temperature"
 MAJORITY = "majority"
 MAJORITY_PRIVILEGED = "majority, operation provided"
@@ -39,6 +42,9 @@ PREDICTORS = {
     GREEDY: Predictor("written", SENSORS),
     NEIGHBOUR: Predictor("neighbour", BASELINE),
     TREES: Predictor("trees", BASELINE),
+    TREES_WHOLE: Predictor("trees_whole", BASELINE),
+    WARPING: Predictor("warping", BASELINE),
+    WARPING_WHOLE: Predictor("warping_whole", BASELINE),
     ENVIRONMENT: Predictor("environment", BASELINE),
     MAJORITY: Predictor("majority", BASELINE),
     MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),

@@ -117,8 +117,10 @@ def evaluate_split(
         threads: processor cores that the baselines may use.
     """
     decoding = predict_split(checkpoint, test, device)
-    window = checkpoint.description.window
-    baselines = run_baselines(train, test, decoding.rows, window, threads) if train else {}
+    window, programs = checkpoint.description.window, checkpoint.description.programs
+    baselines = (
+        run_baselines(train, test, decoding.rows, programs, window, threads) if train else {}
+    )
     predictions = {**decoding.predictions, **baselines}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
