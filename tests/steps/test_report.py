@@ -25,7 +25,13 @@ from gcodefp.reporting.page import key_numbers, render, versions
 from gcodefp.reporting.page_tables import NOTHING, metric_table
 from gcodefp.reporting.protocols_table import MEASURED, PROTOCOLS_FORMAT
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.wording import DETAIL_METRICS, KINDS, MAIN_METRICS, verdict
+from gcodefp.reporting.wording import (
+    DETAIL_METRICS,
+    KINDS,
+    MAIN_METRICS,
+    METRIC_TITLES,
+    verdict,
+)
 
 SHARE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 72, "recordings": 4}
 
@@ -70,8 +76,11 @@ def test_report_stands_alone(leaky: list[str], pictures: Path, tmp_path: Path) -
     assert "default-src 'none'; img-src data: blob:;" in own
     assert own.count("data:image/svg+xml;base64,") == len(FIGURES)
     models = results_of(leaky).evaluation["models"]
-    for metric in ("gcode", "token", "operation", "program", "gcode_error_rate"):
-        assert f"{100 * models[MODEL][metric]['value']:.1f} %" in page
+    for metric in ("within_1s", "gcode", "token", "operation", "program", "gcode_error_rate"):
+        assert f'<th scope="col">{escape(METRIC_TITLES[metric])}, %</th>' in page
+        assert f"<td>{100 * models[MODEL][metric]['value']:.1f}<small>[" in page
+    for metric in ("program_time_error_s", "position_error_mm"):
+        assert f"<td>{models[MODEL][metric]['value']:.2f}<small>[" in page
     for text in (
         *(f"<td>{name}</td>" for name in models),
         *("face&lt;b&gt;_001", "&lt;script&gt;loss is nan", "runs &lt;backwards&gt;"),
@@ -177,11 +186,11 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
         metric_table(models, DETAIL_METRICS, with_counts=True),
     )
     rows = dict(row for section in main["sections"] for row in section["rows"])
-    column = main["head"].index("program")
+    column = main["head"].index("program, %")
     assert rows[MAJORITY][column] == (NOTHING, "")
-    assert rows[MODEL][column].value == "100.0 %"
-    words = details["sections"][0]["rows"][0][1][details["head"].index("X words, mm")]
-    assert words.small.endswith(f"n={models[MODEL]['x_error_mm']['n']}")
+    assert rows[MODEL][column].value == "100.0"
+    tokens = details["sections"][0]["rows"][0][1][details["head"].index("token, %")]
+    assert tokens.small.endswith(f"n={models[MODEL]['token']['n']}")
 
 
 @pytest.mark.parametrize("fails", [True, False])
