@@ -48,7 +48,14 @@ from gcodefp.reporting.predictions import (
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, MIN_RECORDINGS, logged_metric
+from gcodefp.reporting.wording import (
+    KINDS,
+    MAIN_METRICS,
+    METRIC_TITLES,
+    MIN_RECORDINGS,
+    PRIMARY,
+    logged_metric,
+)
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -176,7 +183,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         {"toolpath": "all 1 recording", "confusion": "operation", "gcode_diff": "face<b>_002",
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
-    "no baselines": (only_sensors, {"accuracy": "of the lines exactly"}),
+    "no baselines": (only_sensors, {"accuracy": f"{METRIC_TITLES[PRIMARY].capitalize()}: gcodefp"}),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
     "large lag": (with_lags(0.0, 1000.0, -0.75, None), {"clocks": "one by 4000.0"}),
