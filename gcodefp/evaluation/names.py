@@ -30,6 +30,9 @@ FILTER = "matched filter"
 FILTER_WHOLE = "matched filter, whole recording"
 NEIGHBOUR = "nearest neighbour"
 TREES = "extra trees"
+TREES_WHOLE = "extra trees, whole recording"
+WARPING = "dynamic time warping"
+WARPING_WHOLE = "dynamic time warping, whole recording"
 ENVIRONMENT = "pressure and temperature"
 MAJORITY = "majority"
 MAJORITY_PRIVILEGED = "majority, operation provided"
@@ -43,6 +46,9 @@ PREDICTORS = {
     FILTER_WHOLE: Predictor("filter_whole", BASELINE),
     NEIGHBOUR: Predictor("neighbour", BASELINE),
     TREES: Predictor("trees", BASELINE),
+    TREES_WHOLE: Predictor("trees_whole", BASELINE),
+    WARPING: Predictor("warping", BASELINE),
+    WARPING_WHOLE: Predictor("warping_whole", BASELINE),
     ENVIRONMENT: Predictor("environment", BASELINE),
     MAJORITY: Predictor("majority", BASELINE),
     MAJORITY_PRIVILEGED: Predictor("majority_given", PRIVILEGED),
@@ -50,6 +56,8 @@ PREDICTORS = {
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order of the report."""
+WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
+"""Ends the names of the predictors that decode whole recordings."""
 LADDER_METRICS = ("within_1s", "program")
 """The metrics of the ladder of window lengths."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")

@@ -30,7 +30,7 @@ from gcodefp.evaluation.metrics import (
     SegmentPredictions,
     compute_metrics,
 )
-from gcodefp.evaluation.names import FILTER_WHOLE, PREDICTORS, WHOLE
+from gcodefp.evaluation.names import PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
@@ -145,8 +145,12 @@ def evaluate_split(
         baselines = run_baselines(train, val, test, decoding.rows, programs, window, threads)
         # As gcodefp's, the segments of whole recordings are whole recordings.
         recordings = decoding.by_segment[WHOLE].segments
-        segments = SegmentPredictions(recordings, baselines.predictions[FILTER_WHOLE])
-        decoding = decoding._replace(by_segment={**decoding.by_segment, FILTER_WHOLE: segments})
+        whole = {
+            name: SegmentPredictions(recordings, predictions)
+            for name, predictions in baselines.predictions.items()
+            if name.endswith(WHOLE_SUFFIX)
+        }
+        decoding = decoding._replace(by_segment={**decoding.by_segment, **whole})
     predictions = {**decoding.predictions, **baselines.predictions}
     scores = {
         name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}

@@ -57,7 +57,7 @@ class Templates(NamedTuple):
         Args:
             signals: (B, T, C) of windows; features do not reach beyond a window's ends.
         """
-        return self._compare(self._project(signals, REACH, REACH))
+        return self._compare(self.project(signals))
 
     def window_log_likelihoods(self, signals: Tensor) -> Tensor:
         """Of rows of a recording, as they are in any window, (2 * REACH + 1, N, P).
@@ -70,10 +70,10 @@ class Templates(NamedTuple):
         """
         cuts = [(REACH, REACH), *((row, REACH) for row in range(REACH))]
         cuts += [(REACH, row) for row in range(REACH)]
-        return torch.cat([self._compare(self._project(signals[None], *cut)) for cut in cuts])
+        return torch.cat([self._compare(self.project(signals[None], *cut)) for cut in cuts])
 
-    def _project(self, signals: Tensor, before: int, behind: int) -> Tensor:
-        """Features on the discriminants, (B, T, D).
+    def project(self, signals: Tensor, before: int = REACH, behind: int = REACH) -> Tensor:
+        """Signals (B, T, C) on the discriminants, (B, T, D).
 
         Args:
             before, behind: rows that features may reach.

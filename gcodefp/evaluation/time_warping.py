@@ -1,0 +1,85 @@
+"""Dynamic time warping: finds windows or whole recordings in the mean signals of each program.
+
+Subsequence search (Müller, *Information Retrieval for Music and Motion*, 2007, chapter 4), computed
+by dtaidistance: all rows of a query are aligned with some states of a program, at the least sum of
+distances and penalties, between the first discriminants of the templates.
+
+Shapes: N rows, T rows of a query, C channels, D components.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+import torch
+from dtaidistance import dtw, dtw_ndim
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.dataset.windows import row_to_window_mask
+from gcodefp.model.templates import Templates
+from gcodefp.programs.table import Programs
+
+COMPONENTS = 10
+PENALTY = 15.0
+"""Cost of a row that stays in its state, or of a state that is skipped; a unit is the standard
+deviation of a component between recordings."""
+
+
+def warp_windows(
+    templates: Templates, programs: Programs, split: Split, window: int
+) -> NDArray[np.int64]:
+    """The state of each row of a split, by its assigned window, (N,); 0 outside of windows."""
+    states = np.zeros(len(split.recording), np.int64)
+    row_mask = row_to_window_mask(split.window_start, window)
+    for start, is_assigned in zip(split.window_start.tolist(), row_mask, strict=True):
+        rows = np.arange(start, start + window)
+        states[rows[is_assigned]] = warp(templates, programs, split.signals[rows])[is_assigned]
+    return states
+
+
+def warp_recordings(
+    templates: Templates, programs: Programs, split: Split, rows: NDArray[np.integer]
+) -> NDArray[np.int64]:
+    """The states of rows (M,) of a split, each recording's rows as one query, (M,)."""
+    recording = split.recording[rows]
+    states = np.zeros(len(rows), np.int64)
+    for index in np.unique(recording):
+        own = recording == index
+        states[own] = warp(templates, programs, split.signals[rows[own]])
+    return states
+
+
+def warp(
+    templates: Templates, programs: Programs, signals: NDArray[np.float32]
+) -> NDArray[np.int64]:
+    """The states of a query's rows, (T, C) to (T,), in the program with the least cost."""
+    projected = templates.project(torch.as_tensor(signals)[None])[0]
+    query, mean = (array[:, :COMPONENTS].double().numpy() for array in (projected, templates.mean))
+    costs = [
+        _path_costs(np.ascontiguousarray(query), mean[begin:end])
+        for begin, end in pairwise(programs.first.tolist())
+    ]
+    program = int(np.argmin([cost[-1].min() for cost in costs]))
+    cost = costs[program]
+    path = np.array(dtw.best_path(cost, col=int(cost[-1].argmin()), penalty=PENALTY))
+    # A row that is aligned with several states has their middle.
+    sums, counts = np.bincount(path[:, 0], path[:, 1]), np.bincount(path[:, 0])
+    return int(programs.first[program]) + np.rint(sums / counts).astype(np.int64)
+
+
+def _path_costs(query: NDArray[np.float64], states: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least cost of a path to each pair of a row and a state, (T + 1, states + 1).
+
+    A path begins with the first row, at any state. Row 0 and column 0 lie before the first ones.
+    """
+    count = len(states)
+    _, costs = dtw_ndim.warping_paths_fast(
+        query,
+        np.ascontiguousarray(states),
+        penalty=PENALTY,
+        psi=[0, 0, count, count],
+        psi_neg=False,
+        keep_int_repr=True,
+        inner_dist="euclidean",
+    )
+    return np.asarray(costs)

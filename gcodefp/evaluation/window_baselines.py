@@ -1,0 +1,272 @@
+"""Baselines that predict each row from the window around it: nearest neighbour and extra trees.
+
+Shapes: N rows to predict, M train rows, C channels, F features, K programs, L trees.
+"""
+
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+from sklearn.neighbors import NearestNeighbors
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.decode import predict_at_states
+from gcodefp.evaluation.metrics import RowPredictions
+from gcodefp.programs.table import Programs
+
+NEIGHBOUR_BINS = 8
+"""Equal parts of a window, whose means are compared with those of train windows."""
+NEIGHBOUR_TRAIN_ROWS = 20_000
+"""Most train rows for the neighbour search, evenly spread over the train split."""
+TREE_BINS = 16
+"""Equal parts of a window, whose means are features of the trees."""
+TREE_TRAIN_ROWS = 10_000
+"""Most train rows of a forest: neighbouring rows share nearly all of their windows."""
+CLASSIFIER = {"n_estimators": 32, "max_features": 0.15, "min_samples_leaf": 3}
+REGRESSOR = {"n_estimators": 64, "max_features": 0.05, "min_samples_leaf": 1}
+"""Options of the forests: trees, share of the features that are considered for a split, and least
+train rows in a leaf (docs/experiments.md)."""
+NEAR_STATES = 4
+"""Votes for states at most as far apart support each other: one second of the recordings."""
+
+
+def nearest_neighbour(
+    train: Split, test: Split, rows: NDArray[np.integer], window: int
+) -> RowPredictions:
+    """Labels of the train row whose window is the most similar.
+
+    Windows are compared by the means of NEIGHBOUR_BINS equal parts of the window around the row.
+    """
+    candidates = select_train_rows(train, window, NEIGHBOUR_TRAIN_ROWS)
+    index = NearestNeighbors(n_neighbors=1, algorithm="brute")
+    index.fit(_bin_means(train, window)[candidates])
+    nearest = index.kneighbors(_bin_means(test, window)[rows], return_distance=False)[:, 0]
+    neighbour = candidates[nearest]
+    corrected = train.lag_corrected_row[neighbour]
+    return RowPredictions(
+        train.blocks[train.block[corrected]],
+        train.operation[neighbour].astype(np.int64),
+        train.program[neighbour].astype(np.int64),
+        train.position_mm[corrected],
+        state=np.rint(train.state[neighbour]).astype(np.int64),
+    )
+
+
+def _bin_means(split: Split, window: int) -> NDArray[np.float32]:
+    """Means of the parts of the window around each row of a split, (rows, parts * C)."""
+    start = windows_around(split, window)
+    return window_means(split.signals, start, window, NEIGHBOUR_BINS).astype(np.float32)
+
+
+def select_train_rows(train: Split, window: int, max_rows: int) -> NDArray[np.int64]:
+    """Rows in any train window, thinned evenly to at most max_rows, ascending."""
+    # A leaky split also contains the rows of other splits' windows.
+    rows = np.unique(train.window_start[:, None] + np.arange(window))
+    return rows[:: max(1, -(-len(rows) // max_rows))]
+
+
+def windows_around(split: Split, window: int) -> NDArray[np.int64]:
+    """First row of the window around each row; shifted inwards near a recording's ends.
+
+    Args:
+        window: rows per window; no recording has fewer.
+    """
+    edges = np.flatnonzero(np.diff(split.recording, prepend=-1, append=-1))
+    first, end = edges[:-1], edges[1:]
+    start = np.arange(len(split.recording)) - window // 2
+    return np.clip(start, first[split.recording], end[split.recording] - window)
+
+
+def window_means(
+    values: NDArray[Any], start: NDArray[np.integer], window: int, parts: int
+) -> NDArray[np.float64]:
+    """The mean of each equal part of windows.
+
+    Args:
+        values: (rows, C), finite.
+        start: (M,) first row of each window.
+        window: rows per window.
+        parts: P, of each window; at most `window`.
+
+    Returns:
+        (M, P * C), part after part.
+    """
+    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0, float)])
+    bounds = np.linspace(0, window, min(parts, window) + 1).astype(int)
+    means = [
+        (sums[start + high] - sums[start + low]) / (high - low) for low, high in pairwise(bounds)
+    ]
+    return np.concatenate(means, axis=1)
+
+
+class TreePredictions(NamedTuple):
+    """What extra trees predict, from windows and from whole recordings."""
+
+    windows: RowPredictions
+    recordings: RowPredictions
+
+
+def extra_trees(
+    train: Split,
+    test: Split,
+    rows: NDArray[np.integer],
+    programs: Programs,
+    window: int,
+    seed: int,
+    jobs: int,
+) -> TreePredictions:
+    """Extremely randomised trees (Geurts et al. 2006) on the statistics of each row's window.
+
+    The statistics are each channel's mean and standard deviation over the window and its mean in
+    each of TREE_BINS equal parts.
+
+    Args:
+        seed: of the forests; the predictions do not depend on `jobs`.
+        jobs: trees that are fitted in parallel.
+    """
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
+    forests = _fit(train, train_rows, _statistics(train, train_rows, window), seed, jobs)
+    features = _statistics(test, rows, window)
+    return TreePredictions(
+        forests.predict_rows(features, programs),
+        forests.predict_recordings(features, test.recording[rows], programs),
+    )
+
+
+def environment_only(
+    train: Split,
+    test: Split,
+    rows: NDArray[np.integer],
+    programs: Programs,
+    window: int,
+    seed: int,
+    jobs: int,
+) -> RowPredictions:
+    """The same forests on the window's mean pressure and temperature alone.
+
+    Neither measures the motion. Their accuracy comes from the time of the recording, and shows how
+    far operation and session are confounded. Rows without a value are skipped; a window without
+    any value has the mean of the train split.
+    """
+    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
+    values = train.environment[train_rows].astype(np.float64)
+    valid = np.isfinite(values)
+    train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
+    train_features = _environment(train, train_rows, window, train_mean)
+    forests = _fit(train, train_rows, train_features, seed, jobs)
+    return forests.predict_rows(_environment(test, rows, window, train_mean), programs)
+
+
+def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray[np.float32]:
+    """(N, (2 + parts) * C): mean, standard deviation and means of the parts of each channel."""
+    start = windows_around(split, window)[rows]
+    signals = split.signals.astype(np.float64)
+    mean = window_means(signals, start, window, 1)
+    variance = window_means(signals**2, start, window, 1) - mean**2
+    # Rounding can leave a constant channel a variance just below 0.
+    deviation = np.sqrt(np.maximum(variance, 0.0))
+    parts = window_means(signals, start, window, TREE_BINS)
+    return np.concatenate([mean, deviation, parts], axis=1).astype(np.float32)
+
+
+def _environment(
+    split: Split, rows: NDArray[np.integer], window: int, train_mean: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """(N, 2): mean pressure (kPa) and temperature (degC) of each window, minus the train means."""
+    start = windows_around(split, window)[rows]
+    difference = split.environment - train_mean
+    valid = np.isfinite(difference)
+    total = window_means(np.where(valid, difference, 0.0), start, window, 1)
+    share = window_means(valid, start, window, 1)
+    # Without a valid row the total is 0: the train mean.
+    return (total / np.maximum(share, 1 / window)).astype(np.float32)
+
+
+class Forests(NamedTuple):
+    """The forests of one set of features.
+
+    Attributes:
+        program: classifies the program.
+        operation: classifies the operation.
+        state: program -> regression of the state.
+    """
+
+    program: ExtraTreesClassifier
+    operation: ExtraTreesClassifier
+    state: dict[int, ExtraTreesRegressor]
+
+    def predict_rows(self, features: NDArray[np.float32], programs: Programs) -> RowPredictions:
+        """Predictions of rows with features (N, F), each by itself."""
+        program = self.program.classes_[self.program.predict_proba(features).argmax(axis=1)]
+        state = np.zeros(len(features), np.int64)
+        for index in np.unique(program).tolist():
+            members = np.flatnonzero(program == index)
+            state[members] = densest_votes(self._state_votes(index, features[members]))
+        return predict_at_states(programs, state, self._operation(features))
+
+    def predict_recordings(
+        self, features: NDArray[np.float32], recording: NDArray[np.integer], programs: Programs
+    ) -> RowPredictions:
+        """Predictions of rows with features (N, F) and indices of their recordings (N,).
+
+        The program has the most votes of the recording's rows. Its states are one a row, at the
+        median of the offsets that the rows predict.
+        """
+        votes = self.program.predict_proba(features)
+        state = np.zeros(len(features), np.int64)
+        for index in np.unique(recording):
+            members = np.flatnonzero(recording == index)
+            program = int(self.program.classes_[votes[members].sum(axis=0).argmax()])
+            predicted = densest_votes(self._state_votes(program, features[members]))
+            row = np.arange(len(members))
+            path = row + int(np.rint(np.median(predicted - row)))
+            states = programs.state_slice(program)
+            state[members] = np.clip(path, states.start, states.stop - 1)
+        return predict_at_states(programs, state, self._operation(features))
+
+    def _state_votes(self, program: int, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The state that each tree predicts, (L, N)."""
+        trees = self.state[program].estimators_
+        return np.stack([np.rint(tree.predict(features)) for tree in trees]).astype(np.int64)
+
+    def _operation(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        return np.asarray(self.operation.predict(features), np.int64)
+
+
+def densest_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of the trees' states (L, N) the one with the most others within NEAR_STATES, (N,).
+
+    Many moves look alike, and the mean of the votes for two of them is neither. Of equally
+    supported votes it is the first tree's.
+    """
+    support = np.stack([(np.abs(votes - vote) <= NEAR_STATES).sum(axis=0) for vote in votes])
+    return np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
+
+
+def _fit(
+    train: Split,
+    train_rows: NDArray[np.integer],
+    features: NDArray[np.float32],
+    seed: int,
+    jobs: int,
+) -> Forests:
+    """Forests of M rows of the train split with features (M, F)."""
+    program, operation = (
+        ExtraTreesClassifier(**CLASSIFIER, random_state=seed, n_jobs=jobs).fit(
+            features, classes[train_rows]
+        )
+        for classes in (train.program, train.operation)
+    )
+    state = {}
+    for index in np.unique(train.program[train_rows]).tolist():
+        members = train.program[train_rows] == index
+        states = train.state[train_rows[members]]
+        state[index] = ExtraTreesRegressor(**REGRESSOR, random_state=seed, n_jobs=jobs).fit(
+            features[members], states
+        )
+    # Threads would add votes in random order, and rounding could then break ties.
+    for classifier in (program, operation):
+        classifier.set_params(n_jobs=1)
+    return Forests(program, operation, state)
