@@ -19,7 +19,7 @@ from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
-from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
+from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
     evaluate_split,
@@ -105,7 +105,7 @@ def _read(
 
 
 def _log(scores: Mapping[str, Mapping[str, Estimate]]) -> None:
-    for metric in ("gcode", "token", "gcode_error_rate", "position_error_mm"):
+    for metric in (PRIMARY, "gcode", "gcode_error_rate", "position_error_mm"):
         texts = [
             f"{name} {metrics[metric].value:.3f} "
             f"[{metrics[metric].low:.3f}, {metrics[metric].high:.3f}]"
