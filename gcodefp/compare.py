@@ -153,7 +153,7 @@ def _print(comparison: Comparison) -> None:
     )
     if comparison.split == "val":
         print(
-            "The val/... metrics above are those of a lag oracle. The best epochs are chosen by\n"
+            "The val/... metrics above are at the sensors' time. The best epochs are chosen by\n"
             f"{comparison.objective.metric}, so its values are optimistic, and the scores slightly."
         )
     print(*comparison.notes, *conclusions(comparison), sep="\n")

@@ -25,7 +25,6 @@ from gcodefp.programs.table import UNKNOWN, Programs
 
 NEAR_SECONDS = 1.0
 """Largest error of the time in the program that counts as correct."""
-EPSILON_SECONDS = 1e-6
 MIN_OVERLAP = 0.5
 """Intersection over union at which a predicted run of a block matches a true one."""
 
@@ -89,6 +88,7 @@ class ScoredPredictions:
 
     Attributes:
         rows: (N,) of the split.
+        programs: whose states are predicted.
         by_segment: predictions as sequences, for segment metrics.
     """
 
@@ -201,7 +201,7 @@ def _near(scored: ScoredPredictions) -> Statistic:
     error = scored.program_error_seconds
     if error is None:
         return EMPTY
-    return ratio(error <= NEAR_SECONDS + EPSILON_SECONDS, np.ones(len(error)), scored.recording)
+    return ratio(error <= NEAR_SECONDS, np.ones(len(error)), scored.recording)
 
 
 def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic]:
@@ -274,15 +274,16 @@ METRICS: Mapping[str, Metric] = {
         "rows", _program, main=True,
     ),
     "program_time_error_s": Metric(
-        "time in the program, median error",
+        "program time error, median",
         "median of abs(predicted - true time in the program) at the sensors' time",
         "rows whose program is correct", _program_time_error(0.5), SECONDS,
         higher_is_better=False, main=True,
     ),
     "program_time_error_90_s": Metric(
-        "time in the program, 90 % error",
+        "program time error, 90 %",
         "the same, the 90th percentile",
-        "rows whose program is correct", _program_time_error(0.9), SECONDS, higher_is_better=False,
+        "rows whose program is correct", _program_time_error(0.9), SECONDS,
+        higher_is_better=False, main=True,
     ),
     "gcode_sensed": Metric(
         "exact line, sensors' time",

@@ -15,8 +15,8 @@ class Predictor(NamedTuple):
     Attributes:
         array: prefix of its arrays in predictions.npz.
         kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: the upper bound of a decoder without
-            the lag, from the true states. BASELINE: a simple method
-            trained on the same data. PRIVILEGED: a baseline with labels as inputs.
+            the lag, from the true states. BASELINE: a simple method trained on the same data.
+            PRIVILEGED: a baseline with labels as inputs.
     """
 
     array: str

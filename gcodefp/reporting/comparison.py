@@ -20,14 +20,7 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.names import (
-    LAG_ORACLE,
-    MODEL,
-    PREDICTORS,
-    PRIMARY,
-    SENSORS,
-    UPPER_BOUND,
-)
+from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
 from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.model.hyperparameters import Objective
@@ -45,9 +38,7 @@ TEST_NOTE = (
 )
 COMPARED_FIELDS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
 NETWORK_PREDICTORS = tuple(
-    name
-    for name, predictor in PREDICTORS.items()
-    if predictor.kind in (SENSORS, LAG_ORACLE) and name != UPPER_BOUND
+    name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
 )
 """Predictors that use a network; all others predict the same for all runs."""
 

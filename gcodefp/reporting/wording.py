@@ -75,9 +75,9 @@ KINDS = {
         "use no sensor.",
     ),
     LAG_ORACLE: PredictorKind(
-        "lag oracles",
-        "The same predictions with each test recording's lag provided, and the upper bound of a "
-        "predictor that is provided with the program state, but not with the lag.",
+        "upper bound",
+        "Of exact lines by the controller's clock: the true program state is provided, the lag is "
+        "not. At the sensors' time it is right by construction.",
     ),
 }
 """Kind of a predictor -> its title and note, in the order of the tables."""
@@ -94,8 +94,8 @@ RULES = {
 """Count of dataset.json -> what the rule does."""
 
 EXACT_LINES = {
-    "aligned_acc": "exact line of windows (lag oracle)",
-    "gcode_acc": "exact line, row by row (lag oracle)",
+    "aligned_acc": "exact line of windows, sensors' time",
+    "gcode_acc": "exact line, row by row, sensors' time",
 }
 """Logged metric -> its title; the lag is removed from train and val labels."""
 

@@ -13,6 +13,7 @@ from learning_data import (
     OPERATIONS,
     RECORDINGS,
     ROWS,
+    STEP_SECONDS,
     dataset_flags,
     shuffled,
     tiny_split,
@@ -35,10 +36,10 @@ from gcodefp.evaluation.names import (
     WHOLE,
 )
 from gcodefp.evaluation.sequences import edit_distance
-from gcodefp.evaluation.toolpaths import SAFETY_WARNING, axis_numbers
-from gcodefp.model.scores import SCORES
+from gcodefp.evaluation.toolpaths import SAFETY_WARNING
 
 TEST_ROWS = ROWS * len(RECORDINGS["test"])
+OF_EVERY_PREDICTOR = ("gcode", "token", "command_balanced", "operation", "gcode_error_rate")
 NOTHING = {"value": None, "low": None, "high": None, "n": 0, "recordings": 0}
 
 
@@ -72,7 +73,7 @@ def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
         assert list(estimates) == list(METRICS)
         for name, estimate in estimates.items():
             if estimate["value"] is None:
-                assert name not in (*SCORES, "gcode_error_rate")
+                assert name not in OF_EVERY_PREDICTOR
                 assert estimate == NOTHING
                 continue
             metric = METRICS[name]
@@ -82,7 +83,7 @@ def test_metrics_have_values_intervals_and_baselines(evaluation: Path) -> None:
             assert 1 <= estimate["recordings"] <= 3
         assert estimates["gcode"]["n"] == estimates["operation"]["n"] == TEST_ROWS
     models = document["models"]
-    assert models[MODEL]["z_error_mm"]["value"] is None  # No block names Z.
+    assert models[MAJORITY]["within_1s"]["value"] is None  # It predicts no program.
     for name in ("gcode", "token", "operation"):
         assert models[MODEL][name]["value"] > models[MAJORITY][name]["value"] + 0.2
 
@@ -101,12 +102,15 @@ def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
         for field, metric in (("block", "gcode"), ("operation", "operation")):
             accuracy = np.mean(arrays[f"{prefix}_{field}"] == arrays[f"true_{field}"])
             assert accuracy == pytest.approx(estimates[metric]["value"])
-        error = axis_numbers(arrays[f"{prefix}_block"]) - axis_numbers(arrays["true_block"])
-        error_mm = np.abs(error[:, 0]) * arrays["mm_per_unit"]
-        assert estimates["x_error_mm"]["n"] == np.isfinite(error_mm).sum()
-        if np.isfinite(error_mm).any():
-            expected = pytest.approx(np.nanmean(error_mm), rel=1e-5)
-            assert estimates["x_error_mm"]["value"] == expected
+        if f"{prefix}_state" in arrays:
+            right = arrays[f"{prefix}_program"] == test.program
+            assert estimates["program"]["value"] == pytest.approx(right.mean())
+            error = STEP_SECONDS * np.abs(arrays[f"{prefix}_state"] - test.state)
+            assert estimates["within_1s"]["value"] == pytest.approx(np.mean(right & (error <= 1)))
+            for level, name in ((0.5, "program_time_error_s"), (0.9, "program_time_error_90_s")):
+                assert estimates[name]["n"] == right.sum()
+                expected = pytest.approx(np.quantile(error[right], level))
+                assert estimates[name]["value"] == expected
     for index in range(len(RECORDINGS["test"])):
         rows = arrays["recording"] == index
         (operation,) = set(arrays["whole_operation"][rows].tolist())
@@ -199,7 +203,7 @@ def test_test_labels_do_not_reach_the_predictions(
     assert evaluate(checkpoint, with_test(dataset, tmp_path / "d", blind), tmp_path / "e") == 0
     (document, arrays), (_, usual) = results(tmp_path / "e"), results(evaluation)
     for predictor in (MODEL, WHOLE, GREEDY, MAJORITY, NEIGHBOUR, TREES):
-        for field in ("block", "operation", "program", "position_mm"):
+        for field in ("block", "operation", "program", "position_mm", "line", "state"):
             if (name := f"{PREDICTORS[predictor].array}_{field}") in usual:
                 np.testing.assert_array_equal(arrays[name], usual[name])
         assert document["models"][predictor]["gcode"]["value"] == 0

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from learning_data import CPU
-from result_documents import PROVENANCE, STEP_SECONDS
+from result_documents import PROGRAM, PROVENANCE, ROWS_PER_BLOCK, STEP_SECONDS
 
 from gcodefp.dataset.store import Description, Split, parse_description
 from gcodefp.evaluation.bootstrap import ratio
@@ -70,11 +70,14 @@ def _explained(
 
 
 def small_programs(dataset: Mapping[str, Any]) -> Programs:
-    """Names, first states and step of the programs; all else is empty."""
+    """Programs of the blocks of PROGRAM, a state for each row of a recording."""
     names = np.array(dataset["programs"]["names"])
+    line = np.arange(len(PROGRAM)).repeat(ROWS_PER_BLOCK)
     fields = {
         "names": names,
-        "first": np.linspace(0, dataset["programs"]["places"], len(names) + 1).astype(np.int32),
+        "first": (len(line) * np.arange(len(names) + 1)).astype(np.int32),
+        "line": np.tile(line, len(names)),
+        "block": np.tile(np.array(PROGRAM)[line], len(names)),
         "step_seconds": np.array(STEP_SECONDS),
     }
     return Programs(

@@ -53,7 +53,7 @@ def dataset_document(leaky: bool) -> dict[str, Any]:
         },
         "words": {"train": TRAIN_WORDS},
         "position_mm": {"mean": [0.0] * 3, "std": [1.0] * 3},
-        "programs": {"names": ["face", "pocket"], "places": 72, "step_seconds": STEP_SECONDS,
+        "programs": {"names": ["face", "pocket"], "places": 36, "step_seconds": STEP_SECONDS,
                      "sha256": "ef" * 32},
         "left_out": [{"recording": "bad_001", "reason": "the clock runs <backwards>"}],
         "recordings": {

@@ -20,27 +20,36 @@ from result_documents import (
 
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import Split, parse_description, parse_vocabulary
-from gcodefp.evaluation.bootstrap import Statistic, ratio, with_interval
+from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.breakdown import break_down
-from gcodefp.evaluation.metrics import METRICS, RowPredictions, ScoredPredictions, compute_metrics
+from gcodefp.evaluation.metrics import (
+    RowPredictions,
+    ScoredPredictions,
+    SegmentPredictions,
+    Segments,
+    compute_metrics,
+)
 from gcodefp.evaluation.names import (
     ELAPSED,
     EVALUATION_FORMAT,
-    LAG_ORACLE,
     MAJORITY,
     MODEL,
     NEIGHBOUR,
     PREDICTORS,
-    SENSORS,
+    PRIVILEGED,
     UPPER_BOUND,
     WHOLE,
 )
 from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.files import write_json
+from gcodefp.programs.table import Programs
 from gcodefp.reporting.results import Results, read_results
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 
 Blocks = dict[str, np.ndarray]
+ROWS = ROWS_PER_BLOCK * len(PROGRAM)
+"""Of each recording."""
+SEGMENT_ROWS = 6
 
 
 def true_blocks() -> np.ndarray:
@@ -49,11 +58,11 @@ def true_blocks() -> np.ndarray:
 
 
 def spoilt(share: float, seed: int = 0) -> np.ndarray:
-    """The true blocks with a share of rows that have another block of the program."""
+    """The true blocks with a share of rows that have another block, of more than 1 s before."""
     blocks = true_blocks()
     random = np.random.default_rng(seed)
     wrong = random.random(len(blocks)) < share
-    blocks[wrong] = np.roll(blocks, ROWS_PER_BLOCK)[wrong]
+    blocks[wrong] = np.roll(blocks, 2 * ROWS_PER_BLOCK)[wrong]
     return blocks
 
 
@@ -100,35 +109,38 @@ def write_evaluation(
 ) -> None:
     """metrics.json as the evaluation would score these blocks, predictions.npz, explanation."""
     test = scored_split(reported)
-    vocabulary = parse_vocabulary(dataset)
+    vocabulary, programs = parse_vocabulary(dataset), small_programs(dataset)
     rows = np.arange(len(test.row))
-    answers = {name: predictions_of(name, texts, test, reported) for name, texts in blocks.items()}
-    row_metrics = [name for name, metric in METRICS.items() if not metric.of_segments]
-    models = {
-        name: compute_metrics(
-            ScoredPredictions(each, test, rows, vocabulary, small_programs(dataset)), row_metrics
-        )
-        | segment_scores(each, test)
-        for name, each in answers.items()
+    answers = {
+        name: predictions_of(name, texts, test, programs, reported)
+        for name, texts in blocks.items()
     }
+    models = {}
+    for name, each in answers.items():
+        segments = Segments(rows, test.recording if name == WHOLE else rows // SEGMENT_ROWS)
+        by_segment = SegmentPredictions(segments, each)
+        models[name] = compute_metrics(
+            ScoredPredictions(each, test, rows, vocabulary, programs, by_segment)
+        )
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
-        "rows": len(rows), "segments": len(rows) // 6, "confidence": 0.95, "device": "cpu",
-        "resamples": 2000, "controls": list(controls), "external": None, "excluded": [],
+        "train_recordings": len(dataset["splits"]["train"]["recordings"]),
+        "rows": len(rows), "segments": len(rows) // SEGMENT_ROWS, "device": "cpu",
+        "confidence": 0.95, "resamples": 2000, "controls": list(controls),
+        "external": None, "excluded": [],
         "models": {
             name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
             for name, metrics in models.items()
         },
-        **break_down(answers, test, rows, parse_description(dataset, small_programs(dataset))),
+        **break_down(answers, test, rows, parse_description(dataset, programs)),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}
     for name, of in answers.items():
         array = PREDICTORS[name].array
-        said = {"block": of.blocks, "operation": of.operation, "program": of.program,
-                "position_mm": of.position_mm}  # fmt: skip
-        arrays |= {f"{array}_{key}": value for key, value in said.items() if value is not None}
+        fields = {"block" if key == "blocks" else key: value for key, value in of._asdict().items()}
+        arrays |= {f"{array}_{key}": value for key, value in fields.items() if value is not None}
     np.savez(
         folder / "predictions.npz",
         recordings=test.recordings, recording=test.recording, row=test.row, seconds=test.seconds,
@@ -160,34 +172,40 @@ def decode_sequences(test: Split, read: np.ndarray) -> dict[str, np.ndarray]:
 def scored_split(reported: bool) -> Split:
     """The recordings as a test split, with zeros for all that scores do not look at."""
     true = true_blocks()
-    count = len(true) // len(RECORDINGS)
-    recording = np.repeat(np.arange(len(RECORDINGS)), count)
+    recording = np.repeat(np.arange(len(RECORDINGS)), ROWS)
     of_row, row = np.zeros(len(true)), np.arange(len(true))
     lags = np.array([np.nan if lag is None else lag for lag in LAG_SECONDS])
+    sensed = row % ROWS - (np.nan_to_num(lags) / STEP_SECONDS).astype(int)[recording]
+    sensed = np.clip(sensed, 0, ROWS - 1)
     known = {
         "block": row, "blocks": true, "operation": recording // 2, "program": recording // 2,
         "position_mm": positions_mm(true, reported), "recording": recording, "row": row,
         "mm_per_unit": np.full(len(true), 25.4, np.float32), "recordings": np.array(RECORDINGS),
-        "seconds": np.tile(np.arange(count) * STEP_SECONDS, len(RECORDINGS)), "lag_seconds": lags,
+        "seconds": np.tile(np.arange(ROWS) * STEP_SECONDS, len(RECORDINGS)), "lag_seconds": lags,
+        "state": ROWS * (recording // 2) + sensed, "lag_corrected_row": ROWS * recording + sensed,
     }  # fmt: skip
     return Split(**{name: known.get(name, of_row) for name in Split.__dataclass_fields__})
 
 
-def segment_scores(answers: RowPredictions, test: Split) -> dict[str, Statistic]:
-    """Numbers in place of those of segments; how these are computed is tested elsewhere."""
-    wrong = answers.blocks != true_blocks()
-    ones = np.ones(len(wrong))
-    return {
-        "gcode_error_rate": ratio(wrong, ones, test.recording),
-        "segment_f1": ratio(~wrong, ones, test.recording),
-    }
+def predictions_of(
+    name: str, blocks: np.ndarray, test: Split, programs: Programs, reported: bool
+) -> RowPredictions:
+    """Those who read sensors predict program, position and state, others do not.
 
-
-def predictions_of(name: str, blocks: np.ndarray, test: Split, reported: bool) -> RowPredictions:
-    """Those who read sensors name a program and a position, others do not."""
-    if PREDICTORS[name].kind not in (SENSORS, LAG_ORACLE):
+    The state is as far from the true one as the block is from the true block; for a block that is
+    not in the program, the program's first state.
+    """
+    if name == MAJORITY or PREDICTORS[name].kind == PRIVILEGED:
         return RowPredictions(blocks, test.operation)
-    return RowPredictions(blocks, test.operation, test.program, positions_mm(blocks, reported))
+    lines = {block: line for line, block in enumerate(PROGRAM)}
+    line, true_line = (np.array([lines.get(b, -ROWS) for b in each.tolist()])
+                       for each in (blocks, true_blocks()))  # fmt: skip
+    first = programs.first[test.program]
+    state = np.clip(test.state + ROWS_PER_BLOCK * (line - true_line), first, first + ROWS - 1)
+    return RowPredictions(
+        blocks, test.operation, test.program, positions_mm(blocks, reported),
+        programs.line[state], state,
+    )  # fmt: skip
 
 
 def positions_mm(blocks: np.ndarray, reported: bool) -> np.ndarray:

@@ -171,7 +171,8 @@ def lags_of(dataset: JsonContent) -> Lags:
     category="Data",
     caption="How far each recording's sensors lag behind the controller's clock, relative to the "
     "median of its program: all recordings, and by operation. The sensors alone do not show it. "
-    "Lags are estimated with the controller's log, and used for training and for the lag oracles.",
+    "Lags are estimated with the controller's log, and used for the labels of training and for "
+    "the metrics at the sensors' time.",
 )
 def draw_lags(results: Results) -> Figure:
     """Histogram of all lags above one line of markers for each operation."""

@@ -74,8 +74,9 @@ class DiffLine(NamedTuple):
     "time at which each begins, and beside them those predicted from its sensors (the whole "
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
-    "row of their own, and filled in from the known programs. Where not all lines fit, the excerpt "
-    "is the one whose distribution of edits is closest to that of the whole recording.",
+    "row of their own, and filled in from the known programs, which the error rate does not do. "
+    "Where not all lines fit, the excerpt is the one whose distribution of edits is closest to "
+    "that of the whole recording.",
 )
 def draw_gcode_diff(results: Results) -> Figure:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""

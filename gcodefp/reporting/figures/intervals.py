@@ -1,6 +1,7 @@
 """Panels of intervals: metrics of all predictors, and the losses under sensor occlusion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from textwrap import fill
 from typing import Any, NamedTuple
 
@@ -8,26 +9,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.metrics import METRICS, SHARE
-from gcodefp.evaluation.names import ALL, GROUP, LAG_ORACLE, MODEL, NODE, PREDICTORS, PRIMARY
+from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, PREDICTORS, PRIMARY
 from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.reporting.claims import best_baseline
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.wording import KINDS, PRIMARY_ROWS, group_title
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, METRIC_TITLES, group_title
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 ROW_INCHES = 0.165
 NUMBER_POINTS = 19
 """From the right end of a panel to the right edge of its numbers."""
-LAG_SUFFIX = ", lag oracle"
-"""Not repeated below the title of that kind."""
-
-
-PANELS = (PRIMARY, "program", "gcode", "token", "gcode_error_rate", "position_error_mm")
-"""The metrics of the panels."""
-TITLE_LETTERS = 14
+COLUMNS = 5
+"""Panels side by side."""
+TITLE_LETTERS = 15
+HEADROOM = 1.05
+"""Of a panel without a largest possible value, relative to the largest one shown."""
 
 
 class _Rows(NamedTuple):
@@ -45,26 +44,30 @@ class _Rows(NamedTuple):
     "accuracy",
     title="Accuracy",
     category="Test",
-    caption="Shares of rows and words that are right on the test split, the edits per line that "
-    "lead from the predicted to the executed G-code (in segments of one window; for whole "
-    "recordings, in whole recordings), and the median distance of the tool position in mm. Bars "
-    "are 95 % intervals from a bootstrap over recordings. gcodefp and the baselines may be "
-    "compared; privileged baselines and lag oracles are provided with more information.",
+    caption="The main metrics on the test split: which program, where in it, and which lines "
+    "(shares of rows, unless a unit is given). The G-code error rate and the segment F1 are of "
+    "segments of one window; for whole recordings, of whole recordings. Bars are 95 % intervals "
+    "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
+    "baselines and the upper bound are provided with more information.",
 )
 def draw_accuracy(results: Results) -> Figure:
     """A panel for each metric that was measured; the predictors share their rows."""
     scores = results.evaluation["models"]
     panels = [
         metric
-        for metric in PANELS
+        for metric in MAIN_METRICS
         if any(metrics[metric]["value"] is not None for metrics in scores.values())
     ]
     rows = _rows(scores)
-    fig = paper.new_figure(paper.PAGE_INCHES, ROW_INCHES * rows.total + 0.65)
-    columns = fig.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, panel in zip(columns, panels, strict=True):
-        _draw_panel(axes, scores, panel, rows)
-    _name_rows(columns[0], rows)
+    lines = -(-len(panels) // COLUMNS)
+    fig = paper.new_figure(paper.PAGE_INCHES, lines * (ROW_INCHES * rows.total + 0.75))
+    grid = fig.subplots(lines, -(-len(panels) // lines), sharey=True, squeeze=False)
+    for axes, panel in zip_longest(grid.flat, panels):
+        if panel:
+            _draw_panel(axes, scores, panel, rows)
+        else:
+            axes.set_axis_off()
+    _name_rows(grid[:, 0], rows)
     subtitle = f"{paper.tested_on(results)}; 95 % intervals over recordings; dashed: gcodefp"
     paper.add_head(fig, _title(scores), subtitle, results.warnings)
     return fig
@@ -72,11 +75,13 @@ def draw_accuracy(results: Results) -> Figure:
 
 def _title(scores: Scores) -> str:
     """The primary metric of the network and of the best baseline."""
-    own = f"gcodefp has {paper.percent(scores[MODEL][PRIMARY]['value'])} of {PRIMARY_ROWS}"
-    baseline = best_baseline(scores)
-    if baseline is None:
-        return own
-    return f"{own}, {baseline} {paper.percent(scores[baseline][PRIMARY]['value'])}"
+    names, baseline = ["gcodefp"], best_baseline(scores)
+    shares = [scores[MODEL][PRIMARY]["value"]]
+    if baseline is not None:
+        names.append(f"the best baseline ({baseline})")
+        shares.append(scores[baseline][PRIMARY]["value"])
+    parts = [f"{n} {paper.percent(share or 0.0)}" for n, share in zip(names, shares, strict=True)]
+    return f"{METRIC_TITLES[PRIMARY].capitalize()}: {', '.join(parts)}"
 
 
 def _rows(scores: Scores) -> _Rows:
@@ -93,13 +98,12 @@ def _rows(scores: Scores) -> _Rows:
 def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
     """A marker with its interval for each predictor; a dash where there is no value."""
     unit = METRICS[metric].unit
-    digits = 2 if unit == SHARE else 1
     model = scores[MODEL][metric]["value"]
     if model is not None:
         axes.axvline(model, color=paper.MODEL_BLUE, linewidth=0.6, linestyle=(0, (2, 2)), alpha=0.7)
     for name, row in rows.predictors.items():
         score = scores[name][metric]
-        text = "-" if score["value"] is None else f"{score['value']:.{digits}f}"
+        text = _number(score["value"])
         paper.write_beside(axes, row, text, NUMBER_POINTS, "right", is_bold=name == MODEL)
         if score["value"] is None:
             continue
@@ -110,28 +114,31 @@ def _draw_panel(axes: Axes, scores: Scores, metric: str, rows: _Rows) -> None:
                   markerfacecolor=style.colour if style.filled else "white",
                   markeredgewidth=0.8, clip_on=False, zorder=3)  # fmt: skip
     title = METRICS[metric].title + ("" if unit == SHARE else f" ({unit})")
+    is_bounded = unit == SHARE and METRICS[metric].higher_is_better
     better = "more" if METRICS[metric].higher_is_better else "less"
     paper.finish_interval_panel(axes, fill(title, TITLE_LETTERS), f"{better} is better", ticks=2)
     ends = [scores[name][metric]["high"] or 0.0 for name in rows.predictors]
-    axes.set_xlim(0, max(1.0, *ends))
+    axes.set_xlim(0, 1.0 if is_bounded else HEADROOM * max(ends) or 1.0)
     axes.set_ylim(rows.total - 0.4, -0.4)
 
 
-def _name_rows(axes: Axes, rows: _Rows) -> None:
-    names: Sequence[str] = [*rows.titles, *rows.predictors]
-    shown = [_shown(name) for name in names]
-    axes.set_yticks([*rows.titles.values(), *rows.predictors.values()], shown)
-    for label, name in zip(axes.get_yticklabels(), names, strict=True):
-        label.set_fontsize(6.5)
-        if name in rows.titles or name == MODEL:
-            label.set_fontweight("bold")
-        if name in rows.predictors:
-            label.set_color(paper.KIND_STYLES[PREDICTORS[name].kind].colour)
+def _number(value: float | None) -> str:
+    """Three digits, at least one behind the point."""
+    if value is None:
+        return "-"
+    return f"{value:.2f}" if value < 9.995 else f"{value:.1f}"
 
 
-def _shown(name: str) -> str:
-    is_oracle = name in PREDICTORS and PREDICTORS[name].kind == LAG_ORACLE
-    return name.removesuffix(LAG_SUFFIX) if is_oracle and name.startswith(MODEL) else name
+def _name_rows(panels: Iterable[Axes], rows: _Rows) -> None:
+    names = [*rows.titles, *rows.predictors]
+    for axes in panels:
+        axes.set_yticks([*rows.titles.values(), *rows.predictors.values()], names)
+        for label, name in zip(axes.get_yticklabels(), names, strict=True):
+            label.set_fontsize(6.5)
+            if name in rows.titles or name == MODEL:
+                label.set_fontweight("bold")
+            if name in rows.predictors:
+                label.set_color(paper.KIND_STYLES[PREDICTORS[name].kind].colour)
 
 
 Row = JsonContent | str

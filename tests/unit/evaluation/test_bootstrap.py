@@ -76,20 +76,24 @@ def test_rare_class_weighs_as_much_as_a_common_one() -> None:
         st.tuples(st.just(math.nan) | st.integers(-9, 9).map(float), st.integers(0, 5)),
         min_size=1,
         max_size=30,
-    )
+    ),
+    level=st.sampled_from([0.5, 0.9]),
 )
-def test_median_equals_numpy_on_rows_and_resamples(rows: list[tuple[float, int]]) -> None:
+def test_quantile_equals_numpy_on_rows_and_resamples(
+    rows: list[tuple[float, int]], level: float
+) -> None:
     values, recording = (np.array(column) for column in zip(*rows, strict=True))
-    result, resampled = kept(lambda: with_interval(quantile(values, recording)))
+    result, resampled = kept(lambda: with_interval(quantile(values, recording, level)))
     finite = ~np.isnan(values)
     if not finite.any():
         assert result == NOTHING
         return
     values, recording = values[finite], recording[finite]
-    assert result.value == np.median(values)
+    assert result.value == pytest.approx(np.quantile(values, level))
     assert (result.n, result.recordings) == (len(values), len(np.unique(recording)))
     for sample in (0, 1, 2):
-        assert resampled[sample] == np.median(values[rows_of_resample(recording, sample)])
+        expected = np.quantile(values[rows_of_resample(recording, sample)], level)
+        assert resampled[sample] == pytest.approx(expected)
 
 
 def test_an_interval_has_95_percent_of_the_resamples() -> None:

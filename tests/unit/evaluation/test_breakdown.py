@@ -6,15 +6,23 @@ from typing import Any
 import numpy as np
 import pytest
 from explanation_files import small_programs
-from result_documents import dataset_document
+from result_documents import STEP_SECONDS, dataset_document
 from result_files import predictions_of, spoilt, true_blocks, write_results
 from result_files import scored_split as results_split
 
-from gcodefp.dataset.store import parse_description
+from gcodefp.dataset.store import parse_description, parse_vocabulary
 from gcodefp.evaluation.bootstrap import paired_difference, ratio
 from gcodefp.evaluation.breakdown import break_down
-from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, NEIGHBOUR
+from gcodefp.evaluation.names import (
+    EVALUATION_FORMAT,
+    MAJORITY,
+    MODEL,
+    NEIGHBOUR,
+    PIPELINE,
+    PRIMARY,
+)
 from gcodefp.files import read_json
+from gcodefp.model.scores import row_scores
 
 ROWS = 18
 """Of each of the four recordings, the first two of face<b>, the others of pocket."""
@@ -47,17 +55,18 @@ def test_operations_and_their_recordings_are_counted(tmp_path: Path) -> None:
 
 def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     test, rows = results_split(True), np.arange(2 * ROWS)
-    predictions = {MODEL: predictions_of(MODEL, true_blocks(), test, True).take(rows)}
     document = dataset_document(False)
+    programs = small_programs(document)
+    predictions = {MODEL: predictions_of(MODEL, true_blocks(), test, programs, True).take(rows)}
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
-    description = parse_description(document, small_programs(document))
+    description = parse_description(document, programs)
     result = break_down(predictions, test, rows, description)
     known, new, _ = result["by_operation"][MODEL]
     assert (known["operation"], new["operation"]) == ("face<b>", "not in train")
     assert (known["gcode"]["value"], known["gcode"]["low"]) == (1.0, None)
     assert result["confusion"]["operation"]["true"][-1] == "not in train"
-    assert result["differences"] == {}
+    assert result["differences"] == {MODEL: {}}
 
 
 def test_confusion_matrices_count_word_by_word(tmp_path: Path) -> None:
@@ -91,15 +100,32 @@ def test_breakdown_agrees_with_the_metrics(tmp_path: Path) -> None:
     blocks, neighbour = spoilt(0.4), spoilt(0.6, seed=1)
     write_results(tmp_path, blocks, neighbour)
     document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
+    vocabulary, test = parse_vocabulary(dataset_document(False)), results_split(True)
+    codes = (vocabulary.encode_rows(each) for each in (blocks, true_blocks()))
+    scores = row_scores(*codes, test.operation, test.operation)
     for head in ("token_type", "command"):
         counts = np.array(document["confusion"][head]["counts"])
         share = np.trace(counts) / counts.sum()
-        assert share == pytest.approx(document["models"][MODEL][head]["value"])
-    recording, ones = results_split(True).recording, np.ones(len(blocks))
-    model, baseline = (
-        ratio(each == true_blocks(), ones, recording) for each in (blocks, neighbour)
-    )
-    gain = paired_difference(model, baseline)
-    difference = document["differences"][NEIGHBOUR]
-    assert difference["value"] == pytest.approx(gain.value)
-    assert (difference["low"], difference["high"]) == pytest.approx((gain.low, gain.high))
+        assert share == pytest.approx(scores[head].accuracy())
+    recalls = np.diagonal(counts)[: len(counts)] / counts.sum(1)
+    balanced = document["models"][MODEL]["command_balanced"]["value"]
+    assert recalls.mean() == pytest.approx(balanced)
+
+
+def test_differences_are_of_the_primary_metric_on_the_same_resamples(tmp_path: Path) -> None:
+    blocks, neighbour = spoilt(0.4), spoilt(0.6, seed=1)
+    write_results(tmp_path, blocks, neighbour)
+    document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
+    test, programs = results_split(True), small_programs(dataset_document(False))
+    states = [
+        predictions_of(MODEL, each, test, programs, True).state for each in (blocks, neighbour)
+    ]
+    near = [np.abs(state - test.state) * STEP_SECONDS <= 1 for state in states]
+    shares = [document["models"][name][PRIMARY]["value"] for name in (MODEL, NEIGHBOUR)]
+    assert shares == pytest.approx([each.mean() for each in near])
+    gain = paired_difference(*(ratio(each, np.ones(len(blocks)), test.recording) for each in near))
+    for name in PIPELINE:
+        assert document["differences"][name][NEIGHBOUR] == pytest.approx(gain._asdict())
+        # It names no program.
+        nothing = {"value": None, "low": None, "high": None, "recordings": 0}
+        assert document["differences"][name][MAJORITY] == nothing

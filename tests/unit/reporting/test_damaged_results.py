@@ -11,20 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from fuzzing import fuzz, mutate_arrays, mutate_document, mutate_text, mutations
+from protocol_files import repeated, write_protocols
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import documents
 from gcodefp.errors import UserError
-from gcodefp.evaluation.verdicts import MIN_FOLDS
-from gcodefp.files import write_json
 from gcodefp.reporting import predictions
 from gcodefp.reporting import results as results_module
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render
 from gcodefp.reporting.protocols_table import (
-    PROTOCOLS_FORMAT,
-    Fold,
     markdown,
     protocol_rows,
     read_fold,
@@ -45,24 +42,14 @@ class Damaged(NamedTuple):
     content: bytes
 
 
-def repeated(fold: Fold) -> list[Fold]:
-    """As many splits as a verdict takes, with the same numbers."""
-    split = fold.document["split"]
-    documents = ({**fold.document, "split": {**split, "seed": s}} for s in range(MIN_FOLDS))
-    return [fold._replace(document=document) for document in documents]
-
-
 class Pipeline:
     """A finished pipeline in which one file at a time is replaced."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.options = write_results(folder, spoilt(0.3), true_blocks())
-        fold = read_fold(folder / "evaluation")
         winner = json.loads((folder / "best/run.json").read_text())
-        content = {"provenance": winner["provenance"], "winner": winner, "left_out": ["a: b"],
-                   "protocols": protocol_rows(repeated(fold))}  # fmt: skip
-        write_json(folder / "protocols.json", PROTOCOLS_FORMAT, content)
+        write_protocols(folder / "protocols.json", folder / "evaluation", winner)
         (folder / "figures").mkdir()
         for stem in FIGURES:
             (folder / f"figures/{stem}.svg").write_text("<svg/>")

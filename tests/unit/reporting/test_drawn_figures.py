@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from explanation_files import write_explanation
+from explanation_files import small_programs, write_explanation
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -26,7 +26,8 @@ from result_files import (
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
 from gcodefp.dataset.store import LEAKY_NOTE, Split
-from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, NEIGHBOUR, SENSORS, WHOLE
+from gcodefp.evaluation.names import BASELINE, ELAPSED, MAJORITY, MODEL, SENSORS, WHOLE
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
@@ -48,7 +49,7 @@ from gcodefp.reporting.predictions import (
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MIN_RECORDINGS, logged_metric
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -81,7 +82,8 @@ def narrow(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Result
     one = Split(**{**vars(test), **of_rows, "blocks": test.blocks, "window_start": np.zeros(1, int),
                    "program": unknown, "state": np.full(len(rows), np.nan),
                    "operation": unknown * 0, "lag_seconds": np.full(4, np.nan)})  # fmt: skip
-    predictions = {name: predictions_of(name, spoilt(0.3), test, True).take(rows)
+    programs = small_programs(dataset)
+    predictions = {name: predictions_of(name, spoilt(0.3), test, programs, True).take(rows)
                    for name in (MODEL, WHOLE)}  # fmt: skip
     folder = tmp_path_factory.mktemp("narrow")
     dataset |= {"channels": dataset["channels"][:1]}
@@ -175,7 +177,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         {"toolpath": "all 1 recording", "confusion": "operation", "gcode_diff": "face<b>_002",
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
-    "no baselines": (only_sensors, {"accuracy": "of the lines exactly"}),
+    "no baselines": (only_sensors, {"accuracy": "Within 1 s: gcodefp"}),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
     "large lag": (with_lags(0.0, 1000.0, -0.75, None), {"clocks": "one by 4000.0"}),
@@ -325,13 +327,15 @@ def test_accuracy_has_every_predictor_with_its_numbers(results: Results) -> None
     for name, metrics in models.items():
         assert name in shown
         assert f"{metrics['gcode']['value']:.2f}" in shown
-        if (error := metrics["position_error_mm"]["value"]) is not None:
-            assert f"{error:.1f}" in shown
+        for metric in ("within_1s", "program_time_error_s", "position_error_mm"):
+            if (value := metrics[metric]["value"]) is not None:
+                assert (f"{value:.2f}" if value < 9.995 else f"{value:.1f}") in shown
     assert {KINDS[SENSORS].title, KINDS[BASELINE].title} <= set(shown)
-    # Baselines predict neither program nor position.
-    silent = [name for name, metrics in models.items() if metrics["program"]["value"] is None]
-    assert set(silent) == {NEIGHBOUR, MAJORITY, ELAPSED}
-    assert shown.count("-") == 2 * len(silent)
+    # Some predict neither program nor position.
+    silent = {name for name, metrics in models.items() if metrics["program"]["value"] is None}
+    assert silent == {MAJORITY, ELAPSED}
+    missing = [models[name][metric]["value"] is None for name in models for metric in MAIN_METRICS]
+    assert shown.count("-") == sum(missing) == 7 * len(silent)
 
 
 def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
