@@ -151,10 +151,11 @@ def verdict_sentences(
     if gain.low is not None:
         points = interval_text(gain, "+.1f", unit=" percentage points")
     each = ", ".join(f"{100 * fold.difference:+.1f} (seed {fold.seed})" for fold in folds)
+    count = f"means over {len(folds)} splits" if len(folds) > 1 else "of one split"
     evidence = (
-        f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, means over {len(folds)} "
-        f"splits by recording, each with a training of its own. The difference is {points}; split "
-        f"by split {each}. {ONE_CHOICE}"
+        f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, {count} by recording, "
+        f"each with a training of its own. The difference is {points}; split by split {each}. "
+        f"{ONE_CHOICE}"
     )
     rival = f"the best baseline, {baseline}"
     if warning:
