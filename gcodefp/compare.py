@@ -19,7 +19,8 @@ from rich.table import Table
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import METRICS, SHARE
-from gcodefp.evaluation.names import PREDICTORS, SENSORS
+from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
+from gcodefp.evaluation.verdicts import significant_sign
 from gcodefp.files import write_json, write_text
 from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
@@ -47,7 +48,6 @@ from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.wording import (
     LOWER_IS_BETTER,
     METRIC_TITLES,
-    MIN_RECORDINGS,
     interval_text,
     unit_format,
 )
@@ -145,7 +145,7 @@ def _print(comparison: Comparison) -> None:
     console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
     for table in _tables(comparison):
         console.print(table, "")
-    scored = next(iter(comparison.scores.values()))["gcode"][0].estimate
+    scored = next(iter(comparison.scores.values()))[PRIMARY][0].estimate
     print(
         f"Scored on the {comparison.split} split, lag unknown: {scored.recordings} recordings, "
         f"{scored.n} rows.\nIn brackets 95 % intervals over recordings; differences are to the "
@@ -202,9 +202,7 @@ def _cells(scores: Sequence[ComparedScore]) -> list[str]:
         cells.append(interval_text(estimate, ".3f", 1))
         if difference is not None:
             cells.append(interval_text(difference, "+.3f", 1))
-            low, high = difference.low or 0.0, difference.high or 0.0
-            if difference.recordings >= MIN_RECORDINGS:
-                cells[-1] += f" {' ' if low <= 0 <= high else EXCLUDES_ZERO}"
+            cells[-1] += f" {EXCLUDES_ZERO if significant_sign(difference) else ' '}"
     return cells
 
 

@@ -20,7 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import Decoder
-from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL
+from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
     evaluate_split,
@@ -33,7 +33,7 @@ from gcodefp.model.data import DEVICES, select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")
-LOGGED = {"within_1s": "", "gcode": "", "gcode_error_rate": MODEL, "position_error_mm": MODEL}
+LOGGED = {PRIMARY: "", "gcode": "", "gcode_error_rate": MODEL, "position_error_mm": MODEL}
 """Metric -> begin of the names of the predictors for which it is logged."""
 
 

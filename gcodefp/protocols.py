@@ -12,16 +12,18 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
-from gcodefp.evaluation.names import MODEL
+from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.protocols_table import (
     PROTOCOLS_FORMAT,
     markdown,
     protocol_rows,
-    read_fold,
+    read_folds,
     table_csv,
+    verdicts,
 )
+from gcodefp.reporting.wording import METRIC_TITLES
 from gcodefp.sweeps.sweep_file import read_best
 
 logger = logging.getLogger("gcodefp.protocols")
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _collect(arguments: argparse.Namespace) -> None:
     winner = read_best(arguments.winner)
-    rows = protocol_rows([read_fold(folder) for folder in arguments.evaluations])
+    rows = protocol_rows(read_folds(arguments.evaluations))
     files = [f / n for f in arguments.evaluations for n in ("metrics.json", "predictions.npz")]
     write_text(arguments.output / "protocols.md", markdown(rows, arguments.left_out))
     write_text(arguments.output / "protocols.csv", table_csv(rows))
@@ -65,13 +67,15 @@ def _collect(arguments: argparse.Namespace) -> None:
     for text in arguments.left_out:
         logger.info("excluded %s", text)
     for row in rows:
-        numbers = (row["exact"][MODEL][key] for key in ("value", "low", "high"))
+        numbers = (row["measured"][PRIMARY][MODEL][key] for key in ("value", "low", "high"))
         counts = (len(row["recordings"]), row["folds"])
         note = f" ({LEAKY_NOTE})" if row["leaky"] else ""
         logger.info(
-            "%s: exact line %.3f [%.3f, %.3f], %d recordings, %d folds%s",
-            *(row["protocol"], *numbers, *counts, note),
+            "%s: %s %.3f [%.3f, %.3f], %d recordings, %d folds%s",
+            *(row["protocol"], METRIC_TITLES[PRIMARY], *numbers, *counts, note),
         )
+    for verdict in verdicts(rows):
+        logger.info("%s %s", verdict["conclusion"], verdict["evidence"])
 
 
 if __name__ == "__main__":

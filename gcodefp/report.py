@@ -11,9 +11,10 @@ from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
+from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.page import render
+from gcodefp.reporting.page_tables import protocol_section
 from gcodefp.reporting.results import add_results_flags, results_from_flags
-from gcodefp.reporting.wording import verdict
 
 logger = logging.getLogger("gcodefp.report")
 
@@ -36,7 +37,9 @@ def _report(arguments: argparse.Namespace) -> None:
     write_text(arguments.output, page)
     for warning in results.warnings:
         logger.warning(warning)
-    logger.info("%s", verdict(results).conclusion)
+    verdicts = protocol_section(results, arguments.protocols)["verdicts"]
+    for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
+        logger.info("%s", conclusion)
     logger.info("%s", arguments.output)
 
 

@@ -21,6 +21,7 @@ class SplitSettings(Document):
 
 
 class SplitFile(Document):
+    recordings: Names
     sha256: Sha256
 
 
@@ -88,7 +89,6 @@ class SplitSettingsForReport(SplitSettings):
 
 
 class SplitForReport(SplitFile):
-    recordings: Names
     rows: Count
     windows: Count
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
-from gcodefp.evaluation.bootstrap import estimate
-from gcodefp.evaluation.metrics import RowPredictions, ScoredPredictions
-from gcodefp.evaluation.names import BASELINE, MODEL, PREDICTORS
+from gcodefp.evaluation.bootstrap import estimate, paired_difference
+from gcodefp.evaluation.metrics import METRICS, RowPredictions, ScoredPredictions
+from gcodefp.evaluation.names import BASELINE, MODEL, PIPELINE, PREDICTORS, PRIMARY
 from gcodefp.model.scores import Score
 from gcodefp.recordings.gcode import Word, parse_block
 
@@ -50,11 +50,7 @@ def break_down(
         },
         "confusion": confusion_matrices(scored[MODEL], description),
         "words": accuracy_by_word(scored[MODEL]),
-        "differences": {
-            name: exact_line_gain(scored[MODEL], predictor)
-            for name, predictor in scored.items()
-            if PREDICTORS[name].kind == BASELINE
-        },
+        "differences": primary_differences(scored),
     }
 
 
@@ -184,11 +180,24 @@ def accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 
 
-def exact_line_gain(model: ScoredPredictions, baseline: ScoredPredictions) -> dict[str, Any]:
-    """Exact lines of the model minus those of a baseline, on the same resamples of recordings."""
-    correct, baseline_correct = (
-        (scored.predictions.blocks == scored.true_blocks).astype(np.int64)
-        for scored in (model, baseline)
-    )
-    gain = correct - baseline_correct
-    return estimate(gain, np.ones(len(gain)), model.recording)._asdict()
+def primary_differences(
+    scored: Mapping[str, ScoredPredictions],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Predictor of PIPELINE -> baseline -> difference of PRIMARY, on the same resamples.
+
+    Without a value where the baseline does not predict what PRIMARY measures.
+    """
+    statistics = {
+        name: METRICS[PRIMARY].compute(predictor)
+        for name, predictor in scored.items()
+        if name in PIPELINE or PREDICTORS[name].kind == BASELINE
+    }
+    return {
+        name: {
+            baseline: paired_difference(statistics[name], statistic)._asdict()
+            for baseline, statistic in statistics.items()
+            if baseline not in PIPELINE
+        }
+        for name in PIPELINE
+        if name in statistics
+    }

@@ -14,6 +14,7 @@ from gcodefp.evaluation.bootstrap import Estimate, estimate
 from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
+from gcodefp.evaluation.verdicts import side_of_zero
 
 CONTROL_FORMAT = "gcodefp-control-1"
 CONTROL_REBUILD = "snakemake --cores all --forcerun control"
@@ -47,7 +48,7 @@ class ControlVerdict(NamedTuple):
     @property
     def fails(self) -> bool:
         """Whether the predictor is not significantly better than the limit."""
-        return self.difference.low is None or self.difference.low <= 0
+        return side_of_zero(self.difference.low, self.difference.high) <= 0
 
     def to_json(self) -> dict[str, Any]:
         """An entry of `answers` in control.json."""

@@ -13,8 +13,9 @@ from gcodefp.evaluation.names import (
     BASELINE,
     MODEL,
     OCCLUSION_METRICS,
+    PIPELINE,
     PREDICTORS,
-    WHOLE,
+    PRIMARY,
     WITH_CONFIDENCE,
 )
 
@@ -35,7 +36,7 @@ def with_keys(needed: Iterable[str], allowed: Iterable[str] | None = None) -> Af
 
 
 class Interval(Document):
-    """`value` within `low` and `high`; all are None if there is nothing to count."""
+    """`value`, `low` and `high`; all are None if there is nothing to count."""
 
     value: Finite | None
     low: Finite | None
@@ -43,25 +44,16 @@ class Interval(Document):
     recordings: Count
 
     @model_validator(mode="after")
-    def _is_in_order(self) -> Self:
-        if self.low is None or self.high is None:
-            if self.low != self.high:
-                raise ValueError("low and high are null together")
-        elif self.value is None or self.low > self.high:
-            raise ValueError("low is at most high, and has a value")
+    def _is_complete(self) -> Self:
+        if len({self.value is None, self.low is None, self.high is None}) > 1:
+            raise ValueError("value, low and high are null together")
+        if self.low is not None and self.high is not None and self.low > self.high:
+            raise ValueError("low is above high")
         return self
 
 
 class Estimated(Interval):
-    """An Interval; one of several recordings, or of nothing, has all of its numbers or none."""
-
     n: Count
-
-    @model_validator(mode="after")
-    def _is_complete(self) -> Self:
-        if (self.value is None) != (self.low is None):
-            raise ValueError("value, low and high are null together")
-        return self
 
 
 class EstimatedShare(Estimated):
@@ -134,6 +126,11 @@ def _ascend(ladder: list[Rung]) -> list[Rung]:
 Scores = Annotated[dict[str, Estimated], with_keys(METRICS)]
 
 
+class EvaluatedSplit(SplitSettings):
+    seed: Count
+    held_out: list[str]
+
+
 class MetricsDocument(Document):
     """metrics.json, format gcodefp-evaluation-4."""
 
@@ -142,25 +139,28 @@ class MetricsDocument(Document):
     excluded: list[ExcludedRecording]
     leaky: bool
     controller_is_input: bool
-    split: SplitSettings
+    split: EvaluatedSplit
     device: str
     recordings: PositiveCount
+    train_recordings: PositiveCount
     rows: PositiveCount
     segments: PositiveCount
     controls: list[ControlContent]
-    models: Annotated[dict[str, Scores], with_keys([MODEL, WHOLE], PREDICTORS)]
+    models: Annotated[dict[str, Scores], with_keys(PIPELINE, PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
-    differences: dict[str, Estimated]
+    differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
     ladder: Annotated[list[Rung], AfterValidator(_ascend)]
     baselines: dict[str, dict[str, str | int | Finite | None]]
 
     @model_validator(mode="after")
     def _has_differences(self) -> Self:
-        if self.models[MODEL]["gcode"].value is None:
-            raise ValueError(f"models.{MODEL}.gcode.value is null")
-        names = [name for name in self.models if PREDICTORS[name].kind == BASELINE]
-        if missing := set(names) - set(self.differences):
-            raise ValueError(f"differences has no key {min(missing)!r}")
+        for name, metric in ((MODEL, "gcode"), *((name, PRIMARY) for name in PIPELINE)):
+            if self.models[name][metric].value is None:
+                raise ValueError(f"models.{name}.{metric}.value is null")
+        baselines = {name for name in self.models if PREDICTORS[name].kind == BASELINE}
+        for name in PIPELINE:
+            if missing := baselines - set(self.differences[name]):
+                raise ValueError(f"differences.{name} has no key {min(missing)!r}")
         return self
 
 

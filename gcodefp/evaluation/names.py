@@ -1,5 +1,6 @@
 """Names in the files of evaluation and explanation; free of torch, so that reports start fast."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 EVALUATION_FORMAT = "gcodefp-evaluation-4"
@@ -56,6 +57,10 @@ PREDICTORS = {
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order of the report."""
+PRIMARY = "within_1s"
+"""The primary metric: which program, and where in it; verdicts are about it."""
+PIPELINE = (MODEL, WHOLE)
+"""The predictions that verdicts are about: from windows, and from whole recordings."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
 LADDER_METRICS = ("within_1s", "program")
@@ -72,3 +77,16 @@ OCCLUSION_METRICS = ("gcode", "token", "operation")
 """The metrics of sensor occlusion."""
 WITH_CONFIDENCE = (MODEL, WHOLE)
 """The predictors with a confidence."""
+
+
+def rivals(name: str, predictors: Iterable[str]) -> list[str]:
+    """The baselines, in this order, that a prediction of PIPELINE is compared with.
+
+    Windows are compared with baselines of windows, whole recordings with all of them.
+    """
+    return [
+        rival
+        for rival in predictors
+        if PREDICTORS[rival].kind == BASELINE
+        and (name.endswith(WHOLE_SUFFIX) or not rival.endswith(WHOLE_SUFFIX))
+    ]

@@ -207,6 +207,7 @@ def describe_evaluation(
         "split": description.document["split"],
         "device": describe_device(device),
         "recordings": len(np.unique(test.recording[rows])),
+        "train_recordings": len(description.document["splits"]["train"]["recordings"]),
         "rows": len(rows),
         "segments": int(evaluation.decoding.windows.segment.max()) + 1,
         "confidence": CONFIDENCE,

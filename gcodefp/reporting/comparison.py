@@ -20,11 +20,12 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.names import MODEL, PREDICTORS, SENSORS
+from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.run_files import Row, read_metrics
-from gcodefp.reporting.wording import MIN_RECORDINGS, interval_text
+from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import SCORED_STATES, SELECTABLE_STATE, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
@@ -297,22 +298,22 @@ def _range_text(values: Sequence[Any]) -> str:
 
 
 def conclusions(comparison: Comparison) -> list[str]:
-    """Whether each run is better than the first one, by exact lines from sensors alone."""
+    """Whether each run is better than the first one, by the primary metric in windows."""
     first, *names = (run.name for run in comparison.runs)
     sentences = []
-    for name, score in zip(names, comparison.scores[MODEL]["gcode"][1:], strict=True):
+    for name, score in zip(names, comparison.scores[MODEL][PRIMARY][1:], strict=True):
         assert score.difference is not None, "only the first run has none"
-        low, high = score.difference.low or 0.0, score.difference.high or 0.0
+        sign = significant_sign(score.difference)
         if score.difference.recordings < MIN_RECORDINGS:
             conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
             conclusion += "recordings are needed)"
-        elif low <= 0 <= high:
+        elif not sign:
             conclusion = f"neither better nor worse than {first} beyond chance"
         else:
-            conclusion = f"{'better' if low > 0 else 'worse'} than {first}"
+            conclusion = f"{'better' if sign > 0 else 'worse'} than {first}"
+        points = interval_text(score.difference, "+.1f", unit=" percentage points")
         sentences.append(
-            f"{name} is {conclusion}: "
-            f"{interval_text(score.difference, '+.1f', unit=' percentage points of exact lines')}, "
+            f"{name} is {conclusion}: {points} of {PRIMARY_ROWS}, "
             f"paired over {score.difference.recordings} recordings."
         )
     return sentences

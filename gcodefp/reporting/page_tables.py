@@ -15,13 +15,14 @@ import pandas as pd
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
+from gcodefp.reporting.claims import PROTOCOLS_REBUILD
 from gcodefp.reporting.executed_paths import Toolpath
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
     NOTE,
-    PROTOCOLS_REBUILD,
     columns,
     read_protocols,
+    verdicts,
     warnings,
 )
 from gcodefp.reporting.results import Results
@@ -264,8 +265,13 @@ def _number(text: str | None) -> float:
 
 
 def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
-    """Content of protocols.json for the page; `state` is none, unreadable or shown."""
-    section: dict[str, Any] = {"state": "none", "rebuild": PROTOCOLS_REBUILD, "provenance": None}
+    """Content of protocols.json for the page; `state` is none, unreadable or shown.
+
+    `verdicts` are empty unless they are about the winner of these results.
+    """
+    section: dict[str, Any] = {
+        "state": "none", "rebuild": PROTOCOLS_REBUILD, "provenance": None, "verdicts": [],
+    }  # fmt: skip
     if path is None or not path.is_file():
         return section
     try:
@@ -277,13 +283,15 @@ def protocol_section(results: Results, path: Path | None) -> dict[str, Any]:
         name, *texts = columns(row).values()
         cells = list(map(interval_cell, texts))
         rows.append({"name": name, "warnings": warnings(row), "cells": cells})
+    others = _other_winner(document["winner"], results.winner)
     return {
         **section,
         "state": "shown",
+        "verdicts": [] if others else verdicts(document["protocols"]),
         "head": list(columns(document["protocols"][0])),
         "rows": rows,
         "excluded": document["left_out"],
-        "others": _other_winner(document["winner"], results.winner),
+        "others": others,
         "note": NOTE,
         "provenance": document["provenance"],
     }

@@ -1,5 +1,9 @@
-"""Several evaluations, one for each fold of each protocol, collected into one row a protocol."""
+"""Several evaluations, one for each fold of each protocol, collected into one row a protocol.
 
+The splits by recording, each with its own training, also earn the verdicts.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
@@ -10,10 +14,28 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from gcodefp.documents import Count, Document, Finite, Provenance, read_document
+from gcodefp.documents import Count, Document, Finite, Provenance, Share, read_document
+from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import estimate
-from gcodefp.evaluation.documents import with_keys
-from gcodefp.evaluation.names import BASELINE, ELAPSED, MODEL, PREDICTORS, UPPER_BOUND, WHOLE
+from gcodefp.evaluation.documents import PositiveCount, with_keys
+from gcodefp.evaluation.names import (
+    BASELINE,
+    ELAPSED,
+    MODEL,
+    PIPELINE,
+    PREDICTORS,
+    PRIMARY,
+    UPPER_BOUND,
+    WHOLE,
+    rivals,
+)
+from gcodefp.evaluation.verdicts import (
+    UNDECIDED,
+    FoldScores,
+    decide,
+    difference_over_folds,
+)
+from gcodefp.reporting.claims import PIPELINE_TITLES, PROTOCOLS_REBUILD, verdict_sentences
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
 from gcodefp.reporting.wording import (
@@ -24,21 +46,25 @@ from gcodefp.reporting.wording import (
     unit_format,
 )
 
-PROTOCOLS_FORMAT = "gcodefp-protocols-2"
-PROTOCOLS_REBUILD = "snakemake --cores all protocols"
+PROTOCOLS_FORMAT = "gcodefp-protocols-3"
 Protocol = Literal["recording", "chronological", "session", "program", "window"]
 PROTOCOLS = get_args(Protocol)
 """In the order of the table: the primary one first, the leaky one last."""
-MEASURED = ("token", "gcode_error_rate", "position_error_mm")
-"""Metrics of MODEL and WHOLE, besides exact lines."""
-SHORT = {MODEL: "windows", WHOLE: "whole recordings"}
+REPEATED: Protocol = "recording"
+"""The protocol of random splits, which earns the verdicts."""
+MEASURED = (PRIMARY, "gcode_error_rate", "position_error_mm")
+"""Metrics besides exact lines."""
 NOTE = """\
-Exact lines are pooled over all folds; their 95 % intervals are from a bootstrap over recordings, in
-which a recording that is tested in several folds is drawn as one. Other metrics are the mean of the
-folds with the lowest and the highest one, or of a single fold its bootstrap interval. The
-hyperparameters are the winner's, chosen once on the val split of the pipeline's own dataset, whose
-recordings are also in these splits; weights, scale, vocabulary and programs are of each fold's own
-train split."""
+Verdicts are about the splits by recording. Their 95 % interval is that of the mean difference over
+the splits by Nadeau and Bengio's corrected variance, which counts new recordings and new trainings;
+the best baseline is the one with the highest mean over the splits, which favours the baselines. The
+pipeline beats it only if the interval is above 0, no split reverses the sign, and there are five
+splits or more. In the table exact lines are pooled over all folds; their 95 % intervals are from a
+bootstrap over recordings, in which a recording that is tested in several folds is drawn as one.
+Other metrics are the mean of the folds with the lowest and the highest one, or of a single fold its
+bootstrap interval. The hyperparameters are the winner's, chosen once on the val split of the
+pipeline's own dataset, whose recordings are also in these splits; weights, scale, vocabulary and
+programs are of each fold's own train split."""
 
 Interval = dict[str, float | None]
 """`value`, `low` and `high`; all None if there is nothing to measure."""
@@ -50,6 +76,39 @@ class _Interval(Document):
     high: Finite | None
 
 
+class _FoldScores(Document):
+    seed: Count
+    pipeline: Share
+    baseline: Share
+    difference: Finite
+    test_recordings: PositiveCount
+    train_recordings: PositiveCount
+
+    @property
+    def scores(self) -> FoldScores:
+        return FoldScores(*(getattr(self, name) for name in FoldScores._fields))
+
+
+class _Verdict(Document):
+    kind: Literal["beats", "undecided", "not-better"]
+    conclusion: str
+    evidence: str
+    baseline: str | None
+    difference: _Interval
+    folds: list[_FoldScores]
+
+    @model_validator(mode="after")
+    def _follows_from_its_folds(self) -> Self:
+        recomputed = difference_over_folds([fold.scores for fold in self.folds])
+        pairs = [(fold.difference, fold.scores.difference) for fold in self.folds]
+        pairs += [(getattr(self.difference, key), getattr(recomputed, key)) for key in INTERVAL]
+        if not all(_is_same(*pair) for pair in pairs):
+            raise ValueError("difference is not that of the folds")
+        if len({fold.seed for fold in self.folds}) < len(self.folds):
+            raise ValueError("folds have a seed twice")
+        return self
+
+
 class _Row(Document):
     protocol: Protocol
     leaky: bool
@@ -59,14 +118,34 @@ class _Row(Document):
     exact: Annotated[dict[str, _Interval], with_keys([MODEL])]
     baseline: str | None
     measured: Annotated[
-        dict[str, Annotated[dict[str, _Interval], with_keys(SHORT)]], with_keys(MEASURED)
+        dict[str, Annotated[dict[str, _Interval], with_keys(PIPELINE)]], with_keys(MEASURED)
     ]
+    verdicts: dict[str, _Verdict]
 
     @model_validator(mode="after")
-    def _has_its_baseline(self) -> Self:
-        if self.baseline is not None and self.baseline not in self.exact:
-            raise ValueError(f"exact has no key {self.baseline!r}")
+    def _is_complete(self) -> Self:
+        if self.baseline is not None and self.baseline not in self.measured[PRIMARY]:
+            raise ValueError(f"measured.{PRIMARY} has no key {self.baseline!r}")
+        needed = set(PIPELINE) if self.protocol == REPEATED else set()
+        if set(self.verdicts) != needed:
+            raise ValueError(f"verdicts has not the keys {sorted(needed)}")
+        for name, verdict in self.verdicts.items():
+            if len(verdict.folds) != (self.folds if verdict.baseline else 0):
+                raise ValueError(f"verdicts.{name} has not the folds of its protocol")
+            scores = [fold.scores for fold in verdict.folds]
+            if verdict.kind != _kind(scores, self.leaky or self.controller_is_input):
+                raise ValueError(f"verdicts.{name}.kind does not follow from its folds")
         return self
+
+
+def _is_same(number: float | None, recomputed: float | None) -> bool:
+    if number is None or recomputed is None:
+        return number is recomputed
+    return math.isclose(number, recomputed, rel_tol=1e-6, abs_tol=1e-9)
+
+
+def _kind(folds: Sequence[FoldScores], is_no_evidence: bool) -> str:
+    return UNDECIDED if is_no_evidence else decide(folds)
 
 
 class _Winner(Document):
@@ -75,7 +154,7 @@ class _Winner(Document):
 
 
 class ProtocolsDocument(Document):
-    """protocols.json, format gcodefp-protocols-2."""
+    """protocols.json, format gcodefp-protocols-3."""
 
     provenance: Provenance
     winner: _Winner
@@ -116,6 +195,26 @@ def read_fold(folder: Path) -> Fold:
     )
 
 
+def read_folds(folders: Sequence[Path]) -> list[Fold]:
+    """Reads evaluations. Raises UserError: one cannot be read, or two are of the same split."""
+    folds: list[Fold] = []
+    for folder in folders:
+        fold = read_fold(folder)
+        for other, path in zip(folds, folders, strict=False):
+            if _identity(fold) == _identity(other):
+                raise UserError(
+                    f"{folder / 'metrics.json'}: split: is that of {path / 'metrics.json'}; name "
+                    "each split once, as a verdict is about different ones"
+                )
+        folds.append(fold)
+    return folds
+
+
+def _identity(fold: Fold) -> tuple[Any, ...]:
+    split = fold.document["split"]
+    return split["by"], split["seed"], split["held_out"]
+
+
 def protocol_rows(folds: Sequence[Fold]) -> list[dict[str, Any]]:
     """One row for each way of splitting that any of the folds was made by."""
     groups: dict[str, list[Fold]] = {}
@@ -128,25 +227,64 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
     documents, names = [fold.document for fold in folds], [fold.recording for fold in folds]
     common = [name for name in PREDICTORS if all(name in fold.correct for fold in folds)]
     baselines = [name for name in common if PREDICTORS[name].kind == BASELINE]
-    shown = [n for n in common if n in (MODEL, WHOLE, UPPER_BOUND, ELAPSED, *baselines)]
+    shown = [n for n in common if n in (*PIPELINE, UPPER_BOUND, ELAPSED, *baselines)]
     recordings, recording = np.unique(np.concatenate(names), return_inverse=True)
-    exact = {name: _pooled([fold.correct[name] for fold in folds], recording) for name in shown}
-    return {
+    measured = {
+        metric: {
+            name: _over_folds([document["models"][name][metric] for document in documents])
+            for name in (*PIPELINE, *baselines)
+        }
+        for metric in MEASURED
+    }
+    row = {
         "protocol": protocol,
         "leaky": any(document["leaky"] for document in documents),
         "controller_is_input": any(document["controller_is_input"] for document in documents),
         "folds": len(folds),
         "recordings": recordings.tolist(),
         "rows": len(recording),
-        "exact": exact,
-        "baseline": max(baselines, key=lambda name: exact[name]["value"] or 0.0, default=None),
-        "measured": {
-            metric: {
-                name: _over_folds([document["models"][name][metric] for document in documents])
-                for name in SHORT
-            }
-            for metric in MEASURED
+        "exact": {
+            name: _pooled([fold.correct[name] for fold in folds], recording) for name in shown
         },
+        "baseline": _best(baselines, documents),
+        "measured": measured,
+    }
+    verdicts = PIPELINE if protocol == REPEATED else ()
+    return row | {
+        "verdicts": {
+            name: _verdict(name, _best(rivals(name, common), documents), documents, row)
+            for name in verdicts
+        }
+    }
+
+
+def _best(baselines: Sequence[str], documents: Sequence[Mapping[str, Any]]) -> str | None:
+    """The baseline with the highest mean of PRIMARY over folds; None if none has it in all."""
+    shares = {
+        name: [document["models"][name][PRIMARY]["value"] for document in documents]
+        for name in baselines
+    }
+    having = {name: fmean(values) for name, values in shares.items() if None not in values}
+    return max(having, key=lambda name: having[name], default=None)
+
+
+def _verdict(
+    name: str, baseline: str | None, documents: Sequence[Mapping[str, Any]], row: Row
+) -> dict[str, Any]:
+    """An entry of `verdicts`: one of PIPELINE against a baseline, from the metrics of all folds."""
+    folds = []
+    for document in documents if baseline else ():
+        own, other = (document["models"][each][PRIMARY]["value"] for each in (name, baseline))
+        counts = document["recordings"], document["train_recordings"]
+        folds.append(FoldScores(document["split"]["seed"], own, other, *counts))
+    problems = warnings(row)
+    kind = _kind(folds, bool(problems))
+    return {
+        "kind": kind,
+        **verdict_sentences(name, baseline, folds, kind, " and ".join(problems))._asdict(),
+        "baseline": baseline,
+        "difference": difference_over_folds(folds)._asdict(),
+        "folds": [{**fold._asdict(), "difference": fold.difference} for fold in folds],
     }
 
 
@@ -173,32 +311,36 @@ def warnings(row: Row) -> list[str]:
 
 def columns(row: Row) -> dict[str, str]:
     """Heading -> a protocol's cell, for readers."""
-    exact, baseline = row["exact"], row["baseline"]
-    whole, bound, elapsed = (
-        interval_text(exact[name]) if name in exact else "-"
-        for name in (WHOLE, UPPER_BOUND, ELAPSED)
-    )
+    exact, baseline, measured = row["exact"], row["baseline"], row["measured"]
     cells = {
         "protocol": f"{row['protocol']}: {SPLIT_BY[row['protocol']]}",
         "folds": str(row["folds"]),
         "recordings": str(len(row["recordings"])),
-        "exact line, %: windows": interval_text(exact[MODEL]),
-        "whole recordings": whole,
-        "best baseline": f"{baseline} {interval_text(exact[baseline])}" if baseline else "-",
-        UPPER_BOUND: bound,
-        ELAPSED: elapsed,
     }
     for metric in MEASURED:
         unit = unit_format(metric)
         title = f"{METRIC_TITLES[metric]}, {unit.unit}"
-        for name, short in SHORT.items():
-            interval = row["measured"][metric][name]
+        for name, short in PIPELINE_TITLES.items():
+            interval = measured[metric][name]
             cells[f"{title}: {short}"] = interval_text(interval, factor=unit.factor)
-    return cells
+        if metric == PRIMARY:
+            text = f"{baseline} {interval_text(measured[PRIMARY][baseline])}" if baseline else "-"
+            cells["best baseline"] = text
+    titles = {MODEL: "exact line, %: windows", WHOLE: "exact line, %: whole recordings",
+              UPPER_BOUND: UPPER_BOUND, ELAPSED: ELAPSED}  # fmt: skip
+    return cells | {
+        title: interval_text(exact[name]) if name in exact else "-"
+        for name, title in titles.items()
+    }
+
+
+def verdicts(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """The verdicts that the protocols earn, in the order of PIPELINE."""
+    return [row["verdicts"][name] for row in rows for name in PIPELINE if name in row["verdicts"]]
 
 
 def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
-    """One row a protocol, and how to read it."""
+    """One row a protocol, the verdicts, and how to read them."""
     lines: list[Sequence[str]] = []
     for row in rows:
         cells = columns(row)
@@ -207,8 +349,8 @@ def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
         first, *others = cells.values()
         lines.append([bold + first, *others])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    notes = "".join(f"\n\nExcluded: {text}." for text in excluded)
-    return f"{table}\n\n{NOTE}{notes}\n"
+    claims = [f"**{verdict['conclusion']}** {verdict['evidence']}" for verdict in verdicts(rows)]
+    return "\n\n".join([table, *claims, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
 
 
 def table_csv(rows: Sequence[Row]) -> str:
@@ -221,15 +363,19 @@ def _flat(row: Row) -> dict[str, object]:
     numbers = {
         "gcode_windows": exact.get(MODEL),
         "gcode_whole": exact.get(WHOLE),
-        "gcode_best_baseline": exact.get(row["baseline"]),
         "gcode_perfect_sensing": exact.get(UPPER_BOUND),
         "gcode_elapsed_time": exact.get(ELAPSED),
     }
     for metric, measured in row["measured"].items():
         numbers |= {f"{metric}_windows": measured[MODEL], f"{metric}_whole": measured[WHOLE]}
+        numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
     counts = ("protocol", "leaky", "controller_is_input", "folds", "recordings", "rows")
     flat: dict[str, object] = {key: row[key] for key in counts}
     flat |= {"recordings": len(row["recordings"]), "best_baseline": row["baseline"]}
+    for name, short in (MODEL, "windows"), (WHOLE, "whole"):
+        verdict = row["verdicts"].get(name, {})
+        flat |= {f"{key}_{short}": verdict.get(key) for key in ("kind", "baseline")}
+        numbers[f"difference_{short}"] = verdict.get("difference")
     for name, interval in numbers.items():
         value, low, high = interval.values() if interval else (None, None, None)
         flat |= {name: value, f"{name}_low": low, f"{name}_high": high}

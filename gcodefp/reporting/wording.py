@@ -1,4 +1,4 @@
-"""Titles of metrics, predictors, cleaning rules and sensors, and the verdict as sentences."""
+"""Titles of metrics, predictors, cleaning rules and sensors, and numbers as texts."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,17 +9,13 @@ from gcodefp.evaluation.bootstrap import Difference, Estimate
 from gcodefp.evaluation.metrics import METRICS, MILLIMETRES, SECONDS, SHARE
 from gcodefp.evaluation.names import (
     BASELINE,
-    ELAPSED,
     LAG_ORACLE,
-    MODEL,
-    PREDICTORS,
+    PRIMARY,
     PRIVILEGED,
     SENSORS,
-    UPPER_BOUND,
-    WHOLE,
 )
+from gcodefp.evaluation.verdicts import FoldsDifference
 from gcodefp.reporting.predictions import JsonContent
-from gcodefp.reporting.results import Results
 
 METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""
@@ -144,76 +140,12 @@ def short_metric(name: str) -> str:
     return kind if head == "loss" else f"{METRIC_TITLES.get(head, head)} {kind}"
 
 
-PRIMARY = "gcode"
-"""The primary metric."""
 INTERVAL = ("value", "low", "high")
-MIN_RECORDINGS = 6
-"""With fewer, all of them are better by chance in more than 2.5 % of cases (sign test)."""
-BEATS, UNDECIDED, NOT_BETTER = "beats", "undecided", "not-better"
-
-
-class Verdict(NamedTuple):
-    """Whether the network beats the best baseline.
-
-    Attributes:
-        kind: BEATS if the difference to the best baseline has an interval above 0 and is of enough
-            recordings, NOT_BETTER if the difference is not above 0, UNDECIDED in between.
-        conclusion: a sentence without numbers.
-        evidence: the numbers for it.
-        context: scores of whole recordings, of the upper bound and of a lookup without sensors.
-        caveat: a limitation of the verdict; may be empty.
-    """
-
-    kind: str
-    conclusion: str
-    evidence: str
-    context: str
-    caveat: str
-
-
-def verdict(results: Results) -> Verdict:
-    """Compares exact lines of the network with those of the best baseline."""
-    scores = results.evaluation["models"]
-    result = f"It gets {interval(scores[MODEL][PRIMARY])} of the G-code lines exactly right"
-    tested = _tested_on(results.evaluation)
-    baseline = best_baseline(scores)
-    if baseline is None:
-        kind = UNDECIDED
-        conclusion = "There is no baseline to compare the network with."
-        evidence = f"{result}, on {tested}."
-    else:
-        gain = difference(results, baseline)
-        kind = _kind(gain, results.evaluation["recordings"])
-        conclusion = {
-            BEATS: f"The network beats the best baseline, {baseline}.",
-            UNDECIDED: f"The network does not beat the best baseline, {baseline}, significantly: "
-            "it is better here, but the difference may be chance.",
-            NOT_BETTER: f"The network does not beat the best baseline, {baseline}.",
-        }[kind]
-        other = interval(scores[baseline][PRIMARY])
-        points = interval_text(gain, "+.1f", unit=" percentage points")
-        evidence = (
-            f"{result}, the baseline {baseline} {other}, on {tested}. "
-            f"The difference on the same rows is {points}."
-        )
-    if results.warnings:
-        conclusion = f"No evidence of sensing, see the warnings in red. {conclusion}"
-    caveat = (
-        f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough, and "
-        "no difference is significant."
-    )
-    is_small = results.evaluation["recordings"] < MIN_RECORDINGS
-    return Verdict(kind, conclusion, evidence, _context(scores), caveat if is_small else "")
-
-
-def best_baseline(scores: JsonContent) -> str | None:
-    """The baseline with the most exact lines, privileged ones excluded; ties by name."""
-    baselines = [name for name in scores if PREDICTORS[name].kind == BASELINE]
-    return min(baselines, key=lambda n: (-(scores[n][PRIMARY]["value"] or 0.0), n), default=None)
+PRIMARY_ROWS = f"rows {METRICS[PRIMARY].title}"
 
 
 def interval_text(
-    score: JsonContent | Estimate | Difference,
+    score: JsonContent | Estimate | Difference | FoldsDifference,
     form: str = ".1f",
     factor: float = 100.0,
     unit: str = "",
@@ -234,41 +166,6 @@ def interval(score: JsonContent) -> str:
 def percentage(share: float) -> str:
     """`34.8 %`."""
     return f"{100 * share:.1f} %"
-
-
-def difference(results: Results, baseline: str) -> Estimate:
-    """Network minus baseline on the same recordings: sharper than two intervals side by side."""
-    return Estimate(**results.evaluation["differences"][baseline])
-
-
-def _kind(difference: Estimate, recordings: int) -> str:
-    if difference.value is None or difference.low is None or difference.value <= 0:
-        return NOT_BETTER
-    return BEATS if difference.low > 0 and recordings >= MIN_RECORDINGS else UNDECIDED
-
-
-def _tested_on(evaluation: JsonContent) -> str:
-    count = f"{evaluation['rows']:,} rows of {evaluation['recordings']} recordings"
-    if evaluation["leaky"]:
-        return f"{count} that were also seen in training ({SPLIT_BY['window']})"
-    by = evaluation["split"]["by"]
-    return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
-
-
-def _context(scores: JsonContent) -> str:
-    """One sentence for each predictor that puts the result into context, if it was evaluated."""
-    texts = {
-        WHOLE: "In whole recordings instead of segments of one window, the network gets {}.",
-        UPPER_BOUND: "The sensors lag by an unknown time in each recording: the upper bound "
-        "without the lag is {}.",
-        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is provided with the "
-        "operation and the program's start.",
-    }
-    return " ".join(
-        text.format(percentage(scores[name][PRIMARY]["value"]))
-        for name, text in texts.items()
-        if name in scores and scores[name][PRIMARY]["value"] is not None
-    )
 
 
 DIGITS = 6

@@ -23,7 +23,7 @@ from gcodefp.evaluation.bootstrap import (
     ratio,
     with_interval,
 )
-from gcodefp.evaluation.names import MODEL
+from gcodefp.evaluation.names import MODEL, PRIMARY
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.model.run_files import read_metrics
 from gcodefp.reporting.comparison import ComparedScore, Comparison, conclusions, read_compared_sweep
@@ -129,7 +129,7 @@ def test_conclusion_follows_the_paired_interval(difference: Difference, answer: 
 
     estimate = Estimate(0.5, 0.4, 0.6, 10, 6)
     scores = {
-        MODEL: {"gcode": [ComparedScore(estimate, None), ComparedScore(estimate, difference)]}
+        MODEL: {PRIMARY: [ComparedScore(estimate, None), ComparedScore(estimate, difference)]}
     }
     runs: Any = [Run("a"), Run("b")]
     (sentence,) = conclusions(Comparison(runs, [], DEFAULT_OBJECTIVE, "val", scores, []))

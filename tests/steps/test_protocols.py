@@ -1,6 +1,7 @@
 """The table of protocols, made from small evaluations that are written here."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,38 @@ from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
     MODEL,
     NEIGHBOUR,
+    PIPELINE,
     PREDICTORS,
+    PRIMARY,
     TREES,
     UPPER_BOUND,
     WHOLE,
 )
+from gcodefp.evaluation.verdicts import BEATS, NOT_BETTER, UNDECIDED, half_width
 from gcodefp.files import write_json
 from gcodefp.protocols import main
+from gcodefp.reporting.protocols_table import read_protocols
 
 ROWS = 10
 CORRECT = {MODEL: 6, WHOLE: 7, NEIGHBOUR: 3, TREES: 4, ELAPSED: 8, UPPER_BOUND: 9}
 """Rows of each recording that a predictor has right."""
-METRICS = {"token": 0.5, "gcode_error_rate": 0.8, "position_error_mm": 12.0}
+METRICS = {"gcode_error_rate": 0.8, "position_error_mm": 12.0}
+TRAIN_RECORDINGS = 8
 
 
-def evaluation(folder: Path, by: str, recordings: list[str], **changed: float | None) -> Path:
-    """The files of an evaluation; `changed` are metrics, or `correct`, the rows of MODEL."""
+def evaluation(
+    folder: Path,
+    by: str,
+    recordings: list[str],
+    seed: int = 0,
+    primary: Mapping[str, float | None] | None = None,
+    controller: bool = False,
+    **changed: float | None,
+) -> Path:
+    """The files of an evaluation; `changed` are metrics, or `correct`, the rows of MODEL.
+
+    `primary` are the shares of PRIMARY that differ from .5.
+    """
     correct = {**CORRECT, MODEL: changed.pop("correct", CORRECT[MODEL])}
     count, counted = ROWS * len(recordings), {"n": 0, "recordings": 0}
     share = {"value": 0.5, "low": 0.5, "high": 0.5, **counted}
@@ -38,14 +55,18 @@ def evaluation(folder: Path, by: str, recordings: list[str], **changed: float | 
         name: {"value": value, "low": value and value / 2, "high": value and value * 2, **counted}
         for name, value in {**METRICS, **changed}.items()
     }
+    models = {
+        name: {**measured, PRIMARY: {**share, **dict.fromkeys(("value", "low", "high"), value)}}
+        for name, value in {**dict.fromkeys(CORRECT, 0.5), **(primary or {})}.items()
+    }
     matrix = {"true": ["a"], "predicted": ["a"], "counts": [[count]]}
     content = {
         "provenance": PROVENANCE, "device": "cpu", "external": None, "excluded": [],
-        "leaky": by == "window", "controller_is_input": False, "split": {"by": by},
-        "recordings": len(recordings), "rows": count, "segments": 1, "controls": [],
-        "models": dict.fromkeys(CORRECT, measured),
-        "confusion": {"operation": matrix, "command": matrix},
-        "differences": {NEIGHBOUR: share, TREES: share},
+        "leaky": by == "window", "controller_is_input": controller,
+        "split": {"by": by, "held_out": [], "seed": seed}, "recordings": len(recordings),
+        "train_recordings": TRAIN_RECORDINGS, "rows": count, "segments": 1, "controls": [],
+        "models": models, "confusion": {"operation": matrix, "command": matrix},
+        "differences": {name: {NEIGHBOUR: share, TREES: share} for name in PIPELINE},
         "ladder": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
@@ -81,10 +102,12 @@ def collect(folder: Path, *evaluations: Path, more: tuple[str, ...] = ()) -> int
 def table(tmp_path: Path) -> Path:
     folds = [
         evaluation(tmp_path / "w", "window", ["face_001", "face_002"], correct=9),
-        evaluation(tmp_path / "r0", "recording", ["face_001", "face_002"], token=0.4),
-        evaluation(tmp_path / "r1", "recording", ["face_002", "face_003"], token=0.8, correct=2),
+        evaluation(tmp_path / "r0", "recording", ["face_001", "face_002"],
+                   gcode_error_rate=0.4),
+        evaluation(tmp_path / "r1", "recording", ["face_002", "face_003"], seed=1, correct=2,
+                   primary={MODEL: 0.9, TREES: 0.7}),
         evaluation(tmp_path / "c", "chronological", ["face_003"]),
-    ]
+    ]  # fmt: skip
     excluded = ("--left-out", "session: no recording matches damage*")
     assert collect(tmp_path / "out", *folds, more=excluded) == 0
     return tmp_path / "out"
@@ -101,9 +124,11 @@ def test_each_protocol_has_a_row_the_leaky_one_last_and_marked(table: Path) -> N
     rows = pd.read_csv(table / "protocols.csv")
     assert rows["protocol"].tolist() == ["recording", "chronological", "window"]
     assert rows["leaky"].tolist() == [False, False, True]
-    assert rows["token_windows_high"][0] == pytest.approx(0.8)
-    assert rows["best_baseline"][0] == TREES
-    assert rows["gcode_best_baseline"][0] == pytest.approx(0.4)
+    assert rows["gcode_error_rate_windows_high"][0] == pytest.approx(0.8)
+    assert rows["best_baseline"][0] == rows["baseline_windows"][0] == TREES
+    assert rows["within_1s_best_baseline"][0] == pytest.approx(0.6)
+    assert rows["kind_whole"].tolist()[0] == UNDECIDED
+    assert rows["difference_windows"].tolist() == pytest.approx([0.1, np.nan, np.nan], nan_ok=True)
 
 
 def test_exact_lines_are_pooled_and_other_metrics_are_means_of_folds(table: Path) -> None:
@@ -118,8 +143,11 @@ def test_exact_lines_are_pooled_and_other_metrics_are_means_of_folds(table: Path
     assert primary["exact"][MODEL] == pytest.approx({"value": 0.4, "low": 0.2, "high": 0.6})
     assert primary["exact"][WHOLE]["value"] == pytest.approx(0.7)
     assert (primary["baseline"], set(primary["exact"])) == (TREES, set(CORRECT))
-    token = {"value": 0.6, "low": 0.4, "high": 0.8}
-    assert primary["measured"]["token"][MODEL] == pytest.approx(token)
+    error_rate = {"value": 0.6, "low": 0.4, "high": 0.8}
+    assert primary["measured"]["gcode_error_rate"][MODEL] == pytest.approx(error_rate)
+    near = {"value": 0.7, "low": 0.5, "high": 0.9}
+    assert primary["measured"][PRIMARY][MODEL] == pytest.approx(near)
+    assert single["verdicts"] == {}
     # Of one fold it is the interval of its own evaluation.
     interval = {"value": 12.0, "low": 6.0, "high": 24.0}
     assert single["measured"]["position_error_mm"][WHOLE] == interval
@@ -127,15 +155,117 @@ def test_exact_lines_are_pooled_and_other_metrics_are_means_of_folds(table: Path
 
 def test_what_could_not_be_measured_is_empty(tmp_path: Path) -> None:
     folds = [
-        evaluation(tmp_path / str(n), "program", ["face_001"], position_error_mm=None)
+        evaluation(
+            tmp_path / str(n), "program", ["face_001"], seed=n, position_error_mm=None,
+            primary={NEIGHBOUR: None, TREES: None},
+        )
         for n in range(2)
-    ]
+    ]  # fmt: skip
     for evaluations in (folds, folds[:1]):
         assert collect(tmp_path, *evaluations) == 0
-        assert (tmp_path / "protocols.md").read_text().splitlines()[2].endswith("| - | - |")
+        head, _, cells = (tmp_path / "protocols.md").read_text().splitlines()[:3]
+        row = dict(zip(head.split(" | "), cells.split(" | "), strict=True))
+        assert row["best baseline"] == row["tool position error, mm: whole recordings"] == "-"
         assert pd.read_csv(tmp_path / "protocols.csv")["position_error_mm_whole"].isna().all()
 
 
 def test_missing_evaluation_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert collect(tmp_path, tmp_path / "none") == 1
     assert "none/metrics.json: no such file; it is made by" in capsys.readouterr().err
+
+
+# Verdicts
+
+
+def verdicts(
+    folder: Path, windows: list[float], baseline: float | None = 0.5, **changed: Any
+) -> dict[str, dict[str, Any]]:
+    """Those of splits by recording, with these shares of MODEL, whole recordings at .5."""
+    shares = {NEIGHBOUR: baseline and baseline - 0.1, TREES: baseline}
+    folds = [
+        evaluation(
+            folder / str(seed), "recording", ["face_001", "face_002"], seed,
+            {MODEL: share, **shares}, **changed,
+        )
+        for seed, share in enumerate(windows)
+    ]  # fmt: skip
+    assert collect(folder, *folds) == 0
+    (row,) = read_protocols(folder / "protocols.json")["protocols"]
+    text = (folder / "protocols.md").read_text()
+    for verdict in row["verdicts"].values():
+        assert f"**{verdict['conclusion']}** {verdict['evidence']}" in text
+        assert "hyperparameters were chosen once, on the val split" in verdict["evidence"]
+    return dict(row["verdicts"])
+
+
+def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
+    shares = [0.6, 0.7, 0.65, 0.6, 0.7]
+    result = verdicts(tmp_path, shares)[MODEL]
+    assert (result["kind"], result["baseline"]) == (BEATS, TREES)
+    assert result["conclusion"].startswith(
+        f"From windows the pipeline beats the best baseline, {TREES}"
+    )
+    gains = [share - 0.5 for share in shares]
+    assert [fold["difference"] for fold in result["folds"]] == pytest.approx(gains)
+    width = half_width(gains, 2 / TRAIN_RECORDINGS)
+    expected = {"value": 0.15, "low": 0.15 - width, "high": 0.15 + width}
+    assert result["difference"] == pytest.approx(expected)
+    assert f"+15.0 percentage points [{100 * (0.15 - width):+.1f}, " in result["evidence"]
+    for part in ("pipeline 65.0 %, baseline 50.0 %", "+10.0 (seed 0), +20.0 (seed 1)", "5 splits"):
+        assert part in result["evidence"]
+    flat = pd.read_csv(tmp_path / "protocols.csv")
+    assert (flat["kind_windows"][0], flat["kind_whole"][0]) == (BEATS, NOT_BETTER)
+    assert flat["difference_windows_low"][0] == pytest.approx(0.15 - width)
+
+
+@pytest.mark.parametrize(
+    ("shares", "baseline", "kind", "words"),
+    [
+        ([0.8] * 11 + [0.49], 0.5, UNDECIDED,
+         "it is better on average, but the sign is reversed in the split of seed 11"),
+        ([0.51, 0.9, 0.52, 0.8, 0.51], 0.5, UNDECIDED, "but the interval contains 0"),
+        ([0.4] * 5, 0.5, NOT_BETTER, "does not beat the best baseline, extra trees: it is worse"),
+        ([0.4, 0.7, 0.4, 0.4, 0.4], 0.5, NOT_BETTER, "on average it is not better"),
+        ([0.6, 0.7, 0.65, 0.6], 0.5, UNDECIDED, "it takes 5 splits by recording or more"),
+        ([0.6], 0.5, UNDECIDED, "and these are 1"),
+        ([0.6] * 5, None, UNDECIDED, "no baseline predicts the time in the program"),
+    ],
+)  # fmt: skip
+def test_nothing_else_beats_it_and_the_reason_is_stated(
+    tmp_path: Path, shares: list[float], baseline: float | None, kind: str, words: str
+) -> None:
+    result = verdicts(tmp_path, shares, baseline)[MODEL]
+    assert result["kind"] == kind
+    assert words in result["conclusion"]
+    assert "beats" not in result["conclusion"]
+    assert len(result["folds"]) == (len(shares) if baseline else 0)
+
+
+def test_splits_with_the_position_as_input_are_no_evidence(tmp_path: Path) -> None:
+    result = verdicts(tmp_path, [0.6, 0.7, 0.65, 0.6, 0.7], controller=True)[MODEL]
+    assert result["kind"] == UNDECIDED
+    assert (
+        result["conclusion"]
+        == "From windows there is no verdict: NO SENSING, position is an input."
+    )
+
+
+def test_a_baseline_that_a_split_lacks_is_not_the_best(tmp_path: Path) -> None:
+    """Its mean over the other splits would be of other recordings."""
+    folds = [
+        evaluation(tmp_path / str(seed), "recording", ["face_001"], seed, {TREES: share})
+        for seed, share in enumerate([0.9, 0.9, 0.9, 0.9, None])
+    ]
+    assert collect(tmp_path, *folds) == 0
+    (row,) = read_protocols(tmp_path / "protocols.json")["protocols"]
+    assert {row["baseline"], *(v["baseline"] for v in row["verdicts"].values())} == {NEIGHBOUR}
+
+
+def test_a_split_counts_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folds = [evaluation(tmp_path / name, "recording", ["face_001"]) for name in ("a", "b")]
+    assert collect(tmp_path, *folds) == 1
+    error = capsys.readouterr().err
+    assert (
+        f"b/metrics.json: split: is that of {tmp_path}/a/metrics.json; name each split once"
+        in error
+    )

@@ -3,7 +3,7 @@
 import importlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from markupsafe import escape
 from plotly.offline import get_plotlyjs
+from protocol_files import write_protocols
 from result_documents import PROVENANCE
 from result_files import results_of, spoilt, true_blocks, write_results
 
@@ -18,19 +19,20 @@ from gcodefp import report
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
-from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, WHOLE
-from gcodefp.files import write_json
+from gcodefp.evaluation.names import ELAPSED, FILTER, MAJORITY, MODEL, NEIGHBOUR, PRIMARY, WHOLE
+from gcodefp.evaluation.verdicts import MIN_FOLDS
+from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.page import key_numbers, render, versions
 from gcodefp.reporting.page_tables import NOTHING, ladder_table, metric_table
-from gcodefp.reporting.protocols_table import MEASURED, PROTOCOLS_FORMAT
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
     KINDS,
     MAIN_METRICS,
     METRIC_TITLES,
-    verdict,
+    interval,
+    interval_text,
 )
 
 SHARE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 72, "recordings": 4}
@@ -109,7 +111,8 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         (tmp_path / name).write_text(json.dumps(document))
     table = tmp_path / "best/runs.csv"
     table.write_text(table.read_text().replace("early termination", f'"{reason}"'))
-    write_protocols(tmp_path / "protocols.json", results_of(options), sweeps=[f"{root}/sweep"])
+    winner = {**results_of(options).winner, "sweeps": [f"{root}/sweep"]}
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", winner)
     command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
     command += ["--protocols", str(tmp_path / "protocols.json")]
     for flags, is_shown in (([], False), (["--show-paths"], True)):
@@ -120,22 +123,23 @@ def test_paths_of_this_machine_are_published_only_if_wanted(pictures: Path, tmp_
         assert "../y/z" in page
 
 
-def test_leaky_verdict_does_not_claim_unseen_recordings(leaky: list[str]) -> None:
-    found = verdict(results_of(leaky))
-    assert "never seen" not in found.evidence
-    assert found.conclusion.startswith("No evidence of sensing")
+def test_leaky_split_does_not_claim_unseen_recordings(leaky: list[str]) -> None:
+    split = one_split(results_of(leaky))
+    assert "never seen" not in split.evidence
+    assert split.conclusion.startswith("No evidence of sensing")
 
 
-def test_key_numbers_are_of_network_baseline_difference_and_upper_bound(leaky: list[str]) -> None:
+def test_key_numbers_are_of_network_baseline_difference_and_recordings(leaky: list[str]) -> None:
     results = results_of(leaky)
-    own, baseline, gain, bound = key_numbers(results)
-    score = results.evaluation["models"][MODEL]["gcode"]
+    own, baseline, gain, whole = key_numbers(results)
+    score = results.evaluation["models"][MODEL][PRIMARY]
     low, high = (100 * score[key] for key in ("low", "high"))
     assert own[:2] == (f"{100 * score['value']:.1f} %", f"[{low:.1f}, {high:.1f}]")
     assert (baseline.title, baseline.is_own) == (f"by the best baseline, {NEIGHBOUR}", False)
     points = float(own.value[:-2]) - float(baseline.value[:-2])
     assert float(gain.value) == pytest.approx(points, abs=0.11)
-    assert bound.value == "100.0 %"
+    score = results.evaluation["models"][WHOLE][PRIMARY]
+    assert (f"{whole.value} {whole.interval}", whole.is_own) == (interval(score), True)
 
 
 def test_missing_files_are_named_with_their_remedy(
@@ -221,7 +225,7 @@ def test_leaky_control_is_marked(tmp_path: Path, pictures: Path, fails: bool) ->
     results = results_of(options)
     page = render(results, pictures)
     assert ("All negative controls pass: labels &lt;shuffled&gt;" in page) == fails
-    assert verdict(results).conclusion.startswith("No evidence of sensing") == (not fails)
+    assert one_split(results).conclusion.startswith("No evidence of sensing") == (not fails)
     assert page.count('class="warning"') == (0 if fails else 2)
     assert page.count("<td>LEAK</td>") == (not fails)
     assert all(str(escape(sentence)) in page for sentence in leak_warnings(controls[1]))
@@ -282,27 +286,16 @@ def test_commands_on_the_page_fit_any_results_folder(
 
 @pytest.fixture
 def results(tmp_path: Path) -> Results:
-    return results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    return results_of(write_results(tmp_path, true_blocks(), spoilt(0.5)))
 
 
-def write_protocols(path: Path, results: Results, **winner: object) -> None:
-    interval = {key: SHARE[key] for key in ("value", "low", "high")}
-    rows = [
-        {
-            "protocol": name, "leaky": leaky, "controller_is_input": False, "folds": 2,
-            "recordings": ["face_001"], "rows": 40, "baseline": NEIGHBOUR,
-            "exact": {MODEL: interval, WHOLE: interval, NEIGHBOUR: interval},
-            "measured": {metric: {MODEL: interval, WHOLE: interval} for metric in MEASURED},
-        }
-        for name, leaky in (("recording", False), ("window", True))
-    ]  # fmt: skip
-    content = {
-        "provenance": results.winner["provenance"],
-        "winner": {**results.winner, **winner},
-        "left_out": ["session: no recording <matches>"],
-        "protocols": rows,
-    }
-    write_json(path, PROTOCOLS_FORMAT, content)
+def write_table(path: Path, winner: Mapping[str, Any], count: int = MIN_FOLDS) -> None:
+    write_protocols(path, path.with_name("evaluation"), winner, count)
+
+
+def claims(page: str) -> list[tuple[str, str]]:
+    """Kind and conclusion of each verdict at the top."""
+    return re.findall(r'<section class="verdict ?(.*?)">\n<strong>(.*?)</strong>', page)
 
 
 def section(page: str) -> str:
@@ -313,7 +306,7 @@ def section(page: str) -> str:
 def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     results: Results, pictures: Path, tmp_path: Path
 ) -> None:
-    write_protocols(tmp_path / "protocols.json", results)
+    write_protocols(tmp_path / "protocols.json", tmp_path / "evaluation", results.winner)
     page = render(results, pictures, tmp_path / "protocols.json")
     assert "<b>protocols/protocols.json</b>" in page
     text = section(page)
@@ -321,7 +314,12 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
     assert [row.count("<td>") for row in rows] == [text.count("<th ")] * 2
     assert '<b class="dirty">LEAKY, an upper bound</b>' not in rows[0]
     assert '<b class="dirty">LEAKY, an upper bound</b> window' in rows[1]
-    assert f"<td>{NEIGHBOUR} 50.0<small>[25.0, 75.0]</small></td>" in rows[0]
+    share = results.evaluation["models"][NEIGHBOUR][PRIMARY]
+    mean = f"{100 * share['value']:.1f}"
+    assert f"<td>{NEIGHBOUR} {mean}<small>[{mean}, {mean}]</small></td>" in rows[0]
+    # The leaky one has a single fold, and so the interval of its recordings.
+    value, _, limits = interval_text(share).partition(" ")
+    assert f"<td>{NEIGHBOUR} {value}<small>{limits}</small></td>" in rows[1]
     assert "session: no recording &lt;matches&gt;" in text
     assert 'class="warning"' not in text
 
@@ -329,11 +327,11 @@ def test_protocols_stand_side_by_side_and_the_leaky_one_is_marked(
 @pytest.mark.parametrize(
     ("write", "mark"),
     [
-        (lambda path, results: None, None),
-        (lambda path, results: path.write_text("{}"), "cannot read protocols.json"),
-        (lambda path, results: write_protocols(path, results, sweeps=["00000000"]),
+        (lambda path, winner: None, None),
+        (lambda path, winner: path.write_text("{}"), "cannot read protocols.json"),
+        (lambda path, winner: write_table(path, {**winner, "sweeps": ["00000000"]}),
          "sweep 00000000 (the winner&#39;s: abcd1234)"),
-        (lambda path, results: write_protocols(path, results, hyperparameters={"d_model": 32}),
+        (lambda path, winner: write_table(path, {**winner, "hyperparameters": {"d_model": 32}}),
          "d_model 32 (the winner&#39;s: not set)"),
     ],
 )  # fmt: skip
@@ -341,8 +339,53 @@ def test_missing_unreadable_or_other_table_of_protocols_is_reported(
     results: Results, pictures: Path, tmp_path: Path, write: Callable[..., object], mark: str | None
 ) -> None:
     path = tmp_path / "protocols.json"
-    write(path, results)
-    text = section(render(results, pictures, path))
+    write(path, results.winner)
+    page = render(results, pictures, path)
+    # What another winner has earned is not shown as this one's.
+    assert claims(page) == [("", one_split(results).conclusion)]
+    text = section(page)
     marks = re.findall(r'<p class="warning">(.*?)</p>', text)
     assert [mark in found for found in marks] == ([True] if mark else [])
     assert "snakemake --cores all protocols" in text
+
+
+def test_the_verdicts_of_the_protocols_stand_above_the_numbers_of_one_split(
+    results: Results, pictures: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "protocols.json"
+    write_table(path, results.winner)
+    page = render(results, pictures, path)
+    rival = f"the pipeline beats the best baseline, {NEIGHBOUR}, on new recordings"
+    assert [kind for kind, _ in claims(page)] == ["beats", "beats"]
+    assert all(rival in conclusion for _, conclusion in claims(page))
+    assert "means over 5 splits by recording, each with a training of its own" in page
+    assert "earns no verdict" not in page
+    verdict, numbers = page.index('<section class="verdict'), page.index('<ul class="numbers">')
+    assert verdict < page.index("On the test split of this dataset alone: Right program") < numbers
+    write_table(path, results.winner, count=MIN_FOLDS - 1)
+    page = render(results, pictures, path)
+    assert [kind for kind, _ in claims(page)] == ["undecided", "undecided"]
+    assert "beats" not in "".join(conclusion for _, conclusion in claims(page))
+
+
+def test_a_page_with_warnings_colours_no_verdict(
+    leaky: list[str], pictures: Path, tmp_path: Path
+) -> None:
+    """The folds may be sound where the page's own split is not."""
+    options = write_results(tmp_path, true_blocks(), spoilt(0.5))
+    write_table(tmp_path / "protocols.json", results_of(options).winner)
+    page = render(results_of(leaky), pictures, tmp_path / "protocols.json")
+    assert [kind for kind, _ in claims(page)] == ["", ""]
+    assert all(text.startswith("No evidence of sensing") for _, text in claims(page))
+
+
+def test_the_step_logs_what_may_be_claimed(
+    pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = write_results(tmp_path, true_blocks(), spoilt(0.5))
+    command = [*options, "--figures", str(pictures), "--output", str(tmp_path / "report.html")]
+    path = tmp_path / "protocols.json"
+    for claim in ("One split earns no verdict", "From windows the pipeline beats"):
+        assert report.main([*command, "--protocols", str(path)]) == 0
+        assert claim in capsys.readouterr().err
+        write_table(path, results_of(options).winner)

@@ -169,7 +169,13 @@ def write_dataset(folder: Path, **changed: Split) -> Path:
             "step_seconds": STEP_SECONDS,
             "sha256": sha256(folder / PROGRAMS_FILE),
         },
-        "splits": {name: {"sha256": sha256(folder / f"{name}.npz")} for name in splits},
+        "splits": {
+            name: {
+                "recordings": split.recordings.tolist(),
+                "sha256": sha256(folder / f"{name}.npz"),
+            }
+            for name, split in splits.items()
+        },
         "recordings": {
             name: {"operation": name.partition("_")[0]}
             for split in splits.values()

@@ -126,6 +126,7 @@ def write_evaluation(
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
         "controller_is_input": dataset["controller_is_input"], "recordings": len(RECORDINGS),
+        "train_recordings": len(dataset["splits"]["train"]["recordings"]),
         "rows": len(rows), "segments": len(rows) // SEGMENT_ROWS, "device": "cpu",
         "confidence": 0.95, "resamples": 2000, "controls": list(controls),
         "external": None, "excluded": [],

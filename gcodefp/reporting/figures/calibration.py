@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import MODEL, WHOLE
+from gcodefp.evaluation.verdicts import significant_sign
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.wording import MIN_RECORDINGS
 
 HISTOGRAM_BINS = 20
 
@@ -88,6 +88,6 @@ def _title(calibration: JsonContent) -> str:
     )
     numbers = f"mean confidence {confidence}, {right} right"
     over = calibration["overconfidence"]
-    if over["recordings"] >= MIN_RECORDINGS and (over["low"] > 0 or over["high"] < 0):
+    if significant_sign(over):
         return f"The network is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"
     return f"No miscalibration beyond chance: {numbers}"

@@ -9,19 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gcodefp.evaluation.metrics import METRICS, SHARE
-from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, PREDICTORS
+from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, PREDICTORS, PRIMARY
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
+from gcodefp.reporting.claims import best_baseline
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.wording import (
-    KINDS,
-    MAIN_METRICS,
-    METRIC_TITLES,
-    MIN_RECORDINGS,
-    PRIMARY,
-    best_baseline,
-    group_title,
-)
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, METRIC_TITLES, group_title
 
 Scores = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
@@ -212,7 +206,7 @@ def _draw_losses(axes: Axes, rows: Sequence[Row], metric: str, complete: float) 
             paper.write_beside(axes, row, "-", LOSS_POINTS, "left", is_bold=False)
             continue
         value, low, high = (100 * difference[key] for key in ("value", "low", "high"))
-        is_significant = _is_significant(difference)
+        is_significant = bool(significant_sign(difference))
         axes.plot([low, high], [row, row], color=paper.MODEL_BLUE, linewidth=0.9, zorder=2,
                   solid_capstyle="butt")  # fmt: skip
         axes.plot(value, row, "o", color=paper.MODEL_BLUE, markersize=3.8, markeredgewidth=0.8,
@@ -224,13 +218,6 @@ def _draw_losses(axes: Axes, rows: Sequence[Row], metric: str, complete: float) 
     paper.finish_interval_panel(axes, title, "percentage points", ticks=4)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.margins(x=0.06)
-
-
-def _is_significant(difference: JsonContent) -> bool:
-    """Whether the interval excludes 0, with at least MIN_RECORDINGS recordings."""
-    if difference["value"] is None or difference["recordings"] < MIN_RECORDINGS:
-        return False
-    return bool(difference["high"] < 0 or difference["low"] > 0)
 
 
 def _name_loss_rows(axes: Axes, rows: Sequence[Row]) -> None:
@@ -252,7 +239,7 @@ def _loss_title(sensors: JsonContent) -> str:
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
         return "What the network loses without its sensors"
-    losses = [g for g in groups if _is_significant(g["differences"]["gcode"]) and _loss(g) < 0]
+    losses = [group for group in groups if significant_sign(group["differences"]["gcode"]) < 0]
     if not losses:
         return "No kind of sensor is missed beyond chance"
     worst = min(losses, key=_loss)

@@ -11,21 +11,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from fuzzing import fuzz, mutate_arrays, mutate_document, mutate_text, mutations
+from protocol_files import repeated, write_protocols
 from result_files import results_of, spoilt, true_blocks, write_results
 
 from gcodefp import documents
 from gcodefp.errors import UserError
-from gcodefp.files import write_json
 from gcodefp.reporting import predictions
 from gcodefp.reporting import results as results_module
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render
 from gcodefp.reporting.protocols_table import (
-    PROTOCOLS_FORMAT,
     markdown,
     protocol_rows,
     read_fold,
+    read_protocols,
     table_csv,
 )
 
@@ -48,11 +48,8 @@ class Pipeline:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.options = write_results(folder, spoilt(0.3), true_blocks())
-        fold = read_fold(folder / "evaluation")
         winner = json.loads((folder / "best/run.json").read_text())
-        content = {"provenance": winner["provenance"], "winner": winner, "left_out": ["a: b"],
-                   "protocols": protocol_rows([fold])}  # fmt: skip
-        write_json(folder / "protocols.json", PROTOCOLS_FORMAT, content)
+        write_protocols(folder / "protocols.json", folder / "evaluation", winner)
         (folder / "figures").mkdir()
         for stem in FIGURES:
             (folder / f"figures/{stem}.svg").write_text("<svg/>")
@@ -74,7 +71,7 @@ class Pipeline:
                 if turn % 4 == 0:
                     figure.draw_without_rendering()
             render(results, self.folder / "figures", self.folder / "protocols.json")
-            rows = protocol_rows([read_fold(self.folder / "evaluation")])
+            rows = protocol_rows(repeated(read_fold(self.folder / "evaluation")))
             markdown(rows, [])
             table_csv(rows)
         finally:
@@ -224,6 +221,48 @@ def test_a_damaged_file_is_named_with_its_key_and_what_rebuilds_it(
     assert message.startswith(f"{pipeline.folder / name}: ")
     assert problem in message
     assert rebuild in message
+
+
+def _verdict(change: Callable[[Any], object]) -> Callable[[bytes], bytes]:
+    """Changes the verdict on windows."""
+    return _changed_key(lambda d: change(d["protocols"][0]["verdicts"]["gcodefp"]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (_verdict(lambda v: v.update(kind="beats")), "kind does not follow from its folds"),
+        (_verdict(lambda v: v.update(kind="wins")), "verdicts.gcodefp.kind: 'wins'"),
+        (_verdict(lambda v: v["difference"].update(low=0.1)), "is not that of the folds"),
+        (_verdict(lambda v: v["folds"][2].update(difference=0.5)), "is not that of the folds"),
+        (_verdict(lambda v: v["folds"][2].update(train_recordings=0)), "train_recordings: 0"),
+        (_verdict(lambda v: v["folds"][1].update(seed=0)), "folds have a seed twice"),
+        (_changed_key(lambda d: d["protocols"][0]["verdicts"].pop("gcodefp")),
+         "verdicts has not the keys"),
+        (_changed_key(lambda d: d["protocols"][0].update(folds=4)),
+         "has not the folds of its protocol"),
+        (_swap("protocols-3", "protocols-2"), "format"),
+    ],
+)  # fmt: skip
+def test_a_verdict_that_does_not_follow_from_its_folds_is_refused(
+    pipeline: Pipeline, damage: Callable[[bytes], bytes], problem: str
+) -> None:
+    """And the page, which does without the table of protocols, names how to rebuild it."""
+    name = "protocols.json"
+    content = next(valid.content for valid in pipeline.valid if valid.name == name)
+    path = pipeline.folder / name
+    path.write_bytes(damage(content))
+    try:
+        with pytest.raises(UserError) as refused:
+            read_protocols(path)
+        page = render(results_of(pipeline.options), pipeline.folder / "figures", path)
+    finally:
+        path.write_bytes(content)
+    assert problem in str(refused.value)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert "snakemake --cores all protocols" in str(refused.value)
+    assert "cannot read protocols.json" in page
+    assert "One split earns no verdict" in page
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -35,6 +35,7 @@ from gcodefp.evaluation.names import (
     SENSORS,
     WHOLE,
 )
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
@@ -56,14 +57,7 @@ from gcodefp.reporting.predictions import (
 )
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import (
-    KINDS,
-    MAIN_METRICS,
-    METRIC_TITLES,
-    MIN_RECORDINGS,
-    PRIMARY,
-    logged_metric,
-)
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
@@ -191,7 +185,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         {"toolpath": "all 1 recording", "confusion": "operation", "gcode_diff": "face<b>_002",
          "accuracy": "test split: 1 recording, 18 rows"},
     ),
-    "no baselines": (only_sensors, {"accuracy": f"{METRIC_TITLES[PRIMARY].capitalize()}: gcodefp"}),
+    "no baselines": (only_sensors, {"accuracy": "Within 1 s: gcodefp"}),
     "no ladder": (evaluated(ladder=[]), {"ladder": "nothing was heard in windows"}),
     "whole recordings only": (
         evaluated(ladder=ladder_document()[-1:]), {"ladder": "95.0 % after whole recordings"},

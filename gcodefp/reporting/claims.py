@@ -1,0 +1,186 @@
+"""What may be claimed, as sentences: the numbers of one split, and the verdict of repeated splits.
+
+One split earns no verdict: its intervals are over its recordings, with one training.
+"""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+from gcodefp.evaluation.metrics import METRICS
+from gcodefp.evaluation.names import ELAPSED, MODEL, PRIMARY, UPPER_BOUND, WHOLE, rivals
+from gcodefp.evaluation.verdicts import (
+    BEATS,
+    MIN_FOLDS,
+    MIN_RECORDINGS,
+    NOT_BETTER,
+    FoldScores,
+    difference_over_folds,
+    reversed_folds,
+    side_of_zero,
+)
+from gcodefp.reporting.predictions import JsonContent
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
+
+PROTOCOLS_REBUILD = "snakemake --cores all protocols"
+PIPELINE_TITLES = {MODEL: "windows", WHOLE: "whole recordings"}
+"""Predictor of PIPELINE -> what it decodes."""
+NO_VERDICT = (
+    "One split earns no verdict, as other recordings and another training may give other numbers: "
+    f"{PROTOCOLS_REBUILD} repeats split and training, and gives one."
+)
+ONE_CHOICE = (
+    "The hyperparameters were chosen once, on the val split of the pipeline's own dataset, whose "
+    "recordings are also in these splits."
+)
+
+
+class OneSplit(NamedTuple):
+    """What one split shows.
+
+    Attributes:
+        conclusion: that it is no verdict.
+        evidence: the primary metric of the pipeline and of the best baselines.
+        context: exact lines, also of the upper bound and of a lookup without sensors.
+        caveat: a limitation of the intervals; may be empty.
+    """
+
+    conclusion: str
+    evidence: str
+    context: str
+    caveat: str
+
+
+def one_split(results: Results) -> OneSplit:
+    """The numbers of the pipeline's own test split, as sentences."""
+    scores = results.evaluation["models"]
+    shares = " and ".join(
+        f"{interval(scores[name][PRIMARY])} from {title}" for name, title in PIPELINE_TITLES.items()
+    )
+    evidence = (
+        f"Right program, and time in it {METRICS[PRIMARY].title}: {shares}, on "
+        f"{_tested_on(results.evaluation)}."
+    )
+    for name, title in PIPELINE_TITLES.items():
+        if baseline := best_baseline(scores, name):
+            gain = difference(results, name, baseline)
+            points = interval_text(gain, "+.1f", unit=" percentage points")
+            evidence += (
+                f" The best baseline for {title} is {baseline} with "
+                f"{interval(scores[baseline][PRIMARY])}; the difference is {points}."
+            )
+    warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
+    is_small = results.evaluation["recordings"] < MIN_RECORDINGS
+    caveat = f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough."
+    return OneSplit(warning + NO_VERDICT, evidence, _context(scores), caveat if is_small else "")
+
+
+def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
+    """The rival of a prediction of PIPELINE with the best PRIMARY, ties by name; None: none has it.
+
+    Args:
+        scores: predictor -> metric -> estimate.
+        name: the prediction, one of PIPELINE.
+    """
+    values = {rival: scores[rival][PRIMARY]["value"] for rival in rivals(name, scores)}
+    having = {rival: value for rival, value in values.items() if value is not None}
+    return min(having, key=lambda rival: (-having[rival], rival), default=None)
+
+
+def difference(results: Results, name: str, baseline: str) -> JsonContent:
+    """PRIMARY of one of PIPELINE minus that of a baseline, on the same resamples."""
+    entry: JsonContent = results.evaluation["differences"][name][baseline]
+    return entry
+
+
+def _tested_on(evaluation: JsonContent) -> str:
+    count = f"{evaluation['rows']:,} rows of {evaluation['recordings']} recordings"
+    if evaluation["leaky"]:
+        return f"{count} that were also seen in training ({SPLIT_BY['window']})"
+    by = evaluation["split"]["by"]
+    return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
+
+
+def _context(scores: JsonContent) -> str:
+    """Exact lines by the controller's clock, a sentence for each predictor that was evaluated."""
+    texts = {
+        MODEL: "Of the lines that the controller reports, {} are exactly right from windows.",
+        WHOLE: "From whole recordings they are {}.",
+        UPPER_BOUND: "The sensors lag by an unknown time in each recording: the upper bound "
+        "without the lag is {}.",
+        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is provided with the "
+        "operation and the program's start.",
+    }
+    return " ".join(
+        text.format(percentage(scores[name]["gcode"]["value"]))
+        for name, text in texts.items()
+        if name in scores and scores[name]["gcode"]["value"] is not None
+    )
+
+
+class Sentences(NamedTuple):
+    """A verdict in words: a conclusion, and the numbers for it."""
+
+    conclusion: str
+    evidence: str
+
+
+def verdict_sentences(
+    name: str, baseline: str | None, folds: Sequence[FoldScores], kind: str, warning: str
+) -> Sentences:
+    """The verdict on a prediction of PIPELINE, from splits by recording, each trained anew.
+
+    Args:
+        baseline: the best one; None if none has PRIMARY.
+        kind: BEATS, UNDECIDED or NOT_BETTER.
+        warning: why the folds are no evidence of sensing; may be empty.
+    """
+    begin = f"From {PIPELINE_TITLES[name]}"
+    if baseline is None:
+        return Sentences(
+            f"{begin} there is no verdict: no baseline predicts the time in the program.",
+            ONE_CHOICE,
+        )
+    own, other = (
+        percentage(fmean(shares))
+        for shares in zip(*((fold.pipeline, fold.baseline) for fold in folds), strict=True)
+    )
+    gain = difference_over_folds(folds)
+    points = f"{100 * (gain.value or 0.0):+.1f} percentage points"
+    if gain.low is not None:
+        points = interval_text(gain, "+.1f", unit=" percentage points")
+    each = ", ".join(f"{100 * fold.difference:+.1f} (seed {fold.seed})" for fold in folds)
+    count = f"means over {len(folds)} splits" if len(folds) > 1 else "of one split"
+    evidence = (
+        f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, {count} by recording, "
+        f"each with a training of its own. The difference is {points}; split by split {each}. "
+        f"{ONE_CHOICE}"
+    )
+    rival = f"the best baseline, {baseline}"
+    if warning:
+        return Sentences(f"{begin} there is no verdict: {warning}.", evidence)
+    if len(folds) < MIN_FOLDS:
+        conclusion = (
+            f"there is no verdict on {rival}: it takes {MIN_FOLDS} splits by recording or more "
+            f"(protocols.seeds), and these are {len(folds)}."
+        )
+    elif kind == BEATS:
+        conclusion = f"the pipeline beats {rival}, on new recordings and in new trainings."
+    else:
+        conclusion = f"the pipeline does not beat {rival}: {_reason(folds, kind)}."
+    return Sentences(f"{begin} {conclusion}", evidence)
+
+
+def _reason(folds: Sequence[FoldScores], kind: str) -> str:
+    """Why the pipeline is not shown to be better."""
+    gain = difference_over_folds(folds)
+    side = side_of_zero(gain.low, gain.high)
+    against = reversed_folds(folds)
+    if kind == NOT_BETTER:
+        return "it is worse" if side and not against else "on average it is not better"
+    reasons = [] if side else ["the interval contains 0"]
+    if against:
+        seeds = ", ".join(str(fold.seed) for fold in against)
+        reasons.append(f"the sign is reversed in the split of seed {seeds}")
+    return f"it is better on average, but {' and '.join(reasons)}"

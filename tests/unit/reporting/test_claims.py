@@ -1,0 +1,92 @@
+"""The numbers of one split as sentences, which are no verdict."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from result_files import results_of, spoilt, true_blocks, write_results
+
+from gcodefp.evaluation.names import (
+    BASELINE,
+    ELAPSED,
+    MAJORITY,
+    MODEL,
+    NEIGHBOUR,
+    PREDICTORS,
+    PRIMARY,
+    TREES,
+    WHOLE,
+    WHOLE_SUFFIX,
+    Predictor,
+    rivals,
+)
+from gcodefp.evaluation.verdicts import MIN_RECORDINGS
+from gcodefp.reporting.claims import best_baseline, one_split
+from gcodefp.reporting.results import Results
+from gcodefp.reporting.wording import interval, interval_text
+
+
+def evaluated(results: Results, **values: object) -> Results:
+    """Other values in metrics.json."""
+    return replace(results, evaluation={**results.evaluation, **values})
+
+
+@pytest.mark.parametrize(("model", "baseline"), [(0.0, 0.5), (0.5, 0.0)])
+def test_one_split_has_numbers_and_earns_no_verdict(
+    tmp_path: Path, model: float, baseline: float
+) -> None:
+    """`model` and `baseline` are shares of wrong rows."""
+    results = results_of(write_results(tmp_path, spoilt(model), spoilt(baseline, seed=2)))
+    result = one_split(evaluated(results, recordings=MIN_RECORDINGS))
+    assert result.conclusion.startswith("One split earns no verdict")
+    assert "snakemake --cores all protocols" in result.conclusion
+    assert not any("beat" in text for text in result)
+    scores, gain = results.evaluation["models"], results.evaluation["differences"][MODEL]
+    for part in (
+        f"within 1 s: {interval(scores[MODEL][PRIMARY])} from windows and ",
+        f"The best baseline for windows is {NEIGHBOUR} with {interval(scores[NEIGHBOUR][PRIMARY])}",
+        interval_text(gain[NEIGHBOUR], "+.1f", unit=" percentage points"),
+        "never seen in training",
+    ):
+        assert part in result.evidence
+    assert result.caveat == ""
+
+
+def test_few_recordings_are_named(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    result = one_split(evaluated(results, recordings=MIN_RECORDINGS - 1))
+    assert "intervals themselves are rough" in result.caveat
+
+
+def test_exact_lines_and_what_needs_no_sensor_are_context(tmp_path: Path) -> None:
+    """The elapsed time and the upper bound are right everywhere here."""
+    results = results_of(write_results(tmp_path, spoilt(0.3), spoilt(0.6, seed=1)))
+    scores = results.evaluation["models"]
+    assert scores[ELAPSED]["gcode"]["value"] == 1.0
+    assert best_baseline(scores) == NEIGHBOUR
+    windows, whole, bound, elapsed = one_split(results).context.split(". ")
+    for sentence in (windows, whole):
+        assert f"{100 * results.predictions.is_correct().mean():.1f} %" in sentence
+    assert "without the lag is 100.0 %" in bound
+    assert "Without any sensor" in elapsed
+    assert "100.0 %" in elapsed
+
+
+def test_a_baseline_without_states_is_not_the_best(tmp_path: Path) -> None:
+    results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
+    models = results.evaluation["models"]
+    assert models[MAJORITY][PRIMARY]["value"] is None
+    rest = {name: score for name, score in models.items() if name != NEIGHBOUR}
+    assert [name for name in rest if PREDICTORS[name].kind == BASELINE] == [MAJORITY]
+    assert best_baseline(rest) is None
+    result = one_split(evaluated(results, models=rest))
+    assert "baseline" not in result.evidence
+    assert "100.0 %" in result.evidence
+
+
+def test_windows_have_no_rival_that_sees_whole_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = f"{TREES}{WHOLE_SUFFIX}"
+    monkeypatch.setitem(PREDICTORS, name, Predictor("trees_whole", BASELINE))
+    predictors = [MODEL, WHOLE, NEIGHBOUR, name, ELAPSED]
+    assert rivals(MODEL, predictors) == [NEIGHBOUR]
+    assert rivals(WHOLE, predictors) == [NEIGHBOUR, name]
