@@ -24,7 +24,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import Chain, centre_posterior, waiting_chain
+from gcodefp.model.hmm import Chain, centre_posterior, viterbi_paths, waiting_chain
 from gcodefp.model.network import Network
 from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_part
 from gcodefp.model.window_decoding import encode_windows, recording_emission_log_likelihood
@@ -33,7 +33,7 @@ from gcodefp.programs.table import UNKNOWN, Programs
 DECODER_FILE = "decoder.npz"
 REBUILD = "snakemake --cores all --forcerun calibrate"
 NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
-TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1)
+TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
 """Weights of the emission log-likelihoods that are tried; both 0 is not."""
 UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
@@ -117,6 +117,21 @@ class Decoder(NamedTuple):
         if self.templates is not None:
             emissions += self.template_weight * self.templates.log_likelihood(signals[None])[0]
         return emissions
+
+    @torch.no_grad()
+    def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
+        """States of the centre rows of all windows (N - T + 1,), or of all rows (N,); a Listener.
+
+        Args:
+            signals: (N, C) of one recording.
+            rows: T, of each window; None: the whole recording.
+        """
+        tensor = torch.as_tensor(signals, device=self.network.log_state_prior.device)
+        if rows is None:
+            emissions = self.recording_emissions(tensor)[None]
+            return viterbi_paths(emissions, self.chain(tensor.device))[0].cpu().numpy()
+        posteriors = self.centre_posteriors(tensor, rows)
+        return torch.cat([posterior.argmax(-1) for _, posterior in posteriors]).cpu().numpy()
 
     @torch.no_grad()
     def centre_posteriors(

@@ -30,7 +30,7 @@ from gcodefp.evaluation.metrics import (
     SegmentPredictions,
     compute_metrics,
 )
-from gcodefp.evaluation.names import PREDICTORS, WHOLE, WHOLE_SUFFIX
+from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
 from gcodefp.evaluation.sequences import ExecutedBlocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
@@ -158,7 +158,7 @@ def evaluate_split(
             decoding, predictions, test, decoder.description
         ).items()
     }
-    ladder = measure_ladder(baselines.listeners, test, programs)
+    ladder = measure_ladder({MODEL: decoder.listen, **baselines.listeners}, test, programs)
     return Evaluation(decoding, predictions, scores, baselines.tuned, ladder)
 
 

@@ -27,7 +27,8 @@ from gcodefp.programs.table import UNKNOWN, Programs
 OFFSETS = (-4, -2, 0, 2, 4)
 """Rows before and behind a row whose samples are its features."""
 REACH = max(OFFSETS)
-DISCRIMINANTS = 20
+DISCRIMINANTS = 10
+"""More are better within a session and worse elsewhere; chosen on val splits."""
 SHRINKAGE = 0.1
 """Share of the diagonal in the covariance within states (Friedman 1989)."""
 RIDGE = 1e-4
