@@ -20,6 +20,7 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.ladder import STRIDE_ROWS
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
     describe_evaluation,
@@ -49,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
+    add(
+        "--ladder-stride",
+        type=positive,
+        default=STRIDE_ROWS,
+        metavar="ROWS",
+        help="rows between the windows of the ladder; default: %(default)s, for publication 1",
+    )
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
@@ -62,7 +70,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     controls = read_controls(arguments.controls)
     description, test = decoder.description, splits["test"]
     train, val = splits.get("train"), splits.get("val")
-    evaluation = evaluate_split(decoder, test, train, device, arguments.threads, val)
+    evaluation = evaluate_split(
+        decoder, test, train, device, arguments.threads, val, arguments.ladder_stride
+    )
     write_predictions(arguments.output, evaluation, test, description)
     data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
     inputs = (*decoder.paths(arguments.checkpoint), *data)

@@ -22,6 +22,7 @@ from gcodefp.dataset.store import Description, Split
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
 from gcodefp.evaluation.metrics import NEAR_SECONDS
+from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import Chain, centre_posterior, viterbi_paths, waiting_chain
@@ -80,12 +81,25 @@ class Decoder(NamedTuple):
     def programs(self) -> Programs:
         return self.checkpoint.description.programs
 
+    def describe(self) -> dict[str, str | float | None]:
+        """The key `decoder` of metrics.json; `val_…` are None where nothing was tried."""
+        scores: list[float | None] = [None, None]
+        if len(self.tried):
+            scores = self.tried[self.tried[:, 2].argmax(), 2:].round(4).tolist()
+        return {
+            "emissions": self.summary,
+            "network_weight": self.network_weight,
+            "template_weight": self.template_weight,
+            "val_log_score": scores[0],
+            "val_within_1s": scores[1],
+        }
+
     @property
     def summary(self) -> str:
         """Which emissions it uses, in words."""
         if not self.template_weight:
-            return "network alone"
-        return "network and templates" if self.network_weight else "templates alone"
+            return NETWORK_ALONE
+        return NETWORK_AND_TEMPLATES if self.network_weight else TEMPLATES_ALONE
 
     def paths(self, checkpoint: Path) -> list[Path]:
         """The files that it was read from."""

@@ -131,6 +131,14 @@ class EvaluatedSplit(SplitSettings):
     held_out: list[str]
 
 
+class DecoderDocument(Document):
+    emissions: Literal["network alone", "templates alone", "network and templates"]
+    network_weight: Finite
+    template_weight: Finite
+    val_log_score: Finite | None
+    val_within_1s: Share | None
+
+
 class MetricsDocument(Document):
     """metrics.json, format gcodefp-evaluation-4."""
 
@@ -149,6 +157,7 @@ class MetricsDocument(Document):
     models: Annotated[dict[str, Scores], with_keys(PIPELINE, PREDICTORS)]
     confusion: Annotated[dict[str, ConfusionDocument], with_keys(["operation", "command"])]
     differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
+    decoder: DecoderDocument
     ladder: Annotated[list[Rung], AfterValidator(_ascend)]
     baselines: dict[str, dict[str, str | int | Finite | None]]
 

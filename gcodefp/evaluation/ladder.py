@@ -19,6 +19,8 @@ from gcodefp.evaluation.metrics import is_near, program_error_seconds
 from gcodefp.programs.table import Programs
 
 WINDOW_ROWS = (16, 32, 64, 128, 256)
+STRIDE_ROWS = 4
+"""Rows from one window to the next: neighbours share nearly all rows, and answers."""
 
 Listener = Callable[[NDArray[np.float32], int | None], NDArray[np.int64]]
 """(signals (N, C) of one recording, rows per window T) -> states of the centre rows T // 2 of the
@@ -38,7 +40,7 @@ class Heard(NamedTuple):
 
 
 def measure_ladder(
-    listeners: Mapping[str, Listener], split: Split, programs: Programs, stride: int = 1
+    listeners: Mapping[str, Listener], split: Split, programs: Programs, stride: int = STRIDE_ROWS
 ) -> list[dict[str, Any]]:
     """The rungs of the ladder for metrics.json: of each window length, last of whole recordings.
 

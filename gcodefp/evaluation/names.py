@@ -57,6 +57,9 @@ PREDICTORS = {
     UPPER_BOUND: Predictor("ceiling", LAG_ORACLE),
 }
 """All predictors, in the order of the report."""
+NETWORK_ALONE, TEMPLATES_ALONE = "network alone", "templates alone"
+NETWORK_AND_TEMPLATES = "network and templates"
+"""Emissions of a decoder."""
 PRIMARY = "within_1s"
 """The primary metric: which program, and where in it; verdicts are about it."""
 PIPELINE = (MODEL, WHOLE)

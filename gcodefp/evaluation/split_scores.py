@@ -23,7 +23,7 @@ from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statis
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
-from gcodefp.evaluation.ladder import measure_ladder
+from gcodefp.evaluation.ladder import STRIDE_ROWS, measure_ladder
 from gcodefp.evaluation.metrics import (
     RowPredictions,
     ScoredPredictions,
@@ -111,7 +111,7 @@ class Evaluation(NamedTuple):
         predictions: name -> predictions of the rows of the decoding, including baselines.
         scores: name -> metric -> its value and interval.
         tuned: baseline -> its options, chosen on the val split.
-        ladder: for metrics.json.
+        ladder, decoder: for metrics.json.
     """
 
     decoding: SplitPredictions
@@ -119,6 +119,7 @@ class Evaluation(NamedTuple):
     scores: Mapping[str, Mapping[str, Estimate]]
     tuned: Mapping[str, Mapping[str, Any]]
     ladder: Sequence[Mapping[str, Any]]
+    decoder: Mapping[str, Any]
 
 
 def evaluate_split(
@@ -128,6 +129,7 @@ def evaluate_split(
     device: torch.device,
     threads: int,
     val: Split | None = None,
+    ladder_stride_rows: int = STRIDE_ROWS,
 ) -> Evaluation:
     """Decodes and scores a split.
 
@@ -135,6 +137,7 @@ def evaluate_split(
         train: for the baselines; without it there are none.
         threads: processor cores that the baselines may use.
         val: for the baselines' options; without it they have their defaults.
+        ladder_stride_rows: from one window of the ladder to the next.
     """
     decoding = predict_split(decoder, test, device)
     window, programs = decoder.description.window, decoder.programs
@@ -158,8 +161,10 @@ def evaluate_split(
             decoding, predictions, test, decoder.description
         ).items()
     }
-    ladder = measure_ladder({MODEL: decoder.listen, **baselines.listeners}, test, programs)
-    return Evaluation(decoding, predictions, scores, baselines.tuned, ladder)
+    ladder = measure_ladder(
+        {MODEL: decoder.listen, **baselines.listeners}, test, programs, ladder_stride_rows
+    )
+    return Evaluation(decoding, predictions, scores, baselines.tuned, ladder, decoder.describe())
 
 
 def score_predictors(
@@ -213,6 +218,7 @@ def describe_evaluation(
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "controls": list(controls),
+        "decoder": evaluation.decoder,
         "models": {
             name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
             for name, estimates in evaluation.scores.items()

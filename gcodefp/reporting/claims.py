@@ -8,7 +8,17 @@ from statistics import fmean
 from typing import NamedTuple
 
 from gcodefp.evaluation.metrics import METRICS
-from gcodefp.evaluation.names import ELAPSED, MODEL, PRIMARY, UPPER_BOUND, WHOLE, rivals
+from gcodefp.evaluation.names import (
+    ELAPSED,
+    MODEL,
+    NETWORK_ALONE,
+    NETWORK_AND_TEMPLATES,
+    PRIMARY,
+    TEMPLATES_ALONE,
+    UPPER_BOUND,
+    WHOLE,
+    rivals,
+)
 from gcodefp.evaluation.verdicts import (
     BEATS,
     MIN_FOLDS,
@@ -30,6 +40,12 @@ NO_VERDICT = (
     "One split earns no verdict, as other recordings and another training may give other numbers: "
     f"{PROTOCOLS_REBUILD} repeats split and training, and gives one."
 )
+DECODED = {
+    NETWORK_ALONE: "The network alone decodes: templates of the programs did not help on val.",
+    TEMPLATES_ALONE: "Templates of the programs alone decode: no gain from the network on val.",
+    NETWORK_AND_TEMPLATES: "The network and templates of the programs decode together; "
+    "val chose their weights.",
+}
 ONE_CHOICE = (
     "The hyperparameters were chosen once, on the val split of the pipeline's own dataset, whose "
     "recordings are also in these splits."
@@ -70,6 +86,7 @@ def one_split(results: Results) -> OneSplit:
                 f" The best baseline for {title} is {baseline} with "
                 f"{interval(scores[baseline][PRIMARY])}; the difference is {points}."
             )
+    evidence += f" {DECODED[results.evaluation['decoder']['emissions']]}"
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     is_small = results.evaluation["recordings"] < MIN_RECORDINGS
     caveat = f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough."

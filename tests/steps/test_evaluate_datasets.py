@@ -189,7 +189,9 @@ def test_a_folder_of_the_test_recordings_scores_as_the_test_split(
 ) -> None:
     """The folder holds all recordings: those of the train and val splits are excluded."""
     dataset = made / "d"
-    flags = ["--dataset", str(dataset / "dataset.json"), "--train", str(dataset / "train.npz")]
+    flags = ["--dataset", str(dataset / "dataset.json")]
+    for name in ("train", "val"):
+        flags += [f"--{name}", str(dataset / f"{name}.npz")]
     assert score(made, made / "recordings", tmp_path / "folder", *flags) == 0
     assert evaluate(made / "run" / "checkpoint.pt", dataset, tmp_path / "split") == 0
     (folder, arrays), (split, same) = (results(tmp_path / n) for n in ("folder", "split"))

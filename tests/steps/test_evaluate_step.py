@@ -23,7 +23,7 @@ from learning_data import (
 
 from gcodefp.evaluate import main
 from gcodefp.evaluation.controls import CONTROL_FORMAT
-from gcodefp.evaluation.ladder import WINDOW_ROWS
+from gcodefp.evaluation.ladder import STRIDE_ROWS, WINDOW_ROWS
 from gcodefp.evaluation.matched_filter import FilterOptions
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
@@ -125,12 +125,16 @@ def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
 
 def test_the_ladder_and_the_options_of_the_filter_are_written(evaluation: Path) -> None:
     document, arrays = results(evaluation)
-    ladder, whole = document["ladder"], document["models"][FILTER_WHOLE]
+    ladder, models = document["ladder"], document["models"]
+    pairs = {MODEL: models[WHOLE], FILTER: models[FILTER_WHOLE]}
     assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
     # All recordings have 32 rows: from there on they are heard as a whole.
     for rung in ladder[1:]:
-        assert rung["models"] == {FILTER: {m: whole[m] for m in LADDER_METRICS}}
-    assert ladder[0]["models"][FILTER]["program"]["n"] == 3 * (ROWS - WINDOW_ROWS[0] + 1)
+        assert rung["models"] == {
+            name: {metric: whole[metric] for metric in LADDER_METRICS}
+            for name, whole in pairs.items()
+        }
+    assert ladder[0]["models"][FILTER]["program"]["n"] == 3 * len(range(0, ROWS - WINDOW_ROWS[0] + 1, STRIDE_ROWS))
     options = document["baselines"][FILTER]
     assert set(options) == {*FilterOptions._fields, "val_within_1s"}
     assert 0.5 < options["val_within_1s"] <= 1

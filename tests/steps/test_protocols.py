@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from result_documents import PROVENANCE, write_best
+from result_documents import DECODER, PROVENANCE, write_best
 
 from gcodefp.evaluation.metrics import METRICS as REGISTRY
 from gcodefp.evaluation.names import (
@@ -67,7 +67,7 @@ def evaluation(
         "train_recordings": TRAIN_RECORDINGS, "rows": count, "segments": 1, "controls": [],
         "models": models, "confusion": {"operation": matrix, "command": matrix},
         "differences": {name: {NEIGHBOUR: share, TREES: share} for name in PIPELINE},
-        "ladder": [], "baselines": {},
+        "decoder": DECODER, "ladder": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     row, index = np.tile(np.arange(ROWS), len(recordings)), np.zeros(count, np.int16)

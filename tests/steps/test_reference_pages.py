@@ -96,7 +96,7 @@ def test_keys_of_json_files_are_those_of_the_page(results: Path) -> None:
 
 def test_arrays_of_npz_files_are_those_of_the_page(results: Path) -> None:
     seen = described(results, ".npz")
-    assert sum(map(len, seen.values())) == 6
+    assert sum(map(len, seen.values())) == 7
     for heading, paths in seen.items():
         told = {quoted(row["array"])[0]: row for row in rows(FILES[heading], "array")}
         for who in rows(FILES[heading], "PREFIX"):

@@ -6,7 +6,7 @@ from typing import Any
 from recording_files import preprocess, write_recordings
 from tiny_sweep import TinySweep
 
-from gcodefp import agent, control, evaluate, explain, figures, report, select_best
+from gcodefp import agent, calibrate, control, evaluate, explain, figures, report, select_best
 from gcodefp.dataset.controls import SENSORS_PERMUTED
 
 RATES = {"learning_rate": {"values": [0.001, 0.02]}}
@@ -33,8 +33,10 @@ def search(results: Path, **changes: Any) -> None:
 
 
 def publish(results: Path) -> None:
-    """A control, the evaluation, its explanation, figures and report."""
+    """The decoder, a control, the evaluation, its explanation, figures and report."""
     checkpoint = ["--checkpoint", str(results / "best/checkpoint.pt")]
+    fitted = [*_dataset(results, "train", "val"), *checkpoint]
+    assert calibrate.main([*fitted, "--output", str(results / "best/decoder.npz")]) == 0
     data = [*_dataset(results, "train", "test"), *checkpoint]
     document = str(results / "controls" / SENSORS_PERMUTED / "control.json")
     assert control.main(["--control", SENSORS_PERMUTED, *data, "--output", document]) == 0

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.dataset.vocabulary import build_vocabulary
-from gcodefp.evaluation.names import FILTER, MODEL
+from gcodefp.evaluation.names import FILTER, MODEL, NETWORK_AND_TEMPLATES
 from gcodefp.files import write_json
 from gcodefp.sweeps.sweep_file import BEST_FORMAT
 
@@ -137,3 +137,10 @@ def write_best(folder: Path) -> None:
         "metric": "val/gcode_acc", "goal": "maximize",
     }  # fmt: skip
     write_json(folder / "run.json", BEST_FORMAT, content)
+
+
+DECODER = {
+    "emissions": NETWORK_AND_TEMPLATES, "network_weight": 0.03, "template_weight": 0.1,
+    "val_log_score": -0.3, "val_within_1s": 0.9,
+}  # fmt: skip
+"""The key `decoder` of metrics.json."""

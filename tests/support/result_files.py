@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from explanation_files import small_programs, write_explanation
 from result_documents import (
+    DECODER,
     LAG_SECONDS,
     PROGRAM,
     PROVENANCE,
@@ -134,6 +135,7 @@ def write_evaluation(
             name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
             for name, metrics in models.items()
         },
+        "decoder": DECODER,
         "ladder": ladder_document(),
         "baselines": {"matched filter": {"clip": 1.0}},
         **break_down(answers, test, rows, parse_description(dataset, programs)),

@@ -226,7 +226,8 @@ def bands(results: Results) -> tuple[int, ...]:
 def saved_share(results: Results) -> float | None:
     """The share of the epochs of finished and stopped runs that stopping saved; None if unknown."""
     runs = results.runs[results.runs["state"] != "failed"]
-    if "max_epochs" not in runs:
+    # A damaged table has texts there.
+    if "max_epochs" not in runs or runs["max_epochs"].dtype.kind not in "if":
         return None
     planned, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
     return float((planned - trained) / planned) if planned else None

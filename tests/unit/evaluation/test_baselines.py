@@ -61,7 +61,7 @@ def test_every_baseline_predicts_every_row_and_sensors_tell_the_program() -> Non
         for split in (tiny_split(RECORDINGS["train"]), tiny_split(RECORDINGS["test"]))
     )
     rows, programs = np.arange(3, len(test.block) - 3), tiny_programs(train)
-    predictions = run_baselines(train, test, rows, programs, window=16, jobs=1)
+    predictions = run_baselines(train, None, test, rows, programs, window=16, jobs=1).predictions
     kinds = {name: predictor.kind for name, predictor in PREDICTORS.items()}
     assert {kinds[name] for name in predictions} == {BASELINE, PRIVILEGED}
     assert set(predictions) == {n for n, kind in kinds.items() if kind in (BASELINE, PRIVILEGED)}

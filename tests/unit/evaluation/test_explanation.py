@@ -11,6 +11,7 @@ from recording_files import recording_table, write_recording
 
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.evaluation.bootstrap import with_interval
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.explanation import (
     ChannelSet,
     assign_bins,
@@ -83,10 +84,10 @@ def test_a_group_that_the_network_ignores_makes_no_difference(checkpoint: Checkp
             ignored = [CHANNELS * scale + index for index in parts["mag"].channels]
             checkpoint.network.stem.weight[:, ignored] = 0.0
     test = tiny_split(RECORDINGS["test"])
-    scores = score_occluded_sensors(checkpoint, test, CPU)
+    scores = score_occluded_sensors(Decoder(checkpoint), test, CPU)
     document = describe_sensor_scores(scores, SENSORS)
     differences = {entry["name"]: entry["differences"] for entry in document["without"]}
-    models = evaluate_split(checkpoint, test, None, CPU, 1).scores
+    models = evaluate_split(Decoder(checkpoint), test, None, CPU, 1).scores
     for metric in OCCLUSION_METRICS:
         assert differences["mag"][metric] == {"value": 0, "low": 0, "high": 0, "recordings": 3}
         assert with_interval(scores.complete[metric]) == models[MODEL][metric]

@@ -78,7 +78,9 @@ def test_another_or_an_unknown_program_is_wrong() -> None:
 
 def test_the_ladder_has_a_rung_for_each_length_and_one_of_whole_recordings() -> None:
     train = tiny_split(["face_1", "pocket_1"])
-    ladder = measure_ladder({"a": Oracle(), "b": Oracle(5)}, visible(train), tiny_programs(train))
+    ladder = measure_ladder(
+        {"a": Oracle(), "b": Oracle(5)}, visible(train), tiny_programs(train), stride=1
+    )
     assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
     seconds = [rung["seconds"] for rung in ladder]
     assert seconds == [*(rows * STEP_SECONDS for rows in WINDOW_ROWS), None]

@@ -13,7 +13,7 @@ from training_runs import run
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model import window_decoding
-from gcodefp.model.hmm import viterbi_paths
+from gcodefp.model.hmm import EMISSION_EXPONENT, circular_chain, viterbi_paths
 from gcodefp.model.network import Network
 from gcodefp.model.trainer import TrainingData
 from gcodefp.model.window_decoding import (
@@ -97,7 +97,8 @@ def test_each_row_is_decoded_once_from_the_window_that_it_is_assigned_to(
         assert np.array_equal(prediction.codes[window][mask], codes)
         operation = network.operation_logits(encoded).argmax().item()
         assert (prediction.operation[window][mask] == operation).all()
-        path = viterbi_paths(network.emission_log_likelihood(encoded), val.first_state)[0]
+        emissions = EMISSION_EXPONENT * network.emission_log_likelihood(encoded)
+        path = viterbi_paths(emissions, circular_chain(val.first_state))[0]
         assert np.array_equal(prediction.path[window][mask], path[mask])
         position = network.position_head(encoded[0][mask]).detach().numpy()
         np.testing.assert_allclose(prediction.position[window][mask], position, rtol=0, atol=1e-5)
