@@ -26,7 +26,7 @@ from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import Chain, centre_posterior, viterbi_paths, waiting_chain
 from gcodefp.model.network import Network
-from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_part
+from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_cut
 from gcodefp.model.window_decoding import encode_windows, recording_emission_log_likelihood
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -174,9 +174,9 @@ class _Windows:
         parts = encode_windows(decoder.network, signals, starts, every_row)
         self._encoded = torch.cat([part.encoded for part in parts])
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
-        self._templates: Tensor | None = None
+        self._templates: dict[tuple[int, int], Tensor] = {}
         if decoder.templates is not None:
-            self._templates = decoder.templates.window_log_likelihoods(signals)
+            self._templates = decoder.templates.window_log_likelihoods(signals, rows)
 
     def network(self, starts: Tensor, row: int) -> Tensor:
         """The network's emission log-likelihoods of one row of windows (B,), (B, P).
@@ -194,8 +194,7 @@ class _Windows:
 
     def templates(self, starts: Tensor, row: int) -> Tensor:
         """The templates' log-likelihoods of one row of windows (B,), (B, P)."""
-        assert self._templates is not None, "the decoder has templates"
-        return self._templates[window_part(row, self._rows), starts + row]
+        return self._templates[window_cut(row, self._rows)][starts + row]
 
 
 def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
