@@ -45,9 +45,10 @@ WINDOWS_PER_CHUNK = 128
 ARRAYS = {
     "checkpoint": ArraySpec("U", ()),
     "weights": ArraySpec("f", (2,), 0, 1e6),
-    "projection": ArraySpec("f", ("F", "D")),
-    "mean": ArraySpec("f", ("P", "D")),
-    "weight": ArraySpec("f", ("D",)),
+    # Bounds keep log-likelihoods finite.
+    "projection": ArraySpec("f", ("F", "D"), -1e6, 1e6),
+    "mean": ArraySpec("f", ("P", "D"), -1e9, 1e9),
+    "weight": ArraySpec("f", ("D",), -1, 1),
     "tried": ArraySpec("f", ("W", 4)),
 }
 """Arrays of decoder.npz."""
@@ -216,7 +217,7 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
         if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
             signals = torch.as_tensor(val.signals[rows], device=device)
             near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-    if not near:
+    if not sum(probabilities.shape[2] for probabilities in near):
         return decoder
     probability, hits = np.concatenate(near, axis=2)
     scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
@@ -306,8 +307,13 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
             f"{decoder_path}: was fitted for another checkpoint than {path}; fit it again with: "
             f"{REBUILD}"
         )
-    templates = Templates(
-        *(torch.as_tensor(arrays[name], device=device) for name in Templates._fields)
-    )
     network_weight, template_weight = arrays["weights"].tolist()
+    if not network_weight and not template_weight:
+        raise UserError(f"{decoder_path}: weights are both 0; rebuild it with: {REBUILD}")
+    templates = Templates(
+        *(
+            torch.as_tensor(arrays[name], dtype=torch.float32, device=device)
+            for name in Templates._fields
+        )
+    )
     return Decoder(checkpoint, network_weight, template_weight, templates, arrays["tried"])
