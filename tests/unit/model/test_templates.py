@@ -88,6 +88,17 @@ def test_discriminants_recover_the_states_whatever_differs_between_recordings(
     assert ((disturbed @ templates.projection).abs() < 0.05 * lengths).all()
 
 
+@pytest.mark.parametrize("count", [2, 6])
+def test_the_unit_is_the_deviation_of_one_recording(count: int) -> None:
+    """However few there are: of two recordings, each is near to their mean."""
+    split = tiny_split([f"{name}_{i:03}" for name in ("face", "pocket") for i in range(count)])
+    # With all channels there would be more features than samples can tell apart.
+    noise = 0.5 * np.random.default_rng(0).normal(size=(len(split.state), 2))
+    planted = (PLANTED[split.state.astype(int), :2] + noise).astype(np.float32)
+    lengths = fit(replace(split, signals=planted)).projection.norm(dim=0)
+    assert float(lengths.mean()) == pytest.approx(1 / 0.5, rel=0.15)
+
+
 def test_templates_of_other_states_know_nothing() -> None:
     assert accuracy(fit(apply_control(TRAIN, "train", LABELS_SHUFFLED, 8))) < 0.2
 
