@@ -30,8 +30,8 @@ class Scaler:
     Attributes:
         centered: whether each recording's own mean is subtracted first. That removes a node's
             orientation and temperature, which depend on the recording and not on the motion.
-        zscored: whether samples are divided by the recording's own standard deviation too. That
-            removes a node's gain, which differs between sessions.
+        zscored: whether each recording is centered, and divided by its own standard deviation too.
+            That removes a node's gain, which differs between sessions.
     """
 
     channels: tuple[str, ...]
@@ -43,7 +43,8 @@ class Scaler:
     def apply(self, recording: Recording) -> NDArray[np.float32]:
         """Scaled signals (N, C); 0, the train mean, where invalid."""
         table = recording.signals.reindex(columns=list(self.channels))
-        signals = _to_double(table, self.centered).to_numpy(np.float64)
+        # Before the limit: a node's offset may be beyond it.
+        signals = _to_double(table, self.centered or self.zscored).to_numpy(np.float64)
         scaled = np.clip((signals - np.array(self.mean)) / np.array(self.std), -CLIP, CLIP)
         if self.zscored:
             scaled = _zscore(scaled)
@@ -71,7 +72,7 @@ def fit_scaler(
         train: the recordings of the train split.
         min_coverage: share of them in which a channel has to be live.
         centered: subtract each recording's own mean first.
-        zscored: divide by each recording's own standard deviation too.
+        zscored: do so, and divide by each recording's own standard deviation too.
 
     Raises:
         UserError: no channel is left.
@@ -82,7 +83,7 @@ def fit_scaler(
         live_counts.update(valid.index[valid >= MIN_VALID_SHARE])
     channels = sorted(c for c, count in live_counts.items() if count >= min_coverage * len(train))
     tables = [r.signals.reindex(columns=channels) for r in train]
-    samples = pd.concat([_to_double(table, centered) for table in tables])
+    samples = pd.concat([_to_double(table, centered or zscored) for table in tables])
     mean, deviation = samples.mean(), samples.std(ddof=0)
     varying = deviation > ROUNDING * pd.concat(tables).abs().max()
     if not varying.any():

@@ -27,7 +27,7 @@ from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import Chain, centre_posterior, viterbi_paths, waiting_chain
 from gcodefp.model.network import Network
-from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_part
+from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_cut
 from gcodefp.model.window_decoding import encode_windows, recording_emission_log_likelihood
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -46,9 +46,10 @@ WINDOWS_PER_CHUNK = 128
 ARRAYS = {
     "checkpoint": ArraySpec("U", ()),
     "weights": ArraySpec("f", (2,), 0, 1e6),
-    "projection": ArraySpec("f", ("F", "D")),
-    "mean": ArraySpec("f", ("P", "D")),
-    "weight": ArraySpec("f", ("D",)),
+    # Bounds keep log-likelihoods finite.
+    "projection": ArraySpec("f", ("F", "D"), -1e6, 1e6),
+    "mean": ArraySpec("f", ("P", "D"), -1e9, 1e9),
+    "weight": ArraySpec("f", ("D",), -1, 1),
     "tried": ArraySpec("f", ("W", 4)),
 }
 """Arrays of decoder.npz."""
@@ -188,9 +189,9 @@ class _Windows:
         parts = encode_windows(decoder.network, signals, starts, every_row)
         self._encoded = torch.cat([part.encoded for part in parts])
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
-        self._templates: Tensor | None = None
+        self._templates: dict[tuple[int, int], Tensor] = {}
         if decoder.templates is not None:
-            self._templates = decoder.templates.window_log_likelihoods(signals)
+            self._templates = decoder.templates.window_log_likelihoods(signals, rows)
 
     def network(self, starts: Tensor, row: int) -> Tensor:
         """The network's emission log-likelihoods of one row of windows (B,), (B, P).
@@ -208,8 +209,7 @@ class _Windows:
 
     def templates(self, starts: Tensor, row: int) -> Tensor:
         """The templates' log-likelihoods of one row of windows (B,), (B, P)."""
-        assert self._templates is not None, "the decoder has templates"
-        return self._templates[window_part(row, self._rows), starts + row]
+        return self._templates[window_cut(row, self._rows)][starts + row]
 
 
 def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
@@ -231,7 +231,7 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
         if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
             signals = torch.as_tensor(val.signals[rows], device=device)
             near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-    if not near:
+    if not sum(probabilities.shape[2] for probabilities in near):
         return decoder
     probability, hits = np.concatenate(near, axis=2)
     scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
@@ -321,8 +321,13 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
             f"{decoder_path}: was fitted for another checkpoint than {path}; fit it again with: "
             f"{REBUILD}"
         )
-    templates = Templates(
-        *(torch.as_tensor(arrays[name], device=device) for name in Templates._fields)
-    )
     network_weight, template_weight = arrays["weights"].tolist()
+    if not network_weight and not template_weight:
+        raise UserError(f"{decoder_path}: weights are both 0; rebuild it with: {REBUILD}")
+    templates = Templates(
+        *(
+            torch.as_tensor(arrays[name], dtype=torch.float32, device=device)
+            for name in Templates._fields
+        )
+    )
     return Decoder(checkpoint, network_weight, template_weight, templates, arrays["tried"])

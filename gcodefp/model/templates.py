@@ -60,18 +60,17 @@ class Templates(NamedTuple):
         """
         return self._compare(self.project(signals))
 
-    def window_log_likelihoods(self, signals: Tensor) -> Tensor:
-        """Of rows of a recording, as they are in any window, (2 * REACH + 1, N, P).
-
-        The first is of rows inside of a window; then of rows 0 to REACH - 1 of a window, and of
-        rows 1 to REACH before its end (`window_part`), where features are cut off.
+    def window_log_likelihoods(self, signals: Tensor, rows: int) -> dict[tuple[int, int], Tensor]:
+        """Of all rows of a recording, as they are anywhere in a window of `rows` rows.
 
         Args:
             signals: (N, C) of one recording.
+
+        Returns:
+            `window_cut` of a row of the window -> (N, P).
         """
-        cuts = [(REACH, REACH), *((row, REACH) for row in range(REACH))]
-        cuts += [(REACH, row) for row in range(REACH)]
-        return torch.cat([self._compare(self.project(signals[None], *cut)) for cut in cuts])
+        cuts = {window_cut(row, rows) for row in range(rows)}
+        return {cut: self._compare(self.project(signals[None], *cut))[0] for cut in cuts}
 
     def project(self, signals: Tensor, before: int = REACH, behind: int = REACH) -> Tensor:
         """Signals (B, T, C) on the discriminants, (B, T, D).
@@ -97,12 +96,9 @@ class Templates(NamedTuple):
         return total
 
 
-def window_part(row: int, rows: int) -> int:
-    """Index into `window_log_likelihoods` of a row of a window of at least 2 * REACH rows."""
-    if row < REACH:
-        return 1 + row
-    behind = rows - 1 - row
-    return 1 + REACH + behind if behind < REACH else 0
+def window_cut(row: int, rows: int) -> tuple[int, int]:
+    """Rows before and behind a row of a window that its features reach."""
+    return min(row, REACH), min(rows - 1 - row, REACH)
 
 
 def fit_templates(train: Split, programs: Programs) -> Templates:

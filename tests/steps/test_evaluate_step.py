@@ -125,16 +125,18 @@ def test_predictions_agree_with_the_metrics(evaluation: Path) -> None:
 
 def test_the_ladder_and_the_options_of_the_filter_are_written(evaluation: Path) -> None:
     document, arrays = results(evaluation)
-    ladder, models = document["ladder"], document["models"]
-    pairs = {MODEL: models[WHOLE], FILTER: models[FILTER_WHOLE]}
+    ladder = document["ladder"]
+    whole = {
+        name: {metric: document["models"][whole_name][metric] for metric in LADDER_METRICS}
+        for name, whole_name in ((MODEL, WHOLE), (FILTER, FILTER_WHOLE))
+    }
     assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]
     # All recordings have 32 rows: from there on they are heard as a whole.
     for rung in ladder[1:]:
-        assert rung["models"] == {
-            name: {metric: whole[metric] for metric in LADDER_METRICS}
-            for name, whole in pairs.items()
-        }
-    assert ladder[0]["models"][FILTER]["program"]["n"] == 3 * len(range(0, ROWS - WINDOW_ROWS[0] + 1, STRIDE_ROWS))
+        assert rung["models"] == whole
+    windows = len(range(0, ROWS - WINDOW_ROWS[0] + 1, STRIDE_ROWS))
+    for name in whole:
+        assert ladder[0]["models"][name]["program"]["n"] == 3 * windows
     options = document["baselines"][FILTER]
     assert set(options) == {*FilterOptions._fields, "val_within_1s"}
     assert 0.5 < options["val_within_1s"] <= 1

@@ -26,6 +26,7 @@ from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN
 from gcodefp.recordings.columns import MACHINE_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.unlabelled import read_unlabelled
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 
@@ -110,6 +111,25 @@ def test_the_same_input_gives_the_same_bytes(recordings: Path, tmp_path: Path) -
     assert preprocess(recordings, tmp_path / "third", seed=1) == 0
     third = hashes(tmp_path / "third")
     assert all(third[name] != digest for name, digest in hashes(tmp_path / "first").items())
+
+
+@pytest.mark.parametrize("zscored", [False, True])
+def test_predict_scales_signals_as_preprocess_does(
+    recordings: Path, tmp_path: Path, zscored: bool
+) -> None:
+    flags = {"center": [], "zscore": []} if zscored else {}
+    assert preprocess(recordings, tmp_path / "dataset", **flags) == 0
+    description, splits = read_dataset(tmp_path / "dataset")
+    assert description.document["zscored"] is description.scaler.zscored is zscored
+    for split in splits.values():
+        for index, name in enumerate(split.recordings):
+            path, rows = recordings / f"{name}_aligned.csv.gz", split.recording == index
+            unlabelled = read_unlabelled(path, description.scaler.channels, 8, 0.25)
+            signals = description.scaler.apply(unlabelled.recording)
+            np.testing.assert_array_equal(signals, split.signals[rows])
+            deviation = signals.std(axis=0)
+            assert (np.abs(signals.mean(axis=0)) < 1e-5).all() == zscored
+            assert (deviation < 1).all() or not zscored
 
 
 def spoil(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The files of a dataset belong together; truncated and foreign ones are refused."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_the_digest_changes_with_all_that_training_uses(dataset: Path) -> None:
     }.items():
         other = replace(description, document={**description.document, key: value})
         assert other.learning_digest() != digest
+
+
+def test_a_dataset_of_before_zscore_is_not_zscored(dataset: Path) -> None:
+    path = dataset / "dataset.json"
+    document = json.loads(path.read_text())
+    assert document.pop("zscored") is False
+    for zscored, expected in ({}, False), ({"zscored": True}, True):
+        path.write_text(json.dumps(document | zscored))
+        assert read_description(path).scaler.zscored is expected
+    path.write_text(json.dumps({**document, "zscored": "yes"}))
+    with pytest.raises(UserError, match=r"dataset\.json: zscored: 'yes'.*" + REBUILD):
+        read_description(path)
 
 
 def test_positions_are_scaled_and_scaled_back(dataset: Path) -> None:

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from gcodefp.dataset.channels import CLIP, fit_scaler
+from gcodefp.dataset.channels import CLIP, STD_OFFSET, fit_scaler
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import Recording
@@ -54,6 +55,49 @@ def test_a_centered_channel_is_free_of_each_recordings_own_level() -> None:
     for level in (0.0, 1e3):
         scaled = scaler.apply(recording(Ax=[level, level + 1, NAN]))[:, 0]
         np.testing.assert_allclose(scaled, np.array([-0.5, 0.5, 0.0]) / scaler.std, rtol=1e-6)
+
+
+WAVE = 3 * np.sin(np.arange(200.0)) + np.random.default_rng(0).normal(size=200)
+
+
+def in_deviations(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    return (samples - samples.mean(0)) / samples.std(0)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_gain_and_offset_of_a_recording_do_not_matter_if_zscored(centered: bool) -> None:
+    train = [recording(Ax=list(10 + WAVE)), recording(Ax=list(-5 + 2 * WAVE[::-1]))]
+    scaler = fit_scaler(train, 0.9, centered, zscored=True)
+    reference = scaler.apply(recording(Ax=list(WAVE)))
+    for gain, offset in ((1.0, 1e4), (0.3, 0.0), (1.5, -1e4), (-1.0, 3.0)):
+        scaled = scaler.apply(recording(Ax=list(gain * WAVE + offset)))
+        assert abs(scaled.mean()) < 1e-4
+        np.testing.assert_allclose(
+            in_deviations(scaled), np.sign(gain) * in_deviations(reference), atol=1e-3
+        )
+        # In deviations of the train split, both recordings together.
+        deviation = abs(gain) * WAVE.std() / scaler.std[0]
+        assert scaled.std() == pytest.approx(deviation / (deviation + STD_OFFSET), rel=1e-3)
+    plain = fit_scaler(train, 0.9, centered)
+    assert plain.apply(recording(Ax=list(0.3 * WAVE))).std() < 0.5 * reference.std()
+
+
+def test_missing_and_constant_samples_are_0_if_zscored() -> None:
+    train = [recording(Ax=list(WAVE), Gx=list(WAVE), Mx=list(WAVE))]
+    scaler = fit_scaler(train, 0.9, centered=True, zscored=True)
+    # The mean of the valid samples is 5, not that of all.
+    missing = [4.0, NAN, 6.0, NAN, 5.0, 5.0]
+    scaled = scaler.apply(recording(Ax=missing, Gx=[0.1] * 6))
+    assert np.isfinite(scaled).all()
+    assert (scaled[[1, 3, 4, 5], 0] == 0).all()
+    assert scaled[2, 0] == -scaled[0, 0] > 0
+    assert not scaled[:, 1:].any(), "constant, and missing"
+    # What little varies is nearly constant, and stays so.
+    hum = scaler.apply(recording(Ax=[5.0, 5.001] * 50))
+    assert np.abs(hum).max() < 0.01
+    # One outlier does not decide the deviation.
+    loose = scaler.apply(recording(Ax=[*WAVE, 100.0]))[:-1, 0]
+    assert loose.std() > 0.7
 
 
 @pytest.mark.parametrize("centered", [False, True])

@@ -1,0 +1,273 @@
+"""The decoder: weights chosen on val, posteriors of windows of any length, and its file."""
+
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from fitted_decoder import TRAIN, VAL, Fitted, fit_in
+from learning_data import (
+    CPU,
+    OPERATIONS,
+    RECORDINGS,
+    ROWS,
+    SENSORS,
+    WINDOW,
+    load,
+    of_no_program,
+    tiny_programs,
+    tiny_split,
+    untrained,
+)
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split
+from gcodefp.evaluation.decoder import (
+    DECODER_FILE,
+    MIN_PROBABILITY,
+    NETWORK_WEIGHTS,
+    STRIDE_ROWS,
+    TEMPLATE_WEIGHTS,
+    UNTUNED_NETWORK_WEIGHT,
+    WINDOWS_PER_CHUNK,
+    Decoder,
+    fit_decoder,
+    near_states,
+    read_decoder,
+    write_decoder,
+)
+from gcodefp.evaluation.prediction import predict_recording
+from gcodefp.model.checkpoint import Checkpoint
+from gcodefp.model.hmm import decode_segments
+from gcodefp.recordings.cleaning import Recording
+
+LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
+PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
+STEPS_PER_SECOND = 4
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    return fit_in(tmp_path_factory.mktemp("fitted"))
+
+
+@pytest.fixture
+def both(fitted: Fitted) -> Decoder:
+    """Both emission models, whichever are better."""
+    return fitted.decoder._replace(network_weight=0.3, template_weight=0.2)
+
+
+def random_checkpoint(fitted: Fitted) -> Checkpoint:
+    data = load(fitted.checkpoint.parent.parent / "dataset")
+    return fitted.decoder.checkpoint._replace(network=untrained(data, d_model=16))
+
+
+def displaced(split: Split) -> Split:
+    """Each state has the signals of the state half a program later."""
+    signals = split.signals.reshape(-1, ROWS, len(SENSORS))
+    return replace(split, signals=np.roll(signals, ROWS // 2, axis=1).reshape(-1, len(SENSORS)))
+
+
+def signals_of(name: str, rows: int = ROWS, noise: float = 0.3) -> torch.Tensor:
+    return torch.as_tensor(tiny_split([name], rows, noise).signals)
+
+
+# The choice on val
+
+
+def test_a_random_network_is_left_out(fitted: Fitted) -> None:
+    decoder = fit_decoder(random_checkpoint(fitted), TRAIN, LARGE_VAL, CPU)
+    assert decoder.summary == "templates alone"
+    assert decoder.network_weight == 0 < decoder.template_weight
+
+
+def test_useless_templates_are_left_out(fitted: Fitted) -> None:
+    decoder = fit_decoder(fitted.decoder.checkpoint, displaced(TRAIN), LARGE_VAL, CPU)
+    assert decoder.summary == "network alone"
+    assert decoder.template_weight == 0 < decoder.network_weight
+
+
+def test_the_pair_with_the_best_log_score_is_chosen(fitted: Fitted) -> None:
+    decoder = fitted.decoder
+    np.testing.assert_allclose(decoder.tried[:, :2], PAIRS, rtol=1e-6)
+    best = PAIRS[int(decoder.tried[:, 2].argmax())]
+    assert (decoder.network_weight, decoder.template_weight) == best
+    # Word for word, for some pairs.
+    for index in (0, 4, len(PAIRS) - 1):
+        tried = decoder._replace(network_weight=PAIRS[index][0], template_weight=PAIRS[index][1])
+        log_scores, hits = [], []
+        for name in RECORDINGS["val"]:
+            state = tiny_split([name]).state.astype(int)
+            for rows, posteriors in tried.centre_posteriors(signals_of(name), WINDOW, STRIDE_ROWS):
+                for row, posterior in zip(rows.tolist(), posteriors.numpy(), strict=True):
+                    first = ROWS * (state[row] // ROWS)
+                    low = max(first, state[row] - STEPS_PER_SECOND)
+                    high = min(first + ROWS - 1, state[row] + STEPS_PER_SECOND)
+                    near = posterior[low : high + 1].sum()
+                    log_scores.append(np.log(max(near, MIN_PROBABILITY)))
+                    hits.append(low <= posterior.argmax() <= high)
+        expected = [np.mean(log_scores), np.mean(hits)]
+        np.testing.assert_allclose(decoder.tried[index, 2:], expected, atol=1e-4)
+
+
+def short(split: Split) -> Split:
+    """Recordings of less than a window."""
+    kept = split.row < WINDOW - 1
+    rows = {name: getattr(split, name)[kept] for name in ("signals", "state", "program")}
+    return replace(split, **rows, recording=split.recording[kept], row=split.row[kept])
+
+
+def unknown_states(split: Split) -> Split:
+    """As labels of unknown programs, shuffled: the first row happens to have a program."""
+    state = np.full_like(split.state, np.nan)
+    state[::ROWS] = split.state[::ROWS]
+    return replace(split, state=state)
+
+
+@pytest.mark.parametrize("change", [of_no_program, short, unknown_states])
+def test_without_a_val_recording_of_a_program_the_network_decodes_alone(
+    fitted: Fitted, change: Callable[[Split], Split], tmp_path: Path
+) -> None:
+    checkpoint = fitted.decoder.checkpoint
+    with warnings.catch_warnings(action="error"):
+        decoder = fit_decoder(checkpoint, TRAIN, change(VAL), CPU)
+    assert decoder.summary == "network alone"
+    assert (decoder.network_weight, decoder.template_weight) == (UNTUNED_NETWORK_WEIGHT, 0)
+    assert decoder.tried.shape == (0, 4)
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(fitted.checkpoint.read_bytes())
+    write_decoder(tmp_path / DECODER_FILE, decoder, path)
+    signals = signals_of("face_005")
+    alone = Decoder(checkpoint)
+    assert torch.equal(
+        read_decoder(checkpoint, path, CPU).recording_emissions(signals),
+        alone.recording_emissions(signals),
+    )
+
+
+def test_a_val_recording_of_no_program_changes_nothing(fitted: Fitted) -> None:
+    unknown = of_no_program(VAL)
+    joined = {
+        name: np.concatenate([getattr(VAL, name), getattr(unknown, name)])
+        for name in ("signals", "state", "program", "recordings")
+    }
+    recording = np.concatenate([VAL.recording, unknown.recording + len(VAL.recordings)])
+    val = replace(VAL, **joined, recording=recording)
+    again = fit_decoder(fitted.decoder.checkpoint, TRAIN, val, CPU)
+    np.testing.assert_array_equal(again.tried, fitted.decoder.tried)
+
+
+def test_near_states_stay_in_their_program() -> None:
+    programs = tiny_programs(TRAIN)
+    state = np.array([0.0, 2.3, 16.0, 30.75, 31.0, 32.0, 33.5, 47.9, 63.0], np.float32)
+    low, high = near_states(state, programs)
+    assert low.tolist() == [0, 0, 12, 27, 27, 32, 32, 44, 59]
+    assert high.tolist() == [4, 6, 20, 31, 31, 36, 37, 51, 63]
+
+
+# Emissions and posteriors
+
+
+def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
+    """Of the centre rows of all windows, each window cut out and decoded by itself."""
+    chain, posteriors = decoder.chain(CPU), []
+    with torch.no_grad():
+        for start in range(len(signals) - rows + 1):
+            window = signals[start : start + rows]
+            if rows > WINDOW:
+                emissions = decoder.recording_emissions(window)[None]
+            else:
+                encoded = decoder.network.encode(window[None])
+                emissions = decoder.window_emissions(encoded, window[None])
+            posteriors.append(decode_segments(emissions, chain).posterior[0, rows // 2])
+    return torch.stack(posteriors)
+
+
+@pytest.mark.parametrize("weights", [(0.1, 0.05), (0.1, 0.0), (0.0, 0.05)])
+@pytest.mark.parametrize("rows", [WINDOW, WINDOW + 1, 16, 21, ROWS])
+def test_centre_posteriors_are_those_of_each_window_by_itself(
+    both: Decoder, rows: int, weights: tuple[float, float]
+) -> None:
+    decoder = both._replace(network_weight=weights[0], template_weight=weights[1])
+    signals = signals_of("pocket_005", 40, noise=1.0)
+    with torch.no_grad():
+        centres, posteriors = zip(*decoder.centre_posteriors(signals, rows), strict=True)
+    expected = direct_posteriors(decoder, signals, rows)
+    assert torch.cat(centres).tolist() == [i + rows // 2 for i in range(len(expected))]
+    torch.testing.assert_close(torch.cat(posteriors), expected, rtol=1e-3, atol=1e-5)
+    assert (expected.amax(-1) < 0.999).any(), "otherwise the emissions need not be right"
+
+
+@pytest.mark.parametrize("rows", [1, 5, 7])
+def test_windows_shorter_than_the_trained_ones(both: Decoder, rows: int) -> None:
+    signals = signals_of("face_005")
+    with torch.no_grad():
+        posteriors = torch.cat([p for _, p in both.centre_posteriors(signals, rows)])
+    torch.testing.assert_close(
+        posteriors, direct_posteriors(both, signals, rows), rtol=1e-3, atol=1e-5
+    )
+
+
+def test_windows_come_in_chunks_and_with_a_stride(both: Decoder) -> None:
+    signals = signals_of("face_005", WINDOWS_PER_CHUNK + 60)
+    with torch.no_grad():
+        every = list(both.centre_posteriors(signals, WINDOW))
+        third = list(both.centre_posteriors(signals, WINDOW, 3))
+    assert [len(rows) for rows, _ in every] == [WINDOWS_PER_CHUNK, 60 - WINDOW + 1]
+    rows, posteriors = (torch.cat([part[i] for part in third]) for i in (0, 1))
+    assert rows.tolist() == list(range(WINDOW // 2, len(signals) - WINDOW // 2 + 1, 3))
+    expected = torch.cat([posterior for _, posterior in every])[::3]
+    torch.testing.assert_close(posteriors, expected, rtol=1e-4, atol=1e-6)
+
+
+def recording_of(signals: NDArray[np.float32]) -> Recording:
+    count = len(signals)
+    return Recording(
+        name="face_9", operation="", row=np.arange(count, dtype=np.int32),
+        seconds=np.arange(count) / STEPS_PER_SECOND, blocks=np.full(count, ""),
+        lines=np.zeros(count, int), mm_per_unit=np.ones(count, np.float32),
+        position_mm=np.zeros((count, 3), np.float32),
+        signals=pd.DataFrame(signals, columns=SENSORS),
+        environment=np.full((count, 2), np.nan, np.float32), counts=Counter(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("zscored", [False, True])
+@pytest.mark.parametrize("name", ["face_005", "pocket_005"])
+def test_listening_to_a_whole_recording_is_what_predict_does(
+    both: Decoder, name: str, zscored: bool
+) -> None:
+    # Each state has a line of its own, by which the prediction's path is known.
+    description = both.description
+    programs = replace(both.programs, line=np.arange(len(both.programs)))
+    scaler = replace(description.scaler, zscored=zscored)
+    described = replace(description, programs=programs, scaler=scaler)
+    decoder = both._replace(checkpoint=both.checkpoint._replace(description=described))
+    recording = recording_of(tiny_split([name], 40, noise=1.0).signals)
+    path = predict_recording(decoder, recording, CPU).line
+    np.testing.assert_array_equal(decoder.listen(scaler.apply(recording), None), path)
+    assert len(set(path.tolist())) > 20
+    centres = decoder.listen(scaler.apply(recording), 16)
+    assert centres.shape == (40 - 16 + 1,)
+    expected = direct_posteriors(decoder, torch.as_tensor(scaler.apply(recording)), 16).argmax(-1)
+    assert (centres == expected.numpy()).mean() > 0.95
+
+
+def test_both_emissions_count_with_their_weights(both: Decoder) -> None:
+    signals = signals_of("face_005")
+    windows = signals.reshape(-1, WINDOW, len(SENSORS))
+    network, templates = both._replace(template_weight=0.0), both._replace(network_weight=0.0)
+    with torch.no_grad():
+        encoded = both.network.encode(windows)
+        parts = [d.window_emissions(encoded, windows) for d in (network, templates)]
+        torch.testing.assert_close(sum(parts), both.window_emissions(encoded, windows))
+        doubled = both._replace(network_weight=0.6, template_weight=0.4)
+        torch.testing.assert_close(2 * sum(parts), doubled.window_emissions(encoded, windows))
+        whole = [d.recording_emissions(signals) for d in (network, templates)]
+        torch.testing.assert_close(sum(whole), both.recording_emissions(signals))
+    assert all(part.std() > 0.01 for part in (*parts, *whole))
