@@ -19,7 +19,7 @@ from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
 from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
-from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder
 from gcodefp.evaluation.ladder import STRIDE_ROWS
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
@@ -67,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _evaluate(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
     decoder, splits, excluded = _read(arguments, device)
+    if decoder.templates is None:
+        logger.warning(NETWORK_ALONE_NOTE)
     controls = read_controls(arguments.controls)
     description, test = decoder.description, splits["test"]
     train, val = splits.get("train"), splits.get("val")

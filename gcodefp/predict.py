@@ -18,7 +18,7 @@ import torch
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
-from gcodefp.evaluation.decoder import Decoder, read_decoder
+from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
 from gcodefp.evaluation.prediction import (
     MIN_AGREEMENT,
     PREDICTION_FORMAT,
@@ -69,6 +69,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     decoder = read_decoder(
         read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
     )
+    if decoder.templates is None:
+        logger.warning(NETWORK_ALONE_NOTE)
     failed = []
     for path in arguments.recordings:
         try:

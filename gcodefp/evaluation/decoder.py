@@ -6,6 +6,7 @@ network alone, the templates alone, or both. It is a file, `decoder.npz`, beside
 Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weights.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import product
@@ -32,6 +33,9 @@ from gcodefp.model.window_decoding import encode_windows, recording_emission_log
 from gcodefp.programs.table import UNKNOWN, Programs
 
 DECODER_FILE = "decoder.npz"
+NETWORK_ALONE_NOTE = (
+    f"no {DECODER_FILE} is beside the checkpoint: its network alone decodes, without templates"
+)
 REBUILD = "snakemake --cores all --forcerun calibrate"
 NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
 TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
@@ -310,7 +314,8 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
         UserError: decoder.npz is truncated or damaged, or was fitted for another checkpoint.
     """
     decoder_path = path.with_name(DECODER_FILE)
-    if not decoder_path.is_file():
+    # A folder or a broken link of this name is an error below.
+    if not os.path.lexists(decoder_path):
         return Decoder(checkpoint)
     arrays = read_arrays(decoder_path, list(ARRAYS), REBUILD)
     description = checkpoint.description

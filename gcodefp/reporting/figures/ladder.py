@@ -138,7 +138,11 @@ def _title(rungs: list[JsonContent]) -> str:
             name: scores["within_1s"]["value"] or 0.0 for name, scores in rung["models"].items()
         }
         best = max(values, key=lambda name: values[name])
-        heard = "whole recordings" if rung["rows"] is None else f"{rung['seconds']:.2g} s"
+        heard = (
+            "whole recordings"
+            if rung["rows"] is None
+            else f"{rung['seconds']:.2g}\N{NO-BREAK SPACE}s"
+        )
         # Not percent(): 99.6 % would be 100 %.
         share = f"{100 * values[best]:.1f}\N{NO-BREAK SPACE}%"
         parts.append(f"{share} after {heard} ({paper.short_name(best)})")
