@@ -191,7 +191,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
         evaluated(ladder=ladder_document()[-1:]), {"ladder": "95.0 % after whole recordings"},
     ),
     "one window": (
-        evaluated(ladder=ladder_document()[1:4:2]), {"ladder": "70.0 % after 8\N{NO-BREAK SPACE}s (gcodefp), 95.0"},
+        evaluated(ladder=ladder_document()[1:4:2]), {"ladder": "70.0 % after 8 s (gcodefp), 95.0"},
     ),
     "no lag": (with_lags(None, None, None, None), {"clocks": "No recording has a lag"}),
     "one row of lag": (with_lags(0.0, 0.25, -0.1, 0.0), {"clocks": "to within one row"}),
