@@ -146,7 +146,7 @@ def _write(
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         **document(prediction),
-        "doubtful_below": MIN_AGREEMENT,
+        "doubtful_below": MIN_AGREEMENT if prediction.refusal is None else None,
         "step_seconds": float(description.programs.step_seconds),
         "channels": len(description.scaler.channels),
         "missing_channels": list(unlabelled.missing),

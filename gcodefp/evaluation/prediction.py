@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
-from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.decoder import Decoder, Refusal
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.hmm import decode_segments
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
@@ -23,11 +23,11 @@ from gcodefp.recordings.cleaning import Recording
 
 NEAR_SECONDS = 2.0
 MIN_AGREEMENT = 0.5
-"""A program that is not in the train split is decoded as the most similar one, perhaps with a high
-confidence; the agreement detects it. Three networks were trained on the real recordings without
-those of one program. The 35 recordings of the first two programs had agreements of 0.18 to 0.48,
-from which this threshold comes; of the third, 15 of 16 were below it and one at 0.51. Every
-recording of a trained program above it was decoded as its program; some correct ones are below it.
+"""Without a decoder.npz. A program that is not in the train split is decoded as the most similar
+one, perhaps with a high confidence; a low agreement is a sign of it. Three networks were trained on
+the real recordings without those of one program. The 35 recordings of the first two programs had
+agreements of 0.18 to 0.48, from which this threshold comes; of the third, 15 of 16 were below it
+and one at 0.51. Some recordings of trained programs are below it too.
 """
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times those of its program contains several programs."""
@@ -70,7 +70,9 @@ class RecordingPrediction:
         confidence: (N,) probability of the block, the lag unknown.
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         agreement: share of rows whose own most probable state, by emission alone, is within
-            NEAR_SECONDS of the path; low if the recording fits none of the programs.
+            NEAR_SECONDS of the path.
+        refusal: whether the recording fits none of the programs; None without a decoder.npz, where
+            a low agreement raises the doubt.
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
         programs, operations: all of the train split, most probable first.
@@ -85,6 +87,7 @@ class RecordingPrediction:
     confidence: NDArray[np.float64]
     median_lag_confidence: NDArray[np.float64]
     agreement: float
+    refusal: Refusal | None
     program_rows: int
     greedy_block: NDArray[np.str_]
     programs: tuple[Candidate, ...]
@@ -112,7 +115,13 @@ class RecordingPrediction:
     def warnings(self) -> list[str]:
         """Reasons not to trust the prediction as a whole."""
         warnings = list(self.notes)
-        if self.agreement < MIN_AGREEMENT:
+        if self.refusal is not None and self.refusal.is_refused:
+            warnings.append(
+                "DOUBTFUL: it fits none of the programs as well as val recordings fit theirs "
+                f"(p = {self.refusal.p_value:.3f}; false alarms: "
+                f"{self.refusal.false_alarm_rate:.1%} of recordings)"
+            )
+        elif self.refusal is None and self.agreement < MIN_AGREEMENT:
             warnings.append(
                 "DOUBTFUL: few rows agree on the program; it may not be in the train split "
                 "(see --greedy)"
@@ -170,6 +179,7 @@ def predict_recording(
         confidence=block_confidence(marginalise_lag(posterior, programs), path, programs),
         median_lag_confidence=block_confidence(posterior, path, programs),
         agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
+        refusal=decoder.refusal(signals),
         program_rows=int(np.diff(programs.first)[program]),
         greedy_block=greedy_block,
         programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),
@@ -317,6 +327,7 @@ def document(prediction: RecordingPrediction) -> dict[str, Any]:
         "confidence": prediction.mean_confidence,
         "confidence_clock_known": prediction.mean_median_lag_confidence,
         "agreement": prediction.agreement,
+        "refusal": prediction.refusal and prediction.refusal._asdict(),
         "doubts": prediction.warnings,
         "rows_evenly_spaced": True,
     }

@@ -73,6 +73,8 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
         decoder.checkpoint, *(tiny_split(RECORDINGS[name]) for name in ("train", "val")), CPU
     )
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
+    np.testing.assert_array_equal(fitted.val_fit, decoder.val_fit)
+    assert len(decoder.val_fit) == len(RECORDINGS["val"])
     assert evaluate(own, dataset, tmp_path / "evaluation") == 0
     inputs = json.loads((tmp_path / "evaluation/metrics.json").read_text())["provenance"]["inputs"]
     assert inputs[str(decoder_file)] == sha256(decoder_file)

@@ -3,17 +3,19 @@
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from learning_data import OPERATIONS, ROWS, SENSORS, WINDOW
+from learning_data import OPERATIONS, ROWS, SENSORS, WINDOW, dataset_flags
 from new_recordings import CONTROLLER, FACE, POCKET, executed, learnt, new_recording
 from new_recordings import predict as run
 from recording_files import write_recording
 
+from gcodefp import calibrate
 from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING
 from gcodefp.files import sha256
@@ -145,11 +147,39 @@ def test_a_recording_that_fits_no_program_is_marked(
     assert run(checkpoint, tmp_path / "out", recording) == 0
     content = document(tmp_path / "out", "x")
     assert content["agreement"] < content["doubtful_below"]
+    assert content["refusal"] is None
     unknown, long = content["doubts"]
     assert "few rows agree on the program" in unknown
     assert "65 rows, the program has 32" in long
     assert capsys.readouterr().err.count("x: DOUBTFUL") == 2
     assert "(DOUBTFUL" in (tmp_path / "out" / "x.nc").read_text()
+
+
+def test_with_a_decoder_the_fit_to_the_programs_decides(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Path(shutil.copy(checkpoint, tmp_path))
+    data = dataset_flags(checkpoint.parent.parent / "dataset", "train", "val")
+    decoder = str(tmp_path / "decoder.npz")
+    assert calibrate.main(["--checkpoint", str(own), *data, "--output", decoder]) == 0
+    noise = np.random.default_rng(0).normal(size=(ROWS, len(SENSORS)))
+    paths = [
+        write_recording(tmp_path / f"{name}.csv", content)
+        for name, content in (
+            ("noise", pd.DataFrame(noise, columns=SENSORS)),
+            ("usual", new_recording("pocket_008", noise=0.1)),
+        )
+    ]
+    assert run(own, tmp_path / "out", *paths) == 0
+    refused, usual = (document(tmp_path / "out", path.stem) for path in paths)
+    (doubt,) = refused["doubts"]
+    assert "fits none of the programs" in doubt
+    assert refused["refusal"]["p_value"] <= refused["refusal"]["false_alarm_rate"]
+    assert (usual["doubts"], usual["doubtful_below"]) == ([], None)
+    assert usual["refusal"]["fit"] > refused["refusal"]["fit"]
+    assert [row["block"] for row in table(tmp_path / "out", "usual")] == POCKET
+    assert usual["provenance"]["inputs"][decoder] == sha256(Path(decoder))
+    assert "no decoder.npz" not in capsys.readouterr().err
 
 
 def test_missing_channels_are_filled_and_named(
