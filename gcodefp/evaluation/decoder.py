@@ -48,8 +48,9 @@ FIT_WEIGHT = 0.1
 """Weight of the templates' log-likelihood in the path of `fit`."""
 FALSE_ALARM_RATE = 0.05
 STRIDE_ROWS = 16
-WINDOWS_PER_CHUNK = 128
-"""Limits memory: every row has a probability for each of thousands of states."""
+WINDOWS_PER_CHUNK, WINDOWS_TO_TRY = 128, 16
+"""Limit memory: every row has a probability for each of thousands of states; of the windows whose
+weights are tried, all rows at once."""
 ARRAYS = {
     "checkpoint": ArraySpec("U", ()),
     "weights": ArraySpec("f", (2,), 0, 1e6),
@@ -312,22 +313,26 @@ def _near_probabilities(
     """
     window, chain = decoder.description.window, decoder.chain(signals.device)
     windows = _Windows(decoder, signals, window)
-    starts = torch.arange(0, len(signals) - window + 1, STRIDE_ROWS, device=signals.device)
-    starts = starts[np.isfinite(state[starts.cpu().numpy() + window // 2])]
-    network, templates = (
-        torch.stack([emissions(starts, row) for row in range(window)])
-        for emissions in (windows.network, windows.templates)
-    )
-    low, high = near_states(state[starts.cpu().numpy() + window // 2], decoder.programs)
-    results = []
-    for pair in pairs:
-        emissions = pair[0] * network + pair[1] * templates
-        posterior = centre_posterior(emissions.__getitem__, window, chain).double().cpu().numpy()
-        best = posterior.argmax(1)
-        total = np.pad(posterior.cumsum(1), ((0, 0), (1, 0)))
-        row = np.arange(len(posterior))
-        results.append((total[row, high + 1] - total[row, low], (low <= best) & (best <= high)))
-    return np.array(results, np.float64).transpose(1, 0, 2)
+    centres = np.arange(window // 2, len(signals) - (window - 1) // 2, STRIDE_ROWS)
+    centres = centres[np.isfinite(state[centres])]
+    results = np.zeros((2, len(pairs), len(centres)))
+    for first in range(0, len(centres), WINDOWS_TO_TRY):
+        chunk = slice(first, first + WINDOWS_TO_TRY)
+        starts = torch.as_tensor(centres[chunk] - window // 2, device=signals.device)
+        network, templates = (
+            torch.stack([emissions(starts, row) for row in range(window)])
+            for emissions in (windows.network, windows.templates)
+        )
+        low, high = near_states(state[centres[chunk]], decoder.programs)
+        for index, pair in enumerate(pairs):
+            emissions = pair[0] * network + pair[1] * templates
+            posterior = centre_posterior(emissions.__getitem__, window, chain)
+            probability = posterior.double().cpu().numpy()
+            best, row = probability.argmax(1), np.arange(len(probability))
+            total = np.pad(probability.cumsum(1), ((0, 0), (1, 0)))
+            results[0, index, chunk] = total[row, high + 1] - total[row, low]
+            results[1, index, chunk] = (low <= best) & (best <= high)
+    return results
 
 
 def near_states(
