@@ -18,7 +18,9 @@ from workflow_project import PROJECT, change, command, copy_project, edit, plann
 
 from gcodefp import protocols, verify
 
-AFTER_THE_SWEEP = {"agent", "select_best", "evaluate", "explain", "figures", "report_page"}
+AFTER_THE_SWEEP = {
+    *("agent", "select_best", "calibrate", "evaluate", "explain", "figures", "report_page")
+}
 
 
 def learnt(folder: Path) -> tuple[dict, dict, dict]:
