@@ -217,6 +217,7 @@ class ExplanationDocument(Document):
     provenance: Provenance
     device: str
     rows: PositiveCount
+    zscored: bool = False
     channels: list[ExplainedChannel] = Field(min_length=1)
     sensors: SensorsContent
     calibration: Annotated[dict[str, Calibration], with_keys(WITH_CONFIDENCE)]

@@ -259,7 +259,9 @@ def excerpt_arrays(
     rows = decoding.rows[index]
     valid, scaled = split.valid[rows], split.signals[rows]
     scaler = description.scaler
-    samples = scaled.astype(np.float64) * np.array(scaler.std) + np.array(scaler.mean)
+    samples = scaled.astype(np.float64)
+    if not scaler.zscored:  # Else the recording's own deviation is not kept.
+        samples = samples * np.array(scaler.std) + np.array(scaler.mean)
     return {
         "excerpt_index": index,
         "excerpt_row": split.row[rows],
@@ -318,6 +320,7 @@ def describe_explanation(
         "confidence": CONFIDENCE,
         "resamples": RESAMPLES,
         "centered": description.scaler.centered,
+        "zscored": description.scaler.zscored,
         "channels": [
             {
                 **channel,

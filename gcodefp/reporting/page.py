@@ -105,7 +105,7 @@ class KeyNumber(NamedTuple):
 
 
 def key_numbers(results: Results) -> list[KeyNumber]:
-    """PRIMARY of the network and of the best baseline, their difference, and whole recordings."""
+    """PRIMARY of gcodefp and of the best baseline, their difference, and whole recordings."""
     scores = results.evaluation["models"]
     baseline = best_baseline(scores)
     numbers = [_share(scores[MODEL], f"{PRIMARY_ROWS}, from windows", is_own=True)]

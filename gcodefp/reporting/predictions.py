@@ -161,7 +161,8 @@ class StoredExplanation:
         confidence: predictor -> (N,) predicted probability of its block.
         excerpt_seconds: (T,) since the recording's first row.
         excerpt_samples: (T, C) in the channel's unit, less the recording's own mean if the
-            dataset is `centered`; NaN where no sample is valid.
+            dataset is `centered`; in the recording's own standard deviations if it is `zscored`;
+            NaN where no sample is valid.
         excerpt_valid: (T, C) whether a sample is valid.
         excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
     """

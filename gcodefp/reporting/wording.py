@@ -66,7 +66,7 @@ KINDS = {
     ),
     BASELINE: PredictorKind(
         "baselines, from the same data",
-        "Simple methods that the network has to beat. Pressure and temperature depend on the day, "
+        "Simple methods that gcodefp has to beat. Pressure and temperature depend on the day, "
         "not on the motion.",
     ),
     PRIVILEGED: PredictorKind(

@@ -1,4 +1,4 @@
-"""Calibration: confidence of the network in its lines against their accuracy."""
+"""Calibration: confidence of gcodefp in its lines against their accuracy."""
 
 from typing import NamedTuple
 
@@ -35,7 +35,7 @@ STYLES = {
     category="Test",
     caption="The share of lines that are right (vertical) against the predicted probability of the "
     "lines (horizontal), in bins of a tenth of the rows each; bars are 95 % "
-    "intervals from a bootstrap over recordings. On the grey line the network is calibrated, below "
+    "intervals from a bootstrap over recordings. On the grey line it is calibrated, below "
     "it overconfident. Below: a histogram of the probabilities. The expected calibration error is "
     "the mean distance from the grey line; it is above 0 by chance alone.",
 )
@@ -89,5 +89,5 @@ def _title(calibration: JsonContent) -> str:
     numbers = f"mean confidence {confidence}, {right} right"
     over = calibration["overconfidence"]
     if significant_sign(over):
-        return f"The network is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"
+        return f"gcodefp is {'over' if over['value'] > 0 else 'under'}confident: {numbers}"
     return f"No miscalibration beyond chance: {numbers}"

@@ -57,9 +57,10 @@ class BlockInterval(NamedTuple):
     title="Channels over time",
     category="Data",
     caption="Samples of some channels in their units (less the recording's own mean, where "
-    "channels are centred) over the middle of the test recording of median exact-line accuracy; "
+    "channels are centred; in its own standard deviations, where they are z-scored) over the "
+    "middle of the test recording of median exact-line accuracy; "
     "gaps are samples that cleaning removed. Shown are, of each group and unit, the channels whose "
-    "exclusion costs the network most, eight at most. Below, the lines that the controller logged "
+    "exclusion costs most, eight at most. Below, the lines that the controller logged "
     "as executed and those predicted in windows; thin lines mark where the executed line "
     "changes. Sensors lag behind the log by a constant time.",
 )
@@ -199,7 +200,9 @@ def _draw_panel(axes: Axes, panel: Panel, explanation: StoredExplanation, rows: 
     axes.set_title(SENSOR_OF_UNIT.get(panel.unit, group_title(panel.group)), size=6.5, pad=2)
     axes.legend(lines, names, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=len(LINE_STYLES),
                 fontsize=6, borderpad=0, borderaxespad=0.2, handlelength=2)  # fmt: skip
-    axes.set_ylabel(panel.unit, size=6.5, rotation=0, ha="right", va="center")
+    # Samples in standard deviations have no unit.
+    unit = "std" if explanation.document.get("zscored") else panel.unit
+    axes.set_ylabel(unit, size=6.5, rotation=0, ha="right", va="center")
     axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
     axes.tick_params(axis="y", labelsize=6)
 

@@ -74,7 +74,7 @@ def draw_accuracy(results: Results) -> Figure:
 
 
 def _title(scores: Scores) -> str:
-    """The primary metric of the network and of the best baseline."""
+    """The primary metric of gcodefp and of the best baseline."""
     names, baseline = ["gcodefp"], best_baseline(scores)
     shares = [scores[MODEL][PRIMARY]["value"]]
     if baseline is not None:
@@ -238,13 +238,13 @@ def _sensor_name(entry: JsonContent) -> str:
 def _loss_title(sensors: JsonContent) -> str:
     groups = [entry for entry in sensors["without"] if entry["kind"] == GROUP]
     if not groups:
-        return "What the network loses without its sensors"
+        return "What gcodefp loses without its sensors"
     losses = [group for group in groups if significant_sign(group["differences"]["gcode"]) < 0]
     if not losses:
         return "No kind of sensor is missed beyond chance"
     worst = min(losses, key=_loss)
     share = 100 * sensors["complete"]["gcode"]["value"]
     return (
-        f"Without {group_title(worst['name'])} the network loses {-100 * _loss(worst):.0f} of "
+        f"Without {group_title(worst['name'])} gcodefp loses {-100 * _loss(worst):.0f} of "
         f"its {share:.0f} percentage points of exact lines"
     )

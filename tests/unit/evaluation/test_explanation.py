@@ -11,6 +11,7 @@ from recording_files import recording_table, write_recording
 
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.evaluation.bootstrap import with_interval
+from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.explanation import (
     ChannelSet,
@@ -19,6 +20,7 @@ from gcodefp.evaluation.explanation import (
     channel_sets,
     describe_calibration,
     describe_sensor_scores,
+    excerpt_arrays,
     occlude_channels,
     score_occluded_sensors,
 )
@@ -99,6 +101,22 @@ def test_a_group_that_the_network_ignores_makes_no_difference(checkpoint: Checkp
         for metric, difference in entry["differences"].items():
             gain = entry["scores"][metric]["value"] - document["complete"][metric]["value"]
             assert difference["value"] == pytest.approx(gain)
+
+
+@pytest.mark.parametrize("zscored", [False, True])
+def test_excerpt_samples_have_units_unless_they_are_zscored(
+    checkpoint: Checkpoint, zscored: bool
+) -> None:
+    decoder, test = Decoder(checkpoint), tiny_split(RECORDINGS["test"])
+    description = decoder.description
+    scaler = replace(description.scaler, std=(2.0,) * CHANNELS, mean=(5.0,) * CHANNELS)
+    scaler = replace(scaler, zscored=zscored)
+    arrays = excerpt_arrays(
+        predict_split(decoder, test, CPU), test, replace(description, scaler=scaler)
+    )
+    scaled = arrays["excerpt_scaled"]
+    expected = scaled if zscored else 2 * scaled + 5
+    np.testing.assert_allclose(arrays["excerpt_samples"], expected, rtol=1e-6)
 
 
 # Calibration

@@ -442,6 +442,11 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
     assert channel_losses({"sensors": sensors, "channels": parts}).tolist() == [0.25, 0]
     (line,) = drawn("channels", results).axes[0].lines[:1]
     np.testing.assert_array_equal(line.get_ydata(), results.explanation.excerpt_samples[:, 0])
+    zscored = {**results.explanation.document, "zscored": True}
+    explanation = replace(results.explanation, document=zscored)
+    for shown, is_std in ((results, False), (replace(results, explanation=explanation), True)):
+        labels = [axes.get_ylabel() for axes in drawn("channels", shown).axes if axes.lines]
+        assert (labels[0] == "std") == is_std
 
 
 def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
