@@ -8,7 +8,7 @@ Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weig
 
 import os
 from collections.abc import Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -115,15 +115,14 @@ class Decoder(NamedTuple):
 
     def describe(self) -> dict[str, str | float | None]:
         """The key `decoder` of metrics.json; `val_…` are None where nothing was tried."""
-        scores: list[float | None] = [None, None]
-        if len(self.tried):
-            scores = self.tried[self.tried[:, 2].argmax(), 2:].round(4).tolist()
+        best = self.tried[np.argsort(-self.tried[:, 2], kind="stable")[:1], 2:].round(4)
+        score, within = best[0].tolist() if len(best) else (None, None)
         return {
             "emissions": self.summary,
             "network_weight": self.network_weight,
             "template_weight": self.template_weight,
-            "val_log_score": scores[0],
-            "val_within_1s": scores[1],
+            "val_log_score": score,
+            "val_within_1s": within,
         }
 
     @property
@@ -234,25 +233,27 @@ class _Windows:
     """All windows of one length of one recording, which share most of their computation."""
 
     def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
-        self._network, self._rows = decoder.network, rows
+        self._network, self._rows, self._signals = decoder.network, rows, signals
         # A longer window is encoded in parts as long as those of the training.
-        length = min(rows, decoder.description.window)
-        starts = torch.arange(len(signals) - length + 1, device=signals.device)
-        every_row = torch.ones(len(starts), length, dtype=torch.bool, device=signals.device)
-        parts = encode_windows(decoder.network, signals, starts, every_row)
-        self._encoded = torch.cat([part.encoded for part in parts])
+        self._length = length = min(rows, decoder.description.window)
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
-        self._templates: dict[tuple[int, int], Tensor] = {}
-        if decoder.templates is not None:
-            self._templates = decoder.templates.window_log_likelihoods(signals, rows)
+        templates = decoder.templates
+        self._templates = templates.window_log_likelihoods(signals, rows) if templates else {}
+
+    @cached_property
+    def _encoded(self) -> Tensor:
+        """Row vectors of all parts, (parts, rows, D); templates alone never need them."""
+        starts = torch.arange(len(self._signals) - self._length + 1, device=self._signals.device)
+        every_row = torch.ones(len(starts), self._length, dtype=torch.bool, device=starts.device)
+        parts = encode_windows(self._network, self._signals, starts, every_row)
+        return torch.cat([part.encoded for part in parts])
 
     def network(self, starts: Tensor, row: int) -> Tensor:
         """The network's emission log-likelihoods of one row of windows (B,), (B, P).
 
         Up to a constant of each row it is the mean that `recording_emission_log_likelihood` takes.
         """
-        length = self._encoded.shape[1]
-        total, weights = torch.zeros(()), 0
+        length, total, weights = self._length, torch.zeros(()), 0
         for start in self._part_starts:
             if 0 <= (part_row := row - start) < length:
                 weight = min(part_row, length - 1 - part_row) + 1
