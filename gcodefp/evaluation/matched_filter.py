@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluation.ladder import listen, score_rung
+from gcodefp.model.templates import passed_states
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
 
@@ -177,23 +178,11 @@ class AlignedRecording(NamedTuple):
 def align_recordings(
     train: Split, programs: Programs, clip: float | None
 ) -> list[AlignedRecording]:
-    """The train recordings on the states that their sensors measure.
-
-    Rows at the first and last state of a program are skipped: states are clipped there.
-    """
-    aligned = []
-    for recording in np.unique(train.recording):
-        rows = np.flatnonzero(train.recording == recording)
-        states = programs.state_slice(int(train.program[rows[0]]))
-        state = train.state[rows].astype(np.float64)
-        inside = np.flatnonzero((state > states.start) & (state < states.stop - 1))
-        if len(inside) < 2:
-            continue
-        passed = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
-        at = np.interp(passed, state[inside], inside)
-        signals = interpolate_rows(normalise(train.signals[rows], clip), at)
-        aligned.append(AlignedRecording(passed.astype(np.int64), signals))
-    return aligned
+    """The train recordings on the states that their sensors measure."""
+    return [
+        AlignedRecording(states, interpolate_rows(normalise(train.signals[rows], clip), position))
+        for rows, states, position in passed_states(train, programs)
+    ]
 
 
 def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArray[np.float64]:

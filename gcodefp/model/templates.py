@@ -130,11 +130,32 @@ def fit_templates(train: Split, programs: Programs) -> Templates:
 def _state_features(
     train: Split, programs: Programs
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Of each train recording: its states (M,) and their features (M, F).
+    """Of each train recording: its states (M,) and their features (M, F)."""
+    for rows, states, position in passed_states(train, programs):
+        features = _features(train.signals[rows].astype(np.float64))
+        yield states, interpolate_rows(features, position)
+
+
+class PassedStates(NamedTuple):
+    """The states that the sensors of one recording measure.
+
+    Attributes:
+        rows: (N,) of the recording, in its split.
+        states: (M,) ascending, each one more than the last.
+        position: (M,) of each state among the N rows, with a fraction.
+    """
+
+    rows: NDArray[np.intp]
+    states: NDArray[np.int64]
+    position: NDArray[np.float64]
+
+
+def passed_states(train: Split, programs: Programs) -> Iterator[PassedStates]:
+    """Of each train recording with two or more of them.
 
     Rows before and after the program, whose state is that of an end, do not count.
     """
-    for recording in range(len(train.recordings)):
+    for recording in np.unique(train.recording):
         rows = np.flatnonzero(train.recording == recording)
         program = int(train.program[rows[0]])
         if program == UNKNOWN:
@@ -145,9 +166,8 @@ def _state_features(
         if len(inside) < 2:
             continue
         states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
-        features = _features(train.signals[rows].astype(np.float64))
-        row = np.interp(states, state[inside], inside)
-        yield states.astype(np.int64), interpolate_rows(features, row)
+        position = np.interp(states, state[inside], inside)
+        yield PassedStates(rows, states.astype(np.int64), position)
 
 
 def _features(signals: NDArray[np.float64]) -> NDArray[np.float64]:
