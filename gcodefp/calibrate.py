@@ -1,7 +1,8 @@
 """Fits the decoder of a checkpoint: decoder.npz beside it.
 
-Templates are fitted to the train split. The weights of the network and of the templates in the
-hidden Markov model are chosen on the val split, by the probability near the true state.
+The weights of the network and of the templates in the hidden Markov model are chosen on the val
+split, by the probability near the true state, with templates of the train split. Then the templates
+are fitted to both splits.
 """
 
 import argparse
@@ -13,7 +14,8 @@ from pathlib import Path
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
-from gcodefp.evaluation.decoder import fit_decoder, write_decoder
+from gcodefp.evaluation.calibration import calibrate_decoder
+from gcodefp.evaluation.decoder import write_decoder
 from gcodefp.evaluation.split_scores import open_checkpoint
 from gcodefp.model.checkpoint import check_dataset
 from gcodefp.model.data import DEVICES, select_device
@@ -48,14 +50,14 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     if control:
         train = apply_control(train, "train", control, description.window)
         val = apply_control(val, "val", control, description.window)
-    decoder = fit_decoder(checkpoint, train, val, device)
+    decoder = calibrate_decoder(checkpoint, train, val, device)
     write_decoder(arguments.output, decoder, arguments.checkpoint)
     for network_weight, template_weight, score, near in decoder.tried.tolist():
         logger.info(
             "val: network %.2f, templates %.2f: log score %.3f, within 1 s %.3f",
             *(network_weight, template_weight, score, near),
         )
-    logger.info("chosen: %s", decoder.summary)
+    logger.info("chosen: %s, temperature %.2f", decoder.summary, decoder.temperature)
 
 
 if __name__ == "__main__":

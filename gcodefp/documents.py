@@ -140,5 +140,5 @@ def _wrong_value(array: NDArray[Any], spec: ArraySpec, lengths: Mapping[str, int
             wrong |= array > high
     if not wrong.any():
         return None
-    place = tuple(int(axis[0]) for axis in np.nonzero(wrong))
+    place = tuple(np.argwhere(wrong)[0].tolist())
     return f"has {array[place]} at {list(place)}"

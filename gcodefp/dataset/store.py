@@ -144,6 +144,22 @@ class Description:
             )
 
 
+def join_splits(first: Split, second: Split) -> Split:
+    """The rows of two splits of a dataset as one, those of the second behind those of the first."""
+    shifts = {
+        "block": len(first.blocks),
+        "recording": len(first.recordings),
+        "lag_corrected_row": len(first.recording),
+        "window_start": len(first.recording),
+    }
+    arrays = dict(vars(second))
+    for name, shift in shifts.items():
+        arrays[name] = arrays[name] + arrays[name].dtype.type(shift)
+    return Split(
+        **{name: np.concatenate([array, arrays[name]]) for name, array in vars(first).items()}
+    )
+
+
 def write_split(path: Path, split: Split) -> None:
     """Writes one NPZ; the same arrays give the same bytes."""
     write_arrays(path, {ARRAY_NAMES.get(name, name): array for name, array in vars(split).items()})

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Split
+from gcodefp.dataset.store import Split, join_splits
 from gcodefp.dataset.windows import row_to_window_mask
 from gcodefp.evaluation.decode import predict_at_states
 from gcodefp.evaluation.ladder import Listener, listen
@@ -59,15 +59,17 @@ def run_baselines(
     window: int,
     jobs: int,
 ) -> Baselines:
-    """Fits all baselines to the train split and predicts rows of the test split.
+    """Fits all baselines and predicts rows of the test split.
 
     Args:
-        val: for the choice of options; without it the defaults are used.
+        val: options are chosen on it; then all are fitted to train and val, as the templates of
+            the decoder are. Without it the defaults are used.
         rows: (N,) of the test split.
         window: rows per window.
         jobs: processor cores that forests may use.
     """
     matched = tune_matched_filter(train, val, programs, window)
+    train = train if val is None else join_splits(train, val)
     trees, trees_whole = extra_trees(train, test, rows, programs, window, SEED, jobs)
     by_states = {
         **filter_states(matched, test, rows, window),

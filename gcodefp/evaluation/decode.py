@@ -1,10 +1,12 @@
 """A trained network's predictions for a split, by each scored decoding."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import UNSEEN
@@ -160,26 +162,52 @@ def _most_probable_at_true_states(
     return blocks
 
 
+class DecodedBatch(NamedTuple):
+    """Some windows of a split, B of T rows, decoded.
+
+    Attributes:
+        encoded: (B, T, D) row vectors of the network.
+        path: (B, T) Viterbi paths.
+        rows: (M,) rows of the split that are assigned to these windows.
+        mask: (B, T) where they are.
+        posterior: (M, P) of the states that the controller reports, the lag marginalised.
+    """
+
+    encoded: Tensor
+    path: Tensor
+    rows: NDArray[np.int64]
+    mask: Tensor
+    posterior: NDArray[np.float32]
+
+
+@torch.no_grad()
+def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
+    """Decodes the windows of a split, a few at a time."""
+    chain = decoder.chain(data.signals.device)
+    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
+        rows, mask = data.window_rows(batch), data.row_mask[batch]
+        encoded = decoder.network.encode(data.signals[rows])
+        decoded = decode_segments(decoder.window_emissions(encoded, data.signals[rows]), chain)
+        posterior = marginalise_lag(decoded.posterior[mask].cpu().numpy(), decoder.programs)
+        yield DecodedBatch(encoded, decoded.path, rows[mask].cpu().numpy(), mask, posterior)
+
+
 @torch.no_grad()
 def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
     """State, most probable block and operation of each row, from its assigned window."""
-    programs, network, chain = decoder.programs, decoder.network, decoder.chain(data.signals.device)
+    programs, network = decoder.programs, decoder.network
     count = len(data.signals)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
     operation, path = np.full(count, UNSEEN, np.int64), np.full(count, UNSEEN, np.int64)
     paths = []
-    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
-        rows, row_mask = data.window_rows(batch), data.row_mask[batch]
-        encoded = network.encode(data.signals[rows])
-        decoded = decode_segments(decoder.window_emissions(encoded, data.signals[rows]), chain)
-        posterior = decoded.posterior[row_mask].cpu().numpy()
-        assigned = rows[row_mask].cpu().numpy()
-        path[assigned] = decoded.path[row_mask].cpu().numpy()
-        paths.append(decoded.path.cpu().numpy())
-        most_probable = most_probable_blocks(marginalise_lag(posterior, programs), programs)
-        blocks[assigned], confidence[assigned] = most_probable
-        predicted = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
-        operation[assigned] = predicted[row_mask].cpu().numpy()
+    for batch in decode_batches(decoder, data):
+        path[batch.rows] = batch.path[batch.mask].cpu().numpy()
+        paths.append(batch.path.cpu().numpy())
+        blocks[batch.rows], confidence[batch.rows] = most_probable_blocks(
+            batch.posterior, programs, decoder.temperature
+        )
+        predicted = network.operation_logits(batch.encoded).argmax(-1)[:, None]
+        operation[batch.rows] = predicted.expand_as(batch.mask)[batch.mask].cpu().numpy()
     is_covered = operation != UNSEEN
     return DecodedWindows(is_covered, path, np.concatenate(paths), blocks, confidence, operation)
 
@@ -199,7 +227,9 @@ def _decode_recordings(
         decoded = decode_segments(decoder.recording_emissions(signals)[None], chain)
         path[own_rows] = decoded.path[0].cpu().numpy()
         posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
-        blocks[own_rows], confidence[own_rows] = most_probable_blocks(posterior, programs)
+        blocks[own_rows], confidence[own_rows] = most_probable_blocks(
+            posterior, programs, decoder.temperature
+        )
     return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 

@@ -1,6 +1,6 @@
 """The decoder: a network's and the templates' emissions, weighted, in the hidden Markov model.
 
-Templates are fitted to the train split, the weights are chosen on the val split: the decoder is the
+The weights are chosen on the val split, with templates of the train split: the decoder is the
 network alone, the templates alone, or both. It is a file, `decoder.npz`, beside the checkpoint.
 
 Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weights.
@@ -44,9 +44,6 @@ UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
 MIN_PROBABILITY = 0.01
 """Lower limit in the log score: one recording of a kind that no other shows decides nothing."""
-FIT_WEIGHT = 0.1
-"""Weight of the templates' log-likelihood in the path of `fit`."""
-FALSE_ALARM_RATE = 0.05
 STRIDE_ROWS = 16
 WINDOWS_PER_CHUNK, WINDOWS_TO_TRY = 128, 16
 """Limit memory: every row has a probability for each of thousands of states; of the windows whose
@@ -59,29 +56,10 @@ ARRAYS = {
     "mean": ArraySpec("f", ("P", "D"), -1e9, 1e9),
     "weight": ArraySpec("f", ("D",), -1, 1),
     "tried": ArraySpec("f", ("W", 4)),
-    "val_fit": ArraySpec("f", ("V",)),
+    "fits": ArraySpec("f", ("R",)),
+    "temperature": ArraySpec("f", (), 0.1, 10),
 }
 """Arrays of decoder.npz."""
-
-
-class Refusal(NamedTuple):
-    """Whether a recording runs none of the programs of the train split.
-
-    Attributes:
-        fit: of the recording, as Decoder.fit.
-        p_value: conformal (Vovk et al. 2005): of recordings like those of val, a share of at most p
-            has a p-value of at most p.
-        false_alarm_rate: share of recordings of the programs that are refused. With n val
-            recordings it is at least 1 / (n + 1).
-    """
-
-    fit: float
-    p_value: float
-    false_alarm_rate: float
-
-    @property
-    def is_refused(self) -> bool:
-        return self.p_value <= self.false_alarm_rate
 
 
 class Decoder(NamedTuple):
@@ -91,7 +69,9 @@ class Decoder(NamedTuple):
         network_weight, template_weight: of the emission log-likelihoods; 0 where one is not used.
         templates: None without a decoder.npz.
         tried: (W, 4) on the val split: both weights, mean log score, share of rows within 1 s.
-        val_fit: (V,) `fit` of each val recording that runs a program of the train split.
+        fits: (R,) how well each train or val recording fits templates that were fitted without it,
+            as `calibration.template_fit`.
+        temperature: of the probabilities of blocks; above 1 they are less certain.
     """
 
     checkpoint: Checkpoint
@@ -99,7 +79,8 @@ class Decoder(NamedTuple):
     template_weight: float = 0.0
     templates: Templates | None = None
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
-    val_fit: NDArray[np.float32] = np.zeros(0, np.float32)
+    fits: NDArray[np.float32] = np.zeros(0, np.float32)
+    temperature: float = 1.0
 
     @property
     def description(self) -> Description:
@@ -123,6 +104,7 @@ class Decoder(NamedTuple):
             "template_weight": self.template_weight,
             "val_log_score": score,
             "val_within_1s": within,
+            "temperature": self.temperature,
         }
 
     @property
@@ -162,28 +144,6 @@ class Decoder(NamedTuple):
         if self.templates is not None:
             emissions += self.template_weight * self.templates.log_likelihood(signals[None])[0]
         return emissions
-
-    @torch.no_grad()
-    def fit(self, signals: Tensor) -> float | None:
-        """How well a recording (N, C) fits the programs, at most 0; None without templates.
-
-        The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over
-        that of the row's own best state. Both are the templates', and so is the path.
-        """
-        if self.templates is None:
-            return None
-        likelihood = self.templates.log_likelihood(signals[None])
-        path = viterbi_paths(FIT_WEIGHT * likelihood, self.chain(signals.device))
-        on_path = likelihood.gather(2, path[..., None])[..., 0]
-        return float((on_path - likelihood.amax(-1)).mean())
-
-    def refusal(self, signals: Tensor) -> Refusal | None:
-        """Whether a recording (N, C) runs none of the programs; None without templates or val."""
-        fit, count = self.fit(signals), len(self.val_fit)
-        if fit is None or not count:
-            return None
-        p_value = (1 + int((self.val_fit <= fit).sum())) / (1 + count)
-        return Refusal(fit, p_value, max(FALSE_ALARM_RATE, 1 / (1 + count)))
 
     @torch.no_grad()
     def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
@@ -267,7 +227,7 @@ class _Windows:
 
 
 def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
-    """Fits the templates to the train split, and chooses the weights on the val split.
+    """Fits templates to the train split, and chooses the weights on the val split.
 
     The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
     centre rows of val windows: it rewards right answers and calibrated probabilities alike.
@@ -280,16 +240,13 @@ def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.
     decoder = Decoder(checkpoint, templates=templates)
     pairs = [pair for pair in product(NETWORK_WEIGHTS, TEMPLATE_WEIGHTS) if any(pair)]
     near: list[NDArray[np.float64]] = []
-    fits: list[float | None] = []
     for recording in range(len(val.recordings)):
         rows = np.flatnonzero(val.recording == recording)
         if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
             signals = torch.as_tensor(val.signals[rows], device=device)
             near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-            fits.append(decoder.fit(signals))
     if not sum(probabilities.shape[2] for probabilities in near):
         return decoder
-    decoder = decoder._replace(val_fit=np.array(fits, np.float32))
     probability, hits = np.concatenate(near, axis=2)
     scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
     tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
@@ -359,7 +316,8 @@ def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
     write_arrays(
         path,
         {"checkpoint": np.array(sha256(checkpoint)), "weights": weights}
-        | {"tried": decoder.tried, "val_fit": decoder.val_fit}
+        | {"tried": decoder.tried, "fits": decoder.fits}
+        | {"temperature": np.array(decoder.temperature)}
         | arrays,
     )
 
@@ -395,6 +353,5 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
             for name in Templates._fields
         )
     )
-    return Decoder(
-        checkpoint, network_weight, template_weight, templates, arrays["tried"], arrays["val_fit"]
-    )
+    calibration = arrays["tried"], arrays["fits"], float(arrays["temperature"])
+    return Decoder(checkpoint, network_weight, template_weight, templates, *calibration)

@@ -137,6 +137,7 @@ class DecoderDocument(Document):
     template_weight: Finite
     val_log_score: Finite | None
     val_within_1s: Share | None
+    temperature: Finite
 
 
 class MetricsDocument(Document):

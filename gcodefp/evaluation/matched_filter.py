@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Split
+from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.ladder import listen, score_rung
 from gcodefp.model.templates import passed_states
 from gcodefp.programs.lag import interpolate_rows
@@ -143,7 +143,7 @@ class MatchedFilter:
 def tune_matched_filter(
     train: Split, val: Split | None, programs: Programs, window: int
 ) -> MatchedFilter:
-    """The filter of the train split with the options that are best on the val split.
+    """The filter with the options that are best on the val split, then fitted to both splits.
 
     Args:
         val: None: the first of all options are taken.
@@ -160,7 +160,11 @@ def tune_matched_filter(
                 return matched
             share = score_rung(listen(matched, val, window), val, programs)["within_1s"].value
             fitted.append(replace(matched, val_within_1s=share))
-    return max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
+    assert val is not None, "without it the first options were taken"
+    best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
+    aligned = align_recordings(join_splits(train, val), programs, best.options.clip)
+    final = fit_matched_filter(aligned, first, best.options)
+    return replace(final, val_within_1s=best.val_within_1s)
 
 
 class AlignedRecording(NamedTuple):

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
-from gcodefp.evaluation.decoder import Decoder, Refusal
+from gcodefp.evaluation.calibration import Refusal, refusal
+from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.hmm import decode_segments
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
@@ -117,7 +118,7 @@ class RecordingPrediction:
         warnings = list(self.notes)
         if self.refusal is not None and self.refusal.is_refused:
             warnings.append(
-                "DOUBTFUL: it fits none of the programs as well as val recordings fit theirs "
+                "DOUBTFUL: it fits none of the programs as well as their own recordings do "
                 f"(p = {self.refusal.p_value:.3f}; false alarms: "
                 f"{self.refusal.false_alarm_rate:.1%} of recordings)"
             )
@@ -176,10 +177,12 @@ def predict_recording(
         line=programs.line[path],
         block=programs.block[path],
         position_mm=_positions_mm(programs, path),
-        confidence=block_confidence(marginalise_lag(posterior, programs), path, programs),
+        confidence=block_confidence(
+            marginalise_lag(posterior, programs), path, programs, decoder.temperature
+        ),
         median_lag_confidence=block_confidence(posterior, path, programs),
         agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
-        refusal=decoder.refusal(signals),
+        refusal=refusal(decoder, signals),
         program_rows=int(np.diff(programs.first)[program]),
         greedy_block=greedy_block,
         programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),

@@ -11,7 +11,7 @@ Nothing is trained by gradients: a second is enough, and a program needs one rec
 Shapes: N rows, C channels, F features, D discriminants, P states, B windows of T rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -101,23 +101,57 @@ def window_cut(row: int, rows: int) -> tuple[int, int]:
     return min(row, REACH), min(rows - 1 - row, REACH)
 
 
+class RecordingFeatures(NamedTuple):
+    """What templates are fitted to, of one recording.
+
+    Attributes:
+        signals: (N, C).
+        program: its index.
+        states: (M,) that its sensors measure.
+        features: (M, F) in each of these states.
+    """
+
+    signals: NDArray[np.float32]
+    program: int
+    states: NDArray[np.int64]
+    features: NDArray[np.float64]
+
+
+def recording_features(split: Split, programs: Programs) -> list[RecordingFeatures]:
+    """Of each recording of a known program, in the states of its lag-corrected labels."""
+    recordings = []
+    for rows, states, position in passed_states(split, programs):
+        features = interpolate_rows(_features(split.signals[rows].astype(np.float64)), position)
+        program = int(split.program[rows[0]])
+        recordings.append(RecordingFeatures(split.signals[rows], program, states, features))
+    return recordings
+
+
 def fit_templates(train: Split, programs: Programs) -> Templates:
-    """Fits templates to the train recordings and their lag-corrected states."""
-    samples = list(_state_features(train, programs))
+    """Fits templates to the recordings of a split and their lag-corrected states."""
+    channels = train.signals.shape[1]
+    return fit_to_features(recording_features(train, programs), programs, channels)
+
+
+def fit_to_features(
+    recordings: Sequence[RecordingFeatures], programs: Programs, channels: int
+) -> Templates:
+    """Fits templates to the features of recordings with C channels."""
     count = np.zeros(len(programs))
-    mean = np.zeros((len(programs), len(OFFSETS) * train.signals.shape[1]))
-    for states, features in samples:
-        count[states] += 1
-        mean[states] += features
+    mean = np.zeros((len(programs), len(OFFSETS) * channels))
+    for recording in recordings:
+        count[recording.states] += 1
+        mean[recording.states] += recording.features
     mean = _fill(mean / np.maximum(count, 1)[:, None], count > 0, programs)
-    within = np.zeros((mean.shape[1], mean.shape[1]))
-    for states, features in samples:
+    within, freedom = np.zeros((mean.shape[1], mean.shape[1])), 0
+    for recording in recordings:
         # Unbiased: the mean of n recordings is nearer to each of them than the true one.
-        n = count[states]
+        n = count[recording.states]
         scale = np.sqrt(np.where(n > 1, n / np.maximum(n - 1, 1), 0.0))
-        difference = (features - mean[states]) * scale[:, None]
+        difference = (recording.features - mean[recording.states]) * scale[:, None]
         within += difference.T @ difference
-    within /= max(1, sum(int((count[states] > 1).sum()) for states, _ in samples))
+        freedom += int((n > 1).sum())
+    within /= max(1, freedom)
     shrunk = (1 - SHRINKAGE) * within + np.diag(SHRINKAGE * np.diag(within) + RIDGE)
     centred = mean - mean.mean(0)
     # Ascending eigenvalues: the ratio of the variance between states to that within them.
@@ -125,15 +159,6 @@ def fit_templates(train: Split, programs: Programs) -> Templates:
     ratio, vectors = ratio[::-1][:DISCRIMINANTS], vectors[:, ::-1][:, :DISCRIMINANTS]
     arrays = vectors, mean @ vectors, ratio / (1 + ratio)
     return Templates(*(torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays))
-
-
-def _state_features(
-    train: Split, programs: Programs
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float64]]]:
-    """Of each train recording: its states (M,) and their features (M, F)."""
-    for rows, states, position in passed_states(train, programs):
-        features = _features(train.signals[rows].astype(np.float64))
-        yield states, interpolate_rows(features, position)
 
 
 class PassedStates(NamedTuple):

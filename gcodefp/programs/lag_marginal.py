@@ -31,25 +31,32 @@ class MostProbableBlocks(NamedTuple):
 
 
 def block_confidence(
-    posterior: NDArray[np.float32], path: NDArray[np.int64], programs: Programs
+    posterior: NDArray[np.float32],
+    path: NDArray[np.int64],
+    programs: Programs,
+    temperature: float = 1.0,
 ) -> NDArray[np.float64]:
     """Probability of the text of each row's block, (N,).
 
     Args:
         posterior: (N, P) probability of each state.
         path: (N,) state of each row's block.
+        temperature: of the probabilities of texts.
     """
-    probability, text_index = _text_probabilities(posterior, programs)
+    probability, text_index = text_probabilities(posterior, programs, temperature)
     return np.clip(probability[np.arange(len(path)), text_index[path]], 0.0, 1.0)
 
 
-def most_probable_blocks(posterior: NDArray[np.float32], programs: Programs) -> MostProbableBlocks:
+def most_probable_blocks(
+    posterior: NDArray[np.float32], programs: Programs, temperature: float = 1.0
+) -> MostProbableBlocks:
     """The most probable text at each row, summed over all states with that text.
 
     Args:
         posterior: (N, P) probability of each state.
+        temperature: of the probabilities of texts.
     """
-    probability, _ = _text_probabilities(posterior, programs)
+    probability, _ = text_probabilities(posterior, programs, temperature)
     text_index = probability.argmax(axis=1)
     confidence = np.clip(probability[np.arange(len(text_index)), text_index], 0.0, 1.0)
     return MostProbableBlocks(np.unique(programs.block)[text_index], confidence)
@@ -88,11 +95,20 @@ def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], ste
         total[:, 0] += posterior[:, :-step].sum(axis=1)
 
 
-def _text_probabilities(
-    posterior: NDArray[np.float32], programs: Programs
+def text_probabilities(
+    posterior: NDArray[np.float32], programs: Programs, temperature: float = 1.0
 ) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Probability of each text, (N, X), and the text of each state, (P,)."""
+    """Probability of each text, (N, X), in the order of their sorting, and the text of each state.
+
+    Args:
+        posterior: (N, P) probability of each state.
+        temperature: probabilities are raised to its inverse, and normalised.
+    """
     texts, text_index = np.unique(programs.block, return_inverse=True)
     order = np.argsort(text_index, kind="stable")
     first = np.searchsorted(text_index[order], np.arange(len(texts)))
-    return np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1), text_index
+    probability = np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1)
+    if temperature != 1:
+        probability = np.clip(probability, 0.0, 1.0) ** (1 / temperature)
+        probability /= probability.sum(1, keepdims=True)
+    return probability, text_index

@@ -20,12 +20,12 @@ from learning_data import (
 from gcodefp.calibrate import main
 from gcodefp.control import main as control_step
 from gcodefp.dataset.controls import LABELS_SHUFFLED, SENSORS_PERMUTED
+from gcodefp.evaluation.calibration import calibrate_decoder
 from gcodefp.evaluation.decoder import (
     ARRAYS,
     DECODER_FILE,
     NETWORK_WEIGHTS,
     TEMPLATE_WEIGHTS,
-    fit_decoder,
     read_decoder,
 )
 from gcodefp.files import read_arrays, sha256
@@ -69,12 +69,12 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
     best = decoder.tried[decoder.tried[:, 2].argmax()]
     assert [decoder.network_weight, decoder.template_weight] == pytest.approx(best[:2].tolist())
     assert f"chosen: {decoder.summary}" in log
-    fitted = fit_decoder(
+    fitted = calibrate_decoder(
         decoder.checkpoint, *(tiny_split(RECORDINGS[name]) for name in ("train", "val")), CPU
     )
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
-    np.testing.assert_array_equal(fitted.val_fit, decoder.val_fit)
-    assert len(decoder.val_fit) == len(RECORDINGS["val"])
+    np.testing.assert_array_equal(fitted.fits, decoder.fits)
+    assert fitted.temperature == decoder.temperature
     assert evaluate(own, dataset, tmp_path / "evaluation") == 0
     inputs = json.loads((tmp_path / "evaluation/metrics.json").read_text())["provenance"]["inputs"]
     assert inputs[str(decoder_file)] == sha256(decoder_file)

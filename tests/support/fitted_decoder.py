@@ -6,10 +6,10 @@ from typing import NamedTuple
 from evaluation_steps import learn
 from learning_data import CPU, RECORDINGS, tiny_split, write_dataset
 
+from gcodefp.evaluation.calibration import calibrate_decoder
 from gcodefp.evaluation.decoder import (
     DECODER_FILE,
     Decoder,
-    fit_decoder,
     read_decoder,
     write_decoder,
 )
@@ -34,6 +34,6 @@ class Fitted(NamedTuple):
 
 def fit_in(folder: Path) -> Fitted:
     path = learn(write_dataset(folder / "dataset"), folder / "run", max_epochs=30)
-    decoder = fit_decoder(read_checkpoint(path, CPU), TRAIN, VAL, CPU)
+    decoder = calibrate_decoder(read_checkpoint(path, CPU), TRAIN, VAL, CPU)
     write_decoder(path.with_name(DECODER_FILE), decoder, path)
     return Fitted(decoder, path)

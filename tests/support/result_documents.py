@@ -141,6 +141,6 @@ def write_best(folder: Path) -> None:
 
 DECODER = {
     "emissions": NETWORK_AND_TEMPLATES, "network_weight": 0.03, "template_weight": 0.1,
-    "val_log_score": -0.3, "val_within_1s": 0.9,
+    "val_log_score": -0.3, "val_within_1s": 0.9, "temperature": 1.25,
 }  # fmt: skip
 """The key `decoder` of metrics.json."""

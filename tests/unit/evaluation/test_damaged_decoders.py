@@ -114,6 +114,10 @@ DAMAGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "NaN": (lambda a: a["projection"].__setitem__((3, 1), np.nan), "projection has nan at [3, 1]"),
     "integers": (lambda a: a.update(mean=a["mean"].astype(int)), "mean has dtype int64"),
     "columns": (lambda a: a.update(tried=np.zeros((15, 5))), "tried has shape"),
+    "temperature": (
+        lambda a: a.update(temperature=np.array(0.0)),
+        "temperature has 0.0 at []",
+    ),
     "huge": (
         lambda a: a["mean"].__setitem__((0, 0), 1e30),
         "mean has 1.0000000150474662e+30 at [0, 0]",

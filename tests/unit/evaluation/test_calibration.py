@@ -1,0 +1,140 @@
+"""Calibration: templates of both splits, refusal of unknown programs, certainty of blocks."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from fitted_decoder import TRAIN, VAL, Fitted, fit_in
+from learning_data import CPU, RECORDINGS, ROWS, SENSORS, tiny_split
+from numpy.typing import NDArray
+
+from gcodefp.dataset.store import Split, join_splits
+from gcodefp.evaluation import calibration
+from gcodefp.evaluation.calibration import (
+    TEMPERATURES,
+    calibrate_decoder,
+    refusal,
+    template_fit,
+)
+from gcodefp.evaluation.decode import decode_windows
+from gcodefp.evaluation.decoder import Decoder
+from gcodefp.model.data import to_tensors
+from gcodefp.model.templates import fit_templates
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    return fit_in(tmp_path_factory.mktemp("fitted"))
+
+
+def signals_of(split: Split, recording: int = 0) -> torch.Tensor:
+    return torch.as_tensor(split.signals[split.recording == recording].copy())
+
+
+def fits(decoder: Decoder, split: Split) -> NDArray[np.float64]:
+    assert decoder.templates is not None
+    chain = decoder.chain(CPU)
+    parts = [signals_of(split, index) for index in range(len(split.recordings))]
+    return np.array([template_fit(decoder.templates, chain, part) for part in parts])
+
+
+def test_the_last_templates_are_those_of_train_and_val(fitted: Fitted) -> None:
+    both = join_splits(TRAIN, VAL)
+    names = [*RECORDINGS["train"], *RECORDINGS["val"]]
+    assert both.recordings[both.recording].tolist() == np.repeat(names, ROWS).tolist()
+    np.testing.assert_array_equal(
+        both.blocks[both.block], np.concatenate([s.blocks[s.block] for s in (TRAIN, VAL)])
+    )
+    np.testing.assert_array_equal(
+        both.lag_corrected_row[len(TRAIN.row) :], len(TRAIN.row) + VAL.lag_corrected_row
+    )
+    decoder = fitted.decoder
+    assert decoder.templates is not None
+    expected = fit_templates(both, decoder.programs)
+    assert all(map(torch.equal, decoder.templates, expected))
+    train_alone = fit_templates(TRAIN, decoder.programs)
+    assert not torch.equal(decoder.templates.mean, train_alone.mean)
+
+
+def test_each_recording_is_fitted_by_templates_of_others(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoder, names = fitted.decoder, [*RECORDINGS["train"], *RECORDINGS["val"]]
+    assert len(decoder.fits) == len(names)
+    # With so many folds each has one recording of each program: the first, the second, and so on.
+    monkeypatch.setattr(calibration, "FOLDS", 100)
+    alone = calibrate_decoder(decoder.checkpoint, TRAIN, VAL, CPU)
+    by_program = [[n for n in names if n.startswith(program)] for program in ("face", "pocket")]
+    expected = []
+    for fold in zip(*by_program, strict=True):
+        others = fit_templates(tiny_split([n for n in names if n not in fold]), decoder.programs)
+        for name in fold:
+            signals = torch.as_tensor(tiny_split([name]).signals)
+            expected.append(template_fit(others, decoder.chain(CPU), signals))
+    assert alone.fits.tolist() == pytest.approx(expected, abs=1e-5)
+    in_sample = fits(decoder, join_splits(TRAIN, VAL))
+    assert decoder.fits.mean() < in_sample.mean(), "a recording fits its own templates better"
+
+
+def test_a_program_with_one_recording_says_nothing_about_fits(fitted: Fitted) -> None:
+    lonely = tiny_split(["face_001", "face_002", "pocket_001"])
+    decoder = calibrate_decoder(fitted.decoder.checkpoint, lonely, tiny_split(["face_009"]), CPU)
+    assert len(decoder.fits) == 3
+
+
+def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
+    fitted: Fitted,
+) -> None:
+    decoder, test = fitted.decoder, tiny_split(RECORDINGS["test"])
+    random = np.random.default_rng(0)
+    noise = torch.as_tensor(random.normal(size=(ROWS, len(SENSORS))), dtype=torch.float32)
+    rate = 1 / (1 + len(decoder.fits))
+    for signals in (noise, signals_of(TRAIN).flip(0)):
+        refused = refusal(decoder, signals)
+        assert refused is not None
+        assert refused.is_refused
+        assert refused.fit < fits(decoder, test).min() <= 0
+        assert refused.p_value == pytest.approx(rate)
+        assert refused.false_alarm_rate == pytest.approx(max(0.05, rate))
+    accepted = refusal(decoder, signals_of(TRAIN))
+    assert accepted is not None
+    assert not accepted.is_refused
+
+
+def test_p_values_count_recordings_that_fit_as_badly(fitted: Fitted) -> None:
+    signals = signals_of(VAL)
+    fit = fits(fitted.decoder, VAL)[0]
+    for below, count in ((0, 99), (3, 99), (4, 99), (5, 99), (99, 99), (0, 9)):
+        others = np.array([fit - 1] * below + [fit + 1] * (count - below), np.float32)
+        refused = refusal(fitted.decoder._replace(fits=others), signals)
+        assert refused is not None
+        assert refused.p_value == pytest.approx((1 + below) / (1 + count))
+        assert refused.false_alarm_rate == pytest.approx(max(0.05, 1 / (1 + count)))
+        assert refused.is_refused == ((below <= 4 and count == 99) or count == 9)
+    equal = refusal(fitted.decoder._replace(fits=np.full(9, fit, np.float32)), signals)
+    assert equal is not None
+    assert equal.p_value == 1
+
+
+def test_without_templates_or_other_recordings_nothing_is_refused(fitted: Fitted) -> None:
+    signals = signals_of(VAL)
+    assert refusal(Decoder(fitted.decoder.checkpoint), signals) is None
+    assert refusal(fitted.decoder._replace(fits=np.zeros(0, np.float32)), signals) is None
+
+
+def test_wrong_labels_raise_the_temperature(fitted: Fitted) -> None:
+    """Of val rows with a block of another row the decoder cannot be certain."""
+    checkpoint = fitted.decoder.checkpoint
+    assert fitted.decoder.temperature == 1, "its answers are right"
+    block = VAL.block.copy()
+    random = np.random.default_rng(0)
+    wrong = random.choice(len(block), len(block) // 3, replace=False)
+    block[wrong] = block[np.roll(wrong, 1)]
+    decoder = calibrate_decoder(checkpoint, TRAIN, replace(VAL, block=block), CPU)
+    assert decoder.temperature in TEMPERATURES[1:]
+    data = to_tensors(VAL, decoder.description, CPU)
+    cold, warm = (decode_windows(d, data) for d in (decoder._replace(temperature=1.0), decoder))
+    assert (warm.confidence <= cold.confidence + 1e-9).all()
+    assert warm.confidence.mean() < cold.confidence.mean()
+    assert warm.blocks.tolist() == cold.blocks.tolist()
