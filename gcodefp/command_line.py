@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -72,6 +73,14 @@ def _whole_number(least: int, most: int) -> Callable[[str], int]:
 positive = _whole_number(1, 1_000_000)
 not_negative = _whole_number(0, 2**32 - 1)
 """Such as a seed, which NumPy's generators take up to there."""
+
+
+def not_negative_number(text: str) -> float:
+    """A finite number, at least 0."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is negative or infinite")
+    return number
 
 
 def share(text: str) -> float:

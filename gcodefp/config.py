@@ -91,6 +91,17 @@ class Channels(Section):
     )
 
 
+class Lags(Section):
+    """How far the sensors' clock may be behind or before the controller's."""
+
+    max_seconds: float = Field(
+        ge=0,
+        le=1e6,
+        description="Longest lag that is searched for each recording; 0: the clocks are "
+        "synchronised, and no recording has a lag.",
+    )
+
+
 class Window(Section):
     """How recordings are cut into windows."""
 
@@ -239,6 +250,7 @@ class Config(Section):
     recordings: Recordings
     simulation: Simulation
     channels: Channels
+    lags: Lags
     window: Window
     split: Split
     sweep: Sweep

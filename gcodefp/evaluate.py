@@ -66,14 +66,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
-    decoder, splits, excluded = _read(arguments, device)
+    decoder, splits, excluded, doubtful = _read(arguments, device)
     if decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
     controls = read_controls(arguments.controls)
     description, test = decoder.description, splits["test"]
     train, val = splits.get("train"), splits.get("val")
     evaluation = evaluate_split(
-        decoder, test, train, device, arguments.threads, val, arguments.ladder_stride
+        decoder, test, train, device, arguments.threads, val, arguments.ladder_stride, doubtful
     )
     write_predictions(arguments.output, evaluation, test, description)
     data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
@@ -98,8 +98,8 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 def _read(
     arguments: argparse.Namespace, device: torch.device
-) -> tuple[Decoder, dict[str, Split], list[dict[str, str]]]:
-    """Checkpoint, test split and train split if named, and the recordings that are excluded."""
+) -> tuple[Decoder, dict[str, Split], list[dict[str, str]], list[str]]:
+    """Checkpoint, splits, and the recordings that are excluded and that have a doubtful lag."""
     splits: dict[str, Split] = {}
     if arguments.dataset is None:
         if arguments.test or arguments.train or arguments.val:
@@ -118,11 +118,11 @@ def _read(
         )
         splits.update(loaded)
     if arguments.test:
-        return decoder, splits, []
-    splits["test"], excluded = read_external_split(
+        return decoder, splits, [], description.doubtful_lags()
+    splits["test"], excluded, doubtful = read_external_split(
         arguments.recordings, description, arguments.allow_missing
     )
-    return decoder, splits, excluded
+    return decoder, splits, excluded, doubtful
 
 
 def _log(scores: Mapping[str, Mapping[str, Estimate]]) -> None:

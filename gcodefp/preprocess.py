@@ -15,7 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.command_line import not_negative, positive, run_step, share, step_parser
+from gcodefp.command_line import (
+    not_negative,
+    not_negative_number,
+    positive,
+    run_step,
+    share,
+    step_parser,
+)
 from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.split import (
     METHODS,
@@ -31,7 +38,7 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
-from gcodefp.programs.lag import MAX_LAG_SECONDS
+from gcodefp.programs.lag import MAX_LAG_SECONDS, TOLERANCE_SECONDS, checking_groups
 from gcodefp.programs.table import (
     UNKNOWN,
     Alignment,
@@ -63,6 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add("--center", action="store_true", help="subtract each recording's own mean of a channel")
     add("--zscore", action="store_true", help="divide by each recording's own deviation too")
+    add(
+        "--max-lag-seconds",
+        type=not_negative_number,
+        default=MAX_LAG_SECONDS,
+        help="of the sensors' lags that are searched; 0: their clocks are synchronised",
+    )
     add("--window", type=positive, required=True, help="rows per window")
     add("--stride", type=positive, required=True, help="rows between windows of the train split")
     add("--max-gap-seconds", type=float, required=True, help="no window crosses a longer gap")
@@ -89,9 +102,15 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     blocks = np.unique(np.concatenate([r.blocks for r in train]))
     vocabulary = build_vocabulary(blocks, (r.operation for r in train))
     signals = {name: scaler.apply(recording) for name, recording in recordings.items()}
-    programs = fit_programs(train, signals)
-    alignment = {n: align_recording(r, signals[n], programs) for n, r in recordings.items()}
-    _log_lags(alignment, programs)
+    max_lag, masks = arguments.max_lag_seconds, scaler.group_masks()
+    programs = fit_programs(train, signals, max_lag)
+    alignment = {
+        name: align_recording(recording, signals[name], programs, masks, max_lag)
+        for name, recording in recordings.items()
+    }
+    val_lags = [alignment[name].lag for name in names["val"]]
+    lag_groups = checking_groups(val_lags) if max_lag else []
+    _log_lags(alignment, programs, lag_groups, max_lag)
 
     def assemble_split(name: str, stride: int) -> Split:
         members = [recordings[recording] for recording in names[name]]
@@ -118,10 +137,11 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "words": {"train": _count_words(splits["train"])},
         "position_mm": _position_scale(train),
         "programs": _describe_programs(programs, arguments.output),
+        "lags": {"max_seconds": max_lag, "groups": lag_groups},
         "left_out": excluded,
         "recordings": {
             name: {
-                **_describe_recording(recording, alignment[name], programs),
+                **_describe_recording(recording, alignment[name], programs, lag_groups),
                 "missing_channels": _missing(recording, scaler.channels),
                 "copy_of": copies.get(name),
             }
@@ -166,14 +186,25 @@ def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
     return [channel for channel in channels if channel not in recording.signals.columns]
 
 
-def _log_lags(alignment: Mapping[str, Alignment], programs: Programs) -> None:
-    """Warns of lags that may be larger than those that are searched."""
-    limit = MAX_LAG_SECONDS - 2 * float(programs.step_seconds)
+def _log_lags(
+    alignment: Mapping[str, Alignment],
+    programs: Programs,
+    groups: Sequence[str],
+    max_lag_seconds: float,
+) -> None:
+    """Warns of lags that may be larger than those that are searched, and of doubtful ones."""
+    limit = max_lag_seconds - 2 * float(programs.step_seconds)
     for name, aligned in alignment.items():
-        if abs(aligned.lag_seconds) > limit:
+        if 0 < limit < abs(aligned.lag.seconds):
             logger.warning(
                 "%s: its lag of %.1f s is at the limit of the search, %g s; are its labels right?",
-                *(name, aligned.lag_seconds, MAX_LAG_SECONDS),
+                *(name, aligned.lag.seconds, max_lag_seconds),
+            )
+        if (aligned.lag.uncertainty_seconds(groups) or 0.0) > TOLERANCE_SECONDS:
+            texts = [f"{aligned.lag.by_group[group]:+.1f} s by {group}" for group in groups]
+            logger.warning(
+                "%s: its lag is doubtful: %+.1f s by all channels, %s",
+                *(name, aligned.lag.seconds, ", ".join(texts)),
             )
 
 
@@ -298,14 +329,17 @@ def _position_scale(train: Sequence[Recording]) -> dict[str, list[float]]:
 
 
 def _describe_recording(
-    recording: Recording, alignment: Alignment, programs: Programs
+    recording: Recording, alignment: Alignment, programs: Programs, lag_groups: Sequence[str]
 ) -> dict[str, Any]:
     """Operation, program and lag of a recording, and what each cleaning rule changed."""
-    is_aligned = alignment.program != UNKNOWN
+    is_aligned, lag = alignment.program != UNKNOWN, alignment.lag
+    uncertainty = lag.uncertainty_seconds(lag_groups)
     return {
         "operation": recording.operation,
         "program": str(programs.names[alignment.program]) if is_aligned else None,
-        "lag_seconds": round(alignment.lag_seconds, 3) if is_aligned else None,
+        "lag_seconds": round(lag.seconds, 3) if is_aligned else None,
+        "lag_by_group_seconds": {name: round(value, 3) for name, value in lag.by_group.items()},
+        "lag_uncertainty_seconds": None if uncertainty is None else round(uncertainty, 3),
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,

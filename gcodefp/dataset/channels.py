@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.columns import channel_unit
+from gcodefp.recordings.columns import channel_group, channel_unit
 
 MIN_VALID_SHARE = 0.5
 """A channel is live in a recording that has valid samples in at least this share of its rows."""
@@ -54,6 +54,11 @@ class Scaler:
         """Which samples are valid, (N, C)."""
         table = recording.signals.reindex(columns=list(self.channels))
         return table.notna().to_numpy()
+
+    def group_masks(self) -> dict[str, NDArray[np.bool_]]:
+        """Group of channels -> which channels belong to it, (C,)."""
+        groups = np.array([channel_group(channel) for channel in self.channels], np.str_)
+        return {str(group): groups == group for group in np.unique(groups)}
 
     def describe(self) -> list[dict[str, str | float]]:
         """One entry per channel for dataset.json."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
+from gcodefp.programs.lag import doubtful_lags
 from gcodefp.programs.table import align_recording
 from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.columns import describe_channels, lost_channels
@@ -18,15 +19,16 @@ logger = logging.getLogger("gcodefp.dataset")
 
 def read_external_split(
     folder: Path, description: Description, allow_missing: bool = False
-) -> tuple[Split, Excluded]:
+) -> tuple[Split, Excluded, list[str]]:
     """Cleans, scales and windows all labelled recordings of a folder.
 
     Args:
         allow_missing: whether nodes may lack some of their channels.
 
     Returns:
-        the split, and the excluded recordings: those that are a train or val recording by name or
-        by their samples, copies of each other, and those that a cleaning rule excludes.
+        the split, the excluded recordings (those that are a train or val recording by name or
+        by their samples, copies of each other, and those that a cleaning rule excludes), and the
+        names of the recordings whose lag is doubtful.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
@@ -61,10 +63,15 @@ def read_external_split(
     if not members:
         raise UserError(f"{folder}: no recording is left; the reasons are above")
     signals = {r.name: description.scaler.apply(r) for r in members}
+    masks, limit = description.scaler.group_masks(), description.max_lag_seconds
+    alignment = {
+        r.name: align_recording(r, signals[r.name], description.programs, masks, limit)
+        for r in members
+    }
     split = assemble(
         members,
         signals,
-        {r.name: align_recording(r, signals[r.name], description.programs) for r in members},
+        alignment,
         description.scaler,
         description.vocabulary,
         description.window,
@@ -73,7 +80,11 @@ def read_external_split(
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    return split, excluded
+    uncertainty = {
+        name: aligned.lag.uncertainty_seconds(description.lag_groups)
+        for name, aligned in alignment.items()
+    }
+    return split, excluded, doubtful_lags(uncertainty)
 
 
 def _unusable(

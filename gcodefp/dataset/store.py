@@ -17,6 +17,7 @@ from gcodefp.dataset.vocabulary import Vocabulary
 from gcodefp.documents import read_document
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_arrays, sha256, write_arrays
+from gcodefp.programs.lag import MAX_LAG_SECONDS, doubtful_lags
 from gcodefp.programs.table import Programs, read_programs
 
 FORMAT = "gcodefp-dataset-2"
@@ -95,6 +96,25 @@ class Description:
     programs: Programs
     sha256: Mapping[str, str]
     document: Mapping[str, Any]
+
+    @property
+    def max_lag_seconds(self) -> float:
+        """Of the lags that were searched."""
+        return float(self.document.get("lags", {}).get("max_seconds", MAX_LAG_SECONDS))
+
+    @property
+    def lag_groups(self) -> list[str]:
+        """The groups of channels that check lags; none in datasets of earlier versions."""
+        return list(self.document.get("lags", {}).get("groups", []))
+
+    def doubtful_lags(self) -> list[str]:
+        """The names of the recordings whose lag is doubtful."""
+        return doubtful_lags(
+            {
+                name: entry.get("lag_uncertainty_seconds")
+                for name, entry in self.document["recordings"].items()
+            }
+        )
 
     def scale_position(self, position_mm: NDArray[np.floating]) -> NDArray[np.float32]:
         """Tool positions (N, 3) in mm as standard deviations of the train split."""

@@ -111,7 +111,7 @@ def assemble(
         state=np.concatenate([a.state for a in alignments]),
         lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
-        lag_seconds=np.array([a.lag_seconds for a in alignments], np.float32),
+        lag_seconds=np.array([a.lag.seconds for a in alignments], np.float32),
         window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
     )
 

@@ -101,6 +101,7 @@ class ConfusionDocument(Document):
 
 class RungScores(Document):
     within_1s: EstimatedShare
+    within_1s_certain: EstimatedShare
     program: EstimatedShare
 
 
@@ -160,6 +161,7 @@ class MetricsDocument(Document):
     differences: Annotated[dict[str, dict[str, Interval]], with_keys(PIPELINE)]
     decoder: DecoderDocument
     ladder: Annotated[list[Rung], AfterValidator(_ascend)]
+    doubtful_lags: list[str]
     baselines: dict[str, dict[str, str | int | Finite | None]]
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ row; they may cross a gap in the clock.
 Shapes: N rows of a recording, T rows of a window, C channels, M centre rows of all windows.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,13 +40,18 @@ class Heard(NamedTuple):
 
 
 def measure_ladder(
-    listeners: Mapping[str, Listener], split: Split, programs: Programs, stride: int = STRIDE_ROWS
+    listeners: Mapping[str, Listener],
+    split: Split,
+    programs: Programs,
+    stride: int = STRIDE_ROWS,
+    doubtful: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """The rungs of the ladder for metrics.json: of each window length, last of whole recordings.
 
     Args:
         listeners: name -> listener; without any there is no ladder.
         stride: rows from one window to the next.
+        doubtful: names of recordings whose lag, and so whose truth, is doubtful.
     """
     rungs = (*WINDOW_ROWS, None) if listeners else ()
     return [
@@ -57,7 +62,7 @@ def measure_ladder(
                 name: {
                     metric: score._asdict()
                     for metric, score in score_rung(
-                        listen(listener, split, rows, stride), split, programs
+                        listen(listener, split, rows, stride), split, programs, doubtful
                     ).items()
                 }
                 for name, listener in listeners.items()
@@ -89,14 +94,22 @@ def listen(listener: Listener, split: Split, rows: int | None, stride: int = 1) 
     return Heard(np.concatenate(centres), np.concatenate(states))
 
 
-def score_rung(heard: Heard, split: Split, programs: Programs) -> dict[str, Estimate]:
+def score_rung(
+    heard: Heard, split: Split, programs: Programs, doubtful: Collection[str] = ()
+) -> dict[str, Estimate]:
     """The shares of centre rows within 1 s and of the right program, with their intervals.
 
-    A row whose program is not in the train split is wrong.
+    A row whose program is not in the train split is wrong. `within_1s_certain` leaves out the
+    recordings with a doubtful lag.
     """
     rows, state = heard
-    program = programs.program_of_state()[state]
+    program, recording = programs.program_of_state()[state], split.recording[rows]
     error = program_error_seconds(programs, state, program, split.state[rows], split.program[rows])
-    correct = {"within_1s": is_near(error), "program": program == split.program[rows]}
-    ones, recording = np.ones(len(rows)), split.recording[rows]
-    return {metric: with_interval(ratio(c, ones, recording)) for metric, c in correct.items()}
+    near, ones = is_near(error), np.ones(len(rows))
+    certain = ~np.isin(split.recordings[recording], list(doubtful))
+    statistics = {
+        "within_1s": ratio(near, ones, recording),
+        "within_1s_certain": ratio(near & certain, certain, recording),
+        "program": ratio(program == split.program[rows], ones, recording),
+    }
+    return {metric: with_interval(statistic) for metric, statistic in statistics.items()}

@@ -66,8 +66,12 @@ PIPELINE = (MODEL, WHOLE)
 """The predictions that verdicts are about: from windows, and from whole recordings."""
 WHOLE_SUFFIX = WHOLE.removeprefix(MODEL)
 """Ends the names of the predictors that decode whole recordings."""
-LADDER_METRICS = ("within_1s", "program")
-"""The metrics of the ladder of window lengths."""
+LADDER_METRICS = {
+    "within_1s": "within_1s",
+    "within_1s_certain": "within_1s",
+    "program": "program",
+}
+"""The metrics of the ladder of window lengths, and what they are in the registry."""
 BREAKDOWN = ("by_operation", "confusion", "words", "differences")
 """Keys of metrics.json with breakdowns of its metrics; few rows determine such numbers."""
 

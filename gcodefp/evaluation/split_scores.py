@@ -111,7 +111,7 @@ class Evaluation(NamedTuple):
         predictions: name -> predictions of the rows of the decoding, including baselines.
         scores: name -> metric -> its value and interval.
         tuned: baseline -> its options, chosen on the val split.
-        ladder, decoder: for metrics.json.
+        ladder, decoder, doubtful_lags: for metrics.json.
     """
 
     decoding: SplitPredictions
@@ -120,6 +120,7 @@ class Evaluation(NamedTuple):
     tuned: Mapping[str, Mapping[str, Any]]
     ladder: Sequence[Mapping[str, Any]]
     decoder: Mapping[str, Any]
+    doubtful_lags: Sequence[str]
 
 
 def evaluate_split(
@@ -130,6 +131,7 @@ def evaluate_split(
     threads: int,
     val: Split | None = None,
     ladder_stride_rows: int = STRIDE_ROWS,
+    doubtful: Sequence[str] = (),
 ) -> Evaluation:
     """Decodes and scores a split.
 
@@ -138,6 +140,7 @@ def evaluate_split(
         threads: processor cores that the baselines may use.
         val: for the baselines' options; without it they have their defaults.
         ladder_stride_rows: from one window of the ladder to the next.
+        doubtful: names of recordings with a doubtful lag.
     """
     decoding = predict_split(decoder, test, device)
     window, programs = decoder.description.window, decoder.programs
@@ -162,9 +165,16 @@ def evaluate_split(
         ).items()
     }
     ladder = measure_ladder(
-        {MODEL: decoder.listen, **baselines.listeners}, test, programs, ladder_stride_rows
+        {MODEL: decoder.listen, **baselines.listeners},
+        test,
+        programs,
+        ladder_stride_rows,
+        doubtful,
     )
-    return Evaluation(decoding, predictions, scores, baselines.tuned, ladder, decoder.describe())
+    in_test = [name for name in doubtful if name in test.recordings[np.unique(test.recording)]]
+    return Evaluation(
+        decoding, predictions, scores, baselines.tuned, ladder, decoder.describe(), in_test
+    )
 
 
 def score_predictors(
@@ -224,6 +234,7 @@ def describe_evaluation(
             for name, estimates in evaluation.scores.items()
         },
         "ladder": evaluation.ladder,
+        "doubtful_lags": evaluation.doubtful_lags,
         "baselines": evaluation.tuned,
         **break_down(evaluation.predictions, test, rows, description),
     }

@@ -7,17 +7,25 @@ recording's start and not the motion, are subtracted first. Channels with a high
 ratio have more weight. A lag that all recordings of a program share is not observable: lags are
 relative to their median.
 
+Groups of sensors are a check on each other: where the lag by one group alone differs, as by a pass
+of a program that repeats its motions, the lag is doubtful.
+
 Shapes: T times of a program, C channels, R recordings, H reference
 recordings, F frequencies; correlations are over lags of -max_lag to max_lag, L = 2 max_lag + 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_LAG_SECONDS = 14.0
+"""Of lags that are searched, by default."""
+TOLERANCE_SECONDS = 1.0
+"""A lag is doubtful if that by one group of sensors differs by more."""
+MIN_AGREEMENT = 0.8
+"""Share of val recordings in which a group has to agree within the tolerance, to be a check."""
 SMOOTHING_ROWS = 5
 TREND_ROWS = 41
 """The moving average over this many rows is subtracted; chosen so that magnetometers give the
@@ -32,6 +40,46 @@ MAX_ROUNDS = 30
 Signals = NDArray[np.floating]
 
 
+class Lag(NamedTuple):
+    """The lag of one recording.
+
+    Attributes:
+        seconds: by all channels; NaN if unknown.
+        by_group: group of channels -> the lag by these channels alone.
+    """
+
+    seconds: float
+    by_group: Mapping[str, float]
+
+    def uncertainty_seconds(self, groups: Collection[str]) -> float | None:
+        """The largest deviation of one of these groups; None with fewer than two of them."""
+        if len(groups) < 2 or not np.isfinite(self.seconds):
+            return None
+        return max(abs(self.by_group[group] - self.seconds) for group in groups)
+
+
+def checking_groups(val: Sequence[Lag]) -> list[str]:
+    """The groups that find the lags of val recordings by themselves.
+
+    Train recordings say less: each is a part of its template, with its noise.
+    """
+    lags = [lag for lag in val if np.isfinite(lag.seconds)]
+    groups = dict.fromkeys(group for lag in lags for group in lag.by_group)
+
+    def agreement(group: str) -> float:
+        near = [abs(lag.by_group[group] - lag.seconds) <= TOLERANCE_SECONDS for lag in lags]
+        return sum(near) / len(near)
+
+    return [group for group in groups if agreement(group) >= MIN_AGREEMENT]
+
+
+def doubtful_lags(uncertainty_seconds: Mapping[str, float | None]) -> list[str]:
+    """The names of the recordings whose lag is more uncertain than the tolerance."""
+    return sorted(
+        name for name, seconds in uncertainty_seconds.items() if (seconds or 0) > TOLERANCE_SECONDS
+    )
+
+
 class JointLags(NamedTuple):
     """Lags and channel weights, estimated jointly from recordings of one program.
 
@@ -44,33 +92,51 @@ class JointLags(NamedTuple):
     weight: NDArray[np.float64]
 
 
-def estimate_joint_lags(signals: Sequence[Signals], step_seconds: float) -> JointLags:
+def estimate_joint_lags(
+    signals: Sequence[Signals], step_seconds: float, max_lag_seconds: float = MAX_LAG_SECONDS
+) -> JointLags:
     """Lags of recordings of one program, and the weights of the channels.
 
     Args:
         signals: of each recording (T, C), on the program's clock, one row each step_seconds.
+        max_lag_seconds: of the search; 0: the clocks are synchronised, and no recording lags.
     """
     weight = np.ones(signals[0].shape[1])
     if len(signals) == 1:
         return JointLags(np.zeros(1), weight)
     detrended = [_detrend(samples) for samples in signals]
-    steps = _best_lags(detrended, weight, step_seconds)
+    max_lag = _max_lag(max_lag_seconds, step_seconds, len(signals[0]))
+    steps = _best_lags(detrended, weight, max_lag)
     for _ in range(REWEIGHTINGS):
         weight = _channel_weights(detrended, steps)
-        steps = _best_lags(detrended, weight, step_seconds)
+        steps = _best_lags(detrended, weight, max_lag)
     return JointLags(steps * step_seconds, weight)
 
 
 def estimate_lag(
-    signals: Signals, template: Signals, weight: NDArray[np.floating], step_seconds: float
-) -> float:
-    """Lag of one recording relative to the template, in seconds; both (T, C), as above."""
-    max_lag = _max_lag(step_seconds, len(template))
-    expected, measured = (_spectrum(_detrend(s) * weight) for s in (template, signals))
-    curve = _correlation(expected, measured[None], max_lag)[0]
-    if not curve.any():
-        return 0.0
-    return float((_peak(curve, int(curve.argmax())) - max_lag) * step_seconds)
+    signals: Signals,
+    template: Signals,
+    weight: NDArray[np.floating],
+    step_seconds: float,
+    groups: Mapping[str, NDArray[np.bool_]],
+    max_lag_seconds: float = MAX_LAG_SECONDS,
+) -> Lag:
+    """Lag of one recording relative to the template; both (T, C), as above.
+
+    Args:
+        groups: group -> (C,) whether a channel belongs to it.
+    """
+    max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
+    expected, measured = (_detrend(samples) * weight for samples in (template, signals))
+
+    def lag_by(channels: slice | NDArray[np.bool_]) -> float:
+        spectra = (_spectrum(samples[:, channels]) for samples in (expected, measured))
+        curve = _correlation(next(spectra), next(spectra)[None], max_lag)[0]
+        if not curve.any():
+            return 0.0
+        return float((_peak(curve, int(curve.argmax())) - max_lag) * step_seconds)
+
+    return Lag(lag_by(slice(None)), {name: lag_by(mask) for name, mask in groups.items()})
 
 
 def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -82,12 +148,11 @@ def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np
 
 
 def _best_lags(
-    detrended: Sequence[Signals], weight: NDArray[np.floating], step_seconds: float
+    detrended: Sequence[Signals], weight: NDArray[np.floating], max_lag: int
 ) -> NDArray[np.float64]:
     """Lags, in steps, of the highest total correlation, (R,); their median is 0."""
     spectra = np.stack([_spectrum(samples * weight) for samples in detrended])
     references = np.unique(np.linspace(0, len(detrended) - 1, MAX_REFERENCES).astype(int))
-    max_lag = _max_lag(step_seconds, len(detrended[0]))
     correlations = np.stack([_correlation(spectra[r], spectra, max_lag) for r in references])
     pairs = _ReferenceCorrelations(correlations, references, max_lag)
     candidates = [pairs.coordinate_ascent(lags - max_lag) for lags in correlations.argmax(2)]
@@ -157,8 +222,9 @@ def _channel_weights(
     return np.sqrt(signal / np.maximum(noise, 1e-9))
 
 
-def _max_lag(step_seconds: float, length: int) -> int:
-    return min(int(MAX_LAG_SECONDS / step_seconds), length - 1)
+def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:
+    """The longest lag of the search, in steps."""
+    return min(int(max_lag_seconds / step_seconds), length - 1)
 
 
 def _detrend(signals: Signals) -> NDArray[np.float64]:

@@ -24,7 +24,9 @@ from gcodefp.programs.identification import (
     program_seconds,
 )
 from gcodefp.programs.lag import (
+    MAX_LAG_SECONDS,
     JointLags,
+    Lag,
     Signals,
     estimate_joint_lags,
     estimate_lag,
@@ -88,24 +90,31 @@ class Alignment(NamedTuple):
 
     Attributes:
         program: its index; UNKNOWN if it is not in the train split.
-        lag_seconds: of the sensors, relative to the program's median; NaN if unknown.
+        lag: of the sensors, relative to the program's median.
         state: (N,) the state that the sensors measure at each row, with a fraction; NaN if unknown.
         lag_corrected_row: (N,) the row at which the controller reported that state.
     """
 
     program: int
-    lag_seconds: float
+    lag: Lag
     state: NDArray[np.float32]
     lag_corrected_row: NDArray[np.int32]
 
 
-def fit_programs(train: Sequence[Recording], signals: Mapping[str, Signals]) -> Programs:
+def fit_programs(
+    train: Sequence[Recording],
+    signals: Mapping[str, Signals],
+    max_lag_seconds: float = MAX_LAG_SECONDS,
+) -> Programs:
     """Programs of the train split; `signals` are the scaled signals (N, C) of each recording."""
     periods = np.concatenate([np.diff(r.seconds) for r in train])
     # A clock with whole seconds has periods of 0.
     step = round(float(np.median(periods[periods > 0])), 6)
     programs = find_programs(train)
-    fits = [_fit(p, [signals[r.name] for r in p.recordings], step) for p in programs]
+    fits = [
+        _fit(program, [signals[r.name] for r in program.recordings], step, max_lag_seconds)
+        for program in programs
+    ]
     executed = [sorted(program.executed) for program in programs]
     lines = [line for program in executed for line in program]
 
@@ -146,13 +155,14 @@ class _Fit(NamedTuple):
     mm_per_unit: NDArray[np.float32]
 
 
-def _fit(program: Program, signals: Sequence[Signals], step: float) -> _Fit:
+def _fit(program: Program, signals: Sequence[Signals], step: float, max_lag_seconds: float) -> _Fit:
     """Lags, template and reports of a program; signals (N, C) of each of its recordings."""
     reference = program.reference
     times = np.arange(int(reference.seconds[-1] / step) + 1, dtype=np.float64) * step
     clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
     pairs = list(zip(signals, clocks, strict=True))
-    lags = estimate_joint_lags([_resample(samples, clock, times) for samples, clock in pairs], step)
+    resampled = [_resample(samples, clock, times) for samples, clock in pairs]
+    lags = estimate_joint_lags(resampled, step, max_lag_seconds)
     total, count = np.zeros((len(times), signals[0].shape[1])), np.zeros((len(times), 1))
     for (samples, clock), lag in zip(pairs, lags.seconds, strict=True):
         in_recording = (times >= clock[0] - lag) & (times <= clock[-1] - lag)
@@ -207,28 +217,39 @@ def _resample(
     return interpolate_rows(signals, np.interp(times, clock, np.arange(len(clock))))
 
 
-def align_recording(recording: Recording, signals: Signals, programs: Programs) -> Alignment:
+def align_recording(
+    recording: Recording,
+    signals: Signals,
+    programs: Programs,
+    groups: Mapping[str, NDArray[np.bool_]],
+    max_lag_seconds: float = MAX_LAG_SECONDS,
+) -> Alignment:
     """Estimates a recording's lag and states from its controller's reports.
 
     For training labels and oracles only; predictions from sensors alone must not use it.
+
+    Args:
+        groups: group of channels -> (C,) whether a channel belongs to it; each has its own lag.
     """
     count = len(recording.row)
     index = _find_program(recording, programs)
     if index == UNKNOWN:
         unknown = np.full(count, np.nan, np.float32)
-        return Alignment(UNKNOWN, np.nan, unknown, np.arange(count, dtype=np.int32))
+        return Alignment(UNKNOWN, Lag(np.nan, {}), unknown, np.arange(count, dtype=np.int32))
     step = float(programs.step_seconds)
     states = programs.state_slice(index)
     template = programs.template[states]
     times = np.arange(len(template)) * step
     clock = program_seconds(recording, programs.line[states], times)
-    lag = estimate_lag(_resample(signals, clock, times), template, programs.weight[index], step)
-    state = np.clip((clock - lag) / step, 0, len(template) - 1)
+    resampled, weight = _resample(signals, clock, times), programs.weight[index]
+    lag = estimate_lag(resampled, template, weight, step, groups, max_lag_seconds)
+    sensed = clock - lag.seconds
+    state = np.clip(sensed / step, 0, len(template) - 1)
     return Alignment(
         index,
         lag,
         (programs.first[index] + state).astype(np.float32),
-        np.rint(np.interp(clock - lag, clock, np.arange(count))).astype(np.int32),
+        np.rint(np.interp(sensed, clock, np.arange(count))).astype(np.int32),
     )
 
 

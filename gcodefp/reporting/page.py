@@ -71,7 +71,7 @@ def render(
         "model": MODEL,
         "main_table": metric_table(models, MAIN_METRICS, with_counts=False),
         "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
-        "ladder": ladder_table(evaluation["ladder"]),
+        "ladder": ladder_table(evaluation),
         "controls": control_summary(evaluation),
         "sample_name": path.name,
         "sample": sample_table(path),

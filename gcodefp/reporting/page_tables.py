@@ -82,8 +82,15 @@ def _cell(metric: str, score: JsonContent, with_counts: bool) -> Cell:
     return interval_cell(interval_text(score, unit.form, unit.factor), count)
 
 
-def ladder_table(ladder: Sequence[JsonContent]) -> dict[str, Any]:
+def ladder_table(evaluation: JsonContent) -> dict[str, Any]:
     """`sections` have, of each metric of the ladder, a row for each model; `head` the windows."""
+    ladder, doubtful = evaluation["ladder"], evaluation["doubtful_lags"]
+    notes = {
+        "within_1s": "all recordings" if doubtful else "",
+        "within_1s_certain": f"without {', '.join(doubtful)}, whose lag, and so whose truth, is "
+        "doubtful",
+        "program": "",
+    }
     head = [
         "whole recording"
         if rung["rows"] is None
@@ -93,14 +100,15 @@ def ladder_table(ladder: Sequence[JsonContent]) -> dict[str, Any]:
     models = [name for name in PREDICTORS if ladder and name in ladder[0]["models"]]
     sections = [
         {
-            "title": f"{METRIC_TITLES[metric]}, {unit_format(metric).unit}",
-            "note": "",
+            "title": f"{METRIC_TITLES[registered]}, {unit_format(registered).unit}",
+            "note": notes[metric],
             "rows": [
-                (name, [_cell(metric, rung["models"][name][metric], False) for rung in ladder])
+                (name, [_cell(registered, rung["models"][name][metric], False) for rung in ladder])
                 for name in models
             ],
         }
-        for metric in LADDER_METRICS
+        for metric, registered in LADDER_METRICS.items()
+        if doubtful or metric == registered
     ]
     return {"head": head, "sections": sections if models else []}
 

@@ -127,7 +127,10 @@ def test_the_ladder_and_the_options_of_the_filter_are_written(evaluation: Path) 
     document, arrays = results(evaluation)
     ladder = document["ladder"]
     whole = {
-        name: {metric: document["models"][whole_name][metric] for metric in LADDER_METRICS}
+        name: {
+            metric: document["models"][whole_name][registered]
+            for metric, registered in LADDER_METRICS.items()
+        }
         for name, whole_name in ((MODEL, WHOLE), (FILTER, FILTER_WHOLE))
     }
     assert [rung["rows"] for rung in ladder] == [*WINDOW_ROWS, None]

@@ -89,7 +89,11 @@ def ladder_document() -> list[dict[str, Any]]:
             "rows": rows,
             "seconds": None if rows is None else STEP_SECONDS * rows,
             "models": {
-                name: {"within_1s": _share(share), "program": _share(share + 0.04)}
+                name: {
+                    "within_1s": _share(share),
+                    "within_1s_certain": _share(share + 0.02),
+                    "program": _share(share + 0.04),
+                }
                 for name, share in ((MODEL, model), (FILTER, matched))
             },
         }

@@ -137,6 +137,7 @@ def write_evaluation(
         },
         "decoder": DECODER,
         "ladder": ladder_document(),
+        "doubtful_lags": [],
         "baselines": {"matched filter": {"clip": 1.0}},
         **break_down(answers, test, rows, parse_description(dataset, programs)),
     }  # fmt: skip

@@ -55,6 +55,7 @@ rule preprocess:
         min_coverage=config["channels"]["min_coverage"],
         center="--center" if config["channels"]["center"] else "",
         zscore="--zscore" if config["channels"]["zscore"] else "",
+        max_lag_seconds=config["lags"]["max_seconds"],
         rows=config["window"]["rows"],
         stride_rows=config["window"]["stride_rows"],
         max_gap_seconds=config["window"]["max_gap_seconds"],
@@ -73,6 +74,7 @@ rule preprocess:
             --min-coverage {params.min_coverage} \
             {params.center} \
             {params.zscore} \
+            --max-lag-seconds {params.max_lag_seconds} \
             --window {params.rows} \
             --stride {params.stride_rows} \
             --max-gap-seconds {params.max_gap_seconds} \

@@ -65,6 +65,21 @@ def test_a_second_is_near_enough(shift: int, share: float) -> None:
     assert scores["program"] == (1.0, 1.0, 1.0, len(rows), 2)
 
 
+def test_a_doubtful_lag_is_left_out_of_the_second_share() -> None:
+    split = visible(tiny_split(["face_1", "pocket_1"]))
+    programs = tiny_programs(tiny_split(["face_1", "pocket_1"]))
+    state = np.rint(split.state).astype(np.int64)
+    state[ROWS:] += np.where(np.arange(ROWS) < 10, 10, 0)
+    heard = Heard(np.arange(2 * ROWS), state)
+    for doubtful, share, count in ((["pocket_1"], 1.0, ROWS), ([], 1 - 10 / 64, 2 * ROWS)):
+        scores = score_rung(heard, split, programs, doubtful)
+        assert scores["within_1s"].value == pytest.approx(1 - 10 / 64)
+        assert scores["within_1s_certain"].value == pytest.approx(share)
+        assert scores["within_1s_certain"].n == count
+    nothing = score_rung(heard, split, programs, ["face_1", "pocket_1"])["within_1s_certain"]
+    assert (nothing.value, nothing.n) == (None, 0)
+
+
 def test_another_or_an_unknown_program_is_wrong() -> None:
     train = tiny_split(["face_1", "pocket_1"])
     split, programs = visible(train), tiny_programs(train)

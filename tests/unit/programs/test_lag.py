@@ -7,7 +7,14 @@ import pytest
 from numpy.typing import NDArray
 
 from gcodefp.dataset.channels import fit_scaler
-from gcodefp.programs.lag import MAX_LAG_SECONDS, estimate_joint_lags, estimate_lag
+from gcodefp.programs.lag import (
+    MAX_LAG_SECONDS,
+    Lag,
+    checking_groups,
+    doubtful_lags,
+    estimate_joint_lags,
+    estimate_lag,
+)
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.simulation import recording as simulation
@@ -88,7 +95,7 @@ def test_the_order_of_the_recordings_does_not_matter() -> None:
 @pytest.mark.parametrize("lag", [-6.0, 0.0, 0.375, 11.0, MAX_LAG_SECONDS - 1])
 def test_a_recording_is_compared_with_a_template(lag: float) -> None:
     (signals,) = recordings(np.array([lag]), 2.0)
-    estimated = estimate_lag(signals, motion(0.0), np.ones(CHANNELS), STEP)
+    estimated = estimate_lag(signals, motion(0.0), np.ones(CHANNELS), STEP, {}).seconds
     assert estimated == pytest.approx(lag, abs=STEP / 3)
 
 
@@ -96,8 +103,35 @@ def test_channels_without_weight_do_not_count() -> None:
     signals, other = recordings(np.array([1.0, 5.0]))
     weight = np.arange(CHANNELS) % 2.0
     mixed = np.where(weight > 0, signals, other)
-    assert estimate_lag(mixed, motion(0.0), weight, STEP) == pytest.approx(1.0, abs=STEP / 3)
-    assert estimate_lag(mixed, motion(0.0), 1 - weight, STEP) == pytest.approx(5.0, abs=STEP / 3)
+    for own, seconds in ((weight, 1.0), (1 - weight, 5.0)):
+        lag = estimate_lag(mixed, motion(0.0), own, STEP, {})
+        assert lag.seconds == pytest.approx(seconds, abs=STEP / 3)
+    masks = {"near": weight > 0, "far": weight == 0}
+    lag = estimate_lag(mixed, motion(0.0), np.ones(CHANNELS), STEP, masks)
+    assert lag.by_group == pytest.approx({"near": 1.0, "far": 5.0}, abs=STEP / 3)
+
+
+def test_synchronised_clocks_are_not_searched() -> None:
+    signals = recordings(np.array([1.0, 5.0, 2.0]))
+    assert estimate_joint_lags(signals, STEP, 0.0).seconds.tolist() == [0.0] * 3
+    lag = estimate_lag(signals[1], motion(0.0), np.ones(CHANNELS), STEP, {}, 0.0)
+    assert lag.seconds == 0.0
+    near = estimate_lag(signals[1], motion(0.0), np.ones(CHANNELS), STEP, {}, 2.0)
+    assert abs(near.seconds) <= 2.0
+
+
+def test_groups_that_find_the_lags_of_val_recordings_are_a_check() -> None:
+    lags = [Lag(1.0, {"imu": 1.2, "mag": 0.8, "motor": 9.0}) for _ in range(18)]
+    lags += [Lag(1.0, {"imu": 1.0, "mag": 13.0, "motor": 1.0}) for _ in range(2)]
+    groups = checking_groups([*lags, Lag(np.nan, {})])
+    assert groups == ["imu", "mag"]
+    uncertainty = {str(index): lag.uncertainty_seconds(groups) for index, lag in enumerate(lags)}
+    assert list(uncertainty.values()) == pytest.approx([0.2] * 18 + [12.0] * 2)
+    assert doubtful_lags(uncertainty) == ["18", "19"]
+    assert lags[19].uncertainty_seconds(["imu"]) is None, "one group is no second opinion"
+    assert Lag(np.nan, {}).uncertainty_seconds(groups) is None
+    assert doubtful_lags({"a": None, "b": 1.0}) == []
+    assert checking_groups([]) == []
 
 
 @pytest.mark.parametrize("rows", [1, 2, 5, ROWS])
@@ -106,7 +140,7 @@ def test_constant_signals_have_no_lag(rows: int) -> None:
     lags = estimate_joint_lags(constant, STEP)
     assert lags.seconds.tolist() == [0.0] * 3
     assert np.isfinite(lags.weight).all()
-    assert estimate_lag(constant[0], constant[1], lags.weight, STEP) == 0.0
+    assert estimate_lag(constant[0], constant[1], lags.weight, STEP, {}).seconds == 0.0
 
 
 def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(
@@ -125,7 +159,7 @@ def test_the_lags_of_simulated_recordings_are_those_that_were_drawn(
     scaler = fit_scaler(loaded, 0.7, centered=True)
     signals = {recording.name: scaler.apply(recording) for recording in loaded}
     programs = fit_programs(loaded, signals)
-    estimated = [align_recording(r, signals[r.name], programs).lag_seconds for r in loaded]
+    estimated = [align_recording(r, signals[r.name], programs, {}).lag.seconds for r in loaded]
     # The lag that all share is not observable: the median recording is taken to have none.
     error = np.array(estimated) - np.array(drawn)
     assert np.ptp(drawn) > 1.0

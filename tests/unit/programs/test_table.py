@@ -40,7 +40,7 @@ def fit(train: list[Replay]) -> Programs:
 
 
 def align(run: Replay, programs: Programs) -> Alignment:
-    return align_recording(run.recording, run.signals, programs)
+    return align_recording(run.recording, run.signals, programs, {})
 
 
 def test_the_table_holds_the_reports_and_signals_of_each_state() -> None:
@@ -102,7 +102,7 @@ def test_lags_of_train_recordings_are_relative_to_the_median(jitter: bool) -> No
     assert np.abs(error).max() < STEP / 2
     assert np.median(programs.lag_seconds) == pytest.approx(0, abs=1e-9)
     # Aligned like any other recording, they have the same lags.
-    lags = [align(run, programs).lag_seconds for run in by_length(train)]
+    lags = [align(run, programs).lag.seconds for run in by_length(train)]
     np.testing.assert_allclose(lags, true - MEDIAN, atol=STEP / 2)
 
 
@@ -114,7 +114,7 @@ def test_a_recording_is_aligned_by_its_sensors(lag: float, jitter: bool) -> None
     run = replay("b_new", 1, lag, 0.1 * jitter, 0.2 * jitter)
     alignment = align(run, programs)
     assert programs.names[alignment.program] == "b"
-    assert alignment.lag_seconds == pytest.approx(lag - MEDIAN, abs=STEP / 3)
+    assert alignment.lag.seconds == pytest.approx(lag - MEDIAN, abs=STEP / 3)
     # The time at which the sensors measured, but for the lag that all recordings share.
     measured = run.program_seconds - (lag - MEDIAN)
     start = by_length(train)[len(train) // 2].program_seconds[0]
@@ -137,7 +137,7 @@ def test_a_recording_of_no_program_has_no_state() -> None:
     run = replay("b_1", 1)
     alignment = align(run, fit(runs(0)))
     assert alignment.program == UNKNOWN
-    assert np.isnan(alignment.lag_seconds)
+    assert np.isnan(alignment.lag.seconds)
     assert np.isnan(alignment.state).all()
     assert alignment.lag_corrected_row.tolist() == list(range(len(run.recording.row)))
 

@@ -76,7 +76,7 @@ class Reader:
         scaler = fit_scaler([recording], 0.5, True)
         signals = scaler.apply(recording)
         programs = fit_programs([recording], {"pocket_001": signals})
-        alignment = align_recording(recording, signals, programs)
+        alignment = align_recording(recording, signals, programs, {})
         for array in (signals, alignment.state, recording.mm_per_unit, recording.seconds):
             assert np.isfinite(array).all()
         assert not np.isinf(recording.position_mm).any()
