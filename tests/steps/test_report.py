@@ -198,7 +198,8 @@ def test_predictors_are_grouped_by_kind(leaky: list[str]) -> None:
 
 
 def test_the_ladder_is_a_table_of_windows(leaky: list[str], pictures: Path, tmp_path: Path) -> None:
-    table = ladder_table(results_of(leaky).evaluation["ladder"])
+    evaluation = results_of(leaky).evaluation
+    table = ladder_table(evaluation)
     assert table["head"] == ["16 rows, 4 s", "32 rows, 8 s", "64 rows, 16 s", "whole recording"]
     near, program = table["sections"]
     assert [near["title"], program["title"]] == ["within 1 s, %", "program, %"]
@@ -215,7 +216,13 @@ def test_the_ladder_is_a_table_of_windows(leaky: list[str], pictures: Path, tmp_
     page = output.read_text()
     assert page.count('id="figure-ladder"') == 1
     assert "<small>[30.0, 50.0]</small>" in page
-    assert ladder_table([]) == {"head": [], "sections": []}
+    assert ladder_table({"ladder": [], "doubtful_lags": []}) == {"head": [], "sections": []}
+    doubtful = ladder_table({**evaluation, "doubtful_lags": ["face_003"]})
+    assert doubtful["sections"][::2] == [{**near, "note": "all recordings"}, program]
+    certain = doubtful["sections"][1]
+    assert certain["title"] == near["title"]
+    assert certain["note"].startswith("without face_003, whose lag")
+    assert certain["rows"][0][1][0].value == "57.0"
 
 
 @pytest.mark.parametrize("fails", [True, False])
