@@ -45,7 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("create_sweep", __doc__)
     parser.add_argument("--sweep", type=Path, help="sweep YAML in W&B's schema")
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset.json")
+    parser.add_argument(
+        "--dataset", type=Path, help="dataset.json; needed unless the YAML names another program"
+    )
     parser.add_argument(
         "--seed", type=not_negative, required=True, help="of the search and of the runs"
     )
@@ -72,8 +74,10 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
         _use_existing(arguments)
         return
-    _check_flags(arguments)
+    if not arguments.sweep:
+        raise UserError("--sweep missing: name a sweep YAML (or --existing ENTITY/PROJECT/ID)")
     specification = load_specification(arguments.sweep)
+    _check_flags(arguments, specification)
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
     specification = with_options(specification, arguments)
@@ -84,7 +88,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
         _checked(with_options(phase, arguments, first=[]), path, arguments.seed)
     common_objective([specification, *phases])
     _log_warnings(specification, arguments.sweep)
-    origin = _origin(arguments, specification.method)
+    origin = _origin(arguments, specification)
     sweep_id = compute_sweep_id(
         specification, arguments.seed, origin["learning_digest"], origin["training_code"]
     )
@@ -114,9 +118,15 @@ def _log_warnings(specification: Specification, path: Path) -> None:
         logger.warning("%s: %r is never true: no run has it", condition.where, condition.text)
 
 
-def _check_flags(arguments: argparse.Namespace) -> None:
-    """Which flags are needed depends on the engine."""
-    needed = ("sweep", "project", "runs") if arguments.engine == "wandb" else ("sweep",)
+def _check_flags(arguments: argparse.Namespace, specification: Specification) -> None:
+    """Which flags are needed depends on the engine and on what trains."""
+    if specification.program and arguments.engine == "wandb":
+        raise UserError(
+            f"{arguments.sweep}: program: {specification.program.name} is run by `wandb sweep` and "
+            "`wandb agent` themselves; here use --engine local, which needs no server"
+        )
+    needed = ["project", "runs"] if arguments.engine == "wandb" else []
+    needed += [] if specification.program else ["dataset"]
     if missing := [f"--{name}" for name in needed if not getattr(arguments, name)]:
         raise UserError(
             f"{', '.join(missing)} missing: a sweep with --engine {arguments.engine} needs "
@@ -132,7 +142,7 @@ def _use_existing(arguments: argparse.Namespace) -> None:
     specification = read_specification(config, where)
     check_trainable(specification, where)
     total = specification.run_cap or max(1, count_runs(address))
-    origin = _origin(arguments, specification.method) | {"existing": True}
+    origin = _origin(arguments, specification) | {"existing": True}
     write_sweep(
         arguments.output, address.sweep_id, specification, arguments.seed, total, origin,
         str(address),
@@ -140,17 +150,19 @@ def _use_existing(arguments: argparse.Namespace) -> None:
     logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
 
 
-def _origin(arguments: argparse.Namespace, method: str) -> dict[str, Any]:
+def _origin(arguments: argparse.Namespace, specification: Specification) -> dict[str, Any]:
+    dataset, is_external = arguments.dataset, specification.program is not None
     return {
         "provenance": provenance([p for p in (arguments.sweep, arguments.dataset) if p]),
-        "learning_digest": read_description(arguments.dataset).learning_digest(),
-        "training_code": runs_digest(method),
+        "learning_digest": read_description(dataset).learning_digest() if dataset else None,
+        "training_code": None if is_external else runs_digest(specification.method),
     }
 
 
 def _checked(specification: Specification, path: Path, seed: int) -> int:
     """The number of runs of a sweep that can be run."""
-    check_trainable(specification, str(path))
+    if specification.program is None:
+        check_trainable(specification, str(path))
     try:
         check_possible(specification, seed)
         return total_runs(specification)
