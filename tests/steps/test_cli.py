@@ -14,7 +14,7 @@ def test_help_lists_every_step_and_imports_nothing_heavy() -> None:
         "import sys, gcodefp.cli as c; c.main(['-h']); print({'torch', 'wandb'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.endswith("False\n")
+    assert done.stdout.endswith("set()\n")
     for step in ("preprocess", "create_sweep", "agent", "evaluate", "status"):
         assert f"\n  {step} " in done.stdout
     assert "gcodefp sweep FILE" in done.stdout
