@@ -21,7 +21,12 @@ from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, with_options
-from gcodefp.sweeps.specification import Specification, json_schema, read_specification
+from gcodefp.sweeps.specification import (
+    Specification,
+    json_schema,
+    read_specification,
+    with_program,
+)
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -64,7 +69,8 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
             raise UserError(_listed(f"{path}: these need a decision of yours", decisions))
     elif fixes or decisions:
         raise UserError(_refusal(path, fixes, decisions))
-    specification = with_options(read_specification(document, str(path)), arguments)
+    specification = with_program(read_specification(document, str(path)), str(path))
+    specification = with_options(specification, arguments)
     _check_possible(specification, path)
     print(describe_specification(specification))
 

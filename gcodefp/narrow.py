@@ -21,7 +21,7 @@ from gcodefp.sweeps.ranking import best_runs, common_objective
 from gcodefp.sweeps.space import varying
 from gcodefp.sweeps.specification import Specification, load_specification
 from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.values import SEPARATOR, leaf
+from gcodefp.sweeps.values import SEPARATOR, dotted, leaf
 
 BEST_SHARE = 0.25
 MIN_BEST = 3
@@ -50,10 +50,13 @@ def narrowed(
         varied: the names that were searched before; only these are narrowed.
     """
     document = copy.deepcopy(dict(following.document))
+    if following.program and following.program.path:
+        document["program"] = following.program.path  # Not beside the new YAML.
     for path, parameter in following.parameters.items():
         if leaf(path) not in varied:
             continue
-        latents = [parameter.latent(run[leaf(path)]) for run in best if leaf(path) in run]
+        name = dotted(path) if following.program else leaf(path)
+        latents = [parameter.latent(run[name]) for run in best if name in run]
         inside = [u for u in latents if u is not None]
         if inside:
             *groups, name = path.split(SEPARATOR)

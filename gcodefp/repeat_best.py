@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.sweep_file import compute_sweep_id, read_sweep, write_sweep
+from gcodefp.sweeps.values import SEPARATOR, dotted, nest
 
 logger = logging.getLogger("gcodefp.repeat_best")
 
@@ -38,6 +40,8 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
     counted = best_runs(sweeps, arguments.runs, objective)
+    if program := sweeps[0].program:
+        _check_seeded([run.content["hyperparameters"] for run in counted], program.name)
     best = dict.fromkeys(configuration(run) for run in counted)
     finalists = [dict(values) for values in list(best)[: arguments.finalists]]
     seed = sweeps[0].seed
@@ -64,17 +68,39 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
 
 def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Specification:
     """A sweep of these runs and no others."""
+    paths = {dotted(path): path for path in original.parameters} if original.program else {}
+    points = [{paths.get(name, name): value for name, value in p.items()} for p in points]
+    parameters: dict[str, Any] = {}
+    for path in points[0]:
+        *groups, name = path.split(SEPARATOR)
+        entries = parameters
+        for group in groups:
+            entries = entries.setdefault(group, {"parameters": {}})["parameters"]
+        entries[name] = {"values": list(dict.fromkeys(point[path] for point in points))}
     document = {
         "method": "random",
         "metric": {"name": original.objective.metric, "goal": original.objective.goal},
         "run_cap": len(points),
-        "parameters": {
-            name: {"values": list(dict.fromkeys(point[name] for point in points))}
-            for name in points[0]
-        },
+        "parameters": parameters,
     }
     specification = read_specification(document, "repeats")
-    return replace(specification, options=read_options(specification.parameters, first=points))
+    options = read_options(specification.parameters, first=[nest(point) for point in points])
+    return replace(specification, options=options, program=original.program)
+
+
+def _check_seeded(runs: Sequence[Mapping[str, Any]], program: str) -> None:
+    """Another program's runs can be repeated if their seed is a hyperparameter.
+
+    Raises UserError: it is not, or conditions give the runs different hyperparameters.
+    """
+    if any(type(run.get("seed")) is not int for run in runs):
+        raise UserError(
+            f"{program}: has no hyperparameter `seed` to repeat its best runs with; add "
+            "`seed: {value: 0}` to the sweep's parameters and use it in the program, or set no "
+            "repeats"
+        )
+    if len({tuple(sorted(run)) for run in runs}) > 1:
+        raise UserError(f"{program}: a sweep with conditions cannot be repeated; set no repeats")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
+from gcodefp.sweeps.program import is_external
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
 from gcodefp.sweeps.space import combinations, configurations, never_true, varying
@@ -18,7 +19,9 @@ from gcodefp.sweeps.specification import MetricConfig, Specification, read_speci
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
 from gcodefp.sweeps.values import MAX_SHOWN_LENGTH, SEPARATOR, dotted, leaf
 
-UNUSED = ("program", "command", "project", "entity")
+USED = ("program", "command")
+"""Of a sweep of another program."""
+UNUSED = (*USED, "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
 Path = tuple[str | int, ...]
 """Keys and list indices from the root of a document."""
@@ -65,7 +68,9 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
     if specification.run_cap is None and specification.method != "grid":
         method = specification.method
         yield f"no run_cap: set sweep.run_cap in the configuration; method {method} has no end"
-    if specification.early_terminate and not reached_bands(specification):
+    if program := specification.program:
+        yield f"{program.name} trains: names and values of its hyperparameters are not checked"
+    if specification.early_terminate and not (program or reached_bands(specification)):
         yield "no run gets as far as a band: early termination ends none"
     if possible is not None and possible < (specification.run_cap or 0):
         yield f"the search ends after {possible} runs: there are no more configurations"
@@ -76,7 +81,7 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
     for condition in never_true(specification):
         yield f"{condition.where}: {condition.text!r} is never true: no run has the parameter"
-    if unused := [key for key in UNUSED if key in document]:
+    if unused := [key for key in UNUSED if key in document and not (program and key in USED)]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 
 
@@ -151,6 +156,9 @@ def _settings(specification: Specification, possible: int | None) -> Iterator[tu
     size, running = combinations(specification), specification.impute_while_running or "nothing"
     counted = "" if possible is None else f", {possible} of them possible"
     yield "method", specification.method
+    if specification.program:
+        yield "program", specification.program.name
+        yield "command", " ".join(specification.program.command)
     yield "metric", f"{objective.metric}, {objective.goal}"
     yield ("target", "none" if target is None else f"{target:g}: no run starts once one reached it")
     yield "impute", f"{specification.impute} for failed runs; while running: {running}"
@@ -173,13 +181,14 @@ def _bands(specification: Specification) -> str:
     rule = specification.early_terminate
     if rule is None:
         return "none"
-    bands = ", ".join(map(str, reached_bands(specification)))
-    after = f"after epochs {bands}" if bands else "after no epoch"
+    if specification.program:
+        after = f"after {', '.join(map(str, rule.bands[:SAMPLES]))}, … values of the metric"
+    else:
+        bands = ", ".join(map(str, reached_bands(specification)))
+        epochs = f"after epochs {bands}" if bands else "after no epoch"
+        after = f"{epochs} (of {most_epochs(specification)})"
     compared = "value there" if rule.strict else "best value so far"
-    return (
-        f"hyperband {after} (of {most_epochs(specification)}); a run continues if its "
-        f"{compared} is among the best 1/{rule.eta:g}"
-    )
+    return f"hyperband {after}; a run continues if its {compared} is among the best 1/{rule.eta:g}"
 
 
 def _parameters(specification: Specification) -> Iterator[tuple[str, ...]]:
@@ -217,10 +226,10 @@ def problems(document: Any, where: str) -> list[str]:
     """Every message of the schema and of the trainer; none if the sweep runs here."""
     try:
         specification = read_specification(document, where)
-        return list(trainer_problems(specification, where))
+        return [] if is_external(document) else list(trainer_problems(specification, where))
     except UserError as error:
         messages = str(error).split("\n")
-    if not isinstance(document, Mapping):
+    if not isinstance(document, Mapping) or is_external(document):
         return messages
     # The trainer's messages are about what can be read; what cannot be has one already.
     with suppress(UserError):

@@ -24,6 +24,7 @@ from gcodefp.sweeps.check import Path, entries
 from gcodefp.sweeps.distributions import DISTRIBUTIONS
 from gcodefp.sweeps.hyperband import EarlyTerminate
 from gcodefp.sweeps.parameters import Entry, plainly_values
+from gcodefp.sweeps.program import is_external
 from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, MetricConfig, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
 from gcodefp.sweeps.values import number_text, parse_number
@@ -95,7 +96,8 @@ def proposed_fixes(document: Any) -> Fixes:
     for path, entry in parameters.items():
         if isinstance(entry, Mapping):
             yield from _entry(document, path, entry)
-    yield from _hyperparameters(parameters)
+    if not is_external(document):
+        yield from _hyperparameters(parameters)
 
 
 def _keys(path: Path, block: Mapping[Any, Any], names: Collection[str]) -> Fixes:
@@ -162,15 +164,20 @@ def _metric(document: Mapping[str, Any]) -> Fixes:
         name, goal = config.get("name"), config.get("goal", "minimize")
         if not isinstance(name, str):
             return
-        if name not in LOGGED_METRICS and (meant := same_letters(name, LOGGED_METRICS)):
+        is_ours = not is_external(document)
+        if is_ours and name not in LOGGED_METRICS and (meant := same_letters(name, LOGGED_METRICS)):
             reason = "its name in this trainer"
             yield Fix("value", (*path, "name"), name, meant, reason)
-        elif name in LOGGED_METRICS and goal in GOALS and goal != (usual := usual_goal(name)):
+        elif is_ours and name not in LOGGED_METRICS:
+            return
+        elif goal in GOALS and (usual := usual_goal(name)) not in (None, goal):
             reason = f"{name} is better when {'larger' if usual == 'maximize' else 'smaller'}"
             if "goal" in config:
                 yield Fix("value", (*path, "goal"), goal, usual, reason, is_needed=False)
             else:
                 yield Fix("add", (*path, "goal"), "name", usual, reason, is_needed=False)
+    elif is_external(document):
+        return
     elif config is None and (document.get("method") == "bayes" or "early_terminate" in document):
         new = {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal}
         if "metric" in document:

@@ -30,6 +30,11 @@ from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
+PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "metrics.jsonl"
+"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and what
+it may write as JSON lines."""
+LOGGED = (OUTPUT, JSON_LINES, "wandb")
+"""What it has logged; all of this moves to the next generation, the folder last."""
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
 _released: set[str | None] = set()
@@ -246,9 +251,28 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
+    if lease:
+        _take_over_program(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
     return lease
+
+
+def _take_over_program(folder: Path, files: Path) -> None:
+    """Moves what the program of earlier holders keeps, away from a holder that stands still.
+
+    Only after the claim; a holder that was killed just then leaves it in the generation before.
+    """
+    kept = folder.glob(f"generation.*/{PROGRAM_FOLDER}")
+    for newest in sorted(kept, key=_generation_number, reverse=True):
+        for name in (*LOGGED, PROGRAM_FOLDER):
+            if not (files / name).exists():
+                with suppress(OSError):
+                    (newest.parent / name).rename(files / name)
+
+
+def _generation_number(kept: Path) -> int:
+    return int(kept.parent.name.partition("-")[0].rpartition(".")[2])
 
 
 def _make(claim: Claim) -> bool:

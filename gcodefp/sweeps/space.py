@@ -37,9 +37,10 @@ def varying(specification: Specification) -> list[str]:
 
 
 def is_possible(specification: Specification, proposal: Proposal) -> bool:
-    """Whether the trainer and the sweep's constraints take a run."""
+    """Whether the sweep's constraints and this project's trainer, if it trains, take a run."""
     values = flatten(proposal.hyperparameters)
-    return specification.options.allow(values) and accepts(values)
+    is_external = specification.program is not None
+    return specification.options.allow(values) and (is_external or accepts(values))
 
 
 def combinations(specification: Specification) -> int | None:

@@ -1,7 +1,7 @@
 """A sweep as W&B's schema writes it, read and checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -12,6 +12,7 @@ from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
 from gcodefp.sweeps.parameters import ParameterMapping, flat_parameters
+from gcodefp.sweeps.program import Program, read_program
 from gcodefp.sweeps.schema import Number, Plain, Section, validated
 from gcodefp.sweeps.search_options import NO_OPTIONS, SearchOptions
 from gcodefp.sweeps.values import key_path, shown
@@ -94,6 +95,7 @@ class Specification:
         impute_while_running: the same for unfinished runs; None leaves them without a value.
         document: the YAML as written.
         options: constraints and others, from the configuration.
+        program: what trains the runs; None for this project's trainer.
     """
 
     method: str
@@ -106,6 +108,7 @@ class Specification:
     impute: str = "worst"
     impute_while_running: str | None = None
     options: SearchOptions = field(default=NO_OPTIONS)
+    program: Program | None = None
 
     @property
     def depends_on_results(self) -> bool:
@@ -123,6 +126,8 @@ class Specification:
         }
         if self.method == "bayes":
             content["impute"] = [self.impute, self.impute_while_running]
+        if self.program:
+            content["program"] = self.program.describe()
         return content | self.options.describe()
 
 
@@ -136,11 +141,26 @@ def json_schema() -> dict[str, Any]:
 
 def load_specification(path: Path) -> Specification:
     """Reads a sweep YAML. Raises UserError: with the file, the key, the value and the fix."""
-    return read_specification(load_yaml(read_text(path), str(path), warn=True), str(path))
+    document = load_yaml(read_text(path), str(path), warn=True)
+    return with_program(read_specification(document, str(path)), str(path))
+
+
+def with_program(specification: Specification, where: str) -> Specification:
+    """The sweep with the program that its YAML names.
+
+    Raises UserError: there is no such script, or the sweep has no metric.
+    """
+    program = read_program(specification.document, where)
+    if program and specification.document.get("metric") is None:
+        raise UserError(
+            f"{where}: metric: is missing; add the name of one that {program.name} logs and its "
+            "goal, such as {name: val/accuracy, goal: maximize}: it decides which run is best"
+        )
+    return replace(specification, program=program)
 
 
 def read_specification(document: Any, where: str) -> Specification:
-    """Checks a sweep as a mapping; `where` names its origin in messages."""
+    """Checks a sweep as a mapping, without its program; `where` names its origin in messages."""
     if not isinstance(document, Mapping):
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
     sweep = validated(Sweep, document, where)

@@ -8,8 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from gcodefp.documents import Count, Document, Finite, Provenance, read_document
+from gcodefp.documents import Count, Document, Finite, Provenance, Sha256, read_document
 from gcodefp.files import digest, write_json
+from gcodefp.sweeps.program import Program
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import MAX_RUNS, Specification, read_specification
 
@@ -31,6 +32,11 @@ class SweepFile:
     seed: int
     total: int
     document: Mapping[str, Any]
+
+    @property
+    def program(self) -> Program | None:
+        """What trains the runs; None for this project's trainer."""
+        return self.specification.program
 
     @property
     def address(self) -> str | None:
@@ -58,7 +64,10 @@ class SweepFile:
 
 
 def compute_sweep_id(
-    specification: Specification, seed: int, learning_digest: str, code_digest: str
+    specification: Specification,
+    seed: int,
+    learning_digest: str | None,
+    code_digest: str | None,
 ) -> str:
     """The id of a sweep: the same search on the same data with the same code has the same id."""
     parts = [specification.identity_content(), seed, learning_digest, code_digest]
@@ -77,7 +86,8 @@ def write_sweep(
     """Writes sweep.json.
 
     Args:
-        origin: `provenance`, `learning_digest` of the dataset and `training_code`.
+        origin: `provenance`, `learning_digest` of the dataset (None without one) and
+            `training_code` (None if another program trains).
         address: ENTITY/PROJECT/ID on the W&B service, if its engine is used.
     """
     content = {
@@ -91,6 +101,7 @@ def write_sweep(
         "runs": total,
         "parameters": {n: p.describe() for n, p in specification.parameters.items()},
         "as_written": dict(specification.document),
+        "program": specification.program.describe() if specification.program else None,
         **specification.options.describe(),
         **origin,
     }
@@ -106,6 +117,12 @@ class _SweepOptions(Document):
     width: int | None = Field(None, ge=1, le=MAX_RUNS)
 
 
+class _ProgramEntry(Document):
+    path: str | None
+    command: list[str]
+    digest: Sha256 | None
+
+
 class _SweepDocument(Document):
     """What the engines need of sweep.json; `id` names a folder."""
 
@@ -114,6 +131,7 @@ class _SweepDocument(Document):
     existing: bool = False
     is_repeat: bool = False
     as_written: dict[str, Any]
+    program: _ProgramEntry | None = None
     rules: _SweepOptions | None = None
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MAX_RUNS)
@@ -126,9 +144,11 @@ def read_sweep(path: Path) -> SweepFile:
     document = read_document(path, FORMAT, _SweepDocument, REBUILD)
     specification = read_specification(document["as_written"], str(path))
     options = read_options(specification.parameters, **document.get("rules", {}))
+    entry = document.get("program")
+    program = Program(**entry | {"command": tuple(entry["command"])}) if entry else None
     return SweepFile(
         sweep_id=document["id"],
-        specification=replace(specification, options=options),
+        specification=replace(specification, options=options, program=program),
         seed=document["seed"],
         total=document["runs"],
         document=document,

@@ -60,7 +60,7 @@ def test_sweep_is_explained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         "metric": {"name": "val/loss", "goal": "minimize", "target": 0.1, "impute": "latest"},
         "early_terminate": {"type": "hyperband", "min_iter": 3, "eta": 2, "strict": False},
         "run_cap": 9,
-        "program": "train.py",
+        "program": "gcodefp/train.py",
         "parameters": {
             "model": {"parameters": {"d_model": {"values": [64, 96, 128]}}},
             "nhead": {"min": 3, "max": 4},

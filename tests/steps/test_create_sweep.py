@@ -79,10 +79,43 @@ def test_sweep_of_the_first_guide_runs_as_it_stands(create: Create) -> None:
     section = guide("000").partition("### Sweep Configuration File")[2]
     block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
     assert block is not None
-    sweep = made(create("--run-cap", "20", text=block[1]))
+    refused = create("--run-cap", "20", text=block[1])
+    assert "program: 'scripts/train_multihead.py': no such file" in str(refused)
+    text = re.sub("^program:.*\n", "", block[1], flags=re.MULTILINE)
+    sweep = made(create("--run-cap", "20", text=text))
     assert sweep.specification.method == "bayes"
-    assert sweep.specification.document == yaml.safe_load(block[1])
+    assert sweep.specification.document == yaml.safe_load(text)
     assert sweep.total == 20
+
+
+def test_sweep_of_another_program_needs_no_dataset(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its script decides about names, values and metrics, and is a part of the sweep's id."""
+    path, script, output = tmp_path / "s.yaml", tmp_path / "fit.py", tmp_path / "sweep.json"
+
+    def create(**changes: Any) -> SweepFile | str:
+        document = {"program": "fit.py", "method": "grid", "metric": {"name": "score"}}
+        document["parameters"] = {"nhead": {"values": [3, 5]}, "d_model": {"value": 7}}
+        path.write_text(yaml.safe_dump(document | changes), encoding="utf-8")
+        code = create_sweep.main(["--sweep", str(path), "--seed", "5", "--output", str(output)])
+        return capsys.readouterr().err if code else read_sweep(output)
+
+    assert "program: 'fit.py': no such file" in str(create())
+    script.write_text("print(1)\n", encoding="utf-8")
+    sweep = made(create())
+    assert (sweep.total, sweep.document["learning_digest"]) == (2, None)
+    program = sweep.program
+    assert program is not None
+    assert program.command == ("${env}", "${interpreter}", "${program}", "${args}")
+    assert sweep.specification == load_specification(path)
+    ids = {sweep.sweep_id, made(create(command=["${program}"])).sweep_id}
+    script.write_text("print(2)\n", encoding="utf-8")
+    assert len(ids | {made(create()).sweep_id}) == 3
+    assert "metric: is missing" in str(create(metric=None))
+    assert "command[1]: '${arg}' is no macro" in str(create(command=["a", "${arg}"]))
+    assert made(create(program=None, command=["sh", "x.sh"])).program is not None
+    assert "--dataset missing" in str(create(program="gcodefp/train.py"))
 
 
 def test_metric_is_logged_where_it_is_missing_or_the_wrong_way_round(
