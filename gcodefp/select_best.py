@@ -115,6 +115,11 @@ def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -
     """The winner's metric from its checkpoint, which must be the value it was selected for."""
     device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file; gcodefp.clean may have deleted it: remove the run's folder, "
+            f"then {RERUN_AGENTS}, which trains it again"
+        )
     checkpoint = read_checkpoint(path, device)
     _check_same_run(checkpoint, winner, path)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
