@@ -92,7 +92,21 @@ def goal_warning(objective: Objective) -> str | None:
     )
 
 
+LINEAR = {"uniform": "log_uniform_values", "q_uniform": "q_log_uniform_values",
+          "int_uniform": "q_log_uniform_values, q: 1"}  # fmt: skip
+"""Distributions of a linear range, and what draws from the same range by its logarithm."""
+DECADES = 2
+"""How many a range spans that is seldom meant to be linear."""
+
+
 def _parameter_notes(parameter: Parameter) -> Iterator[str]:
+    if parameter.distribution in LINEAR:
+        low, high = _bounds(parameter)
+        if 0 < low * 10**DECADES <= high:
+            yield (
+                f"{0.9 * high / (high - low):.0%} of the draws from {low:g} to {high:g} are above "
+                f"{high / 10:g}; is distribution: {LINEAR[parameter.distribution]} meant?"
+            )
     if (outside := _outside(parameter)) is not None:
         yield f"rounded to a multiple of q it may be {outside}, as in W&B"
     if parameter.distribution in EXPONENTS:
