@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
@@ -70,8 +71,8 @@ def train_run(
         the content of its run.json: hyperparameters, outcome, and where it was trained.
 
     Raises:
-        LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
-            unfinished.
+        LeaseLost, OutOfTime, Interrupted, UserError, OSError: not caused by the hyperparameters;
+            the run stays unfinished.
     """
     checkpoint, init_wandb_run = files / "checkpoint.pt", log_config.init_wandb_run
     config, invalid = dict(assigned), None
@@ -154,6 +155,8 @@ def train_leased_run(
     def after_epoch(is_last: bool) -> bool:
         stop = run.should_prune()
         deadline.end_epoch(last=stop or is_last)
+        if not (stop or is_last):
+            INTERRUPT.check_between_epochs()
         return stop
 
     def init_wandb_run(config: Mapping[str, Any]) -> Any:
