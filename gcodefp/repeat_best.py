@@ -74,7 +74,9 @@ def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Spe
         },
     }
     specification = read_specification(document, "repeats")
-    return replace(specification, options=read_options(specification.parameters, first=points))
+    combined = original.options.combined.texts
+    options = read_options(specification.parameters, first=points, combined=combined)
+    return replace(specification, options=options)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
@@ -227,10 +229,17 @@ def _short(value: Any) -> str:
 # All that is wrong with a sweep.
 
 
-def problems(document: Any, where: str) -> list[str]:
-    """Every message of the schema and of the trainer; none if the sweep runs here."""
+def problems(document: Any, where: str, combined: Mapping[str, str] | None = None) -> list[str]:
+    """Every message of the schema and of the trainer; none if the sweep runs here.
+
+    Args:
+        combined: metrics that the configuration combines, as `sweep.combined` has them.
+    """
+    metrics = read_combined(combined or {})
     try:
         specification = read_specification(document, where)
+        options = replace(specification.options, combined=metrics)
+        specification = replace(specification, options=options)
         return list(trainer_problems(specification, where))
     except UserError as error:
         messages = str(error).split("\n")
@@ -239,7 +248,7 @@ def problems(document: Any, where: str) -> list[str]:
     # The trainer's messages are about what can be read; what cannot be has one already.
     with suppress(UserError):
         metric = validated(MetricConfig, document.get("metric"), where)
-        messages += metric_problems(Objective(metric.name, metric.goal), where)
+        messages += metric_problems(Objective(metric.name, metric.goal), where, metrics.texts)
     parameters = {}
     for path, entry in entries(document.get("parameters")):
         with suppress(UserError):

@@ -104,6 +104,7 @@ class _SweepOptions(Document):
     conditions: dict[str, str] = Field(default_factory=dict)
     first: list[dict[str, Any]] = Field(default_factory=list)
     width: int | None = Field(None, ge=1, le=MAX_RUNS)
+    combined: dict[str, str] = Field(default_factory=dict)
 
 
 class _SweepDocument(Document):
@@ -115,6 +116,9 @@ class _SweepDocument(Document):
     is_repeat: bool = False
     as_written: dict[str, Any]
     rules: _SweepOptions | None = None
+    pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
+        None, min_length=2, max_length=2
+    )
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MAX_RUNS)
     learning_digest: str | None = None
@@ -157,6 +161,7 @@ class BestRun(Document):
     best_epoch: int = Field(ge=1, le=10**6)
     hyperparameters: dict[str, bool | Finite | str | None]
     seeds: list[_Seeds]
+    combined: dict[str, str] = Field(default_factory=dict)
     parameters: Count | None
     seconds: Annotated[float, Field(ge=0, le=1e15)] | None
     device: str | None
