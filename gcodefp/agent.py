@@ -3,17 +3,22 @@
 Any number of agents may work on a sweep, on any hosts that share the folder. A killed agent loses
 at most its current epoch: another agent, or the same one started again, resumes its run. In a
 SLURM job an agent ends after an epoch, before the job's time limit ends it.
+
+Ctrl-C ends it after its run, a second one at the epoch, a third one at once. SIGTERM ends it at the
+epoch. Runs that are left resume when an agent is started again.
 """
 
 import argparse
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from gcodefp.cluster.gpus import assign_gpu, run_in_workers
+from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, INTERRUPT, Interrupted
 from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
 from gcodefp.dataset.store import Description, read_description
@@ -58,6 +63,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="end only when the runs of all agents have ended; resume those that they leave",
     )
     add(
+        "--end-at-epoch",
+        action="store_true",
+        help="the first Ctrl-C ends at the epoch, as Snakemake's does, not after the run",
+    )
+    add(
         "--job-minutes",
         type=not_negative,
         default=0,
@@ -86,11 +96,16 @@ def _work(arguments: argparse.Namespace) -> None:
     if (doubt := goal_warning(sweep.specification.objective)) is not None:
         logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
     task = _work_for_service if sweep.address else _train
+    first = AT_EPOCH if arguments.end_at_epoch else AFTER_RUN
+    listening = nullcontext() if sweep.address else INTERRUPT.listening(first)
     try:
-        with assign_gpu(arguments.device):
+        with listening, assign_gpu(arguments.device):
             ended = task(arguments) if arguments.workers == 1 else _in_workers(task, arguments)
     except OutOfTime as error:
         end_early(error, own_job=arguments.job_minutes > 0)
+    except Interrupted as error:
+        logger.info("%s", error)
+        raise
     if arguments.output:
         origin = provenance(_inputs(arguments, sweep))
         write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
@@ -106,7 +121,9 @@ def _in_workers(task: Callable[[argparse.Namespace], int], arguments: argparse.N
 def _train(arguments: argparse.Namespace) -> int:
     """Trains runs until none is left; returns how many.
 
-    Raises OutOfTime: the job's time limit is near.
+    Raises:
+        OutOfTime: the job's time limit is near.
+        Interrupted: a signal has asked the agent to end.
     """
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
@@ -128,8 +145,12 @@ def _train(arguments: argparse.Namespace) -> int:
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
+    def check_time() -> None:
+        INTERRUPT.check_between_runs()
+        deadline.check()
+
     wait, count = arguments.wait_for_all_runs, arguments.count
-    ended = engine.work(objective, log_progress, deadline.check, wait_for_all=wait, count=count)
+    ended = engine.work(objective, log_progress, check_time, wait_for_all=wait, count=count)
     logger.info("nothing is left for this agent" if ended != count else f"{count} runs are done")
     return ended
 

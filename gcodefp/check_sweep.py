@@ -20,7 +20,7 @@ from gcodefp.files import replacing
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
 from gcodefp.sweeps.sampling import check_possible, total_runs
-from gcodefp.sweeps.search_options import add_option_flags, with_options
+from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
 from gcodefp.sweeps.specification import (
     Specification,
     json_schema,
@@ -61,7 +61,8 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     as_written = load_yaml(text, str(path), warn=True)
     if not arguments.fix and not any(fix.is_needed for fix in fixes):
         document, fixes = as_written, []  # The notes name the others.
-    messages = problems(document, str(path))
+    combined = read_named("--combined", arguments.combined)
+    messages = problems(document, str(path), combined)
     decisions = [message.removeprefix(f"{path}: ") for message in messages]
     if arguments.fix:
         path = _write(arguments, corrected, fixes)

@@ -171,6 +171,14 @@ class Sweep(Section):
     first: list[Annotated[dict[str, Any], Field(min_length=1), AfterValidator(_point)]] = Field(
         description="Configurations of the first runs; parameters that they omit are drawn."
     )
+    combined: dict[str, Text] = Field(
+        description="Metrics and the expressions of logged metrics that they are, such as 0.7 * "
+        "val/aligned_acc + 0.3 * (1 - val/loss); each is logged, and may be the sweep's metric."
+    )
+    pareto: Annotated[list[Text], *UNIQUE] = Field(
+        description="Two objectives by which figure and report compare the runs, such as "
+        "[val/aligned_acc, parameters]; metrics, parameters or seconds. Empty: none."
+    )
     width: PositiveInt | None = Field(
         description="Number of concurrent runs of a search that is bit-for-bit reproducible; "
         "null for the fastest search."
@@ -339,8 +347,12 @@ def _split_problems(config: Config) -> Problems:
 
 
 def _engine_problems(config: Config) -> Problems:
-    """What only one of the engines can do."""
+    """What only one of the engines can do, and the number of objectives."""
     sweep = config.sweep
+    if len(sweep.pareto) not in (0, 2):
+        yield "sweep.pareto", f": {shown(sweep.pareto)} has to name two metrics, or none"
+    if sweep.pareto and sweep.existing:
+        yield "sweep.pareto", f": {shown(sweep.pareto)}: sweep.existing is compared by none; use []"
     if sweep.engine == "local" and sweep.existing:
         yield (
             "sweep.existing",

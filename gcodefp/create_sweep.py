@@ -16,8 +16,10 @@ from pathlib import Path
 
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
+from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
 from gcodefp.sweeps.creation import RUNS, checked_total, origin_of, sweep_json
+from gcodefp.sweeps.pareto import read_objectives
 from gcodefp.sweeps.ranking import common_objective
 from gcodefp.sweeps.search_options import add_option_flags, with_options
 from gcodefp.sweeps.space import grid_size, never_true
@@ -56,6 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="YAML of the sweeps that will follow, to be checked before anything is paid for",
     )
     add_option_flags(parser)
+    parser.add_argument(
+        "--pareto",
+        nargs=2,
+        metavar="METRIC",
+        help="two objectives to compare the runs by, such as val/aligned_acc parameters",
+    )
     wandb = parser.add_argument_group("engine")
     wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     wandb.add_argument("--runs", type=Path, help="folder that keeps the runs of all sweeps")
@@ -89,6 +97,10 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     common_objective([specification, *phases])
     _log_warnings(specification, arguments.sweep)
     origin = origin_of(specification, [arguments.sweep], arguments.dataset)
+    if arguments.pareto:
+        logged = [*LOGGED_METRICS, *specification.options.combined.texts]
+        names, objective = arguments.pareto, specification.objective
+        origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(
         specification, arguments.seed, origin["learning_digest"], origin["training_code"]
     )

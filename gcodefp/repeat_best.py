@@ -84,7 +84,9 @@ def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Spe
         "parameters": parameters,
     }
     specification = read_specification(document, "repeats")
-    options = read_options(specification.parameters, first=[nest(point) for point in points])
+    combined = original.options.combined.texts
+    first = [nest(point) for point in points]
+    options = read_options(specification.parameters, first=first, combined=combined)
     return replace(specification, options=options, program=original.program)
 
 

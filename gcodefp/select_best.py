@@ -23,6 +23,8 @@ from gcodefp.model.data import DEVICES, select_device
 from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
+from gcodefp.sweeps.expressions import CombinedMetrics
+from gcodefp.sweeps.pareto import pareto_columns
 from gcodefp.sweeps.ranking import (
     EndedRun,
     common_objective,
@@ -80,8 +82,11 @@ def _select(arguments: argparse.Namespace) -> None:
             f"{winner.folder.path.parent}: no run was trained to its end; the best of them, "
             f"{winner.name}, is: {winner.content['state']}, {winner.content['reason']}"
         )
-    again = _score_again(winner, objective.metric, arguments)
-    write_text(arguments.output / "runs.csv", runs_csv(selection.ranking))
+    combined = sweeps[0].specification.options.combined
+    goals = sweeps[0].document.get("pareto") or {}
+    pareto = pareto_columns(selection.ranking, goals, objective) if goals else {}
+    again = _score_again(winner, objective.metric, combined, arguments)
+    write_text(arguments.output / "runs.csv", runs_csv(selection.ranking, pareto))
     write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
     write_text(arguments.output / "work.csv", work_csv(selection.ranking))
     with replacing(arguments.output / "checkpoint.pt") as temporary:
@@ -111,14 +116,22 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
         )
 
 
-def _score_again(winner: EndedRun, metric: str, arguments: argparse.Namespace) -> float:
+def _score_again(
+    winner: EndedRun, metric: str, combined: CombinedMetrics, arguments: argparse.Namespace
+) -> float:
     """The winner's metric from its checkpoint, which must be the value it was selected for."""
     device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
+    if not path.exists():
+        raise UserError(
+            f"{path}: no such file; gcodefp.clean may have deleted it: remove the run's folder, "
+            f"then {RERUN_AGENTS}, which trains it again"
+        )
     checkpoint = read_checkpoint(path, device)
     _check_same_run(checkpoint, winner, path)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-    measured = validate(checkpoint.network, checkpoint.hyperparameters, data.val).get(metric)
+    metrics = validate(checkpoint.network, checkpoint.hyperparameters, data.val)
+    measured = (metrics | combined(metrics)).get(metric)
     value = float(winner.content["best_value"])
     if measured is None:  # A train metric is of a training pass and cannot be scored again.
         return value

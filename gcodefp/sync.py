@@ -14,6 +14,7 @@ from pathlib import Path
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import RunFolder, run_folders
+from gcodefp.sweeps.wandb_log import is_synced
 from gcodefp.wandb_service.service import base_url, open_session
 
 logger = logging.getLogger("gcodefp.sync")
@@ -32,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sync(arguments: argparse.Namespace) -> None:
     logs = _offline_logs(arguments.runs, arguments.sweep)
-    waiting = [(run, folder) for run, folder in logs if not _is_synced(folder)]
+    waiting = [(run, folder) for run, folder in logs if not is_synced(folder)]
     logger.info("%d runs are on W&B already, %d are not", len(logs) - len(waiting), len(waiting))
     if not waiting:
         return
@@ -42,7 +43,7 @@ def _sync(arguments: argparse.Namespace) -> None:
         command = [sys.executable, "-m", "wandb", "sync", *flags, str(folder)]
         environment = {k: v for k, v in os.environ.items() if k != "WANDB_MODE"}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode or not _is_synced(folder):
+        if done.returncode or not is_synced(folder):
             output = " ".join((done.stderr or done.stdout).split()[-60:])
             raise UserError(
                 f"{folder}: cannot be uploaded to {base_url()}: {output}; fix that and start this "
@@ -69,11 +70,6 @@ def _offline_logs(runs: Path, sweeps: Sequence[str] | None) -> list[tuple[RunFol
     if not logs:
         raise UserError(f"{runs}: no finished run with a W&B offline log; wandb.enabled makes them")
     return logs
-
-
-def _is_synced(folder: Path) -> bool:
-    """Whether `wandb sync` has marked the folder."""
-    return any(folder.glob("*.wandb.synced"))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from gcodefp.wandb_service.stop import STOP
 if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
     STOP.listen()  # Before the imports below, which take seconds.
 
+from pydantic import Field
+
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
@@ -44,6 +46,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.provenance import provenance
+from gcodefp.sweeps.expressions import CombinedMetrics, read_combined
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
 from gcodefp.wandb_service.training import (
     Assignment,
@@ -67,6 +70,7 @@ class _Winner(Document):
     hyperparameters: dict[str, Any]
     metric: str
     goal: Literal["maximize", "minimize"]
+    combined: dict[str, str] = Field(default_factory=dict)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +131,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if (assignment := assigned_by_agent()) is not None:
         _train_assigned(assignment, arguments)
         return
-    hyperparameters, objective = _requested_settings(arguments)
+    hyperparameters, objective, combined = _requested_settings(arguments)
     control = arguments.control
     device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
@@ -143,7 +147,7 @@ def _train(arguments: argparse.Namespace) -> None:
         logger.info("%s: this run has already ended", folder)
         return
     try:
-        result = _run(hyperparameters, data, objective, folder, arguments)
+        result = _run(hyperparameters, data, objective, combined, folder, arguments)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
     content = {"provenance": provenance(_inputs(arguments)), **origin}
@@ -177,7 +181,9 @@ def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> No
         raise UserError(f"run {assignment.run_id} of sweep {assignment.sweep_id} failed; see above")
 
 
-def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters, Objective]:
+def _requested_settings(
+    arguments: argparse.Namespace,
+) -> tuple[Hyperparameters, Objective, CombinedMetrics]:
     """Flags override the file, and the file overrides the defaults."""
     values: dict[str, Any] = {"hyperparameters": {}, **asdict(DEFAULT_OBJECTIVE)}
     origin = "command line"
@@ -187,6 +193,7 @@ def _requested_settings(arguments: argparse.Namespace) -> tuple[Hyperparameters,
     return (
         parse_hyperparameters(values["hyperparameters"] | _hyperparameter_flags(arguments), origin),
         Objective(arguments.metric or values["metric"], arguments.goal or values["goal"]),
+        read_combined(values.get("combined", {}), f"{origin}: combined"),
     )
 
 
@@ -198,6 +205,7 @@ def _run(
     hyperparameters: Hyperparameters,
     data: TrainingData,
     objective: Objective,
+    combined: CombinedMetrics,
     folder: Path,
     arguments: argparse.Namespace,
 ) -> TrainingResult:
@@ -208,7 +216,7 @@ def _run(
         logger.info("epoch %d of %d: %s %.4f", epoch, epochs, objective.metric, value)
         return False
 
-    run = partial(train, hyperparameters, data, objective, folder, report)
+    run = partial(train, hyperparameters, data, objective, folder, report, combine=combined)
     try:
         return run(compiled=arguments.compile)
     except RunMismatch as other:

@@ -5,17 +5,19 @@ import itertools
 import logging
 import multiprocessing
 import os
+import signal
 import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from gcodefp.cluster.interrupt import INTERRUPT, signals_deferred
 from gcodefp.command_line import log_handlers
 from gcodefp.errors import UserError
 
@@ -95,7 +97,8 @@ def _claim(folder: Path, gpus: list[str]) -> tuple[str, int]:
 def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: Path | None) -> int:
     """The sum of `work` over tasks, each in a process of its own.
 
-    Workers end when their parent is killed, and before this function returns or raises.
+    Workers end when their parent is killed, and before this function returns or raises. They share
+    the request of INTERRUPT.
 
     Raises:
         UserError: a worker was killed; that ends the others.
@@ -104,14 +107,20 @@ def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: P
     # Forked processes could not use CUDA, nor set their own number of threads.
     context = multiprocessing.get_context("spawn")
     numbers, name = context.Value("i", 0), log_file.stem if log_file else "agent"
-    with ProcessPoolExecutor(
-        len(tasks), context, initializer=_start_worker, initargs=(numbers, name, log_file)
-    ) as pool:
-        futures = [pool.submit(work, task) for task in tasks]
-        # The pool lists the processes that it watches before it starts one for this submit. Without
-        # one more submit it may not watch the last process, and not notice its death.
-        pool.submit(int)
-        wait(futures)
+    shared = numbers, INTERRUPT.level, name, log_file
+    with ProcessPoolExecutor(len(tasks), context, _start_worker, shared) as pool:
+        with signals_deferred():
+            futures = [pool.submit(work, task) for task in tasks]
+            # The pool lists the processes that it watches before it starts one for this submit.
+            # Without one more submit it may not watch the last one, and not notice its death.
+            pool.submit(int)
+        try:
+            wait(futures)
+        except KeyboardInterrupt:
+            for worker in multiprocessing.active_children():
+                with suppress(ProcessLookupError):
+                    os.kill(cast(int, worker.pid), signal.SIGINT)
+            raise
     try:
         return sum(future.result() for future in futures)
     except BrokenProcessPool as error:
@@ -122,8 +131,9 @@ def run_in_workers(work: Callable[[Any], int], tasks: Sequence[Any], log_file: P
         ) from error
 
 
-def _start_worker(numbers: Any, name: str, log_file: Path | None) -> None:
+def _start_worker(numbers: Any, level: Any, name: str, log_file: Path | None) -> None:
     """Writes to the shared log under a number of its own, and ends with the parent."""
+    INTERRUPT.follow(level)
     parent = multiprocessing.parent_process()
     assert parent is not None, "only children are workers"
 

@@ -41,6 +41,8 @@ from gcodefp.model.window_decoding import measure_state_prior
 
 EpochCallback = Callable[[int, Mapping[str, float]], bool]
 """Called with an epoch (from 1) and its metrics; returns True to stop the run."""
+Combine = Callable[[Mapping[str, float]], Mapping[str, float]]
+"""Further metrics of an epoch, computed from those that are logged."""
 
 
 class Diverged(Exception):
@@ -118,6 +120,7 @@ def train(
     report: EpochCallback,
     *,
     compiled: bool = False,
+    combine: Combine | None = None,
 ) -> TrainingResult:
     """Trains until max_epochs or until `report` stops the run; resumes from `folder` if it can.
 
@@ -126,9 +129,10 @@ def train(
 
     Args:
         compiled: the encoder runs under torch.compile, which changes the last bits.
+        combine: metrics that are logged too, and may be the objective's.
 
     Raises:
-        Diverged: the loss became infinite or NaN.
+        Diverged: a loss, or a combined metric, became infinite or NaN.
         RunMismatch: `folder` holds another unfinished run.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,7 +152,7 @@ def train(
     for row in rows:
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
-        metrics = _next_epoch(network, optimizer, hyperparameters, data, state)
+        metrics = _next_epoch(network, optimizer, hyperparameters, data, state, combine)
         state.update_best(network, objective, metrics[objective.metric])
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(metrics_file, row)
@@ -187,13 +191,16 @@ def _next_epoch(
     hyperparameters: Hyperparameters,
     data: TrainingData,
     state: _TrainingState,
+    combine: Combine | None,
 ) -> dict[str, float]:
     """Trains and validates one epoch; returns its metrics."""
     start = time.monotonic()
     metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
     measure_state_prior(network, data.train)
     metrics |= validate(network, hyperparameters, data.val)
-    for name in ("train/loss", "val/loss"):
+    combined = combine(metrics) if combine else {}
+    metrics |= combined
+    for name in ("train/loss", "val/loss", *combined):
         if not math.isfinite(metrics[name]):
             raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
     state.epoch += 1

@@ -18,6 +18,7 @@ from gcodefp.reporting.page_tables import (
     interval_cell,
     ladder_table,
     metric_table,
+    pareto_table,
     protocol_section,
     runs_table,
     sample_table,
@@ -80,6 +81,7 @@ def render(
         "winner_metric": logged_metric(results.winner["metric"]),
         "hyperparameters": winner_tables(results),
         "runs": runs_table(results),
+        "pareto": pareto_table(results),
         "parallel": parallel_coordinates(results),
         "curves": learning_curves(results),
         "costs": cost_tables(results, benchmarks),
@@ -90,7 +92,7 @@ def render(
         "origins": [_origin(name, provenance) for name, provenance in provenances.items()],
         "versions": versions(provenances.values()),
         "figures": {stem: _figure(figures, stem) for stem in FIGURES},
-        "gallery": _gallery(),
+        "gallery": _gallery(results),
     }
     return environment().get_template("report.html").render(content)
 
@@ -147,11 +149,12 @@ def versions(provenances: Any) -> dict[str, Any]:
     return {"head": ["package", "version"], "rows": rows}
 
 
-def _gallery() -> dict[str, list[str]]:
+def _gallery(results: Results) -> dict[str, list[str]]:
     """Category -> the figures in it that do not stand in the text."""
     categories: dict[str, list[str]] = {}
+    hidden = IN_TEXT if results.sweep.get("pareto") else (*IN_TEXT, "pareto")
     for stem, record in FIGURES.items():
-        if stem not in IN_TEXT:
+        if stem not in hidden:
             categories.setdefault(record.category, []).append(stem)
     return categories
 

@@ -28,6 +28,7 @@ from gcodefp.reporting.protocols_table import (
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
+    pareto_front,
     process_spans,
     repeated_epochs,
     work_intervals,
@@ -172,6 +173,20 @@ def runs_table(results: Results) -> Table:
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
     head = [name.replace("_", " ") if name in OUTCOME_FIELDS else name for name in names]
     return {"head": head, "rows": rows}
+
+
+def pareto_table(results: Results) -> Table | None:
+    """The non-dominated runs, with what differs between runs; None without two objectives."""
+    front = pareto_front(results)
+    if isinstance(front, str):
+        return None
+    runs = front.runs[front.is_best]
+    names = differing_hyperparameters(results)
+    cells = zip(
+        runs["run"], front.values[front.is_best].tolist(), runs[names].to_numpy(object), strict=True
+    )
+    rows = [[run, *map(_text, values), *map(_text, others)] for run, values, others in cells]
+    return {"head": ["run", *front.goals, *names], "rows": rows}
 
 
 def _text(value: Any) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Set
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -65,6 +65,9 @@ class SweepDocument(Model):
     parameters: dict[str, _Parameter]
     as_written: dict[str, Any] = Field(default_factory=dict)
     rules: _Rules = _Rules()
+    pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
+        None, min_length=2, max_length=2
+    )
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from gcodefp.reporting.results import STATES, Results
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
+from gcodefp.sweeps.pareto import COLUMN
 from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
 from gcodefp.sweeps.values import leaf
@@ -77,7 +78,8 @@ def differing_hyperparameters(results: Results) -> list[str]:
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
     }
-    listed = {"run", "sweep", *OUTCOME_FIELDS, *searched}
+    listed = {"run", "sweep", *OUTCOME_FIELDS, *searched, *(results.sweep.get("pareto") or {})}
+    listed.add(COLUMN)
     others = [
         name
         for name in map(str, results.runs)
@@ -115,6 +117,41 @@ def is_wide(values: NDArray[np.floating]) -> bool:
 def is_maximized(results: Results) -> bool:
     """Whether more of the metric is better."""
     return bool(results.winner["goal"] == "maximize")
+
+
+class Front(NamedTuple):
+    """The runs with both objectives, R of them; `pareto_front` makes it.
+
+    Attributes:
+        goals: objective -> maximize or minimize; the first is drawn on the y axis.
+        values: (R, 2) in the order of `goals`.
+        is_best: (R,) whether no other run beats it in both.
+    """
+
+    runs: pd.DataFrame
+    goals: dict[str, str]
+    values: NDArray[np.float64]
+    is_best: NDArray[np.bool_]
+
+
+def pareto_front(results: Results) -> Front | str:
+    """The runs with both objectives of the sweep, or a sentence why there are none."""
+    goals = results.sweep.get("pareto") or {}
+    if not goals:
+        return "The configuration names no two objectives (sweep.pareto)."
+    columns = [_column(name, results) for name in goals]
+    if missing := [name for name in (*columns, COLUMN) if name not in results.runs]:
+        return f"runs.csv has no column {missing[0]}: run select_best again."
+    table = results.runs[columns].apply(pd.to_numeric, errors="coerce").to_numpy(float)
+    is_counted = np.isfinite(table).all(axis=1)
+    if not is_counted.any():
+        return "No run has a value of both objectives."
+    runs = results.runs[is_counted]
+    return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
+
+
+def _column(name: str, results: Results) -> str:
+    return "best_value" if name == results.winner["metric"] else name
 
 
 def _of_choices(name: str, parameter: Parameter, values: "pd.Series[Any]") -> VariedParameter:

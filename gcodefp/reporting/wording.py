@@ -127,12 +127,16 @@ SPLIT_BY = {
 
 def logged_metric(name: str) -> str:
     """`val/token_acc` for readers: `token accuracy on the val split`."""
+    if "/" not in name:  # The user's own name of a combined metric.
+        return name
     return f"{short_metric(name)} on the {name.partition('/')[0]} split"
 
 
 def short_metric(name: str) -> str:
     """`val/token_acc` where the split is named elsewhere: `token accuracy`."""
     metric = name.partition("/")[2]
+    if not metric:
+        return name
     if metric in EXACT_LINES:
         return EXACT_LINES[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"

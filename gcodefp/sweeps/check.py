@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.program import is_external
 from gcodefp.sweeps.sampling import total_runs
@@ -97,7 +99,21 @@ def goal_warning(objective: Objective) -> str | None:
     )
 
 
+LINEAR = {"uniform": "log_uniform_values", "q_uniform": "q_log_uniform_values",
+          "int_uniform": "q_log_uniform_values, q: 1"}  # fmt: skip
+"""Distributions of a linear range, and what draws from the same range by its logarithm."""
+DECADES = 2
+"""How many a range spans that is seldom meant to be linear."""
+
+
 def _parameter_notes(parameter: Parameter) -> Iterator[str]:
+    if parameter.distribution in LINEAR:
+        low, high = _bounds(parameter)
+        if 0 < low * 10**DECADES <= high:
+            yield (
+                f"{0.9 * high / (high - low):.0%} of the draws from {low:g} to {high:g} are above "
+                f"{high / 10:g}; is distribution: {LINEAR[parameter.distribution]} meant?"
+            )
     if (outside := _outside(parameter)) is not None:
         yield f"rounded to a multiple of q it may be {outside}, as in W&B"
     if parameter.distribution in EXPONENTS:
@@ -222,11 +238,19 @@ def _short(value: Any) -> str:
 # All that is wrong with a sweep.
 
 
-def problems(document: Any, where: str) -> list[str]:
-    """Every message of the schema and of the trainer; none if the sweep runs here."""
+def problems(document: Any, where: str, combined: Mapping[str, str] | None = None) -> list[str]:
+    """Every message of the schema and of the trainer; none if the sweep runs here.
+
+    Args:
+        combined: metrics that the configuration combines, as `sweep.combined` has them.
+    """
+    metrics = read_combined(combined or {})
     try:
         specification = read_specification(document, where)
-        return [] if is_external(document) else list(trainer_problems(specification, where))
+        if is_external(document):
+            return []
+        options = replace(specification.options, combined=metrics)
+        return list(trainer_problems(replace(specification, options=options), where))
     except UserError as error:
         messages = str(error).split("\n")
     if not isinstance(document, Mapping) or is_external(document):
@@ -234,7 +258,7 @@ def problems(document: Any, where: str) -> list[str]:
     # The trainer's messages are about what can be read; what cannot be has one already.
     with suppress(UserError):
         metric = validated(MetricConfig, document.get("metric"), where)
-        messages += metric_problems(Objective(metric.name, metric.goal), where)
+        messages += metric_problems(Objective(metric.name, metric.goal), where, metrics.texts)
     parameters = {}
     for path, entry in entries(document.get("parameters")):
         with suppress(UserError):

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import append_work, read_work
@@ -66,7 +67,8 @@ class Follower:
         """Returns when the program has ended, or was stopped.
 
         Raises:
-            LeaseLost, OutOfTime, OSError: the run stays unfinished; the program is asked to end.
+            LeaseLost, OutOfTime, Interrupted, OSError: the run stays unfinished; the program is asked
+                to end.
         """
         try:
             while not attempt.wait(POLL_SECONDS):
@@ -103,6 +105,8 @@ class Follower:
         if not (self.is_stopped or is_last):
             self._deadline.end_epoch()
             self.is_stopped = self._run.should_prune()
+            if not self.is_stopped:
+                INTERRUPT.check_between_epochs()
         return self.is_stopped
 
     def _add(self, rows: Sequence[tuple[int, Row]], is_last: bool) -> None:
@@ -163,10 +167,10 @@ def failure(name: str, reason: str, hyperparameters: Mapping[str, Any]) -> dict[
     return _content(state="failed", failure=name, reason=reason, hyperparameters=hyperparameters)
 
 
-def _content(hyperparameters: Mapping[str, Any], **known: Any) -> dict[str, Any]:
+def _content(hyperparameters: Mapping[str, Any], **content: Any) -> dict[str, Any]:
     names = ("failure", "best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
     flat = {dotted(path): value for path, value in flatten(hyperparameters).items()}
-    return dict.fromkeys(names) | known | {"hyperparameters": flat} | location()
+    return dict.fromkeys(names) | content | {"hyperparameters": flat} | location()
 
 
 def _seconds(work: Path) -> float:

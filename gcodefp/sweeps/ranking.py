@@ -181,6 +181,7 @@ def select(runs: Sequence[EndedRun], objective: Objective) -> Selection:
 def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
     """The content of best/run.json without provenance and the score of the checkpoint."""
     winner, objective = selection.winner, selection.objective
+    combined = sweeps[0].specification.options.combined.texts
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     return {
         "run": winner.name,
@@ -190,6 +191,7 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
         "runs": len(selection.ranking),
         "sweeps": [sweep.sweep_id for sweep in sweeps],
         "seeds": [_seed_statistics(group) for group in selection.repeats],
+        **({"combined": dict(combined)} if combined else {}),
     }
 
 
@@ -204,13 +206,20 @@ def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
     }
 
 
-def runs_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line a run, in the order of the ranking."""
+def runs_csv(
+    ranking: Sequence[EndedRun], more: Mapping[str, Mapping[str, Any]] | None = None
+) -> str:
+    """One line a run, in the order of the ranking.
+
+    Args:
+        more: run -> further columns.
+    """
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
         | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
         | {name: run.content["hyperparameters"].get(name) for name in names}
+        | dict((more or {}).get(run.name, {}))
         for run in ranking
     ]
     return _csv(rows)

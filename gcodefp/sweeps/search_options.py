@@ -5,160 +5,23 @@ configurations to try first, and the width within which a parallel search is rep
 """
 
 import argparse
-import ast
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import simpleeval
 
 from gcodefp.command_line import positive
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.expressions import CombinedMetrics, Expression, read_combined
 from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf, shown
 from gcodefp.sweeps.yaml_input import load_yaml
 
 if TYPE_CHECKING:
     from gcodefp.sweeps.specification import Specification
-
-# Expressions over hyperparameters, such as `d_model % nhead == 0`.
-
-MAX_EXPRESSION_LENGTH = 500
-"""Characters of an expression."""
-MAX_DEPTH = 50
-"""Levels of an expression; Python's own recursion ends beyond some hundred."""
-EXAMPLE = "write one such as 'd_model % nhead == 0'"
-ALLOWED = "names, numbers, strings, lists, + - * / // %, comparisons, in, and, or, not"
-
-
-def _of_numbers(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Arithmetic as Python's, but not of strings and lists, which `*` and `%` can make huge."""
-
-    def calculated(*values: Any) -> Any:
-        for value in values:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise TypeError(f"{shown(value)} is not a number to calculate with")
-        return function(*values)
-
-    return calculated
-
-
-ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.USub, ast.UAdd)
-COMPARISONS = (
-    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Not,
-)  # fmt: skip
-OPERATORS = {
-    kind: _of_numbers(function) if kind in ARITHMETIC else function
-    for kind, function in simpleeval.DEFAULT_OPERATORS.items()
-    if kind in ARITHMETIC + COMPARISONS
-}
-
-
-NODES = (
-    ast.Constant, ast.Name, ast.List, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare,
-)  # fmt: skip
-
-
-def _evaluator() -> Any:
-    """simpleeval with fewer nodes, and with names that hold a point, such as `model.d_model`."""
-    evaluator = simpleeval.EvalWithCompoundTypes(operators=OPERATORS, functions={})
-    evaluator.nodes = {kind: evaluator.nodes[kind] for kind in NODES}
-    evaluator.nodes[ast.Attribute] = lambda node: evaluator.names[_dotted(node)]
-    return evaluator
-
-
-def _is_allowed(node: ast.AST) -> bool:
-    if isinstance(node, ast.operator | ast.unaryop | ast.cmpop):
-        return type(node) in OPERATORS
-    if isinstance(node, ast.Constant):
-        return isinstance(node.value, bool | int | float | str | None)
-    return isinstance(node, (*NODES, ast.boolop, ast.expr_context))
-
-
-class Expression:
-    """A checked expression; `names` are the hyperparameters that it reads."""
-
-    def __init__(self, text: str, valid_names: set[str], where: str) -> None:
-        """Reads an expression.
-
-        Args:
-            valid_names: what it may read; `model.d_model` is in a group.
-            where: its key, for messages.
-
-        Raises UserError: it is no valid expression, or has an unknown name or operation.
-        """
-        self.text = text
-        self.where = where
-        try:
-            if not isinstance(text, str) or len(text) > MAX_EXPRESSION_LENGTH:
-                raise ValueError
-            self._tree = ast.parse(text.strip(), mode="eval").body
-        except (SyntaxError, ValueError, MemoryError, RecursionError):
-            raise UserError(f"{where}: {shown(text)} is not an expression; {EXAMPLE}") from None
-        self.names: set[str] = set()
-        self._evaluator = _evaluator()
-        self._check(self._tree, valid_names, MAX_DEPTH)
-
-    def value(self, values: Mapping[str, Any]) -> Any:
-        """Its value for these hyperparameters.
-
-        Raises UserError: it cannot be computed, as with a string divided by a number.
-        """
-        self._evaluator.names = values
-        try:
-            return self._evaluator.eval(self.text, self._tree)
-        except (simpleeval.NameNotDefined, KeyError) as error:
-            name = getattr(error, "name", None) or error.args[0]
-            why: Any = f"{name!r} has no value there"
-        except (TypeError, ArithmeticError, simpleeval.InvalidExpression) as error:
-            why = error
-        read = {name: values[name] for name in sorted(self.names) if name in values}
-        raise UserError(f"{self.where}: {self.text!r} for {shown(read)}: {why}")
-
-    def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether it is true for these hyperparameters.
-
-        Raises UserError: it is neither true nor false.
-        """
-        value = self.value(values)
-        if not isinstance(value, bool):
-            raise UserError(
-                f"{self.where}: {self.text!r} is {shown(value)}, neither true nor false; compare "
-                f"it with something: '{self.text} == 0'"
-            )
-        return value
-
-    def _check(self, node: ast.AST, valid_names: set[str], levels: int) -> None:
-        name = _dotted(node)
-        if levels == 0:
-            raise UserError(f"{self.where}: {self.text!r} has too many levels; {EXAMPLE}")
-        if name in valid_names:
-            self.names.add(str(name))
-        elif name is not None:
-            raise UserError(
-                f"{self.where}: {self.text!r}: no hyperparameter {name!r}; "
-                f"{did_you_mean(name, valid_names)}"
-            )
-        elif not _is_allowed(node):
-            part = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
-            raise UserError(f"{self.where}: {self.text!r}: {part!r} is not allowed; use {ALLOWED}")
-        else:
-            for child in ast.iter_child_nodes(node):
-                self._check(child, valid_names, levels - 1)
-
-
-def _dotted(node: ast.AST) -> str | None:
-    """`d_model` or `model.d_model`; None if the node is something else."""
-    if isinstance(node, ast.Name):
-        return node.id
-    if isinstance(node, ast.Attribute):
-        group = _dotted(node.value)
-        return None if group is None else f"{group}.{node.attr}"
-    return None
-
 
 EXAMPLES = 50
 Values = Mapping[str, Any]
@@ -173,6 +36,7 @@ class SearchOptions:
         constraints: have to be true of every run.
         conditions: path -> expression; where it is false, the run has no such parameter.
         first: values by path of the first runs; the other parameters are drawn.
+        combined: metrics that the trainer computes from those that it logs.
         width: run k is decided by the results of the runs up to k - width alone, so that
             timing decides nothing; None is as fast as it can be.
     """
@@ -181,6 +45,7 @@ class SearchOptions:
     conditions: Mapping[str, Expression] = field(default_factory=dict)
     first: tuple[Values, ...] = ()
     width: int | None = None
+    combined: CombinedMetrics = field(default_factory=CombinedMetrics)
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
@@ -200,12 +65,14 @@ class SearchOptions:
 
     def describe(self) -> dict[str, Any]:
         """As sweep.json holds them; `read_options` reads it again. Empty if there are none."""
-        described = {
+        described: dict[str, Any] = {
             "constraints": [constraint.text for constraint in self.constraints],
             "conditions": {path: c.text for path, c in self.conditions.items()},
             "first": [dict(values) for values in self.first],
             "width": self.width,
         }
+        if self.combined.texts:  # Only then is it a part of the sweep's identity.
+            described["combined"] = dict(self.combined.texts)
         return {"rules": described} if any(described.values()) else {}
 
 
@@ -229,6 +96,7 @@ def read_options(
     conditions: Mapping[str, Any] | None = None,
     first: Sequence[Any] = (),
     width: int | None = None,
+    combined: Mapping[str, Any] | None = None,
 ) -> SearchOptions:
     """Checks the rules of a sweep with these parameters.
 
@@ -240,7 +108,8 @@ def read_options(
     when = {path: Expression(t, names, f"sweep.conditions.{n}") for path, (n, t) in texts.items()}
     _check_chain(when)
     points = tuple(_first(point, parameters, f"sweep.first[{i}]") for i, point in enumerate(first))
-    options = SearchOptions(tuple(checked), when, points, width)
+    metrics = read_combined(combined or {})
+    options = SearchOptions(tuple(checked), when, points, width, metrics)
     random = np.random.default_rng(0)
     for _ in range(EXAMPLES):
         values = {path: parameter.value(random.random()) for path, parameter in parameters.items()}
@@ -303,6 +172,7 @@ def add_option_flags(parser: argparse.ArgumentParser) -> None:
     for name, text in (
         ("constraint", "'d_model %% nhead == 0', true of every run"),
         ("condition", "\"momentum: optimizer == 'sgd'\", when the parameter is drawn"),
+        ("combined", "'score: 0.7 * val/aligned_acc - 0.3 * val/loss', a metric of logged ones"),
         ("first", "'{learning_rate: 0.004}', a configuration to try first"),
     ):
         group.add_argument(f"--{name}", action="append", default=[], help=text)
@@ -321,18 +191,11 @@ def with_options(
 
     Raises UserError: a flag is not what it should be.
     """
-    conditions: dict[str, Any] = {}
-    for text in arguments.condition:
-        name, separator, expression = text.partition(":")
-        if not separator:
-            raise UserError(f'--condition {text!r}: write "NAME: EXPRESSION"')
-        if name.strip() in conditions:
-            raise UserError(f"--condition {text!r}: {name.strip()} has one already; keep one")
-        conditions[name.strip()] = expression.strip()
     options = read_options(
         specification.parameters,
         constraints=arguments.constraint,
-        conditions=conditions,
+        conditions=read_named("--condition", arguments.condition),
+        combined=read_named("--combined", arguments.combined),
         first=[_mapping(text) for text in (arguments.first if first is None else first)],
         # Runs that depend on no results are bit-identical without it.
         width=arguments.width if specification.depends_on_results else None,
@@ -342,6 +205,19 @@ def with_options(
             "metric.impute_while_running depends on timing; remove it, or set no sweep.width"
         )
     return replace(specification, options=options)
+
+
+def read_named(flag: str, texts: Sequence[str]) -> dict[str, str]:
+    """`NAME: EXPRESSION` of each text, by name."""
+    expressions: dict[str, str] = {}
+    for text in texts:
+        name, separator, expression = text.partition(":")
+        if not separator:
+            raise UserError(f'{flag} {text!r}: write "NAME: EXPRESSION"')
+        if name.strip() in expressions:
+            raise UserError(f"{flag} {text!r}: {name.strip()} has one already; keep one")
+        expressions[name.strip()] = expression.strip()
+    return expressions
 
 
 def _mapping(text: str) -> Mapping[str, Any]:

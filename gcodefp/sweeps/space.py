@@ -9,7 +9,8 @@ import numpy as np
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.distributions import Scalar
-from gcodefp.sweeps.search_options import Expression, names_of
+from gcodefp.sweeps.expressions import Expression
+from gcodefp.sweeps.search_options import names_of
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import accepts
 from gcodefp.sweeps.values import dotted, flatten, leaf, nest

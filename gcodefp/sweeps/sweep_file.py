@@ -115,6 +115,7 @@ class _SweepOptions(Document):
     conditions: dict[str, str] = Field(default_factory=dict)
     first: list[dict[str, Any]] = Field(default_factory=list)
     width: int | None = Field(None, ge=1, le=MAX_RUNS)
+    combined: dict[str, str] = Field(default_factory=dict)
 
 
 class _ProgramEntry(Document):
@@ -133,6 +134,9 @@ class _SweepDocument(Document):
     as_written: dict[str, Any]
     program: _ProgramEntry | None = None
     rules: _SweepOptions | None = None
+    pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
+        None, min_length=2, max_length=2
+    )
     seed: int = Field(ge=-(2**63), lt=2**64)
     runs: int = Field(ge=0, le=MAX_RUNS)
     learning_digest: str | None = None
@@ -177,6 +181,7 @@ class BestRun(Document):
     best_epoch: int = Field(ge=1, le=10**6)
     hyperparameters: dict[str, bool | Finite | str | None]
     seeds: list[_Seeds]
+    combined: dict[str, str] = Field(default_factory=dict)
     parameters: Count | None
     seconds: Annotated[float, Field(ge=0, le=1e15)] | None
     device: str | None

@@ -1,7 +1,7 @@
 """Whether this project's trainer can run a sweep: its hyperparameters, their values, the metric."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from difflib import SequenceMatcher, get_close_matches
 from itertools import product
 from math import prod
@@ -95,13 +95,16 @@ def check_trainable(specification: Specification, where: str) -> None:
 
 def trainer_problems(specification: Specification, where: str) -> Iterator[str]:
     """Everything for which the trainer cannot run a sweep."""
-    yield from metric_problems(specification.objective, where)
+    combined = specification.options.combined.texts
+    yield from metric_problems(specification.objective, where, combined)
     yield from parameter_problems(specification.parameters, where)
 
 
-def metric_problems(objective: Objective, where: str) -> Iterator[str]:
-    """A metric that the trainer does not log."""
-    if objective.metric not in LOGGED_METRICS:
+def metric_problems(
+    objective: Objective, where: str, combined: Collection[str] = ()
+) -> Iterator[str]:
+    """A metric that the trainer does not log, and that is none of the combined ones."""
+    if objective.metric not in LOGGED_METRICS and objective.metric not in combined:
         near = get_close_matches(objective.metric, LOGGED_METRICS, n=1)
         yield (
             f"{where}: metric.name: {shown(objective.metric)} is not logged by the trainer; "

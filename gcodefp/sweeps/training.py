@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 import torch
 
+from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
 from gcodefp.model.trainer import (
+    Combine,
     EpochCallback,
     Killed,
     TrainingData,
@@ -57,19 +59,21 @@ def train_run(
     device: torch.device,
     log_config: LogConfig,
     after_epoch: Callable[[bool], bool],
+    combine: Combine | None = None,
 ) -> dict[str, Any]:
     """Trains or resumes a run; an error of the run becomes its outcome.
 
     Args:
         files: the folder of this process, for metrics.csv and all others.
         after_epoch: called with whether this was the last epoch; returns True to stop the run.
+        combine: metrics that are logged besides the trainer's own.
 
     Returns:
         the content of its run.json: hyperparameters, outcome, and where it was trained.
 
     Raises:
-        LeaseLost, OutOfTime, UserError, OSError: not caused by the hyperparameters; the run stays
-            unfinished.
+        LeaseLost, OutOfTime, Interrupted, UserError, OSError: not caused by the hyperparameters;
+            the run stays unfinished.
     """
     checkpoint, init_wandb_run = files / "checkpoint.pt", log_config.init_wandb_run
     config, invalid = dict(assigned), None
@@ -84,7 +88,7 @@ def train_run(
         epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
         report = _reporter(folder.path.name, objective.metric, epochs, seconds, log, after_epoch)
         try:
-            result = train(hyperparameters, data, objective, files, report)
+            result = train(hyperparameters, data, objective, files, report, combine=combine)
             return describe_result(result, hyperparameters, device)
         except (LeaseLost, OutOfTime, UserError, OSError):
             # A time limit or a full disk is no fault of the hyperparameters.
@@ -152,11 +156,15 @@ def train_leased_run(
     def after_epoch(is_last: bool) -> bool:
         stop = run.should_prune()
         deadline.end_epoch(last=stop or is_last)
+        if not (stop or is_last):
+            INTERRUPT.check_between_epochs()
         return stop
 
     def init_wandb_run(config: Mapping[str, Any]) -> Any:
         return open_offline(run.folder, files, str(wandb_project), config)
 
     log_config = LogConfig(init_wandb_run if wandb_project else None, wandb_checkpoints)
-    objective = sweep.specification.objective
-    return train_run(run.folder, files, assigned, data, objective, device, log_config, after_epoch)
+    objective, combine = sweep.specification.objective, sweep.specification.options.combined
+    return train_run(
+        *(run.folder, files, assigned, data, objective, device, log_config, after_epoch), combine
+    )

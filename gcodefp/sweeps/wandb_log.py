@@ -108,6 +108,11 @@ def open_offline(folder: RunFolder, files: Path, project: str, config: Mapping[s
     )
 
 
+def is_synced(log: Path) -> bool:
+    """Whether `wandb sync` has marked an offline log, the folder `offline-run-…`, as uploaded."""
+    return any(log.glob("*.wandb.synced"))
+
+
 def clear_agent_variables() -> None:
     """Removes a W&B agent's variables, which would turn this run into the agent's."""
     for name in INHERITED:

@@ -228,7 +228,7 @@ def next_start(starts: list[Event], event: Event) -> Event:
 def test_failures_are_classed(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, failure: str
 ) -> None:
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise error
 
     sweep = TinySweep(dataset, tmp_path)

@@ -112,6 +112,15 @@ NOTES: list[tuple[dict[str, Any], str]] = [
         {"parameters": {"dropout": {"distribution": "log_uniform", "min": -3, "max": -2}}},
         "log_uniform_values, here with min: 0.0497871 and max: 0.135335",
     ),
+    (
+        {"parameters": {"learning_rate": {"min": 1e-4, "max": 1e-2}}},
+        "learning_rate: 91% of the draws from 0.0001 to 0.01 are above 0.001; is distribution: "
+        "log_uniform_values meant?",
+    ),
+    (
+        {"parameters": {"batch_size": {"min": 4, "max": 512}}},
+        "is distribution: q_log_uniform_values, q: 1 meant?",
+    ),
     ({"parameters": {"dropout": {"mu": 0.3, "sigma": 0.01}}}, "wants `distribution: normal`"),
 ]
 

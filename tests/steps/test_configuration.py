@@ -241,6 +241,8 @@ FILLED = {
         "constraints": ["d_model % nhead == 0"],
         "conditions": {"momentum": "optimizer == 'sgd'"},
         "phases": [SHIPPED["sweep"]["file"]],
+        "combined": {"score": "1 - val/loss"},
+        "pareto": ["score", "parameters"],
         "run_cap": 3,
         "width": 2,
     },

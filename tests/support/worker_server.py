@@ -50,12 +50,12 @@ def train(arguments: Mapping[str, Any], events: EventLog) -> int:
 
     usual = training.train
 
-    def logged(*parts: Any) -> Any:
+    def logged(*parts: Any, **options: Any) -> Any:
         number = int(parts[3].parent.name)
         events.write("start", number, len(read_metrics(parts[3] / "metrics.csv")))
         if number in arguments.get("deadly", ()):
             os.kill(os.getpid(), signal.SIGKILL)
-        return usual(*parts)
+        return usual(*parts, **options)
 
     training.train = logged
     return agent.main(arguments["flags"])

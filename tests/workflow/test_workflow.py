@@ -130,9 +130,12 @@ def test_another_workflow_uses_it_as_a_module(tmp_path: Path) -> None:
     assert planned(folder) >= {"own", "simulate", "preprocess", *AFTER_THE_SWEEP}
 
 
-@pytest.mark.parametrize("seconds_into_training", [0.0, 1.5])
+@pytest.mark.parametrize(
+    ("number", "seconds_into_training"),
+    [(signal.SIGKILL, 0.0), (signal.SIGKILL, 1.5), (signal.SIGINT, 0.0)],
+)
 def test_a_killed_pipeline_ends_as_an_undisturbed_one(
-    finished: Path, tmp_path: Path, seconds_into_training: float
+    finished: Path, tmp_path: Path, number: signal.Signals, seconds_into_training: float
 ) -> None:
     folder = copy_project(tmp_path / "project")
     process = subprocess.Popen(
@@ -148,8 +151,10 @@ def test_a_killed_pipeline_ends_as_an_undisturbed_one(
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(seconds_into_training)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(process.pid, number)
+    process.wait(300)
+    if number == signal.SIGINT:
+        assert "as a signal asks" in (folder / "results/logs/agent_1.log").read_text()
     snakemake(folder, "--unlock")
     snakemake(folder, "--rerun-incomplete")
     once, again = learnt(finished), learnt(folder)

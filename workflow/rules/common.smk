@@ -104,8 +104,10 @@ def search_options(first):
     settings = config["sweep"]
     pairs = [("--constraint", text) for text in settings["constraints"]]
     pairs += [("--condition", f"{name}: {text}") for name, text in settings["conditions"].items()]
+    pairs += [("--combined", f"{name}: {text}") for name, text in settings["combined"].items()]
     if first:
         pairs += [("--first", json.dumps(point)) for point in settings["first"]]
+        pairs += [("--pareto", *settings["pareto"])] if settings["pareto"] else []
         pairs += [("--run-cap", str(settings["run_cap"]))] if settings["run_cap"] else []
     pairs += [("--width", str(settings["width"]))] if settings["width"] else []
     return shlex.join(part for pair in pairs for part in pair)

@@ -161,6 +161,7 @@ rule agent:
             --workers {params.workers} \
             --job-minutes {resources.runtime} \
             --margin-seconds {params.margin_seconds} \
+            --end-at-epoch \
             {params.wait} \
             {params.wandb} \
             --output {output:q} \

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.search_options import MAX_EXPRESSION_LENGTH, Expression
+from gcodefp.sweeps.expressions import MAX_EXPRESSION_LENGTH, Expression
 
 NAMES: dict[str, Any] = {"d_model": 64, "nhead": 4, "optimizer": "sgd", "model.depth": 3, "x": 0.5}
 WHERE = "sweep.constraints[0]"

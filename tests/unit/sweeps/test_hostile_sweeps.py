@@ -14,9 +14,10 @@ from sweep_documents import SHIPPED, sweep_document
 from gcodefp.errors import UserError
 from gcodefp.sweeps import parameters, search_options, yaml_input
 from gcodefp.sweeps.check import describe_specification, problems
+from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.fixes import apply_fixes
 from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, check_possible, total_runs
-from gcodefp.sweeps.search_options import Expression, read_options
+from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
