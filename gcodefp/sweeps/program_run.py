@@ -67,8 +67,8 @@ class Follower:
         """Returns when the program has ended, or was stopped.
 
         Raises:
-            LeaseLost, OutOfTime, Interrupted, OSError: the run stays unfinished; the program is asked
-                to end.
+            LeaseLost, OutOfTime, Interrupted, OSError: the run stays unfinished; the program is
+                asked to end.
         """
         try:
             while not attempt.wait(POLL_SECONDS):
