@@ -164,18 +164,22 @@ class _Seeds(Document):
 
 
 class BestRun(Document):
-    """best/run.json, format gcodefp-best-2."""
+    """best/run.json, format gcodefp-best-2; a run of another program is not scored again.
+
+    It has no best epoch if it has only a result.
+    """
 
     provenance: Provenance
     run: str
+    folder: Annotated[str, Field(pattern=r"^[\w-]+/\d+$")] | None = None
     sweeps: list[str] = Field(min_length=1)
     metric: str
     goal: Literal["maximize", "minimize"]
     runs: Count
     best_value: Finite
-    scored_again: Finite
-    best_epoch: int = Field(ge=1, le=10**6)
-    hyperparameters: dict[str, bool | Finite | str | None]
+    scored_again: Finite | None
+    best_epoch: Annotated[int, Field(ge=1, le=10**6)] | None
+    hyperparameters: dict[str, bool | Finite | str | list[Any] | None]
     seeds: list[_Seeds]
     parameters: Count | None
     seconds: Annotated[float, Field(ge=0, le=1e15)] | None

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     WorkInterval,
     describe_runs,
@@ -61,7 +61,7 @@ BAR_STYLES = {
     "each epoch. A bar ends with the last entry, so that an epoch that a process did not complete "
     "is not in it.",
 )
-def draw_timeline(results: Results) -> Figure:
+def draw_timeline(results: SweepResults) -> Figure:
     """A row for each process, a bar for each interval of its work on a run."""
     intervals = work_intervals(results.work)
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
@@ -112,7 +112,7 @@ def _interruptions_text(intervals: Sequence[WorkInterval]) -> str:
     return f"{interruptions} and {epochs} trained twice"
 
 
-def _runs_text(results: Results, intervals: Sequence[WorkInterval]) -> str:
+def _runs_text(results: SweepResults, intervals: Sequence[WorkInterval]) -> str:
     count = len({interval.run for interval in intervals})
     runs = describe_runs(results)
     return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
@@ -256,7 +256,7 @@ def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit: _Unit) -> None:
 
 def _draw_bars(
     axes: Axes,
-    results: Results,
+    results: SweepResults,
     intervals: Sequence[WorkInterval],
     rows: Sequence[int],
     time_axis: TimeAxis,
