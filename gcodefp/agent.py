@@ -14,27 +14,31 @@ from statistics import fmean
 from typing import Any
 
 from gcodefp.cluster.gpus import assign_gpu, run_in_workers
-from gcodefp.cluster.job import OutOfTime, end_early, open_deadline
+from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
 from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
+from gcodefp.dataset.store import Description, read_description
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, select_device
-from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.check import goal_warning
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+from gcodefp.sweeps.program import check_unchanged
+from gcodefp.sweeps.program_run import run_program
 from gcodefp.sweeps.ranking import ended_runs, ranked
 from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import sweep_seconds
-from gcodefp.sweeps.training import train_leased_run
 from gcodefp.terminal import duration
-from gcodefp.wandb_service.agents import run_agents
 from gcodefp.wandb_service.service import read_address
 
 logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
+DEVICES = ("auto", "cpu", "cuda")
+DATASET_FLAGS = ("train", "val", "dataset")
+
+TrainRun = Callable[[LeasedRun, Deadline], dict[str, Any]]
+"""Trains a run within the agent's time and returns the content of its run.json."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-identical repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
+    add("--count", type=positive, help="end after so many runs (default: when none is left)")
     add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")
     add(
         "--wait-for-all-runs",
@@ -87,7 +92,7 @@ def _work(arguments: argparse.Namespace) -> None:
     except OutOfTime as error:
         end_early(error, own_job=arguments.job_minutes > 0)
     if arguments.output:
-        origin = provenance([arguments.sweep, arguments.dataset])
+        origin = provenance(_inputs(arguments, sweep))
         write_json(arguments.output, MARKER_FORMAT, {"provenance": origin, "runs_ended": ended})
 
 
@@ -106,22 +111,15 @@ def _train(arguments: argparse.Namespace) -> int:
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
     folder = arguments.runs / sweep.sweep_id
-    device = select_device(arguments.device, arguments.threads)
-    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
-    if data.description.learning_digest() != sweep.document["learning_digest"]:
-        raise UserError(
-            f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
-            "run create_sweep again"
-        )
+    train_run = _program(arguments, sweep) if sweep.program else _trainer(arguments, sweep)
     engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
     metric = sweep.specification.objective.metric
-    origin = provenance([arguments.sweep, arguments.dataset])
-    log = arguments.wandb_project, arguments.wandb_checkpoints
+    origin = provenance(_inputs(arguments, sweep))
 
     def objective(run: LeasedRun) -> dict[str, Any]:
         deadline.start_run()
-        content = train_leased_run(run, sweep, data, device, deadline, *log)
-        logger.info("%s", _run_summary(run.folder.number, content, metric))
+        content = train_run(run, deadline)
+        logger.info("%s", run_summary(run.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "provenance": origin}
 
     def log_progress() -> None:
@@ -130,10 +128,54 @@ def _train(arguments: argparse.Namespace) -> int:
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
-    wait = arguments.wait_for_all_runs
-    ended = engine.work(objective, log_progress, deadline.check, wait_for_all=wait)
-    logger.info("nothing is left for this agent")
+    wait, count = arguments.wait_for_all_runs, arguments.count
+    ended = engine.work(objective, log_progress, deadline.check, wait_for_all=wait, count=count)
+    logger.info("nothing is left for this agent" if ended != count else f"{count} runs are done")
     return ended
+
+
+def _trainer(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
+    """This project's trainer, in this process."""
+    from gcodefp.model.data import select_device  # late: torch takes seconds
+    from gcodefp.model.trainer import load_training_data
+    from gcodefp.sweeps.training import train_leased_run
+
+    device = select_device(arguments.device, arguments.threads)
+    data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
+    _check_dataset(arguments, sweep, data.description)
+    log = arguments.wandb_project, arguments.wandb_checkpoints
+    return lambda run, deadline: train_leased_run(run, sweep, data, device, deadline, *log)
+
+
+def _program(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
+    """The sweep's own program; its environment names the dataset, if there is one."""
+    assert sweep.program is not None
+    check_unchanged(sweep.program, str(arguments.sweep))
+    if sweep.document["learning_digest"] is not None:
+        _check_dataset(arguments, sweep, read_description(arguments.dataset))
+    paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
+    data = {name: path for name, path in paths.items() if path.is_file()}
+    return lambda run, deadline: run_program(run, sweep, deadline, data)
+
+
+def _check_dataset(
+    arguments: argparse.Namespace, sweep: SweepFile, description: Description
+) -> None:
+    if description.learning_digest() != sweep.document["learning_digest"]:
+        raise UserError(
+            f"{arguments.sweep}: is a sweep over another dataset than {arguments.dataset}; "
+            "run create_sweep again"
+        )
+
+
+def _inputs(arguments: argparse.Namespace, sweep: SweepFile) -> list[Path]:
+    """What the runs are made from."""
+    program = sweep.program
+    if program is None:
+        return [arguments.sweep, arguments.dataset]
+    has_dataset = sweep.document["learning_digest"] is not None
+    scripts = [Path(program.path)] if program.path else []
+    return [arguments.sweep, *scripts, *([arguments.dataset] if has_dataset else [])]
 
 
 def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
@@ -150,7 +192,7 @@ def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
     return f"{text}; best so far {best.content['best_value']:.4f} (run {best.name}){left}"
 
 
-def _run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
+def run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
     """One line about a run that has ended."""
     if content["state"] not in SCORED_STATES:
         return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
@@ -162,10 +204,12 @@ def _run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
 
 def _work_for_service(arguments: argparse.Namespace) -> int:
     """Trains with W&B's own agents, each run in its own process; returns how many ended here."""
+    from gcodefp.wandb_service.agents import run_agents  # late: it imports torch
+
     sweep = read_sweep(arguments.sweep)
     address, objective = read_address(sweep.address or ""), sweep.specification.objective
     flags: list[object] = ["--runs", arguments.runs.absolute(), "--threads", arguments.threads]
-    for name in ("train", "val", "dataset"):
+    for name in DATASET_FLAGS:
         flags += [f"--{name}", getattr(arguments, name).absolute()]
     flags += ["--device", arguments.device]
     flags += [] if arguments.wandb_checkpoints else ["--no-wandb-checkpoints"]

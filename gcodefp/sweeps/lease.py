@@ -30,6 +30,8 @@ from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
+PROGRAM_FOLDER = "program"
+"""Of a generation: what another program keeps, such as its checkpoint. It moves to the next one."""
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
 _released: set[str | None] = set()
@@ -246,9 +248,27 @@ def _acquire(folder: Path, watch: LeaseWatch) -> Lease | None:
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
+    if lease:
+        _take_over_program(folder, files)
     if superseded := before.generation if lease else generation:
         shutil.rmtree(folder / superseded, ignore_errors=True)
     return lease
+
+
+def _take_over_program(folder: Path, files: Path) -> None:
+    """Moves what the program of earlier holders keeps, away from a holder that stands still.
+
+    Only after the claim; a holder that was killed just then leaves it in the generation before.
+    """
+    for kept in sorted(folder.glob(f"generation.*/{PROGRAM_FOLDER}"), key=_generation_number):
+        if kept.parent != files:
+            shutil.rmtree(files / PROGRAM_FOLDER, ignore_errors=True)
+            with suppress(OSError):
+                kept.rename(files / PROGRAM_FOLDER)
+
+
+def _generation_number(kept: Path) -> int:
+    return int(kept.parent.name.partition("-")[0].rpartition(".")[2])
 
 
 def _make(claim: Claim) -> bool:

@@ -27,6 +27,8 @@ WAIT_POLL_SECONDS = 5.0
 STORAGE_TIMEOUT_SECONDS = 600.0
 """How long an agent waits for a full disk or a lost file server before it gives up."""
 FAILURES_IN_A_ROW = 3
+KILLS_IN_A_ROW = 10
+"""A run whose process was killed so often since its last epoch is what kills it."""
 
 
 @dataclass
@@ -82,6 +84,7 @@ class LocalEngine:
         after_each: Callable[[], None],
         before_each: Callable[[], None] = lambda: None,
         wait_for_all: bool = False,
+        count: int | None = None,
     ) -> int:
         """Calls the objective for one run after another until no run is left.
 
@@ -92,6 +95,7 @@ class LocalEngine:
                 exception from it ends the work.
             wait_for_all: waits until the runs of all other agents have ended, and resumes those
                 that they leave.
+            count: the most runs that this agent ends; None for no limit.
 
         Returns:
             the number of runs that this agent ended.
@@ -103,6 +107,8 @@ class LocalEngine:
         failed: list[RunFolder] = []
         while True:
             try:
+                if count is not None and ended >= count:
+                    return ended
                 if (folder := self._next(before_each, wait_for_all)) is None:
                     self._tidy_ended_runs()
                     return ended

@@ -20,7 +20,7 @@ MACROS = (
     "args_override_hydra",
 )  # fmt: skip
 WHOLE_MACRO = re.compile(r"\$\{(.*)\}")
-IS_ENVVAR = re.compile(r"envvar:[A-Z0-9_]*")
+ENVVAR_MACRO = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _read_command(command: Any, where: str) -> tuple[str, ...]:
         if isinstance(part, bool) or not isinstance(part, str | int | float):
             raise UserError(f"{where}: command[{index}]: {shown(part)} is not a string")
         macro = WHOLE_MACRO.fullmatch(str(part))
-        if macro and macro[1] not in MACROS and not IS_ENVVAR.search(macro[1]):
+        if macro and macro[1] not in MACROS and not ENVVAR_MACRO.search(str(part)):
             known = ", ".join(f"${{{name}}}" for name in MACROS)
             raise UserError(
                 f"{where}: command[{index}]: {shown(part)} is no macro of W&B; they are {known} "

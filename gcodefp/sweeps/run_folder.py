@@ -9,6 +9,7 @@ metrics.csv            its epochs
 run.json               how it ended; its presence means that the run has ended
 checkpoint.pt          the weights of the best epoch
 wandb/                 the same run in W&B's format
+output.log, program/   of another program than this project's trainer: its output, and what it keeps
 """
 
 import os
@@ -26,7 +27,7 @@ from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import Row, check_epochs, read_metrics
-from gcodefp.sweeps.lease import Lease, newest_claim
+from gcodefp.sweeps.lease import PROGRAM_FOLDER, Lease, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
@@ -39,7 +40,7 @@ SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
-PROMOTED_FILES = ("metrics.csv", "work.csv", "checkpoint.pt", "run.json")
+PROMOTED_FILES = ("metrics.csv", "work.csv", "checkpoint.pt", "output.log", "run.json")
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
 
 
@@ -169,6 +170,10 @@ class RunFolder:
             (self.path / "wandb").mkdir(exist_ok=True)
             with suppress(OSError):
                 log.rename(self.path / "wandb" / log.name)
+        with suppress(OSError):
+            (files / PROGRAM_FOLDER).rmdir()  # Where it is empty.
+        with suppress(OSError):
+            (files / PROGRAM_FOLDER).rename(self.path / PROGRAM_FOLDER)
         for name in PROMOTED_FILES:
             draft = self.path / f".{name}.{uuid.uuid4().hex}.tmp"
             with suppress(FileNotFoundError):  # It has none, or another process was faster.

@@ -22,7 +22,7 @@ from gcodefp.model.trainer import (
     train,
 )
 from gcodefp.sweeps.lease import LeaseLost
-from gcodefp.sweeps.local_engine import LeasedRun
+from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
@@ -30,8 +30,6 @@ from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
 logger = logging.getLogger("gcodefp.agent")
 
 PROGRESS_SECONDS = 10.0
-KILLS_IN_A_ROW = 10
-"""A run whose process was killed so often since its last epoch is what kills it."""
 
 
 class LogConfig(NamedTuple):

@@ -16,7 +16,7 @@ from same_runs import check_same_run
 from tiny_sweep import TinySweep, tiny_dataset
 from worker_pool import PoolConfig, WorkerPool, run_pool
 
-from gcodefp.sweeps.training import KILLS_IN_A_ROW
+from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW
 
 TOTAL = 24
 SEED = 20250

@@ -1,0 +1,163 @@
+"""The metrics that a program logs, read while it runs, and written as the run's metrics.csv.
+
+They come from one of: a file of JSON lines that GCODEFP_METRICS names, W&B's offline log, or lines
+of the output that are JSON objects with the metric. Each row of the log is a row of metrics.csv,
+whose column `epoch` is its number from 1; what the program calls `epoch` is in `_epoch`. A value
+that is missing in a row is nan.
+"""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+
+from gcodefp.files import write_text
+from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.transaction_log import STEP, OfflineRuns, Row, numbers_of
+
+MAX_VALUE = 1e300
+"""What lies beyond is not finite, as in run.json."""
+OWN_EPOCH = "_epoch"
+OUTPUT, JSON_LINES = "output.log", "metrics.jsonl"
+"""Files of a run: the program's output, and what it may write to GCODEFP_METRICS."""
+
+
+def is_finite(value: float) -> bool:
+    """Whether a value of the metric counts."""
+    return abs(value) <= MAX_VALUE
+
+
+class JsonLines:
+    """Lines of a growing text file that are JSON objects; each is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def new_rows(self, needed: str | None = None) -> Iterator[Row]:
+        """Complete lines since the last call; with `needed`, those that have this key."""
+        if not self.path.exists():
+            return
+        with self.path.open("rb") as handle:
+            handle.seek(self._offset)
+            text = handle.read()
+        text = text[: text.rfind(b"\n") + 1]
+        self._offset += len(text)
+        for line in text.splitlines():
+            if not line.lstrip().startswith(b"{"):
+                continue
+            try:
+                content = json.loads(line)
+            except (ValueError, RecursionError):
+                continue
+            row = numbers_of(content)
+            if row and (needed is None or needed in row):
+                yield row
+
+
+class Sources:
+    """Where a program's rows come from: the first source that has one."""
+
+    def __init__(self, files: Path, metric: str) -> None:
+        self.offline_runs = OfflineRuns(files / "wandb")
+        self._metric = metric
+        self._file = JsonLines(files / JSON_LINES)
+        self._output = JsonLines(files / OUTPUT)
+        self._have_rows = False
+
+    def new_rows(self, is_last: bool = False) -> list[Row]:
+        """Rows that were logged since the last call.
+
+        Args:
+            is_last: the program has ended; its output counts if no log has a row.
+        """
+        if self._file.path.exists():
+            return list(self._file.new_rows())
+        if rows := self.offline_runs.new_rows():
+            self._have_rows = True
+        elif not self.offline_runs.exist() or (is_last and not self._have_rows):
+            rows = list(self._output.new_rows(needed=self._metric))
+        return rows
+
+
+class MetricsTable:
+    """metrics.csv of a run, in this process's folder; begins with the rows of earlier attempts."""
+
+    def __init__(self, path: Path, metric: str) -> None:
+        self._path = path
+        self._metric = metric
+        self.rows = [_without_number(row) for row in read_metrics(path)]
+        self._columns = list(dict.fromkeys([metric, *(name for row in self.rows for name in row)]))
+        self.finite: list[tuple[int, float]] = []
+        """Numbers of the rows, from 1, in which the metric is finite, and its values."""
+        self._count_finite(0)
+        self._steps = 0
+        self._written: int | None = None
+        """Rows that are in the file; None where it has to be written anew."""
+
+    def add(self, row: Row) -> None:
+        """Adds a row.
+
+        Before the first row of this attempt, earlier rows from there on are dropped: by the
+        program's own epoch if it logs one, or by W&B's step.
+        """
+        if "epoch" in row:
+            row = row | {OWN_EPOCH: row["epoch"]}
+            del row["epoch"]
+        row = {STEP: float(self._steps)} | row
+        if self._steps == 0 and self.rows:
+            self.rows = list(takewhile(lambda earlier: _is_before(earlier, row), self.rows))
+            self._count_finite(0)
+            self._written = None
+        self._steps += 1
+        if new := row.keys() - set(self._columns):
+            self._columns += sorted(new)
+            self._written = None
+        self.rows.append(row)
+        self._count_finite(len(self.rows) - 1)
+
+    def add_value(self, value: float) -> None:
+        """Adds a row with the metric alone."""
+        step = self.rows[-1].get(STEP, 0.0) + 1 if self.rows else 0.0
+        self.add({STEP: step, self._metric: value})
+
+    def _count_finite(self, start: int) -> None:
+        self.finite = [(number, value) for number, value in self.finite if number <= start]
+        for number, row in enumerate(self.rows[start:], start=start + 1):
+            if is_finite(value := row.get(self._metric, float("nan"))):
+                self.finite.append((number, value))
+
+    def write(self) -> None:
+        """Appends new rows to the file, or replaces it where there are new columns."""
+        if self._written is None:
+            write_text(self._path, self._lines(0, header=True) if self.rows else "epoch\n")
+        elif self._written < len(self.rows):
+            with self._path.open("a", encoding="utf-8") as handle:
+                handle.write(self._lines(self._written))
+                handle.flush()
+                os.fsync(handle.fileno())
+        self._written = len(self.rows)
+
+    def _lines(self, start: int, header: bool = False) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if header:
+            names = [" ".join(name.splitlines()) for name in self._columns]
+            writer.writerow(["epoch", *names])
+        for number, row in enumerate(self.rows[start:], start=start + 1):
+            writer.writerow([number, *(row.get(name, "nan") for name in self._columns)])
+        return text.getvalue()
+
+
+def _without_number(row: Row) -> Row:
+    """A row of the file as it was added."""
+    return {name: value for name, value in row.items() if name != "epoch" and value == value}
+
+
+def _is_before(earlier: Row, row: Row) -> bool:
+    """Whether an earlier attempt's row comes before the first row of this one."""
+    key = OWN_EPOCH if OWN_EPOCH in row and OWN_EPOCH in earlier else STEP
+    return earlier.get(key, 0.0) < row[key]

@@ -1,0 +1,409 @@
+"""Runs a sweep's own program for one run of the local engine, as `wandb agent` does, offline."""
+
+import json
+import logging
+import os
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+import yaml
+
+from gcodefp.cluster.job import Deadline, OutOfTime, location
+from gcodefp.errors import UserError
+from gcodefp.model.run_files import append_work, read_work
+from gcodefp.sweeps.lease import PROGRAM_FOLDER
+from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
+from gcodefp.sweeps.program import ENVVAR_MACRO, WHOLE_MACRO, Program
+from gcodefp.sweeps.program_metrics import (
+    JSON_LINES,
+    OUTPUT,
+    MetricsTable,
+    Sources,
+    is_finite,
+)
+from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.transaction_log import Row
+from gcodefp.sweeps.values import dotted, flatten
+from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
+from gcodefp.sweeps.watchdog import NOT_STARTED
+
+logger = logging.getLogger("gcodefp.agent")
+
+POLL_SECONDS = 0.5
+"""How often new metrics are read; W&B's log is flushed as often."""
+PATIENCE_SECONDS = 30.0
+"""From SIGTERM to SIGKILL, as W&B's agent waits."""
+PROGRESS_SECONDS = 10.0
+TAIL_LINES, TAIL_BYTES, TAIL_LETTERS = 20, 20_000, 2000
+OUT_OF_MEMORY = re.compile(
+    r"out of memory|can't allocate memory|Cannot allocate memory|MemoryError|OutOfMemory|"
+    r"RESOURCE_EXHAUSTED|CUBLAS_STATUS_ALLOC_FAILED"
+)
+"""What torch, TensorFlow, JAX, Python and C say."""
+
+
+def command_line(
+    program: Program, hyperparameters: Mapping[str, Any], json_file: Path
+) -> list[str]:
+    """The command of a run, with W&B's macros replaced as its agent does.
+
+    Args:
+        hyperparameters: nested; a group is one argument, such as `--model={'d_model': 64}`.
+        json_file: for `${args_json_file}`; written if the command has it.
+    """
+    pairs = [f"{name}={value}" for name, value in hyperparameters.items()]
+    replaced = {
+        "env": ["/usr/bin/env"],
+        "interpreter": ["python"],
+        "program": [str(program.path)],
+        "args": [f"--{pair}" for pair in pairs],
+        "args_no_equals": [
+            part for name, value in hyperparameters.items() for part in (f"--{name}", str(value))
+        ],
+        "args_no_hyphens": pairs,
+        "args_no_boolean_flags": [
+            f"--{name}" if value is True else f"--{name}={value}"
+            for name, value in hyperparameters.items()
+            if value is not False
+        ],
+        "args_json": [json.dumps(dict(hyperparameters))],
+        "args_json_file": [str(json_file)],
+        "args_dict": list(hyperparameters),
+        "args_append_hydra": [f"+{pair}" for pair in pairs],
+        "args_override_hydra": [f"++{pair}" for pair in pairs],
+    }
+    if "${args_json_file}" in program.command:
+        json_file.write_text(replaced["args_json"][0], encoding="utf-8")
+    command = []
+    for part in program.command:
+        filled = ENVVAR_MACRO.sub(lambda match: os.environ.get(match[1], match[1]), part)
+        macro = WHOLE_MACRO.fullmatch(filled)
+        command += replaced[macro[1]] if macro else [filled]
+    return command
+
+
+def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
+    """The environment of a run's program, with the folders and files that it names.
+
+    Args:
+        data: GCODEFP_TRAIN and others -> paths of a dataset.
+    """
+    files, document = run.lease.files.absolute(), sweep.specification.document
+    config = {name: {"value": value} for name, value in run.hyperparameters.items()}
+    text = yaml.safe_dump({"wandb_version": 1, **config}, sort_keys=False)
+    (files / "config.yaml").write_text(text, encoding="utf-8")
+    (files / PROGRAM_FOLDER).mkdir(exist_ok=True)
+    inherited = (*INHERITED, "WANDB_RESUME", "WANDB_DISABLED")
+    variables = {name: value for name, value in os.environ.items() if name not in inherited}
+    for key in ("project", "entity"):
+        if isinstance(document.get(key), str):
+            variables.setdefault(f"WANDB_{key.upper()}", document[key])
+    return {
+        **variables,
+        **OFFLINE,
+        "WANDB_SWEEP_ID": sweep.sweep_id,
+        "WANDB_RUN_ID": run.folder.run_id,
+        "WANDB_DIR": str(files),
+        "WANDB_SWEEP_PARAM_PATH": str(files / "config.yaml"),
+        "GCODEFP_RUN_DIR": str(files / PROGRAM_FOLDER),
+        "GCODEFP_METRICS": str(files / JSON_LINES),
+        **{name: str(path.absolute()) for name, path in data.items()},
+    }
+
+
+class Attempt(Protocol):
+    """A program at work."""
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, at the latest after so long."""
+
+    def terminate(self) -> None:
+        """Asks it to end."""
+
+    def kill(self) -> None:
+        """Ends it now."""
+
+
+class Script:
+    """A command at work, in a process group of its own that ends with this process."""
+
+    def __init__(self, command: Sequence[str], variables: Mapping[str, str], output: Path) -> None:
+        watchdog = Path(__file__).with_name("watchdog.py")
+        self.returncode: int | None = None
+        with output.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(watchdog), *command],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=dict(variables),
+                process_group=0,
+            )  # fmt: skip
+        assert self._process.stdout is not None
+        self._answers = self._process.stdout
+        self._group = int(self._answers.readline() or 0)
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, at the latest after so long."""
+        if self.returncode is None and select.select([self._answers], [], [], seconds)[0]:
+            # Without an answer the watchdog was killed.
+            self.returncode = int(self._answers.readline() or -signal.SIGKILL)
+        return self.returncode is not None
+
+    def terminate(self) -> None:
+        """Sends SIGTERM to the group."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends all processes of the group."""
+        self._signal(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Ends what is left of it."""
+        if self.returncode is None or self.returncode == -signal.SIGKILL:
+            self.kill()
+        for stream in (self._process.stdin, self._answers):
+            if stream is not None:
+                stream.close()
+        self._process.wait()
+
+    def _signal(self, number: int) -> None:
+        if self._group:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._group, number)
+
+
+class Follower:
+    """What an agent does while a program works: reads its metrics, and decides whether it goes on.
+
+    Attributes:
+        is_stopped: whether early termination has ended it.
+    """
+
+    def __init__(self, run: LeasedRun, sweep: SweepFile, deadline: Deadline) -> None:
+        self.is_stopped = False
+        self._run, self._deadline = run, deadline
+        self._objective = sweep.specification.objective
+        rule, files = sweep.specification.early_terminate, run.lease.files
+        self._bands = frozenset(rule.bands if rule else ())
+        self._sources = Sources(files, self._objective.metric)
+        self._work = files / "work.csv"
+        self.table = MetricsTable(files / "metrics.csv", self._objective.metric)
+        append_work(self._work, len(self.table.rows))
+        self._reported = time.monotonic()
+
+    def follow(self, attempt: Attempt) -> None:
+        """Returns when the program has ended, or was stopped.
+
+        Raises:
+            LeaseLost, OutOfTime, OSError: the run stays unfinished; the program is asked to end.
+        """
+        try:
+            while not attempt.wait(POLL_SECONDS):
+                if not self.is_stopped and self._read():
+                    self._end(attempt)
+                self._run.lease.check()
+                self._deadline.check_margin()
+            if not self.is_stopped:
+                self._read(is_last=True)
+        except (OutOfTime, KeyboardInterrupt):
+            self._end(attempt)
+            self._read(is_last=True)
+            raise
+
+    def _end(self, attempt: Attempt) -> None:
+        """SIGTERM, patience, SIGKILL."""
+        attempt.terminate()
+        left = self._deadline.seconds_left() - PATIENCE_SECONDS
+        until = time.monotonic() + min(PATIENCE_SECONDS, left)
+        while not attempt.wait(POLL_SECONDS):
+            self._run.lease.check()
+            if time.monotonic() > until:
+                attempt.kill()
+
+    def _read(self, is_last: bool = False) -> bool:
+        """Adds new rows; returns whether early termination ends the run after one of them."""
+        rows = self._sources.new_rows(is_last)
+        if not rows:
+            return False
+        self._add(rows, is_last)
+        self.table.write()
+        append_work(self._work, len(self.table.rows))
+        self._report()
+        if not (self.is_stopped or is_last):
+            self._deadline.end_epoch()
+            self.is_stopped = self._run.should_prune()
+        return self.is_stopped
+
+    def _add(self, rows: Sequence[Row], is_last: bool) -> None:
+        """Adds rows up to one at which early termination ends the run.
+
+        It decides at each band after exactly the band's rows, however many were read at once. Rows
+        after that do not count, as the program would not have come to them.
+        """
+        for ordinal, row in enumerate(rows, start=1):
+            self.table.add(row)
+            is_value = bool(self.table.finite) and self.table.finite[-1][0] == len(self.table.rows)
+            is_end = is_last and ordinal == len(rows)
+            if is_value and len(self.table.finite) in self._bands and not is_end:
+                self.table.write()
+                self.is_stopped = self._run.should_prune()
+                if self.is_stopped:
+                    return
+
+    def _report(self) -> None:
+        finite = self.table.finite
+        if finite and time.monotonic() - self._reported > PROGRESS_SECONDS:
+            self._reported = time.monotonic()
+            values = (self._run.folder.path.name, finite[-1][0], self._objective.metric)
+            logger.info("run %s, row %d: %s %.4f", *values, finite[-1][1])
+
+    def outcome(self, hyperparameters: Mapping[str, Any], reason: str) -> dict[str, Any]:
+        """The content of run.json of a program that ended well, or that was stopped."""
+        self._sources.offline_runs.warn_unread()
+        metric, finite = self._objective.metric, self.table.finite
+        if not finite:
+            value = self._sources.offline_runs.summary.get(metric, float("nan"))
+            if is_finite(value):
+                self.table.add_value(value)
+                finite = self.table.finite
+        self.table.write()
+        if not finite:
+            names = sorted({name for row in self.table.rows for name in row if name[:1] != "_"})
+            if metric in names or metric in self._sources.offline_runs.summary:
+                text = f"{metric} was never finite"
+                return failure("diverged", text, hyperparameters)
+            others = ", ".join(names or self._sources.offline_runs.summary) or "no metric at all"
+            text = f"the program ended without logging {metric}; it logged {others}"
+            return failure("no_metric", text, hyperparameters)
+        best, value = min(finite, key=lambda item: self._objective.loss(item[1]))
+        return _content(
+            state="stopped" if self.is_stopped else "finished",
+            reason="early termination" if self.is_stopped else reason,
+            hyperparameters=hyperparameters,
+            best_value=value,
+            best_epoch=best,
+            epochs=len(self.table.rows),
+            seconds=round(_seconds(self._work), 3),
+        )
+
+
+def failure(name: str, reason: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of run.json of a failed run; the class `name` is one of docs/own_program.md."""
+    return _content(state="failed", failure=name, reason=reason, hyperparameters=hyperparameters)
+
+
+def _content(hyperparameters: Mapping[str, Any], **known: Any) -> dict[str, Any]:
+    names = ("failure", "best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
+    flat = {dotted(path): value for path, value in flatten(hyperparameters).items()}
+    return dict.fromkeys(names) | known | {"hyperparameters": flat} | location()
+
+
+def _seconds(work: Path) -> float:
+    """How long processes worked on the run, those of earlier attempts too."""
+    total, before = 0.0, None
+    for moment in read_work(work):
+        if before and (before["host"], before["pid"]) == (moment["host"], moment["pid"]):
+            total += max(0.0, moment["utc_seconds"] - before["utc_seconds"])
+        before = moment
+    return total
+
+
+def run_program(
+    run: LeasedRun, sweep: SweepFile, deadline: Deadline, data: Mapping[str, Path]
+) -> dict[str, Any]:
+    """Runs the sweep's program with a run's hyperparameters, and follows its metrics.
+
+    Args:
+        data: GCODEFP_TRAIN and others -> paths of a dataset.
+
+    Returns:
+        the content of its run.json.
+
+    Raises:
+        LeaseLost, OutOfTime, UserError, OSError: not the program's fault; the run stays unfinished.
+    """
+    program, files = sweep.program, run.lease.files
+    assert program is not None, "a sweep of another program"
+    if not program.command:
+        raise UserError(
+            f"sweep {sweep.sweep_id}: has no program; it is trained by a Python function: "
+            f'gcodefp.sweeps.agent("{sweep.sweep_id}", function=train)'
+        )
+    if (content := killed_too_often(run)) is not None:
+        return content
+    variables = environment(run, sweep, data)
+    if shutil.which("python", path=variables.get("PATH")) is None:
+        folders = (str(Path(sys.executable).parent), variables.get("PATH"))
+        variables["PATH"] = os.pathsep.join(filter(None, folders))
+    command = command_line(program, run.hyperparameters, files / "config.json")
+    follower, kills = Follower(run, sweep, deadline), _memory_kills()
+    with _started(command, variables, files / OUTPUT) as script:
+        follower.follow(script)
+    code = script.returncode or 0
+    if code == 0 or follower.is_stopped:
+        return follower.outcome(run.hyperparameters, "the program ended")
+    follower.table.write()
+    is_memory_full = code == -signal.SIGKILL and _memory_kills() > kills
+    return _failed(code, _tail(files / OUTPUT), is_memory_full, run.hyperparameters)
+
+
+def killed_too_often(run: LeasedRun) -> dict[str, Any] | None:
+    """The failure of a run that seems to kill its agents; None if it does not."""
+    if (kills := run.lease.kills) < KILLS_IN_A_ROW:
+        return None
+    text = f"its agent was killed {kills} times since the last row of its metrics"
+    return failure("killed", text, run.hyperparameters)
+
+
+@contextmanager
+def _started(
+    command: Sequence[str], variables: Mapping[str, str], output: Path
+) -> Iterator[Script]:
+    script = Script(command, variables, output)
+    try:
+        yield script
+    finally:
+        script.close()
+
+
+def _failed(
+    code: int, tail: str, is_memory_full: bool, hyperparameters: Mapping[str, Any]
+) -> dict[str, Any]:
+    """A program that ended with an exit code or by a signal, and the class of its failure."""
+    if code < 0:
+        is_named = -code in {number.value for number in signal.Signals}
+        reason = f"killed by {signal.Signals(-code).name if is_named else -code}"
+        reason += ", as the host was out of memory" if is_memory_full else ""
+    else:
+        reason = "could not be started" if code == NOT_STARTED else f"exit code {code}"
+    if is_memory_full or OUT_OF_MEMORY.search(tail):
+        kind = "out_of_memory"
+    else:
+        kind = "killed" if code < 0 else "error"
+    ends = f"; its output ends: {tail}" if tail else "; it has no output"
+    return failure(kind, reason + ends, hyperparameters)
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a program's output."""
+    with path.open("rb") as handle:
+        handle.seek(max(0, path.stat().st_size - TAIL_BYTES))
+        lines = handle.read().decode("utf-8", errors="replace").splitlines()
+    kept = [line.rstrip() for line in lines if line.strip() and not line.startswith("wandb:")]
+    return "\n".join(kept[-TAIL_LINES:])[-TAIL_LETTERS:]
+
+
+def _memory_kills() -> int:
+    """Processes that the kernel has killed for lack of memory since the boot; 0 if not Linux."""
+    with suppress(OSError, ValueError):
+        for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return 0
