@@ -1,8 +1,9 @@
 """Evaluates the best run of another program with the user's own command, which prints JSON.
 
-In the command, ${best} is the best run's folder of files, ${run} best/run.json, ${args_json_file} a
-file with the run's hyperparameters as JSON, and ${interpreter} this Python. What it prints is
-logged; the last line that is a JSON object, or all of it, is the result.
+In the command, ${best} is the folder that the best run had as GCODEFP_RUN_DIR (its run folder, if
+it left nothing there), ${run} best/run.json, ${args_json_file} a file with the hyperparameters as
+JSON, and ${interpreter} this Python. The result is all that it prints, or the last line that is a
+JSON object.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.provenance import provenance
 from gcodefp.reporting.sweep_results import PROGRAM_EVALUATION_FORMAT
+from gcodefp.sweeps.lease import PROGRAM_FOLDER
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import read_best
 
@@ -28,8 +30,6 @@ logger = logging.getLogger("gcodefp.evaluate_program")
 
 MACRO = re.compile(r"\$\{(\w+)\}")
 LOGGED_LINES = 20
-FILES = "files"
-"""What the program left in GCODEFP_RUN_DIR, below its run's folder."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,8 +51,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     folder = RunFolder(arguments.runs / best["folder"])
     assigned = (folder.assigned() or {"hyperparameters": {}})["hyperparameters"]
     write_text(hyperparameters, json.dumps(assigned, indent=2) + "\n")
+    files = folder.path / PROGRAM_FOLDER
     macros = {
-        "best": folder.path / FILES,
+        "best": files if files.is_dir() else folder.path,
         "run": arguments.best,
         "args_json_file": hyperparameters,
         "interpreter": sys.executable,

@@ -20,6 +20,7 @@ from gcodefp.reporting.page_tables import (
     ladder_table,
     metric_table,
     protocol_section,
+    result_table,
     runs_table,
     sample_table,
     winner_tables,
@@ -76,6 +77,7 @@ def render(
     else:
         content = {"sections": PROGRAM_SECTIONS, "evaluation": evaluation}
         if evaluation:
+            content["result"] = result_table(evaluation["result"])
             provenances["evaluation.json"] = evaluation["provenance"]
     stems = stems_of(results)
     content |= {

@@ -159,7 +159,8 @@ def _source(parameter: JsonContent) -> str:
 
 def runs_table(results: SweepResults) -> Table:
     """All runs, winner first, with the hyperparameters that differ."""
-    facts = ["state", "best_value", "best_epoch", "epochs", "seconds", "parameters"]
+    facts = ["state", "best_value", "best_epoch", "epochs", "seconds"]
+    facts += [] if results.is_external else ["parameters"]
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
@@ -168,6 +169,11 @@ def runs_table(results: SweepResults) -> Table:
         for name in names
     ]
     return {"head": head, "rows": rows}
+
+
+def result_table(result: JsonContent) -> Table:
+    """What the user's own evaluation printed."""
+    return {"head": ["", "value"], "rows": [[name, _text(v)] for name, v in result.items()]}
 
 
 def _text(value: Any) -> str:
@@ -213,8 +219,8 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
         "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
-        "processes": process_table(results.work, results.step),
-        "repeated_epochs": repeated_epochs(work_intervals(results.work)),
+        "processes": process_table(results.work, results.is_external),
+        "repeated_epochs": repeated_epochs(work_intervals(results.work, results.is_external)),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),
         "parameters": _text(winner["parameters"]),
@@ -223,9 +229,9 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
     }
 
 
-def process_table(work: pd.DataFrame, step: str = "epoch") -> Table:
+def process_table(work: pd.DataFrame, is_external: bool = False) -> Table:
     """Each process that trained, from its first to its last entry in work.csv."""
-    intervals = work_intervals(work)
+    intervals, step = work_intervals(work, is_external), "step" if is_external else "epoch"
     span = float(work["utc_seconds"].max() - work["utc_seconds"].min())
     rows = []
     for (host, pid), (begin, end) in process_spans(intervals).items():

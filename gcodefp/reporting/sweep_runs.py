@@ -183,15 +183,20 @@ class WorkInterval(NamedTuple):
         return self.host, self.pid
 
 
-def work_intervals(work: pd.DataFrame) -> list[WorkInterval]:
-    """By begin. A process whose next entry is not the next epoch starts a new interval."""
+def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkInterval]:
+    """By begin. A process whose next entry is not the next epoch starts a new interval.
+
+    Args:
+        is_external: of another program, of which several steps may be read at once.
+    """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
     columns = ["run", "host", "pid", "utc_seconds", "epoch"]
     for run, host, pid, seconds, epoch in work[columns].itertuples(index=False):
         key = (run, host, pid)
-        if key in latest and epoch == intervals[latest[key]].last_epoch + 1:
-            index = latest[key]
+        index = latest.get(key, -1)
+        ahead = epoch - intervals[index].last_epoch if key in latest else 0
+        if ahead == 1 or (is_external and ahead > 0):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)
