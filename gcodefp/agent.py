@@ -8,7 +8,7 @@ SLURM job an agent ends after an epoch, before the job's time limit ends it.
 import argparse
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -23,7 +23,7 @@ from gcodefp.provenance import provenance
 from gcodefp.sweeps.check import goal_warning
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.program import check_unchanged
-from gcodefp.sweeps.program_run import run_program
+from gcodefp.sweeps.program_run import describe_run, run_program
 from gcodefp.sweeps.ranking import ended_runs, ranked
 from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
@@ -119,7 +119,7 @@ def _train(arguments: argparse.Namespace) -> int:
     def objective(run: LeasedRun) -> dict[str, Any]:
         deadline.start_run()
         content = train_run(run, deadline)
-        logger.info("%s", run_summary(run.folder.number, content, metric))
+        logger.info("%s", describe_run(run.folder.number, content, metric))
         return content | {"sweep": sweep.sweep_id, "provenance": origin}
 
     def log_progress() -> None:
@@ -190,16 +190,6 @@ def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
     left = f", about {duration(seconds)} left" if seconds else ""
     best = counted[0]
     return f"{text}; best so far {best.content['best_value']:.4f} (run {best.name}){left}"
-
-
-def run_summary(number: int, content: Mapping[str, Any], metric: str) -> str:
-    """One line about a run that has ended."""
-    if content["state"] not in SCORED_STATES:
-        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
-    return (
-        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
-        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
-    )
 
 
 def _work_for_service(arguments: argparse.Namespace) -> int:

@@ -13,16 +13,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from gcodefp.code_digest import runs_digest
 from gcodefp.command_line import not_negative, positive, run_step, step_parser
-from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
-from gcodefp.provenance import provenance
 from gcodefp.sweeps.check import goal_warning
+from gcodefp.sweeps.creation import RUNS, checked_total, origin_of, sweep_json
 from gcodefp.sweeps.ranking import common_objective
-from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, with_options
 from gcodefp.sweeps.space import grid_size, never_true
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
@@ -66,12 +62,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     wandb.add_argument("--project", help="of the W&B service")
     wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
     wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
-    parser.add_argument("--output", type=Path, required=True, help="sweep.json")
+    parser.add_argument(
+        "--output", type=Path, help="sweep.json (default: in the sweep's folder of --runs)"
+    )
     return run_step(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
+        if not arguments.dataset:
+            raise UserError("--dataset missing: its runs are those of gcodefp's own trainer")
         _use_existing(arguments)
         return
     if not arguments.sweep:
@@ -81,14 +81,14 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.run_cap is not None:
         specification = replace(specification, run_cap=arguments.run_cap)
     specification = with_options(specification, arguments)
-    total = _checked(specification, arguments.sweep, arguments.seed)
+    total = checked_total(specification, str(arguments.sweep), arguments.seed)
     phases = [load_specification(path) for path in arguments.phases]
     for phase, path in zip(phases, arguments.phases, strict=True):
         # First points are those of the first sweep.
-        _checked(with_options(phase, arguments, first=[]), path, arguments.seed)
+        checked_total(with_options(phase, arguments, first=[]), str(path), arguments.seed)
     common_objective([specification, *phases])
     _log_warnings(specification, arguments.sweep)
-    origin = _origin(arguments, specification)
+    origin = origin_of(specification, [arguments.sweep], arguments.dataset)
     sweep_id = compute_sweep_id(
         specification, arguments.seed, origin["learning_digest"], origin["training_code"]
     )
@@ -103,8 +103,12 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
             document, f"{sweep_id}-{total}", arguments.runs, arguments.project, arguments.entity
         )
         sweep_id, address = created.sweep_id, str(created)
-    write_sweep(arguments.output, sweep_id, specification, arguments.seed, total, origin, address)
+    output = arguments.output or sweep_json(sweep_id, arguments.runs or RUNS)
+    write_sweep(output, sweep_id, specification, arguments.seed, total, origin, address)
     logger.info("sweep %s: %s, %d runs", address or sweep_id, specification.method, total)
+    if not arguments.output:
+        runs = f" --runs {arguments.runs}" if arguments.runs else ""
+        print(f"{sweep_id}\nstart agents, any number of them, with: gcodefp agent {sweep_id}{runs}")
 
 
 def _log_warnings(specification: Specification, path: Path) -> None:
@@ -142,32 +146,12 @@ def _use_existing(arguments: argparse.Namespace) -> None:
     specification = read_specification(config, where)
     check_trainable(specification, where)
     total = specification.run_cap or max(1, count_runs(address))
-    origin = _origin(arguments, specification) | {"existing": True}
+    origin = origin_of(specification, [], arguments.dataset) | {"existing": True}
     write_sweep(
         arguments.output, address.sweep_id, specification, arguments.seed, total, origin,
         str(address),
     )  # fmt: skip
     logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
-
-
-def _origin(arguments: argparse.Namespace, specification: Specification) -> dict[str, Any]:
-    dataset, is_external = arguments.dataset, specification.program is not None
-    return {
-        "provenance": provenance([p for p in (arguments.sweep, arguments.dataset) if p]),
-        "learning_digest": read_description(dataset).learning_digest() if dataset else None,
-        "training_code": None if is_external else runs_digest(specification.method),
-    }
-
-
-def _checked(specification: Specification, path: Path, seed: int) -> int:
-    """The number of runs of a sweep that can be run."""
-    if specification.program is None:
-        check_trainable(specification, str(path))
-    try:
-        check_possible(specification, seed)
-        return total_runs(specification)
-    except UserError as error:
-        raise UserError(f"{path}: {error}") from None
 
 
 if __name__ == "__main__":

@@ -1,40 +1,31 @@
 """Runs a sweep's own program for one run of the local engine, as `wandb agent` does, offline."""
 
-import json
 import logging
-import os
 import re
-import select
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
-
-import yaml
+from typing import Any
 
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import append_work, read_work
-from gcodefp.sweeps.lease import PROGRAM_FOLDER
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
-from gcodefp.sweeps.program import ENVVAR_MACRO, WHOLE_MACRO, Program
 from gcodefp.sweeps.program_metrics import (
-    JSON_LINES,
     OUTPUT,
     MetricsTable,
     Sources,
     is_finite,
 )
+from gcodefp.sweeps.program_process import Attempt, command_line, environment, started
+from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.transaction_log import Row
 from gcodefp.sweeps.values import dotted, flatten
-from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 from gcodefp.sweeps.watchdog import NOT_STARTED
+from gcodefp.terminal import duration
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -49,134 +40,6 @@ OUT_OF_MEMORY = re.compile(
     r"RESOURCE_EXHAUSTED|CUBLAS_STATUS_ALLOC_FAILED"
 )
 """What torch, TensorFlow, JAX, Python and C say."""
-
-
-def command_line(
-    program: Program, hyperparameters: Mapping[str, Any], json_file: Path
-) -> list[str]:
-    """The command of a run, with W&B's macros replaced as its agent does.
-
-    Args:
-        hyperparameters: nested; a group is one argument, such as `--model={'d_model': 64}`.
-        json_file: for `${args_json_file}`; written if the command has it.
-    """
-    pairs = [f"{name}={value}" for name, value in hyperparameters.items()]
-    replaced = {
-        "env": ["/usr/bin/env"],
-        "interpreter": ["python"],
-        "program": [str(program.path)],
-        "args": [f"--{pair}" for pair in pairs],
-        "args_no_equals": [
-            part for name, value in hyperparameters.items() for part in (f"--{name}", str(value))
-        ],
-        "args_no_hyphens": pairs,
-        "args_no_boolean_flags": [
-            f"--{name}" if value is True else f"--{name}={value}"
-            for name, value in hyperparameters.items()
-            if value is not False
-        ],
-        "args_json": [json.dumps(dict(hyperparameters))],
-        "args_json_file": [str(json_file)],
-        "args_dict": list(hyperparameters),
-        "args_append_hydra": [f"+{pair}" for pair in pairs],
-        "args_override_hydra": [f"++{pair}" for pair in pairs],
-    }
-    if "${args_json_file}" in program.command:
-        json_file.write_text(replaced["args_json"][0], encoding="utf-8")
-    command = []
-    for part in program.command:
-        filled = ENVVAR_MACRO.sub(lambda match: os.environ.get(match[1], match[1]), part)
-        macro = WHOLE_MACRO.fullmatch(filled)
-        command += replaced[macro[1]] if macro else [filled]
-    return command
-
-
-def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
-    """The environment of a run's program, with the folders and files that it names.
-
-    Args:
-        data: GCODEFP_TRAIN and others -> paths of a dataset.
-    """
-    files, document = run.lease.files.absolute(), sweep.specification.document
-    config = {name: {"value": value} for name, value in run.hyperparameters.items()}
-    text = yaml.safe_dump({"wandb_version": 1, **config}, sort_keys=False)
-    (files / "config.yaml").write_text(text, encoding="utf-8")
-    (files / PROGRAM_FOLDER).mkdir(exist_ok=True)
-    inherited = (*INHERITED, "WANDB_RESUME", "WANDB_DISABLED")
-    variables = {name: value for name, value in os.environ.items() if name not in inherited}
-    for key in ("project", "entity"):
-        if isinstance(document.get(key), str):
-            variables.setdefault(f"WANDB_{key.upper()}", document[key])
-    return {
-        **variables,
-        **OFFLINE,
-        "WANDB_SWEEP_ID": sweep.sweep_id,
-        "WANDB_RUN_ID": run.folder.run_id,
-        "WANDB_DIR": str(files),
-        "WANDB_SWEEP_PARAM_PATH": str(files / "config.yaml"),
-        "GCODEFP_RUN_DIR": str(files / PROGRAM_FOLDER),
-        "GCODEFP_METRICS": str(files / JSON_LINES),
-        **{name: str(path.absolute()) for name, path in data.items()},
-    }
-
-
-class Attempt(Protocol):
-    """A program at work."""
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended, at the latest after so long."""
-
-    def terminate(self) -> None:
-        """Asks it to end."""
-
-    def kill(self) -> None:
-        """Ends it now."""
-
-
-class Script:
-    """A command at work, in a process group of its own that ends with this process."""
-
-    def __init__(self, command: Sequence[str], variables: Mapping[str, str], output: Path) -> None:
-        watchdog = Path(__file__).with_name("watchdog.py")
-        self.returncode: int | None = None
-        with output.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(watchdog), *command],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=dict(variables),
-                process_group=0,
-            )  # fmt: skip
-        assert self._process.stdout is not None
-        self._answers = self._process.stdout
-        self._group = int(self._answers.readline() or 0)
-
-    def wait(self, seconds: float) -> bool:
-        """Whether it has ended, at the latest after so long."""
-        if self.returncode is None and select.select([self._answers], [], [], seconds)[0]:
-            # Without an answer the watchdog was killed.
-            self.returncode = int(self._answers.readline() or -signal.SIGKILL)
-        return self.returncode is not None
-
-    def terminate(self) -> None:
-        """Sends SIGTERM to the group."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """Ends all processes of the group."""
-        self._signal(signal.SIGKILL)
-
-    def close(self) -> None:
-        """Ends what is left of it."""
-        if self.returncode is None or self.returncode == -signal.SIGKILL:
-            self.kill()
-        for stream in (self._process.stdin, self._answers):
-            if stream is not None:
-                stream.close()
-        self._process.wait()
-
-    def _signal(self, number: int) -> None:
-        if self._group:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._group, number)
 
 
 class Follower:
@@ -339,12 +202,9 @@ def run_program(
     if (content := killed_too_often(run)) is not None:
         return content
     variables = environment(run, sweep, data)
-    if shutil.which("python", path=variables.get("PATH")) is None:
-        folders = (str(Path(sys.executable).parent), variables.get("PATH"))
-        variables["PATH"] = os.pathsep.join(filter(None, folders))
     command = command_line(program, run.hyperparameters, files / "config.json")
     follower, kills = Follower(run, sweep, deadline), _memory_kills()
-    with _started(command, variables, files / OUTPUT) as script:
+    with started(command, variables, files / OUTPUT) as script:
         follower.follow(script)
     code = script.returncode or 0
     if code == 0 or follower.is_stopped:
@@ -354,23 +214,22 @@ def run_program(
     return _failed(code, _tail(files / OUTPUT), is_memory_full, run.hyperparameters)
 
 
+def describe_run(number: int, content: Mapping[str, Any], metric: str) -> str:
+    """One line about a run that has ended."""
+    if content["state"] not in SCORED_STATES:
+        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
+    return (
+        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
+        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
+    )
+
+
 def killed_too_often(run: LeasedRun) -> dict[str, Any] | None:
     """The failure of a run that seems to kill its agents; None if it does not."""
     if (kills := run.lease.kills) < KILLS_IN_A_ROW:
         return None
     text = f"its agent was killed {kills} times since the last row of its metrics"
     return failure("killed", text, run.hyperparameters)
-
-
-@contextmanager
-def _started(
-    command: Sequence[str], variables: Mapping[str, str], output: Path
-) -> Iterator[Script]:
-    script = Script(command, variables, output)
-    try:
-        yield script
-    finally:
-        script.close()
 
 
 def _failed(

@@ -1,0 +1,205 @@
+"""Runs of a sweep that a Python function trains, as `wandb.agent(sweep_id, function=…)`, offline.
+
+As in W&B, the function runs in a thread of this process: closures and notebooks work, and what it
+has on a GPU stays. A function cannot be killed: one that is stopped gets an exception.
+"""
+
+import ctypes
+import logging
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from gcodefp.cluster.job import Deadline, open_deadline
+from gcodefp.command_line import log_handlers
+from gcodefp.errors import UserError
+from gcodefp.provenance import provenance
+from gcodefp.sweeps.creation import RUNS, read_created, sweep_json
+from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+from gcodefp.sweeps.program import check_unchanged
+from gcodefp.sweeps.program_process import environment
+from gcodefp.sweeps.program_run import (
+    OUT_OF_MEMORY,
+    TAIL_LETTERS,
+    Follower,
+    describe_run,
+    failure,
+    killed_too_often,
+    run_program,
+)
+from gcodefp.sweeps.sweep_file import SweepFile
+
+logger = logging.getLogger("gcodefp.agent")
+
+MARGIN_SECONDS = 120
+
+
+class RunStopped(KeyboardInterrupt):
+    """Raised in a function whose run ends early; `except Exception` does not catch it."""
+
+
+class FunctionAttempt:
+    """A function at work in a thread.
+
+    Attributes:
+        error: with which it has ended.
+    """
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self.error: BaseException | None = None
+        self._function = function
+        self._thread = threading.Thread(target=self._call, name="run of a sweep", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended, at the latest after so long."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def terminate(self) -> None:
+        """Raises RunStopped in it, once it executes Python again."""
+        if (number := self._thread.ident) is not None and self._thread.is_alive():
+            stop = ctypes.py_object(RunStopped)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(number), stop)
+
+    def kill(self) -> None:
+        """A thread cannot be killed; its end is waited for."""
+
+    def _call(self) -> None:
+        try:
+            self._function()
+            _finish(0)
+        except SystemExit as error:
+            self.error = error if error.code else None
+            _finish(1 if error.code else 0)
+        except BaseException as error:
+            frames = error.__traceback__.tb_next if error.__traceback__ else None
+            self.error = error.with_traceback(frames)  # From the function on.
+            with suppress(BaseException):
+                _finish(1)
+
+
+def _finish(exit_code: int) -> None:
+    """Ends a run that the function has left open."""
+    if (wandb := sys.modules.get("wandb")) is not None:
+        wandb.finish(exit_code=exit_code)
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Sets this process's environment, which the SDK reads at its next start."""
+    before = dict(os.environ)
+    for name in before.keys() - variables.keys():
+        del os.environ[name]
+    os.environ.update(variables)
+    try:
+        _forget_settings()
+        yield
+        _forget_settings()
+    finally:
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update(before)
+
+
+def _forget_settings() -> None:
+    """As W&B's agent does between runs: the SDK keeps its settings while its service runs."""
+    if (wandb := sys.modules.get("wandb")) is not None:
+        wandb.teardown()
+
+
+def run_function(
+    run: LeasedRun, sweep: SweepFile, deadline: Deadline, function: Callable[[], Any]
+) -> dict[str, Any]:
+    """Calls the function with a run's hyperparameters in `wandb.config`; content of run.json.
+
+    Raises:
+        LeaseLost, OutOfTime, OSError: not the function's fault; the run stays unfinished.
+    """
+    if (content := killed_too_often(run)) is not None:
+        return content
+    follower = Follower(run, sweep, deadline)
+    with _environment(environment(run, sweep, {})):
+        attempt = FunctionAttempt(function)
+        try:
+            follower.follow(attempt)
+        finally:
+            if not attempt.wait(0):
+                attempt.terminate()
+                attempt.wait(threading.TIMEOUT_MAX)
+    if attempt.error is None or follower.is_stopped:
+        return follower.outcome(run.hyperparameters, "the function returned")
+    follower.table.write()
+    text = "".join(traceback.format_exception(attempt.error))
+    kind = "out_of_memory" if OUT_OF_MEMORY.search(text) else "error"
+    return failure(kind, text.strip()[-TAIL_LETTERS:], run.hyperparameters)
+
+
+def agent(
+    sweep_id: str,
+    function: Callable[[], Any] | None = None,
+    entity: str | None = None,
+    project: str | None = None,
+    count: int | None = None,
+    *,
+    runs: str | Path = RUNS,
+) -> None:
+    """Works on a sweep that `gcodefp.sweeps.sweep` has created, in place of `wandb.agent`.
+
+    Any number of agents may work on a sweep, in any processes that share the folder. A run that a
+    killed agent has left starts again.
+
+    Args:
+        function: called without arguments for each run; its `wandb.init()` is offline, and its
+            `wandb.config` has the hyperparameters. None: the sweep's program is run.
+        entity, project: of no effect; they are those of the sweep.
+        count: the most runs of this call; None: until the sweep has ended.
+        runs: the folder that was given to `sweep`.
+
+    Raises UserError: there is no such sweep, or three runs in a row failed.
+    """
+    if function is not None and not callable(function):
+        raise UserError(f"function: {function!r} cannot be called; pass the function itself")
+    created = read_created(sweep_id, runs)
+    program = created.program
+    if program is None:
+        raise UserError(f"sweep {sweep_id} is one of gcodefp's trainer; start: gcodefp agent")
+    if function is None:
+        check_unchanged(program, str(sweep_json(created.sweep_id, runs)))
+    deadline = open_deadline(0, MARGIN_SECONDS)
+    folder, origin = Path(runs) / created.sweep_id, provenance([])
+    metric = created.specification.objective.metric
+
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        deadline.start_run()
+        if function is None:
+            content = run_program(run, created, deadline, {})
+        else:
+            content = run_function(run, created, deadline, function)
+        logger.info("%s", describe_run(run.folder.number, content, metric))
+        return content | {"sweep": created.sweep_id, "provenance": origin}
+
+    engine = LocalEngine(created.specification, created.seed, created.total, folder)
+    with _logged():
+        engine.work(objective, lambda: None, deadline.check, count=count)
+
+
+@contextmanager
+def _logged() -> Iterator[None]:
+    """Shows an agent's log at the terminal or in the notebook, as the command does."""
+    parent = logging.getLogger("gcodefp")
+    handlers, level = log_handlers("agent", None), parent.level
+    for handler in handlers:
+        parent.addHandler(handler)
+    parent.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        parent.setLevel(level)
+        for handler in handlers:
+            parent.removeHandler(handler)

@@ -1,0 +1,218 @@
+"""Sweeps of other programs, with `gcodefp sweep` and `gcodefp agent`, and W&B's SDK offline."""
+
+import math
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+from own_programs import OwnProgram
+from waiting import ended, wait_for
+
+CASE = Path(__file__).parents[1] / "support/own_program"
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> OwnProgram:
+    """A script and a YAML that `wandb sweep` and `wandb agent` run."""
+    own = OwnProgram(tmp_path, None)
+    for path in CASE.iterdir():
+        shutil.copy(path, tmp_path)
+    return own
+
+
+def test_project_of_wandb_runs_unchanged(case: OwnProgram) -> None:
+    assert case.create().total == 3
+    assert "2 runs are done" in case.work("--count", "2")
+    assert [run["state"] for run in case.outcomes()] == ["finished"] * 2
+    assert "best so far 0.6883 (run 0001)" in case.work()
+    runs = case.outcomes()
+    assert [run["hyperparameters"]["learning_rate"] for run in runs] == [0.001, 0.01, 0.1]
+    for number, run in enumerate(runs):
+        rows = case.metrics(number)
+        assert [row["epoch"] for row in rows] == [1, 2, 3, 4, 5, 6]
+        assert run["best_value"] == rows[-1]["combined_score"]
+        assert rows[-1]["_epoch"] == 5
+        assert len(list((case.runs / f"{number:04d}/wandb").glob("offline-run-*"))) == 1
+    changed = case.folder / "mytrain.py"
+    changed.write_text(changed.read_text(encoding="utf-8") + "\n", encoding="utf-8")
+    assert "mytrain.py has changed since the sweep" in case.run("agent", case.sweep_id).stderr
+
+
+def test_no_connection_is_opened(case: OwnProgram) -> None:
+    if shutil.which("strace") is None:
+        pytest.skip("needs strace")
+    case.create()
+    trace = case.folder / "trace"
+    words = ["strace", "-f", "-e", "trace=connect,sendto", "-o", str(trace)]
+    command, words = case.command, words
+    case.command = lambda *more: [*words, *command(*more)]  # type: ignore[method-assign]
+    case.work("--count", "1")
+    calls = [line for line in trace.read_text(errors="replace").splitlines() if "AF_INET" in line]
+    # The SDK and its own service talk over a local socket.
+    assert [line for line in calls if "127.0.0.1" not in line and "::1" not in line] == []
+
+
+VALUES = """
+import json, os, sys
+import wandb
+case = os.environ["CASE"] if "CASE" in os.environ else sys.argv[1].partition("=")[2]
+if case == "1":  # nan in between, other columns, a name that CSV has to quote
+    with wandb.init() as run:
+        assert run.config["model"]["depth"] == 2 and run.config["rate"] == 1e-05
+        for score in (0.1, float("nan"), 0.7, 0.4):
+            run.log({"score": score})
+        run.log({'odd, "name"': float("inf")})
+elif case == "2":  # in the summary alone
+    with wandb.init() as run:
+        run.log({"other": 1})
+        run.summary["score"] = 0.3
+elif case == "3":  # without wandb
+    print("starts")
+    for score in (0.1, 0.5):
+        print(json.dumps({"score": score, "note": "x"}), flush=True)
+    print('{"unrelated": 1}')
+else:
+    with open(os.environ["GCODEFP_METRICS"], "w") as file:
+        file.write('{"score": 0.6, "epoch": 4}\\n{"score": 0.2')
+"""
+
+
+def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
+    parameters = {
+        "case": {"values": [1, 2, 3, 4]}, "rate": {"value": 1.0e-05},
+        "model": {"parameters": {"depth": {"value": 2}}},
+    }  # fmt: skip
+    own = OwnProgram(tmp_path, VALUES, parameters=parameters)
+    own.create()
+    own.work()
+    runs = own.outcomes()
+    assert [(run["best_value"], run["best_epoch"], run["epochs"]) for run in runs] == [
+        (0.7, 3, 5), (0.3, 2, 2), (0.5, 2, 2), (0.6, 1, 1),
+    ], runs  # fmt: skip
+    assert runs[0]["hyperparameters"] == {"case": 1, "rate": 1e-05, "model.depth": 2}
+    assert math.isnan(own.metrics(0)[1]["score"])
+    assert own.metrics(0)[-1]['odd, "name"'] == math.inf
+    assert own.metrics(3)[0]["_epoch"] == 4
+
+
+FAILURES = """
+import os, signal, sys
+import wandb
+case = sys.argv[1].partition("=")[2]
+run = wandb.init()
+run.log({"accuracy": 0.5, "score": float("nan") if case == "nan" else "high"})
+run.finish()
+print("last words")
+if case == "exit":
+    sys.exit(3)
+if case == "memory":
+    raise MemoryError
+if case == "cuda":
+    raise RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB")
+if case == "signal":
+    os.kill(os.getpid(), signal.SIGSEGV)
+if case == "good":
+    print('{"score": 1}')
+"""
+
+
+def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> None:
+    cases = ["exit", "memory", "good", "cuda", "signal", "good ", "nan", "none"]
+    own = OwnProgram(tmp_path, FAILURES, parameters={"x": {"values": cases}})
+    own.create()
+    own.document["program"] = "fit.py"
+    own.work()
+    runs = own.outcomes()
+    assert [run["failure"] for run in runs] == [
+        "error", "out_of_memory", None, "out_of_memory", "killed", None, "diverged", "no_metric",
+    ], runs  # fmt: skip
+    reasons = [run["reason"] for run in runs]
+    assert reasons[0] == "exit code 3; its output ends: last words"
+    assert "MemoryError" in reasons[1]
+    assert reasons[4].startswith("killed by SIGSEGV; its output ends: last words")
+    assert reasons[6:] == [
+        "score was never finite", "the program ended without logging score; it logged accuracy"
+    ]  # fmt: skip
+    broken = OwnProgram(tmp_path, "1 / 0", parameters={"x": {"values": [1, 2, 3, 4]}})
+    broken.create()
+    done = broken.run("agent", broken.sweep_id)
+    assert done.returncode == 1
+    assert "3 runs failed in a row" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
+HYPERBAND = """
+import os, signal, sys, time
+import wandb
+x = int(sys.argv[1].partition("=")[2])
+stubborn = x == 2
+signal.signal(signal.SIGTERM, signal.SIG_IGN if stubborn else lambda *_: sys.exit(0))
+with wandb.init() as run:
+    for epoch in range(6 if x == 9 else 10**6):
+        run.log({"score": x + epoch / 10})
+        time.sleep(0.01 if x == 9 else 0.1)
+"""
+
+
+def test_hyperband_stops_a_run_after_the_rows_of_a_band(tmp_path: Path) -> None:
+    """A run that ignores SIGTERM is killed; rows after the decision do not count."""
+    own = OwnProgram(
+        tmp_path, HYPERBAND, parameters={"x": {"values": [9, 1, 2]}},
+        early_terminate={"type": "hyperband", "min_iter": 3, "eta": 2},
+    )  # fmt: skip
+    own.create("--width", "1")
+    patch = "import gcodefp.sweeps.program_run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
+    command = own.command("agent", own.sweep_id)
+    own.command = lambda *_: [  # type: ignore[method-assign]
+        command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"
+    ]  # fmt: skip
+    own.work()
+    runs = own.outcomes()
+    assert [(run["state"], run["epochs"]) for run in runs] == [
+        ("finished", 6), ("stopped", 3), ("stopped", 3),
+    ]  # fmt: skip
+    assert [run["best_value"] for run in runs] == [9.5, 1.2, 2.2]
+
+
+RESUMING = """
+import os, pathlib, time
+import wandb
+checkpoint = pathlib.Path(os.environ["GCODEFP_RUN_DIR"], "epoch")
+done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+pathlib.Path("pids").open("a").write(f"{os.getpid()} {done}\\n")
+with wandb.init(resume="allow") as run:
+    for epoch in range(done, 8):
+        run.log({"score": epoch, "epoch": epoch})
+        checkpoint.with_name("new").write_text(str(epoch + 1))
+        checkpoint.with_name("new").replace(checkpoint)
+        time.sleep(0.4)
+"""
+
+
+@pytest.mark.parametrize("resumes", [True, False])
+def test_kill_of_an_agent_ends_its_script_and_another_goes_on(
+    tmp_path: Path, resumes: bool
+) -> None:
+    script = RESUMING if resumes else RESUMING.replace("checkpoint.exists()", "False")
+    own = OwnProgram(tmp_path, script, parameters={"x": {"value": 1}})
+    own.create()
+    with ended(own.start_agent()) as agent:
+        [metrics] = wait_for(lambda: list(own.runs.glob("0000/generation.*/metrics.csv")))
+        wait_for(lambda: len(metrics.read_text(encoding="utf-8").splitlines()) >= 4)
+        pid = int((tmp_path / "pids").read_text(encoding="utf-8").split()[0])
+        process = psutil.Process(pid)
+        os.kill(agent.pid, signal.SIGKILL)
+        agent.wait()
+        wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
+    own.work()
+    [first, second] = (tmp_path / "pids").read_text(encoding="utf-8").splitlines()
+    assert first.endswith(" 0")
+    assert (int(second.split()[1]) >= 2) == resumes
+    [run] = own.outcomes()
+    assert (run["state"], run["epochs"], run["best_value"]) == ("finished", 8, 7)
+    assert [row["score"] for row in own.metrics(0)] == list(range(8))
+    assert (own.runs / "0000/program/epoch").read_text(encoding="utf-8") == "8"
+    assert not list(own.runs.glob("0000/generation.*"))
