@@ -85,9 +85,13 @@ class FunctionAttempt:
 
 
 def _finish(exit_code: int) -> None:
-    """Ends a run that the function has left open."""
+    """Ends a run that the function has left open, and the SDK's service, which completes its log.
+
+    As in W&B's agent: the SDK keeps its settings while its service runs.
+    """
     if (wandb := sys.modules.get("wandb")) is not None:
         wandb.finish(exit_code=exit_code)
+        wandb.teardown(exit_code)
 
 
 @contextmanager
@@ -98,19 +102,12 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
         del os.environ[name]
     os.environ.update(variables)
     try:
-        _forget_settings()
+        _finish(0)
         yield
-        _forget_settings()
     finally:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update(before)
-
-
-def _forget_settings() -> None:
-    """As W&B's agent does between runs: the SDK keeps its settings while its service runs."""
-    if (wandb := sys.modules.get("wandb")) is not None:
-        wandb.teardown()
 
 
 def run_function(

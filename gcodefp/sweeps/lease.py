@@ -30,8 +30,11 @@ from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
-PROGRAM_FOLDER = "program"
-"""Of a generation: what another program keeps, such as its checkpoint. It moves to the next one."""
+PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "metrics.jsonl"
+"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and what
+it may write as JSON lines."""
+LOGGED = (OUTPUT, JSON_LINES, "wandb")
+"""What it has logged; all of this moves to the next generation, the folder last."""
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")
 
 _released: set[str | None] = set()
@@ -262,9 +265,9 @@ def _take_over_program(folder: Path, files: Path) -> None:
     """
     for kept in sorted(folder.glob(f"generation.*/{PROGRAM_FOLDER}"), key=_generation_number):
         if kept.parent != files:
-            shutil.rmtree(files / PROGRAM_FOLDER, ignore_errors=True)
-            with suppress(OSError):
-                kept.rename(files / PROGRAM_FOLDER)
+            for name in (*LOGGED, PROGRAM_FOLDER):
+                with suppress(OSError):
+                    (kept.parent / name).rename(files / name)
 
 
 def _generation_number(kept: Path) -> int:

@@ -10,19 +10,19 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable
 from itertools import takewhile
 from pathlib import Path
 
 from gcodefp.files import write_text
 from gcodefp.model.run_files import read_metrics
+from gcodefp.sweeps.lease import JSON_LINES, OUTPUT
 from gcodefp.sweeps.transaction_log import STEP, OfflineRuns, Row, numbers_of
 
 MAX_VALUE = 1e300
 """What lies beyond is not finite, as in run.json."""
 OWN_EPOCH = "_epoch"
-OUTPUT, JSON_LINES = "output.log", "metrics.jsonl"
-"""Files of a run: the program's output, and what it may write to GCODEFP_METRICS."""
+NEW_ATTEMPT = "--- gcodefp: the program starts again ---"
 
 
 def is_finite(value: float) -> bool:
@@ -35,27 +35,47 @@ class JsonLines:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.attempt = 0
         self._offset = 0
 
-    def new_rows(self, needed: str | None = None) -> Iterator[Row]:
-        """Complete lines since the last call; with `needed`, those that have this key."""
+    def mark_attempt(self) -> None:
+        """Separates the lines of earlier attempts from those that follow."""
+        if self.path.exists():
+            with self.path.open("a", encoding="utf-8") as handle:
+                handle.write(f"\n{NEW_ATTEMPT}\n")
+
+    def new_rows(self, needed: str | None = None) -> list[tuple[int, Row]]:
+        """Attempts and rows of the complete lines since the last call.
+
+        Args:
+            needed: only rows that have this key.
+        """
         if not self.path.exists():
-            return
+            return []
+        if self.path.stat().st_size < self._offset:  # The program has written it anew.
+            self._offset, self.attempt = 0, self.attempt + 1
         with self.path.open("rb") as handle:
             handle.seek(self._offset)
             text = handle.read()
         text = text[: text.rfind(b"\n") + 1]
         self._offset += len(text)
-        for line in text.splitlines():
-            if not line.lstrip().startswith(b"{"):
-                continue
-            try:
-                content = json.loads(line)
-            except (ValueError, RecursionError):
-                continue
-            row = numbers_of(content)
+        rows = []
+        for line in text.decode("utf-8", errors="replace").splitlines():
+            self.attempt += line == NEW_ATTEMPT
+            row = _json_row(line)
             if row and (needed is None or needed in row):
-                yield row
+                rows.append((self.attempt, row))
+        return rows
+
+
+def _json_row(line: str) -> Row:
+    """The numbers of a JSON object; none if the line is something else."""
+    if not line.lstrip().startswith("{"):
+        return {}
+    try:
+        return numbers_of(json.loads(line))
+    except (ValueError, RecursionError):
+        return {}
 
 
 class Sources:
@@ -68,67 +88,88 @@ class Sources:
         self._output = JsonLines(files / OUTPUT)
         self._have_rows = False
 
-    def new_rows(self, is_last: bool = False) -> list[Row]:
-        """Rows that were logged since the last call.
+    def start_attempt(self) -> list[tuple[int, Row]]:
+        """The rows of earlier attempts."""
+        for lines in (self._file, self._output):
+            lines.mark_attempt()
+        return self.new_rows()
+
+    def new_rows(self, is_last: bool = False) -> list[tuple[int, Row]]:
+        """Attempts and rows that were logged since the last call.
 
         Args:
             is_last: the program has ended; its output counts if no log has a row.
         """
         if self._file.path.exists():
-            return list(self._file.new_rows())
+            return self._file.new_rows()
         if rows := self.offline_runs.new_rows():
             self._have_rows = True
-        elif not self.offline_runs.exist() or (is_last and not self._have_rows):
-            rows = list(self._output.new_rows(needed=self._metric))
+        elif not self.offline_runs.exist() or is_last:
+            rows = [] if self._have_rows else self._output.new_rows(needed=self._metric)
         return rows
 
 
 class MetricsTable:
-    """metrics.csv of a run, in this process's folder; begins with the rows of earlier attempts."""
+    """metrics.csv of a run, in this process's folder.
+
+    Attributes:
+        finite: numbers of the rows, from 1, in which the metric is finite, and its values.
+    """
 
     def __init__(self, path: Path, metric: str) -> None:
         self._path = path
         self._metric = metric
-        self.rows = [_without_number(row) for row in read_metrics(path)]
-        self._columns = list(dict.fromkeys([metric, *(name for row in self.rows for name in row)]))
-        self.finite: list[tuple[int, float]] = []
-        """Numbers of the rows, from 1, in which the metric is finite, and its values."""
-        self._count_finite(0)
+        self._columns = [metric]
+        self._attempt = -1
         self._steps = 0
+        self.rows: list[Row] = []
+        self.finite: list[tuple[int, float]] = []
         self._written: int | None = None
         """Rows that are in the file; None where it has to be written anew."""
 
-    def add(self, row: Row) -> None:
-        """Adds a row.
+    def restore(self, logged: Iterable[tuple[int, Row]]) -> None:
+        """Begins with the rows of earlier attempts.
 
-        Before the first row of this attempt, earlier rows from there on are dropped: by the
-        program's own epoch if it logs one, or by W&B's step.
+        What they logged has the last rows, too, that a killed agent did not come to read.
         """
+        for attempt, row in logged:
+            self.add(row, attempt)
+        for row in read_metrics(self._path)[len(self.rows) :]:  # A log was damaged.
+            self._append({name: x for name, x in row.items() if name != "epoch" and x == x})
+
+    def add(self, row: Row, attempt: int) -> None:
+        """Adds a row of this attempt, or of an earlier one while this one has none.
+
+        Before the first row of an attempt, earlier rows from there on are dropped: by the program's
+        own epoch if it logs one, or by W&B's step.
+        """
+        if attempt < self._attempt:
+            return
         if "epoch" in row:
             row = row | {OWN_EPOCH: row["epoch"]}
             del row["epoch"]
+        if attempt > self._attempt:
+            self._attempt, self._steps = attempt, 0
         row = {STEP: float(self._steps)} | row
         if self._steps == 0 and self.rows:
             self.rows = list(takewhile(lambda earlier: _is_before(earlier, row), self.rows))
-            self._count_finite(0)
+            self.finite = [entry for entry in self.finite if entry[0] <= len(self.rows)]
             self._written = None
         self._steps += 1
-        if new := row.keys() - set(self._columns):
-            self._columns += sorted(new)
-            self._written = None
-        self.rows.append(row)
-        self._count_finite(len(self.rows) - 1)
+        self._append(row)
 
     def add_value(self, value: float) -> None:
         """Adds a row with the metric alone."""
         step = self.rows[-1].get(STEP, 0.0) + 1 if self.rows else 0.0
-        self.add({STEP: step, self._metric: value})
+        self._append({STEP: step, self._metric: value})
 
-    def _count_finite(self, start: int) -> None:
-        self.finite = [(number, value) for number, value in self.finite if number <= start]
-        for number, row in enumerate(self.rows[start:], start=start + 1):
-            if is_finite(value := row.get(self._metric, float("nan"))):
-                self.finite.append((number, value))
+    def _append(self, row: Row) -> None:
+        if new := row.keys() - set(self._columns):
+            self._columns += sorted(new)
+            self._written = None
+        self.rows.append(row)
+        if is_finite(value := row.get(self._metric, float("nan"))):
+            self.finite.append((len(self.rows), value))
 
     def write(self) -> None:
         """Appends new rows to the file, or replaces it where there are new columns."""
@@ -150,11 +191,6 @@ class MetricsTable:
         for number, row in enumerate(self.rows[start:], start=start + 1):
             writer.writerow([number, *(row.get(name, "nan") for name in self._columns)])
         return text.getvalue()
-
-
-def _without_number(row: Row) -> Row:
-    """A row of the file as it was added."""
-    return {name: value for name, value in row.items() if name != "epoch" and value == value}
 
 
 def _is_before(earlier: Row, row: Row) -> bool:

@@ -14,10 +14,9 @@ from typing import Any, Protocol
 
 import yaml
 
-from gcodefp.sweeps.lease import PROGRAM_FOLDER
+from gcodefp.sweeps.lease import JSON_LINES, PROGRAM_FOLDER
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.program import ENVVAR_MACRO, WHOLE_MACRO, Program
-from gcodefp.sweeps.program_metrics import JSON_LINES
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 
@@ -84,6 +83,8 @@ def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> d
     return {
         **variables,
         **OFFLINE,
+        # The SDK's service drops what it has not flushed when its program is killed.
+        "WANDB_X_TRANSACTION_LOG_FLUSH_INTERVAL": "0.05",
         "WANDB_SWEEP_ID": sweep.sweep_id,
         "WANDB_RUN_ID": run.folder.run_id,
         "WANDB_DIR": str(files),

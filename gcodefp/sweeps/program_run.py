@@ -12,9 +12,9 @@ from typing import Any
 from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import append_work, read_work
+from gcodefp.sweeps.lease import OUTPUT
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
 from gcodefp.sweeps.program_metrics import (
-    OUTPUT,
     MetricsTable,
     Sources,
     is_finite,
@@ -58,6 +58,7 @@ class Follower:
         self._sources = Sources(files, self._objective.metric)
         self._work = files / "work.csv"
         self.table = MetricsTable(files / "metrics.csv", self._objective.metric)
+        self.table.restore(self._sources.start_attempt())
         append_work(self._work, len(self.table.rows))
         self._reported = time.monotonic()
 
@@ -104,14 +105,14 @@ class Follower:
             self.is_stopped = self._run.should_prune()
         return self.is_stopped
 
-    def _add(self, rows: Sequence[Row], is_last: bool) -> None:
+    def _add(self, rows: Sequence[tuple[int, Row]], is_last: bool) -> None:
         """Adds rows up to one at which early termination ends the run.
 
         It decides at each band after exactly the band's rows, however many were read at once. Rows
         after that do not count, as the program would not have come to them.
         """
-        for ordinal, row in enumerate(rows, start=1):
-            self.table.add(row)
+        for ordinal, (attempt, row) in enumerate(rows, start=1):
+            self.table.add(row, attempt)
             is_value = bool(self.table.finite) and self.table.finite[-1][0] == len(self.table.rows)
             is_end = is_last and ordinal == len(rows)
             if is_value and len(self.table.finite) in self._bands and not is_end:

@@ -101,7 +101,7 @@ def write_sweep(
         "runs": total,
         "parameters": {n: p.describe() for n, p in specification.parameters.items()},
         "as_written": dict(specification.document),
-        "program": specification.program.describe() if specification.program else None,
+        **({"program": specification.program.describe()} if specification.program else {}),
         **specification.options.describe(),
         **origin,
     }

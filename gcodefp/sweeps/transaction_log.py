@@ -72,36 +72,45 @@ class TransactionLog:
 
 
 class OfflineRuns:
-    """The offline runs of a W&B folder: rows of their histories, and their last summary."""
+    """The offline runs of a W&B folder: rows of their histories, and their last summary.
+
+    Those that are there at first are of earlier attempts, one each; all later ones are of this one.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
         self.summary: Row = {}
+        self._folder = folder
+        self._earlier = self._paths()
         self._logs: dict[Path, TransactionLog] = {}
 
     def exist(self) -> bool:
-        """Whether the program has called wandb.init."""
-        return any(self.folder.glob("offline-run-*"))
+        """Whether the program has called wandb.init in this attempt."""
+        return len(self._paths()) > len(self._earlier)
 
-    def new_rows(self) -> list[Row]:
-        """The history's rows that were logged since the last call; numbers alone, by name.
+    def new_rows(self) -> list[tuple[int, Row]]:
+        """Attempts and rows that were logged since the last call; numbers alone, by name.
 
         Names of nested values are joined by points, as in W&B's tables.
         """
         rows = []
-        for path in sorted(self.folder.glob("offline-run-*/run-*.wandb")):
+        for path in self._paths():
+            is_earlier = path in self._earlier
+            attempt = self._earlier.index(path) if is_earlier else len(self._earlier)
             for record in self._logs.setdefault(path, TransactionLog(path)).records():
                 if record.HasField("history"):
-                    rows.append(_numbers(record.history.item))
+                    rows.append((attempt, _numbers(record.history.item)))
                 elif record.HasField("summary"):
                     self.summary |= _numbers(record.summary.update)
-        return [row for row in rows if row.keys() - {STEP}]
+        return [(attempt, row) for attempt, row in rows if row.keys() - {STEP}]
 
     def warn_unread(self) -> None:
         """Logs what could not be read of a run that has ended."""
         for path, log in self._logs.items():
-            if log.unread_bytes:
+            if log.unread_bytes and path not in self._earlier:
                 logger.warning("%s: the last %d bytes cannot be read", path, log.unread_bytes)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self._folder.glob("offline-run-*/run-*.wandb"))
 
 
 def _numbers(items: Iterable[Any]) -> Row:

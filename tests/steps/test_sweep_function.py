@@ -12,6 +12,9 @@ import wandb
 from gcodefp.errors import UserError
 from gcodefp.sweeps import agent, sweep
 
+# The SDK leaves the file open from which it reads hyperparameters.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 CONFIG: dict[str, Any] = {
     "method": "grid",
     "metric": {"name": "loss", "goal": "minimize"},
@@ -75,7 +78,7 @@ def test_hyperband_stops_a_function_and_the_next_run_starts(tmp_path: Path) -> N
             ends.append((depth, type(error).__name__))
             raise
 
-    config = CONFIG | {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 2}}
+    config = CONFIG | {"early_terminate": {"type": "hyperband", "min_iter": 2, "eta": 3}}
     config["parameters"] = {"depth": {"values": [1, 2, 3]}}
     agent(sweep(config, runs=tmp_path), train, runs=tmp_path)
     assert [(run["state"], run["epochs"]) for run in outcomes(tmp_path)] == [

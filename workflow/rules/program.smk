@@ -116,9 +116,12 @@ rule report_page:
 
 
 rule protocols:
-    localrule: True
     """End with an error: protocols train and evaluate this project's own network."""
     params:
         reason=f"protocols: are for gcodefp's own trainer; the sweep trains {PROGRAM.name}",
     shell:
         "echo {params.reason:q} >&2; exit 1"
+
+
+localrules:
+    protocols,
