@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from workflow_project import PROJECT, change, copy_project, edit, planned, snakemake
 
+from gcodefp import verify
+
 DIGITS = PROJECT / "tests/support/digits"
 AFTER_THE_AGENTS = {"select_best", "figures", "report_page"}
 
@@ -28,7 +30,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_script_is_swept_selected_evaluated_and_reported(finished: Path) -> None:
+def test_script_is_swept_selected_evaluated_and_reported(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     results = finished / "results"
     assert not (results / "dataset").exists()
     with (results / "best/runs.csv").open() as handle:
@@ -47,6 +51,8 @@ def test_script_is_swept_selected_evaluated_and_reported(finished: Path) -> None
     page = (results / "report.html").read_text()
     for text in ("val-acc.1", "optimizer.rate", "test accuracy", "digits/train.py"):
         assert text in page
+    monkeypatch.chdir(finished)  # Recorded paths are relative to the project.
+    assert verify.main(["results"]) == 0
 
 
 def test_nothing_is_left_to_do_until_the_script_is_edited(finished: Path, tmp_path: Path) -> None:
