@@ -263,11 +263,12 @@ def _take_over_program(folder: Path, files: Path) -> None:
 
     Only after the claim; a holder that was killed just then leaves it in the generation before.
     """
-    for kept in sorted(folder.glob(f"generation.*/{PROGRAM_FOLDER}"), key=_generation_number):
-        if kept.parent != files:
-            for name in (*LOGGED, PROGRAM_FOLDER):
+    kept = folder.glob(f"generation.*/{PROGRAM_FOLDER}")
+    for newest in sorted(kept, key=_generation_number, reverse=True):
+        for name in (*LOGGED, PROGRAM_FOLDER):
+            if not (files / name).exists():
                 with suppress(OSError):
-                    (kept.parent / name).rename(files / name)
+                    (newest.parent / name).rename(files / name)
 
 
 def _generation_number(kept: Path) -> int:

@@ -89,13 +89,13 @@ def test_records_that_cross_blocks_are_read(tmp_path: Path) -> None:
 def test_damage_ends_the_reading_and_is_reported(
     small: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    runs = OfflineRuns(tmp_path)
     folder = tmp_path / "offline-run-1-x"
     folder.mkdir()
     content = bytearray(small.read_bytes())
     at = content.rindex(b"val-acc.1")
     content[at] ^= 1
     (folder / "run-x.wandb").write_bytes(content)
-    runs = OfflineRuns(tmp_path)
     assert 0 < len(runs.new_rows()) < 3
     runs.warn_unread()
     assert "bytes cannot be read" in caplog.text
