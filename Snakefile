@@ -10,10 +10,18 @@ configfile: "config.yaml"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/dataset.smk"
 include: "workflow/rules/sweep.smk"
-include: "workflow/rules/controls.smk"
-include: "workflow/rules/evaluate.smk"
-include: "workflow/rules/report.smk"
-include: "workflow/rules/protocols.smk"
+
+
+if PROGRAM:
+
+    include: "workflow/rules/program.smk"
+
+else:
+
+    include: "workflow/rules/controls.smk"
+    include: "workflow/rules/evaluate.smk"
+    include: "workflow/rules/report.smk"
+    include: "workflow/rules/protocols.smk"
 
 
 # Base image of envs/gcodefp.yaml with --software-deployment-method conda apptainer.
@@ -28,8 +36,7 @@ rule all:
     default_target: True
     input:
         rules.select_best.output,
-        rules.evaluate.output,
-        rules.explain.output,
+        EVALUATION,
         rules.figures.output,
         rules.report_page.output,
 

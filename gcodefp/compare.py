@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from gcodefp.command_line import positive, run_step, step_parser
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, did_you_mean
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.verdicts import significant_sign
@@ -28,6 +28,7 @@ from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
     COMPARED_FIELDS,
     COMPARISON_FORMAT,
+    PROGRAM_NOTE,
     TEST_NOTE,
     ComparedRun,
     ComparedScore,
@@ -84,8 +85,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add(
         "--metric",
-        choices=LOGGED_METRICS,
-        metavar="METRIC",
         help="the metric by which the best epoch was chosen (default: that of sweep.json)",
     )
     add("--goal", choices=("maximize", "minimize"), help="of --metric")
@@ -109,8 +108,12 @@ def _compare(arguments: argparse.Namespace) -> None:
         _check_winner_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
     comparison = Comparison(runs, [*sweeps.values()], objective, arguments.split, {}, [])
-    device = select_device(arguments.device, arguments.threads)
-    comparison = score_runs(comparison, dataset, device)
+    if _are_external(runs):
+        comparison = comparison._replace(is_external=True, notes=[PROGRAM_NOTE])
+    else:
+        _check_logged(objective.metric)
+        device = select_device(arguments.device, arguments.threads)
+        comparison = score_runs(comparison, dataset, device)
     for note in comparison.notes:
         logger.warning(note)
     _print(comparison)
@@ -140,11 +143,31 @@ def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objecti
     return next((file.specification.objective for file in files), DEFAULT_OBJECTIVE)
 
 
+def _check_logged(metric: str) -> None:
+    if metric not in LOGGED_METRICS:
+        raise UserError(f"--metric {metric}: {did_you_mean(metric, LOGGED_METRICS)}")
+
+
+def _are_external(runs: Sequence[ComparedRun]) -> bool:
+    """Whether another program trained the runs. Raises UserError: some of them."""
+    files = [sweep_file_of(run.folder.path.parent) for run in runs]
+    external = [file is not None and file.program is not None for file in files]
+    if any(external) != all(external):
+        names = ", ".join(run.name for run, is_one in zip(runs, external, strict=True) if is_one)
+        raise UserError(
+            f"{names}: trained by another program than the others; compare runs of one kind"
+        )
+    return all(external)
+
+
 def _print(comparison: Comparison) -> None:
     """Prints all tables, then notes and conclusions, which a terminal shows last."""
     console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
     for table in _tables(comparison):
         console.print(table, "")
+    if comparison.is_external:
+        print(*comparison.notes, sep="\n")
+        return
     scored = next(iter(comparison.scores.values()))[PRIMARY][0].estimate
     print(
         f"Scored on the {comparison.split} split, lag unknown: {scored.recordings} recordings, "
@@ -168,7 +191,8 @@ def _tables(comparison: Comparison) -> list[Table]:
         parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
     facts = _transposed([{fact: run[fact] for fact in COMPARED_FIELDS} for run in content["runs"]])
     parts.append(_table("run", names, facts | content["hyperparameters"]))
-    parts.append(_table("at the best epoch", names, content["at_best_epoch"]))
+    at_best = "at the best step" if comparison.is_external else "at the best epoch"
+    parts.append(_table(at_best, names, content["at_best_epoch"]))
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
     for predictor, metrics in comparison.scores.items():
         if PREDICTORS[predictor].kind == SENSORS:
@@ -208,17 +232,20 @@ def _cells(scores: Sequence[ComparedScore]) -> list[str]:
 
 def _write(comparison: Comparison, folder: Path, dataset: Path) -> None:
     runs = [run.folder.path for run in comparison.runs]
-    inputs = [run / name for run in runs for name in ("run.json", "checkpoint.pt")]
-    origin = provenance([*inputs, dataset, dataset.with_name(f"{comparison.split}.npz")])
+    inputs = [run / "run.json" for run in runs]
+    if not comparison.is_external:
+        inputs += [run / "checkpoint.pt" for run in runs]
+        inputs += [dataset, dataset.with_name(f"{comparison.split}.npz")]
+    origin = provenance(inputs)
     content = {"provenance": origin, **describe_comparison(comparison)}
     write_json(folder / "compare.json", COMPARISON_FORMAT, content)
     write_text(folder / "compare.csv", scores_csv(comparison))
     curves = [Curve(r.name, r.history, r.content["best_epoch"]) for r in comparison.runs]
     # The curves are of the val split, whatever is scored.
-    warnings = [note for note in comparison.notes if note != TEST_NOTE]
+    warnings = [note for note in comparison.notes if note not in (TEST_NOTE, PROGRAM_NOTE)]
     with paper_style():
         save(
-            draw_compared(curves, comparison.objective.metric, warnings),
+            draw_compared(curves, comparison.objective.metric, warnings, comparison.is_external),
             folder,
             "compare",
             warnings,

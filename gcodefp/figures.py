@@ -1,5 +1,6 @@
 """Draws all figures as SVG and PNG from the result files of a finished pipeline.
 
+A sweep of another program has those of the sweep: without --dataset, --evaluation, --explanation.
 The output is byte-identical for the same files. Needs no display.
 """
 
@@ -10,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gcodefp.command_line import run_step, step_parser
-from gcodefp.reporting.figures import FIGURES
-from gcodefp.reporting.figures.paper import draw_figures
+from gcodefp.reporting.figures.paper import draw_figures, stems_of
 from gcodefp.reporting.results import add_results_flags, results_from_flags
 
 logger = logging.getLogger("gcodefp.figures")
@@ -30,7 +30,7 @@ def _draw(arguments: argparse.Namespace) -> None:
     for warning in results.warnings:
         logger.warning(warning)
     draw_figures(results, arguments.output)
-    logger.info("%d figures in %s", len(FIGURES), arguments.output)
+    logger.info("%d figures in %s", len(stems_of(results)), arguments.output)
 
 
 if __name__ == "__main__":

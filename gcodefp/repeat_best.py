@@ -5,6 +5,7 @@ fresh seeds decides, and their spread is reported.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,10 +19,12 @@ from gcodefp.provenance import provenance
 from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
-from gcodefp.sweeps.sweep_file import compute_sweep_id, read_sweep, write_sweep
-from gcodefp.sweeps.values import SEPARATOR, dotted, nest
+from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, write_sweep
+from gcodefp.sweeps.values import SEPARATOR, dotted
 
 logger = logging.getLogger("gcodefp.repeat_best")
+
+PROGRAM_KEYS = ("program", "command")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,12 +43,10 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
     counted = best_runs(sweeps, arguments.runs, objective)
-    if program := sweeps[0].program:
-        _check_seeded([run.content["hyperparameters"] for run in counted], program.name)
     best = dict.fromkeys(configuration(run) for run in counted)
-    finalists = [dict(values) for values in list(best)[: arguments.finalists]]
+    finalists = [json.loads(text) for text in list(best)[: arguments.finalists]]
     seed = sweeps[0].seed
-    used = max(run.content["hyperparameters"]["seed"] for run in counted)
+    used = _highest_seed([run.content["hyperparameters"] for run in counted], arguments.sweep[0])
     points = [
         values | {"seed": used + fresh}
         for values in finalists
@@ -57,7 +58,7 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         "is_repeat": True,
         **{key: document[key] for key in ("learning_digest", "training_code")},
     }
-    specification = _listed(points, sweeps[0].specification)
+    specification = _listed(points, sweeps)
     sweep_id = compute_sweep_id(
         specification, seed, document["learning_digest"], document["training_code"]
     )
@@ -66,43 +67,64 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     logger.info(text, sweep_id, len(finalists), arguments.seeds)
 
 
-def _listed(points: Sequence[Mapping[str, Any]], original: Specification) -> Specification:
-    """A sweep of these runs and no others."""
-    paths = {dotted(path): path for path in original.parameters} if original.program else {}
-    points = [{paths.get(name, name): value for name, value in p.items()} for p in points]
-    parameters: dict[str, Any] = {}
-    for path in points[0]:
-        *groups, name = path.split(SEPARATOR)
-        entries = parameters
-        for group in groups:
-            entries = entries.setdefault(group, {"parameters": {}})["parameters"]
-        entries[name] = {"values": list(dict.fromkeys(point[path] for point in points))}
+def _highest_seed(runs: Sequence[Mapping[str, Any]], where: Path) -> int:
+    """Raises UserError: the runs, those of another program, have no seed."""
+    seeds = [run.get("seed") for run in runs]
+    if not all(isinstance(seed, int) for seed in seeds):
+        raise UserError(
+            f"{where}: parameters.seed: is missing, or no whole number: the best configurations "
+            "are repeated with other seeds. Add `seed: {value: 0}` to the parameters, and let the "
+            "program use it; or set sweep.seeds_per_winner: 1"
+        )
+    return max(seed for seed in seeds if seed is not None)
+
+
+def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) -> Specification:
+    """A sweep of these runs and no others.
+
+    Args:
+        points: by the names in run.json, which are dotted for another program.
+    """
+    original = sweeps[0].specification
+    paths = {dotted(path): path for sweep in sweeps for path in sweep.specification.parameters}
+    first = [{paths.get(name, name): value for name, value in p.items()} for p in points]
+    values: dict[str, list[Any]] = {}
+    for point in first:
+        for path, value in point.items():
+            listed = values.setdefault(path, [])
+            listed += [] if value in listed else [value]
     document = {
         "method": "random",
         "metric": {"name": original.objective.metric, "goal": original.objective.goal},
         "run_cap": len(points),
-        "parameters": parameters,
+        "parameters": _grouped(values),
+        **{key: original.document[key] for key in PROGRAM_KEYS if key in original.document},
     }
     specification = read_specification(document, "repeats")
+    # A run that lacks a conditional parameter must not get one now.
+    conditions = {
+        path: condition.text
+        for sweep in sweeps
+        for path, condition in sweep.specification.options.conditions.items()
+        if path in values and any(path not in point for point in first)
+    }
     combined = original.options.combined.texts
-    first = [nest(point) for point in points]
-    options = read_options(specification.parameters, first=first, combined=combined)
+    options = read_options(
+        specification.parameters, conditions=conditions, first=first, combined=combined
+    )
     return replace(specification, options=options, program=original.program)
 
 
-def _check_seeded(runs: Sequence[Mapping[str, Any]], program: str) -> None:
-    """Another program's runs can be repeated if their seed is a hyperparameter.
-
-    Raises UserError: it is not, or conditions give the runs different hyperparameters.
-    """
-    if any(type(run.get("seed")) is not int for run in runs):
-        raise UserError(
-            f"{program}: has no hyperparameter `seed` to repeat its best runs with; add "
-            "`seed: {value: 0}` to the sweep's parameters and use it in the program, or set no "
-            "repeats"
-        )
-    if len({tuple(sorted(run)) for run in runs}) > 1:
-        raise UserError(f"{program}: a sweep with conditions cannot be repeated; set no repeats")
+def _grouped(values: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Path -> values as `parameters` of a sweep YAML."""
+    parameters: dict[str, Any] = {}
+    for path, listed in values.items():
+        *groups, name = path.split(SEPARATOR)
+        inner = parameters
+        for group in groups:
+            inner = inner.setdefault(group, {"parameters": {}})["parameters"]
+        inner[name] = {"values": list(listed)}
+    return parameters
 
 
 if __name__ == "__main__":

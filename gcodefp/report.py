@@ -14,7 +14,8 @@ from gcodefp.files import write_text
 from gcodefp.reporting.claims import one_split
 from gcodefp.reporting.page import render
 from gcodefp.reporting.page_tables import protocol_section
-from gcodefp.reporting.results import add_results_flags, results_from_flags
+from gcodefp.reporting.results import Results, add_results_flags, results_from_flags
+from gcodefp.reporting.sweep_results import read_program_evaluation
 
 logger = logging.getLogger("gcodefp.report")
 
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--figures", type=Path, required=True, help="folder of figures")
     add("--protocols", type=Path, help="protocols.json, shown if it exists")
+    add("--program-evaluation", type=Path, help="JSON of evaluate_program, if there is one")
     add("--benchmarks", type=Path, help="folder of Snakemake's benchmark files, shown if it exists")
     add("--output", type=Path, required=True, help="the HTML file")
     return run_step(parser, _report, argv)
@@ -33,13 +35,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _report(arguments: argparse.Namespace) -> None:
     results = results_from_flags(arguments)
-    page = render(results, arguments.figures, arguments.protocols, arguments.benchmarks)
-    write_text(arguments.output, page)
+    path, evaluation = arguments.program_evaluation, None
+    if path is not None:
+        evaluation = results.redact_paths(read_program_evaluation(path))
+    figures, protocols, benchmarks = (
+        arguments.figures,
+        arguments.protocols,
+        arguments.benchmarks,
+    )
+    write_text(arguments.output, render(results, figures, protocols, benchmarks, evaluation))
     for warning in results.warnings:
         logger.warning(warning)
-    verdicts = protocol_section(results, arguments.protocols)["verdicts"]
-    for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
-        logger.info("%s", conclusion)
+    if isinstance(results, Results):
+        verdicts = protocol_section(results, protocols)["verdicts"]
+        for conclusion in [v["conclusion"] for v in verdicts] or [one_split(results).conclusion]:
+            logger.info("%s", conclusion)
     logger.info("%s", arguments.output)
 
 

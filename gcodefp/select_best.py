@@ -3,7 +3,7 @@
 The best value at its best epoch wins; ties go to the smaller model, then to the earlier run. Failed
 runs, and those that early termination stopped, never win. Where the best configurations were
 trained again with other seeds, the best mean wins. The winner's checkpoint is scored again before
-it is selected.
+it is selected; a run of another program counts with the value that the program logged.
 """
 
 import argparse
@@ -57,9 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="sweep.json of each phase, and of the repeats with other seeds, if there are any",
     )
     add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
-    add("--train", type=Path, required=True, help="train.npz")
-    add("--val", type=Path, required=True, help="val.npz")
-    add("--dataset", type=Path, required=True, help="dataset.json")
+    add("--train", type=Path, help="train.npz; not needed for a sweep of another program")
+    add("--val", type=Path, help="val.npz; likewise")
+    add("--dataset", type=Path, help="dataset.json; likewise")
     add("--offline", action="store_true", help="do not fetch runs of the W&B service again")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
@@ -82,20 +82,24 @@ def _select(arguments: argparse.Namespace) -> None:
             f"{winner.folder.path.parent}: no run was trained to its end; the best of them, "
             f"{winner.name}, is: {winner.content['state']}, {winner.content['reason']}"
         )
+    inputs, again = [*arguments.sweep], None
     combined = sweeps[0].specification.options.combined
     goals = sweeps[0].document.get("pareto") or {}
     pareto = pareto_columns(selection.ranking, goals, objective) if goals else {}
-    again = _score_again(winner, objective.metric, combined, arguments)
+    if sweeps[0].program is None:
+        checkpoint = winner.folder.path / "checkpoint.pt"
+        inputs.append(checkpoint)
+        again = _score_again(winner, objective.metric, combined, arguments)
+        with replacing(arguments.output / "checkpoint.pt") as temporary:
+            shutil.copyfile(checkpoint, temporary)
     write_text(arguments.output / "runs.csv", runs_csv(selection.ranking, pareto))
     write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
     write_text(arguments.output / "work.csv", work_csv(selection.ranking))
-    with replacing(arguments.output / "checkpoint.pt") as temporary:
-        shutil.copyfile(winner.folder.path / "checkpoint.pt", temporary)
     write_json(
         arguments.output / "run.json",
         BEST_FORMAT,
         {
-            "provenance": provenance([*arguments.sweep, winner.folder.path / "checkpoint.pt"]),
+            "provenance": provenance(inputs),
             **describe_selection(selection, sweeps),
             "scored_again": again,
         },
@@ -120,6 +124,9 @@ def _score_again(
     winner: EndedRun, metric: str, combined: CombinedMetrics, arguments: argparse.Namespace
 ) -> float:
     """The winner's metric from its checkpoint, which must be the value it was selected for."""
+    missing = [n for n in ("train", "val", "dataset") if getattr(arguments, n) is None]
+    if missing:
+        raise UserError(f"--{missing[0]}: is missing; the winner's checkpoint is scored again")
     device = select_device(arguments.device, arguments.threads)
     path = winner.folder.path / "checkpoint.pt"
     if not path.exists():

@@ -166,12 +166,17 @@ def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tupl
     columns = [
         ("run", [f"{run.number:04d}" for run in runs]),
         ("state", [f"{r.state} ({r.reason})" if r.state == "failed" else r.state for r in runs]),
-        ("epoch", [f"{run.epochs}/{run.max_epochs}" if run.max_epochs else "" for run in runs]),
+        ("epoch", [_epochs(run) for run in runs]),
         ("latest", [_value(run.latest) for run in runs]),
         ("best ", [_value(run.best) + ("*" if run in best else " ") for run in runs]),
         ("time", ["" if run.seconds is None else duration(run.seconds) for run in runs]),
     ]
     return [*columns, ("agent", agents)] if any(agents) else columns
+
+
+def _epochs(run: RunStatus) -> str:
+    """Those done and planned; a program's values of the metric, whose number is not planned."""
+    return f"{run.epochs}/{run.max_epochs}" if run.max_epochs else str(run.epochs or "")
 
 
 def _value(value: float | None) -> str:

@@ -3,8 +3,9 @@
 First the SHA-256 of all recorded inputs are compared. Then select_best and each later stage run
 again, from the files in the folder, into a temporary folder, and each file and key that differs is
 printed. The folder is not changed, and may have been moved. With another device or library version
-numbers may differ by a few thousandths, and files that depend on rounding are not compared. The
-exit code is 0 only if all checks pass.
+numbers may differ by a few thousandths, and files that depend on rounding are not compared. Of a
+sweep of another program, select_best, figures and report run again. The exit code is 0 only if all
+checks pass.
 """
 
 import argparse
@@ -38,13 +39,17 @@ from gcodefp.provenance import results_roots
 from gcodefp.reporting.differences import compare_files
 from gcodefp.reporting.protocols_table import read_protocols
 from gcodefp.reporting.results import read_result
-from gcodefp.sweeps.sweep_file import read_best
+from gcodefp.sweeps.sweep_file import read_best, read_sweep
 
 SCORING = ("calibrate", "control", "evaluate", "explain")
 STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
 DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
+PROGRAM_DOCUMENTS = ("sweep/sweep.json", "best/run.json")
+PROGRAM_STAGES = ("select_best", "figures", "report")
+PROGRAM_EVALUATION = "evaluation/evaluation.json"
+"""For a sweep of another program, which has no dataset and no checkpoint."""
 PROTOCOLS = "protocols/protocols.json"
 NUMERIC_PACKAGES = ("numpy", "scikit-learn", "torch")
 
@@ -75,10 +80,13 @@ def _verify(arguments: argparse.Namespace) -> None:
     checks: dict[str, Callable[[], Iterable[str]]] = {
         "recorded inputs": partial(changed_inputs, folder),
         "inputs of the runs": partial(changed_run_inputs, folder),
-        "files of the dataset": partial(changed_splits, path),
     }
+    if not folder.is_external:
+        checks["files of the dataset"] = partial(changed_splits, path)
+    elif arguments.train:
+        raise UserError("--train: another program trains the runs of this sweep; leave it out")
     with tempfile.TemporaryDirectory() as temporary:
-        for step in (*STAGES, "train") if arguments.train else STAGES:
+        for step in (*folder.stages, "train") if arguments.train else folder.stages:
             output = Path(temporary) / step
             checks[f"{step}, rerun"] = partial(check_step, folder, step, output, flags, device)
         skipped = [f"{step}, rerun" for step in SCORING if arguments.quick]
@@ -129,8 +137,15 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.is_external = False
+        with suppress(UserError):  # It is reported among the inputs.
+            self.is_external = read_sweep(path / "sweep/sweep.json").program is not None
+        self.stages = PROGRAM_STAGES if self.is_external else STAGES
+        self.documents: tuple[str, ...] = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
+        more = PROGRAM_EVALUATION if self.is_external else PROTOCOLS
+        self.documents += (more,) if (path / more).exists() else ()
         self._roots: set[PurePath] = set()
-        for name in DOCUMENTS:
+        for name in self.documents:
             recorded: dict[str, str] = {}
             with suppress(UserError):
                 recorded = read_inputs(path / name)
@@ -166,9 +181,8 @@ class Folder:
 
 
 def changed_inputs(folder: Folder) -> Iterator[str]:
-    """Inputs of DOCUMENTS, and of the documents of this folder among these."""
-    queue = [folder.path / name for name in DOCUMENTS]
-    queue += [folder.path / PROTOCOLS] if (folder.path / PROTOCOLS).exists() else []
+    """Inputs of the folder's documents, and of those of this folder among these."""
+    queue = [folder.path / name for name in folder.documents]
     for document in queue:
         try:
             yield from folder.changed(document)
@@ -231,8 +245,11 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(output) for path in sorted(output.rglob("*.*"))}
     if step == "train":
         pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
-    origin = read_document(folder.path / name, format_name, _Origin, rebuild)
+    if folder.is_external:
+        origin = read_best(folder.path / "best/run.json") | {"device": device}
+    else:
+        name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
+        origin = read_document(folder.path / name, format_name, _Origin, rebuild)
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for recomputed, path in pairs.items():
@@ -258,12 +275,15 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     dataset: list[object] = ["--dataset", path / "dataset/dataset.json"]
     train, val, test = ([f"--{s}", path / f"dataset/{s}.npz"] for s in ("train", "val", "test"))
     tested = [*dataset, *test, "--checkpoint", path / "best/checkpoint.pt"]
-    shown = [*dataset, "--sweep", path / "sweep/sweep.json"]
-    for name in ("best", "evaluation", "explanation"):
-        shown += [f"--{name}", path / name]
+    shown: list[object] = ["--sweep", path / "sweep/sweep.json", "--best", path / "best"]
+    if not folder.is_external:
+        shown += dataset
+        for name in ("evaluation", "explanation"):
+            shown += [f"--{name}", path / name]
     if step == "select_best":
         sweeps = ["--sweep", *folder.inputs(winner, "sweep.json"), "--runs", path / "runs"]
-        yield [*sweeps, *dataset, *train, *val, "--offline", "--output", output / "best"]
+        data = [] if folder.is_external else [*dataset, *train, *val]
+        yield [*sweeps, *data, "--offline", "--output", output / "best"]
     elif step == "calibrate":
         fitted = ["--checkpoint", path / "best/checkpoint.pt"]
         yield [*fitted, *dataset, *train, *val, "--output", output / "best" / DECODER_FILE]
@@ -286,6 +306,8 @@ def command_lines(folder: Folder, step: str, output: Path) -> Iterator[list[obje
     elif step == "report":
         page = ["--figures", path / "figures", "--protocols", table]
         page += ["--benchmarks", path / "benchmarks"]
+        if folder.is_external and (path / PROGRAM_EVALUATION).exists():
+            page += ["--program-evaluation", path / PROGRAM_EVALUATION]
         yield [*shown, *page, "--output", output / "report.html"]
     elif step == "train":
         cpu = ["--device", "cpu", "--threads", 1, "--hyperparameters", winner]

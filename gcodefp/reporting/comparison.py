@@ -31,6 +31,10 @@ from gcodefp.sweeps.run_folder import SCORED_STATES, SELECTABLE_STATE, RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
+PROGRAM_NOTE = (
+    "No checkpoint is scored: another program trained these runs, and their values are those that "
+    "it logged. They have no intervals: whether a run is better beyond chance is not tested"
+)
 STATUS_HINT = "python -m gcodefp.status shows its progress"
 TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
@@ -67,7 +71,9 @@ class ComparedRun(NamedTuple):
         return next((row for row in self.history if row["epoch"] == epoch), {})
 
     def is_ranked_by(self, objective: Objective) -> bool:
-        """Whether the value that it is ranked by is this metric's."""
+        """Whether the value that it is ranked by is this metric's, as far as it has epochs."""
+        if self.content["best_epoch"] is None:
+            return True
         value = self.best.get(objective.metric)
         return value is not None and isclose(value, self.content["best_value"], rel_tol=1e-9)
 
@@ -105,6 +111,7 @@ class Comparison(NamedTuple):
         split: the scored one, val or test.
         scores: predictor -> metric -> a score for each run, in their order.
         notes: warnings beside all numbers.
+        is_external: whether another program trained the runs, so that there are no scores.
     """
 
     runs: Sequence[ComparedRun]
@@ -113,6 +120,7 @@ class Comparison(NamedTuple):
     split: str
     scores: Mapping[str, Mapping[str, Sequence[ComparedScore]]]
     notes: Sequence[str]
+    is_external: bool = False
 
 
 # Which runs are compared
@@ -253,9 +261,16 @@ def differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]
     return {name: row for name, row in table.items() if any(value != row[0] for value in row)}
 
 
-def val_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
-    """Metric of the val split -> its value at the best epoch of each run."""
-    names = dict.fromkeys(name for run in runs for name in run.best if name.startswith("val/"))
+def val_metrics(
+    runs: Sequence[ComparedRun], is_external: bool = False
+) -> dict[str, list[float | None]]:
+    """Metric of the val split -> its value at the best epoch of each run.
+
+    Of another program it has all metrics.
+    """
+    prefix = "" if is_external else "val/"
+    names = dict.fromkeys(name for run in runs for name in run.best if name.startswith(prefix))
+    names.pop("epoch", None)
     return {name: [run.best.get(name) for run in runs] for name in names}
 
 
@@ -282,12 +297,12 @@ def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
     """Hyperparameter -> what the runs of each sweep have tried, where that differs."""
     ranges = []
     for sweep in sweeps:
-        values: dict[str, set[Any]] = {}
+        values: dict[str, dict[str, Any]] = {}
         for run in sweep.runs:
             if run.content["state"] in SCORED_STATES:
                 for name, value in sorted(run.content["hyperparameters"].items()):
-                    values.setdefault(name, set()).add(value)
-        ranges.append({name: _range_text([*tried]) for name, tried in values.items()})
+                    values.setdefault(name, {})[str(value)] = value
+        ranges.append({name: _range_text([*tried.values()]) for name, tried in values.items()})
     return differing_rows(ranges)
 
 
@@ -300,7 +315,9 @@ def _range_text(values: Sequence[Any]) -> str:
 def conclusions(comparison: Comparison) -> list[str]:
     """Whether each run is better than the first one, by the primary metric in windows."""
     first, *names = (run.name for run in comparison.runs)
-    sentences = []
+    sentences: list[str] = []
+    if comparison.is_external:
+        return sentences
     for name, score in zip(names, comparison.scores[MODEL][PRIMARY][1:], strict=True):
         assert score.difference is not None, "only the first run has none"
         sign = significant_sign(score.difference)
@@ -344,7 +361,7 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
             {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}} for run in runs
         ],
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
-        "at_best_epoch": val_metrics(runs),
+        "at_best_epoch": val_metrics(runs, comparison.is_external),
         "scores": {
             predictor: {
                 metric: list(map(_score_entry, scores)) for metric, scores in metrics.items()

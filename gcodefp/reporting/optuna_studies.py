@@ -156,6 +156,7 @@ class Dashboard:
 def study(sweep: SweepFile, status: SweepStatus) -> Study:
     """A sweep's runs, by number from 0 without a gap."""
     parameters = sweep.specification.parameters
+    fixed = {path: p.choices[0] for path, p in parameters.items() if len(p.choices) == 1}
     assigned = [run.hyperparameters for run in status.runs]
     space = {
         path: kind
@@ -170,7 +171,7 @@ def study(sweep: SweepFile, status: SweepStatus) -> Study:
         "runs wanted": status.total,
         "runs over": status.ended_count,
         "no further run begins": status.end_reason,
-        **{_dotted(path): p.choices[0] for path, p in parameters.items() if len(p.choices) == 1},
+        **{_dotted(path): scalar(value) for path, value in fixed.items()},
     }
     return Study(
         status.objective,
@@ -266,7 +267,8 @@ def _time(at: float | None) -> datetime | None:
 def distribution(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution | None:
     """Wide enough for the values of all runs; None if it has no bounds and no run has a value."""
     if parameter.choices and parameter.distribution != "int_uniform":
-        return CategoricalDistribution(list(dict.fromkeys([*parameter.choices, *values])))
+        choices = map(scalar, parameter.choices)
+        return CategoricalDistribution(list(dict.fromkeys([*choices, *values])))
     numbers = [value for value in values if _is_number(value)]
     is_log = "log" in parameter.distribution and all(value > 0 for value in numbers)
     numbers += [end for end in _ends(parameter) if math.isfinite(end) and (end > 0 or not is_log)]

@@ -2,7 +2,7 @@
 
 import base64
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ from gcodefp.evaluation.names import MODEL, PRIMARY, WHOLE
 from gcodefp.reporting.claims import best_baseline, difference, one_split
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
     cleaning_table,
     control_summary,
@@ -20,6 +21,7 @@ from gcodefp.reporting.page_tables import (
     metric_table,
     pareto_table,
     protocol_section,
+    result_table,
     runs_table,
     sample_table,
     winner_tables,
@@ -27,6 +29,7 @@ from gcodefp.reporting.page_tables import (
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
@@ -43,8 +46,18 @@ IN_TEXT = ("toolpath", "accuracy", "ladder")
 """Figures beside the text that they belong to; all others are in the gallery."""
 
 
+SWEEP_SECTIONS = ("winner", "sweep", "costs")
+PROGRAM_SECTIONS = ("program", "figures", *SWEEP_SECTIONS, "provenance")
+"""Templates of the page of a sweep of another program, which has no dataset and no evaluation."""
+SECTIONS = ("verdict", "result", "protocols", "figures", *SWEEP_SECTIONS, "data", "provenance")
+
+
 def render(
-    results: Results, figures: Path, protocols: Path | None = None, benchmarks: Path | None = None
+    results: SweepResults,
+    figures: Path,
+    protocols: Path | None = None,
+    benchmarks: Path | None = None,
+    evaluation: JsonContent | None = None,
 ) -> str:
     """The page as text.
 
@@ -52,19 +65,50 @@ def render(
         figures: folder of the SVG files.
         protocols: protocols.json; it need not be there.
         benchmarks: folder of Snakemake's benchmark files; it need not be there.
+        evaluation: of another program's best run, by the user's own command.
 
     Raises:
         UserError: a figure is missing.
     """
+    provenances = {name: document["provenance"] for name, document in results.documents.items()}
+    if isinstance(results, Results):
+        content = _pipeline_content(results, protocols)
+        if table := content["protocols"]["provenance"]:
+            provenances["protocols/protocols.json"] = table
+    else:
+        content = {"sections": PROGRAM_SECTIONS, "evaluation": evaluation}
+        if evaluation:
+            content["result"] = result_table(evaluation["result"])
+            provenances["evaluation.json"] = evaluation["provenance"]
+    stems = stems_of(results)
+    content |= {
+        "warnings": results.warnings,
+        "sweep": results.sweep,
+        "step": results.step,
+        "winner": results.winner,
+        "winner_metric": logged_metric(results.winner["metric"]),
+        "hyperparameters": winner_tables(results),
+        "runs": runs_table(results),
+        "pareto": pareto_table(results),
+        "parallel": parallel_coordinates(results),
+        "curves": learning_curves(results),
+        "costs": cost_tables(results, benchmarks),
+        "origins": [_origin(name, provenance) for name, provenance in provenances.items()],
+        "versions": versions(provenances.values()),
+        "figures": {stem: _figure(figures, stem) for stem in stems},
+        "gallery": _gallery(stems),
+    }
+    return environment().get_template("report.html").render(content)
+
+
+def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any]:
+    """What the page has of the dataset and of the evaluation of the best checkpoint."""
     evaluation, dataset = results.evaluation, results.dataset
     models = evaluation["models"]
     path = median_toolpath(toolpaths(results.predictions))
     section = protocol_section(results, protocols)
-    provenances = {name: document["provenance"] for name, document in results.documents.items()}
-    if section["provenance"]:
-        provenances["protocols/protocols.json"] = section["provenance"]
-    content = {
-        "warnings": results.warnings,
+    return {
+        "sections": SECTIONS,
         "verdicts": section["verdicts"],
         "split": one_split(results),
         "key_numbers": key_numbers(results),
@@ -76,25 +120,11 @@ def render(
         "controls": control_summary(evaluation),
         "sample_name": path.name,
         "sample": sample_table(path),
-        "sweep": results.sweep,
-        "winner": results.winner,
-        "winner_metric": logged_metric(results.winner["metric"]),
-        "hyperparameters": winner_tables(results),
-        "runs": runs_table(results),
-        "pareto": pareto_table(results),
-        "parallel": parallel_coordinates(results),
-        "curves": learning_curves(results),
-        "costs": cost_tables(results, benchmarks),
         "protocols": section,
         "dataset": dataset,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
         "cleaning": cleaning_table(dataset),
-        "origins": [_origin(name, provenance) for name, provenance in provenances.items()],
-        "versions": versions(provenances.values()),
-        "figures": {stem: _figure(figures, stem) for stem in FIGURES},
-        "gallery": _gallery(results),
     }
-    return environment().get_template("report.html").render(content)
 
 
 class KeyNumber(NamedTuple):
@@ -149,13 +179,12 @@ def versions(provenances: Any) -> dict[str, Any]:
     return {"head": ["package", "version"], "rows": rows}
 
 
-def _gallery(results: Results) -> dict[str, list[str]]:
+def _gallery(stems: Sequence[str]) -> dict[str, list[str]]:
     """Category -> the figures in it that do not stand in the text."""
     categories: dict[str, list[str]] = {}
-    hidden = IN_TEXT if results.sweep.get("pareto") else (*IN_TEXT, "pareto")
-    for stem, record in FIGURES.items():
-        if stem not in hidden:
-            categories.setdefault(record.category, []).append(stem)
+    for stem in stems:
+        if stem not in IN_TEXT:
+            categories.setdefault(FIGURES[stem].category, []).append(stem)
     return categories
 
 

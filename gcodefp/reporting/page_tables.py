@@ -26,6 +26,7 @@ from gcodefp.reporting.protocols_table import (
     warnings,
 )
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
     pareto_front,
@@ -41,7 +42,7 @@ from gcodefp.reporting.wording import (
     interval_text,
     unit_format,
 )
-from gcodefp.sweeps.ranking import OUTCOME_FIELDS
+from gcodefp.sweeps.ranking import OUTCOME_FIELDS, hyperparameter_column
 from gcodefp.terminal import duration
 
 NOTHING = "-"
@@ -143,12 +144,12 @@ def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
     ]
 
 
-def winner_tables(results: Results) -> dict[str, Table]:
+def winner_tables(results: SweepResults) -> dict[str, Table]:
     """The winner's hyperparameters that were `searched`, and the `others`."""
     head = ["hyperparameter", "value", "from"]
     tables: dict[str, Table] = {key: {"head": head, "rows": []} for key in ("searched", "others")}
     for name, value in results.winner["hyperparameters"].items():
-        drawn = results.searched.get(name, {"distribution": "default"})
+        drawn = results.searched.get(hyperparameter_column(name), {"distribution": "default"})
         is_fixed = drawn["distribution"] in ("default", "constant")
         row = [name, _text(value), _source(drawn)]
         tables["others" if is_fixed else "searched"]["rows"].append(row)
@@ -165,17 +166,21 @@ def _source(parameter: JsonContent) -> str:
     return " ".join([kind, ", ".join(arguments)]).strip()
 
 
-def runs_table(results: Results) -> Table:
+def runs_table(results: SweepResults) -> Table:
     """All runs, winner first, with the hyperparameters that differ."""
-    facts = ["state", "best_value", "best_epoch", "epochs", "seconds", "parameters"]
+    facts = ["state", "best_value", "best_epoch", "epochs", "seconds"]
+    facts += [] if results.is_external else ["parameters"]
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
-    head = [name.replace("_", " ") if name in OUTCOME_FIELDS else name for name in names]
+    head = [
+        name.replace("_", " ").replace("epoch", results.step) if name in OUTCOME_FIELDS else name
+        for name in names
+    ]
     return {"head": head, "rows": rows}
 
 
-def pareto_table(results: Results) -> Table | None:
+def pareto_table(results: SweepResults) -> Table | None:
     """The non-dominated runs, with what differs between runs; None without two objectives."""
     front = pareto_front(results)
     if isinstance(front, str):
@@ -187,6 +192,11 @@ def pareto_table(results: Results) -> Table | None:
     )
     rows = [[run, *map(_text, values), *map(_text, others)] for run, values, others in cells]
     return {"head": ["run", *front.goals, *names], "rows": rows}
+
+
+def result_table(result: JsonContent) -> Table:
+    """What the user's own evaluation printed."""
+    return {"head": ["", "value"], "rows": [[name, _text(v)] for name, v in result.items()]}
 
 
 def _text(value: Any) -> str:
@@ -208,7 +218,7 @@ def cleaning_table(dataset: JsonContent) -> Table:
     return {"head": ["rule", "count", "recordings"], "rows": rows}
 
 
-def cost_tables(results: Results, benchmarks: Path | None = None) -> dict[str, Any]:
+def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[str, Any]:
     """The cost of all runs, of the processes that trained them, and of each stage.
 
     Args:
@@ -217,8 +227,9 @@ def cost_tables(results: Results, benchmarks: Path | None = None) -> dict[str, A
     runs, winner = results.runs, results.winner
     parts = {"all runs": runs}
     parts |= {str(state): rows for state, rows in runs.groupby("state", sort=False)}
-    devices = runs.groupby(runs["device"].fillna("unknown"), sort=False)
-    parts |= {f"device {device}": rows for device, rows in devices}
+    if runs["device"].notna().any():
+        devices = runs.groupby(runs["device"].fillna("unknown"), sort=False)
+        parts |= {f"device {device}": rows for device, rows in devices}
     repeats = [name for group in winner["seeds"] for name in group["runs"]]
     if repeats:
         parts["repeats with other seeds"] = runs[runs["run"].isin(repeats)]
@@ -229,10 +240,10 @@ def cost_tables(results: Results, benchmarks: Path | None = None) -> dict[str, A
     ]
     stages = stage_costs(benchmarks)
     return {
-        "total": "{1} runs, {2} epochs, {3} of training".format(*rows[0]),
-        "parts": {"head": ["", "runs", "epochs", "trained"], "rows": rows},
-        "processes": process_table(results.work),
-        "repeated_epochs": repeated_epochs(work_intervals(results.work)),
+        "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
+        "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
+        "processes": process_table(results.work, results.is_external),
+        "repeated_epochs": repeated_epochs(work_intervals(results.work, results.is_external)),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),
         "parameters": _text(winner["parameters"]),
@@ -241,9 +252,9 @@ def cost_tables(results: Results, benchmarks: Path | None = None) -> dict[str, A
     }
 
 
-def process_table(work: pd.DataFrame) -> Table:
+def process_table(work: pd.DataFrame, is_external: bool = False) -> Table:
     """Each process that trained, from its first to its last entry in work.csv."""
-    intervals = work_intervals(work)
+    intervals, step = work_intervals(work, is_external), "step" if is_external else "epoch"
     span = float(work["utc_seconds"].max() - work["utc_seconds"].min())
     rows = []
     for (host, pid), (begin, end) in process_spans(intervals).items():
@@ -256,7 +267,7 @@ def process_table(work: pd.DataFrame) -> Table:
             f"{100 * trained / total:.0f} %" if total else "-" for total in (end - begin, span)
         ]
         rows.append([host, pid, *(f"{n:,}" for n in counts), duration(end - begin), *shares])
-    head = ["host", "process", "runs", "epochs", "at work", "of it in epochs", "of all time"]
+    head = ["host", "process", "runs", f"{step}s", "at work", f"of it in {step}s", "of all time"]
     return {"head": head, "rows": rows}
 
 

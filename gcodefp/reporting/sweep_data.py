@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     LOSS,
     VariedParameter,
@@ -35,7 +35,7 @@ FONT = {"family": "system-ui, 'DejaVu Sans', sans-serif", "size": 12, "color": "
 SCALE = [[0, "#e0a050"], [0.5, "#a9b3bd"], [1, "#0b4f8a"]]
 
 
-def parallel_coordinates(results: Results) -> Figure | None:
+def parallel_coordinates(results: SweepResults) -> Figure | None:
     """A line for each run that has a value of the metric, which is the last axis.
 
     None if fewer than two runs have a value, or no hyperparameter varies.
@@ -99,7 +99,7 @@ def _dimension(
     }
 
 
-def learning_curves(results: Results) -> list[Figure]:
+def learning_curves(results: SweepResults) -> list[Figure]:
     """The metric and the loss over epochs, a line for each of the best runs.
 
     The first few are shown, the others once they are chosen in the legend.
@@ -110,19 +110,20 @@ def learning_curves(results: Results) -> list[Figure]:
     runs = [name for name, total in zip(runs, epochs, strict=True) if total <= MAX_EPOCHS]
     metrics = dict.fromkeys([results.winner["metric"], LOSS])
     return [
-        _curves({name: curves[name] for name in runs}, metric)
+        _curves({name: curves[name] for name in runs}, metric, results.step)
         for metric in metrics
         if metric in results.curves and runs
     ]
 
 
-def _curves(curves: dict[str, pd.DataFrame], metric: str) -> Figure:
+def _curves(curves: dict[str, pd.DataFrame], metric: str, step: str) -> Figure:
     lines = [
         {
             "type": "scatter",
             "mode": "lines+markers",
             "marker": {"size": 4},
             "name": f"run {escape(name)}",
+            "connectgaps": True,
             "visible": True if index < SHOWN_CURVES else "legendonly",
             "x": rows["epoch"].tolist(),
             "y": [float(f"{y:.5g}") if np.isfinite(y) else None for y in rows[metric]],
@@ -135,7 +136,7 @@ def _curves(curves: dict[str, pd.DataFrame], metric: str) -> Figure:
         "font": FONT,
         "height": 320,
         "margin": {"l": 48, "r": 8, "t": 12, "b": 72},
-        "xaxis": {"title": {"text": "epoch"}, "gridcolor": "#eef0f2"},
+        "xaxis": {"title": {"text": step}, "gridcolor": "#eef0f2"},
         "yaxis": {"type": "log" if is_log else "linear", "gridcolor": "#eef0f2"},
         "plot_bgcolor": "#fff",
         "legend": {"orientation": "h", "y": -0.28, "maxheight": 60},

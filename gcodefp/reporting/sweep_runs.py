@@ -8,14 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.reporting.results import STATES, Results
+from gcodefp.reporting.sweep_results import STATES, SweepResults
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.pareto import COLUMN
 from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
-from gcodefp.sweeps.values import leaf
 
 LOSS = "val/loss"
 WIDE_RATIO = 8.0
@@ -55,13 +54,13 @@ class VariedParameter:
         return are_numbers and len(numbers) == len(self.choices) and sorted(numbers) == numbers
 
 
-def varied_parameters(results: Results) -> list[VariedParameter]:
+def varied_parameters(results: SweepResults) -> list[VariedParameter]:
     """Searched hyperparameters with more than one value among the runs, in the sweep's order."""
     parameters = _parameters(results)
     is_used = _is_used(results, parameters)
     candidates = []
     for path, parameter in parameters.items():
-        name = leaf(path)
+        name = results.column(path)
         if parameter.distribution == "constant" or name not in results.runs:
             continue
         values = results.runs[name].where(is_used[path])
@@ -70,7 +69,7 @@ def varied_parameters(results: Results) -> list[VariedParameter]:
     return [parameter for parameter in candidates if parameter.values.nunique() > 1]
 
 
-def differing_hyperparameters(results: Results) -> list[str]:
+def differing_hyperparameters(results: SweepResults) -> list[str]:
     """Names of `varied_parameters`, then of others that differ, which the sweep did not search.
 
     A run that failed early has only its assigned values; a missing value is not a different one.
@@ -88,7 +87,7 @@ def differing_hyperparameters(results: Results) -> list[str]:
     return [*(parameter.name for parameter in varied_parameters(results)), *others]
 
 
-def describe_runs(results: Results) -> str:
+def describe_runs(results: SweepResults) -> str:
     """Number of runs, their sweeps, and their final states.
 
     The method is stated for a single sweep only: phases and repeats may have other methods.
@@ -102,7 +101,7 @@ def describe_runs(results: Results) -> str:
     return f"{runs} of {len(sweeps)} sweeps ({', '.join(sweeps)}): {states}"
 
 
-def is_repeat(results: Results) -> NDArray[np.bool_]:
+def is_repeat(results: SweepResults) -> NDArray[np.bool_]:
     """(runs,) whether a run repeats another's configuration with another seed."""
     repeats = {run for group in results.winner["seeds"] for run in group["runs"]}
     return results.runs["run"].isin(repeats).to_numpy()
@@ -114,7 +113,7 @@ def is_wide(values: NDArray[np.floating]) -> bool:
     return bool(finite.size and 0 < finite.min() * WIDE_RATIO < finite.max())
 
 
-def is_maximized(results: Results) -> bool:
+def is_maximized(results: SweepResults) -> bool:
     """Whether more of the metric is better."""
     return bool(results.winner["goal"] == "maximize")
 
@@ -134,7 +133,7 @@ class Front(NamedTuple):
     is_best: NDArray[np.bool_]
 
 
-def pareto_front(results: Results) -> Front | str:
+def pareto_front(results: SweepResults) -> Front | str:
     """The runs with both objectives of the sweep, or a sentence why there are none."""
     goals = results.sweep.get("pareto") or {}
     if not goals:
@@ -150,7 +149,7 @@ def pareto_front(results: Results) -> Front | str:
     return Front(runs, goals, table[is_counted], (runs[COLUMN] == "yes").to_numpy())
 
 
-def _column(name: str, results: Results) -> str:
+def _column(name: str, results: SweepResults) -> str:
     return "best_value" if name == results.winner["metric"] else name
 
 
@@ -169,7 +168,7 @@ def _of_numbers(name: str, parameter: Parameter, values: "pd.Series[Any]") -> Va
     return VariedParameter(name, parameter, numbers, numbers.to_numpy(float), None)
 
 
-def _parameters(results: Results) -> dict[str, Parameter]:
+def _parameters(results: SweepResults) -> dict[str, Parameter]:
     def read(path: str, entry: Mapping[str, Any]) -> Parameter:
         # A constant without its value is refused as it stands.
         if entry.get("distribution") == "constant" and entry.get("values"):
@@ -179,12 +178,15 @@ def _parameters(results: Results) -> dict[str, Parameter]:
     return {path: read(path, entry) for path, entry in results.sweep["parameters"].items()}
 
 
-def _is_used(results: Results, parameters: Mapping[str, Parameter]) -> dict[str, NDArray[np.bool_]]:
+def _is_used(
+    results: SweepResults, parameters: Mapping[str, Parameter]
+) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
     rules = read_options(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
     everywhere = np.ones(len(results.runs), bool)
+    columns = {path: results.column(path) for path in parameters}
     names_of_runs = [
-        names_of({p: row[leaf(p)] for p in parameters if pd.notna(row.get(leaf(p)))})
+        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))})
         for row in results.runs.to_dict("records")
     ]
     return {
@@ -218,15 +220,20 @@ class WorkInterval(NamedTuple):
         return self.host, self.pid
 
 
-def work_intervals(work: pd.DataFrame) -> list[WorkInterval]:
-    """By begin. A process whose next entry is not the next epoch starts a new interval."""
+def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkInterval]:
+    """By begin. A process whose next entry is not the next epoch starts a new interval.
+
+    Args:
+        is_external: of another program, of which several steps may be read at once.
+    """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
     columns = ["run", "host", "pid", "utc_seconds", "epoch"]
     for run, host, pid, seconds, epoch in work[columns].itertuples(index=False):
         key = (run, host, pid)
-        if key in latest and epoch == intervals[latest[key]].last_epoch + 1:
-            index = latest[key]
+        index = latest.get(key, -1)
+        ahead = epoch - intervals[index].last_epoch if key in latest else 0
+        if ahead == 1 or (is_external and ahead > 0):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)

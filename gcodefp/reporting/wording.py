@@ -15,6 +15,7 @@ from gcodefp.evaluation.names import (
     SENSORS,
 )
 from gcodefp.evaluation.verdicts import FoldsDifference
+from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.reporting.predictions import JsonContent
 
 METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
@@ -126,14 +127,16 @@ SPLIT_BY = {
 
 
 def logged_metric(name: str) -> str:
-    """`val/token_acc` for readers: `token accuracy on the val split`."""
-    if "/" not in name:  # The user's own name of a combined metric.
+    """`val/token_acc` for readers: `token accuracy on the val split`; others are as they are."""
+    if name not in LOGGED_METRICS:
         return name
     return f"{short_metric(name)} on the {name.partition('/')[0]} split"
 
 
 def short_metric(name: str) -> str:
     """`val/token_acc` where the split is named elsewhere: `token accuracy`."""
+    if name not in LOGGED_METRICS:
+        return name
     metric = name.partition("/")[2]
     if not metric:
         return name

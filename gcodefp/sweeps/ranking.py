@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,10 +22,24 @@ from gcodefp.sweeps.run_folder import (
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.values import dotted, leaf
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
+
+
+def column_of(path: str, is_external: bool) -> str:
+    """The column of runs.csv with a hyperparameter, by its path in the sweep.
+
+    This project's trainer has no groups; another program has `optimizer.lr` and `model.lr`.
+    """
+    return hyperparameter_column(dotted(path) if is_external else leaf(path))
+
+
+def hyperparameter_column(name: str) -> str:
+    """Its name, and W&B's prefix if a run has a value of its own with that name, as `epochs`."""
+    return f"config.{name}" if name in ("run", "sweep", *OUTCOME_FIELDS) else name
 
 
 @dataclass(frozen=True)
@@ -80,7 +95,11 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
 
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
-    """The metric of several sweeps. Raises UserError: the metrics differ."""
+    """The metric of several sweeps. Raises UserError: the metrics or the programs differ."""
+    programs = {s.program.name if s.program else "gcodefp's trainer" for s in specifications}
+    if len(programs) > 1:
+        names = " and ".join(sorted(programs))
+        raise UserError(f"the sweeps of all phases need the same program; they have {names}")
     objectives = {specification.objective for specification in specifications}
     if len(objectives) > 1:
         names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
@@ -113,10 +132,10 @@ def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> 
     return counted
 
 
-def configuration(run: EndedRun) -> tuple[tuple[str, Any], ...]:
-    """A run's hyperparameters without the seed."""
+def configuration(run: EndedRun) -> str:
+    """A run's hyperparameters without the seed, as JSON."""
     values = run.content["hyperparameters"]
-    return tuple(sorted((name, value) for name, value in values.items() if name != "seed"))
+    return json.dumps({n: v for n, v in values.items() if n != "seed"}, sort_keys=True)
 
 
 def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
@@ -124,7 +143,7 @@ def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[E
 
     Configurations with a failed repeat rank last.
     """
-    groups: dict[Any, list[EndedRun]] = {}
+    groups: dict[str, list[EndedRun]] = {}
     for run in ranked([run for run in runs if run.is_repeat], objective):
         groups.setdefault(configuration(run), []).append(run)
 
@@ -182,9 +201,12 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
     """The content of best/run.json without provenance and the score of the checkpoint."""
     winner, objective = selection.winner, selection.objective
     combined = sweeps[0].specification.options.combined.texts
+    # What another program left is in its run's folder; of ours the checkpoint is copied.
+    folder = {"folder": f"{winner.folder.sweep}/{winner.folder.path.name}"}
     content = {k: v for k, v in winner.content.items() if k not in ("format", "provenance")}
     return {
         "run": winner.name,
+        **(folder if sweeps[0].program else {}),
         **content,
         "metric": objective.metric,
         "goal": objective.goal,
@@ -218,7 +240,7 @@ def runs_csv(
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
         | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
-        | {name: run.content["hyperparameters"].get(name) for name in names}
+        | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
         | dict((more or {}).get(run.name, {}))
         for run in ranking
     ]
@@ -230,8 +252,10 @@ def curves_csv(ranking: Sequence[EndedRun]) -> str:
     rows: list[dict[str, Any]] = []
     for run in sorted(ranking, key=lambda run: run.number):
         for epoch in read_metrics(run.folder.path / "metrics.csv"):
-            rows.append({"run": run.name, **epoch, "epoch": int(epoch["epoch"])})
-    return _csv(rows)
+            own = {"run": run.name, "epoch": int(epoch["epoch"])}
+            rows.append(own | epoch | own)
+    names = dict.fromkeys(["run", "epoch", *(name for row in rows for name in row)])
+    return _csv(rows, [*names])
 
 
 def work_csv(ranking: Sequence[EndedRun]) -> str:

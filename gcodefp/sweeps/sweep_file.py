@@ -101,7 +101,7 @@ def write_sweep(
         "runs": total,
         "parameters": {n: p.describe() for n, p in specification.parameters.items()},
         "as_written": dict(specification.document),
-        "program": specification.program.describe() if specification.program else None,
+        **({"program": specification.program.describe()} if specification.program else {}),
         **specification.options.describe(),
         **origin,
     }
@@ -168,18 +168,22 @@ class _Seeds(Document):
 
 
 class BestRun(Document):
-    """best/run.json, format gcodefp-best-2."""
+    """best/run.json, format gcodefp-best-2; a run of another program is not scored again.
+
+    It has no best epoch if it has only a result.
+    """
 
     provenance: Provenance
     run: str
+    folder: Annotated[str, Field(pattern=r"^[\w-]+/\d+$")] | None = None
     sweeps: list[str] = Field(min_length=1)
     metric: str
     goal: Literal["maximize", "minimize"]
     runs: Count
     best_value: Finite
-    scored_again: Finite
-    best_epoch: int = Field(ge=1, le=10**6)
-    hyperparameters: dict[str, bool | Finite | str | None]
+    scored_again: Finite | None
+    best_epoch: Annotated[int, Field(ge=1, le=10**6)] | None
+    hyperparameters: dict[str, bool | Finite | str | list[Any] | None]
     seeds: list[_Seeds]
     combined: dict[str, str] = Field(default_factory=dict)
     parameters: Count | None

@@ -159,13 +159,14 @@ class SweepStatus:
         agents = self.counts()["running"]
         started = [run for run in self.runs if run.state in ("running", "interrupted")]
         whole = [run.seconds for run in self.runs if run.state in SCORED_STATES and run.seconds]
-        whole = whole or [s * run.max_epochs for run in started if (s := run.epoch_seconds)]
+        expected = [s * run.max_epochs for run in started if (s := run.epoch_seconds)]
+        whole = whole or [seconds for seconds in expected if seconds]
         if not agents or not whole:
             return None
         mean = fmean(whole)
         left = [
-            mean
-            if run.epoch_seconds is None
+            max(mean - (run.seconds or 0.0), 0.0)
+            if run.epoch_seconds is None or not run.max_epochs
             else run.epoch_seconds * max(run.max_epochs - run.epochs, 0)
             for run in started
         ]
@@ -225,6 +226,14 @@ class StatusReader:
             self._ended[folder.number] = run
         return run
 
+    def _values(self, folder: RunFolder) -> list[float]:
+        """The metric after each epoch; of another program the steps that have it."""
+        metric = self._sweep.specification.objective.metric
+        if self._sweep.program is None:
+            return folder.history(metric)
+        values = (row.get(metric, math.nan) for row in folder.metrics())
+        return [value for value in values if math.isfinite(value)]
+
     def _read_run(self, folder: RunFolder) -> RunStatus | None:
         objective = self._sweep.specification.objective
         # The lease first: a run that ends in between has ended, and is not interrupted.
@@ -232,14 +241,15 @@ class StatusReader:
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
-        values, rows = folder.history(objective.metric), folder.metrics()
+        rows, values = folder.metrics(), self._values(folder)
         finite = [value for value in values if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
         run = RunStatus(
             folder.number,
             state="running" if agent and agent.at_work else "interrupted",
             has_ended=False,
-            max_epochs=_max_epochs(hyperparameters),
+            # How many steps another program will log is not known.
+            max_epochs=0 if self._sweep.program else _max_epochs(hyperparameters),
             values=tuple(values),
             best=min(finite, key=objective.loss, default=None),
             seconds=rows[-1].get("seconds") if rows else None,

@@ -282,4 +282,4 @@ def test_planted_bug_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
     monkeypatch.setattr(configuration, name, broken)
     inputs = layers()
-    assert any(fuzz(read_layer, inputs, 25).faults for _ in range(20))
+    assert any(fuzz(read_layer, inputs, 25).faults for _ in range(40))

@@ -1,15 +1,24 @@
-"""Every sweep that the guides show runs here, as it stands or after what --fix does to it."""
+"""Every sweep that the guides show runs here, as it stands or after what --fix does to it.
+
+It also runs end to end with a program of its user: the first guide's by `gcodefp sweep` and
+`gcodefp agent`, the second's by `sweep` and `agent` in Python, in place of W&B's.
+"""
 
 import ast
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from own_programs import OwnProgram
 from sweep_documents import GUIDES, WHERE, guide
 
+from gcodefp import cli
 from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
 from gcodefp.sweeps.fixes import apply_fixes
@@ -148,3 +157,156 @@ def test_entries_that_stand_alone_are_understood(number: str, count: int) -> Non
             sweep = {"method": "random", "parameters": {name: ast.literal_eval(body)}}
             assert read(apply_fixes(yaml.safe_dump(sweep), WHERE)[0]).parameters
     assert entries == count
+
+
+SCRIPT = """\
+import sys
+import wandb
+values = dict(word.removeprefix("--").split("=", 1) for word in sys.argv[1:])
+run = wandb.init(project="gcode-fingerprinting")
+assert values.keys() == dict(run.config).keys(), "as arguments and in wandb.config"
+rate = run.config["learning_rate"]
+for epoch in range(3):
+    wandb.log({"val/gcode_acc": 1 / (1 + abs(rate - 0.001) + 1 / (epoch + 1))})
+"""
+"""Stands in for the first guide's scripts/train_multihead.py."""
+PROGRAM = "scripts/train_multihead.py"
+METRIC = {"name": "val/gcode_acc", "goal": "maximize"}
+ENDED = 2
+
+
+class FirstGuide:
+    """Its user's folder: a script, the YAML, and the commands in place of W&B's."""
+
+    def __init__(self, folder: Path, monkeypatch: Any, capsys: Any) -> None:
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        Path("scripts").mkdir()
+        Path(PROGRAM).write_text(SCRIPT)
+        self._capsys = capsys
+
+    def create(self, document: dict[str, Any]) -> tuple[str, str]:
+        """The sweep's id, if there is one, and the log."""
+        Path("sweep.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        code = cli.main(["sweep", "sweep.yaml", "--run-cap", str(ENDED)])
+        output = self._capsys.readouterr()
+        assert (code == 0) == bool(output.out.strip())
+        return (output.out.split() or [""])[0], output.err
+
+
+@pytest.fixture
+def first_guide(tmp_path: Path, monkeypatch: Any, capsys: Any) -> FirstGuide:
+    return FirstGuide(tmp_path, monkeypatch, capsys)
+
+
+@pytest.mark.parametrize("ordinal", range(SWEEPS["000"]))
+def test_first_guide_runs_end_to_end_by_commands(ordinal: int, first_guide: FirstGuide) -> None:
+    text = sweeps("000")[ordinal]
+    own = {"program": PROGRAM, "metric": METRIC}
+    if "max_runs" in text:
+        assert "write run_cap:" in first_guide.create(yaml.safe_load(text) | own)[1]
+    document = yaml.safe_load(apply_fixes(text, WHERE)[0])
+    if "metric" not in yaml.safe_load(text):
+        document.pop("metric", None)
+        sweep_id, log = first_guide.create(document | {"program": PROGRAM})
+        assert not sweep_id
+        assert "metric" in log
+    sweep_id, _ = first_guide.create(document | own)
+    assert cli.main(["agent", sweep_id]) == 0
+    folder = Path("results/runs", sweep_id)
+    outcomes = [run.read_outcome() or {} for run in run_folders(folder)]
+    assert [run["state"] for run in outcomes] == ["finished"] * ENDED
+    assert all(run["hyperparameters"].keys() == document["parameters"].keys() for run in outcomes)
+    assert len(run_folders(folder)[0].metrics()) == 3
+
+
+def test_script_that_is_not_there_is_refused_with_both_ways_out(first_guide: FirstGuide) -> None:
+    Path(PROGRAM).unlink()
+    sweep_id, log = first_guide.create(yaml.safe_load(sweeps("000")[0]))
+    assert not sweep_id
+    for part in (f"program: '{PROGRAM}': no such file", "create the script", "remove the key"):
+        assert part in log
+
+
+BASIC = {"hidden_size": 8, "num_layers": 2, "dropout": 0.1, "optimizer": "adam",
+         "learning_rate": 0.01, "weight_decay": 0.001, "batch_size": 16, "epochs": 3}  # fmt: skip
+"""What the second guide's basic template reads of wandb.config."""
+DRIVER = """\
+import json, sys
+import wandb
+from gcodefp.errors import UserError
+from gcodefp.sweeps import agent, sweep
+from guide_stand_ins import *
+{template}
+template = train
+
+def logs_metric():
+    run = wandb.init()
+    for step in range(3):
+        wandb.log({{metric: step + len(dict(run.config)), "train/loss": 1.0}})
+
+for number, (shown, config) in enumerate(json.load(open("configs.json"))):
+    try:
+        sweep(shown, project="my-project", run_cap=2, runs=f"refused/{{number}}")
+    except UserError as error:
+        print(json.dumps([number, str(error)]))
+    metric = config["metric"]["name"]
+    function = template if metric in ("val/loss", "val/accuracy") else logs_metric
+    if "model" in config["parameters"]:
+        function = logs_metric
+    sweep_id = sweep(config, project="my-project", run_cap=2, runs=f"runs/{{number}}")
+    agent(sweep_id, function=function, count=2, runs=f"runs/{{number}}")
+"""
+
+
+def runnable(text: str) -> dict[str, Any]:
+    """A sweep as the messages want it, with all that the template reads of wandb.config."""
+    config = yaml.safe_load(apply_fixes(text.replace("epochs:", "number_of_epochs:"), WHERE)[0])
+    config["parameters"].pop("number_of_epochs", None)
+    if "metric" not in yaml.safe_load(text):
+        config["metric"] = {"name": "val/loss", "goal": "minimize"}
+    if "model" not in config["parameters"]:
+        fixed = {name: {"value": value} for name, value in BASIC.items()}
+        config["parameters"] = fixed | config["parameters"]
+    return dict(config)
+
+
+@pytest.fixture(scope="module")
+def second_guide(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[int, str]]:
+    """Folder of all its sweeps after one user's process; number -> why it was refused at first."""
+    folder = tmp_path_factory.mktemp("guide")
+    template = guide("002").partition("### Basic Template")[2].partition("```python\n")[2]
+    configs = [[yaml.safe_load(text), runnable(text)] for text in sweeps("002")]
+    (folder / "configs.json").write_text(json.dumps(configs))
+    (folder / "user.py").write_text(DRIVER.format(template=template.partition("```")[0]))
+    support = str(Path(__file__).parents[1] / "support")
+    environment = OwnProgram(folder, None).environment()
+    environment["PYTHONPATH"] += f":{support}"
+    finished = subprocess.run(
+        [sys.executable, "user.py"], cwd=folder, env=environment, capture_output=True, text=True,
+        timeout=500,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    lines = [line for line in finished.stdout.splitlines() if line.startswith("[")]
+    return folder, dict(map(json.loads, lines))
+
+
+@pytest.mark.parametrize("ordinal", range(SWEEPS["002"]))
+def test_second_guide_runs_end_to_end_in_python(
+    second_guide: tuple[Path, dict[int, str]], ordinal: int
+) -> None:
+    folder, refused = second_guide
+    document = yaml.safe_load(sweeps("002")[ordinal])
+    parameters = read(yaml.safe_dump(runnable(sweeps("002")[ordinal]))).parameters
+    reasons = ["metric"] if "metric" not in document else []
+    reasons += ["log_uniform_values"] if "log_uniform\n" in sweeps("002")[ordinal] else []
+    assert (ordinal in refused) == bool(reasons)
+    if ordinal in refused:
+        assert any(reason in refused[ordinal] for reason in reasons)
+    paths = sorted((folder / f"runs/{ordinal}").glob("*/[0-9]*/run.json"))
+    outcomes = [json.loads(path.read_text()) for path in paths]
+    assert [run["state"] for run in outcomes] == ["finished"] * ENDED, outcomes
+    assert all(run["best_value"] is not None for run in outcomes)
+    for run in outcomes:
+        names = {".".join(path.split("/")) for path in parameters}
+        assert names == run["hyperparameters"].keys()

@@ -11,7 +11,7 @@ from snakemake.exceptions import WorkflowError
 # code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
 # changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
 from gcodefp.code_digest import code_digest, runs_digest
-from gcodefp.config import check_config
+from gcodefp.config import check_config, sweep_program
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
@@ -24,6 +24,8 @@ try:
     command_line_files = workflow.config_settings.configfiles
     files = [*reversed(command_line_files), *workflow.configfiles[len(command_line_files) :]]
     config.update(check_config(config, files, workflow.config_settings.config).model_dump())
+    # What trains the runs; None for this project's trainer, another program has program.smk.
+    PROGRAM = sweep_program(config["sweep"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -45,7 +47,10 @@ REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
+# Two objectives have a figure if the configuration names them.
+SHOWN = {n: record for n, record in FIGURES.items() if n != "pareto" or config["sweep"]["pareto"]}
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
+HAS_DATASET = PROGRAM is None or config["sweep"]["uses_dataset"]
 ENVIRONMENT = "../../envs/gcodefp.yaml"
 MEMORY_MB = 4000  # Memory of a step that loads the dataset or a network
 
@@ -58,6 +63,23 @@ wildcard_constraints:
 def file_digest(path):
     """SHA-256 of an optional file, None without it; as a param it makes a rule run again."""
     return sha256(Path(path)) if Path(path).is_file() else None
+
+
+def dataset_files(*splits):
+    """Inputs of the steps of a sweep; none for a program that uses no dataset."""
+    files = {name: f"{RESULTS}/dataset/{name}.npz" for name in splits}
+    return files | {"dataset": f"{RESULTS}/dataset/dataset.json"} if HAS_DATASET else {}
+
+
+def dataset_flags(wildcards, input):
+    """The flags of these inputs."""
+    names = [name for name in ("train", "val", "dataset") if name in input.keys()]
+    return shlex.join(part for name in names for part in (f"--{name}", input[name]))
+
+
+def script():
+    """The file of the program, as an input: an edited script makes a new sweep."""
+    return [PROGRAM.path] if PROGRAM and PROGRAM.path else []
 
 
 def caption_file(stem):

@@ -83,3 +83,6 @@ rule explain:
             --output {params.folder:q} \
             --log {log:q}
         """
+
+
+EVALUATION = [rules.evaluate.output, rules.explain.output]

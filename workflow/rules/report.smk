@@ -17,9 +17,9 @@ rule figures:
                 caption=caption_file(name),
                 labels={"figure": record.title},
             )
-            for name, record in FIGURES.items()
+            for name, record in SHOWN.items()
         },
-        png=expand(f"{RESULTS}/figures/{{name}}.png", name=FIGURES),
+        png=expand(f"{RESULTS}/figures/{{name}}.png", name=SHOWN),
     log:
         f"{RESULTS}/logs/figures.log",
     benchmark:
@@ -31,7 +31,7 @@ rule figures:
         evaluation=lambda wildcards, input: Path(input.evaluation[0]).parent,
         explanation=lambda wildcards, input: Path(input.explanation[0]).parent,
         folder=lambda wildcards, output: Path(output.toolpath).parent,
-        code=code_digest("gcodefp.figures", *(record.module for record in FIGURES.values())),
+        code=code_digest("gcodefp.figures", *(record.module for record in SHOWN.values())),
     shell:
         """
         python -m gcodefp.figures \

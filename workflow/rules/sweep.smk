@@ -4,14 +4,16 @@
 #           runs of one phase -> YAML of the next one, {RESULTS}/sweep/phase_N/narrowed.yaml
 #           best configurations -> {RESULTS}/sweep/repeats/sweep.json, with other seeds
 #           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv,work.csv}
+#           A sweep of another program has its script in place of the dataset, and no checkpoint.
 
 
 rule create_sweep:
     """Check the sweep YAML and write sweep.json with the id that names the folder of its runs."""
     input:
+        **dataset_files(),
         sweep=config["sweep"]["file"],
         phases=config["sweep"]["phases"],
-        dataset=f"{RESULTS}/dataset/dataset.json",
+        script=script(),
     output:
         f"{RESULTS}/sweep/sweep.json",
     log:
@@ -22,6 +24,7 @@ rule create_sweep:
         ENVIRONMENT
     params:
         seed=config["sweep"]["seed"],
+        dataset=dataset_flags,
         rules=search_options(first=True),
         engine=engine_flags(first=True),
         code=code_digest("gcodefp.create_sweep"),
@@ -31,7 +34,7 @@ rule create_sweep:
         python -m gcodefp.create_sweep \
             --sweep {input.sweep:q} \
             --phases {input.phases:q} \
-            --dataset {input.dataset:q} \
+            {params.dataset} \
             --seed {params.seed} \
             {params.rules} \
             {params.engine} \
@@ -71,9 +74,10 @@ rule narrow:
 use rule create_sweep as create_next_sweep with:
     """Create the sweep of a later phase, from narrowed.yaml or from the user's own sweep.yaml."""
     input:
+        **dataset_files(),
         sweep=phase_file,
         phases=[],
-        dataset=f"{RESULTS}/dataset/dataset.json",
+        script=script(),
     output:
         f"{RESULTS}/sweep/phase_{{n}}/sweep.json",
     log:
@@ -120,10 +124,9 @@ rule repeat_best:
 rule agent:
     """Train runs of the sweep until none is left; agents.count agents share it."""
     input:
+        **dataset_files("train", "val"),
         sweep=f"{RESULTS}/sweep/{{sweep}}sweep.json",
-        train=f"{RESULTS}/dataset/train.npz",
-        val=f"{RESULTS}/dataset/val.npz",
-        dataset=f"{RESULTS}/dataset/dataset.json",
+        script=script(),
     output:
         f"{RESULTS}/sweep/{{sweep}}agents/{{n}}.json",
     log:
@@ -138,6 +141,7 @@ rule agent:
         gpu=GPUS,
         runtime=0,
     params:
+        dataset=dataset_flags,
         runs=f"{RESULTS}/runs",
         agents=config["agents"]["count"] * config["agents"]["per_gpu"],
         device=config["agents"]["device"],
@@ -151,9 +155,7 @@ rule agent:
         """
         exec python -m gcodefp.agent \
             --sweep {input.sweep:q} \
-            --train {input.train:q} \
-            --val {input.val:q} \
-            --dataset {input.dataset:q} \
+            {params.dataset} \
             --runs {params.runs:q} \
             --agents {params.agents} \
             --device {params.device} \
@@ -172,14 +174,12 @@ rule agent:
 rule select_best:
     """Choose the best run and copy its checkpoint, and the tables of all runs, for later steps."""
     input:
+        **dataset_files("train", "val"),
         agents=[marker for phase in PHASES + REPEATS for marker in markers(phase)],
         sweeps=[f"{RESULTS}/sweep/{phase}sweep.json" for phase in PHASES + REPEATS],
-        train=f"{RESULTS}/dataset/train.npz",
-        val=f"{RESULTS}/dataset/val.npz",
-        dataset=f"{RESULTS}/dataset/dataset.json",
     output:
         run=f"{RESULTS}/best/run.json",
-        checkpoint=f"{RESULTS}/best/checkpoint.pt",
+        checkpoint=[] if PROGRAM else f"{RESULTS}/best/checkpoint.pt",
         runs=f"{RESULTS}/best/runs.csv",
         curves=f"{RESULTS}/best/curves.csv",
         work=f"{RESULTS}/best/work.csv",
@@ -193,6 +193,7 @@ rule select_best:
     resources:
         mem_mb=MEMORY_MB,
     params:
+        dataset=dataset_flags,
         runs=f"{RESULTS}/runs",
         folder=lambda wildcards, output: Path(output.run).parent,
         device=config["agents"]["device"],
@@ -202,9 +203,7 @@ rule select_best:
         python -m gcodefp.select_best \
             --sweep {input.sweeps:q} \
             --runs {params.runs:q} \
-            --train {input.train:q} \
-            --val {input.val:q} \
-            --dataset {input.dataset:q} \
+            {params.dataset} \
             --device {params.device} \
             --threads {threads} \
             --output {params.folder:q} \

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.figures.run_style import RUN_STYLES, styles_of_runs
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
 from gcodefp.reporting.wording import logged_metric, short_metric
 from gcodefp.sweeps.hyperband import read_hyperband
@@ -33,32 +33,31 @@ MANY_RUNS = 50
     caption="The metric that selects the winner, and the loss, after each epoch of each run. The "
     "circle is the epoch whose weights were evaluated.",
 )
-def draw_learning_curves(results: Results) -> Figure:
+def draw_learning_curves(results: SweepResults) -> Figure:
     """All runs in grey, the winner on top with its best epoch."""
     winner = results.winner
     columns = [name for name in dict.fromkeys([winner["metric"], LOSS]) if name in results.curves]
     if not columns:
         sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
         return paper.placeholder("Learning curves", sentence, results.warnings)
-    fig, panels = _panels(columns)
+    fig, panels = _panels(columns, results.step)
     for axes, column in zip(panels, columns, strict=True):
         _draw_runs(axes, results, column)
         _finish(axes, column, results.curves[column])
     paper.add_legend(fig, [line for axes in panels for line in axes.get_lines()
                      if not str(line.get_label()).startswith("_")], 2)  # fmt: skip
-    title = (
-        f"Run {winner['run']} wins at epoch {winner['best_epoch']}: {winner['best_value']:.3g} "
-        f"{short_metric(winner['metric'])}"
-    )
-    paper.add_head(fig, title, f"val split; {describe_runs(results)}", results.warnings)
+    at = f" at {results.step} {winner['best_epoch']}" if winner["best_epoch"] else ""
+    value = f"{winner['best_value']:.3g} {short_metric(winner['metric'])}"
+    title = f"Run {winner['run']} wins{at}: {value}"
+    paper.add_head(fig, title, f"{results.on_split}{describe_runs(results)}", results.warnings)
     return fig
 
 
-def _panels(columns: Sequence[str]) -> tuple[Figure, list[Axes]]:
+def _panels(columns: Sequence[str], step: str) -> tuple[Figure, list[Axes]]:
     """An empty panel for each column."""
     fig = paper.new_figure(paper.COLUMN_INCHES, 0.4 + PANEL_INCHES * len(columns))
     panels: list[Axes] = list(fig.subplots(len(columns), 1, sharex=True, squeeze=False).flat)
-    panels[-1].set_xlabel("epoch")
+    panels[-1].set_xlabel(step)
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return fig, panels
 
@@ -71,27 +70,37 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
         paper.set_log_scale(axes, axes.yaxis)
 
 
-def _draw_runs(axes: Axes, results: Results, column: str) -> None:
+def _draw_runs(axes: Axes, results: SweepResults, column: str) -> None:
     winner = results.winner["run"]
     states = results.runs.set_index("run")["state"]
     opacity = 0.6 if len(states) < MANY_RUNS else 0.25
-    for name, run in results.curves.groupby("run"):
+    # Another program may log a metric at some steps only.
+    curves = results.curves.dropna(subset=[column])
+    for name, run in curves.groupby("run"):
         if name != winner:
             axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, alpha=opacity,
-                      label="other run")  # fmt: skip
+                      label="other run", **_lone_marker(run))  # fmt: skip
             _mark_end(axes, run, column, str(states[name]))
-    run = results.curves[results.curves["run"] == winner]
+    run = curves[curves["run"] == winner]
     axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
     if column == LOSS and TRAIN_LOSS in run:
-        axes.plot(run["epoch"], run[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
+        train = results.curves[results.curves["run"] == winner].dropna(subset=[TRAIN_LOSS])
+        axes.plot(train["epoch"], train[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
                   linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
     best = run[run["epoch"] == results.winner["best_epoch"]]
-    _circle(axes, best["epoch"], best[column], paper.MODEL_BLUE)
+    _circle(axes, best["epoch"], best[column], paper.MODEL_BLUE, results.step)
 
 
-def _circle(axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str) -> None:
+def _lone_marker(run: pd.DataFrame) -> dict[str, Any]:
+    """A line through one point is not seen."""
+    return {"marker": "o", "markersize": 2.5} if len(run) == 1 else {}
+
+
+def _circle(
+    axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str, step: str
+) -> None:
     axes.plot(x, y, "o", color="white", markeredgecolor=colour, markeredgewidth=1.4, markersize=5.5,
-              label="best epoch", zorder=5)  # fmt: skip
+              label=f"best {step}", zorder=5)  # fmt: skip
 
 
 def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
@@ -118,21 +127,25 @@ class Curve(NamedTuple):
 
     name: str
     history: Sequence[Mapping[str, float]]
-    best_epoch: int
+    best_epoch: int | None
 
 
-def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str]) -> Figure:
+def draw_compared(
+    curves: Sequence[Curve], metric: str, warnings: Sequence[str], is_external: bool = False
+) -> Figure:
     """A panel for the metric and one for the loss, where they were logged.
 
     Args:
         warnings: shown in red above the title.
+        is_external: whether another program trained the runs.
     """
     tables = {curve.name: pd.DataFrame(list(curve.history)) for curve in curves}
     wanted = dict.fromkeys([metric, LOSS])
     columns = [name for name in wanted if any(name in table for table in tables.values())]
     if not columns:
         return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
-    fig, panels = _panels(columns)
+    step = "step" if is_external else "epoch"
+    fig, panels = _panels(columns, step)
     # The legend has a row for each run, since names are long.
     fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
     for axes, column in zip(panels, columns, strict=True):
@@ -142,16 +155,17 @@ def draw_compared(curves: Sequence[Curve], metric: str, warnings: Sequence[str])
                 continue
             table = table.dropna(subset=[column])
             axes.plot(table["epoch"], table[column], color=colour, linestyle=line, linewidth=1.4,
-                      label=curve.name)  # fmt: skip
+                      label=curve.name, **_lone_marker(table))  # fmt: skip
             best = table[table["epoch"] == curve.best_epoch]
-            _circle(axes, best["epoch"], best[column], colour)
+            _circle(axes, best["epoch"], best[column], colour, step)
         _finish(axes, column, pd.concat(
             [table[column] for table in tables.values() if column in table]
         ))  # fmt: skip
     lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
     title = f"Learning curves of {len(curves)} runs"
-    paper.add_head(fig, title, "val split; circles are the best epochs", warnings)
+    split = "" if is_external else "val split; "
+    paper.add_head(fig, title, f"{split}circles are the best {step}s", warnings)
     return fig
 
 
@@ -172,7 +186,7 @@ LIGHTEST = 0.15
     "compared with all others that reached it, and stopped once it is worse, be it at the line or "
     "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
 )
-def draw_early_stopping(results: Results) -> Figure:
+def draw_early_stopping(results: SweepResults) -> Figure:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
     metric = results.winner["metric"]
     if metric not in results.curves:
@@ -195,23 +209,32 @@ def draw_early_stopping(results: Results) -> Figure:
     paper.add_legend(
         fig, axes.get_legend_handles_labels()[0], 2 if width == paper.COLUMN_INCHES else 4
     )
-    subtitle = f"val split; darker is better; best run first; {describe_runs(results)}"
+    subtitle = f"{results.on_split}darker is better; best run first; {describe_runs(results)}"
     paper.add_head(fig, _stopping_title(results), subtitle, results.warnings)
     return fig
 
 
-def metric_map(results: Results) -> NDArray[np.float64]:
-    """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none."""
-    rows = {run: row for row, run in enumerate(results.runs["run"])}
+def metric_map(results: SweepResults) -> NDArray[np.float64]:
+    """(runs, epochs) the metric after each epoch, runs as in runs.csv; nan where there is none.
+
+    Of another program the finite values, which early termination counts, and not its steps.
+    """
+    rows, metric = (
+        {run: row for row, run in enumerate(results.runs["run"])},
+        results.winner["metric"],
+    )
     curves = results.curves[results.curves["run"].isin(rows)]
-    last = int(curves["epoch"].max()) if len(curves) else 1
+    epochs = curves["epoch"]
+    if results.is_external:
+        curves = curves[np.isfinite(curves[metric])]
+        epochs = curves.groupby("run").cumcount() + 1
+    last = int(epochs.max()) if len(curves) else 1
     values = np.full((len(rows), last), np.nan)
-    metric = curves[results.winner["metric"]].to_numpy(float)
-    values[curves["run"].map(rows), curves["epoch"].to_numpy(int) - 1] = metric
+    values[curves["run"].map(rows), epochs.to_numpy(int) - 1] = curves[metric].to_numpy(float)
     return values
 
 
-def bands(results: Results) -> tuple[int, ...]:
+def bands(results: SweepResults) -> tuple[int, ...]:
     """The epochs at which runs are compared; none without early termination.
 
     None of several sweeps: each has its own epochs, and `results` has only those of the first.
@@ -223,17 +246,17 @@ def bands(results: Results) -> tuple[int, ...]:
     return hyperband.bands if hyperband else ()
 
 
-def saved_share(results: Results) -> float | None:
+def saved_share(results: SweepResults) -> float | None:
     """The share of the epochs of finished and stopped runs that stopping saved; None if unknown."""
     runs = results.runs[results.runs["state"] != "failed"]
-    # A damaged table has texts there.
-    if "max_epochs" not in runs or runs["max_epochs"].dtype.kind not in "if":
+    # A damaged table has texts there; another program's max_epochs may be anything.
+    if results.is_external or "max_epochs" not in runs or runs["max_epochs"].dtype.kind not in "if":
         return None
     planned, trained = runs["max_epochs"].sum(), runs["epochs"].sum()
     return float((planned - trained) / planned) if planned else None
 
 
-def _stopping_title(results: Results) -> str:
+def _stopping_title(results: SweepResults) -> str:
     stopped = int((results.runs["state"] == "stopped").sum())
     if stopped:
         share = saved_share(results)
@@ -247,7 +270,7 @@ def _stopping_title(results: Results) -> str:
     return "Early termination stopped no run"
 
 
-def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> AxesImage:
+def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> AxesImage:
     """Colours from the 2nd to the 98th percentile; diverged losses are as light as the worst."""
     finite = values[np.isfinite(values)]
     low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
@@ -258,7 +281,7 @@ def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> Axes
         norm=paper.colour_range(low, high),
         extent=(0.5, values.shape[1] + 0.5, len(values) - 0.5, -0.5),
     )  # fmt: skip
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("values of the metric" if results.is_external else "epoch")
     ticks = MaxNLocator(8, integer=True, min_n_ticks=1).tick_values(1, values.shape[1])
     axes.set_xticks([tick for tick in ticks if 1 <= tick <= values.shape[1]])
     if len(values) <= NAMED_ROWS:
@@ -271,7 +294,7 @@ def _draw_map(axes: Axes, results: Results, values: NDArray[np.float64]) -> Axes
     return image
 
 
-def _draw_ends(axes: Axes, results: Results, values: NDArray[np.float64]) -> None:
+def _draw_ends(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> None:
     """A marker behind the last epoch of the winner, and of each run that did not finish."""
     styles = styles_of_runs(results)
     epochs = [int(np.flatnonzero(np.isfinite(row)).max(initial=-1)) + 1 for row in values]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.figures.run_style import RUN_STYLES, run_handles, styles_of_runs, unit_scale
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     VariedParameter,
     describe_runs,
@@ -49,7 +49,7 @@ class Importance(NamedTuple):
     best: int
 
 
-def measure_importance(results: Results) -> Importance | str:
+def measure_importance(results: SweepResults) -> Importance | str:
     """The importance of each hyperparameter that varied, or a sentence why there is none."""
     values = results.runs["best_value"].to_numpy(float)
     is_counted = np.isfinite(values) & (results.runs["state"] != "failed").to_numpy()
@@ -145,7 +145,7 @@ ROW_INCHES = 0.2
     "stopped early count with what they reached. With few runs, shares of a half are within "
     "chance.",
 )
-def draw_importance(results: Results) -> Figure:
+def draw_importance(results: SweepResults) -> Figure:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
     if isinstance(importance, str):
@@ -178,10 +178,10 @@ def _importance_title(importance: Importance) -> str:
     return f"{first} is most important ({shares[0]}), then {others[0]} ({shares[1]})"
 
 
-def _subtitle(importance: Importance, results: Results) -> str:
+def _subtitle(importance: Importance, results: SweepResults) -> str:
     return (
-        f"val split; the best {importance.best} of {importance.runs} runs with a value against all "
-        f"of them; {describe_runs(results)}"
+        f"{results.on_split}the best {importance.best} of {importance.runs} runs with a value "
+        f"against all of them; {describe_runs(results)}"
     )
 
 
@@ -201,7 +201,7 @@ LABEL_LETTERS = 26
     "numbers. The surface is a distance-weighted mean of the runs nearby, whatever else they "
     "differ in; it ends where no run is near.",
 )
-def draw_contours(results: Results) -> Figure:
+def draw_contours(results: SweepResults) -> Figure:
     """A panel for each pair: a smoothed surface, and the runs in the colour of their value."""
     title = "The metric over two hyperparameters"
     importance = measure_importance(results)
@@ -223,12 +223,13 @@ def draw_contours(results: Results) -> Figure:
         fig, shades, panels, label, LABEL_LETTERS, pad=0.01, aspect=16, fraction=0.05
     )
     paper.add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
-    subtitle = f"best epoch of each run, val split, darker is better; {describe_runs(results)}"
+    subtitle = f"{results.on_split}best {results.step} of each run, darker is better; "
+    subtitle += describe_runs(results)
     paper.add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
     return fig
 
 
-def choose(results: Results, importance: Importance) -> list[VariedParameter]:
+def choose(results: SweepResults, importance: Importance) -> list[VariedParameter]:
     """At most three hyperparameters that are numbers, the most important first."""
     numeric = {p.name: p for p in varied_parameters(results) if p.is_numeric}
     return [numeric[name] for name in importance.names if name in numeric][:MAX_PARAMETERS]
@@ -249,7 +250,7 @@ def smoothed(
     return np.where(squared.min(axis=2) <= (REACH * width) ** 2, means, np.nan)
 
 
-def _shades(results: Results) -> ScalarMappable:
+def _shades(results: SweepResults) -> ScalarMappable:
     """Darker is better; diverged losses are as light as the worst of the rest."""
     values = results.runs["best_value"].to_numpy(float)
     percentiles = [5, 100] if is_maximized(results) else [0, 95]
@@ -260,7 +261,7 @@ def _shades(results: Results) -> ScalarMappable:
 
 def _draw_pair(
     axes: Axes,
-    results: Results,
+    results: SweepResults,
     across: VariedParameter,
     up: VariedParameter,
     shades: ScalarMappable,
@@ -300,7 +301,7 @@ def _draw_pair(
     axes.set_ylabel(paper.short_name(up.name), labelpad=3)
 
 
-def _contours_title(results: Results, chosen: list[VariedParameter]) -> str:
+def _contours_title(results: SweepResults, chosen: list[VariedParameter]) -> str:
     """The winner's values of the hyperparameters that are drawn."""
     row = int(np.flatnonzero(results.runs["run"] == results.winner["run"])[0])
     values = value_texts([parameter.values.iloc[row] for parameter in chosen], 3)

@@ -23,6 +23,7 @@ from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 
 STYLE_FILE = Path(__file__).with_name("paper.mplstyle")
 COLUMN_INCHES = 3.5
@@ -80,16 +81,26 @@ def paper_style() -> Iterator[None]:
         yield
 
 
-def draw_figure(stem: str, results: Results) -> Figure:
+def draw_figure(stem: str, results: SweepResults) -> Figure:
     """Draws a registered figure; `paper_style` has to be active."""
     record = FIGURES[stem]
     drawn: Figure = getattr(import_module(record.module), record.function)(results)
     return drawn
 
 
-def draw_figures(results: Results, folder: Path) -> None:
-    """Writes every figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
-    for stem in FIGURES:
+def stems_of(results: SweepResults) -> list[str]:
+    """The figures that have something to show; without an evaluation those of the sweep."""
+    is_whole, has_pareto = isinstance(results, Results), bool(results.sweep.get("pareto"))
+    return [
+        stem
+        for stem, record in FIGURES.items()
+        if (is_whole or record.category == "Sweep") and (stem != "pareto" or has_pareto)
+    ]
+
+
+def draw_figures(results: SweepResults, folder: Path) -> None:
+    """Writes each figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
+    for stem in stems_of(results):
         with paper_style():
             save(draw_figure(stem, results), folder, stem, results.warnings)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.figures.run_style import FINISHED
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
 from gcodefp.sweeps.pareto import FACTS
@@ -28,7 +28,7 @@ ARROWS = {"maximize": "more is better", "minimize": "less is better"}
     "runs on the line are non-dominated: no other run is as good in both and better in one. "
     "Failed runs are excluded; runs that were stopped early count with what they reached.",
 )
-def draw_pareto(results: Results) -> Figure:
+def draw_pareto(results: SweepResults) -> Figure:
     """A point for each run; the front of the non-dominated ones as a staircase."""
     front = pareto_front(results)
     if isinstance(front, str):

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import paper
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import VariedParameter
 from gcodefp.reporting.wording import value_texts
 
@@ -36,13 +36,13 @@ RUN_STYLES = {
 """State in runs.csv, and `winner` -> its style."""
 
 
-def styles_of_runs(results: Results) -> NDArray[np.str_]:
+def styles_of_runs(results: SweepResults) -> NDArray[np.str_]:
     """(runs,) the key of each run in RUN_STYLES."""
     is_winner = results.runs["run"] == results.winner["run"]
     return results.runs["state"].mask(is_winner, "winner").to_numpy(str)
 
 
-def run_handles(results: Results) -> list[Line2D]:
+def run_handles(results: SweepResults) -> list[Line2D]:
     """For a legend: the styles that occur."""
     present = set(styles_of_runs(results))
     return [

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     WorkInterval,
     describe_runs,
@@ -61,9 +61,9 @@ BAR_STYLES = {
     "each epoch. A bar ends with the last entry, so that an epoch that a process did not complete "
     "is not in it.",
 )
-def draw_timeline(results: Results) -> Figure:
+def draw_timeline(results: SweepResults) -> Figure:
     """A row for each process, a bar for each interval of its work on a run."""
-    intervals = work_intervals(results.work)
+    intervals = work_intervals(results.work, results.is_external)
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
         sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
         return paper.placeholder("Agents over time", sentence, results.warnings)
@@ -85,7 +85,7 @@ def draw_timeline(results: Results) -> Figure:
         if kind in present
     ]
     paper.add_legend(fig, handles, len(handles))
-    subtitle = f"{_interruptions_text(intervals)}; {_runs_text(results, intervals)}"
+    subtitle = f"{_interruptions_text(intervals, results.step)}; {_runs_text(results, intervals)}"
     paper.add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
     return fig
 
@@ -100,7 +100,7 @@ def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
     return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
 
 
-def _interruptions_text(intervals: Sequence[WorkInterval]) -> str:
+def _interruptions_text(intervals: Sequence[WorkInterval], step: str) -> str:
     count = sum(is_interrupted(intervals))
     if not count:
         return "no run was interrupted"
@@ -108,11 +108,11 @@ def _interruptions_text(intervals: Sequence[WorkInterval]) -> str:
     interruptions = (
         "a run was interrupted once" if count == 1 else f"runs were interrupted {count} times"
     )
-    epochs = {0: "no epoch", 1: "one epoch"}.get(repeated, f"{repeated} epochs")
+    epochs = {0: f"no {step}", 1: f"one {step}"}.get(repeated, f"{repeated} {step}s")
     return f"{interruptions} and {epochs} trained twice"
 
 
-def _runs_text(results: Results, intervals: Sequence[WorkInterval]) -> str:
+def _runs_text(results: SweepResults, intervals: Sequence[WorkInterval]) -> str:
     count = len({interval.run for interval in intervals})
     runs = describe_runs(results)
     return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
@@ -256,7 +256,7 @@ def _draw_pauses(axes: Axes, time_axis: TimeAxis, unit: _Unit) -> None:
 
 def _draw_bars(
     axes: Axes,
-    results: Results,
+    results: SweepResults,
     intervals: Sequence[WorkInterval],
     rows: Sequence[int],
     time_axis: TimeAxis,

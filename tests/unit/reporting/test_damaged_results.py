@@ -17,7 +17,7 @@ from result_files import results_of, spoilt, true_blocks, write_results
 from gcodefp import documents
 from gcodefp.errors import UserError
 from gcodefp.reporting import predictions
-from gcodefp.reporting import results as results_module
+from gcodefp.reporting import sweep_results as results_module
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page import render

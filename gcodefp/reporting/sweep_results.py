@@ -1,0 +1,251 @@
+"""The files of a sweep that has ended: its runs as tables, and the winner."""
+
+from collections.abc import Set
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path, PurePath
+from typing import Any, Literal, NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from gcodefp.documents import Document as Model
+from gcodefp.documents import Provenance, read_document, truncated
+from gcodefp.errors import UserError
+from gcodefp.provenance import results_roots, without_private_folders
+from gcodefp.reporting.predictions import JsonContent
+from gcodefp.sweeps.ranking import column_of
+from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
+from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
+from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
+
+
+class _Parameter(Model):
+    distribution: str
+    values: list[Any] | None = Field(None, min_length=1)
+
+
+class _Rules(Model):
+    conditions: dict[str, str] = Field(default_factory=dict)
+
+
+class SweepDocument(Model):
+    """sweep.json, format gcodefp-sweep-1."""
+
+    provenance: Provenance
+    id: str
+    method: str
+    seed: int
+    training_code: str | None
+    program: dict[str, Any] | None = None
+    parameters: dict[str, _Parameter]
+    as_written: dict[str, Any] = Field(default_factory=dict)
+    rules: _Rules = _Rules()
+    pareto: dict[str, Literal["maximize", "minimize"]] | None = Field(
+        None, min_length=2, max_length=2
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepResults:
+    """The files of a sweep.
+
+    Attributes:
+        sweep, winner: sweep.json and best/run.json.
+        runs: best/runs.csv, all runs, winner first.
+        curves: best/curves.csv, all epochs of all runs.
+        work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
+        roots: paths of the results folder, which `redact_paths` hides; None: shown.
+    """
+
+    sweep: JsonContent
+    winner: JsonContent
+    runs: pd.DataFrame
+    curves: pd.DataFrame
+    work: pd.DataFrame
+    roots: Set[PurePath] | None = frozenset()
+
+    @property
+    def is_external(self) -> bool:
+        """Whether another program than this project's trainer trained the runs."""
+        return self.sweep.get("program") is not None
+
+    @property
+    def step(self) -> str:
+        """What a line of `curves` is: another program logs when it likes."""
+        return "step" if self.is_external else "epoch"
+
+    @property
+    def on_split(self) -> str:
+        """Start of a subtitle: where the metric was measured, unless only its name says so."""
+        return "" if self.is_external else "val split; "
+
+    @property
+    def searched(self) -> dict[str, JsonContent]:
+        """Hyperparameter -> what the sweep, or its first phase, draws it from."""
+        return {self.column(path): entry for path, entry in self.sweep["parameters"].items()}
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Warnings that every figure and page shows in red."""
+        return ()
+
+    @property
+    def documents(self) -> dict[str, JsonContent]:
+        """File -> its content, of all JSON documents."""
+        return {"sweep.json": self.sweep, "best/run.json": self.winner}
+
+    def column(self, path: str) -> str:
+        """The column of `runs` with the hyperparameter at a path of the sweep."""
+        return column_of(path, self.is_external)
+
+    def redact_paths(self, content: Any) -> Any:
+        """A document without the absolute paths of the author's machine, unless they are shown."""
+        return content if self.roots is None else without_private_folders(content, self.roots)
+
+    def redacted(self) -> Self:
+        """The same without the absolute paths of the author's machine."""
+        inputs = chain.from_iterable(d["provenance"]["inputs"] for d in self.documents.values())
+        results = replace(self, roots=results_roots(inputs))
+        texts = results.runs.select_dtypes(exclude="number")
+        return replace(
+            results,
+            sweep=results.redact_paths(results.sweep),
+            winner=results.redact_paths(results.winner),
+            runs=results.runs.assign(
+                **{str(n): results.redact_paths(c.tolist()) for n, c in texts.items()}
+            ),
+        )
+
+
+def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
+    """Reads the files of a sweep; paths are not redacted.
+
+    Args:
+        sweep: sweep.json.
+        best: the folder of select_best.
+
+    Raises:
+        UserError: a file is missing or damaged, or is of another sweep.
+    """
+    winner = read_best(best / "run.json")
+    runs = read_table(best / "runs.csv", RUN_COLUMNS)
+    if winner["run"] not in set(runs["run"]) or runs["run"].duplicated().any():
+        raise UserError(
+            f"{best / 'runs.csv'}: run: has not the winner {truncated(winner['run'])}, or a run "
+            f"twice; rebuild it with: {BEST_REBUILD}"
+        )
+    results = SweepResults(
+        sweep=read_document(sweep, SWEEP_FORMAT, SweepDocument, SWEEP_REBUILD),
+        winner=winner,
+        runs=runs,
+        curves=read_table(best / "curves.csv", CURVE_COLUMNS, runs),
+        work=read_table(best / "work.csv", WORK_COLUMNS, runs),
+        roots=None,
+    )
+    if results.sweep["id"] not in winner["sweeps"]:
+        raise UserError(
+            f"{best / 'run.json'}: is of sweep {', '.join(winner['sweeps'])}, {sweep} is "
+            f"{results.sweep['id']}; rebuild it with: {BEST_REBUILD}"
+        )
+    return results
+
+
+PROGRAM_EVALUATION_FORMAT = "gcodefp-program-evaluation-1"
+
+
+class ProgramEvaluation(Model):
+    """evaluation.json of a sweep of another program: what the user's own command printed."""
+
+    provenance: Provenance
+    command: list[str]
+    result: dict[str, Any]
+
+
+def read_program_evaluation(path: Path) -> dict[str, Any]:
+    """Reads what `evaluate_program` wrote. Raises UserError: it is missing or damaged."""
+    rebuild = "snakemake --cores all --forcerun evaluate_program"
+    return read_document(path, PROGRAM_EVALUATION_FORMAT, ProgramEvaluation, rebuild)
+
+
+class _Column(NamedTuple):
+    """Numbers of a table from `low` to `high`; whether a row may have none."""
+
+    low: float
+    high: float
+    is_optional: bool = True
+
+
+MANY = 1e15
+EPOCHS = 1e6
+RUN_COLUMNS = {
+    "best_value": _Column(-1e300, 1e300),
+    "best_epoch": _Column(1, EPOCHS),
+    "epochs": _Column(0, EPOCHS),
+    "seconds": _Column(0, MANY),
+    "parameters": _Column(0, MANY),
+}
+CURVE_COLUMNS = {"epoch": _Column(1, EPOCHS, is_optional=False)}
+WORK_COLUMNS = {
+    "utc_seconds": _Column(0, 1e11, is_optional=False),
+    "pid": _Column(0, MANY, is_optional=False),
+    "epoch": _Column(0, EPOCHS, is_optional=False),
+}
+STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
+"""State in runs.csv, in the order of the ranking -> its label."""
+
+
+def read_table(
+    path: Path, columns: dict[str, _Column], runs: pd.DataFrame | None = None
+) -> pd.DataFrame:
+    """Reads runs.csv, or a table about its runs.
+
+    Args:
+        columns: the numbers that it has to have.
+        runs: runs.csv, for the other tables.
+
+    Raises:
+        UserError: the file is missing or truncated, lacks a column, or has a wrong value.
+    """
+    texts = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
+    try:
+        table = pd.read_csv(path, dtype=texts, low_memory=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
+    except (ValueError, LookupError, OverflowError) as error:
+        raise UserError(
+            f"{path}: is not a table ({error}); rebuild it with: {BEST_REBUILD}"
+        ) from None
+    needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
+    if missing := [name for name in needed if name not in table]:
+        raise UserError(f"{path}: has no column {missing[0]}; rebuild it with: {BEST_REBUILD}")
+    numbers = (
+        list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
+    )
+    for name in numbers:
+        column = columns.get(name, _Column(-np.inf, np.inf))
+        parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
+        wrong = parsed.isna() & (table[name].notna() | (not column.is_optional))
+        wrong |= (parsed < column.low) | (parsed > column.high)
+        wrong |= (parsed % 1 != 0) & (name == "epoch")
+        _refuse(path, table, name, wrong)
+        is_whole = name in ("epoch", "pid")
+        table[name] = parsed.astype(int) if is_whole else parsed
+    names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
+    _refuse(path, table, "run", ~names if runs is None else ~table["run"].isin(runs["run"]))
+    if runs is None:
+        _refuse(path, table, "state", ~table["state"].isin(STATES))
+    elif columns is CURVE_COLUMNS:
+        _refuse(path, table, "epoch", table.duplicated(["run", "epoch"]))
+    return table
+
+
+def _refuse(path: Path, table: pd.DataFrame, name: str, wrong: "pd.Series[bool]") -> None:
+    """Raises UserError, with the first value, if any is wrong."""
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        value = truncated(repr(table[name].tolist()[row]))
+        raise UserError(
+            f"{path}: line {row + 2}: {name} is {value}; rebuild it with: {BEST_REBUILD}"
+        )

@@ -1,0 +1,182 @@
+"""All steps after the agents, on runs of another program: metrics of any name, no checkpoint."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from program_sweep import PARAMETERS, RUNS, ProgramSweep
+
+from gcodefp import compare, evaluate_program, narrow, repeat_best, status, verify
+from gcodefp.reporting.optuna_studies import Dashboard
+from gcodefp.sweeps.specification import load_specification
+from gcodefp.sweeps.sweep_file import read_sweep
+
+WAYS = [("score", "all"), ("val-acc.1", "some"), ("eval/f1", "at the end"), ("R²", "none")]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> ProgramSweep:
+    sweep = ProgramSweep(tmp_path_factory.mktemp("finished") / "results")
+    assert sweep.create("score") == 0
+    sweep.work("all")
+    assert sweep.select() == 0
+    sweep.publish()
+    return sweep
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8") as handle:
+        return list(csv.DictReader(handle))
+
+
+@pytest.mark.parametrize(("metric", "way"), WAYS)
+def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, way: str) -> None:
+    sweep = ProgramSweep(tmp_path / "results")
+    early = {"type": "hyperband", "min_iter": 2}
+    assert sweep.create(metric, early_terminate=early) == 0
+    sweep.work(way)
+    assert sweep.select() == 0
+    best = json.loads((sweep.folder / "best/run.json").read_text(encoding="utf-8"))
+    assert best["scored_again"] is None
+    assert best["metric"] == metric
+    rows = rows_of(sweep.folder / "best/runs.csv")
+    assert len(rows) == RUNS
+    assert rows[0]["run"] == best["run"]
+    assert rows[-1]["state"] == "failed"
+    values = [float(row["best_value"]) for row in rows[:-1]]
+    assert values == sorted(values, reverse=True)
+    winner = best["hyperparameters"]
+    assert rows[0]["optimizer.type"] == winner["optimizer.type"]
+    assert rows[0]["model.type"] == winner["model.type"]
+    assert rows[0]["config.epochs"] == str(winner["epochs"])
+    assert rows[0]["layers"] == str(winner["layers"])
+    curves = rows_of(sweep.folder / "best/curves.csv")
+    assert bool(curves) == (way != "none")
+    sweep.publish()
+    drawn = sorted(path.stem for path in (sweep.folder / "figures").glob("*.svg"))
+    assert drawn == ["contours", "early_stopping", "importance", "learning_curves", "timeline"]
+    page = (sweep.folder / "report.html").read_text(encoding="utf-8")
+    assert "was skipped" in page
+    for text in (metric, "train.py", "optimizer.type", best["folder"], 'id="provenance"'):
+        assert text in page
+    for text in ('id="data"', 'id="result"', "test split", "val split", "checkpoint.pt"):
+        assert text not in page, text
+
+
+def test_its_runs_are_watched_compared_and_verified(
+    finished: ProgramSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert status.main(finished.flags("--no-watch")) == 0
+    shown = capsys.readouterr().out
+    assert f"{RUNS} of {RUNS} runs are over: 11 finished, 0 stopped, 1 failed" in shown
+    assert "the sweep is over" in shown
+    page = Dashboard(finished.folder / "sweep/sweep.json", finished.folder / "runs")
+    (content,) = page._studies.values()
+    assert content is not None
+    assert len(content.trials) == RUNS
+    best = max(trial.value for trial in content.trials if trial.value is not None)
+    assert f"best so far: {best:.4f}" in shown
+    assert content.trials[0].params["layers"] in ("[16]", "[16, 8]")
+
+    runs = finished.folder / "runs"
+    sweep_id = read_sweep(finished.folder / "sweep/sweep.json").sweep_id
+    names = [f"{sweep_id}/0000", f"{sweep_id}/0001"]
+    flags = ["--runs", str(runs), "--output", str(tmp_path / "compared")]
+    assert compare.main([*names, *flags]) == 0
+    content = json.loads((tmp_path / "compared/compare.json").read_text(encoding="utf-8"))
+    assert set(content["at_best_epoch"]) == {"score", "loss.train"}
+    assert not content["scores"]
+    assert not content["conclusions"]
+    assert "another program trained these runs" in capsys.readouterr().out
+
+    assert verify.main([str(finished.folder)]) == 0
+    assert "every check is ok" in capsys.readouterr().out
+    page_file = finished.folder / "best/runs.csv"
+    text = page_file.read_text(encoding="utf-8")
+    page_file.write_text(text.replace("sgd", "adam", 1), encoding="utf-8")
+    assert verify.main([str(finished.folder)]) == 1
+    page_file.write_text(text, encoding="utf-8")
+    assert "best/runs.csv" in capsys.readouterr().out
+
+
+def test_ranges_are_narrowed_and_the_best_repeated_with_other_seeds(
+    finished: ProgramSweep, tmp_path: Path
+) -> None:
+    sweep = ProgramSweep(tmp_path / "results")
+    shutil.copytree(finished.folder, sweep.folder)
+    narrowed, yaml_file = sweep.folder / "narrowed.yaml", finished.folder / "sweep.yaml"
+    assert narrow.main(sweep.flags("--next", yaml_file, "--output", narrowed)) == 0
+    before, after = (yaml.safe_load(p.read_text()) for p in (yaml_file, narrowed))
+    rates = [d["parameters"]["optimizer"]["parameters"]["lr"] for d in (before, after)]
+    assert rates[0]["min"] < rates[1]["min"] < rates[1]["max"] < rates[0]["max"]
+    assert load_specification(narrowed).program == load_specification(yaml_file).program
+
+    repeats = sweep.folder / "sweep/repeats.json"
+    flags = ["--finalists", 2, "--seeds", 3, "--output", repeats]
+    assert repeat_best.main(sweep.flags(*flags)) == 0
+    assert read_sweep(repeats).program == read_sweep(sweep.folder / "sweep/sweep.json").program
+    sweep.work("all", "repeats.json")
+    assert sweep.select("repeats.json") == 0
+    best = json.loads((sweep.folder / "best/run.json").read_text(encoding="utf-8"))
+    assert [len(group["runs"]) for group in best["seeds"]] == [3, 3]
+    assert best["folder"].startswith(read_sweep(repeats).sweep_id)
+    rows = rows_of(sweep.folder / "best/runs.csv")
+    repeated = [row for row in rows if int(row["run"]) >= RUNS]
+    assert {row["seed"] for row in repeated} == {"1", "2", "3"}
+    assert len({row["optimizer.lr"] for row in repeated}) == 2
+
+
+def test_without_a_seed_there_are_no_repeats(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ProgramSweep(tmp_path / "results")
+    parameters = {name: entry for name, entry in PARAMETERS.items() if name != "seed"}
+    assert sweep.create("score", parameters=parameters) == 0
+    sweep.work("all")
+    flags = ["--finalists", 2, "--seeds", 3, "--output", tmp_path / "repeats.json"]
+    assert repeat_best.main(sweep.flags(*flags)) == 1
+    message = capsys.readouterr().err
+    assert "parameters.seed: is missing" in message
+    assert "sweep.seeds_per_winner: 1" in message
+
+
+EVALUATE = """\
+import json, sys
+best, run, values = sys.argv[1:]
+print("reading", best)
+print(json.dumps({"accuracy": 0.5, "rate": json.load(open(values))["optimizer"]["lr"]}))
+print(json.load(open(run))["run"], "is done")
+"""
+
+
+def test_users_own_command_evaluates_the_best_run(
+    finished: ProgramSweep, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, output = tmp_path / "evaluate it.py", tmp_path / "evaluation.json"
+    script.write_text(EVALUATE, encoding="utf-8")
+    best = finished.folder / "best/run.json"
+    flags = ["--best", best, "--runs", finished.folder / "runs", "--output", output]
+
+    def evaluate(command: str) -> int:
+        return evaluate_program.main(list(map(str, [*flags, "--command", command])))
+
+    assert evaluate(f"${{interpreter}} '{script}' ${{best}} ${{run}} ${{args_json_file}}") == 0
+    content = json.loads(output.read_text(encoding="utf-8"))
+    winner = json.loads(best.read_text(encoding="utf-8"))["hyperparameters"]
+    assert content["result"] == {"accuracy": 0.5, "rate": winner["optimizer.lr"]}
+    finished.publish("--program-evaluation", str(output))
+    page = (finished.folder / "report.html").read_text(encoding="utf-8")
+    assert "<td>accuracy</td><td>0.5</td>" in page
+    assert "was skipped" not in page
+    finished.publish()
+    for command, problem in (
+        ("${interpreter} -c 'print(1)'", "has to print a JSON object"),
+        ("${interpreter} -c 'raise SystemExit(3)'", "exit code 3"),
+        ("${intrepreter} x.py", "${intrepreter}: no such macro"),
+        ("no-such-command", "No such file"),
+    ):
+        assert evaluate(command) == 1
+        assert problem in capsys.readouterr().err
