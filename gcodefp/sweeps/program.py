@@ -6,12 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gcodefp.code_digest import ROOT
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
 from gcodefp.sweeps.values import shown
 
 OWN_TRAINER = "gcodefp/train.py"
+TRAINER = Path(__file__).parents[1] / "train.py"
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
 """W&B's command, where the YAML has none."""
 MACROS = (
@@ -59,7 +59,7 @@ def is_external(document: Any) -> bool:
 
 
 def _is_own(program: str) -> bool:
-    return Path(program) == Path(OWN_TRAINER) or Path(program).absolute() == ROOT / "train.py"
+    return Path(program) == Path(OWN_TRAINER) or Path(program).absolute() == TRAINER
 
 
 def read_program(document: Mapping[str, Any], where: str) -> Program | None:
