@@ -85,7 +85,7 @@ def expand(text: str, macros: dict[str, Any]) -> list[str]:
         raise UserError(f"sweep.evaluate: {text!r}: {error}") from None
     for name in MACRO.findall(text):
         if name not in macros:
-            names = ", ".join(f"${{{known}}}" for known in macros)
+            names = ", ".join(f"${{{macro}}}" for macro in macros)
             raise UserError(f"sweep.evaluate: ${{{name}}}: no such macro; they are {names}")
     return [MACRO.sub(lambda match: str(macros[match[1]]), word) for word in words]
 

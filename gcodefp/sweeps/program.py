@@ -108,9 +108,9 @@ def _read_command(command: Any, where: str) -> tuple[str, ...]:
             raise UserError(f"{where}: command[{index}]: {shown(part)} is not a string")
         macro = WHOLE_MACRO.fullmatch(str(part))
         if macro and macro[1] not in MACROS and not ENVVAR_MACRO.search(str(part)):
-            known = ", ".join(f"${{{name}}}" for name in MACROS)
+            macros = ", ".join(f"${{{name}}}" for name in MACROS)
             raise UserError(
-                f"{where}: command[{index}]: {shown(part)} is no macro of W&B; they are {known} "
+                f"{where}: command[{index}]: {shown(part)} is no macro of W&B; they are {macros} "
                 "and ${envvar:NAME}"
             )
     return tuple(map(str, command))

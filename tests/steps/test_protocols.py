@@ -67,7 +67,7 @@ def evaluation(
         "train_recordings": TRAIN_RECORDINGS, "rows": count, "segments": 1, "controls": [],
         "models": models, "confusion": {"operation": matrix, "command": matrix},
         "differences": {name: {NEIGHBOUR: share, TREES: share} for name in PIPELINE},
-        "decoder": DECODER, "ladder": [], "baselines": {},
+        "decoder": DECODER, "ladder": [], "doubtful_lags": [], "baselines": {},
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     row, index = np.tile(np.arange(ROWS), len(recordings)), np.zeros(count, np.int16)

@@ -56,7 +56,7 @@ class Files(NamedTuple):
         identity = trainer._identity(HYPERPARAMETERS, self.data, GCODE)
         path = self.state.with_name("damaged.pt")
         state = trainer._load_state(path, identity, HYPERPARAMETERS, network, optimizer)
-        trainer._next_epoch(network, optimizer, HYPERPARAMETERS, self.data, state)
+        trainer._next_epoch(network, optimizer, HYPERPARAMETERS, self.data, state, None)
 
 
 HYPERPARAMETERS = tiny(max_epochs=EPOCHS)

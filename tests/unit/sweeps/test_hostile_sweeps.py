@@ -12,7 +12,8 @@ from hostile_yaml import READ, REFUSED, mutate_yaml
 from sweep_documents import SHIPPED, sweep_document
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps import parameters, search_options, yaml_input
+from gcodefp.sweeps import expressions as expression_module
+from gcodefp.sweeps import parameters, yaml_input
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.fixes import apply_fixes
@@ -162,13 +163,13 @@ def _broken(*_arguments: object, **_more: object) -> None:
         (parameters, "_check_probabilities"),
         (parameters, "did_you_mean"),
         (yaml_input, "_Refused"),
-        (search_options, "did_you_mean"),
+        (expression_module, "did_you_mean"),
     ],
 )
 def test_planted_bug_is_found(
     module: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, name, _broken)
-    inputs = expressions() if module is search_options else sweeps()
-    reader = read_expression if module is search_options else Reader(tmp_path)
+    inputs = expressions() if module is expression_module else sweeps()
+    reader = read_expression if module is expression_module else Reader(tmp_path)
     assert any(fuzz(reader, inputs, 25).faults for _ in range(20))
