@@ -76,7 +76,7 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
     rows = np.flatnonzero(decoded.is_covered)
     recording = split.recording[rows]
     path, operation = window_decoding.path[rows], decoded.operation[rows]
-    whole_path, recording_blocks = _decode_recordings(decoder, data, split, rows)
+    whole_state, recording_blocks = _decode_recordings(decoder, data, split, rows)
     whole_operation = _most_common_operation(operation, recording)
 
     windows, window_index = _non_overlapping_windows(split, description.window)
@@ -89,7 +89,7 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
         MODEL: predict_at_states(programs, path, operation)._replace(
             blocks=window_decoding.blocks[rows]
         ),
-        WHOLE: predict_at_states(programs, whole_path, whole_operation)._replace(
+        WHOLE: predict_at_states(programs, whole_state, whole_operation)._replace(
             blocks=recording_blocks.blocks
         ),
         GREEDY: _predict_greedily(decoded, rows, description),
@@ -99,7 +99,7 @@ def predict_split(decoder: Decoder, split: Split, device: torch.device) -> Split
             windows, predict_at_states(programs, window_path, window_operation)
         ),
         WHOLE: SegmentPredictions(
-            recordings, predict_at_states(programs, whole_path, whole_operation)
+            recordings, predict_at_states(programs, whole_state, whole_operation)
         ),
     }
     if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
@@ -215,22 +215,22 @@ def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
 def _decode_recordings(
     decoder: Decoder, data: Tensors, split: Split, rows: NDArray[np.intp]
 ) -> tuple[NDArray[np.int64], MostProbableBlocks]:
-    """Viterbi path and most probable blocks of the scored rows, each recording as one segment."""
-    programs, chain = decoder.programs, decoder.chain(data.signals.device)
-    path = np.zeros(len(split.recording), np.int64)
+    """States and most probable blocks of the scored rows, each recording as one segment."""
+    programs = decoder.programs
+    state = np.zeros(len(split.recording), np.int64)
     blocks = np.zeros(len(split.recording), programs.block.dtype)
     confidence = np.zeros(len(split.recording))
     for recording in np.unique(split.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own_rows = rows[split.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
-        decoded = decode_segments(decoder.recording_emissions(signals)[None], chain)
-        path[own_rows] = decoded.path[0].cpu().numpy()
-        posterior = marginalise_lag(decoded.posterior[0].cpu().numpy(), programs)
+        decoded = decoder.decode_recording(decoder.recording_emissions(signals))
+        state[own_rows] = decoded.state
+        posterior = marginalise_lag(decoded.posterior, programs)
         blocks[own_rows], confidence[own_rows] = most_probable_blocks(
             posterior, programs, decoder.temperature
         )
-    return path[rows], MostProbableBlocks(blocks[rows], confidence[rows])
+    return state[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 
 def _most_common_operation(

@@ -16,7 +16,6 @@ from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
-from gcodefp.model.hmm import decode_segments
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
 from gcodefp.programs.table import Programs
@@ -71,7 +70,7 @@ class RecordingPrediction:
         confidence: (N,) probability of the block, the lag unknown.
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         agreement: share of rows whose own most probable state, by emission alone, is within
-            NEAR_SECONDS of the path.
+            NEAR_SECONDS of the decoded one.
         refusal: whether the recording fits none of the programs; None without a decoder.npz, where
             a low agreement raises the doubt.
         program_rows: rows of the program.
@@ -165,27 +164,24 @@ def predict_recording(
     description, programs = decoder.description, decoder.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
     emission = decoder.recording_emissions(signals)
-    decoded = decode_segments(emission[None], decoder.chain(device))
-    path, posterior = decoded.path[0].cpu().numpy(), decoded.posterior[0].cpu().numpy()
+    decoded = decoder.decode_recording(emission)
+    state, posterior = decoded.state, decoded.posterior
     greedy_block, operations = _decode_greedily(decoder, signals)
-    # No transition leaves a program: its probability is the same at all rows.
-    program_probability = np.add.reduceat(posterior, programs.first[:-1], axis=1).mean(axis=0)
-    program = int(programs.program_of_state()[path[0]])
     return RecordingPrediction(
         name=recording.name,
         row=recording.row,
-        line=programs.line[path],
-        block=programs.block[path],
-        position_mm=_positions_mm(programs, path),
+        line=programs.line[state],
+        block=programs.block[state],
+        position_mm=_positions_mm(programs, state),
         confidence=block_confidence(
-            marginalise_lag(posterior, programs), path, programs, decoder.temperature
+            marginalise_lag(posterior, programs), state, programs, decoder.temperature
         ),
-        median_lag_confidence=block_confidence(posterior, path, programs),
-        agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), path),
+        median_lag_confidence=block_confidence(posterior, state, programs),
+        agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), state),
         refusal=refusal(decoder, signals),
-        program_rows=int(np.diff(programs.first)[program]),
+        program_rows=int(np.diff(programs.first)[decoded.program]),
         greedy_block=greedy_block,
-        programs=_rank_candidates(programs.names.tolist(), program_probability, first=program),
+        programs=_rank_candidates(programs.names.tolist(), decoded.program_probability),
         operations=_rank_candidates(description.vocabulary.operations, operations),
         notes=tuple(recording.notes),
     )
@@ -213,29 +209,29 @@ def _decode_greedily(
     return blocks.astype(np.str_), np.concatenate(operations).mean(axis=0)
 
 
-def _agreement(programs: Programs, row_states: NDArray[np.int64], path: NDArray[np.int64]) -> float:
-    """Share of rows whose own most probable state (N,) is near the path, in its program."""
-    is_near = np.abs(row_states - path) * float(programs.step_seconds) <= NEAR_SECONDS
+def _agreement(
+    programs: Programs, row_states: NDArray[np.int64], states: NDArray[np.int64]
+) -> float:
+    """Share of rows whose own most probable state (N,) is near the decoded one, in its program."""
+    is_near = np.abs(row_states - states) * float(programs.step_seconds) <= NEAR_SECONDS
     program_of_state = programs.program_of_state()
-    return float((is_near & (program_of_state[row_states] == program_of_state[path])).mean())
+    return float((is_near & (program_of_state[row_states] == program_of_state[states])).mean())
 
 
-def _positions_mm(programs: Programs, path: NDArray[np.int64]) -> NDArray[np.float64]:
+def _positions_mm(programs: Programs, states: NDArray[np.int64]) -> NDArray[np.float64]:
     """Tool positions (N, 3); where no train recording has any, the end points of the blocks."""
     if np.isfinite(programs.position_mm).any():
-        return programs.position_mm[path].astype(np.float64)
-    return endpoints_mm(programs.block[path], programs.mm_per_unit[path])
+        return programs.position_mm[states].astype(np.float64)
+    return endpoints_mm(programs.block[states], programs.mm_per_unit[states])
 
 
 def _rank_candidates(
-    names: Iterable[str], probabilities: NDArray[np.floating], first: int | None = None
+    names: Iterable[str], probabilities: NDArray[np.floating]
 ) -> tuple[Candidate, ...]:
-    """Most probable first; the candidate with index `first`, if any, before all others."""
-    ranked = sorted(
-        (index != first, -float(probability), Candidate(name, min(1.0, float(probability))))
-        for index, (name, probability) in enumerate(zip(names, probabilities, strict=True))
-    )
-    return tuple(candidate for *_, candidate in ranked)
+    """Most probable first, of equal ones the first."""
+    pairs = zip(names, probabilities.tolist(), strict=True)
+    ranked = sorted(pairs, key=lambda pair: -pair[1])
+    return tuple(Candidate(name, min(1.0, probability)) for name, probability in ranked)
 
 
 PREDICTION_FORMAT = "gcodefp-prediction-1"
@@ -248,7 +244,7 @@ CONFIDENCE_NOTES = (
     "confidence: probability that the controller reports this block, its lag unknown",
     "with median lag: the same, if the sensors lag by the median of the training recordings",
     "agreement: share of rows whose most probable state by themselves is within "
-    f"{NEAR_SECONDS:g} s of the path",
+    f"{NEAR_SECONDS:g} s of the decoded one",
 )
 
 

@@ -115,11 +115,17 @@ def decode_segments(emissions: Tensor, chain: Chain) -> Decoding:
     Args:
         emissions: (B, T, P) weighted emission log-likelihoods.
     """
+    return Decoding(viterbi_paths(emissions, chain), state_posteriors(emissions, chain))
+
+
+@torch.no_grad()
+def state_posteriors(emissions: Tensor, chain: Chain) -> Tensor:
+    """Only the posteriors of `decode_segments`, (B, T, P)."""
     rows = emissions.double().transpose(0, 1)
     forward = torch.stack(list(_scaled_scores(rows, chain)))
     backward = torch.stack(list(_scaled_scores(rows.flip(0), chain.reversed()))).flip(0)
     posterior = (forward.log() + backward.log() - rows).softmax(-1)
-    return Decoding(viterbi_paths(emissions, chain), posterior.transpose(0, 1).float())
+    return posterior.transpose(0, 1).float()
 
 
 @torch.no_grad()
