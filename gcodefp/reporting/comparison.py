@@ -178,9 +178,9 @@ def read_run(folder: Path) -> ComparedRun:
 
 
 def sweep_file_of(folder: Path) -> SweepFile | None:
-    """The sweep.json of RESULTS/runs/SWEEP, if the results still have it."""
+    """The sweep.json of RESULTS/runs/SWEEP, if the results or the folder itself have it."""
     sweep = folder.parent.parent / "sweep"
-    paths = [sweep / "sweep.json", *sorted(sweep.glob("*/sweep.json"))]
+    paths = [sweep / "sweep.json", *sorted(sweep.glob("*/sweep.json")), folder / "sweep.json"]
     files = (read_sweep(path) for path in paths if path.is_file())
     return next((file for file in files if file.sweep_id == folder.name), None)
 
