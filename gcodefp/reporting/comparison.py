@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from math import inf, isclose
+from math import inf, isclose, isfinite, nan
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -266,12 +266,15 @@ def val_metrics(
 ) -> dict[str, list[float | None]]:
     """Metric of the val split -> its value at the best epoch of each run.
 
-    Of another program it has all metrics.
+    Of another program it has all metrics; those that are not finite are None.
     """
     prefix = "" if is_external else "val/"
     names = dict.fromkeys(name for run in runs for name in run.best if name.startswith(prefix))
     names.pop("epoch", None)
-    return {name: [run.best.get(name) for run in runs] for name in names}
+    return {
+        name: [value if isfinite(value := run.best.get(name, nan)) else None for run in runs]
+        for name in names
+    }
 
 
 def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
