@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from math import inf, isclose
+from math import inf, isclose, isfinite, nan
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -178,9 +178,9 @@ def read_run(folder: Path) -> ComparedRun:
 
 
 def sweep_file_of(folder: Path) -> SweepFile | None:
-    """The sweep.json of RESULTS/runs/SWEEP, if the results still have it."""
+    """The sweep.json of RESULTS/runs/SWEEP, if the results or the folder itself have it."""
     sweep = folder.parent.parent / "sweep"
-    paths = [sweep / "sweep.json", *sorted(sweep.glob("*/sweep.json"))]
+    paths = [sweep / "sweep.json", *sorted(sweep.glob("*/sweep.json")), folder / "sweep.json"]
     files = (read_sweep(path) for path in paths if path.is_file())
     return next((file for file in files if file.sweep_id == folder.name), None)
 
@@ -266,12 +266,15 @@ def val_metrics(
 ) -> dict[str, list[float | None]]:
     """Metric of the val split -> its value at the best epoch of each run.
 
-    Of another program it has all metrics.
+    Of another program it has all metrics; those that are not finite are None.
     """
     prefix = "" if is_external else "val/"
     names = dict.fromkeys(name for run in runs for name in run.best if name.startswith(prefix))
     names.pop("epoch", None)
-    return {name: [run.best.get(name) for run in runs] for name in names}
+    return {
+        name: [value if isfinite(value := run.best.get(name, nan)) else None for run in runs]
+        for name in names
+    }
 
 
 def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:

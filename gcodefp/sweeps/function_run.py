@@ -37,6 +37,8 @@ from gcodefp.sweeps.sweep_file import SweepFile
 logger = logging.getLogger("gcodefp.agent")
 
 MARGIN_SECONDS = 120
+AT_WORK = threading.Lock()
+"""Held by the agent whose run has this process's environment and the SDK."""
 
 
 class RunStopped(KeyboardInterrupt):
@@ -158,10 +160,14 @@ def agent(
         count: the most runs of this call; None: until the sweep has ended.
         runs: the folder that was given to `sweep`.
 
-    Raises UserError: there is no such sweep, or three runs in a row failed.
+    Raises UserError: there is no such sweep, another agent of this process is at work, or three
+        runs in a row failed.
     """
     if function is not None and not callable(function):
         raise UserError(f"function: {function!r} cannot be called; pass the function itself")
+    if count is not None and (not isinstance(count, int) or count < 1):
+        raise UserError(f"count: {count!r} is not a whole number from 1; leave it out for all runs")
+    runs = Path(runs).absolute()  # A function may change the current folder.
     created = read_created(sweep_id, runs)
     program = created.program
     if program is None:
@@ -169,7 +175,7 @@ def agent(
     if function is None:
         check_unchanged(program, str(sweep_json(created.sweep_id, runs)))
     deadline = open_deadline(0, MARGIN_SECONDS)
-    folder, origin = Path(runs) / created.sweep_id, provenance([])
+    folder, origin = runs / created.sweep_id, provenance([])
     metric = created.specification.objective.metric
 
     def objective(run: LeasedRun) -> dict[str, Any]:
@@ -182,8 +188,22 @@ def agent(
         return content | {"sweep": created.sweep_id, "provenance": origin}
 
     engine = LocalEngine(created.specification, created.seed, created.total, folder)
-    with _logged():
+    with _alone(), _logged():
         engine.work(objective, lambda: None, deadline.check, count=count)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Raises UserError: another agent is at work, in another thread or around this one."""
+    if not AT_WORK.acquire(blocking=False):
+        raise UserError(
+            "another agent of this process is at work, whose run has the environment and W&B's "
+            "SDK; start each agent in a process of its own"
+        )
+    try:
+        yield
+    finally:
+        AT_WORK.release()
 
 
 @contextmanager

@@ -44,10 +44,11 @@ class JsonLines:
             with self.path.open("a", encoding="utf-8") as handle:
                 handle.write(f"\n{NEW_ATTEMPT}\n")
 
-    def new_rows(self, needed: str | None = None) -> list[tuple[int, Row]]:
+    def new_rows(self, is_last: bool, needed: str | None = None) -> list[tuple[int, Row]]:
         """Attempts and rows of the complete lines since the last call.
 
         Args:
+            is_last: nobody writes any more; the last line needs no end.
             needed: only rows that have this key.
         """
         if not self.path.exists():
@@ -57,7 +58,8 @@ class JsonLines:
         with self.path.open("rb") as handle:
             handle.seek(self._offset)
             text = handle.read()
-        text = text[: text.rfind(b"\n") + 1]
+        if not is_last:
+            text = text[: text.rfind(b"\n") + 1]
         self._offset += len(text)
         rows = []
         for line in text.decode("utf-8", errors="replace").splitlines():
@@ -101,11 +103,11 @@ class Sources:
             is_last: the program has ended; its output counts if no log has a row.
         """
         if self._file.path.exists():
-            return self._file.new_rows()
+            return self._file.new_rows(is_last)
         if rows := self.offline_runs.new_rows():
             self._have_rows = True
         elif not self.offline_runs.exist() or is_last:
-            rows = [] if self._have_rows else self._output.new_rows(needed=self._metric)
+            rows = [] if self._have_rows else self._output.new_rows(is_last, self._metric)
         return rows
 
 
@@ -173,7 +175,7 @@ class MetricsTable:
 
     def write(self) -> None:
         """Appends new rows to the file, or replaces it where there are new columns."""
-        if self._written is None:
+        if self._written is None or not self._path.exists():
             write_text(self._path, self._lines(0, header=True) if self.rows else "epoch\n")
         elif self._written < len(self.rows):
             with self._path.open("a", encoding="utf-8") as handle:

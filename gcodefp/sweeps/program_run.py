@@ -62,6 +62,8 @@ class Follower:
         self.table.restore(self._sources.start_attempt())
         append_work(self._work, len(self.table.rows))
         self._reported = time.monotonic()
+        self._has_rows = False
+        self._asked_to_end: float | None = None
 
     def follow(self, attempt: Attempt) -> None:
         """Returns when the program has ended, or was stopped.
@@ -76,12 +78,20 @@ class Follower:
                     self._end(attempt)
                 self._run.lease.check()
                 self._deadline.check_margin()
+                self._check_request()
             if not self.is_stopped:
                 self._read(is_last=True)
         except (OutOfTime, KeyboardInterrupt):
             self._end(attempt)
             self._read(is_last=True)
             raise
+
+    def _check_request(self) -> None:
+        """A program that logs nothing, or only at its end, has no epoch at which to end."""
+        if not self._has_rows and INTERRUPT.requested_at_epoch():
+            self._asked_to_end = self._asked_to_end or time.monotonic()
+            if time.monotonic() - self._asked_to_end > PATIENCE_SECONDS:
+                INTERRUPT.check_between_epochs()
 
     def _end(self, attempt: Attempt) -> None:
         """SIGTERM, patience, SIGKILL."""
@@ -98,6 +108,7 @@ class Follower:
         rows = self._sources.new_rows(is_last)
         if not rows:
             return False
+        self._has_rows = True
         self._add(rows, is_last)
         self.table.write()
         append_work(self._work, len(self.table.rows))
@@ -147,8 +158,7 @@ class Follower:
             if metric in names or metric in self._sources.offline_runs.summary:
                 text = f"{metric} was never finite"
                 return failure("diverged", text, hyperparameters)
-            others = ", ".join(names or self._sources.offline_runs.summary) or "no metric at all"
-            text = f"the program ended without logging {metric}; it logged {others}"
+            text = f"the program ended without logging {metric}; it logged {self._logged(names)}"
             return failure("no_metric", text, hyperparameters)
         best, value = min(finite, key=lambda item: self._objective.loss(item[1]))
         return _content(
@@ -160,6 +170,14 @@ class Follower:
             epochs=len(self.table.rows),
             seconds=round(_seconds(self._work), 3),
         )
+
+    def _logged(self, names: Sequence[str]) -> str:
+        """What there is in place of the metric."""
+        offline_runs = self._sources.offline_runs
+        numbers = names or sorted(name for name in offline_runs.summary if name[:1] != "_")
+        if numbers or offline_runs.exist():
+            return ", ".join(numbers) or "no number"
+        return "nothing: no W&B run is in WANDB_DIR (wandb.init needs neither dir= nor mode=)"
 
 
 def failure(name: str, reason: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:

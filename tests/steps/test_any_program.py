@@ -87,7 +87,8 @@ def test_its_runs_are_watched_compared_and_verified(
     flags = ["--runs", str(runs), "--output", str(tmp_path / "compared")]
     assert compare.main([*names, *flags]) == 0
     content = json.loads((tmp_path / "compared/compare.json").read_text(encoding="utf-8"))
-    assert set(content["at_best_epoch"]) == {"score", "loss.train"}
+    assert set(content["at_best_epoch"]) == {"score", "loss.train", "ratio"}
+    assert content["at_best_epoch"]["ratio"] == [None, None]
     assert not content["scores"]
     assert not content["conclusions"]
     assert "another program trained these runs" in capsys.readouterr().out

@@ -11,6 +11,8 @@ import pytest
 from own_programs import OwnProgram
 from waiting import ended, wait_for
 
+from gcodefp.command_line import INTERRUPTED
+
 CASE = Path(__file__).parents[1] / "support/own_program"
 
 
@@ -71,9 +73,8 @@ elif case == "2":  # in the summary alone
         run.summary["score"] = 0.3
 elif case == "3":  # without wandb
     print("starts")
-    for score in (0.1, 0.5):
-        print(json.dumps({"score": score, "note": "x"}), flush=True)
-    print('{"unrelated": 1}')
+    print('{"score": 0.1, "note": "x"}\\n{"unrelated": 1}', flush=True)
+    print('{"score": 0.5}', end="")  # The last line has no end.
 else:
     with open(os.environ["GCODEFP_METRICS"], "w") as file:
         file.write('{"score": 0.6, "epoch": 4}\\n{"score": 0.2')
@@ -155,6 +156,15 @@ with wandb.init() as run:
 """
 
 
+def impatient(own: OwnProgram) -> None:
+    """The agents of this sweep wait a second in place of thirty."""
+    patch = "import gcodefp.sweeps.program_run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
+    command = own.command("agent", own.sweep_id)
+    own.command = lambda *_: [  # type: ignore[method-assign]
+        command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"
+    ]  # fmt: skip
+
+
 def test_hyperband_stops_a_run_after_the_rows_of_a_band(tmp_path: Path) -> None:
     """A run that ignores SIGTERM is killed; rows after the decision do not count."""
     own = OwnProgram(
@@ -162,17 +172,32 @@ def test_hyperband_stops_a_run_after_the_rows_of_a_band(tmp_path: Path) -> None:
         early_terminate={"type": "hyperband", "min_iter": 3, "eta": 3},
     )  # fmt: skip
     own.create("--width", "1")
-    patch = "import gcodefp.sweeps.program_run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
-    command = own.command("agent", own.sweep_id)
-    own.command = lambda *_: [  # type: ignore[method-assign]
-        command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"
-    ]  # fmt: skip
+    impatient(own)
     own.work()
     runs = own.outcomes()
     assert [(run["state"], run["epochs"]) for run in runs] == [
         ("finished", 6), ("stopped", 3), ("stopped", 3),
     ]  # fmt: skip
     assert [run["best_value"] for run in runs] == [9.5, 2.2, 1.2]
+
+
+SILENT = """
+import pathlib, time
+pathlib.Path("pid").touch()
+time.sleep(1000)
+"""
+
+
+def test_sigterm_ends_an_agent_whose_program_logs_nothing(tmp_path: Path) -> None:
+    own = OwnProgram(tmp_path, SILENT)
+    own.create()
+    impatient(own)
+    with ended(own.start_agent()) as agent:
+        wait_for((tmp_path / "pid").exists)
+        agent.terminate()
+        wait_for(lambda: agent.poll() is not None)
+    assert agent.returncode == INTERRUPTED
+    assert own.outcomes() == []
 
 
 RESUMING = """

@@ -87,6 +87,27 @@ def test_hyperband_stops_a_function_and_the_next_run_starts(tmp_path: Path) -> N
     assert ends == [(2, "RunStopped"), (3, "RunStopped")]
 
 
+def test_function_may_change_the_folder_but_start_no_agent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second agent of a process would get the first one's environment and W&B run."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    config = CONFIG | {"parameters": {"lr": {"value": 1}}}
+    sweep_id, other = sweep(config), sweep(config)
+
+    def train() -> None:
+        with wandb.init() as run:
+            os.chdir(tmp_path / "elsewhere")
+            run.log({"loss": 1})
+            with pytest.raises(UserError, match="another agent of this process is at work"):
+                agent(other, print, runs=tmp_path / "results/runs")
+
+    agent(sweep_id, train)
+    assert [run["state"] for run in outcomes(tmp_path / "results/runs")] == ["finished"]
+    assert not list((tmp_path / "elsewhere").iterdir())
+
+
 def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such sweep; there is none yet"):
         agent("abc", print, runs=tmp_path)
@@ -102,3 +123,5 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     assert len(outcomes(tmp_path)) == 3
     with pytest.raises(UserError, match="cannot be called"):
         agent(sweep_id, 3, runs=tmp_path)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="count: 0 is not a whole number from 1"):
+        agent(sweep_id, print, count=0, runs=tmp_path)

@@ -85,7 +85,7 @@ def _outcome(run: LeasedRun, metric: str, way: str) -> dict[str, Any]:
         if (way == "at the end" and step < rows) or (way == "some" and step % 2):
             value = math.nan
         if way != "none":
-            row = {"epoch": step, "loss.train": 1.0 / step, metric: value}
+            row = {"epoch": step, "loss.train": 1.0 / step, "ratio": math.inf, metric: value}
             append_metrics(run.lease.files / "metrics.csv", row)
     content = {
         "state": "finished", "hyperparameters": {dotted(k): v for k, v in values.items()},
