@@ -255,6 +255,14 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     path = predict_recording(decoder, recording, CPU).line
     np.testing.assert_array_equal(decoder.listen(scaler.apply(recording), None), path)
     assert len(set(path.tolist())) > 20
+    emissions = decoder.recording_emissions(torch.as_tensor(scaler.apply(recording)))
+    posterior = decode_segments(emissions[None], decoder.chain(CPU)).posterior[0].numpy()
+    mass = posterior.reshape(len(posterior), 2, ROWS).sum(2).mean(0)
+    own = posterior[:, mass.argmax() * ROWS :][:, :ROWS]
+    assert path.tolist() == (mass.argmax() * ROWS + own.argmax(1)).tolist()
+    decoded = decoder.decode_recording(emissions)
+    assert decoded.program == mass.argmax() == (name == "pocket_005")
+    np.testing.assert_allclose(decoded.program_probability, mass, atol=1e-6)
     centres = decoder.listen(scaler.apply(recording), 16)
     assert centres.shape == (40 - 16 + 1,)
     expected = direct_posteriors(decoder, torch.as_tensor(scaler.apply(recording)), 16).argmax(-1)
