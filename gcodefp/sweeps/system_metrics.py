@@ -28,7 +28,9 @@ the `seconds` before, but NVIDIA's, which is of its last sampling period. Memory
 SYSTEM_FIELDS = ("cpu_share", "peak_memory_mb", "gpu_share", "peak_gpu_memory_mb")
 """A run's summary, in runs.csv and beside it."""
 
-FIRST_SECONDS, USUAL_SECONDS, SHORTEST_SECONDS = 0.5, 5.0, 0.1
+FIRST_SECONDS, USUAL_SECONDS = 0.5, 5.0
+SHORTEST_SECONDS = 0.1
+"""For a share: the kernel counts CPU time in hundredths of a second."""
 ROWS = 500
 """Samples are at least 1/500 of the time so far apart: 3300 rows in a week."""
 JOIN_SECONDS = 5.0
@@ -71,9 +73,11 @@ def _sample(path: Path, pid: int, stop: threading.Event) -> None:
         while not is_last:
             is_last = stop.wait(_pause(at - begin))
             seconds = time.monotonic() - at
-            if seconds > SHORTEST_SECONDS:
+            is_measurable = seconds > SHORTEST_SECONDS
+            if is_measurable or at == begin:  # Also the shortest run has a row.
                 usage = _usage(process)
-                share = max(usage.cpu_seconds - before.cpu_seconds, 0.0) / seconds
+                used = max(usage.cpu_seconds - before.cpu_seconds, 0.0)
+                share = used / seconds if is_measurable else None
                 _append(path, seconds, share, usage.memory_bytes, *_gpu(usage.pids), _cuda(pid))
                 before, at = usage, at + seconds
     except psutil.NoSuchProcess:
@@ -135,12 +139,12 @@ def _cuda(pid: int) -> int | None:
 
 
 def _append(
-    path: Path, seconds: float, share: float, memory: int,
+    path: Path, seconds: float, cpu_share: float | None, memory: int,
     gpu_share: float | None, gpu_memory: float | None, allocated: float | None,
 ) -> None:  # fmt: skip
     megabytes = ["" if n is None else f"{n / 1e6:.1f}" for n in (memory, gpu_memory, allocated)]
-    gpu = "" if gpu_share is None else f"{gpu_share:.3f}"
-    cells = [f"{time.time():.3f}", f"{seconds:.3f}", f"{share:.3f}", megabytes[0], gpu]
+    cpu, gpu = ("" if n is None else f"{n:.3f}" for n in (cpu_share, gpu_share))
+    cells = [f"{time.time():.3f}", f"{seconds:.3f}", cpu, megabytes[0], gpu]
     line = ",".join([*cells, *megabytes[1:]]) + "\n"
     content = path.read_bytes() if path.exists() else b""
     if not content:
@@ -162,7 +166,7 @@ def read_system(path: Path) -> list[SystemRow]:
         with suppress(ValueError):  # The header, and lines whose write was interrupted.
             values = [float(cell) if cell else None for cell in line.split(",")]
             row = dict(zip(COLUMNS, values, strict=True))
-            if row["seconds"] and all(v is None or math.isfinite(v) for v in values):
+            if row["seconds"] is not None and all(v is None or math.isfinite(v) for v in values):
                 rows.append(row)
     return rows
 

@@ -155,6 +155,14 @@ def test_mean_is_over_time_and_peak_is_the_highest(tmp_path: Path) -> None:
     assert summary == dict(zip(SYSTEM_FIELDS, (0.1, 300.0, None, 30.0), strict=True))
 
 
+def test_shortest_run_has_a_row_without_a_share(tmp_path: Path) -> None:
+    with system_metrics(tmp_path, os.getpid()):
+        pass
+    [row] = read_system(tmp_path / "system.csv")
+    assert (row["memory_mb"] or 0) > 10
+    assert row["cpu_share"] is None or (row["seconds"] or 0) > 0.1
+
+
 def test_error_of_the_sampler_is_logged_once_and_costs_no_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
