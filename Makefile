@@ -73,7 +73,7 @@ lock: setup
 	$(BIN)/uv pip compile --universal --python-version 3.11 --extra dev --no-header --no-annotate \
 	    --generate-hashes --upgrade --output-file requirements.all pyproject.toml
 	sed -n -E 's/^(torch==[0-9.]+).*/\1/p' requirements.all >requirements-torch.lock
-	awk '/^[^ ]/ {kept = !/^(torch|nvidia|cuda|triton)[a-z0-9-]*==/} kept' requirements.all >requirements.lock
+	awk '/^[^ ]/ {kept = /^nvidia-ml-py==/ || !/^(torch|nvidia|cuda|triton)[a-z0-9-]*==/} kept' requirements.all >requirements.lock
 	sed -i -E "s/\"setuptools[=>]=[0-9.]+\"/\"$$(sed -n -E 's/^(setuptools==[0-9.]+).*/\1/p' requirements.lock)\"/" \
 	    pyproject.toml
 	rm requirements.all

@@ -1,10 +1,11 @@
 """Shows what old sweeps take on the disk and can go, and deletes it with --yes.
 
 Checkpoints, last.pt, the files of a script of its own, and W&B offline logs can go. The records of
-a run stay: hyperparameters.json, metrics.csv, work.csv, run.json. A sweep stays whole if an agent
-works on it, or if a document of the results folder refers to it: the best run, protocols, controls,
-a phase. A log that `sync` has not uploaded stays, and with it the run's checkpoint, which the
-upload needs. An unfinished run without last.pt begins again with its first epoch.
+a run stay: hyperparameters.json, metrics.csv, work.csv, system.csv, run.json. A sweep stays whole
+if an agent works on it, or if a document of the results folder refers to it: the best run,
+protocols, controls, a phase. A log that `sync` has not uploaded stays, and with it the run's
+checkpoint, which the upload needs. An unfinished run without last.pt begins again with its first
+epoch.
 """
 
 import argparse

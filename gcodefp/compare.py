@@ -52,6 +52,7 @@ from gcodefp.reporting.wording import (
     interval_text,
     unit_format,
 )
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 logger = logging.getLogger("gcodefp.compare")
 
@@ -189,7 +190,9 @@ def _tables(comparison: Comparison) -> list[Table]:
     if comparison.sweeps:
         facts = {k.replace("_", " "): row for k, row in _transposed(content["sweeps"]).items()}
         parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
-    facts = _transposed([{fact: run[fact] for fact in COMPARED_FIELDS} for run in content["runs"]])
+    facts = _transposed(content["runs"])
+    used = {name: facts[name] for name in SYSTEM_FIELDS if {*facts[name]} != {None}}
+    facts = {name: facts[name] for name in COMPARED_FIELDS} | used
     parts.append(_table("run", names, facts | content["hyperparameters"]))
     at_best = "at the best step" if comparison.is_external else "at the best epoch"
     parts.append(_table(at_best, names, content["at_best_epoch"]))

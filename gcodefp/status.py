@@ -171,7 +171,23 @@ def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tupl
         ("best ", [_value(run.best) + ("*" if run in best else " ") for run in runs]),
         ("time", ["" if run.seconds is None else duration(run.seconds) for run in runs]),
     ]
+    uses = [_use(run) for run in runs]
+    columns += [("CPU, memory", uses)] if any(uses) else []
     return [*columns, ("agent", agents)] if any(agents) else columns
+
+
+def _use(run: RunStatus) -> str:
+    """Mean share of a core, peak memory, and of a GPU both, as far as they are known."""
+    parts = []
+    for label, name, memory in (
+        ("", "cpu_share", "peak_memory_mb"),
+        ("GPU ", "gpu_share", "peak_gpu_memory_mb"),
+    ):
+        share, peak = run.system.get(name), run.system.get(memory)
+        if peak is not None:
+            percent = "" if share is None else f"{100 * share:.0f} % "
+            parts.append(f"{label}{percent}{peak:.0f} MB")
+    return ", ".join(parts)
 
 
 def _epochs(run: RunStatus) -> str:

@@ -111,7 +111,7 @@ def copy_unfinished(source: Path, target: Path) -> int:
     """
     with suppress(FileNotFoundError):
         os.link(source / "last.pt", target / "last.pt")  # It is replaced, never changed.
-    for name in ("metrics.csv", "work.csv"):
+    for name in ("metrics.csv", "work.csv", "system.csv"):
         with suppress(FileNotFoundError):
             shutil.copyfile(source / name, target / name)
     return max(len(_complete_lines(target / "metrics.csv")) - 1, 0)

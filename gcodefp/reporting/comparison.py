@@ -29,6 +29,7 @@ from gcodefp.reporting.wording import PRIMARY_ROWS, interval_text
 from gcodefp.sweeps.ranking import EndedRun, ended_runs, ranked
 from gcodefp.sweeps.run_folder import SCORED_STATES, SELECTABLE_STATE, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
+from gcodefp.sweeps.system_metrics import system_summary
 
 COMPARISON_FORMAT = "gcodefp-comparison-2"
 PROGRAM_NOTE = (
@@ -361,7 +362,12 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
         "ranges": differing_ranges(sweeps) if sweeps else {},
         "runs": [
-            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}} for run in runs
+            {
+                "run": run.name,
+                **{f: run.content.get(f) for f in COMPARED_FIELDS},
+                **system_summary(run.folder.path),
+            }
+            for run in runs
         ],
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
         "at_best_epoch": val_metrics(runs, comparison.is_external),

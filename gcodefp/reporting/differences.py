@@ -14,13 +14,15 @@ from matplotlib.image import imread
 
 from gcodefp.evaluation.names import BREAKDOWN
 from gcodefp.model.checkpoint import read_checkpoint
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 TOLERANCE = 1e-6
 EXPLANATION_TOLERANCE = 1e-3
 """Confidences are sums of many rounded numbers."""
 OTHER_TOLERANCE = 5e-3
 """For another device or library version: relative, and the share of rows that may differ."""
-NOT_COMPARED = ("provenance", "device")
+NOT_COMPARED = ("provenance", "device", *SYSTEM_FIELDS)
+"""Results of earlier versions have no system metrics."""
 ONLY_ON_THE_SAME = (*BREAKDOWN, "overconfidence", "bins", "reconstructed_block",
                     "reconstructed_recording")  # fmt: skip
 """Numbers of few rows, and sequences whose length rounding may change."""

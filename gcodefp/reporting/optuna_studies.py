@@ -243,6 +243,7 @@ def _attributes(run: RunStatus) -> dict[str, Any]:
         "pid": run.agent.pid if run.agent else None,
         "seconds": run.seconds,
         "parameters": run.parameters,
+        **run.system,
     }
     return {name: value for name, value in attributes.items() if value is not None}
 

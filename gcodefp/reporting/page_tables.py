@@ -43,6 +43,7 @@ from gcodefp.reporting.wording import (
     unit_format,
 )
 from gcodefp.sweeps.ranking import OUTCOME_FIELDS, hyperparameter_column
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 from gcodefp.terminal import duration
 
 NOTHING = "-"
@@ -170,11 +171,14 @@ def runs_table(results: SweepResults) -> Table:
     """All runs, winner first, with the hyperparameters that differ."""
     facts = ["state", "best_value", "best_epoch", "epochs", "seconds"]
     facts += [] if results.is_external else ["parameters"]
+    facts += [name for name in SYSTEM_FIELDS if results.runs[name].notna().any()]
     sweeps = ["sweep"] if len(results.winner["sweeps"]) > 1 and "sweep" in results.runs else []
     names = ["run", *sweeps, *facts, *differing_hyperparameters(results), "reason"]
     rows = [[_text(value) for value in row] for row in results.runs[names].to_numpy(object)]
     head = [
-        name.replace("_", " ").replace("epoch", results.step) if name in OUTCOME_FIELDS else name
+        name.replace("_", " ").replace("epoch", results.step).replace(" mb", " MB")
+        if name in (*OUTCOME_FIELDS, *SYSTEM_FIELDS)
+        else name
         for name in names
     ]
     return {"head": head, "rows": rows}

@@ -19,6 +19,7 @@ from gcodefp.sweeps.ranking import column_of
 from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 
 class _Parameter(Model):
@@ -185,6 +186,7 @@ RUN_COLUMNS = {
     "epochs": _Column(0, EPOCHS),
     "seconds": _Column(0, MANY),
     "parameters": _Column(0, MANY),
+    **dict.fromkeys(SYSTEM_FIELDS, _Column(0, MANY)),
 }
 CURVE_COLUMNS = {"epoch": _Column(1, EPOCHS, is_optional=False)}
 WORK_COLUMNS = {
@@ -217,6 +219,8 @@ def read_table(
         raise UserError(
             f"{path}: is not a table ({error}); rebuild it with: {BEST_REBUILD}"
         ) from None
+    if runs is None:  # Tables of earlier versions have no system metrics.
+        table = table.assign(**{n: np.nan for n in SYSTEM_FIELDS if n not in table})
     needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
     if missing := [name for name in needed if name not in table]:
         raise UserError(f"{path}: has no column {missing[0]}; rebuild it with: {BEST_REBUILD}")

@@ -15,6 +15,7 @@ from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.pareto import COLUMN
 from gcodefp.sweeps.ranking import OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 LOSS = "val/loss"
 WIDE_RATIO = 8.0
@@ -77,8 +78,8 @@ def differing_hyperparameters(results: SweepResults) -> list[str]:
     searched = {
         name for name, entry in results.searched.items() if entry["distribution"] != "constant"
     }
-    listed = {"run", "sweep", *OUTCOME_FIELDS, *searched, *(results.sweep.get("pareto") or {})}
-    listed.add(COLUMN)
+    listed = {"run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS, COLUMN, *searched}
+    listed |= set(results.sweep.get("pareto") or {})
     others = [
         name
         for name in map(str, results.runs)

@@ -33,6 +33,7 @@ from gcodefp.sweeps.program_run import (
     run_program,
 )
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.system_metrics import system_metrics
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -123,7 +124,8 @@ def run_function(
     if (content := killed_too_often(run)) is not None:
         return content
     follower = Follower(run, sweep, deadline)
-    with _environment(environment(run, sweep, {})):
+    variables = environment(run, sweep, {})
+    with _environment(variables), system_metrics(run.lease.files, os.getpid()):
         attempt = FunctionAttempt(function)
         try:
             follower.follow(attempt)

@@ -124,6 +124,11 @@ class Script:
         self._answers = self._process.stdout
         self._group = int(self._answers.readline() or 0)
 
+    @property
+    def pid(self) -> int:
+        """The command's own; 0 if it was not started."""
+        return self._group
+
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, at the latest after so long."""
         if self.returncode is None and select.select([self._answers], [], [], seconds)[0]:

@@ -23,6 +23,7 @@ from gcodefp.sweeps.program_metrics import (
 from gcodefp.sweeps.program_process import Attempt, command_line, environment, started
 from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.system_metrics import system_metrics
 from gcodefp.sweeps.transaction_log import Row
 from gcodefp.sweeps.values import dotted, flatten
 from gcodefp.sweeps.watchdog import NOT_STARTED
@@ -227,7 +228,10 @@ def run_program(
     variables = environment(run, sweep, data)
     command = command_line(program, run.hyperparameters, files / "config.json")
     follower, kills = Follower(run, sweep, deadline), _memory_kills()
-    with started(command, variables, files / OUTPUT) as script:
+    with (
+        started(command, variables, files / OUTPUT) as script,
+        system_metrics(files, script.pid),
+    ):
         follower.follow(script)
     code = script.returncode or 0
     if code == 0 or follower.is_stopped:

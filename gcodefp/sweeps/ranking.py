@@ -22,6 +22,7 @@ from gcodefp.sweeps.run_folder import (
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS, system_summary
 from gcodefp.sweeps.values import dotted, leaf
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
@@ -39,7 +40,8 @@ def column_of(path: str, is_external: bool) -> str:
 
 def hyperparameter_column(name: str) -> str:
     """Its name, and W&B's prefix if a run has a value of its own with that name, as `epochs`."""
-    return f"config.{name}" if name in ("run", "sweep", *OUTCOME_FIELDS) else name
+    is_fact = name in ("run", "sweep", *OUTCOME_FIELDS, *SYSTEM_FIELDS)
+    return f"config.{name}" if is_fact else name
 
 
 @dataclass(frozen=True)
@@ -240,6 +242,7 @@ def runs_csv(
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
         | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
+        | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
         | dict((more or {}).get(run.name, {}))
         for run in ranking

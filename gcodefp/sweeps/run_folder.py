@@ -5,6 +5,7 @@ lease.N                claims: which process works on the run, and in which gene
 generation.N-…/        the files of one holder until the run ends: metrics.csv, work.csv, last.pt
 closed                 why neither this run nor a later one starts, such as an exhausted space
 work.csv               which processes worked on it, and when
+system.csv             what they used of CPU, memory and GPU
 metrics.csv            its epochs
 run.json               how it ended; its presence means that the run has ended
 checkpoint.pt          the weights of the best epoch
@@ -40,7 +41,8 @@ SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
-PROMOTED_FILES = ("metrics.csv", "work.csv", "checkpoint.pt", "output.log", "run.json")
+PROMOTED_FILES = ("metrics.csv", "work.csv", "system.csv", "checkpoint.pt", "output.log",
+                  "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
 
 

@@ -14,6 +14,7 @@ from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.system_metrics import system_summary
 from gcodefp.sweeps.values import flatten, leaf
 
 CLOCK_TOLERANCE_SECONDS = 60.0
@@ -65,6 +66,7 @@ class RunStatus:
         hyperparameters: path, as in `nesting`, -> value.
         agent: None if the run has ended, or no process has its lease.
         host: where the run ended.
+        system: what it used of its machine so far; None where that is not known.
         assigned_at, ended_at: UNIX times, by the clock that dates the folder's files.
     """
 
@@ -80,6 +82,7 @@ class RunStatus:
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
     agent: AgentStatus | None = None
     host: str | None = None
+    system: Mapping[str, float | None] = field(default_factory=dict)
     assigned_at: float | None = None
     ended_at: float | None = None
 
@@ -255,6 +258,7 @@ class StatusReader:
             seconds=rows[-1].get("seconds") if rows else None,
             hyperparameters=hyperparameters,
             agent=agent,
+            system=system_summary(folder.files),
             assigned_at=_modified_at(folder.path / "hyperparameters.json"),
         )
         if content is None:

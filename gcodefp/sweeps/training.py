@@ -1,6 +1,7 @@
 """Trains one run of a sweep, for either engine; its errors become classed failures."""
 
 import logging
+import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -27,6 +28,7 @@ from gcodefp.sweeps.lease import LeaseLost
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
 from gcodefp.sweeps.run_folder import RunFolder
 from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.system_metrics import system_metrics
 from gcodefp.sweeps.wandb_log import WandbLog, open_offline, wandb_log
 
 logger = logging.getLogger("gcodefp.agent")
@@ -99,7 +101,8 @@ def train_run(
 
     with wandb_log(lambda: init_wandb_run(config)) if init_wandb_run else nullcontext() as log:
         try:
-            content = (invalid or outcome(log)) | location()
+            with system_metrics(files, os.getpid()):
+                content = (invalid or outcome(log)) | location()
             if log:
                 has_weights = log_config.checkpoints and checkpoint.exists()
                 log.end(content, checkpoint if has_weights else None, folder.path)

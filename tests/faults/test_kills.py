@@ -34,7 +34,8 @@ SEARCH: dict[str, Any] = {
     },
     "run_cap": TOTAL,
 }
-FILES = {"checkpoint.pt", "hyperparameters.json", "metrics.csv", "run.json", "work.csv"}
+FILES = {"checkpoint.pt", "hyperparameters.json", "metrics.csv", "run.json", "system.csv",
+         "work.csv"}  # fmt: skip
 
 
 def pool_config(sweep: TinySweep, name: str, **more: Any) -> PoolConfig:

@@ -25,6 +25,7 @@ from gcodefp.model.run_files import read_metrics, read_work
 from gcodefp.model.trainer import load_training_data, train
 from gcodefp.sweeps import local_engine
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
+from gcodefp.sweeps.system_metrics import system_summary
 
 EPOCHS = 12
 GCODE = Objective("val/gcode_acc", "maximize")
@@ -118,8 +119,12 @@ def test_files_of_a_run(undisturbed: TinySweep) -> None:
     assert content["parameters"] > 0
     path = undisturbed.folder / "sweep.json"
     assert content["provenance"]["inputs"][str(path)] == sha256(path)
-    names = {"checkpoint.pt", "hyperparameters.json", "metrics.csv", "run.json", "work.csv"}
+    names = {"checkpoint.pt", "hyperparameters.json", "metrics.csv", "run.json"}
+    names |= {"system.csv", "work.csv"}
     assert {path.name for path in run.path.iterdir()} == names
+    used = system_summary(run.path)
+    assert (used["peak_memory_mb"] or 0) > 50
+    assert (used["cpu_share"] or 0) > 0
 
 
 def test_diverged_run_is_kept_and_the_sweep_goes_on(undisturbed: TinySweep) -> None:

@@ -102,7 +102,7 @@ def test_only_what_is_synced_goes_and_the_results_still_hold(
     assert "Nothing is deleted yet: --yes deletes 5." in shown
     assert before.items() <= contents(results).items()
     assert cleaned(results, "--yes") == 0
-    records = {"hyperparameters.json", "metrics.csv", "work.csv", "run.json"}
+    records = {"hyperparameters.json", "metrics.csv", "work.csv", "system.csv", "run.json"}
     assert names(synced) == {*records, "wandb"}
     assert list((synced / "wandb").glob("offline-run-*")) == []
     assert names(waiting) == {*records, "checkpoint.pt", "wandb"}, "its upload needs it"

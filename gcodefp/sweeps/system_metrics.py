@@ -1,0 +1,191 @@
+"""What a run uses of its machine over time: CPU, memory and GPU of its processes, in system.csv.
+
+A thread samples a process and its descendants every few seconds, and ever more rarely in a long
+run. It never costs a run: after an error it is logged once, and nothing is sampled any more.
+"""
+
+import functools
+import logging
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+
+logger = logging.getLogger("gcodefp.agent")
+
+SYSTEM_FILE = "system.csv"
+COLUMNS = ("utc_seconds", "seconds", "cpu_share", "memory_mb", "gpu_share", "gpu_memory_mb",
+           "gpu_memory_allocated_mb")  # fmt: skip
+"""Shares are of one core, so up to the number of cores, and of the GPUs in use. Both are means over
+the `seconds` before, but NVIDIA's, which is of its last sampling period. Memory in 10^6 bytes."""
+SYSTEM_FIELDS = ("cpu_share", "peak_memory_mb", "gpu_share", "peak_gpu_memory_mb")
+"""A run's summary, in runs.csv and beside it."""
+
+FIRST_SECONDS, USUAL_SECONDS = 0.5, 5.0
+SHORTEST_SECONDS = 0.1
+"""For a share: the kernel counts CPU time in hundredths of a second."""
+ROWS = 500
+"""Samples are at least 1/500 of the time so far apart: 3300 rows in a week."""
+JOIN_SECONDS = 5.0
+
+SystemRow = Mapping[str, float | None]
+
+
+class _Usage(NamedTuple):
+    """Of the living processes of a tree, and the CPU seconds of those that they have waited for."""
+
+    cpu_seconds: float
+    memory_bytes: int
+    pids: frozenset[int]
+
+
+@contextmanager
+def system_metrics(folder: Path, pid: int) -> Iterator[None]:
+    """Samples a process and its descendants into a folder's system.csv until the block ends."""
+    stop = threading.Event()
+    arguments = (folder / SYSTEM_FILE, pid, stop)
+    thread = threading.Thread(target=_sample, args=arguments, name="system metrics", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        logger.warning("the run goes on without system metrics: %s", error)
+        stop.set()
+    try:
+        yield
+    finally:
+        if not stop.is_set():
+            stop.set()
+            thread.join(JOIN_SECONDS)
+
+
+def _sample(path: Path, pid: int, stop: threading.Event) -> None:
+    try:
+        process, begin = psutil.Process(pid), time.monotonic()
+        before, at = _usage(process), begin
+        is_last = False
+        while not is_last:
+            is_last = stop.wait(_pause(at - begin))
+            seconds = time.monotonic() - at
+            is_measurable = seconds > SHORTEST_SECONDS
+            if is_measurable or at == begin:  # Also the shortest run has a row.
+                usage = _usage(process)
+                used = max(usage.cpu_seconds - before.cpu_seconds, 0.0)
+                share = used / seconds if is_measurable else None
+                _append(path, seconds, share, usage.memory_bytes, *_gpu(usage.pids), _cuda(pid))
+                before, at = usage, at + seconds
+    except psutil.NoSuchProcess:
+        return  # It has ended.
+    except Exception as error:
+        text = f"{type(error).__name__}: {error}"
+        logger.warning("%s: the run goes on without system metrics: %s", path.parent, text)
+
+
+def _pause(elapsed: float) -> float:
+    return max(min(elapsed, USUAL_SECONDS), FIRST_SECONDS, elapsed / ROWS)
+
+
+def _usage(process: psutil.Process) -> _Usage:
+    """Raises psutil.NoSuchProcess: it has ended."""
+    cpu_seconds, memory_bytes, pids = 0.0, 0, set()
+    for one in (process, *process.children(recursive=True)):
+        with suppress(psutil.Error), one.oneshot():
+            memory_bytes += one.memory_info().rss
+            times = one.cpu_times()
+            cpu_seconds += times.user + times.system + times.children_user + times.children_system
+            pids.add(one.pid)
+    return _Usage(cpu_seconds, memory_bytes, frozenset(pids))
+
+
+@functools.cache
+def _nvml() -> Any:
+    """NVIDIA's library; None without it, its driver or a GPU."""
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+    except Exception:
+        return None
+    return pynvml
+
+
+def _gpu(pids: frozenset[int]) -> tuple[float | None, float | None]:
+    """Mean share of the GPUs on which these processes are, others on it included; their bytes."""
+    shares, memory, nvml = [], [], _nvml()
+    for index in range(nvml.nvmlDeviceGetCount()) if nvml else ():
+        with suppress(nvml.NVMLError):  # Such as a part of a GPU (MIG), which has no share.
+            gpu = nvml.nvmlDeviceGetHandleByIndex(index)
+            listed = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
+            if own := [one.usedGpuMemory or 0 for one in listed if one.pid in pids]:
+                memory.append(sum(own))
+                shares.append(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
+    share = sum(shares) / len(shares) if shares else None
+    return share, sum(memory) if memory else None
+
+
+def _cuda(pid: int) -> int | None:
+    """Bytes of torch's tensors on the GPUs, if the process is this one."""
+    with suppress(AttributeError):  # torch is being imported.
+        torch = sys.modules.get("torch")
+        if torch is not None and pid == os.getpid() and torch.cuda.is_initialized():
+            return sum(map(torch.cuda.memory_allocated, range(torch.cuda.device_count())))
+    return None
+
+
+def _append(
+    path: Path, seconds: float, cpu_share: float | None, memory: int,
+    gpu_share: float | None, gpu_memory: float | None, allocated: float | None,
+) -> None:  # fmt: skip
+    megabytes = ["" if n is None else f"{n / 1e6:.1f}" for n in (memory, gpu_memory, allocated)]
+    cpu, gpu = ("" if n is None else f"{n:.3f}" for n in (cpu_share, gpu_share))
+    cells = [f"{time.time():.3f}", f"{seconds:.3f}", cpu, megabytes[0], gpu]
+    line = ",".join([*cells, *megabytes[1:]]) + "\n"
+    content = path.read_bytes() if path.exists() else b""
+    if not content:
+        line = ",".join(COLUMNS) + "\n" + line
+    elif not content.endswith(b"\n"):  # The last write was interrupted.
+        line = "\n" + line
+    with path.open("a", encoding="utf-8") as handle:
+        handle.write(line)
+
+
+def read_system(path: Path) -> list[SystemRow]:
+    """All complete lines of system.csv; none if the file is missing. None: no such device."""
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    rows: list[SystemRow] = []
+    for line in text[: text.rfind("\n") + 1].splitlines():
+        with suppress(ValueError):  # The header, and lines whose write was interrupted.
+            values = [float(cell) if cell else None for cell in line.split(",")]
+            row = dict(zip(COLUMNS, values, strict=True))
+            if row["seconds"] is not None and all(v is None or math.isfinite(v) for v in values):
+                rows.append(row)
+    return rows
+
+
+def system_summary(folder: Path) -> dict[str, float | None]:
+    """SYSTEM_FIELDS -> mean or peak over the run's rows; None where there is none."""
+    rows = read_system(folder / SYSTEM_FILE)
+    gpu_peak = _peak(rows, "gpu_memory_mb")
+    values = (_mean(rows, "cpu_share"), _peak(rows, "memory_mb"), _mean(rows, "gpu_share"),
+              _peak(rows, "gpu_memory_allocated_mb") if gpu_peak is None else gpu_peak)  # fmt: skip
+    return dict(zip(SYSTEM_FIELDS, values, strict=True))
+
+
+def _mean(rows: Sequence[SystemRow], name: str) -> float | None:
+    """Weighted by the time that a row is about."""
+    pairs = [(row["seconds"] or 0.0, v) for row in rows if (v := row[name]) is not None]
+    total = sum(seconds for seconds, _ in pairs)
+    return round(sum(s * value for s, value in pairs) / total, 3) if total else None
+
+
+def _peak(rows: Sequence[SystemRow], name: str) -> float | None:
+    return max((v for row in rows if (v := row[name]) is not None), default=None)
