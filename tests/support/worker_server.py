@@ -277,7 +277,7 @@ def main() -> None:
     import torch._dynamo  # Imported with the first optimizer, which takes seconds.
 
     from gcodefp import agent  # noqa: F401
-    from gcodefp.sweeps import bayes  # noqa: F401
+    from gcodefp.sweeps import bayes, training  # noqa: F401
 
     torch.set_num_threads(1)
     codecs.lookup("ascii")  # Loaded late; an agent of another user may not read Python's files.
