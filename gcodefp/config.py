@@ -15,7 +15,6 @@ from pydantic import AfterValidator, Field
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.simulation.programs import PROGRAMS
-from gcodefp.sweeps.program import Program, read_program
 from gcodefp.sweeps.schema import Section, validated
 from gcodefp.sweeps.specification import MAX_RUNS
 from gcodefp.sweeps.values import flatten, hyperparameter_value, shown
@@ -309,34 +308,6 @@ def check_config(
     if problems:
         raise UserError("\n".join(f"{origin(tuple(k.split('.')))}: {k}{t}" for k, t in problems))
     return config
-
-
-def sweep_program(sweep: Mapping[str, Any]) -> Program | None:
-    """The program of all files of a checked section `sweep`; None for this project's trainer.
-
-    Raises UserError: its script is not there, the files differ in it, or a key does not fit it.
-    """
-    if sweep["existing"]:  # The service has the sweep, and not the file.
-        return None
-    files = [first := sweep["file"], *sweep["phases"]]
-    programs = {f: read_program(load_yaml(read_text(Path(f)), f), f) for f in files}
-    names = {file: p.name if p else "gcodefp's own trainer" for file, p in programs.items()}
-    for file in (file for file, program in programs.items() if program != programs[first]):
-        raise UserError(
-            f"{file}: program: is {names[file]}, in {first} {names[first]}; all phases need the "
-            "same program and command"
-        )
-    for key in ("uses_dataset", "evaluate"):
-        if programs[first] is None and sweep[key]:
-            raise UserError(
-                f"sweep.{key}: {shown(sweep[key])}: is for a sweep of another program, and {first} "
-                "names none"
-            )
-    if programs[first] and sweep["engine"] == "wandb":
-        raise UserError(
-            f"{first}: program: {names[first]} is run by `wandb agent`; set sweep.engine: local"
-        )
-    return programs[first]
 
 
 def _has(layer: Any, key: tuple[int | str, ...]) -> bool:

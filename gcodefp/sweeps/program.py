@@ -9,6 +9,7 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.files import sha256
 from gcodefp.sweeps.values import shown
+from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 OWN_TRAINER = "gcodefp/train.py"
 TRAINER = Path(__file__).parents[1] / "train.py"
@@ -130,3 +131,31 @@ def check_unchanged(program: Program, where: str) -> None:
             f"{where}: program: {program.path} has changed since the sweep was created; create the "
             "sweep again, which gets another id, or restore the script"
         )
+
+
+def sweep_program(sweep: Mapping[str, Any]) -> Program | None:
+    """The program of all files of a checked section `sweep`; None for this project's trainer.
+
+    Raises UserError: its script is not there, the files differ in it, or a key does not fit it.
+    """
+    if sweep["existing"]:  # The service has the sweep, and not the file.
+        return None
+    files = [first := sweep["file"], *sweep["phases"]]
+    programs = {f: read_program(load_yaml(read_text(Path(f)), f), f) for f in files}
+    names = {file: p.name if p else "gcodefp's own trainer" for file, p in programs.items()}
+    for file in (file for file, program in programs.items() if program != programs[first]):
+        raise UserError(
+            f"{file}: program: is {names[file]}, in {first} {names[first]}; all phases need the "
+            "same program and command"
+        )
+    for key in ("uses_dataset", "evaluate"):
+        if programs[first] is None and sweep[key]:
+            raise UserError(
+                f"sweep.{key}: {shown(sweep[key])}: is for a sweep of another program, and {first} "
+                "names none"
+            )
+    if programs[first] and sweep["engine"] == "wandb":
+        raise UserError(
+            f"{first}: program: {names[first]} is run by `wandb agent`; set sweep.engine: local"
+        )
+    return programs[first]

@@ -11,12 +11,13 @@ from snakemake.exceptions import WorkflowError
 # code_digest is a param of each rule. Snakemake does not see the modules behind `python -m`; the digest
 # changes with the meaning of a step's code, and Snakemake runs the step again when a param changes.
 from gcodefp.code_digest import code_digest, runs_digest
-from gcodefp.config import check_config, sweep_program
+from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.cluster.slurm import watch_preempted_jobs
+from gcodefp.sweeps.program import sweep_program
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 
 try:
