@@ -20,7 +20,14 @@ from typing import Any
 from gcodefp.cluster.gpus import assign_gpu, run_in_workers
 from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, INTERRUPT, Interrupted
 from gcodefp.cluster.job import Deadline, OutOfTime, end_early, open_deadline
-from gcodefp.command_line import add_training_flags, not_negative, positive, run_step, step_parser
+from gcodefp.command_line import (
+    DEVICES,
+    add_training_flags,
+    not_negative,
+    positive,
+    run_step,
+    step_parser,
+)
 from gcodefp.dataset.store import Description, read_description
 from gcodefp.errors import UserError
 from gcodefp.files import write_json
@@ -39,7 +46,6 @@ from gcodefp.wandb_service.service import read_address
 logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
-DEVICES = ("auto", "cpu", "cuda")
 DATASET_FLAGS = ("train", "val", "dataset")
 
 TrainRun = Callable[[LeasedRun, Deadline], dict[str, Any]]

@@ -11,14 +11,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.evaluation.calibration import calibrate_decoder
 from gcodefp.evaluation.decoder import write_decoder
 from gcodefp.evaluation.split_scores import open_checkpoint
 from gcodefp.model.checkpoint import check_dataset
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 
 logger = logging.getLogger("gcodefp.calibrate")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from gcodefp.errors import UserError
 
 INTERRUPTED = 130
+DEVICES = ("auto", "cpu", "cuda")
 
 
 def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:

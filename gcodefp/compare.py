@@ -16,13 +16,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.verdicts import significant_sign
 from gcodefp.files import write_json, write_text
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
 from gcodefp.evaluation.baselines import majority, majority_of_operation
 from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, leak_warnings
@@ -21,7 +21,7 @@ from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.control")

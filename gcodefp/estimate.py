@@ -14,10 +14,10 @@ import psutil
 import torch
 from rich.console import Console
 
-from gcodefp.command_line import add_training_flags, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, add_training_flags, positive, run_step, step_parser
 from gcodefp.dataset.store import read_description, read_split
 from gcodefp.errors import UserError
-from gcodefp.model.data import DEVICES, network_sizes, select_device
+from gcodefp.model.data import network_sizes, select_device
 from gcodefp.sweeps.estimation import (
     Timed,
     Timing,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
@@ -30,7 +30,7 @@ from gcodefp.evaluation.split_scores import (
     write_predictions,
 )
 from gcodefp.files import write_json
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.evaluate")

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.explanation import describe_explanation, explain_split, explanation_arrays
 from gcodefp.evaluation.names import EXPLANATION_FORMAT
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_arrays, write_json
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 
 logger = logging.getLogger("gcodefp.explain")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
@@ -31,7 +31,7 @@ from gcodefp.evaluation.prediction import (
 )
 from gcodefp.files import sha256, write_json, write_text
 from gcodefp.model.checkpoint import read_checkpoint
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.reader import recording_name
 from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance

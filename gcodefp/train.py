@@ -22,12 +22,12 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from pydantic import Field
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_json, write_json
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,

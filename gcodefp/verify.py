@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import DECODER_FILE
@@ -33,7 +33,7 @@ from gcodefp.evaluation.names import (
     EXPLANATION_REBUILD,
 )
 from gcodefp.files import sha256
-from gcodefp.model.data import DEVICES, select_device
+from gcodefp.model.data import select_device
 from gcodefp.model.trainer import describe_device
 from gcodefp.provenance import results_roots
 from gcodefp.reporting.differences import compare_files

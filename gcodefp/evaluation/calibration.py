@@ -40,7 +40,7 @@ FALSE_ALARM_RATE = 0.05
 FIT_WEIGHT = 0.1
 """Weight of the templates' log-likelihood in the path of `template_fit`."""
 TEMPERATURES = (1.0, 1.25, 1.5, 1.75, 2.0)
-MIN_PROBABILITY = 1e-4
+LEAST_PROBABILITY = 1e-4
 
 
 class Refusal(NamedTuple):
@@ -136,6 +136,6 @@ def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> f
             text_probabilities(batch.posterior, decoder.programs, temperature)[0][row, index[row]]
             for temperature in TEMPERATURES
         ]
-        scores.append(np.log(np.maximum(probabilities, MIN_PROBABILITY)))
+        scores.append(np.log(np.maximum(probabilities, LEAST_PROBABILITY)))
     joined = np.concatenate(scores, axis=1)
     return TEMPERATURES[int(joined.sum(1).argmax())]

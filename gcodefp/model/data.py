@@ -20,7 +20,6 @@ from gcodefp.recordings.columns import node_or_channel
 
 GAIN_STD = 0.1
 OFFSET_STD = 0.1
-DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)

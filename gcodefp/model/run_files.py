@@ -6,7 +6,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ def read_metrics(path: Path) -> list[Row]:
     Raises UserError: a line is not a row of numbers with an epoch.
     """
     try:
-        header, *lines = list(csv.reader(_complete_lines(path))) or [[]]
+        header, *lines = list(csv.reader(complete_lines(path))) or [[]]
         if wrong := [line for line in lines if len(line) != len(header)]:
             raise ValueError(f"{len(wrong[0])} values for {len(header)} columns")
         rows = [dict(zip(header, map(float, line), strict=True)) for line in lines]
@@ -47,7 +47,7 @@ def check_epochs(path: Path, epochs: int) -> None:
     Raises UserError: it has others.
     """
     # Only the first column: this is done for each of many runs.
-    header, *lines = [line.partition(",")[0] for line in _complete_lines(path)] or ["epoch"]
+    header, *lines = [line.partition(",")[0] for line in complete_lines(path)] or ["epoch"]
     if header != "epoch" or lines != [str(epoch) for epoch in range(1, epochs + 1)]:
         shown = " ".join(lines[:20])[:100] or "none"
         raise UserError(f"{path}: has epochs {shown} instead of 1 to {epochs}; {RETRAIN}")
@@ -75,19 +75,23 @@ def truncate_metrics(path: Path, epochs: int) -> list[Row]:
 
 def append_work(path: Path, epoch: int) -> None:
     """Records the time at which this process completed an epoch; 0 is the start of the run."""
-    line = f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}\n"
+    append_line(path, WORK_COLUMNS, f"{time.time():.3f},{platform.node()},{os.getpid()},{epoch}")
+
+
+def append_line(path: Path, columns: Sequence[str], line: str) -> None:
+    """Appends a line, to a new file behind the header."""
     content = path.read_bytes() if path.exists() else b""
     if not content:
-        line = ",".join(WORK_COLUMNS) + "\n" + line
+        line = ",".join(columns) + "\n" + line
     elif not content.endswith(b"\n"):  # The last write was interrupted.
         line = "\n" + line
     with path.open("a", encoding="utf-8") as handle:
-        handle.write(line)
+        handle.write(line + "\n")
 
 
 def read_work(path: Path) -> list[dict[str, Any]]:
     """All complete lines of work.csv; none if the file is missing (a run trained elsewhere)."""
-    parsed = (_parse_work(line.split(",")) for line in _complete_lines(path))
+    parsed = (_parse_work(line.split(",")) for line in complete_lines(path))
     return [entry for entry in parsed if entry is not None]
 
 
@@ -114,10 +118,11 @@ def copy_unfinished(source: Path, target: Path) -> int:
     for name in ("metrics.csv", "work.csv", "system.csv"):
         with suppress(FileNotFoundError):
             shutil.copyfile(source / name, target / name)
-    return max(len(_complete_lines(target / "metrics.csv")) - 1, 0)
+    return max(len(complete_lines(target / "metrics.csv")) - 1, 0)
 
 
-def _complete_lines(path: Path) -> list[str]:
+def complete_lines(path: Path) -> list[str]:
+    """The lines of a file but for an incomplete last one; none if the file is missing."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from gcodefp.model.run_files import append_line, complete_lines
+
 logger = logging.getLogger("gcodefp.agent")
 
 SYSTEM_FILE = "system.csv"
@@ -145,24 +147,13 @@ def _append(
     megabytes = ["" if n is None else f"{n / 1e6:.1f}" for n in (memory, gpu_memory, allocated)]
     cpu, gpu = ("" if n is None else f"{n:.3f}" for n in (cpu_share, gpu_share))
     cells = [f"{time.time():.3f}", f"{seconds:.3f}", cpu, megabytes[0], gpu]
-    line = ",".join([*cells, *megabytes[1:]]) + "\n"
-    content = path.read_bytes() if path.exists() else b""
-    if not content:
-        line = ",".join(COLUMNS) + "\n" + line
-    elif not content.endswith(b"\n"):  # The last write was interrupted.
-        line = "\n" + line
-    with path.open("a", encoding="utf-8") as handle:
-        handle.write(line)
+    append_line(path, COLUMNS, ",".join([*cells, *megabytes[1:]]))
 
 
 def read_system(path: Path) -> list[SystemRow]:
     """All complete lines of system.csv; none if the file is missing. None: no such device."""
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
     rows: list[SystemRow] = []
-    for line in text[: text.rfind("\n") + 1].splitlines():
+    for line in complete_lines(path):
         with suppress(ValueError):  # The header, and lines whose write was interrupted.
             values = [float(cell) if cell else None for cell in line.split(",")]
             row = dict(zip(COLUMNS, values, strict=True))

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from same_runs import check_same_run
+from small_disk import small_disk
 from tiny_sweep import TinySweep, tiny_dataset
 from worker_pool import PoolConfig, WorkerPool, run_pool
 
@@ -137,21 +137,6 @@ SPARED = 4 * PAGE
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[None]:
-    """A disk of its own at this folder; skips the test where none can be mounted."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no disk can be mounted: {error}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
 def full(disk: Path) -> Iterator[None]:
     """Takes all free space until the block ends, again and again with a little to spare.
 
@@ -198,7 +183,7 @@ def check_nothing_torn(runs: Path) -> None:
 
 def test_full_disk_changes_nothing_however_long(undisturbed: TinySweep, tmp_path: Path) -> None:
     half, runs = same_sweep(undisturbed, tmp_path, TOTAL // 2), tmp_path / "runs"
-    with small_disk(runs):
+    with small_disk(runs, 24):
         with WorkerPool(patient_config(half, "patient", 100.0)) as patient:
             with fill_after(patient, runs, 4):
                 patient.wait_for(lambda: patient.log().count("trying again") >= 8)

@@ -4,14 +4,12 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from finished_results import finish
+from small_disk import small_disk
 from tiny_sweep import TinySweep
 from waiting import ended, wait_for
 
@@ -179,26 +177,11 @@ def test_links_are_not_followed(finished: Path, results: Path, tmp_path: Path) -
     assert not (old.runs / "0000/checkpoint.pt").exists()
 
 
-@contextmanager
-def mounted(folder: Path) -> Iterator[None]:
-    """A folder that cannot be removed, not even by root."""
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    try:
-        subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no disk can be mounted: {error}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
 def test_path_that_cannot_be_deleted_is_named_and_others_go(
     finished: Path, results: Path, capsys: Output
 ) -> None:
     old = old_sweep(finished, results)
-    with mounted(old.runs / "0000/busy"):
+    with small_disk(old.runs / "0000/busy", 1):
         make_old(results / "runs")
         assert cleaned(results, "--yes", "--unsynced") == 1
         assert (old.runs / "0000/busy").exists()
