@@ -38,7 +38,7 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
-from gcodefp.programs.lag import MAX_LAG_SECONDS, TOLERANCE_SECONDS, checking_groups
+from gcodefp.programs.lag import MAX_LAG_SECONDS, checking_groups, log_doubtful
 from gcodefp.programs.table import (
     UNKNOWN,
     Alignment,
@@ -200,12 +200,7 @@ def _log_lags(
                 "%s: its lag of %.1f s is at the limit of the search, %g s; are its labels right?",
                 *(name, aligned.lag.seconds, max_lag_seconds),
             )
-        if (aligned.lag.uncertainty_seconds(groups) or 0.0) > TOLERANCE_SECONDS:
-            texts = [f"{aligned.lag.by_group[group]:+.1f} s by {group}" for group in groups]
-            logger.warning(
-                "%s: its lag is doubtful: %+.1f s by all channels, %s",
-                *(name, aligned.lag.seconds, ", ".join(texts)),
-            )
+    log_doubtful({name: aligned.lag for name, aligned in alignment.items()}, groups)
 
 
 def _split_names(

@@ -7,7 +7,7 @@ from pathlib import Path
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
-from gcodefp.programs.lag import doubtful_lags
+from gcodefp.programs.lag import log_doubtful
 from gcodefp.programs.table import align_recording
 from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.columns import describe_channels, lost_channels
@@ -80,11 +80,8 @@ def read_external_split(
     )
     if not split.window_start.size:
         raise UserError(f"{folder}: no window of {description.window} rows fits between gaps")
-    uncertainty = {
-        name: aligned.lag.uncertainty_seconds(description.lag_groups)
-        for name, aligned in alignment.items()
-    }
-    return split, excluded, doubtful_lags(uncertainty)
+    lags = {name: aligned.lag for name, aligned in alignment.items()}
+    return split, excluded, log_doubtful(lags, description.lag_groups)
 
 
 def _unusable(

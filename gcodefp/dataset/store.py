@@ -17,7 +17,7 @@ from gcodefp.dataset.vocabulary import Vocabulary
 from gcodefp.documents import read_document
 from gcodefp.errors import UserError
 from gcodefp.files import digest, read_arrays, sha256, write_arrays
-from gcodefp.programs.lag import MAX_LAG_SECONDS, doubtful_lags
+from gcodefp.programs.lag import MAX_LAG_SECONDS, is_doubtful
 from gcodefp.programs.table import Programs, read_programs
 
 FORMAT = "gcodefp-dataset-2"
@@ -109,12 +109,8 @@ class Description:
 
     def doubtful_lags(self) -> list[str]:
         """The names of the recordings whose lag is doubtful."""
-        return doubtful_lags(
-            {
-                name: entry.get("lag_uncertainty_seconds")
-                for name, entry in self.document["recordings"].items()
-            }
-        )
+        recordings = self.document["recordings"].items()
+        return [n for n, entry in recordings if is_doubtful(entry.get("lag_uncertainty_seconds"))]
 
     def scale_position(self, position_mm: NDArray[np.floating]) -> NDArray[np.float32]:
         """Tool positions (N, 3) in mm as standard deviations of the train split."""

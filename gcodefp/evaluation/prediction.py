@@ -176,7 +176,7 @@ def predict_recording(
         confidence=block_confidence(
             marginalise_lag(posterior, programs), state, programs, decoder.temperature
         ),
-        median_lag_confidence=block_confidence(posterior, state, programs),
+        median_lag_confidence=block_confidence(posterior, state, programs, decoder.temperature),
         agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), state),
         refusal=refusal(decoder, signals),
         program_rows=int(np.diff(programs.first)[decoded.program]),

@@ -14,11 +14,14 @@ Shapes: T times of a program, C channels, R recordings, H reference
 recordings, F frequencies; correlations are over lags of -max_lag to max_lag, L = 2 max_lag + 1.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+logger = logging.getLogger("gcodefp.dataset")
 
 MAX_LAG_SECONDS = 14.0
 """Of lags that are searched, by default."""
@@ -45,17 +48,19 @@ class Lag(NamedTuple):
 
     Attributes:
         seconds: by all channels; NaN if unknown.
-        by_group: group of channels -> the lag by these channels alone.
+        by_group: group of channels -> the lag by these channels alone; only groups that have
+            signals.
     """
 
     seconds: float
     by_group: Mapping[str, float]
 
     def uncertainty_seconds(self, groups: Collection[str]) -> float | None:
-        """The largest deviation of one of these groups; None with fewer than two of them."""
-        if len(groups) < 2 or not np.isfinite(self.seconds):
+        """The largest deviation of one of these groups; None if fewer than two have signals."""
+        lags = [self.by_group[group] for group in groups if group in self.by_group]
+        if len(lags) < 2 or not np.isfinite(self.seconds):
             return None
-        return max(abs(self.by_group[group] - self.seconds) for group in groups)
+        return max(abs(lag - self.seconds) for lag in lags)
 
 
 def checking_groups(val: Sequence[Lag]) -> list[str]:
@@ -67,17 +72,29 @@ def checking_groups(val: Sequence[Lag]) -> list[str]:
     groups = dict.fromkeys(group for lag in lags for group in lag.by_group)
 
     def agreement(group: str) -> float:
-        near = [abs(lag.by_group[group] - lag.seconds) <= TOLERANCE_SECONDS for lag in lags]
+        own = [lag for lag in lags if group in lag.by_group]
+        near = [abs(lag.by_group[group] - lag.seconds) <= TOLERANCE_SECONDS for lag in own]
         return sum(near) / len(near)
 
     return [group for group in groups if agreement(group) >= MIN_AGREEMENT]
 
 
-def doubtful_lags(uncertainty_seconds: Mapping[str, float | None]) -> list[str]:
-    """The names of the recordings whose lag is more uncertain than the tolerance."""
-    return sorted(
-        name for name, seconds in uncertainty_seconds.items() if (seconds or 0) > TOLERANCE_SECONDS
-    )
+def is_doubtful(uncertainty_seconds: float | None) -> bool:
+    """Whether a lag is more uncertain than the tolerance; one without a check is not."""
+    return (uncertainty_seconds or 0.0) > TOLERANCE_SECONDS
+
+
+def log_doubtful(lags: Mapping[str, Lag], groups: Collection[str]) -> list[str]:
+    """The names of the recordings whose lag is doubtful, in order; each is logged as a warning."""
+    doubtful = [n for n, lag in lags.items() if is_doubtful(lag.uncertainty_seconds(groups))]
+    for name in doubtful:
+        own = {group: lags[name].by_group.get(group) for group in groups}
+        texts = [f"{lag:+.1f} s by {group}" for group, lag in own.items() if lag is not None]
+        logger.warning(
+            "%s: its lag is doubtful: %+.1f s by all channels, %s",
+            *(name, lags[name].seconds, ", ".join(texts)),
+        )
+    return sorted(doubtful)
 
 
 class JointLags(NamedTuple):
@@ -129,14 +146,16 @@ def estimate_lag(
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
     expected, measured = (_detrend(samples) * weight for samples in (template, signals))
 
-    def lag_by(channels: slice | NDArray[np.bool_]) -> float:
+    def lag_by(channels: slice | NDArray[np.bool_]) -> float | None:
         spectra = (_spectrum(samples[:, channels]) for samples in (expected, measured))
         curve = _correlation(next(spectra), next(spectra)[None], max_lag)[0]
         if not curve.any():
-            return 0.0
+            return None
         return float((_peak(curve, int(curve.argmax())) - max_lag) * step_seconds)
 
-    return Lag(lag_by(slice(None)), {name: lag_by(mask) for name, mask in groups.items()})
+    by_group = {name: lag_by(mask) for name, mask in groups.items()}
+    with_signals = {name: lag for name, lag in by_group.items() if lag is not None}
+    return Lag(lag_by(slice(None)) or 0.0, with_signals)
 
 
 def interpolate_rows(signals: Signals, rows: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -27,6 +27,7 @@ from gcodefp.evaluation.decoder import (
     NETWORK_WEIGHTS,
     TEMPLATE_WEIGHTS,
     read_decoder,
+    write_decoder,
 )
 from gcodefp.files import read_arrays, sha256
 from gcodefp.model.checkpoint import read_checkpoint
@@ -75,6 +76,9 @@ def test_the_step_writes_the_decoder_that_later_steps_read(
     np.testing.assert_array_equal(fitted.tried, decoder.tried)
     np.testing.assert_array_equal(fitted.fits, decoder.fits)
     assert fitted.temperature == decoder.temperature
+    warm = copied(checkpoint, tmp_path / "warm")
+    write_decoder(warm.with_name(DECODER_FILE), fitted._replace(temperature=1.75), warm)
+    assert read_decoder(decoder.checkpoint, warm, CPU).temperature == 1.75
     assert evaluate(own, dataset, tmp_path / "evaluation") == 0
     inputs = json.loads((tmp_path / "evaluation/metrics.json").read_text())["provenance"]["inputs"]
     assert inputs[str(decoder_file)] == sha256(decoder_file)

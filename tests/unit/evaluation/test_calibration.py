@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fitted_decoder import TRAIN, VAL, Fitted, fit_in
+from fitted_decoder import TRAIN, VAL, Fitted, fit_in, recording_of
 from learning_data import CPU, RECORDINGS, ROWS, SENSORS, tiny_split
 from numpy.typing import NDArray
 
@@ -17,8 +17,10 @@ from gcodefp.evaluation.calibration import (
     refusal,
     template_fit,
 )
-from gcodefp.evaluation.decode import decode_windows
+from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.names import WHOLE
+from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates
 
@@ -138,3 +140,12 @@ def test_wrong_labels_raise_the_temperature(fitted: Fitted) -> None:
     assert (warm.confidence <= cold.confidence + 1e-9).all()
     assert warm.confidence.mean() < cold.confidence.mean()
     assert warm.blocks.tolist() == cold.blocks.tolist()
+    # Whole recordings, in evaluation and in predict.
+    decoders = (decoder._replace(temperature=1.0), decoder)
+    cold_whole, warm_whole = (predict_split(d, VAL, CPU).confidence[WHOLE] for d in decoders)
+    assert (warm_whole <= cold_whole + 1e-9).all()
+    assert warm_whole.mean() < cold_whole.mean()
+    recording = recording_of(tiny_split(["face_009"], noise=2.0).signals)
+    cold_one, warm_one = (predict_recording(d, recording, CPU) for d in decoders)
+    assert warm_one.mean_confidence < cold_one.mean_confidence
+    assert warm_one.mean_median_lag_confidence < cold_one.mean_median_lag_confidence

@@ -1,16 +1,14 @@
 """The decoder: weights chosen on val, posteriors of windows of any length, and its file."""
 
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
-from fitted_decoder import TRAIN, VAL, Fitted, fit_in
+from fitted_decoder import TRAIN, VAL, Fitted, fit_in, recording_of
 from learning_data import (
     CPU,
     OPERATIONS,
@@ -24,7 +22,6 @@ from learning_data import (
     tiny_split,
     untrained,
 )
-from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.evaluation.decoder import (
@@ -44,7 +41,6 @@ from gcodefp.evaluation.decoder import (
 from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.hmm import decode_segments
-from gcodefp.recordings.cleaning import Recording
 
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
@@ -226,18 +222,6 @@ def test_windows_come_in_chunks_and_with_a_stride(both: Decoder) -> None:
     assert rows.tolist() == list(range(WINDOW // 2, len(signals) - WINDOW // 2 + 1, 3))
     expected = torch.cat([posterior for _, posterior in every])[::3]
     torch.testing.assert_close(posteriors, expected, rtol=1e-4, atol=1e-6)
-
-
-def recording_of(signals: NDArray[np.float32]) -> Recording:
-    count = len(signals)
-    return Recording(
-        name="face_9", operation="", row=np.arange(count, dtype=np.int32),
-        seconds=np.arange(count) / STEPS_PER_SECOND, blocks=np.full(count, ""),
-        lines=np.zeros(count, int), mm_per_unit=np.ones(count, np.float32),
-        position_mm=np.zeros((count, 3), np.float32),
-        signals=pd.DataFrame(signals, columns=SENSORS),
-        environment=np.full((count, 2), np.nan, np.float32), counts=Counter(),
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("zscored", [False, True])

@@ -11,9 +11,9 @@ from gcodefp.programs.lag import (
     MAX_LAG_SECONDS,
     Lag,
     checking_groups,
-    doubtful_lags,
     estimate_joint_lags,
     estimate_lag,
+    is_doubtful,
 )
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings.cleaning import load_recording
@@ -109,6 +109,12 @@ def test_channels_without_weight_do_not_count() -> None:
     masks = {"near": weight > 0, "far": weight == 0}
     lag = estimate_lag(mixed, motion(0.0), np.ones(CHANNELS), STEP, masks)
     assert lag.by_group == pytest.approx({"near": 1.0, "far": 5.0}, abs=STEP / 3)
+    # A recording that lacks all nodes of a group has no lag by it.
+    lag = estimate_lag(mixed * weight, motion(0.0), np.ones(CHANNELS), STEP, masks)
+    assert lag.by_group == pytest.approx({"near": 1.0}, abs=STEP / 3)
+    assert lag.uncertainty_seconds(["near", "far"]) is None
+    others = [Lag(1.0, {"near": 1.0, "far": 1.0})] * 3
+    assert checking_groups([*others, lag]) == ["near", "far"]
 
 
 def test_synchronised_clocks_are_not_searched() -> None:
@@ -125,12 +131,12 @@ def test_groups_that_find_the_lags_of_val_recordings_are_a_check() -> None:
     lags += [Lag(1.0, {"imu": 1.0, "mag": 13.0, "motor": 1.0}) for _ in range(2)]
     groups = checking_groups([*lags, Lag(np.nan, {})])
     assert groups == ["imu", "mag"]
-    uncertainty = {str(index): lag.uncertainty_seconds(groups) for index, lag in enumerate(lags)}
-    assert list(uncertainty.values()) == pytest.approx([0.2] * 18 + [12.0] * 2)
-    assert doubtful_lags(uncertainty) == ["18", "19"]
+    uncertainty = [lag.uncertainty_seconds(groups) for lag in lags]
+    assert uncertainty == pytest.approx([0.2] * 18 + [12.0] * 2)
+    assert [is_doubtful(seconds) for seconds in uncertainty] == [False] * 18 + [True] * 2
     assert lags[19].uncertainty_seconds(["imu"]) is None, "one group is no second opinion"
     assert Lag(np.nan, {}).uncertainty_seconds(groups) is None
-    assert doubtful_lags({"a": None, "b": 1.0}) == []
+    assert not any(is_doubtful(seconds) for seconds in (None, 1.0))
     assert checking_groups([]) == []
 
 
