@@ -1,11 +1,11 @@
 """Shows what old sweeps take on the disk and can go, and deletes it with --yes.
 
-Checkpoints, last.pt, the files of a script of its own, and W&B offline logs can go. The records of
-a run stay: hyperparameters.json, metrics.csv, work.csv, system.csv, run.json. A sweep stays whole
-if an agent works on it, or if a document of the results folder refers to it: the best run,
-protocols, controls, a phase. A log that `sync` has not uploaded stays, and with it the run's
-checkpoint, which the upload needs. An unfinished run without last.pt begins again with its first
-epoch.
+Checkpoints, last.pt, other files, such as those that a program keeps, and W&B offline logs can go.
+The records of a run stay: hyperparameters.json, metrics.csv, work.csv, system.csv, output.log,
+run.json, and `closed`, which ends a sweep early. A sweep stays whole if an agent works on it, or if
+a document of the results folder refers to it: the best run, protocols, controls, a phase. A log
+that `sync` has not uploaded stays, and with it the run's checkpoint, which the upload needs. An
+unfinished run without last.pt begins again with its first epoch.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def _clean(arguments: argparse.Namespace) -> None:
     for problem in problems:
         logger.error("%s", problem)
     if problems:
-        raise UserError(f"{runs}: {len(problems)} paths could not be deleted, all others are gone")
+        raise UserError(f"{runs}: {len(problems)} paths stay, named above; all others are gone")
     print(f"Deleted {total}.")
 
 
@@ -201,7 +201,7 @@ def _is_held(run: RunFolder, watch: LeaseWatch) -> bool:
 def _delete_all(use: SweepUse) -> Iterator[str]:
     """Deletes what can go of a sweep; yields what could not be deleted, and why."""
     if reason := reason_to_stay(use, 0.0):  # An agent may have started meanwhile.
-        yield f"{use.path}: {reason}"
+        yield f"{use.path} stays whole: {reason}"
         return
     for path in use.paths:
         yield from _delete(path)

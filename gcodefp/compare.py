@@ -112,7 +112,7 @@ def _compare(arguments: argparse.Namespace) -> None:
     if _are_external(runs):
         comparison = comparison._replace(is_external=True, notes=[PROGRAM_NOTE])
     else:
-        _check_logged(objective.metric)
+        _check_logged(arguments.metric, runs)
         device = select_device(arguments.device, arguments.threads)
         comparison = score_runs(comparison, dataset, device)
     for note in comparison.notes:
@@ -144,15 +144,15 @@ def _objective(arguments: argparse.Namespace, sweeps: Sequence[Path]) -> Objecti
     return next((file.specification.objective for file in files), DEFAULT_OBJECTIVE)
 
 
-def _check_logged(metric: str) -> None:
-    if metric not in LOGGED_METRICS:
-        raise UserError(f"--metric {metric}: {did_you_mean(metric, LOGGED_METRICS)}")
+def _check_logged(metric: str | None, runs: Sequence[ComparedRun]) -> None:
+    logged = {*LOGGED_METRICS, *(name for run in runs for name in run.combined)}
+    if metric is not None and metric not in logged:
+        raise UserError(f"--metric {metric}: {did_you_mean(metric, logged)}")
 
 
 def _are_external(runs: Sequence[ComparedRun]) -> bool:
     """Whether another program trained the runs. Raises UserError: some of them."""
-    files = [sweep_file_of(run.folder.path.parent) for run in runs]
-    external = [file is not None and file.program is not None for file in files]
+    external = [run.file is not None and run.file.program is not None for run in runs]
     if any(external) != all(external):
         names = ", ".join(run.name for run, is_one in zip(runs, external, strict=True) if is_one)
         raise UserError(

@@ -98,7 +98,8 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     _log_warnings(specification, arguments.sweep)
     origin = origin_of(specification, [arguments.sweep], arguments.dataset)
     if arguments.pareto:
-        logged = [*LOGGED_METRICS, *specification.options.combined.texts]
+        own = [*LOGGED_METRICS, *specification.options.combined.texts]
+        logged = None if specification.program else own
         names, objective = arguments.pareto, specification.objective
         origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
     sweep_id = compute_sweep_id(
@@ -140,6 +141,12 @@ def _check_flags(arguments: argparse.Namespace, specification: Specification) ->
         raise UserError(
             f"{arguments.sweep}: program: {specification.program.name} is run by `wandb sweep` and "
             "`wandb agent` themselves; here use --engine local, which needs no server"
+        )
+    if specification.program and arguments.combined:
+        raise UserError(
+            f"sweep.combined: {specification.program.name} logs its metrics itself, and gcodefp's "
+            "own trainer alone combines them; remove sweep.combined, and let the program log "
+            f"{arguments.combined[0].partition(':')[0]}"
         )
     needed = ["project", "runs"] if arguments.engine == "wandb" else []
     needed += [] if specification.program else ["dataset"]

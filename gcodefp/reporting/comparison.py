@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf, isclose, isfinite, nan
 from pathlib import Path
 from statistics import median
@@ -42,9 +42,7 @@ TEST_NOTE = (
     "no unseen recordings to report on. Choose by the val split"
 )
 COMPARED_FIELDS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
-NETWORK_PREDICTORS = tuple(
-    name for name, predictor in PREDICTORS.items() if predictor.kind == SENSORS
-)
+NETWORK_PREDICTORS = tuple(name for name, p in PREDICTORS.items() if p.kind == SENSORS)
 """Predictors that use a network; all others predict the same for all runs."""
 
 
@@ -54,11 +52,13 @@ class ComparedRun(NamedTuple):
     Attributes:
         content: its run.json.
         history: its metrics.csv, a row an epoch.
+        file: sweep.json; None where the results hold that of another sweep only.
     """
 
     folder: RunFolder
     content: Mapping[str, Any]
     history: list[Row]
+    file: SweepFile | None
 
     @property
     def name(self) -> str:
@@ -70,6 +70,11 @@ class ComparedRun(NamedTuple):
         """The metrics after its best epoch; empty if metrics.csv has lost them."""
         epoch = self.content["best_epoch"]
         return next((row for row in self.history if row["epoch"] == epoch), {})
+
+    @property
+    def combined(self) -> Collection[str]:
+        """The metrics that its sweep computes from logged ones."""
+        return self.file.specification.options.combined.texts if self.file else ()
 
     def is_ranked_by(self, objective: Objective) -> bool:
         """Whether the value that it is ranked by is this metric's, as far as it has epochs."""
@@ -84,7 +89,7 @@ class ComparedSweep(NamedTuple):
 
     Attributes:
         runs: best first, as `select_best` ranks them.
-        file: its sweep.json; None where the results hold that of another sweep only.
+        file: as of a run.
     """
 
     folder: Path
@@ -175,7 +180,8 @@ def read_run(folder: Path) -> ComparedRun:
             f"{folder}: this run failed ({content['failure']}: {content['reason']}) and left no "
             "weights to compare; name another run"
         )
-    return ComparedRun(run, content, read_metrics(folder / "metrics.csv"))
+    history = read_metrics(folder / "metrics.csv")
+    return ComparedRun(run, content, history, sweep_file_of(folder.parent))
 
 
 def sweep_file_of(folder: Path) -> SweepFile | None:
@@ -225,12 +231,8 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     runs = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        runs.append(
-            score_predictors(
-                decoding, decoding.predictions, split, inputs.decoder.description,
-                NETWORK_PREDICTORS,
-            )
-        )  # fmt: skip
+        facts = decoding.predictions, split, inputs.decoder.description
+        runs.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
     scores = {
         predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}
         for predictor, metrics in runs[0].items()
@@ -262,15 +264,17 @@ def differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]
     return {name: row for name, row in table.items() if any(value != row[0] for value in row)}
 
 
-def val_metrics(
-    runs: Sequence[ComparedRun], is_external: bool = False
-) -> dict[str, list[float | None]]:
-    """Metric of the val split -> its value at the best epoch of each run.
+def val_metrics(runs: Sequence[ComparedRun], is_external: bool) -> dict[str, list[float | None]]:
+    """Metric of the val split, or a combined one -> its value at the best epoch of each run.
 
     Of another program it has all metrics; those that are not finite are None.
     """
-    prefix = "" if is_external else "val/"
-    names = dict.fromkeys(name for run in runs for name in run.best if name.startswith(prefix))
+    names = dict.fromkeys(
+        name
+        for run in runs
+        for name in run.best
+        if is_external or name.startswith("val/") or name in run.combined
+    )
     names.pop("epoch", None)
     return {
         name: [value if isfinite(value := run.best.get(name, nan)) else None for run in runs]
@@ -281,9 +285,7 @@ def val_metrics(
 def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
     """Numbers of one sweep, best and median over the runs that have a value."""
     states = [run.content["state"] for run in sweep.runs]
-    values = [
-        run.content["best_value"] for run in sweep.runs if run.content["state"] in SCORED_STATES
-    ]
+    values = [r.content["best_value"] for r in sweep.runs if r.content["state"] in SCORED_STATES]
     return {
         "method": sweep.file.specification.method if sweep.file else None,
         "runs_wanted": sweep.file.total if sweep.file else None,
@@ -318,10 +320,10 @@ def _range_text(values: Sequence[Any]) -> str:
 
 def conclusions(comparison: Comparison) -> list[str]:
     """Whether each run is better than the first one, by the primary metric in windows."""
-    first, *names = (run.name for run in comparison.runs)
-    sentences: list[str] = []
     if comparison.is_external:
-        return sentences
+        return []
+    first, *names = (run.name for run in comparison.runs)
+    sentences = []
     for name, score in zip(names, comparison.scores[MODEL][PRIMARY][1:], strict=True):
         assert score.difference is not None, "only the first run has none"
         sign = significant_sign(score.difference)
@@ -362,11 +364,8 @@ def describe_comparison(comparison: Comparison) -> dict[str, Any]:
         "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
         "ranges": differing_ranges(sweeps) if sweeps else {},
         "runs": [
-            {
-                "run": run.name,
-                **{f: run.content.get(f) for f in COMPARED_FIELDS},
-                **system_summary(run.folder.path),
-            }
+            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}}
+            | system_summary(run.folder.path)
             for run in runs
         ],
         "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),

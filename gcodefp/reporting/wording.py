@@ -138,8 +138,6 @@ def short_metric(name: str) -> str:
     if name not in LOGGED_METRICS:
         return name
     metric = name.partition("/")[2]
-    if not metric:
-        return name
     if metric in EXACT_LINES:
         return EXACT_LINES[metric]
     kind = "loss" if metric.endswith("loss") else "accuracy"

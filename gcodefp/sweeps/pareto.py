@@ -18,19 +18,25 @@ COLUMN = "non_dominated"
 
 
 def read_objectives(
-    names: Sequence[str], objective: Objective, logged: Collection[str], where: str
+    names: Sequence[str], objective: Objective, logged: Collection[str] | None, where: str
 ) -> dict[str, str]:
     """Each objective with its goal: the sweep's own, or that of the metric's name.
 
     Args:
         objective: of the sweep.
-        logged: all metrics that runs log.
+        logged: all metrics that runs log; None: another program may log any.
 
     Raises UserError: a metric is not logged, or its name does not tell which values are better.
     """
     goals = {}
     for name in names:
-        if name not in logged and name not in FACTS:
+        if logged is None:
+            if name == "parameters":
+                raise UserError(
+                    f"{where}: 'parameters' is not known of another program's runs; name seconds, "
+                    "or a metric that the program logs"
+                )
+        elif name not in logged and name not in FACTS:
             raise UserError(
                 f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *FACTS])}"
             )

@@ -124,8 +124,8 @@ def _gpu(pids: frozenset[int]) -> tuple[float | None, float | None]:
         with suppress(nvml.NVMLError):  # Such as a part of a GPU (MIG), which has no share.
             gpu = nvml.nvmlDeviceGetHandleByIndex(index)
             listed = nvml.nvmlDeviceGetComputeRunningProcesses(gpu)
-            if own := [one.usedGpuMemory or 0 for one in listed if one.pid in pids]:
-                memory.append(sum(own))
+            if own := [one.usedGpuMemory for one in listed if one.pid in pids]:
+                memory += [used for used in own if used is not None]  # None: not available.
                 shares.append(nvml.nvmlDeviceGetUtilizationRates(gpu).gpu / 100)
     share = sum(shares) / len(shares) if shares else None
     return share, sum(memory) if memory else None

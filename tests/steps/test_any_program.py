@@ -130,6 +130,23 @@ def test_ranges_are_narrowed_and_the_best_repeated_with_other_seeds(
     assert len({row["optimizer.lr"] for row in repeated}) == 2
 
 
+def test_objectives_of_a_program_are_what_it_logs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ProgramSweep(tmp_path / "results")
+    for flags, message in (
+        (["--pareto", "score", "parameters"], "sweep.pareto: 'parameters' is not known"),
+        (["--pareto", "score", "ratio"], "'ratio' does not tell whether more or less is better"),
+        (["--combined", "both: val/loss + 1"], "train.py logs its metrics itself"),
+    ):
+        assert sweep.create("score", *flags) == 1
+        assert message in capsys.readouterr().err
+    for second in ("seconds", "test_loss"):
+        assert sweep.create("score", "--pareto", "score", second) == 0
+        document = json.loads((sweep.folder / "sweep/sweep.json").read_text(encoding="utf-8"))
+        assert document["pareto"] == {"score": "maximize", second: "minimize"}
+
+
 def test_without_a_seed_there_are_no_repeats(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from waiting import ended, wait_for
 from gcodefp import agent, clean, select_best, verify
 from gcodefp.clean import find_references
 from gcodefp.errors import UserError
+from gcodefp.sweeps.lease import LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import run_folder, run_folders
 from gcodefp.sweeps.sweep_file import read_sweep
 
@@ -187,8 +189,22 @@ def test_path_that_cannot_be_deleted_is_named_and_others_go(
         assert (old.runs / "0000/busy").exists()
     message = capsys.readouterr().err
     assert f"{old.runs}/0000/busy" in message
-    assert "1 paths could not be deleted, all others are gone" in message
+    assert "1 paths stay, named above; all others are gone" in message
     assert not list(old.runs.rglob("checkpoint.pt"))
+
+
+def test_sweep_on_which_an_agent_starts_meanwhile_stays_whole(
+    finished: Path, results: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = old_sweep(finished, results)
+    with ExitStack() as agents:
+        held = acquire(old.runs / "0002", LeaseWatch())
+        monkeypatch.setattr(clean, "_show", lambda _: agents.enter_context(held))
+        assert cleaned(results, "--yes", "--unsynced") == 1
+    message = capsys.readouterr().err
+    assert f"{old.runs} stays whole: an agent works on run 0002" in message
+    assert "could not be deleted" not in message
+    assert len(list(old.runs.rglob("checkpoint.pt"))) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from sweep_documents import specification, sweep_document
 from tiny_sweep import TinySweep
 
-from gcodefp import check_sweep, repeat_best, train
+from gcodefp import check_sweep, compare, repeat_best, train
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.model.run_files import read_metrics
@@ -63,6 +64,17 @@ def test_winner_and_its_repeats_have_it_too(sweep: TinySweep, tmp_path: Path) ->
     wanted = [*where, "--finalists", 1, "--seeds", 1, "--output", repeats]
     assert repeat_best.main([str(flag) for flag in wanted]) == 0
     assert read_sweep(repeats).specification.options.combined.texts == {SCORE: TEXT}
+
+
+@pytest.mark.parametrize("more", [[], ["--metric", SCORE]])
+def test_runs_are_compared_by_it(sweep: TinySweep, tmp_path: Path, more: list[str]) -> None:
+    folders = [sweep.run(number).path for number in (0, 1)]
+    shutil.copy(sweep.folder / "sweep.json", folders[0].parent)
+    flags = ["--dataset", sweep.dataset / "dataset.json", "--device", "cpu", "--output", tmp_path]
+    assert compare.main([str(flag) for flag in (*folders, *flags, *more)]) == 0
+    content = json.loads((tmp_path / "compare.json").read_text(encoding="utf-8"))
+    assert content["metric"] == SCORE
+    assert content["at_best_epoch"][SCORE] == [run["best_value"] for run in content["runs"]]
 
 
 def test_it_is_part_of_the_sweep_only_where_it_is_used() -> None:

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from own_programs import OwnProgram
@@ -161,6 +162,25 @@ def test_shortest_run_has_a_row_without_a_share(tmp_path: Path) -> None:
     [row] = read_system(tmp_path / "system.csv")
     assert (row["memory_mb"] or 0) > 10
     assert row["cpu_share"] is None or (row["seconds"] or 0) > 0.1
+
+
+@pytest.mark.parametrize(("used", "megabytes"), [([None, None], None), ([None, 5 * 10**8], 500)])
+def test_memory_that_the_driver_does_not_have_is_not_zero(
+    used: list[int | None], megabytes: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [[SimpleNamespace(pid=os.getpid(), usedGpuMemory=memory)] for memory in used]
+    nvml = SimpleNamespace(
+        NVMLError=RuntimeError,
+        nvmlDeviceGetCount=lambda: len(used),
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=40),
+        nvmlDeviceGetComputeRunningProcesses=lambda gpu: listed[gpu],
+    )
+    monkeypatch.setattr("gcodefp.sweeps.system_metrics._nvml", lambda: nvml)
+    with system_metrics(tmp_path, os.getpid()):
+        pass
+    [row] = read_system(tmp_path / "system.csv")
+    assert (row["gpu_share"], row["gpu_memory_mb"]) == (0.4, megabytes)
 
 
 def test_error_of_the_sampler_is_logged_once_and_costs_no_run(

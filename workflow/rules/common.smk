@@ -15,7 +15,7 @@ from gcodefp.config import check_config
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
-from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
 from gcodefp.sweeps.program import sweep_program
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
@@ -48,8 +48,7 @@ REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
-# Two objectives have a figure if the configuration names them.
-SHOWN = {n: record for n, record in FIGURES.items() if n != "pareto" or config["sweep"]["pareto"]}
+SHOWN = figures_of(is_external=PROGRAM is not None, has_pareto=bool(config["sweep"]["pareto"]))
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 HAS_DATASET = PROGRAM is None or config["sweep"]["uses_dataset"]
 ENVIRONMENT = "../../envs/gcodefp.yaml"

@@ -2,7 +2,6 @@
 #           best run, the user's own command -> {RESULTS}/evaluation/evaluation.json, if there is one
 #           runs -> {RESULTS}/figures/*.{svg,png} of the sweep -> {RESULTS}/report.html
 
-SHOWN = {name: record for name, record in SHOWN.items() if record.category == "Sweep"}
 EVALUATION = [f"{RESULTS}/evaluation/evaluation.json"] if config["sweep"]["evaluate"] else []
 
 

@@ -57,3 +57,17 @@ def _records() -> dict[str, Record]:
 
 FIGURES = _records()
 """File stem -> its record, by category and then by file."""
+
+
+def figures_of(*, is_external: bool, has_pareto: bool) -> dict[str, Record]:
+    """The figures that have something to show, as FIGURES has them.
+
+    Args:
+        is_external: whether another program trained the runs: only the sweep has figures then.
+        has_pareto: whether the configuration names two objectives.
+    """
+    return {
+        stem: record
+        for stem, record in FIGURES.items()
+        if (record.category == "Sweep" or not is_external) and (stem != "pareto" or has_pareto)
+    }

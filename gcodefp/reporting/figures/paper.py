@@ -21,7 +21,7 @@ from matplotlib.ticker import EngFormatter, LogFormatter, MaxNLocator
 
 from gcodefp.evaluation.names import BASELINE, LAG_ORACLE, PRIVILEGED, SENSORS
 from gcodefp.files import replacing
-from gcodefp.reporting.figures import FIGURES
+from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_results import SweepResults
 
@@ -90,12 +90,9 @@ def draw_figure(stem: str, results: SweepResults) -> Figure:
 
 def stems_of(results: SweepResults) -> list[str]:
     """The figures that have something to show; without an evaluation those of the sweep."""
-    is_whole, has_pareto = isinstance(results, Results), bool(results.sweep.get("pareto"))
-    return [
-        stem
-        for stem, record in FIGURES.items()
-        if (is_whole or record.category == "Sweep") and (stem != "pareto" or has_pareto)
-    ]
+    is_external = not isinstance(results, Results)
+    has_pareto = bool(results.sweep.get("pareto"))
+    return [*figures_of(is_external=is_external, has_pareto=has_pareto)]
 
 
 def draw_figures(results: SweepResults, folder: Path) -> None:

@@ -15,7 +15,6 @@ from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_f
 from gcodefp.reporting.wording import logged_metric
 from gcodefp.sweeps.pareto import FACTS
 
-TITLE = "Two objectives"
 LABEL_LETTERS = 40
 ARROWS = {"maximize": "more is better", "minimize": "less is better"}
 
@@ -32,7 +31,7 @@ def draw_pareto(results: SweepResults) -> Figure:
     """A point for each run; the front of the non-dominated ones as a staircase."""
     front = pareto_front(results)
     if isinstance(front, str):
-        return paper.placeholder(TITLE, front, results.warnings)
+        return paper.placeholder("Two objectives", front, results.warnings)
     fig = paper.new_figure(paper.COLUMN_INCHES, 2.6)
     axes = fig.subplots()
     y, x = front.values.T
@@ -64,9 +63,8 @@ def draw_pareto(results: SweepResults) -> Figure:
     ]
     paper.add_legend(fig, handles[: 1 if best.all() else 2] + handles[2:], 3)
     title = f"{best.sum()} of {len(best)} runs are non-dominated"
-    paper.add_head(
-        fig, title, f"best epoch of each run; {describe_runs(results)}", results.warnings
-    )
+    subtitle = f"best {results.step} of each run; {describe_runs(results)}"
+    paper.add_head(fig, title, subtitle, results.warnings)
     return fig
 
 

@@ -90,7 +90,9 @@ def test_table_has_the_front_alone(results: Results) -> None:
 
 def test_figure_has_each_run_and_the_staircase(results: Results) -> None:
     figure = drawn(results)
-    assert "3 of 5 runs are non-dominated" in words(figure)
+    assert "3 of 5 runs are non-dominated best epoch of each run" in words(figure)
+    external = replace(results, sweep={**results.sweep, "program": {"path": "train.py"}})
+    assert "best step of each run" in words(drawn(external))
     (axes,) = figure.axes
     others, front, winner = axes.lines
     assert list(zip(*others.get_data(), strict=True)) == [(20, 0.1), (500, 0.9)]
