@@ -32,7 +32,7 @@ from gcodefp.terminal import duration
 logger = logging.getLogger("gcodefp.agent")
 
 POLL_SECONDS = 0.5
-"""How often new metrics are read; W&B's log is flushed as often."""
+"""How often new metrics are read."""
 PATIENCE_SECONDS = 30.0
 """From SIGTERM to SIGKILL, as W&B's agent waits."""
 PROGRESS_SECONDS = 10.0
