@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-identical repeats need 1")
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
-    add("--count", type=positive, help="end after so many runs (default: when none is left)")
+    add("--count", type=positive, help="end after so many runs; one worker, local engine")
     add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")
     add(
         "--wait-for-all-runs",
@@ -101,6 +101,11 @@ def _work(arguments: argparse.Namespace) -> None:
     sweep = read_sweep(arguments.sweep)
     if (doubt := goal_warning(sweep.specification.objective)) is not None:
         logger.warning("%s: metric.goal: %s", arguments.sweep, doubt)
+    if arguments.count and (sweep.address or arguments.workers > 1):
+        raise UserError(
+            f"--count {arguments.count}: is for one worker (--workers 1) on a sweep of the local "
+            "engine; leave out --count, or start several agents of one worker in place of --workers"
+        )
     task = _work_for_service if sweep.address else _train
     first = AT_EPOCH if arguments.end_at_epoch else AFTER_RUN
     listening = nullcontext() if sweep.address else INTERRUPT.listening(first)
@@ -178,10 +183,11 @@ def _program(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
     """The sweep's own program; its environment names the dataset, if there is one."""
     assert sweep.program is not None
     check_unchanged(sweep.program, str(arguments.sweep))
+    data = {}
     if sweep.document["learning_digest"] is not None:
         _check_dataset(arguments, sweep, read_description(arguments.dataset))
-    paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
-    data = {name: path for name, path in paths.items() if path.is_file()}
+        paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
+        data = {name: path for name, path in paths.items() if path.is_file()}
     return lambda run, deadline: run_program(run, sweep, deadline, data)
 
 

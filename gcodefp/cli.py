@@ -46,10 +46,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sweep_of(sweep_id: str, flags: Sequence[str]) -> str:
     """sweep.json of an ID, below the folder that --runs names."""
-    from gcodefp.sweeps.creation import read_created
+    from gcodefp.sweeps.creation import RUNS, read_created
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--runs", default="results/runs")
+    parser.add_argument("--runs", default=RUNS)
     runs = parser.parse_known_args(flags)[0].runs
     return str(Path(runs) / read_created(sweep_id, runs).sweep_id / "sweep.json")
 

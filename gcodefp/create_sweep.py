@@ -80,6 +80,8 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
         if not arguments.dataset:
             raise UserError("--dataset missing: its runs are those of gcodefp's own trainer")
+        if not arguments.output:
+            raise UserError("--output missing: name the sweep.json to write for --existing")
         _use_existing(arguments)
         return
     if not arguments.sweep:

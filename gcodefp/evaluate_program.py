@@ -9,6 +9,7 @@ JSON object.
 import argparse
 import json
 import logging
+import math
 import re
 import shlex
 import subprocess
@@ -95,7 +96,7 @@ def read_result(text: str) -> dict[str, Any]:
     lines = [line for line in text.splitlines() if line.strip()]
     for part in (text, *lines[::-1]):
         try:
-            content = json.loads(part, parse_constant=_refuse_constant)
+            content = json.loads(part, parse_float=_finite, parse_constant=_finite)
         except ValueError:
             continue
         if isinstance(content, dict):
@@ -107,9 +108,11 @@ def read_result(text: str) -> dict[str, Any]:
     )
 
 
-def _refuse_constant(name: str) -> Any:
-    """JSON has no NaN."""
-    raise ValueError(name)
+def _finite(text: str) -> float:
+    """A number of JSON, which has no NaN. Raises ValueError: it is not finite, as is 1e999."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError(text)
+    return value
 
 
 if __name__ == "__main__":

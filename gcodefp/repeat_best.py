@@ -16,6 +16,7 @@ from typing import Any
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
+from gcodefp.sweeps.program import PROGRAM_KEYS
 from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
@@ -23,8 +24,6 @@ from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, w
 from gcodefp.sweeps.values import SEPARATOR, dotted
 
 logger = logging.getLogger("gcodefp.repeat_best")
-
-PROGRAM_KEYS = ("program", "command")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

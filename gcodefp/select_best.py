@@ -115,8 +115,7 @@ def _check_complete(sweep: SweepFile, folder: Path) -> None:
     if due or len(missing) == sweep.total:
         names = ", ".join(f"{number:04d}" for number in (due or missing)[:5])
         raise UserError(
-            f"{folder}: {len(due or missing)} runs are not over, {names} among them; start the "
-            f"agents again: {RERUN_AGENTS}"
+            f"{folder}: {len(due or missing)} runs are not over, {names} among them; {RERUN_AGENTS}"
         )
 
 

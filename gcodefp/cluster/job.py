@@ -34,7 +34,7 @@ class Deadline:
         Raises UserError: no time is left beside the margin.
         """
         self._query = query
-        self.margin_seconds = margin_seconds
+        self._margin_seconds = margin_seconds
         self._slowest_of_all = 0.0
         self._slowest = 0.0
         self._last = self._queried = time.monotonic()
@@ -77,13 +77,13 @@ class Deadline:
         self._check(self._slowest_of_all)
 
     def _check(self, epoch_seconds: float) -> None:
-        needed = EPOCHS_AHEAD * epoch_seconds + self.margin_seconds
+        needed = EPOCHS_AHEAD * epoch_seconds + self._margin_seconds
         if time.monotonic() - self._queried > QUERY_SECONDS:
             self._query_end()
         if (left := self.seconds_left()) < needed:
             raise OutOfTime(
                 f"the job ends in {left:.0f} s, and an epoch needs up to {needed:.0f} s, with "
-                f"{self.margin_seconds:.0f} s of margin"
+                f"{self._margin_seconds:.0f} s of margin"
             )
 
     def _query_end(self) -> None:

@@ -13,7 +13,7 @@ from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.program import is_external
+from gcodefp.sweeps.program import PROGRAM_KEYS, is_external
 from gcodefp.sweeps.sampling import total_runs
 from gcodefp.sweeps.schema import validated
 from gcodefp.sweeps.space import combinations, configurations, never_true, varying
@@ -21,9 +21,7 @@ from gcodefp.sweeps.specification import MetricConfig, Specification, read_speci
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
 from gcodefp.sweeps.values import MAX_SHOWN_LENGTH, SEPARATOR, dotted, leaf
 
-USED = ("program", "command")
-"""Of a sweep of another program."""
-UNUSED = (*USED, "project", "entity")
+UNUSED = (*PROGRAM_KEYS, "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
 Path = tuple[str | int, ...]
 """Keys and list indices from the root of a document."""
@@ -83,7 +81,9 @@ def notes_on(specification: Specification, possible: int | None) -> Iterator[str
             yield f"{dotted(path)}: W&B itself wants `distribution: normal` to be written"
     for condition in never_true(specification):
         yield f"{condition.where}: {condition.text!r} is never true: no run has the parameter"
-    if unused := [key for key in UNUSED if key in document and not (program and key in USED)]:
+    if unused := [
+        key for key in UNUSED if key in document and not (program and key in PROGRAM_KEYS)
+    ]:
         yield f"not used here, only by `wandb sweep`: {', '.join(unused)}"
 
 

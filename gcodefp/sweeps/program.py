@@ -11,6 +11,8 @@ from gcodefp.files import sha256
 from gcodefp.sweeps.values import shown
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
+PROGRAM_KEYS = ("program", "command")
+"""Of a sweep's document."""
 OWN_TRAINER = "gcodefp/train.py"
 TRAINER = Path(__file__).parents[1] / "train.py"
 DEFAULT_COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")
@@ -118,7 +120,12 @@ def _read_command(command: Any, where: str) -> tuple[str, ...]:
 
 
 def check_unchanged(program: Program, where: str) -> None:
-    """Raises UserError: the script is not there, or not the one that the sweep was created with."""
+    """Raises UserError: a function trains the sweep, or its script is missing or has changed."""
+    if not (program.path or program.command):
+        raise UserError(
+            f"{where}: program: is missing: a Python function trains this sweep; call "
+            f'gcodefp.sweeps.agent("{Path(where).parent.name}", function=train)'
+        )
     if program.path is None:
         return
     if not Path(program.path).is_file():

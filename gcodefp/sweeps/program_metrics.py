@@ -88,7 +88,7 @@ class Sources:
         self._metric = metric
         self._file = JsonLines(files / JSON_LINES)
         self._output = JsonLines(files / OUTPUT)
-        self._have_rows = False
+        self._source: JsonLines | OfflineRuns | None = None
 
     def start_attempt(self) -> list[tuple[int, Row]]:
         """The rows of earlier attempts."""
@@ -102,12 +102,17 @@ class Sources:
         Args:
             is_last: the program has ended; its output counts if no log has a row.
         """
-        if self._file.path.exists():
+        if self._source is None and self._file.path.exists():
+            self._source = self._file
+        if self._source is self._file:
             return self._file.new_rows(is_last)
-        if rows := self.offline_runs.new_rows():
-            self._have_rows = True
-        elif not self.offline_runs.exist() or is_last:
-            rows = [] if self._have_rows else self._output.new_rows(is_last, self._metric)
+        if self._source is not self._output and (rows := self.offline_runs.new_rows()):
+            self._source = self.offline_runs
+            return rows
+        if self._source is self.offline_runs or (self.offline_runs.exist() and not is_last):
+            return []
+        if rows := self._output.new_rows(is_last, self._metric):
+            self._source = self._output
         return rows
 
 

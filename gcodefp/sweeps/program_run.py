@@ -11,7 +11,6 @@ from typing import Any
 
 from gcodefp.cluster.interrupt import INTERRUPT
 from gcodefp.cluster.job import Deadline, OutOfTime, location
-from gcodefp.errors import UserError
 from gcodefp.model.run_files import append_work, read_work
 from gcodefp.sweeps.lease import OUTPUT
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
@@ -32,7 +31,7 @@ from gcodefp.terminal import duration
 logger = logging.getLogger("gcodefp.agent")
 
 POLL_SECONDS = 0.5
-"""How often new metrics are read; W&B's log is flushed as often."""
+"""How often new metrics are read."""
 PATIENCE_SECONDS = 30.0
 """From SIGTERM to SIGKILL, as W&B's agent waits."""
 PROGRESS_SECONDS = 10.0
@@ -214,15 +213,10 @@ def run_program(
         the content of its run.json.
 
     Raises:
-        LeaseLost, OutOfTime, UserError, OSError: not the program's fault; the run stays unfinished.
+        LeaseLost, OutOfTime, OSError: not the program's fault; the run stays unfinished.
     """
     program, files = sweep.program, run.lease.files
     assert program is not None, "a sweep of another program"
-    if not program.command:
-        raise UserError(
-            f"sweep {sweep.sweep_id}: has no program; it is trained by a Python function: "
-            f'gcodefp.sweeps.agent("{sweep.sweep_id}", function=train)'
-        )
     if (content := killed_too_often(run)) is not None:
         return content
     variables = environment(run, sweep, data)

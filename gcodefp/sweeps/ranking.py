@@ -98,7 +98,12 @@ def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
 
 def common_objective(specifications: Sequence[Specification]) -> Objective:
     """The metric of several sweeps. Raises UserError: the metrics or the programs differ."""
-    programs = {s.program.name if s.program else "gcodefp's trainer" for s in specifications}
+    programs = {
+        f"{s.program.name} with command {list(s.program.command)}"
+        if s.program
+        else "gcodefp's trainer"
+        for s in specifications
+    }
     if len(programs) > 1:
         names = " and ".join(sorted(programs))
         raise UserError(f"the sweeps of all phases need the same program; they have {names}")

@@ -28,12 +28,12 @@ from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
 from gcodefp.model.run_files import Row, check_epochs, read_metrics
-from gcodefp.sweeps.lease import PROGRAM_FOLDER, Lease, newest_claim
+from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
 RUN_FORMAT = "gcodefp-run-1"
-RERUN_AGENTS = "snakemake --cores all --forcerun agent"
-"""The command that resumes a sweep after Snakemake has recorded its agents as done."""
+RERUN_AGENTS = "start the agents again (in the workflow: snakemake --cores all --forcerun agent)"
+"""What resumes a sweep; Snakemake has recorded its agents as done."""
 REBUILD = f"remove this run's folder, then {RERUN_AGENTS}"
 
 TERMINAL_STATES = ("finished", "stopped", "failed")
@@ -41,7 +41,7 @@ SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
-PROMOTED_FILES = ("metrics.csv", "work.csv", "system.csv", "checkpoint.pt", "output.log",
+PROMOTED_FILES = ("metrics.csv", "work.csv", "system.csv", "checkpoint.pt", OUTPUT,
                   "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
 

@@ -13,20 +13,26 @@ from own_programs import OwnProgram
 TOTAL, EPOCHS, AGENTS = 12, 4, 2
 
 SCRIPT = """
-import json, os, pathlib, sys, time
+import json, os, pathlib, psutil, sys, time
+agent = psutil.Process(os.getppid()).ppid()
 x = float(sys.argv[1].partition("=")[2])
 checkpoint = pathlib.Path(os.environ["GCODEFP_RUN_DIR"], "epoch")
 done = int(checkpoint.read_text()) if checkpoint.exists() else 0
-for epoch in range(done, EPOCHS):
-    print(json.dumps({"score": x * (epoch + 1), "epoch": epoch}), flush=True)
-    time.sleep(0.4)
-    checkpoint.with_name("new").write_text(str(epoch + 1))
-    checkpoint.with_name("new").replace(checkpoint)
+try:
+    for epoch in range(done, EPOCHS):
+        print(json.dumps({"score": x * (epoch + 1), "epoch": epoch}), flush=True)
+        time.sleep(0.4)
+        checkpoint.with_name("new").write_text(str(epoch + 1))
+        checkpoint.with_name("new").replace(checkpoint)
+finally:  # If nobody ends it, it outlives its agent by a minute.
+    until = time.monotonic() + 60
+    while psutil.Process(os.getppid()).ppid() != agent and time.monotonic() < until:
+        time.sleep(0.1)
 """.replace("EPOCHS", str(EPOCHS))
 
 
 def test_killed_agents_leave_run_cap_runs_and_no_script(tmp_path: Path) -> None:
-    """KILLS=200 kills at least as often, in several sweeps."""
+    """KILLS=200 kills at least as many agents at work, in several sweeps."""
     wanted, kills, rounds = int(os.environ.get("KILLS", "4")), 0, 0
     choice = random.Random(7)
     while kills < wanted:
@@ -51,7 +57,7 @@ def test_killed_agents_leave_run_cap_runs_and_no_script(tmp_path: Path) -> None:
 
 
 def kill_agents(own: OwnProgram, choice: random.Random, most: int) -> int:
-    """Kills agents and starts others until the runs have ended; how often."""
+    """Kills agents and starts others until the runs have ended; how often their script ran."""
     agents: list[subprocess.Popen[bytes]] = []
     kills, until = 0, time.monotonic() + 900
     try:
@@ -62,8 +68,12 @@ def kill_agents(own: OwnProgram, choice: random.Random, most: int) -> int:
             time.sleep(choice.uniform(1.0, 8.0) if kills < most else 1.0)
             alive = [agent for agent in agents if agent.poll() is None]
             if kills < most and alive:
-                os.kill(choice.choice(alive).pid, signal.SIGKILL)
-                kills += 1
+                agent = choice.choice(alive)
+                below = set(psutil.Process(agent.pid).children(recursive=True))
+                own_scripts = below & set(scripts(own.folder))
+                os.kill(agent.pid, signal.SIGKILL)
+                wait_until_gone(own_scripts, own.folder)
+                kills += bool(own_scripts)
         for agent in agents:
             agent.wait(timeout=120)
     finally:
@@ -71,6 +81,13 @@ def kill_agents(own: OwnProgram, choice: random.Random, most: int) -> int:
             agent.kill()
             agent.wait()
     return kills
+
+
+def wait_until_gone(killed: set[psutil.Process], folder: Path) -> None:
+    until = time.monotonic() + 10
+    while left := killed & set(scripts(folder)):
+        assert time.monotonic() < until, left
+        time.sleep(0.05)
 
 
 def scripts(folder: Path) -> list[psutil.Process]:

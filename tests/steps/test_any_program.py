@@ -192,6 +192,7 @@ def test_users_own_command_evaluates_the_best_run(
     finished.publish()
     for command, problem in (
         ("${interpreter} -c 'print(1)'", "has to print a JSON object"),
+        ("echo '{\"accuracy\": 1e999}'", "its numbers finite"),
         ("${interpreter} -c 'raise SystemExit(3)'", "exit code 3"),
         ("${intrepreter} x.py", "${intrepreter}: no such macro"),
         ("no-such-command", "No such file"),

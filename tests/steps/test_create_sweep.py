@@ -94,11 +94,12 @@ def test_sweep_of_another_program_needs_no_dataset(
     """Its script decides about names, values and metrics, and is a part of the sweep's id."""
     path, script, output = tmp_path / "s.yaml", tmp_path / "fit.py", tmp_path / "sweep.json"
 
-    def create(**changes: Any) -> SweepFile | str:
+    def create(*flags: str, **changes: Any) -> SweepFile | str:
         document = {"program": "fit.py", "method": "grid", "metric": {"name": "score"}}
         document["parameters"] = {"nhead": {"values": [3, 5]}, "d_model": {"value": 7}}
         path.write_text(yaml.safe_dump(document | changes), encoding="utf-8")
-        code = create_sweep.main(["--sweep", str(path), "--seed", "5", "--output", str(output)])
+        common = ["--sweep", str(path), "--seed", "5", "--output", str(output)]
+        code = create_sweep.main([*common, *flags])
         return capsys.readouterr().err if code else read_sweep(output)
 
     assert "program: 'fit.py': no such file" in str(create())
@@ -112,6 +113,9 @@ def test_sweep_of_another_program_needs_no_dataset(
     ids = {sweep.sweep_id, made(create(command=["${program}"])).sweep_id}
     script.write_text("print(2)\n", encoding="utf-8")
     assert len(ids | {made(create()).sweep_id}) == 3
+    later = tmp_path / "later.yaml"
+    later.write_text(path.read_text(encoding="utf-8") + "command: ['${program}']\n", "utf-8")
+    assert "phases need the same program" in str(create("--phases", str(later)))
     assert "metric: is missing" in str(create(metric=None))
     assert "command[1]: '${arg}' is no macro" in str(create(command=["a", "${arg}"]))
     assert made(create(program=None, command=["sh", "x.sh"])).program is not None
@@ -197,3 +201,5 @@ def test_missing_flags_of_an_engine_are_named(
     assert "--sweep missing" in capsys.readouterr().err
     assert create_sweep.main([*flags, "--sweep", str(SHIPPED[0]), "--engine", "wandb"]) == 1
     assert "--project, --runs missing" in capsys.readouterr().err
+    assert create_sweep.main([*flags[:4], "--existing", "entity/project/abc"]) == 1
+    assert "--output missing" in capsys.readouterr().err

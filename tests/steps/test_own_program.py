@@ -1,5 +1,6 @@
 """Sweeps of other programs, with `gcodefp sweep` and `gcodefp agent`, and W&B's SDK offline."""
 
+import json
 import math
 import os
 import shutil
@@ -11,6 +12,7 @@ import pytest
 from own_programs import OwnProgram
 from waiting import ended, wait_for
 
+from gcodefp import agent
 from gcodefp.command_line import INTERRUPTED
 
 CASE = Path(__file__).parents[1] / "support/own_program"
@@ -43,22 +45,39 @@ def test_project_of_wandb_runs_unchanged(case: OwnProgram) -> None:
     assert "mytrain.py has changed since the sweep" in case.run("agent", case.sweep_id).stderr
 
 
+def test_count_is_refused_where_it_would_not_hold(
+    case: OwnProgram, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case.create()
+    path = case.runs / "sweep.json"
+    flags = ["--sweep", str(path), "--count", "2"]
+    assert agent.main([*flags, "--workers", "2"]) == 1
+    assert "--count 2: is for one worker" in capsys.readouterr().err
+    document = json.loads(path.read_text(encoding="utf-8")) | {"wandb": "entity/project/abc"}
+    path.write_text(json.dumps(document), encoding="utf-8")
+    assert agent.main(flags) == 1
+    assert "on a sweep of the local engine" in capsys.readouterr().err
+
+
 def test_no_connection_is_opened(case: OwnProgram) -> None:
     if shutil.which("strace") is None:
-        pytest.skip("needs strace")
+        pytest.skip("strace is missing")
     case.create()
     trace = case.folder / "trace"
     words = ["strace", "-f", "-e", "trace=connect,sendto", "-o", str(trace)]
-    command, words = case.command, words
+    command = case.command
     case.command = lambda *more: [*words, *command(*more)]  # type: ignore[method-assign]
     case.work("--count", "1")
-    calls = [line for line in trace.read_text(errors="replace").splitlines() if "AF_INET" in line]
+    lines = trace.read_text(errors="replace").splitlines()
+    assert [line for line in lines if "connect(" in line]
+    calls = [line for line in lines if "AF_INET" in line]
     # The SDK and its own service talk over a local socket.
     assert [line for line in calls if "127.0.0.1" not in line and "::1" not in line] == []
 
 
 VALUES = """
-import json, os, sys
+import json, os, pathlib, sys, time
+assert "GCODEFP_TRAIN" not in os.environ
 import wandb
 case = os.environ["CASE"] if "CASE" in os.environ else sys.argv[1].partition("=")[2]
 if case == "1":  # nan in between, other columns, a name that CSV has to quote
@@ -75,6 +94,14 @@ elif case == "3":  # without wandb
     print("starts")
     print('{"score": 0.1, "note": "x"}\\n{"unrelated": 1}', flush=True)
     print('{"score": 0.5}', end="")  # The last line has no end.
+elif case == "5":  # to W&B, then in a file too
+    with wandb.init() as run:
+        for score in (0.1, 0.8, 0.2):
+            run.log({"score": score})
+        table = pathlib.Path(os.environ["WANDB_DIR"], "metrics.csv")
+        while not table.exists() or table.read_text().count("\\n") < 4:
+            time.sleep(0.1)
+        pathlib.Path(os.environ["GCODEFP_METRICS"]).write_text('{"score": 0.9}\\n' * 3)
 else:
     with open(os.environ["GCODEFP_METRICS"], "w") as file:
         file.write('{"score": 0.6, "epoch": 4}\\n{"score": 0.2')
@@ -83,15 +110,18 @@ else:
 
 def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
     parameters = {
-        "case": {"values": [1, 2, 3, 4]}, "rate": {"value": 1.0e-05},
+        "case": {"values": [1, 2, 3, 4, 5]}, "rate": {"value": 1.0e-05},
         "model": {"parameters": {"depth": {"value": 2}}},
     }  # fmt: skip
+    stray = tmp_path / "results/dataset/train.npz"  # Of no sweep without a dataset.
+    stray.parent.mkdir(parents=True)
+    stray.touch()
     own = OwnProgram(tmp_path, VALUES, parameters=parameters)
     own.create()
     own.work()
     runs = own.outcomes()
     assert [(run["best_value"], run["best_epoch"], run["epochs"]) for run in runs] == [
-        (0.7, 3, 5), (0.3, 2, 2), (0.5, 2, 2), (0.6, 1, 1),
+        (0.7, 3, 5), (0.3, 2, 2), (0.5, 2, 2), (0.6, 1, 1), (0.8, 2, 3),
     ], runs  # fmt: skip
     assert runs[0]["hyperparameters"] == {"case": 1, "rate": 1e-05, "model.depth": 2}
     assert math.isnan(own.metrics(0)[1]["score"])
@@ -212,6 +242,7 @@ with wandb.init(resume="allow") as run:
         time.sleep(0.4)
         checkpoint.with_name("new").write_text(str(epoch + 1))
         checkpoint.with_name("new").replace(checkpoint)
+pathlib.Path("pids").open("a").write(f"{os.getpid()} end\\n")
 """
 
 
@@ -231,9 +262,11 @@ def test_kill_of_an_agent_ends_its_script_and_another_goes_on(
         agent.wait()
         wait_for(lambda: not process.is_running() or process.status() == psutil.STATUS_ZOMBIE)
     own.work()
-    [first, second] = (tmp_path / "pids").read_text(encoding="utf-8").splitlines()
-    assert first.endswith(" 0")
-    assert (int(second.split()[1]) >= 2) == resumes
+    [first, second, end] = (tmp_path / "pids").read_text(encoding="utf-8").splitlines()
+    assert first == f"{pid} 0"
+    new_pid, done = map(int, second.split())
+    assert end == f"{new_pid} end"
+    assert (2 <= done < 8) if resumes else done == 0
     [run] = own.outcomes()
     assert (run["state"], run["epochs"], run["best_value"]) == ("finished", 8, 7)
     assert [row["score"] for row in own.metrics(0)] == list(range(8))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import wandb
 
+from gcodefp import cli
 from gcodefp.errors import UserError
 from gcodefp.sweeps import agent, sweep
 
@@ -108,7 +110,7 @@ def test_function_may_change_the_folder_but_start_no_agent(
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-def test_what_is_wrong_is_said(tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UserError, match="no such sweep; there is none yet"):
         agent("abc", print, runs=tmp_path)
     with pytest.raises(UserError, match="sweep: metric: is missing"):
@@ -118,6 +120,12 @@ def test_what_is_wrong_is_said(tmp_path: Path) -> None:
     sweep_id = sweep(CONFIG, runs=tmp_path)
     with pytest.raises(UserError, match=f"there are {sweep_id}"):
         agent("abc", print, runs=tmp_path)
+    start = f'call gcodefp.sweeps.agent("{sweep_id}", function=train)'
+    with pytest.raises(UserError, match=re.escape(start)):
+        agent(sweep_id, runs=tmp_path)
+    assert cli.main(["agent", sweep_id, "--runs", str(tmp_path)]) == 1
+    assert start in capsys.readouterr().err
+    assert not list(tmp_path.glob("*/0000"))
     with pytest.raises(UserError, match="3 runs failed in a row"):
         agent(sweep_id, lambda: wandb.no_such_thing, runs=tmp_path)
     assert len(outcomes(tmp_path)) == 3
