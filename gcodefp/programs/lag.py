@@ -248,13 +248,13 @@ def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:
 
 def _detrend(signals: Signals) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
-    smooth = _moving_average(signals, SMOOTHING_ROWS)
-    smooth = smooth - _moving_average(smooth, TREND_ROWS)
+    smooth = moving_average(signals, SMOOTHING_ROWS)
+    smooth = smooth - moving_average(smooth, TREND_ROWS)
     scaled: NDArray[np.float64] = smooth / (smooth.std(0) + STD_OFFSET)
     return scaled
 
 
-def _moving_average(signals: Signals, rows: int) -> NDArray[np.float64]:
+def moving_average(signals: Signals, rows: int) -> NDArray[np.float64]:
     """Moving average over `rows` rows, fewer at the ends."""
     sums = np.cumsum(np.pad(signals.astype(np.float64), ((1, 0), (0, 0))), axis=0)
     row = np.arange(len(signals))
