@@ -17,6 +17,7 @@ from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import (
     CYCLES,
     PLANE_AXES,
+    Arc,
     Hole,
     PathMove,
     Point,
@@ -45,11 +46,12 @@ _MODES: dict[float, dict[str, float | bool]] = {
     98: {"retract": 98},
     99: {"retract": 99},
 }
-_MOTIONS = {0.0, 1.0, 2.0, 3.0, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
+_SPLINES = {5.0, 5.1}
+_MOTIONS = {0.0, 1.0, 2.0, 3.0, *_SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
 _ONCE = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
 _WITHOUT_MOTION = {
     8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 44.0, 49.0, 50.0, 50.1, 61.0, 61.1, 62.0, 63.0, 64.0,
-    67.0, 69.0, 69.1, 94.1, 96.0, 97.0, 113.0, 13.1, 65.0, 187.0, 5.1, 54.4, 49.1,
+    67.0, 69.0, 69.1, 94.1, 96.0, 97.0, 113.0, 13.1, 65.0, 187.0, 54.4, 49.1,
 }  # fmt: skip
 _DOUBTS: dict[float, tuple[float, str]] = {
     7.0: (8.0, "diameter mode"),
@@ -143,7 +145,7 @@ class ModalMachine:
         self.is_absolute = self._is_absolute_e = True
         self.has_absolute_centres = False
         self.mm_per_unit = mm_per_unit
-        self.feed_mode, self.retract = 94, 98
+        self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
         self._cycle: dict[str, float] = {}
@@ -221,6 +223,8 @@ class ModalMachine:
                 self.position, moves = moves[0].start_mm, ()
                 complaints.append("the position is not finite")
             complaints += [f"{name} is not traced" for name in self._doubts.values()]
+            if self.motion in _SPLINES:
+                complaints.append("a spline is traced as a line")
         return moves
 
     # G and M codes
@@ -231,6 +235,8 @@ class ModalMachine:
                 return ""
             if number not in _PRINTER_CODES:
                 return f"G{number:g} is not known"
+        if number in _SPLINES and self._dialect is Dialect.FANUC:
+            return ""  # How far Fanuc's controllers look ahead
         if number in _MOTIONS:
             if number != self.motion:
                 self._modal = None
@@ -241,7 +247,8 @@ class ModalMachine:
                 self._motion_before = number
             return "a probe stops where it touches" if 38 < number < 39 else ""
         if number in _ONCE:
-            return ""
+            is_unknown = number == 30 and 30 not in self.frame.homes
+            return "the second reference point is not in the program" if is_unknown else ""
         self._modal = None
         if (modes := _MODES.get(number)) is not None:
             for name, value in modes.items():
@@ -310,9 +317,6 @@ class ModalMachine:
         if self._dialect.is_printer:
             self.frame.forget_shift(axes)
             self._modal = None
-        elif code not in self.frame.homes:
-            self.position = moves[-1].end_mm if moves else self.position
-            raise ValueError("the second reference point is not in the program")
         return moves
 
     # Motion
@@ -363,7 +367,7 @@ class ModalMachine:
         a, b, _ = PLANE_AXES[self.plane]
         is_clockwise, turns = self.motion == 2, values.get("P", 0.0)
         try:
-            centre, sweep = self._centre(values, start, end)
+            centre, radius, sweep = self._shape(values, start, end)
         except ValueError:
             self.position = end
             raise
@@ -373,11 +377,10 @@ class ModalMachine:
         sweep += (-2 if is_clockwise else 2) * pi * turns
         point = [start[0], start[1], start[2]]
         point[a], point[b] = centre
-        return PathMove("arc", start, end, 0.0, (point[0], point[1], point[2]), sweep, self.plane)
+        centre_mm = (point[0], point[1], point[2])
+        return PathMove("arc", start, end, 0.0, centre_mm, radius, sweep, self.plane)
 
-    def _centre(
-        self, values: dict[str, float], start: Point, end: Point
-    ) -> tuple[tuple[float, float], float]:
+    def _shape(self, values: dict[str, float], start: Point, end: Point) -> Arc:
         a, b, _ = PLANE_AXES[self.plane]
         is_clockwise = self.motion == 2
         first, second, last = (start[a], start[b]), (end[a], end[b]), "IJK"
@@ -393,7 +396,7 @@ class ModalMachine:
         else:
             base = first
         x, y = (o + (v or 0.0) * self.mm_per_unit for o, v in zip(base, offsets, strict=True))
-        return (x, y), arc_by_centre(first, second, (x, y), is_clockwise)
+        return arc_by_centre(first, second, (x, y), is_clockwise)
 
     def _drill(self, values: dict[str, float]) -> tuple[PathMove, ...]:
         c = PLANE_AXES[self.plane][2]
@@ -412,13 +415,18 @@ class ModalMachine:
         place = self.position
         if place[c] < hole.top:
             moves += _line("rapid", place, place := at_height(place, c, hole.top))
+        # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
+        is_rising = self.retract == 98 and self._dialect is not Dialect.FANUC
+        level = max(place[c], self._initial_level) if is_rising else place[c]
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
             self.position = place
-            moves += _line("rapid", place, place := self._target(across, False))
+            target = at_height(self._target(across, False), c, level)
+            moves += _line("rapid", place, place := target)
             moves += _line("rapid", place, place := at_height(place, c, hole.top))
             moves += drill(hole, place, c)
             place = moves[-1].end_mm
+            level = hole.clear
         return tuple(moves)
 
     def _hole(self, depth_letter: str, axis: int) -> Hole:
@@ -428,8 +436,7 @@ class ModalMachine:
         if self.is_absolute:
             top, bottom = top + self.frame.offset[axis], bottom + self.frame.offset[axis]
         else:
-            is_fanuc = self._dialect is Dialect.FANUC
-            top += self._initial_level if is_fanuc else self.position[axis]
+            top += self._initial_level
             bottom += top
         seconds = self._cycle.get("P", 0.0)
         if self._dialect is Dialect.FANUC:

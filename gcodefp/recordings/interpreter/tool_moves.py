@@ -10,12 +10,17 @@ from typing import NamedTuple
 
 Point = tuple[float, float, float, float]
 """X, Y, Z and E in mm."""
+Pair = tuple[float, float]
+Arc = tuple[Pair, float, float]
+"""Centre and radius in mm, and sweep: the angle in radians, positive counter-clockwise."""
 
 PLANE_AXES = {17: (0, 1, 2), 18: (2, 0, 1), 19: (1, 2, 0)}
 """Plane -> the axes of an arc, and the axis across, as indices of XYZ."""
+ROUNDING_MM = 0.02
+"""Tolerance of arcs: coordinates are rounded to 1e-4 inch."""
 MAX_RADIUS_ERROR_MM = 0.5
 MIN_ARC_ANGLE = 5e-7
-"""Radians; a smaller one is a full circle. Both as in grbl."""
+"""Radians; a smaller one is a full circle. This and the last are grbl's."""
 MAX_PECKS = 1000
 CHIP_BREAK_MM = 0.254
 CYCLES = (73, 74, 76, 81, 82, 83, 84, 85, 86, 88, 89)
@@ -27,8 +32,8 @@ class PathMove(NamedTuple):
 
     Attributes:
         kind: `rapid`, `feed`, `arc` or `dwell`.
-        centre_mm: of an arc, at the height of its start.
-        sweep: angle of an arc in radians, positive counter-clockwise seen from the axis across.
+        centre_mm, radius_mm: of an arc at its start; radius 0 without.
+        sweep: of an arc, seen from the axis across.
         plane: of an arc, 17, 18 or 19.
         seconds: of a dwell.
     """
@@ -38,17 +43,10 @@ class PathMove(NamedTuple):
     end_mm: Point
     feed_mm_min: float = 0.0
     centre_mm: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    radius_mm: float = 0.0
     sweep: float = 0.0
     plane: int = 17
     seconds: float = 0.0
-
-    @property
-    def radius_mm(self) -> float:
-        """Of an arc at its start, else 0."""
-        a, b, _ = PLANE_AXES[self.plane]
-        if self.kind != "arc":
-            return 0.0
-        return hypot(self.start_mm[a] - self.centre_mm[a], self.start_mm[b] - self.centre_mm[b])
 
     @property
     def length_mm(self) -> float:
@@ -59,53 +57,40 @@ class PathMove(NamedTuple):
         return hypot(*delta[:3]) or abs(delta[3])
 
 
-def arc_by_radius(
-    start: tuple[float, float], end: tuple[float, float], radius: float, is_clockwise: bool
-) -> tuple[tuple[float, float], float]:
-    """Centre and sweep of an arc in its plane; a negative radius turns more than half a circle.
+def arc_by_radius(start: Pair, end: Pair, radius: float, is_clockwise: bool) -> Arc:
+    """An arc in its plane; a negative radius turns more than half a circle.
 
     Raises:
         ValueError: the radius does not reach.
     """
     dx, dy = end[0] - start[0], end[1] - start[1]
     chord = hypot(dx, dy)
-    # Tolerance of half circles: coordinates are rounded to 1e-4 inch.
-    if chord > 2 * abs(radius) + 0.02 or chord == 0:
+    if chord > 2 * abs(radius) + ROUNDING_MM or chord == 0:
         raise ValueError(f"no arc of radius {radius:g} mm spans {chord:g} mm")
     radius_mm = max(abs(radius), chord / 2)
     height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
     side = -1.0 if is_clockwise != (radius < 0) else 1.0
     centre = (start[0] + dx / 2 - side * height * dy, start[1] + dy / 2 + side * height * dx)
-    return centre, _sweep(start, end, centre, is_clockwise)
+    return centre, radius_mm, _sweep(start, end, centre, is_clockwise)
 
 
-def arc_by_centre(
-    start: tuple[float, float],
-    end: tuple[float, float],
-    centre: tuple[float, float],
-    is_clockwise: bool,
-) -> float:
-    """The sweep about a centre; a full circle where start and end are one point.
+def arc_by_centre(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> Arc:
+    """An arc about a centre; a full circle where start and end are one point.
 
     Raises:
         ValueError: start and end have different distances from the centre.
     """
     radius = hypot(start[0] - centre[0], start[1] - centre[1])
     error = abs(hypot(end[0] - centre[0], end[1] - centre[1]) - radius)
-    if error > MAX_RADIUS_ERROR_MM or error > max(0.005, 0.001 * radius) or radius == 0:
+    if error > MAX_RADIUS_ERROR_MM or error > max(ROUNDING_MM, 0.001 * radius) or radius == 0:
         raise ValueError(f"the arc's radius is {radius:.4g} mm, at its end {error:.2g} mm off")
     sweep = _sweep(start, end, centre, is_clockwise)
     if abs(sweep) < MIN_ARC_ANGLE:
         sweep += -2 * pi if is_clockwise else 2 * pi
-    return sweep
+    return centre, radius, sweep
 
 
-def _sweep(
-    start: tuple[float, float],
-    end: tuple[float, float],
-    centre: tuple[float, float],
-    is_clockwise: bool,
-) -> float:
+def _sweep(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> float:
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
     sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
     return sweep - 2 * pi if is_clockwise else sweep
@@ -164,6 +149,7 @@ def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
                 yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
     if hole.code in DWELLS and hole.dwell_seconds:
         yield PathMove("dwell", place, place, seconds=hole.dwell_seconds)
-    yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.top)
-    if hole.clear != hole.top:
+    if hole.code in FEEDS_OUT:
+        yield move("feed", hole.top)
+    if hole.clear != place[axis]:
         yield move("rapid", hole.clear)
