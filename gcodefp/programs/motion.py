@@ -1,8 +1,5 @@
 """Converts program lines to moves, and plans their speeds with finite acceleration.
 
-Arc centres follow RS-274/NGC, section 3.5.3.1 (radius format): R positive turns at most half a
-circle, negative more. The sign of the square root is that of grbl's gcode.c.
-
 The planner's method is that of grbl's planner.c (https://github.com/gnea/grbl, GPL; no code is
 copied): the speed at a junction follows from the allowed deviation, a backward pass ensures that
 every move can brake in time, a forward pass that its speed can be reached. Unlike in grbl, an arc
@@ -11,13 +8,15 @@ is one move, with limited centripetal acceleration as in LinuxCNC, instead of ma
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import atan2, hypot, pi, sqrt
+from math import atan2, hypot, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.recordings.columns import INCH_MM
-from gcodefp.recordings.gcode import parse_block
+from gcodefp.recordings.interpreter import interpret_program
+from gcodefp.recordings.interpreter.dialects import Dialect
+from gcodefp.recordings.interpreter.tool_moves import PathMove
 
 PARK_MM = (111.42, -13.11, 25.9926)
 """Where programs start, in work coordinates: from the first rows of the real recordings."""
@@ -59,57 +58,33 @@ def trace_program(
     """The moves of a program in inches, from the parking position; lines without motion have none.
 
     Raises:
-        ValueError: an arc's radius does not reach its end point.
+        ValueError: a line is not understood, such as an arc whose radius does not reach its end.
     """
-    moves: list[Move] = []
-    position, motion, feed = park_mm, 0, 0.0
-    for index, text in enumerate(texts):
-        words = parse_block(text)
-        target, radius, in_machine_frame = list(position), 0.0, False
-        for letter, number in words:
-            if letter == "G" and number <= 3:
-                motion = int(number)
-            elif letter == "G":
-                in_machine_frame = number == 53
-            elif letter == "F":
-                feed = number * INCH_MM
-            elif letter == "R":
-                radius = number * INCH_MM
-            elif letter in "XYZ":
-                axis = "XYZ".index(letter)
-                shift = MACHINE_ORIGIN_MM[axis] if in_machine_frame else 0.0
-                target[axis] = number * INCH_MM - shift
-        end = (target[0], target[1], target[2])
-        if end != position:
-            moves.append(_move(index, motion, position, end, feed if motion else 0.0, radius))
-        position = end
-    return moves
+    x, y, z = MACHINE_ORIGIN_MM
+    run = interpret_program(
+        "\n".join(texts),
+        dialect=Dialect.RS274,
+        mm_per_unit=INCH_MM,
+        start_mm=(*park_mm, 0.0),
+        machine_zero_mm=(-x, -y, -z),
+    )
+    for number, _, complaint in run.not_understood:
+        raise ValueError(f"line {number - 1}: {complaint}")
+    return [
+        _move(block.line - 1, int(block.modal.motion), move)
+        for block in run.blocks
+        for move in block.moves
+        if move.kind != "dwell"
+    ]
 
 
-def _move(
-    index: int,
-    motion: int,
-    start: tuple[float, float, float],
-    end: tuple[float, float, float],
-    feed: float,
-    radius: float,
-) -> Move:
-    if motion < 2:
-        return Move(index, motion, start, end, feed)
-    dx, dy = end[0] - start[0], end[1] - start[1]
-    chord = hypot(dx, dy)
-    # Tolerance of half circles: coordinates are rounded to 1e-4 inch.
-    if chord > 2 * abs(radius) + 0.02 or chord == 0:
-        raise ValueError(f"line {index}: no arc of radius {radius:g} mm spans {chord:g} mm")
-    radius_mm = max(abs(radius), chord / 2)
-    height = sqrt(max(radius_mm**2 - (chord / 2) ** 2, 0.0)) / chord
-    side = -1.0 if (motion == 2) != (radius < 0) else 1.0
-    centre = (start[0] + dx / 2 - side * height * dy, start[1] + dy / 2 + side * height * dx)
+def _move(index: int, motion: int, move: PathMove) -> Move:
+    start, end, centre = move.start_mm[:3], move.end_mm[:3], move.centre_mm[:2]
+    if move.kind != "arc":
+        return Move(index, motion, start, end, move.feed_mm_min)
     angle = atan2(start[1] - centre[1], start[0] - centre[0])
-    sweep = (atan2(end[1] - centre[1], end[0] - centre[0]) - angle) % (2 * pi)
-    if motion == 2:
-        sweep -= 2 * pi
-    return Move(index, motion, start, end, feed, centre, radius_mm, angle, sweep)
+    radius, sweep = move.radius_mm, move.sweep
+    return Move(index, motion, start, end, move.feed_mm_min, centre, radius, angle, sweep)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ MAX_CHARACTERS = 1000
 """Of a block with its comments; RS-274 has 256."""
 
 _WORD = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))(E[+-]?\d+(?![.\d]))?", re.I | re.A)
+_WORD_BEFORE_E = re.compile(r"\s*([A-Z])\s*([+-]?(?:\d+\.?\d*|\.\d+))()", re.I | re.A)
 _COMMENT = re.compile(r"\([^)]*\)|;.*")
 _HEAD = re.compile(r"^\s*%?\s*(?:N\s*\d+\s*(?=/))?(?:/\d?)?", re.I | re.A)
 """Tape mark, and block delete in front of a block or behind its line number."""
@@ -58,21 +59,34 @@ def parse_block(text: str) -> Block:
     if len(text) > MAX_CHARACTERS:
         raise ValueError(f"{text[:30]!r}… is too long")
     code = _CHECKSUM.sub("", _HEAD.sub("", _COMMENT.sub("", text)))
-    words, offset = [], 0
-    while code[offset:].strip():
-        match = _WORD.match(code, offset)
+    words = split_words(code)
+    return tuple(Word(w.letter, float(format_number(w.number))) for w in words if w.letter != "N")
+
+
+def split_words(code: str, has_exponents: bool = True) -> list[Word]:
+    """All words of a block that has no comment, line number or checksum; numbers are exact.
+
+    Args:
+        has_exponents: `e` may belong to a number; else it is the E word of a printer.
+
+    Raises:
+        ValueError: as `parse_block`.
+    """
+    pattern = _WORD if has_exponents else _WORD_BEFORE_E
+    words, offset, end = [], 0, len(code.rstrip())
+    while offset < end:
+        match = pattern.match(code, offset)
         if match is None:
-            raise ValueError(f"no G-code word at {code[offset:].strip()!r} in {text!r}")
+            raise ValueError(f"no G-code word at {code[offset:].strip()!r} in {code!r}")
         letter, mantissa, exponent = match.groups(default="")
         if exponent and not (letter.isupper() and exponent.startswith("e")):
-            raise ValueError(f"exponent or E word? {code[offset:].strip()!r} in {text!r}")
+            raise ValueError(f"exponent or E word? {code[offset:].strip()!r} in {code!r}")
         number = float(mantissa + exponent)
         if abs(number) > MAX_NUMBER:
-            raise ValueError(f"{match[0].strip()!r} is too large in {text!r}")
-        if letter not in "Nn":
-            words.append(Word(letter.upper(), float(format_number(number))))
+            raise ValueError(f"{match[0].strip()!r} is too large in {code!r}")
+        words.append(Word(letter.upper(), number))
         offset = match.end()
-    return tuple(words)
+    return words
 
 
 def format_block(block: Block) -> str:

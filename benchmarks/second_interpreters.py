@@ -1,0 +1,146 @@
+"""Compares the end points of gcodefp's interpreter with those of two independent ones.
+
+    python benchmarks/second_interpreters.py printrun FILE...   (pip install --no-deps printrun)
+    python benchmarks/second_interpreters.py rs274 FILE...      (Debian: linuxcnc-uspace)
+
+printrun gives X, Y, Z and E behind each line of a printer's program; of a mill's, LinuxCNC's rs274
+gives each line and arc of the path. Exits with 1 if an end point is more than 0.01 mm off.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from math import dist, floor, pi
+from pathlib import Path
+
+from gcodefp.recordings.interpreter import interpret_program, read_program
+from gcodefp.recordings.interpreter.dialects import Dialect, split_lines
+from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
+
+TOLERANCE_MM = 0.01
+PLANES = {"XY": 17, "XZ": 18, "YZ": 19}
+_CANON = re.compile(r"N\S* +([A-Z0-9_]+)\((.*)\)")
+
+
+def printrun_error_mm(path: Path) -> tuple[int, float]:
+    """Executed blocks, and the largest distance of X, Y, Z and E behind a line."""
+    from printrun.gcoder import GCode
+
+    text = read_program(path)
+    ends = {block.line: block.end_mm for block in interpret_program(text).blocks}
+    code, largest = GCode(deferred=True), 0.0
+    code.prepare([])
+    for number, line in enumerate(split_lines(text), 1):
+        # gcoder takes the X0 of `G28 X0` for no X, and homes all axes.
+        command = re.sub(r"(G28 [XYZ])0", r"\g<1>1", line.partition(";")[0].strip())
+        parsed = code.append(command, store=False) if command else None
+        if parsed is not None and number in ends:
+            other = (parsed.current_x, parsed.current_y, parsed.current_z, code.current_e)
+            largest = max(largest, dist(ends[number], other))
+    return len(ends), largest
+
+
+def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
+    """The path by LinuxCNC: plane or 0, X, Y, Z, then of an arc its centre and whole turns.
+
+    Raises:
+        ValueError: LinuxCNC refuses the program.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "variables").touch()
+        tools = [f"T{number} P{number} D0 Z0 ;\n" for number in range(1, 200)]
+        (Path(folder) / "tools").write_text("".join(tools))
+        command = [program, "-g", "-t", "tools", "-v", "variables", str(path.resolve())]
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if "PROGRAM_END" not in run.stdout:
+        raise ValueError(f"{path}: {run.stderr.strip()}")
+    found, scale, plane = list[tuple[float, ...]](), 1.0, 17
+    work, shift = [0.0] * 3, [0.0] * 3
+    for name, arguments in _CANON.findall(run.stdout):
+        if name == "USE_LENGTH_UNITS":
+            scale = 25.4 if "INCH" in arguments else 1.0
+        elif name == "SELECT_PLANE":
+            plane = PLANES[arguments[-2:]]
+        elif name in ("SET_G5X_OFFSET", "SET_G92_OFFSET"):
+            offset = [float(x) * scale for x in arguments.split(",")[-6:-3]]
+            work, shift = (offset, shift) if "G5X" in name else (work, offset)
+        elif name in ("STRAIGHT_TRAVERSE", "STRAIGHT_FEED", "ARC_FEED"):
+            numbers = [float(x) for x in arguments.split(",")]
+            total = [a + b for a, b in zip(work, shift, strict=True)]
+            found.append(_move(name, numbers, scale, plane, total))
+    return found
+
+
+def _move(
+    name: str, numbers: list[float], scale: float, plane: int, offset: list[float]
+) -> tuple[float, ...]:
+    if name != "ARC_FEED":
+        return (0, *(x * scale + o for x, o in zip(numbers[:3], offset, strict=True)))
+    a, b, c = PLANE_AXES[plane]
+    end = [0.0] * 3
+    end[a], end[b], end[c] = numbers[0], numbers[1], numbers[5]
+    ends = [x * scale + o for x, o in zip(end, offset, strict=True)]
+    centre = (numbers[2] * scale + offset[a], numbers[3] * scale + offset[b])
+    return (plane, *ends, *centre, numbers[4])
+
+
+def own_path(text: str, dialect: Dialect | None = Dialect.LINUXCNC) -> list[tuple[float, ...]]:
+    """The path in the form of `rs274_path`."""
+    moves = [m for b in interpret_program(text, dialect=dialect).blocks for m in b.moves]
+    return [_as_row(move) for move in moves if move.kind != "dwell"]
+
+
+def _as_row(move: PathMove) -> tuple[float, ...]:
+    if move.kind != "arc":
+        return (0, *move.end_mm[:3])
+    a, b, _ = PLANE_AXES[move.plane]
+    turns = floor(abs(move.sweep) / (2 * pi) - 1e-9) + 1
+    centre = (move.centre_mm[a], move.centre_mm[b])
+    return (move.plane, *move.end_mm[:3], *centre, turns if move.sweep > 0 else -turns)
+
+
+def path_error_mm(first: Sequence[tuple[float, ...]], second: Sequence[tuple[float, ...]]) -> float:
+    """The largest distance of two paths, moves that rest left out; infinite if they differ."""
+    paths = [_without_rests(first), _without_rests(second)]
+    if len(paths[0]) != len(paths[1]):
+        return float("inf")
+    pairs = list(zip(*paths, strict=True))
+    if any(len(a) != len(b) or a[0] != b[0] or a[6:] != b[6:] for a, b in pairs):
+        return float("inf")
+    return max((dist(a[1:6], b[1:6]) for a, b in pairs), default=0.0)
+
+
+def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]:
+    kept: list[tuple[float, ...]] = []
+    place = (0.0, 0.0, 0.0)
+    for row in path:
+        if row[0] or dist(row[1:4], place) > 1e-4:
+            kept.append(row)
+        place = (row[1], row[2], row[3])
+    return kept
+
+
+def main() -> int:
+    """Prints the largest distance of each file."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("interpreter", choices=("printrun", "rs274"))
+    parser.add_argument("files", type=Path, nargs="+")
+    parser.add_argument("--program", default="rs274", help="the executable rs274")
+    arguments = parser.parse_args()
+    worst = 0.0
+    for path in arguments.files:
+        if arguments.interpreter == "printrun":
+            count, error = printrun_error_mm(path)
+        else:
+            own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
+            count, error = len(own), path_error_mm(own, other)
+        worst = max(worst, error)
+        print(f"{path.name}: {count} blocks or moves, at most {error:.5f} mm apart")
+    return int(worst > TOLERANCE_MM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

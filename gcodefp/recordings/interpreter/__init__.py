@@ -1,0 +1,196 @@
+"""Interprets the text of a program: the blocks that a controller executes, and their moves.
+
+No parser on PyPI does it: gcodeparser splits lines into words, without state; pygcode (2017) has no
+O words, expressions or E; printrun's gcoder knows printers only. benchmarks/second_interpreters.py
+compares with printrun's and with rs274, LinuxCNC's.
+"""
+
+import gzip
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.gcode import Word, format_block
+from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect, read_lines
+from gcodefp.recordings.interpreter.macro_expressions import Key, Parameters
+from gcodefp.recordings.interpreter.modal_machine import Modal, ModalMachine
+from gcodefp.recordings.interpreter.program_flow import ProgramFlow, Step
+from gcodefp.recordings.interpreter.tool_moves import PathMove, Point
+
+_KIND_ORDER = ("dwell", "rapid", "feed", "arc")
+_ARGUMENT = re.compile(r"(\w+)=(\S+)")
+_HARMLESS = re.compile(
+    r"(?:SET_(?!GCODE_OFFSET|KINEMATIC)|EXCLUDE_OBJECT|TURN_OFF_HEATERS|TEMPERATURE_WAIT|RESPOND|ECHO"
+    r"|STATUS|HELP|ACTIVATE_EXTRUDER|BED_MESH_(?:CLEAR|PROFILE|OUTPUT)|SKEW_PROFILE|PID_|GET_POSITION"
+    r"|UPDATE_DELAYED_GCODE|CLEAR_PAUSE|SDCARD_|SAVE_VARIABLE|QUERY_|TIMELAPSE_TAKE_FRAME|START_TIMELAPSE"
+    r"|PRINT_STATS|MANUAL_STEPPER|SYNC_EXTRUDER_MOTION|M\d+)\w*",
+    re.I,
+)
+
+
+class ExecutedBlock(NamedTuple):
+    """One executed line of a program.
+
+    Attributes:
+        line: its number in the file, from 1.
+        text: canonical, numbers with at most four decimals; of a line that is no words, the line
+            without comments.
+        words: evaluated, with exact numbers; none on lines that are no words.
+        modal: the state behind it.
+        start_mm, end_mm: X, Y, Z and E, in the frame that G54 has at the start.
+        kind: of its moves the last of `dwell`, `rapid`, `feed`, `arc`; `flow` of lines that decide
+            what is executed; else `none`.
+        feed_mm_min: of its last move by feed; 0 for rapids.
+        complaint: why it is not understood: its moves may be others. Empty if it is.
+    """
+
+    line: int
+    text: str
+    words: tuple[Word, ...]
+    modal: Modal
+    start_mm: Point
+    end_mm: Point
+    kind: str
+    feed_mm_min: float
+    complaint: str
+    moves: tuple[PathMove, ...]
+
+    @property
+    def understood(self) -> bool:
+        """Whether its moves are certain."""
+        return not self.complaint
+
+
+@dataclass(frozen=True)
+class Interpretation:
+    """The executed blocks of a program; notes are assumptions that a user should know."""
+
+    dialect: Dialect
+    blocks: list[ExecutedBlock]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def understood_share(self) -> float:
+        """Of the executed blocks; 1 if there are none."""
+        if not self.blocks:
+            return 1.0
+        return sum(block.understood for block in self.blocks) / len(self.blocks)
+
+    @property
+    def not_understood(self) -> list[tuple[int, str, str]]:
+        """Line number, text and complaint of each line that was not understood at least once."""
+        lines = {b.line: (b.line, b.text, b.complaint) for b in self.blocks if not b.understood}
+        return sorted(lines.values())
+
+    def summary(self, most: int = 5) -> str:
+        """A line for a log, with the first lines that were not understood."""
+        lines = self.not_understood
+        shown = "; ".join(f"line {n}: {text[:60]!r}: {why}" for n, text, why in lines[:most])
+        more = f"; and {len(lines) - most} more lines" if len(lines) > most else ""
+        share = f"{self.understood_share:.2%} of {len(self.blocks)} executed blocks understood"
+        head = f"{self.dialect}: {share}"
+        return f"{head}; {shown}{more}" if lines else head
+
+
+def read_program(path: Path) -> str:
+    """The text of a program file, gzip or not.
+
+    Raises:
+        UserError: it cannot be read, or is not text.
+    """
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); name a program file") from None
+    if content[:4] == b"GCDE" or b"\0" in content[:4096]:
+        raise UserError(f"{path}: is binary; export the program as text G-code")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def interpret_program(
+    text: str,
+    *,
+    dialect: Dialect | None = None,
+    mm_per_unit: float = 1.0,
+    start_mm: Point = (0.0, 0.0, 0.0, 0.0),
+    machine_zero_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    skips_deletable: bool = False,
+) -> Interpretation:
+    """Executes a program.
+
+    Args:
+        text: of the program file.
+        dialect: by default as the text tells.
+        mm_per_unit: until G20 or G21.
+        start_mm: X, Y, Z and E of the machine in the frame of G54.
+        machine_zero_mm: the machine's zero in this frame; G28, G53 and G10 L2 refer to it.
+        skips_deletable: whether lines that begin with `/` are skipped.
+
+    Raises:
+        UserError: the program does not end.
+    """
+    dialect = dialect or detect_dialect(text)
+    machine = ModalMachine(dialect, mm_per_unit, start_mm, machine_zero_mm)
+    parameters = Parameters(dialect is Dialect.FANUC, lambda key: _system_value(key, machine))
+    flow = ProgramFlow(read_lines(text, dialect), dialect, parameters, skips_deletable)
+    blocks = list(_execute(flow.steps(), machine, dialect))
+    notes = []
+    if not machine.has_units and not dialect.is_opaque and any(b.moves for b in blocks):
+        notes.append(f"no G20 or G21: a length of 1 is taken as {mm_per_unit:g} mm")
+    if machine.frame.has_assumed_offset:
+        notes.append("a work offset that the program does not set is taken as that of G54")
+    return Interpretation(dialect, blocks, tuple(notes))
+
+
+def _execute(
+    steps: Iterator[Step], machine: ModalMachine, dialect: Dialect
+) -> Iterator[ExecutedBlock]:
+    for step in steps:
+        start, moves, complaint = machine.position, tuple[PathMove, ...](), step.complaint
+        if step.words:
+            moves, problem = machine.execute(step.words)
+            complaint = "; ".join(filter(None, (complaint, problem)))
+        elif dialect is Dialect.KLIPPER and not complaint:
+            complaint = _extended_command(step.text, machine)
+        if len(moves) == 1:
+            kind, _, _, feed, *_ = moves[0]
+        elif moves:
+            kind = max((move.kind for move in moves), key=_KIND_ORDER.index)
+            feed = next((m.feed_mm_min for m in reversed(moves) if m.feed_mm_min), 0.0)
+        else:
+            kind, feed = "flow" if step.is_flow else "none", 0.0
+        yield ExecutedBlock(
+            step.line, step.text or format_block(step.words), step.words, machine.modal, start,
+            machine.position, kind, feed, complaint, moves,
+        )  # fmt: skip
+
+
+def _system_value(key: Key, machine: ModalMachine) -> float | None:
+    """Current position: #5420 to #5422 and #<_x> of LinuxCNC, #5041 to #5043 of Fanuc's."""
+    axes = {"_x": 0, "_y": 1, "_z": 2, 5420: 0, 5421: 1, 5422: 2, 5041: 0, 5042: 1, 5043: 2}
+    return machine.programmed(axes[key]) if key in axes else None
+
+
+def _extended_command(text: str, machine: ModalMachine) -> str:
+    """Executes a command of Klipper; the complaint if it may move the machine."""
+    name = text.split(maxsplit=1)[0].upper()
+    arguments = {key.upper(): value for key, value in _ARGUMENT.findall(text)}
+    try:
+        if name == "SAVE_GCODE_STATE":
+            machine.save_state(arguments.get("NAME", "default"))
+        elif name == "RESTORE_GCODE_STATE":
+            machine.restore_state(arguments.get("NAME", "default"))
+            return "the move back is not traced" if arguments.get("MOVE", "0") != "0" else ""
+        elif not _HARMLESS.fullmatch(name):
+            return "a macro that is not in this file may move the machine"
+    except ValueError as error:
+        return str(error)
+    return ""

@@ -1,0 +1,464 @@
+"""A controller's modal state, and the moves that a block of words makes of it.
+
+RS-274/NGC, section 3.5, with what grbl, LinuxCNC, Mach3, Fanuc's mills, Marlin and Klipper add.
+Not traced: tool radius compensation, rotated, scaled and polar coordinates, and axes other than X,
+Y, Z and E. Blocks that need them are not understood; only the turning of A, B and C is ignored. The
+path is that of the tool's tip: length compensation does not change it.
+"""
+
+from collections.abc import Sequence
+from math import isfinite, pi
+from typing import NamedTuple
+
+from gcodefp.recordings.columns import INCH_MM
+from gcodefp.recordings.gcode import Word
+from gcodefp.recordings.interpreter.coordinates import WORK_OFFSETS, Coordinates
+from gcodefp.recordings.interpreter.dialects import Dialect
+from gcodefp.recordings.interpreter.tool_moves import (
+    CYCLES,
+    PLANE_AXES,
+    Arc,
+    Hole,
+    PathMove,
+    Point,
+    arc_by_centre,
+    arc_by_radius,
+    at_height,
+    drill,
+)
+
+MAX_REPEATS = 1000
+MAX_TURNS = 10_000
+
+_MODES: dict[float, dict[str, float | bool]] = {
+    17: {"plane": 17},
+    18: {"plane": 18},
+    19: {"plane": 19},
+    20: {"mm_per_unit": INCH_MM},
+    21: {"mm_per_unit": 1.0},
+    90: {"is_absolute": True},
+    91: {"is_absolute": False},
+    90.1: {"has_absolute_centres": True},
+    91.1: {"has_absolute_centres": False},
+    93: {"feed_mode": 93},
+    94: {"feed_mode": 94},
+    95: {"feed_mode": 95},
+    98: {"retract": 98},
+    99: {"retract": 99},
+}
+_SPLINES = {5.0, 5.1}
+_MOTIONS = {0.0, 1.0, 2.0, 3.0, *_SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
+_ONCE = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
+_WITHOUT_MOTION = {
+    8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 44.0, 49.0, 50.0, 50.1, 61.0, 61.1, 62.0, 63.0, 64.0,
+    67.0, 69.0, 69.1, 94.1, 96.0, 97.0, 113.0, 13.1, 65.0, 187.0, 54.4, 49.1,
+}  # fmt: skip
+_DOUBTS: dict[float, tuple[float, str]] = {
+    7.0: (8.0, "diameter mode"),
+    12.1: (13.1, "polar interpolation"),
+    16.0: (15.0, "polar coordinates"),
+    41.0: (40.0, "tool radius compensation"),
+    41.1: (40.0, "tool radius compensation"),
+    42.0: (40.0, "tool radius compensation"),
+    42.1: (40.0, "tool radius compensation"),
+    51.0: (50.0, "scaling"),
+    51.1: (50.1, "mirroring"),
+    66.0: (67.0, "a modal macro call"),
+    68.0: (69.0, "rotated coordinates"),
+    68.2: (69.0, "a tilted plane"),
+    112.0: (113.0, "polar interpolation"),
+}
+"""Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
+_KNOWN = {*_MOTIONS, *_ONCE, *_MODES, *WORK_OFFSETS, *_WITHOUT_MOTION, *_DOUBTS}
+_USE_NO_AXES = {51.0, 51.1, 65.0, 66.0, 68.0, 68.2}
+"""Their axis words are no target of a motion."""
+_GROUPS = {
+    **dict.fromkeys(_MOTIONS - {80.0}, "motion"),
+    **{code: next(iter(modes)) for code, modes in _MODES.items()},
+    **dict.fromkeys(WORK_OFFSETS, "offset"),
+}
+_RETRACTIONS = {10.0, 11.0}
+_PRINTER_CODES = {
+    0.0, 1.0, 2.0, 3.0, 4.0, 17.0, 18.0, 19.0, 20.0, 21.0, 28.0, 53.0, *WORK_OFFSETS, 90.0, 91.0,
+    92.0, 92.1,
+}  # fmt: skip
+_MOVING_M_CODES = {
+    125.0: "parks", 206.0: "shifts the origin", 218.0: "sets a tool's offset",
+    428.0: "shifts the origin", 600.0: "parks", 701.0: "loads filament", 702.0: "unloads filament",
+}  # fmt: skip
+_OTHER_AXES = "UVW"
+
+
+class Modal(NamedTuple):
+    """The modal state behind a block.
+
+    Attributes:
+        motion: the G code that axis words move by.
+        plane: 17, 18 or 19.
+        is_absolute, is_absolute_e, has_absolute_centres: coordinates of XYZ, of E and of IJK.
+        feed_mode: 93 (inverse time), 94 (a minute) or 95 (a turn).
+        retract: 98 or 99, of drilling cycles.
+        work_offset: 1 for G54, and so on; over 100 for G54.1.
+        feed: the F word, in lengths of mm.
+        spindle: the S word.
+        offset_mm: what is added to a programmed X, Y, Z and E.
+    """
+
+    motion: float
+    plane: int
+    is_absolute: bool
+    is_absolute_e: bool
+    has_absolute_centres: bool
+    mm_per_unit: float
+    feed_mode: int
+    retract: int
+    work_offset: int
+    feed: float
+    spindle: float
+    offset_mm: Point
+
+
+def _line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
+    return (PathMove(kind, start, end, feed),) if end != start else ()
+
+
+class ModalMachine:
+    """Executes blocks; positions are in the frame that G54 has at the start.
+
+    Args:
+        start_mm: where the machine stands.
+        machine_zero_mm: where the machine's zero lies: G28 and G53 refer to it.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        mm_per_unit: float,
+        start_mm: Point,
+        machine_zero_mm: tuple[float, float, float],
+    ) -> None:
+        self._dialect = dialect
+        self.position: Point = start_mm
+        self.frame = Coordinates(dialect, machine_zero_mm)
+        self.motion = self._motion_before = 0.0
+        self.plane = 17
+        self.is_absolute = self._is_absolute_e = True
+        self.has_absolute_centres = False
+        self.mm_per_unit = mm_per_unit
+        self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
+        self.feed = self.spindle = 0.0
+        self._doubts: dict[float, str] = {}
+        self._cycle: dict[str, float] = {}
+        self._initial_level: float | None = None
+        self._modal: Modal | None = None
+        self._saved_states: dict[str, tuple[bool, bool, float, list[float]]] = {}
+        self.has_units = False
+
+    @property
+    def modal(self) -> Modal:
+        """The state behind the last block."""
+        if self._modal is None:
+            self._modal = Modal(
+                self.motion, self.plane, self.is_absolute, self.is_absolute_e,
+                self.has_absolute_centres, self.mm_per_unit, self.feed_mode, self.retract,
+                self.frame.work_offset, self.feed, self.spindle, self.frame.offset,
+            )  # fmt: skip
+        return self._modal
+
+    @property
+    def is_absolute_e(self) -> bool:
+        """Klipper's G90 leaves M83 as it is, Marlin's ends it; G91 is relative in both."""
+        return self._is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
+
+    def programmed(self, axis: int) -> float:
+        """The position in the program's coordinates and units."""
+        return (self.position[axis] - self.frame.offset[axis]) / self.mm_per_unit
+
+    def execute(self, words: Sequence[Word]) -> tuple[tuple[PathMove, ...], str]:
+        """The moves of a block, and why it is not understood, empty if it is."""
+        values: dict[str, float] = {}
+        codes, complaints, is_still = list[float](), list[str](), False
+        for letter, number in words:
+            if letter == "G":
+                codes.append(number)
+                complaint = self._g_code(number)
+            elif letter == "M":
+                complaint, is_still = self._m_code(number), self._dialect.is_printer
+            elif letter in values:
+                complaint = f"{letter} is there twice"
+            else:
+                values[letter] = number
+                continue
+            if complaint:
+                complaints.append(complaint)
+        groups = [_GROUPS[code] for code in codes if code in _GROUPS]
+        if 80 in codes:
+            is_group_of_its_own = self._dialect is Dialect.FANUC or "motion" in groups
+            self.motion = self._motion_before if is_group_of_its_own else 80.0
+        is_still |= not _USE_NO_AXES.isdisjoint(codes) or not _KNOWN.issuperset(codes)
+        if len(groups) > len({*groups}):
+            complaints.append("two codes of one modal group")
+        if "F" in values or "S" in values:
+            self._modal = None
+            self.feed = values.get("F", self.feed / self.mm_per_unit) * self.mm_per_unit
+            self.spindle = values.get("S", self.spindle)
+        if not self._dialect.is_printer:
+            complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
+        moves = () if is_still else self._moves(codes, values, complaints)
+        return moves, "; ".join(complaints)
+
+    def _moves(
+        self, codes: list[float], values: dict[str, float], complaints: list[str]
+    ) -> tuple[PathMove, ...]:
+        """The moves of a block whose modal codes hold already; adds to the complaints."""
+        once = next((code for code in codes if code in _ONCE), 0.0)
+        try:
+            moves = self._execute_once(once, values) if once else self._move(values, False)
+        except (ValueError, ArithmeticError) as error:
+            complaints.append(str(error))
+            return ()
+        if moves:
+            self.position = moves[-1].end_mm
+            if not all(map(isfinite, self.position)):
+                self.position, moves = moves[0].start_mm, ()
+                complaints.append("the position is not finite")
+            complaints += [f"{name} is not traced" for name in self._doubts.values()]
+            if self.motion in _SPLINES:
+                complaints.append("a spline is traced as a line")
+        return moves
+
+    # G and M codes
+
+    def _g_code(self, number: float) -> str:
+        if self._dialect.is_printer:
+            if number in _RETRACTIONS:
+                return ""
+            if number not in _PRINTER_CODES:
+                return f"G{number:g} is not known"
+        if number in _SPLINES and self._dialect is Dialect.FANUC:
+            return ""  # How far Fanuc's controllers look ahead
+        if number in _MOTIONS:
+            if number != self.motion:
+                self._modal = None
+                self.motion = number
+            if number not in CYCLES:
+                self._cycle, self._initial_level = {}, None
+            if number < 4:
+                self._motion_before = number
+            return "a probe stops where it touches" if 38 < number < 39 else ""
+        if number in _ONCE:
+            is_unknown = number == 30 and 30 not in self.frame.homes
+            return "the second reference point is not in the program" if is_unknown else ""
+        self._modal = None
+        if (modes := _MODES.get(number)) is not None:
+            for name, value in modes.items():
+                setattr(self, name, value)
+            if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
+                self._is_absolute_e = number == 90
+            self.has_units |= number in (20, 21)
+            return ""
+        if number in WORK_OFFSETS:
+            self.frame.select(WORK_OFFSETS[number])
+            return ""
+        for begin in [b for b in self._doubts if _DOUBTS[b][0] == number]:
+            del self._doubts[begin]
+        if number in _DOUBTS:
+            self._doubts[number] = _DOUBTS[number][1]
+            return f"{_DOUBTS[number][1]} is not traced"
+        return "" if number in _WITHOUT_MOTION else f"G{number:g} is not known"
+
+    def _m_code(self, number: float) -> str:
+        if number in (82, 83):
+            self._modal = None
+            self._is_absolute_e = number == 82
+        is_moving = self._dialect.is_printer and number in _MOVING_M_CODES
+        return f"M{number:g} {_MOVING_M_CODES[number]}" if is_moving else ""
+
+    def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
+        """The codes that use a block's axis words for themselves, and hold for it alone."""
+        if code == 4:
+            return self._dwell(values)
+        if code == 53:
+            return self._move(values, True)
+        if code in (28, 30):
+            return self._go_home(int(code), values)
+        lengths = self._lengths(values, "XYZE" if code == 92 else "XYZ")
+        if code in (28.1, 30.1):
+            self.frame.homes[int(code)] = self.position[:3]
+        elif code == 10:
+            self.frame.set_work_offset(values, lengths, self.position, self.is_absolute)
+        elif code == 52:
+            self.frame.set_local(lengths)
+        else:
+            self.frame.shift_origin(code, lengths, self.position)
+        self._modal = None
+        return ()
+
+    def _lengths(self, values: dict[str, float], axes: str) -> list[tuple[int, float]]:
+        return [(i, values[a] * self.mm_per_unit) for i, a in enumerate(axes) if a in values]
+
+    def _dwell(self, values: dict[str, float]) -> tuple[PathMove, ...]:
+        seconds = values.get("P", 0.0)
+        if self._dialect.is_printer or self._dialect is Dialect.FANUC:
+            seconds = values.get("S" if self._dialect.is_printer else "X", seconds / 1000)
+        if seconds < 0:
+            raise ValueError("the dwell is negative")
+        return (PathMove("dwell", self.position, self.position, seconds=seconds),)
+
+    def _go_home(self, code: int, values: dict[str, float]) -> tuple[PathMove, ...]:
+        """By way of a point to the reference point, with the axes that are named; else with all."""
+        axes = [axis for axis, _ in self._lengths(values, "XYZ")] or [0, 1, 2]
+        via = self.position if self._dialect.is_printer else self._target(values, False)
+        end, home = list(via), self.frame.homes.get(code, self.frame.zero)
+        for axis in axes:
+            end[axis] = home[axis]
+        moves = _line("rapid", self.position, via)
+        moves += _line("rapid", via, (end[0], end[1], end[2], end[3]))
+        if self._dialect.is_printer:
+            self.frame.forget_shift(axes)
+            self._modal = None
+        return moves
+
+    # Motion
+
+    def _target(self, values: dict[str, float], in_machine_frame: bool) -> Point:
+        scale, (x, y, z, e), (dx, dy, dz, de) = self.mm_per_unit, self.position, self.frame.offset
+        if in_machine_frame:
+            dx, dy, dz = self.frame.zero
+        if not (self.is_absolute or in_machine_frame):
+            dx, dy, dz = x, y, z
+        if "X" in values:
+            x = values["X"] * scale + dx
+        if "Y" in values:
+            y = values["Y"] * scale + dy
+        if "Z" in values:
+            z = values["Z"] * scale + dz
+        if "E" in values:
+            e = values["E"] * scale + (de if self.is_absolute_e else e)
+        return x, y, z, e
+
+    def _feed_for(self, move: PathMove) -> PathMove:
+        """The move with its feed, which depends on its length in inverse time mode."""
+        if self.feed_mode == 94:
+            return move._replace(feed_mm_min=self.feed)
+        if self.feed_mode == 95:
+            return move._replace(feed_mm_min=self.feed * self.spindle)
+        return move._replace(feed_mm_min=self.feed / self.mm_per_unit * move.length_mm)
+
+    def _move(self, values: dict[str, float], in_machine_frame: bool) -> tuple[PathMove, ...]:
+        motion = self.motion
+        if values.keys().isdisjoint("XYZEIJK" if motion in (2, 3) else "XYZE"):
+            return ()
+        if motion in CYCLES:
+            return self._drill(values)
+        start, end = self.position, self._target(values, in_machine_frame)
+        if motion in (2, 3):
+            return (self._feed_for(self._arc(values, start, end)),)
+        if motion == 80:
+            raise ValueError("axis words, but no motion is active")
+        is_rapid = motion == 0
+        if end == start:
+            return ()
+        if is_rapid:
+            return _line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
+        return (self._feed_for(PathMove("feed", start, end, self.feed)),)
+
+    def _arc(self, values: dict[str, float], start: Point, end: Point) -> PathMove:
+        a, b, _ = PLANE_AXES[self.plane]
+        is_clockwise, turns = self.motion == 2, values.get("P", 0.0)
+        try:
+            centre, radius, sweep = self._shape(values, start, end)
+        except ValueError:
+            self.position = end
+            raise
+        turns = turns if self._dialect.is_printer else max(turns - 1, 0)
+        if not 0 <= turns <= MAX_TURNS or turns != int(turns):
+            raise ValueError(f"P{values['P']:g} turns")
+        sweep += (-2 if is_clockwise else 2) * pi * turns
+        point = [start[0], start[1], start[2]]
+        point[a], point[b] = centre
+        centre_mm = (point[0], point[1], point[2])
+        return PathMove("arc", start, end, 0.0, centre_mm, radius, sweep, self.plane)
+
+    def _shape(self, values: dict[str, float], start: Point, end: Point) -> Arc:
+        a, b, _ = PLANE_AXES[self.plane]
+        is_clockwise = self.motion == 2
+        first, second, last = (start[a], start[b]), (end[a], end[b]), "IJK"
+        if "R" in values:
+            return arc_by_radius(first, second, values["R"] * self.mm_per_unit, is_clockwise)
+        if last[a] not in values and last[b] not in values:
+            raise ValueError("an arc without a centre or radius")
+        offsets = [values.get(last[axis]) for axis in (a, b)]
+        if self.has_absolute_centres:
+            if None in offsets:
+                raise ValueError("an absolute centre needs both coordinates")
+            base = (self.frame.offset[a], self.frame.offset[b])
+        else:
+            base = first
+        x, y = (o + (v or 0.0) * self.mm_per_unit for o, v in zip(base, offsets, strict=True))
+        return arc_by_centre(first, second, (x, y), is_clockwise)
+
+    def _drill(self, values: dict[str, float]) -> tuple[PathMove, ...]:
+        c = PLANE_AXES[self.plane][2]
+        depth_letter = "XYZ"[c]
+        for letter in (depth_letter, "R", "Q", "P"):
+            if letter in values:
+                self._cycle[letter] = values[letter]
+        if not self._cycle.keys() >= {depth_letter, "R"}:
+            raise ValueError(f"a cycle without R or {depth_letter}")
+        if self._initial_level is None:
+            self._initial_level = self.position[c]
+        repeats = values.get("L", values.get("K", 1.0))
+        if not 0 <= repeats <= MAX_REPEATS:
+            raise ValueError(f"{repeats:g} repeats of a cycle")
+        hole, moves = self._hole(depth_letter, c), list[PathMove]()
+        place = self.position
+        if place[c] < hole.top:
+            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+        # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
+        is_rising = self.retract == 98 and self._dialect is not Dialect.FANUC
+        level = max(place[c], self._initial_level) if is_rising else place[c]
+        across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
+        for _ in range(int(repeats)):
+            self.position = place
+            target = at_height(self._target(across, False), c, level)
+            moves += _line("rapid", place, place := target)
+            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+            moves += drill(hole, place, c)
+            place = moves[-1].end_mm
+            level = hole.clear
+        return tuple(moves)
+
+    def _hole(self, depth_letter: str, axis: int) -> Hole:
+        assert self._initial_level is not None
+        scale = self.mm_per_unit
+        top, bottom = self._cycle["R"] * scale, self._cycle[depth_letter] * scale
+        if self.is_absolute:
+            top, bottom = top + self.frame.offset[axis], bottom + self.frame.offset[axis]
+        else:
+            top += self._initial_level
+            bottom += top
+        seconds = self._cycle.get("P", 0.0)
+        if self._dialect is Dialect.FANUC:
+            seconds /= 1000
+        feed = self.feed * (self.spindle if self.feed_mode == 95 else 1.0)
+        peck = abs(self._cycle.get("Q", 0.0)) * scale
+        clear = top if self.retract == 99 else max(self._initial_level, top)
+        return Hole(int(self.motion), top, bottom, clear, peck, seconds, feed)
+
+    # Klipper's commands
+
+    def save_state(self, name: str) -> None:
+        """SAVE_GCODE_STATE."""
+        self._saved_states[name] = (
+            self.is_absolute, self._is_absolute_e, self.feed, self.frame.shift
+        )  # fmt: skip
+
+    def restore_state(self, name: str) -> None:
+        """RESTORE_GCODE_STATE without MOVE. Raises ValueError if none was saved."""
+        if name not in self._saved_states:
+            raise ValueError("no state of this name was saved")
+        self.is_absolute, self._is_absolute_e, self.feed, shift = self._saved_states[name]
+        # The extruder has moved on since: Klipper keeps its place.
+        self.frame.shift = [*shift[:3], self.frame.shift[3]]
+        self._modal = None
