@@ -44,6 +44,7 @@ ROLES = (
     ("feed [mm/min]", re.compile(r".*feed_?rate|feed|f", re.I)),
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
+BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
 _POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
 
@@ -77,11 +78,10 @@ def guess_targets(
         role = next((r for r, pattern in ROLES if pattern.fullmatch(bare)), None)
         single = next((q for q, pattern in SINGLES if pattern.search(bare)), None)
         if role and role.split()[0] not in {g.target.split()[0] for g in guesses.values()}:
-            guesses[column] = Guess(role, "its name")
+            guesses[column] = Guess(role, BY_NAME)
         elif single and column in numeric and not COMMANDED.search(column):
-            guesses[column] = Guess(
-                f"{_node_of(bare, node)}.{_with_unit(single, column)}", "its name"
-            )
+            target = f"{_single_node(bare)}.{_with_unit(single, column)}"
+            guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
     return guesses
 
 
@@ -108,37 +108,42 @@ def _guess_triple(
         reason = "the unit in its name" if unit else "its mean is 1 g"
         unit = unit or by_gravity
         if unit is None:
-            unit, reason = DEFAULT_UNITS["A"], "CHECK the unit: its mean is not 1 g in any"
+            unit, reason = DEFAULT_UNITS["A"], f"{CHECK_UNIT}: its mean is not 1 g in any"
         for axis, name in zip(AXES, names, strict=True):
             yield name, Guess(f"{_node_of(key, node)}.A{axis} [{unit}]", reason)
     elif quantity and quantity != "A":
         for axis, name in zip(AXES, names, strict=True):
             target = f"{_node_of(key, node)}.{quantity}{axis} [{unit or DEFAULT_UNITS[quantity]}]"
-            yield name, Guess(target, "its name" if unit else "its name; CHECK the unit")
+            yield name, Guess(target, BY_NAME if unit else CHECK_UNIT)
     elif _POSITION.search(key) and not COMMANDED.search(key):
         for axis, name in zip(AXES, names, strict=True):
-            yield name, Guess(f"{axis} [{unit or 'mm'}]", "its name")
+            yield name, Guess(f"{axis} [{unit or 'mm'}]", BY_NAME)
 
 
 def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str, Guess]:
-    """Three neighbours that measure gravity are an accelerometer; what else varies is raw."""
+    """Three neighbours that measure gravity are an accelerometer; what else varies is raw.
+
+    A column that counts rows is nothing.
+    """
     guesses: dict[str, Guess] = {}
-    nodes, index = 0, 0
-    while index < len(numeric):
-        three = numeric[index : index + 3]
-        unit = (
-            guess_acceleration_unit(table[three].to_numpy(np.float64)) if len(three) == 3 else None
-        )
-        has_noise = all(table[c].nunique() > 1 for c in three)
-        if unit and has_noise and len({int(c) for c in three}) == 3:
+    left = [
+        c
+        for c in numeric
+        if table[c].nunique() > 1 and not (table[c].diff()[1:] == 1).mean() > 0.99
+    ]
+    nodes = 0
+    while left:
+        three = left[:3]
+        neighbours = [int(c) for c in three] == [int(left[0]) + i for i in range(3)]
+        unit = guess_acceleration_unit(table[three].to_numpy(np.float64)) if neighbours else None
+        if unit:
             nodes += 1
             for axis, column in zip(AXES, three, strict=True):
-                guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", "three means make 1 g")
-            index += 3
+                guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", f"{CHECK}: means of 1 g")
+            left = left[3:]
         else:
-            if table[numeric[index]].nunique() > 1:
-                guesses[numeric[index]] = Guess(f"{node}_{numeric[index]}.raw", "CHECK what it is")
-            index += 1
+            guesses[left[0]] = Guess(f"column{left[0]}.raw", CHECK)
+            left = left[1:]
     return guesses
 
 
@@ -149,10 +154,16 @@ def _with_unit(quantity: str, column: str) -> str:
 
 
 def _node_of(name: str, node: str) -> str:
-    """The node that a column's name tells: `spindle2` of `spindle2.A?`, `x` of `X_OutputPower`."""
-    words = [w for w in re.split(r"[_. \-]+", name) if w and "?" not in w]
+    """The node that the name of three columns tells: `bed` of `bed_acc_?`."""
+    head = name.partition("?")[0]
+    if "." in head:
+        return head.rpartition(".")[0]
+    head = head.strip(" _-")
+    words = re.split(r"[_ -]+", head)
+    return words[0] if len(words) > 1 and len(words[0]) > 1 else node
+
+
+def _single_node(name: str) -> str:
     if "." in name:
         return name.rpartition(".")[0]
-    if len(name) > 1 and re.match(r"[A-Za-z]\d?[_ ]", name):
-        return words[0].lower()
-    return node
+    return re.sub(r"\W+", "_", name).strip("_")

@@ -63,7 +63,9 @@ class Sketch(NamedTuple):
         format: `table`, a format of LINE_FORMATS, `program`, `layout` or `unknown`.
         separator: of a table; `"` in front: each row is one quoted text.
         has_header: of a table; without one, its columns are called 0, 1, ….
+        lines_before_header: that are no rows, or before the first row if there is no header.
         table: the first rows, numbers where all of a column are.
+        last_line: of a table in plain text.
         notes: what a person has to know.
     """
 
@@ -72,14 +74,16 @@ class Sketch(NamedTuple):
     lines: list[str]
     separator: str = ""
     has_header: bool = False
+    lines_before_header: int = 0
     table: pd.DataFrame = pd.DataFrame()
     clock: Clock | None = None
+    last_line: str = ""
     notes: tuple[str, ...] = ()
 
 
 def sketch_file(path: Path) -> Sketch:
-    """Looks at the first HEAD_LINES lines of a file, compressed or not."""
-    lines = _head(path)
+    """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
+    lines = _lines(path)
     suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name, flags=re.I)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
         return Sketch(path, "layout", lines)
@@ -91,21 +95,29 @@ def sketch_file(path: Path) -> Sketch:
     return _sketch_table(path, lines)
 
 
-def _head(path: Path) -> list[str]:
-    """The first lines, without the last one if the text is cut there; [] if it is no text."""
+def _lines(path: Path) -> list[str]:
+    """Lines of the file's start and, if it is long, of its middle; [] if it is no text."""
     with path.open("rb") as handle:
         magic = handle.read(6)
         handle.seek(0)
         opener = next((o for start, o in OPENERS.items() if magic.startswith(start)), None)
         try:
             content: bytes = (opener(handle) if opener else handle).read(HEAD_BYTES)
+            middle = b""
+            if opener is None and len(content) == HEAD_BYTES:
+                # At rest a machine tells little.
+                handle.seek(path.stat().st_size // 2)
+                middle = handle.read(HEAD_BYTES)
         except (OSError, EOFError):
             return []
-    if b"\0" in content[:1000] and not content.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES]
+    if b"\0" in content[:1000]:
         return []
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
-    lines = content.decode(encoding, errors="replace").splitlines()
-    return lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    # The line at the cut is not whole.
+    lines = lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
+    return lines + middle.decode("utf-8", errors="replace").splitlines()[1:-1][:HEAD_LINES]
 
 
 def _is_program(lines: list[str]) -> bool:
@@ -135,8 +147,7 @@ def _sketch_table(path: Path, lines: list[str]) -> Sketch:
     header = first - 1 if first and len(fields[first - 1]) == width else None
     names = fields[header] if header is not None else [str(i) for i in range(width)]
     names = [name or f"column {i}" for i, name in enumerate(names)]
-    if skipped := (header if header is not None else first):
-        notes.append(f"{skipped} lines before the header")
+    skipped = header if header is not None else first
     body = [row for row in fields[first:] if len(row) == width]
     if ragged := len(rows) - first - len(body):
         notes.append(
@@ -154,9 +165,17 @@ def _sketch_table(path: Path, lines: list[str]) -> Sketch:
         numbers = pd.to_numeric(texts.str.replace(decimal, "."), errors="coerce")
         table[name] = numbers if numbers.notna().sum() == texts.notna().sum() else table[name]
     clock = guess_clock(table)
-    return Sketch(
-        path, "table", lines, mark + separator, header is not None, table, clock, tuple(notes)
-    )
+    mark += separator
+    has_header = header is not None
+    last, remarks = _last_line(path), tuple(notes)
+    return Sketch(path, "table", lines, mark, has_header, skipped, table, clock, last, remarks)
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - 300, 0))
+        lines = handle.read().decode("utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _structure(rows: list[str]) -> tuple[str, int, int] | None:
@@ -241,9 +260,9 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
                 yield 0 if is_named else 1, Clock(name, kind, _period(steps) / scale)
                 break
         else:
-            if (steps == 1).all() and (values % 1 == 0).all():
-                yield 5, Clock(name, "sample", np.nan)
-            elif (steps > 0).mean() > 0.5:
+            if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
+                yield 3, Clock(name, "sample", np.nan)
+            elif (steps > 0).mean() > 0.9:
                 scale = 1e3 if re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE) else 1.0
                 kind = "ms" if scale > 1 else "s"
                 yield 2 if is_named else 4, Clock(name, kind, _period(steps) / scale)
@@ -268,11 +287,11 @@ def guess_acceleration_unit(samples: NDArray[np.float64]) -> str | None:
         samples: (N, 3) of one accelerometer.
 
     Returns:
-        `g`, `m/s^2`, `mm/s^2`; None if its mean is none of these within a quarter: raw counts, or
+        `g`, `m/s^2`, `mm/s^2`; None if its mean is none of these within a tenth: raw counts, or
         gravity is filtered out.
     """
     norm = float(np.linalg.norm(np.nanmean(samples, axis=0)))
-    return next((u for u, rest in GRAVITY.items() if abs(norm / rest - 1) < 0.25), None)
+    return next((u for u, rest in GRAVITY.items() if abs(norm / rest - 1) < 0.1), None)
 
 
 def first_lines(sketch: Sketch, count: int) -> list[str]:
