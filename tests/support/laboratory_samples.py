@@ -282,13 +282,22 @@ def laboratory_run(logger: str, program: str, seed: int, speed: float = 1.0) -> 
 
 
 def write_laboratory(
-    logger: str, folder: Path, count: int = 1, speed: float = 1.0, programs: int = 1
+    logger: str,
+    folder: Path,
+    count: int = 1,
+    speed: float = 1.0,
+    programs: int = 1,
+    first: int = 1,
 ) -> dict[str, Run]:
-    """`count` recordings of each of the first programs, `square_001` and so on; name -> its run."""
+    """`count` recordings of each of the first programs, `square_001` and so on; name -> its run.
+
+    Args:
+        first: number of the first one; another number is another recording of the same program.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     runs = {}
     for index, program in enumerate(PROGRAMS[:programs]):
-        for number in range(1, count + 1):
+        for number in range(first, first + count):
             name = f"{program}_{number:03}"
             runs[name] = laboratory_run(logger, program, 100 * index + number, speed)
             LOGGERS[logger](folder, name, runs[name])
