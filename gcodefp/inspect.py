@@ -32,7 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _inspect(arguments: argparse.Namespace) -> None:
     layout_file = arguments.output / "layout.yaml"
-    inspected = inspect_folder(arguments.folder, arguments.layout, arguments.recordings)
+    # The report says what these would log.
+    logging.getLogger("gcodefp.recordings").setLevel(logging.ERROR)
+    try:
+        inspected = inspect_folder(arguments.folder, arguments.layout, arguments.recordings)
+    finally:
+        logging.getLogger("gcodefp.recordings").setLevel(logging.NOTSET)
     if inspected.draft:
         write_text(layout_file, inspected.draft)
     for line in inspected.report(layout_file):

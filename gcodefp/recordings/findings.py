@@ -11,7 +11,9 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.guessing import guess_targets
 from gcodefp.recordings.inspection import MAX_ISOLATED_SHARE, SourceFacts
 from gcodefp.recordings.lab_files import LabRecording
+from gcodefp.recordings.layout import placeholders
 from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.quantities import parse_target
 from gcodefp.recordings.sniffing import GRAVITY, Sketch
 
 HOUR_SECONDS = 3600.0
@@ -83,8 +85,9 @@ def _columns(
         guesses = guess_targets(sketch.table, sketch.has_header, clock, name)
         shown = ", ".join(facts.unmapped[:MAX_SHOWN])
         more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
-        mapped = [c for c in facts.unmapped if c in guesses][:1]
-        fix = f"{mapped[0]}: {guesses[mapped[0]].target}, or " if mapped else ""
+        new = {c: g.target for c, g in guesses.items() if c in facts.unmapped}
+        new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
+        fix = f"{min(new)}: {new[min(new)]}, or " if new else ""
         fix += f"ignore: [{', '.join(facts.unmapped[:MAX_SHOWN])}]"
         yield Finding(name, f"columns that are not read: {shown}{more}", fix)
 
@@ -92,9 +95,9 @@ def _columns(
 def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator[Finding]:
     if dead := facts.dead():
         shown = columns.describe_channels(dead, list(map(str, facts.channels)))
-        keys = list(dict.fromkeys(facts.keys[channel] for channel in dead))
-        fix = f"remove from columns: {', '.join(keys)}" if keys else ""
-        yield Finding(name, f"dead, always the same value: {shown}", fix)
+        keys = [key for channel in dead if not placeholders(key := facts.keys[channel])]
+        fix = f"ignore: [{', '.join(keys)}] instead of columns" if keys else ""
+        yield Finding(name, f"dead, always the same value: {shown}; they are no inputs", fix)
     for node, (start, seconds) in facts.frozen().items():
         text = f"{node} is frozen for {seconds:.1f} s, {start - facts.start:.1f} s after the start"
         yield Finding(name, f"{text}: its samples there are taken as missing")

@@ -167,6 +167,10 @@ def _inspect(
             inspected.findings.append(Finding(name, f"no file {source.files}", "optional: true"))
     files = {name: sketches[recording.files[name]] for name in inspected.facts}
     inspected.findings += find_problems(recording, inspected.facts, files)
+    if is_default:  # There is no layout to be corrected.
+        inspected.findings = [
+            f._replace(fix="") for f in inspected.findings if "ignore" not in f.fix
+        ]
     return inspected
 
 

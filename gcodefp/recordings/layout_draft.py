@@ -26,6 +26,7 @@ SHIPPED_SOURCES = {
 IRREGULAR = ("octoprint", "klippy", "shdr", "moonraker")
 """Logs whose rows come with the blocks, not with the time."""
 DEFAULT_ROW_HZ = 10
+IS_SLOW = "  # as slow as the rows"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
@@ -40,14 +41,15 @@ class Kind(NamedTuple):
 def file_kinds(sketches: Sequence[Sketch], folder: Path) -> list[Kind]:
     """Files that seem to be the same source of different recordings, by their names."""
     stems = [(s, *_stem_and_suffix(s.path.name)) for s in sketches]
-    kinds: dict[tuple[str, str], list[Sketch]] = {}
+    kinds: dict[tuple[str, ...], list[Sketch]] = {}
     for sketch, stem, suffix in stems:
         alike = [other for _, other, ending in stems if ending == suffix]
         depth = len(sketch.path.relative_to(folder).parts) - 1
         parents = "*/" * (depth - 1) + "{session}/" * (depth > 0)
         pattern = parents + _pattern(stem, alike) + suffix
-        kinds.setdefault((sketch.format, pattern), []).append(sketch)
-    return [Kind(pattern, files) for (_, pattern), files in kinds.items()]
+        names = map(str, sketch.table.columns if len(sketch.table.columns) < 100 else ())
+        kinds.setdefault((pattern, sketch.format, *names), []).append(sketch)
+    return [Kind(pattern, files) for (pattern, *_), files in kinds.items()]
 
 
 def _stem_and_suffix(name: str) -> tuple[str, str]:
@@ -129,6 +131,8 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
         names = ", ".join(_quoted(str(name)) for name in table.columns)
         yield f"header: [{names}]  # {CHECK}: the columns have no names"
     yield f"clock: {_clock(clock)}"
+    if clock is not None and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
+        yield f"resample: interpolate{IS_SLOW}"
     yield "columns:"
     for name, guess in guesses.items():
         yield f"  {_quoted(name)}: {_quoted(guess.target)}  # {guess.reason}"
@@ -152,7 +156,10 @@ def _clock(clock: Clock | None) -> str:
 
 
 def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
-    """Rows of the one source that reports lines regularly, else evenly spaced ones."""
+    """Rows of the one source that reports lines regularly, or of the only one, if it is slow.
+
+    Else evenly spaced ones.
+    """
     reporting = [
         key
         for key, lines in sources.items()
@@ -160,6 +167,10 @@ def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
     ]
     if len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR:
         return [f"rows: {reporting[0]}"]
+    if len(sources) == 1 and any(
+        line.endswith(IS_SLOW) for lines in sources.values() for line in lines
+    ):
+        return [f"rows: {min(sources)}"]
     return [f"rows: {{rate_hz: {DEFAULT_ROW_HZ}}}"]
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.layout import SHIPPED, Layout, Source, read_layout
+from gcodefp.recordings.layout import SHIPPED, Source, read_layout
 from gcodefp.recordings.layout_draft import Kind
 from gcodefp.recordings.sniffing import Sketch
 
@@ -49,12 +49,16 @@ def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
             count += len(source.columns)
         elif not source.optional:
             return None
-    if program := _program(layout, kinds):
-        patterns |= program
+    programs = [kind for kind in kinds if kind.sketches[0].format == "program"]
+    needs_none = layout.program is not None and not programs
+    if needs_none:
+        text = re.sub(r"^program: .*\n", "", text, flags=re.MULTILINE)
+    elif layout.program is not None:
+        patterns[layout.program.files] = program_pattern(programs[0])
     renamed = {old: new for old, new in patterns.items() if old != new}
     for old, new in renamed.items():
         text = re.sub(rf"(?<=files: )[\"']?{re.escape(old)}[\"']?(?=[,\s])", f'"{new}"', text)
-    return Fit(name, text, not renamed, count)
+    return Fit(name, text, not renamed and not needs_none, count)
 
 
 def fits_source(sketch: Sketch, source: Source) -> bool:
@@ -81,14 +85,6 @@ def fits_source(sketch: Sketch, source: Source) -> bool:
     return sketch.has_header and all(
         any(fnmatchcase(name, re.sub(r"\{\w+\}", "?*", key)) for name in names) for key in wanted
     )
-
-
-def _program(layout: Layout, kinds: Sequence[Kind]) -> dict[str, str]:
-    """Pattern of the layout's program -> that of the folder's."""
-    if layout.program is None:
-        return {}
-    files = [kind for kind in kinds if kind.sketches[0].format == "program"]
-    return {layout.program.files: program_pattern(files[0])} if files else {}
 
 
 def program_pattern(kind: Kind) -> str:

@@ -20,7 +20,8 @@ from gcodefp.recordings.csv_text import OPENERS
 from gcodefp.recordings.gcode import parse_block
 
 HEAD_BYTES = 1 << 18
-HEAD_LINES = 2000
+HEAD_LINES = 1000
+STRUCTURE_LINES = 100
 MAX_HEADER_LINES = 20
 SEPARATORS = (",", ";", "\t", "|", " ")
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
@@ -139,7 +140,7 @@ def _sketch_table(path: Path, lines: list[str]) -> Sketch:
     if len(quoted) == len(rows) and all('"' not in row for row in quoted):
         rows, mark = quoted, '"'
         notes.append("each row is one quoted text")
-    structure = _structure(rows)
+    structure = _structure(rows[:STRUCTURE_LINES])
     if structure is None:
         return Sketch(path, "unknown", lines)
     separator, first, width = structure

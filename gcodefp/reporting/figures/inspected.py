@@ -41,6 +41,8 @@ def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequen
     """One panel for lines, one for positions, one for each sensor node; time from the first row."""
     start = min(source.start for source in facts.values())
     panels = [panel for source in facts.values() for panel in _panels(source)]
+    if not panels:
+        return paper.placeholder(name, "no column that could be drawn is read", problems)
     shown = panels[:MAX_PANELS]
     fig = paper.new_figure(paper.PAGE_INCHES, PANEL_INCHES * len(shown) + 0.4)
     all_axes = fig.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
