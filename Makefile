@@ -29,7 +29,8 @@ test: setup
 # tables of docs/metrics.md from gcodefp/evaluation/metrics.py.
 docs: setup
 	$(BIN)/python -m gcodefp.configuration_reference --output docs/configuration.md \
-	    --schema workflow/schemas/config.schema.yaml --metrics docs/metrics.md
+	    --schema workflow/schemas/config.schema.yaml \
+	    --layout-schema workflow/schemas/layout.schema.yaml --metrics docs/metrics.md
 
 # Benchmark of the search, quality and cost: hours. It resumes after an interruption.
 bench-sweep: setup

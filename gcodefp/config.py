@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.recordings.reader import find_recordings
+from gcodefp.recordings.lab_files import list_recordings
+from gcodefp.recordings.layout import read_optional_layout
 from gcodefp.simulation.programs import PROGRAMS
 from gcodefp.sweeps.schema import Section, validated
 from gcodefp.sweeps.specification import MAX_RUNS
@@ -43,7 +44,8 @@ Threads = Annotated[int, Field(ge=1, le=1024)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
 WandbName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+$")]
 WandbAddress = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
-ChannelGroup = Literal["imu", "mag", "mic", "motor", "environment", "optical", "controller"]
+Sensor = Literal["imu", "mag", "mic", "environment", "optical", "electrical", "force", "raw"]
+ChannelGroup = Literal[Sensor, "motor", "controller"]
 Control = Literal["labels_shuffled", "sensors_permuted", "presence_only"]
 
 
@@ -51,7 +53,12 @@ class Recordings(Section):
     """Where the recordings are; docs/files.md describes their format."""
 
     folder: FilePath | None = Field(
-        description="Folder with .csv or .csv.gz files; null for simulated recordings."
+        description="Folder with .csv or .csv.gz files, or with those of the layout; null for "
+        "simulated recordings."
+    )
+    layout: FilePath | None = Field(
+        description="How the files of another laboratory are read: a YAML file, or the name of a "
+        "shipped layout (docs/files.md); null for the CSV files that docs/files.md describes."
     )
     exclude: Names = Field(
         description="Names of recordings to exclude: file names without _aligned, .csv and .gz."
@@ -388,8 +395,15 @@ def _file_problems(config: Config) -> Problems:
     for program in config.simulation.programs:
         if program not in PROGRAMS:
             yield "simulation.programs", f": {shown(program)}; {did_you_mean(program, PROGRAMS)}"
+    if config.recordings.folder is None and config.recordings.layout is not None:
+        yield (
+            "recordings.layout",
+            f" {config.recordings.layout!r} is not used by simulated recordings; set "
+            "recordings.folder, or recordings.layout: null",
+        )
     if config.recordings.folder is not None:
         try:
-            find_recordings(Path(config.recordings.folder), config.recordings.exclude)
+            layout = read_optional_layout(config.recordings.layout)
+            list_recordings(Path(config.recordings.folder), config.recordings.exclude, layout)
         except (UserError, OSError, ValueError) as error:
             yield "recordings.folder", f": {error}"

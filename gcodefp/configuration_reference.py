@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md and the JSON Schema of config.yaml from the models in config.py."""
+"""Writes docs/configuration.md and the JSON Schemas of config.yaml and of layouts."""
 
 import argparse
 import logging
@@ -14,6 +14,7 @@ from gcodefp.command_line import run_step, step_parser
 from gcodefp.config import Config
 from gcodefp.evaluation.metrics import update_definitions
 from gcodefp.files import write_text
+from gcodefp.recordings.layout import Layout
 
 logger = logging.getLogger("gcodefp.configuration_reference")
 
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("--config", type=Path, default=Path("config.yaml"), help="default: %(default)s")
     add("--schema", type=Path, help="write the JSON Schema to this file, as YAML")
+    add("--layout-schema", type=Path, help="write the JSON Schema of layouts to this file, as YAML")
     add("--output", type=Path, required=True, help="the Markdown file")
     add("--metrics", type=Path, help="the Markdown file whose tables of metrics are rebuilt")
     return run_step(parser, _write, argv)
@@ -62,14 +64,21 @@ def _write(arguments: argparse.Namespace) -> None:
     schema = Config.model_json_schema()
     shipped = yaml.safe_load(arguments.config.read_text(encoding="utf-8"))
     write_text(arguments.output, reference(schema, shipped))
-    if arguments.schema:
-        head = "# Written by `make docs` from gcodefp/config.py, for editors.\n"
-        write_text(arguments.schema, head + yaml.safe_dump(schema, sort_keys=False, width=100))
+    _write_schema(arguments.schema, "gcodefp/config.py", schema)
+    _write_schema(
+        arguments.layout_schema, "gcodefp/recordings/layout.py", Layout.model_json_schema()
+    )
     logger.info("%s", arguments.output)
     if arguments.metrics:
         page = arguments.metrics.read_text(encoding="utf-8")
         write_text(arguments.metrics, update_definitions(page))
         logger.info("%s", arguments.metrics)
+
+
+def _write_schema(path: Path | None, origin: str, schema: Schema) -> None:
+    if path is not None:
+        head = f"# Written by `make docs` from {origin}, for editors.\n"
+        write_text(path, head + yaml.safe_dump(schema, sort_keys=False, width=100))
 
 
 def reference(schema: Schema, shipped: Mapping[str, Any]) -> str:

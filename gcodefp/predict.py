@@ -33,7 +33,8 @@ from gcodefp.files import sha256, write_json, write_text
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
-from gcodefp.recordings.reader import recording_name
+from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
+from gcodefp.recordings.layout import read_optional_layout
 from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
@@ -48,7 +49,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
     add = parser.add_argument
-    add("recordings", type=Path, nargs="+", metavar="RECORDING", help="CSV, or compressed CSV")
+    add(
+        "recordings",
+        type=Path,
+        nargs="+",
+        metavar="RECORDING",
+        help="CSV, or a layout's file or folder",
+    )
+    add("--layout", help="how other files are read; default: as the recordings of the train split")
     add(
         "--checkpoint",
         type=Path,
@@ -64,21 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    _check_names(arguments.recordings, arguments.output)
     device = select_device(arguments.device, arguments.threads)
     decoder = read_decoder(
         read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
     )
+    layout = read_optional_layout(arguments.layout) or decoder.description.layout
+    recordings = recordings_of(arguments.recordings, layout)
+    _check_names(recordings, arguments.output)
     if decoder.templates is None:
         logger.warning(NETWORK_ALONE_NOTE)
     failed = []
-    for path in arguments.recordings:
+    for recording in recordings:
         try:
-            _predict_recording(path, decoder, device, arguments)
+            _predict_recording(recording, decoder, device, arguments)
         except (UserError, OSError) as error:
             logger.error("%s", error)
-            failed.append(str(path))
-    predicted = len(arguments.recordings) - len(failed)
+            failed.append(str(paths_of([recording])[0]))
+    predicted = len(recordings) - len(failed)
     if predicted:
         logger.info("the files are in %s; never run them on a machine", arguments.output)
     if failed:
@@ -88,11 +98,11 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _predict_recording(
-    path: Path, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
+    source: Recordable, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
 ) -> None:
     description = decoder.description
     unlabelled = read_unlabelled(
-        path,
+        source,
         description.scaler.channels,
         description.window,
         float(description.programs.step_seconds),
@@ -100,16 +110,16 @@ def _predict_recording(
     )
     prediction = predict_recording(decoder, unlabelled.recording, device)
     notes = _notes(description, prediction)
-    _write(arguments, path, decoder, unlabelled, prediction, notes)
+    _write(arguments, source, decoder, unlabelled, prediction, notes)
     _log(prediction, unlabelled, notes)
 
 
-def _check_names(recordings: Sequence[Path], output: Path) -> None:
+def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
     """Raises UserError if an output would overwrite a recording or another prediction."""
-    names = [recording_name(path) for path in recordings]
+    names = [name_of(recording) for recording in recordings]
     if duplicates := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two recordings are called {duplicates[0]!r}; predict them one by one")
-    inputs = {os.path.realpath(path) for path in recordings}
+    inputs = {os.path.realpath(path) for path in paths_of(recordings)}
     for name in names:
         for suffix in SUFFIXES:
             if (target := os.path.realpath(output / f"{name}.{suffix}")) in inputs:
@@ -126,7 +136,7 @@ def _notes(description: Description, prediction: RecordingPrediction) -> list[st
 
 def _write(
     arguments: argparse.Namespace,
-    path: Path,
+    source: Recordable,
     decoder: Decoder,
     unlabelled: UnlabelledRecording,
     prediction: RecordingPrediction,
@@ -142,7 +152,7 @@ def _write(
     if arguments.greedy:
         write_text(folder / f"{name}.greedy.nc", greedy_text(prediction, digest, notes))
     content = {
-        "provenance": provenance([path, *decoder.paths(arguments.checkpoint)]),
+        "provenance": provenance([*paths_of([source]), *decoder.paths(arguments.checkpoint)]),
         "leaky": description.leaky,
         "controller_is_input": description.document["controller_is_input"],
         **document(prediction),

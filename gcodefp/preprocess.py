@@ -1,4 +1,4 @@
-"""Recordings (.csv, .csv.gz) to train.npz, val.npz, test.npz, programs.npz and dataset.json.
+"""Recordings (CSV, or a layout's) to train, val, test and programs.npz, and dataset.json.
 
 Channels, their scale, the vocabulary and the programs are fitted to the train split. dataset.json
 lists the excluded recordings with the reasons, and counts what each rule of cleaning changed.
@@ -52,7 +52,8 @@ from gcodefp.recordings.cleaning import Recording, load_recordings
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
-from gcodefp.recordings.reader import find_recordings
+from gcodefp.recordings.lab_files import list_recordings, paths_of
+from gcodefp.recordings.layout import describe_layout, read_optional_layout
 
 logger = logging.getLogger("gcodefp.preprocess")
 
@@ -61,7 +62,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("preprocess", __doc__)
     add = parser.add_argument
-    add("--recordings", type=Path, required=True, help="folder of .csv and .csv.gz files")
+    add("--recordings", type=Path, required=True, help="folder of the files")
+    add("--layout", help="how other files are read: a YAML file, or the name of a shipped layout")
+    add("--canonical", type=Path, help="folder for the recordings of a layout, as Parquet")
     add("--exclude", nargs="*", default=[], metavar="NAME", help="recordings to exclude")
     add("--output", type=Path, required=True, help="folder for the NPZ files and dataset.json")
     add("--groups", nargs="+", required=True, choices=GROUPS, help="channel groups that are inputs")
@@ -89,9 +92,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _preprocess(arguments: argparse.Namespace) -> None:
-    paths = find_recordings(arguments.recordings, arguments.exclude)
+    layout = read_optional_layout(arguments.layout)
+    sources = list_recordings(arguments.recordings, arguments.exclude, layout)
     recordings, excluded = load_recordings(
-        paths, arguments.groups, arguments.window, arguments.workers
+        sources,
+        arguments.groups,
+        arguments.window,
+        arguments.workers,
+        canonical=arguments.canonical,
     )
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
     _unify_operations(recordings, copies)
@@ -126,7 +134,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     _write_splits(splits, arguments)
     write_programs(arguments.output / PROGRAMS_FILE, programs)
     document = {
-        "provenance": provenance(paths),
+        "provenance": provenance(paths_of(sources)),
         "leaky": arguments.split == "window",
         **_describe_options(arguments),
         "splits": _describe_splits(splits, names, arguments.output),
@@ -148,6 +156,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
             for name, recording in recordings.items()
         },
         "counts": _total_counts(recordings),
+        **({"layout": describe_layout(layout)} if layout else {}),
     }
     # Last, since it contains the hashes of the NPZ files.
     write_json(arguments.output / "dataset.json", FORMAT, document)
@@ -217,7 +226,8 @@ def _split_names(
                 f"split.held_out is empty: split.by {arguments.split!r} needs patterns of "
                 "the recordings of the test split, such as ['damage*']"
             )
-        held_out = match_recordings(operations, arguments.held_out)
+        sessions = {name: recording.session for name, recording in recordings.items()}
+        held_out = match_recordings(operations, arguments.held_out, sessions)
     if arguments.split == "program":
         held_out = expand_to_programs(held_out, list(recordings.values()))
     order = (
@@ -331,6 +341,7 @@ def _describe_recording(
     uncertainty = lag.uncertainty_seconds(lag_groups)
     return {
         "operation": recording.operation,
+        **{key: value for key in ("session", "machine") if (value := getattr(recording, key))},
         "program": str(programs.names[alignment.program]) if is_aligned else None,
         "lag_seconds": round(lag.seconds, 3) if is_aligned else None,
         "lag_by_group_seconds": {name: round(value, 3) for name, value in lag.by_group.items()},

@@ -12,7 +12,7 @@ from gcodefp.programs.table import align_recording
 from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.columns import describe_channels, lost_channels
 from gcodefp.recordings.copies import find_copies, parse_signature
-from gcodefp.recordings.reader import find_recordings, recording_name
+from gcodefp.recordings.lab_files import list_recordings, name_of
 
 logger = logging.getLogger("gcodefp.dataset")
 
@@ -38,18 +38,18 @@ def read_external_split(
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
-    paths = {recording_name(path): path for path in find_recordings(folder)}
+    sources = {name_of(r): r for r in list_recordings(folder, (), description.layout)}
     reasons = {
         name: f"a recording of this name is in the {names[name]} split"
-        for name in paths
+        for name in sources
         if name in names
     }
     recordings: dict[str, Recording] = {}
     excluded: Excluded = []
-    if new_paths := [path for name, path in paths.items() if name not in reasons]:
+    if new_sources := [source for name, source in sources.items() if name not in reasons]:
         programs = description.programs
         recordings, excluded = load_recordings(
-            new_paths,
+            new_sources,
             description.document["groups"],
             description.window,
             channels=description.scaler.channels,

@@ -80,13 +80,22 @@ def latest_first_order(names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: (numbers(name), name), reverse=True)
 
 
-def match_recordings(recordings: Iterable[str], patterns: Sequence[str]) -> set[str]:
-    """The recordings whose name matches a shell pattern, such as `damage*`."""
-    names = set(recordings)
+def match_recordings(
+    recordings: Iterable[str], patterns: Sequence[str], sessions: Mapping[str, str] | None = None
+) -> set[str]:
+    """The recordings whose name, or session if there is one, matches a shell pattern: `damage*`.
+
+    Args:
+        sessions: recording -> its session, empty without one.
+    """
+    names = {name: (name, *filter(None, [(sessions or {}).get(name)])) for name in recordings}
+    matched: set[str] = set()
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        members = {n for n, texts in names.items() if any(fnmatchcase(t, pattern) for t in texts)}
+        if not members:
             raise UserError(f"split.held_out: {pattern!r} matches no recording")
-    return {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+        matched |= members
+    return matched
 
 
 def expand_to_programs(held_out: Set[str], recordings: Sequence[Recording]) -> set[str]:

@@ -8,7 +8,7 @@ recording that raises RecordingRejected is excluded as a whole.
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,10 +20,14 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
+from gcodefp.recordings.assembly import read_recording
+from gcodefp.recordings.canonical import select_groups, write_canonical
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
-from gcodefp.recordings.reader import read_table, recording_name
+from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.quantities import RUNNING
+from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 MAX_WORDS = 7
@@ -38,10 +42,6 @@ MAX_RATE_RATIO = 1.5
 """Of the row periods of recordings that are used in one dataset."""
 PREAMBLE_ROWS = 40
 """A line number that decreases later than this means that several logs are in one file."""
-
-
-class RecordingRejected(Exception):
-    """A rule excludes the recording; the message names the rule."""
 
 
 @dataclass
@@ -61,6 +61,8 @@ class Recording:
         counts: rule -> rows or samples that it changed.
         signature: of the sensors' samples, by which copies are found.
         notes: what a user has to know of it.
+        session, machine: empty where no layout says them.
+        unread: `unmapped` and `missing` columns, of a layout's sources.
     """
 
     name: str
@@ -76,24 +78,37 @@ class Recording:
     counts: Counter[str]
     signature: Signature = field(default_factory=lambda: np.empty(0, np.uint32))
     notes: list[str] = field(default_factory=list)
+    session: str = ""
+    machine: str = ""
+    unread: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
 
 
-def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Recording:
-    """Reads and cleans one file; its channels are those of the groups.
+def load_recording(
+    source: Recordable, groups: Collection[str], minimum_rows: int, canonical: Path | None = None
+) -> Recording:
+    """Reads and cleans one file, or the files of a layout; its channels are those of the groups.
+
+    Args:
+        canonical: folder for the table as Parquet, with all channels, if a layout made it.
 
     Raises:
         UserError: the file cannot be read.
         RecordingRejected: a rule excludes it.
     """
-    table = read_table(path, groups)
+    name = name_of(source)
+    table = _read(source, groups, canonical)
+    attrs = table.attrs
     counts, notes = Counter(rows_in_file=len(table)), list[str]()
+    if RUNNING in table:
+        table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
     blocks = _canonical_blocks(table[columns.BLOCK])
-    mm_per_unit = _mm_per_unit(path, table, blocks, notes)
+    mm_per_unit = _mm_per_unit(paths_of([source])[0], table, blocks, notes)
     unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
     table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
-    table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
+    if attrs.get("preamble", True):
+        table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
     is_end = blocks[table.index].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
     table = _drop_rows(table, is_end.cummax(), "tail_rows", counts)
     if len(table) < minimum_rows:
@@ -109,8 +124,8 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
     signals = clean_samples(channels, counts)
     return Recording(
-        name=recording_name(path),
-        operation=columns.parse_operation(recording_name(path)),
+        name=name,
+        operation=attrs.get("operation") or columns.parse_operation(name),
         row=table.index.to_numpy(np.int32),
         seconds=clock - clock[0],
         blocks=blocks.to_numpy(np.str_),
@@ -122,7 +137,20 @@ def load_recording(path: Path, groups: Collection[str], minimum_rows: int) -> Re
         counts=counts,
         signature=sensor_signature(signals),
         notes=notes,
+        session=attrs.get("session", ""),
+        machine=attrs.get("machine", ""),
+        unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
     )
+
+
+def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
+    """The canonical table with the channels of some groups."""
+    if isinstance(source, Path):
+        return read_table(source, groups)
+    table = read_recording(source)
+    if canonical is not None:
+        write_canonical(canonical / f"{source.name}.parquet", table)
+    return select_groups(table, groups)
 
 
 def _drop_rows(
@@ -137,7 +165,8 @@ def _duplicate_rows(table: pd.DataFrame) -> pd.Series:
     is_duplicate = (table[columns.CLOCK] == table[columns.CLOCK].shift()).to_numpy(bool, copy=True)
     rows = np.flatnonzero(is_duplicate)
     if rows.size:
-        texts = [column for column in table.columns if column in columns.TEXTS]
+        # A layout's clock is a number.
+        texts = [c for c in columns.TEXTS if c in table and table[c].dtype.kind not in "fi"]
         numbers = table.drop(columns=texts)
         row, previous = (numbers.iloc[r].to_numpy(np.float64) for r in (rows, rows - 1))
         is_equal = ((row == previous) | (np.isnan(row) & np.isnan(previous))).all(axis=1)
@@ -279,9 +308,11 @@ def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
 
 
 def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:
-    position = table.reindex(columns=list(columns.POSITION)).to_numpy(np.float64)
+    in_mm = table.columns.isin(columns.POSITION_MM).any()
+    names = columns.POSITION_MM if in_mm else columns.POSITION
+    position = table.reindex(columns=list(names)).to_numpy(np.float64)
     valid = np.where(is_sample(position), position, np.nan).astype(np.float32)
-    return valid * mm_per_unit[:, None]
+    return valid if in_mm else valid * mm_per_unit[:, None]
 
 
 logger = logging.getLogger("gcodefp.recordings")
@@ -293,46 +324,66 @@ Excluded = list[dict[str, str]]
 
 
 def load_recordings(
-    paths: Sequence[Path],
+    sources: Sequence[Recordable],
     groups: Sequence[str],
     minimum_rows: int,
     workers: int = 1,
     channels: Sequence[str] = (),
     period_seconds: float | None = None,
+    canonical: Path | None = None,
 ) -> tuple[dict[str, Recording], Excluded]:
     """Recordings by name, and those that a rule excludes; their notes are logged.
 
     Args:
-        paths: at least one, all in the same folder.
+        sources: at least one, all in the same folder.
         workers: processes that read files.
         channels: names whose spelling holds; else the most common one does.
         period_seconds: what the median row period has to be near; else that of all recordings.
+        canonical: folder for the tables that a layout makes, as Parquet.
 
     Raises:
         UserError: a file cannot be read, or no recording is left.
     """
-    load = partial(_load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows)
+    load = partial(
+        _load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows, canonical=canonical
+    )
     if workers == 1:
-        results = [load(path) for path in paths]
+        results = [load(source) for source in sources]
     else:
         with ProcessPoolExecutor(workers) as pool:
-            results = list(pool.map(load, paths, chunksize=4))
+            results = list(pool.map(load, sources, chunksize=4))
     recordings: dict[str, Recording] = {}
     excluded: Excluded = []
-    for path, result in zip(paths, results, strict=True):
+    for source, result in zip(sources, results, strict=True):
         if isinstance(result, Recording):
             recordings[result.name] = result
         else:
-            excluded.append({"recording": recording_name(path), "reason": result})
-            logger.warning("excluded %s: %s", recording_name(path), result)
+            excluded.append({"recording": name_of(source), "reason": result})
+            logger.warning("excluded %s: %s", name_of(source), result)
+    _log_unread(list(recordings.values()))
     if not recordings:
-        raise UserError(f"{paths[0].parent}: no recording is left; the reasons are above")
+        folder = paths_of(sources)[0].parent
+        raise UserError(f"{folder}: no recording is left; the reasons are above")
     _unify_spelling(list(recordings.values()), channels)
     _compare_rates(list(recordings.values()), period_seconds)
     for recording in recordings.values():
         for note in recording.notes:
             logger.warning("%s: %s", recording.name, note)
     return recordings, excluded
+
+
+def _log_unread(recordings: Sequence[Recording]) -> None:
+    """Lists the columns that a layout does not map, and mapped ones that some files lack."""
+    for kind, text in (
+        ("unmapped", "%s: not read, since the layout neither maps nor ignores them: %s"),
+        ("missing", "%s: mapped by the layout, but not in all recordings: %s"),
+    ):
+        names: dict[str, dict[str, None]] = {}
+        for recording in recordings:
+            for source, columns_ in recording.unread.get(kind, {}).items():
+                names.setdefault(source, {}).update(dict.fromkeys(columns_))
+        for source, unread in names.items():
+            logger.warning(text, source, ", ".join(unread))
 
 
 def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) -> None:
@@ -358,8 +409,10 @@ def _compare_rates(recordings: Collection[Recording], period_seconds: float | No
             )
 
 
-def _load_or_exclude(path: Path, groups: Sequence[str], minimum_rows: int) -> Recording | str:
+def _load_or_exclude(
+    source: Recordable, groups: Sequence[str], minimum_rows: int, canonical: Path | None
+) -> Recording | str:
     try:
-        return load_recording(path, groups, minimum_rows)
+        return load_recording(source, groups, minimum_rows, canonical)
     except RecordingRejected as rejection:
         return str(rejection)

@@ -24,9 +24,15 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     smaller decreases stay. If some rows have hours, or an offset from UTC, rows without are NaN.
     `10:15` is a time only if another row has a fraction: else it may be hours and minutes.
 
+    Args:
+        clock: (N,) texts; or seconds, which a layout has made of them.
+
     Returns:
         (N,); NaN where the text is not a time.
     """
+    if clock.dtype.kind == "f":
+        given = clock.to_numpy(np.float64)
+        return given - (given[np.isfinite(given)][0] if np.isfinite(given).any() else 0.0)
     clock = clock.astype("string")
     if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
         texts = clock.str.strip().str.replace(",", ".")
@@ -45,6 +51,12 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     if wraps.any():
         seconds[valid] += wraps * wrap
     return seconds - (seconds[valid[0]] if valid.size else 0.0)
+
+
+def parse_time_of_day(clock: pd.Series) -> NDArray[np.float64]:
+    """Seconds since midnight of texts with hours, minutes and seconds, (N,); NaN for others."""
+    seconds, wrap = _times_of_day(clock.astype("string"))
+    return seconds if wrap == DAY_SECONDS else np.full(len(clock), np.nan)
 
 
 def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:

@@ -11,6 +11,8 @@ LINE = "gcode_line"
 BLOCK = "gcode_string"
 UNIT = "unit"
 POSITION = ("posx", "posy", "posz")
+POSITION_MM = ("x_mm", "y_mm", "z_mm")
+"""As layouts report it; POSITION is in the unit of the program."""
 INCH_MM = 25.4
 MM_PER_UNIT = {
     **dict.fromkeys(("0", "20", "g20", "in", "inch", "inches"), INCH_MM),
@@ -28,6 +30,9 @@ NODE_QUANTITIES: dict[str, dict[str, str]] = {
     "mic": {"RMS": "level"},
     "environment": {"Pressure": "kPa", "Temperature": "degC"},
     "optical": dict.fromkeys(("Proximity", "ColorR", "ColorG", "ColorB", "ColorA"), "level"),
+    "electrical": {"Current": "A", "Voltage": "V", "Power": "W"},
+    "force": {"Fx": "N", "Fy": "N", "Fz": "N"},
+    "raw": {"raw": "raw"},
 }
 """Channel group -> quantity of a sensor node -> its unit; a column is named NODE.QUANTITY."""
 
@@ -37,13 +42,19 @@ MACHINE_COLUMNS: dict[str, dict[str, str]] = {
     "motor": {"spindle": "A", "x_motor": "A", "y_motor": "A", "z_motor": "A"},
     "controller": {
         **dict.fromkeys(POSITION, "program units"),
-        **dict.fromkeys(("mpox", "mpoy", "mpoz"), "mm"),
+        **dict.fromkeys(("mpox", "mpoy", "mpoz", *POSITION_MM), "mm"),
         "feed": "mm/min",
     },
 }
 """Channel group -> column -> its unit, for machine signals, which no sensor node measures."""
 
 GROUPS = (*NODE_QUANTITIES, *MACHINE_COLUMNS)
+WITHOUT_NOISE = (*MACHINE_COLUMNS, "electrical", "raw")
+"""Groups whose samples may stay constant: idle motors, unchanged reports, coarse converters."""
+WITHOUT_UNIT = ("level", "raw")
+"""Units of quantities whose samples are not converted."""
+FEATURES = ("mean", "rms", "peak")
+"""What `resampling` makes of a fast sensor besides its bands: the quantity Ax becomes Ax_mean."""
 
 UNIT_SPELLINGS: dict[str, tuple[str, ...]] = {
     "deg/s": ("dps", "\N{DEGREE SIGN}/s", "deg/sec", "degrees/s"),
@@ -54,6 +65,7 @@ UNIT_SPELLINGS: dict[str, tuple[str, ...]] = {
 }
 """Unit -> other texts in lower case that mean it."""
 
+_FEATURE = re.compile(rf"(?P<quantity>.+)_(?P<feature>{'|'.join(FEATURES)}|band\d+)")
 _QUANTITIES = {q.casefold(): q for names in NODE_QUANTITIES.values() for q in names}
 _MACHINE_NAMES = {
     name.casefold(): name
@@ -102,8 +114,10 @@ def is_recording_column(column: str) -> bool:
 
 
 def channel_group(column: str) -> str | None:
-    """The group that a column belongs to; None if it is not a channel."""
+    """The group that a column, or a feature of it, belongs to; None if it is not a channel."""
     node, _, quantity = column.rpartition(".")
+    if match := _FEATURE.fullmatch(quantity):
+        quantity = match["quantity"]
     for group, quantities in NODE_QUANTITIES.items():
         if node and quantity in quantities:
             return group
@@ -155,12 +169,14 @@ def lost_channels(channels: Sequence[str], present: Collection[str]) -> str | No
 
 
 def channel_unit(column: str) -> str:
-    """The unit of a channel's samples."""
+    """The unit of a channel's samples; of a band, of the logarithm of its power."""
     group = channel_group(column)
     if group is None:
         raise ValueError(f"{column!r} is not a channel")
     quantity = column.rpartition(".")[2]
-    return {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][quantity]
+    match = _FEATURE.fullmatch(quantity)
+    unit = {**NODE_QUANTITIES, **MACHINE_COLUMNS}[group][match["quantity"] if match else quantity]
+    return f"log10 of ({unit})^2" if match and match["feature"].startswith("band") else unit
 
 
 def parse_operation(recording: str) -> str:

@@ -1,4 +1,4 @@
-"""Finds the CSV files of a folder, and reads one file into a checked table of canonical columns."""
+"""Finds the files of a folder, and reads a CSV file into a checked table of canonical columns."""
 
 import io
 import logging
@@ -12,21 +12,28 @@ import pandas as pd
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
+from gcodefp.recordings.canonical import read_canonical, select_groups
 from gcodefp.recordings.csv_text import CsvText, read_csv_text
 
 logger = logging.getLogger("gcodefp.recordings")
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
-_SUFFIX = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
+_SUFFIX = re.compile(r"\.(csv(\.(gz|bz2|xz))?|parquet)$", re.IGNORECASE)
+
+
+class RecordingRejected(Exception):
+    """A rule excludes the recording; the message names the rule."""
 
 
 def recording_name(path: Path) -> str:
-    """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`) and `_aligned`."""
+    """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`), `.parquet` and `_aligned`."""
     return _SUFFIX.sub("", path.name).removesuffix("_aligned") or path.name
 
 
 def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
-    """All CSV files of a folder, compressed or not, sorted, without those whose name is excluded.
+    """All recordings of a folder, sorted, without those whose name is excluded.
+
+    They are CSV files, compressed or not, and Parquet files that `canonical` wrote.
 
     Hidden files, such as macOS's `._x.csv`, are not recordings.
 
@@ -79,6 +86,8 @@ def read_table(path: Path, groups: Collection[str]) -> pd.DataFrame:
     Raises:
         UserError: the file is truncated, empty or not CSV, or lacks a required column.
     """
+    if path.suffix == ".parquet":
+        return select_groups(read_canonical(path), groups)
     label_columns = {*columns.REQUIRED, columns.UNIT, *columns.POSITION}
 
     def is_needed(column: str) -> bool:

@@ -18,8 +18,8 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
 
     Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and the logger repeats its last sample. Machine channels have no noise
-    and may stay constant.
+    the node has dropped out and the logger repeats its last sample. The groups
+    `columns.WITHOUT_NOISE` may stay constant.
 
     Args:
         signals: N rows, one column per channel.
@@ -34,12 +34,11 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
         signals = filled.mask(_in_long_gap(missing))
     values = signals.to_numpy(np.float32)
     nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
-    # An idle motor or an unchanged report may stay constant.
-    is_machine_channel = [
-        columns.channel_group(channel) in columns.MACHINE_COLUMNS for channel in signals.columns
+    has_noise = [
+        columns.channel_group(channel) not in columns.WITHOUT_NOISE for channel in signals.columns
     ]
     frozen = np.zeros(values.shape, bool)
-    for node in set(nodes[~np.array(is_machine_channel, bool)].tolist()):
+    for node in set(nodes[np.array(has_noise, bool)].tolist()):
         # A channel that is missing in both rows carries no information on the node.
         is_repeated = equals_previous(values[:, nodes == node])
         frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]

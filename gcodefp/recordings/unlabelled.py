@@ -6,7 +6,7 @@ since only the controller's columns distinguish them.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
+from gcodefp.recordings.assembly import read_sensors
+from gcodefp.recordings.canonical import read_canonical
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
-from gcodefp.recordings.reader import read_columns, recording_name
+from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.reader import RecordingRejected, read_columns
 from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples, equals_previous, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5
@@ -39,13 +42,13 @@ class UnlabelledRecording(NamedTuple):
 
 
 def read_unlabelled(
-    path: Path,
+    source: Recordable,
     channels: Sequence[str],
     minimum_rows: int,
     step_seconds: float,
     allow_missing: bool = False,
 ) -> UnlabelledRecording:
-    """Reads and cleans one file.
+    """Reads and cleans one file, or the files of a layout.
 
     Args:
         channels: the columns that are inputs; missing ones become invalid samples.
@@ -56,14 +59,16 @@ def read_unlabelled(
     Raises:
         UserError: the file cannot be read, is too short, or has too few of the channels.
     """
-    table = _read(path, channels)
+    path, is_native = paths_of([source])[0], isinstance(source, Path)
+    table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     _check_channels(path, [c for c in channels if c not in table], channels)
     lost = columns.lost_channels(channels, table.columns)
     if lost and not allow_missing:
         raise UserError(f"{path}: {lost}")
     counts = Counter(rows_in_file=len(table))
-    is_duplicate = _duplicate_rows(table.to_numpy(np.float64))
+    # The rows of a layout are made at times: equal ones are coarse or slow samples.
+    is_duplicate = _duplicate_rows(table.to_numpy(np.float64)) & is_native
     counts["duplicate_rows"] = int(is_duplicate.sum())
     table = table[~is_duplicate]
     if len(table) < minimum_rows:
@@ -73,7 +78,7 @@ def read_unlabelled(
     signals = clean_samples(table, counts)
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
-    recording = _without_labels(recording_name(path), signals, step_seconds, counts)
+    recording = _without_labels(name_of(source), signals, step_seconds, counts)
     if clock is None:
         return UnlabelledRecording(recording, None, missing)
     clock = clock[~is_duplicate]
@@ -90,19 +95,36 @@ def read_unlabelled(
             f"DOUBTFUL: by its clock the recording has a row every {period:.3f} s, the train "
             f"recordings every {step_seconds:.3f} s; resample it"
         )
-    return UnlabelledRecording(recording, clock.fillna("").to_numpy(np.str_), missing)
+    texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
+    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
 
 
-def _read(path: Path, channels: Sequence[str]) -> pd.DataFrame:
-    """The clock as text and the channels of the file as numbers, in the order of `channels`."""
+def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
+    """The clock and the channels of the recording as numbers, in the order of `channels`."""
     names = {name.casefold(): name for name in (columns.CLOCK, *channels)}
-    if not path.exists():
-        raise UserError(f"{path}: no such recording")
-    table = read_columns(path, lambda column: column.casefold() in names, "repair the file")
+    table = _read_all(source, lambda column: column.casefold() in names, step_seconds)
     table = table.rename(columns=lambda column: names[column.casefold()])
     # The order of the columns in the file must not change the result by rounding.
     table = table[[column for column in names.values() if column in table]]
     return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
+
+
+def _read_all(
+    source: Recordable, is_read: Callable[[str], bool], step_seconds: float
+) -> pd.DataFrame:
+    """The columns that are read, as they are named; the clock is text, or seconds of a layout."""
+    if not isinstance(source, Path):
+        try:
+            table = read_sensors(source, step_seconds)
+        except RecordingRejected as rejection:
+            raise UserError(f"{source.name}: {rejection}") from None
+    elif not source.exists():
+        raise UserError(f"{source}: no such recording")
+    elif source.suffix == ".parquet":
+        table = read_canonical(source)
+    else:
+        return read_columns(source, is_read, "repair the file")
+    return table[[name for name in table.columns if is_read(name)]]
 
 
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:

@@ -227,7 +227,10 @@ def test_home_folder_in_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     folder = write_recordings(tmp_path / "data", {"face": 2})
     (tmp_path / "s.yaml").write_text(Path(SHIPPED["sweep"]["file"]).read_text(encoding="utf-8"))
     config = changed("sweep", {"file": "~/s.yaml", "phases": ["~/s.yaml"]})
-    config |= {"results": "~/out", "recordings": {"folder": "~/data", "exclude": []}}
+    config |= {
+        "results": "~/out",
+        "recordings": {"folder": "~/data", "layout": None, "exclude": []},
+    }
     checked = check_config(config)
     assert checked.results == str(tmp_path / "out")
     assert checked.recordings.folder == str(folder)

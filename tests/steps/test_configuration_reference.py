@@ -13,11 +13,13 @@ def test_docs_and_json_schema_are_what_the_models_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    page, schema = tmp_path / "page.md", tmp_path / "schema.yaml"
-    assert main(["--output", str(page), "--schema", str(schema)]) == 0
+    page, schema, layout = (tmp_path / name for name in ("page.md", "config.yaml", "layout.yaml"))
+    flags = ["--output", page, "--schema", schema, "--layout-schema", layout]
+    assert main([str(flag) for flag in flags]) == 0
     for written, committed in (
         (page, "docs/configuration.md"),
         (schema, "workflow/schemas/config.schema.yaml"),
+        (layout, "workflow/schemas/layout.schema.yaml"),
     ):
         text = (ROOT / committed).read_text(encoding="utf-8")
         assert text == written.read_text(encoding="utf-8"), f"{committed} is old: make docs"

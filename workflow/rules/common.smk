@@ -18,7 +18,8 @@ from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
 from gcodefp.sweeps.program import sweep_program
-from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
+from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_digest, session_of
+from gcodefp.recordings.layout import read_optional_layout
 
 try:
     # Files of the command line come first in the list, and count more than the Snakefile's.
@@ -27,6 +28,7 @@ try:
     config.update(check_config(config, files, workflow.config_settings.config).model_dump())
     # What trains the runs; None for this project's trainer, another program has program.smk.
     PROGRAM = sweep_program(config["sweep"])
+    LAYOUT = read_optional_layout(config["recordings"]["layout"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -41,7 +43,7 @@ RESULTS = config["results"].rstrip("/")
 IS_SIMULATED = config["recordings"]["folder"] is None
 RECORDINGS = f"{RESULTS}/recordings" if IS_SIMULATED else config["recordings"]["folder"]
 # The modification time of a folder does not change when a file in it is edited.
-RECORDINGS_DIGEST = None if IS_SIMULATED else folder_digest(Path(RECORDINGS))
+RECORDINGS_DIGEST = None if IS_SIMULATED else recordings_digest(Path(RECORDINGS), LAYOUT)
 # Folders below {RESULTS}/sweep: the first sweep, later phases, repeats with other seeds.
 PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) + 2))]
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
@@ -75,6 +77,12 @@ def dataset_flags(wildcards, input):
     """The flags of these inputs."""
     names = [name for name in ("train", "val", "dataset") if name in input.keys()]
     return shlex.join(part for name in names for part in (f"--{name}", input[name]))
+
+
+def layout_flags(output):
+    """Flags for the layout of the recordings; folds of protocols write no Parquet files."""
+    pairs = {"--layout": config["recordings"]["layout"], "--canonical": output.get("canonical")}
+    return shlex.join(part for pair in pairs.items() if pair[1] for part in pair)
 
 
 def script():
@@ -153,12 +161,17 @@ def markers(phase):
 
 
 def recording_names():
-    """Names of all recordings that preprocess reads, including those that it then excludes."""
+    """Name -> session, empty without one, of all recordings that preprocess reads."""
     if IS_SIMULATED:
         numbers = range(1, config["simulation"]["recordings_per_program"] + 1)
-        return [f"{p}_{n:03d}" for p in config["simulation"]["programs"] for n in numbers]
-    paths = find_recordings(Path(RECORDINGS), config["recordings"]["exclude"])
-    return [recording_name(path) for path in paths]
+        return {f"{p}_{n:03d}": "" for p in config["simulation"]["programs"] for n in numbers}
+    recordings = list_recordings(Path(RECORDINGS), config["recordings"]["exclude"], LAYOUT)
+    return {name_of(recording): session_of(recording) for recording in recordings}
+
+
+def matching(patterns, names):
+    """The recordings whose name or session matches one of some patterns."""
+    return [n for n, s in names.items() if any(fnmatchcase(t, p) for p in patterns for t in (n, s))]
 
 
 def folds():
@@ -175,8 +188,8 @@ def folds():
     skipped = []
     for protocol, groups in held_out.items():
         for number, patterns in enumerate(groups):
-            used = [p for p in patterns if any(fnmatchcase(name, p) for name in names)]
-            matched = sum(any(fnmatchcase(name, p) for p in used) for name in names)
+            used = [pattern for pattern in patterns if matching([pattern], names)]
+            matched = len(matching(used, names))
             if 0 < matched < len(names):
                 splits[protocol, str(number)] = {"held_out": used}
             else:

@@ -1,5 +1,6 @@
 # Contract: config -> {RESULTS}/recordings, if recordings.folder is null
 #           recordings -> {RESULTS}/dataset/{train,val,test,programs}.npz and dataset.json
+#               and, if a layout reads them, {RESULTS}/dataset/recordings/NAME.parquet
 
 
 rule simulate:
@@ -33,6 +34,7 @@ rule preprocess:
     input:
         RECORDINGS,
     output:
+        **({"canonical": directory(f"{RESULTS}/dataset/recordings")} if LAYOUT else {}),
         train=f"{RESULTS}/dataset/train.npz",
         val=f"{RESULTS}/dataset/val.npz",
         test=f"{RESULTS}/dataset/test.npz",
@@ -50,6 +52,7 @@ rule preprocess:
     params:
         folder=lambda wildcards, output: Path(output.dataset).parent,
         recordings=RECORDINGS_DIGEST,
+        layout=lambda wildcards, output: layout_flags(output),
         exclude=config["recordings"]["exclude"],
         groups=config["channels"]["groups"],
         min_coverage=config["channels"]["min_coverage"],
@@ -69,6 +72,7 @@ rule preprocess:
         """
         python -m gcodefp.preprocess \
             --recordings {input:q} \
+            {params.layout} \
             --exclude {params.exclude:q} \
             --groups {params.groups:q} \
             --min-coverage {params.min_coverage} \

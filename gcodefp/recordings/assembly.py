@@ -1,0 +1,267 @@
+"""Makes the canonical table of a recording from the files of a layout.
+
+The rows are those of the source that reports the executed line, or evenly spaced. Labels of other
+sources are held, positions interpolated; sensors of other sources get onto the rows as `resampling`
+says. The table has the columns of a CSV file that `reader.read_table` reads, but its clock is in
+seconds, and positions are in mm.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gcodefp.errors import UserError
+from gcodefp.recordings import columns
+from gcodefp.recordings.clock import median_period, spread_coarse_clock
+from gcodefp.recordings.lab_files import LabRecording
+from gcodefp.recordings.layout import RowRate, Source, placeholders
+from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.quantities import RUNNING, STATE
+from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.resampling import Samples, resampler
+from gcodefp.recordings.source_clock import ABSOLUTE, local_midnight
+from gcodefp.recordings.source_file import SourceFile
+
+HELD = (columns.LINE, columns.BLOCK, columns.UNIT, "feed", STATE, RUNNING)
+LINE_LETTER = "L"
+"""Of the block of a line whose text nobody knows: line 17 has the block L17."""
+
+
+def read_recording(recording: LabRecording) -> pd.DataFrame:
+    """The canonical table of a recording, with its labels.
+
+    Returns:
+        a row per row of the recording; `attrs` has operation, session, machine and `unmapped`,
+        source -> columns that the layout neither maps nor ignores.
+
+    Raises:
+        UserError: a file cannot be read, or the layout does not fit it.
+        RecordingRejected: a file is missing, or its clock runs backwards.
+    """
+    files = _files(recording, with_labels=True)
+    label_sources = [name for name in recording.layout.label_sources() if name in files]
+    if not label_sources:
+        raise UserError(
+            f"{recording.name}: no source of the layout maps line or block: its recordings have no "
+            "labels to learn from"
+        )
+    row_source = recording.layout.row_source()
+    rows = recording.layout.rows
+    if isinstance(rows, RowRate):
+        table = _even_rows([files[name] for name in label_sources], 1 / rows.rate_hz)
+    elif row_source not in files:
+        raise RecordingRejected(f"it has no file of the source {row_source!r}")
+    else:
+        table = _rows_of(files[row_source])
+    table = _join(table, files, row_source)
+    return _with_blocks(recording, table, files)
+
+
+def read_sensors(recording: LabRecording, step_seconds: float) -> pd.DataFrame:
+    """The canonical table of a recording without labels, for prediction.
+
+    Args:
+        step_seconds: from row to row where neither the layout nor a source with all sensors sets
+            the rows.
+    """
+    files = _files(recording, with_labels=False)
+    row_source = recording.layout.row_source()
+    labels = recording.layout.label_sources()
+    sensors = {name: file for name, file in files.items() if _has_sensors(file.source)}
+    if not sensors:
+        raise UserError(f"{recording.name}: no file of it has sensors that the layout maps")
+    if row_source in sensors and (row_source in labels or len(recording.layout.sources) == 1):
+        table = _rows_of(sensors[row_source])
+    else:
+        rows = recording.layout.rows
+        step = 1 / rows.rate_hz if isinstance(rows, RowRate) else step_seconds
+        table, row_source = _even_rows(list(sensors.values()), step), None
+    return _join(table, sensors, row_source)
+
+
+def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
+    layout = recording.layout
+    files = {}
+    for name, source in layout.sources.items():
+        if name in recording.files:
+            offset = recording.offsets.get(name, 0.0)
+            files[name] = SourceFile(recording.files[name], name, source, offset, with_labels)
+        elif with_labels and not source.optional:
+            raise RecordingRejected(f"it has no file of the source {name!r}: {source.files}")
+    _make_comparable(files, recording)
+    return files
+
+
+def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
+    """Shifts absolute times to seconds since midnight where another source has times of day."""
+    kinds = {
+        name: "absolute" if file.source.clock.format in ABSOLUTE else file.source.clock.format
+        for name, file in files.items()
+    }
+    present = {"relative" if kind in ("seconds", "sample") else kind for kind in kinds.values()}
+    if "relative" in present and len(present) > 1:
+        relative = next(n for n, kind in kinds.items() if kind in ("seconds", "sample"))
+        other = next(n for n, kind in kinds.items() if kind not in ("seconds", "sample"))
+        if not files[relative].offset_seconds and not files[relative].source.clock.offset_seconds:
+            raise UserError(
+                f"{recording.name}: the clock of {relative} counts from a start, that of {other} "
+                f"is {kinds[other]}; say when it started: offset_seconds.{relative} in the "
+                "layout's table"
+            )
+    if {"absolute", "time_of_day"} <= present:
+        file = next(f for n, f in files.items() if kinds[n] == "absolute")
+        midnight = local_midnight(_first_time(file), file.source.clock.timezone)
+        for name, each in files.items():
+            if kinds[name] == "absolute":
+                each.offset_seconds -= midnight
+
+
+def _first_time(file: SourceFile) -> float:
+    for chunk in file.chunks(lambda target: False, rows=1000):
+        if len(chunk):
+            return float(chunk[columns.CLOCK].iloc[0])
+    raise UserError(f"{file.path}: has no row with a time")
+
+
+def _has_sensors(source: Source) -> bool:
+    """Whether a source has channels that no controller reports."""
+    fields = {name: "x" for key in source.columns for name in placeholders(key)}
+    return any(not source.target(key, fields).is_label for key in source.columns)
+
+
+def _rows_of(file: SourceFile) -> pd.DataFrame:
+    """The rows of a source as those of the recording."""
+    table = file.whole()
+    table[columns.CLOCK] = spread_coarse_clock(table[columns.CLOCK].to_numpy())
+    return table
+
+
+def _even_rows(files: list[SourceFile], step_seconds: float) -> pd.DataFrame:
+    """Evenly spaced times where all of some files have samples."""
+    firsts, lasts = [], []
+    for file in files:
+        first, last = np.nan, np.nan
+        for chunk in file.chunks(lambda target: False):
+            times = chunk[columns.CLOCK].to_numpy()
+            if times.size:
+                first, last = first if np.isfinite(first) else times[0], times[-1]
+        if not np.isfinite(first):
+            raise UserError(f"{file.path}: has no row with a time")
+        firsts.append(first)
+        lasts.append(last)
+    start, end = max(firsts), min(lasts)
+    if end <= start:
+        raise UserError(
+            f"{files[0].path}: no time at which all sources have samples; are their clocks in one "
+            "time zone, and their offsets right?"
+        )
+    count = int((end - start) / step_seconds + 1e-9) + 1
+    return pd.DataFrame({columns.CLOCK: start + np.arange(count) * step_seconds})
+
+
+def _join(
+    table: pd.DataFrame, files: Mapping[str, SourceFile], row_source: str | None
+) -> pd.DataFrame:
+    """The rows with the columns of all other sources."""
+    rows = table[columns.CLOCK].to_numpy()
+    if len(rows) < 2 or not np.isfinite(median_period(rows)):
+        raise RecordingRejected("the clock does not advance")
+    parts = [table]
+    for name, file in files.items():
+        if name == row_source:
+            continue
+        try:
+            parts += [_labels_at(file, rows), _sensors_at(file, rows)]
+        except ValueError as error:
+            raise UserError(f"{file.path}: {error}") from None
+        file.check_labels()
+    parts = [part.set_axis(table.index) for part in parts]
+    joined = pd.concat(parts, axis=1)
+    if twice := joined.columns[joined.columns.duplicated()].tolist():
+        raise UserError(f"layout: two sources have the column {twice[0]!r}; rename one of them")
+    joined.attrs["unmapped"] = {n: f.unmapped for n, f in files.items() if f.unmapped}
+    joined.attrs["missing"] = {n: absent for n, f in files.items() if (absent := _absent(f))}
+    return joined
+
+
+def _absent(file: SourceFile) -> list[str]:
+    """Keys of the layout that no column of the file matches."""
+    keys = {mapped.key for mapped in file.mapped.values()}
+    return [
+        key
+        for key in file.source.columns
+        if key not in keys and (file.with_labels or placeholders(key) == [])
+    ]
+
+
+def _labels_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
+    """The reports of a source at other rows: the last ones, but interpolated positions."""
+    if not file.with_labels or not any(
+        file.source.target(key).is_label for key in file.source.columns if not placeholders(key)
+    ):
+        return pd.DataFrame(index=range(len(rows)))
+    reports = file.labels()
+    times = reports[columns.CLOCK].to_numpy()
+    index = np.searchsorted(times, rows, side="right") - 1
+    result: dict[str, Any] = {}
+    for name in reports.columns.drop(columns.CLOCK):
+        if name in HELD:
+            held = reports[name].ffill().to_numpy()[np.maximum(index, 0)]
+            result[name] = pd.Series(held).where(index >= 0)
+        else:
+            valid = reports[name].notna().to_numpy()
+            if valid.any():
+                result[name] = np.interp(
+                    rows, times[valid], reports[name].to_numpy()[valid], left=np.nan, right=np.nan
+                )
+    return pd.DataFrame(result, index=range(len(rows)))
+
+
+def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
+    """The sensors of a source at other rows, read in chunks."""
+    method, names = resampler(file.source, rows), None
+    if not _has_sensors(file.source):
+        return pd.DataFrame(index=range(len(rows)))
+    for chunk in file.chunks(lambda target: not target.is_label):
+        names = names or list(chunk.columns.drop(columns.CLOCK))
+        values = chunk.reindex(columns=names).to_numpy(np.float64)
+        method.add(chunk[columns.CLOCK].to_numpy(), values)
+    if not names:
+        return pd.DataFrame(index=range(len(rows)))
+    return pd.DataFrame(
+        {
+            f"{name}{suffix}": samples[:, index]
+            for suffix, samples in method.finish().items()
+            for index, name in enumerate(names)
+        }
+    )
+
+
+def _with_blocks(
+    recording: LabRecording, table: pd.DataFrame, files: Mapping[str, SourceFile]
+) -> pd.DataFrame:
+    """The table with line and block: from the program's file where the controller has no text."""
+    attrs = table.attrs
+    program, has_block = recording.layout.program, columns.BLOCK in table
+    if columns.LINE not in table:
+        raise UserError(
+            f"{recording.name}: the layout maps block but not line; map the line number, or the "
+            "position in the program's file"
+        )
+    if program is not None and recording.program is not None and not has_block:
+        lines = read_program(recording.program, program.numbering)
+        table[columns.LINE], table[columns.BLOCK] = lines.at(table[columns.LINE])
+    elif not has_block:
+        # A line without text is its own label; N words do not count as words of a block.
+        table[columns.BLOCK] = table[columns.LINE].map(
+            lambda line: f"{LINE_LETTER}{line:g}", na_action="ignore"
+        )
+    table.attrs = attrs | {
+        "operation": recording.operation,
+        "session": recording.session,
+        "machine": recording.machine,
+        "preamble": recording.layout.preamble,
+    }
+    return table

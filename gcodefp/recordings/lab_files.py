@@ -1,0 +1,291 @@
+"""Which files of a folder make a recording: by a layout, or each CSV file by itself."""
+
+import csv
+import logging
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.files import digest
+from gcodefp.recordings import columns
+from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, placeholders
+from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
+
+logger = logging.getLogger("gcodefp.recordings")
+
+_COMPRESSED = r"(?:\.(?:gz|bz2|xz))?"
+MAX_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class LabRecording:
+    """The files of one recording, and what their names say of it.
+
+    Attributes:
+        files: source -> its file; an optional source may be absent.
+        operation, session, machine: empty where nothing says them; `operation` never is.
+        offsets: source -> seconds that are added to its clock.
+        program: the G-code file that was executed; None without one.
+    """
+
+    name: str
+    layout: Layout
+    files: Mapping[str, Path]
+    operation: str
+    session: str = ""
+    machine: str = ""
+    offsets: Mapping[str, float] = field(default_factory=dict)
+    program: Path | None = None
+
+
+Recordable = Path | LabRecording
+"""A file by itself, or the files of a layout."""
+
+
+def name_of(recording: Recordable) -> str:
+    """The recording's name."""
+    return recording.name if isinstance(recording, LabRecording) else recording_name(recording)
+
+
+def session_of(recording: Recordable) -> str:
+    """Its session; empty without one."""
+    return recording.session if isinstance(recording, LabRecording) else ""
+
+
+def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
+    """All files of some recordings."""
+    paths: list[Path] = []
+    for recording in recordings:
+        if isinstance(recording, LabRecording):
+            program = [recording.program] if recording.program else []
+            paths += [*recording.files.values(), *program]
+        else:
+            paths.append(recording)
+    return list(dict.fromkeys(paths))
+
+
+def list_recordings(
+    folder: Path, exclude: Collection[str] = (), layout: Layout | None = None
+) -> Sequence[Recordable]:
+    """The recordings of a folder by name, without those that are excluded.
+
+    Raises:
+        UserError: the folder is missing or without recordings, two recordings have one name, an
+            exclusion matches none, or the layout's table has what it must not have.
+    """
+    if layout is None:
+        return find_recordings(folder, exclude)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; set recordings.folder to where the files are")
+    recordings = _match_files(folder, layout)
+    if not recordings:
+        patterns = ", ".join(source.files for source in layout.sources.values())
+        raise UserError(f"{folder}: no file matches sources.*.files of the layout: {patterns}")
+    if unknown := sorted(set(exclude) - set(recordings)):
+        raise UserError(
+            f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
+            f"{did_you_mean(unknown[0], recordings)}"
+        )
+    if layout.table is not None:
+        recordings = _with_table(folder / layout.table, recordings)
+    included = [_with_program(folder, r) for name, r in recordings.items() if name not in exclude]
+    if not included:
+        raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
+    return included
+
+
+def recordings_digest(folder: Path, layout: Layout | None = None) -> str:
+    """A digest that changes when a file of a recording, or the layout, is changed."""
+    if layout is None:
+        return folder_digest(folder)
+    paths = paths_of(list_recordings(folder, (), layout))
+    if layout.table is not None:
+        paths.append(folder / layout.table)
+    listing = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
+    return digest([listing, describe_layout(layout)])[:12]
+
+
+def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
+    """Recordings by name, in the order of names."""
+    patterns = {name: file_pattern(source.files) for name, source in layout.sources.items()}
+    depth = max(source.files.count("/") for source in layout.sources.values())
+    files: dict[str, dict[str, Path]] = {}
+    fields: dict[str, dict[str, str]] = {}
+    others = []
+    for path in _files_below(folder, depth):
+        relative = path.relative_to(folder).as_posix()
+        matches = {n: m for n, pattern in patterns.items() if (m := pattern.fullmatch(relative))}
+        for source, match in matches.items():
+            groups = match.groupdict()
+            name = groups.pop("name", None) or _stem(relative)
+            if source in files.setdefault(name, {}):
+                raise UserError(
+                    f"{path}: {files[name][source].relative_to(folder)} has the recording's name "
+                    f"{name!r} too; change sources.{source}.files, or rename one of them"
+                )
+            files[name][source] = path
+            _merge(fields.setdefault(name, {}), groups, path)
+        if not matches:
+            others.append(relative)
+    if others:
+        more = f" and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
+        logger.info("%s: in no recording: %s%s", folder, ", ".join(others[:MAX_SHOWN]), more)
+    return {
+        name: _named(LabRecording(name, layout, files[name], ""), fields[name])
+        for name in sorted(files)
+    }
+
+
+def _files_below(folder: Path, depth: int) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_below(path, depth - 1) if depth else ()
+        else:
+            yield path
+
+
+def file_pattern(pattern: str) -> re.Pattern[str]:
+    """The regular expression of a layout's pattern; its groups are the placeholders."""
+    text = re.escape(pattern).replace(r"\*", "[^/]*")
+    for name in dict.fromkeys(placeholders(pattern)):
+        first, rest = rf"(?P<{name}>[^/]+)", rf"(?P={name})"
+        text = text.replace(rf"\{{{name}\}}", first, 1).replace(rf"\{{{name}\}}", rest)
+    return re.compile(text if re.search(r"\.(gz|bz2|xz)$", pattern) else text + _COMPRESSED)
+
+
+def _stem(relative: str) -> str:
+    name = re.sub(rf"{_COMPRESSED}$", "", PurePosixPath(relative).name)
+    return name.rpartition(".")[0] or name
+
+
+def _merge(fields: dict[str, str], groups: Mapping[str, str], path: Path) -> None:
+    for name, value in groups.items():
+        if fields.setdefault(name, value) != value:
+            raise UserError(
+                f"{path}: its {name} is {value!r}, that of the recording's other files "
+                f"{fields[name]!r}"
+            )
+
+
+def _named(recording: LabRecording, fields: Mapping[str, str]) -> LabRecording:
+    """A recording with the operation, session and machine of its name and files' names."""
+    name, pattern = recording.name, recording.layout.recording
+    groups: dict[str, str] = {"operation": columns.parse_operation(name)}
+    if pattern is not None:
+        match = re.search(pattern, name)
+        if match is None:
+            raise UserError(f"recording {name!r} does not match the layout's {pattern!r}")
+        groups |= {key: value for key, value in match.groupdict().items() if value}
+    groups |= fields
+    return replace(
+        recording,
+        operation=groups["operation"],
+        session=groups.get("session", ""),
+        machine=groups.get("machine", ""),
+    )
+
+
+def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str, LabRecording]:
+    """Recordings with what the layout's table says of them; each one needs a row."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as handle:
+            rows = list(csv.DictReader(handle))
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read as the layout's table: {error}") from None
+    layout = next(iter(recordings.values())).layout
+    offsets = {f"offset_seconds.{source}": source for source in layout.sources}
+    allowed = ("recording", *NAME_FIELDS[1:], "offset_seconds", *offsets)
+    entries: dict[str, Mapping[str, str]] = {}
+    for number, row in enumerate(rows, 2):
+        if unknown := [name for name in row if name not in allowed]:
+            hint = did_you_mean(str(unknown[0]), allowed)
+            raise UserError(f"{path}: column {unknown[0]!r} means nothing; {hint}")
+        name = row.get("recording") or ""
+        if not name or name in entries:
+            raise UserError(f"{path}: line {number}: recording {name!r} is empty or listed twice")
+        entries[name] = row
+    result = {}
+    for name, recording in recordings.items():
+        if name not in entries:
+            raise UserError(f"{path}: recording {name!r} is not listed; add it, or exclude it")
+        entry = entries[name]
+        seconds = {
+            source: _offset(path, name, entry, "offset_seconds") + _offset(path, name, entry, key)
+            for key, source in offsets.items()
+        }
+        result[name] = replace(
+            recording,
+            offsets=seconds,
+            operation=entry.get("operation") or recording.operation,
+            session=entry.get("session") or recording.session,
+            machine=entry.get("machine") or recording.machine,
+        )
+    return result
+
+
+def _offset(path: Path, name: str, row: Mapping[str, str], key: str) -> float:
+    text = row.get(key) or "0"
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number") from None
+
+
+def _with_program(folder: Path, recording: LabRecording) -> LabRecording:
+    program = recording.layout.program
+    if program is None:
+        return recording
+    values = {key: getattr(recording, key) for key in NAME_FIELDS}
+    file = program.files.format_map(values)
+    pattern = file_pattern(file)
+    for path in _files_below(folder, file.count("/")):
+        if pattern.fullmatch(path.relative_to(folder).as_posix()):
+            return replace(recording, program=path)
+    raise UserError(
+        f"{folder}: recording {recording.name!r} needs the G-code file {file}, by program.files of "
+        "the layout"
+    )
+
+
+def recordings_of(paths: Sequence[Path], layout: Layout | None) -> list[Recordable]:
+    """The recordings that single files belong to, with their other files in the same folder.
+
+    Labels are not needed, so neither is the program. A table is used where there is one.
+
+    Raises UserError: a file is missing, or matches no pattern of the layout.
+    """
+    if layout is None:
+        return list(paths)
+    recordings: dict[str, Recordable] = {}
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"{path}: no such recording")
+        recordings |= _recordings_at(path.absolute(), layout.model_copy(update={"program": None}))
+    return list(recordings.values())
+
+
+def _recordings_at(path: Path, layout: Layout) -> dict[str, LabRecording]:
+    """All recordings of a folder, or the one that a file belongs to."""
+    if path.is_dir():
+        folders = [path]
+    else:
+        depths = {source.files.count("/") for source in layout.sources.values()}
+        folders = [path.parents[depth] for depth in sorted(depths)]
+    for folder in folders:
+        recordings = {
+            name: recording
+            for name, recording in _match_files(folder, layout).items()
+            if path.is_dir() or path in recording.files.values()
+        }
+        if recordings and layout.table is not None:
+            if (folder / layout.table).is_file():
+                return _with_table(folder / layout.table, recordings)
+            logger.warning("%s: no %s: all clocks are taken as they are", folder, layout.table)
+        if recordings:
+            return recordings
+    patterns = ", ".join(source.files for source in layout.sources.values())
+    raise UserError(f"{path}: matches no pattern of the layout's sources: {patterns}")

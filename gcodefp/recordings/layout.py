@@ -1,0 +1,408 @@
+"""A layout: which files a laboratory writes for each recording, and what their columns mean.
+
+A layout is a YAML file; `recordings.layout` names it, or one of those in the folder `layouts`.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.recordings.quantities import Target, parse_target
+
+SHIPPED = Path(__file__).parent / "layouts"
+NAME_FIELDS = ("name", "operation", "session", "machine")
+"""Placeholders in patterns of file names."""
+MAX_BYTES = 1_000_000
+Text = Annotated[str, Field(min_length=1)]
+Positive = Annotated[float, Field(gt=0, le=1e9)]
+
+
+class Section(BaseModel):
+    """A mapping with fixed keys."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Clock(Section):
+    """When each row of a source was measured."""
+
+    format: Literal["time_of_day", "iso8601", "unix", "seconds", "sample"] = Field(
+        description="time_of_day (HH:MM:SS.sss), iso8601, unix (since 1970), seconds (since a "
+        "start that all sources share), or sample: no column, the rows are evenly spaced."
+    )
+    column: Text | None = Field(None, description="The column; none for sample.")
+    unit: Literal["s", "ms", "us", "ns"] = Field("s", description="Of unix and seconds.")
+    rate_hz: Positive | None = Field(
+        None, description="Rows per second: needed by sample; else measured where it is not given."
+    )
+    timezone: Text = Field("UTC", description="Of times without an offset, such as Europe/Paris.")
+    offset_seconds: float = Field(0.0, description="Added to every time.")
+
+    @field_validator("timezone")
+    @classmethod
+    def _exists(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ValueError, OSError, LookupError):
+            raise ValueError(f"{name!r} is no time zone, such as Europe/Paris") from None
+        return name
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.format == "sample" and (self.rate_hz is None or self.column is not None):
+            raise ValueError("format sample needs rate_hz, and no column")
+        if self.format != "sample" and self.column is None:
+            raise ValueError(f"format {self.format} needs column, the clock's name in the file")
+        return self
+
+
+class Column(Section):
+    """What one column of a file is, where a text alone does not say it."""
+
+    target: Text = Field(alias="as", description="NODE.QUANTITY [unit], or a role such as line.")
+    scale: float = Field(1.0, description="Multiplies each sample before its unit is converted.")
+    missing: list[float] | None = Field(None, description="Numbers that mean that there is none.")
+    repair: Literal["isolated"] | None = Field(
+        None,
+        description="isolated: a single row that falls below both neighbours, which do not fall, "
+        "takes the number of the row before.",
+    )
+    fill: Literal["hold"] | None = Field(
+        None, description="hold: a row without a number takes the last one."
+    )
+    equals: list[str] | None = Field(
+        None, description="Of running: the texts that mean that the program runs."
+    )
+
+
+class Source(Section):
+    """One kind of file: how it is read, its clock and its columns."""
+
+    files: Text = Field(
+        description="Pattern of the names below the folder, such as {name}_accel.csv or "
+        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter."
+    )
+    format: Literal["csv", "lines", "json_lines", "parquet", "hdf5"] = Field(
+        "csv", description="lines: each line that matches regex is a row."
+    )
+    optional: bool = Field(False, description="Whether a recording may lack this file.")
+    clock: Clock
+    columns: dict[Text, Text | Column] = Field(
+        min_length=1,
+        description="Column of the file -> what it is: NODE.QUANTITY [unit], or line, block, x "
+        "[mm], y [mm], z [mm], feed [mm/min], unit, state, running. {axis} in both stands for any "
+        "text.",
+    )
+    ignore: list[Text] = Field([], description="Shell patterns of columns that are not read.")
+    separator: Text = Field(",", description="csv: one character, or whitespace.")
+    decimal: Literal[".", ","] = Field(".", description="csv: the decimal mark.")
+    header: list[Text] | None = Field(
+        None, description="csv: names of the columns, if the file has none; hdf5: of a matrix's."
+    )
+    comment: Annotated[str, Field(min_length=1, max_length=1)] | None = Field(
+        None, description="csv: lines that begin with this character are skipped."
+    )
+    skip_rows: int = Field(0, ge=0, le=10**6, description="csv, lines: lines before the header.")
+    encoding: Text = Field("utf-8", description="Of text files.")
+    quoted_rows: bool = Field(False, description="csv: each row is one text in quotes.")
+    regex: Text | None = Field(
+        None, description="lines: regular expression with named groups, which are the columns."
+    )
+    dataset: Text = Field("/", description="hdf5: a matrix, or a group with a vector per column.")
+    resample: Literal["features", "interpolate", "hold"] = Field(
+        "features",
+        description="How sensors get onto the rows of another source: features over each row's "
+        "interval, if they are faster; else interpolated linearly, or their last sample.",
+    )
+    features: list[Literal["mean", "rms", "peak", "bands"]] = Field(
+        ["mean", "rms", "peak", "bands"],
+        min_length=1,
+        description="mean, rms and peak of the deviation from it, and powers of frequency bands.",
+    )
+    bands: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+        [0.0, 0.125, 0.25, 0.5, 1.0],
+        min_length=2,
+        description="Edges of the bands, as shares of half the sample rate.",
+    )
+    bands_hz: list[Annotated[float, Field(ge=0)]] | None = Field(
+        None, min_length=2, description="Edges of the bands in Hz, instead of bands."
+    )
+
+    @field_validator("bands", "bands_hz")
+    @classmethod
+    def _ascend(cls, edges: list[float] | None) -> list[float] | None:
+        if edges is not None and sorted(set(edges)) != edges:
+            raise ValueError(f"{edges} has to ascend")
+        return edges
+
+    @field_validator("files")
+    @classmethod
+    def _has_known_fields(cls, pattern: str) -> str:
+        return _checked_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> Self:
+        if (self.format == "lines") != (self.regex is not None):
+            raise ValueError("regex belongs to format lines, which needs it")
+        if self.separator != "whitespace" and len(self.separator) != 1:
+            raise ValueError(f"separator: {self.separator!r} is not one character or whitespace")
+        if self.regex is not None:
+            try:
+                groups = set(re.compile(self.regex).groupindex)
+            except re.error as error:
+                raise ValueError(f"regex: {error}") from None
+            names = [self.clock.column, *self.columns]
+            for name in (n for n in names if n is not None and not placeholders(n)):
+                if name not in groups:
+                    raise ValueError(f"regex has no group {name!r}; {did_you_mean(name, groups)}")
+        for name, column in self.columns.items():
+            _check_column(name, column)
+        exact = Counter(self.target(n).column for n in self.columns if not placeholders(n))
+        if twice := [column for column, count in exact.items() if count > 1]:
+            raise ValueError(f"columns: two of them are {twice[0]!r}; remove one")
+        return self
+
+    def column(self, key: str) -> Column:
+        """The column of a key of `columns`, whose target may have placeholders."""
+        column = self.columns[key]
+        return Column.model_validate({"as": column}) if isinstance(column, str) else column
+
+    def target(self, key: str, fields: Mapping[str, str] | None = None) -> Target:
+        """What a key's column becomes, with its placeholders replaced.
+
+        Raises ValueError: with these, it names nothing.
+        """
+        return parse_target(self.column(key).target.format_map(fields or {}))
+
+
+class RowRate(Section):
+    """Evenly spaced rows, instead of the rows of a source."""
+
+    rate_hz: Positive = Field(description="Rows per second.")
+
+
+class ProgramFile(Section):
+    """The G-code file that was executed, where the controller reports only its lines."""
+
+    files: Text = Field(
+        description="Pattern with {name}, {operation}, {session} or {machine}, such as "
+        "{operation}.gcode."
+    )
+    numbering: Literal["file_line", "n_word", "byte"] = Field(
+        "file_line",
+        description="What the controller reports: the line in the file (from 1), the N word of the "
+        "block, or the byte in the file.",
+    )
+
+    @field_validator("files")
+    @classmethod
+    def _has_known_fields(cls, pattern: str) -> str:
+        return _checked_pattern(pattern)
+
+
+class Layout(Section):
+    """The files of a laboratory's recordings."""
+
+    sources: dict[Text, Source] = Field(
+        min_length=1, description="Kinds of files; a recording has one file of each."
+    )
+    rows: Text | RowRate | None = Field(
+        None,
+        description="The source whose rows are the recording's, or {rate_hz: 10}; by default the "
+        "one that reports line or block.",
+    )
+    recording: Text | None = Field(
+        None,
+        description="Regular expression for the recording's name, with groups operation, session "
+        "and machine; by default pocket_001 is a pocket.",
+    )
+    table: Text | None = Field(
+        None,
+        description="CSV file in the folder with columns recording, operation, session, machine, "
+        "and offset_seconds of all sources or offset_seconds.SOURCE of one.",
+    )
+    program: ProgramFile | None = None
+    preamble: bool = Field(
+        False,
+        description="Whether rows before the last decrease of the line number are look-ahead and "
+        "dropped.",
+    )
+
+    @field_validator("recording")
+    @classmethod
+    def _is_regex(cls, text: str | None) -> str | None:
+        if text is None:
+            return None
+        try:
+            groups = set(re.compile(text).groupindex)
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        if unknown := sorted(groups - set(NAME_FIELDS[1:])):
+            hint = did_you_mean(unknown[0], NAME_FIELDS[1:])
+            raise ValueError(f"has an unknown group {unknown[0]!r}; {hint}")
+        return text
+
+    @model_validator(mode="after")
+    def _names_sources(self) -> Self:
+        if isinstance(self.rows, str) and self.rows not in self.sources:
+            hint = did_you_mean(self.rows, self.sources)
+            raise ValueError(f"rows: {self.rows!r} is no source; {hint}")
+        if self.rows is None and len(self.sources) > 1 and len(self.label_sources()) != 1:
+            count = "no source reports" if not self.label_sources() else "several sources report"
+            raise ValueError(
+                f"rows: {count} line or block; name the source whose rows count, or a rate"
+            )
+        return self
+
+    def label_sources(self) -> list[str]:
+        """Names of the sources that report the executed line or block."""
+        return [
+            name
+            for name, source in self.sources.items()
+            if any(source.column(key).target.strip() in ("line", "block") for key in source.columns)
+        ]
+
+    def row_source(self) -> str | None:
+        """The source whose rows are the recording's; None for evenly spaced rows."""
+        if isinstance(self.rows, RowRate):
+            return None
+        return self.rows or (self.label_sources() or list(self.sources))[0]
+
+
+def placeholders(text: str) -> list[str]:
+    """The names in braces in a pattern.
+
+    Raises ValueError: a brace is not closed, or has no name in it.
+    """
+    fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    if wrong := [name for name, spec in fields if not name.isidentifier() or spec]:
+        raise ValueError(f"{text!r}: {{{wrong[0]}}} is no name in braces, such as {{name}}")
+    return [name for name, _ in fields]
+
+
+def _checked_pattern(pattern: str) -> str:
+    for name in placeholders(pattern):
+        if name not in NAME_FIELDS:
+            raise ValueError(f"{pattern!r}: {{{name}}}: {did_you_mean(name, NAME_FIELDS)}")
+    return pattern
+
+
+def _check_column(name: str, column: str | Column) -> None:
+    """Raises ValueError if a column's target means nothing."""
+    target = column if isinstance(column, str) else column.target
+    try:
+        fields = dict.fromkeys(placeholders(name), "x")
+        if unknown := [field for field in placeholders(target) if field not in fields]:
+            raise ValueError(f"{target!r}: {{{unknown[0]}}} is not in the column's name")
+        kind = parse_target(target.format_map(fields)).kind
+        if isinstance(column, Column) and column.equals is not None and kind != "boolean":
+            raise ValueError("equals belongs to running")
+    except ValueError as error:
+        raise ValueError(f"columns.{name}: {error}") from None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that appears twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        mapping = super().construct_mapping(node, deep)
+        if len(mapping) < len(node.value):
+            counts = Counter(key.value for key, _ in node.value)
+            twice = next((key for key, count in counts.items() if count > 1), "<<")
+            raise yaml.YAMLError(f"the key {twice!r} appears twice")
+        return mapping
+
+
+def read_layout(name: str) -> Layout:
+    """The layout of a file, or a shipped one by its name.
+
+    Raises UserError: there is none, or a key is wrong.
+    """
+    path = Path(name).expanduser()
+    if re.fullmatch(r"[\w-]+", name) and not path.is_file():
+        shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
+        if name not in shipped:
+            raise UserError(
+                f"recordings.layout: {name!r} is neither a file nor a shipped layout; "
+                f"{did_you_mean(name, shipped) if shipped else 'write the path of a YAML file'}"
+            )
+        path = SHIPPED / f"{name}.yaml"
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise UserError(f"{path}: larger than {MAX_BYTES} bytes; is it a layout?")
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as a layout: {text}") from None
+    return parse_layout(content, str(path))
+
+
+def read_optional_layout(name: str | None) -> Layout | None:
+    """The layout of a name; None, for the native CSV files, without one."""
+    return None if name is None else read_layout(name)
+
+
+def parse_layout(content: Any, where: str) -> Layout:
+    """The layout that a mapping describes.
+
+    Args:
+        where: its file, for messages.
+
+    Raises UserError: with file, key and value of the first thing that is wrong.
+    """
+    try:
+        return Layout.model_validate(content)
+    except ValidationError as error:
+        raise UserError(f"{where}: {_first_problem(error)}") from None
+
+
+def _first_problem(error: ValidationError) -> str:
+    # A column is a text or a mapping: what is wrong with it as the other kind comes last.
+    details = error.errors(include_url=False)
+    detail = min(details, key=lambda d: d["type"] in ("string_type", "model_type"))
+    location = [str(part) for part in detail["loc"] if part not in _KINDS]
+    key, text = ".".join(location), detail["msg"].removeprefix("Value error, ")
+    match detail["type"]:
+        case "extra_forbidden":
+            names = _model_at(location[:-1])
+            return f"{key}: no such key; {did_you_mean(location[-1], names)}"
+        case "missing":
+            return f"{key}: is missing"
+        case "value_error":
+            return ": ".join(filter(None, [key, text]))
+    value = repr(detail["input"])
+    return f"{key}: {value[:60]}: {text[:1].lower()}{text[1:]}"
+
+
+_KINDS = ("[key]", "constrained-str", "Column", "RowRate")
+"""Parts of pydantic's locations that are no keys."""
+
+
+def _model_at(location: list[str]) -> list[str]:
+    """The keys of the section at a location."""
+    model: type[Section] = Layout
+    match location:
+        case ["sources", _]:
+            model = Source
+        case ["sources", _, "clock"]:
+            model = Clock
+        case ["sources", _, "columns", _]:
+            model = Column
+        case ["rows"]:
+            model = RowRate
+        case ["program"]:
+            model = ProgramFile
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def describe_layout(layout: Layout) -> dict[str, Any]:
+    """The layout as JSON, without defaults; `parse_layout` is the inverse."""
+    return layout.model_dump(mode="json", by_alias=True, exclude_defaults=True)

@@ -1,0 +1,79 @@
+"""The text of an executed G-code file, for controllers that report only where in it they are."""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.sources import opened
+
+MAX_BYTES = 500_000_000
+
+_N_WORD = re.compile(r"^\s*/?\d?\s*N\s*(\d+)", re.IGNORECASE | re.ASCII)
+
+
+class ProgramLines(NamedTuple):
+    """L lines of a file.
+
+    Attributes:
+        number: (L,) ascending: what the controller reports.
+        text: (L,) the lines' text.
+        is_byte: whether it is the first byte of the line; a controller is anywhere in it.
+    """
+
+    number: NDArray[np.int64]
+    text: NDArray[np.object_]
+    is_byte: bool = False
+
+    def at(self, reported: pd.Series) -> tuple[pd.Series, pd.Series]:
+        """Line numbers and blocks at N rows; without a block where the file has no such line."""
+        numbers = reported.to_numpy(np.float64)
+        index = np.searchsorted(self.number, numbers, side="right") - 1
+        inside = (index >= 0) & np.isfinite(numbers)
+        index = np.where(inside, index, 0)
+        if not self.is_byte:
+            inside &= self.number[index] == numbers
+        blocks = pd.Series(self.text[index], reported.index).where(inside)
+        lines = pd.Series(index + 1.0, reported.index).where(inside) if self.is_byte else reported
+        return lines, blocks
+
+
+def read_program(path: Path, numbering: str) -> ProgramLines:
+    """Reads a G-code file, compressed or not.
+
+    Args:
+        numbering: `file_line` (from 1), `n_word` or `byte`, of `layout.ProgramFile`.
+
+    Raises UserError: it cannot be read, or N words are missing or appear twice.
+    """
+    try:
+        with opened(path) as stream:
+            content: bytes = stream.read(MAX_BYTES + 1)
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path}: cannot be read as G-code: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
+    raw = content.splitlines(keepends=True)
+    text = np.array([line.decode("utf-8", "replace").strip() for line in raw], object)
+    if numbering == "byte":
+        starts = np.cumsum([0, *(len(line) for line in raw[:-1])])
+        return ProgramLines(starts.astype(np.int64), text, True)
+    if numbering == "file_line":
+        return ProgramLines(np.arange(1, len(raw) + 1), text)
+    return _by_n_word(path, text)
+
+
+def _by_n_word(path: Path, text: NDArray[np.object_]) -> ProgramLines:
+    matches = [(match, line) for line in text if (match := _N_WORD.match(line))]
+    numbers = np.array([int(match[1]) for match, _ in matches], np.int64)
+    values, counts = np.unique(numbers, return_counts=True)
+    if not len(values):
+        raise UserError(f"{path}: has no N words; set program.numbering to file_line or byte")
+    if (counts > 1).any():
+        raise UserError(f"{path}: N{values[counts > 1][0]} appears twice")
+    order = np.argsort(numbers)
+    return ProgramLines(numbers[order], np.array([matches[i][1] for i in order], object))

@@ -1,0 +1,91 @@
+"""The clocks of a layout's sources: any format becomes seconds, chunk after chunk."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.recordings.clock import DAY_SECONDS, parse_time_of_day
+from gcodefp.recordings.layout import Clock
+from gcodefp.recordings.sources import numbers
+
+UNIT_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+ABSOLUTE = ("iso8601", "unix")
+
+
+class SourceClock:
+    """Converts the clock of one file, whose rows come in chunks.
+
+    Times are seconds since 1970 (iso8601, unix), since the midnight before the first row
+    (time_of_day; a decrease by more than half a day is midnight), or since the start that the
+    sources share (seconds, sample).
+    """
+
+    def __init__(self, clock: Clock, offset_seconds: float = 0.0) -> None:
+        self._clock, self._offset = clock, clock.offset_seconds + offset_seconds
+        self._last, self._days, self._rows = np.nan, 0.0, 0
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the clock's column is read as text."""
+        return self._clock.format in ("time_of_day", "iso8601")
+
+    def seconds(self, chunk: pd.DataFrame) -> NDArray[np.float64]:
+        """Time of each row, (N,); NaN where there is none.
+
+        Raises ValueError: a text is not a time.
+        """
+        clock = self._clock
+        first, self._rows = self._rows, self._rows + len(chunk)
+        if clock.format == "sample":
+            assert clock.rate_hz is not None
+            return np.arange(first, self._rows) / clock.rate_hz + self._offset
+        samples = chunk[str(clock.column)]
+        if clock.format == "iso8601":
+            times = _iso8601(samples, clock.timezone)
+        elif clock.format == "time_of_day":
+            times = self._unwrapped(parse_time_of_day(samples))
+        else:
+            times = numbers(samples).to_numpy() * UNIT_SECONDS[clock.unit]
+        missing = samples.isna().to_numpy()
+        if (invalid := np.isnan(times) & ~missing).any():
+            row = int(invalid.argmax())
+            raise ValueError(
+                f"clock {clock.column!r}, data row {first + row + 1}: "
+                f"{str(samples.iloc[row])[:60]!r} is not a time in the format {clock.format}"
+            )
+        return times + self._offset
+
+    def _unwrapped(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
+        valid = np.flatnonzero(np.isfinite(times))
+        if not valid.size:
+            return times
+        before = self._last if np.isfinite(self._last) else times[valid[0]]
+        steps = np.diff(times[valid], prepend=before)
+        days = self._days + np.cumsum(steps < -DAY_SECONDS / 2) * DAY_SECONDS
+        # A row that was logged late, from before midnight.
+        days -= np.cumsum(steps > DAY_SECONDS / 2) * DAY_SECONDS
+        self._last, self._days = times[valid[-1]], days[-1]
+        unwrapped = times.copy()
+        unwrapped[valid] += days
+        return unwrapped
+
+
+def _iso8601(samples: pd.Series, timezone: str) -> NDArray[np.float64]:
+    texts = samples.astype("string").str.strip().str.replace(",", ".")
+    has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
+    has_offset &= texts.str.len() > len("2024-03-05")
+    with_offset = pd.to_datetime(
+        texts.where(has_offset), format="ISO8601", errors="coerce", utc=True
+    )
+    naive = pd.to_datetime(texts.where(~has_offset), format="ISO8601", errors="coerce")
+    local = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
+    times = with_offset.fillna(local.dt.tz_convert("UTC"))
+    epoch = pd.Timestamp("1970-01-01", tz="UTC")
+    seconds = (times - epoch).dt.total_seconds()
+    return np.asarray(seconds.to_numpy(na_value=np.nan), np.float64)
+
+
+def local_midnight(seconds: float, timezone: str) -> float:
+    """Seconds since 1970 of the midnight before a time."""
+    moment = pd.Timestamp(seconds, unit="s", tz="UTC").tz_convert(timezone)
+    return float(moment.normalize().timestamp())

@@ -1,0 +1,185 @@
+"""One file of a recording, by its layout: chunks of canonical columns, the clock in seconds."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.recordings import columns
+from gcodefp.recordings.layout import Source, placeholders
+from gcodefp.recordings.quantities import Target
+from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.source_clock import SourceClock
+from gcodefp.recordings.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
+
+TRUE_TEXTS = ("1", "true", "yes", "on", "running")
+"""Of a column that is `running`, in lower case, unless the layout says which."""
+
+
+class MappedColumn(NamedTuple):
+    """A column of a file that the layout maps."""
+
+    name: str
+    key: str
+    target: Target
+
+
+@dataclass
+class SourceFile:
+    """One file of a recording: chunks of canonical columns, with the clock in seconds.
+
+    Attributes:
+        mapped: columns that are read, once the file is being read.
+        unmapped: columns of the file that the layout neither maps nor ignores.
+    """
+
+    path: Path
+    name: str
+    source: Source
+    offset_seconds: float = 0.0
+    with_labels: bool = True
+    mapped: dict[str, MappedColumn] = field(default_factory=dict)
+    unmapped: list[str] = field(default_factory=list)
+
+    def chunks(
+        self, is_wanted: Callable[[Target], bool] = lambda target: True, rows: int = CHUNK_ROWS
+    ) -> Iterator[pd.DataFrame]:
+        """Tables of CLOCK and the wanted columns; rows without a time are left out.
+
+        Raises:
+            UserError: the file cannot be read, or a sample is not what the layout says.
+            RecordingRejected: the clock runs backwards.
+        """
+        clock = SourceClock(self.source.clock, self.offset_seconds)
+        self.mapped, self.unmapped, has_clock = {}, [], False
+        clock_column = self.source.clock.column
+
+        def is_read(name: str) -> bool:
+            nonlocal has_clock
+            has_clock |= name == clock_column
+            mapped = self._map(name)
+            if mapped is not None and is_wanted(mapped.target):
+                self.mapped[name] = mapped
+            return name in self.mapped or name == clock_column
+
+        def is_text(name: str) -> bool:
+            if name == clock_column and clock.is_text:
+                return True
+            return name in self.mapped and self.mapped[name].target.kind != "number"
+
+        last = -np.inf
+        for chunk in read_chunks(self.path, self.source, is_read, is_text, rows):
+            if clock_column is not None and clock_column not in chunk:
+                # Columns of JSON lines may come later; the clock is in every line.
+                raise UserError(f"{self.path}: has no column {clock_column!r}, the clock")
+            try:
+                seconds = clock.seconds(chunk)
+                table = {
+                    m.target.column: self._convert(chunk[name], m)
+                    for name, m in self.mapped.items()
+                    if name in chunk
+                }
+            except ValueError as error:
+                raise UserError(f"{self.path}: {error}") from None
+            timed = np.isfinite(seconds)
+            steps = np.diff(seconds[timed], prepend=last)
+            if backward := int((steps < 0).sum()):
+                raise RecordingRejected(
+                    f"the clock of {self.path.name} runs backwards {backward} times"
+                )
+            last = seconds[timed][-1] if timed.any() else last
+            yield pd.DataFrame({columns.CLOCK: seconds, **table}, index=chunk.index)[timed]
+
+    def _map(self, name: str) -> MappedColumn | None:
+        """What the layout makes of a column; None if it is not read."""
+        for key, fields in self._matches(name):
+            target = self.source.target(key, fields)
+            return (
+                MappedColumn(name, key, target) if self.with_labels or not target.is_label else None
+            )
+        ignored = any(fnmatchcase(name, pattern) for pattern in self.source.ignore)
+        if not ignored and name != self.source.clock.column:
+            self.unmapped.append(name)
+        return None
+
+    def _matches(self, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Keys that match a column: its own name first, then those with placeholders."""
+        if name in self.source.columns:
+            yield name, {}
+        for key in self.source.columns:
+            if placeholders(key) and (match := _key_pattern(key).fullmatch(name)):
+                yield key, match.groupdict()
+
+    def _convert(self, samples: pd.Series, mapped: MappedColumn) -> pd.Series:
+        column, target = self.source.column(mapped.key), mapped.target
+        if target.kind == "text":
+            return texts_of(samples)
+        if target.kind == "boolean":
+            true = column.equals if column.equals is not None else TRUE_TEXTS
+            texts = texts_of(samples)
+            if column.equals is None:
+                texts = texts.str.casefold()
+            return texts.isin(true).astype(np.float64).where(texts.notna())
+        values = numbers(samples)
+        if column.missing is not None:
+            values = values.mask(values.isin(column.missing))
+        return values * (column.scale * target.scale) + target.offset
+
+    def labels(self) -> pd.DataFrame:
+        """All rows, repaired and filled, with the columns that the controller reports."""
+        return self._whole(lambda target: target.is_label)
+
+    def whole(self) -> pd.DataFrame:
+        """All rows, repaired and filled, with all columns.
+
+        Raises UserError: it has none.
+        """
+        table = self._whole(lambda target: True)
+        self.check_labels()
+        return table
+
+    def check_labels(self) -> None:
+        """Raises UserError if a label that the layout maps is not in the file, once it is read."""
+        names = {mapped.key for mapped in self.mapped.values()}
+        for key in self.source.columns if self.with_labels else ():
+            if key in names or placeholders(key) or not self.source.target(key).is_label:
+                continue
+            hint = did_you_mean(key, [*self.unmapped, *self.mapped])
+            raise UserError(f"{self.path}: has no column {key!r}; {hint}")
+
+    def _whole(self, is_wanted: Callable[[Target], bool]) -> pd.DataFrame:
+        chunks = [chunk for chunk in self.chunks(is_wanted) if len(chunk)]
+        if not chunks:
+            raise UserError(f"{self.path}: has no row with a time")
+        table = pd.concat(chunks)
+        for mapped in self.mapped.values():
+            column, name = self.source.column(mapped.key), mapped.target.column
+            if column.repair == "isolated":
+                table[name] = repair_isolated(table[name])
+            if column.fill == "hold":
+                table[name] = table[name].ffill()
+        return table
+
+
+def _key_pattern(key: str) -> re.Pattern[str]:
+    text = re.escape(key)
+    for name in dict.fromkeys(placeholders(key)):
+        text = text.replace(rf"\{{{name}\}}", rf"(?P<{name}>.+?)", 1)
+        text = text.replace(rf"\{{{name}\}}", rf"(?P={name})")
+    return re.compile(text)
+
+
+def repair_isolated(values: pd.Series) -> pd.Series:
+    """Single rows that fall below both neighbours, which do not fall, take the row before.
+
+    A controller that sends a wrong line number now and then: 23 23 2 23 25 becomes 23 23 23 23 25.
+    """
+    before, after = values.shift(), values.shift(-1)
+    is_isolated = (values < before) & (after >= before)
+    return values.mask(is_isolated, before)

@@ -1,0 +1,278 @@
+"""Reads the files of a layout's sources a chunk of rows at a time, whatever their length."""
+
+import csv
+import io
+import json
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pandas as pd
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.csv_text import OPENERS
+from gcodefp.recordings.layout import Source
+
+CHUNK_ROWS = 100_000
+ROW_BYTES = 64
+"""Of a CSV file, about."""
+MAX_LINE_CHARACTERS = 1_000_000
+WHITESPACE = "whitespace"
+MISSING = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
+
+IsRead = Callable[[str], bool]
+
+
+def read_chunks(
+    path: Path,
+    source: Source,
+    is_read: IsRead,
+    texts: Callable[[str], bool],
+    chunk_rows: int = CHUNK_ROWS,
+) -> Iterator[pd.DataFrame]:
+    """The rows of a file in its order; the index counts them from 0.
+
+    Args:
+        is_read: whether a column is read, by its name in the file; asked once for each column.
+        texts: whether a column is read as text. Others may be texts too, where they are no numbers.
+        chunk_rows: rows of each table but the last.
+
+    Raises:
+        UserError: the file cannot be read in the source's format.
+    """
+    try:
+        count = 0
+        for chunk in _READERS[source.format](path, source, is_read, texts, chunk_rows):
+            chunk.index = pd.RangeIndex(count, count + len(chunk))
+            count += len(chunk)
+            yield chunk
+    except (OSError, ValueError, EOFError, LookupError, zlib.error, lzma.LZMAError) as error:
+        message = " ".join(str(error).split())
+        raise UserError(f"{path}: cannot be read as {source.format}: {message}") from None
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a file, decompressed whatever its name is."""
+    with path.open("rb") as handle:
+        head = handle.read(6)
+        handle.seek(0)
+        opener = next((o for magic, o in OPENERS.items() if head.startswith(magic)), nullcontext)
+        with opener(handle) as stream:
+            yield stream
+
+
+@contextmanager
+def _opened_lines(path: Path, source: Source) -> Iterator[Iterator[str]]:
+    """The lines of a text file, without those before its header, comments and blank ones."""
+    with (
+        opened(path) as stream,
+        io.TextIOWrapper(stream, encoding=source.encoding, newline=None) as text,
+    ):
+        lines = islice(iter(lambda: text.readline(MAX_LINE_CHARACTERS), ""), source.skip_rows, None)
+        stripped = (line.strip("\ufeff\n") for line in lines)
+        yield (
+            line
+            for line in stripped
+            if line.strip() and not (source.comment and line.startswith(source.comment))
+        )
+
+
+def _read_csv(
+    path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    import pyarrow
+    from pyarrow import csv as arrow_csv
+
+    with _opened_csv(path, source) as (header, separator, body):
+        names = source.header or [
+            name.strip() for name in next(csv.reader([header], delimiter=separator), [])
+        ]
+        if not names:
+            raise ValueError("it is empty")
+        used = [name for name in dict.fromkeys(names) if is_read(name)]
+        if twice := [name for name in used if names.count(name) > 1]:
+            raise ValueError(f"two columns are {twice[0]!r}; remove or rename one of them")
+        # Arrow refuses rows with more or fewer fields than names.
+        chunks = arrow_csv.open_csv(
+            pyarrow.PythonFile(body, mode="r"),
+            arrow_csv.ReadOptions(
+                use_threads=False, block_size=chunk_rows * ROW_BYTES, column_names=names
+            ),
+            arrow_csv.ParseOptions(delimiter=separator),
+            arrow_csv.ConvertOptions(
+                check_utf8=False,
+                column_types={n: "string" if texts(n) else "float64" for n in used},
+                include_columns=used,
+                null_values=MISSING,
+                decimal_point=source.decimal,
+            ),
+        )
+        yield from (batch.to_pandas() for batch in chunks)
+
+
+@contextmanager
+def _opened_csv(path: Path, source: Source) -> Iterator[tuple[str, str, Any]]:
+    """The header's line, the separator, and the bytes below the header as UTF-8."""
+    is_plain = source.encoding.casefold() in ("utf-8", "utf8") and source.comment is None
+    if is_plain and not source.quoted_rows and source.separator != WHITESPACE:
+        with opened(path) as stream:
+            for _ in range(source.skip_rows):
+                stream.readline(MAX_LINE_CHARACTERS)
+            header = b""
+            while source.header is None and not header.strip():
+                if not (header := stream.readline(MAX_LINE_CHARACTERS)):
+                    break
+            yield header.decode("utf-8-sig").strip("\r\n"), source.separator, stream
+        return
+    with _opened_lines(path, source) as lines:
+        if source.quoted_rows:
+            lines = map(_unquoted, lines)
+        if source.separator == WHITESPACE:
+            lines = ("\t".join(line.split()) for line in lines)
+        header_line = next(lines, "") if source.header is None else ""
+        separator = "\t" if source.separator == WHITESPACE else source.separator
+        yield header_line, separator, _Bytes(lines)
+
+
+def _unquoted(line: str) -> str:
+    line = line.strip()
+    is_quoted = len(line) > 1 and line[0] == line[-1] == '"'
+    return line[1:-1].replace('""', '"') if is_quoted else line
+
+
+class _Bytes(io.RawIOBase):
+    """Lines as a stream of UTF-8."""
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self._lines, self._rest = lines, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        pieces, length = [self._rest], len(self._rest)
+        for line in self._lines if length < size or size < 0 else ():
+            pieces.append(line.encode() + b"\n")
+            length += len(pieces[-1])
+            if 0 <= size <= length:
+                break
+        content = b"".join(pieces)
+        end = length if size < 0 else size
+        self._rest = content[end:]
+        return content[:end]
+
+
+def _read_lines(
+    path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    pattern = re.compile(source.regex or "")
+    names = [name for name in pattern.groupindex if is_read(name)]
+    with _opened_lines(path, source) as lines:
+        matches = (match for line in lines if (match := pattern.search(line)))
+        yield from _tables(([m[name] for name in names] for m in matches), names, chunk_rows)
+
+
+def _read_json_lines(
+    path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    asked: dict[str, bool] = {}
+    with _opened_lines(path, source) as lines:
+        while batch := [json.loads(line) for line in islice(lines, chunk_rows)]:
+            if not all(isinstance(row, dict) for row in batch):
+                raise ValueError("a line is no object in braces")
+            table = pd.json_normalize(batch)
+            for name in table.columns:
+                if name not in asked:
+                    asked[name] = is_read(name)
+            yield table[[name for name in table.columns if asked[name]]]
+
+
+def _read_parquet(
+    path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            names = [name for name in file.schema_arrow.names if is_read(name)]
+            for batch in file.iter_batches(chunk_rows, columns=names):
+                yield batch.to_pandas()
+    except ArrowException as error:
+        raise ValueError(str(error)) from None
+
+
+def _read_hdf5(
+    path: Path, source: Source, is_read: IsRead, texts: Callable[[str], bool], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    import h5py
+
+    with h5py.File(path) as file:
+        node = file[source.dataset]
+        if isinstance(node, h5py.Dataset):
+            if source.header is None or node.shape[1:] != (len(source.header),):
+                raise ValueError(
+                    f"{source.dataset} is a {node.shape} matrix; header has to name it"
+                )
+            names = [name for name in source.header if is_read(name)]
+            places = [source.header.index(name) for name in names]
+            length, cut = len(node), lambda a, b: node[a:b][:, places].T
+        else:
+            vectors = {n: d for n, d in node.items() if isinstance(d, h5py.Dataset) and d.ndim == 1}
+            names = [name for name in vectors if is_read(name)]
+            length = max((len(vectors[name]) for name in names), default=0)
+            if short := [name for name in names if len(vectors[name]) != length]:
+                raise ValueError(f"{short[0]} has another length than the other columns")
+            cut = lambda a, b: [vectors[name][a:b] for name in names]  # noqa: E731
+        for start in range(0, length, chunk_rows):
+            arrays = cut(start, start + chunk_rows)
+            table = pd.DataFrame(dict(zip(names, map(np.asarray, arrays), strict=True)))
+            yield table.map(lambda v: v.decode() if isinstance(v, bytes) else v)
+
+
+def _tables(
+    rows: Iterator[Sequence[Any]], names: Sequence[str], chunk_rows: int
+) -> Iterator[pd.DataFrame]:
+    while batch := list(islice(rows, chunk_rows)):
+        yield pd.DataFrame(batch, columns=list(names), dtype=object)
+
+
+_READERS = {
+    "csv": _read_csv,
+    "lines": _read_lines,
+    "json_lines": _read_json_lines,
+    "parquet": _read_parquet,
+    "hdf5": _read_hdf5,
+}
+
+
+def numbers(samples: pd.Series) -> pd.Series:
+    """Samples as floats; missing ones are NaN.
+
+    Raises ValueError: a sample is a text that is not a number.
+    """
+    if samples.dtype.kind in "iufb":
+        return samples.astype(np.float64)
+    missing = samples.isna() | samples.astype(str).str.strip().isin(MISSING)
+    values = pd.to_numeric(samples.mask(missing), errors="coerce").astype(np.float64)
+    if (invalid := (values.isna() & ~missing).to_numpy()).any():
+        row = int(invalid.argmax())
+        raise ValueError(
+            f"column {samples.name!r}, data row {samples.index[row] + 1}: "
+            f"{str(samples.iloc[row])[:60]!r} is not a number"
+        )
+    return values
+
+
+def texts_of(samples: pd.Series) -> pd.Series:
+    """Samples as texts; missing ones are NaN, and 17.0 is `17`."""
+    if samples.dtype.kind in "iufb":
+        return samples.map(lambda value: f"{value:.15g}", na_action="ignore").astype(object)
+    texts = samples.astype(str).str.strip().astype(object)
+    return texts.where(samples.notna() & ~texts.isin(MISSING), None)
