@@ -2,16 +2,20 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
+import yaml
 
-from gcodefp.errors import did_you_mean
+from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
 from gcodefp.recordings.guessing import guess_targets
 from gcodefp.recordings.inspection import MAX_ISOLATED_SHARE, SourceFacts
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import placeholders
+from gcodefp.recordings.layout_draft import clock_yaml
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import parse_target
 from gcodefp.recordings.sniffing import GRAVITY, Sketch
@@ -31,11 +35,18 @@ GRAVITY_TOLERANCE = 0.1
 
 
 class Finding(NamedTuple):
-    """Something that a person has to know; `fix` is a line of the layout, if there is one."""
+    """Something that a person has to know.
+
+    Attributes:
+        source: the layout's source, or what else it concerns.
+        is_of_layout: whether the layout is to blame, not the file.
+        fix: what to write in the layout's section of the source; empty if nothing helps.
+    """
 
     source: str
     text: str
     fix: str = ""
+    is_of_layout: bool = False
 
 
 def find_problems(
@@ -67,11 +78,17 @@ def _clock(
     if clock.format == "sample":
         tail = re.search(r"Rate (\d+), overflows (\d+)", sketch.last_line)
         if tail and float(tail[1]) != clock.rate_hz:
-            fix = f"clock: {{format: sample, rate_hz: {tail[1]}}}"
+            fix = _clock_line(recording, name, rate_hz=float(tail[1]))
             yield Finding(name, f"its last line says {tail[0]!r}", fix)
         if sketch.clock is not None and sketch.clock.kind != "sample":
-            text = f"column {sketch.clock.column!r} seems to be a clock in {sketch.clock.kind}"
-            yield Finding(name, text, f"clock: {{column: {sketch.clock.column}, …}}")
+            text = f"column {sketch.clock.column!r} seems to be a clock, {sketch.clock.kind}"
+            yield Finding(name, text, f"clock: {clock_yaml(sketch.clock)}")
+
+
+def _clock_line(recording: LabRecording, name: str, **changes: object) -> str:
+    """The source's clock in the layout with some keys changed."""
+    clock = recording.layout.sources[name].clock.model_dump(exclude_defaults=True) | changes
+    return f"clock: {yaml.safe_dump(clock, default_flow_style=True, sort_keys=False).strip()}"
 
 
 def _columns(
@@ -79,7 +96,7 @@ def _columns(
 ) -> Iterator[Finding]:
     for key in facts.absent:
         hint = did_you_mean(key, facts.unmapped) if facts.unmapped else "remove it"
-        yield Finding(name, f"the file has no column {key!r}; {hint}")
+        yield Finding(name, f"the file has no column {key!r}; {hint}", is_of_layout=True)
     if facts.unmapped:
         clock = recording.layout.sources[name].clock.column
         guesses = guess_targets(sketch.table, sketch.has_header, clock, name)
@@ -87,9 +104,9 @@ def _columns(
         more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
         new = {c: g.target for c, g in guesses.items() if c in facts.unmapped}
         new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
-        fix = f"{min(new)}: {new[min(new)]}, or " if new else ""
+        fix = f"columns: {min(new)}: {new[min(new)]}, or " if new else ""
         fix += f"ignore: [{', '.join(facts.unmapped[:MAX_SHOWN])}]"
-        yield Finding(name, f"columns that are not read: {shown}{more}", fix)
+        yield Finding(name, f"columns that are not read: {shown}{more}", fix, is_of_layout=True)
 
 
 def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator[Finding]:
@@ -106,11 +123,11 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
             continue
         text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
         yield Finding(name, text, _unit_fix(recording, name, g))
-    key = facts.keys.get(columns.LINE)
-    is_raw = key is not None and recording.layout.sources[name].column(key).repair is None
+    line = facts.keys.get(columns.LINE, "")
+    is_raw = line and recording.layout.sources[name].column(line).repair is None
     if is_raw and facts.isolated_share() > MAX_ISOLATED_SHARE:
         text = f"{facts.isolated_share():.0%} of the reported lines differ from equal neighbours"
-        yield Finding(name, text, f"{key}: {{as: line, repair: isolated}}")
+        yield Finding(name, text, f"columns: {line}: {{as: line, repair: isolated}}")
 
 
 def _gravity(facts: SourceFacts) -> dict[str, float]:
@@ -135,7 +152,7 @@ def _unit_fix(recording: LabRecording, name: str, g: float) -> str:
         raw = g * GRAVITY[written[1]]
         for unit, rest in GRAVITY.items():
             if abs(raw / rest - 1) <= GRAVITY_TOLERANCE:
-                return f"{key}: {target.replace(written[0], f'[{unit}]')}"
+                return f"columns: {key}: {target.replace(written[0], f'[{unit}]')}"
     return ""
 
 
@@ -165,7 +182,7 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     for numbering in NUMBERINGS[:2]:
         try:
             known = read_program(recording.program, numbering).number
-        except Exception:
+        except UserError:
             continue
         shares[numbering] = float(np.isin(lines[lines > 0], known).mean())
     share = shares.get(program.numbering, 1.0)
@@ -176,12 +193,12 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
 
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
-    """Sources whose clocks have no time in common with that of the first one."""
+    """Sources whose clocks have no time in common with that of the one that reports lines."""
     clocks = {name: recording.layout.sources[name].clock for name in facts}
     if len({CLOCK_KINDS[clock.format] for clock in clocks.values()}) > 1:
         return  # The reader compares them, or refuses.
-    first, *others = facts
-    for name in others:
+    first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
+    for name in facts:
         early, late = facts[first], facts[name]
         if late.start < early.end and early.start < late.end:
             continue
@@ -190,10 +207,20 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         text += f"{abs(shift):,.1f} s {'earlier' if shift > 0 else 'later'}"
         hours = round(shift / HOUR_SECONDS)
         is_zone = hours and abs(hours) <= 14 and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW
-        local = name if clocks[name].format == "iso8601" else first
-        if is_zone and clocks[local].format == "iso8601":
-            # POSIX counts time zones to the west.
-            zone = f"Etc/GMT{hours if local == name else -hours:+d}"
-            yield Finding(local, text, f"clock: {{…, timezone: {zone}}}  # or its name")
+        if is_zone and clocks[name].format == "iso8601":
+            zone = _zone(clocks[name].timezone, late.start, -hours)
+            yield Finding(name, text, _clock_line(recording, name, timezone=zone))
+        elif is_zone and clocks[first].format == "iso8601":
+            zone = _zone(clocks[first].timezone, early.start, hours)
+            yield Finding(name, text, f"in {first}, {_clock_line(recording, first, timezone=zone)}")
         else:
-            yield Finding(name, text, f"clock: {{…, offset_seconds: {shift:.1f}}}")
+            fix = _clock_line(recording, name, offset_seconds=round(shift, 1))
+            yield Finding(name, text, fix)
+
+
+def _zone(timezone: str, seconds: float, more_hours: int) -> str:
+    """The time zone so many hours east of another one; POSIX counts them to the west."""
+    now = datetime.fromtimestamp(seconds, ZoneInfo(timezone)).utcoffset()
+    assert now is not None
+    west = -round(now.total_seconds() / HOUR_SECONDS) - more_hours
+    return f"Etc/GMT{west:+d}" if west else "UTC"

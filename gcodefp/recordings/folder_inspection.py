@@ -76,7 +76,7 @@ class InspectedFolder:
             lines += [f"  {name}: {describe_source(f)}" for name, f in recording.facts.items()]
             for finding in recording.findings:
                 lines.append(f"  ! {finding.source}: {finding.text}")
-                lines += [f"      {finding.fix}"] if finding.fix else []
+                lines += [f"      fix: {finding.fix}"] if finding.fix else []
             lines.append(f"  {recording.reading}")
         return lines
 
@@ -168,9 +168,8 @@ def _inspect(
     files = {name: sketches[recording.files[name]] for name in inspected.facts}
     inspected.findings += find_problems(recording, inspected.facts, files)
     if is_default:  # There is no layout to be corrected.
-        inspected.findings = [
-            f._replace(fix="") for f in inspected.findings if "ignore" not in f.fix
-        ]
+        findings = [f for f in inspected.findings if not f.is_of_layout]
+        inspected.findings = [finding._replace(fix="") for finding in findings]
     return inspected
 
 

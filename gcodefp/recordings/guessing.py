@@ -101,7 +101,8 @@ def _guess_triple(
     table: pd.DataFrame, key: str, names: tuple[str, str, str], node: str
 ) -> Iterator[tuple[str, Guess]]:
     samples = table[list(names)].to_numpy(np.float64)
-    unit = (_UNIT.search(names[0]) or [None, None])[1]
+    written = _UNIT.search(names[0])
+    unit = written[1] if written else None
     by_gravity = guess_acceleration_unit(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
     if quantity == "A" and not REPORTED.search(key) and (key != "?" or by_gravity):

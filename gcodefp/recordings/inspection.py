@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.assembly import SourceFile
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.samples import FROZEN_ROWS, equals_previous, segment_lengths
+from gcodefp.recordings.source_file import SourceFile
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
@@ -81,8 +81,8 @@ class SourceFacts:
 
     def dead(self) -> list[str]:
         """Sensor channels without a sample, or with always the same one."""
-        sensors = self.channels[[c for c in self.channels if _is_sensor(c)]]
-        return [str(c) for c in sensors if sensors[c].nunique() < 2]
+        sensors = [c for c in map(str, self.channels) if _is_sensor(c)]
+        return [c for c in sensors if self.channels[c].nunique() < 2]
 
     def frozen(self) -> dict[str, tuple[float, float]]:
         """Node -> start and length in seconds of its longest time without any change."""
@@ -121,7 +121,8 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
     file = SourceFile(recording.files[name], name, source, recording.offsets.get(name, 0.0))
     tables: list[pd.DataFrame] = []
     for chunk in file.chunks():
-        tables.append(chunk.astype({c: np.float32 for c in chunk if _is_number(c, chunk)}))
+        samples = [c for c in map(str, chunk) if c != columns.CLOCK and chunk[c].dtype.kind == "f"]
+        tables.append(chunk.astype(dict.fromkeys(samples, np.float32)))
         if sum(map(len, tables)) >= MAX_ROWS:
             break
     table = pd.concat(tables) if tables else pd.DataFrame()
@@ -137,10 +138,6 @@ def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
         absent=[key for key in source.columns if key not in {m.key for m in file.mapped.values()}],
         keys={m.target.column: m.key for m in file.mapped.values()},
     )
-
-
-def _is_number(column: str, table: pd.DataFrame) -> bool:
-    return column != columns.CLOCK and table[column].dtype.kind == "f"
 
 
 def _is_sensor(column: str) -> bool:

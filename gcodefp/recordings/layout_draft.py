@@ -130,17 +130,18 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
     if not sketch.has_header:
         names = ", ".join(_quoted(str(name)) for name in table.columns)
         yield f"header: [{names}]  # {CHECK}: the columns have no names"
-    yield f"clock: {_clock(clock)}"
+    yield f"clock: {clock_yaml(clock)}"
     if clock is not None and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
         yield f"resample: interpolate{IS_SLOW}"
     yield "columns:"
     for name, guess in guesses.items():
-        yield f"  {_quoted(name)}: {_quoted(guess.target)}  # {guess.reason}"
+        yield f"  {_quoted(name)}: {guess.target}  # {guess.reason}"
     if left := [str(c) for c in table.columns if str(c) not in guesses and str(c) != column]:
         yield f"ignore: [{', '.join(map(_quoted, left))}]"
 
 
-def _clock(clock: Clock | None) -> str:
+def clock_yaml(clock: Clock | None) -> str:
+    """The section `clock` of a source."""
     if clock is None or clock.kind == "sample":
         return (
             f"{{format: sample, rate_hz: {DEFAULT_ROW_HZ}}}  # CHECK the rate: no column is a clock"
@@ -167,10 +168,9 @@ def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
     ]
     if len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR:
         return [f"rows: {reporting[0]}"]
-    if len(sources) == 1 and any(
-        line.endswith(IS_SLOW) for lines in sources.values() for line in lines
-    ):
-        return [f"rows: {min(sources)}"]
+    (key, lines), *others = sources.items()
+    if not others and any(line.endswith(IS_SLOW) for line in lines):
+        return [f"rows: {key}"]
     return [f"rows: {{rate_hz: {DEFAULT_ROW_HZ}}}"]
 
 
@@ -196,7 +196,6 @@ def _is_block(line: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    """A YAML scalar, in quotes where it needs them."""
-    return yaml.safe_dump(
-        text, width=1000, default_style='"' if re.search(r"[\d#{*,|]", text) else None
-    ).splitlines()[0]
+    """A YAML scalar, in quotes unless it is a plain word."""
+    style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
+    return str(yaml.safe_dump(text, width=1000, default_style=style)).splitlines()[0]
