@@ -142,7 +142,8 @@ class RowFeatures:
         )
 
     def finish(self) -> dict[str, Samples]:
-        self._process(len(self._seconds))
+        if len(self._seconds) or not self._features:
+            self._process(len(self._seconds))
         return self._features
 
     def _process(self, count: int) -> None:

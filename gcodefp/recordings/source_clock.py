@@ -79,7 +79,7 @@ def _iso8601(samples: pd.Series, timezone: str) -> NDArray[np.float64]:
     )
     naive = pd.to_datetime(texts.where(~has_offset), format="ISO8601", errors="coerce")
     local = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
-    times = with_offset.fillna(local.dt.tz_convert("UTC"))
+    times = with_offset.dt.as_unit("ns").fillna(local.dt.tz_convert("UTC").dt.as_unit("ns"))
     epoch = pd.Timestamp("1970-01-01", tz="UTC")
     seconds = (times - epoch).dt.total_seconds()
     return np.asarray(seconds.to_numpy(na_value=np.nan), np.float64)

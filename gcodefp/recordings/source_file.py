@@ -64,9 +64,9 @@ class SourceFile:
             nonlocal has_clock
             has_clock |= name == clock_column
             mapped = self._map(name)
-            if mapped is not None and is_wanted(mapped.target):
+            if mapped is not None:
                 self.mapped[name] = mapped
-            return name in self.mapped or name == clock_column
+            return (mapped is not None and is_wanted(mapped.target)) or name == clock_column
 
         def is_text(name: str) -> bool:
             if name == clock_column and clock.is_text:
@@ -83,7 +83,7 @@ class SourceFile:
                 table = {
                     m.target.column: self._convert(chunk[name], m)
                     for name, m in self.mapped.items()
-                    if name in chunk
+                    if name in chunk and is_wanted(m.target)
                 }
             except ValueError as error:
                 raise UserError(f"{self.path}: {error}") from None
@@ -160,6 +160,8 @@ class SourceFile:
         table = pd.concat(chunks)
         for mapped in self.mapped.values():
             column, name = self.source.column(mapped.key), mapped.target.column
+            if name not in table:
+                continue
             if column.repair == "isolated":
                 table[name] = repair_isolated(table[name])
             if column.fill == "hold":

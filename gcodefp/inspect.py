@@ -1,0 +1,53 @@
+"""Shows what is in a folder of recordings, how it would be read, and what is wrong or missing.
+
+Without --layout it takes the shipped layout that fits the files, or writes a first one,
+OUTPUT/layout.yaml, whose lines marked CHECK a person corrects. OUTPUT gets a picture of each
+recording too.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gcodefp.command_line import positive, run_step, step_parser
+from gcodefp.files import write_text
+from gcodefp.recordings.folder_inspection import inspect_folder
+from gcodefp.reporting.figures.inspected import save_inspected
+
+logger = logging.getLogger("gcodefp.inspect")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line of the step."""
+    parser = step_parser("inspect", __doc__)
+    add = parser.add_argument
+    add("folder", type=Path, metavar="FOLDER", help="where the files of the recordings are")
+    add("--layout", metavar="FILE", help="a layout, or the name of a shipped one")
+    add("--output", type=Path, default=Path("inspection"), help="default: %(default)s")
+    add("--recordings", type=positive, default=20, help="look at the first N (default: 20)")
+    return run_step(parser, _inspect, argv)
+
+
+def _inspect(arguments: argparse.Namespace) -> None:
+    layout_file = arguments.output / "layout.yaml"
+    # The report says what these would log.
+    logging.getLogger("gcodefp.recordings").setLevel(logging.ERROR)
+    try:
+        inspected = inspect_folder(arguments.folder, arguments.layout, arguments.recordings)
+    finally:
+        logging.getLogger("gcodefp.recordings").setLevel(logging.NOTSET)
+    if inspected.draft:
+        write_text(layout_file, inspected.draft)
+    for line in inspected.report(layout_file):
+        print(line)
+    for recording in inspected.recordings:
+        if recording.facts:
+            problems = [f"{f.source}: {f.text}" for f in recording.findings]
+            save_inspected(recording.name, recording.facts, problems, arguments.output)
+    logger.info("%s: a picture of each recording", arguments.output)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

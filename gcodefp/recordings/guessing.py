@@ -1,0 +1,170 @@
+"""Guesses what the columns of a table are: targets of a layout, `toolhead.Ax [m/s^2]` or `line`."""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from gcodefp.recordings.sniffing import guess_acceleration_unit
+
+AXES = "xyz"
+COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)
+"""What the controller commands, not what is measured."""
+REPORTED = re.compile(r"actual|set|cmd|command", re.IGNORECASE)
+"""What the controller computes; an acceleration of such a name is no sensor's."""
+TRIPLES = (
+    ("A", re.compile(r"acc|imu|adxl|^a[_ .]?\?$|\.a\?$|^\?$", re.IGNORECASE)),
+    ("G", re.compile(r"gyr|rot|omega|^g[_ .]?\?$|\.g\?$", re.IGNORECASE)),
+    ("M", re.compile(r"mag|^m[_ .]?\?$|\.m\?$", re.IGNORECASE)),
+    ("F", re.compile(r"forc|^f[_ .]?\?$", re.IGNORECASE)),
+)
+"""Quantity -> names of its three columns, with `?` for the axis."""
+DEFAULT_UNITS = {"A": "g", "G": "deg/s", "M": "uT", "F": "N"}
+SINGLES = (
+    (
+        "Current [A]",
+        re.compile(r"current(?!_|\w*(program|feed|line))|currentfeedback|amps?$|_i$", re.I),
+    ),
+    ("Voltage [V]", re.compile(r"volt", re.I)),
+    ("Power [W]", re.compile(r"power|watt", re.I)),
+    ("Temperature [degC]", re.compile(r"temp", re.I)),
+    ("RMS", re.compile(r"rms|mic|sound|audio", re.I)),
+    ("raw", re.compile(r"load|level|tension|adc|raw|sensor|vibr", re.I)),
+)
+ROLES = (
+    (
+        "line",
+        re.compile(
+            r"(gcode_?)?line(_?(no|nr|num|number))?|ln|.*sequence_?num.*|program_?line", re.I
+        ),
+    ),
+    ("block", re.compile(r"g_?code|gcode_string|block|command", re.I)),
+    ("feed [mm/min]", re.compile(r".*feed_?rate|feed|f", re.I)),
+    ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
+)
+BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
+_UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
+_POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
+
+
+class Guess(NamedTuple):
+    """A column's target, and why."""
+
+    target: str
+    reason: str
+
+
+def guess_targets(
+    table: pd.DataFrame, has_header: bool, clock: str | None, node: str
+) -> dict[str, Guess]:
+    """Column -> guess; columns that nothing is known of are left out.
+
+    Args:
+        table: the first rows of a file.
+        clock: the clock's column.
+        node: name of a sensor node whose columns do not name one.
+    """
+    columns = [str(c) for c in table.columns if c != clock]
+    numeric = [c for c in columns if table[c].dtype.kind in "iuf" and table[c].notna().any()]
+    if not has_header:
+        return _by_samples(table, numeric, node)
+    guesses: dict[str, Guess] = {}
+    for key, names in _triples(numeric):
+        guesses |= {c: g for c, g in _guess_triple(table, key, names, node) if c not in guesses}
+    for column in (c for c in columns if c not in guesses):
+        bare = _UNIT.sub("", column).strip(" #")
+        role = next((r for r, pattern in ROLES if pattern.fullmatch(bare)), None)
+        single = next((q for q, pattern in SINGLES if pattern.search(bare)), None)
+        if role and role.split()[0] not in {g.target.split()[0] for g in guesses.values()}:
+            guesses[column] = Guess(role, BY_NAME)
+        elif single and column in numeric and not COMMANDED.search(column):
+            target = f"{_single_node(bare)}.{_with_unit(single, column)}"
+            guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
+    return guesses
+
+
+def _triples(columns: list[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
+    """Names that differ by the letter of the axis alone: `a?` and (ax, ay, az)."""
+    keys: dict[str, dict[str, str]] = {}
+    for column in columns:
+        for match in re.finditer(f"[{AXES}]", column, re.IGNORECASE):
+            key = f"{column[: match.start()]}?{column[match.end() :]}"
+            keys.setdefault(key, {})[match[0].lower()] = column
+    for key, axes in keys.items():
+        if len(axes) == len(AXES):
+            yield _UNIT.sub("", key).strip(" #"), (axes["x"], axes["y"], axes["z"])
+
+
+def _guess_triple(
+    table: pd.DataFrame, key: str, names: tuple[str, str, str], node: str
+) -> Iterator[tuple[str, Guess]]:
+    samples = table[list(names)].to_numpy(np.float64)
+    written = _UNIT.search(names[0])
+    unit = written[1] if written else None
+    by_gravity = guess_acceleration_unit(samples)
+    quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
+    if quantity == "A" and not REPORTED.search(key) and (key != "?" or by_gravity):
+        reason = "the unit in its name" if unit else "its mean is 1 g"
+        unit = unit or by_gravity
+        if unit is None:
+            unit, reason = DEFAULT_UNITS["A"], f"{CHECK_UNIT}: its mean is not 1 g in any"
+        for axis, name in zip(AXES, names, strict=True):
+            yield name, Guess(f"{_node_of(key, node)}.A{axis} [{unit}]", reason)
+    elif quantity and quantity != "A":
+        for axis, name in zip(AXES, names, strict=True):
+            target = f"{_node_of(key, node)}.{quantity}{axis} [{unit or DEFAULT_UNITS[quantity]}]"
+            yield name, Guess(target, BY_NAME if unit else CHECK_UNIT)
+    elif _POSITION.search(key) and not COMMANDED.search(key):
+        for axis, name in zip(AXES, names, strict=True):
+            yield name, Guess(f"{axis} [{unit or 'mm'}]", BY_NAME)
+
+
+def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str, Guess]:
+    """Three neighbours that measure gravity are an accelerometer; what else varies is raw.
+
+    A column that counts rows is nothing.
+    """
+    guesses: dict[str, Guess] = {}
+    left = [
+        c
+        for c in numeric
+        if table[c].nunique() > 1 and not (table[c].diff()[1:] == 1).mean() > 0.99
+    ]
+    nodes = 0
+    while left:
+        three = left[:3]
+        neighbours = [int(c) for c in three] == [int(left[0]) + i for i in range(3)]
+        unit = guess_acceleration_unit(table[three].to_numpy(np.float64)) if neighbours else None
+        if unit:
+            nodes += 1
+            for axis, column in zip(AXES, three, strict=True):
+                guesses[column] = Guess(f"{node}{nodes}.A{axis} [{unit}]", f"{CHECK}: means of 1 g")
+            left = left[3:]
+        else:
+            guesses[left[0]] = Guess(f"column{left[0]}.raw", CHECK)
+            left = left[1:]
+    return guesses
+
+
+def _with_unit(quantity: str, column: str) -> str:
+    name, _, default = quantity.partition(" ")
+    unit = _UNIT.search(column)
+    return f"{name} [{unit[1]}]" if unit and default else quantity
+
+
+def _node_of(name: str, node: str) -> str:
+    """The node that the name of three columns tells: `bed` of `bed_acc_?`."""
+    head = name.partition("?")[0]
+    if "." in head:
+        return head.rpartition(".")[0]
+    head = head.strip(" _-")
+    words = re.split(r"[_ -]+", head)
+    return words[0] if len(words) > 1 and len(words[0]) > 1 else node
+
+
+def _single_node(name: str) -> str:
+    if "." in name:
+        return name.rpartition(".")[0]
+    return re.sub(r"\W+", "_", name).strip("_")

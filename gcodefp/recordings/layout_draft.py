@@ -1,0 +1,201 @@
+"""Writes a first layout for a folder that no layout fits.
+
+A person corrects the lines that it marks with CHECK.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import yaml
+
+from gcodefp.recordings.gcode import parse_block
+from gcodefp.recordings.guessing import CHECK, guess_targets
+from gcodefp.recordings.layout import SHIPPED
+from gcodefp.recordings.sniffing import UNIX_SCALES, Clock, Sketch
+
+SHIPPED_SOURCES = {
+    "grbl": ("grbl", "status"),
+    "octoprint": ("octoprint", "serial"),
+    "klippy": ("klipper", "log"),
+    "moonraker": ("klipper", "positions"),
+    "shdr": ("mtconnect", "events"),
+}
+"""Format of a log -> shipped layout and its source that reads it."""
+IRREGULAR = ("octoprint", "klippy", "shdr", "moonraker")
+"""Logs whose rows come with the blocks, not with the time."""
+DEFAULT_ROW_HZ = 10
+IS_SLOW = "  # as slow as the rows"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
+_COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
+
+
+class Kind(NamedTuple):
+    """Files of one pattern, such as `{name}_accel.csv`; the first one is typical."""
+
+    pattern: str
+    sketches: list[Sketch]
+
+
+def file_kinds(sketches: Sequence[Sketch], folder: Path) -> list[Kind]:
+    """Files that seem to be the same source of different recordings, by their names."""
+    stems = [(s, *_stem_and_suffix(s.path.name)) for s in sketches]
+    kinds: dict[tuple[str, ...], list[Sketch]] = {}
+    for sketch, stem, suffix in stems:
+        alike = [other for _, other, ending in stems if ending == suffix]
+        depth = len(sketch.path.relative_to(folder).parts) - 1
+        parents = "*/" * (depth - 1) + "{session}/" * (depth > 0)
+        pattern = parents + _pattern(stem, alike) + suffix
+        names = map(str, sketch.table.columns if len(sketch.table.columns) < 100 else ())
+        kinds.setdefault((pattern, sketch.format, *names), []).append(sketch)
+    return [Kind(pattern, files) for (pattern, *_), files in kinds.items()]
+
+
+def _stem_and_suffix(name: str) -> tuple[str, str]:
+    bare = _COMPRESSED.sub("", name)
+    suffix = PurePosixPath(bare).suffix
+    return bare.removesuffix(suffix), suffix
+
+
+def _pattern(stem: str, alike: Sequence[str]) -> str:
+    """`adxl345-{name}` of `adxl345-cube_001`; without a number what differs between files."""
+    if match := _NAME.search(stem):
+        return f"{stem[: match.start()]}{{name}}{stem[match.end() :]}"
+    words = [re.split(r"([-_. ]+)", text) for text in alike]
+    head = tail = 0
+    if len(words) > 1:
+        shortest = min(map(len, words)) - 1
+        while head < shortest and len({w[head] for w in words}) == 1:
+            head += 1
+        while tail < shortest - head and len({w[-1 - tail] for w in words}) == 1:
+            tail += 1
+    own = re.split(r"([-_. ]+)", stem)
+    return "".join([*own[:head], "{name}", *own[len(own) - tail :]])
+
+
+def draft_layout(kinds: Sequence[Kind]) -> str:
+    """The YAML text of a layout that reads the first file of each kind.
+
+    Raises ValueError: no file has samples.
+    """
+    sources: dict[str, list[str]] = {}
+    formats: dict[str, str] = {}
+    for kind in kinds:
+        sketch = kind.sketches[0]
+        lines = list(_source(kind))
+        if lines:
+            key = SHIPPED_SOURCES.get(sketch.format, ("", "sensors"))[1]
+            key = key if key not in sources else f"{key}{len(sources) + 1}"
+            sources[key], formats[key] = lines, sketch.format
+    if not sources:
+        raise ValueError("no file has a table or a log that is understood")
+    text = ["# Written by gcodefp inspect: a guess. Correct what is marked CHECK.", "sources:"]
+    for key, lines in sources.items():
+        text += [f"  {key}:", *(f"    {line}" for line in lines)]
+    text += _rows(formats, sources)
+    programs = [kind for kind in kinds if kind.sketches[0].format == "program"]
+    text += _program(programs[0], formats) if programs else []
+    return "".join(f"{line}\n" for line in text)
+
+
+def _source(kind: Kind) -> Iterator[str]:
+    sketch = kind.sketches[0]
+    if sketch.format in SHIPPED_SOURCES:
+        layout, source = SHIPPED_SOURCES[sketch.format]
+        content = yaml.safe_load((SHIPPED / f"{layout}.yaml").read_text(encoding="utf-8"))
+        section = content["sources"][source] | {"files": kind.pattern}
+        dumped = yaml.safe_dump(section, sort_keys=False, width=1000, default_flow_style=None)
+        yield from dumped.splitlines()
+    elif sketch.format == "table":
+        yield from _table_source(kind.pattern, sketch)
+
+
+def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
+    clock, table = sketch.clock, sketch.table
+    column = clock.column if clock else None
+    guesses = guess_targets(table, sketch.has_header, column, "toolhead")
+    if not guesses:
+        return
+    yield f"files: {_quoted(pattern)}"
+    separator = sketch.separator.removeprefix('"')
+    if sketch.separator.startswith('"'):
+        yield "quoted_rows: true"
+    if separator != ",":
+        yield f"separator: {'whitespace' if separator == ' ' else _quoted(separator)}"
+    if "decimal comma" in sketch.notes:
+        yield 'decimal: ","'
+    if sketch.lines_before_header:
+        yield f"skip_rows: {sketch.lines_before_header}"
+    if not sketch.has_header:
+        names = ", ".join(_quoted(str(name)) for name in table.columns)
+        yield f"header: [{names}]  # {CHECK}: the columns have no names"
+    yield f"clock: {clock_yaml(clock)}"
+    if clock is not None and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
+        yield f"resample: interpolate{IS_SLOW}"
+    yield "columns:"
+    for name, guess in guesses.items():
+        yield f"  {_quoted(name)}: {guess.target}  # {guess.reason}"
+    if left := [str(c) for c in table.columns if str(c) not in guesses and str(c) != column]:
+        yield f"ignore: [{', '.join(map(_quoted, left))}]"
+
+
+def clock_yaml(clock: Clock | None) -> str:
+    """The section `clock` of a source."""
+    if clock is None or clock.kind == "sample":
+        return (
+            f"{{format: sample, rate_hz: {DEFAULT_ROW_HZ}}}  # CHECK the rate: no column is a clock"
+        )
+    column = f"column: {_quoted(clock.column)}"
+    if clock.kind in UNIX_SCALES:
+        return f"{{format: unix, {column}, unit: {clock.kind.removeprefix('unix ')}}}"
+    if clock.kind == "date":
+        return f"{{format: iso8601, {column}, timezone: UTC}}  # CHECK the time zone"
+    if clock.kind == "time of day":
+        return f"{{format: time_of_day, {column}}}"
+    return f"{{format: seconds, {column}, unit: {clock.kind}}}"
+
+
+def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
+    """Rows of the one source that reports lines regularly, or of the only one, if it is slow.
+
+    Else evenly spaced ones.
+    """
+    reporting = [
+        key
+        for key, lines in sources.items()
+        if any(re.search(r": (\{as: )?['\"]?(line|block)\b", line) for line in lines)
+    ]
+    if len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR:
+        return [f"rows: {reporting[0]}"]
+    (key, lines), *others = sources.items()
+    if not others and any(line.endswith(IS_SLOW) for line in lines):
+        return [f"rows: {key}"]
+    return [f"rows: {{rate_hz: {DEFAULT_ROW_HZ}}}"]
+
+
+def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
+    numbering = "file_line"
+    blocks = [line for line in kind.sketches[0].lines if _is_block(line)]
+    if "klippy" in formats.values():
+        numbering = "byte"
+    elif sum(line.lstrip().upper().startswith("N") for line in blocks) > len(blocks) / 2:
+        numbering = "n_word"
+    if "octoprint" in formats.values():
+        return []  # Its log has the blocks.
+    field = "{operation}" if "{name}" in kind.pattern else kind.pattern
+    pattern = kind.pattern.replace("{name}", field)
+    return [f"program: {{files: {_quoted(pattern)}, numbering: {numbering}}}"]
+
+
+def _is_block(line: str) -> bool:
+    try:
+        return bool(parse_block(line))
+    except ValueError:
+        return False
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar, in quotes unless it is a plain word."""
+    style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
+    return str(yaml.safe_dump(text, width=1000, default_style=style)).splitlines()[0]

@@ -1,0 +1,300 @@
+"""Guesses what a logger's file is from its first rows: format, separator, header, clock, units.
+
+Guesses go into a report and into a layout that a person edits; nothing is read by them unseen.
+"""
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gcodefp.recordings.csv_text import OPENERS
+from gcodefp.recordings.gcode import parse_block
+
+HEAD_BYTES = 1 << 18
+HEAD_LINES = 1000
+STRUCTURE_LINES = 100
+MAX_HEADER_LINES = 20
+SEPARATORS = (",", ";", "\t", "|", " ")
+PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
+LAYOUT_SUFFIXES = (".yaml", ".yml")
+LINE_FORMATS = {
+    "grbl": re.compile(r"<(?:Idle|Run|Hold|Jog|Alarm|Door|Check|Home|Sleep)[:|]\S*>"),
+    "octoprint": re.compile(r"^\d{4}-\d\d-\d\d[ T][\d:]+[,.]\d+ - .*\b(?:Send|Recv): "),
+    "klippy": re.compile(r"^Stats \d+\.\d+: .*\bprint_time=\d"),
+    "moonraker": re.compile(r'"notify_status_update"'),
+    "shdr": re.compile(r"^\d{4}-\d\d-\d\dT[\d:.]+Z?\|[^|]+\|"),
+}
+"""Format of a log -> what its lines of interest look like."""
+UNIX_SCALES = {"unix s": 1.0, "unix ms": 1e3, "unix us": 1e6, "unix ns": 1e9}
+UNIX_YEARS = (8e8, 4e9)
+"""Unix seconds of 1995 to 2096."""
+GRAVITY = {"g": 1.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
+"""Unit of an acceleration -> what an accelerometer at rest measures."""
+_TIME_NAME = re.compile(r"time|clock|stamp|^#?t$|^#?t[_\[( ]|seconds|millis|\bms\b", re.IGNORECASE)
+_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
+_TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s*[AP]M)?\s*$", re.IGNORECASE)
+
+
+class Clock(NamedTuple):
+    """The column that tells the time.
+
+    Attributes:
+        kind: `date`, `time of day`, `unix s`, `unix ms`, …, `s`, `ms`, or `sample`, a row number.
+        period_seconds: median step; NaN where only a rate given by a person tells it.
+    """
+
+    column: str
+    kind: str
+    period_seconds: float
+
+
+class Sketch(NamedTuple):
+    """What a file seems to be.
+
+    Attributes:
+        format: `table`, a format of LINE_FORMATS, `program`, `layout` or `unknown`.
+        separator: of a table; `"` in front: each row is one quoted text.
+        has_header: of a table; without one, its columns are called 0, 1, ….
+        lines_before_header: that are no rows, or before the first row if there is no header.
+        table: the first rows, numbers where all of a column are.
+        last_line: of a table in plain text.
+        notes: what a person has to know.
+    """
+
+    path: Path
+    format: str
+    lines: list[str]
+    separator: str = ""
+    has_header: bool = False
+    lines_before_header: int = 0
+    table: pd.DataFrame = pd.DataFrame()
+    clock: Clock | None = None
+    last_line: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def sketch_file(path: Path) -> Sketch:
+    """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
+    lines = _lines(path)
+    suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name, flags=re.I)).suffix.lower()
+    if suffix in LAYOUT_SUFFIXES:
+        return Sketch(path, "layout", lines)
+    for name, pattern in LINE_FORMATS.items():
+        if sum(map(bool, map(pattern.search, lines))) >= max(1, len(lines) // 50):
+            return Sketch(path, name, lines)
+    if suffix in PROGRAM_SUFFIXES or _is_program(lines):
+        return Sketch(path, "program", lines)
+    return _sketch_table(path, lines)
+
+
+def _lines(path: Path) -> list[str]:
+    """Lines of the file's start and, if it is long, of its middle; [] if it is no text."""
+    with path.open("rb") as handle:
+        magic = handle.read(6)
+        handle.seek(0)
+        opener = next((o for start, o in OPENERS.items() if magic.startswith(start)), None)
+        try:
+            content: bytes = (opener(handle) if opener else handle).read(HEAD_BYTES)
+            middle = b""
+            if opener is None and len(content) == HEAD_BYTES:
+                # At rest a machine tells little.
+                handle.seek(path.stat().st_size // 2)
+                middle = handle.read(HEAD_BYTES)
+        except (OSError, EOFError):
+            return []
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES]
+    if b"\0" in content[:1000]:
+        return []
+    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+    # The line at the cut is not whole.
+    lines = lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
+    return lines + middle.decode("utf-8", errors="replace").splitlines()[1:-1][:HEAD_LINES]
+
+
+def _is_program(lines: list[str]) -> bool:
+    """Whether most lines are blocks of G-code; a table of numbers is none."""
+    blocks = 0
+    for line in lines:
+        try:
+            blocks += bool(parse_block(line))
+        except ValueError:
+            blocks -= 1
+    return blocks > len(lines) / 4
+
+
+def _sketch_table(path: Path, lines: list[str]) -> Sketch:
+    rows = [line for line in lines if line.strip()]
+    quoted = [line[1:-1] for line in rows if len(line) > 1 and line[0] == line[-1] == '"']
+    notes: list[str] = []
+    mark = ""
+    if len(quoted) == len(rows) and all('"' not in row for row in quoted):
+        rows, mark = quoted, '"'
+        notes.append("each row is one quoted text")
+    structure = _structure(rows[:STRUCTURE_LINES])
+    if structure is None:
+        return Sketch(path, "unknown", lines)
+    separator, first, width = structure
+    fields = [_split(row, separator) for row in rows]
+    header = first - 1 if first and len(fields[first - 1]) == width else None
+    names = fields[header] if header is not None else [str(i) for i in range(width)]
+    names = [name or f"column {i}" for i, name in enumerate(names)]
+    skipped = header if header is not None else first
+    body = [row for row in fields[first:] if len(row) == width]
+    if ragged := len(rows) - first - len(body):
+        notes.append(
+            f"{ragged} rows do not have {width} fields, such as {_odd(fields[first:], width)!r}"
+        )
+    if doubles := [n for n, count in Counter(names).items() if count > 1]:
+        notes.append(f"two columns are called {doubles[0]!r}")
+        names = [f"{name}.{i}" if name in doubles else name for i, name in enumerate(names)]
+    table = pd.DataFrame(body, columns=names)
+    decimal = _decimal(table) if separator != "," else "."
+    if decimal == ",":
+        notes.append("decimal comma")
+    for name in names:
+        texts = table[name].str.strip().replace("", None)
+        numbers = pd.to_numeric(texts.str.replace(decimal, "."), errors="coerce")
+        table[name] = numbers if numbers.notna().sum() == texts.notna().sum() else table[name]
+    clock = guess_clock(table)
+    mark += separator
+    has_header = header is not None
+    last, remarks = _last_line(path), tuple(notes)
+    return Sketch(path, "table", lines, mark, has_header, skipped, table, clock, last, remarks)
+
+
+def _last_line(path: Path) -> str:
+    with path.open("rb") as handle:
+        handle.seek(max(path.stat().st_size - 300, 0))
+        lines = handle.read().decode("utf-8", errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def _structure(rows: list[str]) -> tuple[str, int, int] | None:
+    """Separator, index of the first row of samples, fields a row; None if it is no table."""
+    best: tuple[int, str, int, int] | None = None
+    for separator in SEPARATORS:
+        counts = [len(_split(row, separator)) for row in rows]
+        if not counts:
+            return None
+        width = Counter(counts).most_common(1)[0][0]
+        first = next(
+            (
+                i
+                for i, row in enumerate(rows[: MAX_HEADER_LINES + 1])
+                if counts[i] == width and _has_samples(_split(row, separator))
+            ),
+            None,
+        )
+        agreeing = sum(count == width for count in counts)
+        if width > 1 and first is not None and agreeing > 0.8 * len(rows):
+            rank = agreeing * 100 + min(width, 99)
+            if best is None or rank > best[0]:
+                best = rank, separator, first, width
+    return best[1:] if best else None
+
+
+def _split(row: str, separator: str) -> list[str]:
+    if separator == " ":
+        return row.split()
+    return next(csv.reader(io.StringIO(row), delimiter=separator, skipinitialspace=True), [])
+
+
+def _has_samples(fields: list[str]) -> bool:
+    """Whether a field is a number or a time, as in no header."""
+    return any(_is_sample(field) for field in fields if field.strip())
+
+
+def _is_sample(text: str) -> bool:
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return bool(_DATE.match(text) or _TIME_OF_DAY.match(text))
+    return True
+
+
+def _odd(fields: list[list[str]], width: int) -> str:
+    return " ".join(next(row for row in fields if len(row) != width))[:40]
+
+
+def _decimal(table: pd.DataFrame) -> str:
+    texts = table.astype(str).to_numpy().ravel()
+    commas = sum(bool(re.fullmatch(r"\s*-?\d+,\d+\s*", text)) for text in texts[:5000])
+    points = sum(bool(re.fullmatch(r"\s*-?\d+\.\d+\s*", text)) for text in texts[:5000])
+    return "," if commas > points else "."
+
+
+def guess_clock(table: pd.DataFrame) -> Clock | None:
+    """The most likely clock among the columns of a table's first rows."""
+    ranked = sorted(_clocks(table), key=lambda candidate: candidate[0])
+    return ranked[0][1] if ranked and len(table) > 1 else None
+
+
+def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
+    """Candidates and their rank, the best is 0."""
+    for name in map(str, table.columns):
+        samples = table[name].dropna()
+        if samples.empty:
+            continue
+        is_named = bool(_TIME_NAME.search(name))
+        if samples.dtype.kind not in "iuf":
+            texts = samples.astype(str)
+            for kind, pattern in (("date", _DATE), ("time of day", _TIME_OF_DAY)):
+                if texts.map(lambda text, p=pattern: bool(p.match(text))).mean() > 0.9:
+                    yield 0 if is_named else 1, Clock(name, kind, _text_period(texts, kind))
+            continue
+        values = samples.to_numpy(np.float64)
+        steps = np.diff(values)
+        if (steps < 0).any() or not (steps > 0).any():
+            continue
+        for kind, scale in UNIX_SCALES.items():
+            if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
+                yield 0 if is_named else 1, Clock(name, kind, _period(steps) / scale)
+                break
+        else:
+            if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
+                yield 3, Clock(name, "sample", np.nan)
+            elif (steps > 0).mean() > 0.9:
+                scale = 1e3 if re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE) else 1.0
+                kind = "ms" if scale > 1 else "s"
+                yield 2 if is_named else 4, Clock(name, kind, _period(steps) / scale)
+
+
+def _period(steps: NDArray[np.float64]) -> float:
+    """The usual step, free of the clock's rounding: the mean of those near the median."""
+    median = np.median(steps[steps > 0])
+    return float(steps[np.abs(steps - median) <= 0.5 * median].mean())
+
+
+def _text_period(texts: pd.Series, kind: str) -> float:
+    from gcodefp.recordings.clock import elapsed_seconds, median_period
+
+    return median_period(elapsed_seconds(texts))
+
+
+def guess_acceleration_unit(samples: NDArray[np.float64]) -> str | None:
+    """The unit by gravity: an accelerometer measures 1 g on the whole, whichever way it is mounted.
+
+    Args:
+        samples: (N, 3) of one accelerometer.
+
+    Returns:
+        `g`, `m/s^2`, `mm/s^2`; None if its mean is none of these within a tenth: raw counts, or
+        gravity is filtered out.
+    """
+    norm = float(np.linalg.norm(np.nanmean(samples, axis=0)))
+    return next((u for u, rest in GRAVITY.items() if abs(norm / rest - 1) < 0.1), None)
+
+
+def first_lines(sketch: Sketch, count: int) -> list[str]:
+    """The first lines that are not blank, shortened, for a report."""
+    return [line[:100] for line in islice(filter(str.strip, sketch.lines), count)]

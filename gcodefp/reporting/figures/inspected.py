@@ -1,0 +1,92 @@
+"""The files of a recording over time: reported lines, positions and channels, gaps marked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from gcodefp.files import replacing
+from gcodefp.recordings import columns
+from gcodefp.recordings.inspection import SourceFacts
+from gcodefp.reporting.figures import paper
+
+BINS = 1000
+"""Of an envelope, from left to right."""
+PANEL_INCHES = 1.1
+MAX_PANELS = 16
+DOTS_PER_INCH = 150
+
+
+def save_inspected(
+    name: str, facts: Mapping[str, SourceFacts], problems: Sequence[str], folder: Path
+) -> Path:
+    """Writes NAME.png.
+
+    Args:
+        facts: of each source of the recording.
+        problems: sentences above the picture.
+    """
+    path = folder / f"{name}.png"
+    with paper.paper_style(), replacing(path) as temporary:
+        figure = draw_inspected(name, facts, problems)
+        figure.savefig(temporary, format="png", dpi=DOTS_PER_INCH)
+    return path
+
+
+def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequence[str]) -> Figure:
+    """One panel for lines, one for positions, one for each sensor node; time from the first row."""
+    start = min(source.start for source in facts.values())
+    panels = [panel for source in facts.values() for panel in _panels(source)]
+    if not panels:
+        return paper.placeholder(name, "no column that could be drawn is read", problems)
+    shown = panels[:MAX_PANELS]
+    fig = paper.new_figure(paper.PAGE_INCHES, PANEL_INCHES * len(shown) + 0.4)
+    all_axes = fig.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
+    for axes, (source, label, table) in zip(all_axes, shown, strict=True):
+        for column in table:
+            _draw_envelope(axes, source.seconds - start, table[column], str(column))
+        for gap_start, seconds in source.gaps():
+            axes.axvspan(gap_start - start, gap_start - start + seconds, color="#f3c9c6", zorder=0)
+        axes.set_ylabel(label)
+        axes.legend(loc="upper right", ncols=4, fontsize=6)
+    all_axes[-1].set_xlabel("seconds since the first row of any file")
+    left = f"; {len(panels) - len(shown)} more nodes are not shown" * (len(panels) > len(shown))
+    paper.add_head(fig, name, f"gaps in red{left}", problems)
+    return fig
+
+
+def _panels(source: SourceFacts) -> list[tuple[SourceFacts, str, pd.DataFrame]]:
+    """Source, label and columns of each panel."""
+    panels = []
+    if source.lines is not None and source.lines.dtype.kind == "f":
+        panels.append((source, "line", pd.DataFrame({"line": source.lines})))
+    groups: dict[str, list[str]] = {}
+    for column in map(str, source.channels):
+        if column in columns.POSITION_MM:
+            groups.setdefault("position (mm)", []).append(column)
+        elif column not in columns.POSITION and column != "feed":
+            node, unit = columns.node_or_channel(column), columns.channel_unit(column)
+            groups.setdefault(f"{node}\n({unit})", []).append(column)
+    return panels + [(source, label, source.channels[names]) for label, names in groups.items()]
+
+
+def _draw_envelope(
+    axes: Axes, seconds: NDArray[np.float64], samples: pd.Series, label: str
+) -> None:
+    """The smallest and largest sample of each of BINS intervals, or each sample if they are few."""
+    values = samples.to_numpy(np.float64)
+    label = label.rpartition(".")[2]
+    if len(values) <= 2 * BINS:
+        axes.plot(seconds, values, linewidth=0.7, drawstyle="steps-post", label=label)
+        return
+    edges = np.linspace(seconds[0], seconds[-1], BINS + 1)
+    index = np.clip(np.searchsorted(edges, seconds, side="right") - 1, 0, BINS - 1)
+    bins = pd.Series(values).groupby(index).agg(["min", "max"]).reindex(range(BINS))
+    middle = (edges[:-1] + edges[1:]) / 2
+    axes.fill_between(
+        middle, bins["min"], bins["max"], linewidth=0.3, alpha=0.6, label=label, step="mid"
+    )

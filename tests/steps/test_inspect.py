@@ -1,0 +1,165 @@
+"""The inspect step: the layout that fits, what is wrong, and fixes that fix it."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from laboratory_samples import LOGGERS, WITH_LABELS, write_laboratory
+
+from gcodefp.inspect import main
+from gcodefp.recordings.layout import SHIPPED
+
+SPEED = 3.0
+
+
+def inspect(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> str:
+    output = folder.parent / "inspection"
+    assert main([str(folder), "--output", str(output), *flags]) == 0
+    assert (output / "square_001.png").stat().st_size > 10_000
+    return capsys.readouterr().out
+
+
+def edited(logger: str, path: Path, old: str, new: str) -> str:
+    """A shipped layout with one text replaced, as a file."""
+    text = (SHIPPED / f"{logger}.yaml").read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return str(path)
+
+
+@pytest.mark.parametrize("logger", sorted(LOGGERS))
+def test_the_shipped_layout_that_fits_is_recognised(
+    logger: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_laboratory(logger, tmp_path / "files", speed=SPEED)
+    report = inspect(tmp_path / "files", capsys)
+    shown = "none is needed" if logger == "mill" else f"recordings.layout: {logger}\n"
+    assert shown in report
+    assert ("would be read as square: " in report) == (logger in WITH_LABELS)
+    assert ("no file says which line of the program runs" in report) != (logger in WITH_LABELS)
+    assert not (tmp_path / "inspection/layout.yaml").exists()
+    problems = [line for line in report.splitlines() if line.startswith("  ! ")]
+    known = "dead" if logger == "plc_mill" else "no file says"
+    assert [p for p in problems if known not in p] == []
+
+
+def test_files_of_other_names_get_the_shipped_layout_with_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_laboratory("grbl", tmp_path / "files", speed=SPEED)
+    for path in (tmp_path / "files").iterdir():
+        name = path.name.replace("-grbl", "").replace("-accelerometer", "")
+        path.rename(path.with_name(name))
+    report = inspect(tmp_path / "files", capsys)
+    written = tmp_path / "inspection/layout.yaml"
+    assert f"the shipped layout grbl with the names of these files: {written}" in report
+    assert "would be read as square: " in report
+    assert inspect(tmp_path / "files", capsys, "--layout", str(written)).count(" ! ") == 0
+
+
+def test_an_unknown_logger_gets_a_layout_that_reads_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((_, run),) = write_laboratory("linuxcnc", tmp_path, speed=SPEED).items()
+    t = run.times(100)
+    text = {block.line: block.text for block in run.blocks} | {0: ""}
+    samples = 9.81 * run.acceleration_g(t).T
+    table = pd.DataFrame(
+        {
+            "Zeit [ms]": (1000 * t).round(),
+            **dict(zip(("Kopf_acc_x", "Kopf_acc_y", "Kopf_acc_z"), samples, strict=True)),
+            "Xpos": run.position_mm(t)[:, 0], "Ypos": run.position_mm(t)[:, 1],
+            "Zpos": run.position_mm(t)[:, 2], "Zeile": 7, "line_no": run.lines(t),
+            "GCode": [text[line] for line in run.lines(t)],
+        }
+    )  # fmt: skip
+    folder = tmp_path / "files"
+    folder.mkdir()
+    table.to_csv(folder / "square_001_log.txt", sep=";", decimal=",", index=False)
+    report = inspect(folder, capsys)
+    draft = (tmp_path / "inspection/layout.yaml").read_text()
+    for line in (
+        'files: "{name}_log.txt"', 'separator: ";"', 'decimal: ","', "unit: ms",
+        "Kopf_acc_x: Kopf.Ax [m/s^2]", "Xpos: x [mm]", "line_no: line", "GCode: block",
+        "ignore: [Zeile]",
+    ):  # fmt: skip
+        assert line in draft, draft
+    assert "would be read as square: " in report
+
+
+@pytest.mark.parametrize(
+    ("logger", "old", "new", "problem"),
+    [
+        ("grbl", "[m/s^2]", "[g]", "at rest it should be 1 g"),
+        ("plc_mill", "{as: line, repair: isolated}", "line", "differ from equal neighbours"),
+        ("plc_mill", "numbering: n_word", "numbering: file_line", "of its lines are in square.nc"),
+        ("duet", "rate_hz: 1344", "rate_hz: 1000.0", "its last line says"),
+        ("linuxcnc", "      z_current: z_motor [A]\n", "", "columns that are not read: z_current"),
+        (
+            "octoprint",
+            'csv"\n    clock: {format: iso8601, column: time, timezone: UTC}',
+            'csv"\n    clock: {format: iso8601, column: time, timezone: Etc/GMT-3}',
+            "no time in common",
+        ),
+        ("klipper", '"#time"}', '"#time", offset_seconds: 900}', "no time in common"),
+    ],
+)
+def test_a_wrong_layout_is_found_and_the_fix_is_named(
+    logger: str, old: str, new: str, problem: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    write_laboratory(logger, tmp_path / "files", speed=SPEED)
+    layout = edited(logger, tmp_path / "layout.yaml", old, new)
+    report = inspect(tmp_path / "files", capsys, "--layout", layout)
+    found = re.search(rf"! \w+: [^\n]*{re.escape(problem)}[^\n]*\n      fix: ([^\n]*)", report)
+    assert found, report
+    assert {
+        "grbl": "columns: a{axis}: spindle.A{axis} [m/s^2]",
+        "plc_mill": "columns: M_sequence_number: {as: line, repair: isolated}"
+        if "repair" in old
+        else "program: {files: '{operation}.nc', numbering: n_word}",
+        "duet": "clock: {format: sample, rate_hz: 1344.0}",
+        "linuxcnc": "ignore: [z_current]",
+        "octoprint": "clock: {format: iso8601, column: time, timezone: UTC}",
+        "klipper": "clock: {format: seconds, column: '#time'",
+    }[logger] in found[1]
+
+
+def test_gaps_frozen_nodes_and_dead_channels_are_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_laboratory("grbl", tmp_path / "files", speed=SPEED)
+    path = tmp_path / "files/square_001-accelerometer.csv"
+    table = pd.read_csv(path)
+    table.loc[2000:3199, ["ax", "ay", "az"]] = [0.5, 0.5, 9.8]  # 3 s from 5 s on
+    table["ay"] = 0.25
+    table.drop(index=range(4000, 4800)).to_csv(path, index=False)  # 2 s from 10 s on
+    report = inspect(tmp_path / "files", capsys)
+    assert "! spindle: 1 gaps, the longest 2.00 s, 10.0 s after its start" in report
+    assert "! spindle: dead, always the same value: spindle.Ay" in report
+    assert "! spindle: spindle is frozen for 3.0 s, 5.0 s after the start" in report
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (None, "no such folder"),
+        ({}, "no file in this folder"),
+        ({"photo.jpg": b"\xff\xd8\0\0"}, "no file has a table or a log that is understood"),
+    ],
+)
+def test_a_folder_without_recordings_ends_with_one_line(
+    files: dict[str, bytes] | None, message: str, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    folder = tmp_path / "files"
+    if files is not None:
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    assert main([str(folder), "--output", str(tmp_path / "inspection")]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "inspection").exists()

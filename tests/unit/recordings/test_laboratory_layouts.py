@@ -1,0 +1,135 @@
+"""Each shipped layout reads what its logger writes: known lines, positions and vibrations."""
+
+from pathlib import Path
+
+import laboratory_machine as machine
+import numpy as np
+import pandas as pd
+import pytest
+from gcodefp.recordings.assembly import read_recording, read_sensors
+from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.layout import read_layout
+from laboratory_machine import FIRST_LINE, Run
+from laboratory_samples import (
+    LAG_SECONDS,
+    LOGGERS,
+    NUMBERED,
+    PRINT_TIME,
+    START_UNIX,
+    WITH_LABELS,
+    write_laboratory,
+)
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM
+from gcodefp.recordings.gcode import format_block, parse_block
+
+START = {
+    "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
+}  # fmt: skip
+"""What a logger's clock says at the start; START_UNIX for the others."""
+ROW_HZ = {"mill": 4.0, "grbl": 5.0, "grbl_without_lines": 5.0}
+"""Others have 10 rows a second."""
+NODES = {
+    "klipper": ["toolhead"], "grbl": ["spindle"], "grbl_without_lines": ["spindle"],
+    "octoprint": ["toolhead"], "duet": ["toolhead"], "two_accelerometers": ["bed", "nozzle"],
+}  # fmt: skip
+"""Accelerometers whose vibration becomes features."""
+MOTORS = {
+    "plc_mill": [f"{a}_feedback.Current" for a in "XYZ"],
+    "linuxcnc": ["x_motor", "y_motor", "z_motor"], "mtconnect": ["x_motor", "y_motor", "z_motor"],
+}  # fmt: skip
+CLOCK_STEP = 2e-3
+"""Clocks of logs have milliseconds: so near to a change the line may be the one before."""
+
+
+def read_sample(logger: str, folder: Path) -> tuple[pd.DataFrame, np.ndarray, Run]:
+    """The table of a sample by its layout, the machine's time at its rows, and the run."""
+    ((name, run),) = write_laboratory(logger, folder).items()
+    (recording,) = list_recordings(folder, (), read_layout(logger))
+    assert isinstance(recording, LabRecording)
+    assert recording.name == name
+    assert recording.operation == "square"
+    step = 1 / ROW_HZ.get(logger, 10.0)
+    table = read_recording(recording) if logger in WITH_LABELS else read_sensors(recording, step)
+    seconds = table[CLOCK].to_numpy(float) - START.get(logger, START_UNIX)
+    assert np.diff(seconds) == pytest.approx(step, abs=CLOCK_STEP)
+    return table, seconds, run
+
+
+def settled(run: Run, t: np.ndarray, seconds: float) -> np.ndarray:
+    """Rows whose block runs from so many seconds before them to as many after."""
+    return (run.index(t - seconds) == run.index(t + seconds)) & (run.index(t) >= 0)
+
+
+@pytest.mark.parametrize("logger", sorted(WITH_LABELS))
+def test_lines_and_blocks_are_those_that_ran(logger: str, tmp_path: Path) -> None:
+    table, t, run = read_sample(logger, tmp_path)
+    lines = run.lines(t)
+    if logger == "plc_mill":  # Every tenth sample is wrong: it takes the row before.
+        lines[16::10] = np.where(lines[15::10] > 0, lines[15::10], lines[16::10])
+    certain = (run.lines(t - CLOCK_STEP) == run.lines(t + CLOCK_STEP)) & (lines > 0)
+    certain &= t >= machine.IDLE_SECONDS + 0.3  # Klipper's first report is of the second block.
+    numbers = {"octoprint": lines - FIRST_LINE + 1}.get(logger, lines)
+    numbers = 10 * lines if logger in NUMBERED else numbers
+    assert certain.mean() > 0.85
+    assert table[LINE].to_numpy(float)[certain].tolist() == numbers[certain].tolist()
+    texts = {block.line: format_block(parse_block(block.text)) for block in run.blocks}
+    read = [format_block(parse_block(text)) for text in table[BLOCK][certain]]
+    assert read == [texts[line] for line in lines[certain]]
+    assert len(set(lines[certain])) >= len(run.blocks) - 3
+
+
+@pytest.mark.parametrize("logger", sorted(WITH_LABELS - {"octoprint"}))
+def test_positions_are_in_millimetres(logger: str, tmp_path: Path) -> None:
+    table, t, run = read_sample(logger, tmp_path)
+    position = table[list(POSITION_MM)].to_numpy(float)
+    known = np.isfinite(position).all(axis=1)
+    assert known.mean() > 0.9
+    # Moonraker's positions, 4 a second, cut a corner.
+    tolerance = 2.5 if logger == "klipper" else 0.01
+    assert np.abs(position - run.position_mm(t))[known].max() < tolerance
+
+
+@pytest.mark.parametrize("logger", sorted(NODES))
+def test_vibrations_become_features_in_g(logger: str, tmp_path: Path) -> None:
+    table, t, run = read_sample(logger, tmp_path)
+    half = 0.5 / ROW_HZ.get(logger, 10.0)
+    sensed = t - run.lag_seconds
+    cut = settled(run, sensed, 1.5 * half) & (np.abs(run.velocity_mm_s(sensed)) > 0).any(axis=1)
+    assert cut.sum() > 100
+    for node in NODES[logger]:
+        for axis, speed in zip("xy", np.abs(run.velocity_mm_s(sensed)).T, strict=False):
+            expected = np.hypot(speed / machine.MM_S_PER_G / np.sqrt(2), machine.NOISE_G)
+            rms = table[f"{node}.A{axis}_rms"].to_numpy(float)
+            assert rms[cut] == pytest.approx(expected[cut], rel=0.25, abs=0.005)
+        assert table[f"{node}.Az_mean"].to_numpy(float)[cut] == pytest.approx(1.0, abs=0.01)
+
+
+@pytest.mark.parametrize("logger", sorted(NODES))
+def test_the_lag_is_in_the_features(logger: str, tmp_path: Path) -> None:
+    """The vibration steps up when the first move begins, by the lag later on the sensors' clock."""
+    table, t, _ = read_sample(logger, tmp_path)
+    rms = table[f"{NODES[logger][0]}.Az_rms"].to_numpy(float)
+    first = int(np.flatnonzero(rms > 5 * machine.NOISE_G)[0])
+    begin = machine.IDLE_SECONDS + LAG_SECONDS
+    assert t[first] == pytest.approx(begin, abs=1 / ROW_HZ.get(logger, 10.0))
+
+
+@pytest.mark.parametrize("logger", sorted(MOTORS))
+def test_currents_are_in_amperes(logger: str, tmp_path: Path) -> None:
+    table, t, run = read_sample(logger, tmp_path)
+    expected = machine.IDLE_A + np.abs(run.velocity_mm_s(t)) / machine.MM_S_PER_A
+    certain = settled(run, t, 0.2)
+    names = MOTORS[logger] if logger != "linuxcnc" else [f"{m}_mean" for m in MOTORS[logger]]
+    currents = table[names].to_numpy(float)[certain]
+    assert currents == pytest.approx(expected[certain], abs=6 * machine.NOISE_A)
+
+
+@pytest.mark.parametrize("logger", sorted(set(LOGGERS) - WITH_LABELS))
+def test_a_log_without_lines_is_refused_as_labels(logger: str, tmp_path: Path) -> None:
+    write_laboratory(logger, tmp_path)
+    (recording,) = list_recordings(tmp_path, (), read_layout(logger))
+    assert isinstance(recording, LabRecording)
+    with pytest.raises(UserError, match="no labels to learn from"):
+        read_recording(recording)
