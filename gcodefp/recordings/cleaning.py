@@ -30,8 +30,8 @@ from gcodefp.recordings.quantities import RUNNING
 from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
-MAX_WORDS = 7
-"""Longer blocks count as invalid; the longest in real programs have five words."""
+MAX_WORDS = 20
+"""Longer blocks count as invalid: a move of a printer has six words, a drilling cycle a dozen."""
 MAX_UNLABELLED_SHARE = 0.5
 NOTED_UNLABELLED_SHARE = 0.1
 MAX_LINE_NUMBER = 1e9

@@ -1,8 +1,7 @@
 """Interprets the text of a program: the blocks that a controller executes, and their moves.
 
 No parser on PyPI does it: gcodeparser splits lines into words, without state; pygcode (2017) has no
-O words, expressions or E; printrun's gcoder knows printers only. benchmarks/second_interpreters.py
-compares with printrun's and with rs274, LinuxCNC's.
+O words, expressions or E; printrun's gcoder knows printers only.
 """
 
 import gzip
@@ -44,7 +43,8 @@ class ExecutedBlock(NamedTuple):
         kind: of its moves the last of `dwell`, `rapid`, `feed`, `arc`; `flow` of lines that decide
             what is executed; else `none`.
         feed_mm_min: of its last move by feed; 0 for rapids.
-        complaint: why it is not understood: its moves may be others. Empty if it is.
+        complaint: why it is not understood: its moves may be others, and so may the start of those
+            after it. Empty if it is.
     """
 
     line: int

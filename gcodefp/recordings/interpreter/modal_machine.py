@@ -148,6 +148,7 @@ class ModalMachine:
         self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
+        self._complaints: list[str] = []
         self._cycle: dict[str, float] = {}
         self._initial_level: float | None = None
         self._modal: Modal | None = None
@@ -177,7 +178,8 @@ class ModalMachine:
     def execute(self, words: Sequence[Word]) -> tuple[tuple[PathMove, ...], str]:
         """The moves of a block, and why it is not understood, empty if it is."""
         values: dict[str, float] = {}
-        codes, complaints, is_still = list[float](), list[str](), False
+        codes, is_still = list[float](), False
+        self._complaints = complaints = list[str]()
         for letter, number in words:
             if letter == "G":
                 codes.append(number)
@@ -204,27 +206,25 @@ class ModalMachine:
             self.spindle = values.get("S", self.spindle)
         if not self._dialect.is_printer:
             complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
-        moves = () if is_still else self._moves(codes, values, complaints)
+        moves = () if is_still else self._moves(codes, values)
         return moves, "; ".join(complaints)
 
-    def _moves(
-        self, codes: list[float], values: dict[str, float], complaints: list[str]
-    ) -> tuple[PathMove, ...]:
-        """The moves of a block whose modal codes hold already; adds to the complaints."""
+    def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
+        """The moves of a block whose modal codes hold already."""
         once = next((code for code in codes if code in _ONCE), 0.0)
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
-            complaints.append(str(error))
+            self._complaints.append(str(error))
             return ()
         if moves:
             self.position = moves[-1].end_mm
             if not all(map(isfinite, self.position)):
                 self.position, moves = moves[0].start_mm, ()
-                complaints.append("the position is not finite")
-            complaints += [f"{name} is not traced" for name in self._doubts.values()]
+                self._complaints.append("the position is not finite")
+            self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
             if self.motion in _SPLINES:
-                complaints.append("a spline is traced as a line")
+                self._complaints.append("a spline is traced as a line")
         return moves
 
     # G and M codes
@@ -353,7 +353,8 @@ class ModalMachine:
             return self._drill(values)
         start, end = self.position, self._target(values, in_machine_frame)
         if motion in (2, 3):
-            return (self._feed_for(self._arc(values, start, end)),)
+            arc = self._arc(values, start, end)
+            return (self._feed_for(arc),) if arc.kind == "arc" or end != start else ()
         if motion == 80:
             raise ValueError("axis words, but no motion is active")
         is_rapid = motion == 0
@@ -368,9 +369,9 @@ class ModalMachine:
         is_clockwise, turns = self.motion == 2, values.get("P", 0.0)
         try:
             centre, radius, sweep = self._shape(values, start, end)
-        except ValueError:
-            self.position = end
-            raise
+        except ValueError as error:
+            self._complaints.append(str(error))
+            return PathMove("feed", start, end)
         turns = turns if self._dialect.is_printer else max(turns - 1, 0)
         if not 0 <= turns <= MAX_TURNS or turns != int(turns):
             raise ValueError(f"P{values['P']:g} turns")

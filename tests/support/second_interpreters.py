@@ -1,7 +1,7 @@
 """Compares the end points of gcodefp's interpreter with those of two independent ones.
 
-    python benchmarks/second_interpreters.py printrun FILE...   (pip install --no-deps printrun)
-    python benchmarks/second_interpreters.py rs274 FILE...      (Debian: linuxcnc-uspace)
+    python tests/support/second_interpreters.py printrun FILE...   (pip install --no-deps printrun)
+    python tests/support/second_interpreters.py rs274 FILE...      (Debian: linuxcnc-uspace)
 
 printrun gives X, Y, Z and E behind each line of a printer's program; of a mill's, LinuxCNC's rs274
 gives each line and arc of the path. Exits with 1 if an end point is more than 0.01 mm off.
@@ -123,12 +123,19 @@ def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]
     return kept
 
 
+def read_path(path: Path) -> list[tuple[float, ...]]:
+    """A path that `--record` has written."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [tuple(float(number) for number in line.split()) for line in lines]
+
+
 def main() -> int:
     """Prints the largest distance of each file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("interpreter", choices=("printrun", "rs274"))
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--program", default="rs274", help="the executable rs274")
+    parser.add_argument("--record", action="store_true", help="write rs274's path as FILE.path")
     arguments = parser.parse_args()
     worst = 0.0
     for path in arguments.files:
@@ -137,6 +144,9 @@ def main() -> int:
         else:
             own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
             count, error = len(own), path_error_mm(own, other)
+            if arguments.record:
+                rows = (" ".join(f"{number:.5g}" for number in row) for row in other)
+                path.with_suffix(".path").write_text("\n".join(rows) + "\n", encoding="utf-8")
         worst = max(worst, error)
         print(f"{path.name}: {count} blocks or moves, at most {error:.5f} mm apart")
     return int(worst > TOLERANCE_MM)
