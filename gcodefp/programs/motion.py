@@ -8,20 +8,23 @@ is one move, with limited centripetal acceleration as in LinuxCNC, instead of ma
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import atan2, hypot, sqrt
+from itertools import pairwise
+from math import atan2, cos, hypot, sin, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.recordings.columns import INCH_MM
-from gcodefp.recordings.interpreter import interpret_program
+from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect
-from gcodefp.recordings.interpreter.tool_moves import PathMove
+from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
 
 PARK_MM = (111.42, -13.11, 25.9926)
 """Where programs start, in work coordinates: from the first rows of the real recordings."""
 MACHINE_ORIGIN_MM = (47.561, 16.885, -25.9926)
 """Work zero in machine coordinates."""
+
+ARC_CHORDS = 16
 
 Vector = NDArray[np.float64]
 
@@ -76,6 +79,39 @@ def trace_program(
         for move in block.moves
         if move.kind != "dwell"
     ]
+
+
+def moves_of(blocks: Sequence[ExecutedBlock]) -> list[Move]:
+    """The moves of executed blocks, whose indices are the moves' `line_index`.
+
+    Dwells and moves of the extruder alone have none; arcs in other planes are chords.
+    """
+    moves = []
+    for index, block in enumerate(blocks):
+        for move in block.moves:
+            for part in _chords(move) if move.kind == "arc" and move.plane != 17 else (move,):
+                is_turn = part.kind == "arc"
+                if is_turn or (part.kind != "dwell" and part.start_mm[:3] != part.end_mm[:3]):
+                    moves.append(_move(index, _motion(part), part))
+    return moves
+
+
+def _motion(move: PathMove) -> int:
+    return {"rapid": 0, "feed": 1}.get(move.kind, 3 if move.sweep > 0 else 2)
+
+
+def _chords(arc: PathMove) -> list[PathMove]:
+    a, b, _ = PLANE_AXES[arc.plane]
+    points = [arc.start_mm]
+    for part in range(1, ARC_CHORDS + 1):
+        share = part / ARC_CHORDS
+        cosine, sine = cos(arc.sweep * share), sin(arc.sweep * share)
+        x, y = (arc.start_mm[axis] - arc.centre_mm[axis] for axis in (a, b))
+        point = [p + share * (q - p) for p, q in zip(arc.start_mm, arc.end_mm, strict=True)]
+        point[a] = arc.centre_mm[a] + cosine * x - sine * y
+        point[b] = arc.centre_mm[b] + sine * x + cosine * y
+        points.append((point[0], point[1], point[2], point[3]))
+    return [PathMove("feed", p, q, arc.feed_mm_min) for p, q in pairwise(points)]
 
 
 def _move(index: int, motion: int, move: PathMove) -> Move:

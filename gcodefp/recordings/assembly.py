@@ -42,15 +42,16 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
     """
     files = _files(recording, with_labels=True)
     label_sources = [name for name in recording.layout.label_sources() if name in files]
-    if not label_sources:
+    if not label_sources and recording.program is None:
         raise UserError(
-            f"{recording.name}: no source of the layout maps line or block: its recordings have no "
-            "labels to learn from"
+            f"{recording.name}: no source of the layout maps line or block, and none has a program: "
+            "its recordings have no labels to learn from"
         )
     row_source = recording.layout.row_source()
     rows = recording.layout.rows
     if isinstance(rows, RowRate):
-        table = _even_rows([files[name] for name in label_sources], 1 / rows.rate_hz)
+        timed = [files[name] for name in label_sources] or list(files.values())
+        table = _even_rows(timed, 1 / rows.rate_hz)
     elif row_source not in files:
         raise RecordingRejected(f"it has no file of the source {row_source!r}")
     else:
@@ -242,15 +243,20 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
 def _with_blocks(
     recording: LabRecording, table: pd.DataFrame, files: Mapping[str, SourceFile]
 ) -> pd.DataFrame:
-    """The table with line and block: from the program's file where the controller has no text."""
+    """The table with line and block: from the program's file where the controller has no text.
+
+    Without both, `programs.labelling` labels the rows.
+    """
     attrs = table.attrs
     program, has_block = recording.layout.program, columns.BLOCK in table
-    if columns.LINE not in table:
+    if columns.LINE not in table and not has_block:
+        attrs = attrs | {"program": recording.program}
+    elif columns.LINE not in table:
         raise UserError(
             f"{recording.name}: the layout maps block but not line; map the line number, or the "
             "position in the program's file"
         )
-    if program is not None and recording.program is not None and not has_block:
+    elif program is not None and recording.program is not None and not has_block:
         lines = read_program(recording.program, program.numbering)
         table[columns.LINE], table[columns.BLOCK] = lines.at(table[columns.LINE])
     elif not has_block:

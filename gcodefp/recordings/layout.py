@@ -201,11 +201,25 @@ class ProgramFile(Section):
         description="What the controller reports: the line in the file (from 1), the N word of the "
         "block, or the byte in the file.",
     )
+    acceleration_mm_s2: Positive | None = Field(
+        None,
+        description="Of the machine, if no line is reported: rows are then labelled by planning "
+        "the program. Fitted to the train recordings unless given with axis_rate_mm_min.",
+    )
+    axis_rate_mm_min: tuple[Positive, Positive, Positive] | None = Field(
+        None, description="The fastest X, Y and Z; see acceleration_mm_s2."
+    )
 
     @field_validator("files")
     @classmethod
     def _has_known_fields(cls, pattern: str) -> str:
         return _checked_pattern(pattern)
+
+    @model_validator(mode="after")
+    def _has_both_limits(self) -> Self:
+        if (self.acceleration_mm_s2 is None) != (self.axis_rate_mm_min is None):
+            raise ValueError("acceleration_mm_s2 and axis_rate_mm_min are given both or not at all")
+        return self
 
 
 class Layout(Section):

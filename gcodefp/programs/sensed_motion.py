@@ -1,0 +1,240 @@
+"""What sensors measure of a planned motion: a regression from the motion to the channels.
+
+A planner (programs/motion.py) says where the tool is at each time of a program. What a sensor
+measures follows, in part, from that motion: a ridge regression from motion features (position,
+velocity, acceleration, at rest or not) to the channels is fitted to recordings of one program
+together with the start of each, in turns, as in expectation maximisation.
+
+Shapes: N rows of a recording, M rows of a program's motion, C channels, F features.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.programs.lag import moving_average
+from gcodefp.programs.motion import MachineLimits, Move, Trajectory, plan
+
+SMOOTHING_SECONDS = 1.3
+TREND_SECONDS = 21.0
+"""Slower changes follow the day and not the motion."""
+SAMPLES_PER_ROW = 4
+"""Of the motion, whose mean over a row counts."""
+RIDGE = 0.01
+STD_OFFSET = 0.1
+SHRINKAGE = 0.2
+"""Of the residuals' covariance towards its diagonal."""
+MIN_VARIANCE = 1e-3
+MIN_OVERLAP = 0.9
+"""Share of the program, or of a shorter recording, that lies within the recording."""
+ITERATIONS = 5
+MAX_CANDIDATES = 6
+"""Recordings from whose own best start the iterations begin; the best outcome counts."""
+MAX_SHIFT_SECONDS = 4.0
+"""Of all recordings together: what one follows from the motion is known up to such a shift."""
+MIN_FACTOR = 1.15
+"""The search for the machine's limits ends at this precision."""
+
+Array = NDArray[np.float64]
+
+
+class MotionModel(NamedTuple):
+    """What the channels measure during one program.
+
+    Attributes:
+        coefficients: (F, C) of the regression.
+        precision: (C, C) inverse covariance of the residuals.
+        gain: log-likelihood per row and channel above that of a constant.
+    """
+
+    coefficients: Array
+    precision: Array
+    gain: float
+
+
+class Timeline(NamedTuple):
+    """A program's motion at a row every `step_seconds`, with rest before and after.
+
+    Attributes:
+        features: (M, F), filtered as the signals are.
+        first_row: row of the program's start within them.
+    """
+
+    features: Array
+    first_row: int
+    step_seconds: float
+
+
+def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) -> Timeline:
+    """The motion features of a program that runs at a factor of its planned speed."""
+    padding = round(TREND_SECONDS / step_seconds)
+    count = int(trajectory.seconds / speed / step_seconds) + 1 + 2 * padding
+    middle = (SAMPLES_PER_ROW - 1) / 2
+    rows = (np.arange(SAMPLES_PER_ROW * count) - middle) / SAMPLES_PER_ROW - padding
+    state = trajectory.state_at(rows * step_seconds * speed)
+    velocity = state.velocity_mm_s
+    rate = np.linalg.norm(velocity, axis=1, keepdims=True)
+    position = state.position_mm - state.position_mm.mean(0)
+    strength = np.linalg.norm(state.acceleration_mm_s2, axis=1, keepdims=True)
+    columns = [position, position**2, velocity, np.abs(velocity), rate, rate > 0, strength]
+    means = np.concatenate(columns, axis=1).reshape(count, SAMPLES_PER_ROW, -1).mean(1)
+    features = _filter(means, step_seconds)
+    return Timeline(features / (features.std(0) + 1e-9), padding, step_seconds)
+
+
+def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
+    """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN."""
+    centred = np.nan_to_num(signals - np.nanmean(signals, axis=0))
+    deviation = centred.std(0)
+    filtered = _filter(centred / np.where(deviation > 0, deviation, 1.0), step_seconds)
+    result: Array = filtered / (filtered.std(0) + STD_OFFSET)
+    return result
+
+
+def _filter(samples: Array, step_seconds: float) -> Array:
+    smooth = moving_average(samples, smoothing_rows(step_seconds))
+    difference: Array = smooth - moving_average(smooth, round(TREND_SECONDS / step_seconds) | 1)
+    return difference
+
+
+def smoothing_rows(step_seconds: float) -> int:
+    """Rows of the moving average of signals and motion."""
+    return round(SMOOTHING_SECONDS / step_seconds) | 1
+
+
+def fit_motion_model(
+    recordings: Sequence[Array], motion: Timeline, max_candidates: int = MAX_CANDIDATES
+) -> tuple[MotionModel, float]:
+    """The model of one program that runs at its planned speed, and its total score.
+
+    Args:
+        recordings: filtered signals of each, (N, C).
+    """
+    references = np.linspace(0, len(recordings) - 1, max_candidates).astype(int)
+    outcomes = []
+    for reference in np.unique(references):
+        own = recordings[reference]
+        model, score = _regress([own], [_first_guess(own, motion)], motion), -np.inf
+        for _ in range(ITERATIONS):
+            curves = [start_scores(signals, motion, model) for signals in recordings]
+            starts = [int(curve.argmax()) - len(motion.features) + 1 for curve in curves]
+            score = sum(float(curve.max()) for curve in curves)
+            model = _regress(recordings, starts, motion)
+        outcomes.append((score, model, starts))
+    score, _, starts = max(outcomes, key=lambda outcome: outcome[0])
+    limit = round(MAX_SHIFT_SECONDS / motion.step_seconds)
+    shifted = [
+        _regress(recordings, [start + shift for start in starts], motion)
+        for shift in range(-limit, limit + 1)
+    ]
+    return max(shifted, key=lambda model: model.gain), score
+
+
+def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:
+    """Log-likelihood of each start above that of no motion at all, (N + M - 1,).
+
+    Args:
+        signals: filtered, (N, C).
+
+    Returns:
+        index i: the motion's first row is at row i - (M - 1); -inf with too little overlap.
+    """
+    expected = motion.features @ model.coefficients
+    weighted = expected @ model.precision
+    gain = _correlate(signals, weighted)
+    energy = _correlate(np.ones((len(signals), 1)), (weighted * expected).sum(1, keepdims=True))
+    return _with_overlap(gain - energy / 2, len(signals), motion)
+
+
+def _first_guess(signals: Array, motion: Timeline) -> int:
+    """The start at which a regression on this recording alone explains most."""
+    features = motion.features
+    whitened = features @ np.linalg.inv(np.linalg.cholesky(_gram(features))).T
+    explained = sum(
+        _correlate(signals[:, [channel]], whitened[:, [feature]]) ** 2
+        for channel in range(signals.shape[1])
+        for feature in range(whitened.shape[1])
+    )
+    scores = _with_overlap(np.asarray(explained), len(signals), motion)
+    return int(scores.argmax()) - len(features) + 1
+
+
+def _correlate(signals: Array, expected: Array) -> Array:
+    """Sum over channels of the cross-correlation at each start, (N + M - 1,)."""
+    length = len(signals) + len(expected) - 1
+    spectra = (np.fft.rfft(samples, length, axis=0) for samples in (signals, expected[::-1]))
+    products = np.einsum("fc,fc->f", *spectra)
+    return np.fft.irfft(products, length)
+
+
+def _with_overlap(scores: Array, rows: int, motion: Timeline) -> Array:
+    """Scores of starts, -inf where too little of the program lies within the recording."""
+    length = len(motion.features) - 2 * motion.first_row
+    start = np.arange(len(scores)) - len(motion.features) + 1 + motion.first_row
+    overlap = np.minimum(start + length, rows) - np.maximum(start, 0)
+    return np.where(overlap >= MIN_OVERLAP * min(rows, length), scores, -np.inf)
+
+
+def _regress(recordings: Sequence[Array], starts: Sequence[int], motion: Timeline) -> MotionModel:
+    features, samples = [], []
+    for signals, start in zip(recordings, starts, strict=True):
+        first, end = max(start, 0), min(start + len(motion.features), len(signals))
+        features.append(motion.features[first - start : end - start])
+        samples.append(signals[first:end])
+    return fit_regression(np.concatenate(features), np.concatenate(samples))
+
+
+def fit_regression(features: Array, samples: Array) -> MotionModel:
+    """The model of rows of motion features (N, F) and filtered signals (N, C)."""
+    coefficients = np.linalg.solve(_gram(features), features.T @ samples)
+    residuals = samples - features @ coefficients
+    covariance = residuals.T @ residuals / len(residuals)
+    variance = np.diag(covariance) + MIN_VARIANCE
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(variance)
+    precision = np.linalg.inv(shrunk + MIN_VARIANCE * np.eye(len(shrunk)))
+    total = (samples**2).mean(0) + MIN_VARIANCE
+    return MotionModel(coefficients, precision, float(np.log(total / variance).mean()) / 2)
+
+
+def _gram(features: Array) -> Array:
+    result: Array = features.T @ features + len(features) * RIDGE * np.eye(features.shape[1])
+    return result
+
+
+def fit_limits(
+    programs: Sequence[tuple[Sequence[Move], Sequence[Array]]], step_seconds: float
+) -> MachineLimits:
+    """Acceleration and rates of the machine under which the motion explains most.
+
+    A pattern search over factors of the default limits.
+
+    Args:
+        programs: moves of each program, and filtered signals of some of its recordings.
+    """
+    default, scores = MachineLimits(), dict[tuple[float, float], float]()
+
+    def limits(factors: tuple[float, float]) -> MachineLimits:
+        x, y, z = (rate * factors[1] for rate in default.axis_rate_mm_min)
+        acceleration = default.acceleration_mm_s2 * factors[0]
+        return MachineLimits(acceleration, default.junction_deviation_mm, (x, y, z))
+
+    def score(factors: tuple[float, float]) -> float:
+        if factors not in scores:
+            scores[factors] = sum(
+                fit_motion_model(signals, timeline(plan(moves, limits(factors)), step_seconds), 2)[1]
+                for moves, signals in programs
+            )
+        return scores[factors]
+
+    best, step = (1.0, 1.0), 2.0
+    while step > MIN_FACTOR:
+        neighbours = ((step, 1.0), (1 / step, 1.0), (1.0, step), (1.0, 1 / step))
+        moved = [(best[0] * x, best[1] * y) for x, y in neighbours]
+        candidate = max(moved, key=score)
+        if score(candidate) > score(best):
+            best = candidate
+        else:
+            step **= 0.5
+    return limits(best)
