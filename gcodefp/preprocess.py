@@ -38,7 +38,9 @@ from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.files import sha256, write_json
+from gcodefp.programs.labelling import label_recordings
 from gcodefp.programs.lag import MAX_LAG_SECONDS, checking_groups, log_doubtful
+from gcodefp.programs.motion import MachineLimits
 from gcodefp.programs.table import (
     UNKNOWN,
     Alignment,
@@ -48,12 +50,12 @@ from gcodefp.programs.table import (
     write_programs,
 )
 from gcodefp.provenance import provenance
-from gcodefp.recordings.cleaning import Recording, load_recordings
+from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.lab_files import list_recordings, paths_of
-from gcodefp.recordings.layout import describe_layout, read_optional_layout
+from gcodefp.recordings.layout import Layout, describe_layout, read_optional_layout
 
 logger = logging.getLogger("gcodefp.preprocess")
 
@@ -104,6 +106,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     copies = find_copies({name: recording.signature for name, recording in recordings.items()})
     _unify_operations(recordings, copies)
     names = _split_names(recordings, copies, arguments)
+    excluded += _label(recordings, names, layout, arguments.window)
     train = [recordings[name] for name in names["train"]]
     scaler = fit_scaler(train, arguments.min_coverage, arguments.center, arguments.zscore)
     _log_channels(recordings, train, scaler.channels)
@@ -160,6 +163,34 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     }
     # Last, since it contains the hashes of the NPZ files.
     write_json(arguments.output / "dataset.json", FORMAT, document)
+
+
+def _label(
+    recordings: dict[str, Recording],
+    names: dict[str, list[str]],
+    layout: Layout | None,
+    window: int,
+) -> Excluded:
+    """Labels recordings without reports from their program files, and excludes the others."""
+    program = layout.program if layout else None
+    limits = None
+    if program and program.acceleration_mm_s2 and program.axis_rate_mm_min:
+        limits = MachineLimits(
+            acceleration_mm_s2=program.acceleration_mm_s2, axis_rate_mm_min=program.axis_rate_mm_min
+        )
+    labelled, reasons = label_recordings(recordings, names["train"], limits)
+    for name, recording in labelled.items():
+        if len(recording.row) < window:
+            reasons[name] = f"{len(recording.row)} rows have a label, one window needs {window}"
+    for name, reason in reasons.items():
+        logger.warning("excluded %s: %s", name, reason)
+        del recordings[name]
+    recordings.update({name: r for name, r in labelled.items() if name not in reasons})
+    for members in names.values():
+        members[:] = [name for name in members if name not in reasons]
+    if empty := [split for split, members in names.items() if not members]:
+        raise UserError(f"split {empty[0]}: no recording of it has labels; the reasons are above")
+    return [{"recording": name, "reason": reason} for name, reason in reasons.items()]
 
 
 def _unify_operations(recordings: Mapping[str, Recording], copies: Mapping[str, str]) -> None:
@@ -346,6 +377,11 @@ def _describe_recording(
         "lag_seconds": round(lag.seconds, 3) if is_aligned else None,
         "lag_by_group_seconds": {name: round(value, 3) for name, value in lag.by_group.items()},
         "lag_uncertainty_seconds": None if uncertainty is None else round(uncertainty, 3),
+        **(
+            {"label_uncertainty_seconds": round(uncertain, 3)}
+            if (uncertain := recording.label_uncertainty_seconds) is not None
+            else {}
+        ),
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,

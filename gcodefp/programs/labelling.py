@@ -12,6 +12,7 @@ Shapes: N rows of a recording, C channels, D deviations.
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,7 @@ from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program, rea
 
 logger = logging.getLogger("gcodefp.dataset")
 
-SPEEDS = tuple(float(factor) for factor in np.geomspace(0.5, 2.0, 29))
+SPEEDS = tuple(2.0 ** (k / 14) for k in range(-14, 15))
 """Factors of the planned speed: a feed override, or a machine that is faster than planned."""
 MAX_DEVIATION_SECONDS = 30.0
 """Of pauses, and of other speeds in parts of a program."""
@@ -54,11 +55,11 @@ REFITS = 2
 MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
 MIN_RATIO = 1.5
-"""Of what the motion explains to what it explains of the same signals in reversed time."""
+"""Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
 """Of the median score per row of the train recordings, in a recording that follows its program."""
-LIMITS_RECORDINGS, LIMITS_PROGRAMS = 3, 6
-"""To which the machine's limits are fitted."""
+LIMITS_PROGRAMS = 6
+"""To which the machine's limits are fitted, three recordings of each."""
 
 
 class RowLabels(NamedTuple):
@@ -76,8 +77,10 @@ class RowLabels(NamedTuple):
 
 
 class ProgramText(NamedTuple):
-    """The blocks that a program file executes, and the moves of these."""
+    """The blocks that a program file executes, their moves, and the recordings that run it."""
 
+    path: Path
+    recordings: list[str]
     blocks: list[ExecutedBlock]
     moves: list[Move]
 
@@ -96,63 +99,63 @@ def label_recordings(
         UserError: a program file cannot be read, has no motion, or the train recordings do not
             follow it.
     """
-    files = sorted({r.program for r in recordings.values() if r.program is not None})
-    if not files:
+    programs = _programs(recordings)
+    if not programs:
         return dict(recordings), {}
-    programs = {path: read_moves(path) for path in files}
     periods = [median_period(r.seconds) for r in recordings.values()]
     step = max(float(np.median(periods)), MIN_STEP_SECONDS)
     channels = _common_channels([recordings[name] for name in train])
-    signals = {n: _signals(r, channels, step) for n, r in recordings.items() if r.program}
-    in_train = {
-        path: [name for name in train if recordings[name].program == path] for path in files
-    }
+    signals = {n: _signals(recordings[n], channels, step) for p in programs for n in p.recordings}
+    in_train = [[n for n in program.recordings if n in train] for program in programs]
     if limits is None:
-        some = [(programs[p].moves, names) for p, names in in_train.items() if names]
-        limits = fit_limits(
-            [
-                (moves, [signals[n] for n in names[:LIMITS_RECORDINGS]])
-                for moves, names in some[:LIMITS_PROGRAMS]
-            ],
-            step,
-        )
+        pairs = zip(programs, in_train, strict=True)
+        some = [(p.moves, [signals[n] for n in names[:3]]) for p, names in pairs if names]
+        limits = fit_limits(some[:LIMITS_PROGRAMS], step)
         logger.info(
             "machine limits fitted to the train recordings: %.0f mm/s^2, X %.0f mm/min",
             *(limits.acceleration_mm_s2, limits.axis_rate_mm_min[0]),
         )
     labelled, reasons = dict(recordings), {}
-    for path, names in in_train.items():
-        members = [name for name, r in recordings.items() if r.program == path]
+    for program, names in zip(programs, in_train, strict=True):
         if not names:
-            reasons |= dict.fromkeys(members, f"no train recording runs {path.name}")
+            reason = f"no train recording runs {program.path.name}"
+            reasons |= dict.fromkeys(program.recordings, reason)
             continue
-        trajectory = plan(programs[path].moves, limits)
-        model = _fit(path, [signals[name] for name in names], trajectory, step)
-        labels = {n: label_rows(signals[n], trajectory, model, step) for n in members}
+        trajectory = plan(program.moves, limits)
+        motions = {speed: timeline(trajectory, step, speed) for speed in SPEEDS}
+        model = _fit(program, [signals[name] for name in names], motions)
+        labels = {n: label_rows(signals[n], motions, model) for n in program.recordings}
         usual = float(np.median([labels[name].score for name in names]))
-        for name in members:
+        for name in program.recordings:
             if labels[name].score < MIN_SHARE * usual:
-                reasons[name] = f"its signals do not follow the motion of {path.name}"
+                reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             else:
-                labelled[name] = _with_labels(
-                    recordings[name], programs[path], trajectory, labels[name], step
-                )
+                own = recordings[name]
+                labelled[name] = _with_labels(own, program, trajectory, labels[name], step)
     return {n: r for n, r in labelled.items() if n not in reasons}, reasons
 
 
-def read_moves(path: Path) -> ProgramText:
-    """Reads a program file.
+def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
+    """The programs of recordings that need labels; files with one text are one program.
 
     Raises:
-        UserError: it cannot be read or has no motion.
+        UserError: a file cannot be read or has no motion.
     """
-    run = interpret_program(read_program(path))
-    moves = moves_of(run.blocks)
-    if not moves:
-        raise UserError(f"{path}: has no block that moves the machine; is it the right file?")
-    if run.not_understood:
-        logger.warning("%s: %s", path.name, run.summary())
-    return ProgramText(run.blocks, moves)
+    runs: dict[str, tuple[Path, list[str]]] = {}
+    for name, recording in recordings.items():
+        if recording.program is not None:
+            text = read_program(recording.program)
+            runs.setdefault(text, (recording.program, []))[1].append(name)
+    programs = []
+    for text, (path, names) in runs.items():
+        run = interpret_program(text)
+        moves = moves_of(run.blocks)
+        if not moves:
+            raise UserError(f"{path}: has no block that moves the machine; is it the right file?")
+        if run.not_understood:
+            logger.warning("%s: %s", path.name, run.summary())
+        programs.append(ProgramText(path, names, run.blocks, moves))
+    return programs
 
 
 def _common_channels(train: Sequence[Recording]) -> list[str]:
@@ -173,21 +176,30 @@ def _signals(recording: Recording, channels: Sequence[str], step_seconds: float)
 
 
 def _fit(
-    path: Path, recordings: Sequence[Array], trajectory: Trajectory, step_seconds: float
+    program: ProgramText, recordings: Sequence[Array], motions: Mapping[float, Timeline]
 ) -> MotionModel:
-    motion = timeline(trajectory, step_seconds)
-    model, score = fit_motion_model(recordings, motion)
-    by_chance = fit_motion_model([signals[::-1] for signals in recordings], motion)[1]
+    planned = motions[1.0]
+    model, score = fit_motion_model(recordings, planned)
+    by_chance = fit_motion_model([_surrogate(signals) for signals in recordings], planned)[1]
     if score < MIN_RATIO * by_chance:
         raise UserError(
-            f"{path}: the sensors of its {len(recordings)} train recordings do not follow its motion "
-            f"(log-likelihood {score:.0f}; {by_chance:.0f} in reversed time, by chance): is it the "
-            "program that ran? Sensors at more than the row rate need features (docs/recordings.md)"
+            f"{program.path}: the {len(recordings)} train recordings do not follow its motion (log-"
+            f"likelihood {score:.0f}, by chance {by_chance:.0f}): is it the program that ran? A "
+            "sensor that is faster than the rows needs features of its samples"
         )
     for _ in range(REFITS):
-        labels = [label_rows(signals, trajectory, model, step_seconds) for signals in recordings]
-        model = _refit(recordings, motion, labels)
+        model = _refit(recordings, planned, [label_rows(s, motions, model) for s in recordings])
     return model
+
+
+def _surrogate(signals: Array) -> Array:
+    """Signals (N, C) with the same spectrum and random phases, and so without the motion.
+
+    Theiler and others 1992, Physica D 58; channels keep their phases relative to each other.
+    """
+    spectrum = np.fft.rfft(signals, axis=0)
+    phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (len(spectrum), 1))
+    return np.fft.irfft(spectrum * np.exp(1j * phase), len(signals), axis=0)
 
 
 def _refit(
@@ -204,20 +216,21 @@ def _refit(
     return fit_regression(np.concatenate(features), np.concatenate(samples))
 
 
-def label_rows(
-    signals: Array, trajectory: Trajectory, model: MotionModel, step_seconds: float
-) -> RowLabels:
-    """The program's time at each row; signals are filtered, (N, C).
+def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionModel) -> RowLabels:
+    """The program's time at each row.
 
     The recording's own constant speed and start are searched first.
+
+    Args:
+        signals: filtered, (N, C).
+        motions: speed, as a factor of the planned one -> the program's motion at it.
     """
     candidates = []
-    for speed in SPEEDS:
-        motion = timeline(trajectory, step_seconds, speed)
+    for speed, motion in motions.items():
         scores = start_scores(signals, motion, model)
         candidates.append((float(scores.max()), speed, motion, int(scores.argmax())))
     score, speed, motion, best = max(candidates, key=lambda candidate: candidate[0])
-    start = best - len(motion.features) + 1
+    start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
     limit = round(MAX_DEVIATION_SECONDS / step_seconds)
     deviations = np.arange(-limit, limit + 1)
     expected = np.pad(motion.features @ model.coefficients, ((1, 1), (0, 0)))
@@ -299,7 +312,7 @@ def _with_labels(
     blocks = [program.blocks[i] for i in index.tolist()]
     lines = np.array([block.line for block in blocks])
     # A loop repeats lines: then the order of execution numbers them.
-    has_loops = any(b.line < a.line for a, b in zip(program.blocks, program.blocks[1:]))
+    has_loops = any(b.line < a.line for a, b in pairwise(program.blocks))
     counts = recording.counts.copy()
     counts["outside_program_rows"] += int((~inside).sum())
     counts["uncertain_rows"] += int((inside & ~kept).sum())

@@ -86,7 +86,9 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
 
 def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
     """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN."""
-    centred = np.nan_to_num(signals - np.nanmean(signals, axis=0))
+    valid = np.isfinite(signals)
+    mean = np.where(valid, signals, 0.0).sum(0) / np.maximum(valid.sum(0), 1)
+    centred = np.where(valid, signals - mean, 0.0)
     deviation = centred.std(0)
     filtered = _filter(centred / np.where(deviation > 0, deviation, 1.0), step_seconds)
     result: Array = filtered / (filtered.std(0) + STD_OFFSET)
@@ -222,10 +224,11 @@ def fit_limits(
 
     def score(factors: tuple[float, float]) -> float:
         if factors not in scores:
-            scores[factors] = sum(
-                fit_motion_model(signals, timeline(plan(moves, limits(factors)), step_seconds), 2)[1]
-                for moves, signals in programs
-            )
+            total = 0.0
+            for moves, signals in programs:
+                motion = timeline(plan(moves, limits(factors)), step_seconds)
+                total += fit_motion_model(signals, motion, max_candidates=2)[1]
+            scores[factors] = total
         return scores[factors]
 
     best, step = (1.0, 1.0), 2.0

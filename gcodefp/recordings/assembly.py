@@ -44,8 +44,8 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
     label_sources = [name for name in recording.layout.label_sources() if name in files]
     if not label_sources and recording.program is None:
         raise UserError(
-            f"{recording.name}: no source of the layout maps line or block, and none has a program: "
-            "its recordings have no labels to learn from"
+            f"{recording.name}: no source of the layout maps line or block, and it has no program: "
+            "there are no labels to learn from"
         )
     row_source = recording.layout.row_source()
     rows = recording.layout.rows
@@ -250,7 +250,7 @@ def _with_blocks(
     attrs = table.attrs
     program, has_block = recording.layout.program, columns.BLOCK in table
     if columns.LINE not in table and not has_block:
-        attrs = attrs | {"program": recording.program}
+        attrs = attrs | {"program": str(recording.program)}
     elif columns.LINE not in table:
         raise UserError(
             f"{recording.name}: the layout maps block but not line; map the line number, or the "

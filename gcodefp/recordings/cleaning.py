@@ -63,6 +63,8 @@ class Recording:
         notes: what a user has to know of it.
         session, machine: empty where no layout says them.
         unread: `unmapped` and `missing` columns, of a layout's sources.
+        program: the file that it runs, where no line is reported and `programs.labelling` finds it.
+        label_uncertainty_seconds: median over its rows; None where the controller reports lines.
     """
 
     name: str
@@ -81,6 +83,8 @@ class Recording:
     session: str = ""
     machine: str = ""
     unread: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    program: Path | None = None
+    label_uncertainty_seconds: float | None = None
 
 
 def load_recording(
@@ -103,6 +107,8 @@ def load_recording(
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
+    if columns.BLOCK not in table:
+        return _without_reports(name, table, seconds, groups, minimum_rows, counts)
     blocks = _canonical_blocks(table[columns.BLOCK])
     mm_per_unit = _mm_per_unit(paths_of([source])[0], table, blocks, notes)
     unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
@@ -140,6 +146,44 @@ def load_recording(
         session=attrs.get("session", ""),
         machine=attrs.get("machine", ""),
         unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
+    )
+
+
+def _without_reports(
+    name: str,
+    table: pd.DataFrame,
+    seconds: pd.Series,
+    groups: Collection[str],
+    minimum_rows: int,
+    counts: Counter[str],
+) -> Recording:
+    """A recording whose rows `programs.labelling` labels; until then the block is the file."""
+    attrs, notes = table.attrs, list[str]()
+    table = _drop_rows(table, seconds.isna(), "unlabelled_rows", counts)
+    if len(table) < minimum_rows:
+        raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
+    clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
+    channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
+    signals = clean_samples(channels, counts)
+    ones = np.ones(len(table), np.float32)
+    return Recording(
+        name=name,
+        operation=attrs["operation"],
+        row=table.index.to_numpy(np.int32),
+        seconds=clock - clock[0],
+        blocks=np.full(len(table), str(attrs["program"])),
+        lines=np.zeros(len(table), np.int64),
+        mm_per_unit=ones,
+        position_mm=_position_mm(table, ones),
+        signals=signals,
+        environment=_environment(table),
+        counts=counts,
+        signature=sensor_signature(signals),
+        notes=notes,
+        session=attrs["session"],
+        machine=attrs["machine"],
+        unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
+        program=Path(attrs["program"]),
     )
 
 

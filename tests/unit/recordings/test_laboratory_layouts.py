@@ -6,9 +6,6 @@ import laboratory_machine as machine
 import numpy as np
 import pandas as pd
 import pytest
-from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.layout import read_layout
 from laboratory_machine import FIRST_LINE, Run
 from laboratory_samples import (
     LAG_SECONDS,
@@ -21,8 +18,11 @@ from laboratory_samples import (
 )
 
 from gcodefp.errors import UserError
+from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.layout import read_layout
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
