@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from scipy import special
 
 from gcodefp.errors import UserError
@@ -58,8 +59,8 @@ MIN_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
 """Of the median score per row of the train recordings, in a recording that follows its program."""
-LIMITS_PROGRAMS = 6
-"""To which the machine's limits are fitted, three recordings of each."""
+LIMITS_PROGRAMS, LIMITS_RECORDINGS = 6, 3
+"""To which the machine's limits are fitted."""
 
 
 class RowLabels(NamedTuple):
@@ -109,13 +110,17 @@ def label_recordings(
     in_train = [[n for n in program.recordings if n in train] for program in programs]
     if limits is None:
         pairs = zip(programs, in_train, strict=True)
-        some = [(p.moves, [signals[n] for n in names[:3]]) for p, names in pairs if names]
+        some = [
+            (p.moves, [signals[n] for n in names[:LIMITS_RECORDINGS]])
+            for p, names in pairs
+            if names
+        ]
         limits = fit_limits(some[:LIMITS_PROGRAMS], step)
         logger.info(
             "machine limits fitted to the train recordings: %.0f mm/s^2, X %.0f mm/min",
             *(limits.acceleration_mm_s2, limits.axis_rate_mm_min[0]),
         )
-    labelled, reasons = dict(recordings), {}
+    labelled, reasons = dict(recordings), dict[str, str]()
     for program, names in zip(programs, in_train, strict=True):
         if not names:
             reason = f"no train recording runs {program.path.name}"
@@ -158,13 +163,13 @@ def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
     return programs
 
 
-def _common_channels(train: Sequence[Recording]) -> list[str]:
+def _common_channels(train: Sequence[Recording]) -> pd.Index:
     """Channels that most recordings have."""
     names = [channel for r in train for channel in r.signals.columns[r.signals.notna().any()]]
-    return sorted(name for name in set(names) if names.count(name) > len(train) / 2)
+    return pd.Index(sorted(n for n in set(names) if names.count(n) > len(train) / 2))
 
 
-def _signals(recording: Recording, channels: Sequence[str], step_seconds: float) -> Array:
+def _signals(recording: Recording, channels: pd.Index, step_seconds: float) -> Array:
     """Filtered signals at even rows: positions if the controller reports them, else channels."""
     if np.isfinite(recording.position_mm).all(1).mean() > 1 - MIN_SHARE:
         samples = recording.position_mm.astype(np.float64)

@@ -154,12 +154,13 @@ def _first_guess(signals: Array, motion: Timeline) -> int:
     """The start at which a regression on this recording alone explains most."""
     features = motion.features
     whitened = features @ np.linalg.inv(np.linalg.cholesky(_gram(features))).T
-    explained = sum(
-        _correlate(signals[:, [channel]], whitened[:, [feature]]) ** 2
-        for channel in range(signals.shape[1])
-        for feature in range(whitened.shape[1])
-    )
-    scores = _with_overlap(np.asarray(explained), len(signals), motion)
+    length = len(signals) + len(features) - 1
+    spectra = np.fft.rfft(signals, length, axis=0)
+    explained = np.zeros(length)
+    for feature in whitened[::-1].T:
+        products = spectra * np.fft.rfft(feature, length)[:, None]
+        explained += (np.fft.irfft(products, length, axis=0) ** 2).sum(1)
+    scores = _with_overlap(explained, len(signals), motion)
     return int(scores.argmax()) - len(features) + 1
 
 
@@ -197,7 +198,8 @@ def fit_regression(features: Array, samples: Array) -> MotionModel:
     shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.diag(variance)
     precision = np.linalg.inv(shrunk + MIN_VARIANCE * np.eye(len(shrunk)))
     total = (samples**2).mean(0) + MIN_VARIANCE
-    return MotionModel(coefficients, precision, float(np.log(total / variance).mean()) / 2)
+    gain = float(np.log(total / variance).mean()) / 2
+    return MotionModel(coefficients.astype(np.float64), precision.astype(np.float64), gain)
 
 
 def _gram(features: Array) -> Array:

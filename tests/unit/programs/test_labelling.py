@@ -1,0 +1,150 @@
+"""Rows are labelled from a program's file and the sensors of simulated recordings."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from gcodefp.errors import UserError
+from gcodefp.programs.labelling import MAX_UNCERTAINTY_SECONDS, label_recordings
+from gcodefp.programs.motion import MachineLimits
+from gcodefp.recordings.cleaning import Recording
+from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.simulation.programs import build_program
+from gcodefp.simulation.recording import plan_program
+from gcodefp.simulation.sensors import NODES, machine_load, measure_node
+
+STEP_SECONDS = 0.25
+APPROACH_SECONDS = 6.0
+QUANTITIES = ("Gx", "Gy", "Mx", "My", "Mz", "RMS")
+Warp = list[tuple[float, float, float]]
+"""Parts of the recording: from and to which of its seconds, and how fast the program runs."""
+
+
+def program_file(folder: Path, program: str) -> Path:
+    """A program of the simulator as a file, without its move in the machine's frame."""
+    lines = [line.text for line in build_program(program) if "G53" not in line.text]
+    path = folder / f"{program}.gcode"
+    path.write_text("\n".join(["G20", *lines]))
+    return path
+
+
+def simulated(
+    path: Path, program: str, seed: int, warp: Warp | None = None
+) -> tuple[Recording, NDArray[np.float64]]:
+    """A recording without reports, and the program's time at its rows."""
+    rng = np.random.default_rng(seed)
+    trajectory = plan_program(program)
+    fine = np.arange(-rng.uniform(1, 6), 3 * trajectory.seconds, 0.01)
+    rate = np.ones(len(fine))
+    for start, end, speed in warp or []:
+        rate[(fine >= start) & (fine < end)] = speed
+    elapsed = np.cumsum(rate) * 0.01
+    elapsed -= np.interp(0.0, fine, elapsed)
+    seconds = np.arange(fine[0], np.interp(trajectory.seconds, elapsed, fine) + 3, STEP_SECONDS)
+    truth = np.interp(seconds, fine, elapsed)
+    engagement = np.array([line.engagement for line in build_program(program)])
+    load = machine_load(trajectory, engagement, truth)
+    signals = {
+        f"{node.name}.{quantity}": samples
+        for node in NODES[:4]
+        for quantity, samples in measure_node(node, load, rng).items()
+        if quantity in QUANTITIES
+    }
+    count = len(seconds)
+    recording = Recording(
+        name=f"{program}_{seed}",
+        operation=program,
+        row=np.arange(count, dtype=np.int32),
+        seconds=seconds - seconds[0],
+        blocks=np.full(count, str(path)),
+        lines=np.zeros(count, np.int64),
+        mm_per_unit=np.ones(count, np.float32),
+        position_mm=np.full((count, 3), np.nan, np.float32),
+        signals=pd.DataFrame(signals),
+        environment=np.full((count, 2), np.nan, np.float32),
+        counts=Counter(),
+        program=path,
+    )
+    return recording, truth
+
+
+def label(
+    pairs: list[tuple[Recording, NDArray[np.float64]]], limits: MachineLimits | None = None
+) -> tuple[dict[str, Recording], dict[str, str], dict[str, NDArray[np.float64]]]:
+    """Labelled recordings, reasons, and distances in mm from where the tool was at each row."""
+    recordings = {recording.name: recording for recording, _ in pairs}
+    labelled, reasons = label_recordings(recordings, list(recordings)[:4], limits)
+    distances = {}
+    for recording, truth in pairs:
+        if recording.name in labelled:
+            own = labelled[recording.name]
+            true = plan_program(own.operation).state_at(truth[own.row]).position_mm
+            # No program says where the machine is before its first move.
+            is_later = truth[own.row] > APPROACH_SECONDS
+            distances[own.name] = np.linalg.norm(own.position_mm - true, axis=1)[is_later]
+    return labelled, reasons, distances
+
+
+PLAIN = [1, 2, 3, 4]
+"""Seeds of the train recordings, which run as planned."""
+
+
+def test_rows_get_lines_although_the_program_pauses_or_runs_at_another_feed(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    pause, slow, fast = [(20.0, 26.0, 0.0)], [(0.0, 999.0, 0.8)], [(15.0, 45.0, 1.15)]
+    pairs += [simulated(path, "face40", 5 + i, warp) for i, warp in enumerate([pause, slow, fast])]
+    labelled, reasons, distances = label(pairs, MachineLimits())
+    assert not reasons
+    for name, distance in distances.items():
+        # The feed is 9.3 mm/s.
+        assert np.median(distance) < 3, name
+        assert (distance > 10).mean() < 0.15, name
+        own = labelled[name]
+        assert len(own.row) > 0.8 * plan_program("face40").seconds / STEP_SECONDS
+        assert (np.diff(own.lines) >= 0).all()
+        assert own.label_uncertainty_seconds is not None
+        assert own.label_uncertainty_seconds < MAX_UNCERTAINTY_SECONDS
+        assert own.counts["outside_program_rows"] > 0
+    texts = path.read_text().split("\n")
+    pairs_seen = set(zip(own.lines.tolist(), own.blocks.tolist(), strict=True))
+    assert all(format_block(parse_block(texts[line - 1])) == block for line, block in pairs_seen)
+
+
+def test_the_limits_of_the_machine_are_fitted(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "pocket25")
+    pairs = [simulated(path, "pocket25", seed) for seed in PLAIN]
+    *_, distances = label(pairs)
+    assert np.median(np.concatenate(list(distances.values()))) < 3
+
+
+def test_sensors_without_the_motion_are_refused(tmp_path: Path) -> None:
+    path, other = program_file(tmp_path, "face40"), program_file(tmp_path, "adaptive25")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    stranger, truth = simulated(path, "adaptive25", 9)
+    labelled, reasons, _ = label([*pairs, (stranger, truth)], MachineLimits())
+    assert set(reasons) == {"adaptive25_9"}
+    assert "do not follow the motion of face40" in reasons["adaptive25_9"]
+    assert len(labelled) == len(PLAIN)
+    for recording, _ in pairs:
+        recording.program = other
+    with pytest.raises(UserError, match="the 4 train recordings do not follow its motion"):
+        label(pairs, MachineLimits())
+
+
+def test_reported_positions_are_aligned_alone(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "pocket25")
+    pairs = []
+    for seed in PLAIN:
+        recording, truth = simulated(path, "pocket25", seed)
+        position = plan_program("pocket25").state_at(truth).position_mm
+        recording.position_mm = position.astype(np.float32)
+        noise = np.random.default_rng(seed).normal(size=recording.signals.shape)
+        recording.signals = pd.DataFrame(noise, columns=recording.signals.columns)
+        pairs.append((recording, truth))
+    *_, distances = label(pairs, MachineLimits())
+    assert np.median(np.concatenate(list(distances.values()))) < 2
