@@ -121,7 +121,8 @@ def channel_group(column: str) -> str | None:
     for group, quantities in NODE_QUANTITIES.items():
         if node and quantity in quantities:
             return group
-    return next((group for group, names in MACHINE_COLUMNS.items() if column in names), None)
+    name = column if node else quantity
+    return next((group for group, names in MACHINE_COLUMNS.items() if name in names), None)
 
 
 def node_or_channel(channel: str) -> str:
