@@ -2,9 +2,11 @@
 
 import csv
 import logging
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from gcodefp.errors import UserError, did_you_mean
@@ -88,19 +90,35 @@ def list_recordings(
             f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
             f"{did_you_mean(unknown[0], recordings)}"
         )
-    if layout.table is not None:
-        recordings = _with_table(folder / layout.table, recordings)
-    included = [_with_program(folder, r) for name, r in recordings.items() if name not in exclude]
+    included = {name: r for name, r in recordings.items() if name not in exclude}
     if not included:
         raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
-    return included
+    if layout.table is not None:
+        included = _with_table(folder / layout.table, included)
+    if layout.program is not None:
+        depth = layout.program.files.count("/")
+        names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
+        included = {name: _with_program(folder, names, r) for name, r in included.items()}
+    _log_others(folder, [*recordings.values(), *included.values()], layout)
+    return list(included.values())
 
 
-def recordings_digest(folder: Path, layout: Layout | None = None) -> str:
+def _log_others(folder: Path, recordings: Sequence[LabRecording], layout: Layout) -> None:
+    """Lists the files that belong to no recording."""
+    used = {*paths_of(recordings), *([folder / layout.table] if layout.table else [])}
+    others = [path.name for path in _files_below(folder, _depth(layout)) if path not in used]
+    if others:
+        more = f" and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
+        logger.info("%s: in no recording: %s%s", folder, ", ".join(others[:MAX_SHOWN]), more)
+
+
+def recordings_digest(
+    folder: Path, exclude: Collection[str] = (), layout: Layout | None = None
+) -> str:
     """A digest that changes when a file of a recording, or the layout, is changed."""
     if layout is None:
         return folder_digest(folder)
-    paths = paths_of(list_recordings(folder, (), layout))
+    paths = paths_of(list_recordings(folder, exclude, layout))
     if layout.table is not None:
         paths.append(folder / layout.table)
     listing = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
@@ -110,16 +128,21 @@ def recordings_digest(folder: Path, layout: Layout | None = None) -> str:
 def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
     """Recordings by name, in the order of names."""
     patterns = {name: file_pattern(source.files) for name, source in layout.sources.items()}
-    depth = max(source.files.count("/") for source in layout.sources.values())
     files: dict[str, dict[str, Path]] = {}
     fields: dict[str, dict[str, str]] = {}
-    others = []
-    for path in _files_below(folder, depth):
+    for path in _files_below(folder, _depth(layout)):
         relative = path.relative_to(folder).as_posix()
+        if relative == layout.table:
+            continue
         matches = {n: m for n, pattern in patterns.items() if (m := pattern.fullmatch(relative))}
+        # {name}.csv matches run_accel.csv too, but {name}_accel.csv says more of it.
+        text = {n: len(re.sub(r"{\w+}|\*", "", layout.sources[n].files)) for n in matches}
+        matches = {n: m for n, m in matches.items() if text[n] == max(text.values())}
         for source, match in matches.items():
             groups = match.groupdict()
-            name = groups.pop("name", None) or _stem(relative)
+            name = groups.pop("name", None) or PurePosixPath(_uncompressed(folder, path)).stem
+            if not name.isprintable():
+                raise UserError(f"{folder}: {name!r} cannot be printed; rename this file")
             if source in files.setdefault(name, {}):
                 raise UserError(
                     f"{path}: {files[name][source].relative_to(folder)} has the recording's name "
@@ -127,15 +150,15 @@ def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
                 )
             files[name][source] = path
             _merge(fields.setdefault(name, {}), groups, path)
-        if not matches:
-            others.append(relative)
-    if others:
-        more = f" and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
-        logger.info("%s: in no recording: %s%s", folder, ", ".join(others[:MAX_SHOWN]), more)
     return {
         name: _named(LabRecording(name, layout, files[name], ""), fields[name])
         for name in sorted(files)
     }
+
+
+def _depth(layout: Layout) -> int:
+    """Folders below folders that the patterns of the sources name."""
+    return max(source.files.count("/") for source in layout.sources.values())
 
 
 def _files_below(folder: Path, depth: int) -> Iterator[Path]:
@@ -157,9 +180,9 @@ def file_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(text if re.search(r"\.(gz|bz2|xz)$", pattern) else text + _COMPRESSED)
 
 
-def _stem(relative: str) -> str:
-    name = re.sub(rf"{_COMPRESSED}$", "", PurePosixPath(relative).name)
-    return name.rpartition(".")[0] or name
+def _uncompressed(folder: Path, path: Path) -> str:
+    """A file's name below the folder, without what a compression adds."""
+    return re.sub(rf"{_COMPRESSED}$", "", path.relative_to(folder).as_posix())
 
 
 def _merge(fields: dict[str, str], groups: Mapping[str, str], path: Path) -> None:
@@ -190,7 +213,10 @@ def _named(recording: LabRecording, fields: Mapping[str, str]) -> LabRecording:
 
 
 def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str, LabRecording]:
-    """Recordings with what the layout's table says of them; each one needs a row."""
+    """Recordings with what the layout's table says of them; each one needs a row.
+
+    Other columns of the table are notes, unless their names are like those that mean something.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -201,9 +227,10 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
     allowed = ("recording", *NAME_FIELDS[1:], "offset_seconds", *offsets)
     entries: dict[str, Mapping[str, str]] = {}
     for number, row in enumerate(rows, 2):
-        if unknown := [name for name in row if name not in allowed]:
-            hint = did_you_mean(str(unknown[0]), allowed)
-            raise UserError(f"{path}: column {unknown[0]!r} means nothing; {hint}")
+        others = (str(column) for column in row if column not in allowed)
+        if unclear := next((c for c in others if get_close_matches(c, allowed, 1)), None):
+            hint = did_you_mean(unclear, allowed)
+            raise UserError(f"{path}: column {unclear!r} means nothing; {hint}")
         name = row.get("recording") or ""
         if not name or name in entries:
             raise UserError(f"{path}: line {number}: recording {name!r} is empty or listed twice")
@@ -230,21 +257,21 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
 def _offset(path: Path, name: str, row: Mapping[str, str], key: str) -> float:
     text = row.get(key) or "0"
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number")
+    return seconds
 
 
-def _with_program(folder: Path, recording: LabRecording) -> LabRecording:
-    program = recording.layout.program
-    if program is None:
-        return recording
+def _with_program(folder: Path, files: Mapping[str, Path], recording: LabRecording) -> LabRecording:
+    """A recording with its program's file, of the folder's files by name."""
+    assert recording.layout.program is not None
     values = {key: getattr(recording, key) for key in NAME_FIELDS}
-    file = program.files.format_map(values)
-    pattern = file_pattern(file)
-    for path in _files_below(folder, file.count("/")):
-        if pattern.fullmatch(path.relative_to(folder).as_posix()):
-            return replace(recording, program=path)
+    file = recording.layout.program.files.format_map(values)
+    if path := files.get(file) or files.get(re.sub(rf"{_COMPRESSED}$", "", file)):
+        return replace(recording, program=path)
     raise UserError(
         f"{folder}: recording {recording.name!r} needs the G-code file {file}, by program.files of "
         "the layout"

@@ -88,7 +88,8 @@ class Source(Section):
 
     files: Text = Field(
         description="Pattern of the names below the folder, such as {name}_accel.csv or "
-        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter."
+        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter. Of "
+        "several patterns the one with the most text counts."
     )
     format: Literal["csv", "lines", "json_lines", "parquet", "hdf5"] = Field(
         "csv", description="lines: each line that matches regex is a row."
@@ -101,7 +102,11 @@ class Source(Section):
         "[mm], y [mm], z [mm], feed [mm/min], unit, state, running. {axis} in both stands for any "
         "text.",
     )
-    ignore: list[Text] = Field([], description="Shell patterns of columns that are not read.")
+    ignore: list[Text] = Field(
+        [],
+        description="Shell patterns of columns that are not read, unless columns has their very "
+        "name; * is all that columns does not match.",
+    )
     separator: Text = Field(",", description="csv: one character, or whitespace.")
     decimal: Literal[".", ","] = Field(".", description="csv: the decimal mark.")
     header: list[Text] | None = Field(
@@ -182,6 +187,20 @@ class Source(Section):
         """
         return parse_target(self.column(key).target.format_map(fields or {}))
 
+    @property
+    def has_labels(self) -> bool:
+        """Whether the controller reports any of its columns."""
+        return any(self._are_labels())
+
+    @property
+    def has_sensors(self) -> bool:
+        """Whether any of its columns is a sensor's."""
+        return not all(self._are_labels())
+
+    def _are_labels(self) -> list[bool]:
+        fields = {name: "x" for key in self.columns for name in placeholders(key)}
+        return [self.target(key, fields).is_label for key in self.columns]
+
 
 class RowRate(Section):
     """Evenly spaced rows, instead of the rows of a source."""
@@ -244,6 +263,9 @@ class Layout(Section):
         "and offset_seconds of all sources or offset_seconds.SOURCE of one.",
     )
     program: ProgramFile | None = None
+    unit: Literal["mm", "in"] | None = Field(
+        None, description="Length unit of the program, where no column reports it."
+    )
     preamble: bool = Field(
         False,
         description="Whether rows before the last decrease of the line number are look-ahead and "
@@ -341,11 +363,11 @@ def read_layout(name: str) -> Layout:
     Raises UserError: there is none, or a key is wrong.
     """
     path = Path(name).expanduser()
-    if re.fullmatch(r"[\w-]+", name) and not path.is_file():
+    if re.fullmatch(r"[\w-]{1,100}", name) and not path.is_file():
         shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
         if name not in shipped:
             raise UserError(
-                f"recordings.layout: {name!r} is neither a file nor a shipped layout; "
+                f"{name!r} is neither a file nor a shipped layout; "
                 f"{did_you_mean(name, shipped) if shipped else 'write the path of a YAML file'}"
             )
         path = SHIPPED / f"{name}.yaml"
@@ -415,6 +437,12 @@ def _model_at(location: list[str]) -> list[str]:
         case ["program"]:
             model = ProgramFile
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def stored_layout(dataset: Mapping[str, Any]) -> Layout | None:
+    """The layout of the recordings of a dataset.json; None for native CSV files."""
+    content = dataset.get("layout")
+    return None if content is None else parse_layout(content, "the layout in dataset.json")
 
 
 def describe_layout(layout: Layout) -> dict[str, Any]:

@@ -24,6 +24,9 @@ ROLES: dict[str, tuple[str, str | None]] = {
 TEXT_ROLES = ("block", "unit", "state")
 
 _TARGET = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[\s*(?P<unit>[^\[\]]+?)\s*\])?")
+_HUGE_POWER = re.compile(r"(\^|\*\*)\s*[(-]*\s*\d+\s*(\d|\^|\*\*)")
+"""Powers of two digits and powers of powers, with which pint computes for ever."""
+MAX_UNIT_CHARACTERS = 40
 _SPELLINGS = {
     "g": "standard_gravity",
     "mg": "millistandard_gravity",
@@ -70,15 +73,15 @@ def parse_target(text: str) -> Target:
             return Target(column, "text" if name in TEXT_ROLES else "boolean", True)
         return Target(column, "number", True, *_conversion(text, unit, canonical_unit))
     node, _, quantity = name.rpartition(".")
-    known = {q.casefold(): q for quantities in columns.NODE_QUANTITIES.values() for q in quantities}
+    quantities = {q.casefold(): q for group in columns.NODE_QUANTITIES.values() for q in group}
     if not node and name not in columns.MACHINE_COLUMNS["motor"]:
         hint = did_you_mean(name, (*ROLES, *columns.MACHINE_COLUMNS["motor"]))
         raise ValueError(f"{text!r} names no role and no NODE.QUANTITY; {hint}")
-    if node and quantity.casefold() not in known:
+    if node and quantity.casefold() not in quantities:
         raise ValueError(
-            f"{text!r}: {quantity!r} is no quantity; {did_you_mean(quantity, known.values())}"
+            f"{text!r}: {quantity!r} is no quantity; {did_you_mean(quantity, quantities.values())}"
         )
-    column = f"{node}.{known[quantity.casefold()]}" if node else name
+    column = f"{node}.{quantities[quantity.casefold()]}" if node else name
     return Target(column, "number", False, *_conversion(text, unit, columns.channel_unit(column)))
 
 
@@ -97,6 +100,8 @@ def _conversion(text: str, unit: str | None, canonical_unit: str | None) -> tupl
         raise ValueError(f"{text!r} needs its unit in brackets, such as [{canonical_unit}]")
     if unit == canonical_unit:
         return 1.0, 0.0
+    if len(unit) > MAX_UNIT_CHARACTERS or _HUGE_POWER.search(unit):
+        raise ValueError(f"{text!r}: {unit!r} is not a unit")
     import pint  # Slow: only laboratories with other units need it.
 
     registry = _registry()

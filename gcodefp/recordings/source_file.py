@@ -18,6 +18,8 @@ from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.source_clock import SourceClock
 from gcodefp.recordings.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
 
+EVERYTHING_ELSE = "*"
+"""Among the patterns to ignore: all that no column of the layout matches."""
 TRUE_TEXTS = ("1", "true", "yes", "on", "running")
 """Of a column that is `running`, in lower case, unless the layout says which."""
 
@@ -35,7 +37,8 @@ class SourceFile:
     """One file of a recording: chunks of canonical columns, with the clock in seconds.
 
     Attributes:
-        mapped: columns that are read, once the file is being read.
+        mapped: columns that are being read.
+        keys: of the layout's columns, those that the file has, once it is being read.
         unmapped: columns of the file that the layout neither maps nor ignores.
     """
 
@@ -45,6 +48,7 @@ class SourceFile:
     offset_seconds: float = 0.0
     with_labels: bool = True
     mapped: dict[str, MappedColumn] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
     unmapped: list[str] = field(default_factory=list)
 
     def chunks(
@@ -57,16 +61,18 @@ class SourceFile:
             RecordingRejected: the clock runs backwards.
         """
         clock = SourceClock(self.source.clock, self.offset_seconds)
-        self.mapped, self.unmapped, has_clock = {}, [], False
+        self.mapped, self.unmapped = {}, []
         clock_column = self.source.clock.column
 
         def is_read(name: str) -> bool:
-            nonlocal has_clock
-            has_clock |= name == clock_column
             mapped = self._map(name)
             if mapped is not None:
+                self._check_new(mapped)
                 self.mapped[name] = mapped
-            return (mapped is not None and is_wanted(mapped.target)) or name == clock_column
+            # Without a clock's column, any mapped one says how many rows there are.
+            return name == clock_column or (
+                mapped is not None and (clock_column is None or is_wanted(mapped.target))
+            )
 
         def is_text(name: str) -> bool:
             if name == clock_column and clock.is_text:
@@ -96,25 +102,40 @@ class SourceFile:
             last = seconds[timed][-1] if timed.any() else last
             yield pd.DataFrame({columns.CLOCK: seconds, **table}, index=chunk.index)[timed]
 
+    def _check_new(self, mapped: MappedColumn) -> None:
+        for other in self.mapped.values():
+            if other.target.column == mapped.target.column:
+                raise UserError(
+                    f"{self.path}: the layout makes {mapped.target.column!r} of both "
+                    f"{other.name!r} and {mapped.name!r}; ignore one of them"
+                )
+
     def _map(self, name: str) -> MappedColumn | None:
         """What the layout makes of a column; None if it is not read."""
-        for key, fields in self._matches(name):
-            target = self.source.target(key, fields)
-            return (
-                MappedColumn(name, key, target) if self.with_labels or not target.is_label else None
-            )
-        ignored = any(fnmatchcase(name, pattern) for pattern in self.source.ignore)
+        ignored = [pattern for pattern in self.source.ignore if fnmatchcase(name, pattern)]
+        if match := self._match(name, not set(ignored) <= {EVERYTHING_ELSE}):
+            key, fields = match
+            self.keys.add(key)
+            try:
+                target = self.source.target(key, fields)
+            except ValueError as error:
+                raise UserError(f"{self.path}: column {name!r} as {key!r}: {error}") from None
+            is_read = self.with_labels or not target.is_label
+            return MappedColumn(name, key, target) if is_read else None
         if not ignored and name != self.source.clock.column:
             self.unmapped.append(name)
         return None
 
-    def _matches(self, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """Keys that match a column: its own name first, then those with placeholders."""
+    def _match(self, name: str, is_ignored: bool) -> tuple[str, Mapping[str, str]] | None:
+        """The key of a column: its own name, or the first one whose placeholders fit."""
         if name in self.source.columns:
-            yield name, {}
+            return name, {}
+        if is_ignored or name == self.source.clock.column:
+            return None
         for key in self.source.columns:
             if placeholders(key) and (match := _key_pattern(key).fullmatch(name)):
-                yield key, match.groupdict()
+                return key, match.groupdict()
+        return None
 
     def _convert(self, samples: pd.Series, mapped: MappedColumn) -> pd.Series:
         column, target = self.source.column(mapped.key), mapped.target
@@ -146,12 +167,14 @@ class SourceFile:
 
     def check_labels(self) -> None:
         """Raises UserError if a label that the layout maps is not in the file, once it is read."""
-        names = {mapped.key for mapped in self.mapped.values()}
-        for key in self.source.columns if self.with_labels else ():
-            if key in names or placeholders(key) or not self.source.target(key).is_label:
-                continue
-            hint = did_you_mean(key, [*self.unmapped, *self.mapped])
-            raise UserError(f"{self.path}: has no column {key!r}; {hint}")
+        for key in self.missing() if self.with_labels else ():
+            if not placeholders(key) and self.source.target(key).is_label:
+                hint = did_you_mean(key, [*self.unmapped, *self.keys])
+                raise UserError(f"{self.path}: has no column {key!r}; {hint}")
+
+    def missing(self) -> list[str]:
+        """The layout's columns that the file, which has been read, does not have."""
+        return [key for key in self.source.columns if key not in self.keys]
 
     def _whole(self, is_wanted: Callable[[Target], bool]) -> pd.DataFrame:
         chunks = [chunk for chunk in self.chunks(is_wanted) if len(chunk)]
