@@ -101,6 +101,10 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     layout, choice, draft = _choose(folder, kinds, layout_name)
     notes = [f"only the first {MAX_FILES} of {len(paths)} files were looked at"]
     notes = notes if len(paths) > MAX_FILES else []
+    for kind in kinds:
+        if any(kind.pattern == other.pattern for other in kinds[: kinds.index(kind)]):
+            names = ", ".join(sketch.path.name for sketch in kind.sketches[:3])
+            notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
     is_default = layout is None
     layout = read_layout(DEFAULT_LAYOUT) if layout is None else layout
     if is_default:

@@ -13,7 +13,7 @@ import yaml
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.guessing import CHECK, guess_targets
 from gcodefp.recordings.layout import SHIPPED
-from gcodefp.recordings.sniffing import UNIX_SCALES, Clock, Sketch
+from gcodefp.recordings.sniffing import DECIMAL_COMMA, UNIX_SCALES, Clock, Sketch
 
 SHIPPED_SOURCES = {
     "grbl": ("grbl", "status"),
@@ -123,7 +123,7 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
         yield "quoted_rows: true"
     if separator != ",":
         yield f"separator: {'whitespace' if separator == ' ' else _quoted(separator)}"
-    if "decimal comma" in sketch.notes:
+    if DECIMAL_COMMA in sketch.notes:
         yield 'decimal: ","'
     if sketch.lines_before_header:
         yield f"skip_rows: {sketch.lines_before_header}"

@@ -22,6 +22,7 @@ from gcodefp.recordings.gcode import parse_block
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 1000
 STRUCTURE_LINES = 100
+DECIMAL_COMMA = "decimal comma"
 MAX_HEADER_LINES = 20
 SEPARATORS = (",", ";", "\t", "|", " ")
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
@@ -149,22 +150,31 @@ def _sketch_table(path: Path, lines: list[str]) -> Sketch:
     names = fields[header] if header is not None else [str(i) for i in range(width)]
     names = [name or f"column {i}" for i, name in enumerate(names)]
     skipped = header if header is not None else first
-    body = [row for row in fields[first:] if len(row) == width]
-    if ragged := len(rows) - first - len(body):
+    if ragged := sum(len(row) != width for row in fields[first:]):
         notes.append(
             f"{ragged} rows do not have {width} fields, such as {_odd(fields[first:], width)!r}"
         )
     if doubles := [n for n, count in Counter(names).items() if count > 1]:
         notes.append(f"two columns are called {doubles[0]!r}")
         names = [f"{name}.{i}" if name in doubles else name for i, name in enumerate(names)]
-    table = pd.DataFrame(body, columns=names)
-    decimal = _decimal(table) if separator != "," else "."
+    whole = [
+        row
+        for row, values in zip(rows[first:], fields[first:], strict=True)
+        if len(values) == width
+    ]
+    decimal = "," if separator != "," and _has_decimal_commas(whole) else "."
     if decimal == ",":
-        notes.append("decimal comma")
-    for name in names:
-        texts = table[name].str.strip().replace("", None)
-        numbers = pd.to_numeric(texts.str.replace(decimal, "."), errors="coerce")
-        table[name] = numbers if numbers.notna().sum() == texts.notna().sum() else table[name]
+        notes.append(DECIMAL_COMMA)
+    table = pd.read_csv(
+        io.StringIO("\n".join(whole)),
+        sep=r"\s+" if separator == " " else separator,
+        header=None,
+        names=names,
+        index_col=False,
+        decimal=decimal,
+        skipinitialspace=True,
+        low_memory=False,
+    )
     clock = guess_clock(table)
     mark += separator
     has_header = header is not None
@@ -226,11 +236,9 @@ def _odd(fields: list[list[str]], width: int) -> str:
     return " ".join(next(row for row in fields if len(row) != width))[:40]
 
 
-def _decimal(table: pd.DataFrame) -> str:
-    texts = table.astype(str).to_numpy().ravel()
-    commas = sum(bool(re.fullmatch(r"\s*-?\d+,\d+\s*", text)) for text in texts[:5000])
-    points = sum(bool(re.fullmatch(r"\s*-?\d+\.\d+\s*", text)) for text in texts[:5000])
-    return "," if commas > points else "."
+def _has_decimal_commas(rows: list[str]) -> bool:
+    text = "\n".join(rows[:STRUCTURE_LINES])
+    return len(re.findall(r"\d,\d", text)) > len(re.findall(r"\d\.\d", text))
 
 
 def guess_clock(table: pd.DataFrame) -> Clock | None:
