@@ -1,14 +1,13 @@
 """Each shipped layout reads what its logger writes: known lines, positions and vibrations."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import laboratory_machine as machine
 import numpy as np
 import pandas as pd
 import pytest
-from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.layout import read_layout
 from laboratory_machine import FIRST_LINE, Run
 from laboratory_samples import (
     LAG_SECONDS,
@@ -21,8 +20,11 @@ from laboratory_samples import (
 )
 
 from gcodefp.errors import UserError
+from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM
 from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.layout import read_layout
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
@@ -43,13 +45,20 @@ CLOCK_STEP = 2e-3
 """Clocks of logs have milliseconds: so near to a change the line may be the one before."""
 
 
-def read_sample(logger: str, folder: Path) -> tuple[pd.DataFrame, np.ndarray, Run]:
-    """The table of a sample by its layout, the machine's time at its rows, and the run."""
+Sample = tuple[pd.DataFrame, np.ndarray, Run]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sample]:
+    """A logger's table by its layout, the machine's time at its rows, and the run."""
+    return cache(lambda logger: read_sample(logger, tmp_path_factory.mktemp(logger)))
+
+
+def read_sample(logger: str, folder: Path) -> Sample:
     ((name, run),) = write_laboratory(logger, folder).items()
     (recording,) = list_recordings(folder, (), read_layout(logger))
     assert isinstance(recording, LabRecording)
-    assert recording.name == name
-    assert recording.operation == "square"
+    assert (recording.name, recording.operation) == (name, "square")
     step = 1 / ROW_HZ.get(logger, 10.0)
     table = read_recording(recording) if logger in WITH_LABELS else read_sensors(recording, step)
     seconds = table[CLOCK].to_numpy(float) - START.get(logger, START_UNIX)
@@ -63,8 +72,8 @@ def settled(run: Run, t: np.ndarray, seconds: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("logger", sorted(WITH_LABELS))
-def test_lines_and_blocks_are_those_that_ran(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_lines_and_blocks_are_those_that_ran(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     lines = run.lines(t)
     if logger == "plc_mill":  # Every tenth sample is wrong: it takes the row before.
         lines[16::10] = np.where(lines[15::10] > 0, lines[15::10], lines[16::10])
@@ -81,8 +90,8 @@ def test_lines_and_blocks_are_those_that_ran(logger: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("logger", sorted(WITH_LABELS - {"octoprint"}))
-def test_positions_are_in_millimetres(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_positions_are_in_millimetres(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     position = table[list(POSITION_MM)].to_numpy(float)
     known = np.isfinite(position).all(axis=1)
     assert known.mean() > 0.9
@@ -92,8 +101,8 @@ def test_positions_are_in_millimetres(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))
-def test_vibrations_become_features_in_g(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_vibrations_become_features_in_g(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     half = 0.5 / ROW_HZ.get(logger, 10.0)
     sensed = t - run.lag_seconds
     cut = settled(run, sensed, 1.5 * half) & (np.abs(run.velocity_mm_s(sensed)) > 0).any(axis=1)
@@ -107,9 +116,9 @@ def test_vibrations_become_features_in_g(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))
-def test_the_lag_is_in_the_features(logger: str, tmp_path: Path) -> None:
+def test_the_lag_is_in_the_features(logger: str, sample: Callable[[str], Sample]) -> None:
     """The vibration steps up when the first move begins, by the lag later on the sensors' clock."""
-    table, t, _ = read_sample(logger, tmp_path)
+    table, t, _ = sample(logger)
     rms = table[f"{NODES[logger][0]}.Az_rms"].to_numpy(float)
     first = int(np.flatnonzero(rms > 5 * machine.NOISE_G)[0])
     begin = machine.IDLE_SECONDS + LAG_SECONDS
@@ -117,8 +126,8 @@ def test_the_lag_is_in_the_features(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(MOTORS))
-def test_currents_are_in_amperes(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_currents_are_in_amperes(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     expected = machine.IDLE_A + np.abs(run.velocity_mm_s(t)) / machine.MM_S_PER_A
     certain = settled(run, t, 0.2)
     names = MOTORS[logger] if logger != "linuxcnc" else [f"{m}_mean" for m in MOTORS[logger]]
