@@ -14,15 +14,16 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import median_period, spread_coarse_clock
+from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
 from gcodefp.recordings.lab_files import LabRecording
-from gcodefp.recordings.layout import RowRate, Source, placeholders
+from gcodefp.recordings.layout import RowRate
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import RUNNING, STATE
 from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.resampling import Samples, resampler
 from gcodefp.recordings.source_clock import ABSOLUTE, local_midnight
 from gcodefp.recordings.source_file import SourceFile
+from gcodefp.recordings.sources import CHUNK_ROWS
 
 HELD = (columns.LINE, columns.BLOCK, columns.UNIT, "feed", STATE, RUNNING)
 LINE_LETTER = "L"
@@ -66,13 +67,11 @@ def read_sensors(recording: LabRecording, step_seconds: float) -> pd.DataFrame:
         step_seconds: from row to row where neither the layout nor a source with all sensors sets
             the rows.
     """
-    files = _files(recording, with_labels=False)
+    sensors = _files(recording, with_labels=False)
     row_source = recording.layout.row_source()
-    labels = recording.layout.label_sources()
-    sensors = {name: file for name, file in files.items() if _has_sensors(file.source)}
     if not sensors:
         raise UserError(f"{recording.name}: no file of it has sensors that the layout maps")
-    if row_source in sensors and (row_source in labels or len(recording.layout.sources) == 1):
+    if row_source in sensors:
         table = _rows_of(sensors[row_source])
     else:
         rows = recording.layout.rows
@@ -85,6 +84,8 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
     layout = recording.layout
     files = {}
     for name, source in layout.sources.items():
+        if not (with_labels or source.has_sensors):
+            continue
         if name in recording.files:
             offset = recording.offsets.get(name, 0.0)
             files[name] = SourceFile(recording.files[name], name, source, offset, with_labels)
@@ -95,7 +96,10 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
 
 
 def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
-    """Shifts absolute times to seconds since midnight where another source has times of day."""
+    """Shifts the clocks of sources whose formats differ, and of files that begin on two days.
+
+    Raises UserError: one counts from a start that no table gives, another tells the date.
+    """
     kinds = {
         name: "absolute" if file.source.clock.format in ABSOLUTE else file.source.clock.format
         for name, file in files.items()
@@ -110,12 +114,16 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
                 f"is {kinds[other]}; say when it started: offset_seconds.{relative} in the "
                 "layout's table"
             )
-    if {"absolute", "time_of_day"} <= present:
-        file = next(f for n, f in files.items() if kinds[n] == "absolute")
-        midnight = local_midnight(_first_time(file), file.source.clock.timezone)
-        for name, each in files.items():
-            if kinds[name] == "absolute":
-                each.offset_seconds -= midnight
+    if "time_of_day" not in present or len(files) == 1:
+        return
+    for name, file in files.items():
+        if kinds[name] == "absolute":
+            file.offset_seconds -= local_midnight(_first_time(file), file.source.clock.timezone)
+    starts = {name: _first_time(file) for name, file in files.items()}
+    first = next(iter(starts.values()))
+    for name, file in files.items():
+        # One file may begin before midnight, and another after it.
+        file.offset_seconds += DAY_SECONDS * round((first - starts[name]) / DAY_SECONDS)
 
 
 def _first_time(file: SourceFile) -> float:
@@ -123,12 +131,6 @@ def _first_time(file: SourceFile) -> float:
         if len(chunk):
             return float(chunk[columns.CLOCK].iloc[0])
     raise UserError(f"{file.path}: has no row with a time")
-
-
-def _has_sensors(source: Source) -> bool:
-    """Whether a source has channels that no controller reports."""
-    fields = {name: "x" for key in source.columns for name in placeholders(key)}
-    return any(not source.target(key, fields).is_label for key in source.columns)
 
 
 def _rows_of(file: SourceFile) -> pd.DataFrame:
@@ -182,25 +184,13 @@ def _join(
     if twice := joined.columns[joined.columns.duplicated()].tolist():
         raise UserError(f"layout: two sources have the column {twice[0]!r}; rename one of them")
     joined.attrs["unmapped"] = {n: f.unmapped for n, f in files.items() if f.unmapped}
-    joined.attrs["missing"] = {n: absent for n, f in files.items() if (absent := _absent(f))}
+    joined.attrs["missing"] = {n: missing for n, f in files.items() if (missing := f.missing())}
     return joined
-
-
-def _absent(file: SourceFile) -> list[str]:
-    """Keys of the layout that no column of the file matches."""
-    keys = {mapped.key for mapped in file.mapped.values()}
-    return [
-        key
-        for key in file.source.columns
-        if key not in keys and (file.with_labels or placeholders(key) == [])
-    ]
 
 
 def _labels_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     """The reports of a source at other rows: the last ones, but interpolated positions."""
-    if not file.with_labels or not any(
-        file.source.target(key).is_label for key in file.source.columns if not placeholders(key)
-    ):
+    if not (file.with_labels and file.source.has_labels):
         return pd.DataFrame(index=range(len(rows)))
     reports = file.labels()
     times = reports[columns.CLOCK].to_numpy()
@@ -222,14 +212,25 @@ def _labels_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
 def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     """The sensors of a source at other rows, read in chunks."""
     method, names = resampler(file.source, rows), None
-    if not _has_sensors(file.source):
+    if not file.source.has_sensors:
         return pd.DataFrame(index=range(len(rows)))
+    times = [np.inf, -np.inf]
     for chunk in file.chunks(lambda target: not target.is_label):
-        names = names or list(chunk.columns.drop(columns.CLOCK))
-        values = chunk.reindex(columns=names).to_numpy(np.float64)
-        method.add(chunk[columns.CLOCK].to_numpy(), values)
+        present = list(chunk.columns.drop(columns.CLOCK))
+        names = present if names is None else names
+        if late := sorted(set(present) - set(names)):
+            raise ValueError(f"column {late[0]!r} begins only after {CHUNK_ROWS} rows")
+        seconds = chunk[columns.CLOCK].to_numpy()
+        times = [min([times[0], *seconds[:1]]), max([times[1], *seconds[-1:]])]
+        method.add(seconds, chunk.reindex(columns=names).to_numpy(np.float64))
     if not names:
         return pd.DataFrame(index=range(len(rows)))
+    if times[1] < rows[0] or times[0] > rows[-1]:
+        raise RecordingRejected(
+            f"{file.path.name} has samples from {times[0]:.3f} to {times[1]:.3f} s, the rows are "
+            f"from {rows[0]:.3f} to {rows[-1]:.3f} s: are unit, time zone and offset of the clocks "
+            "right?"
+        )
     return pd.DataFrame(
         {
             f"{name}{suffix}": samples[:, index]

@@ -15,6 +15,8 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.quantities import RUNNING
 
 FORMAT = b"gcodefp-recording-1"
+ATTRIBUTES = ("operation", "session", "machine", "preamble")
+"""Of a canonical table, in its `attrs`."""
 
 
 def write_canonical(path: Path, table: pd.DataFrame) -> None:
@@ -22,7 +24,9 @@ def write_canonical(path: Path, table: pd.DataFrame) -> None:
     import pyarrow
     from pyarrow import parquet
 
-    arrow = pyarrow.Table.from_pandas(table)
+    stored = table.copy(deep=False)
+    stored.attrs = {key: table.attrs[key] for key in ATTRIBUTES if key in table.attrs}
+    arrow = pyarrow.Table.from_pandas(stored)
     fields = [field.with_metadata({"unit": _unit(field.name)}) for field in arrow.schema]
     schema = pyarrow.schema(fields, {**(arrow.schema.metadata or {}), b"format": FORMAT})
     with replacing(path) as temporary:

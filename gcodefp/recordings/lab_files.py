@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 
 from gcodefp.errors import UserError, did_you_mean
@@ -88,12 +89,12 @@ def list_recordings(
             f"recordings.exclude: {unknown[0]!r} is not a recording in {folder}; "
             f"{did_you_mean(unknown[0], recordings)}"
         )
-    if layout.table is not None:
-        recordings = _with_table(folder / layout.table, recordings)
-    included = [_with_program(folder, r) for name, r in recordings.items() if name not in exclude]
+    included = {name: r for name, r in recordings.items() if name not in exclude}
     if not included:
         raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
-    return included
+    if layout.table is not None:
+        included = _with_table(folder / layout.table, included)
+    return [_with_program(folder, recording) for recording in included.values()]
 
 
 def recordings_digest(folder: Path, layout: Layout | None = None) -> str:
@@ -116,7 +117,12 @@ def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
     others = []
     for path in _files_below(folder, depth):
         relative = path.relative_to(folder).as_posix()
+        if relative == layout.table:
+            continue
         matches = {n: m for n, pattern in patterns.items() if (m := pattern.fullmatch(relative))}
+        # {name}.csv matches run_accel.csv too, but {name}_accel.csv says more of it.
+        text = {n: len(re.sub(r"{\w+}|\*", "", layout.sources[n].files)) for n in matches}
+        matches = {n: m for n, m in matches.items() if text[n] == max(text.values())}
         for source, match in matches.items():
             groups = match.groupdict()
             name = groups.pop("name", None) or _stem(relative)
@@ -190,7 +196,10 @@ def _named(recording: LabRecording, fields: Mapping[str, str]) -> LabRecording:
 
 
 def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str, LabRecording]:
-    """Recordings with what the layout's table says of them; each one needs a row."""
+    """Recordings with what the layout's table says of them; each one needs a row.
+
+    Other columns of the table are notes, unless their names are like those that mean something.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as handle:
             rows = list(csv.DictReader(handle))
@@ -201,9 +210,10 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
     allowed = ("recording", *NAME_FIELDS[1:], "offset_seconds", *offsets)
     entries: dict[str, Mapping[str, str]] = {}
     for number, row in enumerate(rows, 2):
-        if unknown := [name for name in row if name not in allowed]:
-            hint = did_you_mean(str(unknown[0]), allowed)
-            raise UserError(f"{path}: column {unknown[0]!r} means nothing; {hint}")
+        others = (str(column) for column in row if column not in allowed)
+        if unclear := next((c for c in others if get_close_matches(c, allowed, 1)), None):
+            hint = did_you_mean(unclear, allowed)
+            raise UserError(f"{path}: column {unclear!r} means nothing; {hint}")
         name = row.get("recording") or ""
         if not name or name in entries:
             raise UserError(f"{path}: line {number}: recording {name!r} is empty or listed twice")

@@ -88,7 +88,8 @@ class Source(Section):
 
     files: Text = Field(
         description="Pattern of the names below the folder, such as {name}_accel.csv or "
-        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter."
+        "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter. Of "
+        "several patterns the one with the most text counts."
     )
     format: Literal["csv", "lines", "json_lines", "parquet", "hdf5"] = Field(
         "csv", description="lines: each line that matches regex is a row."
@@ -181,6 +182,20 @@ class Source(Section):
         Raises ValueError: with these, it names nothing.
         """
         return parse_target(self.column(key).target.format_map(fields or {}))
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the controller reports any of its columns."""
+        return any(self._are_labels())
+
+    @property
+    def has_sensors(self) -> bool:
+        """Whether any of its columns is a sensor's."""
+        return not all(self._are_labels())
+
+    def _are_labels(self) -> list[bool]:
+        fields = {name: "x" for key in self.columns for name in placeholders(key)}
+        return [self.target(key, fields).is_label for key in self.columns]
 
 
 class RowRate(Section):

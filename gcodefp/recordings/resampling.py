@@ -79,6 +79,8 @@ class SlowSensor:
             self.finish()
 
     def finish(self) -> dict[str, Samples]:
+        if not self._count:
+            raise ValueError("it has no sample")
         seconds = np.concatenate([times for times, _ in self._chunks])
         values = np.concatenate([samples for _, samples in self._chunks])
         self._chunks = [(seconds, values)]
@@ -131,7 +133,8 @@ class RowFeatures:
     def add(self, seconds: Samples, values: Samples) -> None:
         self._seconds = np.concatenate([self._seconds, seconds])
         self._values = values if self._values is None else np.concatenate([self._values, values])
-        if self._edges_hz is None and len(self._seconds) < RATE_SAMPLES:
+        is_measured = self._rate_hz is not None or len(self._seconds) >= RATE_SAMPLES
+        if not len(self._seconds) or not is_measured:
             return
         last = int(np.searchsorted(self._start, self._seconds[-1], side="right")) - 1
         is_complete = last < 0 or self._seconds[-1] >= self._end[last]
@@ -142,14 +145,15 @@ class RowFeatures:
         )
 
     def finish(self) -> dict[str, Samples]:
-        if len(self._seconds) or not self._features:
+        if len(self._seconds):
             self._process(len(self._seconds))
+        if self._edges_hz is None:
+            raise ValueError("it has no sample")
         return self._features
 
     def _process(self, count: int) -> None:
         """Features of the rows of the first samples, which are then forgotten."""
-        if self._values is None or not len(self._seconds):
-            raise ValueError("it has no sample")
+        assert self._values is not None
         if self._edges_hz is None:
             self._edges_hz = self._measure()
         seconds, values = self._seconds[:count], self._values[:count]
@@ -177,7 +181,8 @@ class RowFeatures:
         edges = np.array(self._source.bands) * self._rate_hz / 2
         if self._source.bands_hz is not None:
             edges = np.array(self._source.bands_hz)
-            if edges[-1] > self._rate_hz / 2:
+            # A measured rate is not exact.
+            if edges[-1] > 1.01 * self._rate_hz / 2:
                 raise ValueError(
                     f"bands_hz: {edges[-1]:g} Hz is above half the sample rate, "
                     f"{self._rate_hz / 2:.4g} Hz"
@@ -221,7 +226,7 @@ class RowFeatures:
         )
         # The last band holds its upper edge: half the sample rate is in it.
         band = np.searchsorted(self._edges_hz, frequency, side="right") - 1
-        band[frequency == self._edges_hz[-1]] = len(self._edges_hz) - 2
+        band[np.isclose(frequency, self._edges_hz[-1], rtol=0.01)] = len(self._edges_hz) - 2
         band[0] = -1
         step = frequency[1] - frequency[0]
         powers = [density[:, band == n].sum(axis=1) * step for n in range(len(self._edges_hz) - 1)]

@@ -74,14 +74,14 @@ def _iso8601(samples: pd.Series, timezone: str) -> NDArray[np.float64]:
     texts = samples.astype("string").str.strip().str.replace(",", ".")
     has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
     has_offset &= texts.str.len() > len("2024-03-05")
-    with_offset = pd.to_datetime(
-        texts.where(has_offset), format="ISO8601", errors="coerce", utc=True
-    )
+    absolute = pd.to_datetime(texts.where(has_offset), format="ISO8601", errors="coerce", utc=True)
     naive = pd.to_datetime(texts.where(~has_offset), format="ISO8601", errors="coerce")
     local = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")
-    times = with_offset.dt.as_unit("ns").fillna(local.dt.tz_convert("UTC").dt.as_unit("ns"))
-    epoch = pd.Timestamp("1970-01-01", tz="UTC")
-    seconds = (times - epoch).dt.total_seconds()
+    return np.where(has_offset, _since_1970(absolute), _since_1970(local))
+
+
+def _since_1970(times: pd.Series) -> NDArray[np.float64]:
+    seconds = (times - pd.Timestamp("1970-01-01", tz="UTC")).dt.total_seconds()
     return np.asarray(seconds.to_numpy(na_value=np.nan), np.float64)
 
 

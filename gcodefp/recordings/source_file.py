@@ -35,7 +35,8 @@ class SourceFile:
     """One file of a recording: chunks of canonical columns, with the clock in seconds.
 
     Attributes:
-        mapped: columns that are read, once the file is being read.
+        mapped: columns that are being read.
+        keys: of the layout's columns, those that the file has, once it is being read.
         unmapped: columns of the file that the layout neither maps nor ignores.
     """
 
@@ -45,6 +46,7 @@ class SourceFile:
     offset_seconds: float = 0.0
     with_labels: bool = True
     mapped: dict[str, MappedColumn] = field(default_factory=dict)
+    keys: set[str] = field(default_factory=set)
     unmapped: list[str] = field(default_factory=list)
 
     def chunks(
@@ -57,16 +59,18 @@ class SourceFile:
             RecordingRejected: the clock runs backwards.
         """
         clock = SourceClock(self.source.clock, self.offset_seconds)
-        self.mapped, self.unmapped, has_clock = {}, [], False
+        self.mapped, self.unmapped = {}, []
         clock_column = self.source.clock.column
 
         def is_read(name: str) -> bool:
-            nonlocal has_clock
-            has_clock |= name == clock_column
             mapped = self._map(name)
             if mapped is not None:
+                self._check_new(mapped)
                 self.mapped[name] = mapped
-            return (mapped is not None and is_wanted(mapped.target)) or name == clock_column
+            # Without a clock's column, any mapped one says how many rows there are.
+            return name == clock_column or (
+                mapped is not None and (clock_column is None or is_wanted(mapped.target))
+            )
 
         def is_text(name: str) -> bool:
             if name == clock_column and clock.is_text:
@@ -96,9 +100,18 @@ class SourceFile:
             last = seconds[timed][-1] if timed.any() else last
             yield pd.DataFrame({columns.CLOCK: seconds, **table}, index=chunk.index)[timed]
 
+    def _check_new(self, mapped: MappedColumn) -> None:
+        for other in self.mapped.values():
+            if other.target.column == mapped.target.column:
+                raise UserError(
+                    f"{self.path}: the layout makes {mapped.target.column!r} of both "
+                    f"{other.name!r} and {mapped.name!r}; ignore one of them"
+                )
+
     def _map(self, name: str) -> MappedColumn | None:
         """What the layout makes of a column; None if it is not read."""
         for key, fields in self._matches(name):
+            self.keys.add(key)
             target = self.source.target(key, fields)
             return (
                 MappedColumn(name, key, target) if self.with_labels or not target.is_label else None
@@ -146,12 +159,14 @@ class SourceFile:
 
     def check_labels(self) -> None:
         """Raises UserError if a label that the layout maps is not in the file, once it is read."""
-        names = {mapped.key for mapped in self.mapped.values()}
-        for key in self.source.columns if self.with_labels else ():
-            if key in names or placeholders(key) or not self.source.target(key).is_label:
-                continue
-            hint = did_you_mean(key, [*self.unmapped, *self.mapped])
-            raise UserError(f"{self.path}: has no column {key!r}; {hint}")
+        for key in self.missing() if self.with_labels else ():
+            if not placeholders(key) and self.source.target(key).is_label:
+                hint = did_you_mean(key, [*self.unmapped, *self.keys])
+                raise UserError(f"{self.path}: has no column {key!r}; {hint}")
+
+    def missing(self) -> list[str]:
+        """The layout's columns that the file, which has been read, does not have."""
+        return [key for key in self.source.columns if key not in self.keys]
 
     def _whole(self, is_wanted: Callable[[Target], bool]) -> pd.DataFrame:
         chunks = [chunk for chunk in self.chunks(is_wanted) if len(chunk)]
@@ -160,8 +175,6 @@ class SourceFile:
         table = pd.concat(chunks)
         for mapped in self.mapped.values():
             column, name = self.source.column(mapped.key), mapped.target.column
-            if name not in table:
-                continue
             if column.repair == "isolated":
                 table[name] = repair_isolated(table[name])
             if column.fill == "hold":

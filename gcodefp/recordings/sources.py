@@ -97,6 +97,8 @@ def _read_csv(
         if not names:
             raise ValueError("it is empty")
         used = [name for name in dict.fromkeys(names) if is_read(name)]
+        if not used:
+            raise ValueError("it has none of the columns that the layout maps")
         if twice := [name for name in used if names.count(name) > 1]:
             raise ValueError(f"two columns are {twice[0]!r}; remove or rename one of them")
         # Arrow refuses rows with more or fewer fields than names.

@@ -21,7 +21,7 @@ from laboratory_samples import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM
+from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.layout import read_layout
@@ -131,6 +131,8 @@ def test_currents_are_in_amperes(logger: str, sample: Callable[[str], Sample]) -
     expected = machine.IDLE_A + np.abs(run.velocity_mm_s(t)) / machine.MM_S_PER_A
     certain = settled(run, t, 0.2)
     names = MOTORS[logger] if logger != "linuxcnc" else [f"{m}_mean" for m in MOTORS[logger]]
+    group = "electrical" if logger == "plc_mill" else "motor"
+    assert {channel_group(name) for name in names} == {group}
     currents = table[names].to_numpy(float)[certain]
     assert currents == pytest.approx(expected[certain], abs=6 * machine.NOISE_A)
 

@@ -1,0 +1,211 @@
+"""The files of a layout become one canonical table."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from layout_files import (
+    LINES,
+    ROW_HZ,
+    ROWS,
+    ROWS_PER_LINE,
+    blocks,
+    content,
+    layout,
+    write_laboratory,
+)
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.assembly import read_recording, read_sensors
+from gcodefp.recordings.canonical import read_canonical, write_canonical
+from gcodefp.recordings.cleaning import load_recording
+from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.reader import RecordingRejected
+
+LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_laboratory(tmp_path, {"pocket": 1})
+
+
+def first(folder: Path, **changes: Any) -> LabRecording:
+    recording = list_recordings(folder, (), layout(**changes))[0]
+    assert isinstance(recording, LabRecording)
+    return recording
+
+
+def test_a_recording_across_midnight_from_two_clocks(folder: Path) -> None:
+    table = read_recording(first(folder))
+    np.testing.assert_allclose(np.diff(table["t_console"]), 1 / ROW_HZ, atol=1e-6)
+    assert table["gcode_line"].tolist() == LINE_OF_ROW.tolist()
+    assert table["gcode_string"].tolist() == [blocks("pocket")[n - 1] for n in LINE_OF_ROW]
+    np.testing.assert_allclose(table["x_mm"], LINE_OF_ROW * 12.7)
+    # A sine of 1 g in every row: its power is a half, its peak nearly 1.
+    np.testing.assert_allclose(table["toolhead.Ax_rms"], np.sqrt(0.5), rtol=0.15)
+    powers = sum(10 ** table[f"toolhead.Ax_band{n}"] for n in range(1, 5))
+    np.testing.assert_allclose(powers, 0.5, rtol=0.3)
+    assert (table["toolhead.Ay_rms"] < 0.02).all()
+    assert table.attrs["operation"] == "pocket"
+
+
+def test_a_cleaned_recording_has_positions_in_mm_and_the_features_as_channels(folder: Path) -> None:
+    recording = load_recording(first(folder), ["imu"], 8, folder / "canonical")
+    assert (recording.name, recording.operation) == ("pocket_001", "pocket")
+    np.testing.assert_allclose(recording.position_mm[:, 0], LINE_OF_ROW * 12.7, rtol=1e-6)
+    np.testing.assert_allclose(recording.position_mm[:, 1], 25.4, rtol=1e-6)
+    assert np.isnan(recording.position_mm[:, 2]).all()
+    assert recording.signals.shape == (ROWS, 2 * 7)
+    again = load_recording(folder / "canonical/pocket_001.parquet", ["imu"], 8)
+    pd.testing.assert_frame_equal(again.signals, recording.signals)
+    assert (again.blocks == recording.blocks).all()
+    np.testing.assert_array_equal(again.position_mm, recording.position_mm)
+    assert again.operation == "pocket"
+
+
+def test_line_numbers_may_step_back_unless_the_layout_has_a_preamble(folder: Path) -> None:
+    path = folder / "pocket_001.csv"
+    text = path.read_text().replace(",1,0.5", ",4,0.5")
+    path.write_text(text)
+    assert load_recording(first(folder), ["imu"], 8).counts["preamble_rows"] == 0
+    with_preamble = load_recording(first(folder, preamble=True), ["imu"], 8)
+    assert with_preamble.counts["preamble_rows"] == ROWS_PER_LINE
+
+
+def test_evenly_spaced_rows_hold_the_labels(folder: Path) -> None:
+    table = read_recording(first(folder, rows={"rate_hz": 10}))
+    np.testing.assert_allclose(np.diff(table["t_console"]), 0.1)
+    assert len(table) == 2 * ROWS - 1
+    assert table["gcode_line"].tolist() == np.repeat(LINE_OF_ROW, 2)[:-1].tolist()
+    inside = table["x_mm"].to_numpy()[2 * ROWS_PER_LINE - 1]
+    assert inside == pytest.approx(12.7 * 1.5, rel=1e-4), "between two reports the tool is between"
+
+
+@pytest.mark.parametrize("numbering", ["n_word", "byte"])
+def test_a_controller_that_counts_otherwise(folder: Path, numbering: str) -> None:
+    texts = [f"N{10 * (n + 1)} {block}" for n, block in enumerate(blocks("pocket"))]
+    (folder / "pocket.nc").write_bytes("\r\n".join(["(pocket)", *texts]).encode())
+    table = pd.read_csv(folder / "pocket_001.csv")
+    starts = np.cumsum([10, *(len(text) + 2 for text in texts)])
+    middle = 5 if numbering == "byte" else 0
+    numbers = np.array([10 * n for n in range(1, LINES + 1)]) if numbering == "n_word" else starts
+    table["n"] = numbers[LINE_OF_ROW - 1] + middle
+    table.to_csv(folder / "pocket_001.csv", index=False)
+    program = {"files": "{operation}.nc", "numbering": numbering}
+    read = read_recording(first(folder, program=program))
+    assert read["gcode_string"].tolist() == [texts[n - 1] for n in LINE_OF_ROW]
+    lines = LINE_OF_ROW + 1 if numbering == "byte" else 10 * LINE_OF_ROW
+    assert read["gcode_line"].tolist() == lines.tolist()
+
+
+def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
+    recording = load_recording(first(folder, program=None), ["imu"], 8)
+    assert recording.blocks.tolist() == [f"L{n}" for n in LINE_OF_ROW]
+
+
+def test_a_table_shifts_a_clock(folder: Path) -> None:
+    before = read_recording(first(folder))
+    (folder / "list.csv").write_text(
+        "recording,operation,session,machine,offset_seconds.toolhead,remark\n"
+        "pocket_001,face,monday,mill 2,0.4,good\n"
+    )
+    (folder / "face.nc").write_text((folder / "pocket.nc").read_text())
+    recording = first(folder, table="list.csv")
+    assert (recording.operation, recording.session, recording.machine) == (
+        "face",
+        "monday",
+        "mill 2",
+    )
+    after = read_recording(recording)
+    np.testing.assert_allclose(
+        after["toolhead.Ax_band3"][2:], before["toolhead.Ax_band3"][:-2], atol=1e-3
+    )
+    cleaned = load_recording(recording, ["imu"], 8)
+    assert (cleaned.operation, cleaned.session, cleaned.machine) == ("face", "monday", "mill 2")
+
+
+def test_a_missing_file_excludes_the_recording_unless_it_is_optional(folder: Path) -> None:
+    (folder / "pocket_001_accel.csv").unlink()
+    with pytest.raises(RecordingRejected, match="no file of the source 'toolhead'"):
+        read_recording(first(folder))
+    sources = content()["sources"]
+    sources["toolhead"]["optional"] = True
+    assert "toolhead.Ax_rms" not in read_recording(first(folder, sources=sources))
+
+
+def test_sensors_need_no_controller(folder: Path) -> None:
+    (folder / "pocket_001.csv").unlink()
+    (folder / "pocket.nc").unlink()
+    table = read_sensors(first(folder, program=None), step_seconds=0.25)
+    np.testing.assert_allclose(np.diff(table["t_console"]), 0.25)
+    # From half a second before the program to half a second after it.
+    assert len(table) == int((ROWS / ROW_HZ + 1) / 0.25)
+    assert "gcode_line" not in table
+    np.testing.assert_allclose(table["toolhead.Ax_rms"][1:-1], np.sqrt(0.5), rtol=0.2)
+
+
+def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:
+    sources = content()["sources"]
+    sources["toolhead"]["columns"] = {"a_x": "toolhead.Ax [m/s^2]", "b": "toolhead.Ay [m/s^2]"}
+    recording = load_recording(first(folder, sources=sources), ["imu"], 8)
+    assert recording.unread == {"unmapped": {"toolhead": ["a_y"]}, "missing": {"toolhead": ["b"]}}
+
+
+def with_columns(source: str, columns: dict[str, Any]) -> dict[str, Any]:
+    sources = content()["sources"]
+    sources[source]["columns"] = columns
+    return {"sources": sources}
+
+
+def with_clock(source: str, clock: dict[str, Any]) -> dict[str, Any]:
+    sources = content()["sources"]
+    sources[source]["clock"] = clock
+    return {"sources": sources}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (with_columns("controller", {"line": "line"}), "has no column 'line'; known are: n, x_in"),
+        (with_columns("controller", {"n": "block"}), "maps block but not line"),
+        (with_clock("toolhead", {"format": "sample", "rate_hz": 100}), "say when it started"),
+    ],
+)
+def test_a_layout_that_does_not_fit_the_files(
+    folder: Path, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        read_recording(first(folder, **changes))
+
+
+def test_a_layout_without_labels_cannot_be_learnt_from(folder: Path) -> None:
+    sources = {"toolhead": content()["sources"]["toolhead"]}
+    with pytest.raises(UserError, match="no labels to learn from"):
+        read_recording(first(folder, sources=sources, program=None))
+
+
+def test_clocks_without_a_common_time(folder: Path) -> None:
+    in_paris = with_clock(
+        "controller", {"format": "time_of_day", "column": "time", "offset_seconds": 7200}
+    )
+    with pytest.raises(RecordingRejected, match="are unit, time zone and offset of the clocks"):
+        read_recording(first(folder, **in_paris))
+    both = with_columns("controller", {"n": "line", "x_in": "X.Current [A]"})
+    moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})
+    with pytest.raises(UserError, match="no time at which all sources have samples"):
+        read_sensors(moved, 0.25)
+
+
+def test_other_parquet_files_are_no_recordings(tmp_path: Path) -> None:
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="no recording that gcodefp wrote; a layout"):
+        read_canonical(tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_text("text")
+    with pytest.raises(UserError, match="cannot be read as Parquet"):
+        read_canonical(tmp_path / "b.parquet")
+    write_canonical(tmp_path / "c.parquet", pd.DataFrame({"t_console": [0.0], "S.Power": [2.0]}))
+    assert read_canonical(tmp_path / "c.parquet")["S.Power"].tolist() == [2.0]

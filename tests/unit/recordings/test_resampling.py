@@ -1,0 +1,177 @@
+"""Sensors that are faster or slower than the rows: features over each row's interval, and lines."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gcodefp.recordings import resampling
+from gcodefp.recordings.columns import channel_group, channel_unit
+from gcodefp.recordings.layout import Source
+from gcodefp.recordings.resampling import Samples, resampler, row_intervals
+
+ROWS = np.arange(1, 21) / 5
+"""Five reports a second."""
+
+
+def source(**changes: Any) -> Source:
+    content = {
+        "files": "*",
+        "clock": {"format": "seconds", "column": "t"},
+        "columns": {"a": "toolhead.Ax [g]"},
+    }
+    return Source.model_validate(content | changes)
+
+
+def resample(
+    seconds: Samples,
+    values: Samples,
+    rows: Samples = ROWS,
+    cuts: Sequence[int] = (),
+    **changes: Any,
+) -> dict[str, Samples]:
+    method = resampler(source(**changes), rows)
+    for times, part in zip(np.split(seconds, cuts), np.split(values, cuts), strict=True):
+        method.add(times, part if part.ndim == 2 else part[:, None])
+    return method.finish()
+
+
+def sine(rate_hz: float, frequency_hz: float, amplitude: float = 1.0) -> tuple[Samples, Samples]:
+    seconds = np.arange(0, 5, 1 / rate_hz)
+    return seconds, amplitude * np.sin(2 * np.pi * frequency_hz * seconds)
+
+
+def test_a_vibration_that_aliases_is_measured_as_it_is() -> None:
+    """90.2 Hz interpolated onto 5 Hz looks like a motion of 0.2 Hz; its power is 2 in its band."""
+    seconds, wave = sine(400, 90.2, amplitude=2.0)
+    assert np.ptp(np.interp(ROWS, seconds, wave)) > 3, "interpolation sees a slow motion"
+    features = resample(seconds, wave + 7.0)
+    np.testing.assert_allclose(features["_mean"], 7.0, atol=0.05)
+    np.testing.assert_allclose(features["_rms"], np.sqrt(2), rtol=0.02)
+    np.testing.assert_allclose(features["_peak"], 2.0, rtol=0.02)
+    # Bands are 0 to 25, 50, 100 and 200 Hz.
+    np.testing.assert_allclose(10 ** features["_band3"], 2.0, rtol=0.02)
+    for other in ("_band1", "_band2", "_band4"):
+        assert (10 ** features[other] < 2.0 / 1000).all()
+
+
+@pytest.mark.parametrize(("frequency", "band"), [(6, 1), (12, 2), (40, 3)])
+def test_bands_in_hertz(frequency: float, band: int) -> None:
+    features = resample(
+        *sine(100, frequency, 0.5), ROWS, features=["bands"], bands_hz=[1, 8, 24, 50]
+    )
+    assert set(features) == {"_band1", "_band2", "_band3"}
+    powers = np.stack([10 ** features[f"_band{n}"][:, 0] for n in (1, 2, 3)])
+    np.testing.assert_allclose(powers.sum(axis=0), 0.125, rtol=0.15)
+    assert (powers.argmax(axis=0) == band - 1).all()
+
+
+def test_a_band_without_a_frequency_of_the_interval_is_missing() -> None:
+    features = resample(*sine(100, 20), features=["bands"], bands_hz=[1, 3, 50])
+    assert np.isnan(features["_band1"]).all(), "0.2 s resolve 5 Hz"
+    assert np.isfinite(features["_band2"]).all()
+
+
+def test_features_by_hand() -> None:
+    rows = np.array([1.0, 2.0, 3.0])
+    seconds = np.array([0.5, 0.6, 0.9, 1.4, 1.5, 2.0, 2.4, 2.6])
+    values = np.array([1.0, 2.0, 3.0, 2.0, 8.0, np.nan, 6.0, np.nan])
+    features = resample(seconds, values, rows, features=["mean", "rms", "peak"])
+    # 0.5 to 1.5, without 1.5; the middle row has a missing sample, the last one no other.
+    np.testing.assert_allclose(features["_mean"][:, 0], [2.0, 7.0, np.nan])
+    np.testing.assert_allclose(features["_rms"][:, 0], [np.sqrt(0.5), 1.0, np.nan])
+    np.testing.assert_allclose(features["_peak"][:, 0], [1.0, 1.0, np.nan])
+
+
+def test_a_row_has_its_own_interval_beside_a_gap_only() -> None:
+    start, end = row_intervals(np.array([0.0, 1.0, 2.0, 10.0, 10.5]))
+    np.testing.assert_allclose(start, [-0.5, 0.5, 1.5, 9.5, 10.25])
+    np.testing.assert_allclose(end, [0.5, 1.5, 2.5, 10.25, 11.0])
+
+
+def test_rows_without_samples_are_missing() -> None:
+    seconds, wave = sine(400, 50)
+    rows = np.concatenate([ROWS, 8 + ROWS])
+    features = resample(seconds, wave, rows)
+    for name, feature in features.items():
+        assert np.isfinite(feature[:20]).all(), name
+        assert np.isnan(feature[20:]).all(), name
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.integers(1, 1999), max_size=8),
+    st.sampled_from(["features", "interpolate", "hold"]),
+    st.integers(0, 2**32 - 1),
+)
+def test_chunks_do_not_matter(cuts: list[int], method: str, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    rate = 400 if method == "features" else 6
+    seconds = np.sort(np.arange(2000) / rate + random.uniform(0, 0.3 / rate, 2000))
+    values = random.normal(size=(2000, 3))
+    values[random.random(values.shape) < 0.02] = np.nan
+    rows = (
+        np.sort(random.uniform(0, 2000 / rate, 30)) if method == "features" else np.arange(60) / 5
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        # Else the rate of so few samples is measured at the end.
+        patch.setattr(resampling, "RATE_SAMPLES", 200)
+        whole = resample(seconds, values, rows, resample=method)
+        parts = resample(seconds, values, rows, sorted(cuts), resample=method)
+    assert whole.keys() == parts.keys()
+    for name, feature in whole.items():
+        np.testing.assert_array_equal(feature, parts[name])
+
+
+def test_memory_does_not_grow_with_the_file() -> None:
+    method: Any = resampler(source(), np.arange(0, 1000) / 5)
+    for n in range(300):
+        seconds = n + np.arange(25_000) / 25_000
+        method.add(seconds, np.zeros((25_000, 1)))
+        assert len(method._seconds) <= 5000, "a row of the rows' time, none after their end"
+
+
+def test_slow_sensors_are_interpolated_or_held() -> None:
+    seconds, values = np.array([1.0, 2.0, 3.0, 9.0]), np.array([10.0, 20.0, np.nan, 40.0])
+    rows = np.array([0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 8.0, 9.0, 9.5])
+    line = resample(seconds, values, rows, resample="interpolate")[""][:, 0]
+    nan = np.nan
+    np.testing.assert_allclose(line, [nan, 10, 15, 20, nan, nan, nan, 40, nan])
+    held = resample(seconds, values, rows, resample="hold")[""][:, 0]
+    np.testing.assert_allclose(held, [nan, 10, 10, 20, 20, nan, nan, 40, 40])
+
+
+@pytest.mark.parametrize(
+    ("rate", "changes", "message"),
+    [
+        (400, {"resample": "interpolate"}, "they would alias; set resample: features"),
+        (6, {}, "have no features; set resample: interpolate, or hold"),
+        (400, {"bands_hz": [0, 300]}, "300 Hz is above half the sample rate, 200 Hz"),
+    ],
+)
+def test_a_rate_that_does_not_fit_its_method(
+    rate: float, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        resample(*sine(rate, 1), **changes)
+
+
+def test_samples_that_share_the_time_of_their_packet() -> None:
+    seconds = np.repeat(np.arange(0, 5, 0.02), 8)
+    wave = np.tile([1.0, -1.0], len(seconds) // 2)
+    features = resample(seconds, wave)
+    np.testing.assert_allclose(features["_rms"], 1.0)
+    # 400 Hz: the alternation is at 200 Hz, in the last band.
+    assert (features["_band4"] > -1).all()
+
+
+def test_features_are_channels_of_their_quantity() -> None:
+    for suffix, unit in (("mean", "g"), ("rms", "g"), ("band12", "log10 of (g)^2")):
+        assert channel_group(f"toolhead.Ax_{suffix}") == "imu"
+        assert channel_unit(f"toolhead.Ax_{suffix}") == unit
+    assert channel_group("mic.RMS_peak") == "mic"
+    assert channel_group("toolhead.Ax_median") is None
+    assert channel_group("spindle_rms") is None or channel_group("spindle_rms") == "motor"

@@ -1,0 +1,247 @@
+"""Files of a layout's sources: every format gives the same rows, every clock the same seconds."""
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from gcodefp.errors import UserError
+from gcodefp.recordings.layout import Clock, Source
+from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.source_clock import SourceClock
+from gcodefp.recordings.source_file import SourceFile, repair_isolated
+
+SECONDS = np.arange(50) / 10
+CURRENT = np.round(np.sin(SECONDS), 6)
+BLOCKS = [f"G1 X{n // 5}" for n in range(50)]
+FRAME = pd.DataFrame({"t": SECONDS, "amps": CURRENT, "code": BLOCKS, "other": 1})
+COLUMNS = {"amps": "S.Current [A]", "code": "block"}
+
+
+def source(**changes: Any) -> Source:
+    content = {"files": "*", "clock": {"format": "seconds", "column": "t"}, "columns": COLUMNS}
+    return Source.model_validate(content | changes)
+
+
+def read(path: Path, rows: int = 100_000, **changes: Any) -> pd.DataFrame:
+    file = SourceFile(path, "plc", source(**changes))
+    return pd.concat(file.chunks(rows=rows))
+
+
+def write_csv(path: Path, content: str) -> Path:
+    path.write_text(content)
+    return path
+
+
+def hdf5(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        group = file.create_group("run")
+        for name in ("t", "amps", "other"):
+            group[name] = FRAME[name].to_numpy()
+        group["code"] = BLOCKS
+    return path
+
+
+def matrix(path: Path) -> Path:
+    with h5py.File(path, "w") as file:
+        file["samples"] = FRAME[["t", "amps"]].to_numpy()
+    return path
+
+
+def csv_text(separator: str = ",", header: bool = True, **changes: Any) -> str:
+    return FRAME.to_csv(sep=separator, index=False, header=header, **changes)
+
+
+def quoted(text: str) -> str:
+    return "".join(f'"{line}"\n' for line in text.splitlines())
+
+
+def log(frame: pd.DataFrame) -> str:
+    rows = frame.itertuples()
+    lines = [f"[{row.t}] <{row.code}> I={row.amps}\nnoise {row.t}" for row in rows]
+    return "\n".join(lines)
+
+
+FORMATS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "csv": (csv_text(), {}),
+    "semicolons": (csv_text(";", decimal=","), {"separator": ";", "decimal": ","}),
+    "tabs": (csv_text("\t"), {"separator": "\t"}),
+    "blanks": (
+        FRAME.drop(columns="code").to_string(index=False),
+        {"separator": "whitespace", "columns": {"amps": "S.Current [A]"}},
+    ),
+    "no header": (csv_text(header=False), {"header": list(FRAME.columns)}),
+    "preamble": ("Logger 3\nv1\n" + csv_text(), {"skip_rows": 2}),
+    "comments": ("; x\n" + csv_text() + "; the end\n", {"comment": ";"}),
+    "quoted rows": (quoted(csv_text()), {"quoted_rows": True}),
+    "latin": (csv_text().replace("other", "\xb5"), {"encoding": "latin-1"}),
+    "byte order mark": ("\ufeff" + csv_text(), {}),
+    "lines": (
+        log(FRAME),
+        {"format": "lines", "regex": r"\[(?P<t>[\d.]+)\] <(?P<code>.*)> I=(?P<amps>[-\d.]+)"},
+    ),
+    "json lines": (
+        "\n".join(json.dumps({"t": r.t, "m": {"amps": r.amps}, "code": r.code})
+                  for r in FRAME.itertuples()),
+        {"format": "json_lines", "columns": {"m.amps": "S.Current [A]", "code": "block"}},
+    ),
+    "parquet": (
+        lambda path: parquet.write_table(pa.Table.from_pandas(FRAME), path),
+        {"format": "parquet"},
+    ),
+    "hdf5": (hdf5, {"format": "hdf5", "dataset": "run"}),
+    "hdf5 matrix": (
+        matrix,
+        {"format": "hdf5", "dataset": "samples", "header": ["t", "amps"],
+         "columns": {"amps": "S.Current [A]"}},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("rows", [100_000, 7])
+def test_every_format_gives_the_same_rows(tmp_path: Path, name: str, rows: int) -> None:
+    content, changes = FORMATS[name]
+    path = tmp_path / "file"
+    if callable(content):
+        content(path)
+    else:
+        path.write_bytes(content.encode(changes.get("encoding", "utf-8")))
+    table = read(path, rows, **changes)
+    np.testing.assert_allclose(table["t_console"], SECONDS)
+    np.testing.assert_allclose(table["S.Current"], CURRENT)
+    assert table.index.tolist() == list(range(50))
+    if "gcode_string" in table:
+        assert table["gcode_string"].tolist() == BLOCKS
+    else:
+        assert "code" not in changes["columns"]
+
+
+def test_compressed_files_and_unmapped_columns(tmp_path: Path) -> None:
+    path = tmp_path / "run.csv"
+    path.write_bytes(gzip.compress(csv_text().encode()))
+    file = SourceFile(path, "plc", source(columns=COLUMNS | {"volts": "S.Voltage [V]"}))
+    assert len(pd.concat(file.chunks())) == 50
+    assert (file.unmapped, file.missing()) == (["other"], ["volts"])
+    ignoring = SourceFile(path, "plc", source(ignore=["oth*"]))
+    list(ignoring.chunks())
+    assert ignoring.unmapped == []
+
+
+@pytest.mark.parametrize(
+    ("content", "changes", "message"),
+    [
+        ("t,amps,code\n1,2\n", {}, "Expected 3 columns, got 2"),
+        ("t,amps,code\n1,2,G1,4\n", {}, "Expected 3 columns, got 4"),
+        ("t,amps,code\n1,two,G1\n", {}, "invalid value 'two'"),
+        ("", {}, "empty"),
+        ("a,b\n1,2\n", {}, "none of the columns"),
+        ("amps,code\n2,G1\n", {}, "has no column 't', the clock"),
+        ("t,amps,amps\n1,2,3\n", {}, "two columns are 'amps'"),
+        ("t,amps,code\n1,2,G1\n", {"clock": {"format": "iso8601", "column": "t"}}, "'1' is not a"),
+        ("t=1 i=x", {"format": "lines", "regex": "t=(?P<t>.*) i=(?P<amps>.*)",
+                     "columns": {"amps": "S.Current [A]"}}, "'amps', data row 1: 'x' is not a num"),
+        ("{", {"format": "json_lines"}, "cannot be read as json_lines"),
+        ("[1]", {"format": "json_lines"}, "no object"),
+        ("text", {"format": "parquet"}, "cannot be read as parquet"),
+        ("text", {"format": "hdf5"}, "cannot be read as hdf5"),
+        ("t,amps,code\n1,2,G1\n", {"encoding": "klingon"}, "klingon"),
+        ("t,amps,b_amps\n1,2,3\n", {"columns": {"amps": "b.Current [A]",
+                                                "{n}_amps": "{n}.Current [A]"}}, "both 'amps' and"),
+    ],
+)  # fmt: skip
+def test_a_file_that_does_not_fit(
+    tmp_path: Path, content: str, changes: dict[str, Any], message: str
+) -> None:
+    path = write_csv(tmp_path / "run.csv", content)
+    with pytest.raises(UserError, match=message) as error:
+        read(path, **changes)
+    assert str(error.value).startswith(str(path))
+
+
+def test_a_clock_that_runs_backwards(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "run.csv", "t,amps,code\n1,2,G1\n0.5,2,G1\n")
+    with pytest.raises(RecordingRejected, match=r"clock of run\.csv runs backwards 1 times"):
+        read(path)
+
+
+def test_columns_are_repaired_and_scaled(tmp_path: Path) -> None:
+    path = write_csv(
+        tmp_path / "run.csv", "t,n,v,on\n0,7,1,Idle\n1,2,2,Run\n2,7,-9,Hold\n3,9,4,Run\n"
+    )
+    columns = {
+        "n": {"as": "line", "repair": "isolated"},
+        "v": {"as": "S.Current [mA]", "scale": 10, "missing": [-9], "fill": "hold"},
+        "on": {"as": "running", "equals": ["Run", "Hold"]},
+    }
+    table = SourceFile(path, "plc", source(columns=columns)).whole()
+    assert table["gcode_line"].tolist() == [7, 7, 7, 9]
+    assert table["S.Current"].tolist() == pytest.approx([0.01, 0.02, 0.02, 0.04])
+    assert table["running"].tolist() == [0, 1, 1, 1]
+
+
+def test_a_line_number_that_steps_back_for_longer_is_no_mistake() -> None:
+    lines = pd.Series([5.0, 6, 2, 2, 6, 7, 2, 7, 7, 1])
+    assert repair_isolated(lines).tolist() == [5, 6, 2, 2, 6, 7, 7, 7, 7, 1]
+
+
+def seconds(texts: Any, rows: int = 100, **clock: Any) -> list[float]:
+    converter = SourceClock(Clock.model_validate({"column": "t"} | clock))
+    frame = pd.DataFrame({"t": texts})
+    parts = [converter.seconds(frame[n : n + rows]) for n in range(0, len(frame), rows)]
+    return np.concatenate(parts).tolist()
+
+
+@pytest.mark.parametrize("rows", [1, 100])
+def test_clocks(rows: int) -> None:
+    assert seconds([5.0, 6.5], rows, format="unix") == [5, 6.5]
+    assert seconds([5000, 6500], rows, format="seconds", unit="ms") == [5, 6.5]
+    assert seconds([5e6, 6.5e6], rows, format="seconds", unit="us") == pytest.approx([5, 6.5])
+    assert seconds([5e9], rows, format="unix", unit="ns", offset_seconds=1.5) == [6.5]
+    assert seconds([0, 0, 0], rows, format="sample", column=None, rate_hz=4) == [0, 0.25, 0.5]
+    stamps = ["2024-06-01T12:00:00Z", "2024-06-01 14:00:00.5+02:00", "2024-06-01T12:00:01,25"]
+    assert seconds(stamps, rows, format="iso8601") == [1717243200, 1717243200.5, 1717243201.25]
+    local = seconds(stamps[2:], rows, format="iso8601", timezone="Europe/Paris")
+    assert local == [1717243201.25 - 7200]
+    days = ["23:59:59.5", "00:00:00.5", None, "12:00:00", "23:00:00", "01:00:00"]
+    unwrapped = seconds(days, rows, format="time_of_day")
+    assert unwrapped[:2] == [86399.5, 86400.5]
+    assert np.isnan(unwrapped[2])
+    assert unwrapped[3:] == [1.5 * 86400, 86400 + 82800, 2 * 86400 + 3600]
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0, 86399), st.lists(st.floats(0.001, 40_000), min_size=1, max_size=20), st.data())
+def test_midnight_in_any_chunk(start: float, steps: list[float], data: st.DataObject) -> None:
+    times = np.round(start + np.cumsum([0, *steps]), 3)
+    texts = [
+        f"{int(t % 86400 // 3600):02}:{int(t % 3600 // 60):02}:{t % 60:06.3f}".replace(
+            "60.000", "59.999"
+        )
+        for t in times
+    ]
+    rows = data.draw(st.integers(1, len(texts)))
+    converted = seconds(texts, rows, format="time_of_day")
+    np.testing.assert_allclose(converted, times, atol=0.0011)
+
+
+@pytest.mark.parametrize(
+    ("texts", "clock", "message"),
+    [
+        (["12:00"], "time_of_day", "'12:00' is not a time in the format time_of_day"),
+        (["2024-01-01T00:00:00", "soon"], "iso8601", "data row 2: 'soon' is not a time"),
+        (["5", "x"], "unix", "'x' is not a number"),
+    ],
+)
+def test_texts_that_are_no_times(texts: list[str], clock: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        seconds(texts, format=clock)
