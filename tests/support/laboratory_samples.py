@@ -307,10 +307,11 @@ def write_laboratory(
 
 
 def main() -> None:
-    """laboratory_samples.py LOGGER FOLDER [COUNT [PROGRAMS]]"""
+    """laboratory_samples.py LOGGER FOLDER [COUNT [PROGRAMS [FIRST]]]"""
     logger, folder, *numbers = sys.argv[1:]
-    count, programs = [*map(int, numbers), 1, 1][:2]
-    for name, run in write_laboratory(logger, Path(folder), count, programs=programs).items():
+    count, programs, first = map(int, [*numbers, *"111"[len(numbers) :]])
+    runs = write_laboratory(logger, Path(folder), count, programs=programs, first=first)
+    for name, run in runs.items():
         print(f"{name}: {run.seconds:.1f} s, {len(run.blocks)} blocks")
 
 
