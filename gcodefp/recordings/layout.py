@@ -102,7 +102,11 @@ class Source(Section):
         "[mm], y [mm], z [mm], feed [mm/min], unit, state, running. {axis} in both stands for any "
         "text.",
     )
-    ignore: list[Text] = Field([], description="Shell patterns of columns that are not read.")
+    ignore: list[Text] = Field(
+        [],
+        description="Shell patterns of columns that are not read, unless columns has their very "
+        "name; * is all that columns does not match.",
+    )
     separator: Text = Field(",", description="csv: one character, or whitespace.")
     decimal: Literal[".", ","] = Field(".", description="csv: the decimal mark.")
     header: list[Text] | None = Field(

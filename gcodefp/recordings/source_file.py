@@ -18,6 +18,8 @@ from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.source_clock import SourceClock
 from gcodefp.recordings.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
 
+EVERYTHING_ELSE = "*"
+"""Among the patterns to ignore: all that no column of the layout matches."""
 TRUE_TEXTS = ("1", "true", "yes", "on", "running")
 """Of a column that is `running`, in lower case, unless the layout says which."""
 
@@ -110,24 +112,30 @@ class SourceFile:
 
     def _map(self, name: str) -> MappedColumn | None:
         """What the layout makes of a column; None if it is not read."""
-        for key, fields in self._matches(name):
+        ignored = [pattern for pattern in self.source.ignore if fnmatchcase(name, pattern)]
+        if match := self._match(name, not set(ignored) <= {EVERYTHING_ELSE}):
+            key, fields = match
             self.keys.add(key)
-            target = self.source.target(key, fields)
-            return (
-                MappedColumn(name, key, target) if self.with_labels or not target.is_label else None
-            )
-        ignored = any(fnmatchcase(name, pattern) for pattern in self.source.ignore)
+            try:
+                target = self.source.target(key, fields)
+            except ValueError as error:
+                raise UserError(f"{self.path}: column {name!r} as {key!r}: {error}") from None
+            is_read = self.with_labels or not target.is_label
+            return MappedColumn(name, key, target) if is_read else None
         if not ignored and name != self.source.clock.column:
             self.unmapped.append(name)
         return None
 
-    def _matches(self, name: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-        """Keys that match a column: its own name first, then those with placeholders."""
+    def _match(self, name: str, is_ignored: bool) -> tuple[str, Mapping[str, str]] | None:
+        """The key of a column: its own name, or the first one whose placeholders fit."""
         if name in self.source.columns:
-            yield name, {}
+            return name, {}
+        if is_ignored or name == self.source.clock.column:
+            return None
         for key in self.source.columns:
             if placeholders(key) and (match := _key_pattern(key).fullmatch(name)):
-                yield key, match.groupdict()
+                return key, match.groupdict()
+        return None
 
     def _convert(self, samples: pd.Series, mapped: MappedColumn) -> pd.Series:
         column, target = self.source.column(mapped.key), mapped.target
@@ -175,6 +183,8 @@ class SourceFile:
         table = pd.concat(chunks)
         for mapped in self.mapped.values():
             column, name = self.source.column(mapped.key), mapped.target.column
+            if name not in table:
+                continue
             if column.repair == "isolated":
                 table[name] = repair_isolated(table[name])
             if column.fill == "hold":

@@ -84,6 +84,7 @@ KINDS = {
 """Kind of a predictor -> its title and note, in the order of the tables."""
 
 RULES = {
+    "not_running_rows": "rows while no program runs: dropped",
     "duplicate_rows": "rows that repeat the one before: dropped",
     "unlabelled_rows": "rows without a clock or a readable block: dropped",
     "preamble_rows": "look-ahead rows before the program starts: dropped",

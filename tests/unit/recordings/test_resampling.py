@@ -174,4 +174,4 @@ def test_features_are_channels_of_their_quantity() -> None:
         assert channel_unit(f"toolhead.Ax_{suffix}") == unit
     assert channel_group("mic.RMS_peak") == "mic"
     assert channel_group("toolhead.Ax_median") is None
-    assert channel_group("spindle_rms") is None or channel_group("spindle_rms") == "motor"
+    assert (channel_group("spindle_rms"), channel_unit("spindle_rms")) == ("motor", "A")

@@ -137,6 +137,15 @@ def test_compressed_files_and_unmapped_columns(tmp_path: Path) -> None:
     assert ignoring.unmapped == []
 
 
+def test_ignored_columns_and_placeholders(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "run.csv", "t,raw,code,S\n1,2,G1,3\n")
+    columns = {"code": "block", "{q}": "{q}.raw"}
+    table = read(path, columns=columns, ignore=["S", "*"])
+    assert list(table) == ["t_console", "raw.raw", "gcode_string"], "not the clock"
+    assert "S.raw" in read(path, columns=columns, ignore=["*"])
+    assert "S.raw" in read(path, columns=columns | {"S": "S.raw"}, ignore=["S"])
+
+
 @pytest.mark.parametrize(
     ("content", "changes", "message"),
     [
@@ -157,6 +166,7 @@ def test_compressed_files_and_unmapped_columns(tmp_path: Path) -> None:
         ("t,amps,code\n1,2,G1\n", {"encoding": "klingon"}, "klingon"),
         ("t,amps,b_amps\n1,2,3\n", {"columns": {"amps": "b.Current [A]",
                                                 "{n}_amps": "{n}.Current [A]"}}, "both 'amps' and"),
+        ("t,aw\n1,2\n", {"columns": {"a{q}": "n.A{q} [g]"}}, "column 'aw' as 'a{q}': .*'Aw' is no"),
     ],
 )  # fmt: skip
 def test_a_file_that_does_not_fit(
