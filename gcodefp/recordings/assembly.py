@@ -253,7 +253,9 @@ def _with_blocks(
         )
     if program is not None and recording.program is not None and not has_block:
         lines = read_program(recording.program, program.numbering)
-        table[columns.LINE], table[columns.BLOCK] = lines.at(table[columns.LINE])
+        table[columns.LINE], table[columns.BLOCK], units = lines.at(table[columns.LINE])
+        if columns.UNIT not in table and units.notna().any():
+            table[columns.UNIT] = units
     elif not has_block:
         # A line without text is its own label; N words do not count as words of a block.
         table[columns.BLOCK] = table[columns.LINE].map(

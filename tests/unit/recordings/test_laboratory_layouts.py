@@ -21,6 +21,7 @@ from laboratory_samples import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
+from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
@@ -144,3 +145,17 @@ def test_a_log_without_lines_is_refused_as_labels(logger: str, tmp_path: Path) -
     assert isinstance(recording, LabRecording)
     with pytest.raises(UserError, match="no labels to learn from"):
         read_recording(recording)
+
+
+@pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])
+def test_the_programs_unit_holds_though_no_row_reports_it(
+    code: str, mm_per_unit: float, tmp_path: Path
+) -> None:
+    write_laboratory("grbl", tmp_path, speed=3.0)
+    program = tmp_path / "square.nc"
+    program.write_text(program.read_text().replace("G21", f"({code}) {code}"))
+    (source,) = list_recordings(tmp_path, (), read_layout("grbl"))
+    recording = load_recording(source, ("imu",), 1)
+    assert not any(code in block for block in recording.blocks)
+    assert set(recording.mm_per_unit.tolist()) == {np.float32(mm_per_unit)}
+    assert recording.notes == []
