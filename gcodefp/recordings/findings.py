@@ -80,7 +80,8 @@ def _clock(
         if tail and float(tail[1]) != clock.rate_hz:
             fix = _clock_line(recording, name, rate_hz=float(tail[1]))
             yield Finding(name, f"its last line says {tail[0]!r}", fix)
-        if sketch.clock is not None and sketch.clock.kind != "sample":
+        is_unread = sketch.clock is not None and sketch.clock.column in facts.unmapped
+        if sketch.clock is not None and sketch.clock.kind != "sample" and is_unread:
             text = f"column {sketch.clock.column!r} seems to be a clock, {sketch.clock.kind}"
             yield Finding(name, text, f"clock: {clock_yaml(sketch.clock)}")
 

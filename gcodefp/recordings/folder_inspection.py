@@ -1,5 +1,6 @@
 """What is in a folder of recordings, which layout fits it, and how it would be read by that."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,14 +40,25 @@ class InspectedRecording:
     """A recording, source by source.
 
     Attributes:
-        facts: of each source that can be read.
         reading: how pre-processing reads it, or why it does not.
+        rows: that it is read to.
+        facts: of each source that can be read.
     """
 
     name: str
+    operation: str
     reading: str
+    rows: int
     facts: dict[str, SourceFacts] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+
+    def report(self) -> list[str]:
+        """Lines on its sources, on what is wrong with them, and on how it is read."""
+        lines = [f"{name}: {describe_source(facts)}" for name, facts in self.facts.items()]
+        for finding in self.findings:
+            lines.append(f"! {finding.source}: {finding.text}")
+            lines += [f"    fix: {finding.fix}"] if finding.fix else []
+        return [*lines, self.reading]
 
 
 @dataclass
@@ -71,13 +83,15 @@ class InspectedFolder:
         lines += [f"  {line}" for kind in self.kinds for line in _describe_kind(kind)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
+        alike: dict[str, list[InspectedRecording]] = {}
         for recording in self.recordings:
-            lines.append(f"recording {recording.name}")
-            lines += [f"  {name}: {describe_source(f)}" for name, f in recording.facts.items()]
-            for finding in recording.findings:
-                lines.append(f"  ! {finding.source}: {finding.text}")
-                lines += [f"      fix: {finding.fix}"] if finding.fix else []
-            lines.append(f"  {recording.reading}")
+            # Recordings that differ in numbers alone are described once.
+            text = "\n".join(recording.report()).replace(f" {recording.operation}:", "")
+            alike.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
+        for first, *others in alike.values():
+            lines += [f"recording {first.name}", *(f"  {line}" for line in first.report())]
+            names = [f"{other.name} ({other.rows} rows)" for other in others]
+            lines += [f"  alike: {', '.join(names)}"] if names else []
         return lines
 
 
@@ -160,7 +174,8 @@ def _inspect(
     recording: Recordable, sketches: dict[Path, Sketch], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
-    inspected = InspectedRecording(recording.name, _read(recording, is_default))
+    reading, rows = _read(recording, is_default)
+    inspected = InspectedRecording(recording.name, recording.operation, reading, rows)
     for name in recording.files:
         try:
             inspected.facts[name] = inspect_source(recording, name)
@@ -177,15 +192,16 @@ def _inspect(
     return inspected
 
 
-def _read(recording: LabRecording, is_default: bool) -> str:
-    """How pre-processing reads a recording, or why it does not."""
+def _read(recording: LabRecording, is_default: bool) -> tuple[str, int]:
+    """How pre-processing reads a recording, or why it does not; and its rows."""
     source: Recordable = next(iter(recording.files.values())) if is_default else recording
     try:
-        return describe_reading(load_recording(source, SENSOR_GROUPS, 1))
+        read = load_recording(source, SENSOR_GROUPS, 1)
+        return describe_reading(read), len(read.seconds)
     except RecordingRejected as rejection:
-        return f"would be excluded: {rejection}"
+        return f"would be excluded: {rejection}", 0
     except UserError as error:
-        return f"cannot be read with labels: {error}"
+        return f"cannot be read with labels: {error}", 0
 
 
 def describe_reading(recording: Recording) -> str:
@@ -209,7 +225,7 @@ def describe_reading(recording: Recording) -> str:
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
         f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
         f"{recording.lines.max()}, {where}, channels: {channels}"
-        + (f"; {dropped}" if dropped else "")
+        + (f"; dropped or changed: {dropped}" if dropped else "")
         + "".join(f"; {note}" for note in recording.notes)
     )
 

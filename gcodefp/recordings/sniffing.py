@@ -271,10 +271,16 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
         else:
             if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
                 yield 3, Clock(name, "sample", np.nan)
-            elif (steps > 0).mean() > 0.9:
+            elif is_named or _are_even(steps):
                 scale = 1e3 if re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE) else 1.0
                 kind = "ms" if scale > 1 else "s"
                 yield 2 if is_named else 4, Clock(name, kind, _period(steps) / scale)
+
+
+def _are_even(steps: NDArray[np.float64]) -> bool:
+    """Whether nearly all are near their median, as those of a clock and not of a position."""
+    median = np.median(steps)
+    return bool(median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95)
 
 
 def _period(steps: NDArray[np.float64]) -> float:
