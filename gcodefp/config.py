@@ -395,15 +395,25 @@ def _file_problems(config: Config) -> Problems:
     for program in config.simulation.programs:
         if program not in PROGRAMS:
             yield "simulation.programs", f": {shown(program)}; {did_you_mean(program, PROGRAMS)}"
-    if config.recordings.folder is None and config.recordings.layout is not None:
+    yield from _recording_problems(config.recordings)
+
+
+def _recording_problems(recordings: Recordings) -> Problems:
+    """The layout must be one, and fit the folder."""
+    if recordings.folder is None and recordings.layout is not None:
         yield (
             "recordings.layout",
-            f" {config.recordings.layout!r} is not used by simulated recordings; set "
+            f" {shown(recordings.layout)} is not used by simulated recordings; set "
             "recordings.folder, or recordings.layout: null",
         )
-    if config.recordings.folder is not None:
-        try:
-            layout = read_optional_layout(config.recordings.layout)
-            list_recordings(Path(config.recordings.folder), config.recordings.exclude, layout)
-        except (UserError, OSError, ValueError) as error:
-            yield "recordings.folder", f": {error}"
+    if recordings.folder is None:
+        return
+    try:
+        layout = read_optional_layout(recordings.layout)
+    except UserError as error:
+        yield "recordings.layout", f": {error}"
+        return
+    try:
+        list_recordings(Path(recordings.folder), recordings.exclude, layout)
+    except (UserError, OSError, ValueError) as error:
+        yield "recordings.folder", f": {error}"

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -94,14 +95,20 @@ def list_recordings(
         raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
     if layout.table is not None:
         included = _with_table(folder / layout.table, included)
-    return [_with_program(folder, recording) for recording in included.values()]
+    if layout.program is None:
+        return list(included.values())
+    depth = layout.program.files.count("/")
+    names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
+    return [_with_program(folder, names, recording) for recording in included.values()]
 
 
-def recordings_digest(folder: Path, layout: Layout | None = None) -> str:
+def recordings_digest(
+    folder: Path, exclude: Collection[str] = (), layout: Layout | None = None
+) -> str:
     """A digest that changes when a file of a recording, or the layout, is changed."""
     if layout is None:
         return folder_digest(folder)
-    paths = paths_of(list_recordings(folder, (), layout))
+    paths = paths_of(list_recordings(folder, exclude, layout))
     if layout.table is not None:
         paths.append(folder / layout.table)
     listing = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in paths]
@@ -125,7 +132,9 @@ def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
         matches = {n: m for n, m in matches.items() if text[n] == max(text.values())}
         for source, match in matches.items():
             groups = match.groupdict()
-            name = groups.pop("name", None) or _stem(relative)
+            name = groups.pop("name", None) or PurePosixPath(_uncompressed(folder, path)).stem
+            if not name.isprintable():
+                raise UserError(f"{folder}: {name!r} cannot be printed; rename this file")
             if source in files.setdefault(name, {}):
                 raise UserError(
                     f"{path}: {files[name][source].relative_to(folder)} has the recording's name "
@@ -163,9 +172,9 @@ def file_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(text if re.search(r"\.(gz|bz2|xz)$", pattern) else text + _COMPRESSED)
 
 
-def _stem(relative: str) -> str:
-    name = re.sub(rf"{_COMPRESSED}$", "", PurePosixPath(relative).name)
-    return name.rpartition(".")[0] or name
+def _uncompressed(folder: Path, path: Path) -> str:
+    """A file's name below the folder, without what a compression adds."""
+    return re.sub(rf"{_COMPRESSED}$", "", path.relative_to(folder).as_posix())
 
 
 def _merge(fields: dict[str, str], groups: Mapping[str, str], path: Path) -> None:
@@ -240,21 +249,21 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
 def _offset(path: Path, name: str, row: Mapping[str, str], key: str) -> float:
     text = row.get(key) or "0"
     try:
-        return float(text)
+        seconds = float(text)
     except ValueError:
-        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number") from None
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number")
+    return seconds
 
 
-def _with_program(folder: Path, recording: LabRecording) -> LabRecording:
-    program = recording.layout.program
-    if program is None:
-        return recording
+def _with_program(folder: Path, files: Mapping[str, Path], recording: LabRecording) -> LabRecording:
+    """A recording with its program's file, of the folder's files by name."""
+    assert recording.layout.program is not None
     values = {key: getattr(recording, key) for key in NAME_FIELDS}
-    file = program.files.format_map(values)
-    pattern = file_pattern(file)
-    for path in _files_below(folder, file.count("/")):
-        if pattern.fullmatch(path.relative_to(folder).as_posix()):
-            return replace(recording, program=path)
+    file = recording.layout.program.files.format_map(values)
+    if path := files.get(file) or files.get(re.sub(rf"{_COMPRESSED}$", "", file)):
+        return replace(recording, program=path)
     raise UserError(
         f"{folder}: recording {recording.name!r} needs the G-code file {file}, by program.files of "
         "the layout"

@@ -346,11 +346,11 @@ def read_layout(name: str) -> Layout:
     Raises UserError: there is none, or a key is wrong.
     """
     path = Path(name).expanduser()
-    if re.fullmatch(r"[\w-]+", name) and not path.is_file():
+    if re.fullmatch(r"[\w-]{1,100}", name) and not path.is_file():
         shipped = sorted(file.stem for file in SHIPPED.glob("*.yaml"))
         if name not in shipped:
             raise UserError(
-                f"recordings.layout: {name!r} is neither a file nor a shipped layout; "
+                f"{name!r} is neither a file nor a shipped layout; "
                 f"{did_you_mean(name, shipped) if shipped else 'write the path of a YAML file'}"
             )
         path = SHIPPED / f"{name}.yaml"

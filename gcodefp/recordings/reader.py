@@ -18,7 +18,7 @@ from gcodefp.recordings.csv_text import CsvText, read_csv_text
 logger = logging.getLogger("gcodefp.recordings")
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
-_SUFFIX = re.compile(r"\.(csv(\.(gz|bz2|xz))?|parquet)$", re.IGNORECASE)
+_CSV = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
 class RecordingRejected(Exception):
@@ -27,13 +27,15 @@ class RecordingRejected(Exception):
 
 def recording_name(path: Path) -> str:
     """The file's name without `.csv`, `.gz` (or `.bz2`, `.xz`), `.parquet` and `_aligned`."""
-    return _SUFFIX.sub("", path.name).removesuffix("_aligned") or path.name
+    name = _CSV.sub("", path.name).removesuffix(".parquet")
+    return name.removesuffix("_aligned") or path.name
 
 
 def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
     """All recordings of a folder, sorted, without those whose name is excluded.
 
-    They are CSV files, compressed or not, and Parquet files that `canonical` wrote.
+    They are CSV files, compressed or not; in a folder without any, Parquet files that `canonical`
+    wrote.
 
     Hidden files, such as macOS's `._x.csv`, are not recordings.
 
@@ -46,7 +48,8 @@ def find_recordings(folder: Path, exclude: Collection[str] = ()) -> list[Path]:
             f"{folder}: no such folder; set recordings.folder to where the CSV files are"
         )
     visible = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    paths = [path for path in visible if _SUFFIX.search(path.name)]
+    paths = [path for path in visible if _CSV.search(path.name)]
+    paths = paths or [path for path in visible if path.suffix == ".parquet"]
     for path in visible:
         if path not in paths and ".csv" in path.name.lower():
             logger.warning("excluded %s: its name ends in none of .csv .gz .bz2 .xz", path.name)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from fuzzing import fuzz, mutations
 from hostile_yaml import mutate_yaml
+from layout_files import content, write_laboratory
 from recording_files import write_recordings
 
 from gcodefp import config as configuration
@@ -174,6 +175,20 @@ def test_recordings_that_are_there_are_accepted(tmp_path: Path) -> None:
     message = message_of(config)
     for part in ("my.yaml", "recordings.exclude", "face_003", str(folder)):
         assert part in message
+
+
+def test_a_layout_is_checked_with_the_folder(tmp_path: Path) -> None:
+    folder = write_laboratory(tmp_path / "lab", {"face": 2})
+    layout = tmp_path / "lab.yaml"
+    config = changed("recordings.folder", str(folder))
+    config["recordings"]["layout"] = str(layout)
+    assert f"my.yaml: recordings.layout: {layout}: cannot be read" in message_of(config)
+    layout.write_text(yaml.safe_dump(content(table="list.csv")))
+    assert f"recordings.folder: {folder / 'list.csv'}: cannot be read" in message_of(config)
+    layout.write_text(yaml.safe_dump(content()))
+    check_config(config)
+    config["recordings"]["folder"] = None
+    assert "is not used by simulated recordings" in message_of(config)
 
 
 def test_origin_of_a_value_is_the_layer_that_counts(tmp_path: Path) -> None:

@@ -43,7 +43,11 @@ RESULTS = config["results"].rstrip("/")
 IS_SIMULATED = config["recordings"]["folder"] is None
 RECORDINGS = f"{RESULTS}/recordings" if IS_SIMULATED else config["recordings"]["folder"]
 # The modification time of a folder does not change when a file in it is edited.
-RECORDINGS_DIGEST = None if IS_SIMULATED else recordings_digest(Path(RECORDINGS), LAYOUT)
+RECORDINGS_DIGEST = (
+    None
+    if IS_SIMULATED
+    else recordings_digest(Path(RECORDINGS), config["recordings"]["exclude"], LAYOUT)
+)
 # Folders below {RESULTS}/sweep: the first sweep, later phases, repeats with other seeds.
 PHASES = ["", *(f"phase_{n}/" for n in range(2, len(config["sweep"]["phases"]) + 2))]
 REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []

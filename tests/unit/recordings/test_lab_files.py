@@ -93,6 +93,7 @@ def test_the_table_says_what_names_do_not(tmp_path: Path) -> None:
         ),
         (TABLE.replace("b,", "c,"), "recording 'b' is not listed; add it, or exclude it"),
         (TABLE.replace("b,", "a,"), "recording 'a' is empty or listed twice"),
+        (TABLE.replace("0.5", "nan"), "'nan' is not a number"),
         (
             TABLE.replace("0.5", "soon"),
             "recording 'a': offset_seconds.toolhead 'soon' is not a number",
@@ -145,12 +146,12 @@ def test_files_to_predict_bring_the_others_of_their_recording(tmp_path: Path) ->
 def test_the_digest_sees_files_layout_and_table(tmp_path: Path) -> None:
     folder = write_laboratory(tmp_path, {"face": 2})
     digests = [
-        recordings_digest(folder, layout()),
-        recordings_digest(folder, layout(preamble=True)),
+        recordings_digest(folder, (), layout()),
+        recordings_digest(folder, (), layout(preamble=True)),
     ]
     (folder / "face.nc").write_text("G1 X1\n")
-    digests.append(recordings_digest(folder, layout()))
+    digests.append(recordings_digest(folder, (), layout()))
     (folder / "face_002_accel.csv").write_text("t,a_x,a_y\n")
-    digests.append(recordings_digest(folder, layout()))
+    digests.append(recordings_digest(folder, (), layout()))
     assert len(set(digests)) == 4
-    assert recordings_digest(folder, layout()) == digests[-1]
+    assert recordings_digest(folder, (), layout()) == digests[-1]
