@@ -182,10 +182,10 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     shares = {}
     for numbering in NUMBERINGS[:2]:
         try:
-            known = read_program(recording.program, numbering).number
+            numbers = read_program(recording.program, numbering).number
         except UserError:
             continue
-        shares[numbering] = float(np.isin(lines[lines > 0], known).mean())
+        shares[numbering] = float(np.isin(lines[lines > 0], numbers).mean())
     share = shares.get(program.numbering, 1.0)
     best = max(shares, key=lambda n: shares[n], default=program.numbering)
     if share < MIN_LINES_SHARE and shares[best] > share:

@@ -76,7 +76,7 @@ def read_program(path: Path, numbering: str) -> ProgramLines:
 def _units(text: NDArray[np.object_]) -> NDArray[np.object_]:
     """The modal unit at each line: its command takes no time, so that no row may report it."""
     codes = [_UNIT.findall(_COMMENT.sub("", line)) for line in text]
-    last = pd.Series([f"G2{found[-1]}" if found else None for found in codes], dtype=object)
+    last = pd.Series([f"G2{digits[-1]}" if digits else None for digits in codes], dtype=object)
     return last.ffill().to_numpy(object)
 
 
