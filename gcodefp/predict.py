@@ -34,7 +34,7 @@ from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
-from gcodefp.recordings.layout import read_optional_layout
+from gcodefp.recordings.layout import read_optional_layout, stored_layout
 from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
@@ -76,7 +76,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     decoder = read_decoder(
         read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
     )
-    layout = read_optional_layout(arguments.layout) or decoder.description.layout
+    layout = read_optional_layout(arguments.layout) or stored_layout(decoder.description.document)
     recordings = recordings_of(arguments.recordings, layout)
     _check_names(recordings, arguments.output)
     if decoder.templates is None:

@@ -13,6 +13,7 @@ from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
 from gcodefp.recordings.columns import describe_channels, lost_channels
 from gcodefp.recordings.copies import find_copies, parse_signature
 from gcodefp.recordings.lab_files import list_recordings, name_of
+from gcodefp.recordings.layout import stored_layout
 
 logger = logging.getLogger("gcodefp.dataset")
 
@@ -38,7 +39,8 @@ def read_external_split(
         for split in ("train", "val")
         for name in description.document["splits"][split]["recordings"]
     }
-    sources = {name_of(r): r for r in list_recordings(folder, (), description.layout)}
+    layout = stored_layout(description.document)
+    sources = {name_of(r): r for r in list_recordings(folder, (), layout)}
     reasons = {
         name: f"a recording of this name is in the {names[name]} split"
         for name in sources

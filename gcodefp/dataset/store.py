@@ -19,7 +19,6 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest, read_arrays, sha256, write_arrays
 from gcodefp.programs.lag import MAX_LAG_SECONDS, is_doubtful
 from gcodefp.programs.table import Programs, read_programs
-from gcodefp.recordings.layout import Layout, parse_layout
 
 FORMAT = "gcodefp-dataset-2"
 PROGRAMS_FILE = "programs.npz"
@@ -102,12 +101,6 @@ class Description:
     def max_lag_seconds(self) -> float:
         """Of the lags that were searched."""
         return float(self.document.get("lags", {}).get("max_seconds", MAX_LAG_SECONDS))
-
-    @property
-    def layout(self) -> Layout | None:
-        """How its recordings' files are read; None for the native CSV files."""
-        content = self.document.get("layout")
-        return None if content is None else parse_layout(content, "layout in dataset.json")
 
     @property
     def lag_groups(self) -> list[str]:

@@ -261,6 +261,8 @@ def _with_blocks(
         table[columns.BLOCK] = table[columns.LINE].map(
             lambda line: f"{LINE_LETTER}{line:g}", na_action="ignore"
         )
+    if recording.layout.unit is not None and columns.UNIT not in table:
+        table[columns.UNIT] = recording.layout.unit
     table.attrs = attrs | {
         "operation": recording.operation,
         "session": recording.session,

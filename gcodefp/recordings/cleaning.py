@@ -296,7 +296,7 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series, notes: list
             )
     if factors.isna().all():
         factors = blocks.str.extract(r"\b(G2[01])\b")[0].str.casefold().map(columns.MM_PER_UNIT)
-    if factors.isna().all():
+    if factors.isna().all() and blocks.str.contains("[XYZ]").any():
         notes.append("no unit, G20 or G21: its lengths are taken as mm")
     return factors.ffill().bfill().fillna(1.0)
 

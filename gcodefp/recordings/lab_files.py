@@ -95,11 +95,21 @@ def list_recordings(
         raise UserError(f"recordings.exclude: leaves none of the recordings of {folder}")
     if layout.table is not None:
         included = _with_table(folder / layout.table, included)
-    if layout.program is None:
-        return list(included.values())
-    depth = layout.program.files.count("/")
-    names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
-    return [_with_program(folder, names, recording) for recording in included.values()]
+    if layout.program is not None:
+        depth = layout.program.files.count("/")
+        names = {_uncompressed(folder, path): path for path in _files_below(folder, depth)}
+        included = {name: _with_program(folder, names, r) for name, r in included.items()}
+    _log_others(folder, [*recordings.values(), *included.values()], layout)
+    return list(included.values())
+
+
+def _log_others(folder: Path, recordings: Sequence[LabRecording], layout: Layout) -> None:
+    """Lists the files that belong to no recording."""
+    used = {*paths_of(recordings), *([folder / layout.table] if layout.table else [])}
+    others = [path.name for path in _files_below(folder, _depth(layout)) if path not in used]
+    if others:
+        more = f" and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
+        logger.info("%s: in no recording: %s%s", folder, ", ".join(others[:MAX_SHOWN]), more)
 
 
 def recordings_digest(
@@ -118,11 +128,9 @@ def recordings_digest(
 def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
     """Recordings by name, in the order of names."""
     patterns = {name: file_pattern(source.files) for name, source in layout.sources.items()}
-    depth = max(source.files.count("/") for source in layout.sources.values())
     files: dict[str, dict[str, Path]] = {}
     fields: dict[str, dict[str, str]] = {}
-    others = []
-    for path in _files_below(folder, depth):
+    for path in _files_below(folder, _depth(layout)):
         relative = path.relative_to(folder).as_posix()
         if relative == layout.table:
             continue
@@ -142,15 +150,15 @@ def _match_files(folder: Path, layout: Layout) -> dict[str, LabRecording]:
                 )
             files[name][source] = path
             _merge(fields.setdefault(name, {}), groups, path)
-        if not matches:
-            others.append(relative)
-    if others:
-        more = f" and {len(others) - MAX_SHOWN} more" if len(others) > MAX_SHOWN else ""
-        logger.info("%s: in no recording: %s%s", folder, ", ".join(others[:MAX_SHOWN]), more)
     return {
         name: _named(LabRecording(name, layout, files[name], ""), fields[name])
         for name in sorted(files)
     }
+
+
+def _depth(layout: Layout) -> int:
+    """Folders below folders that the patterns of the sources name."""
+    return max(source.files.count("/") for source in layout.sources.values())
 
 
 def _files_below(folder: Path, depth: int) -> Iterator[Path]:

@@ -249,6 +249,9 @@ class Layout(Section):
         "and offset_seconds of all sources or offset_seconds.SOURCE of one.",
     )
     program: ProgramFile | None = None
+    unit: Literal["mm", "in"] | None = Field(
+        None, description="Length unit of the program, where no column reports it."
+    )
     preamble: bool = Field(
         False,
         description="Whether rows before the last decrease of the line number are look-ahead and "
@@ -420,6 +423,12 @@ def _model_at(location: list[str]) -> list[str]:
         case ["program"]:
             model = ProgramFile
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def stored_layout(dataset: Mapping[str, Any]) -> Layout | None:
+    """The layout of the recordings of a dataset.json; None for native CSV files."""
+    content = dataset.get("layout")
+    return None if content is None else parse_layout(content, "the layout in dataset.json")
 
 
 def describe_layout(layout: Layout) -> dict[str, Any]:

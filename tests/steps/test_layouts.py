@@ -13,7 +13,7 @@ from recording_files import preprocess, read_dataset
 
 from gcodefp import evaluate
 from gcodefp.recordings.lab_files import list_recordings
-from gcodefp.recordings.layout import parse_layout
+from gcodefp.recordings.layout import parse_layout, stored_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 MILL_PLC = ROOT.parent / "shared/others/mill_plc"
@@ -50,7 +50,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_dataset_knows_its_layout_and_keeps_the_recordings(made: Path, tmp_path: Path) -> None:
     description, splits = read_dataset(made / "d")
-    assert description.layout == parse_layout(content(), "lab.yaml")
+    assert stored_layout(description.document) == parse_layout(content(), "lab.yaml")
     assert len(description.scaler.channels) == 14
     assert {c["unit"] for c in description.document["channels"]} == {"g", "log10 of (g)^2"}
     assert splits["train"].position_mm[0, 0] == pytest.approx(12.7)
@@ -126,7 +126,7 @@ def test_other_peoples_recordings_with_fifteen_lines(tmp_path: Path) -> None:
     flags = {"layout": tmp_path / "mill_plc.yaml", "groups": ["electrical"], "max_lag_seconds": 0}
     assert preprocess(MILL_PLC, tmp_path / "d", **flags) == 0
     description, splits = read_dataset(tmp_path / "d")
-    layout = description.layout
+    layout = stored_layout(description.document)
     assert {
         len(list_recordings(MILL_PLC, (), layout)),
         len(description.document["recordings"]),

@@ -105,6 +105,15 @@ def test_a_controller_that_counts_otherwise(folder: Path, numbering: str) -> Non
 def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
     recording = load_recording(first(folder, program=None), ["imu"], 8)
     assert recording.blocks.tolist() == [f"L{n}" for n in LINE_OF_ROW]
+    assert recording.notes == [], "without lengths there is no doubt about their unit"
+
+
+def test_the_layout_may_say_the_unit_of_the_program(folder: Path) -> None:
+    (note,) = load_recording(first(folder), ["imu"], 8).notes
+    assert "taken as mm" in note
+    in_inches = load_recording(first(folder, unit="in"), ["imu"], 8)
+    assert (in_inches.mm_per_unit == np.float32(25.4)).all()
+    assert in_inches.position_mm[0, 0] == pytest.approx(12.7), "its unit is the column's"
 
 
 def test_a_table_shifts_a_clock(folder: Path) -> None:
