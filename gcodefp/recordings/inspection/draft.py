@@ -11,9 +11,9 @@ from typing import NamedTuple
 import yaml
 
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.guessing import CHECK, guess_targets
+from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
+from gcodefp.recordings.inspection.sniffing import DECIMAL_COMMA, UNIX_SCALES, Clock, Sketch
 from gcodefp.recordings.layout import SHIPPED
-from gcodefp.recordings.sniffing import DECIMAL_COMMA, UNIX_SCALES, Clock, Sketch
 
 SHIPPED_SOURCES = {
     "grbl": ("grbl", "status"),

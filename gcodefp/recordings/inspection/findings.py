@@ -11,14 +11,14 @@ import yaml
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.guessing import guess_targets
-from gcodefp.recordings.inspection import MAX_ISOLATED_SHARE, SourceFacts
+from gcodefp.recordings.inspection.draft import clock_yaml
+from gcodefp.recordings.inspection.guessing import guess_targets
+from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch
+from gcodefp.recordings.inspection.source_facts import MAX_ISOLATED_SHARE, SourceFacts
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import placeholders
-from gcodefp.recordings.layout_draft import clock_yaml
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import parse_target
-from gcodefp.recordings.sniffing import GRAVITY, Sketch
 
 HOUR_SECONDS = 3600.0
 MAX_SKEW = 300.0

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gcodefp.recordings.sniffing import guess_acceleration_unit
+from gcodefp.recordings.inspection.sniffing import guess_acceleration_unit
 
 AXES = "xyz"
 COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)

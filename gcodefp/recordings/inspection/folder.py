@@ -10,15 +10,15 @@ import yaml
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
-from gcodefp.recordings.dialect import describe_program
-from gcodefp.recordings.findings import Finding, find_problems
-from gcodefp.recordings.inspection import SourceFacts, inspect_source
+from gcodefp.recordings.inspection.draft import Kind, draft_layout, file_kinds
+from gcodefp.recordings.inspection.findings import Finding, find_problems
+from gcodefp.recordings.inspection.gcode_summary import describe_program
+from gcodefp.recordings.inspection.recognition import fitting_layout, is_default_format
+from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
+from gcodefp.recordings.inspection.source_facts import SourceFacts, inspect_source
 from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.layout import Layout, parse_layout, read_layout
-from gcodefp.recordings.layout_draft import Kind, draft_layout, file_kinds
 from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.recognition import fitting_layout, is_default_format
-from gcodefp.recordings.sniffing import Sketch, sketch_file
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
