@@ -198,7 +198,7 @@ def _labels_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     result: dict[str, Any] = {}
     for name in reports.columns.drop(columns.CLOCK):
         if name in HELD:
-            held = reports[name].ffill().to_numpy()[np.maximum(index, 0)]
+            held = reports[name].to_numpy()[np.maximum(index, 0)]
             result[name] = pd.Series(held).where(index >= 0)
         else:
             valid = reports[name].notna().to_numpy()

@@ -251,7 +251,7 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
         text = f"program: {describe_program(sketch.path)}"
-    elif sketch.format == "table":
+    elif sketch.format in ("table", "json_lines"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
@@ -262,6 +262,8 @@ def _describe_table(sketch: Sketch) -> str:
     separator = {" ": "blanks", "\t": "tabs"}.get(sketch.separator, repr(sketch.separator[-1:]))
     header = "a header" if sketch.has_header else "no header"
     parts = [f"{sketch.table.shape[1]} columns, separated by {separator}, {header}"]
+    if sketch.format == "json_lines":
+        parts = [f"JSON lines of {sketch.table.shape[1]} fields"]
     if sketch.clock is None:
         parts.append("no clock")
     elif sketch.clock.kind == "sample":

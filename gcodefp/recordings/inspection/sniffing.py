@@ -5,6 +5,7 @@ Guesses go into a report and into a layout that a person edits; nothing is read 
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -36,6 +37,8 @@ LINE_FORMATS = {
 }
 """Format of a log -> what its lines of interest look like."""
 UNIX_SCALES = {"unix s": 1.0, "unix ms": 1e3, "unix us": 1e6, "unix ns": 1e9}
+MAX_BACKWARD_SHARE = 0.01
+"""Of the steps of a clock; the reader says where."""
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
 GRAVITY = {"g": 1.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
@@ -62,7 +65,7 @@ class Sketch(NamedTuple):
     """What a file seems to be.
 
     Attributes:
-        format: `table`, a format of LINE_FORMATS, `program`, `layout` or `unknown`.
+        format: `table`, `json_lines`, one of LINE_FORMATS, `program`, `layout` or `unknown`.
         separator: of a table; `"` in front: each row is one quoted text.
         has_header: of a table; without one, its columns are called 0, 1, ….
         lines_before_header: that are no rows, or before the first row if there is no header.
@@ -81,11 +84,12 @@ class Sketch(NamedTuple):
     clock: Clock | None = None
     last_line: str = ""
     notes: tuple[str, ...] = ()
+    encoding: str = "utf-8"
 
 
 def sketch_file(path: Path) -> Sketch:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
-    lines = _lines(path)
+    lines, encoding = _lines(path)
     suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name, flags=re.I)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
         return Sketch(path, "layout", lines)
@@ -94,11 +98,27 @@ def sketch_file(path: Path) -> Sketch:
             return Sketch(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or _is_program(lines):
         return Sketch(path, "program", lines)
-    return _sketch_table(path, lines)
+    if lines and lines[0].lstrip().startswith("{"):
+        return _sketch_json_lines(path, lines)
+    return _sketch_table(path, lines)._replace(encoding=encoding)
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines of the file's start and, if it is long, of its middle; [] if it is no text."""
+def _sketch_json_lines(path: Path, lines: list[str]) -> Sketch:
+    try:
+        rows = [json.loads(line) for line in lines if line.strip()]
+        table = pd.json_normalize(rows)
+    except (ValueError, NotImplementedError, AttributeError):
+        return Sketch(path, "unknown", lines)
+    samples = [c for c in table if not table[c].map(lambda v: isinstance(v, list | dict)).any()]
+    table = table[samples]
+    return Sketch(path, "json_lines", lines, "", True, 0, table, guess_clock(table))
+
+
+def _lines(path: Path) -> tuple[list[str], str]:
+    """Lines of the file's start and, if it is long, of its middle, and its encoding.
+
+    No lines if it is no text.
+    """
     with path.open("rb") as handle:
         magic = handle.read(6)
         handle.seek(0)
@@ -111,15 +131,25 @@ def _lines(path: Path) -> list[str]:
                 handle.seek(path.stat().st_size // 2)
                 middle = handle.read(HEAD_BYTES)
         except (OSError, EOFError):
-            return []
+            return [], "utf-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES]
+        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES], "utf-16"
     if b"\0" in content[:1000]:
-        return []
-    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+        return [], "utf-8"
+    encoding = "utf-8" if _is_utf8(content) else "cp1252"
+    lines = content.decode(encoding, errors="replace").lstrip("\ufeff").splitlines()
     # The line at the cut is not whole.
     lines = lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
-    return lines + middle.decode("utf-8", errors="replace").splitlines()[1:-1][:HEAD_LINES]
+    more = middle.decode(encoding, errors="replace").splitlines()[1:-1][:HEAD_LINES]
+    return lines + more, encoding
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(content) - 4  # A letter that the cut divides.
+    return True
 
 
 def _is_program(lines: list[str]) -> bool:
@@ -251,7 +281,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
     """Candidates and their rank, the best is 0."""
     for name in map(str, table.columns):
         samples = table[name].dropna()
-        if samples.empty:
+        if len(samples) < 2:
             continue
         is_named = bool(_TIME_NAME.search(name))
         if samples.dtype.kind not in "iuf":
@@ -262,7 +292,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
             continue
         values = samples.to_numpy(np.float64)
         steps = np.diff(values)
-        if (steps < 0).any() or not (steps > 0).any():
+        if (steps < 0).mean() > MAX_BACKWARD_SHARE or not (steps > 0).any():
             continue
         for kind, scale in UNIX_SCALES.items():
             if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
