@@ -21,6 +21,7 @@ from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import RUNNING, STATE
 from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.resampling import Samples, resampler
+from gcodefp.recordings.samples import is_sample
 from gcodefp.recordings.source_clock import ABSOLUTE, local_midnight
 from gcodefp.recordings.source_file import SourceFile
 from gcodefp.recordings.sources import CHUNK_ROWS
@@ -222,7 +223,8 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
             raise ValueError(f"column {late[0]!r} begins only after {CHUNK_ROWS} rows")
         seconds = chunk[columns.CLOCK].to_numpy()
         times = [min([times[0], *seconds[:1]]), max([times[1], *seconds[-1:]])]
-        method.add(seconds, chunk.reindex(columns=names).to_numpy(np.float64))
+        values = chunk.reindex(columns=names).to_numpy(np.float64)
+        method.add(seconds, np.where(is_sample(values), values, np.nan))
     if not names:
         return pd.DataFrame(index=range(len(rows)))
     if times[1] < rows[0] or times[0] > rows[-1]:

@@ -62,6 +62,8 @@ def read_program(path: Path, numbering: str) -> ProgramLines:
         raise UserError(f"{path}: cannot be read as G-code: {error}") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
+    if not content.strip():
+        raise UserError(f"{path}: is empty; it has to be the G-code that was executed")
     raw = content.splitlines(keepends=True)
     text = np.array([line.decode("utf-8", "replace").strip() for line in raw], object)
     unit = _units(text)

@@ -24,6 +24,9 @@ ROLES: dict[str, tuple[str, str | None]] = {
 TEXT_ROLES = ("block", "unit", "state")
 
 _TARGET = re.compile(r"(?P<name>[^\[\]]+?)\s*(?:\[\s*(?P<unit>[^\[\]]+?)\s*\])?")
+_HUGE_POWER = re.compile(r"(\^|\*\*)\s*[(-]*\s*\d+\s*(\d|\^|\*\*)")
+"""Powers of two digits and powers of powers, with which pint computes for ever."""
+MAX_UNIT_CHARACTERS = 40
 _SPELLINGS = {
     "g": "standard_gravity",
     "mg": "millistandard_gravity",
@@ -97,6 +100,8 @@ def _conversion(text: str, unit: str | None, canonical_unit: str | None) -> tupl
         raise ValueError(f"{text!r} needs its unit in brackets, such as [{canonical_unit}]")
     if unit == canonical_unit:
         return 1.0, 0.0
+    if len(unit) > MAX_UNIT_CHARACTERS or _HUGE_POWER.search(unit):
+        raise ValueError(f"{text!r}: {unit!r} is not a unit")
     import pint  # Slow: only laboratories with other units need it.
 
     registry = _registry()

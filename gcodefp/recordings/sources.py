@@ -26,6 +26,8 @@ MAX_LINE_CHARACTERS = 1_000_000
 WHITESPACE = "whitespace"
 MISSING = ["", "nan", "NaN", "NA", "N/A", "null", "None"]
 
+UNREADABLE = (OSError, ValueError, EOFError, LookupError, csv.Error, zlib.error, lzma.LZMAError)
+
 IsRead = Callable[[str], bool]
 
 
@@ -52,7 +54,7 @@ def read_chunks(
             chunk.index = pd.RangeIndex(count, count + len(chunk))
             count += len(chunk)
             yield chunk
-    except (OSError, ValueError, EOFError, LookupError, zlib.error, lzma.LZMAError) as error:
+    except UNREADABLE as error:
         message = " ".join(str(error).split())
         raise UserError(f"{path}: cannot be read as {source.format}: {message}") from None
 
@@ -109,7 +111,6 @@ def _read_csv(
             ),
             arrow_csv.ParseOptions(delimiter=separator),
             arrow_csv.ConvertOptions(
-                check_utf8=False,
                 column_types={n: "string" if texts(n) else "float64" for n in used},
                 include_columns=used,
                 null_values=MISSING,

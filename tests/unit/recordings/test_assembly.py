@@ -1,12 +1,16 @@
 """The files of a layout become one canonical table."""
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from layout_files import (
     LINES,
     ROW_HZ,
@@ -24,6 +28,7 @@ from gcodefp.recordings.canonical import read_canonical, write_canonical
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.unlabelled import read_unlabelled
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
 
@@ -155,6 +160,32 @@ def test_sensors_need_no_controller(folder: Path) -> None:
     assert len(table) == int((ROWS / ROW_HZ + 1) / 0.25)
     assert "gcode_line" not in table
     np.testing.assert_allclose(table["toolhead.Ax_rms"][1:-1], np.sqrt(0.5), rtol=0.2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.sampled_from(["pocket_001.csv", "pocket_001_accel.csv", "pocket.nc"]),
+    st.lists(
+        st.tuples(st.floats(0, 0.999), st.sampled_from(b'\0\n\r",.-9\xffe')), min_size=1, max_size=4
+    ),
+    st.floats(0, 1.5),
+)
+def test_damaged_files_are_refused_or_read(
+    name: str, damages: list[tuple[float, int]], length: float
+) -> None:
+    with TemporaryDirectory() as temporary:
+        folder = write_laboratory(Path(temporary), {"pocket": 1})
+        content = bytearray((folder / name).read_bytes())
+        for place, byte in damages:
+            content[int(place * len(content))] = byte
+        (folder / name).write_bytes(content[: int(length * len(content))])
+        for read in (
+            lambda source: load_recording(source, ["imu"], 8),
+            lambda source: read_unlabelled(source, ["toolhead.Ax_mean"], 8, 0.2),
+        ):
+            # Anything else that is raised fails the test.
+            with suppress(UserError, RecordingRejected):
+                read(first(folder))
 
 
 def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:

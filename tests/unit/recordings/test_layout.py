@@ -57,6 +57,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "no unit": (lambda c: add(c, "a.Ax"), r"columns.new: 'a.Ax' needs its unit .* \[g\]"),
     "dimension": (lambda c: add(c, "a.Ax [V]"), "V cannot be converted to g"),
     "unit": (lambda c: add(c, "a.Ax [furlings]"), "'furlings' is not a unit"),
+    "endless unit": (lambda c: add(c, "a.Ax [9**9**9 g]"), "is not a unit"),
     "unit of a text": (lambda c: add(c, "block [mm]"), r"has no unit; remove \[mm\]"),
     "brackets": (lambda c: add(c, "a.Ax [g"), "not of the form NODE.QUANTITY"),
     "placeholder": (lambda c: add(c, "{node}.Ax [g]"), "{node} is not in the column's name"),
