@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.files import write_text
-from gcodefp.recordings.folder_inspection import inspect_folder
+from gcodefp.recordings.inspection.folder import inspect_folder
 from gcodefp.reporting.figures.inspected import save_inspected
 
 logger = logging.getLogger("gcodefp.inspect")

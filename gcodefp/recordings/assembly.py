@@ -200,7 +200,7 @@ def _labels_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
     result: dict[str, Any] = {}
     for name in reports.columns.drop(columns.CLOCK):
         if name in HELD:
-            held = reports[name].ffill().to_numpy()[np.maximum(index, 0)]
+            held = reports[name].to_numpy()[np.maximum(index, 0)]
             result[name] = pd.Series(held).where(index >= 0)
         else:
             valid = reports[name].notna().to_numpy()
@@ -261,7 +261,9 @@ def _with_blocks(
         )
     elif program is not None and recording.program is not None and not has_block:
         lines = read_program(recording.program, program.numbering)
-        table[columns.LINE], table[columns.BLOCK] = lines.at(table[columns.LINE])
+        table[columns.LINE], table[columns.BLOCK], units = lines.at(table[columns.LINE])
+        if columns.UNIT not in table and units.notna().any():
+            table[columns.UNIT] = units
     elif not has_block:
         # A line without text is its own label; N words do not count as words of a block.
         table[columns.BLOCK] = table[columns.LINE].map(

@@ -13,6 +13,8 @@ from gcodefp.recordings.sources import opened
 
 MAX_BYTES = 500_000_000
 
+_UNIT = re.compile(r"(?<![A-Z])G0*2([01])(?![\d.])", re.IGNORECASE | re.ASCII)
+_COMMENT = re.compile(r"\([^)]*\)|;.*")
 _N_WORD = re.compile(r"^\s*/?\d?\s*N\s*(\d+)", re.IGNORECASE | re.ASCII)
 
 
@@ -22,15 +24,17 @@ class ProgramLines(NamedTuple):
     Attributes:
         number: (L,) ascending: what the controller reports.
         text: (L,) the lines' text.
+        unit: (L,) G20 or G21, the last one up to the line; None before the first.
         is_byte: whether it is the first byte of the line; a controller is anywhere in it.
     """
 
     number: NDArray[np.int64]
     text: NDArray[np.object_]
+    unit: NDArray[np.object_]
     is_byte: bool = False
 
-    def at(self, reported: pd.Series) -> tuple[pd.Series, pd.Series]:
-        """Line numbers and blocks at N rows; without a block where the file has no such line."""
+    def at(self, reported: pd.Series) -> tuple[pd.Series, pd.Series, pd.Series]:
+        """Line numbers, blocks and units at N rows; no block where the file has no such line."""
         numbers = reported.to_numpy(np.float64)
         index = np.searchsorted(self.number, numbers, side="right") - 1
         inside = (index >= 0) & np.isfinite(numbers)
@@ -38,8 +42,9 @@ class ProgramLines(NamedTuple):
         if not self.is_byte:
             inside &= self.number[index] == numbers
         blocks = pd.Series(self.text[index], reported.index).where(inside)
+        units = pd.Series(self.unit[index], reported.index).where(inside)
         lines = pd.Series(index + 1.0, reported.index).where(inside) if self.is_byte else reported
-        return lines, blocks
+        return lines, blocks, units
 
 
 def read_program(path: Path, numbering: str) -> ProgramLines:
@@ -61,21 +66,30 @@ def read_program(path: Path, numbering: str) -> ProgramLines:
         raise UserError(f"{path}: is empty; it has to be the G-code that was executed")
     raw = content.splitlines(keepends=True)
     text = np.array([line.decode("utf-8", "replace").strip() for line in raw], object)
+    unit = _units(text)
     if numbering == "byte":
         starts = np.cumsum([0, *(len(line) for line in raw[:-1])])
-        return ProgramLines(starts.astype(np.int64), text, True)
+        return ProgramLines(starts.astype(np.int64), text, unit, True)
     if numbering == "file_line":
-        return ProgramLines(np.arange(1, len(raw) + 1), text)
-    return _by_n_word(path, text)
+        return ProgramLines(np.arange(1, len(raw) + 1), text, unit)
+    return _by_n_word(path, text, unit)
 
 
-def _by_n_word(path: Path, text: NDArray[np.object_]) -> ProgramLines:
-    matches = [(match, line) for line in text if (match := _N_WORD.match(line))]
-    numbers = np.array([int(match[1]) for match, _ in matches], np.int64)
+def _units(text: NDArray[np.object_]) -> NDArray[np.object_]:
+    """The modal unit at each line: its command takes no time, so that no row may report it."""
+    codes = [_UNIT.findall(_COMMENT.sub("", line)) for line in text]
+    last = pd.Series([f"G2{digits[-1]}" if digits else None for digits in codes], dtype=object)
+    return last.ffill().to_numpy(object)
+
+
+def _by_n_word(path: Path, text: NDArray[np.object_], unit: NDArray[np.object_]) -> ProgramLines:
+    matches = [(i, match) for i, line in enumerate(text) if (match := _N_WORD.match(line))]
+    numbers = np.array([int(match[1]) for _, match in matches], np.int64)
     values, counts = np.unique(numbers, return_counts=True)
     if not len(values):
         raise UserError(f"{path}: has no N words; set program.numbering to file_line or byte")
     if (counts > 1).any():
         raise UserError(f"{path}: N{values[counts > 1][0]} appears twice")
     order = np.argsort(numbers)
-    return ProgramLines(numbers[order], np.array([matches[i][1] for i in order], object))
+    rows = np.array([i for i, _ in matches])[order]
+    return ProgramLines(numbers[order], text[rows], unit[rows])

@@ -1,11 +1,12 @@
 """The inspect step: the layout that fits, what is wrong, and fixes that fix it."""
 
+import json
 import re
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from laboratory_samples import LOGGERS, WITH_LABELS, write_laboratory
+from laboratory_samples import LOGGERS, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect import main
 from gcodefp.recordings.layout import SHIPPED
@@ -61,31 +62,51 @@ def test_files_of_other_names_get_the_shipped_layout_with_their_names(
 def test_an_unknown_logger_gets_a_layout_that_reads_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ((_, run),) = write_laboratory("linuxcnc", tmp_path, speed=SPEED).items()
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
     t = run.times(100)
     text = {block.line: block.text for block in run.blocks} | {0: ""}
-    samples = 9.81 * run.acceleration_g(t).T
-    table = pd.DataFrame(
-        {
-            "Zeit [ms]": (1000 * t).round(),
-            **dict(zip(("Kopf_acc_x", "Kopf_acc_y", "Kopf_acc_z"), samples, strict=True)),
-            "Xpos": run.position_mm(t)[:, 0], "Ypos": run.position_mm(t)[:, 1],
-            "Zpos": run.position_mm(t)[:, 2], "Zeile": 7, "line_no": run.lines(t),
-            "GCode": [text[line] for line in run.lines(t)],
-        }
-    )  # fmt: skip
-    folder = tmp_path / "files"
-    folder.mkdir()
-    table.to_csv(folder / "square_001_log.txt", sep=";", decimal=",", index=False)
-    report = inspect(folder, capsys)
+    acceleration, position = 9.81 * run.acceleration_g(t), run.position_mm(t)
+    table = {
+        "Zeit [ms]": (1000 * t).round(),
+        **{f"Beschl. {axis} [m/s²]": acceleration[:, i] for i, axis in enumerate("XYZ")},
+        **{f"{axis}pos": position[:, i] for i, axis in enumerate("XYZ")},
+        "Charge": 7, "line_no": run.lines(t), "Satz": [text[line] for line in run.lines(t)],
+    }  # fmt: skip
+    (tmp_path / "files").mkdir()
+    path = tmp_path / "files/square_001_log.txt"
+    pd.DataFrame(table).to_csv(path, sep=";", decimal=",", index=False, encoding="cp1252")
+    report = inspect(tmp_path / "files", capsys)
     draft = (tmp_path / "inspection/layout.yaml").read_text()
     for line in (
-        'files: "{name}_log.txt"', 'separator: ";"', 'decimal: ","', "unit: ms",
-        "Kopf_acc_x: Kopf.Ax [m/s^2]", "Xpos: x [mm]", "line_no: line", "GCode: block",
-        "ignore: [Zeile]",
+        'files: "{name}_log.txt"', "encoding: cp1252", 'separator: ";"', 'decimal: ","', "unit: ms",
+        '"Beschl. X [m/s²]": Beschl.Ax [m/s^2]', "Xpos: x [mm]", "line_no: line", "Satz: block",
+        "ignore: [Charge]", "rows: {rate_hz: 10}",
     ):  # fmt: skip
         assert line in draft, draft
-    assert "would be read as square: " in report
+    assert "would be read as square: 197 rows, one every 0.100 s, 17 lines from 3 to 19" in report
+
+
+def test_json_lines_without_a_number_in_their_names_are_read_beside_a_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = laboratory_run("linuxcnc", "square", seed=1, speed=SPEED)
+    t, reports = run.times(100), run.times(4)
+    (tmp_path / "files").mkdir()
+    gyro = pd.DataFrame(run.acceleration_g(t), columns=["gyro_x", "gyro_y", "gyro_z"])
+    for name in ("square_001", "beta"):
+        log = [
+            json.dumps({"t": x, "line": int(n)})
+            for x, n in zip(reports, run.lines(reports), strict=True)
+        ]
+        (tmp_path / f"files/{name}.log").write_text("\n".join(log))
+        gyro.assign(t=t).to_csv(tmp_path / f"files/{name}.csv", index=False)
+    report = inspect(tmp_path / "files", capsys)
+    assert "JSON lines of 2 fields; clock 't' (s), 4.0 Hz" in report
+    assert (
+        "gyro_x: toolhead.Gx [deg/s]  # CHECK the unit"
+        in (tmp_path / "inspection/layout.yaml").read_text()
+    )
+    assert re.search(r"would be read as \w+: 94 rows, one every 0.250 s", report), report
 
 
 @pytest.mark.parametrize(

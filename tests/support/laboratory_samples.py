@@ -223,7 +223,7 @@ def write_linuxcnc(folder: Path, name: str, run: Run) -> list[Path]:
 
 def write_mtconnect(folder: Path, name: str, run: Run) -> list[Path]:
     """An adapter's SHDR: line and block as they change, positions and loads at 10 Hz."""
-    lines = ["* shdrVersion: 2.0", f"{_shdr_time(0.0)}|avail|AVAILABLE|line|UNAVAILABLE"]
+    lines = ["* shdrVersion: 2.0", f"{_shdr_time(0.0)}|avail|AVAILABLE|execution|READY"]
     t = run.times(10)
     text = {block.line: block.text for block in run.blocks}
     previous = 0
@@ -231,6 +231,8 @@ def write_mtconnect(folder: Path, name: str, run: Run) -> list[Path]:
         if line != previous:
             lines.append(f"{_shdr_time(x)}|line|{line}|block|{text.get(int(line), '')}")
             lines.append(f"{_shdr_time(x)}|system|NORMAL||||")
+            if 0 in (line, previous):
+                lines.append(f"{_shdr_time(x)}|execution|{'ACTIVE' if line else 'READY'}")
             previous = line
         loads = "".join(f"|{n}load|{v:.3f}" for n, v in zip("XYZ", a, strict=True))
         lines.append(f"{_shdr_time(x)}|Xact|{p[0]:.4f}|Yact|{p[1]:.4f}|Zact|{p[2]:.4f}{loads}")
@@ -305,10 +307,11 @@ def write_laboratory(
 
 
 def main() -> None:
-    """laboratory_samples.py LOGGER FOLDER [COUNT [PROGRAMS]]"""
+    """laboratory_samples.py LOGGER FOLDER [COUNT [PROGRAMS [FIRST]]]"""
     logger, folder, *numbers = sys.argv[1:]
-    count, programs = [*map(int, numbers), 1, 1][:2]
-    for name, run in write_laboratory(logger, Path(folder), count, programs=programs).items():
+    count, programs, first = map(int, [*numbers, *"111"[len(numbers) :]])
+    runs = write_laboratory(logger, Path(folder), count, programs=programs, first=first)
+    for name, run in runs.items():
         print(f"{name}: {run.seconds:.1f} s, {len(run.blocks)} blocks")
 
 

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection import SourceFacts
+from gcodefp.recordings.inspection.source_facts import SourceFacts
 from gcodefp.reporting.figures import paper
 
 BINS = 1000
 """Of an envelope, from left to right."""
 PANEL_INCHES = 1.1
 MAX_PANELS = 16
+OF_A_NODE = ("imu", "mag", "force")
+"""Groups whose axes share a panel of their node; of others, the nodes share one of the quantity."""
+SCALED = "(from least to most)"
 DOTS_PER_INCH = 150
 
 
@@ -38,7 +41,7 @@ def save_inspected(
 
 
 def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequence[str]) -> Figure:
-    """One panel for lines, one for positions, one for each sensor node; time from the first row."""
+    """Panels for lines, positions, and each sensor node or quantity; time from the first row."""
     start = min(source.start for source in facts.values())
     panels = [panel for source in facts.values() for panel in _panels(source)]
     if not panels:
@@ -54,24 +57,37 @@ def draw_inspected(name: str, facts: Mapping[str, SourceFacts], problems: Sequen
         axes.set_ylabel(label)
         axes.legend(loc="upper right", ncols=4, fontsize=6)
     all_axes[-1].set_xlabel("seconds since the first row of any file")
-    left = f"; {len(panels) - len(shown)} more nodes are not shown" * (len(panels) > len(shown))
+    left = f"; {len(panels) - len(shown)} more panels are not shown" * (len(panels) > len(shown))
     paper.add_head(fig, name, f"gaps in red{left}", problems)
     return fig
 
 
 def _panels(source: SourceFacts) -> list[tuple[SourceFacts, str, pd.DataFrame]]:
-    """Source, label and columns of each panel."""
+    """Source, label and curves of each panel."""
     panels = []
     if source.lines is not None and source.lines.dtype.kind == "f":
         panels.append((source, "line", pd.DataFrame({"line": source.lines})))
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, str]] = {}
     for column in map(str, source.channels):
+        node, _, quantity = column.rpartition(".")
+        unit = columns.channel_unit(column)
         if column in columns.POSITION_MM:
-            groups.setdefault("position (mm)", []).append(column)
-        elif column not in columns.POSITION and column != "feed":
-            node, unit = columns.node_or_channel(column), columns.channel_unit(column)
-            groups.setdefault(f"{node}\n({unit})", []).append(column)
-    return panels + [(source, label, source.channels[names]) for label, names in groups.items()]
+            groups.setdefault("position (mm)", {})[column] = column[0]
+        elif columns.channel_group(column) in OF_A_NODE:
+            groups.setdefault(f"{node}\n({unit})", {})[column] = quantity
+        elif columns.channel_group(column) != "controller":
+            label = quantity if node else "motors"
+            groups.setdefault(f"{label}\n{SCALED}", {})[column] = node or quantity
+    for label, names in groups.items():
+        table = source.channels[list(names)].rename(columns=names)
+        panels.append((source, label, _scaled(table) if label.endswith(SCALED) else table))
+    return panels
+
+
+def _scaled(table: pd.DataFrame) -> pd.DataFrame:
+    """Each column between 0 and 1; one that is always the same at 0."""
+    span = table.max() - table.min()
+    return (table - table.min()) / span.where(span > 0, 1.0)
 
 
 def _draw_envelope(
@@ -79,7 +95,6 @@ def _draw_envelope(
 ) -> None:
     """The smallest and largest sample of each of BINS intervals, or each sample if they are few."""
     values = samples.to_numpy(np.float64)
-    label = label.rpartition(".")[2]
     if len(values) <= 2 * BINS:
         axes.plot(seconds, values, linewidth=0.7, drawstyle="steps-post", label=label)
         return

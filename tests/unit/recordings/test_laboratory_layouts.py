@@ -1,5 +1,7 @@
 """Each shipped layout reads what its logger writes: known lines, positions and vibrations."""
 
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import laboratory_machine as machine
@@ -19,7 +21,8 @@ from laboratory_samples import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM
+from gcodefp.recordings.cleaning import load_recording
+from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.layout import read_layout
@@ -43,13 +46,20 @@ CLOCK_STEP = 2e-3
 """Clocks of logs have milliseconds: so near to a change the line may be the one before."""
 
 
-def read_sample(logger: str, folder: Path) -> tuple[pd.DataFrame, np.ndarray, Run]:
-    """The table of a sample by its layout, the machine's time at its rows, and the run."""
+Sample = tuple[pd.DataFrame, np.ndarray, Run]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sample]:
+    """A logger's table by its layout, the machine's time at its rows, and the run."""
+    return cache(lambda logger: read_sample(logger, tmp_path_factory.mktemp(logger)))
+
+
+def read_sample(logger: str, folder: Path) -> Sample:
     ((name, run),) = write_laboratory(logger, folder).items()
     (recording,) = list_recordings(folder, (), read_layout(logger))
     assert isinstance(recording, LabRecording)
-    assert recording.name == name
-    assert recording.operation == "square"
+    assert (recording.name, recording.operation) == (name, "square")
     step = 1 / ROW_HZ.get(logger, 10.0)
     table = read_recording(recording) if logger in WITH_LABELS else read_sensors(recording, step)
     seconds = table[CLOCK].to_numpy(float) - START.get(logger, START_UNIX)
@@ -63,8 +73,8 @@ def settled(run: Run, t: np.ndarray, seconds: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("logger", sorted(WITH_LABELS))
-def test_lines_and_blocks_are_those_that_ran(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_lines_and_blocks_are_those_that_ran(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     lines = run.lines(t)
     if logger == "plc_mill":  # Every tenth sample is wrong: it takes the row before.
         lines[16::10] = np.where(lines[15::10] > 0, lines[15::10], lines[16::10])
@@ -81,8 +91,8 @@ def test_lines_and_blocks_are_those_that_ran(logger: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("logger", sorted(WITH_LABELS - {"octoprint"}))
-def test_positions_are_in_millimetres(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_positions_are_in_millimetres(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     position = table[list(POSITION_MM)].to_numpy(float)
     known = np.isfinite(position).all(axis=1)
     assert known.mean() > 0.9
@@ -92,8 +102,8 @@ def test_positions_are_in_millimetres(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))
-def test_vibrations_become_features_in_g(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_vibrations_become_features_in_g(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     half = 0.5 / ROW_HZ.get(logger, 10.0)
     sensed = t - run.lag_seconds
     cut = settled(run, sensed, 1.5 * half) & (np.abs(run.velocity_mm_s(sensed)) > 0).any(axis=1)
@@ -107,9 +117,9 @@ def test_vibrations_become_features_in_g(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(NODES))
-def test_the_lag_is_in_the_features(logger: str, tmp_path: Path) -> None:
+def test_the_lag_is_in_the_features(logger: str, sample: Callable[[str], Sample]) -> None:
     """The vibration steps up when the first move begins, by the lag later on the sensors' clock."""
-    table, t, _ = read_sample(logger, tmp_path)
+    table, t, _ = sample(logger)
     rms = table[f"{NODES[logger][0]}.Az_rms"].to_numpy(float)
     first = int(np.flatnonzero(rms > 5 * machine.NOISE_G)[0])
     begin = machine.IDLE_SECONDS + LAG_SECONDS
@@ -117,11 +127,13 @@ def test_the_lag_is_in_the_features(logger: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("logger", sorted(MOTORS))
-def test_currents_are_in_amperes(logger: str, tmp_path: Path) -> None:
-    table, t, run = read_sample(logger, tmp_path)
+def test_currents_are_in_amperes(logger: str, sample: Callable[[str], Sample]) -> None:
+    table, t, run = sample(logger)
     expected = machine.IDLE_A + np.abs(run.velocity_mm_s(t)) / machine.MM_S_PER_A
     certain = settled(run, t, 0.2)
     names = MOTORS[logger] if logger != "linuxcnc" else [f"{m}_mean" for m in MOTORS[logger]]
+    group = "electrical" if logger == "plc_mill" else "motor"
+    assert {channel_group(name) for name in names} == {group}
     currents = table[names].to_numpy(float)[certain]
     assert currents == pytest.approx(expected[certain], abs=6 * machine.NOISE_A)
 
@@ -133,3 +145,17 @@ def test_a_log_without_lines_is_refused_as_labels(logger: str, tmp_path: Path) -
     assert isinstance(recording, LabRecording)
     with pytest.raises(UserError, match="no labels to learn from"):
         read_recording(recording)
+
+
+@pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])
+def test_the_programs_unit_holds_though_no_row_reports_it(
+    code: str, mm_per_unit: float, tmp_path: Path
+) -> None:
+    write_laboratory("grbl", tmp_path, speed=3.0)
+    program = tmp_path / "square.nc"
+    program.write_text(program.read_text().replace("G21", f"({code}) {code}"))
+    (source,) = list_recordings(tmp_path, (), read_layout("grbl"))
+    recording = load_recording(source, ("imu",), 1)
+    assert not any(code in block for block in recording.blocks)
+    assert set(recording.mm_per_unit.tolist()) == {np.float32(mm_per_unit)}
+    assert recording.notes == []

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import yaml
 
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.guessing import CHECK, guess_targets
+from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
+from gcodefp.recordings.inspection.sniffing import DECIMAL_COMMA, UNIX_SCALES, Clock, Sketch
 from gcodefp.recordings.layout import SHIPPED
-from gcodefp.recordings.sniffing import UNIX_SCALES, Clock, Sketch
 
 SHIPPED_SOURCES = {
     "grbl": ("grbl", "status"),
@@ -107,7 +107,7 @@ def _source(kind: Kind) -> Iterator[str]:
         section = content["sources"][source] | {"files": kind.pattern}
         dumped = yaml.safe_dump(section, sort_keys=False, width=1000, default_flow_style=None)
         yield from dumped.splitlines()
-    elif sketch.format == "table":
+    elif sketch.format in ("table", "json_lines"):
         yield from _table_source(kind.pattern, sketch)
 
 
@@ -118,12 +118,16 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
     if not guesses:
         return
     yield f"files: {_quoted(pattern)}"
-    separator = sketch.separator.removeprefix('"')
+    if sketch.format == "json_lines":
+        yield "format: json_lines"
+    if sketch.encoding != "utf-8":
+        yield f"encoding: {sketch.encoding}"
+    separator = sketch.separator.removeprefix('"') or ","
     if sketch.separator.startswith('"'):
         yield "quoted_rows: true"
     if separator != ",":
         yield f"separator: {'whitespace' if separator == ' ' else _quoted(separator)}"
-    if "decimal comma" in sketch.notes:
+    if DECIMAL_COMMA in sketch.notes:
         yield 'decimal: ","'
     if sketch.lines_before_header:
         yield f"skip_rows: {sketch.lines_before_header}"
@@ -131,7 +135,8 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
         names = ", ".join(_quoted(str(name)) for name in table.columns)
         yield f"header: [{names}]  # {CHECK}: the columns have no names"
     yield f"clock: {clock_yaml(clock)}"
-    if clock is not None and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
+    has_sensors = any("." in guess.target for guess in guesses.values())
+    if clock is not None and has_sensors and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
         yield f"resample: interpolate{IS_SLOW}"
     yield "columns:"
     for name, guess in guesses.items():
@@ -166,12 +171,19 @@ def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
         for key, lines in sources.items()
         if any(re.search(r": (\{as: )?['\"]?(line|block)\b", line) for line in lines)
     ]
-    if len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR:
+    is_one = len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR
+    if is_one and not _is_fast(sources[reporting[0]]):
         return [f"rows: {reporting[0]}"]
     (key, lines), *others = sources.items()
     if not others and any(line.endswith(IS_SLOW) for line in lines):
         return [f"rows: {key}"]
     return [f"rows: {{rate_hz: {DEFAULT_ROW_HZ}}}"]
+
+
+def _is_fast(lines: list[str]) -> bool:
+    """Whether a source has sensors, and a clock that is faster than DEFAULT_ROW_HZ."""
+    has_sensors = any(re.search(r": \w+\.\w+( \[.*\])?  #", line) for line in lines)
+    return has_sensors and not any(line.endswith(IS_SLOW) or "sample" in line for line in lines)
 
 
 def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
@@ -198,4 +210,6 @@ def _is_block(line: str) -> bool:
 def _quoted(text: str) -> str:
     """A YAML scalar, in quotes unless it is a plain word."""
     style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
-    return str(yaml.safe_dump(text, width=1000, default_style=style)).splitlines()[0]
+    return str(
+        yaml.safe_dump(text, width=1000, default_style=style, allow_unicode=True)
+    ).splitlines()[0]

@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gcodefp.recordings.sniffing import guess_acceleration_unit
+from gcodefp.recordings.gcode import parse_block
+from gcodefp.recordings.inspection.sniffing import guess_acceleration_unit
+from gcodefp.recordings.quantities import parse_target
 
 AXES = "xyz"
 COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)
@@ -25,7 +27,7 @@ DEFAULT_UNITS = {"A": "g", "G": "deg/s", "M": "uT", "F": "N"}
 SINGLES = (
     (
         "Current [A]",
-        re.compile(r"current(?!_|\w*(program|feed|line))|currentfeedback|amps?$|_i$", re.I),
+        re.compile(r"current(?!_|\w*(program|feed|line))|currentfeedback|(?<!st)amps?$|_i$", re.I),
     ),
     ("Voltage [V]", re.compile(r"volt", re.I)),
     ("Power [W]", re.compile(r"power|watt", re.I)),
@@ -37,7 +39,7 @@ ROLES = (
     (
         "line",
         re.compile(
-            r"(gcode_?)?line(_?(no|nr|num|number))?|ln|.*sequence_?num.*|program_?line", re.I
+            r"(gcode_?)?line(_?(no|nr|num|number))?|l?n|.*sequence_?num.*|program_?line", re.I
         ),
     ),
     ("block", re.compile(r"g_?code|gcode_string|block|command", re.I)),
@@ -45,6 +47,7 @@ ROLES = (
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
+MAX_TEXTS = 200
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
 _POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
 
@@ -82,7 +85,37 @@ def guess_targets(
         elif single and column in numeric and not COMMANDED.search(column):
             target = f"{_single_node(bare)}.{_with_unit(single, column)}"
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
+    if "block" not in {guess.target for guess in guesses.values()}:
+        texts = [c for c in columns if c not in guesses and c not in numeric]
+        found_blocks = [c for c in texts if _has_blocks(table[c])]
+        guesses |= {c: Guess("block", "its texts are blocks") for c in found_blocks[:1]}
+    if not any("." in guess.target for guess in guesses.values()):
+        left = [c for c in numeric if c not in guesses and table[c].nunique() > 1]
+        guesses |= {c: Guess(f"{_single_node(c)}.raw", CHECK) for c in left}
     return guesses
+
+
+def _has_blocks(texts: pd.Series) -> bool:
+    """Whether most texts are blocks of G-code with at least one word."""
+    texts = texts.dropna().astype(str).head(MAX_TEXTS)
+    blocks = 0
+    for text in texts:
+        try:
+            blocks += bool(parse_block(text))
+        except ValueError:
+            blocks -= 1
+    return blocks > len(texts) / 2
+
+
+def _is_unit(text: str) -> bool:
+    """Whether a text is a unit of an acceleration, a rate, a field or a force."""
+    for quantity in ("Ax", "Gx", "Mx", "Fx"):
+        try:
+            parse_target(f"node.{quantity} [{text}]")
+        except ValueError:
+            continue
+        return True
+    return False
 
 
 def _triples(columns: list[str]) -> Iterator[tuple[str, tuple[str, str, str]]]:
@@ -102,7 +135,7 @@ def _guess_triple(
 ) -> Iterator[tuple[str, Guess]]:
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
-    unit = written[1] if written else None
+    unit = written[1] if written and _is_unit(written[1]) else None
     by_gravity = guess_acceleration_unit(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
     if quantity == "A" and not REPORTED.search(key) and (key != "?" or by_gravity):
@@ -116,6 +149,12 @@ def _guess_triple(
         for axis, name in zip(AXES, names, strict=True):
             target = f"{_node_of(key, node)}.{quantity}{axis} [{unit or DEFAULT_UNITS[quantity]}]"
             yield name, Guess(target, BY_NAME if unit else CHECK_UNIT)
+    elif by_gravity and not REPORTED.search(key):
+        for axis, name in zip(AXES, names, strict=True):
+            yield (
+                name,
+                Guess(f"{_node_of(key, node)}.A{axis} [{by_gravity}]", f"{CHECK}: mean of 1 g"),
+            )
     elif _POSITION.search(key) and not COMMANDED.search(key):
         for axis, name in zip(AXES, names, strict=True):
             yield name, Guess(f"{axis} [{unit or 'mm'}]", BY_NAME)

@@ -11,14 +11,14 @@ import yaml
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.guessing import guess_targets
-from gcodefp.recordings.inspection import MAX_ISOLATED_SHARE, SourceFacts
+from gcodefp.recordings.inspection.draft import clock_yaml
+from gcodefp.recordings.inspection.guessing import guess_targets
+from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch
+from gcodefp.recordings.inspection.source_facts import MAX_ISOLATED_SHARE, SourceFacts
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import placeholders
-from gcodefp.recordings.layout_draft import clock_yaml
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import parse_target
-from gcodefp.recordings.sniffing import GRAVITY, Sketch
 
 HOUR_SECONDS = 3600.0
 MAX_SKEW = 300.0
@@ -80,7 +80,8 @@ def _clock(
         if tail and float(tail[1]) != clock.rate_hz:
             fix = _clock_line(recording, name, rate_hz=float(tail[1]))
             yield Finding(name, f"its last line says {tail[0]!r}", fix)
-        if sketch.clock is not None and sketch.clock.kind != "sample":
+        is_unread = sketch.clock is not None and sketch.clock.column in facts.unmapped
+        if sketch.clock is not None and sketch.clock.kind != "sample" and is_unread:
             text = f"column {sketch.clock.column!r} seems to be a clock, {sketch.clock.kind}"
             yield Finding(name, text, f"clock: {clock_yaml(sketch.clock)}")
 
@@ -181,10 +182,10 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     shares = {}
     for numbering in NUMBERINGS[:2]:
         try:
-            known = read_program(recording.program, numbering).number
+            numbers = read_program(recording.program, numbering).number
         except UserError:
             continue
-        shares[numbering] = float(np.isin(lines[lines > 0], known).mean())
+        shares[numbering] = float(np.isin(lines[lines > 0], numbers).mean())
     share = shares.get(program.numbering, 1.0)
     best = max(shares, key=lambda n: shares[n], default=program.numbering)
     if share < MIN_LINES_SHARE and shares[best] > share:

@@ -5,6 +5,7 @@ Guesses go into a report and into a layout that a person edits; nothing is read 
 
 import csv
 import io
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from gcodefp.recordings.gcode import parse_block
 HEAD_BYTES = 1 << 18
 HEAD_LINES = 1000
 STRUCTURE_LINES = 100
+DECIMAL_COMMA = "decimal comma"
 MAX_HEADER_LINES = 20
 SEPARATORS = (",", ";", "\t", "|", " ")
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
@@ -35,6 +37,8 @@ LINE_FORMATS = {
 }
 """Format of a log -> what its lines of interest look like."""
 UNIX_SCALES = {"unix s": 1.0, "unix ms": 1e3, "unix us": 1e6, "unix ns": 1e9}
+MAX_BACKWARD_SHARE = 0.01
+"""Of the steps of a clock; the reader says where."""
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
 GRAVITY = {"g": 1.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
@@ -61,7 +65,7 @@ class Sketch(NamedTuple):
     """What a file seems to be.
 
     Attributes:
-        format: `table`, a format of LINE_FORMATS, `program`, `layout` or `unknown`.
+        format: `table`, `json_lines`, one of LINE_FORMATS, `program`, `layout` or `unknown`.
         separator: of a table; `"` in front: each row is one quoted text.
         has_header: of a table; without one, its columns are called 0, 1, ….
         lines_before_header: that are no rows, or before the first row if there is no header.
@@ -80,11 +84,12 @@ class Sketch(NamedTuple):
     clock: Clock | None = None
     last_line: str = ""
     notes: tuple[str, ...] = ()
+    encoding: str = "utf-8"
 
 
 def sketch_file(path: Path) -> Sketch:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
-    lines = _lines(path)
+    lines, encoding = _lines(path)
     suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name, flags=re.I)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
         return Sketch(path, "layout", lines)
@@ -93,11 +98,27 @@ def sketch_file(path: Path) -> Sketch:
             return Sketch(path, name, lines)
     if suffix in PROGRAM_SUFFIXES or _is_program(lines):
         return Sketch(path, "program", lines)
-    return _sketch_table(path, lines)
+    if lines and lines[0].lstrip().startswith("{"):
+        return _sketch_json_lines(path, lines)
+    return _sketch_table(path, lines)._replace(encoding=encoding)
 
 
-def _lines(path: Path) -> list[str]:
-    """Lines of the file's start and, if it is long, of its middle; [] if it is no text."""
+def _sketch_json_lines(path: Path, lines: list[str]) -> Sketch:
+    try:
+        rows = [json.loads(line) for line in lines if line.strip()]
+        table = pd.json_normalize(rows)
+    except (ValueError, NotImplementedError, AttributeError):
+        return Sketch(path, "unknown", lines)
+    samples = [c for c in table if not table[c].map(lambda v: isinstance(v, list | dict)).any()]
+    table = table[samples]
+    return Sketch(path, "json_lines", lines, "", True, 0, table, guess_clock(table))
+
+
+def _lines(path: Path) -> tuple[list[str], str]:
+    """Lines of the file's start and, if it is long, of its middle, and its encoding.
+
+    No lines if it is no text.
+    """
     with path.open("rb") as handle:
         magic = handle.read(6)
         handle.seek(0)
@@ -110,15 +131,25 @@ def _lines(path: Path) -> list[str]:
                 handle.seek(path.stat().st_size // 2)
                 middle = handle.read(HEAD_BYTES)
         except (OSError, EOFError):
-            return []
+            return [], "utf-8"
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES]
+        return content.decode("utf-16", errors="replace").splitlines()[:HEAD_LINES], "utf-16"
     if b"\0" in content[:1000]:
-        return []
-    lines = content.decode("utf-8-sig", errors="replace").splitlines()
+        return [], "utf-8"
+    encoding = "utf-8" if _is_utf8(content) else "cp1252"
+    lines = content.decode(encoding, errors="replace").lstrip("\ufeff").splitlines()
     # The line at the cut is not whole.
     lines = lines[: HEAD_LINES if len(content) < HEAD_BYTES else min(HEAD_LINES, len(lines) - 1)]
-    return lines + middle.decode("utf-8", errors="replace").splitlines()[1:-1][:HEAD_LINES]
+    more = middle.decode(encoding, errors="replace").splitlines()[1:-1][:HEAD_LINES]
+    return lines + more, encoding
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(content) - 4  # A letter that the cut divides.
+    return True
 
 
 def _is_program(lines: list[str]) -> bool:
@@ -149,22 +180,31 @@ def _sketch_table(path: Path, lines: list[str]) -> Sketch:
     names = fields[header] if header is not None else [str(i) for i in range(width)]
     names = [name or f"column {i}" for i, name in enumerate(names)]
     skipped = header if header is not None else first
-    body = [row for row in fields[first:] if len(row) == width]
-    if ragged := len(rows) - first - len(body):
+    if ragged := sum(len(row) != width for row in fields[first:]):
         notes.append(
             f"{ragged} rows do not have {width} fields, such as {_odd(fields[first:], width)!r}"
         )
     if doubles := [n for n, count in Counter(names).items() if count > 1]:
         notes.append(f"two columns are called {doubles[0]!r}")
         names = [f"{name}.{i}" if name in doubles else name for i, name in enumerate(names)]
-    table = pd.DataFrame(body, columns=names)
-    decimal = _decimal(table) if separator != "," else "."
+    whole = [
+        row
+        for row, values in zip(rows[first:], fields[first:], strict=True)
+        if len(values) == width
+    ]
+    decimal = "," if separator != "," and _has_decimal_commas(whole) else "."
     if decimal == ",":
-        notes.append("decimal comma")
-    for name in names:
-        texts = table[name].str.strip().replace("", None)
-        numbers = pd.to_numeric(texts.str.replace(decimal, "."), errors="coerce")
-        table[name] = numbers if numbers.notna().sum() == texts.notna().sum() else table[name]
+        notes.append(DECIMAL_COMMA)
+    table = pd.read_csv(
+        io.StringIO("\n".join(whole)),
+        sep=r"\s+" if separator == " " else separator,
+        header=None,
+        names=names,
+        index_col=False,
+        decimal=decimal,
+        skipinitialspace=True,
+        low_memory=False,
+    )
     clock = guess_clock(table)
     mark += separator
     has_header = header is not None
@@ -226,11 +266,9 @@ def _odd(fields: list[list[str]], width: int) -> str:
     return " ".join(next(row for row in fields if len(row) != width))[:40]
 
 
-def _decimal(table: pd.DataFrame) -> str:
-    texts = table.astype(str).to_numpy().ravel()
-    commas = sum(bool(re.fullmatch(r"\s*-?\d+,\d+\s*", text)) for text in texts[:5000])
-    points = sum(bool(re.fullmatch(r"\s*-?\d+\.\d+\s*", text)) for text in texts[:5000])
-    return "," if commas > points else "."
+def _has_decimal_commas(rows: list[str]) -> bool:
+    text = "\n".join(rows[:STRUCTURE_LINES])
+    return len(re.findall(r"\d,\d", text)) > len(re.findall(r"\d\.\d", text))
 
 
 def guess_clock(table: pd.DataFrame) -> Clock | None:
@@ -243,7 +281,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
     """Candidates and their rank, the best is 0."""
     for name in map(str, table.columns):
         samples = table[name].dropna()
-        if samples.empty:
+        if len(samples) < 2:
             continue
         is_named = bool(_TIME_NAME.search(name))
         if samples.dtype.kind not in "iuf":
@@ -254,7 +292,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
             continue
         values = samples.to_numpy(np.float64)
         steps = np.diff(values)
-        if (steps < 0).any() or not (steps > 0).any():
+        if (steps < 0).mean() > MAX_BACKWARD_SHARE or not (steps > 0).any():
             continue
         for kind, scale in UNIX_SCALES.items():
             if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
@@ -263,10 +301,16 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
         else:
             if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
                 yield 3, Clock(name, "sample", np.nan)
-            elif (steps > 0).mean() > 0.9:
+            elif is_named or _are_even(steps):
                 scale = 1e3 if re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE) else 1.0
                 kind = "ms" if scale > 1 else "s"
                 yield 2 if is_named else 4, Clock(name, kind, _period(steps) / scale)
+
+
+def _are_even(steps: NDArray[np.float64]) -> bool:
+    """Whether nearly all are near their median, as those of a clock and not of a position."""
+    median = np.median(steps)
+    return bool(median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95)
 
 
 def _period(steps: NDArray[np.float64]) -> float:

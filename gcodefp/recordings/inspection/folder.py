@@ -1,5 +1,6 @@
 """What is in a folder of recordings, which layout fits it, and how it would be read by that."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,15 +10,15 @@ import yaml
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
-from gcodefp.recordings.dialect import describe_program
-from gcodefp.recordings.findings import Finding, find_problems
-from gcodefp.recordings.inspection import SourceFacts, inspect_source
+from gcodefp.recordings.inspection.draft import Kind, draft_layout, file_kinds
+from gcodefp.recordings.inspection.findings import Finding, find_problems
+from gcodefp.recordings.inspection.gcode_summary import describe_program
+from gcodefp.recordings.inspection.recognition import fitting_layout, is_default_format
+from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
+from gcodefp.recordings.inspection.source_facts import SourceFacts, inspect_source
 from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.layout import Layout, parse_layout, read_layout
-from gcodefp.recordings.layout_draft import Kind, draft_layout, file_kinds
 from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.recognition import fitting_layout, is_default_format
-from gcodefp.recordings.sniffing import Sketch, sketch_file
 
 MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
@@ -39,14 +40,25 @@ class InspectedRecording:
     """A recording, source by source.
 
     Attributes:
-        facts: of each source that can be read.
         reading: how pre-processing reads it, or why it does not.
+        rows: that it is read to.
+        facts: of each source that can be read.
     """
 
     name: str
+    operation: str
     reading: str
+    rows: int
     facts: dict[str, SourceFacts] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+
+    def report(self) -> list[str]:
+        """Lines on its sources, on what is wrong with them, and on how it is read."""
+        lines = [f"{name}: {describe_source(facts)}" for name, facts in self.facts.items()]
+        for finding in self.findings:
+            lines.append(f"! {finding.source}: {finding.text}")
+            lines += [f"    fix: {finding.fix}"] if finding.fix else []
+        return [*lines, self.reading]
 
 
 @dataclass
@@ -71,13 +83,15 @@ class InspectedFolder:
         lines += [f"  {line}" for kind in self.kinds for line in _describe_kind(kind)]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
+        alike: dict[str, list[InspectedRecording]] = {}
         for recording in self.recordings:
-            lines.append(f"recording {recording.name}")
-            lines += [f"  {name}: {describe_source(f)}" for name, f in recording.facts.items()]
-            for finding in recording.findings:
-                lines.append(f"  ! {finding.source}: {finding.text}")
-                lines += [f"      fix: {finding.fix}"] if finding.fix else []
-            lines.append(f"  {recording.reading}")
+            # Recordings that differ in numbers alone are described once.
+            text = "\n".join(recording.report()).replace(f" {recording.operation}:", "")
+            alike.setdefault(re.sub(r"\d[\d.,]*", "#", text), []).append(recording)
+        for first, *others in alike.values():
+            lines += [f"recording {first.name}", *(f"  {line}" for line in first.report())]
+            names = [f"{other.name} ({other.rows} rows)" for other in others]
+            lines += [f"  alike: {', '.join(names)}"] if names else []
         return lines
 
 
@@ -101,6 +115,10 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     layout, choice, draft = _choose(folder, kinds, layout_name)
     notes = [f"only the first {MAX_FILES} of {len(paths)} files were looked at"]
     notes = notes if len(paths) > MAX_FILES else []
+    for kind in kinds:
+        if any(kind.pattern == other.pattern for other in kinds[: kinds.index(kind)]):
+            names = ", ".join(sketch.path.name for sketch in kind.sketches[:3])
+            notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
     is_default = layout is None
     layout = read_layout(DEFAULT_LAYOUT) if layout is None else layout
     if is_default:
@@ -156,7 +174,8 @@ def _inspect(
     recording: Recordable, sketches: dict[Path, Sketch], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
-    inspected = InspectedRecording(recording.name, _read(recording, is_default))
+    reading, rows = _read(recording, is_default)
+    inspected = InspectedRecording(recording.name, recording.operation, reading, rows)
     for name in recording.files:
         try:
             inspected.facts[name] = inspect_source(recording, name)
@@ -173,15 +192,16 @@ def _inspect(
     return inspected
 
 
-def _read(recording: LabRecording, is_default: bool) -> str:
-    """How pre-processing reads a recording, or why it does not."""
+def _read(recording: LabRecording, is_default: bool) -> tuple[str, int]:
+    """How pre-processing reads a recording, or why it does not; and its rows."""
     source: Recordable = next(iter(recording.files.values())) if is_default else recording
     try:
-        return describe_reading(load_recording(source, SENSOR_GROUPS, 1))
+        read = load_recording(source, SENSOR_GROUPS, 1)
+        return describe_reading(read), len(read.seconds)
     except RecordingRejected as rejection:
-        return f"would be excluded: {rejection}"
+        return f"would be excluded: {rejection}", 0
     except UserError as error:
-        return f"cannot be read with labels: {error}"
+        return f"cannot be read with labels: {error}", 0
 
 
 def describe_reading(recording: Recording) -> str:
@@ -205,7 +225,7 @@ def describe_reading(recording: Recording) -> str:
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
         f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
         f"{recording.lines.max()}, {where}, channels: {channels}"
-        + (f"; {dropped}" if dropped else "")
+        + (f"; dropped or changed: {dropped}" if dropped else "")
         + "".join(f"; {note}" for note in recording.notes)
     )
 
@@ -231,7 +251,7 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
         text = f"program: {describe_program(sketch.path)}"
-    elif sketch.format == "table":
+    elif sketch.format in ("table", "json_lines"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
@@ -242,6 +262,8 @@ def _describe_table(sketch: Sketch) -> str:
     separator = {" ": "blanks", "\t": "tabs"}.get(sketch.separator, repr(sketch.separator[-1:]))
     header = "a header" if sketch.has_header else "no header"
     parts = [f"{sketch.table.shape[1]} columns, separated by {separator}, {header}"]
+    if sketch.format == "json_lines":
+        parts = [f"JSON lines of {sketch.table.shape[1]} fields"]
     if sketch.clock is None:
         parts.append("no clock")
     elif sketch.clock.kind == "sample":

@@ -6,9 +6,9 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from gcodefp.recordings import columns
+from gcodefp.recordings.inspection.draft import Kind
+from gcodefp.recordings.inspection.sniffing import Sketch
 from gcodefp.recordings.layout import SHIPPED, Source, read_layout
-from gcodefp.recordings.layout_draft import Kind
-from gcodefp.recordings.sniffing import Sketch
 
 
 class Fit(NamedTuple):
