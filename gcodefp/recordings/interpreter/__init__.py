@@ -6,6 +6,7 @@ O words, expressions or E; printrun's gcoder knows printers only.
 
 import gzip
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,7 @@ def read_program(path: Path) -> str:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); name a program file") from None
     if content[:4] == b"GCDE" or b"\0" in content[:4096]:
         raise UserError(f"{path}: is binary; export the program as text G-code")

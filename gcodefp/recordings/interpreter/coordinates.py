@@ -55,6 +55,8 @@ class Coordinates:
             return
         if kind not in (2, 20) or values.get("R"):
             raise ValueError("this G10 is not known, or rotates the coordinates")
+        if is_fanuc and kind == 2 and values.get("P") == 0:
+            raise ValueError("the external offset is not traced")
         if is_fanuc and kind == 20:
             index += EXTENDED_OFFSETS
         elif index not in WORK_OFFSETS.values():

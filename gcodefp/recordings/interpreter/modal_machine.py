@@ -10,82 +10,38 @@ from collections.abc import Sequence
 from math import isfinite, pi
 from typing import NamedTuple
 
-from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import Word
-from gcodefp.recordings.interpreter.coordinates import WORK_OFFSETS, Coordinates
+from gcodefp.recordings.interpreter.codes import (
+    GROUPS,
+    KNOWN,
+    MODES,
+    MOTIONS,
+    MOVING_M_CODES,
+    NONMODAL,
+    PRINTER_CODES,
+    RETRACTIONS,
+    SPLINES,
+    UNTRACED_MODES,
+    WITHOUT_MOTION,
+    WITHOUT_TARGET,
+)  # fmt: skip
+from gcodefp.recordings.interpreter.coordinates import EXTENDED_OFFSETS, WORK_OFFSETS, Coordinates
 from gcodefp.recordings.interpreter.dialects import Dialect
+from gcodefp.recordings.interpreter.drilling import CYCLES, Cycle, drill
 from gcodefp.recordings.interpreter.tool_moves import (
-    CYCLES,
     PLANE_AXES,
     Arc,
-    Hole,
     PathMove,
     Point,
     arc_by_centre,
     arc_by_radius,
     at_height,
-    drill,
+    line,
 )
 
 MAX_REPEATS = 1000
 MAX_TURNS = 10_000
 
-_MODES: dict[float, dict[str, float | bool]] = {
-    17: {"plane": 17},
-    18: {"plane": 18},
-    19: {"plane": 19},
-    20: {"mm_per_unit": INCH_MM},
-    21: {"mm_per_unit": 1.0},
-    90: {"is_absolute": True},
-    91: {"is_absolute": False},
-    90.1: {"has_absolute_centres": True},
-    91.1: {"has_absolute_centres": False},
-    93: {"feed_mode": 93},
-    94: {"feed_mode": 94},
-    95: {"feed_mode": 95},
-    98: {"retract": 98},
-    99: {"retract": 99},
-}
-_SPLINES = {5.0, 5.1}
-_MOTIONS = {0.0, 1.0, 2.0, 3.0, *_SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
-_ONCE = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
-_WITHOUT_MOTION = {
-    8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 44.0, 49.0, 50.0, 50.1, 61.0, 61.1, 62.0, 63.0, 64.0,
-    67.0, 69.0, 69.1, 94.1, 96.0, 97.0, 113.0, 13.1, 65.0, 187.0, 54.4, 49.1,
-}  # fmt: skip
-_DOUBTS: dict[float, tuple[float, str]] = {
-    7.0: (8.0, "diameter mode"),
-    12.1: (13.1, "polar interpolation"),
-    16.0: (15.0, "polar coordinates"),
-    41.0: (40.0, "tool radius compensation"),
-    41.1: (40.0, "tool radius compensation"),
-    42.0: (40.0, "tool radius compensation"),
-    42.1: (40.0, "tool radius compensation"),
-    51.0: (50.0, "scaling"),
-    51.1: (50.1, "mirroring"),
-    66.0: (67.0, "a modal macro call"),
-    68.0: (69.0, "rotated coordinates"),
-    68.2: (69.0, "a tilted plane"),
-    112.0: (113.0, "polar interpolation"),
-}
-"""Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
-_KNOWN = {*_MOTIONS, *_ONCE, *_MODES, *WORK_OFFSETS, *_WITHOUT_MOTION, *_DOUBTS}
-_USE_NO_AXES = {51.0, 51.1, 65.0, 66.0, 68.0, 68.2}
-"""Their axis words are no target of a motion."""
-_GROUPS = {
-    **dict.fromkeys(_MOTIONS - {80.0}, "motion"),
-    **{code: next(iter(modes)) for code, modes in _MODES.items()},
-    **dict.fromkeys(WORK_OFFSETS, "offset"),
-}
-_RETRACTIONS = {10.0, 11.0}
-_PRINTER_CODES = {
-    0.0, 1.0, 2.0, 3.0, 4.0, 17.0, 18.0, 19.0, 20.0, 21.0, 28.0, 53.0, *WORK_OFFSETS, 90.0, 91.0,
-    92.0, 92.1,
-}  # fmt: skip
-_MOVING_M_CODES = {
-    125.0: "parks", 206.0: "shifts the origin", 218.0: "sets a tool's offset",
-    428.0: "shifts the origin", 600.0: "parks", 701.0: "loads filament", 702.0: "unloads filament",
-}  # fmt: skip
 _OTHER_AXES = "UVW"
 
 
@@ -118,10 +74,6 @@ class Modal(NamedTuple):
     offset_mm: Point
 
 
-def _line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
-    return (PathMove(kind, start, end, feed),) if end != start else ()
-
-
 class ModalMachine:
     """Executes blocks; positions are in the frame that G54 has at the start.
 
@@ -149,8 +101,7 @@ class ModalMachine:
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
         self._complaints: list[str] = []
-        self._cycle: dict[str, float] = {}
-        self._initial_level: float | None = None
+        self._cycle = Cycle()
         self._modal: Modal | None = None
         self._saved_states: dict[str, tuple[bool, bool, float, list[float]]] = {}
         self.has_units = False
@@ -193,25 +144,33 @@ class ModalMachine:
                 continue
             if complaint:
                 complaints.append(complaint)
-        groups = [_GROUPS[code] for code in codes if code in _GROUPS]
+        groups = [GROUPS[code] for code in codes if code in GROUPS]
         if 80 in codes:
             is_group_of_its_own = self._dialect is Dialect.FANUC or "motion" in groups
             self.motion = self._motion_before if is_group_of_its_own else 80.0
-        is_still |= not _USE_NO_AXES.isdisjoint(codes) or not _KNOWN.issuperset(codes)
+        is_still |= self._dialect.is_printer and 10 in codes
+        is_still |= not WITHOUT_TARGET.isdisjoint(codes) or not KNOWN.issuperset(codes)
         if len(groups) > len({*groups}):
             complaints.append("two codes of one modal group")
-        if "F" in values or "S" in values:
-            self._modal = None
-            self.feed = values.get("F", self.feed / self.mm_per_unit) * self.mm_per_unit
-            self.spindle = values.get("S", self.spindle)
+        if not (is_still and self._dialect.is_printer):
+            self._set_rates(values)
         if not self._dialect.is_printer:
             complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
         moves = () if is_still else self._moves(codes, values)
-        return moves, "; ".join(complaints)
+        return moves, "; ".join(dict.fromkeys(complaints))
+
+    def _set_rates(self, values: dict[str, float]) -> None:
+        if "F" in values:
+            self.feed, self._modal = values["F"] * self.mm_per_unit, None
+        if "S" in values:
+            self.spindle, self._modal = values["S"], None
 
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
-        once = next((code for code in codes if code in _ONCE), 0.0)
+        once = next((code for code in codes if code in NONMODAL), 0.0)
+        if once == 54.1:
+            self.frame.select(EXTENDED_OFFSETS + int(values.get("P", 1)))
+            self._modal, once = None, 0.0
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
@@ -223,7 +182,7 @@ class ModalMachine:
                 self.position, moves = moves[0].start_mm, ()
                 self._complaints.append("the position is not finite")
             self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
-            if self.motion in _SPLINES:
+            if self.motion in SPLINES:
                 self._complaints.append("a spline is traced as a line")
         return moves
 
@@ -231,26 +190,26 @@ class ModalMachine:
 
     def _g_code(self, number: float) -> str:
         if self._dialect.is_printer:
-            if number in _RETRACTIONS:
+            if number in RETRACTIONS:
                 return ""
-            if number not in _PRINTER_CODES:
+            if number not in PRINTER_CODES:
                 return f"G{number:g} is not known"
-        if number in _SPLINES and self._dialect is Dialect.FANUC:
+        if number in SPLINES and self._dialect is Dialect.FANUC:
             return ""  # How far Fanuc's controllers look ahead
-        if number in _MOTIONS:
+        if number in MOTIONS:
             if number != self.motion:
                 self._modal = None
                 self.motion = number
             if number not in CYCLES:
-                self._cycle, self._initial_level = {}, None
+                self._cycle.end()
             if number < 4:
                 self._motion_before = number
             return "a probe stops where it touches" if 38 < number < 39 else ""
-        if number in _ONCE:
+        if number in NONMODAL:
             is_unknown = number == 30 and 30 not in self.frame.homes
             return "the second reference point is not in the program" if is_unknown else ""
         self._modal = None
-        if (modes := _MODES.get(number)) is not None:
+        if (modes := MODES.get(number)) is not None:
             for name, value in modes.items():
                 setattr(self, name, value)
             if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
@@ -260,19 +219,19 @@ class ModalMachine:
         if number in WORK_OFFSETS:
             self.frame.select(WORK_OFFSETS[number])
             return ""
-        for begin in [b for b in self._doubts if _DOUBTS[b][0] == number]:
+        for begin in [b for b in self._doubts if UNTRACED_MODES[b][0] == number]:
             del self._doubts[begin]
-        if number in _DOUBTS:
-            self._doubts[number] = _DOUBTS[number][1]
-            return f"{_DOUBTS[number][1]} is not traced"
-        return "" if number in _WITHOUT_MOTION else f"G{number:g} is not known"
+        if number in UNTRACED_MODES:
+            self._doubts[number] = UNTRACED_MODES[number][1]
+            return f"{UNTRACED_MODES[number][1]} is not traced"
+        return "" if number in WITHOUT_MOTION else f"G{number:g} is not known"
 
     def _m_code(self, number: float) -> str:
         if number in (82, 83):
             self._modal = None
             self._is_absolute_e = number == 82
-        is_moving = self._dialect.is_printer and number in _MOVING_M_CODES
-        return f"M{number:g} {_MOVING_M_CODES[number]}" if is_moving else ""
+        is_moving = self._dialect.is_printer and number in MOVING_M_CODES
+        return f"M{number:g} {MOVING_M_CODES[number]}" if is_moving else ""
 
     def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
         """The codes that use a block's axis words for themselves, and hold for it alone."""
@@ -312,8 +271,8 @@ class ModalMachine:
         end, home = list(via), self.frame.homes.get(code, self.frame.zero)
         for axis in axes:
             end[axis] = home[axis]
-        moves = _line("rapid", self.position, via)
-        moves += _line("rapid", via, (end[0], end[1], end[2], end[3]))
+        moves = line("rapid", self.position, via)
+        moves += line("rapid", via, (end[0], end[1], end[2], end[3]))
         if self._dialect.is_printer:
             self.frame.forget_shift(axes)
             self._modal = None
@@ -361,7 +320,7 @@ class ModalMachine:
         if end == start:
             return ()
         if is_rapid:
-            return _line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
+            return line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
         return (self._feed_for(PathMove("feed", start, end, self.feed)),)
 
     def _arc(self, values: dict[str, float], start: Point, end: Point) -> PathMove:
@@ -400,52 +359,35 @@ class ModalMachine:
         return arc_by_centre(first, second, (x, y), is_clockwise)
 
     def _drill(self, values: dict[str, float]) -> tuple[PathMove, ...]:
-        c = PLANE_AXES[self.plane][2]
-        depth_letter = "XYZ"[c]
-        for letter in (depth_letter, "R", "Q", "P"):
-            if letter in values:
-                self._cycle[letter] = values[letter]
-        if not self._cycle.keys() >= {depth_letter, "R"}:
-            raise ValueError(f"a cycle without R or {depth_letter}")
-        if self._initial_level is None:
-            self._initial_level = self.position[c]
         repeats = values.get("L", values.get("K", 1.0))
         if not 0 <= repeats <= MAX_REPEATS:
             raise ValueError(f"{repeats:g} repeats of a cycle")
-        hole, moves = self._hole(depth_letter, c), list[PathMove]()
-        place = self.position
+        is_fanuc, place = self._dialect is Dialect.FANUC, self.position
+        c = PLANE_AXES[self.plane][2]
+        depth_letter, offset = "XYZ"[c], self.frame.offset[c] if self.is_absolute else None
+        hole = self._cycle.hole(
+            self.motion, values, depth_letter, place[c], offset, self.mm_per_unit
+        )
+        initial = self._cycle.initial_level or 0.0
+        hole = hole._replace(
+            clear=hole.top if self.retract == 99 else max(initial, hole.top),
+            dwell_seconds=hole.dwell_seconds / (1000 if is_fanuc else 1),
+            feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
+        )
+        moves = list[PathMove]()
         if place[c] < hole.top:
-            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+            moves += line("rapid", place, place := at_height(place, c, hole.top))
         # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
-        is_rising = self.retract == 98 and self._dialect is not Dialect.FANUC
-        level = max(place[c], self._initial_level) if is_rising else place[c]
+        level = max(place[c], initial) if self.retract == 98 and not is_fanuc else place[c]
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
             self.position = place
             target = at_height(self._target(across, False), c, level)
-            moves += _line("rapid", place, place := target)
-            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+            moves += line("rapid", place, place := target)
+            moves += line("rapid", place, place := at_height(place, c, hole.top))
             moves += drill(hole, place, c)
-            place = moves[-1].end_mm
-            level = hole.clear
+            place, level = moves[-1].end_mm, hole.clear
         return tuple(moves)
-
-    def _hole(self, depth_letter: str, axis: int) -> Hole:
-        assert self._initial_level is not None
-        scale = self.mm_per_unit
-        top, bottom = self._cycle["R"] * scale, self._cycle[depth_letter] * scale
-        if self.is_absolute:
-            top, bottom = top + self.frame.offset[axis], bottom + self.frame.offset[axis]
-        else:
-            top += self._initial_level
-            bottom += top
-        seconds = self._cycle.get("P", 0.0)
-        if self._dialect is Dialect.FANUC:
-            seconds /= 1000
-        feed = self.feed * (self.spindle if self.feed_mode == 95 else 1.0)
-        peck = abs(self._cycle.get("Q", 0.0)) * scale
-        clear = top if self.retract == 99 else max(self._initial_level, top)
-        return Hole(int(self.motion), top, bottom, clear, peck, seconds, feed)
 
     # Klipper's commands
 

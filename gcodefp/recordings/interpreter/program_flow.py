@@ -397,5 +397,5 @@ def _read_printer_line(number: int, code: str) -> Step:
     try:  # `G28 X Y`, `M84 E`
         return Step(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
-        is_text = head[1].upper().startswith("M")
+        is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
         return Step(number, text=code, complaint="" if is_text else str(error))
