@@ -51,6 +51,7 @@ GROUPS = {
     **dict.fromkeys(MOTIONS - {80.0}, "motion"),
     **{code: next(iter(modes)) for code, modes in MODES.items()},
     **dict.fromkeys(WORK_OFFSETS, "offset"),
+    **dict.fromkeys(NONMODAL - {4.0, 54.1}, "nonmodal"),
 }
 RETRACTIONS = {10.0, 11.0}
 """Of a printer's filament, by lengths that its firmware holds."""

@@ -236,7 +236,8 @@ class ModalMachine:
     def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
         """The codes that use a block's axis words for themselves, and hold for it alone."""
         if code == 4:
-            return self._dwell(values)
+            takes_x = self._dialect.is_printer or self._dialect is Dialect.FANUC
+            return self._dwell(values) + (() if takes_x else self._move(values, False))
         if code == 53:
             return self._move(values, True)
         if code in (28, 30):
