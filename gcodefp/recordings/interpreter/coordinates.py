@@ -72,9 +72,11 @@ class Coordinates:
         self._sum()
 
     def set_local(self, lengths: Lengths) -> None:
-        """G52."""
+        """G52; but for Fanuc it is the shift of G92 by another name."""
+        offsets = self._local if self._dialect is Dialect.FANUC else self._shift
         for axis, length in lengths:
-            self._local[axis] = length
+            offsets[axis] = length
+        self._saved_shift = list(self._shift)
         self._sum()
 
     def shift_origin(self, code: float, lengths: Lengths, position: Point) -> None:

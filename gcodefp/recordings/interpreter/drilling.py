@@ -17,36 +17,30 @@ class Hole(NamedTuple):
     Attributes:
         peck: depth of one peck; 0 without.
         clear: the height where the cycle ends.
+        feed_out: up to where boring and tapping feed out.
     """
 
     code: int
     top: float
     bottom: float
     clear: float
+    feed_out: float
     peck: float
     dwell_seconds: float
     feed_mm_min: float
 
 
 def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
-    """The moves of a hole from a place at its top.
-
-    Raises:
-        ValueError: the hole does not go down, or in too many pecks.
-    """
+    """The moves of a hole from a place at its top."""
 
     def move(kind: str, height: float) -> PathMove:
         nonlocal place
         start, place = place, at_height(place, axis, height)
         return PathMove(kind, start, place, hole.feed_mm_min if kind == "feed" else 0.0)
 
-    if hole.bottom > hole.top:
-        raise ValueError("the cycle's bottom is above its R")
     is_pecking = hole.code in PECKING and hole.peck > 0
     depths = [hole.bottom]
     if is_pecking:
-        if (hole.top - hole.bottom) / hole.peck > MAX_PECKS:
-            raise ValueError(f"more than {MAX_PECKS} pecks")
         pecks = int((hole.top - hole.bottom) / hole.peck * (1 - 1e-12))
         depths = [hole.top - hole.peck * (i + 1) for i in range(pecks)] + depths
     for depth in depths:
@@ -59,7 +53,7 @@ def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
     if hole.code in DWELLS and hole.dwell_seconds:
         yield PathMove("dwell", place, place, seconds=hole.dwell_seconds)
     if hole.code in FEEDS_OUT:
-        yield move("feed", hole.top)
+        yield move("feed", hole.feed_out)
     if hole.clear != place[axis]:
         yield move("rapid", hole.clear)
 
@@ -93,7 +87,8 @@ class Cycle:
             scale: mm of a length unit.
 
         Raises:
-            ValueError: no block of the cycle had R or the depth.
+            ValueError: no block of the cycle had R or the depth, or the hole does not go down, or
+                in too many pecks.
         """
         self._words |= {k: v for k, v in words.items() if k in (depth_letter, "R", "Q", "P")}
         if not self._words.keys() >= {depth_letter, "R"}:
@@ -104,4 +99,8 @@ class Cycle:
         top += self.initial_level if offset is None else offset
         bottom += top if offset is None else offset
         peck = abs(self._words.get("Q", 0.0)) * scale
-        return Hole(int(code), top, bottom, top, peck, self._words.get("P", 0.0), 0.0)
+        if bottom > top:
+            raise ValueError("the cycle's bottom is above its R")
+        if top - bottom > MAX_PECKS * peck > 0:
+            raise ValueError(f"more than {MAX_PECKS} pecks")
+        return Hole(int(code), top, bottom, top, top, peck, self._words.get("P", 0.0), 0.0)

@@ -370,16 +370,19 @@ class ModalMachine:
             self.motion, values, depth_letter, place[c], offset, self.mm_per_unit
         )
         initial = self._cycle.initial_level or 0.0
+        clear = hole.top if self.retract == 99 else max(initial, hole.top)
         hole = hole._replace(
-            clear=hole.top if self.retract == 99 else max(initial, hole.top),
+            clear=clear,
+            feed_out=hole.top if is_fanuc else clear,
             dwell_seconds=hole.dwell_seconds / (1000 if is_fanuc else 1),
             feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
         )
         moves = list[PathMove]()
-        if place[c] < hole.top:
+        if initial < hole.top and (place[c] < hole.top or not is_fanuc):
             moves += line("rapid", place, place := at_height(place, c, hole.top))
         # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
-        level = max(place[c], initial) if self.retract == 98 and not is_fanuc else place[c]
+        is_rising = self.retract == 98 and not is_fanuc
+        level = max(place[c], hole.top, initial if is_rising else hole.top)
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
             self.position = place
