@@ -11,20 +11,7 @@ from math import isfinite, pi
 from typing import NamedTuple
 
 from gcodefp.recordings.gcode import Word
-from gcodefp.recordings.interpreter.codes import (
-    GROUPS,
-    KNOWN,
-    MODES,
-    MOTIONS,
-    MOVING_M_CODES,
-    NONMODAL,
-    PRINTER_CODES,
-    RETRACTIONS,
-    SPLINES,
-    UNTRACED_MODES,
-    WITHOUT_MOTION,
-    WITHOUT_TARGET,
-)  # fmt: skip
+from gcodefp.recordings.interpreter import g_codes
 from gcodefp.recordings.interpreter.coordinates import EXTENDED_OFFSETS, WORK_OFFSETS, Coordinates
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.drilling import CYCLES, Cycle, drill
@@ -101,9 +88,10 @@ class ModalMachine:
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
         self._complaints: list[str] = []
+        self._is_still = False
         self._cycle = Cycle()
         self._modal: Modal | None = None
-        self._saved_states: dict[str, tuple[bool, bool, float, list[float]]] = {}
+        self._saved_states: dict[str, tuple[bool, bool, float, list[float], float]] = {}
         self.has_units = False
 
     @property
@@ -129,14 +117,14 @@ class ModalMachine:
     def execute(self, words: Sequence[Word]) -> tuple[tuple[PathMove, ...], str]:
         """The moves of a block, and why it is not understood, empty if it is."""
         values: dict[str, float] = {}
-        codes, is_still = list[float](), False
+        codes, self._is_still = list[float](), False
         self._complaints = complaints = list[str]()
         for letter, number in words:
             if letter == "G":
                 codes.append(number)
                 complaint = self._g_code(number)
             elif letter == "M":
-                complaint, is_still = self._m_code(number), self._dialect.is_printer
+                complaint = self._m_code(number)
             elif letter in values:
                 complaint = f"{letter} is there twice"
             else:
@@ -144,19 +132,17 @@ class ModalMachine:
                 continue
             if complaint:
                 complaints.append(complaint)
-        groups = [GROUPS[code] for code in codes if code in GROUPS]
+        groups = [g_codes.GROUPS[code] for code in codes if code in g_codes.GROUPS]
         if 80 in codes:
             is_group_of_its_own = self._dialect is Dialect.FANUC or "motion" in groups
             self.motion = self._motion_before if is_group_of_its_own else 80.0
-        is_still |= self._dialect.is_printer and 10 in codes
-        is_still |= not WITHOUT_TARGET.isdisjoint(codes) or not KNOWN.issuperset(codes)
         if len(groups) > len({*groups}):
             complaints.append("two codes of one modal group")
-        if not (is_still and self._dialect.is_printer):
+        if not (self._is_still and self._dialect.is_printer):
             self._set_rates(values)
         if not self._dialect.is_printer:
             complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
-        moves = () if is_still else self._moves(codes, values)
+        moves = () if self._is_still else self._moves(codes, values)
         return moves, "; ".join(dict.fromkeys(complaints))
 
     def _set_rates(self, values: dict[str, float]) -> None:
@@ -167,7 +153,7 @@ class ModalMachine:
 
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
-        once = next((code for code in codes if code in NONMODAL), 0.0)
+        once = next((code for code in codes if code in g_codes.NONMODAL), 0.0)
         if once == 54.1:
             self.frame.select(EXTENDED_OFFSETS + int(values.get("P", 1)))
             self._modal, once = None, 0.0
@@ -182,21 +168,24 @@ class ModalMachine:
                 self.position, moves = moves[0].start_mm, ()
                 self._complaints.append("the position is not finite")
             self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
-            if self.motion in SPLINES:
+            if self.motion in g_codes.SPLINES:
                 self._complaints.append("a spline is traced as a line")
         return moves
 
     # G and M codes
 
     def _g_code(self, number: float) -> str:
-        if self._dialect.is_printer:
-            if number in RETRACTIONS:
-                return ""
-            if number not in PRINTER_CODES:
-                return f"G{number:g} is not known"
-        if number in SPLINES and self._dialect is Dialect.FANUC:
+        is_fanuc = self._dialect is Dialect.FANUC
+        if self._dialect.is_printer and number not in g_codes.PRINTER_CODES:
+            self._is_still = True
+            return "" if number in g_codes.RETRACTIONS else f"G{number:g} is not known"
+        if number in g_codes.SPLINES and is_fanuc:
             return ""  # How far Fanuc's controllers look ahead
-        if number in MOTIONS:
+        is_threading = number == 76 and not is_fanuc
+        self._is_still |= is_threading or number in g_codes.WITHOUT_TARGET
+        if is_threading:
+            return "a threading cycle is not traced"
+        if number in g_codes.MOTIONS:
             if number != self.motion:
                 self._modal = None
                 self.motion = number
@@ -205,11 +194,11 @@ class ModalMachine:
             if number < 4:
                 self._motion_before = number
             return "a probe stops where it touches" if 38 < number < 39 else ""
-        if number in NONMODAL:
+        if number in g_codes.NONMODAL:
             is_unknown = number == 30 and 30 not in self.frame.homes
             return "the second reference point is not in the program" if is_unknown else ""
         self._modal = None
-        if (modes := MODES.get(number)) is not None:
+        if (modes := g_codes.MODES.get(number)) is not None:
             for name, value in modes.items():
                 setattr(self, name, value)
             if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
@@ -219,19 +208,24 @@ class ModalMachine:
         if number in WORK_OFFSETS:
             self.frame.select(WORK_OFFSETS[number])
             return ""
-        for begin in [b for b in self._doubts if UNTRACED_MODES[b][0] == number]:
+        for begin in [b for b in self._doubts if g_codes.UNTRACED_MODES[b][0] == number]:
             del self._doubts[begin]
-        if number in UNTRACED_MODES:
-            self._doubts[number] = UNTRACED_MODES[number][1]
-            return f"{UNTRACED_MODES[number][1]} is not traced"
-        return "" if number in WITHOUT_MOTION else f"G{number:g} is not known"
+        if number in g_codes.UNTRACED_MODES:
+            self._doubts[number] = g_codes.UNTRACED_MODES[number][1]
+            return f"{g_codes.UNTRACED_MODES[number][1]} is not traced"
+        if number in g_codes.WITHOUT_MOTION:
+            return ""
+        self._is_still = True
+        return f"G{number:g} is not known"
 
     def _m_code(self, number: float) -> str:
         if number in (82, 83):
-            self._modal = None
-            self._is_absolute_e = number == 82
-        is_moving = self._dialect.is_printer and number in MOVING_M_CODES
-        return f"M{number:g} {MOVING_M_CODES[number]}" if is_moving else ""
+            self._is_absolute_e, self._modal = number == 82, None
+        if not self._dialect.is_printer:
+            return ""
+        self._is_still = True  # Its X, Y, Z and E are settings
+        effect = g_codes.MOVING_M_CODES.get(number)
+        return f"M{number:g} {effect}" if effect else ""
 
     def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
         """The codes that use a block's axis words for themselves, and hold for it alone."""
@@ -317,12 +311,10 @@ class ModalMachine:
             return (self._feed_for(arc),) if arc.kind == "arc" or end != start else ()
         if motion == 80:
             raise ValueError("axis words, but no motion is active")
-        is_rapid = motion == 0
-        if end == start:
-            return ()
-        if is_rapid:
+        if motion == 0:
             return line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
-        return (self._feed_for(PathMove("feed", start, end, self.feed)),)
+        moves = line("feed", start, end, self.feed)
+        return moves if self.feed_mode == 94 else tuple(map(self._feed_for, moves))
 
     def _arc(self, values: dict[str, float], start: Point, end: Point) -> PathMove:
         a, b, _ = PLANE_AXES[self.plane]
@@ -397,15 +389,15 @@ class ModalMachine:
 
     def save_state(self, name: str) -> None:
         """SAVE_GCODE_STATE."""
-        self._saved_states[name] = (
-            self.is_absolute, self._is_absolute_e, self.feed, self.frame.shift
-        )  # fmt: skip
+        modes = (self.is_absolute, self._is_absolute_e, self.feed)
+        self._saved_states[name] = (*modes, self.frame.shift, self.position[3])
 
     def restore_state(self, name: str) -> None:
         """RESTORE_GCODE_STATE without MOVE. Raises ValueError if none was saved."""
         if name not in self._saved_states:
             raise ValueError("no state of this name was saved")
-        self.is_absolute, self._is_absolute_e, self.feed, shift = self._saved_states[name]
-        # The extruder has moved on since: Klipper keeps its place.
-        self.frame.shift = [*shift[:3], self.frame.shift[3]]
+        absolute, absolute_e, self.feed, shift, e = self._saved_states[name]
+        self.is_absolute, self._is_absolute_e = absolute, absolute_e
+        # The extruder has moved on since, but its programmed position is what it was.
+        self.frame.shift = [*shift[:3], shift[3] + self.position[3] - e]
         self._modal = None

@@ -257,6 +257,7 @@ G28 X Y
 G4 S2
 G4 P500
 G29
+M201 X500 E5000 F7
 M84 X Y E
 """
 
@@ -268,15 +269,14 @@ def test_a_program_of_a_printer() -> None:
     moved = [(b.line, *(round(x, 4) for x in b.end_mm)) for b in run.blocks if b.moves]
     assert moved[1:-3] == [
         (10, 20, 10, 0, 6), (11, 20, 10, 0, 6.5), (13, 30, 10, 0, 7), (14, 30, 20, 0, 7),
-        (16, 30, 20, 0.2, 6.75),
-        (18, 30, 20, 0.2, 7),
+        (16, 30, 20, 0.2, 6.75), (18, 30, 20, 0.2, 7),
     ]  # fmt: skip
     assert moved[0] == (8, 10, 10, 0, 5)
     assert moved[-3] == (20, 0, 0, 0.2, 7)
     assert [b.moves[0].seconds for b in run.blocks if b.kind == "dwell"] == [2, 0.5]
     texts = {block.line: block.text for block in run.blocks}
     assert texts[3] == "M117 Printing : please wait E1 X2"
-    assert texts[24] == "M84 X0 Y0 E0"
+    assert texts[25] == "M84 X0 Y0 E0"
     assert texts[8] == "G1 X10 Y10 E5 F1200"
     assert {b.line: b.feed_mm_min for b in run.blocks}[14] == 6000
 
@@ -284,13 +284,14 @@ def test_a_program_of_a_printer() -> None:
 def test_klipper_keeps_relative_extrusion_and_saved_states() -> None:
     run = interpret_program(
         "SET_VELOCITY_LIMIT ACCEL=3000 ; slow\nM83\nG90\nG1 X1 E1\nG1 X2 E1\n"
-        "SAVE_GCODE_STATE NAME=a\nG91\nG1 X1\nG92 X0\nRESTORE_GCODE_STATE NAME=a\nG1 X5\n"
+        "SAVE_GCODE_STATE NAME=a\nG91\nG1 X1 E1\nG92 X0 E9\nRESTORE_GCODE_STATE NAME=a\nG1 X5\n"
         "START_PRINT BED=60\n"
     )
     assert run.dialect is Dialect.KLIPPER
     assert run.blocks[0].text == "SET_VELOCITY_LIMIT ACCEL=3000"
     assert [b.end_mm[0] for b in run.blocks if b.moves] == [1, 2, 3, 5]
     assert run.blocks[4].end_mm[3] == 2
+    assert run.blocks[-1].modal.offset_mm == (0, 0, 0, 1)
     assert [text for _, text, _ in run.not_understood] == ["START_PRINT BED=60"]
 
 
@@ -330,9 +331,10 @@ def test_endless_programs_are_an_error(text: str, monkeypatch: pytest.MonkeyPatc
 def test_what_cannot_be_traced_is_listed() -> None:
     run = interpret_program(
         "G21\nG41 D1\nG1 X1 F10\nG40\nX2\nG5 X3\nX#900\nG1 X1 X2\nG90 G91\nG68 R45\nY1\n"
+        "G69\nG76 Z-1 R0\nG31 X9\n"
     )
-    assert [line for line, *_ in run.not_understood] == [2, 3, 6, 7, 8, 9, 10, 11]
-    assert run.understood_share == pytest.approx(3 / 11)
+    assert [line for line, *_ in run.not_understood] == [2, 3, 6, 7, 8, 9, 10, 11, 13, 14]
+    assert run.understood_share == pytest.approx(4 / 14)
     assert "line 2: 'G41 D1'" in run.summary()
 
 

@@ -44,7 +44,6 @@ UNTRACED_MODES: dict[float, tuple[float, str]] = {
     112.0: (113.0, "polar interpolation"),
 }
 """Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
-KNOWN = {*MOTIONS, *NONMODAL, *MODES, *WORK_OFFSETS, *WITHOUT_MOTION, *UNTRACED_MODES}
 WITHOUT_TARGET = {51.0, 51.1, 65.0, 66.0, 68.0, 68.2}
 """Their axis words are no target of a motion."""
 GROUPS = {
