@@ -32,7 +32,7 @@ class Dialect(StrEnum):
 O_KEYWORDS = (
     "sub|endsub|call|return|do|while|endwhile|if|elseif|else|endif|repeat|endrepeat|break|continue"
 )
-EXTENDED_COMMAND = r"[A-Za-z][A-Za-z0-9]*_\w+|(?:RESPOND|PAUSE|RESUME|STATUS|HELP|ECHO)\b"
+EXTENDED_COMMAND = r"[A-Za-z0-9]*_\w+|(?:RESPOND|PAUSE|RESUME|STATUS|HELP|ECHO)\b"
 """The name of a command of Klipper that is no G-code: `SET_VELOCITY_LIMIT`."""
 
 _BEFORE = r"^[ \t]*(?:N\d+[ \t]*)?"

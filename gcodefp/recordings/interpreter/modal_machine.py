@@ -16,6 +16,7 @@ from gcodefp.recordings.interpreter.coordinates import EXTENDED_OFFSETS, WORK_OF
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.drilling import CYCLES, Cycle, drill
 from gcodefp.recordings.interpreter.tool_moves import (
+    MIN_ARC_ANGLE,
     PLANE_AXES,
     Arc,
     PathMove,
@@ -81,7 +82,7 @@ class ModalMachine:
         self.frame = Coordinates(dialect, machine_zero_mm)
         self.motion = self._motion_before = 0.0
         self.plane = 17
-        self.is_absolute = self._is_absolute_e = True
+        self.is_absolute = self.is_absolute_e = True
         self.has_absolute_centres = False
         self.mm_per_unit = mm_per_unit
         self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
@@ -91,7 +92,6 @@ class ModalMachine:
         self._is_still = False
         self._cycle = Cycle()
         self._modal: Modal | None = None
-        self._saved_states: dict[str, tuple[bool, bool, float, list[float], float]] = {}
         self.has_units = False
 
     @property
@@ -99,16 +99,20 @@ class ModalMachine:
         """The state behind the last block."""
         if self._modal is None:
             self._modal = Modal(
-                self.motion, self.plane, self.is_absolute, self.is_absolute_e,
+                self.motion, self.plane, self.is_absolute, self.extrudes_absolutely,
                 self.has_absolute_centres, self.mm_per_unit, self.feed_mode, self.retract,
                 self.frame.work_offset, self.feed, self.spindle, self.frame.offset,
             )  # fmt: skip
         return self._modal
 
     @property
-    def is_absolute_e(self) -> bool:
+    def extrudes_absolutely(self) -> bool:
         """Klipper's G90 leaves M83 as it is, Marlin's ends it; G91 is relative in both."""
-        return self._is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
+        return self.is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
+
+    def forget_modal(self) -> None:
+        """After a change of the state from outside."""
+        self._modal = None
 
     def programmed(self, axis: int) -> float:
         """The position in the program's coordinates and units."""
@@ -202,7 +206,7 @@ class ModalMachine:
             for name, value in modes.items():
                 setattr(self, name, value)
             if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
-                self._is_absolute_e = number == 90
+                self.is_absolute_e = number == 90
             self.has_units |= number in (20, 21)
             return ""
         if number in WORK_OFFSETS:
@@ -220,7 +224,7 @@ class ModalMachine:
 
     def _m_code(self, number: float) -> str:
         if number in (82, 83):
-            self._is_absolute_e, self._modal = number == 82, None
+            self.is_absolute_e, self._modal = number == 82, None
         if not self._dialect.is_printer:
             return ""
         self._is_still = True  # Its X, Y, Z and E are settings
@@ -288,7 +292,7 @@ class ModalMachine:
         if "Z" in values:
             z = values["Z"] * scale + dz
         if "E" in values:
-            e = values["E"] * scale + (de if self.is_absolute_e else e)
+            e = values["E"] * scale + (de if self.extrudes_absolutely else e)
         return x, y, z, e
 
     def _feed_for(self, move: PathMove) -> PathMove:
@@ -324,7 +328,9 @@ class ModalMachine:
         except ValueError as error:
             self._complaints.append(str(error))
             return PathMove("feed", start, end)
-        turns = turns if self._dialect.is_printer else max(turns - 1, 0)
+        # Marlin's P counts whole circles before the arc, of a whole circle itself too.
+        is_partial = abs(sweep) < 2 * pi - MIN_ARC_ANGLE
+        turns = turns if self._dialect.is_printer and is_partial else max(turns - 1, 0)
         if not 0 <= turns <= MAX_TURNS or turns != int(turns):
             raise ValueError(f"P{values['P']:g} turns")
         sweep += (-2 if is_clockwise else 2) * pi * turns
@@ -384,20 +390,3 @@ class ModalMachine:
             moves += drill(hole, place, c)
             place, level = moves[-1].end_mm, hole.clear
         return tuple(moves)
-
-    # Klipper's commands
-
-    def save_state(self, name: str) -> None:
-        """SAVE_GCODE_STATE."""
-        modes = (self.is_absolute, self._is_absolute_e, self.feed)
-        self._saved_states[name] = (*modes, self.frame.shift, self.position[3])
-
-    def restore_state(self, name: str) -> None:
-        """RESTORE_GCODE_STATE without MOVE. Raises ValueError if none was saved."""
-        if name not in self._saved_states:
-            raise ValueError("no state of this name was saved")
-        absolute, absolute_e, self.feed, shift, e = self._saved_states[name]
-        self.is_absolute, self._is_absolute_e = absolute, absolute_e
-        # The extruder has moved on since, but its programmed position is what it was.
-        self.frame.shift = [*shift[:3], shift[3] + self.position[3] - e]
-        self._modal = None

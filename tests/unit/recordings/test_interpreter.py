@@ -281,6 +281,12 @@ def test_a_program_of_a_printer() -> None:
     assert {b.line: b.feed_mm_min for b in run.blocks}[14] == 6000
 
 
+def test_turns_of_a_printers_arcs() -> None:
+    run = interpret_program("G92 E0\nG2 Z1 I5 P1\nG2 X10 I5 P1\nG2 X0 I-5", dialect=Dialect.MARLIN)
+    sweeps = [block.moves[0].sweep for block in run.blocks[1:]]
+    assert sweeps == pytest.approx([-2 * math.pi, -3 * math.pi, -math.pi])
+
+
 def test_klipper_keeps_relative_extrusion_and_saved_states() -> None:
     run = interpret_program(
         "SET_VELOCITY_LIMIT ACCEL=3000 ; slow\nM83\nG90\nG1 X1 E1\nG1 X2 E1\n"
