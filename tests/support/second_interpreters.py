@@ -44,7 +44,7 @@ def printrun_error_mm(path: Path) -> tuple[int, float]:
 
 
 def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
-    """The path by LinuxCNC: plane or 0, X, Y, Z, then of an arc its centre and whole turns.
+    """The path by LinuxCNC: 0 (rapid), 1 (feed) or an arc's plane, X, Y, Z, its centre and turns.
 
     Raises:
         ValueError: LinuxCNC refuses the program.
@@ -78,7 +78,10 @@ def _move(
     name: str, numbers: list[float], scale: float, plane: int, offset: list[float]
 ) -> tuple[float, ...]:
     if name != "ARC_FEED":
-        return (0, *(x * scale + o for x, o in zip(numbers[:3], offset, strict=True)))
+        return (
+            float(name == "STRAIGHT_FEED"),
+            *(x * scale + o for x, o in zip(numbers[:3], offset, strict=True)),
+        )
     a, b, c = PLANE_AXES[plane]
     end = [0.0] * 3
     end[a], end[b], end[c] = numbers[0], numbers[1], numbers[5]
@@ -95,7 +98,7 @@ def own_path(text: str, dialect: Dialect | None = Dialect.LINUXCNC) -> list[tupl
 
 def _as_row(move: PathMove) -> tuple[float, ...]:
     if move.kind != "arc":
-        return (0, *move.end_mm[:3])
+        return (float(move.kind == "feed"), *move.end_mm[:3])
     a, b, _ = PLANE_AXES[move.plane]
     turns = floor(abs(move.sweep) / (2 * pi) - 1e-9) + 1
     centre = (move.centre_mm[a], move.centre_mm[b])
@@ -117,7 +120,7 @@ def _without_rests(path: Sequence[tuple[float, ...]]) -> list[tuple[float, ...]]
     kept: list[tuple[float, ...]] = []
     place = (0.0, 0.0, 0.0)
     for row in path:
-        if row[0] or dist(row[1:4], place) > 1e-4:
+        if row[0] > 1 or dist(row[1:4], place) > 1e-4:
             kept.append(row)
         place = (row[1], row[2], row[3])
     return kept

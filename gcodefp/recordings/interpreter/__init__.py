@@ -5,7 +5,7 @@ O words, expressions or E; printrun's gcoder knows printers only.
 """
 
 import gzip
-import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +14,13 @@ from typing import NamedTuple
 from gcodefp.errors import UserError
 from gcodefp.recordings.gcode import Word, format_block
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect, read_lines
+from gcodefp.recordings.interpreter.klipper import ExtendedCommands
 from gcodefp.recordings.interpreter.macro_expressions import Key, Parameters
 from gcodefp.recordings.interpreter.modal_machine import Modal, ModalMachine
 from gcodefp.recordings.interpreter.program_flow import ProgramFlow, Step
 from gcodefp.recordings.interpreter.tool_moves import PathMove, Point
 
 _KIND_ORDER = ("dwell", "rapid", "feed", "arc")
-_ARGUMENT = re.compile(r"(\w+)=(\S+)")
-_HARMLESS = re.compile(
-    r"(?:SET_(?!GCODE_OFFSET|KINEMATIC)|EXCLUDE_OBJECT|TURN_OFF_HEATERS|TEMPERATURE_WAIT|RESPOND|ECHO"
-    r"|STATUS|HELP|ACTIVATE_EXTRUDER|BED_MESH_(?:CLEAR|PROFILE|OUTPUT)|SKEW_PROFILE|PID_|GET_POSITION"
-    r"|UPDATE_DELAYED_GCODE|CLEAR_PAUSE|SDCARD_|SAVE_VARIABLE|QUERY_|TIMELAPSE_TAKE_FRAME|START_TIMELAPSE"
-    r"|PRINT_STATS|MANUAL_STEPPER|SYNC_EXTRUDER_MOTION|M\d+)\w*",
-    re.I,
-)
 
 
 class ExecutedBlock(NamedTuple):
@@ -105,7 +98,7 @@ def read_program(path: Path) -> str:
         content = path.read_bytes()
         if content[:2] == b"\x1f\x8b":
             content = gzip.decompress(content)
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path}: cannot be read ({error}); name a program file") from None
     if content[:4] == b"GCDE" or b"\0" in content[:4096]:
         raise UserError(f"{path}: is binary; export the program as text G-code")
@@ -143,7 +136,7 @@ def interpret_program(
     flow = ProgramFlow(read_lines(text, dialect), dialect, parameters, skips_deletable)
     blocks = list(_execute(flow.steps(), machine, dialect))
     notes = []
-    if not machine.has_units and not dialect.is_opaque and any(b.moves for b in blocks):
+    if not (machine.has_units or dialect.is_printer) and any(b.moves for b in blocks):
         notes.append(f"no G20 or G21: a length of 1 is taken as {mm_per_unit:g} mm")
     if machine.frame.has_assumed_offset:
         notes.append("a work offset that the program does not set is taken as that of G54")
@@ -153,13 +146,14 @@ def interpret_program(
 def _execute(
     steps: Iterator[Step], machine: ModalMachine, dialect: Dialect
 ) -> Iterator[ExecutedBlock]:
+    commands = ExtendedCommands(machine)
     for step in steps:
         start, moves, complaint = machine.position, tuple[PathMove, ...](), step.complaint
         if step.words:
             moves, problem = machine.execute(step.words)
             complaint = "; ".join(filter(None, (complaint, problem)))
         elif dialect is Dialect.KLIPPER and not complaint:
-            complaint = _extended_command(step.text, machine)
+            complaint = commands.execute(step.text)
         if len(moves) == 1:
             kind, _, _, feed, *_ = moves[0]
         elif moves:
@@ -177,20 +171,3 @@ def _system_value(key: Key, machine: ModalMachine) -> float | None:
     """Current position: #5420 to #5422 and #<_x> of LinuxCNC, #5041 to #5043 of Fanuc's."""
     axes = {"_x": 0, "_y": 1, "_z": 2, 5420: 0, 5421: 1, 5422: 2, 5041: 0, 5042: 1, 5043: 2}
     return machine.programmed(axes[key]) if key in axes else None
-
-
-def _extended_command(text: str, machine: ModalMachine) -> str:
-    """Executes a command of Klipper; the complaint if it may move the machine."""
-    name = text.split(maxsplit=1)[0].upper()
-    arguments = {key.upper(): value for key, value in _ARGUMENT.findall(text)}
-    try:
-        if name == "SAVE_GCODE_STATE":
-            machine.save_state(arguments.get("NAME", "default"))
-        elif name == "RESTORE_GCODE_STATE":
-            machine.restore_state(arguments.get("NAME", "default"))
-            return "the move back is not traced" if arguments.get("MOVE", "0") != "0" else ""
-        elif not _HARMLESS.fullmatch(name):
-            return "a macro that is not in this file may move the machine"
-    except ValueError as error:
-        return str(error)
-    return ""

@@ -55,6 +55,8 @@ class Coordinates:
             return
         if kind not in (2, 20) or values.get("R"):
             raise ValueError("this G10 is not known, or rotates the coordinates")
+        if is_fanuc and kind == 2 and values.get("P") == 0:
+            raise ValueError("the external offset is not traced")
         if is_fanuc and kind == 20:
             index += EXTENDED_OFFSETS
         elif index not in WORK_OFFSETS.values():
@@ -70,9 +72,11 @@ class Coordinates:
         self._sum()
 
     def set_local(self, lengths: Lengths) -> None:
-        """G52."""
+        """G52; but for Fanuc it is the shift of G92 by another name."""
+        offsets = self._local if self._dialect is Dialect.FANUC else self._shift
         for axis, length in lengths:
-            self._local[axis] = length
+            offsets[axis] = length
+        self._saved_shift = list(self._shift)
         self._sum()
 
     def shift_origin(self, code: float, lengths: Lengths, position: Point) -> None:

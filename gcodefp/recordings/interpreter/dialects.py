@@ -32,7 +32,7 @@ class Dialect(StrEnum):
 O_KEYWORDS = (
     "sub|endsub|call|return|do|while|endwhile|if|elseif|else|endif|repeat|endrepeat|break|continue"
 )
-EXTENDED_COMMAND = r"[A-Za-z][A-Za-z0-9]*_\w+|(?:RESPOND|PAUSE|RESUME|STATUS|HELP|ECHO)\b"
+EXTENDED_COMMAND = r"[A-Za-z0-9]*_\w+|(?:RESPOND|PAUSE|RESUME|STATUS|HELP|ECHO)\b"
 """The name of a command of Klipper that is no G-code: `SET_VELOCITY_LIMIT`."""
 
 _BEFORE = r"^[ \t]*(?:N\d+[ \t]*)?"
@@ -44,25 +44,25 @@ _SIGNS: tuple[tuple[Dialect, str], ...] = (
         + _BEFORE
         + r"(?:DEF[ \t]+(?:REAL|INT|BOOL|STRING)\b|GOTO[FB]\b|R\d+[ \t]*="
         r"|(?:A?TRANS|A?ROT|CYCLE\d+|POCKET\d|HOLES\d|WORKPIECE|MSG)(?:[ \t]*\(|[ \t]+[XYZ])"
-        r"|T[ \t]*=[ \t]*\"|[^;(\n#\[]*(?:\bCR[ \t]*=|\b[XYZ][ \t]*=|\b(?:IC|AC)\())",
+        r"|T[ \t]*=[ \t]*\"|(?:G\d|[XYZ])[^;(\n#\[_]*\b(?:CR[ \t]*=|[XYZ][ \t]*=|[IA]C\()|[XYZ]=)",
     ),
     (
         Dialect.LINUXCNC,
-        _BEFORE + rf"/?[ \t]*O[ \t]*(?:<[^>\n]+>|\d+)[ \t]*(?:{O_KEYWORDS})\b|#[ \t]*<",
+        _BEFORE + rf"/?[ \t]*O[ \t]*(?:<[^>\n]+>|\d+)[ \t]*(?:{O_KEYWORDS})\b|^[^;(\n]*#[ \t]*<",
     ),
     (Dialect.KLIPPER, rf"^[ \t]*(?:{EXTENDED_COMMAND})|^;.*\bgcode_flavor[ \t]*=[ \t]*klipper"),
     (
         Dialect.MARLIN,
         r"^;[ \t]*(?:FLAVOR[ \t]*:|gcode_flavor[ \t]*=)|"
         + _BEFORE
-        + r"(?:M(?:8[23]|10[4-79]|1[49]0|117|20[1345]|22[01]|900)\b|G92[ \t]*E"
+        + r"(?:M(?:8[23]|10[4-79]|1[49]0(?=[ \t]*[SR])|117|20[1345]|22[01]|900)(?!\d)|G92[ \t]*E"
         r"|G0*[0-3][ \t]*(?:[XYZF][ \t]*[\d.+-]+[ \t]*)*E[ \t]*[\d.+-])",
     ),
     (
         Dialect.FANUC,
         r"^[ \t]*(?:O\d+[ \t]*(?:\(|$|<)|:\d{4})|"
         + _BEFORE
-        + r"[^;(\n]*(?:M9[89]\b|G6[56]\b|#\d+[ \t]*=|\bGOTO|\bWHILE\b)",
+        + r"[^;(\n]*(?:M9[89](?!\d)|G6[56](?!\d)|#\d+[ \t]*=|\bGOTO|\bWHILE\b)",
     ),
 )  # fmt: skip
 _PATTERNS = tuple((dialect, re.compile(sign, re.I | re.M | re.A)) for dialect, sign in _SIGNS)
@@ -108,10 +108,14 @@ _CHECKSUM = re.compile(r"\s*\*\s*\d+\s*$", re.A)
 
 def read_lines(text: str, dialect: Dialect) -> list[Line]:
     """The lines that are not empty without their comments."""
-    lines = []
+    lines: list[Line] = []
     for number, raw in enumerate(split_lines(text), 1):
         if not raw or raw[0] == ";" or raw.isspace():
             continue
+        if raw.startswith("%") and not dialect.is_opaque:
+            if lines:
+                break  # The tape's end
+            raw = raw[1:]
         line = _opaque_line(number, raw) if dialect.is_opaque else _read_line(number, raw, dialect)
         if line.code or line.label is not None:
             lines.append(line)

@@ -10,82 +10,26 @@ from collections.abc import Sequence
 from math import isfinite, pi
 from typing import NamedTuple
 
-from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import Word
-from gcodefp.recordings.interpreter.coordinates import WORK_OFFSETS, Coordinates
+from gcodefp.recordings.interpreter import g_codes
+from gcodefp.recordings.interpreter.coordinates import EXTENDED_OFFSETS, WORK_OFFSETS, Coordinates
 from gcodefp.recordings.interpreter.dialects import Dialect
+from gcodefp.recordings.interpreter.drilling import CYCLES, Cycle, drill
 from gcodefp.recordings.interpreter.tool_moves import (
-    CYCLES,
+    MIN_ARC_ANGLE,
     PLANE_AXES,
     Arc,
-    Hole,
     PathMove,
     Point,
     arc_by_centre,
     arc_by_radius,
     at_height,
-    drill,
+    line,
 )
 
 MAX_REPEATS = 1000
 MAX_TURNS = 10_000
 
-_MODES: dict[float, dict[str, float | bool]] = {
-    17: {"plane": 17},
-    18: {"plane": 18},
-    19: {"plane": 19},
-    20: {"mm_per_unit": INCH_MM},
-    21: {"mm_per_unit": 1.0},
-    90: {"is_absolute": True},
-    91: {"is_absolute": False},
-    90.1: {"has_absolute_centres": True},
-    91.1: {"has_absolute_centres": False},
-    93: {"feed_mode": 93},
-    94: {"feed_mode": 94},
-    95: {"feed_mode": 95},
-    98: {"retract": 98},
-    99: {"retract": 99},
-}
-_SPLINES = {5.0, 5.1}
-_MOTIONS = {0.0, 1.0, 2.0, 3.0, *_SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
-_ONCE = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
-_WITHOUT_MOTION = {
-    8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 44.0, 49.0, 50.0, 50.1, 61.0, 61.1, 62.0, 63.0, 64.0,
-    67.0, 69.0, 69.1, 94.1, 96.0, 97.0, 113.0, 13.1, 65.0, 187.0, 54.4, 49.1,
-}  # fmt: skip
-_DOUBTS: dict[float, tuple[float, str]] = {
-    7.0: (8.0, "diameter mode"),
-    12.1: (13.1, "polar interpolation"),
-    16.0: (15.0, "polar coordinates"),
-    41.0: (40.0, "tool radius compensation"),
-    41.1: (40.0, "tool radius compensation"),
-    42.0: (40.0, "tool radius compensation"),
-    42.1: (40.0, "tool radius compensation"),
-    51.0: (50.0, "scaling"),
-    51.1: (50.1, "mirroring"),
-    66.0: (67.0, "a modal macro call"),
-    68.0: (69.0, "rotated coordinates"),
-    68.2: (69.0, "a tilted plane"),
-    112.0: (113.0, "polar interpolation"),
-}
-"""Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
-_KNOWN = {*_MOTIONS, *_ONCE, *_MODES, *WORK_OFFSETS, *_WITHOUT_MOTION, *_DOUBTS}
-_USE_NO_AXES = {51.0, 51.1, 65.0, 66.0, 68.0, 68.2}
-"""Their axis words are no target of a motion."""
-_GROUPS = {
-    **dict.fromkeys(_MOTIONS - {80.0}, "motion"),
-    **{code: next(iter(modes)) for code, modes in _MODES.items()},
-    **dict.fromkeys(WORK_OFFSETS, "offset"),
-}
-_RETRACTIONS = {10.0, 11.0}
-_PRINTER_CODES = {
-    0.0, 1.0, 2.0, 3.0, 4.0, 17.0, 18.0, 19.0, 20.0, 21.0, 28.0, 53.0, *WORK_OFFSETS, 90.0, 91.0,
-    92.0, 92.1,
-}  # fmt: skip
-_MOVING_M_CODES = {
-    125.0: "parks", 206.0: "shifts the origin", 218.0: "sets a tool's offset",
-    428.0: "shifts the origin", 600.0: "parks", 701.0: "loads filament", 702.0: "unloads filament",
-}  # fmt: skip
 _OTHER_AXES = "UVW"
 
 
@@ -118,10 +62,6 @@ class Modal(NamedTuple):
     offset_mm: Point
 
 
-def _line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
-    return (PathMove(kind, start, end, feed),) if end != start else ()
-
-
 class ModalMachine:
     """Executes blocks; positions are in the frame that G54 has at the start.
 
@@ -142,17 +82,16 @@ class ModalMachine:
         self.frame = Coordinates(dialect, machine_zero_mm)
         self.motion = self._motion_before = 0.0
         self.plane = 17
-        self.is_absolute = self._is_absolute_e = True
+        self.is_absolute = self.is_absolute_e = True
         self.has_absolute_centres = False
         self.mm_per_unit = mm_per_unit
         self.feed_mode, self.retract = 94, 99 if dialect is Dialect.LINUXCNC else 98
         self.feed = self.spindle = 0.0
         self._doubts: dict[float, str] = {}
         self._complaints: list[str] = []
-        self._cycle: dict[str, float] = {}
-        self._initial_level: float | None = None
+        self._is_still = False
+        self._cycle = Cycle()
         self._modal: Modal | None = None
-        self._saved_states: dict[str, tuple[bool, bool, float, list[float]]] = {}
         self.has_units = False
 
     @property
@@ -160,16 +99,20 @@ class ModalMachine:
         """The state behind the last block."""
         if self._modal is None:
             self._modal = Modal(
-                self.motion, self.plane, self.is_absolute, self.is_absolute_e,
+                self.motion, self.plane, self.is_absolute, self.extrudes_absolutely,
                 self.has_absolute_centres, self.mm_per_unit, self.feed_mode, self.retract,
                 self.frame.work_offset, self.feed, self.spindle, self.frame.offset,
             )  # fmt: skip
         return self._modal
 
     @property
-    def is_absolute_e(self) -> bool:
+    def extrudes_absolutely(self) -> bool:
         """Klipper's G90 leaves M83 as it is, Marlin's ends it; G91 is relative in both."""
-        return self._is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
+        return self.is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
+
+    def forget_modal(self) -> None:
+        """After a change of the state from outside."""
+        self._modal = None
 
     def programmed(self, axis: int) -> float:
         """The position in the program's coordinates and units."""
@@ -178,14 +121,14 @@ class ModalMachine:
     def execute(self, words: Sequence[Word]) -> tuple[tuple[PathMove, ...], str]:
         """The moves of a block, and why it is not understood, empty if it is."""
         values: dict[str, float] = {}
-        codes, is_still = list[float](), False
+        codes, self._is_still = list[float](), False
         self._complaints = complaints = list[str]()
         for letter, number in words:
             if letter == "G":
                 codes.append(number)
                 complaint = self._g_code(number)
             elif letter == "M":
-                complaint, is_still = self._m_code(number), self._dialect.is_printer
+                complaint = self._m_code(number)
             elif letter in values:
                 complaint = f"{letter} is there twice"
             else:
@@ -193,25 +136,31 @@ class ModalMachine:
                 continue
             if complaint:
                 complaints.append(complaint)
-        groups = [_GROUPS[code] for code in codes if code in _GROUPS]
+        groups = [g_codes.GROUPS[code] for code in codes if code in g_codes.GROUPS]
         if 80 in codes:
             is_group_of_its_own = self._dialect is Dialect.FANUC or "motion" in groups
             self.motion = self._motion_before if is_group_of_its_own else 80.0
-        is_still |= not _USE_NO_AXES.isdisjoint(codes) or not _KNOWN.issuperset(codes)
         if len(groups) > len({*groups}):
             complaints.append("two codes of one modal group")
-        if "F" in values or "S" in values:
-            self._modal = None
-            self.feed = values.get("F", self.feed / self.mm_per_unit) * self.mm_per_unit
-            self.spindle = values.get("S", self.spindle)
+        if not (self._is_still and self._dialect.is_printer):
+            self._set_rates(values)
         if not self._dialect.is_printer:
             complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
-        moves = () if is_still else self._moves(codes, values)
-        return moves, "; ".join(complaints)
+        moves = () if self._is_still else self._moves(codes, values)
+        return moves, "; ".join(dict.fromkeys(complaints))
+
+    def _set_rates(self, values: dict[str, float]) -> None:
+        if "F" in values:
+            self.feed, self._modal = values["F"] * self.mm_per_unit, None
+        if "S" in values:
+            self.spindle, self._modal = values["S"], None
 
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
-        once = next((code for code in codes if code in _ONCE), 0.0)
+        once = next((code for code in codes if code in g_codes.NONMODAL), 0.0)
+        if once == 54.1:
+            self.frame.select(EXTENDED_OFFSETS + int(values.get("P", 1)))
+            self._modal, once = None, 0.0
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
@@ -223,61 +172,70 @@ class ModalMachine:
                 self.position, moves = moves[0].start_mm, ()
                 self._complaints.append("the position is not finite")
             self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
-            if self.motion in _SPLINES:
+            if self.motion in g_codes.SPLINES:
                 self._complaints.append("a spline is traced as a line")
         return moves
 
     # G and M codes
 
     def _g_code(self, number: float) -> str:
-        if self._dialect.is_printer:
-            if number in _RETRACTIONS:
-                return ""
-            if number not in _PRINTER_CODES:
-                return f"G{number:g} is not known"
-        if number in _SPLINES and self._dialect is Dialect.FANUC:
+        is_fanuc = self._dialect is Dialect.FANUC
+        if self._dialect.is_printer and number not in g_codes.PRINTER_CODES:
+            self._is_still = True
+            return "" if number in g_codes.RETRACTIONS else f"G{number:g} is not known"
+        if number in g_codes.SPLINES and is_fanuc:
             return ""  # How far Fanuc's controllers look ahead
-        if number in _MOTIONS:
+        is_threading = number == 76 and not is_fanuc
+        self._is_still |= is_threading or number in g_codes.WITHOUT_TARGET
+        if is_threading:
+            return "a threading cycle is not traced"
+        if number in g_codes.MOTIONS:
             if number != self.motion:
                 self._modal = None
                 self.motion = number
             if number not in CYCLES:
-                self._cycle, self._initial_level = {}, None
+                self._cycle.end()
             if number < 4:
                 self._motion_before = number
             return "a probe stops where it touches" if 38 < number < 39 else ""
-        if number in _ONCE:
+        if number in g_codes.NONMODAL:
             is_unknown = number == 30 and 30 not in self.frame.homes
             return "the second reference point is not in the program" if is_unknown else ""
         self._modal = None
-        if (modes := _MODES.get(number)) is not None:
+        if (modes := g_codes.MODES.get(number)) is not None:
             for name, value in modes.items():
                 setattr(self, name, value)
             if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
-                self._is_absolute_e = number == 90
+                self.is_absolute_e = number == 90
             self.has_units |= number in (20, 21)
             return ""
         if number in WORK_OFFSETS:
             self.frame.select(WORK_OFFSETS[number])
             return ""
-        for begin in [b for b in self._doubts if _DOUBTS[b][0] == number]:
+        for begin in [b for b in self._doubts if g_codes.UNTRACED_MODES[b][0] == number]:
             del self._doubts[begin]
-        if number in _DOUBTS:
-            self._doubts[number] = _DOUBTS[number][1]
-            return f"{_DOUBTS[number][1]} is not traced"
-        return "" if number in _WITHOUT_MOTION else f"G{number:g} is not known"
+        if number in g_codes.UNTRACED_MODES:
+            self._doubts[number] = g_codes.UNTRACED_MODES[number][1]
+            return f"{g_codes.UNTRACED_MODES[number][1]} is not traced"
+        if number in g_codes.WITHOUT_MOTION:
+            return ""
+        self._is_still = True
+        return f"G{number:g} is not known"
 
     def _m_code(self, number: float) -> str:
         if number in (82, 83):
-            self._modal = None
-            self._is_absolute_e = number == 82
-        is_moving = self._dialect.is_printer and number in _MOVING_M_CODES
-        return f"M{number:g} {_MOVING_M_CODES[number]}" if is_moving else ""
+            self.is_absolute_e, self._modal = number == 82, None
+        if not self._dialect.is_printer:
+            return ""
+        self._is_still = True  # Its X, Y, Z and E are settings
+        effect = g_codes.MOVING_M_CODES.get(number)
+        return f"M{number:g} {effect}" if effect else ""
 
     def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
         """The codes that use a block's axis words for themselves, and hold for it alone."""
         if code == 4:
-            return self._dwell(values)
+            takes_x = self._dialect.is_printer or self._dialect is Dialect.FANUC
+            return self._dwell(values) + (() if takes_x else self._move(values, False))
         if code == 53:
             return self._move(values, True)
         if code in (28, 30):
@@ -312,8 +270,8 @@ class ModalMachine:
         end, home = list(via), self.frame.homes.get(code, self.frame.zero)
         for axis in axes:
             end[axis] = home[axis]
-        moves = _line("rapid", self.position, via)
-        moves += _line("rapid", via, (end[0], end[1], end[2], end[3]))
+        moves = line("rapid", self.position, via)
+        moves += line("rapid", via, (end[0], end[1], end[2], end[3]))
         if self._dialect.is_printer:
             self.frame.forget_shift(axes)
             self._modal = None
@@ -334,7 +292,7 @@ class ModalMachine:
         if "Z" in values:
             z = values["Z"] * scale + dz
         if "E" in values:
-            e = values["E"] * scale + (de if self.is_absolute_e else e)
+            e = values["E"] * scale + (de if self.extrudes_absolutely else e)
         return x, y, z, e
 
     def _feed_for(self, move: PathMove) -> PathMove:
@@ -357,12 +315,10 @@ class ModalMachine:
             return (self._feed_for(arc),) if arc.kind == "arc" or end != start else ()
         if motion == 80:
             raise ValueError("axis words, but no motion is active")
-        is_rapid = motion == 0
-        if end == start:
-            return ()
-        if is_rapid:
-            return _line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
-        return (self._feed_for(PathMove("feed", start, end, self.feed)),)
+        if motion == 0:
+            return line("rapid", start, end, self.feed if self._dialect.is_printer else 0.0)
+        moves = line("feed", start, end, self.feed)
+        return moves if self.feed_mode == 94 else tuple(map(self._feed_for, moves))
 
     def _arc(self, values: dict[str, float], start: Point, end: Point) -> PathMove:
         a, b, _ = PLANE_AXES[self.plane]
@@ -372,7 +328,9 @@ class ModalMachine:
         except ValueError as error:
             self._complaints.append(str(error))
             return PathMove("feed", start, end)
-        turns = turns if self._dialect.is_printer else max(turns - 1, 0)
+        # Marlin's P counts whole circles before the arc, of a whole circle itself too.
+        is_partial = abs(sweep) < 2 * pi - MIN_ARC_ANGLE
+        turns = turns if self._dialect.is_printer and is_partial else max(turns - 1, 0)
         if not 0 <= turns <= MAX_TURNS or turns != int(turns):
             raise ValueError(f"P{values['P']:g} turns")
         sweep += (-2 if is_clockwise else 2) * pi * turns
@@ -400,66 +358,35 @@ class ModalMachine:
         return arc_by_centre(first, second, (x, y), is_clockwise)
 
     def _drill(self, values: dict[str, float]) -> tuple[PathMove, ...]:
-        c = PLANE_AXES[self.plane][2]
-        depth_letter = "XYZ"[c]
-        for letter in (depth_letter, "R", "Q", "P"):
-            if letter in values:
-                self._cycle[letter] = values[letter]
-        if not self._cycle.keys() >= {depth_letter, "R"}:
-            raise ValueError(f"a cycle without R or {depth_letter}")
-        if self._initial_level is None:
-            self._initial_level = self.position[c]
         repeats = values.get("L", values.get("K", 1.0))
         if not 0 <= repeats <= MAX_REPEATS:
             raise ValueError(f"{repeats:g} repeats of a cycle")
-        hole, moves = self._hole(depth_letter, c), list[PathMove]()
-        place = self.position
-        if place[c] < hole.top:
-            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+        is_fanuc, place = self._dialect is Dialect.FANUC, self.position
+        c = PLANE_AXES[self.plane][2]
+        depth_letter, offset = "XYZ"[c], self.frame.offset[c] if self.is_absolute else None
+        hole = self._cycle.hole(
+            self.motion, values, depth_letter, place[c], offset, self.mm_per_unit
+        )
+        initial = self._cycle.initial_level or 0.0
+        clear = hole.top if self.retract == 99 else max(initial, hole.top)
+        hole = hole._replace(
+            clear=clear,
+            feed_out=hole.top if is_fanuc else clear,
+            dwell_seconds=hole.dwell_seconds / (1000 if is_fanuc else 1),
+            feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
+        )
+        moves = list[PathMove]()
+        if initial < hole.top and (place[c] < hole.top or not is_fanuc):
+            moves += line("rapid", place, place := at_height(place, c, hole.top))
         # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
-        is_rising = self.retract == 98 and self._dialect is not Dialect.FANUC
-        level = max(place[c], self._initial_level) if is_rising else place[c]
+        is_rising = self.retract == 98 and not is_fanuc
+        level = max(place[c], hole.top, initial if is_rising else hole.top)
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
             self.position = place
             target = at_height(self._target(across, False), c, level)
-            moves += _line("rapid", place, place := target)
-            moves += _line("rapid", place, place := at_height(place, c, hole.top))
+            moves += line("rapid", place, place := target)
+            moves += line("rapid", place, place := at_height(place, c, hole.top))
             moves += drill(hole, place, c)
-            place = moves[-1].end_mm
-            level = hole.clear
+            place, level = moves[-1].end_mm, hole.clear
         return tuple(moves)
-
-    def _hole(self, depth_letter: str, axis: int) -> Hole:
-        assert self._initial_level is not None
-        scale = self.mm_per_unit
-        top, bottom = self._cycle["R"] * scale, self._cycle[depth_letter] * scale
-        if self.is_absolute:
-            top, bottom = top + self.frame.offset[axis], bottom + self.frame.offset[axis]
-        else:
-            top += self._initial_level
-            bottom += top
-        seconds = self._cycle.get("P", 0.0)
-        if self._dialect is Dialect.FANUC:
-            seconds /= 1000
-        feed = self.feed * (self.spindle if self.feed_mode == 95 else 1.0)
-        peck = abs(self._cycle.get("Q", 0.0)) * scale
-        clear = top if self.retract == 99 else max(self._initial_level, top)
-        return Hole(int(self.motion), top, bottom, clear, peck, seconds, feed)
-
-    # Klipper's commands
-
-    def save_state(self, name: str) -> None:
-        """SAVE_GCODE_STATE."""
-        self._saved_states[name] = (
-            self.is_absolute, self._is_absolute_e, self.feed, self.frame.shift
-        )  # fmt: skip
-
-    def restore_state(self, name: str) -> None:
-        """RESTORE_GCODE_STATE without MOVE. Raises ValueError if none was saved."""
-        if name not in self._saved_states:
-            raise ValueError("no state of this name was saved")
-        self.is_absolute, self._is_absolute_e, self.feed, shift = self._saved_states[name]
-        # The extruder has moved on since: Klipper keeps its place.
-        self.frame.shift = [*shift[:3], self.frame.shift[3]]
-        self._modal = None

@@ -92,6 +92,7 @@ class ProgramFlow:
         kept = [line for line in lines if not (skips_deletable and line.is_deletable)]
         self._statements = [_read_statement(line, dialect) for line in kept]
         self._calls: list[_Call] = []
+        # A return out of `repeat` leaves its count for the next call, as in LinuxCNC 2.9.
         self._loops: dict[int, float] = {}
         self._next = 0
         self._marks: dict[str, list[int]] = {}
@@ -198,12 +199,8 @@ class ProgramFlow:
         raise ValueError("no loop with this label begins before")
 
     def _closes_do(self, index: int, label: str) -> bool:
-        before = [mark for mark in self._marks[label] if mark < index]
-        return bool(before) and self._statements[before[-1]].keyword in (
-            "o_do",
-            "o_break",
-            "o_continue",
-        )
+        before = [self._statements[mark].keyword for mark in self._marks[label] if mark < index]
+        return bool(before) and before[-1] in ("o_do", "o_break", "o_continue")
 
     def _o_while(self, index: int, statement: _Statement) -> None:
         if self._closes_do(index, statement.label):
@@ -397,5 +394,5 @@ def _read_printer_line(number: int, code: str) -> Step:
     try:  # `G28 X Y`, `M84 E`
         return Step(number, tuple(split_words(_BARE_LETTERS.sub(r"\g<1>0", code), False)))
     except ValueError as error:
-        is_text = head[1].upper().startswith("M")
+        is_text = head[1].upper().startswith("M") and head[1].upper() != "M98"
         return Step(number, text=code, complaint="" if is_text else str(error))

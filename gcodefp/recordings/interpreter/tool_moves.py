@@ -1,10 +1,9 @@
-"""The shapes of moves: lines, arcs, and the moves of a drilling cycle.
+"""The shapes of moves: lines and arcs.
 
 Arcs follow RS-274/NGC, section 3.5.3; the sign of the square root in radius format is that of
-grbl's gcode.c. Cycles follow section 3.5.16.
+grbl's gcode.c.
 """
 
-from collections.abc import Iterator
 from math import atan2, hypot, pi, sqrt
 from typing import NamedTuple
 
@@ -21,10 +20,6 @@ ROUNDING_MM = 0.02
 MAX_RADIUS_ERROR_MM = 0.5
 MIN_ARC_ANGLE = 5e-7
 """Radians; a smaller one is a full circle. This and the last are grbl's."""
-MAX_PECKS = 1000
-CHIP_BREAK_MM = 0.254
-CYCLES = (73, 74, 76, 81, 82, 83, 84, 85, 86, 88, 89)
-PECKING, FEEDS_OUT, DWELLS = (73, 83), (74, 84, 85, 89), (76, 82, 86, 88, 89)
 
 
 class PathMove(NamedTuple):
@@ -96,60 +91,12 @@ def _sweep(start: Pair, end: Pair, centre: Pair, is_clockwise: bool) -> float:
     return sweep - 2 * pi if is_clockwise else sweep
 
 
-class Hole(NamedTuple):
-    """One hole of a drilling cycle, in mm and seconds; heights are along the axis across.
-
-    Attributes:
-        peck: depth of one peck; 0 without.
-        clear: the height where the cycle ends.
-    """
-
-    code: int
-    top: float
-    bottom: float
-    clear: float
-    peck: float
-    dwell_seconds: float
-    feed_mm_min: float
+def line(kind: str, start: Point, end: Point, feed: float = 0.0) -> tuple[PathMove, ...]:
+    """One move, or none where the machine is already at its end."""
+    return (PathMove(kind, start, end, feed),) if end != start else ()
 
 
 def at_height(place: Point, axis: int, height: float) -> Point:
     """The place with another coordinate of an axis (0 to 2)."""
     x, y, z, e = (height if index == axis else old for index, old in enumerate(place))
     return x, y, z, e
-
-
-def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
-    """The moves of a hole from a place at its top.
-
-    Raises:
-        ValueError: the hole does not go down, or in too many pecks.
-    """
-
-    def move(kind: str, height: float) -> PathMove:
-        nonlocal place
-        start, place = place, at_height(place, axis, height)
-        return PathMove(kind, start, place, hole.feed_mm_min if kind == "feed" else 0.0)
-
-    if hole.bottom > hole.top:
-        raise ValueError("the cycle's bottom is above its R")
-    is_pecking = hole.code in PECKING and hole.peck > 0
-    depths = [hole.bottom]
-    if is_pecking:
-        if (hole.top - hole.bottom) / hole.peck > MAX_PECKS:
-            raise ValueError(f"more than {MAX_PECKS} pecks")
-        pecks = int((hole.top - hole.bottom) / hole.peck * (1 - 1e-12))
-        depths = [hole.top - hole.peck * (i + 1) for i in range(pecks)] + depths
-    for depth in depths:
-        yield move("feed", depth)
-        if depth != hole.bottom:
-            up = hole.top if hole.code == 83 else min(depth + CHIP_BREAK_MM, hole.top)
-            yield move("rapid", up)
-            if hole.code == 83:
-                yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
-    if hole.code in DWELLS and hole.dwell_seconds:
-        yield PathMove("dwell", place, place, seconds=hole.dwell_seconds)
-    if hole.code in FEEDS_OUT:
-        yield move("feed", hole.top)
-    if hole.clear != place[axis]:
-        yield move("rapid", hole.clear)

@@ -98,7 +98,7 @@ def unlabelled(table: pd.DataFrame) -> pd.DataFrame:
     table = table.astype({"gcode_line": float})
     table.loc[3, "t_console"] = "??"
     table.loc[[4, 5], "gcode_line"] = [math.nan, math.inf]
-    garbage = [None, "hello", "(only a remark)", "X1 X2 X3 X4 X5 X6 X7 X8"]
+    garbage = [None, "hello", "(only a remark)", "X1 " * 21]
     table.loc[6:9, "gcode_string"] = pd.Series(garbage, index=range(6, 10))
     return table
 
