@@ -25,14 +25,14 @@ from gcodefp.evaluation.decode import decode_batches
 from gcodefp.evaluation.decoder import Decoder, fit_decoder
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
-from gcodefp.model.hmm import Chain, viterbi_paths
+from gcodefp.model.hmm import Chain, Emissions, viterbi_path
 from gcodefp.model.templates import (
     RecordingFeatures,
     Templates,
     fit_to_features,
     recording_features,
 )
-from gcodefp.programs.lag_marginal import text_probabilities
+from gcodefp.programs.lag_marginal import state_texts, text_probabilities
 
 FOLDS = 8
 """Of the recordings of each program, in turn fitted by templates of the other folds."""
@@ -95,10 +95,17 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
     of the row's own best state. Both are the templates', and so is the path.
     """
-    likelihood = templates.log_likelihood(signals[None])
-    path = viterbi_paths(FIT_WEIGHT * likelihood, chain)
-    on_path = likelihood.gather(2, path[..., None])[..., 0]
-    return float((on_path - likelihood.amax(-1)).mean())
+    projected = templates.project(signals[None])
+    highest: dict[int, Tensor] = {}
+
+    def weighted(first: int, end: int) -> Tensor:
+        likelihood = templates.compare(projected[:, first:end])
+        highest[first] = likelihood.amax(-1)
+        return likelihood.mul_(FIT_WEIGHT)
+
+    path = viterbi_path(Emissions(len(signals), weighted), chain)
+    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
+    return float((templates.compare_path(projected, path) - every_highest).mean())
 
 
 def _cross_fits(
@@ -126,14 +133,14 @@ def _cross_fits(
 
 def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> float:
     """The temperature with the highest mean log probability of the true blocks of val rows."""
-    texts = np.unique(decoder.programs.block)
+    texts = state_texts(decoder.programs)
     scores = [np.zeros((len(TEMPERATURES), 0))]
     for batch in decode_batches(decoder, to_tensors(val, decoder.description, device)):
         true = val.blocks[val.block[batch.rows]]
-        index = np.minimum(np.searchsorted(texts, true), len(texts) - 1)
-        row = np.flatnonzero(texts[index] == true)
+        index = np.minimum(np.searchsorted(texts.texts, true), len(texts.texts) - 1)
+        row = np.flatnonzero(texts.texts[index] == true)
         probabilities = [
-            text_probabilities(batch.posterior, decoder.programs, temperature)[0][row, index[row]]
+            text_probabilities(batch.posterior, texts, temperature)[row, index[row]]
             for temperature in TEMPERATURES
         ]
         scores.append(np.log(np.maximum(probabilities, LEAST_PROBABILITY)))

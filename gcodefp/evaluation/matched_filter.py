@@ -22,12 +22,13 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.ladder import listen, score_rung
-from gcodefp.model.templates import passed_states
+from gcodefp.model.templates import nearest_states, passed_states
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
+from gcodefp.recordings.clock import odd_rows_in
 
 CORRELATION, DISTANCE = "correlation", "squared distance"
-SMOOTHING_ROWS = (5, 1, 9)
+SMOOTHING_SECONDS = (1.25, 0.0, 2.25)
 WEIGHT_EXPONENTS = (1.0, 0.5, 0.0)
 CLIPS = (1.0, None)
 SCORES = (CORRELATION, DISTANCE)
@@ -49,7 +50,7 @@ class FilterOptions(NamedTuple):
         score: CORRELATION, the product over the templates' norm, or the negative squared DISTANCE.
     """
 
-    smoothing_rows: int = SMOOTHING_ROWS[0]
+    smoothing_rows: int = 5
     weight_exponent: float = WEIGHT_EXPONENTS[0]
     clip: float | None = CLIPS[0]
     score: str = SCORES[0]
@@ -149,11 +150,12 @@ def tune_matched_filter(
         val: None: the first of all options are taken.
         window: rows per window, in which options are compared.
     """
-    first = programs.first.astype(np.int64)
+    first, step = programs.first.astype(np.int64), float(programs.step_seconds)
+    every_smoothing = [odd_rows_in(seconds, step) for seconds in SMOOTHING_SECONDS]
     fitted = []
     for clip in CLIPS:
         aligned = align_recordings(train, programs, clip)
-        for smoothing, exponent, score in product(SMOOTHING_ROWS, WEIGHT_EXPONENTS, SCORES):
+        for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
             options = FilterOptions(smoothing, exponent, clip, score)
             matched = fit_matched_filter(aligned, first, options)
             if val is None:
@@ -257,4 +259,4 @@ def _nearest_counted(states: NDArray[np.int64], count: NDArray[np.int64]) -> NDA
     counted = states[count[states] > 0]
     if not len(counted):
         return states
-    return counted[np.abs(states[:, None] - counted).argmin(1)]
+    return nearest_states(states, counted)

@@ -17,7 +17,6 @@ from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
-from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -163,9 +162,8 @@ def predict_recording(
     """Decodes a recording of at least one window as a whole, from its signals alone."""
     description, programs = decoder.description, decoder.programs
     signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    emission = decoder.recording_emissions(signals)
-    decoded = decoder.decode_recording(emission)
-    state, posterior = decoded.state, decoded.posterior
+    decoded = decoder.decode_recording(signals)
+    state = decoded.state
     greedy_block, operations = _decode_greedily(decoder, signals)
     return RecordingPrediction(
         name=recording.name,
@@ -173,11 +171,9 @@ def predict_recording(
         line=programs.line[state],
         block=programs.block[state],
         position_mm=_positions_mm(programs, state),
-        confidence=block_confidence(
-            marginalise_lag(posterior, programs), state, programs, decoder.temperature
-        ),
-        median_lag_confidence=block_confidence(posterior, state, programs, decoder.temperature),
-        agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), state),
+        confidence=decoded.confidence,
+        median_lag_confidence=decoded.median_lag_confidence,
+        agreement=_agreement(programs, decoded.likeliest, state),
         refusal=refusal(decoder, signals),
         program_rows=int(np.diff(programs.first)[decoded.program]),
         greedy_block=greedy_block,
