@@ -12,7 +12,8 @@ Shapes: N rows of a recording, T rows of a window, C channels, K programs, P sta
 one train recording passes, W states with edge states repeated.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.ladder import listen, score_rung
+from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import nearest_states, passed_states
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
@@ -107,23 +109,32 @@ class MatchedFilter:
         Returns:
             (N - T + 1,).
         """
-        scores = normalise(signals, self.options.clip) @ self.pattern.T
         factor, offset = self._window_energy(rows)
         states, count = self.repeat_edges(rows), len(signals)
         # A window moves along a diagonal of the matrix of rows and repeated states. Each diagonal
         # has its sum, which the last row enters and the row before the window leaves.
         total = np.zeros(count - 1 + len(states))
         best = np.zeros(count - rows + 1, np.intp)
-        for row in range(count):
+        in_window: deque[NDArray[np.float64]] = deque()
+        for row, scores in enumerate(self._row_scores(signals)):
             begin = count - 1 - row
-            total[begin : begin + len(states)] += scores[row][states]
+            total[begin : begin + len(states)] += scores[states]
+            if rows < count:
+                in_window.append(scores)
             if row >= rows:
                 left = slice(begin + rows, begin + rows + len(states))
-                total[left] -= scores[row - rows][states]
+                total[left] -= in_window.popleft()[states]
             if row >= rows - 1:
                 end = (total[begin : begin + len(states)] * factor - offset).argmax()
                 best[row - rows + 1] = end - rows + 1
         return best
+
+    def _row_scores(self, signals: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
+        """The product of each row with all patterns, (P,)."""
+        values = normalise(signals, self.options.clip)
+        size = rows_at_once(len(self.pattern), len(values))
+        for first in range(0, len(values), size):
+            yield from values[first : first + size] @ self.pattern.T
 
     def _window_energy(self, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The factor and the offset of the product of windows that end at a state, both (W,).

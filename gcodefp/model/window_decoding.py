@@ -14,7 +14,13 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import EMISSION_EXPONENT, circular_chain, rows_at_once, viterbi_paths
+from gcodefp.model.hmm import (
+    EMISSION_EXPONENT,
+    Chain,
+    circular_chain,
+    rows_at_once,
+    viterbi_paths,
+)
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -92,15 +98,19 @@ def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
         operations = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = operations[mask].cpu().numpy()
         position[assigned] = network.position_head(encoded[mask]).cpu().numpy()
-        windows = rows_at_once(data.window * network.sizes.states, len(encoded))
-        viterbi = torch.cat(
-            [
-                viterbi_paths(EMISSION_EXPONENT * network.emission_log_likelihood(part), chain)
-                for part in encoded.split(windows)
-            ]
-        )
-        path[assigned] = viterbi[mask].cpu().numpy()
+        path[assigned] = viterbi_windows(network, encoded, chain)[mask].cpu().numpy()
     return WindowPredictions(operation != UNSEEN, codes, operation, position, path)
+
+
+@torch.no_grad()
+def viterbi_windows(network: Network, encoded: Tensor, chain: Chain) -> Tensor:
+    """Viterbi paths of windows by the network alone, (B, T, D) to (B, T)."""
+    windows = rows_at_once(encoded.shape[1] * network.sizes.states, len(encoded))
+    paths = [
+        viterbi_paths(EMISSION_EXPONENT * network.emission_log_likelihood(part), chain)
+        for part in encoded.split(windows)
+    ]
+    return torch.cat(paths)
 
 
 @torch.no_grad()

@@ -240,7 +240,8 @@ def _channel_weights(
     rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
     aligned = np.stack([interpolate_rows(s, row) for s, row in zip(detrended, rows, strict=True)])
     common = aligned.mean(0)
-    noise = ((aligned - common) ** 2).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
+    aligned -= common
+    noise = np.square(aligned, out=aligned).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
     signal = np.maximum((common**2).mean(0) - noise / len(aligned), 0.0)
     return np.sqrt(signal / np.maximum(noise, 1e-9))
 
