@@ -156,6 +156,26 @@ def _block_bounds(rows: int, least: float) -> list[tuple[int, int]]:
     return list(pairwise(rows * index // count for index in range(count + 1)))
 
 
+class _KeptScores:
+    """The scores (B, P) of the last row of each block.
+
+    In one array: kept between the temporary ones, they would fragment the memory.
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self._blocks = blocks
+        self._scores: Tensor | None = None
+
+    def keep(self, block: int, scores: Tensor) -> None:
+        if self._scores is None:
+            self._scores = scores.new_empty(self._blocks, *scores.shape)
+        self._scores[block] = scores
+
+    def before(self, block: int) -> Tensor | None:
+        """Of the block before; None: there is none."""
+        return self._scores[block - 1] if block and self._scores is not None else None
+
+
 class PosteriorBlock(NamedTuple):
     """Some rows of the posterior.
 
@@ -177,18 +197,19 @@ def posterior_blocks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorBl
     # Four arrays of a block are float64.
     cells = len(chain.previous[0]) * 8
     bounds = _block_bounds(emissions.rows, rows_at_once(cells, emissions.rows))
-    before: list[Tensor | None] = [None]
-    for first, end in bounds[:-1]:
+    kept = _KeptScores(len(bounds))
+    for index, (first, end) in enumerate(bounds[:-1]):
         rows = emissions.block(first, end).double().transpose(0, 1)
-        before.append(deque(_scaled_scores(rows, chain, before[-1]), maxlen=1).pop())
+        scored = _scaled_scores(rows, chain, kept.before(index))
+        kept.keep(index, deque(scored, maxlen=1).pop())
     behind: Tensor | None = None
-    for (first, end), scores in zip(reversed(bounds), reversed(before), strict=True):
+    for index, (first, end) in reversed(list(enumerate(bounds))):
         emission = emissions.block(first, end)
         rows = emission.double().transpose(0, 1)
-        forward = torch.stack(list(_scaled_scores(rows, chain, scores)))
-        backward = list(_scaled_scores(rows.flip(0), chain.reversed(), behind))
-        behind = backward[-1]
-        posterior = forward.log_().add_(torch.stack(backward[::-1]).log_()).sub_(rows).softmax(-1)
+        forward = _stacked_scores(rows, chain, kept.before(index))
+        backward = _stacked_scores(rows.flip(0), chain.reversed(), behind)
+        behind = backward[-1].clone()
+        posterior = forward.log_().add_(backward.log_().flip(0)).sub_(rows).softmax(-1)
         yield PosteriorBlock(first, end, posterior.transpose(0, 1).float(), emission.argmax(-1))
 
 
@@ -235,6 +256,14 @@ def _scaled_scores(
         yield scores
 
 
+def _stacked_scores(rows: Tensor, chain: Chain, scores: Tensor | None) -> Tensor:
+    """The same of all rows (T, B, P); in one array, as rows by themselves fragment the memory."""
+    stacked = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
+    for row, row_scores in zip(stacked, _scaled_scores(rows, chain, scores), strict=True):
+        row.copy_(row_scores)
+    return stacked
+
+
 @torch.no_grad()
 def viterbi_paths(emissions: Tensor, chain: Chain) -> Tensor:
     """Only the paths of `decode_segments`, (B, T)."""
@@ -245,24 +274,22 @@ def viterbi_paths(emissions: Tensor, chain: Chain) -> Tensor:
 def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
     """The most probable sequences of states, (B, T)."""
     bounds = _block_bounds(emissions.rows, rows_at_once(len(chain.previous[0]), emissions.rows))
-    before: list[Tensor | None] = [None]
-    for first, end in bounds:
-        scores, choices = _viterbi_block(emissions.block(first, end), chain, before[-1])
-        before.append(scores)
+    kept = _KeptScores(len(bounds))
+    for index, (first, end) in enumerate(bounds):
+        scores, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+        kept.keep(index, scores)
     path = [scores.argmax(-1)]
-    for (first, end), scores_before in zip(reversed(bounds), before[-2::-1], strict=True):
+    for index, (first, end) in reversed(list(enumerate(bounds))):
         if end < emissions.rows:
-            _, choices = _viterbi_block(emissions.block(first, end), chain, scores_before)
-        for row_choices in reversed(choices):
+            _, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+        for row_choices in choices.flip(0).unbind(0):
             step, skip = (choice.gather(1, path[-1][:, None])[:, 0] for choice in row_choices)
             chosen = torch.where(skip, 2, step.long())
             path.append(chain.previous[chosen, path[-1]])
     return torch.stack(path[::-1], dim=1)
 
 
-def _viterbi_block(
-    emissions: Tensor, chain: Chain, scores: Tensor | None
-) -> tuple[Tensor, list[Tensor]]:
+def _viterbi_block(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
     """The scores (B, P) of the last row of a block, and how each row's states were reached.
 
     Args:
@@ -270,17 +297,17 @@ def _viterbi_block(
         scores: (B, P) of the row before; None: the block is the first one.
 
     Returns:
-        scores, and of each row that has one before (2, B, P): whether a step is better than
-        staying, and whether a skip is better than both.
+        scores, and of each of the M rows that have one before, (M, 2, B, P): whether a step is
+        better than staying, and whether a skip is better than both.
     """
     logs = chain.into.log().to(emissions.dtype)
     rows = list(emissions.unbind(1))
     current = rows.pop(0) if scores is None else scores
     best, other = torch.empty_like(current), torch.empty_like(current)
-    choices = []
-    for row in rows:
+    shape = (len(rows), 2, *current.shape)
+    choices = torch.empty(shape, dtype=torch.bool, device=current.device)
+    for row, choice in zip(rows, choices, strict=True):
         # Buffers and pairwise maxima take a quarter of the time of stack and max.
-        choice = torch.empty((2, *current.shape), dtype=torch.bool, device=current.device)
         torch.add(current, logs[0], out=best)
         for is_better, log, previous in zip(choice, logs[1:], chain.previous[1:], strict=True):
             torch.index_select(current, 1, previous, out=other)
@@ -289,5 +316,4 @@ def _viterbi_block(
             torch.maximum(best, other, out=best)
         current = best + row
         current -= current.amax(-1, keepdim=True)
-        choices.append(choice)
     return current, choices

@@ -168,16 +168,24 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
         for name, content in (
             ("noise", pd.DataFrame(noise, columns=SENSORS)),
             ("usual", new_recording("pocket_008", noise=0.1)),
+            # Without a clock, so many rows are a lower feed.
+            ("slow", at_rate(new_recording("pocket_008", noise=0.1), 2)[SENSORS]),
         )
     ]
     assert run(own, tmp_path / "out", *paths) == 0
-    refused, usual = (document(tmp_path / "out", path.stem) for path in paths)
+    refused, usual, slow = (document(tmp_path / "out", path.stem) for path in paths)
     (doubt,) = refused["doubts"]
     assert "fits none of the programs" in doubt
     assert refused["refusal"]["p_value"] <= refused["refusal"]["false_alarm_rate"]
     assert (usual["doubts"], usual["doubtful_below"]) == ([], None)
     assert usual["refusal"]["fit"] > refused["refusal"]["fit"]
     assert [row["block"] for row in table(tmp_path / "out", "usual")] == POCKET
+    assert (refused["speed"], usual["speed"]) == (1, 1)
+    assert slow["speed"] in (0.5, 0.63)
+    assert slow["refusal"]["p_value"] > slow["refusal"]["false_alarm_rate"]
+    (note,) = slow["doubts"]
+    assert f"at about {slow['speed']:g} times the feed of the train recordings" in note
+    assert [row["block"] for row in table(tmp_path / "out", "slow")] == POCKET
     assert usual["provenance"]["inputs"][decoder] == sha256(Path(decoder))
     assert "no decoder.npz" not in capsys.readouterr().err
 
