@@ -1,28 +1,25 @@
 """The decoder: a network's and the templates' emissions, weighted, in the hidden Markov model.
 
-The weights are chosen on the val split, with templates of the train split: the decoder is the
-network alone, the templates alone, or both. It is a file, `decoder.npz`, beside the checkpoint.
+The decoder is the network alone, the templates alone, or both. It is a file, `decoder.npz`, beside
+the checkpoint, which `calibration` makes.
 
-Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weights.
+Shapes: N rows, C channels, B windows of T rows, P states, K programs, W tried pairs of weights.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property, partial
-from itertools import product
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import Description
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
-from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
@@ -35,7 +32,7 @@ from gcodefp.model.hmm import (
     waiting_chain,
 )
 from gcodefp.model.network import Network
-from gcodefp.model.templates import OFFSET_SECONDS, Templates, feature_offsets, fit_templates
+from gcodefp.model.templates import OFFSET_SECONDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, encode_windows
 from gcodefp.programs.lag_marginal import (
     MostProbableBlocks,
@@ -44,22 +41,16 @@ from gcodefp.programs.lag_marginal import (
     most_probable_blocks,
     state_texts,
 )
-from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.programs.table import Programs
 
 DECODER_FILE = "decoder.npz"
 NETWORK_ALONE_NOTE = (
     f"no {DECODER_FILE} is beside the checkpoint: its network alone decodes, without templates"
 )
 REBUILD = "snakemake --cores all --forcerun calibrate"
-NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
-TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
-"""Weights of the emission log-likelihoods that are tried; both 0 is not."""
 UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
-MIN_PROBABILITY = 0.01
-"""Lower limit in the log score: one recording of a kind that no other shows decides nothing."""
-STRIDE_ROWS = 16
-WINDOWS_PER_CHUNK, WINDOWS_TO_TRY = 128, 16
+WINDOWS_PER_CHUNK = 128
 """At most, of one computation; fewer if there are many states."""
 TEMPLATE_ARRAYS = ("projection", "mean", "weight")
 ARRAYS = {
@@ -255,7 +246,7 @@ class Decoder(NamedTuple):
             the centre rows (B,) of some windows, and their posteriors (B, P).
         """
         starts = torch.arange(0, len(signals) - rows + 1, stride_rows, device=signals.device)
-        chain, windows = self.chain(signals.device), _Windows(self, signals, rows)
+        chain, windows = self.chain(signals.device), WindowEmissions(self, signals, rows)
 
         def emissions_of(chunk: Tensor) -> Callable[[int], Tensor]:
             templates = windows.templates(chunk) if self.template_weight else None
@@ -274,7 +265,7 @@ class Decoder(NamedTuple):
             yield chunk + rows // 2, centre_posterior(emissions_of(chunk), rows, chain)
 
 
-class _Windows:
+class WindowEmissions:
     """All windows of one length of one recording, which share most of their computation."""
 
     def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
@@ -323,85 +314,6 @@ class _Windows:
             return compare(projected[cut][starts + row])
 
         return log_likelihood
-
-
-def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
-    """Fits templates to the train split, and chooses the weights on the val split.
-
-    The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
-    centre rows of val windows: it rewards right answers and calibrated probabilities alike.
-
-    If no val recording runs a program of the train split, the network alone decodes, as without a
-    decoder.
-    """
-    with threadpool_limits(1):  # The order of summation determines the last bits.
-        templates = fit_templates(train, checkpoint.description.programs).to(device)
-    decoder = Decoder(checkpoint, templates=templates)
-    pairs = [pair for pair in product(NETWORK_WEIGHTS, TEMPLATE_WEIGHTS) if any(pair)]
-    near: list[NDArray[np.float64]] = []
-    for recording in range(len(val.recordings)):
-        rows = np.flatnonzero(val.recording == recording)
-        if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
-            signals = torch.as_tensor(val.signals[rows], device=device)
-            near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-    if not sum(probabilities.shape[2] for probabilities in near):
-        return decoder
-    probability, hits = np.concatenate(near, axis=2)
-    scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
-    tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
-    network_weight, template_weight = pairs[int(scores.argmax())]
-    return decoder._replace(
-        network_weight=network_weight, template_weight=template_weight, tried=tried
-    )
-
-
-@torch.no_grad()
-def _near_probabilities(
-    decoder: Decoder,
-    pairs: Sequence[tuple[float, float]],
-    signals: Tensor,
-    state: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Probability near the true state, and whether the most probable state is near, (2, W, M).
-
-    Args:
-        pairs: W weights of network and templates.
-        signals: (N, C) of one recording with true states (N,); M windows are laid over it.
-    """
-    window, chain = decoder.description.window, decoder.chain(signals.device)
-    windows = _Windows(decoder, signals, window)
-    centres = np.arange(window // 2, len(signals) - (window - 1) // 2, STRIDE_ROWS)
-    centres = centres[np.isfinite(state[centres])]
-    results = np.zeros((2, len(pairs), len(centres)))
-    count = rows_at_once(window * len(decoder.programs), WINDOWS_TO_TRY)
-    for first in range(0, len(centres), count):
-        chunk = slice(first, first + count)
-        starts = torch.as_tensor(centres[chunk] - window // 2, device=signals.device)
-        network, templates = (
-            torch.stack([emissions(row) for row in range(window)])
-            for emissions in (partial(windows.network, starts), windows.templates(starts))
-        )
-        low, high = near_states(state[centres[chunk]], decoder.programs)
-        for index, pair in enumerate(pairs):
-            emissions = pair[0] * network + pair[1] * templates
-            posterior = centre_posterior(emissions.__getitem__, window, chain)
-            probability = posterior.double().cpu().numpy()
-            best, row = probability.argmax(1), np.arange(len(probability))
-            total = np.pad(probability.cumsum(1), ((0, 0), (1, 0)))
-            results[0, index, chunk] = total[row, high + 1] - total[row, low]
-            results[1, index, chunk] = (low <= best) & (best <= high)
-    return results
-
-
-def near_states(
-    state: NDArray[np.floating], programs: Programs
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last state within NEAR_SECONDS of true states (M,), in their programs."""
-    program = np.searchsorted(programs.first, state, side="right") - 1
-    reach = NEAR_SECONDS / float(programs.step_seconds)
-    low = np.maximum(np.ceil(state - reach), programs.first[program])
-    high = np.minimum(np.floor(state + reach), programs.first[program + 1] - 1)
-    return low.astype(np.int64), high.astype(np.int64)
 
 
 def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:

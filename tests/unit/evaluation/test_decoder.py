@@ -24,17 +24,19 @@ from learning_data import (
 )
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.decoder import (
-    DECODER_FILE,
+from gcodefp.evaluation.calibration import (
     MIN_PROBABILITY,
     NETWORK_WEIGHTS,
     STRIDE_ROWS,
     TEMPLATE_WEIGHTS,
+    fit_decoder,
+    near_states,
+)
+from gcodefp.evaluation.decoder import (
+    DECODER_FILE,
     UNTUNED_NETWORK_WEIGHT,
     WINDOWS_PER_CHUNK,
     Decoder,
-    fit_decoder,
-    near_states,
     read_decoder,
     write_decoder,
 )
