@@ -59,6 +59,8 @@ from gcodefp.recordings.layout import Layout, describe_layout, read_optional_lay
 
 logger = logging.getLogger("gcodefp.preprocess")
 
+SHORT_WINDOW_SECONDS = 1.0
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
@@ -121,6 +123,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     }
     val_lags = [alignment[name].lag for name in names["val"]]
     lag_groups = checking_groups(val_lags) if max_lag else []
+    _check_window(arguments.window, float(programs.step_seconds))
     _log_lags(alignment, programs, lag_groups, max_lag)
 
     def assemble_split(name: str, stride: int) -> Split:
@@ -241,6 +244,16 @@ def _log_lags(
                 *(name, aligned.lag.seconds, max_lag_seconds),
             )
     log_doubtful({name: aligned.lag for name, aligned in alignment.items()}, groups)
+
+
+def _check_window(rows: int, step_seconds: float) -> None:
+    """Warns of windows in which a machine hardly moves."""
+    if rows * step_seconds < SHORT_WINDOW_SECONDS:
+        logger.warning(
+            "window.rows: %d rows, one every %g s, are %.2f s: few programs differ in so short a "
+            "time; resample the recordings to fewer rows a second, or raise window.rows",
+            *(rows, step_seconds, rows * step_seconds),
+        )
 
 
 def _split_names(

@@ -1,6 +1,7 @@
-"""Calibration of a decoder: what its last templates know, what it refuses, how certain it is.
+"""Fits a decoder: its weights, what its last templates know, what it refuses, how certain it is.
 
-The weights of a decoder are chosen on the val split. After that nothing of val is left to choose:
+The weights of a decoder are chosen on the val split, with templates of the train split: it is the
+network alone, the templates alone, or both. After that nothing of val is left to choose:
 the templates are fitted again, to train and val recordings together.
 
 - A recording that runs none of the programs is refused. The measure is how well it fits the
@@ -8,10 +9,13 @@ the templates are fitted again, to train and val recordings together.
   (cross-conformal prediction, Vovk 2015).
 - The probabilities of blocks have a temperature (Guo et al. 2017), chosen on val.
 
-Shapes: N rows, C channels, R recordings, P states, X distinct texts of blocks.
+Shapes: N rows, C channels, R recordings, P states, W tried pairs of weights, X distinct texts of
+blocks.
 """
 
 from collections.abc import Sequence
+from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -22,18 +26,35 @@ from torch import Tensor
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.decode import decode_batches
-from gcodefp.evaluation.decoder import Decoder, fit_decoder
+from gcodefp.evaluation.decoder import Decoder, WindowEmissions
+from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
-from gcodefp.model.hmm import Chain, viterbi_paths
+from gcodefp.model.hmm import (
+    Chain,
+    Emissions,
+    centre_posterior,
+    rows_at_once,
+    viterbi_path,
+)
 from gcodefp.model.templates import (
     RecordingFeatures,
     Templates,
+    fit_templates,
     fit_to_features,
     recording_features,
 )
-from gcodefp.programs.lag_marginal import text_probabilities
+from gcodefp.programs.lag_marginal import state_texts, text_probabilities
+from gcodefp.programs.table import UNKNOWN, Programs
 
+NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
+TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
+"""Weights of the emission log-likelihoods that are tried; both 0 is not."""
+MIN_PROBABILITY = 0.01
+"""Lower limit in the log score: one recording of a kind that no other shows decides nothing."""
+STRIDE_ROWS = 16
+WINDOWS_TO_TRY = 16
+"""At most, of one computation, with all of their rows; fewer if there are many states."""
 FOLDS = 8
 """Of the recordings of each program, in turn fitted by templates of the other folds."""
 FALSE_ALARM_RATE = 0.05
@@ -78,6 +99,85 @@ def calibrate_decoder(
     return decoder._replace(templates=templates, fits=fits)
 
 
+def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
+    """Fits templates to the train split, and chooses the weights on the val split.
+
+    The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
+    centre rows of val windows: it rewards right answers and calibrated probabilities alike.
+
+    If no val recording runs a program of the train split, the network alone decodes, as without a
+    decoder.
+    """
+    with threadpool_limits(1):  # The order of summation determines the last bits.
+        templates = fit_templates(train, checkpoint.description.programs).to(device)
+    decoder = Decoder(checkpoint, templates=templates)
+    pairs = [pair for pair in product(NETWORK_WEIGHTS, TEMPLATE_WEIGHTS) if any(pair)]
+    near: list[NDArray[np.float64]] = []
+    for recording in range(len(val.recordings)):
+        rows = np.flatnonzero(val.recording == recording)
+        if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
+            signals = torch.as_tensor(val.signals[rows], device=device)
+            near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
+    if not sum(probabilities.shape[2] for probabilities in near):
+        return decoder
+    probability, hits = np.concatenate(near, axis=2)
+    scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
+    tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
+    network_weight, template_weight = pairs[int(scores.argmax())]
+    return decoder._replace(
+        network_weight=network_weight, template_weight=template_weight, tried=tried
+    )
+
+
+@torch.no_grad()
+def _near_probabilities(
+    decoder: Decoder,
+    pairs: Sequence[tuple[float, float]],
+    signals: Tensor,
+    state: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Probability near the true state, and whether the most probable state is near, (2, W, M).
+
+    Args:
+        pairs: W weights of network and templates.
+        signals: (N, C) of one recording with true states (N,); M windows are laid over it.
+    """
+    window, chain = decoder.description.window, decoder.chain(signals.device)
+    windows = WindowEmissions(decoder, signals, window)
+    centres = np.arange(window // 2, len(signals) - (window - 1) // 2, STRIDE_ROWS)
+    centres = centres[np.isfinite(state[centres])]
+    results = np.zeros((2, len(pairs), len(centres)))
+    count = rows_at_once(window * len(decoder.programs), WINDOWS_TO_TRY)
+    for first in range(0, len(centres), count):
+        chunk = slice(first, first + count)
+        starts = torch.as_tensor(centres[chunk] - window // 2, device=signals.device)
+        network, templates = (
+            torch.stack([emissions(row) for row in range(window)])
+            for emissions in (partial(windows.network, starts), windows.templates(starts))
+        )
+        low, high = near_states(state[centres[chunk]], decoder.programs)
+        for index, pair in enumerate(pairs):
+            emissions = pair[0] * network + pair[1] * templates
+            posterior = centre_posterior(emissions.__getitem__, window, chain)
+            probability = posterior.double().cpu().numpy()
+            best, row = probability.argmax(1), np.arange(len(probability))
+            total = np.pad(probability.cumsum(1), ((0, 0), (1, 0)))
+            results[0, index, chunk] = total[row, high + 1] - total[row, low]
+            results[1, index, chunk] = (low <= best) & (best <= high)
+    return results
+
+
+def near_states(
+    state: NDArray[np.floating], programs: Programs
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last state within NEAR_SECONDS of true states (M,), in their programs."""
+    program = np.searchsorted(programs.first, state, side="right") - 1
+    reach = NEAR_SECONDS / float(programs.step_seconds)
+    low = np.maximum(np.ceil(state - reach), programs.first[program])
+    high = np.minimum(np.floor(state + reach), programs.first[program + 1] - 1)
+    return low.astype(np.int64), high.astype(np.int64)
+
+
 def refusal(decoder: Decoder, signals: Tensor) -> Refusal | None:
     """Whether a recording (N, C) runs none of the programs; None without templates."""
     count = len(decoder.fits)
@@ -95,10 +195,17 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
     The mean over rows of a log-likelihood ratio: that of the state on the Viterbi path, over that
     of the row's own best state. Both are the templates', and so is the path.
     """
-    likelihood = templates.log_likelihood(signals[None])
-    path = viterbi_paths(FIT_WEIGHT * likelihood, chain)
-    on_path = likelihood.gather(2, path[..., None])[..., 0]
-    return float((on_path - likelihood.amax(-1)).mean())
+    projected = templates.project(signals[None])
+    highest: dict[int, Tensor] = {}
+
+    def weighted(first: int, end: int) -> Tensor:
+        likelihood = templates.compare(projected[:, first:end])
+        highest[first] = likelihood.amax(-1)
+        return likelihood.mul_(FIT_WEIGHT)
+
+    path = viterbi_path(Emissions(len(signals), weighted), chain)
+    every_highest = torch.cat([highest[first] for first in sorted(highest)], dim=1)
+    return float((templates.compare_path(projected, path) - every_highest).mean())
 
 
 def _cross_fits(
@@ -126,14 +233,14 @@ def _cross_fits(
 
 def _choose_temperature(decoder: Decoder, val: Split, device: torch.device) -> float:
     """The temperature with the highest mean log probability of the true blocks of val rows."""
-    texts = np.unique(decoder.programs.block)
+    texts = state_texts(decoder.programs)
     scores = [np.zeros((len(TEMPERATURES), 0))]
     for batch in decode_batches(decoder, to_tensors(val, decoder.description, device)):
         true = val.blocks[val.block[batch.rows]]
-        index = np.minimum(np.searchsorted(texts, true), len(texts) - 1)
-        row = np.flatnonzero(texts[index] == true)
+        index = np.minimum(np.searchsorted(texts.texts, true), len(texts.texts) - 1)
+        row = np.flatnonzero(texts.texts[index] == true)
         probabilities = [
-            text_probabilities(batch.posterior, decoder.programs, temperature)[0][row, index[row]]
+            text_probabilities(batch.posterior, texts, temperature)[row, index[row]]
             for temperature in TEMPERATURES
         ]
         scores.append(np.log(np.maximum(probabilities, LEAST_PROBABILITY)))

@@ -19,14 +19,19 @@ from gcodefp.evaluation.names import (
     WHOLE,
 )
 from gcodefp.model.data import Tensors, to_tensors
-from gcodefp.model.hmm import decode_segments
+from gcodefp.model.hmm import decode_segments, rows_at_once
 from gcodefp.model.window_decoding import WindowPredictions, decode_split_windows
-from gcodefp.programs.lag_marginal import MostProbableBlocks, marginalise_lag, most_probable_blocks
+from gcodefp.programs.lag_marginal import (
+    MostProbableBlocks,
+    marginalise_lag,
+    most_probable_blocks,
+    state_texts,
+)
 from gcodefp.programs.table import Programs
 
 ROWS_PER_CHUNK = 4096
 WINDOWS_PER_CHUNK = 16
-"""Limits memory: every row has a probability for each of thousands of states."""
+"""At most, of one computation; fewer if there are many states."""
 
 
 class SplitPredictions(NamedTuple):
@@ -153,12 +158,13 @@ def _most_probable_at_true_states(
     programs: Programs, split: Split, rows: NDArray[np.integer]
 ) -> NDArray[np.str_]:
     """The most probable block where the state is certain and the lag unknown, (N,)."""
-    state = _true_states(split, rows)
+    state, texts = _true_states(split, rows), state_texts(programs)
     blocks = np.empty(len(rows), programs.block.dtype)
-    for chunk in np.array_split(np.arange(len(rows)), -(-len(rows) // ROWS_PER_CHUNK)):
+    size = rows_at_once(len(programs), ROWS_PER_CHUNK)
+    for chunk in np.array_split(np.arange(len(rows)), -(-len(rows) // size)):
         posterior = np.zeros((len(chunk), len(programs)), np.float32)
         posterior[np.arange(len(chunk)), state[chunk]] = 1.0
-        blocks[chunk] = most_probable_blocks(marginalise_lag(posterior, programs), programs).blocks
+        blocks[chunk] = most_probable_blocks(marginalise_lag(posterior, programs), texts).blocks
     return blocks
 
 
@@ -184,7 +190,8 @@ class DecodedBatch(NamedTuple):
 def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
     """Decodes the windows of a split, a few at a time."""
     chain = decoder.chain(data.signals.device)
-    for batch in torch.arange(len(data.starts), device=data.starts.device).split(WINDOWS_PER_CHUNK):
+    windows = rows_at_once(4 * data.window * len(decoder.programs), WINDOWS_PER_CHUNK)
+    for batch in torch.arange(len(data.starts), device=data.starts.device).split(windows):
         rows, mask = data.window_rows(batch), data.row_mask[batch]
         encoded = decoder.network.encode(data.signals[rows])
         decoded = decode_segments(decoder.window_emissions(encoded, data.signals[rows]), chain)
@@ -196,7 +203,7 @@ def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
 def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
     """State, most probable block and operation of each row, from its assigned window."""
     programs, network = decoder.programs, decoder.network
-    count = len(data.signals)
+    count, texts = len(data.signals), state_texts(decoder.programs)
     blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
     operation, path = np.full(count, UNSEEN, np.int64), np.full(count, UNSEEN, np.int64)
     paths = []
@@ -204,7 +211,7 @@ def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
         path[batch.rows] = batch.path[batch.mask].cpu().numpy()
         paths.append(batch.path.cpu().numpy())
         blocks[batch.rows], confidence[batch.rows] = most_probable_blocks(
-            batch.posterior, programs, decoder.temperature
+            batch.posterior, texts, decoder.temperature
         )
         predicted = network.operation_logits(batch.encoded).argmax(-1)[:, None]
         operation[batch.rows] = predicted.expand_as(batch.mask)[batch.mask].cpu().numpy()
@@ -224,12 +231,9 @@ def _decode_recordings(
         # Rows beyond a gap in the clock that no window crosses are not scored.
         own_rows = rows[split.recording[rows] == recording]
         signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
-        decoded = decoder.decode_recording(decoder.recording_emissions(signals))
+        decoded = decoder.decode_recording(signals)
         state[own_rows] = decoded.state
-        posterior = marginalise_lag(decoded.posterior, programs)
-        blocks[own_rows], confidence[own_rows] = most_probable_blocks(
-            posterior, programs, decoder.temperature
-        )
+        blocks[own_rows], confidence[own_rows] = decoded.blocks
     return state[rows], MostProbableBlocks(blocks[rows], confidence[rows])
 
 

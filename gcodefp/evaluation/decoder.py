@@ -1,53 +1,58 @@
 """The decoder: a network's and the templates' emissions, weighted, in the hidden Markov model.
 
-The weights are chosen on the val split, with templates of the train split: the decoder is the
-network alone, the templates alone, or both. It is a file, `decoder.npz`, beside the checkpoint.
+The decoder is the network alone, the templates alone, or both. It is a file, `decoder.npz`, beside
+the checkpoint, which `calibration` makes.
 
-Shapes: N rows, C channels, B windows of T rows, P states, W tried pairs of weights.
+Shapes: N rows, C channels, B windows of T rows, P states, K programs, W tried pairs of weights.
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from functools import cached_property, partial
-from itertools import product
+from collections.abc import Callable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import Description
 from gcodefp.documents import ArraySpec, check_arrays
 from gcodefp.errors import UserError
-from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.evaluation.names import NETWORK_ALONE, NETWORK_AND_TEMPLATES, TEMPLATES_ALONE
 from gcodefp.files import read_arrays, sha256, write_arrays
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import Chain, centre_posterior, state_posteriors, waiting_chain
+from gcodefp.model.hmm import (
+    Chain,
+    Emissions,
+    centre_posterior,
+    posterior_blocks,
+    rows_at_once,
+    waiting_chain,
+)
 from gcodefp.model.network import Network
-from gcodefp.model.templates import OFFSETS, Templates, fit_templates, window_cut
-from gcodefp.model.window_decoding import encode_windows, recording_emission_log_likelihood
-from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.model.templates import OFFSET_SECONDS, Templates, feature_offsets
+from gcodefp.model.window_decoding import encode_recording, encode_windows
+from gcodefp.programs.lag_marginal import (
+    MostProbableBlocks,
+    block_confidence,
+    marginalise_lag,
+    most_probable_blocks,
+    state_texts,
+)
+from gcodefp.programs.table import Programs
 
 DECODER_FILE = "decoder.npz"
 NETWORK_ALONE_NOTE = (
     f"no {DECODER_FILE} is beside the checkpoint: its network alone decodes, without templates"
 )
 REBUILD = "snakemake --cores all --forcerun calibrate"
-NETWORK_WEIGHTS = (0.0, 0.03, 0.1, 0.3)
-TEMPLATE_WEIGHTS = (0.0, 0.05, 0.1, 0.2)
-"""Weights of the emission log-likelihoods that are tried; both 0 is not."""
 UNTUNED_NETWORK_WEIGHT = 0.3
 """Of a checkpoint without a decoder.npz, which has no templates."""
-MIN_PROBABILITY = 0.01
-"""Lower limit in the log score: one recording of a kind that no other shows decides nothing."""
-STRIDE_ROWS = 16
-WINDOWS_PER_CHUNK, WINDOWS_TO_TRY = 128, 16
-"""Limit memory: every row has a probability for each of thousands of states; of the windows whose
-weights are tried, all rows at once."""
+WINDOWS_PER_CHUNK = 128
+"""At most, of one computation; fewer if there are many states."""
+TEMPLATE_ARRAYS = ("projection", "mean", "weight")
 ARRAYS = {
     "checkpoint": ArraySpec("U", ()),
     "weights": ArraySpec("f", (2,), 0, 1e6),
@@ -67,15 +72,21 @@ class DecodedRecording(NamedTuple):
 
     Attributes:
         program: the most probable one.
-        state: (N,) the most probable one of each row in this program.
-        posterior: (N, P) probability of each state.
         program_probability: (K,) of each program; no transition leaves one.
+        state: (N,) the most probable one of each row in the most probable program.
+        confidence: (N,) probability of the block at this state, the lag unknown.
+        median_lag_confidence: (N,) the same, if the lag were the program's median.
+        blocks: the most probable block of each row, in any program, the lag unknown.
+        likeliest: (N,) the state with the highest emission at each row by itself.
     """
 
     program: int
-    state: NDArray[np.int64]
-    posterior: NDArray[np.float32]
     program_probability: NDArray[np.floating]
+    state: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    median_lag_confidence: NDArray[np.float64]
+    blocks: MostProbableBlocks
+    likeliest: NDArray[np.int64]
 
 
 class Decoder(NamedTuple):
@@ -151,28 +162,60 @@ class Decoder(NamedTuple):
             emissions += self.template_weight * self.templates.log_likelihood(signals)
         return emissions
 
-    def recording_emissions(self, signals: Tensor) -> Tensor:
-        """Weighted emission log-likelihoods of a recording (N, C) of at least a window, (N, P)."""
-        window = self.description.window
-        emissions = self.network_weight * recording_emission_log_likelihood(
-            self.network, signals, window
-        )
-        if self.templates is not None:
-            emissions += self.template_weight * self.templates.log_likelihood(signals[None])[0]
-        return emissions
+    @torch.no_grad()
+    def recording_emissions(self, signals: Tensor) -> Emissions:
+        """Weighted emission log-likelihoods of a recording (N, C) of at least a window."""
+        encoded = encode_recording(self.network, signals, self.description.window)
+        projected = None if self.templates is None else self.templates.project(signals[None])
 
-    def decode_recording(self, emissions: Tensor) -> DecodedRecording:
-        """Decodes the weighted emission log-likelihoods of a recording, (N, P).
+        def block(first: int, end: int) -> Tensor:
+            rows = encoded[None, first:end]
+            emissions = self.network_weight * self.network.emission_log_likelihood(rows)
+            if self.templates is not None and projected is not None:
+                emissions += self.template_weight * self.templates.compare(projected[:, first:end])
+            return emissions
+
+        return Emissions(len(signals), block)
+
+    @torch.no_grad()
+    def decode_recording(self, signals: Tensor) -> DecodedRecording:
+        """Decodes a recording (N, C) of at least a window.
 
         Posterior decoding (Rabiner 1989, section III.B) has more lines right than the Viterbi path,
         where the whole recording leaves little doubt; in windows it has fewer.
         """
-        posterior = state_posteriors(emissions[None], self.chain(emissions.device))[0].cpu().numpy()
-        probability = np.add.reduceat(posterior, self.programs.first[:-1], axis=1).mean(0)
+        programs, texts = self.programs, state_texts(self.programs)
+        slices = [programs.state_slice(program) for program in range(len(programs.names))]
+        parts = []
+        for rows in posterior_blocks(self.recording_emissions(signals), self.chain(signals.device)):
+            posterior = rows.posterior[0].cpu().numpy()
+            # Which program is the most probable one is known after all rows.
+            states = np.stack([s.start + posterior[:, s].argmax(1) for s in slices], axis=1)
+            marginal = marginalise_lag(posterior, programs)
+            parts.append(
+                (
+                    np.add.reduceat(posterior, programs.first[:-1], axis=1),
+                    states,
+                    block_confidence(marginal, states, texts, self.temperature),
+                    block_confidence(posterior, states, texts, self.temperature),
+                    *most_probable_blocks(marginal, texts, self.temperature),
+                    rows.likeliest[0].cpu().numpy(),
+                )
+            )
+        mass, states, confidence, median_lag, blocks, block_probability, likeliest = (
+            np.concatenate(arrays) for arrays in zip(*reversed(parts), strict=True)
+        )
+        probability = mass.mean(0)
         program = int(probability.argmax())
-        states = self.programs.state_slice(program)
-        state = states.start + posterior[:, states].argmax(1)
-        return DecodedRecording(program, state, posterior, probability)
+        return DecodedRecording(
+            program,
+            probability,
+            states[:, program],
+            confidence[:, program],
+            median_lag[:, program],
+            MostProbableBlocks(blocks, block_probability),
+            likeliest,
+        )
 
     @torch.no_grad()
     def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:
@@ -184,7 +227,7 @@ class Decoder(NamedTuple):
         """
         tensor = torch.as_tensor(signals, device=self.network.log_state_prior.device)
         if rows is None:
-            return self.decode_recording(self.recording_emissions(tensor)).state
+            return self.decode_recording(tensor).state
         posteriors = self.centre_posteriors(tensor, rows)
         return torch.cat([posterior.argmax(-1) for _, posterior in posteriors]).cpu().numpy()
 
@@ -203,21 +246,26 @@ class Decoder(NamedTuple):
             the centre rows (B,) of some windows, and their posteriors (B, P).
         """
         starts = torch.arange(0, len(signals) - rows + 1, stride_rows, device=signals.device)
-        chain, windows = self.chain(signals.device), _Windows(self, signals, rows)
+        chain, windows = self.chain(signals.device), WindowEmissions(self, signals, rows)
 
-        def emission_at(chunk: Tensor, row: int) -> Tensor:
-            emissions = torch.zeros((), device=signals.device)
-            if self.network_weight:
-                emissions = emissions + self.network_weight * windows.network(chunk, row)
-            if self.template_weight:
-                emissions = emissions + self.template_weight * windows.templates(chunk, row)
-            return emissions
+        def emissions_of(chunk: Tensor) -> Callable[[int], Tensor]:
+            templates = windows.templates(chunk) if self.template_weight else None
 
-        for chunk in starts.split(WINDOWS_PER_CHUNK):
-            yield chunk + rows // 2, centre_posterior(partial(emission_at, chunk), rows, chain)
+            def emission_at(row: int) -> Tensor:
+                emissions = torch.zeros((), device=signals.device)
+                if self.network_weight:
+                    emissions = emissions + self.network_weight * windows.network(chunk, row)
+                if templates is not None:
+                    emissions = emissions + self.template_weight * templates(row)
+                return emissions
+
+            return emission_at
+
+        for chunk in starts.split(rows_at_once(len(self.programs), WINDOWS_PER_CHUNK)):
+            yield chunk + rows // 2, centre_posterior(emissions_of(chunk), rows, chain)
 
 
-class _Windows:
+class WindowEmissions:
     """All windows of one length of one recording, which share most of their computation."""
 
     def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
@@ -226,7 +274,8 @@ class _Windows:
         self._length = length = min(rows, decoder.description.window)
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
         templates = decoder.templates
-        self._templates = templates.window_log_likelihoods(signals, rows) if templates else {}
+        self._templates = templates
+        self._projected = templates.project_windows(signals, rows) if templates else {}
 
     @cached_property
     def _encoded(self) -> Tensor:
@@ -239,7 +288,7 @@ class _Windows:
     def network(self, starts: Tensor, row: int) -> Tensor:
         """The network's emission log-likelihoods of one row of windows (B,), (B, P).
 
-        Up to a constant of each row it is the mean that `recording_emission_log_likelihood` takes.
+        Of the mean of row vectors that `encode_recording` takes.
         """
         length, total, weights = self._length, torch.zeros(()), 0
         for start in self._part_starts:
@@ -249,87 +298,22 @@ class _Windows:
                 weights += weight
         return self._network.emission_log_likelihood(total / weights)
 
-    def templates(self, starts: Tensor, row: int) -> Tensor:
-        """The templates' log-likelihoods of one row of windows (B,), (B, P)."""
-        return self._templates[window_cut(row, self._rows)][starts + row]
+    def templates(self, starts: Tensor) -> Callable[[int], Tensor]:
+        """The templates' log-likelihoods of windows (B,), which ascend: row -> (B, P)."""
+        assert self._templates is not None, "their weight is not 0"
+        compare, window_cut = self._templates.compare, self._templates.window_cut
+        projected, inner = self._projected, (self._templates.reach, self._templates.reach)
+        first, end = int(starts[0]), int(starts[-1]) + self._rows
+        # Most rows of a window are in many others, with the same features.
+        shared = compare(projected[inner][first:end]) if inner in projected else None
 
+        def log_likelihood(row: int) -> Tensor:
+            cut = window_cut(row, self._rows)
+            if cut == inner and shared is not None:
+                return shared[starts - first + row]
+            return compare(projected[cut][starts + row])
 
-def fit_decoder(checkpoint: Checkpoint, train: Split, val: Split, device: torch.device) -> Decoder:
-    """Fits templates to the train split, and chooses the weights on the val split.
-
-    The score is the mean logarithm of the probability within NEAR_SECONDS of the true state, at the
-    centre rows of val windows: it rewards right answers and calibrated probabilities alike.
-
-    If no val recording runs a program of the train split, the network alone decodes, as without a
-    decoder.
-    """
-    with threadpool_limits(1):  # The order of summation determines the last bits.
-        templates = fit_templates(train, checkpoint.description.programs).to(device)
-    decoder = Decoder(checkpoint, templates=templates)
-    pairs = [pair for pair in product(NETWORK_WEIGHTS, TEMPLATE_WEIGHTS) if any(pair)]
-    near: list[NDArray[np.float64]] = []
-    for recording in range(len(val.recordings)):
-        rows = np.flatnonzero(val.recording == recording)
-        if val.program[rows[0]] != UNKNOWN and len(rows) >= decoder.description.window:
-            signals = torch.as_tensor(val.signals[rows], device=device)
-            near.append(_near_probabilities(decoder, pairs, signals, val.state[rows]))
-    if not sum(probabilities.shape[2] for probabilities in near):
-        return decoder
-    probability, hits = np.concatenate(near, axis=2)
-    scores = np.log(np.maximum(probability, MIN_PROBABILITY)).mean(1)
-    tried = np.column_stack([np.array(pairs), scores, hits.mean(1)]).astype(np.float32)
-    network_weight, template_weight = pairs[int(scores.argmax())]
-    return decoder._replace(
-        network_weight=network_weight, template_weight=template_weight, tried=tried
-    )
-
-
-@torch.no_grad()
-def _near_probabilities(
-    decoder: Decoder,
-    pairs: Sequence[tuple[float, float]],
-    signals: Tensor,
-    state: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Probability near the true state, and whether the most probable state is near, (2, W, M).
-
-    Args:
-        pairs: W weights of network and templates.
-        signals: (N, C) of one recording with true states (N,); M windows are laid over it.
-    """
-    window, chain = decoder.description.window, decoder.chain(signals.device)
-    windows = _Windows(decoder, signals, window)
-    centres = np.arange(window // 2, len(signals) - (window - 1) // 2, STRIDE_ROWS)
-    centres = centres[np.isfinite(state[centres])]
-    results = np.zeros((2, len(pairs), len(centres)))
-    for first in range(0, len(centres), WINDOWS_TO_TRY):
-        chunk = slice(first, first + WINDOWS_TO_TRY)
-        starts = torch.as_tensor(centres[chunk] - window // 2, device=signals.device)
-        network, templates = (
-            torch.stack([emissions(starts, row) for row in range(window)])
-            for emissions in (windows.network, windows.templates)
-        )
-        low, high = near_states(state[centres[chunk]], decoder.programs)
-        for index, pair in enumerate(pairs):
-            emissions = pair[0] * network + pair[1] * templates
-            posterior = centre_posterior(emissions.__getitem__, window, chain)
-            probability = posterior.double().cpu().numpy()
-            best, row = probability.argmax(1), np.arange(len(probability))
-            total = np.pad(probability.cumsum(1), ((0, 0), (1, 0)))
-            results[0, index, chunk] = total[row, high + 1] - total[row, low]
-            results[1, index, chunk] = (low <= best) & (best <= high)
-    return results
-
-
-def near_states(
-    state: NDArray[np.floating], programs: Programs
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last state within NEAR_SECONDS of true states (M,), in their programs."""
-    program = np.searchsorted(programs.first, state, side="right") - 1
-    reach = NEAR_SECONDS / float(programs.step_seconds)
-    low = np.maximum(np.ceil(state - reach), programs.first[program])
-    high = np.minimum(np.floor(state + reach), programs.first[program + 1] - 1)
-    return low.astype(np.int64), high.astype(np.int64)
+        return log_likelihood
 
 
 def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
@@ -339,7 +323,8 @@ def write_decoder(path: Path, decoder: Decoder, checkpoint: Path) -> None:
         checkpoint: the file that it was fitted for.
     """
     assert decoder.templates is not None, "a fitted decoder has templates"
-    arrays = {name: array.cpu().numpy() for name, array in decoder.templates._asdict().items()}
+    tensors = {name: getattr(decoder.templates, name) for name in TEMPLATE_ARRAYS}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
     weights = np.array([decoder.network_weight, decoder.template_weight])
     write_arrays(
         path,
@@ -365,7 +350,8 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
         return Decoder(checkpoint)
     arrays = read_arrays(decoder_path, list(ARRAYS), REBUILD)
     description = checkpoint.description
-    lengths = {"P": len(description.programs), "F": len(OFFSETS) * len(description.scaler.channels)}
+    features = len(OFFSET_SECONDS) * len(description.scaler.channels)
+    lengths = {"P": len(description.programs), "F": features}
     check_arrays(arrays, ARRAYS, decoder_path, REBUILD, lengths)
     if arrays["checkpoint"] != sha256(path):
         raise UserError(
@@ -375,11 +361,11 @@ def read_decoder(checkpoint: Checkpoint, path: Path, device: torch.device) -> De
     network_weight, template_weight = arrays["weights"].tolist()
     if not network_weight and not template_weight:
         raise UserError(f"{decoder_path}: weights are both 0; rebuild it with: {REBUILD}")
-    templates = Templates(
-        *(
-            torch.as_tensor(arrays[name], dtype=torch.float32, device=device)
-            for name in Templates._fields
-        )
+    projection, mean, weight = (
+        torch.as_tensor(arrays[name], dtype=torch.float32, device=device)
+        for name in TEMPLATE_ARRAYS
     )
+    offsets = feature_offsets(float(description.programs.step_seconds))
+    templates = Templates(projection, mean, weight, offsets)
     calibration = arrays["tried"], arrays["fits"], float(arrays["temperature"])
     return Decoder(checkpoint, network_weight, template_weight, templates, *calibration)

@@ -12,7 +12,8 @@ Shapes: N rows of a recording, T rows of a window, C channels, K programs, P sta
 one train recording passes, W states with edge states repeated.
 """
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from typing import Any, NamedTuple
@@ -22,12 +23,14 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.ladder import listen, score_rung
-from gcodefp.model.templates import passed_states
+from gcodefp.model.hmm import rows_at_once
+from gcodefp.model.templates import nearest_states, passed_states
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
+from gcodefp.recordings.clock import odd_rows_in
 
 CORRELATION, DISTANCE = "correlation", "squared distance"
-SMOOTHING_ROWS = (5, 1, 9)
+SMOOTHING_SECONDS = (1.25, 0.0, 2.25)
 WEIGHT_EXPONENTS = (1.0, 0.5, 0.0)
 CLIPS = (1.0, None)
 SCORES = (CORRELATION, DISTANCE)
@@ -49,7 +52,7 @@ class FilterOptions(NamedTuple):
         score: CORRELATION, the product over the templates' norm, or the negative squared DISTANCE.
     """
 
-    smoothing_rows: int = SMOOTHING_ROWS[0]
+    smoothing_rows: int = 5
     weight_exponent: float = WEIGHT_EXPONENTS[0]
     clip: float | None = CLIPS[0]
     score: str = SCORES[0]
@@ -106,23 +109,32 @@ class MatchedFilter:
         Returns:
             (N - T + 1,).
         """
-        scores = normalise(signals, self.options.clip) @ self.pattern.T
         factor, offset = self._window_energy(rows)
         states, count = self.repeat_edges(rows), len(signals)
         # A window moves along a diagonal of the matrix of rows and repeated states. Each diagonal
         # has its sum, which the last row enters and the row before the window leaves.
         total = np.zeros(count - 1 + len(states))
         best = np.zeros(count - rows + 1, np.intp)
-        for row in range(count):
+        in_window: deque[NDArray[np.float64]] = deque()
+        for row, scores in enumerate(self._row_scores(signals)):
             begin = count - 1 - row
-            total[begin : begin + len(states)] += scores[row][states]
+            total[begin : begin + len(states)] += scores[states]
+            if rows < count:
+                in_window.append(scores)
             if row >= rows:
                 left = slice(begin + rows, begin + rows + len(states))
-                total[left] -= scores[row - rows][states]
+                total[left] -= in_window.popleft()[states]
             if row >= rows - 1:
                 end = (total[begin : begin + len(states)] * factor - offset).argmax()
                 best[row - rows + 1] = end - rows + 1
         return best
+
+    def _row_scores(self, signals: NDArray[np.floating]) -> Iterator[NDArray[np.float64]]:
+        """The product of each row with all patterns, (P,)."""
+        values = normalise(signals, self.options.clip)
+        size = rows_at_once(len(self.pattern), len(values))
+        for first in range(0, len(values), size):
+            yield from values[first : first + size] @ self.pattern.T
 
     def _window_energy(self, rows: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The factor and the offset of the product of windows that end at a state, both (W,).
@@ -149,11 +161,12 @@ def tune_matched_filter(
         val: None: the first of all options are taken.
         window: rows per window, in which options are compared.
     """
-    first = programs.first.astype(np.int64)
+    first, step = programs.first.astype(np.int64), float(programs.step_seconds)
+    every_smoothing = [odd_rows_in(seconds, step) for seconds in SMOOTHING_SECONDS]
     fitted = []
     for clip in CLIPS:
         aligned = align_recordings(train, programs, clip)
-        for smoothing, exponent, score in product(SMOOTHING_ROWS, WEIGHT_EXPONENTS, SCORES):
+        for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
             options = FilterOptions(smoothing, exponent, clip, score)
             matched = fit_matched_filter(aligned, first, options)
             if val is None:
@@ -257,4 +270,4 @@ def _nearest_counted(states: NDArray[np.int64], count: NDArray[np.int64]) -> NDA
     counted = states[count[states] > 0]
     if not len(counted):
         return states
-    return counted[np.abs(states[:, None] - counted).argmin(1)]
+    return nearest_states(states, counted)

@@ -17,7 +17,7 @@ from gcodefp.evaluation.calibration import Refusal, refusal
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
-from gcodefp.programs.lag_marginal import block_confidence, marginalise_lag
+from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -29,6 +29,9 @@ the real recordings without those of one program. The 35 recordings of the first
 agreements of 0.18 to 0.48, from which this threshold comes; of the third, 15 of 16 were below it
 and one at 0.51. Some recordings of trained programs are below it too.
 """
+SPEEDS = (0.5, 0.63, 0.8, 1.25, 1.6, 2.0)
+"""Feeds, in those of the train recordings, at which a recording that fits no program is tried. In
+simulated recordings a fifth more or less is a program's limit without that."""
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times those of its program contains several programs."""
 
@@ -72,7 +75,9 @@ class RecordingPrediction:
         agreement: share of rows whose own most probable state, by emission alone, is within
             NEAR_SECONDS of the decoded one.
         refusal: whether the recording fits none of the programs; None without a decoder.npz, where
-            a low agreement raises the doubt.
+            a low agreement raises the doubt. At `speed`.
+        speed: of the program, in that of the train recordings; 1 unless it fits at another of
+            SPEEDS only.
         program_rows: rows of the program.
         greedy_block: (N,) text of greedy decoding, without programs.
         programs, operations: all of the train split, most probable first.
@@ -88,6 +93,7 @@ class RecordingPrediction:
     median_lag_confidence: NDArray[np.float64]
     agreement: float
     refusal: Refusal | None
+    speed: float
     program_rows: int
     greedy_block: NDArray[np.str_]
     programs: tuple[Candidate, ...]
@@ -126,7 +132,12 @@ class RecordingPrediction:
                 "DOUBTFUL: few rows agree on the program; it may not be in the train split "
                 "(see --greedy)"
             )
-        if len(self.row) > MAX_ROWS_SHARE * self.program_rows:
+        if self.speed != 1:
+            warnings.append(
+                f"it fits the programs at about {self.speed:g} times the feed of the train "
+                "recordings, and not at theirs: lines and positions are those of the same program"
+            )
+        if len(self.row) * self.speed > MAX_ROWS_SHARE * self.program_rows:
             warnings.append(
                 f"DOUBTFUL: {len(self.row)} rows, the program has {self.program_rows}; does the "
                 "file hold several logs?"
@@ -162,10 +173,12 @@ def predict_recording(
 ) -> RecordingPrediction:
     """Decodes a recording of at least one window as a whole, from its signals alone."""
     description, programs = decoder.description, decoder.programs
-    signals = torch.as_tensor(description.scaler.apply(recording), device=device)
-    emission = decoder.recording_emissions(signals)
-    decoded = decoder.decode_recording(emission)
-    state, posterior = decoded.state, decoded.posterior
+    measured = description.scaler.apply(recording)
+    refused, speed = _choose_speed(decoder, measured, device)
+    decoded = decoder.decode_recording(_at_speed(measured, speed, device))
+    nearest = np.rint(np.linspace(0, len(decoded.state) - 1, len(measured))).astype(int)
+    state = decoded.state[nearest]
+    signals = torch.as_tensor(measured, device=device)
     greedy_block, operations = _decode_greedily(decoder, signals)
     return RecordingPrediction(
         name=recording.name,
@@ -173,18 +186,41 @@ def predict_recording(
         line=programs.line[state],
         block=programs.block[state],
         position_mm=_positions_mm(programs, state),
-        confidence=block_confidence(
-            marginalise_lag(posterior, programs), state, programs, decoder.temperature
-        ),
-        median_lag_confidence=block_confidence(posterior, state, programs, decoder.temperature),
-        agreement=_agreement(programs, emission.argmax(-1).cpu().numpy(), state),
-        refusal=refusal(decoder, signals),
+        confidence=decoded.confidence[nearest],
+        median_lag_confidence=decoded.median_lag_confidence[nearest],
+        agreement=_agreement(programs, decoded.likeliest, decoded.state),
+        refusal=refused,
+        speed=speed,
         program_rows=int(np.diff(programs.first)[decoded.program]),
         greedy_block=greedy_block,
         programs=_rank_candidates(programs.names.tolist(), decoded.program_probability),
         operations=_rank_candidates(description.vocabulary.operations, operations),
         notes=tuple(recording.notes),
     )
+
+
+def _choose_speed(
+    decoder: Decoder, measured: NDArray[np.float32], device: torch.device
+) -> tuple[Refusal | None, float]:
+    """Whether a recording (N, C) is refused, and its speed: 1, or the one at which it fits best."""
+    usual = refusal(decoder, torch.as_tensor(measured, device=device))
+    if usual is None or not usual.is_refused:
+        return usual, 1.0
+    tried = [
+        (refused, speed)
+        for speed in SPEEDS
+        if len(measured) * speed >= decoder.description.window
+        and (refused := refusal(decoder, _at_speed(measured, speed, device)))
+    ]
+    best, speed = max(tried, key=lambda pair: pair[0].fit, default=(usual, 1.0))
+    return (usual, 1.0) if best.is_refused else (best, speed)
+
+
+def _at_speed(measured: NDArray[np.float32], speed: float, device: torch.device) -> Tensor:
+    """A recording (N, C) as if its program had run at the train recordings' feed, (M, C)."""
+    row = np.linspace(0, len(measured) - 1, round(len(measured) * speed))
+    signals = measured if speed == 1 else interpolate_rows(measured, row)
+    return torch.as_tensor(signals, dtype=torch.float32, device=device)
 
 
 @torch.no_grad()
@@ -327,6 +363,7 @@ def document(prediction: RecordingPrediction) -> dict[str, Any]:
         "confidence_clock_known": prediction.mean_median_lag_confidence,
         "agreement": prediction.agreement,
         "refusal": prediction.refusal and prediction.refusal._asdict(),
+        "speed": prediction.speed,
         "doubts": prediction.warnings,
         "rows_evenly_spaced": True,
     }

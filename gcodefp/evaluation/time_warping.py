@@ -8,6 +8,7 @@ Shapes: N rows, T rows of a query, C channels, D components.
 """
 
 from itertools import pairwise
+from math import ceil, sqrt
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ COMPONENTS = 10
 PENALTY = 15.0
 """Cost of a row that stays in its state, or of a state that is skipped; a unit is the standard
 deviation of a component between recordings."""
+MAX_CELLS = 2**24
+"""Most pairs of a row and a state of one program, with a cost of 8 bytes each. Of longer recordings
+the means of as many neighbouring rows and states as necessary are aligned."""
 
 
 def warp_windows(
@@ -55,16 +59,27 @@ def warp(
     """The states of a query's rows, (T, C) to (T,), in the program with the least cost."""
     projected = templates.project(torch.as_tensor(signals)[None])[0]
     query, mean = (array[:, :COMPONENTS].double().numpy() for array in (projected, templates.mean))
-    costs = [
-        _path_costs(np.ascontiguousarray(query), mean[begin:end])
-        for begin, end in pairwise(programs.first.tolist())
-    ]
-    program = int(np.argmin([cost[-1].min() for cost in costs]))
-    cost = costs[program]
+    longest = int(np.diff(programs.first).max())
+    step = ceil(sqrt(len(query) * longest / MAX_CELLS))
+    program, cost = 0, np.full((1, 1), np.inf)
+    for index, (begin, end) in enumerate(pairwise(programs.first.tolist())):
+        own = _path_costs(_means(query, step), _means(mean[begin:end], step))
+        if own[-1].min() < cost[-1].min():
+            program, cost = index, own
     path = np.array(dtw.best_path(cost, col=int(cost[-1].argmin()), penalty=PENALTY))
     # A row that is aligned with several states has their middle.
     sums, counts = np.bincount(path[:, 0], path[:, 1]), np.bincount(path[:, 0])
-    return int(programs.first[program]) + np.rint(sums / counts).astype(np.int64)
+    middle = np.arange(len(sums)) * step + (step - 1) / 2
+    state = np.interp(np.arange(len(query)), middle, sums / counts * step + (step - 1) / 2)
+    last = programs.first[program + 1] - programs.first[program] - 1
+    return int(programs.first[program]) + np.rint(state.clip(0, last)).astype(np.int64)
+
+
+def _means(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+    """Means of every `rows` rows of (N, D)."""
+    first = np.arange(0, len(values), rows)
+    count = np.diff(first, append=len(values))
+    return np.asarray(np.add.reduceat(values, first, axis=0) / count[:, None])
 
 
 def _path_costs(query: NDArray[np.float64], states: NDArray[np.float64]) -> NDArray[np.float64]:

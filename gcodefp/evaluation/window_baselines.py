@@ -15,6 +15,7 @@ from gcodefp.dataset.store import Split
 from gcodefp.evaluation.decode import predict_at_states
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.programs.table import Programs
+from gcodefp.recordings.clock import rows_in
 
 NEIGHBOUR_BINS = 8
 """Equal parts of a window, whose means are compared with those of train windows."""
@@ -28,8 +29,8 @@ CLASSIFIER = {"n_estimators": 32, "max_features": 0.15, "min_samples_leaf": 3}
 REGRESSOR = {"n_estimators": 64, "max_features": 0.05, "min_samples_leaf": 1}
 """Options of the forests: trees, share of the features that are considered for a split, and least
 train rows in a leaf (docs/experiments.md)."""
-NEAR_STATES = 4
-"""Votes for states at most as far apart support each other: one second of the recordings."""
+NEAR_SECONDS = 1.0
+"""Votes for states at most as far apart support each other."""
 
 
 def nearest_neighbour(
@@ -203,7 +204,7 @@ class Forests(NamedTuple):
         state = np.zeros(len(features), np.int64)
         for index in np.unique(program).tolist():
             members = np.flatnonzero(program == index)
-            state[members] = densest_votes(self._state_votes(index, features[members]))
+            state[members] = self._voted_states(index, features[members], programs)
         return predict_at_states(programs, state, self._operation(features))
 
     def predict_recordings(
@@ -219,29 +220,32 @@ class Forests(NamedTuple):
         for index in np.unique(recording):
             members = np.flatnonzero(recording == index)
             program = int(self.program.classes_[votes[members].sum(axis=0).argmax()])
-            predicted = densest_votes(self._state_votes(program, features[members]))
+            predicted = self._voted_states(program, features[members], programs)
             row = np.arange(len(members))
             path = row + int(np.rint(np.median(predicted - row)))
             states = programs.state_slice(program)
             state[members] = np.clip(path, states.start, states.stop - 1)
         return predict_at_states(programs, state, self._operation(features))
 
-    def _state_votes(self, program: int, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The state that each tree predicts, (L, N)."""
+    def _voted_states(
+        self, program: int, features: NDArray[np.float32], programs: Programs
+    ) -> NDArray[np.int64]:
+        """The state that most trees predict, (N,)."""
         trees = self.state[program].estimators_
-        return np.stack([np.rint(tree.predict(features)) for tree in trees]).astype(np.int64)
+        votes = np.stack([np.rint(tree.predict(features)) for tree in trees]).astype(np.int64)
+        return densest_votes(votes, rows_in(NEAR_SECONDS, float(programs.step_seconds)))
 
     def _operation(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         return np.asarray(self.operation.predict(features), np.int64)
 
 
-def densest_votes(votes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of the trees' states (L, N) the one with the most others within NEAR_STATES, (N,).
+def densest_votes(votes: NDArray[np.int64], near_states: int) -> NDArray[np.int64]:
+    """Of the trees' states (L, N) the one with the most others within `near_states`, (N,).
 
     Many moves look alike, and the mean of the votes for two of them is neither. Of equally
     supported votes it is the first tree's.
     """
-    support = np.stack([(np.abs(votes - vote) <= NEAR_STATES).sum(axis=0) for vote in votes])
+    support = np.stack([(np.abs(votes - vote) <= near_states).sum(axis=0) for vote in votes])
     return np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
 
 

@@ -12,11 +12,17 @@ by one state, sometimes by none or two, and never into another program. There ar
 Emissions are log-likelihoods, weighted by the caller: neighbouring rows share samples and are not
 independent, so their weight is below 1.
 
+Memory: emissions are computed and used block of rows by block. Of each block the scores before it
+are kept, and its rows are computed again on the way back (checkpointing; Tarnas and Hughey 1998,
+Bioinformatics 14:401), so that memory grows with the root of the rows.
+
 Shapes: B segments of T rows, P states, K programs.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -31,6 +37,26 @@ WAITING_PROBABILITIES = (0.005, 0.99, 0.005)
 """The same in the waiting chain. Recordings of one program differ by about 1 s in its duration, and
 looser transitions follow noise: with 0.05 the share of val rows within 1 s is lower (windows of 64
 rows)."""
+
+MAX_CELLS = 2**24
+"""Pairs of a row and a state, of all segments, that are held at once: 64 MiB of emissions."""
+
+
+def rows_at_once(states: int, most: int) -> int:
+    """How many rows, at least 1 and at most `most`, have MAX_CELLS pairs with these states."""
+    return max(1, min(most, MAX_CELLS // states))
+
+
+class Emissions(NamedTuple):
+    """Weighted emission log-likelihoods of B segments of T rows, computed when they are used.
+
+    Attributes:
+        rows: T.
+        block: first row, end -> (B, end - first, P).
+    """
+
+    rows: int
+    block: Callable[[int, int], Tensor]
 
 
 class Chain(NamedTuple):
@@ -115,17 +141,76 @@ def decode_segments(emissions: Tensor, chain: Chain) -> Decoding:
     Args:
         emissions: (B, T, P) weighted emission log-likelihoods.
     """
-    return Decoding(viterbi_paths(emissions, chain), state_posteriors(emissions, chain))
+    blocks = [block.posterior for block in posterior_blocks(_computed(emissions), chain)]
+    return Decoding(viterbi_paths(emissions, chain), torch.cat(blocks[::-1], dim=1))
+
+
+def _computed(emissions: Tensor) -> Emissions:
+    """Emissions (B, T, P) that are in memory already."""
+    return Emissions(emissions.shape[1], lambda first, end: emissions[:, first:end])
+
+
+def _block_bounds(rows: int, least: float) -> list[tuple[int, int]]:
+    """First row and end of blocks of about `least` rows, or of the root of all rows, if more."""
+    count = max(1, math.floor(rows / max(least, math.sqrt(rows))))
+    return list(pairwise(rows * index // count for index in range(count + 1)))
+
+
+class _KeptScores:
+    """The scores (B, P) of the last row of each block.
+
+    In one array: kept between the temporary ones, they would fragment the memory.
+    """
+
+    def __init__(self, blocks: int) -> None:
+        self._blocks = blocks
+        self._scores: Tensor | None = None
+
+    def keep(self, block: int, scores: Tensor) -> None:
+        if self._scores is None:
+            self._scores = scores.new_empty(self._blocks, *scores.shape)
+        self._scores[block] = scores
+
+    def before(self, block: int) -> Tensor | None:
+        """Of the block before; None: there is none."""
+        return self._scores[block - 1] if block and self._scores is not None else None
+
+
+class PosteriorBlock(NamedTuple):
+    """Some rows of the posterior.
+
+    Attributes:
+        first, end: rows.
+        posterior: (B, end - first, P) probability of each state at each row, given all rows.
+        likeliest: (B, end - first) the state with the highest emission at each row.
+    """
+
+    first: int
+    end: int
+    posterior: Tensor
+    likeliest: Tensor
 
 
 @torch.no_grad()
-def state_posteriors(emissions: Tensor, chain: Chain) -> Tensor:
-    """Only the posteriors of `decode_segments`, (B, T, P)."""
-    rows = emissions.double().transpose(0, 1)
-    forward = torch.stack(list(_scaled_scores(rows, chain)))
-    backward = torch.stack(list(_scaled_scores(rows.flip(0), chain.reversed()))).flip(0)
-    posterior = (forward.log() + backward.log() - rows).softmax(-1)
-    return posterior.transpose(0, 1).float()
+def posterior_blocks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorBlock]:
+    """The posteriors of the states, last rows first."""
+    # Four arrays of a block are float64.
+    cells = len(chain.previous[0]) * 8
+    bounds = _block_bounds(emissions.rows, rows_at_once(cells, emissions.rows))
+    kept = _KeptScores(len(bounds))
+    for index, (first, end) in enumerate(bounds[:-1]):
+        rows = emissions.block(first, end).double().transpose(0, 1)
+        scored = _scaled_scores(rows, chain, kept.before(index))
+        kept.keep(index, deque(scored, maxlen=1).pop())
+    behind: Tensor | None = None
+    for index, (first, end) in reversed(list(enumerate(bounds))):
+        emission = emissions.block(first, end)
+        rows = emission.double().transpose(0, 1)
+        forward = _stacked_scores(rows, chain, kept.before(index))
+        backward = _stacked_scores(rows.flip(0), chain.reversed(), behind)
+        behind = backward[-1].clone()
+        posterior = forward.log_().add_(backward.log_().flip(0)).sub_(rows).softmax(-1)
+        yield PosteriorBlock(first, end, posterior.transpose(0, 1).float(), emission.argmax(-1))
 
 
 @torch.no_grad()
@@ -146,45 +231,89 @@ def centre_posterior(emission_at: Callable[[int], Tensor], rows: int, chain: Cha
     return (forward + backward - emission_at(centre)).softmax(-1)
 
 
-def _scaled_scores(emissions: Iterable[Tensor], chain: Chain) -> Iterator[Tensor]:
+def _scaled_scores(
+    emissions: Iterable[Tensor], chain: Chain, scores: Tensor | None = None
+) -> Iterator[Tensor]:
     """Forward probabilities (B, P) of each row, scaled to a largest one of 1.
 
     A state that is less probable than the smallest number keeps that probability.
+
+    Args:
+        scores: (B, P) of the row before the first one; None: there is none.
     """
-    scores: Tensor | None = None
+    weights: Tensor | None = None
     for emission in emissions:
         smallest = torch.finfo(emission.dtype).tiny ** 0.9
-        likelihood = (emission - emission.amax(-1, keepdim=True)).exp()
+        likelihood = (emission - emission.amax(-1, keepdim=True)).exp_()
         if scores is not None:
-            stay, step, skip = chain.into.to(emission.dtype)
-            likelihood = likelihood * (
-                stay * scores
-                + step * scores.index_select(1, chain.previous[1])
-                + skip * scores.index_select(1, chain.previous[2])
-            )
-        scores = (likelihood / likelihood.amax(-1, keepdim=True)).clamp(min=smallest)
+            weights = chain.into.to(emission.dtype) if weights is None else weights
+            total = weights[0] * scores
+            for weight, previous in zip(weights[1:], chain.previous[1:], strict=True):
+                total += scores.index_select(1, previous).mul_(weight)
+            likelihood *= total
+        likelihood /= likelihood.amax(-1, keepdim=True)
+        scores = likelihood.clamp_(min=smallest)
         yield scores
+
+
+def _stacked_scores(rows: Tensor, chain: Chain, scores: Tensor | None) -> Tensor:
+    """The same of all rows (T, B, P); in one array, as rows by themselves fragment the memory."""
+    stacked = torch.empty(rows.shape, dtype=rows.dtype, device=rows.device)
+    for row, row_scores in zip(stacked, _scaled_scores(rows, chain, scores), strict=True):
+        row.copy_(row_scores)
+    return stacked
 
 
 @torch.no_grad()
 def viterbi_paths(emissions: Tensor, chain: Chain) -> Tensor:
     """Only the paths of `decode_segments`, (B, T)."""
-    stay_log, step_log, skip_log = chain.into.log().to(emissions.dtype)
-    current = emissions[:, 0]
-    choices = []
-    for row in range(1, emissions.shape[1]):
-        # Pairwise maxima take half the time of stack and max.
-        best = current + stay_log
-        step = current.index_select(1, chain.previous[1]) + step_log
-        skip = current.index_select(1, chain.previous[2]) + skip_log
-        choice = (step > best).to(torch.int8)
-        best = torch.maximum(best, step)
-        choices.append(choice.masked_fill_(skip > best, 2))
-        best = torch.maximum(best, skip)
-        current = best + emissions[:, row]
-        current = current - current.amax(-1, keepdim=True)
-    path = [current.argmax(-1)]
-    for choice in reversed(choices):
-        chosen = choice.gather(1, path[-1][:, None])[:, 0].long()
-        path.append(chain.previous[chosen, path[-1]])
+    return viterbi_path(_computed(emissions), chain)
+
+
+@torch.no_grad()
+def viterbi_path(emissions: Emissions, chain: Chain) -> Tensor:
+    """The most probable sequences of states, (B, T)."""
+    bounds = _block_bounds(emissions.rows, rows_at_once(len(chain.previous[0]), emissions.rows))
+    kept = _KeptScores(len(bounds))
+    for index, (first, end) in enumerate(bounds):
+        scores, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+        kept.keep(index, scores)
+    path = [scores.argmax(-1)]
+    for index, (first, end) in reversed(list(enumerate(bounds))):
+        if end < emissions.rows:
+            _, choices = _viterbi_block(emissions.block(first, end), chain, kept.before(index))
+        for row_choices in choices.flip(0).unbind(0):
+            step, skip = (choice.gather(1, path[-1][:, None])[:, 0] for choice in row_choices)
+            chosen = torch.where(skip, 2, step.long())
+            path.append(chain.previous[chosen, path[-1]])
     return torch.stack(path[::-1], dim=1)
+
+
+def _viterbi_block(emissions: Tensor, chain: Chain, scores: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The scores (B, P) of the last row of a block, and how each row's states were reached.
+
+    Args:
+        emissions: (B, rows, P).
+        scores: (B, P) of the row before; None: the block is the first one.
+
+    Returns:
+        scores, and of each of the M rows that have one before, (M, 2, B, P): whether a step is
+        better than staying, and whether a skip is better than both.
+    """
+    logs = chain.into.log().to(emissions.dtype)
+    rows = list(emissions.unbind(1))
+    current = rows.pop(0) if scores is None else scores
+    best, other = torch.empty_like(current), torch.empty_like(current)
+    shape = (len(rows), 2, *current.shape)
+    choices = torch.empty(shape, dtype=torch.bool, device=current.device)
+    for row, choice in zip(rows, choices, strict=True):
+        # Buffers and pairwise maxima take a quarter of the time of stack and max.
+        torch.add(current, logs[0], out=best)
+        for is_better, log, previous in zip(choice, logs[1:], chain.previous[1:], strict=True):
+            torch.index_select(current, 1, previous, out=other)
+            other += log
+            torch.gt(other, best, out=is_better)
+            torch.maximum(best, other, out=best)
+        current = best + row
+        current -= current.amax(-1, keepdim=True)
+    return current, choices

@@ -23,10 +23,10 @@ from torch import Tensor
 from gcodefp.dataset.store import Split
 from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import UNKNOWN, Programs
+from gcodefp.recordings.clock import rows_in
 
-OFFSETS = (-4, -2, 0, 2, 4)
-"""Rows before and behind a row whose samples are its features."""
-REACH = max(OFFSETS)
+OFFSET_SECONDS = (-1.0, -0.5, 0.0, 0.5, 1.0)
+"""Before and behind a row, whose samples there are its features."""
 DISCRIMINANTS = 10
 """More are better within a session and worse elsewhere; chosen on val splits."""
 SHRINKAGE = 0.1
@@ -39,18 +39,30 @@ class Templates(NamedTuple):
     """Emission model of the states.
 
     Attributes:
-        projection: (F, D) of features onto discriminants; F = len(OFFSETS) * C.
+        projection: (F, D) of features onto discriminants; F = len(offsets) * C.
         mean: (P, D) of each state.
         weight: (D,) of each discriminant: its share of the variance between states.
+        offsets: rows before and behind a row whose samples are its features, ascending.
     """
 
     projection: Tensor
     mean: Tensor
     weight: Tensor
+    offsets: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Templates":
         """The same on another device."""
-        return Templates(*(tensor.to(device) for tensor in self))
+        projection, mean, weight = (tensor.to(device) for tensor in self[:3])
+        return Templates(projection, mean, weight, self.offsets)
+
+    @property
+    def reach(self) -> int:
+        """Rows before and behind a row that its features reach."""
+        return max(self.offsets)
+
+    def window_cut(self, row: int, rows: int) -> tuple[int, int]:
+        """Rows before and behind a row of a window that its features reach."""
+        return min(row, self.reach), min(rows - 1 - row, self.reach)
 
     def log_likelihood(self, signals: Tensor) -> Tensor:
         """Log-likelihood of the states at each row, up to a constant, (B, T, P).
@@ -58,47 +70,60 @@ class Templates(NamedTuple):
         Args:
             signals: (B, T, C) of windows; features do not reach beyond a window's ends.
         """
-        return self._compare(self.project(signals))
+        return self.compare(self.project(signals))
 
-    def window_log_likelihoods(self, signals: Tensor, rows: int) -> dict[tuple[int, int], Tensor]:
-        """Of all rows of a recording, as they are anywhere in a window of `rows` rows.
+    def project_windows(self, signals: Tensor, rows: int) -> dict[tuple[int, int], Tensor]:
+        """All rows of a recording, as they are anywhere in a window of `rows` rows.
 
         Args:
             signals: (N, C) of one recording.
 
         Returns:
-            `window_cut` of a row of the window -> (N, P).
+            `window_cut` of a row of the window -> (N, D).
         """
-        cuts = {window_cut(row, rows) for row in range(rows)}
-        return {cut: self._compare(self.project(signals[None], *cut))[0] for cut in cuts}
+        cuts = {self.window_cut(row, rows) for row in range(rows)}
+        return {cut: self.project(signals[None], *cut)[0] for cut in cuts}
 
-    def project(self, signals: Tensor, before: int = REACH, behind: int = REACH) -> Tensor:
+    def project(
+        self, signals: Tensor, before: int | None = None, behind: int | None = None
+    ) -> Tensor:
         """Signals (B, T, C) on the discriminants, (B, T, D).
 
         Args:
-            before, behind: rows that features may reach.
+            before, behind: rows that features may reach; None: all of their offsets.
         """
+        before = self.reach if before is None else before
+        behind = self.reach if behind is None else behind
         rows = torch.arange(signals.shape[1], device=signals.device)
         parts = self.projection.split(signals.shape[2])
         projected = [
             signals[:, (rows + min(max(offset, -before), behind)).clamp(0, len(rows) - 1)] @ part
-            for offset, part in zip(OFFSETS, parts, strict=True)
+            for offset, part in zip(self.offsets, parts, strict=True)
         ]
         return torch.stack(projected).sum(0)
 
-    def _compare(self, projected: Tensor) -> Tensor:
-        """Discriminants (B, T, D) to log-likelihoods (B, T, P)."""
-        total = projected.new_zeros(*projected.shape[:2], len(self.mean))
+    def compare(self, projected: Tensor) -> Tensor:
+        """Discriminants (..., D) to log-likelihoods of all states (..., P)."""
+        total = projected.new_zeros(*projected.shape[:-1], len(self.mean))
         # One by one: a table of all differences would be twenty times as large.
         for index, weight in enumerate(self.weight.tolist()):
             difference = projected[..., index, None] - self.mean[:, index]
-            total -= weight * difference.square_().log1p_()
+            total -= difference.square_().log1p_().mul_(weight)
+        return total
+
+    def compare_path(self, projected: Tensor, path: Tensor) -> Tensor:
+        """Discriminants (..., D) to the log-likelihood of one state each (...)."""
+        total = projected.new_zeros(path.shape)
+        for index, weight in enumerate(self.weight.tolist()):
+            difference = projected[..., index] - self.mean[path, index]
+            total -= difference.square_().log1p_().mul_(weight)
         return total
 
 
-def window_cut(row: int, rows: int) -> tuple[int, int]:
-    """Rows before and behind a row of a window that its features reach."""
-    return min(row, REACH), min(rows - 1 - row, REACH)
+def feature_offsets(step_seconds: float) -> tuple[int, ...]:
+    """OFFSET_SECONDS in rows, no two of them the same."""
+    behind = [rows_in(s, step_seconds, least) for least, s in enumerate(OFFSET_SECONDS[2:])]
+    return (*(-rows for rows in behind[:0:-1]), *behind)
 
 
 class RecordingFeatures(NamedTuple):
@@ -108,22 +133,26 @@ class RecordingFeatures(NamedTuple):
         signals: (N, C).
         program: its index.
         states: (M,) that its sensors measure.
-        features: (M, F) in each of these states.
+        position: (M,) of each of these states among the N rows, with a fraction.
     """
 
     signals: NDArray[np.float32]
     program: int
     states: NDArray[np.int64]
-    features: NDArray[np.float64]
+    position: NDArray[np.float64]
+
+    def features(self, offsets: Sequence[int]) -> NDArray[np.float64]:
+        """In each state, (M, F); not kept, for they have many times the size of the signals."""
+        features = _features(self.signals.astype(np.float64), offsets)
+        return interpolate_rows(features, self.position)
 
 
 def recording_features(split: Split, programs: Programs) -> list[RecordingFeatures]:
     """Of each recording of a known program, in the states of its lag-corrected labels."""
     recordings = []
     for rows, states, position in passed_states(split, programs):
-        features = interpolate_rows(_features(split.signals[rows].astype(np.float64)), position)
         program = int(split.program[rows[0]])
-        recordings.append(RecordingFeatures(split.signals[rows], program, states, features))
+        recordings.append(RecordingFeatures(split.signals[rows], program, states, position))
     return recordings
 
 
@@ -137,18 +166,19 @@ def fit_to_features(
     recordings: Sequence[RecordingFeatures], programs: Programs, channels: int
 ) -> Templates:
     """Fits templates to the features of recordings with C channels."""
+    offsets = feature_offsets(float(programs.step_seconds))
     count = np.zeros(len(programs))
-    mean = np.zeros((len(programs), len(OFFSETS) * channels))
+    mean = np.zeros((len(programs), len(offsets) * channels))
     for recording in recordings:
         count[recording.states] += 1
-        mean[recording.states] += recording.features
+        mean[recording.states] += recording.features(offsets)
     mean = _fill(mean / np.maximum(count, 1)[:, None], count > 0, programs)
     within, freedom = np.zeros((mean.shape[1], mean.shape[1])), 0
     for recording in recordings:
         # Unbiased: the mean of n recordings is nearer to each of them than the true one.
         n = count[recording.states]
         scale = np.sqrt(np.where(n > 1, n / np.maximum(n - 1, 1), 0.0))
-        difference = (recording.features - mean[recording.states]) * scale[:, None]
+        difference = (recording.features(offsets) - mean[recording.states]) * scale[:, None]
         within += difference.T @ difference
         freedom += int((n > 1).sum())
     within /= max(1, freedom)
@@ -158,7 +188,10 @@ def fit_to_features(
     ratio, vectors = eigh(centred.T @ centred / len(centred), shrunk)
     ratio, vectors = ratio[::-1][:DISCRIMINANTS], vectors[:, ::-1][:, :DISCRIMINANTS]
     arrays = vectors, mean @ vectors, ratio / (1 + ratio)
-    return Templates(*(torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays))
+    projection, means, weight = (
+        torch.as_tensor(array.copy(), dtype=torch.float32) for array in arrays
+    )
+    return Templates(projection, means, weight, offsets)
 
 
 class PassedStates(NamedTuple):
@@ -195,10 +228,10 @@ def passed_states(train: Split, programs: Programs) -> Iterator[PassedStates]:
         yield PassedStates(rows, states.astype(np.int64), position)
 
 
-def _features(signals: NDArray[np.float64]) -> NDArray[np.float64]:
+def _features(signals: NDArray[np.float64], offsets: Sequence[int]) -> NDArray[np.float64]:
     """Features (N, F) of the rows of a recording (N, C)."""
     rows = np.arange(len(signals))
-    parts = [signals[np.clip(rows + offset, 0, len(signals) - 1)] for offset in OFFSETS]
+    parts = [signals[np.clip(rows + offset, 0, len(signals) - 1)] for offset in offsets]
     return np.concatenate(parts, axis=1)
 
 
@@ -211,6 +244,12 @@ def _fill(
         states = np.arange(*programs.first[program : program + 2])
         sampled = states[has_samples[states]]
         if len(sampled):
-            nearest = np.abs(states[:, None] - sampled).argmin(1)
-            filled[states] = mean[sampled[nearest]]
+            filled[states] = mean[nearest_states(states, sampled)]
     return filled
+
+
+def nearest_states(states: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Of each state the nearest of others, which ascend; of two as near the first one."""
+    right = np.searchsorted(among, states).clip(1, max(1, len(among) - 1))
+    left, right = among[right - 1], among[np.minimum(right, len(among) - 1)]
+    return np.where(states - left <= right - states, left, right)

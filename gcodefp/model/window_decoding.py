@@ -14,7 +14,13 @@ from torch import Tensor
 
 from gcodefp.dataset.vocabulary import FIELDS, UNSEEN
 from gcodefp.model.data import Tensors
-from gcodefp.model.hmm import EMISSION_EXPONENT, circular_chain, viterbi_paths
+from gcodefp.model.hmm import (
+    EMISSION_EXPONENT,
+    Chain,
+    circular_chain,
+    rows_at_once,
+    viterbi_paths,
+)
 from gcodefp.model.network import Network
 
 WINDOWS_PER_BATCH = 64
@@ -92,17 +98,28 @@ def decode_split_windows(network: Network, data: Tensors) -> WindowPredictions:
         operations = network.operation_logits(encoded).argmax(-1)[:, None].expand_as(rows)
         operation[assigned] = operations[mask].cpu().numpy()
         position[assigned] = network.position_head(encoded[mask]).cpu().numpy()
-        viterbi = viterbi_paths(EMISSION_EXPONENT * network.emission_log_likelihood(encoded), chain)
-        path[assigned] = viterbi[mask].cpu().numpy()
+        path[assigned] = viterbi_windows(network, encoded, chain)[mask].cpu().numpy()
     return WindowPredictions(operation != UNSEEN, codes, operation, position, path)
 
 
 @torch.no_grad()
-def recording_emission_log_likelihood(network: Network, signals: Tensor, window: int) -> Tensor:
-    """Emission log-likelihood of the states at the N rows of one recording of any length, (N, P).
+def viterbi_windows(network: Network, encoded: Tensor, chain: Chain) -> Tensor:
+    """Viterbi paths of windows by the network alone, (B, T, D) to (B, T)."""
+    windows = rows_at_once(encoded.shape[1] * network.sizes.states, len(encoded))
+    paths = [
+        viterbi_paths(EMISSION_EXPONENT * network.emission_log_likelihood(part), chain)
+        for part in encoded.split(windows)
+    ]
+    return torch.cat(paths)
+
+
+@torch.no_grad()
+def encode_recording(network: Network, signals: Tensor, window: int) -> Tensor:
+    """Row vectors of one recording of any length, (N, D).
 
     A weighted mean over the windows that contain the row; weights decrease from the middle of a
-    window to its ends.
+    window to its ends. Its emission log-likelihood is the weighted mean of theirs, up to a constant
+    of each row: the state head is linear.
 
     Args:
         signals: (N, C) of at least `window` rows.
@@ -113,13 +130,12 @@ def recording_emission_log_likelihood(network: Network, signals: Tensor, window:
     every_row = torch.ones(len(starts), window, dtype=torch.bool, device=signals.device)
     row = torch.arange(window, device=signals.device)
     weight = torch.minimum(row, row.flip(0))[:, None] + 1.0
-    total = torch.zeros(len(signals), network.sizes.states, device=signals.device)
+    total = torch.zeros(len(signals), network.state_head.in_features, device=signals.device)
     weights = torch.zeros(len(signals), 1, device=signals.device)
     for rows, _, encoded in encode_windows(network, signals, starts, every_row):
-        emissions = network.emission_log_likelihood(encoded)
         # Sequentially: windows overlap, and the order of summation determines the last bits.
-        for start, emission in zip(rows[:, 0].tolist(), emissions, strict=True):
-            total[start : start + window] += emission * weight
+        for start, vectors in zip(rows[:, 0].tolist(), encoded, strict=True):
+            total[start : start + window] += vectors * weight
             weights[start : start + window] += weight
     return total / weights
 

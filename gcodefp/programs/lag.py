@@ -21,6 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.recordings.clock import odd_rows_in
+
 logger = logging.getLogger("gcodefp.dataset")
 
 MAX_LAG_SECONDS = 14.0
@@ -29,10 +31,10 @@ TOLERANCE_SECONDS = 1.0
 """A lag is doubtful if that by one group of sensors differs by more."""
 MIN_AGREEMENT = 0.8
 """Share of val recordings in which a group has to agree within the tolerance, to be a check."""
-SMOOTHING_ROWS = 5
-TREND_ROWS = 41
-"""The moving average over this many rows is subtracted; chosen so that magnetometers give the
-same lags as the other sensors."""
+SMOOTHING_SECONDS = 1.25
+TREND_SECONDS = 10.5
+"""The moving average over this time is subtracted; chosen so that magnetometers give the same lags
+as the other sensors."""
 REWEIGHTINGS = 2
 STD_OFFSET = 0.3
 """Added to a channel's standard deviation: a nearly constant channel has little information."""
@@ -121,7 +123,7 @@ def estimate_joint_lags(
     weight = np.ones(signals[0].shape[1])
     if len(signals) == 1:
         return JointLags(np.zeros(1), weight)
-    detrended = [_detrend(samples) for samples in signals]
+    detrended = [_detrend(samples, step_seconds) for samples in signals]
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(signals[0]))
     steps = _best_lags(detrended, weight, max_lag)
     for _ in range(REWEIGHTINGS):
@@ -144,7 +146,9 @@ def estimate_lag(
         groups: group -> (C,) whether a channel belongs to it.
     """
     max_lag = _max_lag(max_lag_seconds, step_seconds, len(template))
-    expected, measured = (_detrend(samples) * weight for samples in (template, signals))
+    expected, measured = (
+        _detrend(samples, step_seconds) * weight for samples in (template, signals)
+    )
 
     def lag_by(channels: slice | NDArray[np.bool_]) -> float | None:
         spectra = (_spectrum(samples[:, channels]) for samples in (expected, measured))
@@ -236,7 +240,8 @@ def _channel_weights(
     rows = [np.clip(np.arange(last + 1) + lag, 0, last) for lag in steps]
     aligned = np.stack([interpolate_rows(s, row) for s, row in zip(detrended, rows, strict=True)])
     common = aligned.mean(0)
-    noise = ((aligned - common) ** 2).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
+    aligned -= common
+    noise = np.square(aligned, out=aligned).mean((0, 1)) * len(aligned) / (len(aligned) - 1)
     signal = np.maximum((common**2).mean(0) - noise / len(aligned), 0.0)
     return np.sqrt(signal / np.maximum(noise, 1e-9))
 
@@ -246,10 +251,10 @@ def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:
     return min(int(max_lag_seconds / step_seconds), length - 1)
 
 
-def _detrend(signals: Signals) -> NDArray[np.float64]:
+def _detrend(signals: Signals, step_seconds: float) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
-    smooth = moving_average(signals, SMOOTHING_ROWS)
-    smooth = smooth - moving_average(smooth, TREND_ROWS)
+    smooth = moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
+    smooth = smooth - moving_average(smooth, odd_rows_in(TREND_SECONDS, step_seconds))
     scaled: NDArray[np.float64] = smooth / (smooth.std(0) + STD_OFFSET)
     return scaled
 

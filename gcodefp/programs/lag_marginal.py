@@ -3,7 +3,7 @@
 The sensors lag the controller by a constant that differs from recording to recording and is unknown
 for a new one. Posteriors are marginalised over the lags of the train recordings.
 
-Shapes: N rows, P states, X distinct texts of blocks.
+Shapes: N rows, P states, K programs, X distinct texts of blocks.
 """
 
 from typing import NamedTuple
@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.programs.table import Programs
+from gcodefp.recordings.clock import rows_in
 
 LAG_KERNEL = (0.25, 0.5, 0.25)
-"""Smooths the lag distribution of a dozen train recordings: weights of each lag minus one step, the
-lag itself, and the lag plus one step."""
+KERNEL_SECONDS = 0.25
+"""Smooths the lag distribution of a dozen train recordings: weights of each lag minus this time,
+the lag itself, and the lag plus this time."""
 
 
 class MostProbableBlocks(NamedTuple):
@@ -30,25 +32,49 @@ class MostProbableBlocks(NamedTuple):
     confidence: NDArray[np.float64]
 
 
+class StateTexts(NamedTuple):
+    """The texts of the states' blocks.
+
+    Attributes:
+        texts: (X,) distinct texts, sorted.
+        text: (P,) index of the text of each state.
+        order: (P,) states by text.
+        first: (X,) where the states of each text begin in `order`.
+    """
+
+    texts: NDArray[np.str_]
+    text: NDArray[np.intp]
+    order: NDArray[np.intp]
+    first: NDArray[np.intp]
+
+
+def state_texts(programs: Programs) -> StateTexts:
+    """The texts of the programs' states."""
+    texts, index = np.unique(programs.block, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    return StateTexts(texts, index, order, np.searchsorted(index[order], np.arange(len(texts))))
+
+
 def block_confidence(
     posterior: NDArray[np.float32],
     path: NDArray[np.int64],
-    programs: Programs,
+    texts: StateTexts,
     temperature: float = 1.0,
 ) -> NDArray[np.float64]:
-    """Probability of the text of each row's block, (N,).
+    """Probability of the text of each row's block, the shape of `path`.
 
     Args:
         posterior: (N, P) probability of each state.
-        path: (N,) state of each row's block.
+        path: (N,) state of each row's block, or (N, K) of several blocks.
         temperature: of the probabilities of texts.
     """
-    probability, text_index = text_probabilities(posterior, programs, temperature)
-    return np.clip(probability[np.arange(len(path)), text_index[path]], 0.0, 1.0)
+    probability = text_probabilities(posterior, texts, temperature)
+    index = texts.text[path].reshape(len(path), -1)
+    return np.take_along_axis(probability, index, axis=1).reshape(path.shape).clip(0.0, 1.0)
 
 
 def most_probable_blocks(
-    posterior: NDArray[np.float32], programs: Programs, temperature: float = 1.0
+    posterior: NDArray[np.float32], texts: StateTexts, temperature: float = 1.0
 ) -> MostProbableBlocks:
     """The most probable text at each row, summed over all states with that text.
 
@@ -56,10 +82,10 @@ def most_probable_blocks(
         posterior: (N, P) probability of each state.
         temperature: of the probabilities of texts.
     """
-    probability, _ = text_probabilities(posterior, programs, temperature)
-    text_index = probability.argmax(axis=1)
-    confidence = np.clip(probability[np.arange(len(text_index)), text_index], 0.0, 1.0)
-    return MostProbableBlocks(np.unique(programs.block)[text_index], confidence)
+    probability = text_probabilities(posterior, texts, temperature)
+    index = probability.argmax(axis=1)
+    confidence = np.clip(probability[np.arange(len(index)), index], 0.0, 1.0)
+    return MostProbableBlocks(texts.texts[index], confidence)
 
 
 def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArray[np.float32]:
@@ -71,11 +97,12 @@ def marginalise_lag(posterior: NDArray[np.float32], programs: Programs) -> NDArr
     Args:
         posterior: (N, P) of the states that the sensors measure.
     """
-    shifted = np.zeros_like(posterior)
+    shifted, step_seconds = np.zeros_like(posterior), float(programs.step_seconds)
+    kernel = rows_in(KERNEL_SECONDS, step_seconds) * np.array([-1, 0, 1])
     for program in range(len(programs.names)):
         states = programs.state_slice(program)
-        lags = programs.lag_seconds[programs.lag_program == program] / float(programs.step_seconds)
-        nearby_steps = np.rint(lags)[:, None].astype(int) + np.array([-1, 0, 1])
+        lags = programs.lag_seconds[programs.lag_program == program] / step_seconds
+        nearby_steps = np.rint(lags)[:, None].astype(int) + kernel
         steps, index = np.unique(nearby_steps, return_inverse=True)
         weight = np.bincount(index.ravel(), np.tile(LAG_KERNEL, len(lags))) / len(lags)
         for step, step_weight in zip(steps.tolist(), weight.tolist(), strict=True):
@@ -96,19 +123,17 @@ def _add_shifted(total: NDArray[np.float32], posterior: NDArray[np.float32], ste
 
 
 def text_probabilities(
-    posterior: NDArray[np.float32], programs: Programs, temperature: float = 1.0
-) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Probability of each text, (N, X), in the order of their sorting, and the text of each state.
+    posterior: NDArray[np.float32], texts: StateTexts, temperature: float = 1.0
+) -> NDArray[np.float64]:
+    """Probability of each text, (N, X).
 
     Args:
         posterior: (N, P) probability of each state.
         temperature: probabilities are raised to its inverse, and normalised.
     """
-    texts, text_index = np.unique(programs.block, return_inverse=True)
-    order = np.argsort(text_index, kind="stable")
-    first = np.searchsorted(text_index[order], np.arange(len(texts)))
-    probability = np.add.reduceat(posterior[:, order].astype(np.float64), first, axis=1)
+    by_text = posterior[:, texts.order].astype(np.float64)
+    probability = np.add.reduceat(by_text, texts.first, axis=1)
     if temperature != 1:
         probability = np.clip(probability, 0.0, 1.0) ** (1 / temperature)
         probability /= probability.sum(1, keepdims=True)
-    return probability, text_index
+    return probability

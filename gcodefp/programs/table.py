@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gcodefp.errors import UserError
 from gcodefp.files import read_arrays, write_arrays
 from gcodefp.programs.identification import (
     Program,
@@ -36,6 +37,8 @@ from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
 EPSILON_SECONDS = 1e-6
+MAX_STATES = 100_000
+"""Two hundred programs of two minutes have as many at four rows a second."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,12 @@ def fit_programs(
     # A clock with whole seconds has periods of 0.
     step = round(float(np.median(periods[periods > 0])), 6)
     programs = find_programs(train)
+    if (states := sum(_length(program, step) for program in programs)) > MAX_STATES:
+        raise UserError(
+            f"the programs of the train recordings have {states:,} states, one for each row of "
+            f"{step:g} s; at most {MAX_STATES:,} can be decoded: resample the recordings to fewer "
+            "rows a second, or exclude some with recordings.exclude"
+        )
     fits = [
         _fit(program, [signals[r.name] for r in program.recordings], step, max_lag_seconds)
         for program in programs
@@ -155,10 +164,15 @@ class _Fit(NamedTuple):
     mm_per_unit: NDArray[np.float32]
 
 
+def _length(program: Program, step: float) -> int:
+    """Number of a program's states."""
+    return int(program.reference.seconds[-1] / step) + 1
+
+
 def _fit(program: Program, signals: Sequence[Signals], step: float, max_lag_seconds: float) -> _Fit:
     """Lags, template and reports of a program; signals (N, C) of each of its recordings."""
     reference = program.reference
-    times = np.arange(int(reference.seconds[-1] / step) + 1, dtype=np.float64) * step
+    times = np.arange(_length(program, step), dtype=np.float64) * step
     clocks = [program_seconds(r, reference.lines, reference.seconds) for r in program.recordings]
     pairs = list(zip(signals, clocks, strict=True))
     resampled = [_resample(samples, clock, times) for samples, clock in pairs]
@@ -193,7 +207,7 @@ def _reports(
         return np.stack([getattr(r, name)[row] for r, row in zip(recordings, rows, strict=True)])
 
     lines = reported("lines")
-    votes = (lines[:, None] == lines[None]).sum(0)
+    votes = np.stack([(lines == own).sum(0) for own in lines])
     majority = votes.argmax(0), np.arange(len(times))
     return (
         lines[majority],

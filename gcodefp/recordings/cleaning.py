@@ -22,7 +22,12 @@ from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
 from gcodefp.recordings.canonical import select_groups, write_canonical
-from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
+from gcodefp.recordings.clock import (
+    elapsed_seconds,
+    median_period,
+    rows_in,
+    spread_coarse_clock,
+)
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
@@ -37,10 +42,10 @@ NOTED_UNLABELLED_SHARE = 0.1
 MAX_LINE_NUMBER = 1e9
 MAX_ONE_LINE_SHARE = 0.9
 """Of moving rows; in the real recordings it is 0.15 at most. Above it, the log does not follow."""
-MIN_MOVING_ROWS = 20
+MIN_MOVING_SECONDS = 5.1
 MAX_RATE_RATIO = 1.5
 """Of the row periods of recordings that are used in one dataset."""
-PREAMBLE_ROWS = 40
+PREAMBLE_SECONDS, LEAST_PREAMBLE_ROWS = 10.25, 10
 """A line number that decreases later than this means that several logs are in one file."""
 
 
@@ -113,8 +118,10 @@ def load_recording(
     mm_per_unit = _mm_per_unit(paths_of([source])[0], table, blocks, notes)
     unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
     table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
+    period = _row_period(np.asarray(seconds[table.index], np.float64))
     if attrs.get("preamble", True):
-        table = _drop_rows(table, _look_ahead_rows(table[columns.LINE]), "preamble_rows", counts)
+        look_ahead = _look_ahead_rows(table[columns.LINE], period)
+        table = _drop_rows(table, look_ahead, "preamble_rows", counts)
     is_end = blocks[table.index].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
     table = _drop_rows(table, is_end.cummax(), "tail_rows", counts)
     if len(table) < minimum_rows:
@@ -122,13 +129,13 @@ def load_recording(
     clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
     blocks, factors = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
     position_mm = _position_mm(table, factors)
-    _check_lines(table[columns.LINE], position_mm)
+    _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
     if not np.isfinite(position_mm).any():
         _check_blocks(blocks)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
-    signals = clean_samples(channels, counts)
+    signals = clean_samples(channels, counts, period)
     return Recording(
         name=name,
         operation=attrs.get("operation") or columns.parse_operation(name),
@@ -164,7 +171,7 @@ def _without_reports(
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
-    signals = clean_samples(channels, counts)
+    signals = clean_samples(channels, counts, _row_period(clock))
     ones = np.ones(len(table), np.float32)
     return Recording(
         name=name,
@@ -284,12 +291,22 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
     return spread
 
 
-def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32]) -> None:
-    """Raises RecordingRejected if nearly all rows of the moving machine have one line number."""
+def _row_period(seconds: NDArray[np.float64]) -> float:
+    """Seconds from one row to the next; infinite where the clock, which is rejected, stands."""
+    period = median_period(spread_coarse_clock(seconds))
+    return period if period > 0 else np.inf
+
+
+def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int) -> None:
+    """Raises RecordingRejected if nearly all rows of the moving machine have one line number.
+
+    Args:
+        least: rows of a moving machine that are judged.
+    """
     moving = np.r_[False, (np.diff(position_mm, axis=0) != 0).any(axis=1)]
     moving &= np.isfinite(position_mm).any(axis=1)
-    if moving.sum() < MIN_MOVING_ROWS:
-        moving[:] = len(lines) >= MIN_MOVING_ROWS
+    if moving.sum() < least:
+        moving[:] = len(lines) >= least
     counts = lines[moving].value_counts(normalize=True)
     if len(counts) and counts.iloc[0] > MAX_ONE_LINE_SHARE:
         raise RecordingRejected(
@@ -311,10 +328,11 @@ def _check_blocks(blocks: pd.Series) -> None:
             )
 
 
-def _look_ahead_rows(lines: pd.Series) -> pd.Series:
+def _look_ahead_rows(lines: pd.Series, period_seconds: float) -> pd.Series:
     """Rows before the last decrease of the line number."""
     decreases = np.flatnonzero(np.diff(lines.to_numpy()) < 0)
-    if decreases.size and decreases[-1] >= PREAMBLE_ROWS:
+    most = rows_in(PREAMBLE_SECONDS, period_seconds, LEAST_PREAMBLE_ROWS)
+    if decreases.size and decreases[-1] >= most:
         raise RecordingRejected(
             f"the program starts again at row {decreases[-1] + 1}: several logs in one file"
         )

@@ -79,6 +79,16 @@ def _times_of_day(clock: pd.Series) -> tuple[NDArray[np.float64], float]:
     return seconds, DAY_SECONDS if has_hours else HOUR_SECONDS
 
 
+def rows_in(seconds: float, period_seconds: float, least: int = 1) -> int:
+    """How many rows a time has at a row period, at least `least`."""
+    return max(least, round(seconds / period_seconds))
+
+
+def odd_rows_in(seconds: float, period_seconds: float) -> int:
+    """The same as an odd number, for a moving average that has a middle row."""
+    return 2 * round((seconds / period_seconds - 1) / 2) + 1 if seconds > period_seconds else 1
+
+
 def median_period(seconds: NDArray[np.float64]) -> float:
     """Median of the seconds from one row to the next; NaN where the clock never advances."""
     periods = np.diff(seconds)

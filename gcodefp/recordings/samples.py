@@ -7,22 +7,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.recordings import columns
+from gcodefp.recordings.clock import rows_in
 
-MAX_INTERPOLATED_ROWS = 4
-FROZEN_ROWS = 20
+MAX_INTERPOLATED_SECONDS = 1.0
+FROZEN_SECONDS, LEAST_FROZEN_ROWS = 5.1, 10
+"""A node that repeats its samples for so long has dropped out; fewer rows are alike by chance."""
 MAX_SAMPLE = 1e9
 """Larger samples and positions are invalid; the largest real ones are below 1e5."""
 
 
-def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
-    """Interpolates gaps of at most MAX_INTERPOLATED_ROWS and invalidates samples of frozen nodes.
+def clean_samples(
+    signals: pd.DataFrame, counts: Counter[str], period_seconds: float
+) -> pd.DataFrame:
+    """Interpolates gaps of at most MAX_INTERPOLATED_SECONDS, invalidates samples of frozen nodes.
 
-    Real sensors are noisy: when all channels of a node repeat their values for FROZEN_ROWS rows,
-    the node has dropped out and the logger repeats its last sample. The groups
-    `columns.WITHOUT_NOISE` may stay constant.
+    Real sensors are noisy: when all channels of a node repeat their values for FROZEN_SECONDS, the
+    node has dropped out and the logger repeats its last sample. The groups `columns.WITHOUT_NOISE`
+    may stay constant.
 
     Args:
         signals: N rows, one column per channel.
+        period_seconds: from one row to the next.
         counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
 
     Returns:
@@ -31,7 +36,8 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     missing = ~is_sample(signals.to_numpy(np.float64))
     if missing.any():
         filled = signals.mask(missing).interpolate(limit_area="inside")
-        signals = filled.mask(_in_long_gap(missing))
+        most = rows_in(MAX_INTERPOLATED_SECONDS, period_seconds)
+        signals = filled.mask(_in_long_gap(missing, most))
     values = signals.to_numpy(np.float32)
     nodes = np.array([columns.node_or_channel(channel) for channel in signals.columns])
     has_noise = [
@@ -41,7 +47,8 @@ def clean_samples(signals: pd.DataFrame, counts: Counter[str]) -> pd.DataFrame:
     for node in set(nodes[np.array(has_noise, bool)].tolist()):
         # A channel that is missing in both rows carries no information on the node.
         is_repeated = equals_previous(values[:, nodes == node])
-        frozen[:, nodes == node] = (segment_lengths(~is_repeated) >= FROZEN_ROWS)[:, None]
+        is_frozen = segment_lengths(~is_repeated) >= frozen_rows(period_seconds)
+        frozen[:, nodes == node] = is_frozen[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())
     counts["frozen_samples"] += int(frozen.sum())
@@ -56,10 +63,15 @@ def is_sample(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     return valid
 
 
-def _in_long_gap(missing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Missing samples, (N, channels), of gaps too long to be interpolated."""
+def frozen_rows(period_seconds: float) -> int:
+    """How many equal rows of a node are a dropout."""
+    return rows_in(FROZEN_SECONDS, period_seconds, LEAST_FROZEN_ROWS)
+
+
+def _in_long_gap(missing: NDArray[np.bool_], most: int) -> NDArray[np.bool_]:
+    """Missing samples, (N, channels), of gaps of more than `most` rows."""
     lengths = [segment_lengths(gap[1:] != gap[:-1]) for gap in missing.T]
-    return missing & (np.stack(lengths, axis=1) > MAX_INTERPOLATED_ROWS)
+    return missing & (np.stack(lengths, axis=1) > most)
 
 
 def equals_previous(values: NDArray[np.floating]) -> NDArray[np.bool_]:

@@ -1,8 +1,9 @@
 """Reads the sensor columns of a new recording, whose program may be unknown.
 
 The controller's line, block and position are not loaded; its clock, if any, is displayed and tells
-the row rate. All rows are read, also look-ahead rows before the program and rows after its end,
-since only the controller's columns distinguish them.
+the row rate: a recording of a higher rate than the train recordings is resampled to theirs. Without
+a clock the rate is taken to be theirs. All rows are read, also look-ahead rows before the program
+and rows after its end, since only the controller's columns distinguish them.
 """
 
 from collections import Counter
@@ -22,7 +23,7 @@ from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.reader import RecordingRejected, read_columns
-from gcodefp.recordings.samples import FROZEN_ROWS, clean_samples, equals_previous, segment_lengths
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5
 
@@ -31,7 +32,8 @@ class UnlabelledRecording(NamedTuple):
     """A recording of N rows without labels.
 
     Attributes:
-        recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced.
+        recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced. Where
+            rows were resampled, `row` is the first one of each mean.
         clock: (N,) text of the controller's clock; None if the file has none.
         missing: channels that the file lacks, or has no valid sample of.
     """
@@ -57,7 +59,8 @@ def read_unlabelled(
         allow_missing: whether nodes may lack some of their channels.
 
     Raises:
-        UserError: the file cannot be read, is too short, or has too few of the channels.
+        UserError: the file cannot be read, is too short, has too few of the channels, or a lower
+            row rate than the train recordings.
     """
     path, is_native = paths_of([source])[0], isinstance(source, Path)
     table = _read(source, channels, step_seconds)
@@ -68,35 +71,66 @@ def read_unlabelled(
         raise UserError(f"{path}: {lost}")
     counts = Counter(rows_in_file=len(table))
     # The rows of a layout are made at times: equal ones are coarse or slow samples.
-    is_duplicate = _duplicate_rows(table.to_numpy(np.float64)) & is_native
+    is_duplicate = _duplicate_rows(table.to_numpy(np.float64), frozen_rows(step_seconds))
+    is_duplicate &= is_native
     counts["duplicate_rows"] = int(is_duplicate.sum())
-    table = table[~is_duplicate]
-    if len(table) < minimum_rows:
+    table, notes = table[~is_duplicate], list[str]()
+    clock = None if clock is None else clock[~is_duplicate]
+    period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
+    signals = clean_samples(table, counts, period)
+    if period != step_seconds:
+        signals = _resample(signals, period, step_seconds)
+    if len(signals) < minimum_rows:
         raise UserError(
-            f"{path}: {len(table)} rows, one window of the checkpoint needs {minimum_rows}"
+            f"{path}: {len(signals)} rows, one window of the checkpoint needs {minimum_rows}"
         )
-    signals = clean_samples(table, counts)
     missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
     _check_channels(path, missing, channels)
     recording = _without_labels(name_of(source), signals, step_seconds, counts)
+    recording.notes += notes
     if clock is None:
         return UnlabelledRecording(recording, None, missing)
-    clock = clock[~is_duplicate]
+    clock = clock[signals.index]
+    texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
+    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
+
+
+def _row_period(path: Path, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+    """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
+
+    Raises:
+        UserError: the rows are too far apart.
+    """
     seconds = elapsed_seconds(clock)
     seconds = seconds[np.isfinite(seconds)]
     if backward_steps := int((np.diff(seconds) < 0).sum()):
-        recording.notes.append(
+        notes.append(
             f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
         )
-    period = median_period(spread_coarse_clock(seconds))
-    ratio = max(period / step_seconds, step_seconds / period)
-    if ratio > MAX_RATE_RATIO:
-        recording.notes.append(
-            f"DOUBTFUL: by its clock the recording has a row every {period:.3f} s, the train "
-            f"recordings every {step_seconds:.3f} s; resample it"
+    seconds = spread_coarse_clock(seconds)
+    period = median_period(seconds)
+    # Reports are rarer while a machine stands still, which may be most of the time.
+    shortest = np.quantile([p for p in np.diff(seconds) if p > 0] or [step_seconds], 0.1)
+    compared = (
+        f"by its clock the recording has a row every {period:.3f} s, the train recordings every "
+        f"{step_seconds:.3f} s"
+    )
+    if shortest > MAX_RATE_RATIO * step_seconds:
+        raise UserError(
+            f"{path}: {compared}: too few to be compared; record it at a higher rate, or train "
+            "with recordings of this rate"
         )
-    texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
-    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
+    if not period * MAX_RATE_RATIO < step_seconds:
+        return step_seconds
+    notes.append(f"{compared}: resampled to means of {step_seconds / period:.1f} rows")
+    return period
+
+
+def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.DataFrame:
+    """Means over the rows of each step; the index is that of their first row."""
+    step = (np.arange(len(signals)) * period / step_seconds + 1e-6).astype(int)
+    first = signals.index[np.unique(step, return_index=True)[1]]
+    return signals.groupby(step).mean().set_axis(first)
 
 
 def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
@@ -137,16 +171,16 @@ def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str])
     )
 
 
-def _duplicate_rows(samples: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.bool_]:
     """Rows equal to the previous one, (N,); samples (N, channels).
 
-    Long segments of equal rows are not duplicates but a dropout of the sensors: they stay, and
+    Segments of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
     `clean_samples` marks their samples as frozen.
     """
     if not samples.size:
         return np.zeros(len(samples), bool)
     equal = equals_previous(samples)
-    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < FROZEN_ROWS)
+    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < frozen)
 
 
 def _without_labels(

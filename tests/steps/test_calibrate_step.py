@@ -20,15 +20,8 @@ from learning_data import (
 from gcodefp.calibrate import main
 from gcodefp.control import main as control_step
 from gcodefp.dataset.controls import LABELS_SHUFFLED, SENSORS_PERMUTED
-from gcodefp.evaluation.calibration import calibrate_decoder
-from gcodefp.evaluation.decoder import (
-    ARRAYS,
-    DECODER_FILE,
-    NETWORK_WEIGHTS,
-    TEMPLATE_WEIGHTS,
-    read_decoder,
-    write_decoder,
-)
+from gcodefp.evaluation.calibration import NETWORK_WEIGHTS, TEMPLATE_WEIGHTS, calibrate_decoder
+from gcodefp.evaluation.decoder import ARRAYS, DECODER_FILE, read_decoder, write_decoder
 from gcodefp.files import read_arrays, sha256
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.train import main as train_step

@@ -13,7 +13,7 @@ import pytest
 from learning_data import OPERATIONS, ROWS, SENSORS, WINDOW, dataset_flags
 from new_recordings import CONTROLLER, FACE, POCKET, executed, learnt, new_recording
 from new_recordings import predict as run
-from recording_files import write_recording
+from recording_files import clock_text, write_recording
 
 from gcodefp import calibrate
 from gcodefp.evaluation.prediction import PREDICTION_FORMAT, TABLE_COLUMNS
@@ -168,16 +168,24 @@ def test_with_a_decoder_the_fit_to_the_programs_decides(
         for name, content in (
             ("noise", pd.DataFrame(noise, columns=SENSORS)),
             ("usual", new_recording("pocket_008", noise=0.1)),
+            # Without a clock, so many rows are a lower feed.
+            ("slow", at_rate(new_recording("pocket_008", noise=0.1), 2)[SENSORS]),
         )
     ]
     assert run(own, tmp_path / "out", *paths) == 0
-    refused, usual = (document(tmp_path / "out", path.stem) for path in paths)
+    refused, usual, slow = (document(tmp_path / "out", path.stem) for path in paths)
     (doubt,) = refused["doubts"]
     assert "fits none of the programs" in doubt
     assert refused["refusal"]["p_value"] <= refused["refusal"]["false_alarm_rate"]
     assert (usual["doubts"], usual["doubtful_below"]) == ([], None)
     assert usual["refusal"]["fit"] > refused["refusal"]["fit"]
     assert [row["block"] for row in table(tmp_path / "out", "usual")] == POCKET
+    assert (refused["speed"], usual["speed"]) == (1, 1)
+    assert slow["speed"] in (0.5, 0.63)
+    assert slow["refusal"]["p_value"] > slow["refusal"]["false_alarm_rate"]
+    (note,) = slow["doubts"]
+    assert f"at about {slow['speed']:g} times the feed of the train recordings" in note
+    assert [row["block"] for row in table(tmp_path / "out", "slow")] == POCKET
     assert usual["provenance"]["inputs"][decoder] == sha256(Path(decoder))
     assert "no decoder.npz" not in capsys.readouterr().err
 
@@ -243,13 +251,53 @@ def test_a_bad_file_does_not_keep_the_others_from_being_predicted(
     assert len(list((tmp_path / "out").iterdir())) == 10
 
 
-def test_rows_at_another_rate_are_doubtful(checkpoint: Path, tmp_path: Path) -> None:
-    fast = new_recording("face_009")
-    fast["t_console"] = [f"12:00:{row / 16:06.3f}" for row in range(ROWS)]
-    assert run(checkpoint, tmp_path / "out", write_recording(tmp_path / "x.csv", fast)) == 0
-    (doubt,) = document(tmp_path / "out", "x")["doubts"]
-    assert "a row every 0.063 s, the train recordings every 0.250 s" in doubt
-    assert "(DOUBTFUL: by its clock" in (tmp_path / "out" / "x.nc").read_text()
+def at_rate(table: pd.DataFrame, ratio: float) -> pd.DataFrame:
+    """The same time with `ratio` times as many rows, each sample between its neighbours."""
+    row = np.arange(round(len(table) * ratio)) / ratio
+    seconds = 12 * 3600 + row / 4
+    samples = {s: np.interp(row, np.arange(len(table)), table[s]) for s in SENSORS}
+    return pd.DataFrame({"t_console": [clock_text(second) for second in seconds], **samples})
+
+
+@pytest.mark.parametrize("ratio", [2, 2.5, 4])
+def test_rows_of_a_higher_rate_are_resampled(
+    checkpoint: Path, tmp_path: Path, ratio: float
+) -> None:
+    usual = new_recording("face_009", noise=0.05)
+    fast = at_rate(usual, ratio)
+    paths = [write_recording(tmp_path / f"{n}.csv", t) for n, t in (("a", usual), ("b", fast))]
+    assert run(checkpoint, tmp_path / "out", *paths) == 0
+    expected, resampled = (document(tmp_path / "out", name) for name in ("a", "b"))
+    (note,) = resampled["doubts"]
+    assert f"every 0.250 s: resampled to means of {ratio:.1f} rows" in note
+    assert resampled["rows"] == expected["rows"]
+    assert resampled["program"]["name"] == expected["program"]["name"] == "face"
+    tables = [pd.read_csv(tmp_path / "out" / f"{name}.csv") for name in ("a", "b")]
+    lines = [
+        np.repeat(t["line"], np.diff([*(t["first_row"] / r).round().astype(int), ROWS]))
+        for t, r in zip(tables, (1, ratio), strict=True)
+    ]
+    assert (lines[0].to_numpy() == lines[1].to_numpy()).mean() > 0.85
+
+
+def test_rows_of_a_lower_rate_are_refused(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = at_rate(new_recording("face_009", 2 * ROWS), 0.5)
+    path = write_recording(tmp_path / "slow.csv", slow)
+    assert run(checkpoint, tmp_path / "out", path) == 1
+    error = capsys.readouterr().err
+    assert f"{path}: by its clock the recording has a row every 0.500 s, the train" in error
+    # A machine that stands still, at half the rate, for most of the time.
+    usual = new_recording("face_009")
+    seconds = np.cumsum(np.where(np.arange(ROWS) < 0.7 * ROWS, 0.5, 0.25))
+    standing = usual.assign(t_console=[clock_text(43200 + second) for second in seconds])
+    path = write_recording(tmp_path / "standing.csv", standing)
+    assert run(checkpoint, tmp_path / "out", path) == 0
+    assert document(tmp_path / "out", "standing")["doubts"] == []
+
+
+def test_other_clocks_tell_no_rate(checkpoint: Path, tmp_path: Path) -> None:
     usual = new_recording("face_009")
     for name, clock in (("seconds", usual["t_console"].str[:8]), ("none", "at noon")):
         path = write_recording(tmp_path / f"{name}.csv", usual.assign(t_console=clock))

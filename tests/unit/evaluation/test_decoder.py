@@ -24,17 +24,19 @@ from learning_data import (
 )
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.decoder import (
-    DECODER_FILE,
+from gcodefp.evaluation.calibration import (
     MIN_PROBABILITY,
     NETWORK_WEIGHTS,
     STRIDE_ROWS,
     TEMPLATE_WEIGHTS,
+    fit_decoder,
+    near_states,
+)
+from gcodefp.evaluation.decoder import (
+    DECODER_FILE,
     UNTUNED_NETWORK_WEIGHT,
     WINDOWS_PER_CHUNK,
     Decoder,
-    fit_decoder,
-    near_states,
     read_decoder,
     write_decoder,
 )
@@ -144,8 +146,7 @@ def test_without_a_val_recording_of_a_program_the_network_decodes_alone(
     signals = signals_of("face_005")
     alone = Decoder(checkpoint)
     assert torch.equal(
-        read_decoder(checkpoint, path, CPU).recording_emissions(signals),
-        alone.recording_emissions(signals),
+        all_emissions(read_decoder(checkpoint, path, CPU), signals), all_emissions(alone, signals)
     )
 
 
@@ -172,6 +173,12 @@ def test_near_states_stay_in_their_program() -> None:
 # Emissions and posteriors
 
 
+def all_emissions(decoder: Decoder, signals: torch.Tensor) -> torch.Tensor:
+    """Emissions of a recording (N, C), (N, P)."""
+    with torch.no_grad():
+        return decoder.recording_emissions(signals).block(0, len(signals))[0]
+
+
 def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
     """Of the centre rows of all windows, each window cut out and decoded by itself."""
     chain, posteriors = decoder.chain(CPU), []
@@ -179,7 +186,7 @@ def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> tor
         for start in range(len(signals) - rows + 1):
             window = signals[start : start + rows]
             if rows > WINDOW:
-                emissions = decoder.recording_emissions(window)[None]
+                emissions = all_emissions(decoder, window)[None]
             else:
                 encoded = decoder.network.encode(window[None])
                 emissions = decoder.window_emissions(encoded, window[None])
@@ -239,12 +246,14 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     path = predict_recording(decoder, recording, CPU).line
     np.testing.assert_array_equal(decoder.listen(scaler.apply(recording), None), path)
     assert len(set(path.tolist())) > 20
-    emissions = decoder.recording_emissions(torch.as_tensor(scaler.apply(recording)))
+    signals = torch.as_tensor(scaler.apply(recording))
+    emissions = all_emissions(decoder, signals)
     posterior = decode_segments(emissions[None], decoder.chain(CPU)).posterior[0].numpy()
     mass = posterior.reshape(len(posterior), 2, ROWS).sum(2).mean(0)
     own = posterior[:, mass.argmax() * ROWS :][:, :ROWS]
     assert path.tolist() == (mass.argmax() * ROWS + own.argmax(1)).tolist()
-    decoded = decoder.decode_recording(emissions)
+    decoded = decoder.decode_recording(signals)
+    assert decoded.likeliest.tolist() == emissions.argmax(-1).tolist()
     assert decoded.program == mass.argmax() == (name == "pocket_005")
     np.testing.assert_allclose(decoded.program_probability, mass, atol=1e-6)
     centres = decoder.listen(scaler.apply(recording), 16)
@@ -263,6 +272,6 @@ def test_both_emissions_count_with_their_weights(both: Decoder) -> None:
         torch.testing.assert_close(sum(parts), both.window_emissions(encoded, windows))
         doubled = both._replace(network_weight=0.6, template_weight=0.4)
         torch.testing.assert_close(2 * sum(parts), doubled.window_emissions(encoded, windows))
-        whole = [d.recording_emissions(signals) for d in (network, templates)]
-        torch.testing.assert_close(sum(whole), both.recording_emissions(signals))
+        whole = [all_emissions(d, signals) for d in (network, templates)]
+        torch.testing.assert_close(sum(whole), all_emissions(both, signals))
     assert all(part.std() > 0.01 for part in (*parts, *whole))

@@ -31,6 +31,7 @@ from gcodefp.evaluation.matched_filter import (
     tune_matched_filter,
 )
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
+from gcodefp.model import hmm
 
 FIRST = np.array([0, 7, 16])
 CHANNELS = 3
@@ -61,6 +62,15 @@ def test_window_scores_are_the_sums_over_their_rows() -> None:
             centres = [states[rows // 2] for states in expected]
             assert matched(signals, rows).tolist() == centres
         assert matched(signals, None).tolist() == best_states(matched, normal).tolist()
+
+
+def test_products_of_few_rows_at_once_are_those_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    signals = np.random.default_rng(8).normal(size=(12, CHANNELS))
+    matched = random_filter(DISTANCE)
+    expected = [matched.window_states(signals, rows) for rows in (1, 4, 12)]
+    monkeypatch.setattr(hmm, "MAX_CELLS", 5 * len(matched.pattern))
+    for rows, states in zip((1, 4, 12), expected, strict=True):
+        np.testing.assert_array_equal(matched.window_states(signals, rows), states)
 
 
 def best_states(matched: MatchedFilter, window: NDArray[np.float64]) -> NDArray[np.int64]:

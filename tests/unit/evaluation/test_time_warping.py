@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
+from gcodefp.evaluation import time_warping
 from gcodefp.evaluation.time_warping import warp_recordings, warp_windows
 from gcodefp.model.templates import Templates, fit_templates
 
@@ -64,6 +65,16 @@ def test_a_recording_may_be_cut_wait_or_skip(templates: Templates, rows: NDArray
     test = played(rows)
     error = np.abs(warp_recordings(templates, PROGRAMS, test, np.arange(len(rows))) - test.state)
     assert error.max() <= 2
+    assert (error <= 1).mean() > 0.85
+
+
+def test_long_recordings_are_warped_by_means_of_their_rows(
+    templates: Templates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time_warping, "MAX_CELLS", ROWS * ROWS // 4)
+    rows = np.arange(len(TEST.block))
+    error = np.abs(warp_recordings(templates, PROGRAMS, TEST, rows) - TEST.state)
+    assert error.max() <= 3
     assert (error <= 1).mean() > 0.85
 
 

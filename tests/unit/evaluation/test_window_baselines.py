@@ -193,9 +193,9 @@ def test_trees_need_no_more_than_their_most_train_rows(monkeypatch: pytest.Monke
 
 def test_densest_votes_are_votes_and_no_means() -> None:
     votes = np.array([[0, 10], [100, 10], [3, 50], [99, 52], [101, 54]])
-    assert densest_votes(votes).tolist() == [100, 50]
+    assert densest_votes(votes, 4).tolist() == [100, 50]
     # Equally supported: the first tree's.
-    assert densest_votes(np.array([[7], [70]])).tolist() == [7]
+    assert densest_votes(np.array([[7], [70]]), 4).tolist() == [7]
 
 
 # Pressure and temperature

@@ -8,12 +8,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from gcodefp.model import hmm
 from gcodefp.model.hmm import (
     CIRCULAR_PROBABILITIES,
     WAITING_PROBABILITIES,
+    Emissions,
     centre_posterior,
     circular_chain,
     decode_segments,
+    posterior_blocks,
+    viterbi_path,
     viterbi_paths,
     waiting_chain,
 )
@@ -154,6 +158,28 @@ def test_a_segment_is_decoded_alike_alone_and_in_a_batch(kind: str) -> None:
         alone = decode_segments(emissions[index : index + 1], chain)
         assert torch.equal(alone.path[0], together.path[index])
         torch.testing.assert_close(alone.posterior[0], together.posterior[index])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 50, 101])
+@pytest.mark.parametrize("kind", CHAINS)
+def test_blocks_of_rows_are_decoded_as_all_rows_at_once(
+    kind: str, rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chain = CHAINS[kind](FIRST_OF_FOUR)
+    emissions = 0.3 * random_emissions(4, rows, 40, segments=2)
+    together = decode_segments(emissions, chain)
+    monkeypatch.setattr(hmm, "MAX_CELLS", 1)
+    sizes = []
+
+    def block(first: int, end: int) -> Tensor:
+        sizes.append(end - first)
+        return emissions[:, first:end]
+
+    path = viterbi_path(Emissions(rows, block), chain)
+    posteriors = [part.posterior for part in posterior_blocks(Emissions(rows, block), chain)]
+    assert torch.equal(path, together.path)
+    assert torch.equal(torch.cat(posteriors[::-1], dim=1), together.posterior)
+    assert max(sizes) <= 2 * math.sqrt(rows), "so much is held at once"
 
 
 def test_long_segments_stay_finite_and_are_decoded() -> None:

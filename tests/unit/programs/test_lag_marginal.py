@@ -12,6 +12,7 @@ from gcodefp.programs.lag_marginal import (
     block_confidence,
     marginalise_lag,
     most_probable_blocks,
+    state_texts,
 )
 from gcodefp.programs.table import Programs
 
@@ -54,8 +55,8 @@ def test_a_block_is_as_probable_as_all_states_with_its_text(programs: Programs) 
     orders = [block for order in ORDER for block in order]
     shares = [orders.count(block) / len(orders) for block in orders]
     for state in (0, ROWS - 1, ROWS, 2 * ROWS - 1):
-        confidence = block_confidence(uniform, np.array([state]), programs)
+        confidence = block_confidence(uniform, np.array([state]), state_texts(programs))
         assert confidence[0] == pytest.approx(shares[state // ROWS_PER_BLOCK], rel=1e-5)
-    best = most_probable_blocks(uniform, programs)
+    best = most_probable_blocks(uniform, state_texts(programs))
     assert best.confidence[0] == pytest.approx(max(shares), rel=1e-5)
     assert best.blocks[0] == programs.block[ROWS_PER_BLOCK * shares.index(max(shares))]

@@ -8,6 +8,7 @@ import pytest
 from replays import CHANNELS, FIRST_LINE, LINES, STEP, Replay, blocks, motion, replay
 
 from gcodefp.errors import UserError
+from gcodefp.programs import table
 from gcodefp.programs.table import (
     UNKNOWN,
     Alignment,
@@ -41,6 +42,16 @@ def fit(train: list[Replay]) -> Programs:
 
 def align(run: Replay, programs: Programs) -> Alignment:
     return align_recording(run.recording, run.signals, programs, {})
+
+
+def test_more_states_than_can_be_decoded_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    train = [*runs(0), *runs(1)]
+    count = len(fit(train))
+    monkeypatch.setattr(table, "MAX_STATES", count)
+    assert len(fit(train)) == count
+    monkeypatch.setattr(table, "MAX_STATES", count - 1)
+    with pytest.raises(UserError, match=f"have {count} states, one for each row of {STEP:g} s"):
+        fit(train)
 
 
 def test_the_table_holds_the_reports_and_signals_of_each_state() -> None:

@@ -1,6 +1,7 @@
 """The clock, and the rules of cleaning with their counts."""
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,25 @@ from hypothesis import strategies as st
 from recording_files import ROWS, clock_text, recording_table, write_recording
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.cleaning import PREAMBLE_ROWS, Recording, RecordingRejected, load_recording
-from gcodefp.recordings.clock import elapsed_seconds
+from gcodefp.recordings.cleaning import (
+    LEAST_PREAMBLE_ROWS,
+    PREAMBLE_SECONDS,
+    Recording,
+    RecordingRejected,
+    load_recording,
+)
+from gcodefp.recordings.clock import elapsed_seconds, odd_rows_in, rows_in
 from gcodefp.recordings.gcode import format_block, parse_block
-from gcodefp.recordings.samples import FROZEN_ROWS, MAX_INTERPOLATED_ROWS
+from gcodefp.recordings.samples import (
+    MAX_INTERPOLATED_SECONDS,
+    clean_samples,
+    frozen_rows,
+)
 
 GROUPS = ("imu", "mag", "mic", "motor")
 WINDOW = 8
+PERIOD = 0.25
+PREAMBLE = rows_in(PREAMBLE_SECONDS, PERIOD, LEAST_PREAMBLE_ROWS)
 RULES = (
     *("duplicate_rows", "unlabelled_rows", "preamble_rows", "tail_rows"),
     *("interpolated_samples", "frozen_samples", "missing_samples"),
@@ -159,9 +172,9 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
     assert len(load(tmp_path, recording_table(rows=WINDOW)).row) == WINDOW
     assert f"one window needs {WINDOW}" in rejection(recording_table(rows=WINDOW - 1))
     table = recording_table(rows=80)
-    table["gcode_line"] = [*range(100, 100 + PREAMBLE_ROWS), *range(80 - PREAMBLE_ROWS)]
-    assert load(tmp_path, table).counts["preamble_rows"] == PREAMBLE_ROWS
-    table["gcode_line"] = [*range(100, 101 + PREAMBLE_ROWS), *range(79 - PREAMBLE_ROWS)]
+    table["gcode_line"] = [*range(100, 100 + PREAMBLE), *range(80 - PREAMBLE)]
+    assert load(tmp_path, table).counts["preamble_rows"] == PREAMBLE
+    table["gcode_line"] = [*range(100, 101 + PREAMBLE), *range(79 - PREAMBLE)]
     assert "several logs" in rejection(table)
     table = recording_table(rows=80).assign(posx=np.arange(80) / 8)
     moving = table.assign(gcode_line=np.arange(80) // 73)
@@ -257,10 +270,34 @@ def test_a_unit_comes_from_the_program_if_it_has_no_column_and_else_is_an_error(
             load(tmp_path, table)
 
 
+@pytest.mark.parametrize("period", [0.257, 0.02, 0.001, 1.0])
+def test_limits_of_dropouts_are_times(period: float) -> None:
+    longest, frozen = round(1.0 / period), max(10, round(5.1 / period))
+    samples = np.random.default_rng(0).normal(size=(10 * frozen, 2))
+    samples[1 : 1 + longest] = samples[2 * frozen : 2 * frozen + longest + 1] = math.nan
+    samples[4 * frozen : 5 * frozen - 1] = 1.0
+    samples[7 * frozen : 8 * frozen] = 1.0
+    counted: Counter[str] = Counter()
+    clean_samples(pd.DataFrame(samples, columns=["a.Ax", "a.Ay"]), counted, period)
+    assert counted["interpolated_samples"] == 2 * longest
+    # Those of the longer gap, and of the longer repetition.
+    assert counted["frozen_samples"] == 2 * frozen
+    assert counted["missing_samples"] == 2 * (longest + 1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "period", "rows", "odd"),
+    [(1.25, 0.257, 5, 5), (10.5, 0.257, 41, 41), (10.5, 0.001, 10500, 10501), (0.0, 0.25, 1, 1)],
+)
+def test_times_in_rows(seconds: float, period: float, rows: int, odd: int) -> None:
+    assert (rows_in(seconds, period), odd_rows_in(seconds, period)) == (rows, odd)
+
+
 def test_short_gaps_are_interpolated_and_long_ones_stay(tmp_path: Path) -> None:
     table = recording_table()
     table["spindle"] = np.sin(np.arange(ROWS))
-    short, long = MAX_INTERPOLATED_ROWS, MAX_INTERPOLATED_ROWS + 1
+    short = rows_in(MAX_INTERPOLATED_SECONDS, PERIOD)
+    long = short + 1
     table.loc[10 : 10 + short - 1, "frame_r2.Ax"] = math.nan
     table.loc[9, "frame_r2.Ax"], table.loc[10 + short, "frame_r2.Ax"] = 0.0, 1.0
     table.loc[12, "spindle"] = math.inf
@@ -283,10 +320,10 @@ def test_a_frozen_node_is_invalid_from_its_first_repeated_row(
     table = recording_table()
     if is_absent:
         table["spindle2.Gx"] = math.nan
-    first = ROWS - FROZEN_ROWS
+    first = ROWS - frozen_rows(PERIOD)
     table.loc[first:, SPINDLE] = table.loc[first, SPINDLE].to_numpy()
     recording = load(tmp_path, table)
-    assert recording.counts["frozen_samples"] == FROZEN_ROWS * 3
+    assert recording.counts["frozen_samples"] == frozen_rows(PERIOD) * 3
     assert recording.counts["missing_samples"] == (ROWS if is_absent else 0)
     assert recording.signals.loc[first:, SPINDLE].isna().all(axis=None)
     assert recording.signals.loc[: first - 1, SPINDLE].notna().all(axis=None)
@@ -296,7 +333,7 @@ def test_a_frozen_node_is_invalid_from_its_first_repeated_row(
 def test_channels_that_may_stand_still_are_not_frozen(tmp_path: Path) -> None:
     table = recording_table()
     # One row short; one channel of a node alone; a feed that the program holds.
-    first = ROWS - FROZEN_ROWS + 1
+    first = ROWS - frozen_rows(PERIOD) + 1
     table.loc[first:, SPINDLE] = table.loc[first, SPINDLE].to_numpy()
     table["frame_r2.RMS"] = 3.0
     table["feed"] = 185.42
