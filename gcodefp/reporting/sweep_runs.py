@@ -225,7 +225,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
     """By begin. A process whose next entry is not the next epoch starts a new interval.
 
     Args:
-        is_external: of another program, of which several steps may be read at once.
+        is_external: of another program: several steps may be read at once, and its end is noted.
     """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
@@ -234,7 +234,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
         key = (run, host, pid)
         index = latest.get(key, -1)
         ahead = epoch - intervals[index].last_epoch if key in latest else 0
-        if ahead == 1 or (is_external and ahead > 0):
+        if ahead == 1 or (is_external and ahead >= 0 and key in latest):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)

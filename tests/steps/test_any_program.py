@@ -14,7 +14,10 @@ from gcodefp.reporting.optuna_studies import Dashboard
 from gcodefp.sweeps.specification import load_specification
 from gcodefp.sweeps.sweep_file import read_sweep
 
-WAYS = [("score", "all"), ("val-acc.1", "some"), ("eval/f1", "at the end"), ("R²", "none")]
+WAYS = [
+    ("score", "all"), ("val-acc.1", "some"), ("eval/f1", "at the end"), ("R²", "none"),
+    ("_score", "all"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from waiting import ended, wait_for
 
 from gcodefp import agent
 from gcodefp.command_line import INTERRUPTED
+from gcodefp.model.run_files import read_work
 
 CASE = Path(__file__).parents[1] / "support/own_program"
 
@@ -127,6 +128,37 @@ def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
     assert math.isnan(own.metrics(0)[1]["score"])
     assert own.metrics(0)[-1]['odd, "name"'] == math.inf
     assert own.metrics(3)[0]["_epoch"] == 4
+
+
+UNDERSCORE = """
+import pathlib, sys, time
+import wandb
+x = int(sys.argv[1].partition("=")[2])
+with wandb.init() as run:
+    if x == 1:
+        run.log({"_score": 0.4, "other": 1})
+    elif x == 2:
+        run.summary["_score"] = 0.2
+    else:
+        run.log({"other": 1})
+time.sleep(1.2)
+pathlib.Path(f"end{x}").write_text(str(time.time()))
+"""
+
+
+def test_metric_may_begin_with_an_underscore_and_a_run_lasts_to_its_end(tmp_path: Path) -> None:
+    own = OwnProgram(tmp_path, UNDERSCORE, metric={"name": "_score", "goal": "maximize"})
+    own.create()
+    own.work()
+    runs = own.outcomes()
+    assert [run["best_value"] for run in runs] == [0.4, 0.2, None]
+    assert runs[2]["reason"] == "the program ended without logging _score; it logged other"
+    assert set(own.metrics(0)[0]) == {"epoch", "_step", "_score", "other"}
+    for number, run in enumerate(runs[:2]):
+        first, *_, last = read_work(own.runs / f"{number:04d}/work.csv")
+        seconds = last["utc_seconds"] - first["utc_seconds"]
+        assert last["utc_seconds"] >= float((tmp_path / f"end{number + 1}").read_text()) - 0.01
+        assert run["seconds"] == pytest.approx(seconds, abs=0.01)
 
 
 FAILURES = """
