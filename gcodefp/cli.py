@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _sweep_of(sweep_id: str, flags: Sequence[str]) -> str:
     """sweep.json of an ID, below the folder that --runs names."""
-    from gcodefp.sweeps.creation import RUNS, read_created
+    from gcodefp.command_line import RUNS
+    from gcodefp.sweeps.creation import read_created
 
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--runs", default=RUNS)

@@ -10,6 +10,8 @@ from pathlib import Path
 from gcodefp.errors import UserError
 
 INTERRUPTED = 130
+RUNS = Path("results/runs")
+"""The folder that keeps the runs of all sweeps, in the shipped configuration."""
 DEVICES = ("auto", "cpu", "cuda")
 
 
@@ -40,7 +42,7 @@ def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
     parser.add_argument(
         "--runs",
         type=Path,
-        default=Path("results/runs"),
+        default=RUNS,
         help="folder that keeps the runs of all sweeps (default: %(default)s)",
     )
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.command_line import RUNS, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
-from gcodefp.sweeps.creation import RUNS, checked_total, origin_of, sweep_json
+from gcodefp.sweeps.creation import checked_total, origin_of, sweep_json
 from gcodefp.sweeps.pareto import read_objectives
 from gcodefp.sweeps.ranking import common_objective
 from gcodefp.sweeps.search_options import add_option_flags, with_options
@@ -143,12 +143,6 @@ def _check_flags(arguments: argparse.Namespace, specification: Specification) ->
         raise UserError(
             f"{arguments.sweep}: program: {specification.program.name} is run by `wandb sweep` and "
             "`wandb agent` themselves; here use --engine local, which needs no server"
-        )
-    if specification.program and arguments.combined:
-        raise UserError(
-            f"sweep.combined: {specification.program.name} logs its metrics itself, and gcodefp's "
-            "own trainer alone combines them; remove sweep.combined, and let the program log "
-            f"{arguments.combined[0].partition(':')[0]}"
         )
     needed = ["project", "runs"] if arguments.engine == "wandb" else []
     needed += [] if specification.program else ["dataset"]

@@ -22,7 +22,7 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from pydantic import Field
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, RUNS, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--runs",
         type=Path,
-        default=Path("results/runs"),
+        default=RUNS,
         help="under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)",
     )
     add(

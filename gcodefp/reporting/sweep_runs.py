@@ -183,11 +183,12 @@ def _is_used(
     results: SweepResults, parameters: Mapping[str, Parameter]
 ) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
-    rules = read_options(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
+    conditions, is_external = results.sweep.get("rules", {}).get("conditions"), results.is_external
+    rules = read_options(parameters, conditions=conditions, is_external=is_external)
     everywhere = np.ones(len(results.runs), bool)
     columns = {path: results.column(path) for path in parameters}
     names_of_runs = [
-        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))})
+        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, is_external)
         for row in results.runs.to_dict("records")
     ]
     return {

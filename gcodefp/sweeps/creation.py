@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.code_digest import runs_digest
+from gcodefp.command_line import RUNS
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.files import digest
@@ -23,7 +24,6 @@ from gcodefp.sweeps.specification import (
 from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 
-RUNS = Path("results/runs")
 FUNCTION = Program(None, (), None)
 """A Python function, which `gcodefp.sweeps.agent` calls."""
 

@@ -18,11 +18,10 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from gcodefp.model.run_files import append_line, complete_lines
+from gcodefp.model.run_files import SYSTEM_FILE, append_line, complete_lines
 
 logger = logging.getLogger("gcodefp.agent")
 
-SYSTEM_FILE = "system.csv"
 COLUMNS = ("utc_seconds", "seconds", "cpu_share", "memory_mb", "gpu_share", "gpu_memory_mb",
            "gpu_memory_allocated_mb")  # fmt: skip
 """Shares are of one core, so up to the number of cores, and of the GPUs in use. Both are means over
