@@ -47,7 +47,7 @@ class SearchOptions:
     first: tuple[Values, ...] = ()
     width: int | None = None
     combined: CombinedMetrics = field(default_factory=CombinedMetrics)
-    is_external: bool = False
+    is_external: bool = field(default=False, compare=False)
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
