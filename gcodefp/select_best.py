@@ -21,6 +21,7 @@ from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.model.epoch import validate
+from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics
@@ -32,6 +33,7 @@ from gcodefp.sweeps.ranking import (
     describe_selection,
     runs_csv,
     select_of_sweeps,
+    system_csv,
     work_csv,
 )
 from gcodefp.sweeps.run_folder import RERUN_AGENTS, SELECTABLE_STATE, run_folder
@@ -96,6 +98,7 @@ def _select(arguments: argparse.Namespace) -> None:
     write_text(arguments.output / "runs.csv", runs_csv(selection.ranking, pareto))
     write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
     write_text(arguments.output / "work.csv", work_csv(selection.ranking))
+    write_text(arguments.output / SYSTEM_FILE, system_csv(selection.ranking))
     write_json(
         arguments.output / "run.json",
         BEST_FORMAT,

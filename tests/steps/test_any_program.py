@@ -61,7 +61,9 @@ def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, wa
     assert bool(curves) == (way != "none")
     sweep.publish()
     drawn = sorted(path.stem for path in (sweep.folder / "figures").glob("*.svg"))
-    assert drawn == ["contours", "early_stopping", "importance", "learning_curves", "timeline"]
+    assert drawn == [
+        "contours", "early_stopping", "importance", "learning_curves", "system", "timeline"
+    ]  # fmt: skip
     page = (sweep.folder / "report.html").read_text(encoding="utf-8")
     assert "was skipped" in page
     for text in (metric, "train.py", "optimizer.type", best["folder"], 'id="provenance"'):
