@@ -43,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if command == RUN:
         _run(rest)
     step = step_of(command)
-    if step not in _steps():
-        names = [RUN, *map(_command, _steps())]
+    if step not in (steps := _steps()):
+        names = [RUN, *map(_command, steps)]
         hint = did_you_mean(command, names)
         print(f"gcodefp: {command!r} is no command; {hint}; gcodefp -h lists them", file=sys.stderr)
         return 2
@@ -63,14 +63,16 @@ def _command(step: str) -> str:
     return COMMANDS.get(step, step.replace("_", "-"))
 
 
-def _steps() -> dict[str, str]:
-    """Steps, and the first line of what each does; none is imported."""
-    steps = {}
-    for path in sorted(FOLDER.glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if path != Path(__file__) and "= step_parser(" in text:
-            steps[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-    return steps
+def _steps() -> list[str]:
+    """The modules that are steps; none is imported."""
+    others = sorted({*FOLDER.glob("*.py")} - {Path(__file__)})
+    return [path.stem for path in others if "= step_parser(" in path.read_text(encoding="utf-8")]
+
+
+def _purpose(step: str) -> str:
+    """The first line of what it does."""
+    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def _help() -> str:
@@ -79,7 +81,7 @@ def _help() -> str:
     rules = [step for step in steps if step not in BY_HAND]
     parts = [__doc__ or ""]
     for title, names in (("By hand", BY_HAND), ("Called by the pipeline", rules)):
-        lines = [f"  {_command(name):{width}}  {steps[name]}" for name in names]
+        lines = [f"  {_command(name):{width}}  {_purpose(name)}" for name in names]
         parts.append("\n".join([f"{title} (gcodefp COMMAND -h has the flags):", "", *lines, ""]))
     return "\n".join([*parts, EXIT_CODES])
 
