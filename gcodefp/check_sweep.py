@@ -11,14 +11,17 @@ import logging
 import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import RUNS, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
+from gcodefp.sweeps.ranking import ended_runs
+from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
 from gcodefp.sweeps.specification import (
@@ -27,6 +30,7 @@ from gcodefp.sweeps.specification import (
     read_specification,
     with_program,
 )
+from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -44,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output", type=Path, metavar="OTHER", help="with --fix: write here, keep FILE as it is"
     )
     add_option_flags(parser)
+    parser.add_argument(
+        "--runs", type=Path, default=RUNS,
+        help="folder of all sweeps, whose runs show what a program logs (default: %(default)s)",
+    )  # fmt: skip
     return run_step(parser, _check_sweep, argv)
 
 
@@ -73,7 +81,25 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
     specification = with_program(read_specification(document, str(path)), str(path))
     specification = with_options(specification, arguments)
     _check_possible(specification, path)
-    print(describe_specification(specification))
+    note = _unlogged_metric(specification, arguments.runs) if specification.program else None
+    print(describe_specification(specification, [note] if note else []))
+
+
+def _unlogged_metric(specification: Specification, runs: Path) -> str | None:
+    """A note where the runs of the same program so far have ended without logging the metric."""
+    metric = specification.objective.metric
+    for path in sorted([*runs.glob("*/sweep.json"), *runs.parent.glob("sweep/**/sweep.json")]):
+        with suppress(UserError):  # Of another version.
+            sweep = read_sweep(path)
+            ended = [run.content for run in ended_runs(runs / sweep.sweep_id)]
+            without = [run for run in ended if run["failure"] == "no_metric"]
+            trained = sweep.program, sweep.specification.objective.metric
+            if trained != (specification.program, metric) or not without:
+                continue
+            if not any(run["state"] in SCORED_STATES for run in ended):
+                count = f"{len(without)} of {len(ended)} runs of sweep {sweep.sweep_id}"
+                return f"metric {metric}: {count} ended without it: {without[-1]['reason']}"
+    return None
 
 
 def _check_possible(specification: Specification, path: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 import humanize
 from rich.console import Console
 
-from gcodefp.command_line import run_step, step_parser
+from gcodefp.command_line import RESULTS, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.sweeps.lease import LeaseState, LeaseWatch, lease_holder
 from gcodefp.sweeps.run_folder import PROMOTED_FILES, RunFolder, run_folders
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "results",
         type=Path,
         nargs="?",
-        default=Path("results"),
+        default=RESULTS,
         help="results folder, which keeps the runs of all sweeps in `runs` (default: %(default)s)",
     )
     add(

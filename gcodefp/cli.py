@@ -1,20 +1,33 @@
-"""gcodefp STEP …: every step as a command, with `sweep` and `agent` as W&B has them.
+"""gcodefp COMMAND …: every step of the pipeline, and the whole of it, as one command.
 
-gcodefp sweep FILE   create a sweep from a YAML in W&B's schema; prints its ID
-gcodefp agent ID     work on it, until its runs are done
+gcodefp run           the whole pipeline: Snakemake with this project's Snakefile and your flags
+gcodefp sweep FILE    create a sweep from a YAML in W&B's schema; prints its ID
+gcodefp agent ID      work on it, until its runs are done
 """
 
-import argparse
 import ast
+import os
 import sys
-from collections.abc import Sequence
-from importlib import import_module, metadata
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
+from typing import Any, NoReturn
 
-from gcodefp.errors import UserError, did_you_mean
+import gcodefp
+from gcodefp.command_line import COMMANDS, parse
+from gcodefp.errors import did_you_mean
 
 FOLDER = Path(__file__).parent
-SWEEP, AGENT = "sweep", "agent"
+RUN = "run"
+CONFIGURATIONS = ("--configfile", "--configfiles")
+"""Snakemake's flags; of several, the last counts."""
+BY_HAND = ("predict", "status", "dashboard", "compare", "verify", "check_sweep", "estimate",
+           "train", "sync", "clean")  # fmt: skip
+"""Steps that no rule calls."""
+EXIT_CODES = """\
+Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command line;
+130 interrupted. `gcodefp run` has those of Snakemake."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,51 +36,138 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not words or words[0] in ("-h", "--help", "help"):
         print(_help())
         return 0
-    step, *rest = words
-    if step in ("-V", "--version"):
-        print(f"gcodefp {metadata.version('gcodefp')}")
+    command, *rest = words
+    if command in ("-V", "--version"):
+        print(f"gcodefp {gcodefp.__version__}")
         return 0
-    has_name = bool(rest) and not rest[0].startswith("-")
-    if step == SWEEP:
-        step, rest = "create_sweep", ["--seed", "0", *(["--sweep"] if has_name else []), *rest]
-    elif step == AGENT and has_name:
-        try:
-            rest = ["--sweep", _sweep_of(rest[0], rest[1:]), *rest[1:]]
-        except UserError as error:
-            print(f"gcodefp agent: error: {error}", file=sys.stderr)
-            return 1
-    if step not in _steps():
-        hint = did_you_mean(step, [SWEEP, *_steps()])
-        print(f"gcodefp: {step!r} is no step; {hint}; gcodefp -h lists them", file=sys.stderr)
+    if command == RUN:
+        _run(rest)
+    step = step_of(command)
+    if step not in (steps := _steps()):
+        names = [RUN, *map(_command, steps)]
+        hint = did_you_mean(command, names)
+        print(f"gcodefp: {command!r} is no command; {hint}; gcodefp -h lists them", file=sys.stderr)
         return 2
+    _check_early(step, rest)
     code: int = import_module(f"gcodefp.{step}").main(rest)
     return code
 
 
-def _sweep_of(sweep_id: str, flags: Sequence[str]) -> str:
-    """sweep.json of an ID, below the folder that --runs names."""
-    from gcodefp.sweeps.creation import RUNS, read_created
-
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--runs", default=RUNS)
-    runs = parser.parse_known_args(flags)[0].runs
-    return str(Path(runs) / read_created(sweep_id, runs).sweep_id / "sweep.json")
+def step_of(command: str) -> str:
+    """The module of a command, if there is one."""
+    named = {name: step for step, name in COMMANDS.items()}
+    return named.get(command, command.replace("-", "_"))
 
 
-def _steps() -> dict[str, str]:
-    """Steps, and the first line of what each does; none is imported."""
-    steps = {}
-    for path in sorted(FOLDER.glob("*.py")):
-        text = path.read_text(encoding="utf-8")
-        if "= step_parser(" in text:
-            steps[path.stem] = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
-    return steps
+def _command(step: str) -> str:
+    return COMMANDS.get(step, step.replace("_", "-"))
+
+
+def _steps() -> list[str]:
+    """The modules that are steps; none is imported."""
+    others = sorted({*FOLDER.glob("*.py")} - {Path(__file__)})
+    return [path.stem for path in others if "= step_parser(" in path.read_text(encoding="utf-8")]
+
+
+def _purpose(step: str) -> str:
+    """The first line of what it does."""
+    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").partition("\n")[0]
 
 
 def _help() -> str:
-    width = max(map(len, _steps()))
-    lines = [f"  {name:{width}}  {line}" for name, line in _steps().items()]
-    return "\n".join([__doc__ or "", "Steps (gcodefp STEP -h has the flags):", "", *lines])
+    steps = _steps()
+    width = max(map(len, steps))
+    rules = [step for step in steps if step not in BY_HAND]
+    parts = [__doc__ or ""]
+    for title, names in (("By hand", BY_HAND), ("Called by the pipeline", rules)):
+        lines = [f"  {_command(name):{width}}  {_purpose(name)}" for name in names]
+        parts.append("\n".join([f"{title} (gcodefp COMMAND -h has the flags):", "", *lines, ""]))
+    return "\n".join([*parts, EXIT_CODES])
+
+
+# The whole pipeline.
+
+
+def _run(flags: Sequence[str]) -> NoReturn:
+    """Becomes Snakemake; in a folder without a Snakefile, with that of this project."""
+    here = any(Path(path).is_file() for path in ("Snakefile", "workflow/Snakefile"))
+    where: list[str] = []
+    if not here and not any(flag.startswith(("-s", "--snakefile")) for flag in flags):
+        snakefile = FOLDER.parent / "Snakefile"
+        if not snakefile.is_file():
+            sys.exit(
+                f"gcodefp run: {snakefile}: is missing, as gcodefp was installed without its "
+                "workflow; run it in a clone of the repository"
+            )
+        where = ["--snakefile", str(snakefile)]
+        own = ["config.yaml"] if Path("config.yaml").is_file() else []
+        flags = _with_configurations(flags, [str(snakefile.with_name("config.yaml")), *own])
+    cores = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
+    is_sized = any(flag.partition("=")[0].rstrip("0123456789") in cores for flag in flags)
+    command = [sys.executable, "-m", "snakemake", *where, *flags]
+    command += [] if is_sized else ["--cores", "all"]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.execve(sys.executable, command, os.environ | {"PATH": path})
+
+
+def _with_configurations(flags: Sequence[str], first: Sequence[str]) -> list[str]:
+    """With these configurations before those of the flags, which count more, key by key."""
+    at = [index for index, flag in enumerate(flags, 1) if flag in CONFIGURATIONS]
+    if not at:
+        return [*flags, CONFIGURATIONS[0], *first]
+    return [*flags[: at[-1]], *first, *flags[at[-1] :]]
+
+
+# A command line is checked before its step is imported, which may take seconds.
+
+
+def _check_early(step: str, words: Sequence[str]) -> None:
+    """Ends the process for -h, or at a wrong command line."""
+    tree = ast.parse((FOLDER / f"{step}.py").read_text(encoding="utf-8"))
+    module = ast.Module([*_parser_parts(tree)], [])
+    namespace: dict[str, Any] = {"__doc__": ast.get_docstring(tree)}
+    namespace["run_step"] = lambda parser, body, argv: parse(parser, argv)
+    with suppress(Exception):  # The step itself reports it.
+        exec(compile(module, str(FOLDER / f"{step}.py"), "exec"), namespace)
+        namespace["main"](words)
+
+
+def _parser_parts(tree: ast.Module) -> Iterator[ast.stmt]:
+    """A step's `main` and what it needs to make its parser, without the step's body."""
+    parts: dict[str, ast.stmt] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                only = (
+                    ast.ImportFrom(node.module, [alias], node.level)
+                    if isinstance(node, ast.ImportFrom)
+                    else ast.Import([alias])
+                )
+                parts[alias.asname or alias.name.partition(".")[0]] = ast.copy_location(only, node)
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+            for argument in node.args.args:
+                argument.annotation = None
+            parts[node.name] = node
+        elif isinstance(node, ast.Assign):
+            parts |= {target.id: node for target in node.targets if isinstance(target, ast.Name)}
+    needed, waiting = [], ["main"]
+    while waiting:
+        if (part := parts.pop(waiting.pop(), None)) is not None:
+            needed.append(part)
+            waiting += _names(part)
+    yield from sorted(needed, key=lambda part: part.lineno)
+
+
+def _names(part: ast.stmt) -> Iterator[str]:
+    """Names that it reads, but for `run_step` and the body that it is given."""
+    for node in ast.walk(part):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", None) == "run_step":
+            node.args[1] = ast.copy_location(ast.Constant(None), node)
+    for node in ast.walk(part):
+        if isinstance(node, ast.Name) and node.id != "run_step":
+            yield node.id
 
 
 if __name__ == "__main__":

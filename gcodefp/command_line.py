@@ -1,4 +1,4 @@
-"""What the command lines of all steps share: help, log, exit code."""
+"""What the command lines of all steps share: flags, help, log, exit code."""
 
 import argparse
 import logging
@@ -7,40 +7,54 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, did_you_mean
 
 INTERRUPTED = 130
+RESULTS = Path("results")
+RUNS = RESULTS / "runs"
+"""The folder that keeps the runs of all sweeps, in the shipped configuration."""
 DEVICES = ("auto", "cpu", "cuda")
+COMMANDS = {"create_sweep": "sweep"}
+"""Step -> its command, where that is not its name with - for _."""
 
 
 def step_parser(name: str, description: str | None) -> argparse.ArgumentParser:
-    """A parser for `python -m gcodefp.NAME`, with the options that all steps share."""
+    """A parser for `gcodefp COMMAND` and `python -m gcodefp.NAME`, with the flags of all steps."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m gcodefp.{name}",
+        prog=f"gcodefp {COMMANDS.get(name, name.replace('_', '-'))}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    parser.set_defaults(step=name)
     parser.add_argument("--log", type=Path, help="write the log to this file too")
     return parser
 
 
 def add_sweep_flags(parser: argparse.ArgumentParser, more: str = "") -> None:
-    """Adds --sweep and --runs, by default those of the shipped configuration.
+    """Adds ID or --sweep, and --runs, by default those of the shipped configuration.
 
     Args:
         more: what --sweep includes besides sweep.json.
     """
+    add_created_sweep(parser)
     parser.add_argument(
         "--sweep",
         type=Path,
-        default=Path("results/sweep/sweep.json"),
+        default=RESULTS / "sweep/sweep.json",
         help=f"sweep.json{more} (default: %(default)s)",
+    )
+
+
+def add_created_sweep(parser: argparse.ArgumentParser) -> None:
+    """Adds ID, which `run_step` puts in the place of --sweep, and --runs."""
+    parser.add_argument(
+        "id", nargs="?", metavar="ID", help="of a sweep that `gcodefp sweep` has created"
     )
     parser.add_argument(
         "--runs",
         type=Path,
-        default=Path("results/runs"),
+        default=RUNS,
         help="folder that keeps the runs of all sweeps (default: %(default)s)",
     )
 
@@ -49,7 +63,7 @@ def add_training_flags(parser: argparse.ArgumentParser) -> None:
     """Adds --sweep, --runs, and --train, --val, --dataset of the shipped configuration."""
     add_sweep_flags(parser)
     for name, file in (("train", "train.npz"), ("val", "val.npz"), ("dataset", "dataset.json")):
-        path = Path("results/dataset", file)
+        path = RESULTS / "dataset" / file
         parser.add_argument(
             f"--{name}", type=Path, default=path, help=f"{file} (default: %(default)s)"
         )
@@ -98,15 +112,16 @@ def run_step(
     argv: Sequence[str] | None,
 ) -> int:
     """Parses, runs, and turns errors into a message and an exit code."""
-    arguments = parser.parse_args(argv)
+    arguments = parse(parser, argv)
     # With a log file, its name, such as agent_1.
-    name = arguments.log.stem if arguments.log else parser.prog.rpartition(".")[2]
+    name = arguments.log.stem if arguments.log else arguments.step
     logger = logging.getLogger("gcodefp")
     handlers = log_handlers(name, arguments.log)
     for handler in handlers:
         logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     try:
+        _fill_in(parser, arguments)
         body(arguments)
     except (UserError, OSError) as error:
         logger.error("error: %s", error)
@@ -122,6 +137,81 @@ def run_step(
             logger.removeHandler(handler)
             handler.close()
     return 0
+
+
+def parse(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; names of flags may have - or _. Ends the process at a wrong command line."""
+    if any(_is_below_results(action.default) for action in parser._actions):
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument(
+            "--results", dest="results_folder", type=Path, metavar="FOLDER",
+            help="in place of results/ in all default paths",
+        )  # fmt: skip
+        where.add_argument(
+            "--configfile", type=Path, metavar="FILE", help="the configuration that names FOLDER"
+        )
+    words = list(sys.argv[1:] if argv is None else argv)
+    end = words.index("--") if "--" in words else len(words)
+    flags = [flag for flag in parser._option_string_actions if flag.startswith("--")]
+    for index, word in enumerate(words[:end]):
+        flag, equals, value = word.partition("=")
+        if flag.startswith("--") and " " not in flag:
+            written = (f for f in flags if f.replace("_", "-") == flag.replace("_", "-"))
+            if (spelling := next(written, None)) is None:
+                parser.error(f"{flag}: no such flag; {did_you_mean(flag, flags)}")
+            words[index] = spelling + equals + value
+    return parser.parse_args(words)
+
+
+def _is_below_results(path: object) -> bool:
+    return isinstance(path, Path) and path.parts[:1] == RESULTS.parts
+
+
+def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """Puts default paths into the user's results folder, and finds the sweep of an ID."""
+    folder = getattr(arguments, "results_folder", None)
+    if getattr(arguments, "configfile", None):
+        folder = _results_of(arguments.configfile)
+    arguments.results_folder = folder or RESULTS
+    actions = {action.dest: action for action in parser._actions}
+    is_default = {
+        name: getattr(arguments, name, None) is action.default for name, action in actions.items()
+    }
+    for name, action in actions.items():
+        if folder and is_default[name] and _is_below_results(action.default):
+            setattr(arguments, name, folder / action.default.relative_to(RESULTS))
+    if sweep_id := getattr(arguments, "id", None):
+        if not is_default["sweep"]:
+            raise UserError(f"{sweep_id} and --sweep: name one sweep")
+        path = created_sweep(sweep_id, arguments.runs)
+        arguments.sweep = [path] if actions["sweep"].nargs else path
+
+
+def _results_of(configuration: Path) -> Path:
+    """The results folder of a configuration, which need not have all keys."""
+    import yaml  # late: most commands need none
+
+    try:
+        content = yaml.safe_load(configuration.read_text(encoding="utf-8")) or {}
+        return Path(content.get("results", RESULTS))
+    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+        raise UserError(f"{configuration}: is no configuration with results: {error}") from None
+
+
+def created_sweep(sweep_id: str, runs: Path) -> Path:
+    """sweep.json of a sweep that was created without a workflow; its project may precede the ID.
+
+    Raises UserError: there is none.
+    """
+    path = runs / sweep_id.rpartition("/")[2] / "sweep.json"
+    if not path.is_file():
+        ids = sorted(other.parent.name for other in runs.glob("*/sweep.json"))
+        there = f"there are {', '.join(ids)}" if ids else "there is none yet"
+        raise UserError(
+            f"{path}: no such sweep; {there}; create one with: gcodefp sweep FILE, or name the "
+            "folder of the runs"
+        )
+    return path
 
 
 def log_handlers(step: str, log_file: Path | None, mode: str = "w") -> list[logging.Handler]:

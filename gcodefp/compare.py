@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, RUNS, positive, run_step, step_parser
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import PREDICTORS, PRIMARY, SENSORS
@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--runs",
         type=Path,
-        default=Path("results/runs"),
+        default=RUNS,
         help="folder that keeps the runs of all sweeps, where SWEEP and SWEEP/NUMBER are looked up "
         "(default: %(default)s)",
     )

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gcodefp.command_line import not_negative, positive, run_step, step_parser
+from gcodefp.command_line import RUNS, not_negative, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
-from gcodefp.sweeps.creation import RUNS, checked_total, origin_of, sweep_json
+from gcodefp.sweeps.creation import checked_total, origin_of, sweep_json
 from gcodefp.sweeps.pareto import read_objectives
 from gcodefp.sweeps.ranking import common_objective
 from gcodefp.sweeps.search_options import add_option_flags, with_options
@@ -42,12 +42,13 @@ ENGINES = ("local", "wandb")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("create_sweep", __doc__)
-    parser.add_argument("--sweep", type=Path, help="sweep YAML in W&B's schema")
+    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
+    parser.add_argument("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
     parser.add_argument(
         "--dataset", type=Path, help="dataset.json; needed unless the YAML names another program"
     )
     parser.add_argument(
-        "--seed", type=not_negative, required=True, help="of the search and of the runs"
+        "--seed", type=not_negative, default=0, help="of the search and the runs (default: 0)"
     )
     parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
     parser.add_argument(
@@ -59,6 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_option_flags(parser)
     parser.add_argument(
+        "--runs", type=Path, default=RUNS,
+        help="folder that keeps the runs of all sweeps (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
         "--pareto",
         nargs=2,
         metavar="METRIC",
@@ -66,7 +71,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     wandb = parser.add_argument_group("engine")
     wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
-    wandb.add_argument("--runs", type=Path, help="folder that keeps the runs of all sweeps")
     wandb.add_argument("--project", help="of the W&B service")
     wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
     wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
@@ -84,8 +88,9 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
             raise UserError("--output missing: name the sweep.json to write for --existing")
         _use_existing(arguments)
         return
-    if not arguments.sweep:
-        raise UserError("--sweep missing: name a sweep YAML (or --existing ENTITY/PROJECT/ID)")
+    if bool(arguments.sweep) == bool(arguments.file):
+        raise UserError("FILE: name one sweep YAML (or --existing ENTITY/PROJECT/ID)")
+    arguments.sweep = arguments.sweep or arguments.file
     specification = load_specification(arguments.sweep)
     _check_flags(arguments, specification)
     if arguments.run_cap is not None:
@@ -118,11 +123,11 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
             document, f"{sweep_id}-{total}", arguments.runs, arguments.project, arguments.entity
         )
         sweep_id, address = created.sweep_id, str(created)
-    output = arguments.output or sweep_json(sweep_id, arguments.runs or RUNS)
+    output = arguments.output or sweep_json(sweep_id, arguments.runs)
     write_sweep(output, sweep_id, specification, arguments.seed, total, origin, address)
     logger.info("sweep %s: %s, %d runs", address or sweep_id, specification.method, total)
     if not arguments.output:
-        runs = f" --runs {arguments.runs}" if arguments.runs else ""
+        runs = f" --runs {arguments.runs}" if arguments.runs != RUNS else ""
         print(f"{sweep_id}\nstart agents, any number of them, with: gcodefp agent {sweep_id}{runs}")
 
 
@@ -144,13 +149,7 @@ def _check_flags(arguments: argparse.Namespace, specification: Specification) ->
             f"{arguments.sweep}: program: {specification.program.name} is run by `wandb sweep` and "
             "`wandb agent` themselves; here use --engine local, which needs no server"
         )
-    if specification.program and arguments.combined:
-        raise UserError(
-            f"sweep.combined: {specification.program.name} logs its metrics itself, and gcodefp's "
-            "own trainer alone combines them; remove sweep.combined, and let the program log "
-            f"{arguments.combined[0].partition(':')[0]}"
-        )
-    needed = ["project", "runs"] if arguments.engine == "wandb" else []
+    needed = ["project"] if arguments.engine == "wandb" else []
     needed += [] if specification.program else ["dataset"]
     if missing := [f"--{name}" for name in needed if not getattr(arguments, name)]:
         raise UserError(

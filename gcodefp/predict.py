@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
 from gcodefp.dataset.store import LEAKY_NOTE, Description
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
@@ -60,10 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--checkpoint",
         type=Path,
-        default=Path("results/best/checkpoint.pt"),
+        default=RESULTS / "best/checkpoint.pt",
         help="default: %(default)s",
     )
-    add("--output", type=Path, default=Path("results/predictions"), help="default: %(default)s")
+    add("--output", type=Path, default=RESULTS / "predictions", help="default: %(default)s")
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add("--device", choices=DEVICES, default="auto")

@@ -109,8 +109,9 @@ def _listed(points: Sequence[Mapping[str, Any]], sweeps: Sequence[SweepFile]) ->
     }
     combined = original.options.combined.texts
     options = read_options(
-        specification.parameters, conditions=conditions, first=first, combined=combined
-    )
+        specification.parameters, conditions=conditions, first=first, combined=combined,
+        is_external=original.program is not None,
+    )  # fmt: skip
     return replace(specification, options=options, program=original.program)
 
 

@@ -15,12 +15,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, add_created_sweep, positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.model.epoch import validate
+from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics
@@ -32,6 +33,7 @@ from gcodefp.sweeps.ranking import (
     describe_selection,
     runs_csv,
     select_of_sweeps,
+    system_csv,
     work_csv,
 )
 from gcodefp.sweeps.run_folder import RERUN_AGENTS, SELECTABLE_STATE, run_folder
@@ -49,14 +51,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("select_best", __doc__)
     add = parser.add_argument
+    add_created_sweep(parser)
     add(
         "--sweep",
         type=Path,
         nargs="+",
-        required=True,
         help="sweep.json of each phase, and of the repeats with other seeds, if there are any",
     )
-    add("--runs", type=Path, required=True, help="folder that keeps the runs of all sweeps")
     add("--train", type=Path, help="train.npz; not needed for a sweep of another program")
     add("--val", type=Path, help="val.npz; likewise")
     add("--dataset", type=Path, help="dataset.json; likewise")
@@ -68,6 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _select(arguments: argparse.Namespace) -> None:
+    if not arguments.sweep:
+        raise UserError("--sweep missing: name sweep.json of each phase, or the ID of one sweep")
     sweeps = [read_sweep(path) for path in arguments.sweep]
     objective = common_objective([sweep.specification for sweep in sweeps])
     for sweep in sweeps:
@@ -95,6 +98,7 @@ def _select(arguments: argparse.Namespace) -> None:
     write_text(arguments.output / "runs.csv", runs_csv(selection.ranking, pareto))
     write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
     write_text(arguments.output / "work.csv", work_csv(selection.ranking))
+    write_text(arguments.output / SYSTEM_FILE, system_csv(selection.ranking))
     write_json(
         arguments.output / "run.json",
         BEST_FORMAT,

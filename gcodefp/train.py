@@ -22,7 +22,7 @@ if __name__ == "__main__" and "WANDB_SWEEP_PARAM_PATH" in os.environ:
 
 from pydantic import Field
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, RESULTS, RUNS, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS
 from gcodefp.documents import Document, read_document
 from gcodefp.errors import UserError
@@ -48,20 +48,14 @@ from gcodefp.model.trainer import (
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics, read_combined
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, BEST_REBUILD
-from gcodefp.wandb_service.training import (
-    Assignment,
-    assigned_by_agent,
-    objective_of,
-    own_flags,
-    started,
-    train_assigned,
-)
+from gcodefp.wandb_service.assignment import Assignment, assigned_by_agent, own_flags
+from gcodefp.wandb_service.training import objective_of, started, train_assigned
 
 logger = logging.getLogger("gcodefp.train")
 
 FORMAT = "gcodefp-train-1"
 TRAINED = [name for name, control in CONTROLS.items() if control.needs_training]
-DATASET = Path("results/dataset")
+DATASET = RESULTS / "dataset"
 
 
 class _Winner(Document):
@@ -89,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add(
         "--runs",
         type=Path,
-        default=Path("results/runs"),
+        default=RUNS,
         help="under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)",
     )
     add(
@@ -136,7 +130,7 @@ def _train(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
-    folder = arguments.output or Path("results/train") / digest(values)[:8]
+    folder = arguments.output or arguments.results_folder / "train" / digest(values)[:8]
     origin = {
         **asdict(objective),
         "control": control,

@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path, PurePath
 from typing import Any
 
-from gcodefp.command_line import DEVICES, positive, run_step, step_parser
+from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
 from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import DECODER_FILE
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("verify", __doc__)
     add = parser.add_argument
-    add("results", type=Path, nargs="?", default=Path("results"),
+    add("results", type=Path, nargs="?", default=RESULTS,
         help="folder of the finished pipeline (default: %(default)s)")  # fmt: skip
     add("--quick", action="store_true", help=f"do not run {', '.join(SCORING)} again")
     add("--train", action="store_true", help="train the winner again too, on one CPU thread")

@@ -22,6 +22,10 @@ WORK_COLUMNS = ("utc_seconds", "host", "pid", "epoch")
 starts or resumes the run, with the completed epochs, and one after each epoch."""
 
 
+SYSTEM_FILE = "system.csv"
+"""What the processes of a run used of their machine; `sweeps/system_metrics.py` writes it."""
+
+
 def read_metrics(path: Path) -> list[Row]:
     """All complete lines of metrics.csv, one per epoch; none if the file is missing.
 
@@ -115,7 +119,7 @@ def copy_unfinished(source: Path, target: Path) -> int:
     """
     with suppress(FileNotFoundError):
         os.link(source / "last.pt", target / "last.pt")  # It is replaced, never changed.
-    for name in ("metrics.csv", "work.csv", "system.csv"):
+    for name in ("metrics.csv", "work.csv", SYSTEM_FILE):
         with suppress(FileNotFoundError):
             shutil.copyfile(source / name, target / name)
     return max(len(complete_lines(target / "metrics.csv")) - 1, 0)

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy import special
 
 from gcodefp.errors import UserError
-from gcodefp.programs.lag import interpolate_rows
+from gcodefp.programs.lag import SMOOTHING_SECONDS, interpolate_rows
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, moves_of, plan
 from gcodefp.programs.sensed_motion import (
     Array,
@@ -31,12 +31,11 @@ from gcodefp.programs.sensed_motion import (
     fit_limits,
     fit_motion_model,
     fit_regression,
-    smoothing_rows,
     start_scores,
     timeline,
 )
 from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.clock import median_period
+from gcodefp.recordings.clock import median_period, odd_rows_in
 from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program, read_program
 
 logger = logging.getLogger("gcodefp.dataset")
@@ -246,7 +245,7 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
         rows = np.clip(np.arange(len(signals)) - start + deviation + 1, 0, len(expected) - 1)
         emissions[:, column] = (signals * weighted[rows]).sum(1) - energy[rows]
     # Neighbouring rows share samples.
-    posterior = _posterior(emissions / smoothing_rows(step_seconds))
+    posterior = _posterior(emissions / odd_rows_in(SMOOTHING_SECONDS, step_seconds))
     mean = posterior @ deviations
     spread = np.sqrt(np.maximum(posterior @ deviations**2 - mean**2, 0.0))
     row = np.arange(len(signals)) - start - motion.first_row + mean

@@ -14,10 +14,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.programs.lag import moving_average
+from gcodefp.programs.lag import SMOOTHING_SECONDS, moving_average
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, plan
+from gcodefp.recordings.clock import odd_rows_in
 
-SMOOTHING_SECONDS = 1.3
 TREND_SECONDS = 21.0
 """Slower changes follow the day and not the motion."""
 SAMPLES_PER_ROW = 4
@@ -96,14 +96,9 @@ def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
 
 
 def _filter(samples: Array, step_seconds: float) -> Array:
-    smooth = moving_average(samples, smoothing_rows(step_seconds))
-    difference: Array = smooth - moving_average(smooth, round(TREND_SECONDS / step_seconds) | 1)
+    smooth = moving_average(samples, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
+    difference: Array = smooth - moving_average(smooth, odd_rows_in(TREND_SECONDS, step_seconds))
     return difference
-
-
-def smoothing_rows(step_seconds: float) -> int:
-    """Rows of the moving average of signals and motion."""
-    return round(SMOOTHING_SECONDS / step_seconds) | 1
 
 
 def fit_motion_model(

@@ -1,7 +1,7 @@
 """The files of a sweep that has ended: its runs as tables, and the winner."""
 
 from collections.abc import Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple, Self
@@ -13,13 +13,14 @@ from pydantic import Field
 from gcodefp.documents import Document as Model
 from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
+from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.provenance import results_roots, without_private_folders
 from gcodefp.reporting.predictions import JsonContent
 from gcodefp.sweeps.ranking import column_of
 from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
-from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
+from gcodefp.sweeps.system_metrics import SYSTEM_COLUMNS, SYSTEM_FIELDS
 
 
 class _Parameter(Model):
@@ -57,6 +58,7 @@ class SweepResults:
         runs: best/runs.csv, all runs, winner first.
         curves: best/curves.csv, all epochs of all runs.
         work: best/work.csv, the time and process of each epoch; runs trained elsewhere have none.
+        system: best/system.csv, samples of what each run used of its machine.
         roots: paths of the results folder, which `redact_paths` hides; None: shown.
     """
 
@@ -65,6 +67,7 @@ class SweepResults:
     runs: pd.DataFrame
     curves: pd.DataFrame
     work: pd.DataFrame
+    system: pd.DataFrame = field(default_factory=pd.DataFrame)
     roots: Set[PurePath] | None = frozenset()
 
     @property
@@ -143,6 +146,7 @@ def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
         runs=runs,
         curves=read_table(best / "curves.csv", CURVE_COLUMNS, runs),
         work=read_table(best / "work.csv", WORK_COLUMNS, runs),
+        system=read_table(best / SYSTEM_FILE, SAMPLE_COLUMNS, runs),
         roots=None,
     )
     if results.sweep["id"] not in winner["sweeps"]:
@@ -193,6 +197,9 @@ WORK_COLUMNS = {
     "utc_seconds": _Column(0, 1e11, is_optional=False),
     "pid": _Column(0, MANY, is_optional=False),
     "epoch": _Column(0, EPOCHS, is_optional=False),
+}
+SAMPLE_COLUMNS = dict.fromkeys(SYSTEM_COLUMNS, _Column(0, MANY)) | {
+    "seconds": _Column(0, MANY, is_optional=False)
 }
 STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
 """State in runs.csv, in the order of the ranking -> its label."""

@@ -183,11 +183,12 @@ def _is_used(
     results: SweepResults, parameters: Mapping[str, Parameter]
 ) -> dict[str, NDArray[np.bool_]]:
     """Path -> (runs,) whether the run's conditions hold; the table has a default elsewhere."""
-    rules = read_options(parameters, conditions=results.sweep.get("rules", {}).get("conditions"))
+    conditions, is_external = results.sweep.get("rules", {}).get("conditions"), results.is_external
+    rules = read_options(parameters, conditions=conditions, is_external=is_external)
     everywhere = np.ones(len(results.runs), bool)
     columns = {path: results.column(path) for path in parameters}
     names_of_runs = [
-        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))})
+        names_of({p: row[c] for p, c in columns.items() if pd.notna(row.get(c))}, is_external)
         for row in results.runs.to_dict("records")
     ]
     return {
@@ -225,7 +226,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
     """By begin. A process whose next entry is not the next epoch starts a new interval.
 
     Args:
-        is_external: of another program, of which several steps may be read at once.
+        is_external: of another program: several steps may be read at once, and its end is noted.
     """
     intervals: list[WorkInterval] = []
     latest: dict[tuple[str, str, int], int] = {}
@@ -234,7 +235,7 @@ def work_intervals(work: pd.DataFrame, is_external: bool = False) -> list[WorkIn
         key = (run, host, pid)
         index = latest.get(key, -1)
         ahead = epoch - intervals[index].last_epoch if key in latest else 0
-        if ahead == 1 or (is_external and ahead > 0):
+        if ahead == 1 or (is_external and ahead >= 0 and key in latest):
             intervals[index] = intervals[index]._replace(end=seconds, last_epoch=epoch)
         else:
             latest[key] = len(intervals)

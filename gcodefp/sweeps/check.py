@@ -147,12 +147,12 @@ SAMPLES = 5
 MAX_LISTED = 8
 
 
-def describe_specification(specification: Specification) -> str:
+def describe_specification(specification: Specification, more_notes: Sequence[str] = ()) -> str:
     """All that decides a sweep's runs, aligned, and notes on what may surprise."""
     listed = configurations(specification)
     possible = None if listed is None else len(listed)
     parts = [_aligned(_settings(specification, possible)), _aligned(_parameters(specification))]
-    if notes := list(notes_on(specification, possible)):
+    if notes := [*notes_on(specification, possible), *more_notes]:
         parts.append("\n".join(["notes", *(f"- {note}" for note in notes)]))
     return "\n\n".join(parts)
 
@@ -244,7 +244,8 @@ def problems(document: Any, where: str, combined: Mapping[str, str] | None = Non
     Args:
         combined: metrics that the configuration combines, as `sweep.combined` has them.
     """
-    metrics = read_combined(combined or {})
+    # Another program combines its metrics itself; `with_options` refuses the key.
+    metrics = read_combined({} if is_external(document) else combined or {})
     try:
         specification = read_specification(document, where)
         if is_external(document):

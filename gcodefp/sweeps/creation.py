@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.code_digest import runs_digest
+from gcodefp.command_line import RUNS, created_sweep
 from gcodefp.dataset.store import read_description
 from gcodefp.errors import UserError
 from gcodefp.files import digest
@@ -23,7 +24,6 @@ from gcodefp.sweeps.specification import (
 from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 
-RUNS = Path("results/runs")
 FUNCTION = Program(None, (), None)
 """A Python function, which `gcodefp.sweeps.agent` calls."""
 
@@ -119,15 +119,7 @@ def read_created(sweep_id: str, runs: str | Path = RUNS) -> SweepFile:
 
     Raises UserError: there is none.
     """
-    path = sweep_json(sweep_id.rpartition("/")[2], runs)
-    if not path.is_file():
-        ids = sorted(other.parent.name for other in Path(runs).glob("*/sweep.json"))
-        there = f"there are {', '.join(ids)}" if ids else "there is none yet"
-        raise UserError(
-            f"{path}: no such sweep; {there}; create one with: gcodefp sweep FILE, or name the "
-            "folder of the runs"
-        )
-    return read_sweep(path)
+    return read_sweep(created_sweep(sweep_id, Path(runs)))
 
 
 def _plain(config: Any) -> Any:

@@ -10,8 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy import stats
-
 Scalar = int | float | str | bool | None
 Numbers = Mapping[str, float]
 
@@ -37,6 +35,8 @@ def _inv_log_uniform(a: Numbers, u: float) -> float:
 
 
 def _normal(a: Numbers, u: float) -> float:
+    from scipy import stats  # late: it takes longer than all the rest of a command
+
     return float(stats.norm.ppf(u, loc=float(a["mu"]), scale=float(a["sigma"])))
 
 
@@ -45,6 +45,8 @@ def _log_normal(a: Numbers, u: float) -> float:
 
 
 def _beta(a: Numbers, u: float) -> float:
+    from scipy import stats
+
     return float(stats.beta.ppf(u, float(a["a"]), float(a["b"])))
 
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.cluster.job import Deadline, open_deadline
-from gcodefp.command_line import log_handlers
+from gcodefp.command_line import RUNS, log_handlers
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.creation import RUNS, read_created, sweep_json
+from gcodefp.sweeps.creation import read_created, sweep_json
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
 from gcodefp.sweeps.program import check_unchanged
 from gcodefp.sweeps.program_process import environment

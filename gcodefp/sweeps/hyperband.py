@@ -51,7 +51,8 @@ class Hyperband:
         losses = sorted(
             sign * values[band - 1] for values in (history, *others) if band <= len(values)
         )
-        threshold = losses[int(len(losses) / self.eta)]
+        # In the order of W&B's engine, so that both round alike: 1/49 of 49 runs is 0.99….
+        threshold = losses[int(1.0 / self.eta * len(losses))]
         if self.strict:
             return sign * history[band - 1] > threshold
         return min(sign * value for value in history) > threshold

@@ -30,9 +30,9 @@ from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
-PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "metrics.jsonl"
-"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and what
-it may write as JSON lines."""
+PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
+"""Of a generation of another program: what it keeps, such as its checkpoint, its output, and the
+folder of what its attempts may write as JSON lines."""
 LOGGED = (OUTPUT, JSON_LINES, "wandb")
 """What it has logged; all of this moves to the next generation, the folder last."""
 GENERATION = re.compile(r"generation\.\d+-[0-9a-f]{32}")

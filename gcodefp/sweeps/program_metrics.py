@@ -1,9 +1,10 @@
 """The metrics that a program logs, read while it runs, and written as the run's metrics.csv.
 
 They come from one of: a file of JSON lines that GCODEFP_METRICS names, W&B's offline log, or lines
-of the output that are JSON objects with the metric. Each row of the log is a row of metrics.csv,
-whose column `epoch` is its number from 1; what the program calls `epoch` is in `_epoch`. A value
-that is missing in a row is nan.
+of the output that are JSON objects with the metric. Each attempt has a file of its own, as it may
+append to it or write it anew. Each row of the log is a row of metrics.csv, whose column `epoch` is
+its number from 1; what the program calls `epoch` is in `_epoch`. A value that is missing in a row
+is nan.
 """
 
 import csv
@@ -80,21 +81,33 @@ def _json_row(line: str) -> Row:
         return {}
 
 
+def json_lines_files(files: Path) -> list[Path]:
+    """The files of JSON lines that earlier attempts have written, and the one of the next."""
+    folder = files / JSON_LINES
+    folder.mkdir(exist_ok=True)
+    written = sorted(folder.glob("*.jsonl"))
+    return [*written, folder / f"{len(written):04d}.jsonl"]
+
+
 class Sources:
     """Where a program's rows come from: the first source that has one."""
 
     def __init__(self, files: Path, metric: str) -> None:
         self.offline_runs = OfflineRuns(files / "wandb")
         self._metric = metric
-        self._file = JsonLines(files / JSON_LINES)
+        *self._earlier, path = json_lines_files(files)
+        self._file = JsonLines(path)
         self._output = JsonLines(files / OUTPUT)
         self._source: JsonLines | OfflineRuns | None = None
 
     def start_attempt(self) -> list[tuple[int, Row]]:
         """The rows of earlier attempts."""
-        for lines in (self._file, self._output):
-            lines.mark_attempt()
-        return self.new_rows()
+        self._output.mark_attempt()
+        if not self._earlier:
+            return self.new_rows()
+        self._source, self._file.attempt = self._file, len(self._earlier)
+        logs = [JsonLines(path).new_rows(is_last=True) for path in self._earlier]
+        return [(attempt, row) for attempt, log in enumerate(logs) for _, row in log]
 
     def new_rows(self, is_last: bool = False) -> list[tuple[int, Row]]:
         """Attempts and rows that were logged since the last call.

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 
 import yaml
 
-from gcodefp.sweeps.lease import JSON_LINES, PROGRAM_FOLDER
+from gcodefp.sweeps.lease import PROGRAM_FOLDER
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.program import ENVVAR_MACRO, WHOLE_MACRO, Program
+from gcodefp.sweeps.program_metrics import json_lines_files
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 
@@ -90,7 +91,7 @@ def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> d
         "WANDB_DIR": str(files),
         "WANDB_SWEEP_PARAM_PATH": str(files / "config.yaml"),
         "GCODEFP_RUN_DIR": str(files / PROGRAM_FOLDER),
-        "GCODEFP_METRICS": str(files / JSON_LINES),
+        "GCODEFP_METRICS": str(json_lines_files(files)[-1]),
         **{name: str(path.absolute()) for name, path in data.items()},
     }
 

@@ -14,16 +14,12 @@ from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.model.run_files import append_work, read_work
 from gcodefp.sweeps.lease import OUTPUT
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
-from gcodefp.sweeps.program_metrics import (
-    MetricsTable,
-    Sources,
-    is_finite,
-)
+from gcodefp.sweeps.program_metrics import OWN_EPOCH, MetricsTable, Sources, is_finite
 from gcodefp.sweeps.program_process import Attempt, command_line, environment, started
 from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
-from gcodefp.sweeps.transaction_log import Row
+from gcodefp.sweeps.transaction_log import STEP, Row
 from gcodefp.sweeps.values import dotted, flatten
 from gcodefp.sweeps.watchdog import NOT_STARTED
 from gcodefp.terminal import duration
@@ -81,6 +77,7 @@ class Follower:
                 self._check_request()
             if not self.is_stopped:
                 self._read(is_last=True)
+            append_work(self._work, len(self.table.rows))  # Its time has what follows the last row.
         except (OutOfTime, KeyboardInterrupt):
             self._end(attempt)
             self._read(is_last=True)
@@ -154,7 +151,7 @@ class Follower:
                 finite = self.table.finite
         self.table.write()
         if not finite:
-            names = sorted({name for row in self.table.rows for name in row if name[:1] != "_"})
+            names = sorted({name for row in self.table.rows for name in row} - {STEP, OWN_EPOCH})
             if metric in names or metric in self._sources.offline_runs.summary:
                 text = f"{metric} was never finite"
                 return failure("diverged", text, hyperparameters)
@@ -174,7 +171,7 @@ class Follower:
     def _logged(self, names: Sequence[str]) -> str:
         """What there is in place of the metric."""
         offline_runs = self._sources.offline_runs
-        numbers = names or sorted(name for name in offline_runs.summary if name[:1] != "_")
+        numbers = names or sorted(offline_runs.summary.keys() - {STEP})
         if numbers or offline_runs.exist():
             return ", ".join(numbers) or "no number"
         return "nothing: no W&B run is in WANDB_DIR (wandb.init needs neither dir= nor mode=)"

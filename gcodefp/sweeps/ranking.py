@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
-from gcodefp.model.run_files import WORK_COLUMNS, read_metrics, read_work
+from gcodefp.model.run_files import SYSTEM_FILE, WORK_COLUMNS, read_metrics, read_work
 from gcodefp.sweeps.run_folder import (
     REBUILD,
     SCORED_STATES,
@@ -22,7 +22,12 @@ from gcodefp.sweeps.run_folder import (
 )
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.sweep_file import SweepFile
-from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS, system_summary
+from gcodefp.sweeps.system_metrics import (
+    SYSTEM_COLUMNS,
+    SYSTEM_FIELDS,
+    read_system,
+    system_summary,
+)
 from gcodefp.sweeps.values import dotted, leaf
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
@@ -274,6 +279,16 @@ def work_csv(ranking: Sequence[EndedRun]) -> str:
         for moment in read_work(run.folder.path / "work.csv")
     ]
     return _csv(rows, ["run", *WORK_COLUMNS])
+
+
+def system_csv(ranking: Sequence[EndedRun]) -> str:
+    """One line for each sample of what a run uses of its machine, by run."""
+    rows = [
+        {"run": run.name, **sample}
+        for run in sorted(ranking, key=lambda run: run.number)
+        for sample in read_system(run.folder.path / SYSTEM_FILE)
+    ]
+    return _csv(rows, ["run", *SYSTEM_COLUMNS])
 
 
 def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:

@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from gcodefp.documents import Count, Document, Finite, read_document
 from gcodefp.errors import UserError
 from gcodefp.files import write_json, write_text
-from gcodefp.model.run_files import Row, check_epochs, read_metrics
+from gcodefp.model.run_files import SYSTEM_FILE, Row, check_epochs, read_metrics
 from gcodefp.sweeps.lease import OUTPUT, PROGRAM_FOLDER, Lease, newest_claim
 
 ASSIGNED_FORMAT = "gcodefp-hyperparameters-1"
@@ -41,7 +41,7 @@ SCORED_STATES = ("finished", "stopped")
 """States of ended runs that have weights and a value."""
 SELECTABLE_STATE = "finished"
 """The state a winner must have: a run that early termination stopped is not selected."""
-PROMOTED_FILES = ("metrics.csv", "work.csv", "system.csv", "checkpoint.pt", OUTPUT,
+PROMOTED_FILES = ("metrics.csv", "work.csv", SYSTEM_FILE, "checkpoint.pt", OUTPUT,
                   "run.json")  # fmt: skip
 """Files of the last generation that become the run's; run.json, which ends it, is the last."""
 

@@ -189,8 +189,7 @@ def total_runs(specification: Specification) -> int:
         runs = ConfigurationSequence(specification, 0).size(cap)
         if not runs:
             raise UserError(
-                "no combination of the grid is possible; nhead must divide d_model, and the "
-                "constraints must hold"
+                f"no combination of the grid is possible; {_what_must_hold(specification)}"
             )
         return runs
     if cap is None:
@@ -213,6 +212,11 @@ def check_possible(specification: Specification, seed: int) -> None:
     except Exhausted:
         constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
         raise UserError(
-            "no configuration is possible: nhead must divide d_model, and the constraints must "
-            f"hold ({constraints or 'there are none'}); none of {ATTEMPTS} draws does so"
+            f"no configuration is possible: {_what_must_hold(specification)} "
+            f"({constraints or 'there are none'}); none of {ATTEMPTS} draws does so"
         ) from None
+
+
+def _what_must_hold(specification: Specification) -> str:
+    trainer = "" if specification.program else "nhead must divide d_model, and "
+    return f"{trainer}the constraints must hold"

@@ -82,9 +82,9 @@ def never_true(specification: Specification) -> list[Expression]:
             combinations = (
                 tuple(p.value(random.random()) for p in read.values()) for _ in range(DRAWS)
             )
-        if not any(
-            condition.holds(names_of(dict(zip(read, c, strict=True)))) for c in combinations
-        ):
+        values = (dict(zip(read, c, strict=True)) for c in combinations)
+        is_external = specification.options.is_external
+        if not any(condition.holds(names_of(v, is_external)) for v in values):
             idle.append(condition)
     return idle
 

@@ -147,9 +147,11 @@ def read_sweep(path: Path) -> SweepFile:
     """Reads sweep.json. Raises UserError: it is missing or damaged."""
     document = read_document(path, FORMAT, _SweepDocument, REBUILD)
     specification = read_specification(document["as_written"], str(path))
-    options = read_options(specification.parameters, **document.get("rules", {}))
     entry = document.get("program")
     program = Program(**entry | {"command": tuple(entry["command"])}) if entry else None
+    options = read_options(
+        specification.parameters, **document.get("rules", {}), is_external=program is not None
+    )
     return SweepFile(
         sweep_id=document["id"],
         specification=replace(specification, options=options, program=program),

@@ -18,12 +18,11 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from gcodefp.model.run_files import append_line, complete_lines
+from gcodefp.model.run_files import SYSTEM_FILE, append_line, complete_lines
 
 logger = logging.getLogger("gcodefp.agent")
 
-SYSTEM_FILE = "system.csv"
-COLUMNS = ("utc_seconds", "seconds", "cpu_share", "memory_mb", "gpu_share", "gpu_memory_mb",
+SYSTEM_COLUMNS = ("utc_seconds", "seconds", "cpu_share", "memory_mb", "gpu_share", "gpu_memory_mb",
            "gpu_memory_allocated_mb")  # fmt: skip
 """Shares are of one core, so up to the number of cores, and of the GPUs in use. Both are means over
 the `seconds` before, but NVIDIA's, which is of its last sampling period. Memory in 10^6 bytes."""
@@ -147,7 +146,7 @@ def _append(
     megabytes = ["" if n is None else f"{n / 1e6:.1f}" for n in (memory, gpu_memory, allocated)]
     cpu, gpu = ("" if n is None else f"{n:.3f}" for n in (cpu_share, gpu_share))
     cells = [f"{time.time():.3f}", f"{seconds:.3f}", cpu, megabytes[0], gpu]
-    append_line(path, COLUMNS, ",".join([*cells, *megabytes[1:]]))
+    append_line(path, SYSTEM_COLUMNS, ",".join([*cells, *megabytes[1:]]))
 
 
 def read_system(path: Path) -> list[SystemRow]:
@@ -156,7 +155,7 @@ def read_system(path: Path) -> list[SystemRow]:
     for line in complete_lines(path):
         with suppress(ValueError):  # The header, and lines whose write was interrupted.
             values = [float(cell) if cell else None for cell in line.split(",")]
-            row = dict(zip(COLUMNS, values, strict=True))
+            row = dict(zip(SYSTEM_COLUMNS, values, strict=True))
             if row["seconds"] is not None and all(v is None or math.isfinite(v) for v in values):
                 rows.append(row)
     return rows

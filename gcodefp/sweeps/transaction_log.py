@@ -21,6 +21,8 @@ BLOCK = 32768
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 STEP = "_step"
 """W&B's own column: the number of the row, or what the program says."""
+HIDDEN = ("_runtime", "_timestamp", "_wandb")
+"""What W&B adds to the rows and the summary besides."""
 
 Row = dict[str, float]
 
@@ -118,7 +120,7 @@ def _numbers(items: Iterable[Any]) -> Row:
     for item in items:
         name = ".".join(item.nested_key) or item.key
         row |= numbers_of({name: json.loads(item.value_json)})
-    return {name: value for name, value in row.items() if name == STEP or name[:1] != "_"}
+    return {name: value for name, value in row.items() if name.partition(".")[0] not in HIDDEN}
 
 
 def numbers_of(values: dict[str, Any], group: str = "") -> Row:

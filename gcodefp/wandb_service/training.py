@@ -1,19 +1,17 @@
 """The trainer as the program of a W&B agent: one run, logged online, kept in its own folder."""
 
 import ctypes
-import json
 import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import yaml
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
@@ -22,13 +20,12 @@ from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.training import LogConfig, train_run
+from gcodefp.wandb_service.assignment import Assignment
 from gcodefp.wandb_service.service import ONLINE, ServiceUnavailable, translate_errors
 from gcodefp.wandb_service.stop import STOP
 
 logger = logging.getLogger(__name__)
 
-FLAGS_VARIABLE = "GCODEFP_TRAIN_FLAGS"
-"""Environment variable with the pipeline's own flags for the trainer, as JSON."""
 AGENT_VARIABLE = "GCODEFP_AGENT_PID"
 """Environment variable with the process id of the pipeline's agent."""
 INIT_TIMEOUT_SECONDS = 600.0
@@ -43,42 +40,6 @@ SETTINGS: Mapping[str, Any] = {
 LEASE_POLL_SECONDS = 1.0
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
-
-
-class Assignment(NamedTuple):
-    """What a W&B agent assigned to this process.
-
-    Attributes:
-        hyperparameters: as the sweep has them, nested ones nested.
-    """
-
-    sweep_id: str
-    run_id: str
-    hyperparameters: dict[str, Any]
-
-
-def assigned_by_agent() -> Assignment | None:
-    """The assignment of the W&B agent that started this process; None if none did.
-
-    Raises UserError: its file of parameters cannot be read.
-    """
-    variables = ("WANDB_SWEEP_ID", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH")
-    sweep_id, run_id, path = (os.environ.get(name) for name in variables)
-    if not (sweep_id and run_id and path):
-        return None
-    try:
-        document = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        values = {name: item["value"] for name, item in document.items() if name != "wandb_version"}
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: no parameters of a W&B agent ({error})") from None
-    return Assignment(sweep_id, run_id, values)
-
-
-def own_flags(argv: Sequence[str], assignment: Assignment) -> list[str]:
-    """A command line without the hyperparameters that the agent put there, which its file types."""
-    passed_on = json.loads(os.environ.get(FLAGS_VARIABLE, "[]"))
-    assigned = tuple(f"--{name}=" for name in assignment.hyperparameters)
-    return [*passed_on, *(flag for flag in argv if not flag.startswith(assigned))]
 
 
 def find_or_create_run_folder(

@@ -11,10 +11,14 @@ from program_sweep import PARAMETERS, RUNS, ProgramSweep
 
 from gcodefp import compare, evaluate_program, narrow, repeat_best, status, verify
 from gcodefp.reporting.optuna_studies import Dashboard
+from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.specification import load_specification
 from gcodefp.sweeps.sweep_file import read_sweep
 
-WAYS = [("score", "all"), ("val-acc.1", "some"), ("eval/f1", "at the end"), ("R²", "none")]
+WAYS = [
+    ("score", "all"), ("val-acc.1", "some"), ("eval/f1", "at the end"), ("R²", "none"),
+    ("_score", "all"),
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +61,9 @@ def test_any_metric_is_ranked_drawn_and_reported(tmp_path: Path, metric: str, wa
     assert bool(curves) == (way != "none")
     sweep.publish()
     drawn = sorted(path.stem for path in (sweep.folder / "figures").glob("*.svg"))
-    assert drawn == ["contours", "early_stopping", "importance", "learning_curves", "timeline"]
+    assert drawn == [
+        "contours", "early_stopping", "importance", "learning_curves", "system", "timeline"
+    ]  # fmt: skip
     page = (sweep.folder / "report.html").read_text(encoding="utf-8")
     assert "was skipped" in page
     for text in (metric, "train.py", "optimizer.type", best["folder"], 'id="provenance"'):
@@ -145,6 +151,33 @@ def test_objectives_of_a_program_are_what_it_logs(
         assert sweep.create("score", "--pareto", "score", second) == 0
         document = json.loads((sweep.folder / "sweep/sweep.json").read_text(encoding="utf-8"))
         assert document["pareto"] == {"score": "maximize", second: "minimize"}
+
+
+def test_constraints_of_a_program_know_its_own_parameters_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = ProgramSweep(tmp_path / "results")
+    for constraint, message in (
+        ("d_model > 3", "'d_model > 3': no hyperparameter 'd_model'; known are: epochs"),
+        ("optimizer.rl > 3", "no hyperparameter 'optimizer.rl'; did you mean 'optimizer.lr'?"),
+        ("epochs > 9", "no configuration is possible: the constraints must hold ('epochs > 9')"),
+    ):
+        assert sweep.create("score", "--constraint", constraint) == 1
+        assert message in capsys.readouterr().err
+    condition = "seed: optimizer.type == 'adam'"
+    rules = ["--constraint", "optimizer.lr < 0.05", "--condition", condition]
+    assert sweep.create("score", *rules) == 0
+    sweep.work("all")
+    runs = [run.content["hyperparameters"] for run in ended_runs(sweep.runs)]
+    assert len(runs) == RUNS
+    assert all(run["optimizer.lr"] < 0.05 for run in runs)
+    assert {(run["optimizer.type"], "seed" in run) for run in runs} == {
+        ("adam", True), ("sgd", False)
+    }  # fmt: skip
+    # A parameter that a run does not have has no default either.
+    rules = ["--constraint", "seed == 0", "--condition", condition]
+    assert sweep.create("score", *rules) == 1
+    assert "'seed' has no value there" in capsys.readouterr().err
 
 
 def test_without_a_seed_there_are_no_repeats(

@@ -198,8 +198,8 @@ def test_missing_flags_of_an_engine_are_named(
 ) -> None:
     flags = ["--dataset", str(dataset), "--seed", "5", "--output", str(tmp_path / "sweep.json")]
     assert create_sweep.main(flags) == 1
-    assert "--sweep missing" in capsys.readouterr().err
+    assert "FILE: name one sweep YAML" in capsys.readouterr().err
     assert create_sweep.main([*flags, "--sweep", str(SHIPPED[0]), "--engine", "wandb"]) == 1
-    assert "--project, --runs missing" in capsys.readouterr().err
+    assert "--project missing" in capsys.readouterr().err
     assert create_sweep.main([*flags[:4], "--existing", "entity/project/abc"]) == 1
     assert "--output missing" in capsys.readouterr().err

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from gcodefp.cli import RUN, step_of
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCED = re.compile(r"^```(?:sh|bash|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-INLINE = re.compile(r"`((?:python -m gcodefp\.|make |snakemake )[^`]+)`")
+INLINE = re.compile(r"`((?:python -m gcodefp\.|gcodefp |make |snakemake )[^`]+)`")
 HYPERPARAMETERS = "gcodefp.train"
 """Takes flags that its help does not list one by one."""
 
@@ -28,11 +30,15 @@ def shown_commands() -> list[tuple[str, list[str]]]:
 
 
 def steps() -> list[tuple[str, str, frozenset[str]]]:
-    """Page, module and flags of each `python -m gcodefp.STEP`."""
+    """Page, module and flags of each `python -m gcodefp.STEP` and `gcodefp COMMAND`."""
     found = []
     for page, words in shown_commands():
         modules = [word for word in words if re.fullmatch(r"gcodefp\.[a-z_]+", word)]
-        if "-m" in words and modules:
+        words = words[words[0] == "$" :]
+        is_command = words[0] == "gcodefp" and re.fullmatch("[a-z][a-z-]+", words[1])
+        if is_command and words[1] != RUN:
+            modules = [f"gcodefp.{step_of(words[1])}"]
+        if modules and ("-m" in words or is_command):
             flags = {word.split("=")[0] for word in words if word.startswith("--")}
             found.append((page, modules[0], frozenset(flags)))
     return list(dict.fromkeys(found))

@@ -14,6 +14,7 @@ from waiting import ended, wait_for
 
 from gcodefp import agent
 from gcodefp.command_line import INTERRUPTED
+from gcodefp.model.run_files import read_work
 
 CASE = Path(__file__).parents[1] / "support/own_program"
 
@@ -129,6 +130,37 @@ def test_metrics_count_however_they_are_logged(tmp_path: Path) -> None:
     assert own.metrics(3)[0]["_epoch"] == 4
 
 
+UNDERSCORE = """
+import pathlib, sys, time
+import wandb
+x = int(sys.argv[1].partition("=")[2])
+with wandb.init() as run:
+    if x == 1:
+        run.log({"_score": 0.4, "other": 1})
+    elif x == 2:
+        run.summary["_score"] = 0.2
+    else:
+        run.log({"other": 1})
+time.sleep(1.2)
+pathlib.Path(f"end{x}").write_text(str(time.time()))
+"""
+
+
+def test_metric_may_begin_with_an_underscore_and_a_run_lasts_to_its_end(tmp_path: Path) -> None:
+    own = OwnProgram(tmp_path, UNDERSCORE, metric={"name": "_score", "goal": "maximize"})
+    own.create()
+    own.work()
+    runs = own.outcomes()
+    assert [run["best_value"] for run in runs] == [0.4, 0.2, None]
+    assert runs[2]["reason"] == "the program ended without logging _score; it logged other"
+    assert set(own.metrics(0)[0]) == {"epoch", "_step", "_score", "other"}
+    for number, run in enumerate(runs[:2]):
+        first, *_, last = read_work(own.runs / f"{number:04d}/work.csv")
+        seconds = last["utc_seconds"] - first["utc_seconds"]
+        assert last["utc_seconds"] >= float((tmp_path / f"end{number + 1}").read_text()) - 0.01
+        assert run["seconds"] == pytest.approx(seconds, abs=0.01)
+
+
 FAILURES = """
 import os, signal, sys
 import wandb
@@ -171,6 +203,23 @@ def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "3 runs failed in a row" in done.stderr
     assert "ZeroDivisionError" in done.stderr
+
+
+def test_check_sweep_notes_a_metric_that_no_run_has_logged(tmp_path: Path) -> None:
+    script = """import os; open(os.environ["GCODEFP_METRICS"], "w").write('{"loss": 1}\\n')"""
+    own = OwnProgram(tmp_path, script)
+    done = own.run("check_sweep", "sweep.yaml")
+    assert "fit.py trains" in done.stdout
+    assert "without it" not in done.stdout
+    own.create()
+    own.work("--count", "1")
+    done = own.run("check_sweep", "sweep.yaml")
+    assert done.returncode == 0, done.stderr
+    note = f"metric score: 1 of 1 runs of sweep {own.sweep_id} ended without it"
+    assert f"- {note}: the program ended without logging score; it logged loss" in done.stdout
+    done = own.run("check_sweep", "sweep.yaml", "--combined", "both: loss + 1")
+    assert done.returncode == 1
+    assert "sweep.combined: fit.py logs its metrics itself" in done.stderr
 
 
 HYPERBAND = """

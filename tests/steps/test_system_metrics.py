@@ -20,7 +20,7 @@ from gcodefp.reporting.sweep_results import read_sweep_results
 from gcodefp.status import main as status
 from gcodefp.sweeps.sweep_status import StatusReader
 from gcodefp.sweeps.system_metrics import (
-    COLUMNS,
+    SYSTEM_COLUMNS,
     SYSTEM_FIELDS,
     read_system,
     system_metrics,
@@ -150,7 +150,8 @@ def test_rows_stay_when_another_agent_takes_the_run_over(tmp_path: Path) -> None
 
 
 def test_mean_is_over_time_and_peak_is_the_highest(tmp_path: Path) -> None:
-    lines = [",".join(COLUMNS), "10,1,1,100,,,30", "19,9,0,300,,,20", "20,x,5,900,,,1", "nonsense"]
+    samples = ["10,1,1,100,,,30", "19,9,0,300,,,20", "20,x,5,900,,,1", "nonsense"]
+    lines = [",".join(SYSTEM_COLUMNS), *samples]
     (tmp_path / "system.csv").write_text("\n".join(lines) + "\n21,1,9,999,,,9")
     summary = system_summary(tmp_path)
     assert summary == dict(zip(SYSTEM_FIELDS, (0.1, 300.0, None, 30.0), strict=True))

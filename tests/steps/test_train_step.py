@@ -197,7 +197,7 @@ def test_help_describes_every_hyperparameter_with_its_default(capsys: Capture) -
         ("--dropout=2.0", 1, "command line.dropout: 2.0 is out of range; it must be at least 0"),
         ("--nhead=3", 1, "d_model 8 cannot be divided among nhead 3 heads"),
         ("--batch_size=1.5", 2, "argument --batch_size: invalid int value: '1.5'"),
-        ("--learning_rat=0.1", 2, "unrecognized arguments: --learning_rat=0.1"),
+        ("--learning_rat=0.1", 2, "--learning_rat: no such flag; did you mean '--learning_rate'?"),
         ("--metric=val/gcode", 2, "argument --metric: invalid choice: 'val/gcode'"),
         ("--train=no/train.npz", 1, "no/train.npz: no such file; it is made by: snakemake"),
         ("--dataset=no/dataset.json", 1, "no/dataset.json: no such file; it is made by: snake"),

@@ -51,6 +51,11 @@ class ProgramSweep(NamedTuple):
         flags = ["--sweep", path, "--seed", 1, "--output", self.folder / "sweep/sweep.json", *more]
         return create_sweep.main(list(map(str, flags)))
 
+    @property
+    def runs(self) -> Path:
+        sweep = read_sweep(self.folder / "sweep/sweep.json")
+        return self.folder / "runs" / sweep.sweep_id
+
     def work(self, way: str, sweep: str = "sweep.json") -> None:
         """Ends all runs, as a runner of programs would; `way` is how they log their metric."""
         file = read_sweep(self.folder / "sweep" / sweep)

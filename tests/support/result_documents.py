@@ -133,6 +133,13 @@ def write_best(folder: Path) -> None:
     ]  # fmt: skip
     work = [f"{run},{1.8e9 + at:.3f},here,{pid},{epoch}" for run, at, pid, epoch in moments]
     (folder / "work.csv").write_text("\n".join(["run,utc_seconds,host,pid,epoch", *work]) + "\n")
+    samples = [
+        f"{run},{1.8e9 + at:.3f},{seconds},{0.9 + 0.1 * int(run)},{100 + 7 * at},,,"
+        for run, at, seconds in (("0000", 1, 0.5), ("0000", 3, 2), ("0001", 1, 0.5), ("0001", 9, 8))
+    ]
+    header = "run,utc_seconds,seconds,cpu_share,memory_mb,gpu_share,gpu_memory_mb"
+    lines = [f"{header},gpu_memory_allocated_mb", *samples]
+    (folder / "system.csv").write_text("\n".join(lines) + "\n")
     content = {
         "provenance": PROVENANCE, "run": "0001", "state": "finished", "best_value": 0.61,
         "hyperparameters": {"learning_rate": 0.002, "optimizer": "adamw", "seed": 3},

@@ -54,7 +54,11 @@ REPEATS = ["repeats/"] if config["sweep"]["seeds_per_winner"] > 1 else []
 AGENTS = range(1, config["agents"]["count"] + 1)
 # GPUs of each training job, where they are counted: SLURM, or `--resources gpu=2`.
 GPUS = 0 if config["agents"]["device"] == "cpu" else 1
-SHOWN = figures_of(is_external=PROGRAM is not None, has_pareto=bool(config["sweep"]["pareto"]))
+SHOWN = figures_of(
+    is_external=PROGRAM is not None,
+    has_pareto=bool(config["sweep"]["pareto"]),
+    has_system=config["sweep"]["engine"] == "local",
+)
 PROTOCOLS = f"{RESULTS}/protocols/protocols.json"
 HAS_DATASET = PROGRAM is None or config["sweep"]["uses_dataset"]
 ENVIRONMENT = "../../envs/gcodefp.yaml"

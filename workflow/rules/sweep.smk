@@ -3,7 +3,7 @@
 #           keep it; and one marker per agent, its output
 #           runs of one phase -> YAML of the next one, {RESULTS}/sweep/phase_N/narrowed.yaml
 #           best configurations -> {RESULTS}/sweep/repeats/sweep.json, with other seeds
-#           runs -> {RESULTS}/best/{run.json,checkpoint.pt,runs.csv,curves.csv,work.csv}
+#           runs -> {RESULTS}/best/{run.json,checkpoint.pt,{runs,curves,work,system}.csv}
 #           A sweep of another program has its script in place of the dataset, and no checkpoint.
 
 
@@ -183,6 +183,7 @@ rule select_best:
         runs=f"{RESULTS}/best/runs.csv",
         curves=f"{RESULTS}/best/curves.csv",
         work=f"{RESULTS}/best/work.csv",
+        system=f"{RESULTS}/best/system.csv",
     log:
         f"{RESULTS}/logs/select_best.log",
     benchmark:

@@ -59,15 +59,17 @@ FIGURES = _records()
 """File stem -> its record, by category and then by file."""
 
 
-def figures_of(*, is_external: bool, has_pareto: bool) -> dict[str, Record]:
+def figures_of(*, is_external: bool, has_pareto: bool, has_system: bool) -> dict[str, Record]:
     """The figures that have something to show, as FIGURES has them.
 
     Args:
         is_external: whether another program trained the runs: only the sweep has figures then.
         has_pareto: whether the configuration names two objectives.
+        has_system: whether runs were sampled, which those of the W&B service are not.
     """
+    without = {"pareto": not has_pareto, "system": not has_system}
     return {
         stem: record
         for stem, record in FIGURES.items()
-        if (record.category == "Sweep" or not is_external) and (stem != "pareto" or has_pareto)
+        if (record.category == "Sweep" or not is_external) and not without.get(stem)
     }

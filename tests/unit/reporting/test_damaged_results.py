@@ -31,7 +31,7 @@ from gcodefp.reporting.protocols_table import (
 
 DOCUMENTS = ("dataset.json", "sweep.json", "best/run.json", "evaluation/metrics.json",
              "explanation/explanation.json", "protocols.json")  # fmt: skip
-TABLES = ("best/runs.csv", "best/curves.csv", "best/work.csv")
+TABLES = ("best/runs.csv", "best/curves.csv", "best/work.csv", "best/system.csv")
 ARRAYS = ("evaluation/predictions.npz", "explanation/explanation.npz")
 
 

@@ -48,7 +48,14 @@ from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
-from gcodefp.reporting.figures.paper import draw_figure, new_figure, paper_style, save, short_name
+from gcodefp.reporting.figures.paper import (
+    MODEL_BLUE,
+    draw_figure,
+    new_figure,
+    paper_style,
+    save,
+    short_name,
+)
 from gcodefp.reporting.predictions import (
     Predictions,
     StoredExplanation,
@@ -537,3 +544,22 @@ def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
     assert (surface[0, 0], surface[0, -1]) == (pytest.approx(0, abs=0.01),
                                                pytest.approx(1, abs=0.01))  # fmt: skip
     assert np.isnan(surface[GRID // 2, GRID // 2])
+
+
+def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: Results) -> None:
+    with paper_style():
+        figure = draw_figure("system", results)
+    cpu, memory = figure.axes  # The runs have used no GPU.
+    lines = {line.get_color(): line for line in memory.lines}
+    assert len(lines) == len(memory.lines) == len(cpu.lines) == 2
+    winner = lines[MODEL_BLUE]
+    # Seconds at work, not since the run began; 100 + 7 MB for each second of the clock.
+    assert np.asarray(winner.get_xdata()).tolist() == [0.5, 8.5]
+    assert np.asarray(winner.get_ydata()) == pytest.approx([0.107, 0.163])
+    assert memory.get_xlabel() == "seconds at work on the run"
+    samples = results.system.assign(gpu_memory_allocated_mb=50.0)
+    with paper_style():
+        assert len(draw_figure("system", replace(results, system=samples)).axes) == 3
+        empty = draw_figure("system", replace(results, system=results.system.iloc[:0]))
+    texts = " ".join(" ".join(text.get_text() for text in empty.findobj(Text)).split())
+    assert "system.csv has no sample of these runs" in texts

@@ -70,6 +70,8 @@ def test_decisions_for_both_goals(eta: int, names: str, strict: bool) -> None:
         ({"min_iter": 2}, [9, 9], [], False, False),
         ({"min_iter": 2}, [9, 9], [[0]], False, False),
         ({"min_iter": 2}, [9, 9], [[0, 0]], True, True),
+        # int(1 / 49 * 49) is 0 in W&B's engine, not 1.
+        ({"min_iter": 1, "eta": 49}, [1], [[0], *[[2]] * 47], True, True),
         # Equal values pass.
         ({"min_iter": 1}, [3], [[3]] * 8, False, False),
         ({"min_iter": 1}, [3.0001], [[3]] * 8, True, True),
