@@ -40,6 +40,7 @@ def test_the_shipped_layout_that_fits_is_recognised(
     assert ("would be read as square: " in report) == (logger in WITH_LABELS)
     assert ("no file says which line of the program runs" in report) != (logger in WITH_LABELS)
     assert not (tmp_path / "inspection/layout.yaml").exists()
+    assert "lengths are taken as mm" not in report
     problems = [line for line in report.splitlines() if line.startswith("  ! ")]
     known = "dead" if logger == "plc_mill" else "no file says"
     assert [p for p in problems if known not in p] == []
