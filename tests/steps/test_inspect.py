@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from laboratory_samples import LOGGERS, WITH_LABELS, laboratory_run, write_laboratory
+from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
 from gcodefp.inspect import main
 from gcodefp.recordings.layout import SHIPPED
@@ -40,6 +40,7 @@ def test_the_shipped_layout_that_fits_is_recognised(
     assert ("would be read as square: " in report) == (logger in WITH_LABELS)
     assert ("no file says which line of the program runs" in report) != (logger in WITH_LABELS)
     assert not (tmp_path / "inspection/layout.yaml").exists()
+    assert "lengths are taken as mm" not in report
     problems = [line for line in report.splitlines() if line.startswith("  ! ")]
     known = "dead" if logger == "plc_mill" else "no file says"
     assert [p for p in problems if known not in p] == []
@@ -57,6 +58,43 @@ def test_files_of_other_names_get_the_shipped_layout_with_their_names(
     assert f"the shipped layout grbl with the names of these files: {written}" in report
     assert "would be read as square: " in report
     assert inspect(tmp_path / "files", capsys, "--layout", str(written)).count(" ! ") == 0
+
+
+@pytest.mark.parametrize(
+    ("line", "clock"),
+    [
+        ("[2024-03-05 10:11:{:06.3f}] {}", "{column: time, format: iso8601, timezone: UTC}"),
+        ("10:11:{:06.3f} >>> {}", "{column: time, format: time_of_day}"),
+        ("{:.3f}: {}", "{column: time, format: seconds}"),
+    ],
+)
+def test_grbl_reports_behind_any_time_are_read(
+    line: str, clock: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_laboratory("grbl", tmp_path / "files", speed=SPEED)
+    log = tmp_path / "files/square_001-grbl.log"
+    texts = [text.partition(" ") for text in log.read_text().splitlines()]
+    written = [line.format(float(time) - START_UNIX, text) for time, _, text in texts]
+    log.write_text("\n".join(written))
+    (tmp_path / "files/square_001-accelerometer.csv").unlink()
+    report = inspect(tmp_path / "files", capsys)
+    draft = (tmp_path / "inspection/layout.yaml").read_text()
+    assert sorted(re.findall(r"[\w:]+", clock)) == sorted(
+        re.findall(r"[\w:]+", re.findall("clock: (.*)", draft)[0])
+    )
+    assert "would be read as square: 99 rows, one every 0.200 s, 17 lines from 30 to 190" in report
+
+
+def test_klippers_newer_header_is_skipped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_laboratory("klipper", tmp_path / "files", speed=SPEED)
+    path = tmp_path / "files/adxl345-square_001.csv"
+    path.write_text("##data_rate=3200,errors=0\n" + path.read_text())
+    report = inspect(tmp_path / "files", capsys)
+    assert "the shipped layout klipper with the names of these files" in report
+    assert "    skip_rows: 1" in (tmp_path / "inspection/layout.yaml").read_text()
+    assert "channels: 21 imu" in report
 
 
 def test_an_unknown_logger_gets_a_layout_that_reads_it(

@@ -6,13 +6,19 @@ A person corrects the lines that it marks with CHECK.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
-from gcodefp.recordings.inspection.sniffing import DECIMAL_COMMA, UNIX_SCALES, Clock, Sketch
+from gcodefp.recordings.inspection.sniffing import (
+    DECIMAL_COMMA,
+    LINE_FORMATS,
+    UNIX_SCALES,
+    Clock,
+    Sketch,
+)
 from gcodefp.recordings.layout import SHIPPED
 
 SHIPPED_SOURCES = {
@@ -25,6 +31,17 @@ SHIPPED_SOURCES = {
 """Format of a log -> shipped layout and its source that reads it."""
 IRREGULAR = ("octoprint", "klippy", "shdr", "moonraker")
 """Logs whose rows come with the blocks, not with the time."""
+HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
+    (r"\b\d{13}\b", {"format": "unix", "unit": "ms"}),
+    (r"\b\d{9,10}(?:\.\d+)?\b", {"format": "unix"}),
+    (
+        r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?",
+        {"format": "iso8601", "timezone": "UTC"},
+    ),
+    (r"\b\d\d:\d\d:\d\d(?:[.,]\d+)?", {"format": "time_of_day"}),
+    (r"\b\d+\.\d+\b", {"format": "seconds"}),
+)
+"""How a host may write the time in front of a report, and the clock that reads it."""
 DEFAULT_ROW_HZ = 10
 IS_SLOW = "  # as slow as the rows"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
@@ -105,10 +122,23 @@ def _source(kind: Kind) -> Iterator[str]:
         layout, source = SHIPPED_SOURCES[sketch.format]
         content = yaml.safe_load((SHIPPED / f"{layout}.yaml").read_text(encoding="utf-8"))
         section = content["sources"][source] | {"files": kind.pattern}
+        if sketch.format == "grbl":
+            section |= _grbl_time(sketch, section["regex"])
         dumped = yaml.safe_dump(section, sort_keys=False, width=1000, default_flow_style=None)
         yield from dumped.splitlines()
     elif sketch.format in ("table", "json_lines"):
         yield from _table_source(kind.pattern, sketch)
+
+
+def _grbl_time(sketch: Sketch, regex: str) -> dict[str, Any]:
+    """`regex` and `clock` for the time that the host writes in front of GRBL's reports."""
+    line = next(line for line in sketch.lines if LINE_FORMATS["grbl"].search(line))
+    report = regex.partition("<(")
+    for pattern, clock in HOST_TIMES:
+        if re.search(pattern, line.partition("<")[0]):
+            whole = f"(?P<time>{pattern})[^<]*{''.join(report[1:])}"
+            return {"regex": whole, "clock": clock | {"column": "time"}}
+    return {"regex": "".join(report[1:]), "clock": {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}}
 
 
 def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:

@@ -40,12 +40,15 @@ def fitting_layout(kinds: Sequence[Kind]) -> Fit | None:
 
 def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
     layout = read_layout(name)
-    text = (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+    text = shipped = (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
     count, patterns = 0, {}
     for source in layout.sources.values():
         kind = next((kind for kind in kinds if fits_source(kind.sketches[0], source)), None)
         if kind is not None:
             patterns[source.files] = kind.pattern
+            if (skipped := kind.sketches[0].lines_before_header) != source.skip_rows:
+                old = rf"^(    files: [\"']?{re.escape(source.files)}[\"']?)$"
+                text = re.sub(old, rf"\1\n    skip_rows: {skipped}", text, flags=re.MULTILINE)
             count += len(source.columns)
         elif not source.optional:
             return None
@@ -58,7 +61,7 @@ def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
     renamed = {old: new for old, new in patterns.items() if old != new}
     for old, new in renamed.items():
         text = re.sub(rf"(?<=files: )[\"']?{re.escape(old)}[\"']?(?=[,\s])", f'"{new}"', text)
-    return Fit(name, text, not renamed and not needs_none, count)
+    return Fit(name, text, text == shipped, count)
 
 
 def fits_source(sketch: Sketch, source: Source) -> bool:
@@ -83,8 +86,13 @@ def fits_source(sketch: Sketch, source: Source) -> bool:
         )
     wanted = [*source.columns, *([source.clock.column] if source.clock.column else [])]
     return sketch.has_header and all(
-        any(fnmatchcase(name, re.sub(r"\{\w+\}", "?*", key)) for name in names) for key in wanted
+        any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in wanted
     )
+
+
+def _shell_pattern(key: str) -> str:
+    """A column of a layout with any text, or any axis, in place of its placeholders."""
+    return re.sub(r"\{\w+\}", "?*", key.replace("{axis}", "[xyzsXYZS]"))
 
 
 def program_pattern(kind: Kind) -> str:

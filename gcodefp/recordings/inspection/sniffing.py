@@ -9,7 +9,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -337,8 +336,3 @@ def guess_acceleration_unit(samples: NDArray[np.float64]) -> str | None:
     """
     norm = float(np.linalg.norm(np.nanmean(samples, axis=0)))
     return next((u for u, rest in GRAVITY.items() if abs(norm / rest - 1) < 0.1), None)
-
-
-def first_lines(sketch: Sketch, count: int) -> list[str]:
-    """The first lines that are not blank, shortened, for a report."""
-    return [line[:100] for line in islice(filter(str.strip, sketch.lines), count)]
