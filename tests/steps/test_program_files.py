@@ -7,7 +7,10 @@ import pytest
 from laboratory_samples import write_laboratory
 from recording_files import preprocess, read_dataset
 
+from gcodefp.recordings.gcode import format_block, parse_block
+
 RECORDINGS, SPEED = 4, 2.0
+TOLERANCE_SECONDS = 0.3
 ROW_HZ = {"grbl_without_lines": 5.0, "duet": 10.0, "two_accelerometers": 10.0}
 LAG_COUNTS = {"grbl_without_lines": 0.0, "duet": 1.0, "two_accelerometers": 1.0}
 """Whether labels are in the time of the sensors; else in that of the reported positions."""
@@ -30,16 +33,19 @@ def test_rows_get_the_lines_that_were_executed(
             own, run = split.recording == index, runs[name]
             seconds = split.row[own] / ROW_HZ[logger] - LAG_COUNTS[logger] * run.lag_seconds
             blocks = split.blocks[split.block[own]]
-            texts = {block.line: block.text for block in run.blocks}
-            lines = [texts.get(line, "") for line in run.lines(seconds)]
+            texts = {b.line: format_block(parse_block(b.text)) for b in run.blocks}
+            executed = [
+                [texts.get(line, "") for line in run.lines(seconds + tolerance)]
+                for tolerance in (-TOLERANCE_SECONDS, 0.0, TOLERANCE_SECONDS)
+            ]
             assert own.sum() > 0.75 * (run.seconds - 4) * ROW_HZ[logger]
-            shares.append(
-                np.mean([block in text for block, text in zip(blocks, lines, strict=True)])
-            )
-            document = description.document["recordings"][name]
+            shares.append((np.array(executed) == blocks).any(0).mean())
+            document = {"not_running_rows": 0, **description.document["recordings"][name]}
             assert document["label_uncertainty_seconds"] < 0.3
-            assert document["outside_program_rows"] > 0
-    assert min(shares) > 0.8
+            # GRBL's reports say whether the machine runs: its other rows are dropped before.
+            assert document["outside_program_rows"] + document["not_running_rows"] > 0
+    assert min(shares) > 0.7
+    assert np.mean(shares) > 0.8
 
 
 def test_sensors_that_do_not_follow_the_program_are_refused(
