@@ -134,8 +134,9 @@ class RecordingPrediction:
             )
         if self.speed != 1:
             warnings.append(
-                f"it fits the programs at about {self.speed:g} times the feed of the train "
-                "recordings, and not at theirs: lines and positions are those of the same program"
+                f"DOUBTFUL: it fits a program at about {self.speed:g} times the feed of the train "
+                "recordings, as which it is decoded, and none at theirs; if the machine ran at "
+                "their feed, it ran none of the programs"
             )
         if len(self.row) * self.speed > MAX_ROWS_SHARE * self.program_rows:
             warnings.append(
