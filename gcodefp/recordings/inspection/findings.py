@@ -159,11 +159,12 @@ def _unit_fix(recording: LabRecording, name: str, g: float) -> str:
 
 def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
     reporting = [name for name, f in facts.items() if f.lines is not None]
-    if not reporting:
+    if not reporting and recording.program is None:
         yield Finding(
             "labels",
-            "no file says which line of the program runs: there are no labels to learn from. If a "
-            "file does, map its column to line",
+            "no file says which line of the program runs, and there is no program: no labels to "
+            "learn from. If a file does, map its column to line; else name the program's file",
+            fix='program: {files: "{operation}.gcode"}',
         )
     for name in reporting:
         lines = facts[name].lines

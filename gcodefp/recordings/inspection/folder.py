@@ -221,10 +221,15 @@ def describe_reading(recording: Recording) -> str:
         if count and rule != "rows_in_file"
     )
     where = "positions" if isfinite(recording.position_mm).any() else "no positions"
+    lines = (
+        f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
+        f"{recording.lines.max()}"
+        if recording.program is None
+        else f"lines found by {recording.program.name}"
+    )
     return (
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
-        f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
-        f"{recording.lines.max()}, {where}, channels: {channels}"
+        f"{lines}, {where}, channels: {channels}"
         + (f"; dropped or changed: {dropped}" if dropped else "")
         + "".join(f"; {note}" for note in recording.notes)
     )

@@ -1,6 +1,7 @@
 """Each shipped layout reads what its logger writes: known lines, positions and vibrations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -139,12 +140,15 @@ def test_currents_are_in_amperes(logger: str, sample: Callable[[str], Sample]) -
 
 
 @pytest.mark.parametrize("logger", sorted(set(LOGGERS) - WITH_LABELS))
-def test_a_log_without_lines_is_refused_as_labels(logger: str, tmp_path: Path) -> None:
+def test_a_log_without_lines_needs_the_programs_file(logger: str, tmp_path: Path) -> None:
     write_laboratory(logger, tmp_path)
     (recording,) = list_recordings(tmp_path, (), read_layout(logger))
     assert isinstance(recording, LabRecording)
+    table = read_recording(recording)
+    assert "gcode_line" not in table
+    assert table.attrs["program"] == str(recording.program)
     with pytest.raises(UserError, match="no labels to learn from"):
-        read_recording(recording)
+        read_recording(replace(recording, program=None))
 
 
 @pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])
