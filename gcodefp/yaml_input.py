@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from gcodefp.errors import UserError
-from gcodefp.sweeps.values import shown
+from gcodefp.errors import UserError, shown
 
 logger = logging.getLogger("gcodefp.yaml")
 
