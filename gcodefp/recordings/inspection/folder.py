@@ -10,14 +10,20 @@ import yaml
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
-from gcodefp.recordings.inspection.draft import Kind, draft_layout, file_kinds
+from gcodefp.recordings.inspection.draft import (
+    Kind,
+    draft_layout,
+    file_kinds,
+    fitting_layout,
+    is_default_format,
+)
 from gcodefp.recordings.inspection.findings import Finding, find_problems
-from gcodefp.recordings.inspection.gcode_summary import describe_program
-from gcodefp.recordings.inspection.recognition import fitting_layout, is_default_format
 from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
 from gcodefp.recordings.inspection.source_facts import SourceFacts, inspect_source
+from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.layout import Layout, parse_layout, read_layout
+from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.reader import RecordingRejected
 
 MAX_FILES = 1000
@@ -33,6 +39,12 @@ FORMATS = {
     "layout": "YAML",
     "unknown": "not understood",
 }
+
+MODES = {
+    "G20": "inches", "G21": "mm", "G90": "absolute", "G91": "relative", "M82": "absolute E",
+    "M83": "relative E", "G2": "arcs", "G3": "arcs",
+}  # fmt: skip
+"""Command -> what a program that has it uses."""
 
 
 @dataclass
@@ -220,11 +232,14 @@ def describe_reading(recording: Recording) -> str:
         for rule, count in recording.counts.items()
         if count and rule != "rows_in_file"
     )
+    lines = f"{len(unique(recording.lines))} lines from {min(recording.lines)} to "
+    lines += f"{max(recording.lines)}"
+    if recording.program is not None:
+        lines = f"labelled by the planned motion of {recording.program.name}"
     where = "positions" if isfinite(recording.position_mm).any() else "no positions"
     return (
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
-        f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
-        f"{recording.lines.max()}, {where}, channels: {channels}"
+        f"{lines}, {where}, channels: {channels}"
         + (f"; dropped or changed: {dropped}" if dropped else "")
         + "".join(f"; {note}" for note in recording.notes)
     )
@@ -250,12 +265,32 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     sketch = kind.sketches[0]
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
-        text = f"program: {describe_program(sketch.path)}"
+        text = f"program: {_describe_program(sketch.path)}"
     elif sketch.format in ("table", "json_lines"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
     yield f"{kind.pattern} ({count}): {text}"
+
+
+def _describe_program(path: Path) -> str:
+    """`1,204 blocks, mm, absolute, arcs; line 3: 'G18.5': not a known command`."""
+    try:
+        text = read_program(path)
+        run = interpret_program(text)
+    except UserError as error:
+        return str(error)
+    blocks = [block.words for block in run.blocks if block.words]
+    words = {str(w) if w.is_command else w.letter for block in blocks for w in block}
+    modes = [mode for word, mode in MODES.items() if word in words]
+    if not words & {"G20", "G21"}:
+        modes.append("no G20 or G21: mm")
+    if len(re.findall(r"^\s*N\s*\d", text, re.IGNORECASE | re.MULTILINE)) > len(blocks) / 2:
+        modes.append("N words")
+    if "E" in words:
+        modes.append("E words: a printer's")
+    unclear = f"; not understood: {run.summary(1)}" if run.not_understood else ""
+    return f"{len(blocks):,} blocks, {', '.join(dict.fromkeys(modes))}{unclear}"
 
 
 def _describe_table(sketch: Sketch) -> str:
