@@ -108,6 +108,9 @@ def _unusable(
             where = f" of the {names[copies[name]]} split" if copies[name] in names else ""
             yield name, f"a copy of {copies[name]}{where}, by its samples"
             continue
+        if recording.program is not None:
+            yield name, "it has no line report: only preprocess labels it, with the train split's"
+            continue
         present = recording.signals.columns
         if (lost := lost_channels(channels, present)) and not allow_missing:
             yield name, lost

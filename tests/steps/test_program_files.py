@@ -7,6 +7,8 @@ import pytest
 from laboratory_samples import write_laboratory
 from recording_files import preprocess, read_dataset
 
+from gcodefp.dataset.external import read_external_split
+from gcodefp.errors import UserError
 from gcodefp.recordings.gcode import format_block, parse_block
 
 RECORDINGS, SPEED = 4, 2.0
@@ -46,6 +48,10 @@ def test_rows_get_the_lines_that_were_executed(
             assert document["outside_program_rows"] + document["not_running_rows"] > 0
     assert min(shares) > 0.7
     assert np.mean(shares) > 0.8
+    write_laboratory(logger, tmp_path / "new", 1, SPEED, programs=1, first=9)
+    with pytest.raises(UserError, match="no recording is left"):
+        read_external_split(tmp_path / "new", description)
+    assert "square_009: it has no line report: only preprocess labels it" in caplog.text
 
 
 def test_sensors_that_do_not_follow_the_program_are_refused(

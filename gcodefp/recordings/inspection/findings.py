@@ -155,9 +155,9 @@ def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterat
     if not reporting and recording.program is None:
         yield Finding(
             "labels",
-            "no file says which line of the program runs: there are no labels to learn from. Map a "
-            "column to line, or name the program's file",
-            "program: {files: '{operation}.nc'}",
+            "no file says which line of the program runs, and there is no program: no labels to "
+            "learn from. If a file does, map its column to line; else name the program's file",
+            fix='program: {files: "{operation}.gcode"}',
         )
     for name in reporting:
         lines = facts[name].lines

@@ -1,10 +1,12 @@
 """What is in a folder of recordings, which layout fits it, and how it would be read by that."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from gcodefp.errors import UserError
@@ -218,25 +220,16 @@ def _read(recording: LabRecording, is_default: bool) -> tuple[str, int]:
 
 def describe_reading(recording: Recording) -> str:
     """One line on a recording as it is read."""
-    from numpy import isfinite, unique
-
     rows = len(recording.seconds)
     period = recording.seconds[-1] / max(rows - 1, 1)
-    groups: dict[str, int] = {}
-    for column in recording.signals:
-        group = str(columns.channel_group(str(column)))
-        groups[group] = groups.get(group, 0) + 1
+    groups = Counter(str(columns.channel_group(str(column))) for column in recording.signals)
     channels = ", ".join(f"{count} {group}" for group, count in groups.items()) or "none"
-    dropped = ", ".join(
-        f"{count} {rule}"
-        for rule, count in recording.counts.items()
-        if count and rule != "rows_in_file"
-    )
-    lines = f"{len(unique(recording.lines))} lines from {min(recording.lines)} to "
-    lines += f"{max(recording.lines)}"
-    if recording.program is not None:
-        lines = f"labelled by the planned motion of {recording.program.name}"
-    where = "positions" if isfinite(recording.position_mm).any() else "no positions"
+    changed = {n: c for n, c in recording.counts.items() if c and n != "rows_in_file"}
+    dropped = ", ".join(f"{count} {rule}" for rule, count in changed.items())
+    where = "positions" if np.isfinite(recording.position_mm).any() else "no positions"
+    line = recording.lines
+    lines = f"{len(np.unique(line))} lines from {line.min()} to {line.max()}"
+    lines = f"lines found by {recording.program.name}" if recording.program else lines
     return (
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
         f"{lines}, {where}, channels: {channels}"

@@ -13,15 +13,15 @@ from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.sniffing import usual_step
 from gcodefp.recordings.lab_files import LabRecording
-from gcodefp.recordings.samples import equals_previous, frozen_rows, segment_lengths
+from gcodefp.recordings.samples import equals_previous, segment_lengths
 from gcodefp.recordings.source_file import SourceFile
 
 MAX_ROWS = 5_000_000
 """Of a file that are looked at: 26 minutes at 3.2 kHz."""
 GAP_PERIODS = 5.0
 """A step of the clock longer than this many usual ones is a gap."""
-MIN_LINES = 20
-"""Reports fewer than these say nothing of their errors."""
+EQUAL_ROWS, FROZEN_SECONDS = 20, 1.0
+"""A node that repeats its samples for so many rows, and so long, is frozen."""
 MAX_ISOLATED_SHARE = 0.01
 """Of the reported lines: above it, some of them are wrong."""
 
@@ -96,13 +96,13 @@ class SourceFacts:
             lengths = segment_lengths(changed)
             first = int(lengths.argmax())
             seconds = float(lengths[first] * self.period_seconds)
-            if lengths[first] >= frozen_rows(self.period_seconds):
+            if lengths[first] >= EQUAL_ROWS and seconds >= FROZEN_SECONDS:
                 frozen[node] = float(self.seconds[first]), seconds
         return frozen
 
     def isolated_share(self) -> float:
         """Share of the reported lines that differ from two neighbours that are equal."""
-        if self.lines is None or self.lines.notna().sum() < MIN_LINES:
+        if self.lines is None or self.lines.notna().sum() < EQUAL_ROWS:
             return 0.0
         lines = self.lines.dropna().to_numpy(str)
         is_isolated = (lines[:-2] == lines[2:]) & (lines[1:-1] != lines[:-2])

@@ -1,6 +1,7 @@
 """Each shipped layout reads what its logger writes: known lines, positions and vibrations."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from laboratory_machine import FIRST_LINE, Run
 from laboratory_samples import (
     LAG_SECONDS,
+    LOGGERS,
     NUMBERED,
     PRINT_TIME,
     START_UNIX,
@@ -18,6 +20,7 @@ from laboratory_samples import (
     write_laboratory,
 )
 
+from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
@@ -134,6 +137,18 @@ def test_currents_are_in_amperes(logger: str, sample: Callable[[str], Sample]) -
     assert {channel_group(name) for name in names} == {group}
     currents = table[names].to_numpy(float)[certain]
     assert currents == pytest.approx(expected[certain], abs=6 * machine.NOISE_A)
+
+
+@pytest.mark.parametrize("logger", sorted(set(LOGGERS) - WITH_LABELS))
+def test_a_log_without_lines_needs_the_programs_file(logger: str, tmp_path: Path) -> None:
+    write_laboratory(logger, tmp_path)
+    (recording,) = list_recordings(tmp_path, (), read_layout(logger))
+    assert isinstance(recording, LabRecording)
+    table = read_recording(recording)
+    assert "gcode_line" not in table
+    assert table.attrs["program"] == str(recording.program)
+    with pytest.raises(UserError, match="no labels to learn from"):
+        read_recording(replace(recording, program=None))
 
 
 @pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])
