@@ -319,6 +319,16 @@ def placeholders(text: str) -> list[str]:
     return [name for name, _ in fields]
 
 
+def with_groups(pattern: str, text: str) -> str:
+    """The regular expression of a pattern; its placeholders are groups that match `text`."""
+    expression = re.escape(pattern)
+    for name in dict.fromkeys(placeholders(pattern)):
+        field = rf"\{{{name}\}}"
+        expression = expression.replace(field, rf"(?P<{name}>{text})", 1)
+        expression = expression.replace(field, rf"(?P={name})")
+    return expression
+
+
 def _checked_pattern(pattern: str) -> str:
     for name in placeholders(pattern):
         if name not in NAME_FIELDS:

@@ -1,8 +1,6 @@
 """The text of an executed G-code file, and its lines by what a controller reports of them."""
 
-import lzma
 import re
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.sources import opened
+from gcodefp.recordings.sources import UNREADABLE, opened
 
 MAX_BYTES = 500_000_000
 
@@ -81,7 +79,7 @@ def _content(path: Path) -> bytes:
     try:
         with opened(path) as stream:
             content: bytes = stream.read(MAX_BYTES + 1)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    except UNREADABLE as error:
         raise UserError(f"{path}: cannot be read as G-code: {error}") from None
     if len(content) > MAX_BYTES:
         raise UserError(f"{path}: larger than {MAX_BYTES} bytes")

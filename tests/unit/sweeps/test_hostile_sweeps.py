@@ -105,7 +105,7 @@ def test_odd_yaml_is_read(name: str, tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none.yaml: no such file; set sweep.file"):
+    with pytest.raises(UserError, match=r"none.yaml: no such file; write the path"):
         load_specification(tmp_path / "none.yaml")
 
 
