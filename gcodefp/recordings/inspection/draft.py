@@ -320,9 +320,7 @@ def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
         numbering = "n_word"
     if "octoprint" in formats.values():
         return []  # Its log has the blocks.
-    field = "{operation}" if "{name}" in kind.pattern else kind.pattern
-    pattern = kind.pattern.replace("{name}", field)
-    return [f"program: {{files: {_quoted(pattern)}, numbering: {numbering}}}"]
+    return [f"program: {{files: {_quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
 
 
 def _quoted(text: str) -> str:
