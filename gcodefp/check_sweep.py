@@ -31,7 +31,7 @@ from gcodefp.sweeps.specification import (
     with_program,
 )
 from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
 

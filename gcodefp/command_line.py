@@ -189,12 +189,12 @@ def _fill_in(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
 
 def _results_of(configuration: Path) -> Path:
     """The results folder of a configuration, which need not have all keys."""
-    import yaml  # late: most commands need none
+    from gcodefp.yaml_input import load_yaml, read_text  # late: most commands need none
 
+    content = load_yaml(read_text(configuration), str(configuration)) or {}
     try:
-        content = yaml.safe_load(configuration.read_text(encoding="utf-8")) or {}
         return Path(content.get("results", RESULTS))
-    except (yaml.YAMLError, UnicodeDecodeError, AttributeError, TypeError) as error:
+    except (AttributeError, TypeError) as error:
         raise UserError(f"{configuration}: is no configuration with results: {error}") from None
 
 

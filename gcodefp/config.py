@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.recordings.lab_files import list_recordings
 from gcodefp.recordings.layout import read_optional_layout
+from gcodefp.schema import Section, validated
 from gcodefp.simulation.programs import PROGRAMS
-from gcodefp.sweeps.schema import Section, validated
 from gcodefp.sweeps.specification import MAX_RUNS
-from gcodefp.sweeps.values import flatten, hyperparameter_value, shown
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.sweeps.values import flatten, hyperparameter_value
+from gcodefp.yaml_input import load_yaml, read_text
 
 
 def _unique(items: list[Any]) -> list[Any]:

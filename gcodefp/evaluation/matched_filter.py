@@ -25,7 +25,7 @@ from gcodefp.dataset.store import Split, join_splits
 from gcodefp.evaluation.ladder import listen, score_rung
 from gcodefp.model.hmm import rows_at_once
 from gcodefp.model.templates import nearest_states, passed_states
-from gcodefp.programs.lag import interpolate_rows
+from gcodefp.programs.lag import interpolate_rows, moving_average
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.clock import odd_rows_in
 
@@ -224,15 +224,6 @@ def fit_matched_filter(
         template[states] = template[_nearest_counted(states, count)]
     pattern = [moving_average(template[states], options.smoothing_rows) for states in programs]
     return MatchedFilter(first, np.concatenate(pattern) * weight, template**2 @ weight, options)
-
-
-def moving_average(values: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
-    """The mean of each row (N, C) and its neighbours, of `rows` in all; fewer at the ends."""
-    sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0)])
-    index = np.arange(len(values))
-    low = np.maximum(index - rows // 2, 0)
-    high = np.minimum(index + rows // 2 + 1, len(values))
-    return np.asarray((sums[high] - sums[low]) / (high - low)[:, None])
 
 
 def _mean_signals(

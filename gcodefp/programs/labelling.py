@@ -36,7 +36,8 @@ from gcodefp.programs.sensed_motion import (
 )
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.clock import median_period, odd_rows_in
-from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program, read_program
+from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program
+from gcodefp.recordings.program_file import read_program
 
 logger = logging.getLogger("gcodefp.dataset")
 

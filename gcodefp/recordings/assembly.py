@@ -17,7 +17,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import RowRate
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.program_file import number_lines
 from gcodefp.recordings.quantities import RUNNING, STATE
 from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.resampling import Samples, resampler
@@ -260,7 +260,7 @@ def _with_blocks(
             "position in the program's file"
         )
     elif program is not None and recording.program is not None and not has_block:
-        lines = read_program(recording.program, program.numbering)
+        lines = number_lines(recording.program, program.numbering)
         table[columns.LINE], table[columns.BLOCK], units = lines.at(table[columns.LINE])
         if columns.UNIT not in table and units.notna().any():
             table[columns.UNIT] = units

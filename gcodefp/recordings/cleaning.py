@@ -238,7 +238,7 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
             return None
         return format_block(block) if 1 <= len(block) <= MAX_WORDS else None
 
-    return texts.map({text: canonical(text) for text in texts.dropna().unique()})
+    return texts.map({t: canonical(t) for t in texts.dropna().unique()}).astype("str")
 
 
 def _unlabelled_rows(

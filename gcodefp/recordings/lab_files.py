@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
-from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, placeholders
+from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, with_groups
 from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
 
 logger = logging.getLogger("gcodefp.recordings")
@@ -173,10 +173,7 @@ def _files_below(folder: Path, depth: int) -> Iterator[Path]:
 
 def file_pattern(pattern: str) -> re.Pattern[str]:
     """The regular expression of a layout's pattern; its groups are the placeholders."""
-    text = re.escape(pattern).replace(r"\*", "[^/]*")
-    for name in dict.fromkeys(placeholders(pattern)):
-        first, rest = rf"(?P<{name}>[^/]+)", rf"(?P={name})"
-        text = text.replace(rf"\{{{name}\}}", first, 1).replace(rf"\{{{name}\}}", rest)
+    text = with_groups(pattern, "[^/]+").replace(r"\*", "[^/]*")
     return re.compile(text if re.search(r"\.(gz|bz2|xz)$", pattern) else text + _COMPRESSED)
 
 

@@ -1,4 +1,4 @@
-"""The text of an executed G-code file, for controllers that report only where in it they are."""
+"""The text of an executed G-code file, and its lines by what a controller reports of them."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.sources import opened
+from gcodefp.recordings.sources import UNREADABLE, opened
 
 MAX_BYTES = 500_000_000
 
@@ -47,25 +47,25 @@ class ProgramLines(NamedTuple):
         return lines, blocks, units
 
 
-def read_program(path: Path, numbering: str) -> ProgramLines:
-    """Reads a G-code file, compressed or not.
+def read_program(path: Path) -> str:
+    """The text of a program file, compressed or not.
+
+    Raises UserError: it cannot be read, is empty or no text.
+    """
+    return _decoded(_content(path))
+
+
+def number_lines(path: Path, numbering: str) -> ProgramLines:
+    """The lines of a program file by what the controller reports.
 
     Args:
         numbering: `file_line` (from 1), `n_word` or `byte`, of `layout.ProgramFile`.
 
     Raises UserError: it cannot be read, or N words are missing or appear twice.
     """
-    try:
-        with opened(path) as stream:
-            content: bytes = stream.read(MAX_BYTES + 1)
-    except (OSError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as G-code: {error}") from None
-    if len(content) > MAX_BYTES:
-        raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
-    if not content.strip():
-        raise UserError(f"{path}: is empty; it has to be the G-code that was executed")
+    content = _content(path)
     raw = content.splitlines(keepends=True)
-    text = np.array([line.decode("utf-8", "replace").strip() for line in raw], object)
+    text = np.array([_decoded(line).strip() for line in raw], object)
     unit = _units(text)
     if numbering == "byte":
         starts = np.cumsum([0, *(len(line) for line in raw[:-1])])
@@ -73,6 +73,28 @@ def read_program(path: Path, numbering: str) -> ProgramLines:
     if numbering == "file_line":
         return ProgramLines(np.arange(1, len(raw) + 1), text, unit)
     return _by_n_word(path, text, unit)
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with opened(path) as stream:
+            content: bytes = stream.read(MAX_BYTES + 1)
+    except UNREADABLE as error:
+        raise UserError(f"{path}: cannot be read as G-code: {error}") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path}: larger than {MAX_BYTES} bytes")
+    if not content.strip():
+        raise UserError(f"{path}: is empty; it has to be the G-code that was executed")
+    if content[:4] == b"GCDE" or b"\0" in content[:4096]:
+        raise UserError(f"{path}: is binary; export the program as text G-code")
+    return content
+
+
+def _decoded(content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
 
 
 def _units(text: NDArray[np.object_]) -> NDArray[np.object_]:

@@ -12,7 +12,7 @@ import pandas as pd
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.layout import Source, placeholders
+from gcodefp.recordings.layout import Source, placeholders, with_groups
 from gcodefp.recordings.quantities import Target
 from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.source_clock import SourceClock
@@ -133,7 +133,7 @@ class SourceFile:
         if is_ignored or name == self.source.clock.column:
             return None
         for key in self.source.columns:
-            if placeholders(key) and (match := _key_pattern(key).fullmatch(name)):
+            if placeholders(key) and (match := re.fullmatch(with_groups(key, ".+?"), name)):
                 return key, match.groupdict()
         return None
 
@@ -190,14 +190,6 @@ class SourceFile:
             if column.fill == "hold":
                 table[name] = table[name].ffill()
         return table
-
-
-def _key_pattern(key: str) -> re.Pattern[str]:
-    text = re.escape(key)
-    for name in dict.fromkeys(placeholders(key)):
-        text = text.replace(rf"\{{{name}\}}", rf"(?P<{name}>.+?)", 1)
-        text = text.replace(rf"\{{{name}\}}", rf"(?P={name})")
-    return re.compile(text)
 
 
 def repair_isolated(values: pd.Series) -> pd.Series:

@@ -88,6 +88,8 @@ RULES = {
     "duplicate_rows": "rows that repeat the one before: dropped",
     "unlabelled_rows": "rows without a clock or a readable block: dropped",
     "preamble_rows": "look-ahead rows before the program starts: dropped",
+    "outside_program_rows": "rows before or after the program's motion: dropped",
+    "uncertain_rows": "rows at an uncertain time of the program: dropped",
     "tail_rows": "rows from the end of the program on: dropped",
     "interpolated_samples": "samples in short gaps: interpolated",
     "frozen_samples": "samples of sensor nodes that froze: removed",

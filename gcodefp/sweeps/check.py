@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from gcodefp.errors import UserError
+from gcodefp.errors import MAX_SHOWN_LENGTH, UserError
 from gcodefp.model.hyperparameters import Hyperparameters, Objective, usual_goal
+from gcodefp.schema import validated
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import read_combined
 from gcodefp.sweeps.parameters import read_parameter
 from gcodefp.sweeps.program import PROGRAM_KEYS, is_external
 from gcodefp.sweeps.sampling import total_runs
-from gcodefp.sweeps.schema import validated
 from gcodefp.sweeps.space import combinations, configurations, never_true, varying
 from gcodefp.sweeps.specification import MetricConfig, Specification, read_specification
 from gcodefp.sweeps.trainable import metric_problems, parameter_problems, trainer_problems
-from gcodefp.sweeps.values import MAX_SHOWN_LENGTH, SEPARATOR, dotted, leaf
+from gcodefp.sweeps.values import SEPARATOR, dotted, leaf
 
 UNUSED = (*PROGRAM_KEYS, "project", "entity")
 EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")

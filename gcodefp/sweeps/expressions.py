@@ -10,9 +10,8 @@ from typing import Any
 
 import simpleeval
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.model.hyperparameters import LOGGED_METRICS
-from gcodefp.sweeps.values import shown
 
 MAX_EXPRESSION_LENGTH = 500
 """Characters of an expression."""

@@ -28,7 +28,7 @@ from gcodefp.sweeps.program import is_external
 from gcodefp.sweeps.specification import CAP_NAMES, METHODS, Goal, MetricConfig, Sweep
 from gcodefp.sweeps.trainable import hyperparameter_meant, nearest, same_letters
 from gcodefp.sweeps.values import number_text, parse_number
-from gcodefp.sweeps.yaml_input import LOADER, load_yaml
+from gcodefp.yaml_input import LOADER, load_yaml
 
 GOALS = get_args(Goal)
 MAX_FIXES, MAX_SHOWN = 1000, 20

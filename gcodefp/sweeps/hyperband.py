@@ -12,7 +12,8 @@ from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
-from gcodefp.sweeps.schema import PositiveNumber, Section, validated
+from gcodefp.schema import Section, validated
+from gcodefp.sweeps.values import PositiveNumber
 
 MAX_BAND = 10_000_000
 MAX_STEPS = 100_000

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gcodefp.errors import did_you_mean
+from gcodefp.errors import did_you_mean, shown
+from gcodefp.schema import Section, validated
 from gcodefp.sweeps.distributions import ARGUMENTS, DISTRIBUTIONS, MAX_DISTINCT, Parameter
-from gcodefp.sweeps.schema import Number, PositiveNumber, Section, validated
-from gcodefp.sweeps.values import SEPARATOR, hyperparameter_value, shown
+from gcodefp.sweeps.values import SEPARATOR, Number, PositiveNumber, hyperparameter_value
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 INFERRED = {

@@ -6,10 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, shown
 from gcodefp.files import sha256
-from gcodefp.sweeps.values import shown
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.yaml_input import load_yaml, read_text
 
 PROGRAM_KEYS = ("program", "command")
 """Of a sweep's document."""

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gcodefp.command_line import positive
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import CombinedMetrics, Expression, read_combined
-from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf, shown
-from gcodefp.sweeps.yaml_input import load_yaml
+from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf
+from gcodefp.yaml_input import load_yaml
 
 if TYPE_CHECKING:
     from gcodefp.sweeps.specification import Specification

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
 
-from gcodefp.errors import UserError
+from gcodefp.errors import UserError, shown
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
+from gcodefp.schema import Section, validated
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
 from gcodefp.sweeps.parameters import ParameterMapping, flat_parameters
 from gcodefp.sweeps.program import Program, read_program
-from gcodefp.sweeps.schema import Number, Plain, Section, validated
 from gcodefp.sweeps.search_options import NO_OPTIONS, SearchOptions
-from gcodefp.sweeps.values import key_path, shown
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.sweeps.values import Number, Plain, key_path
+from gcodefp.yaml_input import load_yaml, read_text
 
 Method = Literal["grid", "random", "bayes"]
 METHODS = get_args(Method)

@@ -7,7 +7,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
-from gcodefp.errors import UserError, did_you_mean
+from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.model.hyperparameters import (
     DEFAULT_OBJECTIVE,
     HYPERPARAMETERS,
@@ -17,7 +17,7 @@ from gcodefp.model.hyperparameters import (
 )
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.specification import Specification
-from gcodefp.sweeps.values import key_path, leaf, shown
+from gcodefp.sweeps.values import key_path, leaf
 
 _OTHER_NAMES = {
     "max_epochs": "epochs n_epochs num_epochs num_train_epochs",

@@ -1,21 +1,14 @@
 """Values of a sweep: JSON's values, numbers that YAML reads as numbers, and groups of them."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from gcodefp.errors import shown
 
 MAX_NUMBER = 1e300
 """Numbers beyond it overflow in the arithmetic of distributions."""
-MAX_SHOWN_LENGTH = 200
-"""Characters of a value in a message."""
-
-
-def shown(value: Any, text_of: Callable[[Any], str] = repr) -> str:
-    """A value for a message, cut where it is long."""
-    try:
-        text = text_of(value)
-    except ValueError:  # Python writes no whole number of more than 4300 digits.
-        text = f"a {type(value).__name__} with too many digits"
-    return text if len(text) <= MAX_SHOWN_LENGTH else f"{text[:MAX_SHOWN_LENGTH]}…"
 
 
 def number_text(number: float) -> str:
@@ -85,6 +78,18 @@ def json_value(value: Any) -> Any:
             f"YAML reads {value!s} as a {type(value).__name__}; write it in quotes for a string"
         )
     return value
+
+
+def _positive(value: float) -> float:
+    if value <= 0:
+        raise ValueError(f"{value!r} must be above 0")
+    return value
+
+
+Number = Annotated[int | float, BeforeValidator(number)]
+"""An int stays one: a sweep's id depends on it."""
+PositiveNumber = Annotated[Number, AfterValidator(_positive)]
+Plain = Annotated[Any, BeforeValidator(json_value)]
 
 
 def hyperparameter_value(value: Any) -> Any:

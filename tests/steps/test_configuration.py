@@ -16,8 +16,8 @@ from recording_files import write_recordings
 from gcodefp import config as configuration
 from gcodefp.config import Config, check_config
 from gcodefp.errors import UserError
-from gcodefp.sweeps.schema import field_at, is_section, meaning
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.schema import field_at, is_section, meaning
+from gcodefp.yaml_input import load_yaml, read_text
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = yaml.safe_load((ROOT / "config.yaml").read_text(encoding="utf-8"))
@@ -182,7 +182,7 @@ def test_a_layout_is_checked_with_the_folder(tmp_path: Path) -> None:
     layout = tmp_path / "lab.yaml"
     config = changed("recordings.folder", str(folder))
     config["recordings"]["layout"] = str(layout)
-    assert f"my.yaml: recordings.layout: {layout}: cannot be read" in message_of(config)
+    assert f"my.yaml: recordings.layout: '{layout}' is neither a file" in message_of(config)
     layout.write_text(yaml.safe_dump(content(table="list.csv")))
     assert f"recordings.folder: {folder / 'list.csv'}: cannot be read" in message_of(config)
     layout.write_text(yaml.safe_dump(content()))

@@ -179,7 +179,7 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         else "program: {files: '{operation}.nc', numbering: n_word}",
         "duet": "clock: {format: sample, rate_hz: 1344.0}",
         "linuxcnc": "ignore: [z_current]",
-        "octoprint": "clock: {format: iso8601, column: time, timezone: UTC}",
+        "octoprint": "offset_seconds: 10800.0}",
         "klipper": "clock: {format: seconds, column: '#time'",
     }[logger] in found[1]
 
@@ -190,13 +190,13 @@ def test_gaps_frozen_nodes_and_dead_channels_are_found(
     write_laboratory("grbl", tmp_path / "files", speed=SPEED)
     path = tmp_path / "files/square_001-accelerometer.csv"
     table = pd.read_csv(path)
-    table.loc[2000:3199, ["ax", "ay", "az"]] = [0.5, 0.5, 9.8]  # 3 s from 5 s on
+    table.loc[2000:4399, ["ax", "ay", "az"]] = [0.5, 0.5, 9.8]  # 6 s from 5 s on
     table["ay"] = 0.25
-    table.drop(index=range(4000, 4800)).to_csv(path, index=False)  # 2 s from 10 s on
+    table.drop(index=range(4800, 5600)).to_csv(path, index=False)  # 2 s from 12 s on
     report = inspect(tmp_path / "files", capsys)
-    assert "! spindle: 1 gaps, the longest 2.00 s, 10.0 s after its start" in report
+    assert "! spindle: 1 gaps, the longest 2.00 s, 12.0 s after its start" in report
     assert "! spindle: dead, always the same value: spindle.Ay" in report
-    assert "! spindle: spindle is frozen for 3.0 s, 5.0 s after the start" in report
+    assert "! spindle: spindle is frozen for 6.0 s, 5.0 s after the start" in report
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from math import dist, floor, pi
 from pathlib import Path
 
-from gcodefp.recordings.interpreter import interpret_program, read_program
+from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.interpreter.dialects import Dialect, split_lines
 from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
+from gcodefp.recordings.program_file import read_program
 
 TOLERANCE_MM = 0.01
 PLANES = {"XY": 17, "XZ": 18, "YZ": 19}

@@ -1,16 +1,18 @@
-"""Writes a first layout for a folder that no layout fits.
+"""Finds the shipped layout that fits the files of a folder, or writes a first one.
 
-A person corrects the lines that it marks with CHECK.
+A file is recognised by what is in it, not by its name. A person corrects the lines that are marked
+with CHECK.
 """
 
 import re
 from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import yaml
 
-from gcodefp.recordings.gcode import parse_block
+from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     DECIMAL_COMMA,
@@ -19,7 +21,8 @@ from gcodefp.recordings.inspection.sniffing import (
     Clock,
     Sketch,
 )
-from gcodefp.recordings.layout import SHIPPED
+from gcodefp.recordings.layout import SHIPPED, Source, read_layout
+from gcodefp.yaml_input import load_yaml
 
 SHIPPED_SOURCES = {
     "grbl": ("grbl", "status"),
@@ -45,6 +48,7 @@ HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
 DEFAULT_ROW_HZ = 10
 IS_SLOW = "  # as slow as the rows"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
+_N_WORD = re.compile(r"\s*N\s*\d", re.IGNORECASE)
 _COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 
@@ -91,6 +95,99 @@ def _pattern(stem: str, alike: Sequence[str]) -> str:
     return "".join([*own[:head], "{name}", *own[len(own) - tail :]])
 
 
+class Fit(NamedTuple):
+    """A shipped layout that fits.
+
+    Attributes:
+        text: its YAML, with the names of these files.
+        is_as_shipped: whether the files have the names that the shipped layout expects.
+        columns: how many columns it reads; the more, the better it fits.
+    """
+
+    name: str
+    text: str
+    is_as_shipped: bool
+    columns: int
+
+
+def is_default_format(kinds: Sequence[Kind]) -> bool:
+    """Whether the files are read without any layout."""
+    names = [str(c) for kind in kinds for c in kind.sketches[0].table.columns]
+    return set(columns.REQUIRED) <= {columns.canonical_column(name)[0] for name in names}
+
+
+def fitting_layout(kinds: Sequence[Kind]) -> Fit | None:
+    """The shipped layout that reads most of the files' columns, of those that fit."""
+    fits = [fit for path in sorted(SHIPPED.glob("*.yaml")) if (fit := _fit(path.stem, kinds))]
+    return max(fits, key=lambda fit: fit.columns, default=None)
+
+
+def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
+    shipped, count = _shipped(name), 0
+    content = _shipped(name)
+    for key, source in read_layout(name).sources.items():
+        kind = next((kind for kind in kinds if _fits_source(kind.sketches[0], source)), None)
+        if kind is not None:
+            content["sources"][key]["files"] = kind.pattern
+            if (skipped := kind.sketches[0].lines_before_header) != source.skip_rows:
+                content["sources"][key]["skip_rows"] = skipped
+            count += len(source.columns)
+        elif not source.optional:
+            return None
+    programs = [kind for kind in kinds if kind.sketches[0].format == "program"]
+    if "program" in content and programs:
+        content["program"]["files"] = _program_pattern(programs[0])
+    elif "program" in content:
+        del content["program"]
+    return Fit(name, _dump(content), content == shipped, count)
+
+
+def _shipped(name: str) -> dict[str, Any]:
+    content: dict[str, Any] = load_yaml((SHIPPED / f"{name}.yaml").read_text("utf-8"), name)
+    return content
+
+
+def _dump(content: Any) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, width=1000, default_flow_style=None))
+
+
+def _fits_source(sketch: Sketch, source: Source) -> bool:
+    """Whether a file has what a source reads."""
+    if source.format == "lines":
+        pattern = re.compile(source.regex or "")
+        # A group that matches nothing anywhere is a report that this logger does not make.
+        groups = [m.groupdict() for line in sketch.lines if (m := pattern.search(line))]
+        return bool(groups) and all(any(g[c] for g in groups) for c in source.columns)
+    if source.format != "csv" or sketch.format != "table":
+        return False
+    separator = " " if source.separator == "whitespace" else source.separator
+    if sketch.separator != ('"' if source.quoted_rows else "") + separator:
+        return False
+    names = [str(c) for c in sketch.table.columns]
+    if source.header is not None:
+        return (
+            not sketch.has_header
+            and len(names) == len(source.header)
+            and (sketch.clock.column if sketch.clock else None)
+            == (str(source.header.index(source.clock.column)) if source.clock.column else None)
+        )
+    wanted = [*source.columns, *([source.clock.column] if source.clock.column else [])]
+    return sketch.has_header and all(
+        any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in wanted
+    )
+
+
+def _shell_pattern(key: str) -> str:
+    """A column of a layout with any text, or any axis, in place of its placeholders."""
+    return re.sub(r"\{\w+\}", "?*", key.replace("{axis}", "[xyzsXYZS]"))
+
+
+def _program_pattern(kind: Kind) -> str:
+    """Programs are called after the operation, or after each recording."""
+    named = all(re.search(r"_\d+$", s.path.name.split(".")[0]) for s in kind.sketches)
+    return kind.pattern if named else kind.pattern.replace("{name}", "{operation}")
+
+
 def draft_layout(kinds: Sequence[Kind]) -> str:
     """The YAML text of a layout that reads the first file of each kind.
 
@@ -120,12 +217,10 @@ def _source(kind: Kind) -> Iterator[str]:
     sketch = kind.sketches[0]
     if sketch.format in SHIPPED_SOURCES:
         layout, source = SHIPPED_SOURCES[sketch.format]
-        content = yaml.safe_load((SHIPPED / f"{layout}.yaml").read_text(encoding="utf-8"))
-        section = content["sources"][source] | {"files": kind.pattern}
+        section = _shipped(layout)["sources"][source] | {"files": kind.pattern}
         if sketch.format == "grbl":
             section |= _grbl_time(sketch, section["regex"])
-        dumped = yaml.safe_dump(section, sort_keys=False, width=1000, default_flow_style=None)
-        yield from dumped.splitlines()
+        yield from _dump(section).splitlines()
     elif sketch.format in ("table", "json_lines"):
         yield from _table_source(kind.pattern, sketch)
 
@@ -218,23 +313,14 @@ def _is_fast(lines: list[str]) -> bool:
 
 def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
     numbering = "file_line"
-    blocks = [line for line in kind.sketches[0].lines if _is_block(line)]
+    lines = kind.sketches[0].lines
     if "klippy" in formats.values():
         numbering = "byte"
-    elif sum(line.lstrip().upper().startswith("N") for line in blocks) > len(blocks) / 2:
+    elif sum(bool(_N_WORD.match(line)) for line in lines) > len(lines) / 2:
         numbering = "n_word"
     if "octoprint" in formats.values():
         return []  # Its log has the blocks.
-    field = "{operation}" if "{name}" in kind.pattern else kind.pattern
-    pattern = kind.pattern.replace("{name}", field)
-    return [f"program: {{files: {_quoted(pattern)}, numbering: {numbering}}}"]
-
-
-def _is_block(line: str) -> bool:
-    try:
-        return bool(parse_block(line))
-    except ValueError:
-        return False
+    return [f"program: {{files: {_quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
 
 
 def _quoted(text: str) -> str:

@@ -2,9 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import yaml
@@ -13,11 +11,11 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
 from gcodefp.recordings.inspection.draft import clock_yaml
 from gcodefp.recordings.inspection.guessing import guess_targets
-from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch
+from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity
 from gcodefp.recordings.inspection.source_facts import MAX_ISOLATED_SHARE, SourceFacts
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import placeholders
-from gcodefp.recordings.program_file import read_program
+from gcodefp.recordings.program_file import number_lines
 from gcodefp.recordings.quantities import parse_target
 
 HOUR_SECONDS = 3600.0
@@ -31,7 +29,6 @@ MAX_SHOWN = 6
 NUMBERINGS = ("file_line", "n_word", "byte")
 MIN_LINES_SHARE = 0.5
 """Of reported lines that a program has: below it, they are counted in another way."""
-GRAVITY_TOLERANCE = 0.1
 
 
 class Finding(NamedTuple):
@@ -120,10 +117,9 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
         text = f"{node} is frozen for {seconds:.1f} s, {start - facts.start:.1f} s after the start"
         yield Finding(name, f"{text}: its samples there are taken as missing")
     for node, g in _gravity(facts).items():
-        if abs(g - 1) <= GRAVITY_TOLERANCE:
-            continue
-        text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
-        yield Finding(name, text, _unit_fix(recording, name, g))
+        if unit_by_gravity(g) != "g":
+            text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
+            yield Finding(name, text, _unit_fix(recording, name, g))
     line = facts.keys.get(columns.LINE, "")
     is_raw = line and recording.layout.sources[name].column(line).repair is None
     if is_raw and facts.isolated_share() > MAX_ISOLATED_SHARE:
@@ -147,13 +143,10 @@ def _unit_fix(recording: LabRecording, name: str, g: float) -> str:
     source = recording.layout.sources[name]
     for key in source.columns:
         target = source.column(key).target
-        written = re.search(r"\[(.*)\]", target)
-        if written is None or written[1] not in GRAVITY or not re.search(r"\.A", target):
-            continue
-        raw = g * GRAVITY[written[1]]
-        for unit, rest in GRAVITY.items():
-            if abs(raw / rest - 1) <= GRAVITY_TOLERANCE:
-                return f"columns: {key}: {target.replace(written[0], f'[{unit}]')}"
+        written = re.search(r"\.A.*\[(.*)\]", target)
+        unit = unit_by_gravity(g * GRAVITY.get(written[1], np.nan)) if written else None
+        if written and unit:
+            return f"columns: {key}: {target.replace(written[1], unit)}"
     return ""
 
 
@@ -183,7 +176,7 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     shares = {}
     for numbering in NUMBERINGS[:2]:
         try:
-            numbers = read_program(recording.program, numbering).number
+            numbers = number_lines(recording.program, numbering).number
         except UserError:
             continue
         shares[numbering] = float(np.isin(lines[lines > 0], numbers).mean())
@@ -196,8 +189,8 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
     """Sources whose clocks have no time in common with that of the one that reports lines."""
-    clocks = {name: recording.layout.sources[name].clock for name in facts}
-    if len({CLOCK_KINDS[clock.format] for clock in clocks.values()}) > 1:
+    formats = {recording.layout.sources[name].clock.format for name in facts}
+    if len({CLOCK_KINDS[each] for each in formats}) > 1:
         return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
     for name in facts:
@@ -208,21 +201,6 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         text = f"its clock has no time in common with that of {first}: it begins "
         text += f"{abs(shift):,.1f} s {'earlier' if shift > 0 else 'later'}"
         hours = round(shift / HOUR_SECONDS)
-        is_zone = hours and abs(hours) <= 14 and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW
-        if is_zone and clocks[name].format == "iso8601":
-            zone = _zone(clocks[name].timezone, late.start, -hours)
-            yield Finding(name, text, _clock_line(recording, name, timezone=zone))
-        elif is_zone and clocks[first].format == "iso8601":
-            zone = _zone(clocks[first].timezone, early.start, hours)
-            yield Finding(name, text, f"in {first}, {_clock_line(recording, first, timezone=zone)}")
-        else:
-            fix = _clock_line(recording, name, offset_seconds=round(shift, 1))
-            yield Finding(name, text, fix)
-
-
-def _zone(timezone: str, seconds: float, more_hours: int) -> str:
-    """The time zone so many hours east of another one; POSIX counts them to the west."""
-    now = datetime.fromtimestamp(seconds, ZoneInfo(timezone)).utcoffset()
-    assert now is not None
-    west = -round(now.total_seconds() / HOUR_SECONDS) - more_hours
-    return f"Etc/GMT{west:+d}" if west else "UTC"
+        if hours and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW:
+            shift, text = hours * HOUR_SECONDS, f"{text}, as by another time zone"
+        yield Finding(name, text, _clock_line(recording, name, offset_seconds=round(shift, 1)))

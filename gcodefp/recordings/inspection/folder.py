@@ -1,23 +1,31 @@
 """What is in a folder of recordings, which layout fits it, and how it would be read by that."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.cleaning import Recording, load_recording
-from gcodefp.recordings.inspection.draft import Kind, draft_layout, file_kinds
+from gcodefp.recordings.inspection.draft import (
+    Kind,
+    draft_layout,
+    file_kinds,
+    fitting_layout,
+    is_default_format,
+)
 from gcodefp.recordings.inspection.findings import Finding, find_problems
-from gcodefp.recordings.inspection.gcode_summary import describe_program
-from gcodefp.recordings.inspection.recognition import fitting_layout, is_default_format
 from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
 from gcodefp.recordings.inspection.source_facts import SourceFacts, inspect_source
+from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.layout import Layout, parse_layout, read_layout
+from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.reader import RecordingRejected
 
 MAX_FILES = 1000
@@ -33,6 +41,12 @@ FORMATS = {
     "layout": "YAML",
     "unknown": "not understood",
 }
+
+MODES = {
+    "G20": "inches", "G21": "mm", "G90": "absolute", "G91": "relative", "M82": "absolute E",
+    "M83": "relative E", "G2": "arcs", "G3": "arcs",
+}  # fmt: skip
+"""Command -> what a program that has it uses."""
 
 
 @dataclass
@@ -206,27 +220,16 @@ def _read(recording: LabRecording, is_default: bool) -> tuple[str, int]:
 
 def describe_reading(recording: Recording) -> str:
     """One line on a recording as it is read."""
-    from numpy import isfinite, unique
-
     rows = len(recording.seconds)
     period = recording.seconds[-1] / max(rows - 1, 1)
-    groups: dict[str, int] = {}
-    for column in recording.signals:
-        group = str(columns.channel_group(str(column)))
-        groups[group] = groups.get(group, 0) + 1
+    groups = Counter(str(columns.channel_group(str(column))) for column in recording.signals)
     channels = ", ".join(f"{count} {group}" for group, count in groups.items()) or "none"
-    dropped = ", ".join(
-        f"{count} {rule}"
-        for rule, count in recording.counts.items()
-        if count and rule != "rows_in_file"
-    )
-    where = "positions" if isfinite(recording.position_mm).any() else "no positions"
-    lines = (
-        f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
-        f"{recording.lines.max()}"
-        if recording.program is None
-        else f"lines found by {recording.program.name}"
-    )
+    changed = {n: c for n, c in recording.counts.items() if c and n != "rows_in_file"}
+    dropped = ", ".join(f"{count} {rule}" for rule, count in changed.items())
+    where = "positions" if np.isfinite(recording.position_mm).any() else "no positions"
+    line = recording.lines
+    lines = f"{len(np.unique(line))} lines from {line.min()} to {line.max()}"
+    lines = f"lines found by {recording.program.name}" if recording.program else lines
     return (
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
         f"{lines}, {where}, channels: {channels}"
@@ -255,12 +258,32 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     sketch = kind.sketches[0]
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
-        text = f"program: {describe_program(sketch.path)}"
+        text = f"program: {_describe_program(sketch.path)}"
     elif sketch.format in ("table", "json_lines"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
     yield f"{kind.pattern} ({count}): {text}"
+
+
+def _describe_program(path: Path) -> str:
+    """`1,204 blocks, mm, absolute, arcs; line 3: 'G18.5': not a known command`."""
+    try:
+        text = read_program(path)
+        run = interpret_program(text)
+    except UserError as error:
+        return str(error)
+    blocks = [block.words for block in run.blocks if block.words]
+    words = {str(w) if w.is_command else w.letter for block in blocks for w in block}
+    modes = [mode for word, mode in MODES.items() if word in words]
+    if not words & {"G20", "G21"}:
+        modes.append("no G20 or G21: mm")
+    if len(re.findall(r"^\s*N\s*\d", text, re.IGNORECASE | re.MULTILINE)) > len(blocks) / 2:
+        modes.append("N words")
+    if "E" in words:
+        modes.append("E words: a printer's")
+    unclear = f"; not understood: {run.summary(1)}" if run.not_understood else ""
+    return f"{len(blocks):,} blocks, {', '.join(dict.fromkeys(modes))}{unclear}"
 
 
 def _describe_table(sketch: Sketch) -> str:

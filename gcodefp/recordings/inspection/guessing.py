@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.inspection.sniffing import guess_acceleration_unit
+from gcodefp.recordings.inspection.sniffing import block_share, guess_acceleration_unit
 from gcodefp.recordings.quantities import parse_target
 
 AXES = "xyz"
@@ -47,7 +46,7 @@ ROLES = (
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
-MAX_TEXTS = 200
+MAX_TEXTS, MIN_BLOCKS_SHARE = 200, 0.5
 _UNIT = re.compile(r"[\[({]\s*([^\])}]+)\s*[\])}]")
 _POSITION = re.compile(r"pos|^\?$|act$", re.IGNORECASE)
 
@@ -87,24 +86,16 @@ def guess_targets(
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
     if "block" not in {guess.target for guess in guesses.values()}:
         texts = [c for c in columns if c not in guesses and c not in numeric]
-        found_blocks = [c for c in texts if _has_blocks(table[c])]
+        found_blocks = [
+            c
+            for c in texts
+            if block_share(table[c].dropna().astype(str).head(MAX_TEXTS)) > MIN_BLOCKS_SHARE
+        ]
         guesses |= {c: Guess("block", "its texts are blocks") for c in found_blocks[:1]}
     if not any("." in guess.target for guess in guesses.values()):
         left = [c for c in numeric if c not in guesses and table[c].nunique() > 1]
         guesses |= {c: Guess(f"{_single_node(c)}.raw", CHECK) for c in left}
     return guesses
-
-
-def _has_blocks(texts: pd.Series) -> bool:
-    """Whether most texts are blocks of G-code with at least one word."""
-    texts = texts.dropna().astype(str).head(MAX_TEXTS)
-    blocks = 0
-    for text in texts:
-        try:
-            blocks += bool(parse_block(text))
-        except ValueError:
-            blocks -= 1
-    return blocks > len(texts) / 2
 
 
 def _is_unit(text: str) -> bool:

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ HEAD_LINES = 1000
 STRUCTURE_LINES = 100
 DECIMAL_COMMA = "decimal comma"
 MAX_HEADER_LINES = 20
+MIN_PROGRAM_SHARE = 0.25
 SEPARATORS = (",", ";", "\t", "|", " ")
 PROGRAM_SUFFIXES = (".nc", ".gcode", ".ngc", ".gco", ".g", ".tap", ".cnc", ".mpf")
 LAYOUT_SUFFIXES = (".yaml", ".yml")
@@ -95,7 +96,7 @@ def sketch_file(path: Path) -> Sketch:
     for name, pattern in LINE_FORMATS.items():
         if sum(map(bool, map(pattern.search, lines))) >= max(1, len(lines) // 50):
             return Sketch(path, name, lines)
-    if suffix in PROGRAM_SUFFIXES or _is_program(lines):
+    if suffix in PROGRAM_SUFFIXES or block_share(lines) > MIN_PROGRAM_SHARE:
         return Sketch(path, "program", lines)
     if lines and lines[0].lstrip().startswith("{"):
         return _sketch_json_lines(path, lines)
@@ -151,15 +152,15 @@ def _is_utf8(content: bytes) -> bool:
     return True
 
 
-def _is_program(lines: list[str]) -> bool:
-    """Whether most lines are blocks of G-code; a table of numbers is none."""
-    blocks = 0
-    for line in lines:
+def block_share(texts: Iterable[str]) -> float:
+    """Share of texts that are blocks of G-code, less those that are none, such as table rows."""
+    scores = list[int]()
+    for text in texts:
         try:
-            blocks += bool(parse_block(line))
+            scores.append(bool(parse_block(text)))
         except ValueError:
-            blocks -= 1
-    return blocks > len(lines) / 4
+            scores.append(-1)
+    return sum(scores) / max(len(scores), 1)
 
 
 def _sketch_table(path: Path, lines: list[str]) -> Sketch:
@@ -295,7 +296,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
             continue
         for kind, scale in UNIX_SCALES.items():
             if UNIX_YEARS[0] * scale < values[0] < UNIX_YEARS[1] * scale:
-                yield 0 if is_named else 1, Clock(name, kind, _period(steps) / scale)
+                yield 0 if is_named else 1, Clock(name, kind, usual_step(steps) / scale)
                 break
         else:
             if (steps == 1).mean() > 0.99 and (values % 1 == 0).all():
@@ -303,7 +304,7 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
             elif is_named or _are_even(steps):
                 scale = 1e3 if re.search(r"\bms\b|milli|_ms$", name, re.IGNORECASE) else 1.0
                 kind = "ms" if scale > 1 else "s"
-                yield 2 if is_named else 4, Clock(name, kind, _period(steps) / scale)
+                yield 2 if is_named else 4, Clock(name, kind, usual_step(steps) / scale)
 
 
 def _are_even(steps: NDArray[np.float64]) -> bool:
@@ -312,10 +313,12 @@ def _are_even(steps: NDArray[np.float64]) -> bool:
     return bool(median > 0 and (np.abs(steps - median) <= 0.5 * median).mean() > 0.95)
 
 
-def _period(steps: NDArray[np.float64]) -> float:
-    """The usual step, free of the clock's rounding: the mean of those near the median."""
-    median = np.median(steps[steps > 0])
-    return float(steps[np.abs(steps - median) <= 0.5 * median].mean())
+def usual_step(steps: NDArray[np.float64]) -> float:
+    """Of a clock, free of its rounding: the mean of the steps near the median; NaN without any."""
+    near = advancing = steps[steps > 0]
+    if advancing.size:
+        near = advancing[np.abs(advancing / np.median(advancing) - 1) <= 0.5]
+    return float(near.mean()) if near.size else float("nan")
 
 
 def _text_period(texts: pd.Series, kind: str) -> float:
@@ -325,14 +328,13 @@ def _text_period(texts: pd.Series, kind: str) -> float:
 
 
 def guess_acceleration_unit(samples: NDArray[np.float64]) -> str | None:
-    """The unit by gravity: an accelerometer measures 1 g on the whole, whichever way it is mounted.
+    """The unit of (N, 3) samples of one accelerometer, by gravity."""
+    return unit_by_gravity(float(np.linalg.norm(np.nanmean(samples, axis=0))))
 
-    Args:
-        samples: (N, 3) of one accelerometer.
 
-    Returns:
-        `g`, `m/s^2`, `mm/s^2`; None if its mean is none of these within a tenth: raw counts, or
-        gravity is filtered out.
+def unit_by_gravity(norm: float) -> str | None:
+    """The unit in which a mean acceleration is 1 g, as it is however a sensor is mounted.
+
+    None if it is none within a tenth: raw counts, or gravity is filtered out.
     """
-    norm = float(np.linalg.norm(np.nanmean(samples, axis=0)))
     return next((u for u, rest in GRAVITY.items() if abs(norm / rest - 1) < 0.1), None)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
+from gcodefp.recordings.inspection.sniffing import usual_step
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.samples import equals_previous, segment_lengths
 from gcodefp.recordings.source_file import SourceFile
@@ -49,12 +50,9 @@ class SourceFacts:
 
     def __post_init__(self) -> None:
         steps = np.diff(self.seconds)
-        advancing = steps[steps > 0]
-        median = float(np.median(advancing)) if advancing.size else np.nan
-        near = advancing[np.abs(advancing - median) <= 0.5 * median]
-        # The mean is free of the clock's rounding.
-        self.period_seconds = float(near.mean()) if near.size else np.nan
-        self.is_regular = bool(near.size > 0.9 * advancing.size > 0)
+        self.period_seconds = usual_step(steps)
+        near = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
+        self.is_regular = bool(near.size and near.mean() > 0.9)
 
     @property
     def rate_hz(self) -> float:

@@ -4,14 +4,10 @@ No parser on PyPI does it: gcodeparser splits lines into words, without state; p
 O words, expressions or E; printrun's gcoder knows printers only.
 """
 
-import gzip
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
-from gcodefp.errors import UserError
 from gcodefp.recordings.gcode import Word, format_block
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect, read_lines
 from gcodefp.recordings.interpreter.klipper import ExtendedCommands
@@ -86,26 +82,6 @@ class Interpretation:
         share = f"{self.understood_share:.2%} of {len(self.blocks)} executed blocks understood"
         head = f"{self.dialect}: {share}"
         return f"{head}; {shown}{more}" if lines else head
-
-
-def read_program(path: Path) -> str:
-    """The text of a program file, gzip or not.
-
-    Raises:
-        UserError: it cannot be read, or is not text.
-    """
-    try:
-        content = path.read_bytes()
-        if content[:2] == b"\x1f\x8b":
-            content = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise UserError(f"{path}: cannot be read ({error}); name a program file") from None
-    if content[:4] == b"GCDE" or b"\0" in content[:4096]:
-        raise UserError(f"{path}: is binary; export the program as text G-code")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
 
 
 def interpret_program(

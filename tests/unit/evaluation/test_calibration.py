@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from fitted_decoder import TRAIN, VAL, Fitted, fit_in, recording_of
+from fitted_decoder import TRAIN, VAL, Fitted, recording_of
 from learning_data import CPU, RECORDINGS, ROWS, SENSORS, tiny_split
 from numpy.typing import NDArray
 
@@ -23,11 +23,6 @@ from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    return fit_in(tmp_path_factory.mktemp("fitted"))
 
 
 def signals_of(split: Split, recording: int = 0) -> torch.Tensor:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
-from fitted_decoder import Fitted, fit_in
+from fitted_decoder import Fitted
 from fuzzing import fuzz, mutate_arrays, mutations
 from learning_data import (
     CPU,
@@ -27,11 +27,6 @@ from gcodefp.evaluation.decoder import (
     write_decoder,
 )
 from gcodefp.files import read_arrays, write_arrays
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    return fit_in(tmp_path_factory.mktemp("fitted"))
 
 
 def test_the_file_brings_back_the_same_decoder(fitted: Fitted, tmp_path: Path) -> None:

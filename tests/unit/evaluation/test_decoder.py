@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from fitted_decoder import TRAIN, VAL, Fitted, fit_in, recording_of
+from fitted_decoder import TRAIN, VAL, Fitted, recording_of
 from learning_data import (
     CPU,
     OPERATIONS,
@@ -47,11 +47,6 @@ from gcodefp.model.hmm import decode_segments
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
 STEPS_PER_SECOND = 4
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    return fit_in(tmp_path_factory.mktemp("fitted"))
 
 
 @pytest.fixture

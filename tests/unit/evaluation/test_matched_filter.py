@@ -26,12 +26,12 @@ from gcodefp.evaluation.matched_filter import (
     MatchedFilter,
     align_recordings,
     fit_matched_filter,
-    moving_average,
     normalise,
     tune_matched_filter,
 )
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.model import hmm
+from gcodefp.programs.lag import moving_average
 
 FIRST = np.array([0, 7, 16])
 CHANNELS = 3

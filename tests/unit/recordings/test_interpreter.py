@@ -12,9 +12,9 @@ from gcodefp.recordings.interpreter import (
     Interpretation,
     interpret_program,
     program_flow,
-    read_program,
 )
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect
+from gcodefp.recordings.program_file import read_program
 
 
 def ends(run: Interpretation) -> list[tuple[float, ...]]:

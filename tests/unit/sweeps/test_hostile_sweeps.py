@@ -11,9 +11,10 @@ from fuzzing import fuzz, mutations
 from hostile_yaml import READ, REFUSED, mutate_yaml
 from sweep_documents import SHIPPED, sweep_document
 
+from gcodefp import yaml_input
 from gcodefp.errors import UserError
 from gcodefp.sweeps import expressions as expression_module
-from gcodefp.sweeps import parameters, yaml_input
+from gcodefp.sweeps import parameters
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.fixes import apply_fixes
@@ -21,7 +22,7 @@ from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, check_poss
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
-from gcodefp.sweeps.yaml_input import load_yaml, read_text
+from gcodefp.yaml_input import load_yaml, read_text
 
 EXPRESSIONS = (
     *("d_model % nhead == 0", "optimizer in ['adam', 'adamw'] or not momentum > 1"),
@@ -104,7 +105,7 @@ def test_odd_yaml_is_read(name: str, tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none.yaml: no such file; set sweep.file"):
+    with pytest.raises(UserError, match=r"none.yaml: no such file; write the path"):
         load_specification(tmp_path / "none.yaml")
 
 

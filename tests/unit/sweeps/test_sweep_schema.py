@@ -58,7 +58,7 @@ BAD_PARAMETERS: list[tuple[Any, list[str]]] = [
     ({"distribution": "q_normal", "mu": 1e300, "q": 1e-300}, ["reaches infinite values"]),
     (0.1, [": 0.1 is not a mapping", "`value: 0.1`"]),
     ({}, ["value, values, or min and max"]),
-    ({"values": []}, [".values: [] is not a list of values"]),
+    ({"values": []}, [".values: []: has to have at least 1 item"]),
     ({"values": "ab"}, [".values: 'ab' is not a list"]),
     (
         {"parameters": {"a": {"value": 1}}, "value": 1},

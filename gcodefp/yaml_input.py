@@ -7,8 +7,7 @@ from typing import Any
 
 import yaml
 
-from gcodefp.errors import UserError
-from gcodefp.sweeps.values import shown
+from gcodefp.errors import UserError, shown
 
 logger = logging.getLogger("gcodefp.yaml")
 
@@ -30,7 +29,7 @@ def read_text(path: Path) -> str:
     Raises UserError: there is no such file, or it is no text.
     """
     if not path.is_file():
-        raise UserError(f"{path}: no such file; set sweep.file to a sweep YAML")
+        raise UserError(f"{path}: no such file; write the path of a YAML file")
     if path.stat().st_size > MAX_BYTES:
         raise UserError(f"{path}: larger than {MAX_BYTES} bytes; write fewer values")
     try:

@@ -1,18 +1,17 @@
-"""What the models of sweep YAML and configuration share: types, and messages with a fix."""
+"""What the models of sweeps, configuration and layouts share: sections, messages with a fix."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from inspect import getdoc
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
-from gcodefp.errors import UserError, did_you_mean
-from gcodefp.sweeps.values import json_value, number, shown
+from gcodefp.errors import UserError, did_you_mean, shown
 
 MAX_PROBLEMS = 50
 """Lines of a message."""
@@ -31,16 +30,6 @@ class Section(BaseModel):
         return f"no such key; {did_you_mean(key, cls.model_fields)}"
 
 
-def _positive(value: float) -> float:
-    if value <= 0:
-        raise ValueError(f"{value!r} must be above 0")
-    return value
-
-
-Number = Annotated[int | float, BeforeValidator(number)]
-"""An int stays one: a sweep's id depends on it."""
-PositiveNumber = Annotated[Number, AfterValidator(_positive)]
-Plain = Annotated[Any, BeforeValidator(json_value)]
 Model = TypeVar("Model", bound=Section)
 Location = tuple[int | str, ...]
 
@@ -51,9 +40,11 @@ MESSAGES = {
     "model_type": "{} is not a mapping",
     "dict_type": "{} is not a mapping",
     "string_type": "{} is not a string",
-    "too_short": "{} is not a list of values",
 }
 """Type of a pydantic error -> message; the value takes the place of the braces."""
+
+OTHER_KIND = ("string_type", "model_type")
+"""Of a text or a section, errors that say nothing where another one is in the value."""
 
 
 def validated(model: type[Model], content: Any, where: str | Callable[[Location], str]) -> Model:
@@ -68,8 +59,12 @@ def validated(model: type[Model], content: Any, where: str | Callable[[Location]
         return model.model_validate(content)
     except ValidationError as error:
         lines = []
-        for detail in error.errors(include_url=False):
-            location, message = _problem(detail, model)
+        problems = [(*_problem(d, model), d) for d in error.errors(include_url=False)]
+        specific = [at for at, _, detail in problems if detail["type"] not in OTHER_KIND]
+        for location, message, detail in problems:
+            is_union = any(at[: len(location)] == location for at in specific)
+            if is_union and detail["type"] in OTHER_KIND:
+                continue
             keys = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in location]
             origin = where if isinstance(where, str) else where(detail["loc"])
             lines.append(
@@ -100,9 +95,10 @@ def is_section(kind: Any) -> bool:
 
 
 def _kind(annotation: Any) -> Any:
-    """The type behind `Annotated` and `| None`."""
+    """The type behind `Annotated` and `| None`; of a text or a section, the section."""
     while get_origin(annotation) in (Annotated, Union, UnionType):
-        annotation = next(kind for kind in get_args(annotation) if kind is not NoneType)
+        kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
+        annotation = next(filter(is_section, kinds), kinds[0])
     return annotation
 
 
@@ -114,8 +110,9 @@ def meaning(field: FieldInfo | None) -> str:
 
 def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]:
     """Where one thing is wrong, and the message."""
-    # "[key]" marks a key that is wrong itself.
-    location = tuple(part for part in detail["loc"] if part != "[key]")
+    # pydantic marks a key that is wrong itself, and which kind of a union is meant.
+    marks = {"[key]", "constrained-str", *(kind.__name__ for kind in Section.__subclasses__())}
+    location = tuple(part for part in detail["loc"] if part not in marks)
     section, field = field_at(model, location)
     value, end = detail["input"], f". {field.description}" if field and field.description else ""
     match detail["type"]:
@@ -132,6 +129,6 @@ def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]
             hint = f"; did you mean {near[0]!r}?" if near else ""
             return location, f"{shown(value)} is none of {', '.join(words)}{hint}"
         case "value_error":
-            return location, f"{detail['ctx']['error']}{end}"
-    message = MESSAGES.get(detail["type"], "{}: " + detail["msg"].replace("Input should", "has to"))
+            return location, f"{detail['ctx']['error']}{'' if isinstance(value, Mapping) else end}"
+    message = MESSAGES.get(detail["type"], "{}: " + re.sub(r"^\w+ should", "has to", detail["msg"]))
     return location, message.format(shown(value)) + end
