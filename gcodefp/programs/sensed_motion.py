@@ -85,14 +85,24 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
 
 
 def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
-    """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN."""
+    """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN.
+
+    Rows without any sample are all 0: `measured_rows`.
+    """
     valid = np.isfinite(signals)
     mean = np.where(valid, signals, 0.0).sum(0) / np.maximum(valid.sum(0), 1)
     centred = np.where(valid, signals - mean, 0.0)
     deviation = centred.std(0)
     filtered = _filter(centred / np.where(deviation > 0, deviation, 1.0), step_seconds)
     result: Array = filtered / (filtered.std(0) + STD_OFFSET)
+    result[~valid.any(1)] = 0.0
     return result
+
+
+def measured_rows(signals: Array) -> NDArray[np.bool_]:
+    """Which rows of filtered signals (N, C) have a sample; others say nothing of the motion."""
+    measured: NDArray[np.bool_] = (signals != 0).any(1)
+    return measured
 
 
 def _filter(samples: Array, step_seconds: float) -> Array:
@@ -141,7 +151,8 @@ def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:
     expected = motion.features @ model.coefficients
     weighted = expected @ model.precision
     gain = _correlate(signals, weighted)
-    energy = _correlate(np.ones((len(signals), 1)), (weighted * expected).sum(1, keepdims=True))
+    is_measured = measured_rows(signals)[:, None].astype(np.float64)
+    energy = _correlate(is_measured, (weighted * expected).sum(1, keepdims=True))
     return _with_overlap(gain - energy / 2, len(signals), motion)
 
 
