@@ -163,6 +163,12 @@ def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
         moves = moves_of(run.blocks)
         if not moves:
             raise UserError(f"{path}: has no block that moves the machine; is it the right file?")
+        if (still := next((m for m in moves if m.motion and m.feed_mm_min <= 0), None)) is not None:
+            block = run.blocks[still.line_index]
+            raise UserError(
+                f"{path}: line {block.line}, {block.text!r}, has no feed rate: its time cannot be "
+                "planned; write F and mm/min there as the machine runs it"
+            )
         if run.not_understood:
             logger.warning("%s: %s", path.name, run.summary())
         programs.append(ProgramText(path, names, run.blocks, moves))

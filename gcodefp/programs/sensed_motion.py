@@ -23,6 +23,7 @@ TREND_SECONDS = 21.0
 SAMPLES_PER_ROW = 4
 """Of the motion, whose mean over a row counts."""
 RIDGE = 0.01
+STANDSTILL_MM_S = 1e-3
 STD_OFFSET = 0.1
 SHRINKAGE = 0.2
 """Of the residuals' covariance towards its diagonal."""
@@ -78,7 +79,15 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
     rate = np.linalg.norm(velocity, axis=1, keepdims=True)
     position = state.position_mm - state.position_mm.mean(0)
     strength = np.linalg.norm(state.acceleration_mm_s2, axis=1, keepdims=True)
-    columns = [position, position**2, velocity, np.abs(velocity), rate, rate > 0, strength]
+    columns = [
+        position,
+        position**2,
+        velocity,
+        np.abs(velocity),
+        rate,
+        rate > STANDSTILL_MM_S,
+        strength,
+    ]
     means = np.concatenate(columns, axis=1).reshape(count, SAMPLES_PER_ROW, -1).mean(1)
     features = _filter(means, step_seconds)
     return Timeline(features / (features.std(0) + 1e-9), padding, step_seconds)

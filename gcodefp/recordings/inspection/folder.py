@@ -220,11 +220,14 @@ def describe_reading(recording: Recording) -> str:
         for rule, count in recording.counts.items()
         if count and rule != "rows_in_file"
     )
+    lines = f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
+    lines += f"{recording.lines.max()}"
+    if recording.program is not None:
+        lines = f"to be labelled from {recording.program.name}"
     where = "positions" if isfinite(recording.position_mm).any() else "no positions"
     return (
         f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
-        f"{len(unique(recording.lines))} lines from {recording.lines.min()} to "
-        f"{recording.lines.max()}, {where}, channels: {channels}"
+        f"{lines}, {where}, channels: {channels}"
         + (f"; dropped or changed: {dropped}" if dropped else "")
         + "".join(f"; {note}" for note in recording.notes)
     )
@@ -251,7 +254,7 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
         text = f"program: {describe_program(sketch.path)}"
-    elif sketch.format in ("table", "json_lines"):
+    elif sketch.format in ("table", "json_lines", "parquet"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
@@ -264,6 +267,8 @@ def _describe_table(sketch: Sketch) -> str:
     parts = [f"{sketch.table.shape[1]} columns, separated by {separator}, {header}"]
     if sketch.format == "json_lines":
         parts = [f"JSON lines of {sketch.table.shape[1]} fields"]
+    elif sketch.format == "parquet":
+        parts = [f"Parquet of {sketch.table.shape[1]} columns"]
     if sketch.clock is None:
         parts.append("no clock")
     elif sketch.clock.kind == "sample":

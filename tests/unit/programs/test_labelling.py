@@ -177,6 +177,14 @@ def test_one_run_of_a_recording_with_two_is_labelled(tmp_path: Path) -> None:
     assert (distances["face40_5"] > 10).mean() < 0.15
 
 
+def test_a_program_without_a_feed_rate_is_refused(tmp_path: Path) -> None:
+    pair = simulated(program_file(tmp_path, "face40"), "face40", 1)
+    path = pair[0].program = tmp_path / "no_feed.nc"
+    path.write_text("G21\nG0 X5\nG1 X10\n")
+    with pytest.raises(UserError, match=r"no_feed\.nc: line 3, 'G1 X10', has no feed rate"):
+        label([pair], MachineLimits())
+
+
 @pytest.mark.parametrize("constant", [1.0, np.nan])
 def test_sensors_that_never_change_are_refused(tmp_path: Path, constant: float) -> None:
     path = program_file(tmp_path, "face40")
