@@ -25,6 +25,7 @@ from gcodefp.errors import UserError
 from gcodefp.programs.lag import SMOOTHING_SECONDS, interpolate_rows
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, moves_of, plan
 from gcodefp.programs.sensed_motion import (
+    TREND_SECONDS,
     Array,
     MotionModel,
     Timeline,
@@ -138,11 +139,18 @@ def label_recordings(
         labels = {n: label_rows(signals[n], motions, model) for n in program.recordings}
         usual = float(np.median([labels[name].score for name in names]))
         for name in program.recordings:
-            if labels[name].score < MIN_SHARE * usual:
+            own = recordings[name]
+            if own.seconds[-1] < min(TREND_SECONDS, trajectory.seconds):
+                reasons[name] = (
+                    f"{own.seconds[-1]:.1f} s of it are too short to tell where in "
+                    f"{program.path.name} they are: at least {TREND_SECONDS:g} s"
+                )
+            elif labels[name].score < MIN_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             else:
-                own = recordings[name]
                 labelled[name] = _with_labels(own, program, trajectory, labels[name], step)
+                if not len(labelled[name].row):
+                    reasons[name] = f"no row tells where in {program.path.name} it is"
     return {n: r for n, r in labelled.items() if n not in reasons}, reasons
 
 

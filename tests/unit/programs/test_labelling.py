@@ -177,6 +177,20 @@ def test_one_run_of_a_recording_with_two_is_labelled(tmp_path: Path) -> None:
     assert (distances["face40_5"] > 10).mean() < 0.15
 
 
+def test_a_part_that_may_be_any_of_the_program_has_no_labels(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    whole, truth = simulated(path, "face40", 14)
+    part = slice(90, 90 + round(12 / STEP_SECONDS))
+    for field in ("blocks", "lines", "mm_per_unit", "position_mm", "environment", "signals"):
+        setattr(whole, field, getattr(whole, field)[part])
+    whole.seconds = whole.seconds[part] - whole.seconds[part][0]
+    whole.row = np.arange(len(whole.seconds), dtype=np.int32)
+    labelled, reasons, _ = label([*pairs, (whole, truth[part])], MachineLimits())
+    assert "are too short to tell where in face40" in reasons[whole.name]
+    assert whole.name not in labelled
+
+
 def test_a_program_without_a_feed_rate_is_refused(tmp_path: Path) -> None:
     pair = simulated(program_file(tmp_path, "face40"), "face40", 1)
     path = pair[0].program = tmp_path / "no_feed.nc"
