@@ -49,7 +49,7 @@ MAX_DEVIATION_SECONDS = 30.0
 """Of pauses, and of other speeds in parts of a program: at least."""
 MIN_PAUSE_RATIO = 1.5
 """Of the log-likelihoods with and without a pause, where the program may have run twice."""
-MAX_ALIGNED = 10_000_000
+MAX_ALIGNED = 6_000_000
 """Rows times deviations: more of them, as a long pause needs, are not aligned."""
 CHANGE_PROBABILITY = 0.005
 """Of running a row ahead of, or behind, the constant speed from one row to the next."""
@@ -61,6 +61,8 @@ MAX_UNCERTAINTY_SECONDS = 1.0
 REFITS = 2
 MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
+MIN_SCALE = 0.1
+"""Of a channel in a program, of its standard deviation in the whole recording."""
 MIN_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
@@ -257,6 +259,13 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
     """
     scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
     likeliest = max(scores, key=lambda speed: float(scores[speed].max()))
+    length = len(motions[likeliest].features)
+    if len(signals) > 2 * length:
+        # Idle hours are quieter than the program, whose signals were scaled with them.
+        start = int(scores[likeliest].argmax()) - length + 1
+        running = signals[max(start, 0) : start + length]
+        signals = signals / np.maximum(running.std(0), MIN_SCALE)
+        scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
     # A pause looks like a lower speed, until the rows are aligned.
     candidates = [
         (_align(signals, motions[speed], int(scores[speed].argmax()), model), speed)

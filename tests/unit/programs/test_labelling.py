@@ -225,4 +225,4 @@ def test_hours_without_the_program_do_not_hide_it(tmp_path: Path) -> None:
     own.environment = np.full((count, 2), np.nan, np.float32)
     own.signals = pd.concat([before, own.signals], ignore_index=True)
     *_, distances = label([*pairs, (own, np.append(np.full(idle, -99.0), truth))], MachineLimits())
-    assert (distances["face40_5"] > 10).mean() < 0.1
+    assert np.quantile(distances["face40_5"], 0.9) < 10
