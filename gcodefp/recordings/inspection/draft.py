@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from gcodefp.recordings import columns
+from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     DECIMAL_COMMA,
@@ -221,7 +222,7 @@ def _source(kind: Kind) -> Iterator[str]:
         if sketch.format == "grbl":
             section |= _grbl_time(sketch, section["regex"])
         yield from _dump(section).splitlines()
-    elif sketch.format in ("table", "json_lines"):
+    elif sketch.format in ("table", "json_lines", "parquet"):
         yield from _table_source(kind.pattern, sketch)
 
 
@@ -242,22 +243,22 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
     guesses = guess_targets(table, sketch.has_header, column, "toolhead")
     if not guesses:
         return
-    yield f"files: {_quoted(pattern)}"
-    if sketch.format == "json_lines":
-        yield "format: json_lines"
+    yield f"files: {quoted(pattern)}"
+    if sketch.format != "table":
+        yield f"format: {sketch.format}"
     if sketch.encoding != "utf-8":
         yield f"encoding: {sketch.encoding}"
     separator = sketch.separator.removeprefix('"') or ","
     if sketch.separator.startswith('"'):
         yield "quoted_rows: true"
     if separator != ",":
-        yield f"separator: {'whitespace' if separator == ' ' else _quoted(separator)}"
+        yield f"separator: {'whitespace' if separator == ' ' else quoted(separator)}"
     if DECIMAL_COMMA in sketch.notes:
         yield 'decimal: ","'
     if sketch.lines_before_header:
         yield f"skip_rows: {sketch.lines_before_header}"
     if not sketch.has_header:
-        names = ", ".join(_quoted(str(name)) for name in table.columns)
+        names = ", ".join(quoted(str(name)) for name in table.columns)
         yield f"header: [{names}]  # {CHECK}: the columns have no names"
     yield f"clock: {clock_yaml(clock)}"
     has_sensors = any("." in guess.target for guess in guesses.values())
@@ -265,9 +266,9 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
         yield f"resample: interpolate{IS_SLOW}"
     yield "columns:"
     for name, guess in guesses.items():
-        yield f"  {_quoted(name)}: {guess.target}  # {guess.reason}"
+        yield f"  {quoted(name)}: {guess.target}  # {guess.reason}"
     if left := [str(c) for c in table.columns if str(c) not in guesses and str(c) != column]:
-        yield f"ignore: [{', '.join(map(_quoted, left))}]"
+        yield f"ignore: [{', '.join(map(quoted, left))}]"
 
 
 def clock_yaml(clock: Clock | None) -> str:
@@ -276,7 +277,7 @@ def clock_yaml(clock: Clock | None) -> str:
         return (
             f"{{format: sample, rate_hz: {DEFAULT_ROW_HZ}}}  # CHECK the rate: no column is a clock"
         )
-    column = f"column: {_quoted(clock.column)}"
+    column = f"column: {quoted(clock.column)}"
     if clock.kind in UNIX_SCALES:
         return f"{{format: unix, {column}, unit: {clock.kind.removeprefix('unix ')}}}"
     if clock.kind == "date":
@@ -313,17 +314,24 @@ def _is_fast(lines: list[str]) -> bool:
 
 def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
     numbering = "file_line"
-    lines = kind.sketches[0].lines
+    blocks = [line for line in kind.sketches[0].lines if _is_block(line)]
     if "klippy" in formats.values():
         numbering = "byte"
-    elif sum(bool(_N_WORD.match(line)) for line in lines) > len(lines) / 2:
+    elif sum(line.lstrip().upper().startswith("N") for line in blocks) > len(blocks) / 2:
         numbering = "n_word"
     if "octoprint" in formats.values():
         return []  # Its log has the blocks.
-    return [f"program: {{files: {_quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
+    return [f"program: {{files: {quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
 
 
-def _quoted(text: str) -> str:
+def _is_block(line: str) -> bool:
+    try:
+        return bool(parse_block(line))
+    except ValueError:
+        return False
+
+
+def quoted(text: str) -> str:
     """A YAML scalar, in quotes unless it is a plain word."""
     style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
     return str(
