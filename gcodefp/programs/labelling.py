@@ -18,12 +18,14 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import special
 
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import SMOOTHING_SECONDS, interpolate_rows
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, moves_of, plan
 from gcodefp.programs.sensed_motion import (
+    TREND_SECONDS,
     Array,
     MotionModel,
     Timeline,
@@ -31,6 +33,7 @@ from gcodefp.programs.sensed_motion import (
     fit_limits,
     fit_motion_model,
     fit_regression,
+    measured_rows,
     start_scores,
     timeline,
 )
@@ -44,7 +47,11 @@ logger = logging.getLogger("gcodefp.dataset")
 SPEEDS = tuple(2.0 ** (k / 14) for k in range(-14, 15))
 """Factors of the planned speed: a feed override, or a machine that is faster than planned."""
 MAX_DEVIATION_SECONDS = 30.0
-"""Of pauses, and of other speeds in parts of a program."""
+"""Of pauses, and of other speeds in parts of a program: at least."""
+MIN_PAUSE_RATIO = 1.5
+"""Of the log-likelihoods with and without a pause, where the program may have run twice."""
+MAX_ALIGNED = 6_000_000
+"""Rows times deviations: more of them, as a long pause needs, are not aligned."""
 CHANGE_PROBABILITY = 0.005
 """Of running a row ahead of, or behind, the constant speed from one row to the next."""
 PAUSE_PROBABILITY = 0.001
@@ -55,6 +62,8 @@ MAX_UNCERTAINTY_SECONDS = 1.0
 REFITS = 2
 MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
+MIN_SCALE = 0.1
+"""Of a channel in a program, of its standard deviation in the whole recording."""
 MIN_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
@@ -69,7 +78,8 @@ class RowLabels(NamedTuple):
     Attributes:
         program_seconds: (N,) since the program's start; negative before, beyond its end after.
         uncertainty_seconds: (N,) standard deviation.
-        score: log-likelihood per row above that of no motion, at the best constant speed.
+        score: log-likelihood per row of the program above that of no motion, at the best constant
+            speed.
     """
 
     program_seconds: Array
@@ -132,11 +142,18 @@ def label_recordings(
         labels = {n: label_rows(signals[n], motions, model) for n in program.recordings}
         usual = float(np.median([labels[name].score for name in names]))
         for name in program.recordings:
-            if labels[name].score < MIN_SHARE * usual:
+            own = recordings[name]
+            if own.seconds[-1] < min(TREND_SECONDS, trajectory.seconds):
+                reasons[name] = (
+                    f"{own.seconds[-1]:.1f} s of it are too short to tell where in "
+                    f"{program.path.name} they are: at least {TREND_SECONDS:g} s"
+                )
+            elif labels[name].score < MIN_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
             else:
-                own = recordings[name]
                 labelled[name] = _with_labels(own, program, trajectory, labels[name], step)
+                if not len(labelled[name].row):
+                    reasons[name] = f"no row tells where in {program.path.name} it is"
     return {n: r for n, r in labelled.items() if n not in reasons}, reasons
 
 
@@ -157,6 +174,12 @@ def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
         moves = moves_of(run.blocks)
         if not moves:
             raise UserError(f"{path}: has no block that moves the machine; is it the right file?")
+        if (still := next((m for m in moves if m.motion and m.feed_mm_min <= 0), None)) is not None:
+            block = run.blocks[still.line_index]
+            raise UserError(
+                f"{path}: line {block.line}, {block.text!r}, has no feed rate: its time cannot be "
+                "planned; write F and mm/min there as the machine runs it"
+            )
         if run.not_understood:
             logger.warning("%s: %s", path.name, run.summary())
         programs.append(ProgramText(path, names, run.blocks, moves))
@@ -184,6 +207,11 @@ def _fit(
     program: ProgramText, recordings: Sequence[Array], motions: Mapping[float, Timeline]
 ) -> MotionModel:
     planned = motions[1.0]
+    if not any(measured_rows(signals).any() for signals in recordings):
+        raise UserError(
+            f"{program.path}: no sensor of the {len(recordings)} train recordings ever changes: "
+            "nothing in them tells which line runs; are the right columns mapped?"
+        )
     model, score = fit_motion_model(recordings, planned)
     by_chance = fit_motion_model([_surrogate(signals) for signals in recordings], planned)[1]
     if score < MIN_RATIO * by_chance:
@@ -230,32 +258,81 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
         signals: filtered, (N, C).
         motions: speed, as a factor of the planned one -> the program's motion at it.
     """
-    candidates = []
-    for speed, motion in motions.items():
-        scores = start_scores(signals, motion, model)
-        candidates.append((float(scores.max()), speed, motion, int(scores.argmax())))
-    score, speed, motion, best = max(candidates, key=lambda candidate: candidate[0])
+    scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
+    likeliest = max(scores, key=lambda speed: float(scores[speed].max()))
+    length = len(motions[likeliest].features)
+    if len(signals) > 2 * length:
+        # Idle hours are quieter than the program, whose signals were scaled with them.
+        start = int(scores[likeliest].argmax()) - length + 1
+        running = signals[max(start, 0) : start + length]
+        signals = signals / np.maximum(running.std(0), MIN_SCALE)
+        scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
+    # A pause looks like a lower speed, until the rows are aligned.
+    candidates = [
+        (_align(signals, motions[speed], int(scores[speed].argmax()), model), speed)
+        for speed in dict.fromkeys((likeliest, 1.0))
+    ]
+    (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
+    motion = motions[speed]
+    scale = motion.step_seconds * speed
+    length = len(motion.features) - 2 * motion.first_row
+    score = float(scores[likeliest].max()) / min(len(signals), length)
+    return RowLabels(row * scale, spread * scale, score)
+
+
+def _align(
+    signals: Array, motion: Timeline, best: int, model: MotionModel
+) -> tuple[float, Array, Array]:
+    """What `_align_within` returns; long pauses are followed where the recording has time for them.
+
+    There may be time for another run of the program, too, which may look like the end of the first
+    one: then a pause has to explain much more.
+    """
+    count, length = len(signals), len(motion.features) - 2 * motion.first_row
+    least = round(MAX_DEVIATION_SECONDS / motion.step_seconds)
+    aligned = _align_within(least, signals, motion, best, model)
+    spare = min(count - length, MAX_ALIGNED // (2 * count))
+    if spare > least:
+        longer = _align_within(spare, signals, motion, best, model)
+        if longer[0] > aligned[0] * (MIN_PAUSE_RATIO if spare > length else 1.0):
+            return longer
+    return aligned
+
+
+def _align_within(
+    limit: int, signals: Array, motion: Timeline, best: int, model: MotionModel
+) -> tuple[float, Array, Array]:
+    """Log-likelihood, and mean and standard deviation of the program's row at each row, (N,).
+
+    Args:
+        limit: the longest deviation, in rows.
+        best: index of the start in `start_scores`.
+    """
     start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
-    limit = round(MAX_DEVIATION_SECONDS / step_seconds)
     deviations = np.arange(-limit, limit + 1)
     expected = np.pad(motion.features @ model.coefficients, ((1, 1), (0, 0)))
     weighted = expected @ model.precision
     energy = (weighted * expected).sum(1) / 2
+    is_measured = measured_rows(signals)
     emissions = np.empty((len(signals), len(deviations)))
     for column, deviation in enumerate(deviations):
         rows = np.clip(np.arange(len(signals)) - start + deviation + 1, 0, len(expected) - 1)
-        emissions[:, column] = (signals * weighted[rows]).sum(1) - energy[rows]
+        emissions[:, column] = (signals * weighted[rows]).sum(1) - energy[rows] * is_measured
     # Neighbouring rows share samples.
-    posterior = _posterior(emissions / odd_rows_in(SMOOTHING_SECONDS, step_seconds))
+    likelihood, posterior, is_paused = _posterior(
+        emissions / odd_rows_in(SMOOTHING_SECONDS, step_seconds)
+    )
     mean = posterior @ deviations
     spread = np.sqrt(np.maximum(posterior @ deviations**2 - mean**2, 0.0))
-    row = np.arange(len(signals)) - start - motion.first_row + mean
-    scale = step_seconds * speed
-    return RowLabels(row * scale, spread * scale, score / len(signals))
+    # A machine that stands still does not tell in which block.
+    spread = np.where(is_paused, limit, spread)
+    return likelihood, np.arange(len(signals)) - start - motion.first_row + mean, spread
 
 
-def _posterior(emissions: Array) -> Array:
-    """Probability of each deviation at each row, (N, D), by a forward and a backward pass.
+def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
+    """Log-likelihood, probability of each deviation at each row (N, D), and paused rows (N,).
+
+    By a forward and a backward pass.
 
     The machine runs, or pauses: then the deviation falls by one a row, and nothing is expected of
     the signals.
@@ -285,8 +362,10 @@ def _posterior(emissions: Array) -> Array:
         after.append(add(*moved))
         after_pause.append(add(ahead + resume, _below(rest) + remain))
     joint = np.array(running) + after[::-1], np.array(paused) + after_pause[::-1]
-    posterior: Array = special.softmax(np.logaddexp(*joint), axis=1)
-    return posterior
+    either = np.logaddexp(*joint)
+    likelihood = float(special.logsumexp(either[0]))
+    is_paused = special.logsumexp(joint[1], axis=1) > likelihood + np.log(0.5)
+    return likelihood, special.softmax(either, axis=1), is_paused
 
 
 def _above(scores: Array) -> Array:

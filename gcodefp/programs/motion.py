@@ -29,6 +29,10 @@ ARC_CHORDS = 16
 Vector = NDArray[np.float64]
 
 
+DWELL_MM = 1e-6
+"""Length of the move that stands for a dwell."""
+
+
 @dataclass(frozen=True)
 class Move:
     """One line (radius 0), arc, or helix about Z; positions in mm, angles in radians.
@@ -84,11 +88,16 @@ def trace_program(
 def moves_of(blocks: Sequence[ExecutedBlock]) -> list[Move]:
     """The moves of executed blocks, whose indices are the moves' `line_index`.
 
-    Dwells and moves of the extruder alone have none; arcs in other planes are chords.
+    Moves of the extruder alone have none; arcs in other planes are chords, and a dwell is a move
+    that is too slow to be one.
     """
     moves = []
     for index, block in enumerate(blocks):
         for move in block.moves:
+            if move.kind == "dwell" and move.seconds > 0:
+                x, y, z = move.start_mm[:3]
+                feed = DWELL_MM / move.seconds * 60
+                moves.append(Move(index, 1, (x, y, z), (x, y, z + DWELL_MM), feed))
             for part in _chords(move) if move.kind == "arc" and move.plane != 17 else (move,):
                 is_turn = part.kind == "arc"
                 if is_turn or (part.kind != "dwell" and part.start_mm[:3] != part.end_mm[:3]):

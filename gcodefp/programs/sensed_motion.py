@@ -23,6 +23,7 @@ TREND_SECONDS = 21.0
 SAMPLES_PER_ROW = 4
 """Of the motion, whose mean over a row counts."""
 RIDGE = 0.01
+STANDSTILL_MM_S = 1e-3
 STD_OFFSET = 0.1
 SHRINKAGE = 0.2
 """Of the residuals' covariance towards its diagonal."""
@@ -78,21 +79,39 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
     rate = np.linalg.norm(velocity, axis=1, keepdims=True)
     position = state.position_mm - state.position_mm.mean(0)
     strength = np.linalg.norm(state.acceleration_mm_s2, axis=1, keepdims=True)
-    columns = [position, position**2, velocity, np.abs(velocity), rate, rate > 0, strength]
+    columns = [
+        position,
+        position**2,
+        velocity,
+        np.abs(velocity),
+        rate,
+        rate > STANDSTILL_MM_S,
+        strength,
+    ]
     means = np.concatenate(columns, axis=1).reshape(count, SAMPLES_PER_ROW, -1).mean(1)
     features = _filter(means, step_seconds)
     return Timeline(features / (features.std(0) + 1e-9), padding, step_seconds)
 
 
 def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
-    """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN."""
+    """Signals (N, C) without noise and trend, each channel scaled; 0 where they are NaN.
+
+    Rows without any sample are all 0: `measured_rows`.
+    """
     valid = np.isfinite(signals)
     mean = np.where(valid, signals, 0.0).sum(0) / np.maximum(valid.sum(0), 1)
     centred = np.where(valid, signals - mean, 0.0)
     deviation = centred.std(0)
     filtered = _filter(centred / np.where(deviation > 0, deviation, 1.0), step_seconds)
     result: Array = filtered / (filtered.std(0) + STD_OFFSET)
+    result[~valid.any(1)] = 0.0
     return result
+
+
+def measured_rows(signals: Array) -> NDArray[np.bool_]:
+    """Which rows of filtered signals (N, C) have a sample; others say nothing of the motion."""
+    measured: NDArray[np.bool_] = (signals != 0).any(1)
+    return measured
 
 
 def _filter(samples: Array, step_seconds: float) -> Array:
@@ -141,7 +160,8 @@ def start_scores(signals: Array, motion: Timeline, model: MotionModel) -> Array:
     expected = motion.features @ model.coefficients
     weighted = expected @ model.precision
     gain = _correlate(signals, weighted)
-    energy = _correlate(np.ones((len(signals), 1)), (weighted * expected).sum(1, keepdims=True))
+    is_measured = measured_rows(signals)[:, None].astype(np.float64)
+    energy = _correlate(is_measured, (weighted * expected).sum(1, keepdims=True))
     return _with_overlap(gain - energy / 2, len(signals), motion)
 
 

@@ -1,5 +1,7 @@
 """The clocks of a layout's sources: any format becomes seconds, chunk after chunk."""
 
+import re
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +11,13 @@ from gcodefp.recordings.layout import Clock
 from gcodefp.recordings.sources import numbers
 
 UNIT_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
+CLOCK_CHANGE = (
+    "when clocks change an hour is missing or comes twice; exclude the recording, or write times "
+    "with their offset, such as +02:00"
+)
 ABSOLUTE = ("iso8601", "unix")
+DOTTED_DATE = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})[ T]+")
+"""05.03.2024: of dates with points the day is always first."""
 
 
 class SourceClock:
@@ -52,6 +60,8 @@ class SourceClock:
             raise ValueError(
                 f"clock {clock.column!r}, data row {first + row + 1}: "
                 f"{str(samples.iloc[row])[:60]!r} is not a time in the format {clock.format}"
+                + (f", or not one time of {clock.timezone}: {CLOCK_CHANGE}")
+                * (clock.format == "iso8601")
             )
         return times + self._offset
 
@@ -72,6 +82,7 @@ class SourceClock:
 
 def _iso8601(samples: pd.Series, timezone: str) -> NDArray[np.float64]:
     texts = samples.astype("string").str.strip().str.replace(",", ".")
+    texts = texts.str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
     has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
     has_offset &= texts.str.len() > len("2024-03-05")
     absolute = pd.to_datetime(texts.where(has_offset), format="ISO8601", errors="coerce", utc=True)

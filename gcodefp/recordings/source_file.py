@@ -77,7 +77,8 @@ class SourceFile:
         def is_text(name: str) -> bool:
             if name == clock_column and clock.is_text:
                 return True
-            return name in self.mapped and self.mapped[name].target.kind != "number"
+            target = self.mapped[name].target if name in self.mapped else None
+            return target is not None and (target.kind != "number" or target.column == columns.LINE)
 
         last = -np.inf
         for chunk in read_chunks(self.path, self.source, is_read, is_text, rows):
@@ -112,7 +113,8 @@ class SourceFile:
 
     def _map(self, name: str) -> MappedColumn | None:
         """What the layout makes of a column; None if it is not read."""
-        ignored = [pattern for pattern in self.source.ignore if fnmatchcase(name, pattern)]
+        # `[mA]` in a name is a unit; in a pattern it is one of two letters.
+        ignored = [p for p in self.source.ignore if p == name or fnmatchcase(name, p)]
         if match := self._match(name, not set(ignored) <= {EVERYTHING_ELSE}):
             key, fields = match
             self.keys.add(key)
@@ -147,6 +149,12 @@ class SourceFile:
             if column.equals is None:
                 texts = texts.str.casefold()
             return texts.isin(true).astype(np.float64).where(texts.notna())
+        if target.column == columns.LINE and samples.dtype.kind not in "iufb":
+            # N words, N120, are numbers with a letter.
+            samples = (
+                samples.astype("string").str.strip().str.replace(r"^[Nn](?=\d)", "", regex=True)
+            )
+            samples = samples.str.replace(self.source.decimal, ".", regex=False).astype(object)
         values = numbers(samples)
         if column.missing is not None:
             values = values.mask(values.isin(column.missing))

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
@@ -116,7 +117,7 @@ def test_an_unknown_logger_gets_a_layout_that_reads_it(
     draft = (tmp_path / "inspection/layout.yaml").read_text()
     for line in (
         'files: "{name}_log.txt"', "encoding: cp1252", 'separator: ";"', 'decimal: ","', "unit: ms",
-        '"Beschl. X [m/s²]": Beschl.Ax [m/s^2]', "Xpos: x [mm]", "line_no: line", "Satz: block",
+        '"Beschl. X [m/s²]": Beschl.Ax [m/s²]', "Xpos: x [mm]", "line_no: line", "Satz: block",
         "ignore: [Charge]", "rows: {rate_hz: 10}",
     ):  # fmt: skip
         assert line in draft, draft
@@ -221,3 +222,30 @@ def test_a_folder_without_recordings_ends_with_one_line(
     assert message in error
     assert error.count("\n") == 1
     assert not (tmp_path / "inspection").exists()
+
+
+def test_german_columns_and_parquet_become_a_layout(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    seconds = np.arange(0, 20, 0.1)
+    acceleration = np.random.default_rng(0).normal([0, 0, 1000], 20, (20_000, 3))
+    for number in range(1, 4):
+        lines = ["Prüfstand: Süd", "Zeit;Satznummer;Temperatur [°C];Strom [mA]"]
+        for t in seconds:
+            text = f"10:{number:02d}:{t:06.3f};{int(t) + 1};{20 + t / 100:.3f};{900 + t:.1f}"
+            lines.append("05.03.2024 " + text.replace(".", ","))
+        (folder / f"square_{number:03d}.csv").write_bytes("\r\n".join(lines).encode("cp1252"))
+        start = pd.Timestamp(f"2024-03-05 10:{number:02d}", tz="UTC").timestamp()
+        table = pd.DataFrame(acceleration, columns=["ax", "ay", "az"])
+        table.insert(0, "t_ms", start * 1e3 + np.arange(20_000.0))
+        table.to_parquet(folder / f"square_{number:03d}.parquet")
+    report = inspect(folder, capsys)
+    written = (tmp_path / "inspection/layout.yaml").read_text()
+    assert "clock: {format: iso8601, column: Zeit, timezone: UTC}" in written
+    assert "format: parquet" in written
+    for line in ("ax: toolhead.Ax [mg]", "Satznummer: line", '"Strom [mA]": Strom.Current [mA]'):
+        assert line in written
+    assert "20 lines from 1 to 20" in report
+    assert " ! " not in report

@@ -221,7 +221,7 @@ def _source(kind: Kind) -> Iterator[str]:
         if sketch.format == "grbl":
             section |= _grbl_time(sketch, section["regex"])
         yield from _dump(section).splitlines()
-    elif sketch.format in ("table", "json_lines"):
+    elif sketch.format in ("table", "json_lines", "parquet"):
         yield from _table_source(kind.pattern, sketch)
 
 
@@ -242,22 +242,22 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
     guesses = guess_targets(table, sketch.has_header, column, "toolhead")
     if not guesses:
         return
-    yield f"files: {_quoted(pattern)}"
-    if sketch.format == "json_lines":
-        yield "format: json_lines"
+    yield f"files: {quoted(pattern)}"
+    if sketch.format != "table":
+        yield f"format: {sketch.format}"
     if sketch.encoding != "utf-8":
         yield f"encoding: {sketch.encoding}"
     separator = sketch.separator.removeprefix('"') or ","
     if sketch.separator.startswith('"'):
         yield "quoted_rows: true"
     if separator != ",":
-        yield f"separator: {'whitespace' if separator == ' ' else _quoted(separator)}"
+        yield f"separator: {'whitespace' if separator == ' ' else quoted(separator)}"
     if DECIMAL_COMMA in sketch.notes:
         yield 'decimal: ","'
     if sketch.lines_before_header:
         yield f"skip_rows: {sketch.lines_before_header}"
     if not sketch.has_header:
-        names = ", ".join(_quoted(str(name)) for name in table.columns)
+        names = ", ".join(quoted(str(name)) for name in table.columns)
         yield f"header: [{names}]  # {CHECK}: the columns have no names"
     yield f"clock: {clock_yaml(clock)}"
     has_sensors = any("." in guess.target for guess in guesses.values())
@@ -265,9 +265,9 @@ def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
         yield f"resample: interpolate{IS_SLOW}"
     yield "columns:"
     for name, guess in guesses.items():
-        yield f"  {_quoted(name)}: {guess.target}  # {guess.reason}"
+        yield f"  {quoted(name)}: {guess.target}  # {guess.reason}"
     if left := [str(c) for c in table.columns if str(c) not in guesses and str(c) != column]:
-        yield f"ignore: [{', '.join(map(_quoted, left))}]"
+        yield f"ignore: [{', '.join(map(quoted, left))}]"
 
 
 def clock_yaml(clock: Clock | None) -> str:
@@ -276,7 +276,7 @@ def clock_yaml(clock: Clock | None) -> str:
         return (
             f"{{format: sample, rate_hz: {DEFAULT_ROW_HZ}}}  # CHECK the rate: no column is a clock"
         )
-    column = f"column: {_quoted(clock.column)}"
+    column = f"column: {quoted(clock.column)}"
     if clock.kind in UNIX_SCALES:
         return f"{{format: unix, {column}, unit: {clock.kind.removeprefix('unix ')}}}"
     if clock.kind == "date":
@@ -320,10 +320,10 @@ def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
         numbering = "n_word"
     if "octoprint" in formats.values():
         return []  # Its log has the blocks.
-    return [f"program: {{files: {_quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
+    return [f"program: {{files: {quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """A YAML scalar, in quotes unless it is a plain word."""
     style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
     return str(

@@ -9,7 +9,7 @@ import yaml
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.draft import clock_yaml
+from gcodefp.recordings.inspection.draft import clock_yaml, quoted
 from gcodefp.recordings.inspection.guessing import guess_targets
 from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity
 from gcodefp.recordings.inspection.source_facts import MAX_ISOLATED_SHARE, SourceFacts
@@ -29,6 +29,10 @@ MAX_SHOWN = 6
 NUMBERINGS = ("file_line", "n_word", "byte")
 MIN_LINES_SHARE = 0.5
 """Of reported lines that a program has: below it, they are counted in another way."""
+MAX_MISSING_SHARE = 0.2
+"""Of rows without a line in a log that has one: above it, its last line still runs."""
+MIN_COMMON_SHARE = 0.8
+"""Of the time of the source that reports lines: below it, a clock may be wrong."""
 
 
 class Finding(NamedTuple):
@@ -102,8 +106,8 @@ def _columns(
         more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
         new = {c: g.target for c, g in guesses.items() if c in facts.unmapped}
         new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
-        fix = f"columns: {min(new)}: {new[min(new)]}, or " if new else ""
-        fix += f"ignore: [{', '.join(facts.unmapped[:MAX_SHOWN])}]"
+        fix = f"columns: {quoted(min(new))}: {new[min(new)]}, or " if new else ""
+        fix += f"ignore: [{', '.join(map(quoted, facts.unmapped[:MAX_SHOWN]))}]"
         yield Finding(name, f"columns that are not read: {shown}{more}", fix, is_of_layout=True)
 
 
@@ -111,7 +115,7 @@ def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator
     if dead := facts.dead():
         shown = columns.describe_channels(dead, list(map(str, facts.channels)))
         keys = [key for channel in dead if not placeholders(key := facts.keys[channel])]
-        fix = f"ignore: [{', '.join(keys)}] instead of columns" if keys else ""
+        fix = f"ignore: [{', '.join(map(quoted, keys))}] instead of columns" if keys else ""
         yield Finding(name, f"dead, always the same value: {shown}; they are no inputs", fix)
     for node, (start, seconds) in facts.frozen().items():
         text = f"{node} is frozen for {seconds:.1f} s, {start - facts.start:.1f} s after the start"
@@ -165,7 +169,12 @@ def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterat
         reports = lines.dropna()
         if reports.empty:
             yield Finding(name, "its column for the line is always empty")
-        elif recording.program is not None and reports.dtype.kind == "f":
+            continue
+        missing = 1 - len(reports) / len(lines)
+        if missing > MAX_MISSING_SHARE and (key := facts[name].keys.get(columns.LINE)):
+            fix = f"columns: {quoted(key)}: {{as: line, fill: hold}}"
+            yield Finding(name, f"{missing:.0%} of its rows have no line, and no label", fix)
+        if recording.program is not None and reports.dtype.kind == "f":
             yield from _numbering(recording, name, np.unique(reports.to_numpy()))
 
 
@@ -188,16 +197,23 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
 
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
-    """Sources whose clocks have no time in common with that of the one that reports lines."""
+    """Sources whose clocks have little time in common with that of the one that reports lines."""
     formats = {recording.layout.sources[name].clock.format for name in facts}
     if len({CLOCK_KINDS[each] for each in formats}) > 1:
         return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
     for name in facts:
         early, late = facts[first], facts[name]
-        if late.start < early.end and early.start < late.end:
-            continue
         shift = early.start - late.start
+        common = min(late.end, early.end) - max(late.start, early.start)
+        if common > MIN_COMMON_SHARE * (early.end - early.start):
+            continue
+        if common > 0:
+            share = common / (early.end - early.start)
+            text = f"its clock has {share:.0%} of the time of {first} alone, and begins "
+            text += f"{abs(shift):.1f} s {'earlier' if shift > 0 else 'later'}"
+            yield Finding(name, f"{text}: are its offset and unit right?")
+            continue
         text = f"its clock has no time in common with that of {first}: it begins "
         text += f"{abs(shift):,.1f} s {'earlier' if shift > 0 else 'later'}"
         hours = round(shift / HOUR_SECONDS)

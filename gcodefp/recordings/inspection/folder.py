@@ -259,7 +259,7 @@ def _describe_kind(kind: Kind) -> Iterator[str]:
     count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
     if sketch.format == "program":
         text = f"program: {_describe_program(sketch.path)}"
-    elif sketch.format in ("table", "json_lines"):
+    elif sketch.format in ("table", "json_lines", "parquet"):
         text = _describe_table(sketch)
     else:
         text = FORMATS[sketch.format]
@@ -292,6 +292,8 @@ def _describe_table(sketch: Sketch) -> str:
     parts = [f"{sketch.table.shape[1]} columns, separated by {separator}, {header}"]
     if sketch.format == "json_lines":
         parts = [f"JSON lines of {sketch.table.shape[1]} fields"]
+    elif sketch.format == "parquet":
+        parts = [f"Parquet of {sketch.table.shape[1]} columns"]
     if sketch.clock is None:
         parts.append("no clock")
     elif sketch.clock.kind == "sample":

@@ -16,7 +16,7 @@ COMMANDED = re.compile(r"set|cmd|command|target|desired", re.IGNORECASE)
 REPORTED = re.compile(r"actual|set|cmd|command", re.IGNORECASE)
 """What the controller computes; an acceleration of such a name is no sensor's."""
 TRIPLES = (
-    ("A", re.compile(r"acc|imu|adxl|^a[_ .]?\?$|\.a\?$|^\?$", re.IGNORECASE)),
+    ("A", re.compile(r"acc|beschl|imu|adxl|^a[_ .]?\?$|\.a\?$|^\?$", re.IGNORECASE)),
     ("G", re.compile(r"gyr|rot|omega|^g[_ .]?\?$|\.g\?$", re.IGNORECASE)),
     ("M", re.compile(r"mag|^m[_ .]?\?$|\.m\?$", re.IGNORECASE)),
     ("F", re.compile(r"forc|^f[_ .]?\?$", re.IGNORECASE)),
@@ -26,10 +26,12 @@ DEFAULT_UNITS = {"A": "g", "G": "deg/s", "M": "uT", "F": "N"}
 SINGLES = (
     (
         "Current [A]",
-        re.compile(r"current(?!_|\w*(program|feed|line))|currentfeedback|(?<!st)amps?$|_i$", re.I),
+        re.compile(
+            r"strom|current(?!_|\w*(program|feed|line))|currentfeedback|(?<!st)amps?$|_i$", re.I
+        ),
     ),
-    ("Voltage [V]", re.compile(r"volt", re.I)),
-    ("Power [W]", re.compile(r"power|watt", re.I)),
+    ("Voltage [V]", re.compile(r"volt|spannung", re.I)),
+    ("Power [W]", re.compile(r"power|watt|leistung", re.I)),
     ("Temperature [degC]", re.compile(r"temp", re.I)),
     ("RMS", re.compile(r"rms|mic|sound|audio", re.I)),
     ("raw", re.compile(r"load|level|tension|adc|raw|sensor|vibr", re.I)),
@@ -38,11 +40,13 @@ ROLES = (
     (
         "line",
         re.compile(
-            r"(gcode_?)?line(_?(no|nr|num|number))?|l?n|.*sequence_?num.*|program_?line", re.I
+            r"(gcode_?)?line(_?(no|nr|num|number))?|l?n|.*sequence_?num.*|program_?line"
+            r"|.*act_?line_?(no|number)|satz_?(nr|nummer)",
+            re.I,
         ),
     ),
     ("block", re.compile(r"g_?code|gcode_string|block|command", re.I)),
-    ("feed [mm/min]", re.compile(r".*feed_?rate|feed|f", re.I)),
+    ("feed [mm/min]", re.compile(r".*feed_?rate|feed|vorschub|f", re.I)),
     ("state", re.compile(r"state|status|stat|machining_process|mode", re.I)),
 )
 BY_NAME, CHECK_UNIT, CHECK = "by its name", "CHECK the unit", "CHECK what it is"
@@ -77,7 +81,8 @@ def guess_targets(
         guesses |= {c: g for c, g in _guess_triple(table, key, names, node) if c not in guesses}
     for column in (c for c in columns if c not in guesses):
         bare = _UNIT.sub("", column).strip(" #")
-        role = next((r for r, pattern in ROLES if pattern.fullmatch(bare)), None)
+        spellings = [bare, *(last for last in [bare.rpartition(".")[2]] if len(last) > 2)]
+        role = next((r for r, pattern in ROLES if any(map(pattern.fullmatch, spellings))), None)
         single = next((q for q, pattern in SINGLES if pattern.search(bare)), None)
         if role and role.split()[0] not in {g.target.split()[0] for g in guesses.values()}:
             guesses[column] = Guess(role, BY_NAME)

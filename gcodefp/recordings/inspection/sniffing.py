@@ -41,10 +41,14 @@ MAX_BACKWARD_SHARE = 0.01
 """Of the steps of a clock; the reader says where."""
 UNIX_YEARS = (8e8, 4e9)
 """Unix seconds of 1995 to 2096."""
-GRAVITY = {"g": 1.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
+GRAVITY = {"g": 1.0, "mg": 1000.0, "m/s^2": 9.80665, "mm/s^2": 9806.65}
 """Unit of an acceleration -> what an accelerometer at rest measures."""
-_TIME_NAME = re.compile(r"time|clock|stamp|^#?t$|^#?t[_\[( ]|seconds|millis|\bms\b", re.IGNORECASE)
-_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d[ T]\d\d:\d\d")
+_TIME_NAME = re.compile(
+    r"time|zeit|clock|stamp|^#?t$|^#?t[_\[( ]|seconds|millis|\bms\b", re.IGNORECASE
+)
+_DATE = re.compile(r"\s*(?:\d{4}-\d\d-\d\d|\d\d\.\d\d\.\d{4})[ T]\d\d:\d\d")
+_UNIT = re.compile(r"[\[(](.*?)[\])]")
+_TIME_UNITS = ("s", "sec", "ms", "us", "µs", "ns", "utc")
 _TIME_OF_DAY = re.compile(r"\s*\d{1,2}:\d\d(?::\d\d)?(?:[.,]\d+)?(?:\s*[AP]M)?\s*$", re.IGNORECASE)
 
 
@@ -65,7 +69,8 @@ class Sketch(NamedTuple):
     """What a file seems to be.
 
     Attributes:
-        format: `table`, `json_lines`, one of LINE_FORMATS, `program`, `layout` or `unknown`.
+        format: `table`, `json_lines`, `parquet`, one of LINE_FORMATS, `program`, `layout` or
+            `unknown`.
         separator: of a table; `"` in front: each row is one quoted text.
         has_header: of a table; without one, its columns are called 0, 1, ….
         lines_before_header: that are no rows, or before the first row if there is no header.
@@ -89,6 +94,8 @@ class Sketch(NamedTuple):
 
 def sketch_file(path: Path) -> Sketch:
     """Looks at up to HEAD_LINES lines of a file's start and of its middle, compressed or not."""
+    if path.suffix.lower() == ".parquet":
+        return _sketch_parquet(path)
     lines, encoding = _lines(path)
     suffix = Path(re.sub(r"\.(gz|bz2|xz)$", "", path.name, flags=re.I)).suffix.lower()
     if suffix in LAYOUT_SUFFIXES:
@@ -101,6 +108,17 @@ def sketch_file(path: Path) -> Sketch:
     if lines and lines[0].lstrip().startswith("{"):
         return _sketch_json_lines(path, lines)
     return _sketch_table(path, lines)._replace(encoding=encoding)
+
+
+def _sketch_parquet(path: Path) -> Sketch:
+    from pyarrow import ArrowException, parquet
+
+    try:
+        with parquet.ParquetFile(path) as file:
+            table = next(file.iter_batches(HEAD_LINES)).to_pandas()
+    except (ArrowException, OSError, StopIteration):
+        return Sketch(path, "unknown", [])
+    return Sketch(path, "parquet", [], "", True, 0, table, guess_clock(table))
 
 
 def _sketch_json_lines(path: Path, lines: list[str]) -> Sketch:
@@ -290,6 +308,9 @@ def _clocks(table: pd.DataFrame) -> Iterator[tuple[int, Clock]]:
                 if texts.map(lambda text, p=pattern: bool(p.match(text))).mean() > 0.9:
                     yield 0 if is_named else 1, Clock(name, kind, _text_period(texts, kind))
             continue
+        unit = _UNIT.search(name)
+        if unit is not None and not is_named and unit[1].strip().casefold() not in _TIME_UNITS:
+            continue
         values = samples.to_numpy(np.float64)
         steps = np.diff(values)
         if (steps < 0).mean() > MAX_BACKWARD_SHARE or not (steps > 0).any():
@@ -323,8 +344,10 @@ def usual_step(steps: NDArray[np.float64]) -> float:
 
 def _text_period(texts: pd.Series, kind: str) -> float:
     from gcodefp.recordings.clock import elapsed_seconds, median_period
+    from gcodefp.recordings.source_clock import DOTTED_DATE
 
-    return median_period(elapsed_seconds(texts))
+    iso = texts.str.strip().str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
+    return median_period(elapsed_seconds(iso if kind == "date" else texts))
 
 
 def guess_acceleration_unit(samples: NDArray[np.float64]) -> str | None:

@@ -148,3 +148,81 @@ def test_reported_positions_are_aligned_alone(tmp_path: Path) -> None:
         pairs.append((recording, truth))
     *_, distances = label(pairs, MachineLimits())
     assert np.median(np.concatenate(list(distances.values()))) < 2
+
+
+def test_a_long_pause_and_a_gap_in_the_samples_do_not_shift_the_labels(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    pairs.append(simulated(path, "face40", 5, [(20.0, 80.0, 0.0)]))
+    gap = simulated(path, "face40", 6)
+    gap[0].signals.iloc[50:150] = np.nan
+    labelled, reasons, distances = label([*pairs, gap], MachineLimits())
+    assert not reasons
+    for name in ("face40_5", "face40_6"):
+        assert (distances[name] > 10).mean() < 0.1, name
+        assert len(labelled[name].row) > 0.8 * plan_program("face40").seconds / STEP_SECONDS
+    assert labelled["face40_5"].counts["uncertain_rows"] > 0.8 * 60 / STEP_SECONDS
+
+
+def test_one_run_of_a_recording_with_two_is_labelled(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    (first, before), (second, after) = (simulated(path, "face40", seed) for seed in (5, 7))
+    count = len(before) + len(after)
+    first.row, first.seconds = np.arange(count, dtype=np.int32), np.arange(count) * STEP_SECONDS
+    first.position_mm = np.full((count, 3), np.nan, np.float32)
+    first.environment = np.full((count, 2), np.nan, np.float32)
+    first.signals = pd.concat([first.signals, second.signals], ignore_index=True)
+    *_, distances = label([*pairs, (first, np.concatenate([before, after]))], MachineLimits())
+    assert (distances["face40_5"] > 10).mean() < 0.15
+
+
+def test_a_part_that_may_be_any_of_the_program_has_no_labels(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    whole, truth = simulated(path, "face40", 14)
+    part = slice(90, 90 + round(12 / STEP_SECONDS))
+    for field in ("blocks", "lines", "mm_per_unit", "position_mm", "environment", "signals"):
+        setattr(whole, field, getattr(whole, field)[part])
+    whole.seconds = whole.seconds[part] - whole.seconds[part][0]
+    whole.row = np.arange(len(whole.seconds), dtype=np.int32)
+    labelled, reasons, _ = label([*pairs, (whole, truth[part])], MachineLimits())
+    assert "are too short to tell where in face40" in reasons[whole.name]
+    assert whole.name not in labelled
+
+
+def test_a_program_without_a_feed_rate_is_refused(tmp_path: Path) -> None:
+    pair = simulated(program_file(tmp_path, "face40"), "face40", 1)
+    path = pair[0].program = tmp_path / "no_feed.nc"
+    path.write_text("G21\nG0 X5\nG1 X10\n")
+    with pytest.raises(UserError, match=r"no_feed\.nc: line 3, 'G1 X10', has no feed rate"):
+        label([pair], MachineLimits())
+
+
+@pytest.mark.parametrize("constant", [1.0, np.nan])
+def test_sensors_that_never_change_are_refused(tmp_path: Path, constant: float) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    for recording, _ in pairs:
+        recording.signals.iloc[:] = constant
+    with pytest.raises(UserError, match="no sensor of the 4 train recordings ever changes"):
+        label(pairs, MachineLimits())
+
+
+def test_hours_without_the_program_do_not_hide_it(tmp_path: Path) -> None:
+    path = program_file(tmp_path, "face40")
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    own, truth = simulated(path, "face40", 5)
+    idle = int(1800 / STEP_SECONDS)
+    rest = own.signals.iloc[:4]
+    noise = np.random.default_rng(0).normal(size=(idle, rest.shape[1]))
+    before = pd.DataFrame(
+        noise * rest.std().to_numpy() + rest.mean().to_numpy(), None, rest.columns
+    )
+    count = idle + len(truth)
+    own.row, own.seconds = np.arange(count, dtype=np.int32), np.arange(count) * STEP_SECONDS
+    own.position_mm = np.full((count, 3), np.nan, np.float32)
+    own.environment = np.full((count, 2), np.nan, np.float32)
+    own.signals = pd.concat([before, own.signals], ignore_index=True)
+    *_, distances = label([*pairs, (own, np.append(np.full(idle, -99.0), truth))], MachineLimits())
+    assert np.quantile(distances["face40_5"], 0.9) < 10

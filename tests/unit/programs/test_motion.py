@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.programs.motion import MachineLimits, Move, plan, tangent, trace_program
+from gcodefp.programs.motion import (
+    MachineLimits,
+    Move,
+    moves_of,
+    plan,
+    tangent,
+    trace_program,
+)
+from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.simulation.programs import PROGRAMS, build_program
 
 LIMITS = MachineLimits()
@@ -121,3 +129,13 @@ def test_arcs_reach_their_end_or_are_an_error() -> None:
         assert abs(arc.sweep) == pytest.approx(math.pi / 2, abs=0.01)
     with pytest.raises(ValueError, match=r"no arc of radius 2\.54 mm"):
         trace_program(["G0 X0 Y0 Z0", "G2 X1 Y0 R0.1"])
+
+
+def test_a_dwell_takes_its_time() -> None:
+    moves = moves_of(interpret_program("G21\nG1 X10 F600\nG4 P10\nG1 X0").blocks)
+    trajectory = plan(moves)
+    whole = plan([move for move in moves if move.length_mm > 1])
+    assert trajectory.seconds == pytest.approx(whole.seconds + 10, abs=0.1)
+    state = trajectory.state_at(np.array([6.0]))
+    assert moves[state.move_index[0]].line_index == 2
+    np.testing.assert_allclose(state.position_mm, [[10, 0, 0]], atol=1e-5)

@@ -255,3 +255,35 @@ def test_midnight_in_any_chunk(start: float, steps: list[float], data: st.DataOb
 def test_texts_that_are_no_times(texts: list[str], clock: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         seconds(texts, format=clock)
+
+
+def test_n_words_are_lines_and_units_in_brackets_are_no_pattern(tmp_path: Path) -> None:
+    text = "t;Satz;Strom [mA];Druck [bar]\n0,5;N10;1500,0;2\n0,6;N20;;2\n0,7;;250,5;2\n"
+    path = write_csv(tmp_path / "a.csv", text)
+    file = SourceFile(
+        path,
+        "plc",
+        source(
+            separator=";",
+            decimal=",",
+            columns={"Satz": "line", "Strom [mA]": "S.Current [mA]"},
+            ignore=["Druck [bar]"],
+        ),
+    )
+    table = pd.concat(file.chunks())
+    np.testing.assert_array_equal(table["gcode_line"], [10, 20, np.nan])
+    np.testing.assert_allclose(table["S.Current"], [1.5, np.nan, 0.2505])
+    assert file.unmapped == []
+
+
+def test_dates_with_points_have_the_day_first() -> None:
+    clock = SourceClock(Clock(format="iso8601", column="t", timezone="Europe/Berlin"))
+    seconds = clock.seconds(pd.DataFrame({"t": ["05.03.2024 10:11:12,250", "05.03.2024 10:11:13"]}))
+    expected = pd.Timestamp("2024-03-05 09:11:12.25", tz="UTC").timestamp()
+    np.testing.assert_allclose(seconds - expected, [0, 0.75], atol=1e-6)
+
+
+def test_the_hour_that_comes_twice_is_refused_with_the_way_out() -> None:
+    clock = SourceClock(Clock(format="iso8601", column="t", timezone="Europe/Berlin"))
+    with pytest.raises(ValueError, match=r"not one time of Europe/Berlin.*with their offset"):
+        clock.seconds(pd.DataFrame({"t": ["2024-10-27 02:30:00"]}))
