@@ -27,7 +27,7 @@ def window_starts(
     window of a segment is moved back to end with it.
 
     Args:
-        recording: (N,) index of each row's recording; rows of one recording are contiguous.
+        recording: (N,) index of each row's recording, or of what else no window crosses.
         seconds: (N,) clock of each row within its recording.
         window: rows per window.
         stride: rows from one window to the next.
@@ -91,6 +91,9 @@ def assemble(
 
     blocks, block = np.unique(concatenate("blocks"), return_inverse=True)
     seconds, recording = concatenate("seconds"), repeat(range(len(recordings)))
+    segments = [np.zeros(len(r.row)) if r.segment is None else r.segment for r in recordings]
+    is_edge = (np.diff(recording) != 0) | (np.diff(np.concatenate(segments)) != 0)
+    segment = np.cumsum(np.append(0, is_edge))
     # Row numbers within a recording become row numbers within the split.
     offset = np.repeat(np.cumsum([0, *lengths[:-1]]), lengths)
     corrected = np.concatenate([a.lag_corrected_row for a in alignments]) + offset
@@ -112,7 +115,7 @@ def assemble(
         lag_corrected_row=corrected.astype(np.int32),
         recordings=np.array([r.name for r in recordings]),
         lag_seconds=np.array([a.lag.seconds for a in alignments], np.float32),
-        window_start=window_starts(recording, seconds, window, stride, max_gap_seconds),
+        window_start=window_starts(segment, seconds, window, stride, max_gap_seconds),
     )
 
 

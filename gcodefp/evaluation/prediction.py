@@ -14,10 +14,11 @@ from torch import Tensor
 
 from gcodefp.dataset.windows import row_to_window_mask, window_starts
 from gcodefp.evaluation.calibration import Refusal, refusal
-from gcodefp.evaluation.decoder import Decoder
+from gcodefp.evaluation.decoder import DecodedRecording, Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.programs.lag import interpolate_rows
+from gcodefp.programs.lag_marginal import MostProbableBlocks
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -32,6 +33,10 @@ and one at 0.51. Some recordings of trained programs are below it too.
 SPEEDS = (0.5, 0.63, 0.8, 1.25, 1.6, 2.0)
 """Feeds, in those of the train recordings, at which a recording that fits no program is tried. In
 simulated recordings a fifth more or less is a program's limit without that."""
+PACKETS_NOTE = "the order of its packets of rows is not known: each is decoded by itself"
+PACKETS_IN_ORDER_NOTE = (
+    "its packets of rows are taken to be in the order of time, as they were in the train recordings"
+)
 MAX_ROWS_SHARE = 2.0
 """A recording with more rows than this times those of its program contains several programs."""
 
@@ -172,15 +177,31 @@ def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def predict_recording(
     decoder: Decoder, recording: Recording, device: torch.device
 ) -> RecordingPrediction:
-    """Decodes a recording of at least one window as a whole, from its signals alone."""
+    """Decodes a recording of at least one window as a whole, from its signals alone.
+
+    Packets of rows are decoded one by one, and not compared with whole programs, unless those of
+    the train recordings were in order.
+    """
     description, programs = decoder.description, decoder.programs
     measured = description.scaler.apply(recording)
-    refused, speed = _choose_speed(decoder, measured, device)
-    decoded = decoder.decode_recording(_at_speed(measured, speed, device))
+    notes, is_whole = list(recording.notes), recording.segment is None
+    if recording.segment is not None:
+        entries = description.document["recordings"].values()
+        is_whole = not any(entry.get("reordered_rows") for entry in entries)
+        notes.append(PACKETS_IN_ORDER_NOTE if is_whole else PACKETS_NOTE)
+    if recording.segment is None or is_whole:
+        refused, speed = _choose_speed(decoder, measured, device)
+        decoded = decoder.decode_recording(_at_speed(measured, speed, device))
+        greedy_block, operations = _decode_greedily(
+            decoder, torch.as_tensor(measured, device=device)
+        )
+    else:
+        refused, speed = None, 1.0
+        edges = np.flatnonzero(np.diff(recording.segment)) + 1
+        parts = np.split(measured, edges)
+        decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
     nearest = np.rint(np.linspace(0, len(decoded.state) - 1, len(measured))).astype(int)
     state = decoded.state[nearest]
-    signals = torch.as_tensor(measured, device=device)
-    greedy_block, operations = _decode_greedily(decoder, signals)
     return RecordingPrediction(
         name=recording.name,
         row=recording.row,
@@ -196,8 +217,37 @@ def predict_recording(
         greedy_block=greedy_block,
         programs=_rank_candidates(programs.names.tolist(), decoded.program_probability),
         operations=_rank_candidates(description.vocabulary.operations, operations),
-        notes=tuple(recording.notes),
+        notes=tuple(notes),
     )
+
+
+def _decode_parts(
+    decoder: Decoder, parts: Sequence[NDArray[np.float32]], device: torch.device
+) -> tuple[DecodedRecording, NDArray[np.str_], NDArray[np.float64]]:
+    """Each part (M, C) by itself, one after the other; a short one lasts a window."""
+    window, decoded, greedy = decoder.description.window, [], []
+    for part in parts:
+        padding = ((0, max(0, window - len(part))), (0, 0))
+        signals = torch.as_tensor(np.pad(part, padding, mode="edge"), device=device)
+        decoded.append(decoder.decode_recording(signals))
+        greedy.append(_decode_greedily(decoder, signals))
+    rows = [len(part) for part in parts]
+
+    def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+        return np.concatenate([array[:n] for array, n in zip(arrays, rows, strict=True)])
+
+    probability = np.average([d.program_probability for d in decoded], axis=0, weights=rows)
+    whole = DecodedRecording(
+        int(probability.argmax()),
+        probability,
+        joined(d.state for d in decoded),
+        joined(d.confidence for d in decoded),
+        joined(d.median_lag_confidence for d in decoded),
+        MostProbableBlocks(*map(joined, zip(*(d.blocks for d in decoded), strict=True))),
+        joined(d.likeliest for d in decoded),
+    )
+    operations = np.average([o for _, o in greedy], axis=0, weights=rows)
+    return whole, joined(blocks for blocks, _ in greedy), operations
 
 
 def _choose_speed(

@@ -37,6 +37,7 @@ from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
 EPSILON_SECONDS = 1e-6
+ABSENT_SECONDS = 30.0
 MAX_STATES = 100_000
 """Two hundred programs of two minutes have as many at four rows a second."""
 
@@ -194,7 +195,8 @@ def _reports(
 ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float32], NDArray[np.float32]]:
     """Line, block, position and unit that the controllers report at M times of a program.
 
-    Reports of a short line differ between recordings: the majority decides.
+    Reports of a short line differ between recordings: the majority decides. A recording that ended
+    ABSENT_SECONDS before, or began as much later, has no vote.
     """
     # A row reports the line that has started by then.
     rows = [
@@ -206,13 +208,16 @@ def _reports(
         """A report of all recordings, (R, M) or (R, M, 3)."""
         return np.stack([getattr(r, name)[row] for r, row in zip(recordings, rows, strict=True)])
 
+    is_present = np.stack(
+        [(times >= c[0] - ABSENT_SECONDS) & (times <= c[-1] + ABSENT_SECONDS) for c in clocks]
+    )
     lines = reported("lines")
-    votes = np.stack([(lines == own).sum(0) for own in lines])
+    votes = np.stack([((lines == own) & is_present).sum(0) for own in lines]) * is_present
     majority = votes.argmax(0), np.arange(len(times))
     return (
         lines[majority],
         reported("blocks")[majority],
-        _finite_mean(reported("position_mm")),
+        _finite_mean(np.where(is_present[..., None], reported("position_mm"), np.float32(np.nan))),
         reported("mm_per_unit")[majority],
     )
 

@@ -33,6 +33,7 @@ from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_bloc
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.quantities import RUNNING
 from gcodefp.recordings.reader import RecordingRejected, read_table
+from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 MAX_WORDS = 20
@@ -70,6 +71,7 @@ class Recording:
         unread: `unmapped` and `missing` columns, of a layout's sources.
         program: the file that it runs, where no line is reported and `programs.labelling` finds it.
         label_uncertainty_seconds: median over its rows; None where the controller reports lines.
+        segment: (N,) where it changes, a row does not follow the one before; None: all do.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Recording:
     unread: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
     program: Path | None = None
     label_uncertainty_seconds: float | None = None
+    segment: NDArray[np.int64] | None = None
 
 
 def load_recording(
@@ -130,6 +133,9 @@ def load_recording(
     blocks, factors = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
     position_mm = _position_mm(table, factors)
     _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
+    segment = _segment(table, counts, notes)
+    if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
+        notes.append(doubt)
     if not np.isfinite(position_mm).any():
         _check_blocks(blocks)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
@@ -153,6 +159,7 @@ def load_recording(
         session=attrs.get("session", ""),
         machine=attrs.get("machine", ""),
         unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
+        segment=segment,
     )
 
 
@@ -173,6 +180,8 @@ def _without_reports(
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     signals = clean_samples(channels, counts, _row_period(clock))
     ones = np.ones(len(table), np.float32)
+    if doubt := order_doubt(np.zeros(len(table)), _position_mm(table, ones), clock):
+        notes.append(doubt)
     return Recording(
         name=name,
         operation=attrs["operation"],
@@ -361,6 +370,23 @@ def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series, notes: list
     if factors.isna().all() and blocks.str.contains("[XYZ]").any():
         notes.append("no unit, G20 or G21: its lengths are taken as mm")
     return factors.ffill().bfill().fillna(1.0)
+
+
+def _segment(
+    table: pd.DataFrame, counts: Counter[str], notes: list[str]
+) -> NDArray[np.int64] | None:
+    """What of a layout with packets follows each other; None without packets."""
+    if columns.SEGMENT not in table:
+        return None
+    segment = table[columns.SEGMENT].to_numpy(np.int64)
+    counts["reordered_rows"] += len(table) * bool((np.diff(table.index) < 0).any())
+    if counts["reordered_rows"]:
+        notes.append(
+            "its packets of rows are put into the program's order by the reported lines and "
+            f"positions; {len(np.unique(segment)) - 1} times the next one is not known. What is "
+            "decoded of more than a packet uses an order that sensors alone do not tell"
+        )
+    return segment
 
 
 def _environment(table: pd.DataFrame) -> NDArray[np.float32]:

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
+from gcodefp.recordings.columns import LINE, POSITION_MM
 from gcodefp.recordings.quantities import Target, parse_target
 from gcodefp.schema import Section, validated
 from gcodefp.yaml_input import load_yaml, read_text
@@ -24,6 +25,13 @@ NAME_FIELDS = ("name", "operation", "session", "machine")
 """Placeholders in patterns of file names."""
 Text = Annotated[str, Field(min_length=1)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
+
+
+class Packets(Section):
+    """Packets of rows that a logger writes in any order."""
+
+    column: Text = Field(description="A column of the file.")
+    starts: float = Field(description="What it has in the first row of each packet.")
 
 
 class Clock(Section):
@@ -37,6 +45,11 @@ class Clock(Section):
     unit: Literal["s", "ms", "us", "ns"] = Field("s", description="Of unix and seconds.")
     rate_hz: Positive | None = Field(
         None, description="Rows per second: needed by sample; else measured where it is not given."
+    )
+    packets: Packets | None = Field(
+        None,
+        description="Of sample: rows are in order within packets alone. With labels, these are put "
+        "into the program's order by line and position; without, each is decoded by itself.",
     )
     timezone: Text = Field("UTC", description="Of times without an offset, such as Europe/Paris.")
     offset_seconds: float = Field(0.0, description="Added to every time.")
@@ -54,6 +67,8 @@ class Clock(Section):
     def _has_what_it_needs(self) -> Self:
         if self.format == "sample" and (self.rate_hz is None or self.column is not None):
             raise ValueError("format sample needs rate_hz, and no column")
+        if self.format != "sample" and self.packets is not None:
+            raise ValueError("packets belongs to format sample: another clock tells the order")
         if self.format != "sample" and self.column is None:
             raise ValueError(f"format {self.format} needs column, the clock's name in the file")
         return self
@@ -286,6 +301,15 @@ class Layout(Section):
         if isinstance(self.rows, str) and self.rows not in self.sources:
             hint = did_you_mean(self.rows, self.sources)
             raise ValueError(f"rows: {self.rows!r} is no source; {hint}")
+        if any(source.clock.packets for source in self.sources.values()):
+            if len(self.sources) > 1 or self.rows is not None:
+                raise ValueError("packets: only of the single source, without rows")
+            ((name, source),) = self.sources.items()
+            columns = {source.target(n).column for n in source.columns if not placeholders(n)}
+            if not {LINE, *POSITION_MM[:2]} <= columns:
+                raise ValueError(
+                    f"sources.{name}: packets needs line, x and y, by which they are put into order"
+                )
         if self.rows is None and len(self.sources) > 1 and len(self.label_sources()) != 1:
             count = "no source reports" if not self.label_sources() else "several sources report"
             raise ValueError(

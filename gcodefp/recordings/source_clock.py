@@ -31,6 +31,7 @@ class SourceClock:
     def __init__(self, clock: Clock, offset_seconds: float = 0.0) -> None:
         self._clock, self._offset = clock, clock.offset_seconds + offset_seconds
         self._last, self._days, self._rows = np.nan, 0.0, 0
+        self._packet, self._is_start = 0, False
 
     @property
     def is_text(self) -> bool:
@@ -64,6 +65,15 @@ class SourceClock:
                 * (clock.format == "iso8601")
             )
         return times + self._offset
+
+    def packets(self, chunk: pd.DataFrame) -> NDArray[np.int64]:
+        """Number of each row's packet, (N,)."""
+        assert self._clock.packets is not None
+        marks = numbers(chunk[self._clock.packets.column]).to_numpy()
+        is_start = marks == self._clock.packets.starts
+        packet = self._packet + np.cumsum(is_start & ~np.r_[self._is_start, is_start[:-1]])
+        self._packet, self._is_start = int(packet[-1]), bool(is_start[-1])
+        return packet
 
     def _unwrapped(self, times: NDArray[np.float64]) -> NDArray[np.float64]:
         valid = np.flatnonzero(np.isfinite(times))

@@ -15,6 +15,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.layout import Source, placeholders, with_groups
 from gcodefp.recordings.quantities import Target
 from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.row_order import program_order
 from gcodefp.recordings.source_clock import SourceClock
 from gcodefp.recordings.sources import CHUNK_ROWS, numbers, read_chunks, texts_of
 
@@ -62,7 +63,8 @@ class SourceFile:
         """
         clock = SourceClock(self.source.clock, self.offset_seconds)
         self.mapped, self.unmapped = {}, []
-        clock_column = self.source.clock.column
+        clock_column, packets = self.source.clock.column, self.source.clock.packets
+        needed = {clock_column, packets.column if packets else None}
 
         def is_read(name: str) -> bool:
             mapped = self._map(name)
@@ -70,7 +72,7 @@ class SourceFile:
                 self._check_new(mapped)
                 self.mapped[name] = mapped
             # Without a clock's column, any mapped one says how many rows there are.
-            return name == clock_column or (
+            return name in needed or (
                 mapped is not None and (clock_column is None or is_wanted(mapped.target))
             )
 
@@ -85,6 +87,8 @@ class SourceFile:
             if clock_column is not None and clock_column not in chunk:
                 # Columns of JSON lines may come later; the clock is in every line.
                 raise UserError(f"{self.path}: has no column {clock_column!r}, the clock")
+            if packets and packets.column not in chunk:
+                raise UserError(f"{self.path}: has no column {packets.column!r}, of clock.packets")
             try:
                 seconds = clock.seconds(chunk)
                 table = {
@@ -92,6 +96,8 @@ class SourceFile:
                     for name, m in self.mapped.items()
                     if name in chunk and is_wanted(m.target)
                 }
+                if packets:
+                    table[columns.SEGMENT] = pd.Series(clock.packets(chunk), chunk.index)
             except ValueError as error:
                 raise UserError(f"{self.path}: {error}") from None
             timed = np.isfinite(seconds)
@@ -124,7 +130,9 @@ class SourceFile:
                 raise UserError(f"{self.path}: column {name!r} as {key!r}: {error}") from None
             is_read = self.with_labels or not target.is_label
             return MappedColumn(name, key, target) if is_read else None
-        if not ignored and name != self.source.clock.column:
+        packets = self.source.clock.packets
+        is_clock = name == self.source.clock.column or (packets and name == packets.column)
+        if not ignored and not is_clock:
             self.unmapped.append(name)
         return None
 
@@ -189,6 +197,8 @@ class SourceFile:
         if not chunks:
             raise UserError(f"{self.path}: has no row with a time")
         table = pd.concat(chunks)
+        if self.source.clock.packets and columns.LINE in table:
+            table = program_order(table)
         for mapped in self.mapped.values():
             column, name = self.source.column(mapped.key), mapped.target.column
             if name not in table:

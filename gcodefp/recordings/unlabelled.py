@@ -65,6 +65,7 @@ def read_unlabelled(
     path, is_native = paths_of([source])[0], isinstance(source, Path)
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
+    segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
     _check_channels(path, [c for c in channels if c not in table], channels)
     lost = columns.lost_channels(channels, table.columns)
     if lost and not allow_missing:
@@ -88,6 +89,8 @@ def read_unlabelled(
     _check_channels(path, missing, channels)
     recording = _without_labels(name_of(source), signals, step_seconds, counts)
     recording.notes += notes
+    if segment is not None:
+        recording.segment = segment[signals.index].to_numpy(np.int64)
     if clock is None:
         return UnlabelledRecording(recording, None, missing)
     clock = clock[signals.index]
@@ -135,7 +138,7 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
 
 def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
     """The clock and the channels of the recording as numbers, in the order of `channels`."""
-    names = {name.casefold(): name for name in (columns.CLOCK, *channels)}
+    names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
     table = _read_all(source, lambda column: column.casefold() in names, step_seconds)
     table = table.rename(columns=lambda column: names[column.casefold()])
     # The order of the columns in the file must not change the result by rounding.

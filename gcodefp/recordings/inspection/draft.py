@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import yaml
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
 from gcodefp.recordings.inspection.sniffing import (
     DECIMAL_COMMA,
@@ -314,21 +313,14 @@ def _is_fast(lines: list[str]) -> bool:
 
 def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
     numbering = "file_line"
-    blocks = [line for line in kind.sketches[0].lines if _is_block(line)]
+    lines = kind.sketches[0].lines
     if "klippy" in formats.values():
         numbering = "byte"
-    elif sum(line.lstrip().upper().startswith("N") for line in blocks) > len(blocks) / 2:
+    elif sum(bool(_N_WORD.match(line)) for line in lines) > len(lines) / 2:
         numbering = "n_word"
     if "octoprint" in formats.values():
         return []  # Its log has the blocks.
     return [f"program: {{files: {quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
-
-
-def _is_block(line: str) -> bool:
-    try:
-        return bool(parse_block(line))
-    except ValueError:
-        return False
 
 
 def quoted(text: str) -> str:

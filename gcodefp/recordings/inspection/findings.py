@@ -198,8 +198,8 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
     """Sources whose clocks have little time in common with that of the one that reports lines."""
-    clocks = {name: recording.layout.sources[name].clock for name in facts}
-    if len({CLOCK_KINDS[clock.format] for clock in clocks.values()}) > 1:
+    formats = {recording.layout.sources[name].clock.format for name in facts}
+    if len({CLOCK_KINDS[each] for each in formats}) > 1:
         return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
     for name in facts:

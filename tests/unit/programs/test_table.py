@@ -54,6 +54,23 @@ def test_more_states_than_can_be_decoded_are_refused(monkeypatch: pytest.MonkeyP
         fit(train)
 
 
+def test_a_recording_that_ended_early_says_nothing_of_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    train = runs(0)
+    whole = fit(train)
+    first = by_length(train)[0]
+    half = len(first.recording.row) // 2
+    arrays = ("row", "seconds", "blocks", "lines", "mm_per_unit", "position_mm")
+    cut = {name: getattr(first.recording, name)[:half] for name in arrays}
+    short = replace(first.recording, **cut, signals=first.recording.signals.iloc[:half])
+    train[train.index(first)] = first._replace(recording=short, signals=first.signals[:half])
+    assert np.abs(fit(train).position_mm - whole.position_mm).max() > 1
+    monkeypatch.setattr(table, "ABSENT_SECONDS", 1.0)
+    assert np.abs(fit(train).position_mm - whole.position_mm).max() < 0.5
+    assert (fit(train).line == whole.line).mean() > 0.98
+
+
 def test_the_table_holds_the_reports_and_signals_of_each_state() -> None:
     programs = fit([*runs(0), *runs(1)])
     assert programs.names.tolist() == ["a", "b"]
