@@ -37,7 +37,7 @@ from gcodefp.recordings.cleaning import Recording
 
 UNKNOWN = -1
 EPSILON_SECONDS = 1e-6
-ABSENT_SECONDS = 30.0
+ABSENT_SECONDS = 15.0
 MAX_STATES = 100_000
 """Two hundred programs of two minutes have as many at four rows a second."""
 
