@@ -88,8 +88,8 @@ def program_order(table: pd.DataFrame) -> pd.DataFrame:
     line = table[columns.LINE].mask(is_mark)
     is_cut = is_mark | np.r_[False, steps > JUMP_FACTOR * fastest]
     piece = np.cumsum(is_cut)
-    known = line.where(line > 0).groupby(piece)
-    line_or_near = known.ffill().groupby(piece).bfill().to_numpy()
+    reported = line.where(line > 0).groupby(piece)
+    line_or_near = reported.ffill().groupby(piece).bfill().to_numpy()
     rows = [np.flatnonzero(piece == p) for p in np.unique(piece[np.isfinite(line_or_near)])]
     chains = _chains(rows, line_or_near, position, fastest)
     order = np.concatenate([rows[i] for chain in chains for i in chain]) if rows else np.arange(0)
