@@ -50,12 +50,13 @@ from gcodefp.programs.table import (
     write_programs,
 )
 from gcodefp.provenance import provenance
-from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
+from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import GROUPS, describe_channels
 from gcodefp.recordings.copies import find_copies, format_signature
 from gcodefp.recordings.gcode import Word, parse_block
 from gcodefp.recordings.lab_files import list_recordings, paths_of
 from gcodefp.recordings.layout import Layout, describe_layout, read_optional_layout
+from gcodefp.recordings.loading import Excluded, load_recordings
 
 logger = logging.getLogger("gcodefp.preprocess")
 

@@ -9,11 +9,12 @@ from gcodefp.dataset.windows import assemble, held_out_stride
 from gcodefp.errors import UserError
 from gcodefp.programs.lag import log_doubtful
 from gcodefp.programs.table import align_recording
-from gcodefp.recordings.cleaning import Excluded, Recording, load_recordings
+from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.columns import describe_channels, lost_channels
 from gcodefp.recordings.copies import find_copies, parse_signature
 from gcodefp.recordings.lab_files import list_recordings, name_of
 from gcodefp.recordings.layout import stored_layout
+from gcodefp.recordings.loading import Excluded, load_recordings
 
 logger = logging.getLogger("gcodefp.dataset")
 

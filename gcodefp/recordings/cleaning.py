@@ -6,12 +6,9 @@ decreases); rows from the end of the program (M2, M30) on. `clean_samples` clean
 recording that raises RecordingRejected is excluded as a whole.
 """
 
-import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +33,7 @@ from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
+UNTRACEABLE = {Word("G", 91.0), Word("G", 92.0)}
 MAX_WORDS = 20
 """Longer blocks count as invalid: a move of a printer has six words, a drilling cycle a dozen."""
 MAX_UNLABELLED_SHARE = 0.5
@@ -401,106 +399,3 @@ def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArr
     position = table.reindex(columns=list(names)).to_numpy(np.float64)
     valid = np.where(is_sample(position), position, np.nan).astype(np.float32)
     return valid if in_mm else valid * mm_per_unit[:, None]
-
-
-logger = logging.getLogger("gcodefp.recordings")
-
-UNTRACEABLE = {Word("G", 91.0), Word("G", 92.0)}
-
-Excluded = list[dict[str, str]]
-"""`recording` and `reason` of each excluded recording."""
-
-
-def load_recordings(
-    sources: Sequence[Recordable],
-    groups: Sequence[str],
-    minimum_rows: int,
-    workers: int = 1,
-    channels: Sequence[str] = (),
-    period_seconds: float | None = None,
-    canonical: Path | None = None,
-) -> tuple[dict[str, Recording], Excluded]:
-    """Recordings by name, and those that a rule excludes; their notes are logged.
-
-    Args:
-        sources: at least one, all in the same folder.
-        workers: processes that read files.
-        channels: names whose spelling holds; else the most common one does.
-        period_seconds: what the median row period has to be near; else that of all recordings.
-        canonical: folder for the tables that a layout makes, as Parquet.
-
-    Raises:
-        UserError: a file cannot be read, or no recording is left.
-    """
-    load = partial(
-        _load_or_exclude, groups=tuple(groups), minimum_rows=minimum_rows, canonical=canonical
-    )
-    if workers == 1:
-        results = [load(source) for source in sources]
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            results = list(pool.map(load, sources, chunksize=4))
-    recordings: dict[str, Recording] = {}
-    excluded: Excluded = []
-    for source, result in zip(sources, results, strict=True):
-        if isinstance(result, Recording):
-            recordings[result.name] = result
-        else:
-            excluded.append({"recording": name_of(source), "reason": result})
-            logger.warning("excluded %s: %s", name_of(source), result)
-    _log_unread(list(recordings.values()))
-    if not recordings:
-        folder = paths_of(sources)[0].parent
-        raise UserError(f"{folder}: no recording is left; the reasons are above")
-    _unify_spelling(list(recordings.values()), channels)
-    _compare_rates(list(recordings.values()), period_seconds)
-    for recording in recordings.values():
-        for note in recording.notes:
-            logger.warning("%s: %s", recording.name, note)
-    return recordings, excluded
-
-
-def _log_unread(recordings: Sequence[Recording]) -> None:
-    """Lists the columns that a layout does not map, and mapped ones that some files lack."""
-    for kind, text in (
-        ("unmapped", "%s: not read, since the layout neither maps nor ignores them: %s"),
-        ("missing", "%s: mapped by the layout, but not in all recordings: %s"),
-    ):
-        names: dict[str, dict[str, None]] = {}
-        for recording in recordings:
-            for source, columns_ in recording.unread.get(kind, {}).items():
-                names.setdefault(source, {}).update(dict.fromkeys(columns_))
-        for source, unread in names.items():
-            logger.warning(text, source, ", ".join(unread))
-
-
-def _unify_spelling(recordings: Collection[Recording], channels: Sequence[str]) -> None:
-    """Gives channels whose names differ in case alone the most common of these names."""
-    counts = Counter(channel for r in recordings for channel in r.signals.columns)
-    common = [name for name, _ in counts.most_common()]
-    spelling = {name.casefold(): name for name in (*reversed(common), *channels)}
-    for recording in recordings:
-        names = recording.signals.columns
-        if changed := {c: spelling[c.casefold()] for c in names if c != spelling[c.casefold()]}:
-            recording.signals = recording.signals.rename(columns=changed)
-            recording.notes.append(f"taken as the same channels: {changed}")
-
-
-def _compare_rates(recordings: Collection[Recording], period_seconds: float | None) -> None:
-    periods = [median_period(recording.seconds) for recording in recordings]
-    usual = period_seconds or float(np.median(periods))
-    for recording, period in zip(recordings, periods, strict=True):
-        if not usual / MAX_RATE_RATIO <= period <= usual * MAX_RATE_RATIO:
-            recording.notes.append(
-                f"a row every {period:.3f} s, in the other recordings every {usual:.3f} s: rows of "
-                "different rates are not comparable; resample or exclude this recording"
-            )
-
-
-def _load_or_exclude(
-    source: Recordable, groups: Sequence[str], minimum_rows: int, canonical: Path | None
-) -> Recording | str:
-    try:
-        return load_recording(source, groups, minimum_rows, canonical)
-    except RecordingRejected as rejection:
-        return str(rejection)

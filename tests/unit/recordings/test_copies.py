@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from recording_files import recording_table, write_recording
 
-from gcodefp.recordings.cleaning import load_recording, load_recordings
+from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.copies import (
     SIGNATURE_HASHES,
     Signature,
@@ -17,6 +17,7 @@ from gcodefp.recordings.copies import (
     parse_signature,
     sensor_signature,
 )
+from gcodefp.recordings.loading import load_recordings
 from gcodefp.simulation.recording import simulate_recording
 
 GROUPS = ("imu", "mag", "mic", "motor")

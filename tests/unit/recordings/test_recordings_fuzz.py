@@ -13,7 +13,7 @@ from gcodefp.dataset.channels import fit_scaler
 from gcodefp.dataset.vocabulary import build_vocabulary
 from gcodefp.programs.table import align_recording, fit_programs
 from gcodefp.recordings import samples
-from gcodefp.recordings.cleaning import load_recordings
+from gcodefp.recordings.loading import load_recordings
 from gcodefp.recordings.reader import find_recordings
 from gcodefp.recordings.unlabelled import read_unlabelled
 
