@@ -1,12 +1,10 @@
 """Labels rows from a program's file and the sensors alone, where no controller reports lines.
 
-`sensed_motion` says what the channels measure at each time of a program. A forward and a backward
-pass over deviations from a constant speed then follow pauses and other speeds, and say how certain
-the program's time is at each row. Where the controller reports positions, these alone are aligned.
+`sensed_motion` says what the channels measure at each time of a program, `row_alignment` at which
+time of the program each row is, and how certain that is. Where the controller reports positions,
+these alone are aligned. Model and machine limits are fitted to the train recordings.
 
-Model and machine limits are fitted to the train recordings.
-
-Shapes: N rows of a recording, C channels, D deviations.
+Shapes: N rows of a recording, C channels.
 """
 
 import logging
@@ -18,12 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import special
 
 from gcodefp.errors import UserError
-from gcodefp.programs.lag import SMOOTHING_SECONDS, interpolate_rows
+from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, moves_of, plan
+from gcodefp.programs.row_alignment import RowLabels, label_rows
 from gcodefp.programs.sensed_motion import (
     TREND_SECONDS,
     Array,
@@ -34,11 +31,10 @@ from gcodefp.programs.sensed_motion import (
     fit_motion_model,
     fit_regression,
     measured_rows,
-    start_scores,
     timeline,
 )
 from gcodefp.recordings.cleaning import Recording
-from gcodefp.recordings.clock import median_period, odd_rows_in
+from gcodefp.recordings.clock import median_period
 from gcodefp.recordings.interpreter import ExecutedBlock, interpret_program
 from gcodefp.recordings.program_file import read_program
 
@@ -46,45 +42,17 @@ logger = logging.getLogger("gcodefp.dataset")
 
 SPEEDS = tuple(2.0 ** (k / 14) for k in range(-14, 15))
 """Factors of the planned speed: a feed override, or a machine that is faster than planned."""
-MAX_DEVIATION_SECONDS = 30.0
-"""Of pauses, and of other speeds in parts of a program: at least."""
-MIN_PAUSE_RATIO = 1.5
-"""Of the log-likelihoods with and without a pause, where the program may have run twice."""
-MAX_ALIGNED = 6_000_000
-"""Rows times deviations: more of them, as a long pause needs, are not aligned."""
-CHANGE_PROBABILITY = 0.005
-"""Of running a row ahead of, or behind, the constant speed from one row to the next."""
-PAUSE_PROBABILITY = 0.001
-RESUME_PROBABILITY = 0.05
-"""Of beginning and of ending a pause, from one row to the next."""
 MAX_UNCERTAINTY_SECONDS = 1.0
 """Rows that are less certain have no label."""
 REFITS = 2
 MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
-MIN_SCALE = 0.1
-"""Of a channel in a program, of its standard deviation in the whole recording."""
 MIN_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
 """Of the median score per row of the train recordings, in a recording that follows its program."""
 LIMITS_PROGRAMS, LIMITS_RECORDINGS = 6, 3
 """To which the machine's limits are fitted."""
-
-
-class RowLabels(NamedTuple):
-    """The program's time at N rows.
-
-    Attributes:
-        program_seconds: (N,) since the program's start; negative before, beyond its end after.
-        uncertainty_seconds: (N,) standard deviation.
-        score: log-likelihood per row of the program above that of no motion, at the best constant
-            speed.
-    """
-
-    program_seconds: Array
-    uncertainty_seconds: Array
-    score: float
 
 
 class ProgramText(NamedTuple):
@@ -117,44 +85,61 @@ def label_recordings(
     step = max(float(np.median(periods)), MIN_STEP_SECONDS)
     channels = _common_channels([recordings[name] for name in train])
     signals = {n: _signals(recordings[n], channels, step) for p in programs for n in p.recordings}
-    in_train = [[n for n in program.recordings if n in train] for program in programs]
-    if limits is None:
-        pairs = zip(programs, in_train, strict=True)
-        some = [
-            (p.moves, [signals[n] for n in names[:LIMITS_RECORDINGS]])
-            for p, names in pairs
-            if names
-        ]
-        limits = fit_limits(some[:LIMITS_PROGRAMS], step)
-        logger.info(
-            "machine limits fitted to the train recordings: %.0f mm/s^2, X %.0f mm/min",
-            *(limits.acceleration_mm_s2, limits.axis_rate_mm_min[0]),
-        )
+    limits = limits or _fit_limits(programs, train, signals, step)
     labelled, reasons = dict(recordings), dict[str, str]()
-    for program, names in zip(programs, in_train, strict=True):
-        if not names:
-            reason = f"no train recording runs {program.path.name}"
-            reasons |= dict.fromkeys(program.recordings, reason)
-            continue
+    for program in programs:
         trajectory = plan(program.moves, limits)
+        reasons |= _unlabelled(program, trajectory, recordings, train)
+        own = {n: signals[n] for n in program.recordings if n not in reasons}
+        if not own:
+            continue
         motions = {speed: timeline(trajectory, step, speed) for speed in SPEEDS}
-        model = _fit(program, [signals[name] for name in names], motions)
-        labels = {n: label_rows(signals[n], motions, model) for n in program.recordings}
-        usual = float(np.median([labels[name].score for name in names]))
-        for name in program.recordings:
-            own = recordings[name]
-            if own.seconds[-1] < min(TREND_SECONDS, trajectory.seconds):
-                reasons[name] = (
-                    f"{own.seconds[-1]:.1f} s of it are too short to tell where in "
-                    f"{program.path.name} they are: at least {TREND_SECONDS:g} s"
-                )
-            elif labels[name].score < MIN_SHARE * usual:
+        model = _fit(program, [signal for name, signal in own.items() if name in train], motions)
+        labels = {name: label_rows(signal, motions, model) for name, signal in own.items()}
+        usual = float(np.median([labels[name].score for name in own if name in train]))
+        for name, rows in labels.items():
+            labelled[name] = _with_labels(recordings[name], program, trajectory, rows, step)
+            if rows.score < MIN_SHARE * usual:
                 reasons[name] = f"its signals do not follow the motion of {program.path.name}"
-            else:
-                labelled[name] = _with_labels(own, program, trajectory, labels[name], step)
-                if not len(labelled[name].row):
-                    reasons[name] = f"no row tells where in {program.path.name} it is"
+            elif not len(labelled[name].row):
+                reasons[name] = f"no row tells where in {program.path.name} it is"
     return {n: r for n, r in labelled.items() if n not in reasons}, reasons
+
+
+def _fit_limits(
+    programs: Sequence[ProgramText],
+    train: Collection[str],
+    signals: Mapping[str, Array],
+    step_seconds: float,
+) -> MachineLimits:
+    in_train = [(p.moves, [signals[n] for n in p.recordings if n in train]) for p in programs]
+    some = [(moves, own[:LIMITS_RECORDINGS]) for moves, own in in_train if own]
+    limits = fit_limits(some[:LIMITS_PROGRAMS], step_seconds)
+    logger.info(
+        "machine limits fitted to the train recordings: %.0f mm/s^2, X %.0f mm/min",
+        *(limits.acceleration_mm_s2, limits.axis_rate_mm_min[0]),
+    )
+    return limits
+
+
+def _unlabelled(
+    program: ProgramText,
+    trajectory: Trajectory,
+    recordings: Mapping[str, Recording],
+    train: Collection[str],
+) -> dict[str, str]:
+    """Why recordings of a program cannot be aligned with it."""
+    needed = min(TREND_SECONDS, trajectory.seconds)
+    reasons = {
+        name: f"{recordings[name].seconds[-1]:.1f} s of it are too short to tell where in "
+        f"{program.path.name} they are: at least {needed:g} s"
+        for name in program.recordings
+        if recordings[name].seconds[-1] < needed
+    }
+    if not any(name in train and name not in reasons for name in program.recordings):
+        reason = f"no train recording runs {program.path.name}"
+        reasons = dict.fromkeys(program.recordings, reason) | reasons
+    return reasons
 
 
 def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
@@ -247,134 +232,6 @@ def _refit(
         features.append(interpolate_rows(motion.features, index[inside]))
         samples.append(signals[inside])
     return fit_regression(np.concatenate(features), np.concatenate(samples))
-
-
-def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionModel) -> RowLabels:
-    """The program's time at each row.
-
-    The recording's own constant speed and start are searched first.
-
-    Args:
-        signals: filtered, (N, C).
-        motions: speed, as a factor of the planned one -> the program's motion at it.
-    """
-    scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
-    likeliest = max(scores, key=lambda speed: float(scores[speed].max()))
-    length = len(motions[likeliest].features)
-    if len(signals) > 2 * length:
-        # Idle hours are quieter than the program, whose signals were scaled with them.
-        start = int(scores[likeliest].argmax()) - length + 1
-        running = signals[max(start, 0) : start + length]
-        signals = signals / np.maximum(running.std(0), MIN_SCALE)
-        scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
-    # A pause looks like a lower speed, until the rows are aligned.
-    candidates = [
-        (_align(signals, motions[speed], int(scores[speed].argmax()), model), speed)
-        for speed in dict.fromkeys((likeliest, 1.0))
-    ]
-    (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
-    motion = motions[speed]
-    scale = motion.step_seconds * speed
-    length = len(motion.features) - 2 * motion.first_row
-    score = float(scores[likeliest].max()) / min(len(signals), length)
-    return RowLabels(row * scale, spread * scale, score)
-
-
-def _align(
-    signals: Array, motion: Timeline, best: int, model: MotionModel
-) -> tuple[float, Array, Array]:
-    """What `_align_within` returns; long pauses are followed where the recording has time for them.
-
-    There may be time for another run of the program, too, which may look like the end of the first
-    one: then a pause has to explain much more.
-    """
-    count, length = len(signals), len(motion.features) - 2 * motion.first_row
-    least = round(MAX_DEVIATION_SECONDS / motion.step_seconds)
-    aligned = _align_within(least, signals, motion, best, model)
-    spare = min(count - length, MAX_ALIGNED // (2 * count))
-    if spare > least:
-        longer = _align_within(spare, signals, motion, best, model)
-        if longer[0] > aligned[0] * (MIN_PAUSE_RATIO if spare > length else 1.0):
-            return longer
-    return aligned
-
-
-def _align_within(
-    limit: int, signals: Array, motion: Timeline, best: int, model: MotionModel
-) -> tuple[float, Array, Array]:
-    """Log-likelihood, and mean and standard deviation of the program's row at each row, (N,).
-
-    Args:
-        limit: the longest deviation, in rows.
-        best: index of the start in `start_scores`.
-    """
-    start, step_seconds = best - len(motion.features) + 1, motion.step_seconds
-    deviations = np.arange(-limit, limit + 1)
-    expected = np.pad(motion.features @ model.coefficients, ((1, 1), (0, 0)))
-    weighted = expected @ model.precision
-    energy = (weighted * expected).sum(1) / 2
-    is_measured = measured_rows(signals)
-    emissions = np.empty((len(signals), len(deviations)))
-    for column, deviation in enumerate(deviations):
-        rows = np.clip(np.arange(len(signals)) - start + deviation + 1, 0, len(expected) - 1)
-        emissions[:, column] = (signals * weighted[rows]).sum(1) - energy[rows] * is_measured
-    # Neighbouring rows share samples.
-    likelihood, posterior, is_paused = _posterior(
-        emissions / odd_rows_in(SMOOTHING_SECONDS, step_seconds)
-    )
-    mean = posterior @ deviations
-    spread = np.sqrt(np.maximum(posterior @ deviations**2 - mean**2, 0.0))
-    # A machine that stands still does not tell in which block.
-    spread = np.where(is_paused, limit, spread)
-    return likelihood, np.arange(len(signals)) - start - motion.first_row + mean, spread
-
-
-def _posterior(emissions: Array) -> tuple[float, Array, NDArray[np.bool_]]:
-    """Log-likelihood, probability of each deviation at each row (N, D), and paused rows (N,).
-
-    By a forward and a backward pass.
-
-    The machine runs, or pauses: then the deviation falls by one a row, and nothing is expected of
-    the signals.
-
-    Args:
-        emissions: (N, D) log-likelihoods of running above those of no motion.
-    """
-    stay = np.log(1 - 2 * CHANGE_PROBABILITY - PAUSE_PROBABILITY)
-    change, pause = np.log(CHANGE_PROBABILITY), np.log(PAUSE_PROBABILITY)
-    remain, resume = np.log(1 - RESUME_PROBABILITY), np.log(RESUME_PROBABILITY)
-    nothing = np.full(emissions.shape[1], -np.inf)
-
-    def add(*terms: Array) -> Array:
-        total: Array = np.logaddexp.reduce(terms)
-        return total
-
-    running, paused = [emissions[0]], [nothing]
-    for emission in emissions[1:]:
-        last, rest = running[-1], paused[-1]
-        moved = (last + stay, _above(last) + change, _below(last) + change, rest + resume)
-        running.append(add(*moved) + emission)
-        paused.append(add(_above(last) + pause, _above(rest) + remain))
-    after, after_pause = [np.zeros_like(nothing)], [np.zeros_like(nothing)]
-    for emission in emissions[:0:-1]:
-        ahead, rest = after[-1] + emission, after_pause[-1]
-        moved = (ahead + stay, _above(ahead) + change, _below(ahead) + change, _below(rest) + pause)
-        after.append(add(*moved))
-        after_pause.append(add(ahead + resume, _below(rest) + remain))
-    joint = np.array(running) + after[::-1], np.array(paused) + after_pause[::-1]
-    either = np.logaddexp(*joint)
-    likelihood = float(special.logsumexp(either[0]))
-    is_paused = special.logsumexp(joint[1], axis=1) > likelihood + np.log(0.5)
-    return likelihood, special.softmax(either, axis=1), is_paused
-
-
-def _above(scores: Array) -> Array:
-    """Scores of the deviation one row above each, (D,)."""
-    return np.append(scores[1:], -np.inf)
-
-
-def _below(scores: Array) -> Array:
-    return np.append(-np.inf, scores[:-1])
 
 
 def _with_labels(
