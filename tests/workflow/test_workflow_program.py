@@ -47,7 +47,7 @@ def test_script_is_swept_selected_evaluated_and_reported(
     assert (results / "runs" / best["folder"] / "program/model.joblib").is_file()
     evaluation = json.loads((results / "evaluation/evaluation.json").read_text())
     assert evaluation["result"]["test accuracy"] > 0.8
-    assert len(list((results / "figures").glob("*.svg"))) == 5
+    assert len(list((results / "figures").glob("*.svg"))) == 6
     page = (results / "report.html").read_text()
     for text in ("val-acc.1", "optimizer.rate", "test accuracy", "digits/train.py"):
         assert text in page
