@@ -21,7 +21,7 @@ from workflow_project import change, copy_project, snakemake
 REASON = why_not()
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(REASON is not None, reason=str(REASON))]
 
-EPOCHS, RUNS = 60, 3
+EPOCHS, RUNS = 200, 3
 LIMITED_EPOCHS, REQUEUED_EPOCHS = 400, 800
 """Enough to outlast a time limit on a fast machine."""
 ALL_CPUS = ("--cpus-per-task", "4", "--mem", "256", "--output", "/dev/null", "--wrap", "sleep 3")

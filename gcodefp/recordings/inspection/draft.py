@@ -204,7 +204,10 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
             sources[key], formats[key] = lines, sketch.format
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
-    text = ["# Written by gcodefp inspect: a guess. Correct what is marked CHECK.", "sources:"]
+    text = [
+        "# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK.",
+        "sources:",
+    ]
     for key, lines in sources.items():
         text += [f"  {key}:", *(f"    {line}" for line in lines)]
     text += _rows(formats, sources)

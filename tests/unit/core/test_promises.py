@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,12 @@ def test_promise_is_in_the_readme_and_its_tests_exist(entry: dict) -> None:
         file, _, name = test.partition("::")
         text = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert not name or re.search(rf"^def {name}\(", text, re.MULTILINE), test
+
+
+def test_no_module_hides_one_of_the_standard_library() -> None:
+    """`wandb agent` runs gcodefp/train.py as a script: Python then looks there first."""
+    names = {path.stem for path in (ROOT / "gcodefp").iterdir()}
+    assert names & set(sys.stdlib_module_names) == set()
 
 
 def test_no_variable_has_a_vague_name() -> None:

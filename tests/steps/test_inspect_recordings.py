@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from laboratory_samples import LOGGERS, START_UNIX, WITH_LABELS, laboratory_run, write_laboratory
 
-from gcodefp.inspect import main
+from gcodefp.inspect_recordings import main
 from gcodefp.recordings.layout import SHIPPED
 
 SPEED = 3.0

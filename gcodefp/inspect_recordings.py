@@ -16,12 +16,12 @@ from gcodefp.files import write_text
 from gcodefp.recordings.inspection.folder import inspect_folder
 from gcodefp.reporting.figures.inspected import save_inspected
 
-logger = logging.getLogger("gcodefp.inspect")
+logger = logging.getLogger("gcodefp.inspect_recordings")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
-    parser = step_parser("inspect", __doc__)
+    parser = step_parser("inspect_recordings", __doc__)
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="where the files of the recordings are")
     add("--layout", metavar="FILE", help="a layout, or the name of a shipped one")
