@@ -22,8 +22,8 @@ FOLDER = Path(__file__).parent
 RUN = "run"
 CONFIGURATIONS = ("--configfile", "--configfiles")
 """Snakemake's flags; of several, the last counts."""
-BY_HAND = ("predict", "status", "dashboard", "compare", "verify", "check_sweep", "estimate",
-           "train", "sync", "clean")  # fmt: skip
+DIRECT = ("inspect_recordings", "predict", "status", "dashboard", "compare", "verify",
+          "check_sweep", "estimate", "train", "sync", "clean")  # fmt: skip
 """Steps that no rule calls."""
 EXIT_CODES = """\
 Exit codes: 0 done; 1 an error, which the last line explains; 2 a wrong command line;
@@ -78,9 +78,9 @@ def _purpose(step: str) -> str:
 def _help() -> str:
     steps = _steps()
     width = max(map(len, steps))
-    rules = [step for step in steps if step not in BY_HAND]
+    rules = [step for step in steps if step not in DIRECT]
     parts = [__doc__ or ""]
-    for title, names in (("By hand", BY_HAND), ("Called by the pipeline", rules)):
+    for title, names in (("Run directly", DIRECT), ("Called by the pipeline", rules)):
         lines = [f"  {_command(name):{width}}  {_purpose(name)}" for name in names]
         parts.append("\n".join([f"{title} (gcodefp COMMAND -h has the flags):", "", *lines, ""]))
     return "\n".join([*parts, EXIT_CODES])

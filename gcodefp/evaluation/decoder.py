@@ -77,7 +77,7 @@ class DecodedRecording(NamedTuple):
         confidence: (N,) probability of the block at this state, the lag unknown.
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         blocks: the most probable block of each row, in any program, the lag unknown.
-        likeliest: (N,) the state with the highest emission at each row by itself.
+        emission_state: (N,) the state with the highest emission at each row by itself.
     """
 
     program: int
@@ -86,7 +86,7 @@ class DecodedRecording(NamedTuple):
     confidence: NDArray[np.float64]
     median_lag_confidence: NDArray[np.float64]
     blocks: MostProbableBlocks
-    likeliest: NDArray[np.int64]
+    emission_state: NDArray[np.int64]
 
 
 class Decoder(NamedTuple):
@@ -199,10 +199,10 @@ class Decoder(NamedTuple):
                     block_confidence(marginal, states, texts, self.temperature),
                     block_confidence(posterior, states, texts, self.temperature),
                     *most_probable_blocks(marginal, texts, self.temperature),
-                    rows.likeliest[0].cpu().numpy(),
+                    rows.emission_state[0].cpu().numpy(),
                 )
             )
-        mass, states, confidence, median_lag, blocks, block_probability, likeliest = (
+        mass, states, confidence, median_lag, blocks, block_probability, emission_state = (
             np.concatenate(arrays) for arrays in zip(*reversed(parts), strict=True)
         )
         probability = mass.mean(0)
@@ -214,7 +214,7 @@ class Decoder(NamedTuple):
             confidence[:, program],
             median_lag[:, program],
             MostProbableBlocks(blocks, block_probability),
-            likeliest,
+            emission_state,
         )
 
     @torch.no_grad()

@@ -210,7 +210,7 @@ def predict_recording(
         position_mm=_positions_mm(programs, state),
         confidence=decoded.confidence[nearest],
         median_lag_confidence=decoded.median_lag_confidence[nearest],
-        agreement=_agreement(programs, decoded.likeliest, decoded.state),
+        agreement=_agreement(programs, decoded.emission_state, decoded.state),
         refusal=refused,
         speed=speed,
         program_rows=int(np.diff(programs.first)[decoded.program]),
@@ -244,7 +244,7 @@ def _decode_parts(
         joined(d.confidence for d in decoded),
         joined(d.median_lag_confidence for d in decoded),
         MostProbableBlocks(*map(joined, zip(*(d.blocks for d in decoded), strict=True))),
-        joined(d.likeliest for d in decoded),
+        joined(d.emission_state for d in decoded),
     )
     operations = np.average([o for _, o in greedy], axis=0, weights=rows)
     return whole, joined(blocks for blocks, _ in greedy), operations

@@ -182,13 +182,13 @@ class PosteriorBlock(NamedTuple):
     Attributes:
         first, end: rows.
         posterior: (B, end - first, P) probability of each state at each row, given all rows.
-        likeliest: (B, end - first) the state with the highest emission at each row.
+        emission_state: (B, end - first) the state with the highest emission at each row.
     """
 
     first: int
     end: int
     posterior: Tensor
-    likeliest: Tensor
+    emission_state: Tensor
 
 
 @torch.no_grad()

@@ -63,24 +63,24 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
         motions: speed, as a factor of the planned one -> the program's motion at it.
     """
     scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
-    likeliest = max(scores, key=lambda speed: float(scores[speed].max()))
-    length = len(motions[likeliest].features)
+    best_speed = max(scores, key=lambda speed: float(scores[speed].max()))
+    length = len(motions[best_speed].features)
     if len(signals) > 2 * length:
         # Idle hours are quieter than the program, whose signals were scaled with them.
-        start = int(scores[likeliest].argmax()) - length + 1
+        start = int(scores[best_speed].argmax()) - length + 1
         running = signals[max(start, 0) : start + length]
         signals = signals / np.maximum(running.std(0), MIN_SCALE)
         scores = {speed: start_scores(signals, motion, model) for speed, motion in motions.items()}
     # A pause looks like a lower speed, until the rows are aligned.
     candidates = [
         (_align(signals, motions[speed], int(scores[speed].argmax()), model), speed)
-        for speed in dict.fromkeys((likeliest, 1.0))
+        for speed in dict.fromkeys((best_speed, 1.0))
     ]
     (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
     motion = motions[speed]
     scale = motion.step_seconds * speed
     length = len(motion.features) - 2 * motion.first_row
-    score = float(scores[likeliest].max()) / min(len(signals), length)
+    score = float(scores[best_speed].max()) / min(len(signals), length)
     return RowLabels(row * scale, spread * scale, score)
 
 

@@ -205,7 +205,13 @@ def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -
     """The canonical table with the channels of some groups."""
     if isinstance(source, Path):
         return read_table(source, groups)
-    table = read_recording(source)
+    try:
+        table = read_recording(source)
+    except UserError as error:
+        raise UserError(
+            f"{error}; repair the file, or the layout (inspect_recordings shows how it reads), or "
+            f"name {source.name} under recordings.exclude in the configuration"
+        ) from None
     if canonical is not None:
         write_canonical(canonical / f"{source.name}.parquet", table)
     return select_groups(table, groups)

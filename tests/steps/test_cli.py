@@ -23,12 +23,12 @@ def test_help_imports_nothing_heavy() -> None:
 import contextlib, sys, gcodefp.cli as c
 c.main(["-h"])
 heavy = {"torch", "scipy", "wandb", "optuna", "matplotlib"}
-for step in c.BY_HAND:
+for step in c.DIRECT:
     for words in (["-h"], ["--no-such-flag"]):
         with contextlib.suppress(SystemExit):
             c.main([step, *words])
             heavy |= {step}
-print(heavy & {*sys.modules, *c.BY_HAND})
+print(heavy & {*sys.modules, *c.DIRECT})
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("set()\n")
@@ -38,7 +38,7 @@ print(heavy & {*sys.modules, *c.BY_HAND})
     assert "Exit codes: 0 done;" in done.stdout
     for none in ("command_line", "  cli ", "create-sweep"):
         assert none not in done.stdout.partition("usage:")[0]
-    assert done.stderr.count("--no-such-flag: no such flag; known are: ") == len(cli.BY_HAND)
+    assert done.stderr.count("--no-such-flag: no such flag; known are: ") == len(cli.DIRECT)
 
 
 @pytest.mark.parametrize("step", cli._steps())

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Dialect(StrEnum):
-    """The controllers that are told apart; the last two are recognised but not interpreted."""
+    """The controllers that are distinguished; the last two are recognised but not interpreted."""
 
     RS274 = "rs274"
     LINUXCNC = "linuxcnc"

@@ -248,7 +248,7 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     own = posterior[:, mass.argmax() * ROWS :][:, :ROWS]
     assert path.tolist() == (mass.argmax() * ROWS + own.argmax(1)).tolist()
     decoded = decoder.decode_recording(signals)
-    assert decoded.likeliest.tolist() == emissions.argmax(-1).tolist()
+    assert decoded.emission_state.tolist() == emissions.argmax(-1).tolist()
     assert decoded.program == mass.argmax() == (name == "pocket_005")
     np.testing.assert_allclose(decoded.program_probability, mass, atol=1e-6)
     centres = decoder.listen(scaler.apply(recording), 16)

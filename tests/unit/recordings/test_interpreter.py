@@ -1,4 +1,4 @@
-"""Programs of several dialects with end points computed by hand."""
+"""Programs of several dialects with end points computed manually."""
 
 import gzip
 import math
