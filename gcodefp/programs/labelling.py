@@ -47,6 +47,8 @@ MAX_UNCERTAINTY_SECONDS = 1.0
 REFITS = 2
 MIN_STEP_SECONDS = 0.1
 """Of the rows that are aligned; those of faster recordings are interpolated."""
+MIN_REPORTED_SHARE = 0.75
+"""Of a recording's rows with a position on an axis that is aligned."""
 MIN_RATIO = 1.5
 """Of what the motion explains of the signals to what it explains of others with their spectrum."""
 MIN_SHARE = 0.25
@@ -84,7 +86,9 @@ def label_recordings(
     periods = [median_period(r.seconds) for r in recordings.values()]
     step = max(float(np.median(periods)), MIN_STEP_SECONDS)
     channels = _common_channels([recordings[name] for name in train])
-    signals = {n: _signals(recordings[n], channels, step) for p in programs for n in p.recordings}
+    signals: dict[str, Array] = {}
+    for program in programs:
+        signals |= _signals({n: recordings[n] for n in program.recordings}, channels, step)
     limits = limits or _fit_limits(programs, train, signals, step)
     labelled, reasons = dict(recordings), dict[str, str]()
     for program in programs:
@@ -148,14 +152,14 @@ def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
     Raises:
         UserError: a file cannot be read or has no motion.
     """
-    runs: dict[str, tuple[Path, list[str]]] = {}
+    runs: dict[tuple[str, float], tuple[Path, list[str]]] = {}
     for name, recording in recordings.items():
         if recording.program is not None:
-            text = read_program(recording.program)
-            runs.setdefault(text, (recording.program, []))[1].append(name)
+            key = read_program(recording.program), float(recording.mm_per_unit[0])
+            runs.setdefault(key, (recording.program, []))[1].append(name)
     programs = []
-    for text, (path, names) in runs.items():
-        run = interpret_program(text)
+    for (text, mm_per_unit), (path, names) in runs.items():
+        run = interpret_program(text, mm_per_unit=mm_per_unit)
         moves = moves_of(run.blocks)
         if not moves:
             raise UserError(f"{path}: has no block that moves the machine; is it the right file?")
@@ -167,6 +171,8 @@ def _programs(recordings: Mapping[str, Recording]) -> list[ProgramText]:
             )
         if run.not_understood:
             logger.warning("%s: %s", path.name, run.summary())
+        for note in run.notes:
+            logger.warning("%s: %s", path.name, note)
         programs.append(ProgramText(path, names, run.blocks, moves))
     return programs
 
@@ -177,15 +183,21 @@ def _common_channels(train: Sequence[Recording]) -> pd.Index:
     return pd.Index(sorted(n for n in set(names) if names.count(n) > len(train) / 2))
 
 
-def _signals(recording: Recording, channels: pd.Index, step_seconds: float) -> Array:
-    """Filtered signals at even rows: positions if the controller reports them, else channels."""
-    if np.isfinite(recording.position_mm).all(1).mean() > 1 - MIN_SHARE:
-        samples = recording.position_mm.astype(np.float64)
-    else:
-        samples = recording.signals.reindex(columns=channels).to_numpy(np.float64)
-    times = np.arange(0.0, recording.seconds[-1] + step_seconds / 2, step_seconds)
-    rows = np.interp(times, recording.seconds, np.arange(len(samples)))
-    return filter_signals(interpolate_rows(samples, rows), step_seconds)
+def _signals(
+    members: Mapping[str, Recording], channels: pd.Index, step_seconds: float
+) -> dict[str, Array]:
+    """Filtered signals at even rows: the axes that all recordings report, else channels."""
+    finite = [np.isfinite(r.position_mm).mean(0) >= MIN_REPORTED_SHARE for r in members.values()]
+    axes = np.all(finite, axis=0)
+    signals = {}
+    for name, recording in members.items():
+        table = recording.signals.reindex(columns=channels)
+        samples = recording.position_mm[:, axes] if axes.any() else table.to_numpy()
+        times = np.arange(0.0, recording.seconds[-1] + step_seconds / 2, step_seconds)
+        rows = np.interp(times, recording.seconds, np.arange(len(samples)))
+        resampled = interpolate_rows(samples.astype(np.float64), rows)
+        signals[name] = filter_signals(resampled, step_seconds)
+    return signals
 
 
 def _fit(

@@ -106,7 +106,10 @@ def moves_of(blocks: Sequence[ExecutedBlock]) -> list[Move]:
 
 
 def _motion(move: PathMove) -> int:
-    return {"rapid": 0, "feed": 1}.get(move.kind, 3 if move.sweep > 0 else 2)
+    if move.kind == "arc":
+        return 3 if move.sweep > 0 else 2
+    # A printer's G0 keeps to the feed.
+    return int(move.kind == "feed" or move.feed_mm_min > 0)
 
 
 def _chords(arc: PathMove) -> list[PathMove]:

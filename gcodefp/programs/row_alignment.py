@@ -77,9 +77,9 @@ def label_rows(signals: Array, motions: Mapping[float, Timeline], model: MotionM
         for speed in dict.fromkeys((best_speed, 1.0))
     ]
     (_, row, spread), speed = max(candidates, key=lambda candidate: candidate[0][0])
-    motion = motions[speed]
-    scale = motion.step_seconds * speed
-    length = len(motion.features) - 2 * motion.first_row
+    scale = motions[speed].step_seconds * speed
+    best = motions[best_speed]
+    length = len(best.features) - 2 * best.first_row
     score = float(scores[best_speed].max()) / min(len(signals), length)
     return RowLabels(row * scale, spread * scale, score)
 

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
+from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
 from gcodefp.recordings.canonical import select_groups, write_canonical
@@ -28,6 +29,7 @@ from gcodefp.recordings.clock import (
 from gcodefp.recordings.copies import Signature, sensor_signature
 from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_block
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
+from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import RUNNING
 from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.row_order import order_doubt
@@ -169,7 +171,10 @@ def _without_reports(
     minimum_rows: int,
     counts: Counter[str],
 ) -> Recording:
-    """A recording whose rows `programs.labelling` labels; until then the block is the file."""
+    """A recording whose rows `programs.labelling` labels.
+
+    Until then the block is a digest of the program's text, by which programs are identified.
+    """
     attrs, notes = table.attrs, list[str]()
     table = _drop_rows(table, seconds.isna(), "unlabelled_rows", counts)
     if len(table) < minimum_rows:
@@ -177,18 +182,20 @@ def _without_reports(
     clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     signals = clean_samples(channels, counts, _row_period(clock))
-    ones = np.ones(len(table), np.float32)
-    if doubt := order_doubt(np.zeros(len(table)), _position_mm(table, ones), clock):
+    unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
+    mm_per_unit = np.full(len(table), columns.MM_PER_UNIT[unit], np.float32)
+    position_mm = _position_mm(table, mm_per_unit)
+    if doubt := order_doubt(np.zeros(len(table)), position_mm, clock):
         notes.append(doubt)
     return Recording(
         name=name,
         operation=attrs["operation"],
         row=table.index.to_numpy(np.int32),
         seconds=clock - clock[0],
-        blocks=np.full(len(table), str(attrs["program"])),
+        blocks=np.full(len(table), digest(read_program(Path(attrs["program"])))),
         lines=np.zeros(len(table), np.int64),
-        mm_per_unit=ones,
-        position_mm=_position_mm(table, ones),
+        mm_per_unit=mm_per_unit,
+        position_mm=position_mm,
         signals=signals,
         environment=_environment(table),
         counts=counts,

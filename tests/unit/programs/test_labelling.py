@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
 from gcodefp.programs.labelling import MAX_UNCERTAINTY_SECONDS, label_recordings
-from gcodefp.programs.motion import MachineLimits
+from gcodefp.programs.motion import MachineLimits, plan
+from gcodefp.programs.sensed_motion import filter_signals, fit_limits
 from gcodefp.recordings.cleaning import Recording
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.simulation.programs import build_program
@@ -33,11 +34,15 @@ def program_file(folder: Path, program: str) -> Path:
 
 
 def simulated(
-    path: Path, program: str, seed: int, warp: Warp | None = None
+    path: Path,
+    program: str,
+    seed: int,
+    warp: Warp | None = None,
+    limits: MachineLimits | None = None,
 ) -> tuple[Recording, NDArray[np.float64]]:
     """A recording without reports, and the program's time at its rows."""
     rng = np.random.default_rng(seed)
-    trajectory = plan_program(program)
+    trajectory = plan(plan_program(program).moves, limits)
     fine = np.arange(-rng.uniform(1, 6), 3 * trajectory.seconds, 0.01)
     rate = np.ones(len(fine))
     for start, end, speed in warp or []:
@@ -115,11 +120,35 @@ def test_rows_get_lines_although_the_program_pauses_or_runs_at_another_feed(tmp_
     assert all(format_block(parse_block(texts[line - 1])) == block for line, block in pairs_seen)
 
 
-def test_the_limits_of_the_machine_are_fitted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("acceleration", "rate"), [(60.0, 3000.0), (250.0, 1000.0)])
+def test_the_limits_of_the_machine_are_fitted(
+    acceleration: float, rate: float, tmp_path: Path
+) -> None:
+    """They are searched from the simulator's, which are others."""
+    limits = MachineLimits(acceleration, axis_rate_mm_min=(rate, rate, 0.45 * rate))
     path = program_file(tmp_path, "pocket25")
-    pairs = [simulated(path, "pocket25", seed) for seed in PLAIN]
-    *_, distances = label(pairs)
+    recordings = [simulated(path, "pocket25", seed, None, limits)[0] for seed in PLAIN]
+    signals = [filter_signals(r.signals.to_numpy(), STEP_SECONDS) for r in recordings]
+    moves = plan_program("pocket25").moves
+    fitted = plan(moves, fit_limits([(moves, signals)], STEP_SECONDS)).seconds
+    # Slower rapids and a lower acceleration resemble each other; the time that they take does not.
+    true, simulators = plan(moves, limits).seconds, plan(moves).seconds
+    assert abs(true - simulators) > 2
+    assert abs(true - fitted) < abs(true - simulators) / 2
+
+
+def test_a_layouts_unit_holds_where_the_program_has_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = program_file(tmp_path, "face40")
+    path.write_text(path.read_text().replace("G20", "(inches)"))
+    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
+    for recording, _ in pairs:
+        recording.mm_per_unit[:] = 25.4
+    labelled, _, distances = label(pairs, MachineLimits())
     assert np.median(np.concatenate(list(distances.values()))) < 3
+    assert set(labelled["face40_1"].mm_per_unit.tolist()) == {np.float32(25.4)}
+    assert "no G20 or G21: a length of 1 is taken as 25.4 mm" in caplog.text
 
 
 def test_sensors_without_the_motion_are_refused(tmp_path: Path) -> None:
@@ -148,6 +177,12 @@ def test_reported_positions_are_aligned_alone(tmp_path: Path) -> None:
         pairs.append((recording, truth))
     *_, distances = label(pairs, MachineLimits())
     assert np.median(np.concatenate(list(distances.values()))) < 2
+    pairs[0][0].position_mm[:, 2] = np.nan  # The other axes are enough, for half a second.
+    *_, distances = label(pairs, MachineLimits())
+    assert np.median(np.concatenate(list(distances.values()))) < 5
+    pairs[0][0].position_mm[:] = np.nan
+    with pytest.raises(UserError, match="do not follow its motion"):
+        label(pairs, MachineLimits())  # Not all report them: sensors count, which are noise here.
 
 
 def test_a_long_pause_and_a_gap_in_the_samples_do_not_shift_the_labels(tmp_path: Path) -> None:

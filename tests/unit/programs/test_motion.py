@@ -16,6 +16,7 @@ from gcodefp.programs.motion import (
     trace_program,
 )
 from gcodefp.recordings.interpreter import interpret_program
+from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.simulation.programs import PROGRAMS, build_program
 
 LIMITS = MachineLimits()
@@ -139,3 +140,11 @@ def test_a_dwell_takes_its_time() -> None:
     state = trajectory.state_at(np.array([6.0]))
     assert moves[state.move_index[0]].line_index == 2
     np.testing.assert_allclose(state.position_mm, [[10, 0, 0]], atol=1e-5)
+
+
+def test_a_printers_rapid_keeps_to_its_feed() -> None:
+    seconds = [
+        plan(moves_of(interpret_program(f"G21\n{code} X100 F600", dialect=dialect).blocks)).seconds
+        for code, dialect in (("G1", Dialect.MARLIN), ("G0", Dialect.MARLIN), ("G0", Dialect.RS274))
+    ]
+    assert seconds[0] == seconds[1] > 10 > 3 > seconds[2]

@@ -9,6 +9,7 @@ import laboratory_machine as machine
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from laboratory_machine import FIRST_LINE, Run
 from laboratory_samples import (
     LAG_SECONDS,
@@ -20,13 +21,14 @@ from laboratory_samples import (
     write_laboratory,
 )
 
+from gcodefp.dataset.split import expand_to_programs
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_group
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.layout import read_layout
+from gcodefp.recordings.layout import SHIPPED, parse_layout, read_layout
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
@@ -149,6 +151,26 @@ def test_a_log_without_lines_needs_the_programs_file(logger: str, tmp_path: Path
     assert table.attrs["program"] == str(recording.program)
     with pytest.raises(UserError, match="no labels to learn from"):
         read_recording(replace(recording, program=None))
+
+
+def test_copies_of_a_programs_file_are_one_program(tmp_path: Path) -> None:
+    """Else a held-out program may be in the train split under another file's name."""
+    write_laboratory("duet", tmp_path, 2, programs=1)
+    program = tmp_path / "square.gcode"
+    for name in ("square_001", "square_002"):
+        (tmp_path / f"{name}.gcode").write_text(program.read_text())
+    content = yaml.safe_load((SHIPPED / "duet.yaml").read_text())
+    content["program"]["files"] = "{name}.gcode"
+    layout = parse_layout(content, "lab.yaml")
+    recordings = [
+        load_recording(source, ("imu",), 1, tmp_path)
+        for source in list_recordings(tmp_path, (), layout)
+    ]
+    assert len({recording.program for recording in recordings}) == 2
+    assert expand_to_programs({"square_001"}, recordings) == {"square_001", "square_002"}
+    again = load_recording(tmp_path / "square_001.parquet", ("imu",), 1)
+    assert again.program == recordings[0].program
+    assert again.blocks.tolist() == recordings[0].blocks.tolist()
 
 
 @pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])
