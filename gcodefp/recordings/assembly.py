@@ -267,7 +267,7 @@ def _with_blocks(
     elif not has_block:
         # A line without text is its own label; N words do not count as words of a block.
         table[columns.BLOCK] = table[columns.LINE].map(
-            lambda line: f"{LINE_LETTER}{line:g}", na_action="ignore"
+            lambda line: f"{LINE_LETTER}{line:.0f}", na_action="ignore"
         )
     if recording.layout.unit is not None and columns.UNIT not in table:
         table[columns.UNIT] = recording.layout.unit

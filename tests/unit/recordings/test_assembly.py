@@ -113,6 +113,13 @@ def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
     assert recording.notes == [], "without lengths there is no doubt about their unit"
 
 
+def test_long_line_numbers_are_labels_of_their_own(folder: Path) -> None:
+    table = pd.read_csv(folder / "pocket_001.csv")
+    table.assign(n=table["n"] + 1_234_567).to_csv(folder / "pocket_001.csv", index=False)
+    recording = load_recording(first(folder, program=None), ["imu"], 8)
+    assert recording.blocks.tolist() == [f"L{n + 1_234_567}" for n in LINE_OF_ROW]
+
+
 def test_the_layout_may_say_the_unit_of_the_program(folder: Path) -> None:
     (note,) = load_recording(first(folder), ["imu"], 8).notes
     assert "taken as mm" in note
