@@ -195,6 +195,14 @@ def test_damaged_files_are_refused_or_read(
                 read(first(folder))
 
 
+def test_rows_of_a_canonical_file_that_are_alike_are_no_duplicates(tmp_path: Path) -> None:
+    current = np.repeat(np.random.default_rng(0).normal(size=200), 3)
+    table = pd.DataFrame({"t_console": np.arange(600) * 0.1, "S.Current": current})
+    write_canonical(tmp_path / "slow.parquet", table)
+    recording = read_unlabelled(tmp_path / "slow.parquet", ["S.Current"], 8, 0.1).recording
+    np.testing.assert_allclose(recording.signals["S.Current"], current, rtol=1e-6)
+
+
 def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:
     sources = content()["sources"]
     sources["toolhead"]["columns"] = {"a_x": "toolhead.Ax [m/s^2]", "b": "toolhead.Ay [m/s^2]"}
