@@ -33,7 +33,7 @@ from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
-UNTRACEABLE = {Word("G", 91.0), Word("G", 92.0)}
+RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)
 MAX_WORDS = 20
 """Longer blocks count as invalid: a move of a printer has six words, a drilling cycle a dozen."""
 MAX_UNLABELLED_SHARE = 0.5
@@ -135,7 +135,7 @@ def load_recording(
     if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
         notes.append(doubt)
     if not np.isfinite(position_mm).any():
-        _check_blocks(blocks)
+        _check_blocks(blocks, is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
@@ -328,15 +328,19 @@ def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int)
         )
 
 
-def _check_blocks(blocks: pd.Series) -> None:
+def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
     """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
+    missing = "posx is missing"
+    if is_of_layout:
+        missing = "no position is reported (if a file has it, map x, y and z in the layout)"
     for text in blocks.unique():
         words = set(parse_block(text))
-        if words & UNTRACEABLE or any(
-            w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words
-        ):
+        # G92 E0 sets the filament's length alone, as all slicers do.
+        is_shifted = SHIFT in words and {w.letter for w in words - {SHIFT}} != {"E"}
+        is_arc = any(w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words)
+        if RELATIVE in words or is_shifted or is_arc:
             raise RecordingRejected(
-                f"posx is missing, and {_first_of(blocks, blocks == text)} has relative or shifted "
+                f"{missing}, and {_first_of(blocks, blocks == text)} has relative or shifted "
                 "coordinates, or an arc that is only understood with positions"
             )
 
