@@ -14,7 +14,12 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
+from gcodefp.recordings.clock import (
+    DAY_SECONDS,
+    coarse_clock_note,
+    median_period,
+    spread_coarse_clock,
+)
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import RowRate
 from gcodefp.recordings.program_file import number_lines
@@ -35,8 +40,8 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
     """The canonical table of a recording, with its labels.
 
     Returns:
-        a row per row of the recording; `attrs` has operation, session, machine and `unmapped`,
-        source -> columns that the layout neither maps nor ignores.
+        a row per row of the recording; `attrs` has operation, session, machine, `notes` for the
+        user, and `unmapped`, source -> columns that the layout neither maps nor ignores.
 
     Raises:
         UserError: a file cannot be read, or the layout does not fit it.
@@ -136,9 +141,12 @@ def _first_time(file: SourceFile) -> float:
 
 
 def _rows_of(file: SourceFile) -> pd.DataFrame:
-    """The rows of a source as those of the recording."""
+    """The rows of a source as those of the recording; `attrs` has notes on its clock."""
     table = file.whole()
-    table[columns.CLOCK] = spread_coarse_clock(table[columns.CLOCK].to_numpy())
+    seconds = table[columns.CLOCK].to_numpy()
+    table[columns.CLOCK] = spread = spread_coarse_clock(seconds)
+    if spread is not seconds:
+        table.attrs["notes"] = [f"{file.name}: {coarse_clock_note(seconds)}"]
     return table
 
 
@@ -185,6 +193,7 @@ def _join(
     joined = pd.concat(parts, axis=1)
     if twice := joined.columns[joined.columns.duplicated()].tolist():
         raise UserError(f"layout: two sources have the column {twice[0]!r}; rename one of them")
+    joined.attrs["notes"] = table.attrs.get("notes", [])
     joined.attrs["unmapped"] = {n: f.unmapped for n, f in files.items() if f.unmapped}
     joined.attrs["missing"] = {n: missing for n, f in files.items() if (missing := f.missing())}
     return joined

@@ -20,6 +20,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
 from gcodefp.recordings.canonical import select_groups, write_canonical
 from gcodefp.recordings.clock import (
+    coarse_clock_note,
     elapsed_seconds,
     median_period,
     rows_in,
@@ -108,7 +109,7 @@ def load_recording(
     name = name_of(source)
     table = _read(source, groups, canonical)
     attrs = table.attrs
-    counts, notes = Counter(rows_in_file=len(table)), list[str]()
+    counts, notes = Counter(rows_in_file=len(table)), list[str](attrs.get("notes", ()))
     if RUNNING in table:
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
@@ -170,7 +171,7 @@ def _without_reports(
     counts: Counter[str],
 ) -> Recording:
     """A recording whose rows `programs.labelling` labels; until then the block is the file."""
-    attrs, notes = table.attrs, list[str]()
+    attrs, notes = table.attrs, list[str](table.attrs.get("notes", ()))
     table = _drop_rows(table, seconds.isna(), "unlabelled_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
@@ -297,10 +298,7 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
         raise RecordingRejected("the clock does not advance")
     spread = spread_coarse_clock(seconds)
     if spread is not seconds:
-        notes.append(
-            f"the clock has {len(np.unique(seconds))} times for {len(seconds)} rows: the rows of a "
-            "time are taken as evenly spaced"
-        )
+        notes.append(coarse_clock_note(seconds))
     return spread
 
 

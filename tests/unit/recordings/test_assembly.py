@@ -120,6 +120,15 @@ def test_long_line_numbers_are_labels_of_their_own(folder: Path) -> None:
     assert recording.blocks.tolist() == [f"L{n + 1_234_567}" for n in LINE_OF_ROW]
 
 
+def test_a_controllers_clock_of_whole_seconds_is_spread_and_noted(folder: Path) -> None:
+    table = pd.read_csv(folder / "pocket_001.csv")
+    table.assign(time=table["time"].str[:8]).to_csv(folder / "pocket_001.csv", index=False)
+    recording = load_recording(first(folder, unit="mm"), ["imu"], 8)
+    np.testing.assert_allclose(np.diff(recording.seconds), 1 / ROW_HZ)
+    (note,) = recording.notes
+    assert note.startswith(f"controller: the clock has {ROWS // ROW_HZ} times for {ROWS} rows")
+
+
 def test_the_layout_may_say_the_unit_of_the_program(folder: Path) -> None:
     (note,) = load_recording(first(folder), ["imu"], 8).notes
     assert "taken as mm" in note
