@@ -105,7 +105,10 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
 def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
     """Shifts the clocks of sources whose formats differ, and of files that begin on two days.
 
-    Raises UserError: one counts from a start that no table gives, another tells the date.
+    Where one tells the time of day, those with a date become times of day in its time zone.
+
+    Raises UserError: one counts from a start that no table gives, another tells the date; times of
+    day are in two time zones; or a date is in no calendar.
     """
     kinds = {
         name: "absolute" if file.source.clock.format in ABSOLUTE else file.source.clock.format
@@ -123,14 +126,28 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
             )
     if "time_of_day" not in present or len(files) == 1:
         return
+    zones = {f.source.clock.timezone: n for n, f in files.items() if kinds[n] == "time_of_day"}
+    zone, *others = zones
+    if others:
+        raise UserError(
+            f"{recording.name}: the times of day of {zones[zone]} are in {zone}, those of "
+            f"{zones[others[0]]} in {others[0]}; give them one timezone, and one of them "
+            "offset_seconds"
+        )
     for name, file in files.items():
         if kinds[name] == "absolute":
-            file.offset_seconds -= local_midnight(_first_time(file), file.source.clock.timezone)
+            first = _first_time(file)
+            try:
+                file.offset_seconds -= local_midnight(first, zone)
+            except (ValueError, OverflowError, OSError):
+                raise UserError(
+                    f"{file.path}: its first time is {first:g} s since 1970; is clock.unit right?"
+                ) from None
     starts = {name: _first_time(file) for name, file in files.items()}
-    first = next(iter(starts.values()))
+    start = next(iter(starts.values()))
     for name, file in files.items():
         # One file may begin before midnight, and another after it.
-        file.offset_seconds += DAY_SECONDS * round((first - starts[name]) / DAY_SECONDS)
+        file.offset_seconds += DAY_SECONDS * round((start - starts[name]) / DAY_SECONDS)
 
 
 def _first_time(file: SourceFile) -> float:

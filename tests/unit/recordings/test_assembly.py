@@ -264,6 +264,37 @@ def test_clocks_without_a_common_time(folder: Path) -> None:
         read_sensors(moved, 0.25)
 
 
+@pytest.mark.parametrize("begin", ["2024-01-15 10:00", "2024-03-31 10:00", "2024-03-31 23:59:58"])
+def test_times_of_day_are_those_of_their_time_zone(tmp_path: Path, begin: str) -> None:
+    """On 2024-03-31 at 2:00 clocks in Paris went forward: 10:00 was nine hours after midnight."""
+    seconds = np.arange(0, 8, 0.2)
+    wall = pd.Timestamp(begin) + pd.to_timedelta(seconds, unit="s")
+    texts = wall.strftime("%H:%M:%S.%f")
+    pd.DataFrame({"time": texts, "n": 1 + seconds // 1}).to_csv(tmp_path / "pocket_001.csv")
+    t = pd.Timestamp(begin, tz="Europe/Paris").timestamp() + seconds
+    accel = pd.DataFrame({"t": (1000 * t).round().astype(int), "a_x": seconds})
+    accel.to_csv(tmp_path / "pocket_001_accel.csv")
+    sources = content()["sources"]
+    sources["controller"]["clock"]["timezone"] = "Europe/Paris"
+    sources["toolhead"]["clock"]["unit"] = "ms"
+    sources["toolhead"]["resample"] = "interpolate"
+    table = read_recording(first(tmp_path, sources=sources, program=None))
+    start = (pd.Timestamp(begin) - pd.Timestamp(begin).normalize()).total_seconds()
+    np.testing.assert_allclose(table["t_console"], start + seconds, atol=1e-6)
+    np.testing.assert_allclose(table["toolhead.Ax"][1:-1], seconds[1:-1] / 9.80665, atol=1e-4)
+
+
+def test_times_of_day_in_two_time_zones_and_dates_in_no_calendar(folder: Path) -> None:
+    accel = pd.read_csv(folder / "pocket_001_accel.csv")
+    for scale in (1e3, 1e9):
+        accel.assign(t=scale * accel["t"]).to_csv(folder / "pocket_001_accel.csv")
+        with pytest.raises(UserError, match=r"pocket_001_accel.csv: .* is clock.unit right"):
+            read_recording(first(folder))
+    day = {"format": "time_of_day", "column": "t", "timezone": "Europe/Paris"}
+    with pytest.raises(UserError, match="controller are in UTC, those of toolhead in Europe/Paris"):
+        read_recording(first(folder, **with_clock("toolhead", day)))
+
+
 def test_other_parquet_files_are_no_recordings(tmp_path: Path) -> None:
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "a.parquet")
     with pytest.raises(UserError, match="no recording that gcodefp wrote; a layout"):
