@@ -27,6 +27,8 @@ MIN_RATE_RATIO = 2.0
 """Of sensor and rows: above it the sensor is faster, and interpolating it would alias."""
 MAX_GAP_PERIODS = 5.0
 """No sample is interpolated over a longer gap."""
+MAX_HELD_PERIODS = 2.0
+"""No sample is held for longer: the sensor has stopped."""
 MIN_POWER = 1e-12
 """Added to a band's power before its logarithm, in the square of the channel's unit."""
 
@@ -63,7 +65,7 @@ def resampler(source: Source, rows: Samples) -> Resampler:
 class SlowSensor:
     """Interpolates the samples of a sensor that is not faster than the rows, or holds them.
 
-    Rows outside of the samples are NaN; interpolated ones in gaps, too.
+    Rows outside of the samples and in gaps are NaN; a sample is held for MAX_HELD_PERIODS.
     """
 
     def __init__(self, rows: Samples, is_held: bool) -> None:
@@ -75,7 +77,7 @@ class SlowSensor:
         self._chunks.append((seconds, values))
         self._count += len(seconds)
         # Before memory is full; `finish` says it exactly.
-        if not self._is_held and self._count > 10 * len(self._rows) + RATE_SAMPLES:
+        if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()
 
     def finish(self) -> dict[str, Samples]:
@@ -84,21 +86,26 @@ class SlowSensor:
         seconds = np.concatenate([times for times, _ in self._chunks])
         values = np.concatenate([samples for _, samples in self._chunks])
         self._chunks = [(seconds, values)]
-        if self._is_held:
-            return {"": self._hold(seconds, values)}
         rate, row_rate = 1 / median_period(seconds), 1 / median_period(self._rows)
         if rate >= MIN_RATE_RATIO * row_rate:
             raise ValueError(
                 f"{rate:.4g} samples a second for {row_rate:.4g} rows a second cannot be "
-                "interpolated: they would alias; set resample: features"
+                f"{'held' if self._is_held else 'interpolated'}: they would alias; set resample: "
+                "features"
             )
+        if self._is_held:
+            return {"": self._hold(seconds, values)}
         columns = [self._interpolate(seconds, column) for column in values.T]
         return {"": np.stack(columns, axis=1)}
 
     def _hold(self, seconds: Samples, values: Samples) -> Samples:
         index = np.searchsorted(seconds, self._rows, side="right") - 1
         held = values[np.maximum(index, 0)]
-        held[index < 0] = np.nan
+        age = self._rows - seconds[np.maximum(index, 0)]
+        period = median_period(seconds)
+        if np.isnan(period):  # of a single sample
+            period = median_period(self._rows)
+        held[(age < 0) | (age > MAX_HELD_PERIODS * period)] = np.nan
         return held
 
     def _interpolate(self, seconds: Samples, column: Samples) -> Samples:
