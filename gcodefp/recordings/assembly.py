@@ -41,7 +41,8 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
 
     Returns:
         a row per row of the recording; `attrs` has operation, session, machine, `notes` for the
-        user, and `unmapped`, source -> columns that the layout neither maps nor ignores.
+        user, `periods`, channel of another source -> seconds between its samples, and `unmapped`,
+        source -> columns that the layout neither maps nor ignores.
 
     Raises:
         UserError: a file cannot be read, or the layout does not fit it.
@@ -210,6 +211,8 @@ def _join(
     joined = pd.concat(parts, axis=1)
     if twice := joined.columns[joined.columns.duplicated()].tolist():
         raise UserError(f"layout: two sources have the column {twice[0]!r}; rename one of them")
+    periods = [part.attrs.get("periods", {}) for part in parts]
+    joined.attrs["periods"] = {channel: p for each in periods for channel, p in each.items()}
     joined.attrs["notes"] = table.attrs.get("notes", [])
     joined.attrs["unmapped"] = {n: f.unmapped for n, f in files.items() if f.unmapped}
     joined.attrs["missing"] = {n: missing for n, f in files.items() if (missing := f.missing())}
@@ -260,13 +263,15 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
             f"from {rows[0]:.3f} to {rows[-1]:.3f} s: are unit, time zone and offset of the clocks "
             "right?"
         )
-    return pd.DataFrame(
+    sensors = pd.DataFrame(
         {
             f"{name}{suffix}": samples[:, index]
             for suffix, samples in method.finish().items()
             for index, name in enumerate(names)
         }
     )
+    sensors.attrs["periods"] = dict.fromkeys(sensors.columns, method.period_seconds)
+    return sensors
 
 
 def _with_blocks(

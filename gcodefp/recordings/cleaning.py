@@ -140,7 +140,7 @@ def load_recording(
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
-    signals = clean_samples(channels, counts, period)
+    signals = clean_samples(channels, counts, period, attrs.get("periods"))
     return Recording(
         name=name,
         operation=attrs.get("operation") or columns.parse_operation(name),
@@ -177,7 +177,7 @@ def _without_reports(
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
-    signals = clean_samples(channels, counts, _row_period(clock))
+    signals = clean_samples(channels, counts, _row_period(clock), attrs.get("periods"))
     ones = np.ones(len(table), np.float32)
     if doubt := order_doubt(np.zeros(len(table)), _position_mm(table, ones), clock):
         notes.append(doubt)

@@ -79,7 +79,7 @@ def read_unlabelled(
     table, notes = table[~is_duplicate], list[str]()
     clock = None if clock is None else clock[~is_duplicate]
     period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
-    signals = clean_samples(table, counts, period)
+    signals = clean_samples(table, counts, period, table.attrs.get("periods"))
     if period != step_seconds:
         signals = _resample(signals, period, step_seconds)
     if len(signals) < minimum_rows:

@@ -212,6 +212,28 @@ def test_rows_of_a_canonical_file_that_are_alike_are_no_duplicates(tmp_path: Pat
     np.testing.assert_allclose(recording.signals["S.Current"], current, rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", ["hold", "interpolate"])
+def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, method: str) -> None:
+    """A sample every 10 s, each twice, the last one for 135 s."""
+    rows, times = np.arange(0, 295, 0.2), np.arange(0, 300, 10.0)
+    pd.DataFrame({"t": rows, "n": rows // 5}).to_csv(tmp_path / "pocket_001.csv")
+    room = pd.DataFrame({"t": times, "T": np.minimum(times // 20, 8.0)})
+    room.to_csv(tmp_path / "pocket_001_room.csv")
+    clock = {"format": "seconds", "column": "t"}
+    sources = {
+        "controller": {"files": "{name}.csv", "clock": clock, "columns": {"n": "line"}},
+        "room": {"files": "{name}_room.csv", "clock": clock, "resample": method,
+                 "columns": {"T": "room.Temperature [degC]"}},
+    }  # fmt: skip
+    source = first(tmp_path, sources=sources, program=None)
+    labelled = load_recording(source, ["environment"], 8)
+    unlabelled = read_unlabelled(source, ["room.Temperature"], 8, 0.2).recording
+    for recording in (labelled, unlabelled):
+        before = recording.seconds < 160
+        assert recording.signals.notna().to_numpy()[before].all()
+        assert recording.signals.isna().to_numpy()[~before].all()
+
+
 def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:
     sources = content()["sources"]
     sources["toolhead"]["columns"] = {"a_x": "toolhead.Ax [m/s^2]", "b": "toolhead.Ay [m/s^2]"}
