@@ -14,7 +14,12 @@ import pandas as pd
 
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
-from gcodefp.recordings.clock import DAY_SECONDS, median_period, spread_coarse_clock
+from gcodefp.recordings.clock import (
+    DAY_SECONDS,
+    coarse_clock_note,
+    median_period,
+    spread_coarse_clock,
+)
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import RowRate
 from gcodefp.recordings.program_file import number_lines
@@ -35,7 +40,8 @@ def read_recording(recording: LabRecording) -> pd.DataFrame:
     """The canonical table of a recording, with its labels.
 
     Returns:
-        a row per row of the recording; `attrs` has operation, session, machine and `unmapped`,
+        a row per row of the recording; `attrs` has operation, session, machine, `notes` for the
+        user, `periods`, channel of another source -> seconds between its samples, and `unmapped`,
         source -> columns that the layout neither maps nor ignores.
 
     Raises:
@@ -100,7 +106,10 @@ def _files(recording: LabRecording, with_labels: bool) -> dict[str, SourceFile]:
 def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -> None:
     """Shifts the clocks of sources whose formats differ, and of files that begin on two days.
 
-    Raises UserError: one counts from a start that no table gives, another tells the date.
+    Where one tells the time of day, those with a date become times of day in its time zone.
+
+    Raises UserError: one counts from a start that no table gives, another tells the date; times of
+    day are in two time zones; or a date is in no calendar.
     """
     kinds = {
         name: "absolute" if file.source.clock.format in ABSOLUTE else file.source.clock.format
@@ -118,14 +127,28 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
             )
     if "time_of_day" not in present or len(files) == 1:
         return
+    zones = {f.source.clock.timezone: n for n, f in files.items() if kinds[n] == "time_of_day"}
+    zone, *others = zones
+    if others:
+        raise UserError(
+            f"{recording.name}: the times of day of {zones[zone]} are in {zone}, those of "
+            f"{zones[others[0]]} in {others[0]}; give them one timezone, and one of them "
+            "offset_seconds"
+        )
     for name, file in files.items():
         if kinds[name] == "absolute":
-            file.offset_seconds -= local_midnight(_first_time(file), file.source.clock.timezone)
+            first = _first_time(file)
+            try:
+                file.offset_seconds -= local_midnight(first, zone)
+            except (ValueError, OverflowError, OSError):
+                raise UserError(
+                    f"{file.path}: its first time is {first:g} s since 1970; is clock.unit right?"
+                ) from None
     starts = {name: _first_time(file) for name, file in files.items()}
-    first = next(iter(starts.values()))
+    start = next(iter(starts.values()))
     for name, file in files.items():
         # One file may begin before midnight, and another after it.
-        file.offset_seconds += DAY_SECONDS * round((first - starts[name]) / DAY_SECONDS)
+        file.offset_seconds += DAY_SECONDS * round((start - starts[name]) / DAY_SECONDS)
 
 
 def _first_time(file: SourceFile) -> float:
@@ -136,9 +159,12 @@ def _first_time(file: SourceFile) -> float:
 
 
 def _rows_of(file: SourceFile) -> pd.DataFrame:
-    """The rows of a source as those of the recording."""
+    """The rows of a source as those of the recording; `attrs` has notes on its clock."""
     table = file.whole()
-    table[columns.CLOCK] = spread_coarse_clock(table[columns.CLOCK].to_numpy())
+    seconds = table[columns.CLOCK].to_numpy()
+    table[columns.CLOCK] = spread = spread_coarse_clock(seconds)
+    if spread is not seconds:
+        table.attrs["notes"] = [f"{file.name}: {coarse_clock_note(seconds)}"]
     return table
 
 
@@ -185,6 +211,9 @@ def _join(
     joined = pd.concat(parts, axis=1)
     if twice := joined.columns[joined.columns.duplicated()].tolist():
         raise UserError(f"layout: two sources have the column {twice[0]!r}; rename one of them")
+    periods = [part.attrs.get("periods", {}) for part in parts]
+    joined.attrs["periods"] = {channel: p for each in periods for channel, p in each.items()}
+    joined.attrs["notes"] = table.attrs.get("notes", [])
     joined.attrs["unmapped"] = {n: f.unmapped for n, f in files.items() if f.unmapped}
     joined.attrs["missing"] = {n: missing for n, f in files.items() if (missing := f.missing())}
     return joined
@@ -234,13 +263,15 @@ def _sensors_at(file: SourceFile, rows: Samples) -> pd.DataFrame:
             f"from {rows[0]:.3f} to {rows[-1]:.3f} s: are unit, time zone and offset of the clocks "
             "right?"
         )
-    return pd.DataFrame(
+    sensors = pd.DataFrame(
         {
             f"{name}{suffix}": samples[:, index]
             for suffix, samples in method.finish().items()
             for index, name in enumerate(names)
         }
     )
+    sensors.attrs["periods"] = dict.fromkeys(sensors.columns, method.period_seconds)
+    return sensors
 
 
 def _with_blocks(
@@ -267,7 +298,7 @@ def _with_blocks(
     elif not has_block:
         # A line without text is its own label; N words do not count as words of a block.
         table[columns.BLOCK] = table[columns.LINE].map(
-            lambda line: f"{LINE_LETTER}{line:g}", na_action="ignore"
+            lambda line: f"{LINE_LETTER}{line:.0f}", na_action="ignore"
         )
     if recording.layout.unit is not None and columns.UNIT not in table:
         table[columns.UNIT] = recording.layout.unit

@@ -15,7 +15,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.quantities import RUNNING
 
 FORMAT = b"gcodefp-recording-1"
-ATTRIBUTES = ("operation", "session", "machine", "preamble", "program")
+ATTRIBUTES = ("operation", "session", "machine", "preamble", "program", "notes", "periods")
 """Of a canonical table, in its `attrs`."""
 
 

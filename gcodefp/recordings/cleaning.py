@@ -21,6 +21,7 @@ from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
 from gcodefp.recordings.canonical import select_groups, write_canonical
 from gcodefp.recordings.clock import (
+    coarse_clock_note,
     elapsed_seconds,
     median_period,
     rows_in,
@@ -35,7 +36,7 @@ from gcodefp.recordings.reader import RecordingRejected, read_table
 from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
-UNTRACEABLE = {Word("G", 91.0), Word("G", 92.0)}
+RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)
 MAX_WORDS = 20
 """Longer blocks count as invalid: a move of a printer has six words, a drilling cycle a dozen."""
 MAX_UNLABELLED_SHARE = 0.5
@@ -110,7 +111,7 @@ def load_recording(
     name = name_of(source)
     table = _read(source, groups, canonical)
     attrs = table.attrs
-    counts, notes = Counter(rows_in_file=len(table)), list[str]()
+    counts, notes = Counter(rows_in_file=len(table)), list[str](attrs.get("notes", ()))
     if RUNNING in table:
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
@@ -137,11 +138,11 @@ def load_recording(
     if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
         notes.append(doubt)
     if not np.isfinite(position_mm).any():
-        _check_blocks(blocks)
+        _check_blocks(blocks, is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
-    signals = clean_samples(channels, counts, period)
+    signals = clean_samples(channels, counts, period, attrs.get("periods"))
     return Recording(
         name=name,
         operation=attrs.get("operation") or columns.parse_operation(name),
@@ -175,13 +176,13 @@ def _without_reports(
 
     Until then the block is a digest of the program's text, by which programs are identified.
     """
-    attrs, notes = table.attrs, list[str]()
+    attrs, notes = table.attrs, list[str](table.attrs.get("notes", ()))
     table = _drop_rows(table, seconds.isna(), "unlabelled_rows", counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
-    signals = clean_samples(channels, counts, _row_period(clock))
+    signals = clean_samples(channels, counts, _row_period(clock), attrs.get("periods"))
     unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
     mm_per_unit = np.full(len(table), columns.MM_PER_UNIT[unit], np.float32)
     position_mm = _position_mm(table, mm_per_unit)
@@ -304,10 +305,7 @@ def _running_clock(seconds: NDArray[np.float64], notes: list[str]) -> NDArray[np
         raise RecordingRejected("the clock does not advance")
     spread = spread_coarse_clock(seconds)
     if spread is not seconds:
-        notes.append(
-            f"the clock has {len(np.unique(seconds))} times for {len(seconds)} rows: the rows of a "
-            "time are taken as evenly spaced"
-        )
+        notes.append(coarse_clock_note(seconds))
     return spread
 
 
@@ -335,15 +333,19 @@ def _check_lines(lines: pd.Series, position_mm: NDArray[np.float32], least: int)
         )
 
 
-def _check_blocks(blocks: pd.Series) -> None:
+def _check_blocks(blocks: pd.Series, is_of_layout: bool) -> None:
     """Raises RecordingRejected on blocks whose path is unknown unless positions are reported."""
+    missing = "posx is missing"
+    if is_of_layout:
+        missing = "no position is reported (if a file has it, map x, y and z in the layout)"
     for text in blocks.unique():
         words = set(parse_block(text))
-        if words & UNTRACEABLE or any(
-            w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words
-        ):
+        # G92 E0 sets the filament's length alone, as all slicers do.
+        is_shifted = SHIFT in words and {w.letter for w in words - {SHIFT}} != {"E"}
+        is_arc = any(w.letter in "IJK" or (w.letter == "R" and w.number < 0) for w in words)
+        if RELATIVE in words or is_shifted or is_arc:
             raise RecordingRejected(
-                f"posx is missing, and {_first_of(blocks, blocks == text)} has relative or shifted "
+                f"{missing}, and {_first_of(blocks, blocks == text)} has relative or shifted "
                 "coordinates, or an arc that is only understood with positions"
             )
 

@@ -116,3 +116,11 @@ def spread_coarse_clock(seconds: NDArray[np.float64]) -> NDArray[np.float64]:
     # A gap is no reason to spread rows into it.
     step = np.minimum(lengths, np.median(lengths)) / count
     return np.repeat(times, count) + rank * np.repeat(step, count)
+
+
+def coarse_clock_note(seconds: NDArray[np.float64]) -> str:
+    """What a user has to know of a clock that was spread, by its times (N,) before."""
+    return (
+        f"the clock has {len(np.unique(seconds))} times for {len(seconds)} rows: the rows of a "
+        "time are taken as evenly spaced"
+    )

@@ -27,12 +27,21 @@ MIN_RATE_RATIO = 2.0
 """Of sensor and rows: above it the sensor is faster, and interpolating it would alias."""
 MAX_GAP_PERIODS = 5.0
 """No sample is interpolated over a longer gap."""
+MAX_HELD_PERIODS = 2.0
+"""No sample is held for longer: the sensor has stopped."""
 MIN_POWER = 1e-12
 """Added to a band's power before its logarithm, in the square of the channel's unit."""
 
 
 class Resampler(Protocol):
-    """Takes the samples of a sensor in their order, and returns them on N rows."""
+    """Takes the samples of a sensor in their order, and returns them on N rows.
+
+    Attributes:
+        period_seconds: from one sample to the next, once finished; 0 of a sensor that is faster
+            than the rows.
+    """
+
+    period_seconds: float
 
     def add(self, seconds: Samples, values: Samples) -> None:
         """Takes the times (n,), ascending, and samples (n, C); NaN is missing."""
@@ -63,19 +72,19 @@ def resampler(source: Source, rows: Samples) -> Resampler:
 class SlowSensor:
     """Interpolates the samples of a sensor that is not faster than the rows, or holds them.
 
-    Rows outside of the samples are NaN; interpolated ones in gaps, too.
+    Rows outside of the samples and in gaps are NaN; a sample is held for MAX_HELD_PERIODS.
     """
 
     def __init__(self, rows: Samples, is_held: bool) -> None:
         self._rows, self._is_held = rows, is_held
         self._chunks: list[tuple[Samples, Samples]] = []
-        self._count = 0
+        self._count, self.period_seconds = 0, 0.0
 
     def add(self, seconds: Samples, values: Samples) -> None:
         self._chunks.append((seconds, values))
         self._count += len(seconds)
         # Before memory is full; `finish` says it exactly.
-        if not self._is_held and self._count > 10 * len(self._rows) + RATE_SAMPLES:
+        if self._count > 10 * len(self._rows) + RATE_SAMPLES:
             self.finish()
 
     def finish(self) -> dict[str, Samples]:
@@ -84,21 +93,27 @@ class SlowSensor:
         seconds = np.concatenate([times for times, _ in self._chunks])
         values = np.concatenate([samples for _, samples in self._chunks])
         self._chunks = [(seconds, values)]
-        if self._is_held:
-            return {"": self._hold(seconds, values)}
-        rate, row_rate = 1 / median_period(seconds), 1 / median_period(self._rows)
+        row_period = median_period(self._rows)
+        self.period_seconds = median_period(seconds)
+        if np.isnan(self.period_seconds):  # of a single sample
+            self.period_seconds = row_period
+        rate, row_rate = 1 / self.period_seconds, 1 / row_period
         if rate >= MIN_RATE_RATIO * row_rate:
             raise ValueError(
                 f"{rate:.4g} samples a second for {row_rate:.4g} rows a second cannot be "
-                "interpolated: they would alias; set resample: features"
+                f"{'held' if self._is_held else 'interpolated'}: they would alias; set resample: "
+                "features"
             )
+        if self._is_held:
+            return {"": self._hold(seconds, values)}
         columns = [self._interpolate(seconds, column) for column in values.T]
         return {"": np.stack(columns, axis=1)}
 
     def _hold(self, seconds: Samples, values: Samples) -> Samples:
         index = np.searchsorted(seconds, self._rows, side="right") - 1
         held = values[np.maximum(index, 0)]
-        held[index < 0] = np.nan
+        age = self._rows - seconds[np.maximum(index, 0)]
+        held[(age < 0) | (age > MAX_HELD_PERIODS * self.period_seconds)] = np.nan
         return held
 
     def _interpolate(self, seconds: Samples, column: Samples) -> Samples:
@@ -108,7 +123,7 @@ class SlowSensor:
             return np.full(len(self._rows), np.nan)
         result = np.interp(self._rows, times, samples, left=np.nan, right=np.nan)
         after = np.clip(np.searchsorted(times, self._rows), 1, len(times) - 1)
-        limit = MAX_GAP_PERIODS * median_period(seconds)
+        limit = MAX_GAP_PERIODS * self.period_seconds
         is_sample = np.isin(self._rows, times)
         result[(times[after] - times[after - 1] > limit) & ~is_sample] = np.nan
         return result
@@ -121,7 +136,7 @@ class RowFeatures:
     """
 
     def __init__(self, source: Source, rows: Samples) -> None:
-        self._source, self._count = source, len(rows)
+        self._source, self._count, self.period_seconds = source, len(rows), 0.0
         self._row_rate = 1 / median_period(rows)
         self._start, self._end = row_intervals(rows)
         self._rate_hz = source.clock.rate_hz

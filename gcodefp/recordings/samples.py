@@ -1,6 +1,7 @@
 """The samples of channels: gaps, dropouts and impossible values."""
 
 from collections import Counter
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -11,13 +12,17 @@ from gcodefp.recordings.clock import rows_in
 
 MAX_INTERPOLATED_SECONDS = 1.0
 FROZEN_SECONDS, LEAST_FROZEN_ROWS = 5.1, 10
-"""A node that repeats its samples for so long has dropped out; fewer rows are alike by chance."""
+"""A node that repeats its samples for so long has dropped out; fewer rows, or samples of a slow
+sensor, are alike by chance."""
 MAX_SAMPLE = 1e9
 """Larger samples and positions are invalid; the largest real ones are below 1e5."""
 
 
 def clean_samples(
-    signals: pd.DataFrame, counts: Counter[str], period_seconds: float
+    signals: pd.DataFrame,
+    counts: Counter[str],
+    period_seconds: float,
+    periods: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
     """Interpolates gaps of at most MAX_INTERPOLATED_SECONDS, invalidates samples of frozen nodes.
 
@@ -28,6 +33,8 @@ def clean_samples(
     Args:
         signals: N rows, one column per channel.
         period_seconds: from one row to the next.
+        periods: channel -> seconds from one sample to the next, where a sensor is slower than the
+            rows: held or interpolated, its samples are alike from row to row.
         counts: `interpolated_samples`, `frozen_samples` and `missing_samples` are added to it.
 
     Returns:
@@ -47,7 +54,12 @@ def clean_samples(
     for node in set(nodes[np.array(has_noise, bool)].tolist()):
         # A channel that is missing in both rows carries no information on the node.
         is_repeated = equals_previous(values[:, nodes == node])
-        is_frozen = segment_lengths(~is_repeated) >= frozen_rows(period_seconds)
+        names = signals.columns[nodes == node]
+        slowest = max((periods or {}).get(name, 0.0) for name in names)
+        least = max(
+            frozen_rows(period_seconds), rows_in(LEAST_FROZEN_ROWS * slowest, period_seconds)
+        )
+        is_frozen = segment_lengths(~is_repeated) >= least
         frozen[:, nodes == node] = is_frozen[:, None]
     frozen &= ~np.isnan(values)
     counts["interpolated_samples"] += int((missing & ~np.isnan(values) & ~frozen).sum())

@@ -1,6 +1,8 @@
 """The clocks of a layout's sources: any format becomes seconds, chunk after chunk."""
 
 import re
+from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -107,6 +109,13 @@ def _since_1970(times: pd.Series) -> NDArray[np.float64]:
 
 
 def local_midnight(seconds: float, timezone: str) -> float:
-    """Seconds since 1970 of the midnight before a time."""
-    moment = pd.Timestamp(seconds, unit="s", tz="UTC").tz_convert(timezone)
-    return float(moment.normalize().timestamp())
+    """Seconds since 1970 at which a clock on the wall, as it goes at some time, was at 0:00.
+
+    On a day when clocks change, this is an hour beside the midnight of that day.
+
+    Raises ValueError, OverflowError, OSError: no calendar has the time.
+    """
+    offset = datetime.fromtimestamp(seconds, ZoneInfo(timezone)).utcoffset()
+    assert offset is not None
+    ahead = offset.total_seconds()
+    return (seconds + ahead) // DAY_SECONDS * DAY_SECONDS - ahead

@@ -62,7 +62,8 @@ def read_unlabelled(
         UserError: the file cannot be read, is too short, has too few of the channels, or a lower
             row rate than the train recordings.
     """
-    path, is_native = paths_of([source])[0], isinstance(source, Path)
+    path = paths_of([source])[0]
+    is_native = isinstance(source, Path) and source.suffix != ".parquet"
     table = _read(source, channels, step_seconds)
     clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
     segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
@@ -78,7 +79,7 @@ def read_unlabelled(
     table, notes = table[~is_duplicate], list[str]()
     clock = None if clock is None else clock[~is_duplicate]
     period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
-    signals = clean_samples(table, counts, period)
+    signals = clean_samples(table, counts, period, table.attrs.get("periods"))
     if period != step_seconds:
         signals = _resample(signals, period, step_seconds)
     if len(signals) < minimum_rows:

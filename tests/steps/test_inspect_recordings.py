@@ -181,7 +181,7 @@ def test_a_wrong_layout_is_found_and_the_fix_is_named(
         "duet": "clock: {format: sample, rate_hz: 1344.0}",
         "linuxcnc": "ignore: [z_current]",
         "octoprint": "offset_seconds: 10800.0}",
-        "klipper": "clock: {format: seconds, column: '#time'",
+        "klipper": "clock: {format: seconds, column: '#time', offset_seconds: 2.1}",
     }[logger] in found[1]
 
 

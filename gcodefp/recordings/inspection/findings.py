@@ -219,4 +219,6 @@ def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Itera
         hours = round(shift / HOUR_SECONDS)
         if hours and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW:
             shift, text = hours * HOUR_SECONDS, f"{text}, as by another time zone"
+        # The times that are compared have the present offset already.
+        shift += recording.layout.sources[name].clock.offset_seconds
         yield Finding(name, text, _clock_line(recording, name, offset_seconds=round(shift, 1)))

@@ -113,6 +113,22 @@ def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
     assert recording.notes == [], "without lengths there is no doubt about their unit"
 
 
+def test_long_line_numbers_are_labels_of_their_own(folder: Path) -> None:
+    table = pd.read_csv(folder / "pocket_001.csv")
+    table.assign(n=table["n"] + 1_234_567).to_csv(folder / "pocket_001.csv", index=False)
+    recording = load_recording(first(folder, program=None), ["imu"], 8)
+    assert recording.blocks.tolist() == [f"L{n + 1_234_567}" for n in LINE_OF_ROW]
+
+
+def test_a_controllers_clock_of_whole_seconds_is_spread_and_noted(folder: Path) -> None:
+    table = pd.read_csv(folder / "pocket_001.csv")
+    table.assign(time=table["time"].str[:8]).to_csv(folder / "pocket_001.csv", index=False)
+    recording = load_recording(first(folder, unit="mm"), ["imu"], 8)
+    np.testing.assert_allclose(np.diff(recording.seconds), 1 / ROW_HZ)
+    (note,) = recording.notes
+    assert note.startswith(f"controller: the clock has {ROWS // ROW_HZ} times for {ROWS} rows")
+
+
 def test_the_layout_may_say_the_unit_of_the_program(folder: Path) -> None:
     (note,) = load_recording(first(folder), ["imu"], 8).notes
     assert "taken as mm" in note
@@ -188,6 +204,36 @@ def test_damaged_files_are_refused_or_read(
                 read(first(folder))
 
 
+def test_rows_of_a_canonical_file_that_are_alike_are_no_duplicates(tmp_path: Path) -> None:
+    current = np.repeat(np.random.default_rng(0).normal(size=200), 3)
+    table = pd.DataFrame({"t_console": np.arange(600) * 0.1, "S.Current": current})
+    write_canonical(tmp_path / "slow.parquet", table)
+    recording = read_unlabelled(tmp_path / "slow.parquet", ["S.Current"], 8, 0.1).recording
+    np.testing.assert_allclose(recording.signals["S.Current"], current, rtol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["hold", "interpolate"])
+def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, method: str) -> None:
+    """A sample every 10 s, each twice, the last one for 135 s."""
+    rows, times = np.arange(0, 295, 0.2), np.arange(0, 300, 10.0)
+    pd.DataFrame({"t": rows, "n": rows // 5}).to_csv(tmp_path / "pocket_001.csv")
+    room = pd.DataFrame({"t": times, "T": np.minimum(times // 20, 8.0)})
+    room.to_csv(tmp_path / "pocket_001_room.csv")
+    clock = {"format": "seconds", "column": "t"}
+    sources = {
+        "controller": {"files": "{name}.csv", "clock": clock, "columns": {"n": "line"}},
+        "room": {"files": "{name}_room.csv", "clock": clock, "resample": method,
+                 "columns": {"T": "room.Temperature [degC]"}},
+    }  # fmt: skip
+    source = first(tmp_path, sources=sources, program=None)
+    labelled = load_recording(source, ["environment"], 8)
+    unlabelled = read_unlabelled(source, ["room.Temperature"], 8, 0.2).recording
+    for recording in (labelled, unlabelled):
+        before = recording.seconds < 160
+        assert recording.signals.notna().to_numpy()[before].all()
+        assert recording.signals.isna().to_numpy()[~before].all()
+
+
 def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:
     sources = content()["sources"]
     sources["toolhead"]["columns"] = {"a_x": "toolhead.Ax [m/s^2]", "b": "toolhead.Ay [m/s^2]"}
@@ -238,6 +284,37 @@ def test_clocks_without_a_common_time(folder: Path) -> None:
     moved = replace(first(folder, rows={"rate_hz": 4}, **both), offsets={"toolhead": 3600.0})
     with pytest.raises(UserError, match="no time at which all sources have samples"):
         read_sensors(moved, 0.25)
+
+
+@pytest.mark.parametrize("begin", ["2024-01-15 10:00", "2024-03-31 10:00", "2024-03-31 23:59:58"])
+def test_times_of_day_are_those_of_their_time_zone(tmp_path: Path, begin: str) -> None:
+    """On 2024-03-31 at 2:00 clocks in Paris went forward: 10:00 was nine hours after midnight."""
+    seconds = np.arange(0, 8, 0.2)
+    wall = pd.Timestamp(begin) + pd.to_timedelta(seconds, unit="s")
+    texts = wall.strftime("%H:%M:%S.%f")
+    pd.DataFrame({"time": texts, "n": 1 + seconds // 1}).to_csv(tmp_path / "pocket_001.csv")
+    t = pd.Timestamp(begin, tz="Europe/Paris").timestamp() + seconds
+    accel = pd.DataFrame({"t": (1000 * t).round().astype(int), "a_x": seconds})
+    accel.to_csv(tmp_path / "pocket_001_accel.csv")
+    sources = content()["sources"]
+    sources["controller"]["clock"]["timezone"] = "Europe/Paris"
+    sources["toolhead"]["clock"]["unit"] = "ms"
+    sources["toolhead"]["resample"] = "interpolate"
+    table = read_recording(first(tmp_path, sources=sources, program=None))
+    start = (pd.Timestamp(begin) - pd.Timestamp(begin).normalize()).total_seconds()
+    np.testing.assert_allclose(table["t_console"], start + seconds, atol=1e-6)
+    np.testing.assert_allclose(table["toolhead.Ax"][1:-1], seconds[1:-1] / 9.80665, atol=1e-4)
+
+
+def test_times_of_day_in_two_time_zones_and_dates_in_no_calendar(folder: Path) -> None:
+    accel = pd.read_csv(folder / "pocket_001_accel.csv")
+    for scale in (1e3, 1e9):
+        accel.assign(t=scale * accel["t"]).to_csv(folder / "pocket_001_accel.csv")
+        with pytest.raises(UserError, match=r"pocket_001_accel.csv: .* is clock.unit right"):
+            read_recording(first(folder))
+    day = {"format": "time_of_day", "column": "t", "timezone": "Europe/Paris"}
+    with pytest.raises(UserError, match="controller are in UTC, those of toolhead in Europe/Paris"):
+        read_recording(first(folder, **with_clock("toolhead", day)))
 
 
 def test_other_parquet_files_are_no_recordings(tmp_path: Path) -> None:

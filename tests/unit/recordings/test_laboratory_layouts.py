@@ -29,6 +29,7 @@ from gcodefp.recordings.columns import BLOCK, CLOCK, LINE, POSITION_MM, channel_
 from gcodefp.recordings.gcode import format_block, parse_block
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
 from gcodefp.recordings.layout import SHIPPED, parse_layout, read_layout
+from gcodefp.recordings.reader import RecordingRejected
 
 START = {
     "mill": 12 * 3600.0, "klipper": PRINT_TIME, "plc_mill": 0.0, "linuxcnc": 0.0, "duet": 0.0,
@@ -171,6 +172,21 @@ def test_copies_of_a_programs_file_are_one_program(tmp_path: Path) -> None:
     again = load_recording(tmp_path / "square_001.parquet", ("imu",), 1)
     assert again.program == recordings[0].program
     assert again.blocks.tolist() == recordings[0].blocks.tolist()
+
+
+def test_a_print_resets_its_filament_and_needs_positions_only_for_relative_moves(
+    tmp_path: Path,
+) -> None:
+    write_laboratory("octoprint", tmp_path, speed=3.0)
+    (source,) = list_recordings(tmp_path, (), read_layout("octoprint"))
+    log = tmp_path / "square_001-serial.log"
+    text = log.read_text()
+    assert " G1 Z-0.5 F900*" in text
+    log.write_text(text.replace(" G1 Z-0.5 F900*", " G92 E0*"))
+    assert "G92 E0" in load_recording(source, ("imu",), 1).blocks
+    log.write_text(text.replace(" G1 Z-0.5 F900*", " G91*"))
+    with pytest.raises(RecordingRejected, match=r"map x, y and z in the layout.*'G91'"):
+        load_recording(source, ("imu",), 1)
 
 
 @pytest.mark.parametrize(("code", "mm_per_unit"), [("G20", 25.4), ("G21", 1.0)])

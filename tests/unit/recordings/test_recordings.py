@@ -184,7 +184,17 @@ def test_a_recording_that_breaks_a_rule_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "block", ["G91", "G92 X0", "G2 X1 Y1 R-0.5", "G3 X1 I0.5", "G0 G91 X1", "g2 x1 j-.5"]
+    "block",
+    [
+        "G91",
+        "G92 X0",
+        "G92",
+        "G92 E0 Z1",
+        "G2 X1 Y1 R-0.5",
+        "G3 X1 I0.5",
+        "G0 G91 X1",
+        "g2 x1 j-.5",
+    ],
 )
 def test_a_path_that_is_only_known_with_positions_needs_them(tmp_path: Path, block: str) -> None:
     table = recording_table().replace({"gcode_string": {"G1 X1. Y7.541": block}})

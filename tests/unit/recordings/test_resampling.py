@@ -144,10 +144,21 @@ def test_slow_sensors_are_interpolated_or_held() -> None:
     np.testing.assert_allclose(held, [nan, 10, 10, 20, 20, nan, nan, 40, 40])
 
 
+def test_a_sample_is_held_for_two_periods_and_not_for_ever() -> None:
+    seconds = np.r_[0:10.0, 20.0]
+    rows = np.r_[0:10.0, 11.0, 11.1, 19.9, 20.0, 22.0, 22.1, 99.0]
+    held = resample(seconds, seconds, rows, resample="hold")[""][:, 0]
+    nan = np.nan
+    np.testing.assert_allclose(held, [*range(10), 9, nan, nan, 20, 20, nan, nan])
+    one = resample(seconds[:1], seconds[:1], np.arange(5.0), resample="hold")[""][:, 0]
+    np.testing.assert_allclose(one, [0, 0, 0, nan, nan])
+
+
 @pytest.mark.parametrize(
     ("rate", "changes", "message"),
     [
         (400, {"resample": "interpolate"}, "they would alias; set resample: features"),
+        (400, {"resample": "hold"}, "cannot be held: they would alias; set resample: features"),
         (6, {}, "have no features; set resample: interpolate, or hold"),
         (400, {"bands_hz": [0, 300]}, "300 Hz is above half the sample rate, 200 Hz"),
     ],
