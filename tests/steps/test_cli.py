@@ -138,10 +138,16 @@ def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: 
     assert done.returncode == 0, done.stderr
     mine = "results: mine\nagents: {count: 3}\n"
     (tmp_path / "mine.yaml").write_text(mine, encoding="utf-8")
-    done = run("--cores", "1", "--configfile", "mine.yaml")
-    assert done.returncode == 0, done.stderr
-    shown = done.stdout + done.stderr
-    assert "mine/best/run.json" in shown
-    assert "fit.py" in shown
-    assert "agent               3" in shown
+    spellings = (
+        ("--cores", "1", "--configfile", "mine.yaml"),
+        ("--cores", "1", "--configfile=mine.yaml"),
+        ("--configfile=mine.yaml", "--", "select_best"),
+    )
+    for flags in spellings:
+        done = run(*flags)
+        assert done.returncode == 0, done.stderr
+        shown = done.stdout + done.stderr
+        assert "mine/best/run.json" in shown
+        assert "fit.py" in shown
+        assert "agent               3" in shown
     assert run("--no-such-flag").returncode == 2
