@@ -119,6 +119,10 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
     both = [own.sweep_id, "--sweep", "x.json", "--results", "mine"]
     assert main(["status", *both]) == 1
     assert f"{own.sweep_id} and --sweep: name one sweep" in capsys.readouterr().err
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "mine.yaml").write_text("results: ~/out\n", encoding="utf-8")
+    assert status.main(["--configfile", "mine.yaml"]) == 1
+    assert str(tmp_path / "home/out/sweep/sweep.json") in capsys.readouterr().err
     (tmp_path / "mine.yaml").write_text("- results\n", encoding="utf-8")
     assert main(["status", "--configfile", "mine.yaml"]) == 1
     assert "mine.yaml: is no configuration with results" in capsys.readouterr().err
