@@ -22,7 +22,7 @@ from gcodefp.programs.lag_marginal import MostProbableBlocks
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
-NEAR_SECONDS = 2.0
+AGREEMENT_SECONDS = 2.0
 MIN_AGREEMENT = 0.5
 """Without a decoder.npz. A program that is not in the train split is decoded as the most similar
 one, perhaps with a high confidence; a low agreement is a sign of it. Three networks were trained on
@@ -78,7 +78,7 @@ class RecordingPrediction:
         confidence: (N,) probability of the block, the lag unknown.
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         agreement: share of rows whose own most probable state, by emission alone, is within
-            NEAR_SECONDS of the decoded one.
+            AGREEMENT_SECONDS of the decoded one.
         refusal: whether the recording fits none of the programs; None without a decoder.npz, where
             a low agreement raises the doubt. At `speed`.
         speed: of the program, in that of the train recordings; 1 unless it fits at another of
@@ -184,12 +184,13 @@ def predict_recording(
     """
     description, programs = decoder.description, decoder.programs
     measured = description.scaler.apply(recording)
-    notes, is_whole = list(recording.notes), recording.segment is None
-    if recording.segment is not None:
+    notes, segment = list(recording.notes), recording.segment
+    if segment is not None:
         entries = description.document["recordings"].values()
-        is_whole = not any(entry.get("reordered_rows") for entry in entries)
-        notes.append(PACKETS_IN_ORDER_NOTE if is_whole else PACKETS_NOTE)
-    if recording.segment is None or is_whole:
+        if not any(entry.get("reordered_rows") for entry in entries):
+            segment = None
+        notes.append(PACKETS_IN_ORDER_NOTE if segment is None else PACKETS_NOTE)
+    if segment is None:
         refused, speed = _choose_speed(decoder, measured, device)
         decoded = decoder.decode_recording(_at_speed(measured, speed, device))
         greedy_block, operations = _decode_greedily(
@@ -197,8 +198,7 @@ def predict_recording(
         )
     else:
         refused, speed = None, 1.0
-        edges = np.flatnonzero(np.diff(recording.segment)) + 1
-        parts = np.split(measured, edges)
+        parts = np.split(measured, np.flatnonzero(np.diff(segment)) + 1)
         decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
     nearest = np.rint(np.linspace(0, len(decoded.state) - 1, len(measured))).astype(int)
     state = decoded.state[nearest]
@@ -300,7 +300,7 @@ def _agreement(
     programs: Programs, row_states: NDArray[np.int64], states: NDArray[np.int64]
 ) -> float:
     """Share of rows whose own most probable state (N,) is near the decoded one, in its program."""
-    is_near = np.abs(row_states - states) * float(programs.step_seconds) <= NEAR_SECONDS
+    is_near = np.abs(row_states - states) * float(programs.step_seconds) <= AGREEMENT_SECONDS
     program_of_state = programs.program_of_state()
     return float((is_near & (program_of_state[row_states] == program_of_state[states])).mean())
 
@@ -331,7 +331,7 @@ CONFIDENCE_NOTES = (
     "confidence: probability that the controller reports this block, its lag unknown",
     "with median lag: the same, if the sensors lag by the median of the training recordings",
     "agreement: share of rows whose most probable state by themselves is within "
-    f"{NEAR_SECONDS:g} s of the decoded one",
+    f"{AGREEMENT_SECONDS:g} s of the decoded one",
 )
 
 
