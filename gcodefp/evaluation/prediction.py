@@ -18,7 +18,6 @@ from gcodefp.evaluation.decoder import DecodedRecording, Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.programs.lag import interpolate_rows
-from gcodefp.programs.lag_marginal import MostProbableBlocks
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
@@ -225,29 +224,15 @@ def _decode_parts(
     decoder: Decoder, parts: Sequence[NDArray[np.float32]], device: torch.device
 ) -> tuple[DecodedRecording, NDArray[np.str_], NDArray[np.float64]]:
     """Each part (M, C) by itself, one after the other; a short one lasts a window."""
-    window, decoded, greedy = decoder.description.window, [], []
-    for part in parts:
-        padding = ((0, max(0, window - len(part))), (0, 0))
-        signals = torch.as_tensor(np.pad(part, padding, mode="edge"), device=device)
-        decoded.append(decoder.decode_recording(signals))
-        greedy.append(_decode_greedily(decoder, signals))
-    rows = [len(part) for part in parts]
-
-    def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate([array[:n] for array, n in zip(arrays, rows, strict=True)])
-
-    probability = np.average([d.program_probability for d in decoded], axis=0, weights=rows)
-    whole = DecodedRecording(
-        int(probability.argmax()),
-        probability,
-        joined(d.state for d in decoded),
-        joined(d.confidence for d in decoded),
-        joined(d.median_lag_confidence for d in decoded),
-        MostProbableBlocks(*map(joined, zip(*(d.blocks for d in decoded), strict=True))),
-        joined(d.emission_state for d in decoded),
-    )
+    window, rows = decoder.description.window, [len(part) for part in parts]
+    padded = [
+        torch.as_tensor(np.pad(part, ((0, max(0, window - n)), (0, 0)), mode="edge"), device=device)
+        for part, n in zip(parts, rows, strict=True)
+    ]
+    greedy = [_decode_greedily(decoder, signals) for signals in padded]
+    blocks = [text[:n] for (text, _), n in zip(greedy, rows, strict=True)]
     operations = np.average([o for _, o in greedy], axis=0, weights=rows)
-    return whole, joined(blocks for blocks, _ in greedy), operations
+    return decoder.decode_parts(padded, rows), np.concatenate(blocks), operations
 
 
 def _choose_speed(
