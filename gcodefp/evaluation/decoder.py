@@ -39,8 +39,8 @@ from gcodefp.programs.lag_marginal import (
     StateTexts,
     block_confidence,
     marginalise_lag,
-    most_probable_blocks,
     state_texts,
+    text_probabilities,
 )
 from gcodefp.programs.table import Programs
 
@@ -221,14 +221,17 @@ class Decoder(NamedTuple):
             posterior = rows.posterior[0].cpu().numpy()
             # Which program is the most probable one is known after all rows.
             states = np.stack([s.start + posterior[:, s].argmax(1) for s in slices], axis=1)
-            marginal = marginalise_lag(posterior, programs)
+            probability = text_probabilities(
+                marginalise_lag(posterior, programs), texts, self.temperature
+            )
             blocks.append(
                 (
                     np.add.reduceat(posterior, programs.first[:-1], axis=1),
                     states,
-                    block_confidence(marginal, states, texts, self.temperature),
+                    np.take_along_axis(probability, texts.text[states], axis=1).clip(0.0, 1.0),
                     block_confidence(posterior, states, texts, self.temperature),
-                    *most_probable_blocks(marginal, texts, self.temperature),
+                    texts.texts[probability.argmax(1)],
+                    probability.max(1).clip(0.0, 1.0),
                     rows.emission_state[0].cpu().numpy(),
                 )
             )
