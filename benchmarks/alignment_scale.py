@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from gcodefp.dataset.windows import window_starts
 from gcodefp.evaluation.calibration import template_fit
 from gcodefp.evaluation.matched_filter import FilterOptions, MatchedFilter
 from gcodefp.model.hmm import (
@@ -116,7 +117,9 @@ def whole_recording(case: Case) -> dict[str, Callable[[], object]]:
 def windows(case: Case) -> dict[str, Callable[[], object]]:
     """Viterbi paths of the windows of a val split: part -> what is measured."""
     net, chain = network(int(case.first[-1])), circular_chain(case.first)
-    count = case.recordings * -(-(case.rows - WINDOW) // (WINDOW // 2) + 1)
+    rows = np.arange(case.rows)
+    starts = window_starts(np.zeros_like(rows), rows / case.rate_hz, WINDOW, WINDOW // 2, np.inf)
+    count = case.recordings * len(starts)
 
     def val_metric() -> None:
         for first in range(0, count, WINDOW):

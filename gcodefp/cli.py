@@ -89,8 +89,10 @@ def _help() -> str:
 # The whole pipeline.
 
 
-def _run(flags: Sequence[str]) -> NoReturn:
+def _run(words: Sequence[str]) -> NoReturn:
     """Becomes Snakemake; in a folder without a Snakefile, with that of this project."""
+    end = words.index("--") if "--" in words else len(words)
+    flags, targets = words[:end], words[end:]
     here = any(Path(path).is_file() for path in ("Snakefile", "workflow/Snakefile"))
     where: list[str] = []
     if not here and not any(flag.startswith(("-s", "--snakefile")) for flag in flags):
@@ -105,18 +107,22 @@ def _run(flags: Sequence[str]) -> NoReturn:
         flags = _with_configurations(flags, [str(snakefile.with_name("config.yaml")), *own])
     cores = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "-e", "--executor")
     is_sized = any(flag.partition("=")[0].rstrip("0123456789") in cores for flag in flags)
-    command = [sys.executable, "-m", "snakemake", *where, *flags]
-    command += [] if is_sized else ["--cores", "all"]
+    size = [] if is_sized else ["--cores", "all"]
+    command = [sys.executable, "-m", "snakemake", *where, *flags, *size, *targets]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.execve(sys.executable, command, os.environ | {"PATH": path})
 
 
 def _with_configurations(flags: Sequence[str], first: Sequence[str]) -> list[str]:
     """With these configurations before those of the flags, which count more, key by key."""
-    at = [index for index, flag in enumerate(flags, 1) if flag in CONFIGURATIONS]
+    words: list[str] = []
+    for flag in flags:
+        name, _, value = flag.partition("=")
+        words += [name, value] if value and name in CONFIGURATIONS else [flag]
+    at = [index for index, word in enumerate(words, 1) if word in CONFIGURATIONS]
     if not at:
-        return [*flags, CONFIGURATIONS[0], *first]
-    return [*flags[: at[-1]], *first, *flags[at[-1] :]]
+        return [*words, CONFIGURATIONS[0], *first]
+    return [*words[: at[-1]], *first, *words[at[-1] :]]
 
 
 # A command line is checked before its step is imported, which may take seconds.

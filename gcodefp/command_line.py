@@ -193,8 +193,8 @@ def _results_of(configuration: Path) -> Path:
 
     content = load_yaml(read_text(configuration), str(configuration)) or {}
     try:
-        return Path(content.get("results", RESULTS))
-    except (AttributeError, TypeError) as error:
+        return Path(content.get("results", RESULTS)).expanduser()
+    except (AttributeError, TypeError, RuntimeError) as error:
         raise UserError(f"{configuration}: is no configuration with results: {error}") from None
 
 

@@ -96,10 +96,42 @@ def is_section(kind: Any) -> bool:
 
 def _kind(annotation: Any) -> Any:
     """The type behind `Annotated` and `| None`; of a text or a section, the section."""
-    while get_origin(annotation) in (Annotated, Union, UnionType):
+    kinds = _kinds(annotation)
+    return next(filter(is_section, kinds), kinds[0])
+
+
+def _kinds(annotation: Any) -> list[Any]:
+    """The types of a union, or the only one, behind `Annotated` and `| None`."""
+    if get_origin(annotation) is Annotated:
+        return _kinds(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
         kinds = [kind for kind in get_args(annotation) if kind is not NoneType]
-        annotation = next(filter(is_section, kinds), kinds[0])
-    return annotation
+        return [kind for part in kinds for kind in _kinds(part)]
+    return [annotation]
+
+
+def _without_marks(model: type[Section], location: Location) -> Location:
+    """The keys of a location; pydantic marks which kind of a text or a section is meant in it.
+
+    It also marks a key of a mapping that is wrong itself. Keys may have the name of a mark.
+    """
+    keys: list[int | str] = []
+    kinds: list[Any] = [model]
+    is_item = False
+    for part in location:
+        if len(kinds) > 1 and any(map(is_section, kinds)):
+            kinds = [kind for kind in kinds if is_section(kind) and kind.__name__ == part]
+        elif not (is_item and part == "[key]"):
+            keys.append(part)
+            kind: Any = kinds[0] if kinds else None
+            is_item = not is_section(kind)
+            if is_item:
+                inner = next(reversed(get_args(kind)), None)
+            else:
+                field = kind.model_fields.get(str(part))
+                inner = field.annotation if field else None
+            kinds = _kinds(inner) if inner else []
+    return tuple(keys)
 
 
 def meaning(field: FieldInfo | None) -> str:
@@ -110,9 +142,7 @@ def meaning(field: FieldInfo | None) -> str:
 
 def _problem(detail: ErrorDetails, model: type[Section]) -> tuple[Location, str]:
     """Where one thing is wrong, and the message."""
-    # pydantic marks a key that is wrong itself, and which kind of a union is meant.
-    marks = {"[key]", "constrained-str", *(kind.__name__ for kind in Section.__subclasses__())}
-    location = tuple(part for part in detail["loc"] if part not in marks)
+    location = _without_marks(model, detail["loc"])
     section, field = field_at(model, location)
     value, end = detail["input"], f". {field.description}" if field and field.description else ""
     match detail["type"]:

@@ -7,10 +7,10 @@ Shapes: N rows, C channels, B windows of T rows, P states, K programs, W tried p
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,10 +36,11 @@ from gcodefp.model.templates import OFFSET_SECONDS, Templates, feature_offsets
 from gcodefp.model.window_decoding import encode_recording, encode_windows
 from gcodefp.programs.lag_marginal import (
     MostProbableBlocks,
+    StateTexts,
     block_confidence,
     marginalise_lag,
-    most_probable_blocks,
     state_texts,
+    text_probabilities,
 )
 from gcodefp.programs.table import Programs
 
@@ -177,33 +178,27 @@ class Decoder(NamedTuple):
 
         return Emissions(len(signals), block)
 
-    @torch.no_grad()
     def decode_recording(self, signals: Tensor) -> DecodedRecording:
         """Decodes a recording (N, C) of at least a window.
 
         Posterior decoding (Rabiner 1989, section III.B) has more lines right than the Viterbi path,
         where the whole recording leaves little doubt; in windows it has fewer.
         """
-        programs, texts = self.programs, state_texts(self.programs)
-        slices = [programs.state_slice(program) for program in range(len(programs.names))]
-        parts = []
-        for rows in posterior_blocks(self.recording_emissions(signals), self.chain(signals.device)):
-            posterior = rows.posterior[0].cpu().numpy()
-            # Which program is the most probable one is known after all rows.
-            states = np.stack([s.start + posterior[:, s].argmax(1) for s in slices], axis=1)
-            marginal = marginalise_lag(posterior, programs)
-            parts.append(
-                (
-                    np.add.reduceat(posterior, programs.first[:-1], axis=1),
-                    states,
-                    block_confidence(marginal, states, texts, self.temperature),
-                    block_confidence(posterior, states, texts, self.temperature),
-                    *most_probable_blocks(marginal, texts, self.temperature),
-                    rows.emission_state[0].cpu().numpy(),
-                )
-            )
+        return self.decode_parts([signals], [len(signals)])
+
+    @torch.no_grad()
+    def decode_parts(self, parts: Sequence[Tensor], rows: Sequence[int]) -> DecodedRecording:
+        """Decodes each part of a recording by itself, in the program of the whole recording.
+
+        Args:
+            parts: signals (M, C) of at least a window each.
+            rows: of each part that are the recording's; it is padded behind them. N in all.
+        """
+        texts = state_texts(self.programs)
+        decoded = [self._decode_rows(signals, texts) for signals in parts]
         mass, states, confidence, median_lag, blocks, block_probability, emission_state = (
-            np.concatenate(arrays) for arrays in zip(*reversed(parts), strict=True)
+            np.concatenate([array[:count] for array, count in zip(arrays, rows, strict=True)])
+            for arrays in zip(*decoded, strict=True)
         )
         probability = mass.mean(0)
         program = int(probability.argmax())
@@ -216,6 +211,31 @@ class Decoder(NamedTuple):
             MostProbableBlocks(blocks, block_probability),
             emission_state,
         )
+
+    def _decode_rows(self, signals: Tensor, texts: StateTexts) -> tuple[NDArray[Any], ...]:
+        """Of each row of (M, C): what DecodedRecording has, for each program where it matters."""
+        programs = self.programs
+        slices = [programs.state_slice(program) for program in range(len(programs.names))]
+        blocks = []
+        for rows in posterior_blocks(self.recording_emissions(signals), self.chain(signals.device)):
+            posterior = rows.posterior[0].cpu().numpy()
+            # Which program is the most probable one is known after all rows.
+            states = np.stack([s.start + posterior[:, s].argmax(1) for s in slices], axis=1)
+            probability = text_probabilities(
+                marginalise_lag(posterior, programs), texts, self.temperature
+            )
+            blocks.append(
+                (
+                    np.add.reduceat(posterior, programs.first[:-1], axis=1),
+                    states,
+                    np.take_along_axis(probability, texts.text[states], axis=1).clip(0.0, 1.0),
+                    block_confidence(posterior, states, texts, self.temperature),
+                    texts.texts[probability.argmax(1)],
+                    probability.max(1).clip(0.0, 1.0),
+                    rows.emission_state[0].cpu().numpy(),
+                )
+            )
+        return tuple(np.concatenate(arrays) for arrays in zip(*reversed(blocks), strict=True))
 
     @torch.no_grad()
     def listen(self, signals: NDArray[np.float32], rows: int | None) -> NDArray[np.int64]:

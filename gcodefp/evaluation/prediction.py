@@ -18,11 +18,10 @@ from gcodefp.evaluation.decoder import DecodedRecording, Decoder
 from gcodefp.evaluation.toolpaths import SAFETY_WARNING, comment, endpoints_mm
 from gcodefp.model.window_decoding import WINDOWS_PER_BATCH
 from gcodefp.programs.lag import interpolate_rows
-from gcodefp.programs.lag_marginal import MostProbableBlocks
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
-NEAR_SECONDS = 2.0
+AGREEMENT_SECONDS = 2.0
 MIN_AGREEMENT = 0.5
 """Without a decoder.npz. A program that is not in the train split is decoded as the most similar
 one, perhaps with a high confidence; a low agreement is a sign of it. Three networks were trained on
@@ -78,7 +77,7 @@ class RecordingPrediction:
         confidence: (N,) probability of the block, the lag unknown.
         median_lag_confidence: (N,) the same, if the lag were the program's median.
         agreement: share of rows whose own most probable state, by emission alone, is within
-            NEAR_SECONDS of the decoded one.
+            AGREEMENT_SECONDS of the decoded one.
         refusal: whether the recording fits none of the programs; None without a decoder.npz, where
             a low agreement raises the doubt. At `speed`.
         speed: of the program, in that of the train recordings; 1 unless it fits at another of
@@ -184,12 +183,13 @@ def predict_recording(
     """
     description, programs = decoder.description, decoder.programs
     measured = description.scaler.apply(recording)
-    notes, is_whole = list(recording.notes), recording.segment is None
-    if recording.segment is not None:
+    notes, segment = list(recording.notes), recording.segment
+    if segment is not None:
         entries = description.document["recordings"].values()
-        is_whole = not any(entry.get("reordered_rows") for entry in entries)
-        notes.append(PACKETS_IN_ORDER_NOTE if is_whole else PACKETS_NOTE)
-    if recording.segment is None or is_whole:
+        if not any(entry.get("reordered_rows") for entry in entries):
+            segment = None
+        notes.append(PACKETS_IN_ORDER_NOTE if segment is None else PACKETS_NOTE)
+    if segment is None:
         refused, speed = _choose_speed(decoder, measured, device)
         decoded = decoder.decode_recording(_at_speed(measured, speed, device))
         greedy_block, operations = _decode_greedily(
@@ -197,8 +197,7 @@ def predict_recording(
         )
     else:
         refused, speed = None, 1.0
-        edges = np.flatnonzero(np.diff(recording.segment)) + 1
-        parts = np.split(measured, edges)
+        parts = np.split(measured, np.flatnonzero(np.diff(segment)) + 1)
         decoded, greedy_block, operations = _decode_parts(decoder, parts, device)
     nearest = np.rint(np.linspace(0, len(decoded.state) - 1, len(measured))).astype(int)
     state = decoded.state[nearest]
@@ -225,29 +224,15 @@ def _decode_parts(
     decoder: Decoder, parts: Sequence[NDArray[np.float32]], device: torch.device
 ) -> tuple[DecodedRecording, NDArray[np.str_], NDArray[np.float64]]:
     """Each part (M, C) by itself, one after the other; a short one lasts a window."""
-    window, decoded, greedy = decoder.description.window, [], []
-    for part in parts:
-        padding = ((0, max(0, window - len(part))), (0, 0))
-        signals = torch.as_tensor(np.pad(part, padding, mode="edge"), device=device)
-        decoded.append(decoder.decode_recording(signals))
-        greedy.append(_decode_greedily(decoder, signals))
-    rows = [len(part) for part in parts]
-
-    def joined(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate([array[:n] for array, n in zip(arrays, rows, strict=True)])
-
-    probability = np.average([d.program_probability for d in decoded], axis=0, weights=rows)
-    whole = DecodedRecording(
-        int(probability.argmax()),
-        probability,
-        joined(d.state for d in decoded),
-        joined(d.confidence for d in decoded),
-        joined(d.median_lag_confidence for d in decoded),
-        MostProbableBlocks(*map(joined, zip(*(d.blocks for d in decoded), strict=True))),
-        joined(d.emission_state for d in decoded),
-    )
+    window, rows = decoder.description.window, [len(part) for part in parts]
+    padded = [
+        torch.as_tensor(np.pad(part, ((0, max(0, window - n)), (0, 0)), mode="edge"), device=device)
+        for part, n in zip(parts, rows, strict=True)
+    ]
+    greedy = [_decode_greedily(decoder, signals) for signals in padded]
+    blocks = [text[:n] for (text, _), n in zip(greedy, rows, strict=True)]
     operations = np.average([o for _, o in greedy], axis=0, weights=rows)
-    return whole, joined(blocks for blocks, _ in greedy), operations
+    return decoder.decode_parts(padded, rows), np.concatenate(blocks), operations
 
 
 def _choose_speed(
@@ -300,7 +285,7 @@ def _agreement(
     programs: Programs, row_states: NDArray[np.int64], states: NDArray[np.int64]
 ) -> float:
     """Share of rows whose own most probable state (N,) is near the decoded one, in its program."""
-    is_near = np.abs(row_states - states) * float(programs.step_seconds) <= NEAR_SECONDS
+    is_near = np.abs(row_states - states) * float(programs.step_seconds) <= AGREEMENT_SECONDS
     program_of_state = programs.program_of_state()
     return float((is_near & (program_of_state[row_states] == program_of_state[states])).mean())
 
@@ -331,7 +316,7 @@ CONFIDENCE_NOTES = (
     "confidence: probability that the controller reports this block, its lag unknown",
     "with median lag: the same, if the sensors lag by the median of the training recordings",
     "agreement: share of rows whose most probable state by themselves is within "
-    f"{NEAR_SECONDS:g} s of the decoded one",
+    f"{AGREEMENT_SECONDS:g} s of the decoded one",
 )
 
 

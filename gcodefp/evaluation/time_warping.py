@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import row_to_window_mask
+from gcodefp.model.hmm import MAX_CELLS
 from gcodefp.model.templates import Templates
 from gcodefp.programs.table import Programs
 
@@ -24,9 +25,6 @@ COMPONENTS = 10
 PENALTY = 15.0
 """Cost of a row that stays in its state, or of a state that is skipped; a unit is the standard
 deviation of a component between recordings."""
-MAX_CELLS = 2**24
-"""Most pairs of a row and a state of one program, with a cost of 8 bytes each. Of longer recordings
-the means of as many neighbouring rows and states as necessary are aligned."""
 
 
 def warp_windows(
@@ -56,7 +54,11 @@ def warp_recordings(
 def warp(
     templates: Templates, programs: Programs, signals: NDArray[np.float32]
 ) -> NDArray[np.int64]:
-    """The states of a query's rows, (T, C) to (T,), in the program with the least cost."""
+    """The states of a query's rows, (T, C) to (T,), in the program with the least cost.
+
+    At most MAX_CELLS pairs of a row and a state of one program are aligned, of a longer query the
+    means of neighbouring rows and states.
+    """
     projected = templates.project(torch.as_tensor(signals)[None])[0]
     query, mean = (array[:, :COMPONENTS].double().numpy() for array in (projected, templates.mean))
     longest = int(np.diff(programs.first).max())

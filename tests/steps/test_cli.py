@@ -119,6 +119,10 @@ def test_sweep_is_named_by_its_id_and_results_by_their_folder(
     both = [own.sweep_id, "--sweep", "x.json", "--results", "mine"]
     assert main(["status", *both]) == 1
     assert f"{own.sweep_id} and --sweep: name one sweep" in capsys.readouterr().err
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "mine.yaml").write_text("results: ~/out\n", encoding="utf-8")
+    assert status.main(["--configfile", "mine.yaml"]) == 1
+    assert str(tmp_path / "home/out/sweep/sweep.json") in capsys.readouterr().err
     (tmp_path / "mine.yaml").write_text("- results\n", encoding="utf-8")
     assert main(["status", "--configfile", "mine.yaml"]) == 1
     assert "mine.yaml: is no configuration with results" in capsys.readouterr().err
@@ -138,10 +142,16 @@ def test_run_is_snakemake_in_any_folder_with_a_configuration_of_yours(tmp_path: 
     assert done.returncode == 0, done.stderr
     mine = "results: mine\nagents: {count: 3}\n"
     (tmp_path / "mine.yaml").write_text(mine, encoding="utf-8")
-    done = run("--cores", "1", "--configfile", "mine.yaml")
-    assert done.returncode == 0, done.stderr
-    shown = done.stdout + done.stderr
-    assert "mine/best/run.json" in shown
-    assert "fit.py" in shown
-    assert "agent               3" in shown
+    spellings = (
+        ("--cores", "1", "--configfile", "mine.yaml"),
+        ("--cores", "1", "--configfile=mine.yaml"),
+        ("--configfile=mine.yaml", "--", "select_best"),
+    )
+    for flags in spellings:
+        done = run(*flags)
+        assert done.returncode == 0, done.stderr
+        shown = done.stdout + done.stderr
+        assert "mine/best/run.json" in shown
+        assert "fit.py" in shown
+        assert "agent               3" in shown
     assert run("--no-such-flag").returncode == 2

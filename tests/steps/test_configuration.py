@@ -26,6 +26,7 @@ BAD: dict[str, tuple[str, Any, list[str]]] = {
     "misspelt": ("window.row", 64, ["window.row: no such key", "did you mean 'rows'?"]),
     "unknown section": ("modle", {}, ["modle: no such key", "known are:", "simulation"]),
     "misspelt section": ("agent", {}, ["agent: no such key", "did you mean 'agents'?"]),
+    "name of a class": ("Window", {"rows": 3}, ["Window: no such key", "mean 'window'?"]),
     "text": ("window.rows", "64", ["'64'", "integer", "Rows that the network sees"]),
     "float": ("agents.count", 1.5, ["1.5", "integer", "How many agents"]),
     "truth": ("agents.count", True, ["True", "integer"]),

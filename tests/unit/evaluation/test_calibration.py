@@ -21,6 +21,7 @@ from gcodefp.evaluation.decode import decode_windows, predict_split
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.prediction import predict_recording
+from gcodefp.model import hmm
 from gcodefp.model.data import to_tensors
 from gcodefp.model.templates import fit_templates
 
@@ -97,6 +98,14 @@ def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     accepted = refusal(decoder, signals_of(TRAIN))
     assert accepted is not None
     assert not accepted.is_refused
+
+
+def test_the_fit_of_blocks_of_rows_is_that_of_all_rows_at_once(
+    fitted: Fitted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_once = fits(fitted.decoder, VAL)
+    monkeypatch.setattr(hmm, "MAX_CELLS", 1)
+    np.testing.assert_allclose(fits(fitted.decoder, VAL), at_once, atol=1e-6)
 
 
 def test_p_values_count_recordings_that_fit_as_badly(fitted: Fitted) -> None:

@@ -41,8 +41,9 @@ from gcodefp.evaluation.decoder import (
     write_decoder,
 )
 from gcodefp.evaluation.prediction import predict_recording
+from gcodefp.model import hmm
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import decode_segments
+from gcodefp.model.hmm import decode_segments, posterior_blocks
 
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
@@ -255,6 +256,42 @@ def test_listening_to_a_whole_recording_is_what_predict_does(
     assert centres.shape == (40 - 16 + 1,)
     expected = direct_posteriors(decoder, torch.as_tensor(scaler.apply(recording)), 16).argmax(-1)
     assert (centres == expected.numpy()).mean() > 0.95
+
+
+def test_packets_are_decoded_in_the_program_of_the_whole_recording(both: Decoder) -> None:
+    """Though the signals of one packet alone are those of another program."""
+    description = both.description
+    document = {**description.document, "recordings": {"face_001": {"reordered_rows": 8}}}
+    programs = replace(both.programs, line=np.arange(len(both.programs)))
+    described = replace(description, programs=programs, document=document)
+    decoder = both._replace(checkpoint=both.checkpoint._replace(description=described))
+    face, pocket = (tiny_split([name]).signals for name in ("face_005", "pocket_005"))
+    recording = recording_of(np.concatenate([face[:24], pocket[8:18], face[24:27]]))
+    recording.segment = np.repeat([0, 1, 2], [24, 10, 3])
+    alone = decoder.decode_recording(torch.as_tensor(description.scaler.apply(recording)[24:34]))
+    assert alone.program == 1
+    prediction = predict_recording(decoder, recording, CPU)
+    assert prediction.program.name == programs.names[0]
+    assert prediction.line.max() < ROWS, "all states are those of the first program"
+    assert 0.5 < prediction.program.probability < 0.9
+
+
+def test_blocks_of_rows_are_decoded_as_the_whole_recording(
+    both: Decoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = signals_of("pocket_005", 40, noise=1.0)
+    expected = both.decode_recording(signals)
+    assert len(list(posterior_blocks(both.recording_emissions(signals), both.chain(CPU)))) == 1
+    monkeypatch.setattr(hmm, "MAX_CELLS", 1)
+    assert len(list(posterior_blocks(both.recording_emissions(signals), both.chain(CPU)))) > 1
+    decoded = both.decode_recording(signals)
+    assert decoded.program == expected.program == 1
+    for name in ("state", "emission_state"):
+        assert getattr(decoded, name).tolist() == getattr(expected, name).tolist()
+    assert decoded.blocks.blocks.tolist() == expected.blocks.blocks.tolist()
+    for name in ("program_probability", "confidence", "median_lag_confidence"):
+        np.testing.assert_allclose(getattr(decoded, name), getattr(expected, name), atol=1e-5)
+    np.testing.assert_allclose(decoded.blocks.confidence, expected.blocks.confidence, atol=1e-5)
 
 
 def test_both_emissions_count_with_their_weights(both: Decoder) -> None:

@@ -45,6 +45,12 @@ def controller(text: dict[str, Any]) -> Any:
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "key": (lambda c: controller(c).update(fils=1), "controller.fils: no such key; .* 'files'"),
     "top key": (lambda c: c.update(source={}), "source: no such key; did you mean 'sources'"),
+    "class": (lambda c: controller(c).update(Clock={}), "controller.Clock: no such .*'clock'"),
+    "top class": (lambda c: c.update(Source={}), "lab.yaml: Source: no such key"),
+    "class as column": (
+        lambda c: controller(c)["columns"].update(Column={"as": "a.Ax [g]", "scal": 2}),
+        "columns.Column.scal: no such key",
+    ),
     "missing": (lambda c: controller(c).pop("clock"), "controller: 'clock' is missing; add it"),
     "type": (lambda c: controller(c).update(columns=3), "columns: 3 is not a mapping"),
     "choice": (lambda c: controller(c)["clock"].update(format="uni"), "'uni' is none of .*'unix'"),

@@ -72,6 +72,8 @@ BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
     ({"max_runs": 20, "run_cap": None}, ["max_runs: no key of W&B's", "write run_cap: 20"]),
     ({"count": 20}, ["count: no key", "write run_cap: 20"]),
     ({"metod": "grid"}, ["metod: no such key", "did you mean 'method'?"]),
+    ({"Sweep": 1}, ["my.yaml: Sweep: no such key"]),
+    ({"parameters": {"Sweep": {"min": 0, "mx": 1}}}, ["parameters.Sweep.mx: no such key", "'max'"]),
     ({"method": "bayesian"}, ["method: 'bayesian'", "did you mean 'bayes'?"]),
     ({"method": None}, ["'method' is missing", "grid, random, bayes"]),
     ({"run_cap": 0}, ["run_cap: 0", "from 1"]),
