@@ -83,6 +83,8 @@ class InterruptRequest:
         try:
             yield
         finally:
+            if self.requested_at_epoch():
+                del before[signal.SIGTERM]  # Else one more would kill the process as it ends.
             for number, handler in before.items():
                 signal.signal(number, handler)
 
