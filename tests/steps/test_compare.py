@@ -4,7 +4,7 @@ import csv
 import json
 import shutil
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from gcodefp import compare
 from gcodefp.evaluation.bootstrap import (
     EMPTY,
     Difference,
-    Estimate,
     draw_resamples,
     paired_difference,
     quantile,
@@ -24,9 +23,8 @@ from gcodefp.evaluation.bootstrap import (
     with_interval,
 )
 from gcodefp.evaluation.names import MODEL, PRIMARY
-from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
 from gcodefp.model.run_files import read_metrics
-from gcodefp.reporting.comparison import ComparedScore, Comparison, conclusions, read_compared_sweep
+from gcodefp.reporting.comparison import conclusions, read_compared_sweep
 from gcodefp.sweeps.sweep_file import read_sweep
 
 EPOCHS = {"max_epochs": {"value": 6}}
@@ -124,15 +122,8 @@ def test_runs_are_compared_on_the_same_recordings(
     ],
 )
 def test_conclusion_follows_the_paired_interval(difference: Difference, answer: str) -> None:
-    class Run(NamedTuple):
-        name: str
-
-    estimate = Estimate(0.5, 0.4, 0.6, 10, 6)
-    scores = {
-        MODEL: {PRIMARY: [ComparedScore(estimate, None), ComparedScore(estimate, difference)]}
-    }
-    runs: Any = [Run("a"), Run("b")]
-    (sentence,) = conclusions(Comparison(runs, [], DEFAULT_OBJECTIVE, "val", scores, []))
+    scores = [{"difference": None}, {"difference": difference._asdict()}]
+    (sentence,) = conclusions(["a", "b"], {MODEL: {PRIMARY: scores}})
     assert sentence.startswith(answer)
 
 
