@@ -250,7 +250,7 @@ def _write(
     with paper_style():
         figure = draw_compared(curves, content["metric"], warnings, is_external)
         save(figure, folder, "compare", warnings)
-    logger.info("compare.json, compare.csv and the curves (compare.svg, .png, .pdf) in %s", folder)
+    logger.info("compare.json, compare.csv and the curves (compare.svg, .png) in %s", folder)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,11 @@ from typing import NamedTuple
 
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
-    ELAPSED,
     MODEL,
     NETWORK_ALONE,
     NETWORK_AND_TEMPLATES,
     PRIMARY,
     TEMPLATES_ALONE,
-    UPPER_BOUND,
     WHOLE,
     rivals,
 )
@@ -58,13 +56,11 @@ class OneSplit(NamedTuple):
     Attributes:
         conclusion: that it is no verdict.
         evidence: the primary metric of the pipeline and of the best baselines.
-        context: exact lines, also of the upper bound and of a lookup without sensors.
         caveat: a limitation of the intervals; may be empty.
     """
 
     conclusion: str
     evidence: str
-    context: str
     caveat: str
 
 
@@ -90,7 +86,7 @@ def one_split(results: Results) -> OneSplit:
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     is_small = results.evaluation["recordings"] < MIN_RECORDINGS
     caveat = f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough."
-    return OneSplit(warning + NO_VERDICT, evidence, _context(scores), caveat if is_small else "")
+    return OneSplit(warning + NO_VERDICT, evidence, caveat if is_small else "")
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
@@ -117,23 +113,6 @@ def _tested_on(evaluation: JsonContent) -> str:
         return f"{count} that were also seen in training ({SPLIT_BY['window']})"
     by = evaluation["split"]["by"]
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
-
-
-def _context(scores: JsonContent) -> str:
-    """Exact lines by the controller's clock, a sentence for each predictor that was evaluated."""
-    texts = {
-        MODEL: "Of the lines that the controller reports, {} are exactly right from windows.",
-        WHOLE: "From whole recordings they are {}.",
-        UPPER_BOUND: "The sensors lag by an unknown time in each recording: the upper bound "
-        "without the lag is {}.",
-        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is provided with the "
-        "operation and the program's start.",
-    }
-    return " ".join(
-        text.format(percentage(scores[name]["gcode"]["value"]))
-        for name, text in texts.items()
-        if name in scores and scores[name]["gcode"]["value"] is not None
-    )
 
 
 class Sentences(NamedTuple):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,6 @@ PREDICTION_SPECS = {
     "true_operation": ArraySpec("i", ("N",), -1, "O"),
     "true_program": ArraySpec("i", ("N",), -1, "K"),
     "true_block": ArraySpec("U", ("N",)),
-}
-SEQUENCE_SPECS = {
     "executed_recording": ArraySpec("i", ("E",), 0, "R"),
     "executed_block": ArraySpec("U", ("E",)),
     "executed_seconds": ArraySpec("f", ("E",), -LONG_SECONDS, LONG_SECONDS, nan=True),
@@ -63,27 +61,9 @@ EXCERPT_SPECS = {
 }
 
 
-class StoredSequences(NamedTuple):
-    """Lines of whole recordings, in order, with those too short for a row of their own.
-
-    Attributes:
-        executed_recording: (E,) index into `Predictions.recordings`.
-        executed_block: (E,) texts.
-        executed_seconds: (E,) since the recording's first row; NaN if it has no row of its own.
-        reconstructed_recording: (F,) index into `Predictions.recordings`.
-        reconstructed_block: (F,) texts, as predicted by WHOLE.
-    """
-
-    executed_recording: NDArray[np.int16]
-    executed_block: NDArray[np.str_]
-    executed_seconds: NDArray[np.float64]
-    reconstructed_recording: NDArray[np.int16]
-    reconstructed_block: NDArray[np.str_]
-
-
 @dataclass(frozen=True)
 class Predictions:
-    """N rows of R test recordings.
+    """N rows of R test recordings, and the lines of each as a whole.
 
     Attributes:
         recordings: (R,) names.
@@ -94,6 +74,9 @@ class Predictions:
         true_block: (N,) texts.
         blocks: predictor -> (N,) texts.
         predicted_mm: predictor -> (N, 3) tool position, of those that predict it.
+        executed_recording, executed_block, executed_seconds: (E,) lines of the recordings, in
+            order, also those too short for a row of their own (seconds NaN).
+        reconstructed_recording, reconstructed_block: (F,) the same, as predicted by WHOLE.
     """
 
     recordings: NDArray[np.str_]
@@ -104,7 +87,11 @@ class Predictions:
     true_block: NDArray[np.str_]
     blocks: Mapping[str, NDArray[np.str_]]
     predicted_mm: Mapping[str, NDArray[np.float32]]
-    sequences: StoredSequences
+    executed_recording: NDArray[np.int16]
+    executed_block: NDArray[np.str_]
+    executed_seconds: NDArray[np.float64]
+    reconstructed_recording: NDArray[np.int16]
+    reconstructed_block: NDArray[np.str_]
 
     def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
         """Whether each row's whole block is correct, (N,)."""
@@ -129,7 +116,7 @@ def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
         }
         for suffix in PREDICTOR_SPECS
     }
-    specs = PREDICTION_SPECS | SEQUENCE_SPECS
+    specs = dict(PREDICTION_SPECS)
     for suffix, spec in PREDICTOR_SPECS.items():
         specs |= dict.fromkeys(names[suffix].values(), spec)
     arrays = read_arrays(path, list(specs), rebuild)
@@ -146,7 +133,6 @@ def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
         **own,
         blocks={name: arrays[array] for name, array in names["block"].items()},
         predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
-        sequences=StoredSequences(*(arrays[name] for name in SEQUENCE_SPECS)),
     )
 
 

@@ -74,12 +74,7 @@ class Results(SweepResults):
         """The same without the absolute paths of the author's machine."""
         results = super().redacted()
         explanation = results.redact_paths(results.explanation.document)
-        return replace(
-            results,
-            dataset=results.redact_paths(results.dataset),
-            evaluation=results.redact_paths(results.evaluation),
-            explanation=replace(results.explanation, document=explanation),
-        )
+        return replace(results, explanation=replace(results.explanation, document=explanation))
 
 
 def read_results(
@@ -107,8 +102,7 @@ def read_results(
         predictions=read_predictions(evaluation / "predictions.npz", metrics),
         explanation=read_explanation(explanation),
     )
-    _check_evaluation(results, evaluation / "metrics.json")
-    _check_explanation(results, explanation / "explanation.json")
+    _check_origins(results, evaluation / "metrics.json", explanation / "explanation.json")
     return results if show_paths else results.redacted()
 
 
@@ -126,36 +120,28 @@ def read_result(path: Path) -> dict[str, Any]:
     return read_document(path, *RESULT_FILES[path.name])
 
 
-def _check_evaluation(results: Results, path: Path) -> None:
-    """Raises UserError unless it is of the winner's checkpoint and of the own test split."""
+def _check_origins(results: Results, evaluation: Path, explanation: Path) -> None:
+    """Raises UserError unless both are of the winner's checkpoint and of the own test split."""
     if external := results.evaluation["external"]:
         raise UserError(
-            f"{path}: is of other recordings, {external}; figures and report are of the "
+            f"{evaluation}: is of other recordings, {external}; figures and report are of the "
             f"pipeline's own test split: {EVALUATION_REBUILD}"
         )
-    # The input that both have in common is the checkpoint.
-    scored, selected = (
-        set(document["provenance"]["inputs"].values())
-        for document in (results.evaluation, results.winner)
+    explained, scored, selected = (
+        document["provenance"]["inputs"]
+        for document in (results.explanation.document, results.evaluation, results.winner)
     )
-    if not scored & selected:
+    # The input that both have in common is the checkpoint.
+    if not set(scored.values()) & set(selected.values()):
         raise UserError(
-            f"{path}: is of another checkpoint than the winner's; rebuild it with: "
+            f"{evaluation}: is of another checkpoint than the winner's; rebuild it with: "
             f"{EVALUATION_REBUILD}"
         )
-
-
-def _check_explanation(results: Results, path: Path) -> None:
-    """Raises UserError unless it is of the checkpoint and the test split that were evaluated."""
-    explained, scored = (
-        document["provenance"]["inputs"]
-        for document in (results.explanation.document, results.evaluation)
-    )
     other = [name for name, digest in explained.items() if digest not in scored.values()]
     if other or results.explanation.document["rows"] != results.evaluation["rows"]:
         raise UserError(
-            f"{path}: is of other files than were evaluated ({', '.join(other)}); rebuild it with: "
-            f"{EXPLANATION_REBUILD}"
+            f"{explanation}: is of other files than were evaluated ({', '.join(other)}); rebuild "
+            f"it with: {EXPLANATION_REBUILD}"
         )
 
 

@@ -43,8 +43,6 @@ def unit_format(metric: str) -> UnitFormat:
     return UNIT_FORMATS[METRICS[metric].unit]
 
 
-LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
-
 MAIN_METRICS = tuple(name for name, metric in METRICS.items() if metric.main)
 """The metrics of the first table; the others are in the table of details."""
 

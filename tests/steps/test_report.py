@@ -134,12 +134,12 @@ def test_key_numbers_are_of_network_baseline_difference_and_recordings(leaky: li
     own, baseline, gain, whole = key_numbers(results)
     score = results.evaluation["models"][MODEL][PRIMARY]
     low, high = (100 * score[key] for key in ("low", "high"))
-    assert own[:2] == (f"{100 * score['value']:.1f} %", f"[{low:.1f}, {high:.1f}]")
-    assert (baseline.title, baseline.is_own) == (f"by the best baseline, {NEIGHBOUR}", False)
-    points = float(own.value[:-2]) - float(baseline.value[:-2])
-    assert float(gain.value) == pytest.approx(points, abs=0.11)
-    score = results.evaluation["models"][WHOLE][PRIMARY]
-    assert (f"{whole.value} {whole.interval}", whole.is_own) == (interval(score), True)
+    assert own["cell"] == (f"{100 * score['value']:.1f} %", f"[{low:.1f}, {high:.1f}]")
+    assert baseline["title"] == f"by the best baseline, {NEIGHBOUR}"
+    points = float(own["cell"].value[:-2]) - float(baseline["cell"].value[:-2])
+    assert float(gain["cell"].value) == pytest.approx(points, abs=0.11)
+    assert " ".join(whole["cell"]) == interval(results.evaluation["models"][WHOLE][PRIMARY])
+    assert [each["is_own"] for each in (own, baseline, gain, whole)] == [True, False, True, True]
 
 
 def test_missing_files_are_named_with_their_remedy(

@@ -98,7 +98,7 @@ def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -
     shutil.copy(first, second)
     shutil.copy(first.with_suffix(".png"), third.with_suffix(".png"))
     third.unlink()
-    replace(results / "report.html", "exactly right", "exactly wrong")
+    replace(results / "report.html", "Right program", "Wrong program")
     problems = verified(capsys, results, "select_best", "figures", "report")
     assert "NOT ok    select_best, rerun" in problems
     assert "best/curves.csv: row 2.epoch is '3'" in problems

@@ -68,9 +68,9 @@ def draw_channels(results: Results) -> Figure:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation
     rows = middle_rows(len(explanation.excerpt_seconds))
-    valid = explanation.excerpt_valid[rows]
+    described = explanation.document["channels"]
     panels = choose_panels(
-        explanation.document["channels"], channel_losses(explanation.document), valid
+        described, channel_losses(explanation.document), explanation.excerpt_valid[rows]
     )
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
     correct = true == predicted
@@ -83,15 +83,25 @@ def draw_channels(results: Results) -> Figure:
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
     fig = paper.new_figure(paper.PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
-    panels_and_strips = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    for axes, panel in zip(panels_and_strips[:-2], panels, strict=True):
+    every = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    for axes, panel in zip(every[:-2], panels, strict=True):
         _draw_panel(axes, panel, explanation, rows)
         for edge in np.flatnonzero(true[1:] != true[:-1]) + 0.5:
             axes.axvline(edge, color="#e4e4e4", linewidth=0.5, zorder=0)
-    for axes, (name, strip) in zip(panels_and_strips[-2:], strips.items(), strict=True):
+    for axes, (name, strip) in zip(every[-2:], strips.items(), strict=True):
         draw_strip(axes, strip, name, min_rows)
-    _label_time(panels_and_strips, explanation.excerpt_seconds[rows])
-    paper.add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
+    _label_time(every, explanation.excerpt_seconds[rows])
+    excerpt = explanation.document["excerpt"]
+    name, lag = excerpt["recording"], excerpt["lag_seconds"]
+    title = f"No channel of {name} has enough valid samples to be shown"
+    if panels:
+        title = f"Sensors and G-code of {name}: {paper.percent(correct.mean())} of these "
+        title += f"{len(correct)} rows are predicted correctly"
+    subtitle = (
+        f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
+        f"{'unknown' if lag is None else f'{lag:+.2f} s'}; hatched: wrong"
+    )
+    paper.add_head(fig, title, subtitle, results.warnings)
     return fig
 
 
@@ -203,35 +213,17 @@ def _draw_panel(axes: Axes, panel: Panel, explanation: StoredExplanation, rows: 
     # Samples in standard deviations have no unit.
     unit = "std" if explanation.document.get("zscored") else panel.unit
     axes.set_ylabel(unit, size=6.5, rotation=0, ha="right", va="center")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+    paper.round_ticks(axes.yaxis, 3)
     axes.tick_params(axis="y", labelsize=6)
 
 
 def _label_time(panels: Sequence[Axes], seconds: NDArray[np.floating]) -> None:
-    """Time labels of some of the (N,) rows, below the last panel; rows have equal widths."""
+    """Round times, below the last panel; rows have equal widths, whatever time is between them."""
     *others, last = panels
     last.set_xlim(-0.5, len(seconds) - 0.5)
-    rows = np.unique(np.linspace(0, len(seconds) - 1, TIME_TICKS).round().astype(int))
-    last.set_xticks(rows, [f"{seconds[row]:.1f}" for row in rows])
+    ticks = MaxNLocator(TIME_TICKS, steps=[1, 2, 5, 10]).tick_values(seconds[0], seconds[-1])
+    ticks = ticks[(ticks >= seconds[0]) & (ticks <= seconds[-1])]
+    last.set_xticks(np.interp(ticks, seconds, np.arange(len(seconds))), [f"{t:g}" for t in ticks])
     last.set_xlabel("time in the recording (s)")
     for axes in others:
         axes.tick_params(axis="x", length=0, labelbottom=False)
-
-
-def _title(results: Results, panels: Sequence[Panel], correct: NDArray[np.bool_]) -> str:
-    name = results.explanation.document["excerpt"]["recording"]
-    if not panels:
-        return f"No channel of {name} has enough valid samples to be shown"
-    return (
-        f"Sensors and G-code of {name}: {paper.percent(correct.mean())} of these "
-        f"{len(correct)} rows are predicted correctly"
-    )
-
-
-def _subtitle(results: Results) -> str:
-    lag = results.explanation.document["excerpt"]["lag_seconds"]
-    seconds = "unknown" if lag is None else f"{lag:+.2f} s"
-    return (
-        f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
-        f"{seconds}; hatched: wrong"
-    )

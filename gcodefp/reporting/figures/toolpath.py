@@ -7,7 +7,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from gcodefp.reporting.executed_paths import (
     PathSegment,
@@ -66,10 +65,9 @@ def draw_toolpath(results: Results) -> Figure:
                           label="row with a wrong line"))  # fmt: skip
     paper.add_legend(fig, handles, len(handles))
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
-    number = f"{len(ranking)} recording{'s' * (len(ranking) != 1)}"
     subtitle = (
-        f"test split: {which} {number}, each predicted as a whole; in the titles the share of rows "
-        f"with the exact line{_distance(shown)}"
+        f"test split: {which} {paper.plural(len(ranking), 'recording')}, each predicted as a "
+        f"whole; in the titles the share of rows with the exact line{_distance(shown)}"
     )
     paper.add_head(fig, _title(results, ranking), subtitle, results.warnings)
     return fig
@@ -138,7 +136,7 @@ def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
     # A fixed box, unlike fixed limits, leaves the layout as it is.
     axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=4))
+        paper.round_ticks(axis, 4)
 
 
 def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
@@ -149,11 +147,11 @@ def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
         axes.margins(x=0.01)
         axes.sharex(panels[-1])
         axes.tick_params(labelbottom=axes is panels[-1], labelsize=6)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        paper.round_ticks(axes.yaxis, 3)
     last = panels[-1]
     wrong = path.seconds[~path.is_correct]
     last.plot(wrong, np.full(len(wrong), -0.1), "|", color=paper.WRONG, markersize=4,
               markeredgewidth=0.7, transform=last.get_xaxis_transform(), clip_on=False)  # fmt: skip
     last.spines["bottom"].set_position(("outward", 7))
-    last.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    paper.round_ticks(last.xaxis, 5)
     last.set_xlabel("time (s)")

@@ -58,20 +58,6 @@ def test_few_recordings_are_named(tmp_path: Path) -> None:
     assert "intervals themselves are rough" in result.caveat
 
 
-def test_exact_lines_and_what_needs_no_sensor_are_context(tmp_path: Path) -> None:
-    """The elapsed time and the upper bound are right everywhere here."""
-    results = results_of(write_results(tmp_path, spoilt(0.3), spoilt(0.6, seed=1)))
-    scores = results.evaluation["models"]
-    assert scores[ELAPSED]["gcode"]["value"] == 1.0
-    assert best_baseline(scores) == NEIGHBOUR
-    windows, whole, bound, elapsed = one_split(results).context.split(". ")
-    for sentence in (windows, whole):
-        assert f"{100 * results.predictions.is_correct().mean():.1f} %" in sentence
-    assert "without the lag is 100.0 %" in bound
-    assert "Without any sensor" in elapsed
-    assert "100.0 %" in elapsed
-
-
 def test_a_baseline_without_states_is_not_the_best(tmp_path: Path) -> None:
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
     models = results.evaluation["models"]

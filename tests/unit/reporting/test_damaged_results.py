@@ -231,16 +231,16 @@ def _verdict(change: Callable[[Any], object]) -> Callable[[bytes], bytes]:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (_verdict(lambda v: v.update(kind="beats")), "kind does not follow from its folds"),
+        (_verdict(lambda v: v.update(kind="beats")), "does not follow from its folds"),
         (_verdict(lambda v: v.update(kind="wins")), "verdicts.gcodefp.kind: 'wins'"),
-        (_verdict(lambda v: v["difference"].update(low=0.1)), "is not that of the folds"),
-        (_verdict(lambda v: v["folds"][2].update(difference=0.5)), "is not that of the folds"),
+        (_verdict(lambda v: v["difference"].update(low=0.1)), "does not follow from its folds"),
+        (_verdict(lambda v: v["folds"][2].update(difference=0.5)), "not follow from its folds"),
         (_verdict(lambda v: v["folds"][2].update(train_recordings=0)), "train_recordings: 0"),
-        (_verdict(lambda v: v["folds"][1].update(seed=0)), "folds have a seed twice"),
+        (_verdict(lambda v: v["folds"][1].update(seed=0)), "are not the splits of its protocol"),
         (_changed_key(lambda d: d["protocols"][0]["verdicts"].pop("gcodefp")),
          "verdicts has not the keys"),
         (_changed_key(lambda d: d["protocols"][0].update(folds=4)),
-         "has not the folds of its protocol"),
+         "are not the splits of its protocol"),
         (_swap("protocols-3", "protocols-2"), "format"),
     ],
 )  # fmt: skip

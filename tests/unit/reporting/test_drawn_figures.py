@@ -44,9 +44,9 @@ from gcodefp.reporting.figures.channels import (
     choose_panels,
     draw_strip,
 )
-from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
+from gcodefp.reporting.figures.errors import confusion
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
 from gcodefp.reporting.figures.paper import (
     MODEL_BLUE,
@@ -56,12 +56,7 @@ from gcodefp.reporting.figures.paper import (
     save,
     short_name,
 )
-from gcodefp.reporting.predictions import (
-    Predictions,
-    StoredExplanation,
-    StoredSequences,
-    read_explanation,
-)
+from gcodefp.reporting.predictions import Predictions, StoredExplanation, read_explanation
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import KINDS, MAIN_METRICS, logged_metric
@@ -301,7 +296,7 @@ def renamed(part: Any, names: dict[str, str]) -> Any:
         )
     if isinstance(part, Predictions | StoredExplanation | Results):
         return replace(part, **{name: renamed(value, names) for name, value in vars(part).items()})
-    return type(part)(*renamed(list(part), names)) if isinstance(part, StoredSequences) else part
+    return part
 
 
 @pytest.mark.parametrize("kind", ODD_NAMES)
@@ -384,7 +379,7 @@ def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
 
 
 def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
-    assert confusion(results, "operation").counts.tolist() == [[36, 0], [0, 36]]
+    assert confusion(results, "operation").to_numpy().tolist() == [[36, 0], [0, 36]]
     stored = {
         "true": ["G0", "G1", "G2", "G3"], "predicted": ["G0", "G1", "G2", "G3", "other kind"],
         "counts": [[23, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 3, 9, 0, 0], [0, 0, 0, 0, 0]],
@@ -392,11 +387,9 @@ def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
     matrices = {**results.evaluation["confusion"], "command": stored}
     edited = evaluated(confusion=matrices)(results)
     command = confusion(edited, "command")
-    assert (command.true, command.predicted) == (
-        ["G0", "G1", "G2"],
-        ["G0", "G1", "G2", "other kind"],
-    )
-    assert command.counts.tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
+    assert [*command.index] == ["G0", "G1", "G2"]
+    assert [*command.columns] == ["G0", "G1", "G2", "other kind"]
+    assert command.to_numpy().tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
     shown = texts(drawn("confusion", edited))
     assert {"G2 (12)", "23", "9"} <= set(shown)
     assert any("G2 predicted as G1, 25 % of its words" in text for text in shown)
@@ -409,10 +402,10 @@ def test_clocks_are_those_of_the_recordings_whose_program_is_known() -> None:
     dataset = dataset_document(False)
     dataset["splits"]["test"]["recordings"] = [RECORDINGS[1], RECORDINGS[3]]
     lags = lags_of(dataset)
-    assert lags.seconds.tolist() == list(LAG_SECONDS[:3])
-    assert lags.operation.tolist() == ["face<b>", "face<b>", "pocket"]
-    assert (lags.is_test.tolist(), lags.unknown) == ([False, True, False], 1)
-    assert not lags_of(dataset_document(True)).is_test.any()
+    assert lags["seconds"].tolist() == list(LAG_SECONDS[:3])
+    assert lags["operation"].tolist() == ["face<b>", "face<b>", "pocket"]
+    assert lags["is_test"].tolist() == [False, True, False]
+    assert not lags_of(dataset_document(True))["is_test"].any()
 
 
 def test_dataset_names_excluded_recordings_and_counts_of_rules(results: Results) -> None:
@@ -526,16 +519,16 @@ def test_early_stopping_shows_every_epoch(results: Results) -> None:
 
 
 def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> None:
+    """The loss of the train split is named where it is drawn; no panel is empty."""
     metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
-    train = "winner, train split"
-    for missing, titles, has_train in ((None, {metric, loss}, True), ("val/loss", {metric}, False),
-                                       ("train/loss", {metric, loss}, False)):  # fmt: skip
-        columns = [missing] if missing else []
-        edited = replace(results, curves=results.curves.drop(columns=columns))
-        shown = texts(drawn("learning_curves", edited))
-        assert {title for title in (metric, loss) if title in shown} == titles
-        assert (train in shown) == has_train
-    assert describe_runs(results) in " ".join(shown)
+    both = "loss: val split, and the winner's train split"
+    for missing, titles in (("", [metric, both]), ("val/loss", [metric]),
+                            ("train/loss", [metric, loss])):  # fmt: skip
+        edited = replace(results, curves=results.curves.assign(**{missing or "x": np.nan}))
+        figure = drawn("learning_curves", edited)
+        assert [axes.get_title("left") for axes in figure.axes] == titles
+        assert ("winner, train split" in texts(figure)) == (both in titles)
+    assert describe_runs(results) in " ".join(texts(figure))
 
 
 def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
