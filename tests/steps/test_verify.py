@@ -232,23 +232,19 @@ def test_repeats_and_protocols_are_made_again_too(results: Path, capsys: Output)
     assert agent.main([*common, "--sweep", str(repeats)]) == 0
     both = [*sweep[:2], str(repeats), "--output", str(best)]
     assert select_best.main([*common, *both]) == 0
-    fold = results / "protocols/recording/0"
-    shutil.copytree(results / "evaluation", fold / "evaluation")
-    shutil.copytree(results / "dataset", fold / "dataset")
+    fold, table = results / "protocols/recording/0", results / "protocols/protocols.json"
     for name in ("dataset/dataset.json", "evaluation/metrics.json"):
+        shutil.copytree((results / name).parent, (fold / name).parent)
         change(fold / name, lambda content: content["provenance"].update(inputs={}))
     inputs = {str(fold / "dataset/dataset.json"): sha256(fold / "dataset/dataset.json")}
-    change(
-        fold / "evaluation/metrics.json",
-        lambda content: content["provenance"].update(inputs=inputs),
-    )
-    flags = ["--winner", str(best / "run.json"), "--evaluations", str(fold / "evaluation")]
-    assert protocols.main([*flags, "--output", str(results / "protocols")]) == 0
+    metrics = fold / "evaluation/metrics.json"
+    change(metrics, lambda content: content["provenance"].update(inputs=inputs))
+    flags = ["--winner", str(best / "run.json"), "--evaluations", str(metrics.parent)]
+    assert protocols.main([*flags, "--output", str(table.parent)]) == 0
     problems = verified(capsys, results, "select_best", "protocols")
     assert "select_best" not in problems
     assert "protocols" not in problems
     change(best / "run.json", lambda content: content["seeds"][0].update(mean=0.5))
-    table = results / "protocols/protocols.json"
     change(table, lambda content: content["protocols"][0]["exact"]["gcodefp"].update(value=0.99))
     with (fold / "dataset/dataset.json").open("a", encoding="utf-8") as handle:
         handle.write("\n")

@@ -39,10 +39,8 @@ from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
-    block_intervals,
     channel_losses,
     choose_panels,
-    draw_strip,
 )
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
@@ -51,7 +49,6 @@ from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
 from gcodefp.reporting.figures.paper import (
     MODEL_BLUE,
     draw_figure,
-    new_figure,
     paper_style,
     save,
     short_name,
@@ -59,19 +56,13 @@ from gcodefp.reporting.figures.paper import (
 from gcodefp.reporting.predictions import Predictions, StoredExplanation, read_explanation
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, logged_metric
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
 EXPLAINED = ("calibration", "channels", "sensor_groups")
 SPACE = "\N{NO-BREAK SPACE}"
 Edit = Callable[[Results], Results]
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Four recordings; four runs, one of them killed and taken over."""
-    return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
 
 
 @pytest.fixture(scope="module")
@@ -360,18 +351,18 @@ def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
 ) -> None:
     left, right = drawn("ladder", results).axes
     rungs = results.evaluation["ladder"]
+    lines = [list(line.get_ydata()) for line in left.lines]
+    bars = [
+        [tuple(y for _, y in part) for part in each.get_segments()] for each in left.collections
+    ]
     for name in (MODEL, FILTER):
-        (line,) = (line for line in left.lines if line.get_label() == name)
-        scores = [rung["models"][name]["within_1s"] for rung in rungs]
-        np.testing.assert_allclose(line.get_ydata(), [score["value"] for score in scores[:-1]])
-        assert [scores[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
-        programs = [rung["models"][name]["program"]["value"] for rung in rungs[:-1]]
-        assert programs in [list(line.get_ydata()) for line in left.lines]
-        heights = [
-            [(low, high) for (_, low), (_, high) in lines.get_segments()]
-            for lines in left.collections
-        ]
-        assert [(score["low"], score["high"]) for score in scores[:-1]] in heights
+        near, program = (
+            [rung["models"][name][metric] for rung in rungs] for metric in ("within_1s", "program")
+        )
+        for scores in (near, program):
+            assert [score["value"] for score in scores[:-1]] in lines
+        assert [(score["low"], score["high"]) for score in near[:-1]] in bars
+        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
     assert left.get_xscale() == "log"
     assert left.get_xticks().tolist() == [rung["seconds"] for rung in rungs[:-1]]
     labels = [label.get_text() for label in left.get_xticklabels()]
@@ -449,16 +440,6 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
         assert (labels[0] == "std") == is_std
 
 
-def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
-    axes = new_figure(3, 1).subplots()
-    blocks = np.array(["G0", "G1", "G1", "G2", "G2"])
-    strip = block_intervals(blocks, np.array([True, True, True, True, False]))
-    draw_strip(axes, strip, "predicted", min_rows=2)
-    assert [text.get_text() for text in axes.texts] == ["G1"]
-    assert [bool(box.get_hatch()) for box in axes.patches] == [False, False, False, True]
-    assert [box.get_width() for box in axes.patches] == [1, 2, 1, 1]
-
-
 @pytest.mark.parametrize(
     ("low", "high", "recordings", "title"),
     [(0.1, 0.2, MIN_RECORDINGS, "is overconfident"),
@@ -483,25 +464,29 @@ CHANCE, LOSS, GAIN = (-0.5, -1.0, 0.1), (-0.3, -0.4, -0.2), (0.02, 0.01, 0.03)
 
 @pytest.mark.parametrize(
     ("first", "second", "recordings", "title"),
-    [(CHANCE, LOSS, MIN_RECORDINGS, "loses 30 of its"),
-     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor"),
-     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor")],
+    [(CHANCE, LOSS, MIN_RECORDINGS, "Without {1} gcodefp loses 30 of its"),
+     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor is missed beyond chance; most: {0}"),
+     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor is missed beyond chance; most: {0}")],
 )  # fmt: skip
 def test_a_missed_sensor_needs_a_loss_beyond_chance(
     results: Results, first: tuple[float, ...], second: tuple[float, ...], recordings: int,
     title: str,
 ) -> None:  # fmt: skip
-    """A greater loss that may be chance, or a gain, does not hide it."""
+    """A greater loss that may be chance, or a gain, does not hide it; the title names its group."""
     sensors = results.explanation.document["sensors"]
-    differences = iter([first, second, *[GAIN] * len(sensors["without"])])
-    without = []
-    for entry in sorted(sensors["without"], key=lambda entry: entry["kind"] != "group"):
+    ordered = sorted(
+        sensors["without"], key=lambda entry: (entry["kind"] != "group", entry["name"])
+    )
+    differences, without = iter([first, second, *[GAIN] * len(ordered)]), []
+    for entry in ordered:
         estimate = dict(zip(("value", "low", "high"), next(differences), strict=True))
         estimate["recordings"] = recordings
         without.append({**entry, "differences": dict.fromkeys(entry["differences"], estimate)})
-    edited = document(results, sensors={**sensors, "without": without})
-    shown = texts(drawn("sensor_groups", edited))
-    assert any(title in text for text in shown)
+    shown = texts(
+        drawn("sensor_groups", document(results, sensors={**sensors, "without": without}))
+    )
+    names = [group_title(entry["name"]) for entry in ordered[:2]]
+    assert any(text.startswith(title.format(*names)) for text in shown), shown
     assert "+2.0" in shown
 
 
@@ -540,19 +525,14 @@ def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
 
 
 def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: Results) -> None:
-    with paper_style():
-        figure = draw_figure("system", results)
-    cpu, memory = figure.axes  # The runs have used no GPU.
+    cpu, memory = drawn("system", results).axes  # The runs have used no GPU.
     lines = {line.get_color(): line for line in memory.lines}
     assert len(lines) == len(memory.lines) == len(cpu.lines) == 2
-    winner = lines[MODEL_BLUE]
     # Seconds at work, not since the run began; 100 + 7 MB for each second of the clock.
-    assert np.asarray(winner.get_xdata()).tolist() == [0.5, 8.5]
-    assert np.asarray(winner.get_ydata()) == pytest.approx([0.107, 0.163])
+    x, y = lines[MODEL_BLUE].get_data()
+    assert (list(x), list(y)) == ([0.5, 8.5], pytest.approx([0.107, 0.163]))
     assert memory.get_xlabel() == "seconds at work on the run"
     samples = results.system.assign(gpu_memory_allocated_mb=50.0)
-    with paper_style():
-        assert len(draw_figure("system", replace(results, system=samples)).axes) == 3
-        empty = draw_figure("system", replace(results, system=results.system.iloc[:0]))
-    texts = " ".join(" ".join(text.get_text() for text in empty.findobj(Text)).split())
-    assert "system.csv has no sample of these runs" in texts
+    assert len(drawn("system", replace(results, system=samples)).axes) == 3
+    empty = drawn("system", replace(results, system=results.system.iloc[:0]))
+    assert "system.csv has no sample of these runs" in " ".join(texts(empty))

@@ -3,17 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-from result_files import results_of, true_blocks, write_results
-
 from gcodefp.reporting.page_tables import cost_tables, stage_costs
 from gcodefp.reporting.results import Results
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    folder = tmp_path_factory.mktemp("results")
-    return results_of(write_results(folder, true_blocks(), true_blocks()))
 
 
 def test_runs_are_added_up_by_state_device_and_repeats(results: Results) -> None:
