@@ -346,23 +346,19 @@ def table_csv(rows: Sequence[Row]) -> str:
 
 
 def _flat(row: Row) -> dict[str, object]:
-    exact = row["exact"]
-    numbers = {
-        "gcode_windows": exact.get(MODEL),
-        "gcode_whole": exact.get(WHOLE),
-        "gcode_perfect_sensing": exact.get(UPPER_BOUND),
-        "gcode_elapsed_time": exact.get(ELAPSED),
-    }
-    for metric, measured in row["measured"].items():
-        numbers |= {f"{metric}_windows": measured[MODEL], f"{metric}_whole": measured[WHOLE]}
-        numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
+    names = {MODEL: "windows", WHOLE: "whole", UPPER_BOUND: "perfect_sensing",
+             ELAPSED: "elapsed_time"}  # fmt: skip
     counts = ("protocol", "leaky", "controller_is_input", "folds", "recordings", "rows")
     flat: dict[str, object] = {key: row[key] for key in counts}
     flat |= {"recordings": len(row["recordings"]), "best_baseline": row["baseline"]}
-    for name, short in (MODEL, "windows"), (WHOLE, "whole"):
+    numbers = {f"gcode_{short}": row["exact"].get(name) for name, short in names.items()}
+    for metric, measured in row["measured"].items():
+        numbers |= {f"{metric}_{names[name]}": measured[name] for name in PIPELINE}
+        numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
+    for name in PIPELINE:
         verdict = row["verdicts"].get(name, {})
-        flat |= {f"{key}_{short}": verdict.get(key) for key in ("kind", "baseline")}
-        numbers[f"difference_{short}"] = verdict.get("difference")
+        flat |= {f"{key}_{names[name]}": verdict.get(key) for key in ("kind", "baseline")}
+        numbers[f"difference_{names[name]}"] = verdict.get("difference")
     for name, interval in numbers.items():
         value, low, high = interval.values() if interval else (None, None, None)
         flat |= {name: value, f"{name}_low": low, f"{name}_high": high}

@@ -5,6 +5,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -134,24 +135,19 @@ def choose_panels(
         losses: (C,) as `channel_losses` returns them.
         valid: (T, C) whether a sample is valid.
     """
-    ranked: dict[tuple[str, str], list[int]] = {}
-    for index in np.argsort(-losses, kind="stable").tolist():
-        if valid[:, index].mean() >= MIN_VALID:
-            key = channels[index]["group"], channels[index]["unit"]
-            ranked.setdefault(key, []).append(index)
-    candidates = sorted(
-        (rank, -float(losses[index]), index)
-        for indices in ranked.values()
-        for rank, index in enumerate(indices[: len(LINE_STYLES)])
+    table = pd.DataFrame(list(channels), columns=["group", "unit"]).assign(loss=losses)
+    table = table[valid.mean(axis=0) >= MIN_VALID].sort_values(
+        "loss", ascending=False, kind="stable"
     )
-    kept = {index for _, _, index in candidates[:MAX_CHANNELS]}
+    table["rank"] = table.groupby(["group", "unit"]).cumcount()
+    table = table[table["rank"] < len(LINE_STYLES)]
+    kept = table.sort_values("rank", kind="stable")[:MAX_CHANNELS]
+    order = {name: number for number, name in enumerate(SENSOR_GROUPS)}
     panels = [
-        Panel(group, unit, tuple(index for index in indices if index in kept))
-        for (group, unit), indices in ranked.items()
+        Panel(str(group), str(unit), tuple(rows.index))
+        for (group, unit), rows in kept.groupby(["group", "unit"])
     ]
-    groups = {name: number for number, name in enumerate(SENSOR_GROUPS)}
-    shown = [panel for panel in panels if panel.channels]
-    return sorted(shown, key=lambda panel: (groups.get(panel.group, len(groups)), panel.unit))
+    return sorted(panels, key=lambda panel: (order.get(panel.group, len(order)), panel.unit))
 
 
 def block_intervals(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[BlockInterval]:

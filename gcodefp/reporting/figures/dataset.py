@@ -116,9 +116,6 @@ def _draw_rules(axes: Axes, counts: JsonContent) -> None:
     axes.set_xlabel("rows or samples (log)")
 
 
-MAX_BINS = 60
-
-
 def lags_of(dataset: JsonContent) -> pd.DataFrame:
     """The lags in dataset.json, a row for each recording whose program is identified.
 
@@ -138,26 +135,28 @@ def lags_of(dataset: JsonContent) -> pd.DataFrame:
     title="Sensor lags",
     category="Data",
     caption="How far each recording's sensors lag behind the controller's clock, relative to the "
-    "median of its program: all recordings, and by operation. The sensors alone do not show it. "
+    "median of its program, by operation. The sensors alone do not show it. "
     "Lags are estimated with the controller's log, and used for the labels of training and for "
     "the metrics at the sensors' time.",
 )
 def draw_lags(results: Results) -> Figure:
-    """Histogram of all lags above one line of markers for each operation."""
+    """A line of markers for each operation; the axis above counts rows."""
     lags, recordings = lags_of(results.dataset), results.dataset["recordings"]
     step_seconds = float(results.dataset["programs"]["step_seconds"])
     if lags.empty:
         sentence = "No recording has a lag: the program of each is unknown."
         return paper.placeholder("Lags of the sensors", sentence, results.warnings)
     operations = sorted({recording["operation"] for recording in recordings.values()})
-    strip_inches = 0.25 + 0.17 * len(operations)
-    fig = paper.new_figure(paper.COLUMN_INCHES, 1.9 + strip_inches)
-    top, bottom = fig.subplots(2, 1, sharex=True, height_ratios=[1.1, strip_inches])
-    _draw_histogram(top, lags, step_seconds)
-    _draw_lags(bottom, lags, operations)
+    fig = paper.new_figure(paper.COLUMN_INCHES, 1.0 + 0.22 * max(3, len(operations)))
+    axes = fig.subplots()
+    _draw_lags(axes, lags, operations)
+    to_rows = (lambda seconds: seconds / step_seconds), (lambda rows: rows * step_seconds)
+    above = axes.secondary_xaxis("top", functions=to_rows)
+    above.set_xlabel("lag (rows)")
+    paper.round_ticks(above.xaxis, 7, integer=True)
     # In a leaky dataset all recordings are in every split.
     if lags["is_test"].any():
-        paper.add_legend(fig, bottom.get_legend_handles_labels()[0], 2)
+        paper.add_legend(fig, axes.get_legend_handles_labels()[0], 2)
     missing = len(recordings) - len(lags)
     subtitle = (
         f"all splits: {len(lags)} recordings, each relative to the median of its program; one row "
@@ -170,24 +169,6 @@ def draw_lags(results: Results) -> Figure:
         title += f"{rows.median():.1f} rows, one by {rows.max():.1f}"
     paper.add_head(fig, title, subtitle, results.warnings)
     return fig
-
-
-def _draw_histogram(axes: Axes, lags: pd.DataFrame, step: float) -> None:
-    low, high = min(lags["seconds"].min(), 0.0), max(lags["seconds"].max(), 0.0)
-    width = step * max(1, int(np.ceil((high - low) / step / MAX_BINS)))
-    # A whole number of rows wide, with 0 in the middle of a bin.
-    first, last = np.floor(low / width + 0.5), np.ceil(high / width - 0.5)
-    edges = (np.arange(first, last + 2) - 0.5) * width
-    parts = [lags["seconds"][lags["is_test"] == is_test] for is_test in (True, False)]
-    axes.hist(parts, edges.tolist(), stacked=True, color=[paper.MODEL_BLUE, TRAIN_BLUE],
-              edgecolor="white", linewidth=0.3)  # fmt: skip
-    axes.set_ylabel("recordings")
-    paper.round_ticks(axes.yaxis, 4, integer=True)
-    to_rows, to_seconds = (lambda seconds: seconds / step), (lambda rows: rows * step)
-    rows = axes.secondary_xaxis("top", functions=(to_rows, to_seconds))
-    rows.set_xlabel("lag (rows)")
-    paper.round_ticks(rows.xaxis, 7, integer=True)
-    axes.tick_params(labelbottom=False)
 
 
 def _draw_lags(axes: Axes, lags: pd.DataFrame, operations: list[str]) -> None:
