@@ -183,10 +183,9 @@ def _print(content: Mapping[str, Any]) -> None:
 def _tables(content: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
     names, parts = [run["run"] for run in content["runs"]], []
-    if content["sweeps"]:
-        facts = pd.DataFrame(content["sweeps"], dtype=object).to_dict("list")
-        facts = {str(name).replace("_", " "): row for name, row in facts.items()}
-        parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
+    if sweeps := content["sweeps"]:
+        facts = {name.replace("_", " "): [each[name] for each in sweeps] for name in sweeps[0]}
+        parts.append(_table("sweep", facts.pop("sweep"), facts))
     runs = {name: [run[name] for run in content["runs"]] for name in content["runs"][0]}
     unused = {"run", *(name for name in SYSTEM_FIELDS if {*runs[name]} == {None})}
     facts = {name: row for name, row in runs.items() if name not in unused}

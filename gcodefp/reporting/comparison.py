@@ -196,8 +196,8 @@ def score_runs(
         facts = decoding.predictions, split, inputs.decoder.description
         scored.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
     scores = {
-        predictor: {metric: _entries([run[predictor][metric] for run in scored]) for metric in of}
-        for predictor, of in scored[0].items()
+        name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}
+        for name, metrics in scored[0].items()
     }
     conditions = (
         (split_name == "test", TEST_NOTE),
@@ -231,7 +231,6 @@ def describe_comparison(
         "goal": objective.goal,
         "split": split,
         "sweeps": [_sweep_facts(sweep) for sweep in sweeps],
-        "ranges": _differing_rows([_ranges(sweep) for sweep in sweeps]),
         "runs": [
             {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}}
             | system_summary(run.folder.path)
@@ -282,22 +281,6 @@ def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
         "best": sweep.runs[0].content["best_value"],
         "median": median(values),
     }
-
-
-def _ranges(sweep: ComparedSweep) -> dict[str, str]:
-    """Hyperparameter -> what the runs of a sweep have tried: a range, or the values."""
-    tried: dict[str, dict[str, Any]] = {}
-    for run in sweep.runs:
-        if run.content["state"] in SCORED_STATES:
-            for name, value in sorted(run.content["hyperparameters"].items()):
-                tried.setdefault(name, {})[str(value)] = value
-    return {name: _range_text([*values.values()]) for name, values in tried.items()}
-
-
-def _range_text(values: Sequence[Any]) -> str:
-    if len(values) > 1 and all(isinstance(value, int | float) for value in values):
-        return f"{number(min(values))} to {number(max(values))}"
-    return ", ".join(sorted(map(number, values)))
 
 
 def number(value: object) -> str:

@@ -30,12 +30,9 @@ from gcodefp.evaluation.names import (
     rivals,
 )
 from gcodefp.evaluation.verdicts import (
-    UNDECIDED,
     FoldScores,
-    decide,
-    difference_over_folds,
 )
-from gcodefp.reporting.claims import PIPELINE_TITLES, PROTOCOLS_REBUILD, verdict_sentences
+from gcodefp.reporting.claims import PIPELINE_TITLES, PROTOCOLS_REBUILD, verdict
 from gcodefp.reporting.predictions import read_predictions
 from gcodefp.reporting.results import read_result
 from gcodefp.reporting.wording import (
@@ -114,14 +111,13 @@ class _Row(Document):
         needed = set(PIPELINE) if self.protocol == REPEATED else set()
         if set(self.verdicts) != needed:
             raise ValueError(f"verdicts has not the keys {sorted(needed)}")
-        for name, verdict in self.verdicts.items():
-            stored = verdict.model_dump()
+        for name, entry in self.verdicts.items():
+            stored = entry.model_dump()
             folds = [FoldScores(*map(fold.get, FoldScores._fields)) for fold in stored["folds"]]
-            if len({fold.seed for fold in folds}) != (self.folds if verdict.baseline else 0):
+            if len({fold.seed for fold in folds}) != (self.folds if entry.baseline else 0):
                 raise ValueError(f"verdicts.{name}.folds are not the splits of its protocol")
-            if _rounded(stored) != _rounded(
-                _verdict(name, verdict.baseline, folds, warnings(self.model_dump()))
-            ):
+            expected = verdict(name, entry.baseline, folds, warnings(self.model_dump()))
+            if _rounded(stored) != _rounded(expected):
                 raise ValueError(f"verdicts.{name} does not follow from its folds")
         return self
 
@@ -231,8 +227,8 @@ def _row(protocol: str, folds: Sequence[Fold]) -> dict[str, Any]:
     row["verdicts"] = {}
     for name in PIPELINE if protocol == REPEATED else ():
         baseline = _best(rivals(name, common), documents)
-        folds_scores = _fold_scores(name, baseline, documents)
-        row["verdicts"][name] = _verdict(name, baseline, folds_scores, warnings(row))
+        scores = _fold_scores(name, baseline, documents)
+        row["verdicts"][name] = verdict(name, baseline, scores, warnings(row))
     return row
 
 
@@ -244,24 +240,6 @@ def _best(baselines: Sequence[str], documents: Sequence[Mapping[str, Any]]) -> s
     }
     having = {name: fmean(values) for name, values in shares.items() if None not in values}
     return max(having, key=lambda name: having[name], default=None)
-
-
-def _verdict(
-    name: str, baseline: str | None, folds: Sequence[FoldScores], problems: Sequence[str]
-) -> dict[str, Any]:
-    """An entry of `verdicts`: one of PIPELINE against a baseline, which has no folds if None.
-
-    Args:
-        problems: why the folds are no evidence of sensing.
-    """
-    kind = UNDECIDED if problems else decide(folds)
-    return {
-        "kind": kind,
-        **verdict_sentences(name, baseline, folds, kind, " and ".join(problems))._asdict(),
-        "baseline": baseline,
-        "difference": difference_over_folds(folds)._asdict(),
-        "folds": [{**fold._asdict(), "difference": fold.difference} for fold in folds],
-    }
 
 
 def _fold_scores(
@@ -336,7 +314,7 @@ def markdown(rows: Sequence[Row], excluded: Sequence[str]) -> str:
         first, *others = cells.values()
         lines.append([bold + first, *others])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    claims = [f"**{verdict['conclusion']}** {verdict['evidence']}" for verdict in verdicts(rows)]
+    claims = [f"**{entry['conclusion']}** {entry['evidence']}" for entry in verdicts(rows)]
     return "\n\n".join([table, *claims, NOTE, *(f"Excluded: {text}." for text in excluded)]) + "\n"
 
 
@@ -356,9 +334,9 @@ def _flat(row: Row) -> dict[str, object]:
         numbers |= {f"{metric}_{names[name]}": measured[name] for name in PIPELINE}
         numbers[f"{metric}_best_baseline"] = measured.get(row["baseline"])
     for name in PIPELINE:
-        verdict = row["verdicts"].get(name, {})
-        flat |= {f"{key}_{names[name]}": verdict.get(key) for key in ("kind", "baseline")}
-        numbers[f"difference_{names[name]}"] = verdict.get("difference")
+        entry = row["verdicts"].get(name, {})
+        flat |= {f"{key}_{names[name]}": entry.get(key) for key in ("kind", "baseline")}
+        numbers[f"difference_{names[name]}"] = entry.get("difference")
     for name, interval in numbers.items():
         value, low, high = interval.values() if interval else (None, None, None)
         flat |= {name: value, f"{name}_low": low, f"{name}_high": high}

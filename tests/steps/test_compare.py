@@ -166,7 +166,7 @@ def test_sweeps_are_compared_by_their_best_runs(
 ) -> None:
     first, second = sweeps(made)
     assert compared(made, str(made / "runs" / first), second, "--output", str(tmp_path)) == 0
-    assert "8 to 16" in capsys.readouterr().out
+    assert "median" in capsys.readouterr().out
     content = written(tmp_path)
     assert [sweep["method"] for sweep in content["sweeps"]] == [None, "grid"]
     for name, sweep, run in zip((first, second), content["sweeps"], content["runs"], strict=True):
@@ -179,9 +179,6 @@ def test_sweeps_are_compared_by_their_best_runs(
         assert sweep["best"] == run["best_value"] == max(values)
         assert sweep["median"] == pytest.approx(np.median(values))
         assert run["run"] == f"{name}/{sweep['best_run']}"
-    assert content["ranges"] == {
-        "d_model": ["8", "8 to 16"], "learning_rate": ["0.0001 to 0.02", "0.01"],
-    }  # fmt: skip
     assert compared(made, first, f"{second}/0000", "--output", str(tmp_path)) == 0
     assert [sweep["sweep"] for sweep in written(tmp_path)["sweeps"]] == [first]
 
