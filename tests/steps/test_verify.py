@@ -14,7 +14,6 @@ from learning_data import dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.reporting.differences import differences
 from gcodefp.verify import Folder, changed_inputs, changed_run_inputs
 
 Output = pytest.CaptureFixture[str]
@@ -271,17 +270,3 @@ def test_recorded_paths_are_located_in_a_moved_folder(
     inputs = {"provenance": {"inputs": {f"{root}sweep/sweep.json": ""}}}
     (tmp_path / "best/run.json").write_text(json.dumps(inputs))
     assert Folder(tmp_path).located(recorded) == Path(expected.replace("/now", str(tmp_path)))
-
-
-def test_differences_name_their_key() -> None:
-    recomputed = {"a": [1, {"b": 2.0}], "c": None, "d": True, "f": [1]}
-    assert list(differences(recomputed, recomputed)) == []
-    recorded = {"a": [1, {"b": 2.5}], "c": 0, "d": 1, "e": "x", "f": []}
-    assert list(differences(recomputed, recorded, 0.1)) == [
-        "a[1].b is 2.5, recomputed 2.0",
-        "c is 0, recomputed None",
-        "d is 1, recomputed True",
-        "f is [], recomputed [1]",
-        "e should not be there",
-    ]
-    assert list(differences(100.0, 100.5, 0.01)) == []

@@ -10,22 +10,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from explanation_files import small_programs, write_explanation
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, ladder_document
 from result_files import (
-    predictions_of,
     results_of,
-    scored_split,
-    spoilt,
     true_blocks,
     write_results,
 )
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
-from gcodefp.dataset.store import LEAKY_NOTE, Split
+from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -53,14 +49,13 @@ from gcodefp.reporting.figures.paper import (
     save,
     short_name,
 )
-from gcodefp.reporting.predictions import Predictions, StoredExplanation, read_explanation
+from gcodefp.reporting.predictions import Predictions, StoredExplanation
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
-EXPLAINED = ("calibration", "channels", "sensor_groups")
 SPACE = "\N{NO-BREAK SPACE}"
 Edit = Callable[[Results], Results]
 
@@ -71,25 +66,6 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
     written = np.full(len(true_blocks()), "M3")
     folder = tmp_path_factory.mktemp("unread")
     return results_of(write_results(folder, written, true_blocks(), reported=False))
-
-
-@pytest.fixture(scope="module")
-def narrow(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Explained are one channel and one recording, whose program and lag are unknown."""
-    test, dataset = scored_split(True), dataset_document(False)
-    rows = np.flatnonzero(test.recording == 0)
-    of_rows = {name: array[rows] for name, array in vars(test).items() if len(array) == 72}
-    unknown = np.full(len(rows), -1)
-    one = Split(**{**vars(test), **of_rows, "blocks": test.blocks, "window_start": np.zeros(1, int),
-                   "program": unknown, "state": np.full(len(rows), np.nan),
-                   "operation": unknown * 0, "lag_seconds": np.full(4, np.nan)})  # fmt: skip
-    programs = small_programs(dataset)
-    predictions = {name: predictions_of(name, spoilt(0.3), test, programs, True).take(rows)
-                   for name in (MODEL, WHOLE)}  # fmt: skip
-    folder = tmp_path_factory.mktemp("narrow")
-    dataset |= {"channels": dataset["channels"][:1]}
-    write_explanation(folder, dataset, one, predictions)
-    return replace(results, explanation=read_explanation(folder))
 
 
 def drawn(stem: str, results: Results) -> Figure:
@@ -318,12 +294,6 @@ def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:
     assert any("never predicted" in text for text in texts(drawn("toolpath", unread)))
     # A metric that was never measured has no panel.
     assert "position error (mm)" not in texts(drawn("accuracy", unread))
-
-
-def test_the_sparsest_explanation_is_drawn(narrow: Results) -> None:
-    shown = {stem: texts(drawn(stem, narrow)) for stem in EXPLAINED}
-    assert "without any sensor" in shown["sensor_groups"]
-    assert any("lag of the sensors: unknown" in text for text in shown["channels"])
 
 
 # The numbers that are drawn
