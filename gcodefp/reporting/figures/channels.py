@@ -7,7 +7,6 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -65,7 +64,7 @@ class BlockInterval(NamedTuple):
     "as executed and those predicted in windows; thin lines mark where the executed line "
     "changes. Sensors lag behind the log by a constant time.",
 )
-def draw_channels(results: Results) -> Figure:
+def draw_channels(results: Results) -> paper.Drawn:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation
     rows = middle_rows(len(explanation.excerpt_seconds))
@@ -102,8 +101,7 @@ def draw_channels(results: Results) -> Figure:
         f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
         f"{'unknown' if lag is None else f'{lag:+.2f} s'}; hatched: wrong"
     )
-    paper.add_head(fig, title, subtitle, results.warnings)
-    return fig
+    return fig, title, subtitle
 
 
 def middle_rows(count: int) -> slice:

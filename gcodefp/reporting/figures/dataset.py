@@ -5,7 +5,6 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
 from gcodefp.reporting.figures import figure, paper
@@ -35,7 +34,7 @@ RULE_LETTERS = 27
     "rule changed; in brackets, the share of all rows. Recordings that a rule excluded are named "
     "above.",
 )
-def draw_dataset(results: Results) -> Figure:
+def draw_dataset(results: Results) -> paper.Drawn:
     """Rows by operation and split beside the counts of each cleaning rule."""
     document = results.dataset
     operations = sorted({r["operation"] for r in document["recordings"].values()})
@@ -47,8 +46,7 @@ def draw_dataset(results: Results) -> Figure:
     rows = sum(recording["rows"] for recording in document["recordings"].values())
     title = f"{paper.plural(len(document['recordings']), 'recording')} of "
     title += f"{paper.plural(len(operations), 'operation')}, {rows:,} rows after cleaning"
-    paper.add_head(fig, title, excluded_text(document), results.warnings)
-    return fig
+    return fig, title, excluded_text(document)
 
 
 def rows_by_split(document: JsonContent) -> dict[str, dict[str, int]]:
@@ -139,13 +137,12 @@ def lags_of(dataset: JsonContent) -> pd.DataFrame:
     "Lags are estimated with the controller's log, and used for the labels of training and for "
     "the metrics at the sensors' time.",
 )
-def draw_lags(results: Results) -> Figure:
+def draw_lags(results: Results) -> paper.Drawn:
     """A line of markers for each operation; the axis above counts rows."""
     lags, recordings = lags_of(results.dataset), results.dataset["recordings"]
     step_seconds = float(results.dataset["programs"]["step_seconds"])
     if lags.empty:
-        sentence = "No recording has a lag: the program of each is unknown."
-        return paper.placeholder("Lags of the sensors", sentence, results.warnings)
+        raise paper.NothingToDraw("No recording has a lag: the program of each is unknown.")
     operations = sorted({recording["operation"] for recording in recordings.values()})
     fig = paper.new_figure(paper.COLUMN_INCHES, 1.0 + 0.22 * max(3, len(operations)))
     axes = fig.subplots()
@@ -167,8 +164,7 @@ def draw_lags(results: Results) -> Figure:
     if rows.max() > 1:
         title = "Sensors lag by a different time in each recording: half of them by over "
         title += f"{rows.median():.1f} rows, one by {rows.max():.1f}"
-    paper.add_head(fig, title, subtitle, results.warnings)
-    return fig
+    return fig, title, subtitle
 
 
 def _draw_lags(axes: Axes, lags: pd.DataFrame, operations: list[str]) -> None:

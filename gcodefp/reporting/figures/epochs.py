@@ -33,13 +33,12 @@ MANY_RUNS = 50
     caption="The metric that selects the winner, and the loss, after each epoch of each run. The "
     "circle is the epoch whose weights were evaluated.",
 )
-def draw_learning_curves(results: SweepResults) -> Figure:
+def draw_learning_curves(results: SweepResults) -> paper.Drawn:
     """All runs in grey, the winner on top with its best epoch."""
     winner, curves = results.winner, results.curves
     columns = _drawable([winner["metric"], LOSS], [curves])
     if not columns:
-        sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
-        return paper.placeholder("Learning curves", sentence, results.warnings)
+        raise paper.NothingToDraw(f"curves.csv has neither {winner['metric']} nor {LOSS}.")
     of_winner = curves[curves["run"] == winner["run"]]
     fig, panels = _panels(columns, results.step)
     for axes, column in zip(panels, columns, strict=True):
@@ -58,8 +57,7 @@ def draw_learning_curves(results: SweepResults) -> Figure:
     at = f" at {results.step} {winner['best_epoch']}" if winner["best_epoch"] else ""
     value = f"{winner['best_value']:.3g} {short_metric(winner['metric'])}"
     title = f"Run {winner['run']} wins{at}: {value}"
-    paper.add_head(fig, title, f"{results.on_split}{describe_runs(results)}", results.warnings)
-    return fig
+    return fig, title, f"{results.on_split}{describe_runs(results)}"
 
 
 def _drawable(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> list[str]:
@@ -184,12 +182,11 @@ LIGHTEST = 0.15
     "compared with all others that reached it, and stopped once it is worse, be it at the line or "
     "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
 )
-def draw_early_stopping(results: SweepResults) -> Figure:
+def draw_early_stopping(results: SweepResults) -> paper.Drawn:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
     metric = results.winner["metric"]
     if not _drawable([metric], [results.curves]):
-        sentence = f"curves.csv has no {metric}, by which runs are compared."
-        return paper.placeholder("Early stopping", sentence, results.warnings)
+        raise paper.NothingToDraw(f"curves.csv has no {metric}, by which runs are compared.")
     values = metric_map(results)
     width = paper.PAGE_INCHES if values.shape[1] > MANY_EPOCHS else paper.COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
@@ -207,8 +204,7 @@ def draw_early_stopping(results: SweepResults) -> Figure:
     columns = 2 if width == paper.COLUMN_INCHES else 4
     paper.add_legend(fig, axes.get_legend_handles_labels()[0], columns)
     subtitle = f"{results.on_split}darker is better; best run first; {describe_runs(results)}"
-    paper.add_head(fig, _stopping_title(results), subtitle, results.warnings)
-    return fig
+    return fig, _stopping_title(results), subtitle
 
 
 def metric_map(results: SweepResults) -> NDArray[np.float64]:

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.evaluation.verdicts import significant_sign
@@ -41,13 +40,13 @@ def confusion(results: Results, head: str) -> pd.DataFrame:
     "its position in the line. Shades are shares of a row, numbers are counts. Words of another "
     "kind, and words missing because the predicted line had ended, have a column of their own.",
 )
-def draw_confusion(results: Results) -> Figure:
+def draw_confusion(results: Results) -> paper.Drawn:
     """A matrix for each kind of class, each row normalised; rows are true, columns predicted."""
     matrices = {title: confusion(results, head) for head, title in HEADS.items()}
     title = _confusion_title(matrices[HEADS["command"]])
     matrices = {name: matrix for name, matrix in matrices.items() if matrix.size}
     if not matrices:
-        return paper.placeholder("Confusions", "nothing was classified", results.warnings)
+        raise paper.NothingToDraw("nothing was classified")
     rows, columns = zip(*(matrix.shape for matrix in matrices.values()), strict=True)
     fig = paper.new_figure(paper.PAGE_INCHES, min(0.9 + 0.27 * max(3, *rows), 5.0))
     panels = fig.subplots(1, len(rows), width_ratios=[2 + n for n in columns], squeeze=False)[0]
@@ -57,8 +56,7 @@ def draw_confusion(results: Results) -> Figure:
         axes.set_xlabel("predicted")
     panels[0].set_ylabel("true (count)")
     subtitle = f"{paper.tested_on(results)}; segments of one window; the shade is the share "
-    paper.add_head(fig, title, f"{subtitle}of the row, the number the count", results.warnings)
-    return fig
+    return fig, title, f"{subtitle}of the row, the number the count"
 
 
 def _confusion_title(commands: pd.DataFrame) -> str:
@@ -119,7 +117,7 @@ STYLES = {
     "it overconfident. Below: a histogram of the probabilities. The expected calibration error is "
     "the mean distance from the grey line; it is above 0 by chance alone.",
 )
-def draw_calibration(results: Results) -> Figure:
+def draw_calibration(results: Results) -> paper.Drawn:
     """Reliability diagram of both predictors with a confidence, above its histogram."""
     calibration = results.explanation.document["calibration"]
     fig = paper.new_figure(paper.COLUMN_INCHES, 4.2)
@@ -142,8 +140,7 @@ def draw_calibration(results: Results) -> Figure:
     fig.legend(*top.get_legend_handles_labels(), loc="outside lower left", ncols=1)
     subtitle = f"{paper.tested_on(results)}; each marker is about a tenth of the rows, "
     subtitle += "with a 95 % interval; ECE: expected calibration error"
-    paper.add_head(fig, _calibration_title(calibration[MODEL]), subtitle, results.warnings)
-    return fig
+    return fig, _calibration_title(calibration[MODEL]), subtitle
 
 
 def _draw_reliability(

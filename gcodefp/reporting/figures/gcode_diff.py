@@ -8,7 +8,6 @@ from itertools import groupby
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
@@ -75,7 +74,7 @@ class DiffLine(NamedTuple):
     "row of their own, and filled in from the known programs, which the error rate does not do. "
     "Where not all lines fit, equal ones are folded, and the first are shown.",
 )
-def draw_gcode_diff(results: Results) -> Figure:
+def draw_gcode_diff(results: Results) -> paper.Drawn:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
@@ -102,8 +101,7 @@ def draw_gcode_diff(results: Results) -> Figure:
         f"G-code of {name}: {counts[Edit.EQUAL]:,} of {executed:,} executed lines are predicted "
         f"({paper.percent(counts[Edit.EQUAL] / executed)}), {counts[Edit.EXTRA]:,} too many"
     )
-    paper.add_head(fig, title, subtitle, results.warnings)
-    return fig
+    return fig, title, subtitle
 
 
 def diff(predictions: Predictions, recording: int) -> list[DiffLine]:

@@ -13,7 +13,6 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
@@ -48,8 +47,8 @@ class Importance(NamedTuple):
     best: int
 
 
-def measure_importance(results: SweepResults) -> Importance | str:
-    """The importance of each hyperparameter that varied, or a sentence why there is none."""
+def measure_importance(results: SweepResults) -> Importance:
+    """The importance of each hyperparameter that varied. Raises NothingToDraw: there is none."""
     values = results.runs["best_value"].to_numpy(float)
     is_counted = np.isfinite(values) & (results.runs["state"] != "failed").to_numpy()
     is_counted &= ~is_repeat(results)
@@ -58,17 +57,23 @@ def measure_importance(results: SweepResults) -> Importance | str:
     values = values[is_counted]
     if len(values) < MIN_RUNS:
         runs = "Only one run has" if len(values) == 1 else f"Only {len(values)} runs have"
-        return f"{runs} a value; importance needs at least {MIN_RUNS}."
+        raise paper.NothingToDraw(f"{runs} a value; importance needs at least {MIN_RUNS}.")
     if not parameters:
-        return "These runs have the same values of all searched hyperparameters."
+        raise paper.NothingToDraw(
+            "These runs have the same values of all searched hyperparameters."
+        )
     if values.min() == values.max():
-        return "All runs have the same value, so that no hyperparameter is important."
+        raise paper.NothingToDraw(
+            "All runs have the same value, so that no hyperparameter is important."
+        )
     best = max(MIN_BEST, int(np.ceil(BEST_SHARE * len(values))))
     losses = -values if is_maximized(results) else values
     divergences = _ped_anova(parameters, is_counted, losses, best)
     total = sum(divergences.values())
     if not total > 0:
-        return "The best runs are spread over all hyperparameters as the others are."
+        raise paper.NothingToDraw(
+            "The best runs are spread over all hyperparameters as the others are."
+        )
     ranked = sorted(divergences.items(), key=lambda item: -item[1])
     return Importance({name: float(part / total) for name, part in ranked}, len(values), best)
 
@@ -124,11 +129,9 @@ ROW_INCHES = 0.2
     "stopped early count with what they reached. With few runs, shares of a half are within "
     "chance.",
 )
-def draw_importance(results: SweepResults) -> Figure:
+def draw_importance(results: SweepResults) -> paper.Drawn:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
-    if isinstance(importance, str):
-        return paper.placeholder("Importance of the hyperparameters", importance, results.warnings)
     shares = importance.shares
     fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(shares)))
     axes = fig.subplots()
@@ -144,8 +147,7 @@ def draw_importance(results: SweepResults) -> Figure:
         f"{results.on_split}the best {importance.best} of {importance.runs} runs with a value "
         f"against all of them; {describe_runs(results)}"
     )
-    paper.add_head(fig, _importance_title(importance), subtitle, results.warnings)
-    return fig
+    return fig, _importance_title(importance), subtitle
 
 
 def _importance_title(importance: Importance) -> str:
@@ -172,17 +174,12 @@ LABEL_LETTERS = 26
     "numbers. The surface is a distance-weighted mean of the runs nearby, whatever else they "
     "differ in; it ends where no run is near.",
 )
-def draw_contours(results: SweepResults) -> Figure:
+def draw_contours(results: SweepResults) -> paper.Drawn:
     """A panel for each pair: a smoothed surface, and the runs in the colour of their value."""
-    title = "The metric over two hyperparameters"
-    importance = measure_importance(results)
-    if isinstance(importance, str):
-        return paper.placeholder(title, importance, results.warnings)
-    chosen = choose(results, importance)
+    chosen = choose(results, measure_importance(results))
     if len(chosen) < 2:
         count = "Only one hyperparameter" if chosen else "No hyperparameter"
-        sentence = f"{count} that varied is a number; a map needs two."
-        return paper.placeholder(title, sentence, results.warnings)
+        raise paper.NothingToDraw(f"{count} that varied is a number; a map needs two.")
     pairs = list(combinations(chosen, 2))
     fig = paper.new_figure(paper.PAGE_INCHES if len(pairs) > 1 else paper.COLUMN_INCHES, 2.55)
     panels = fig.subplots(1, len(pairs), squeeze=False)[0]
@@ -196,8 +193,7 @@ def draw_contours(results: SweepResults) -> Figure:
     paper.add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
     subtitle = f"{results.on_split}best {results.step} of each run, darker is better; "
     subtitle += describe_runs(results)
-    paper.add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
-    return fig
+    return fig, _contours_title(results, chosen), subtitle
 
 
 def choose(results: SweepResults, importance: Importance) -> list[VariedParameter]:

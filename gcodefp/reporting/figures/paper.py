@@ -80,10 +80,24 @@ def paper_style(has_titles: bool = True) -> Iterator[None]:
         _has_titles.reset(token)
 
 
+Drawn = tuple[Figure, str, str]
+"""A figure, its title and its subtitle."""
+
+
+class NothingToDraw(Exception):
+    """The sentence that stands in the place of a figure."""
+
+
 def draw_figure(stem: str, results: SweepResults) -> Figure:
-    """Draws a registered figure; `paper_style` has to be active."""
+    """Draws a registered figure with its head; `paper_style` has to be active."""
     record = FIGURES[stem]
-    drawn: Figure = getattr(import_module(record.module), record.function)(results)
+    draw = getattr(import_module(record.module), record.function)
+    try:
+        figure, title, subtitle = draw(results)
+    except NothingToDraw as nothing:
+        return placeholder(record.title, str(nothing), results.warnings)
+    add_head(figure, title, subtitle, results.warnings)
+    drawn: Figure = figure
     return drawn
 
 

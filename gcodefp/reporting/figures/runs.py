@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axis import XAxis, YAxis
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
@@ -58,11 +57,11 @@ ARROWS = {"maximize": "more is better", "minimize": "less is better"}
     "runs on the line are non-dominated: no other run is as good in both and better in one. "
     "Failed runs are excluded; runs that were stopped early count with what they reached.",
 )
-def draw_pareto(results: SweepResults) -> Figure:
+def draw_pareto(results: SweepResults) -> paper.Drawn:
     """A point for each run; the front of the non-dominated ones as a staircase."""
     front = pareto_front(results)
     if isinstance(front, str):
-        return paper.placeholder("Two objectives", front, results.warnings)
+        raise paper.NothingToDraw(front)
     fig = paper.new_figure(paper.COLUMN_INCHES, 2.6)
     axes = fig.subplots()
     (y, x), best = front.values.T, front.is_best
@@ -81,8 +80,7 @@ def draw_pareto(results: SweepResults) -> Figure:
     paper.add_legend(fig, axes.get_legend_handles_labels()[0], 3)
     title = f"{best.sum()} of {len(best)} runs are non-dominated"
     subtitle = f"best {results.step} of each run; {describe_runs(results)}"
-    paper.add_head(fig, title, subtitle, results.warnings)
-    return fig
+    return fig, title, subtitle
 
 
 def _staircase(front: Front) -> str:
@@ -113,13 +111,14 @@ PANELS = {
     "that no run used has no panel. Time is that at work on the run, without interruptions; runs "
     "that ended within half a second have no line.",
 )
-def draw_system(results: SweepResults) -> Figure:
+def draw_system(results: SweepResults) -> paper.Drawn:
     """A line for each run, a panel for each quantity that was measured."""
     table = _with_time(results.system)
     shown = [name for name in PANELS if name in table and table[name].notna().any()]
     if not shown:
-        sentence = "system.csv has no sample of these runs: they were too short, or run elsewhere."
-        return paper.placeholder("Use of the machine", sentence, results.warnings)
+        raise paper.NothingToDraw(
+            "system.csv has no sample of these runs: they were too short, or run elsewhere."
+        )
     unit = paper.time_unit(float(table["at"].max()))
     fig = paper.new_figure(paper.PAGE_INCHES, 0.5 + 1.0 * len(shown))
     panels = fig.subplots(len(shown), 1, sharex=True, squeeze=False)[:, 0]
@@ -142,8 +141,7 @@ def draw_system(results: SweepResults) -> Figure:
     paper.add_legend(fig, panels[0].get_legend_handles_labels()[0], 2)
     count = table["run"].nunique()
     subtitle = f"{count} runs with samples in system.csv, of {describe_runs(results)}"
-    paper.add_head(fig, _system_title(table), subtitle, results.warnings)
-    return fig
+    return fig, _system_title(table), subtitle
 
 
 def _with_time(system: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from textwrap import fill
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from gcodefp.evaluation.metrics import METRICS, SHARE
@@ -38,7 +37,7 @@ HEADROOM = 1.05
     "from a bootstrap over recordings. gcodefp and the baselines may be compared; privileged "
     "baselines and the upper bound are provided with more information.",
 )
-def draw_accuracy(results: Results) -> Figure:
+def draw_accuracy(results: Results) -> paper.Drawn:
     """A panel for each metric that was measured; the predictors share their rows."""
     scores = results.evaluation["models"]
     measured = [m for m in MAIN_METRICS if any(s[m]["value"] is not None for s in scores.values())]
@@ -61,8 +60,7 @@ def draw_accuracy(results: Results) -> Figure:
                 label.set_color(paper.KIND_STYLES[PREDICTORS[name].kind].colour)
             label.set_fontweight("normal" if name in scores and name != MODEL else "bold")
     subtitle = f"{paper.tested_on(results)}; 95 % intervals over recordings; dashed: gcodefp"
-    paper.add_head(fig, _accuracy_title(scores), subtitle, results.warnings)
-    return fig
+    return fig, _accuracy_title(scores), subtitle
 
 
 def _accuracy_title(scores: JsonContent) -> str:
@@ -117,7 +115,7 @@ MINUS = "\N{MINUS SIGN}"
     "is not trained again: this shows what its predictions depend on, not what a network trained "
     "without these sensors could predict.",
 )
-def draw_sensor_groups(results: Results) -> Figure:
+def draw_sensor_groups(results: Results) -> paper.Drawn:
     """A panel for each metric; a row for each kind of sensor and each node that is occluded."""
     sensors = results.explanation.document["sensors"]
     rows = _loss_rows(sensors["without"])
@@ -136,8 +134,7 @@ def draw_sensor_groups(results: Results) -> Figure:
         f"{paper.tested_on(results)}, predicted with these channels missing, without training again"
         f"; difference to all sensors in percentage points, with 95 % intervals ({significance})"
     )
-    paper.add_head(fig, _loss_title(sensors), subtitle, results.warnings)
-    return fig
+    return fig, _loss_title(sensors), subtitle
 
 
 def _loss_rows(without: Sequence[JsonContent]) -> list[tuple[str, JsonContent | None]]:
@@ -192,7 +189,6 @@ def _loss_title(sensors: JsonContent) -> str:
     return f"Without {name} gcodefp loses {points} of its {share} percentage points of exact lines"
 
 
-LADDER_TITLE = "Right time in the program, after so much listening"
 DODGE = 0.012
 """Between models, as a share of the panel's width, so that intervals do not cover each other."""
 MARKERS = ("^", "s", "D", "v", "P")
@@ -208,12 +204,11 @@ MARKERS = ("^", "s", "D", "v", "P")
     "recordings, all of whose rows count. A recording shorter than a window is heard as a whole. "
     "Bars are 95 % intervals from a bootstrap over recordings.",
 )
-def draw_ladder(results: Results) -> Figure:
+def draw_ladder(results: Results) -> paper.Drawn:
     """A line for each model over the windows, and a column of whole recordings beside it."""
     rungs = results.evaluation["ladder"]
     if not rungs:
-        sentence = "nothing was heard in windows: evaluate had no --train"
-        return paper.placeholder(LADDER_TITLE, sentence, results.warnings)
+        raise paper.NothingToDraw("nothing was heard in windows: evaluate had no --train")
     windows, whole = rungs[:-1], rungs[-1]
     names = sorted(whole["models"], key=list(PREDICTORS).index)
     styles, markers = {}, cycle(MARKERS)
@@ -240,8 +235,7 @@ def draw_ladder(results: Results) -> Figure:
     panels[0].set_ylabel("share of centre rows")
     paper.add_legend(fig, panels[0].get_legend_handles_labels()[0], columns=1)
     subtitle = f"{paper.tested_on(results)}; 95 % intervals; dotted: program alone"
-    paper.add_head(fig, _ladder_title(rungs), subtitle, results.warnings)
-    return fig
+    return fig, _ladder_title(rungs), subtitle
 
 
 def _draw_windows(

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
@@ -53,12 +52,13 @@ BAR_STYLES: dict[str, dict[str, Any]] = {
     "each epoch. A bar ends with the last entry, so that an epoch that a process did not complete "
     "is not in it.",
 )
-def draw_timeline(results: SweepResults) -> Figure:
+def draw_timeline(results: SweepResults) -> paper.Drawn:
     """A row for each process, a bar for each interval of its work on a run."""
     intervals = work_intervals(results.work, results.is_external)
     if not intervals or (time_axis := TimeAxis(intervals)).length <= 0:
-        sentence = "work.csv has no times of these runs: they were trained elsewhere, or failed."
-        return paper.placeholder("Agents over time", sentence, results.warnings)
+        raise paper.NothingToDraw(
+            "work.csv has no times of these runs: they were trained elsewhere, or failed."
+        )
     rows = assign_rows(intervals)
     names = sorted({*rows.values()})
     fig = paper.new_figure(paper.PAGE_INCHES, 0.8 + min(0.24 * max(len(names), 2), 6.0))
@@ -77,8 +77,7 @@ def draw_timeline(results: SweepResults) -> Figure:
     handles = [Patch(**style) for kind, style in BAR_STYLES.items() if kind in present]
     paper.add_legend(fig, handles, len(handles))
     subtitle = f"{_interruptions_text(intervals, results.step)}; {_runs_text(results, intervals)}"
-    paper.add_head(fig, _title(intervals, time_axis), subtitle, results.warnings)
-    return fig
+    return fig, _title(intervals, time_axis), subtitle
 
 
 def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:

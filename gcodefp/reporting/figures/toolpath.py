@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from gcodefp.reporting.executed_paths import (
@@ -41,7 +40,7 @@ STATE_STYLES = {
     "and Z over time, with a red tick for each row whose line is wrong. Where no position is "
     "reported, the ends of the blocks are drawn.",
 )
-def draw_toolpath(results: Results) -> Figure:
+def draw_toolpath(results: Results) -> paper.Drawn:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
     shown = evenly_spaced(ranking, MAX_RECORDINGS)
@@ -69,8 +68,7 @@ def draw_toolpath(results: Results) -> Figure:
         f"test split: {which} {paper.plural(len(ranking), 'recording')}, each predicted as a "
         f"whole; in the titles the share of rows with the exact line{_distance(shown)}"
     )
-    paper.add_head(fig, _title(results, ranking), subtitle, results.warnings)
-    return fig
+    return fig, _title(results, ranking), subtitle
 
 
 def evenly_spaced(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fewer_results import one_recording
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
@@ -16,12 +17,19 @@ from gcodefp.reporting.figures.gcode_diff import (
     Edit,
     count_edits,
     diff,
-    draw_gcode_diff,
     fold,
 )
+from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.results import Results
 
 ROWS = 18
+
+
+def picture(results: Results) -> Figure:
+    with paper_style():
+        return draw_figure("gcode_diff", results)
+
+
 LINES = [
     DiffLine(Edit.EQUAL, 0.0, "G0 X0 Y0", "G0 X0 Y0"),
     DiffLine(Edit.EQUAL, 0.75, "G1 X1", "G1 X1"),
@@ -54,7 +62,7 @@ def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     seconds = np.where(predictions.executed_block == "Y1", np.nan, predictions.executed_seconds)
     lines = diff(replace(predictions, executed_seconds=seconds), 0)
     assert lines == [*LINES[:2], LINES[2]._replace(seconds=None), *LINES[3:]]
-    shown = [text.get_text() for text in draw_gcode_diff(one_recording(results, 0)).findobj(Text)]
+    shown = [text.get_text() for text in picture(one_recording(results, 0)).findobj(Text)]
     assert shown[-2] == (
         f"G-code of {RECORDINGS[0]}: 4 of 6 executed lines are predicted "
         "(67\N{NO-BREAK SPACE}%), 1 too many"
@@ -84,7 +92,7 @@ def test_long_recordings_are_folded_and_cut(
 ) -> None:
     monkeypatch.setattr(gcode_diff, "LINES_PER_COLUMN", 2)
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
-    shown = [text.get_text() for text in draw_gcode_diff(results).findobj(Text)]
+    shown = [text.get_text() for text in picture(results).findobj(Text)]
     # Of six equal lines two are folded, and four of the five others fit.
     assert any("2 equal lines" in text for text in shown)
     assert any("; 1 more lines follow" in " ".join(text.split()) for text in shown)
