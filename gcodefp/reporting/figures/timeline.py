@@ -76,7 +76,13 @@ def draw_timeline(results: SweepResults) -> paper.Drawn:
     paper.round_ticks(axes.xaxis, 6)
     handles = [Patch(**style) for kind, style in BAR_STYLES.items() if kind in present]
     paper.add_legend(fig, handles, len(handles))
-    subtitle = f"{_interruptions_text(intervals, results.step)}; {_runs_text(results, intervals)}"
+    count, repeated = sum(is_interrupted(intervals)), repeated_epochs(intervals)
+    subtitle = "no run was interrupted; "
+    if count:
+        subtitle = f"{paper.plural(count, 'interruption')}, {paper.plural(repeated, results.step)} "
+        subtitle += "trained twice; "
+    runs, timed = describe_runs(results), len({interval.run for interval in intervals})
+    subtitle += runs if timed == len(results.runs) else f"{timed} runs with times, of {runs}"
     return fig, _title(intervals, time_axis), subtitle
 
 
@@ -88,24 +94,6 @@ def _title(intervals: Sequence[WorkInterval], time_axis: "TimeAxis") -> str:
         took += f" (and paused for {_duration(sum(pause.seconds for pause in time_axis.pauses))})"
     share = paper.percent(work_share(intervals))
     return f"{processes} trained for {took}: {share} of {pronoun} time was work on a run"
-
-
-def _interruptions_text(intervals: Sequence[WorkInterval], step: str) -> str:
-    count = sum(is_interrupted(intervals))
-    if not count:
-        return "no run was interrupted"
-    repeated = repeated_epochs(intervals)
-    interruptions = (
-        "a run was interrupted once" if count == 1 else f"runs were interrupted {count} times"
-    )
-    epochs = {0: f"no {step}", 1: f"one {step}"}.get(repeated, f"{repeated} {step}s")
-    return f"{interruptions} and {epochs} trained twice"
-
-
-def _runs_text(results: SweepResults, intervals: Sequence[WorkInterval]) -> str:
-    count = len({interval.run for interval in intervals})
-    runs = describe_runs(results)
-    return runs if count == len(results.runs) else f"{count} runs with times in work.csv, of {runs}"
 
 
 def _duration(seconds: float) -> str:

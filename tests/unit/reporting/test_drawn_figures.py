@@ -143,7 +143,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     "usual": (
         lambda r: r,
         {**dict.fromkeys(FIGURES, ""),
-         "timeline": "a run was interrupted once and no epoch trained twice",
+         "timeline": "1 interruption, 0 epochs trained twice",
          "importance": "Only 3 runs have a value", "contours": "Only 3 runs have a value",
          "dataset": "1 excluded: bad_001 (the clock runs <backwards>)",
          "learning_curves": "all 4 runs of sweep abcd1234, random search: 2 finished, 1 stopped"},
