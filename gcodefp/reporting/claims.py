@@ -29,8 +29,8 @@ from gcodefp.evaluation.verdicts import (
     reversed_folds,
     side_of_zero,
 )
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
 
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"

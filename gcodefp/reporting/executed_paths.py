@@ -12,7 +12,7 @@ from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.recordings.gcode import parse_block
 from gcodefp.recordings.interpreter.tool_moves import arc_by_radius
-from gcodefp.reporting.predictions import Predictions
+from gcodefp.reporting.results import Predictions
 
 ON_PATH_MM = 0.5
 """Accuracy of corners of a path, since positions are reported a few times a second."""

@@ -24,10 +24,9 @@ from gcodefp.reporting.page_tables import (
     runs_table,
     winner_tables,
 )
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
-from gcodefp.reporting.sweep_results import SweepResults
+from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,

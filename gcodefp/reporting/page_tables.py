@@ -15,7 +15,6 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
 from gcodefp.reporting.claims import PROTOCOLS_REBUILD
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
     NOTE,
     columns,
@@ -24,7 +23,7 @@ from gcodefp.reporting.protocols_table import (
     warnings,
 )
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_results import SweepResults
+from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
     pareto_front,

@@ -33,8 +33,7 @@ from gcodefp.evaluation.verdicts import (
     FoldScores,
 )
 from gcodefp.reporting.claims import PIPELINE_TITLES, PROTOCOLS_REBUILD, verdict
-from gcodefp.reporting.predictions import read_predictions
-from gcodefp.reporting.results import read_result
+from gcodefp.reporting.results import read_predictions, read_result
 from gcodefp.reporting.wording import (
     INTERVAL,
     METRIC_TITLES,

@@ -1,6 +1,6 @@
 """The files of a sweep that has ended: its runs as tables, and the winner."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePath
@@ -15,12 +15,14 @@ from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.provenance import results_roots, without_private_folders
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.sweeps.ranking import column_of
 from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.system_metrics import SYSTEM_COLUMNS, SYSTEM_FIELDS
+
+JsonContent = Mapping[str, Any]
+"""Content of a JSON file."""
 
 
 class _Parameter(Model):

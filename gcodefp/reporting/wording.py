@@ -16,7 +16,7 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.evaluation.verdicts import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
-from gcodefp.reporting.predictions import JsonContent
+from gcodefp.reporting.sweep_results import JsonContent
 
 METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gcodefp.evaluation.names import GROUP, NODE
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import JsonContent, StoredExplanation
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Results, StoredExplanation
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
 MAX_CHANNELS = 8

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import StrMethodFormatter
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import RULES
 
 TRAIN_BLUE = "#b9cfe4"

@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from gcodefp.evaluation.names import MODEL, WHOLE
 from gcodefp.evaluation.verdicts import significant_sign
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import JsonContent
 
 MAX_COUNTED = 12
 """Cells of matrices with more classes have no room for their counts."""

@@ -12,8 +12,7 @@ from matplotlib.axes import Axes
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import Predictions
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Predictions, Results
 
 CONTEXT_LINES = 2
 """Equal lines that are shown before and after each edit."""

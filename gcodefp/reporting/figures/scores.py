@@ -13,8 +13,8 @@ from gcodefp.evaluation.names import ALL, BASELINE, GROUP, MODEL, NODE, PREDICTO
 from gcodefp.evaluation.verdicts import MIN_RECORDINGS, significant_sign
 from gcodefp.reporting.claims import best_baseline
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import KINDS, MAIN_METRICS, METRIC_TITLES, group_title
 
 ROW_INCHES = 0.165

@@ -49,8 +49,7 @@ from gcodefp.reporting.figures.paper import (
     save,
     short_name,
 )
-from gcodefp.reporting.predictions import Predictions, StoredExplanation
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
 from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
 
