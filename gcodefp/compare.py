@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -26,13 +27,10 @@ from gcodefp.model.data import select_device
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, LOGGED_METRICS, Objective
 from gcodefp.provenance import provenance
 from gcodefp.reporting.comparison import (
-    COMPARED_FIELDS,
     COMPARISON_FORMAT,
     PROGRAM_NOTE,
     TEST_NOTE,
     ComparedRun,
-    ComparedScore,
-    Comparison,
     conclusions,
     describe_comparison,
     find_folders,
@@ -41,23 +39,23 @@ from gcodefp.reporting.comparison import (
     read_compared_sweep,
     read_run,
     score_runs,
-    scores_csv,
     sweep_file_of,
 )
-from gcodefp.reporting.figures.epochs import Curve, draw_compared
+from gcodefp.reporting.figures.epochs import draw_compared
 from gcodefp.reporting.figures.paper import paper_style, save
-from gcodefp.reporting.wording import (
-    LOWER_IS_BETTER,
-    METRIC_TITLES,
-    interval_text,
-    unit_format,
-)
+from gcodefp.reporting.wording import INTERVAL, METRIC_TITLES, interval_text, unit_format
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 
 logger = logging.getLogger("gcodefp.compare")
 
 CONSOLE_COLUMNS = 10_000
 EXCLUDES_ZERO = "*"
+COLUMNS = {
+    **{name: name for name in ("answer", "metric", "run", *INTERVAL)},
+    **{f"difference.{name}": f"difference_{name}" for name in INTERVAL},
+    "difference.value": "difference",
+}
+"""Key of a score -> its column in compare.csv; `answer` is the predictor."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,18 +106,19 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.split == "test":
         _check_winner_is_chosen(runs)
     dataset = arguments.dataset or runs[0].folder.path.parents[2] / "dataset" / "dataset.json"
-    comparison = Comparison(runs, [*sweeps.values()], objective, arguments.split, {}, [])
+    content = describe_comparison(runs, [*sweeps.values()], objective, arguments.split)
     if _are_external(runs):
-        comparison = comparison._replace(is_external=True, notes=[PROGRAM_NOTE])
+        content["notes"] = [PROGRAM_NOTE]
     else:
         _check_logged(arguments.metric, runs)
         device = select_device(arguments.device, arguments.threads)
-        comparison = score_runs(comparison, dataset, device)
-    for note in comparison.notes:
+        content["scores"], content["notes"] = score_runs(runs, arguments.split, dataset, device)
+        content["conclusions"] = conclusions([run.name for run in runs], content["scores"])
+    for note in content["notes"]:
         logger.warning(note)
-    _print(comparison)
+    _print(content)
     if arguments.output:
-        _write(comparison, arguments.output, dataset)
+        _write(content, runs, arguments.output, dataset)
 
 
 def _check_winner_is_chosen(runs: Sequence[ComparedRun]) -> None:
@@ -152,60 +151,53 @@ def _check_logged(metric: str | None, runs: Sequence[ComparedRun]) -> None:
 
 def _are_external(runs: Sequence[ComparedRun]) -> bool:
     """Whether another program trained the runs. Raises UserError: some of them."""
-    external = [run.file is not None and run.file.program is not None for run in runs]
-    if any(external) != all(external):
-        names = ", ".join(run.name for run, is_one in zip(runs, external, strict=True) if is_one)
+    names = [run.name for run in runs if run.is_external]
+    if 0 < len(names) < len(runs):
         raise UserError(
-            f"{names}: trained by another program than the others; compare runs of one kind"
+            f"{', '.join(names)}: trained by another program than the others; compare runs of one "
+            "kind"
         )
-    return all(external)
+    return bool(names)
 
 
-def _print(comparison: Comparison) -> None:
+def _print(content: Mapping[str, Any]) -> None:
     """Prints all tables, then notes and conclusions, which a terminal shows last."""
     console = Console(markup=False, emoji=False, highlight=False, width=CONSOLE_COLUMNS)
-    for table in _tables(comparison):
+    for table in _tables(content):
         console.print(table, "")
-    if comparison.is_external:
-        print(*comparison.notes, sep="\n")
-        return
-    scored = next(iter(comparison.scores.values()))[PRIMARY][0].estimate
-    print(
-        f"Scored on the {comparison.split} split, lag unknown: {scored.recordings} recordings, "
-        f"{scored.n} rows.\nIn brackets 95 % intervals over recordings; differences are to the "
-        f"first run, paired ({EXCLUDES_ZERO}: without 0)."
-    )
-    if comparison.split == "val":
+    if content["scores"]:
+        scored = next(iter(content["scores"].values()))[PRIMARY][0]
         print(
-            "The val/... metrics above are at the sensors' time. The best epochs are chosen by\n"
-            f"{comparison.objective.metric}, so its values are optimistic, and the scores slightly."
+            f"Scored on the {content['split']} split, lag unknown: {scored['recordings']} "
+            f"recordings, {scored['n']} rows.\nIn brackets 95 % intervals over recordings; "
+            f"differences are to the first run, paired ({EXCLUDES_ZERO}: without 0)."
         )
-    print(*comparison.notes, *conclusions(comparison), sep="\n")
+        if content["split"] == "val":
+            print(
+                "The val/... metrics above are at the sensors' time. The best epochs are chosen by"
+                f"\n{content['metric']}, so its values are optimistic, and the scores slightly."
+            )
+    print(*content["notes"], *content["conclusions"], sep="\n")
 
 
-def _tables(comparison: Comparison) -> list[Table]:
+def _tables(content: Mapping[str, Any]) -> list[Table]:
     """Tables for the terminal: sweeps, runs, val metrics, and scores of each way of decoding."""
-    content, names = describe_comparison(comparison), [run.name for run in comparison.runs]
-    parts = []
-    if comparison.sweeps:
-        facts = {k.replace("_", " "): row for k, row in _transposed(content["sweeps"]).items()}
-        parts.append(_table("sweep", facts.pop("sweep"), facts | content["ranges"]))
-    facts = _transposed(content["runs"])
-    used = {name: facts[name] for name in SYSTEM_FIELDS if {*facts[name]} != {None}}
-    facts = {name: facts[name] for name in COMPARED_FIELDS} | used
+    names, parts = [run["run"] for run in content["runs"]], []
+    if sweeps := content["sweeps"]:
+        facts = {name.replace("_", " "): [each[name] for each in sweeps] for name in sweeps[0]}
+        parts.append(_table("sweep", facts.pop("sweep"), facts))
+    runs = {name: [run[name] for run in content["runs"]] for name in content["runs"][0]}
+    unused = {"run", *(name for name in SYSTEM_FIELDS if {*runs[name]} == {None})}
+    facts = {name: row for name, row in runs.items() if name not in unused}
     parts.append(_table("run", names, facts | content["hyperparameters"]))
-    at_best = "at the best step" if comparison.is_external else "at the best epoch"
+    at_best = "at the best epoch" if content["scores"] else "at the best step"
     parts.append(_table(at_best, names, content["at_best_epoch"]))
     heads = [names[0], *(head for name in names[1:] for head in (name, "difference"))]
-    for predictor, metrics in comparison.scores.items():
+    for predictor, metrics in content["scores"].items():
         if PREDICTORS[predictor].kind == SENSORS:
             rows = {_title(name): _cells(metrics[name]) for name in METRIC_TITLES}
             parts.append(_table(predictor, heads, rows))
     return parts
-
-
-def _transposed(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
-    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) -> Table:
@@ -219,41 +211,47 @@ def _table(title: str, heads: Sequence[str], rows: Mapping[str, Sequence[Any]]) 
 
 def _title(metric: str) -> str:
     unit = "" if METRICS[metric].unit == SHARE else f", {unit_format(metric).unit}"
-    direction = " (less is better)" if metric in LOWER_IS_BETTER else ""
+    direction = "" if METRICS[metric].higher_is_better else " (less is better)"
     return f"{METRIC_TITLES[metric]}{unit}{direction}"
 
 
-def _cells(scores: Sequence[ComparedScore]) -> list[str]:
+def _cells(scores: Sequence[Mapping[str, Any]]) -> list[str]:
     cells = []
-    for estimate, difference in scores:
-        cells.append(interval_text(estimate, ".3f", 1))
-        if difference is not None:
+    for score in scores:
+        cells.append(interval_text(score, ".3f", 1))
+        if difference := score["difference"]:
             cells.append(interval_text(difference, "+.3f", 1))
             cells[-1] += f" {EXCLUDES_ZERO if significant_sign(difference) else ' '}"
     return cells
 
 
-def _write(comparison: Comparison, folder: Path, dataset: Path) -> None:
-    runs = [run.folder.path for run in comparison.runs]
-    inputs = [run / "run.json" for run in runs]
-    if not comparison.is_external:
-        inputs += [run / "checkpoint.pt" for run in runs]
-        inputs += [dataset, dataset.with_name(f"{comparison.split}.npz")]
-    origin = provenance(inputs)
-    content = {"provenance": origin, **describe_comparison(comparison)}
-    write_json(folder / "compare.json", COMPARISON_FORMAT, content)
-    write_text(folder / "compare.csv", scores_csv(comparison))
-    curves = [Curve(r.name, r.history, r.content["best_epoch"]) for r in comparison.runs]
+def _write(
+    content: dict[str, Any], runs: Sequence[ComparedRun], folder: Path, dataset: Path
+) -> None:
+    inputs = [run.folder.path / "run.json" for run in runs]
+    if content["scores"]:
+        inputs += [run.folder.path / "checkpoint.pt" for run in runs]
+        inputs += [dataset, dataset.with_name(f"{content['split']}.npz")]
+    document = {"provenance": provenance(inputs), **content}
+    write_json(folder / "compare.json", COMPARISON_FORMAT, document)
+    rows = [
+        {"answer": predictor, "metric": metric, "run": run.name, **score}
+        for predictor, metrics in content["scores"].items()
+        for metric, scores in metrics.items()
+        for run, score in zip(runs, scores, strict=True)
+    ]
+    table = pd.json_normalize(rows).reindex(columns=list(COLUMNS))
+    write_text(folder / "compare.csv", table.to_csv(index=False, header=[*COLUMNS.values()]))
+    curves = {run.name: pd.DataFrame(run.history) for run in runs}
+    best_epochs = {run.name: run.content["best_epoch"] for run in runs}
     # The curves are of the val split, whatever is scored.
-    warnings = [note for note in comparison.notes if note not in (TEST_NOTE, PROGRAM_NOTE)]
+    warnings = [note for note in content["notes"] if note not in (TEST_NOTE, PROGRAM_NOTE)]
     with paper_style():
-        save(
-            draw_compared(curves, comparison.objective.metric, warnings, comparison.is_external),
-            folder,
-            "compare",
-            warnings,
+        figure = draw_compared(
+            curves, best_epochs, content["metric"], warnings, is_external=not content["scores"]
         )
-    logger.info("compare.json, compare.csv, compare.svg and compare.png in %s", folder)
+        save(figure, folder, "compare", warnings)
+    logger.info("compare.json, compare.csv and the curves (compare.svg, .png) in %s", folder)
 
 
 if __name__ == "__main__":

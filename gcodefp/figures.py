@@ -1,4 +1,4 @@
-"""Draws all figures as SVG and PNG from the result files of a finished pipeline.
+"""Draws all figures as SVG, PNG and PDF from the result files of a finished pipeline.
 
 A sweep of another program has those of the sweep: without --dataset, --evaluation, --explanation.
 The output is byte-identical for the same files. Needs no display.
@@ -21,7 +21,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("figures", __doc__)
     add_results_flags(parser)
-    parser.add_argument("--output", type=Path, required=True, help="folder for the figures")
+    add = parser.add_argument
+    add("--no-titles", action="store_true", help="without titles and subtitles, as for a paper")
+    add("--output", type=Path, required=True, help="folder for the figures")
     return run_step(parser, _draw, argv)
 
 
@@ -29,7 +31,7 @@ def _draw(arguments: argparse.Namespace) -> None:
     results = results_from_flags(arguments)
     for warning in results.warnings:
         logger.warning(warning)
-    draw_figures(results, arguments.output)
+    draw_figures(results, arguments.output, has_titles=not arguments.no_titles)
     logger.info("%d figures in %s", len(stems_of(results)), arguments.output)
 
 

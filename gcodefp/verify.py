@@ -23,15 +23,8 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
-from gcodefp.documents import Document, Provenance, read_document
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import DECODER_FILE
-from gcodefp.evaluation.names import (
-    EVALUATION_FORMAT,
-    EVALUATION_REBUILD,
-    EXPLANATION_FORMAT,
-    EXPLANATION_REBUILD,
-)
 from gcodefp.files import sha256
 from gcodefp.model.data import select_device
 from gcodefp.model.trainer import describe_device
@@ -43,10 +36,10 @@ from gcodefp.sweeps.sweep_file import read_best, read_sweep
 
 SCORING = ("calibrate", "control", "evaluate", "explain")
 STAGES = ("select_best", *SCORING, "protocols", "figures", "report")
-DOCUMENTS = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
+DOCUMENTS: tuple[str, ...] = ("dataset/dataset.json", "sweep/sweep.json", "best/run.json",
              "evaluation/metrics.json", "explanation/explanation.json")  # fmt: skip
 """Inputs of the report, besides the table of protocols if it exists."""
-PROGRAM_DOCUMENTS = ("sweep/sweep.json", "best/run.json")
+PROGRAM_DOCUMENTS: tuple[str, ...] = ("sweep/sweep.json", "best/run.json")
 PROGRAM_STAGES = ("select_best", "figures", "report")
 PROGRAM_EVALUATION = "evaluation/evaluation.json"
 """For a sweep of another program, which has no dataset and no checkpoint."""
@@ -116,20 +109,23 @@ def _holds(name: str, check: Callable[[], Iterable[str]], is_skipped: bool) -> b
 # Recorded inputs
 
 
-def read_inputs(path: Path) -> dict[str, str]:
-    """Recorded path -> SHA-256 of each file that a JSON document was made from.
-
-    Raises:
-        UserError: the document is missing or truncated, or records no inputs.
-    """
+def read_recorded(path: Path) -> dict[str, Any]:
+    """A JSON document with recorded inputs. Raises UserError: it is missing or truncated."""
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8"))["provenance"]["inputs"])
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        dict(document["provenance"]["inputs"])
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{path}: records no inputs; it is truncated, or was edited ({error})"
         ) from None
+    return document
+
+
+def read_inputs(path: Path) -> dict[str, str]:
+    """Recorded path -> SHA-256 of each file that a JSON document was made from."""
+    return dict(read_recorded(path)["provenance"]["inputs"])
 
 
 class Folder:
@@ -141,15 +137,13 @@ class Folder:
         with suppress(UserError):  # It is reported among the inputs.
             self.is_external = read_sweep(path / "sweep/sweep.json").program is not None
         self.stages = PROGRAM_STAGES if self.is_external else STAGES
-        self.documents: tuple[str, ...] = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
+        self.documents = PROGRAM_DOCUMENTS if self.is_external else DOCUMENTS
         more = PROGRAM_EVALUATION if self.is_external else PROTOCOLS
         self.documents += (more,) if (path / more).exists() else ()
         self._roots: set[PurePath] = set()
         for name in self.documents:
-            recorded: dict[str, str] = {}
             with suppress(UserError):
-                recorded = read_inputs(path / name)
-            self._roots |= results_roots(recorded)
+                self._roots |= results_roots(read_inputs(path / name))
 
     def located(self, recorded: str) -> Path:
         """Current path of a recorded input; the folder may have been moved."""
@@ -218,19 +212,6 @@ def changed_splits(path: Path) -> Iterator[str]:
 # Stages that run again
 
 
-class _Origin(Document):
-    """Where a document was made."""
-
-    provenance: Provenance
-    device: str
-
-
-ORIGINS = {
-    "evaluate": ("evaluation/metrics.json", EVALUATION_FORMAT, EVALUATION_REBUILD),
-    "explain": ("explanation/explanation.json", EXPLANATION_FORMAT, EXPLANATION_REBUILD),
-}
-
-
 def check_step(
     folder: Folder, step: str, output: Path, flags: Sequence[str], device: str
 ) -> Iterator[str]:
@@ -245,11 +226,10 @@ def check_step(
     pairs = {path: folder.path / path.relative_to(output) for path in sorted(output.rglob("*.*"))}
     if step == "train":
         pairs = {output / "checkpoint.pt": folder.path / "best/checkpoint.pt"}
-    if folder.is_external:
-        origin = read_best(folder.path / "best/run.json") | {"device": device}
-    else:
-        name, format_name, rebuild = ORIGINS["explain" if step == "explain" else "evaluate"]
-        origin = read_document(folder.path / name, format_name, _Origin, rebuild)
+    name = "explanation/explanation.json" if step == "explain" else "evaluation/metrics.json"
+    origin = read_recorded(folder.path / ("best/run.json" if folder.is_external else name))
+    if folder.is_external:  # Its own device is that of another program.
+        origin |= {"device": device}
     is_same = origin["device"] == device and not _other_versions(origin, *NUMERIC_PACKAGES)
     note = _other_versions(origin, "matplotlib") if step == "figures" else ""
     for recomputed, path in pairs.items():

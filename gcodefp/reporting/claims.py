@@ -5,17 +5,15 @@ One split earns no verdict: its intervals are over its recordings, with one trai
 
 from collections.abc import Sequence
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gcodefp.evaluation.metrics import METRICS
 from gcodefp.evaluation.names import (
-    ELAPSED,
     MODEL,
     NETWORK_ALONE,
     NETWORK_AND_TEMPLATES,
     PRIMARY,
     TEMPLATES_ALONE,
-    UPPER_BOUND,
     WHOLE,
     rivals,
 )
@@ -24,13 +22,15 @@ from gcodefp.evaluation.verdicts import (
     MIN_FOLDS,
     MIN_RECORDINGS,
     NOT_BETTER,
+    UNDECIDED,
     FoldScores,
+    decide,
     difference_over_folds,
     reversed_folds,
     side_of_zero,
 )
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import PRIMARY_ROWS, SPLIT_BY, interval, interval_text, percentage
 
 PROTOCOLS_REBUILD = "snakemake --cores all protocols"
@@ -58,13 +58,11 @@ class OneSplit(NamedTuple):
     Attributes:
         conclusion: that it is no verdict.
         evidence: the primary metric of the pipeline and of the best baselines.
-        context: exact lines, also of the upper bound and of a lookup without sensors.
         caveat: a limitation of the intervals; may be empty.
     """
 
     conclusion: str
     evidence: str
-    context: str
     caveat: str
 
 
@@ -90,7 +88,7 @@ def one_split(results: Results) -> OneSplit:
     warning = "No evidence of sensing, see the warnings in red. " if results.warnings else ""
     is_small = results.evaluation["recordings"] < MIN_RECORDINGS
     caveat = f"With fewer than {MIN_RECORDINGS} test recordings the intervals themselves are rough."
-    return OneSplit(warning + NO_VERDICT, evidence, _context(scores), caveat if is_small else "")
+    return OneSplit(warning + NO_VERDICT, evidence, caveat if is_small else "")
 
 
 def best_baseline(scores: JsonContent, name: str = MODEL) -> str | None:
@@ -119,74 +117,53 @@ def _tested_on(evaluation: JsonContent) -> str:
     return f"{count} never seen in training (split by {by}: {SPLIT_BY.get(by, by)})"
 
 
-def _context(scores: JsonContent) -> str:
-    """Exact lines by the controller's clock, a sentence for each predictor that was evaluated."""
-    texts = {
-        MODEL: "Of the lines that the controller reports, {} are exactly right from windows.",
-        WHOLE: "From whole recordings they are {}.",
-        UPPER_BOUND: "The sensors lag by an unknown time in each recording: the upper bound "
-        "without the lag is {}.",
-        ELAPSED: "Without any sensor, a lookup by elapsed time gets {}, if it is provided with the "
-        "operation and the program's start.",
-    }
-    return " ".join(
-        text.format(percentage(scores[name]["gcode"]["value"]))
-        for name, text in texts.items()
-        if name in scores and scores[name]["gcode"]["value"] is not None
-    )
-
-
-class Sentences(NamedTuple):
-    """A verdict in words: a conclusion, and the numbers for it."""
-
-    conclusion: str
-    evidence: str
-
-
-def verdict_sentences(
-    name: str, baseline: str | None, folds: Sequence[FoldScores], kind: str, warning: str
-) -> Sentences:
+def verdict(
+    name: str, baseline: str | None, folds: Sequence[FoldScores], problems: Sequence[str]
+) -> dict[str, Any]:
     """The verdict on a prediction of PIPELINE, from splits by recording, each trained anew.
 
     Args:
-        baseline: the best one; None if none has PRIMARY.
-        kind: BEATS, UNDECIDED or NOT_BETTER.
-        warning: why the folds are no evidence of sensing; may be empty.
+        baseline: the best one; None if none has PRIMARY, and then there are no folds.
+        problems: why the folds are no evidence of sensing.
     """
-    begin = f"From {PIPELINE_TITLES[name]}"
-    if baseline is None:
-        return Sentences(
-            f"{begin} there is no verdict: no baseline predicts the time in the program.",
-            ONE_CHOICE,
-        )
-    own, other = (
-        percentage(fmean(shares))
-        for shares in zip(*((fold.pipeline, fold.baseline) for fold in folds), strict=True)
-    )
     gain = difference_over_folds(folds)
-    points = f"{100 * (gain.value or 0.0):+.1f} percentage points"
-    if gain.low is not None:
-        points = interval_text(gain, "+.1f", unit=" percentage points")
-    each = ", ".join(f"{100 * fold.difference:+.1f} (seed {fold.seed})" for fold in folds)
-    count = f"means over {len(folds)} splits" if len(folds) > 1 else "of one split"
-    evidence = (
-        f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, {count} by recording, "
-        f"each with a training of its own. The difference is {points}; split by split {each}. "
-        f"{ONE_CHOICE}"
-    )
+    entry: dict[str, Any] = {
+        "kind": UNDECIDED if problems else decide(folds),
+        "baseline": baseline,
+        "difference": gain._asdict(),
+        "folds": [{**fold._asdict(), "difference": fold.difference} for fold in folds],
+        "evidence": ONE_CHOICE,
+    }
     rival = f"the best baseline, {baseline}"
-    if warning:
-        return Sentences(f"{begin} there is no verdict: {warning}.", evidence)
-    if len(folds) < MIN_FOLDS:
+    if baseline is None:
+        conclusion = "there is no verdict: no baseline predicts the time in the program"
+    elif problems:
+        conclusion = f"there is no verdict: {' and '.join(problems)}"
+    elif len(folds) < MIN_FOLDS:
         conclusion = (
             f"there is no verdict on {rival}: it takes {MIN_FOLDS} splits by recording or more "
-            f"(protocols.seeds), and these are {len(folds)}."
+            f"(protocols.seeds), and these are {len(folds)}"
         )
-    elif kind == BEATS:
-        conclusion = f"the pipeline beats {rival}, on new recordings and in new trainings."
+    elif entry["kind"] == BEATS:
+        conclusion = f"the pipeline beats {rival}, on new recordings and in new trainings"
     else:
-        conclusion = f"the pipeline does not beat {rival}: {_reason(folds, kind)}."
-    return Sentences(f"{begin} {conclusion}", evidence)
+        conclusion = f"the pipeline does not beat {rival}: {_reason(folds, entry['kind'])}"
+    if baseline is not None:
+        own, other = (
+            percentage(fmean(getattr(fold, side) for fold in folds))
+            for side in ("pipeline", "baseline")
+        )
+        points = f"{100 * (gain.value or 0.0):+.1f} percentage points"
+        if gain.low is not None:
+            points = interval_text(gain, "+.1f", unit=" percentage points")
+        each = ", ".join(f"{100 * fold.difference:+.1f} (seed {fold.seed})" for fold in folds)
+        count = f"means over {len(folds)} splits" if len(folds) > 1 else "of one split"
+        entry["evidence"] = (
+            f"{PRIMARY_ROWS.capitalize()}: pipeline {own}, baseline {other}, {count} by recording, "
+            f"each with a training of its own. The difference is {points}; split by split {each}. "
+            f"{ONE_CHOICE}"
+        )
+    return entry | {"conclusion": f"From {PIPELINE_TITLES[name]} {conclusion}."}
 
 
 def _reason(folds: Sequence[FoldScores], kind: str) -> str:

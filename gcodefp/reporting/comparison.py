@@ -1,7 +1,5 @@
-"""Runs, or the best runs of sweeps, side by side: reading, scoring on one split, tables."""
+"""Runs, or the best runs of sweeps, side by side: read, scored on one split, and described."""
 
-import csv
-import io
 from collections.abc import Collection, Mapping, Sequence
 from math import inf, isclose, isfinite, nan
 from pathlib import Path
@@ -12,13 +10,7 @@ import torch
 
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.errors import UserError
-from gcodefp.evaluation.bootstrap import (
-    Difference,
-    Estimate,
-    Statistic,
-    paired_difference,
-    with_interval,
-)
+from gcodefp.evaluation.bootstrap import Statistic, paired_difference, with_interval
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.names import MODEL, PREDICTORS, PRIMARY, SENSORS
 from gcodefp.evaluation.split_scores import open_evaluation, score_predictors
@@ -36,14 +28,18 @@ PROGRAM_NOTE = (
     "No checkpoint is scored: another program trained these runs, and their values are those that "
     "it logged. They have no intervals: whether a run is better beyond chance is not tested"
 )
-STATUS_HINT = "python -m gcodefp.status shows its progress"
 TEST_NOTE = (
     "TEST SPLIT: choosing a run by these numbers leaks the test split into the choice, and leaves "
     "no unseen recordings to report on. Choose by the val split"
 )
+STATUS_HINT = "python -m gcodefp.status shows its progress"
 COMPARED_FIELDS = ("state", "best_value", "best_epoch", "epochs", "seconds", "parameters", "device")
 NETWORK_PREDICTORS = tuple(name for name, p in PREDICTORS.items() if p.kind == SENSORS)
 """Predictors that use a network; all others predict the same for all runs."""
+
+Scores = dict[str, dict[str, list[dict[str, Any]]]]
+"""Predictor -> metric -> of each run, in order: an `Estimate` and `difference`, to the first run
+and paired over recordings (None for the first run itself)."""
 
 
 class ComparedRun(NamedTuple):
@@ -76,6 +72,11 @@ class ComparedRun(NamedTuple):
         """The metrics that its sweep computes from logged ones."""
         return self.file.specification.options.combined.texts if self.file else ()
 
+    @property
+    def is_external(self) -> bool:
+        """Whether another program trained it."""
+        return self.file is not None and self.file.program is not None
+
     def is_ranked_by(self, objective: Objective) -> bool:
         """Whether the value that it is ranked by is this metric's, as far as it has epochs."""
         if self.content["best_epoch"] is None:
@@ -85,51 +86,11 @@ class ComparedRun(NamedTuple):
 
 
 class ComparedSweep(NamedTuple):
-    """The ended runs of a sweep.
-
-    Attributes:
-        runs: best first, as `select_best` ranks them.
-        file: as of a run.
-    """
+    """The ended runs of a sweep, best first; `file` as of a run."""
 
     folder: Path
     runs: list[EndedRun]
     file: SweepFile | None
-
-
-class ComparedScore(NamedTuple):
-    """One metric of one run.
-
-    Attributes:
-        difference: to the first run, paired over recordings; None for the first run itself.
-    """
-
-    estimate: Estimate
-    difference: Difference | None
-
-
-class Comparison(NamedTuple):
-    """All that is shown and written.
-
-    Attributes:
-        sweeps: the sweeps on the command line; the best run of each is compared.
-        objective: what the runs were ranked by.
-        split: the scored one, val or test.
-        scores: predictor -> metric -> a score for each run, in their order.
-        notes: warnings beside all numbers.
-        is_external: whether another program trained the runs, so that there are no scores.
-    """
-
-    runs: Sequence[ComparedRun]
-    sweeps: Sequence[ComparedSweep]
-    objective: Objective
-    split: str
-    scores: Mapping[str, Mapping[str, Sequence[ComparedScore]]]
-    notes: Sequence[str]
-    is_external: bool = False
-
-
-# Which runs are compared
 
 
 def find_folders(texts: Sequence[str], runs: Path) -> list[Path]:
@@ -212,8 +173,10 @@ def read_compared_sweep(folder: Path, objective: Objective) -> ComparedSweep:
     return ComparedSweep(folder, runs, file)
 
 
-def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> Comparison:
-    """Adds every metric of every network, as `evaluate` measures it, and notes on the dataset.
+def score_runs(
+    runs: Sequence[ComparedRun], split_name: str, dataset: Path, device: torch.device
+) -> tuple[Scores, list[str]]:
+    """Every metric of every network, as `evaluate` measures it, and notes on the dataset.
 
     Args:
         dataset: dataset.json; its NPZ files lie beside it.
@@ -221,50 +184,72 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     Raises:
         UserError: a file is missing or damaged, or a run was trained on another dataset.
     """
-    split_paths = {comparison.split: dataset.with_name(f"{comparison.split}.npz")}
+    paths = {split_name: dataset.with_name(f"{split_name}.npz")}
     opened = [
-        open_evaluation(run.folder.path / "checkpoint.pt", dataset, {} if index else split_paths,
-                        device)
-        for index, run in enumerate(comparison.runs)
-    ]  # fmt: skip
-    split, description = opened[0].splits[comparison.split], opened[0].description
-    runs = []
+        open_evaluation(run.folder.path / "checkpoint.pt", dataset, {} if index else paths, device)
+        for index, run in enumerate(runs)
+    ]
+    split, description = opened[0].splits[split_name], opened[0].description
+    scored = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
         facts = decoding.predictions, split, inputs.decoder.description
-        runs.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
+        scored.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
     scores = {
-        predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}
-        for predictor, metrics in runs[0].items()
+        name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}
+        for name, metrics in scored[0].items()
     }
     conditions = (
-        (comparison.split == "test", TEST_NOTE),
+        (split_name == "test", TEST_NOTE),
         (description.leaky, LEAKY_NOTE),
         (description.document["controller_is_input"], CONTROLLER_NOTE),
     )
-    notes = [note for holds, note in conditions if holds]
-    return comparison._replace(scores=scores, notes=notes)
+    return scores, [note for holds, note in conditions if holds]
 
 
-def _scores(statistics: Sequence[Statistic]) -> list[ComparedScore]:
-    first, *others = statistics
-    return [
-        ComparedScore(with_interval(first), None),
-        *(ComparedScore(with_interval(other), paired_difference(other, first)) for other in others),
-    ]
+def _entries(statistics: Sequence[Statistic]) -> list[dict[str, Any]]:
+    first = statistics[0]
+    entries = [{**with_interval(each)._asdict(), "difference": None} for each in statistics]
+    for entry, other in zip(entries[1:], statistics[1:], strict=True):
+        entry["difference"] = paired_difference(other, first)._asdict()
+    return entries
 
 
-# What differs
+def describe_comparison(
+    runs: Sequence[ComparedRun], sweeps: Sequence[ComparedSweep], objective: Objective, split: str
+) -> dict[str, Any]:
+    """compare.json without scores; lists have an entry for each run, or sweep, in their order.
+
+    Args:
+        objective: what the runs were ranked by.
+        split: the scored one, val or test.
+    """
+    return {
+        "notes": [],
+        "conclusions": [],
+        "metric": objective.metric,
+        "goal": objective.goal,
+        "split": split,
+        "sweeps": [_sweep_facts(sweep) for sweep in sweeps],
+        "runs": [
+            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}}
+            | system_summary(run.folder.path)
+            for run in runs
+        ],
+        "hyperparameters": _differing_rows([run.content["hyperparameters"] for run in runs]),
+        "at_best_epoch": _best_metrics(runs),
+        "scores": {},
+    }
 
 
-def differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
+def _differing_rows(columns: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """Name -> its value in each column, for those that are not the same in all."""
     names = dict.fromkeys(name for column in columns for name in column)
     table = {name: [column.get(name) for column in columns] for name in names}
     return {name: row for name, row in table.items() if any(value != row[0] for value in row)}
 
 
-def val_metrics(runs: Sequence[ComparedRun], is_external: bool) -> dict[str, list[float | None]]:
+def _best_metrics(runs: Sequence[ComparedRun]) -> dict[str, list[float | None]]:
     """Metric of the val split, or a combined one -> its value at the best epoch of each run.
 
     Of another program it has all metrics; those that are not finite are None.
@@ -273,7 +258,7 @@ def val_metrics(runs: Sequence[ComparedRun], is_external: bool) -> dict[str, lis
         name
         for run in runs
         for name in run.best
-        if is_external or name.startswith("val/") or name in run.combined
+        if run.is_external or name.startswith("val/") or name in run.combined
     )
     names.pop("epoch", None)
     return {
@@ -282,67 +267,20 @@ def val_metrics(runs: Sequence[ComparedRun], is_external: bool) -> dict[str, lis
     }
 
 
-def sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
-    """Numbers of one sweep, best and median over the runs that have a value."""
+def _sweep_facts(sweep: ComparedSweep) -> dict[str, Any]:
+    """Numbers of one sweep; the median is over the runs that have a value."""
     states = [run.content["state"] for run in sweep.runs]
     values = [r.content["best_value"] for r in sweep.runs if r.content["state"] in SCORED_STATES]
     return {
+        "sweep": sweep.folder.name,
         "method": sweep.file.specification.method if sweep.file else None,
         "runs_wanted": sweep.file.total if sweep.file else None,
         "runs_over": len(states),
-        "finished": states.count(SELECTABLE_STATE),
-        "stopped": states.count("stopped"),
-        "failed": states.count("failed"),
+        **{state: states.count(state) for state in ("finished", "stopped", "failed")},
         "best_run": sweep.runs[0].folder.path.name,
         "best": sweep.runs[0].content["best_value"],
         "median": median(values),
     }
-
-
-def differing_ranges(sweeps: Sequence[ComparedSweep]) -> dict[str, list[str]]:
-    """Hyperparameter -> what the runs of each sweep have tried, where that differs."""
-    ranges = []
-    for sweep in sweeps:
-        values: dict[str, dict[str, Any]] = {}
-        for run in sweep.runs:
-            if run.content["state"] in SCORED_STATES:
-                for name, value in sorted(run.content["hyperparameters"].items()):
-                    values.setdefault(name, {})[str(value)] = value
-        ranges.append({name: _range_text([*tried.values()]) for name, tried in values.items()})
-    return differing_rows(ranges)
-
-
-def _range_text(values: Sequence[Any]) -> str:
-    if len(values) > 1 and all(isinstance(value, int | float) for value in values):
-        return f"{number(min(values))} to {number(max(values))}"
-    return ", ".join(sorted(map(number, values)))
-
-
-def conclusions(comparison: Comparison) -> list[str]:
-    """Whether each run is better than the first one, by the primary metric in windows."""
-    if comparison.is_external:
-        return []
-    first, *names = (run.name for run in comparison.runs)
-    sentences = []
-    for name, score in zip(names, comparison.scores[MODEL][PRIMARY][1:], strict=True):
-        assert score.difference is not None, "only the first run has none"
-        sign = significant_sign(score.difference)
-        if score.difference.recordings < MIN_RECORDINGS:
-            conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
-            conclusion += "recordings are needed)"
-        elif not sign:
-            conclusion = f"neither better nor worse than {first} beyond chance"
-        else:
-            conclusion = f"{'better' if sign > 0 else 'worse'} than {first}"
-        points = interval_text(score.difference, "+.1f", unit=" percentage points")
-        sentences.append(
-            f"{name} is {conclusion}: {points} of {PRIMARY_ROWS}, "
-            f"paired over {score.difference.recordings} recordings."
-        )
-    return sentences
-
-
-# Files
 
 
 def number(value: object) -> str:
@@ -352,48 +290,23 @@ def number(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def describe_comparison(comparison: Comparison) -> dict[str, Any]:
-    """compare.json; lists have an entry for each run, or sweep, in their order."""
-    runs, sweeps, objective = comparison.runs, comparison.sweeps, comparison.objective
-    return {
-        "notes": list(comparison.notes),
-        "conclusions": conclusions(comparison),
-        "metric": objective.metric,
-        "goal": objective.goal,
-        "split": comparison.split,
-        "sweeps": [{"sweep": sweep.folder.name, **sweep_facts(sweep)} for sweep in sweeps],
-        "ranges": differing_ranges(sweeps) if sweeps else {},
-        "runs": [
-            {"run": run.name, **{f: run.content.get(f) for f in COMPARED_FIELDS}}
-            | system_summary(run.folder.path)
-            for run in runs
-        ],
-        "hyperparameters": differing_rows([run.content["hyperparameters"] for run in runs]),
-        "at_best_epoch": val_metrics(runs, comparison.is_external),
-        "scores": {
-            predictor: {
-                metric: list(map(_score_entry, scores)) for metric, scores in metrics.items()
-            }
-            for predictor, metrics in comparison.scores.items()
-        },
-    }
-
-
-def _score_entry(score: ComparedScore) -> dict[str, Any]:
-    difference = score.difference._asdict() if score.difference else None
-    return {**score.estimate._asdict(), "difference": difference}
-
-
-def scores_csv(comparison: Comparison) -> str:
-    """One line for each metric of each predictor of each run, with its difference to the first."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    # The first column is the predictor.
-    writer.writerow(("answer", "metric", "run", "value", "low", "high", "difference",
-                     "difference_low", "difference_high"))  # fmt: skip
-    for predictor, metrics in comparison.scores.items():
-        for metric, scores in metrics.items():
-            for run, score in zip(comparison.runs, scores, strict=True):
-                difference = score.difference[:3] if score.difference else (None, None, None)
-                writer.writerow([predictor, metric, run.name, *score.estimate[:3], *difference])
-    return text.getvalue()
+def conclusions(names: Sequence[str], scores: Scores) -> list[str]:
+    """Whether each run is better than the first one, by the primary metric in windows."""
+    sentences = []
+    first, *others = names
+    for name, score in zip(others, scores[MODEL][PRIMARY][1:], strict=True):
+        difference = score["difference"]
+        sign = significant_sign(difference)
+        if difference["recordings"] < MIN_RECORDINGS:
+            conclusion = f"not shown to be better or worse than {first} (at least {MIN_RECORDINGS} "
+            conclusion += "recordings are needed)"
+        elif not sign:
+            conclusion = f"neither better nor worse than {first} beyond chance"
+        else:
+            conclusion = f"{'better' if sign > 0 else 'worse'} than {first}"
+        points = interval_text(difference, "+.1f", unit=" percentage points")
+        sentences.append(
+            f"{name} is {conclusion}: {points} of {PRIMARY_ROWS}, "
+            f"paired over {difference['recordings']} recordings."
+        )
+    return sentences

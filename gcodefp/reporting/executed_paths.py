@@ -1,6 +1,6 @@
 """The executed toolpath of each test recording, and the one predicted from its sensors."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.evaluation.toolpaths import endpoints_mm
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.reporting.predictions import Predictions
+from gcodefp.recordings.interpreter.tool_moves import arc_by_radius
+from gcodefp.reporting.results import Predictions
 
 ON_PATH_MM = 0.5
 """Accuracy of corners of a path, since positions are reported a few times a second."""
@@ -46,7 +47,6 @@ class Toolpath:
 
     Attributes:
         seconds: (N,).
-        true_blocks, predicted_blocks: (N,) texts.
         true_mm, predicted_mm: (N, 3) tool positions, as the controller reports them; where nothing
             is reported, the end of each row's block. NaN where unknown.
         is_reported: whether the controller reports tool positions.
@@ -57,8 +57,6 @@ class Toolpath:
 
     name: str
     seconds: NDArray[np.float64]
-    true_blocks: NDArray[np.str_]
-    predicted_blocks: NDArray[np.str_]
     true_mm: NDArray[np.floating]
     predicted_mm: NDArray[np.floating]
     is_reported: bool
@@ -87,34 +85,30 @@ def median_toolpath(ranking: Sequence[Toolpath]) -> Toolpath:
 
 def _toolpath(predictions: Predictions, index: int) -> Toolpath:
     rows = predictions.recording == index
-    true, predicted = predictions.true_block[rows], predictions.blocks[WHOLE][rows]
-    positions_mm = [predictions.position_mm[rows]]
-    if WHOLE in predictions.predicted_mm:
-        positions_mm.append(predictions.predicted_mm[WHOLE][rows])
-    is_reported = len(positions_mm) == 2 and all(
-        np.isfinite(position[:, :2]).any() for position in positions_mm
-    )
+    blocks = predictions.true_block[rows], predictions.blocks[WHOLE][rows]
+    reported = predictions.position_mm, predictions.predicted_mm.get(WHOLE)
+    positions = [each[rows].copy() for each in reported if each is not None]
+    is_reported = len(positions) == 2 and all(np.isfinite(p[:, :2]).any() for p in positions)
     if is_reported:
-        segments = [straight_segments(position) for position in positions_mm]
+        true, predicted = map(straight_segments, positions)
     else:
         unit = predictions.mm_per_unit[rows]
-        positions_mm = [endpoints_mm(blocks, unit) for blocks in (true, predicted)]
-        segments = []
-        for blocks, position in zip((true, predicted), positions_mm, strict=True):
-            segments.append(block_segments(blocks, position, unit))
-            position[np.char.find(blocks, MACHINE_FRAME) >= 0, 2] = np.nan
-    is_correct = true == predicted
+        positions = [endpoints_mm(each, unit) for each in blocks]
+        true, predicted = (
+            block_segments(b, p, unit) for b, p in zip(blocks, positions, strict=True)
+        )
+        for each, position in zip(blocks, positions, strict=True):
+            position[np.char.find(each, MACHINE_FRAME) >= 0, 2] = np.nan
+    is_correct = blocks[0] == blocks[1]
     return Toolpath(
         name=str(predictions.recordings[index]),
         seconds=predictions.seconds[rows],
-        true_blocks=true,
-        predicted_blocks=predicted,
-        true_mm=positions_mm[0],
-        predicted_mm=positions_mm[1],
+        true_mm=positions[0],
+        predicted_mm=positions[1],
         is_reported=is_reported,
-        true_segments=segments[0],
-        predicted_segments=segments[1],
-        state=_states(segments[0], segments[1], is_correct),
+        true_segments=true,
+        predicted_segments=predicted,
+        state=_states(true, predicted, is_correct),
         is_correct=is_correct,
     )
 
@@ -148,44 +142,31 @@ def block_segments(
 
     The whole move is in the first of neighbouring rows with the same block.
     """
-    segments = straight_segments(ends_mm)
-    for row, (motion, radius) in enumerate(_motions(blocks)):
-        if len(segments[row]):
-            start, end = segments[row]
-            segments[row] = _points(start, end, motion, radius * float(mm_per_unit[row]))
-    return segments
-
-
-def _motions(blocks: NDArray[np.str_]) -> Iterator[tuple[int, float]]:
-    """Each block's motion (0 G0 to 3 G3, which is modal) and radius in its units."""
-    motion = 0
-    for block in blocks:
+    segments, motion = straight_segments(ends_mm), 0
+    for row, block in enumerate(blocks):
         radius = 0.0
         for word in parse_block(str(block)):
             if word.letter == "G" and word.number in (0, 1, 2, 3):
                 motion = int(word.number)
             if word.letter == "R":
-                radius = word.number
-        yield motion, radius
+                radius = word.number * float(mm_per_unit[row])
+        if len(segments[row]) and motion >= 2:
+            segments[row] = _arc(segments[row], radius, is_clockwise=motion == 2)
+    return segments
 
 
-def _points(
-    start_mm: NDArray[np.float64], end_mm: NDArray[np.float64], motion: int, radius_mm: float
-) -> PathSegment:
-    """A straight line, or the shorter arc of G2 (clockwise) and G3 where the radius allows one."""
-    chord = end_mm - start_mm
-    length = float(np.hypot(*chord))
-    if motion < 2 or not 0 < length <= 2 * radius_mm:
-        return np.array([start_mm, end_mm])
-    turn = 1 if motion == 3 else -1
-    to_centre = turn * np.array([-chord[1], chord[0]]) / length
-    centre = (start_mm + end_mm) / 2 + to_centre * np.sqrt(radius_mm**2 - (length / 2) ** 2)
-    angle = np.arctan2(*(start_mm - centre)[::-1])
-    sweep = turn * 2 * np.arcsin(length / 2 / radius_mm)
-    angles = angle + np.linspace(0, sweep, 2 + int(abs(sweep) / ARC_STEP_RADIANS))
-    arc = centre + radius_mm * np.column_stack([np.cos(angles), np.sin(angles)])
-    arc[0], arc[-1] = start_mm, end_mm
-    return arc
+def _arc(chord: PathSegment, radius_mm: float, is_clockwise: bool) -> PathSegment:
+    """Points of the arc over a chord; the chord itself where the radius allows none."""
+    start, end = chord.tolist()
+    try:
+        centre, radius, sweep = arc_by_radius(start, end, radius_mm, is_clockwise)
+    except ValueError:
+        return chord
+    first = np.arctan2(start[1] - centre[1], start[0] - centre[0])
+    angles = first + np.linspace(0, sweep, 2 + int(abs(sweep) / ARC_STEP_RADIANS))
+    points = centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
+    points[[0, -1]] = chord
+    return points
 
 
 def join_segments(

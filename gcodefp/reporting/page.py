@@ -4,12 +4,11 @@ import base64
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.evaluation.names import MODEL, PRIMARY, WHOLE
 from gcodefp.reporting.claims import best_baseline, difference, one_split
-from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.paper import stems_of
 from gcodefp.reporting.page_tables import (
@@ -23,13 +22,11 @@ from gcodefp.reporting.page_tables import (
     protocol_section,
     result_table,
     runs_table,
-    sample_table,
     winner_tables,
 )
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_data import learning_curves, parallel_coordinates
-from gcodefp.reporting.sweep_results import SweepResults
+from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.templates import environment
 from gcodefp.reporting.wording import (
     DETAIL_METRICS,
@@ -105,7 +102,6 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     """What the page has of the dataset and of the evaluation of the best checkpoint."""
     evaluation, dataset = results.evaluation, results.dataset
     models = evaluation["models"]
-    path = median_toolpath(toolpaths(results.predictions))
     section = protocol_section(results, protocols)
     return {
         "sections": SECTIONS,
@@ -118,8 +114,6 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
         "detail_table": metric_table(models, DETAIL_METRICS, with_counts=True),
         "ladder": ladder_table(evaluation),
         "controls": control_summary(evaluation),
-        "sample_name": path.name,
-        "sample": sample_table(path),
         "protocols": section,
         "dataset": dataset,
         "split_by": SPLIT_BY.get(dataset["split"]["by"], dataset["split"]["by"]),
@@ -127,32 +121,17 @@ def _pipeline_content(results: Results, protocols: Path | None) -> dict[str, Any
     }
 
 
-class KeyNumber(NamedTuple):
-    """A number with its interval, and what it is."""
-
-    value: str
-    interval: str
-    title: str
-    is_own: bool
-
-
-def key_numbers(results: Results) -> list[KeyNumber]:
+def key_numbers(results: Results) -> list[dict[str, Any]]:
     """PRIMARY of gcodefp and of the best baseline, their difference, and whole recordings."""
     scores = results.evaluation["models"]
-    baseline = best_baseline(scores)
-    numbers = [_share(scores[MODEL], f"{PRIMARY_ROWS}, from windows", is_own=True)]
-    if baseline:
-        gain = difference(results, MODEL, baseline)
-        cell = interval_cell(interval_text(gain, "+.1f"))
-        numbers += [
-            _share(scores[baseline], f"by the best baseline, {baseline}", is_own=False),
-            KeyNumber(*cell, "percentage points between them", is_own=True),
-        ]
-    return [*numbers, _share(scores[WHOLE], "from whole recordings", is_own=True)]
-
-
-def _share(scores: JsonContent, title: str, is_own: bool) -> KeyNumber:
-    return KeyNumber(*interval_cell(interval(scores[PRIMARY])), title, is_own)
+    texts = [(interval(scores[MODEL][PRIMARY]), f"{PRIMARY_ROWS}, from windows", True)]
+    if baseline := best_baseline(scores):
+        gain = interval_text(difference(results, MODEL, baseline), "+.1f")
+        title = f"by the best baseline, {baseline}"
+        texts += [(interval(scores[baseline][PRIMARY]), title, False)]
+        texts += [(gain, "percentage points between them", True)]
+    texts += [(interval(scores[WHOLE][PRIMARY]), "from whole recordings", True)]
+    return [{"cell": interval_cell(t), "title": title, "is_own": own} for t, title, own in texts]
 
 
 def _origin(name: str, provenance: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ A table has `head`, the names of its columns, and `rows`, lists of cells.
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +15,6 @@ from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import leak_warnings
 from gcodefp.evaluation.names import LADDER_METRICS, PREDICTORS
 from gcodefp.reporting.claims import PROTOCOLS_REBUILD
-from gcodefp.reporting.executed_paths import Toolpath
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.reporting.protocols_table import (
     NOTE,
     columns,
@@ -26,7 +23,7 @@ from gcodefp.reporting.protocols_table import (
     warnings,
 )
 from gcodefp.reporting.results import Results
-from gcodefp.reporting.sweep_results import SweepResults
+from gcodefp.reporting.sweep_results import JsonContent, SweepResults
 from gcodefp.reporting.sweep_runs import (
     differing_hyperparameters,
     pareto_front,
@@ -135,16 +132,6 @@ def control_summary(evaluation: JsonContent) -> dict[str, Any] | None:
     }
 
 
-def sample_table(path: Toolpath) -> list[tuple[str, str, str, int, bool]]:
-    """Segments of equal rows: second, executed and predicted block, rows, whether it is correct."""
-    rows = zip(path.seconds, path.true_blocks, path.predicted_blocks, strict=True)
-    segments = [list(segment) for _, segment in groupby(rows, key=lambda row: row[1:])]
-    return [
-        (f"{s[0][0]:.1f}", str(s[0][1]), str(s[0][2]), len(s), bool(s[0][1] == s[0][2]))
-        for s in segments
-    ]
-
-
 def winner_tables(results: SweepResults) -> dict[str, Table]:
     """The winner's hyperparameters that were `searched`, and the `others`."""
     head = ["hyperparameter", "value", "from"]
@@ -223,7 +210,7 @@ def cleaning_table(dataset: JsonContent) -> Table:
 
 
 def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[str, Any]:
-    """The cost of all runs, of the processes that trained them, and of each stage.
+    """The cost of all runs, and of each stage.
 
     Args:
         benchmarks: folder of Snakemake's benchmark files; it need not be there.
@@ -243,36 +230,18 @@ def cost_tables(results: SweepResults, benchmarks: Path | None = None) -> dict[s
         for name, part in parts.items()
     ]
     stages = stage_costs(benchmarks)
+    intervals = work_intervals(results.work, results.is_external)
     return {
         "total": "{1} runs, {2} {step}s, {3} of training".format(*rows[0], step=results.step),
         "parts": {"head": ["", "runs", f"{results.step}s", "trained"], "rows": rows},
-        "processes": process_table(results.work, results.is_external),
-        "repeated_epochs": repeated_epochs(work_intervals(results.work, results.is_external)),
+        "processes": len(process_spans(intervals)),
+        "repeated_epochs": repeated_epochs(intervals),
         "stages": stages,
         "stages_total": duration(sum(seconds for _, seconds, *_ in stages)),
         "parameters": _text(winner["parameters"]),
         "seconds": _text(winner["seconds"]),
         "device": winner["device"] or NOTHING,
     }
-
-
-def process_table(work: pd.DataFrame, is_external: bool = False) -> Table:
-    """Each process that trained, from its first to its last entry in work.csv."""
-    intervals, step = work_intervals(work, is_external), "step" if is_external else "epoch"
-    span = float(work["utc_seconds"].max() - work["utc_seconds"].min())
-    rows = []
-    for (host, pid), (begin, end) in process_spans(intervals).items():
-        own = [interval for interval in intervals if interval.process == (host, pid)]
-        # An interval ends with a whole epoch, so all of it was training.
-        trained = sum(interval.end - interval.begin for interval in own)
-        epochs = sum(interval.last_epoch - interval.first_epoch for interval in own)
-        counts = [len({interval.run for interval in own}), epochs]
-        shares = [
-            f"{100 * trained / total:.0f} %" if total else "-" for total in (end - begin, span)
-        ]
-        rows.append([host, pid, *(f"{n:,}" for n in counts), duration(end - begin), *shares])
-    head = ["host", "process", "runs", f"{step}s", "at work", f"of it in {step}s", "of all time"]
-    return {"head": head, "rows": rows}
 
 
 def stage_costs(benchmarks: Path | None) -> list[tuple[str, float, float, float]]:

@@ -1,28 +1,39 @@
 """The files of a finished pipeline, from which figures and report are made."""
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gcodefp.dataset.document import DatasetForReport
 from gcodefp.dataset.store import CONTROLLER_NOTE, LEAKY_NOTE
 from gcodefp.dataset.store import FORMAT as DATASET_FORMAT
 from gcodefp.dataset.store import REBUILD as DATASET_REBUILD
+from gcodefp.documents import ArraySpec, check_arrays, read_document
 from gcodefp.documents import Document as Model
-from gcodefp.documents import read_document
 from gcodefp.errors import UserError
 from gcodefp.evaluation.controls import CONTROL_FORMAT, CONTROL_REBUILD
-from gcodefp.evaluation.documents import ControlDocument, MetricsDocument
-from gcodefp.evaluation.names import EVALUATION_FORMAT, EVALUATION_REBUILD, EXPLANATION_REBUILD
-from gcodefp.reporting.predictions import (
-    JsonContent,
-    Predictions,
-    StoredExplanation,
-    read_explanation,
-    read_predictions,
+from gcodefp.evaluation.documents import ControlDocument, ExplanationDocument, MetricsDocument
+from gcodefp.evaluation.names import (
+    EVALUATION_FORMAT,
+    EVALUATION_REBUILD,
+    EXPLANATION_FORMAT,
+    EXPLANATION_REBUILD,
+    MODEL,
+    PREDICTORS,
+    WITH_CONFIDENCE,
 )
-from gcodefp.reporting.sweep_results import SweepDocument, SweepResults, read_sweep_results
+from gcodefp.files import read_arrays
+from gcodefp.reporting.sweep_results import (
+    JsonContent,
+    SweepDocument,
+    SweepResults,
+    read_sweep_results,
+)
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 
@@ -35,6 +46,171 @@ RESULTS_FLAGS = {
     "explanation": "folder of explain",
 }
 """Argument of `read_results`, and flag of the steps -> what it names."""
+
+
+# predictions.npz and explanation.npz
+
+FAR_MM = 1e6
+LONG_SECONDS = 1e9
+PREDICTION_SPECS = {
+    "recordings": ArraySpec("U", ("R",)),
+    "recording": ArraySpec("i", ("N",), 0, "R"),
+    "seconds": ArraySpec("f", ("N",), -LONG_SECONDS, LONG_SECONDS),
+    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
+    "mm_per_unit": ArraySpec("f", ("N",), 1e-6, FAR_MM),
+    "lag_seconds": ArraySpec("f", ("R",), -LONG_SECONDS, LONG_SECONDS, nan=True),
+    "operations": ArraySpec("U", ("O",)),
+    "programs": ArraySpec("U", ("K",)),
+    "true_operation": ArraySpec("i", ("N",), -1, "O"),
+    "true_program": ArraySpec("i", ("N",), -1, "K"),
+    "true_block": ArraySpec("U", ("N",)),
+    "executed_recording": ArraySpec("i", ("E",), 0, "R"),
+    "executed_block": ArraySpec("U", ("E",)),
+    "executed_seconds": ArraySpec("f", ("E",), -LONG_SECONDS, LONG_SECONDS, nan=True),
+    "reconstructed_recording": ArraySpec("i", ("F",), 0, "R"),
+    "reconstructed_block": ArraySpec("U", ("F",)),
+}
+PREDICTOR_SPECS = {
+    "block": ArraySpec("U", ("N",)),
+    "operation": ArraySpec("i", ("N",), -1, "O"),
+    "program": ArraySpec("i", ("N",), -1, "K"),
+    "position_mm": ArraySpec("f", ("N", 3), -FAR_MM, FAR_MM, nan=True),
+}
+"""Suffix of an array of a predictor -> its content."""
+MEASURED_BY = {"program": "program", "position_mm": "position_error_mm"}
+"""Suffix -> the metric that only predictors with such an array have."""
+EXCERPT_SPECS = {
+    "excerpt_seconds": ArraySpec("f", ("T",), -LONG_SECONDS, LONG_SECONDS),
+    "excerpt_samples": ArraySpec("f", ("T", "C"), -1e30, 1e30, nan=True),
+    "excerpt_valid": ArraySpec("b", ("T", "C")),
+    "excerpt_block": ArraySpec("U", ("T",)),
+    "excerpt_read": ArraySpec("U", ("T",)),
+}
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """N rows of R test recordings, and the lines of each as a whole.
+
+    Attributes:
+        recordings: (R,) names.
+        recording: (N,) index into `recordings`.
+        seconds: (N,) since the recording's first row.
+        position_mm: (N, 3) tool position that the controller reported; NaN where unknown.
+        mm_per_unit: (N,) millimetres per length unit of the row's block.
+        true_block: (N,) texts.
+        blocks: predictor -> (N,) texts.
+        predicted_mm: predictor -> (N, 3) tool position, of those that predict it.
+        executed_recording, executed_block, executed_seconds: (E,) lines of the recordings, in
+            order, also those too short for a row of their own (seconds NaN).
+        reconstructed_recording, reconstructed_block: (F,) the same, as predicted by WHOLE.
+    """
+
+    recordings: NDArray[np.str_]
+    recording: NDArray[np.int16]
+    seconds: NDArray[np.float64]
+    position_mm: NDArray[np.float32]
+    mm_per_unit: NDArray[np.float32]
+    true_block: NDArray[np.str_]
+    blocks: Mapping[str, NDArray[np.str_]]
+    predicted_mm: Mapping[str, NDArray[np.float32]]
+    executed_recording: NDArray[np.int16]
+    executed_block: NDArray[np.str_]
+    executed_seconds: NDArray[np.float64]
+    reconstructed_recording: NDArray[np.int16]
+    reconstructed_block: NDArray[np.str_]
+
+    def is_correct(self, name: str = MODEL) -> NDArray[np.bool_]:
+        """Whether each row's whole block is correct, (N,)."""
+        return self.blocks[name] == self.true_block
+
+
+def read_predictions(path: Path, evaluation: JsonContent) -> Predictions:
+    """Reads predictions.npz.
+
+    Args:
+        evaluation: the metrics.json beside it, which counts its rows.
+
+    Raises:
+        UserError: the file is missing, truncated, or not what this metrics.json was computed from.
+    """
+    models, rebuild = evaluation["models"], EVALUATION_REBUILD
+    names = {
+        suffix: {
+            name: f"{PREDICTORS[name].array}_{suffix}"
+            for name in models
+            if suffix not in MEASURED_BY or models[name][MEASURED_BY[suffix]]["n"]
+        }
+        for suffix in PREDICTOR_SPECS
+    }
+    specs = dict(PREDICTION_SPECS)
+    for suffix, spec in PREDICTOR_SPECS.items():
+        specs |= dict.fromkeys(names[suffix].values(), spec)
+    arrays = read_arrays(path, list(specs), rebuild)
+    check_arrays(arrays, specs, path, rebuild, {"N": evaluation["rows"]})
+    for name, array in names["position_mm"].items():
+        both = np.isfinite(arrays[array] + arrays["position_mm"]).all(axis=1).sum()
+        if both != (counted := models[name]["position_error_mm"]["n"]):
+            raise UserError(
+                f"{path}: {array} has positions in {both} rows, metrics.json counts {counted}; "
+                f"rebuild both with: {rebuild}"
+            )
+    own: dict[str, Any] = {n: arrays[n] for n in Predictions.__dataclass_fields__ if n in arrays}
+    return Predictions(
+        **own,
+        blocks={name: arrays[array] for name, array in names["block"].items()},
+        predicted_mm={name: arrays[array] for name, array in names["position_mm"].items()},
+    )
+
+
+@dataclass(frozen=True)
+class StoredExplanation:
+    """N scored rows of the test split, as in predictions.npz; C channels.
+
+    The excerpt is T neighbouring rows of one recording.
+
+    Attributes:
+        document: explanation.json.
+        confidence: predictor -> (N,) predicted probability of its block.
+        excerpt_seconds: (T,) since the recording's first row.
+        excerpt_samples: (T, C) in the channel's unit, less the recording's own mean if the
+            dataset is `centered`; in the recording's own standard deviations if it is `zscored`;
+            NaN where no sample is valid.
+        excerpt_valid: (T, C) whether a sample is valid.
+        excerpt_block, excerpt_read: (T,) texts, true and predicted in windows.
+    """
+
+    document: JsonContent
+    confidence: Mapping[str, NDArray[np.float64]]
+    excerpt_seconds: NDArray[np.float64]
+    excerpt_samples: NDArray[np.float32]
+    excerpt_valid: NDArray[np.bool_]
+    excerpt_block: NDArray[np.str_]
+    excerpt_read: NDArray[np.str_]
+
+
+def read_explanation(folder: Path) -> StoredExplanation:
+    """Reads explanation.json and explanation.npz.
+
+    Raises:
+        UserError: one is missing or damaged.
+    """
+    document = read_document(
+        folder / "explanation.json", EXPLANATION_FORMAT, ExplanationDocument, EXPLANATION_REBUILD
+    )
+    path = folder / "explanation.npz"
+    names = {name: f"{PREDICTORS[name].array}_confidence" for name in WITH_CONFIDENCE}
+    specs = EXCERPT_SPECS | dict.fromkeys(names.values(), ArraySpec("f", ("N",), 0, 1 + 1e-6))
+    arrays = read_arrays(path, list(specs), EXPLANATION_REBUILD)
+    lengths = {"N": document["rows"], "C": len(document["channels"])}
+    check_arrays(arrays, specs, path, EXPLANATION_REBUILD, lengths)
+    if not len(arrays["excerpt_seconds"]):
+        raise UserError(f"{path}: the excerpt has no rows; rebuild it with: {EXPLANATION_REBUILD}")
+    confidence = {name: arrays[array] for name, array in names.items()}
+    return StoredExplanation(document, confidence, **{name: arrays[name] for name in EXCERPT_SPECS})
+
+
+# The files of a pipeline
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +250,7 @@ class Results(SweepResults):
         """The same without the absolute paths of the author's machine."""
         results = super().redacted()
         explanation = results.redact_paths(results.explanation.document)
-        return replace(
-            results,
-            dataset=results.redact_paths(results.dataset),
-            evaluation=results.redact_paths(results.evaluation),
-            explanation=replace(results.explanation, document=explanation),
-        )
+        return replace(results, explanation=replace(results.explanation, document=explanation))
 
 
 def read_results(
@@ -107,8 +278,7 @@ def read_results(
         predictions=read_predictions(evaluation / "predictions.npz", metrics),
         explanation=read_explanation(explanation),
     )
-    _check_evaluation(results, evaluation / "metrics.json")
-    _check_explanation(results, explanation / "explanation.json")
+    _check_origins(results, evaluation / "metrics.json", explanation / "explanation.json")
     return results if show_paths else results.redacted()
 
 
@@ -126,36 +296,28 @@ def read_result(path: Path) -> dict[str, Any]:
     return read_document(path, *RESULT_FILES[path.name])
 
 
-def _check_evaluation(results: Results, path: Path) -> None:
-    """Raises UserError unless it is of the winner's checkpoint and of the own test split."""
+def _check_origins(results: Results, evaluation: Path, explanation: Path) -> None:
+    """Raises UserError unless both are of the winner's checkpoint and of the own test split."""
     if external := results.evaluation["external"]:
         raise UserError(
-            f"{path}: is of other recordings, {external}; figures and report are of the "
+            f"{evaluation}: is of other recordings, {external}; figures and report are of the "
             f"pipeline's own test split: {EVALUATION_REBUILD}"
         )
-    # The input that both have in common is the checkpoint.
-    scored, selected = (
-        set(document["provenance"]["inputs"].values())
-        for document in (results.evaluation, results.winner)
+    explained, scored, selected = (
+        document["provenance"]["inputs"]
+        for document in (results.explanation.document, results.evaluation, results.winner)
     )
-    if not scored & selected:
+    # The input that both have in common is the checkpoint.
+    if not set(scored.values()) & set(selected.values()):
         raise UserError(
-            f"{path}: is of another checkpoint than the winner's; rebuild it with: "
+            f"{evaluation}: is of another checkpoint than the winner's; rebuild it with: "
             f"{EVALUATION_REBUILD}"
         )
-
-
-def _check_explanation(results: Results, path: Path) -> None:
-    """Raises UserError unless it is of the checkpoint and the test split that were evaluated."""
-    explained, scored = (
-        document["provenance"]["inputs"]
-        for document in (results.explanation.document, results.evaluation)
-    )
     other = [name for name, digest in explained.items() if digest not in scored.values()]
     if other or results.explanation.document["rows"] != results.evaluation["rows"]:
         raise UserError(
-            f"{path}: is of other files than were evaluated ({', '.join(other)}); rebuild it with: "
-            f"{EXPLANATION_REBUILD}"
+            f"{explanation}: is of other files than were evaluated ({', '.join(other)}); rebuild "
+            f"it with: {EXPLANATION_REBUILD}"
         )
 
 

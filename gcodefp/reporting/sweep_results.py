@@ -1,10 +1,10 @@
 """The files of a sweep that has ended: its runs as tables, and the winner."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,14 @@ from gcodefp.documents import Provenance, read_document, truncated
 from gcodefp.errors import UserError
 from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.provenance import results_roots, without_private_folders
-from gcodefp.reporting.predictions import JsonContent
 from gcodefp.sweeps.ranking import column_of
 from gcodefp.sweeps.sweep_file import BEST_REBUILD, read_best
 from gcodefp.sweeps.sweep_file import FORMAT as SWEEP_FORMAT
 from gcodefp.sweeps.sweep_file import REBUILD as SWEEP_REBUILD
 from gcodefp.sweeps.system_metrics import SYSTEM_COLUMNS, SYSTEM_FIELDS
+
+JsonContent = Mapping[str, Any]
+"""Content of a JSON file."""
 
 
 class _Parameter(Model):
@@ -113,14 +115,9 @@ class SweepResults:
         inputs = chain.from_iterable(d["provenance"]["inputs"] for d in self.documents.values())
         results = replace(self, roots=results_roots(inputs))
         texts = results.runs.select_dtypes(exclude="number")
-        return replace(
-            results,
-            sweep=results.redact_paths(results.sweep),
-            winner=results.redact_paths(results.winner),
-            runs=results.runs.assign(
-                **{str(n): results.redact_paths(c.tolist()) for n, c in texts.items()}
-            ),
-        )
+        columns = {str(n): results.redact_paths(c.tolist()) for n, c in texts.items()}
+        documents = {n: results.redact_paths(d) for n, d in vars(self).items() if type(d) is dict}
+        return replace(results, runs=results.runs.assign(**columns), **documents)
 
 
 def read_sweep_results(sweep: Path, best: Path) -> SweepResults:
@@ -174,39 +171,27 @@ def read_program_evaluation(path: Path) -> dict[str, Any]:
     return read_document(path, PROGRAM_EVALUATION_FORMAT, ProgramEvaluation, rebuild)
 
 
-class _Column(NamedTuple):
-    """Numbers of a table from `low` to `high`; whether a row may have none."""
-
-    low: float
-    high: float
-    is_optional: bool = True
-
-
-MANY = 1e15
-EPOCHS = 1e6
-RUN_COLUMNS = {
-    "best_value": _Column(-1e300, 1e300),
-    "best_epoch": _Column(1, EPOCHS),
-    "epochs": _Column(0, EPOCHS),
-    "seconds": _Column(0, MANY),
-    "parameters": _Column(0, MANY),
-    **dict.fromkeys(SYSTEM_FIELDS, _Column(0, MANY)),
-}
-CURVE_COLUMNS = {"epoch": _Column(1, EPOCHS, is_optional=False)}
-WORK_COLUMNS = {
-    "utc_seconds": _Column(0, 1e11, is_optional=False),
-    "pid": _Column(0, MANY, is_optional=False),
-    "epoch": _Column(0, EPOCHS, is_optional=False),
-}
-SAMPLE_COLUMNS = dict.fromkeys(SYSTEM_COLUMNS, _Column(0, MANY)) | {
-    "seconds": _Column(0, MANY, is_optional=False)
-}
+MANY, EPOCHS = 1e15, 1e6
+Bounds = tuple[float, float]
+COUNT: Bounds = (0, MANY)
+EPOCH: Bounds = (1, EPOCHS)
+RUN_COLUMNS: dict[str, Bounds] = {
+    "best_value": (-1e300, 1e300), "best_epoch": EPOCH, "epochs": (0, EPOCHS), "seconds": COUNT,
+    "parameters": COUNT, **dict.fromkeys(SYSTEM_FIELDS, COUNT),
+}  # fmt: skip
+CURVE_COLUMNS: dict[str, Bounds] = {"epoch": EPOCH}
+WORK_COLUMNS: dict[str, Bounds] = {"utc_seconds": (0, 1e11), "pid": COUNT, "epoch": (0, EPOCHS)}
+SAMPLE_COLUMNS: dict[str, Bounds] = dict.fromkeys(SYSTEM_COLUMNS, COUNT) | {"seconds": COUNT}
+"""Of each table: the numbers that it has to have, with their bounds."""
+REQUIRED = ("epoch", "utc_seconds", "pid")
+"""The numbers that no row may lack; nor `seconds` in a table about the runs."""
 STATES = {"finished": "finished", "stopped": "stopped early", "failed": "failed"}
 """State in runs.csv, in the order of the ranking -> its label."""
+TEXTS = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
 
 
 def read_table(
-    path: Path, columns: dict[str, _Column], runs: pd.DataFrame | None = None
+    path: Path, columns: dict[str, Bounds], runs: pd.DataFrame | None = None
 ) -> pd.DataFrame:
     """Reads runs.csv, or a table about its runs.
 
@@ -217,37 +202,35 @@ def read_table(
     Raises:
         UserError: the file is missing or truncated, lacks a column, or has a wrong value.
     """
-    texts = {"run": str, "sweep": str, "state": str, "device": str, "host": str, "reason": str}
     try:
-        table = pd.read_csv(path, dtype=texts, low_memory=False)
+        table = pd.read_csv(path, dtype=TEXTS, low_memory=False)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; it is made by: {BEST_REBUILD}") from None
     except (ValueError, LookupError, OverflowError) as error:
         raise UserError(
             f"{path}: is not a table ({error}); rebuild it with: {BEST_REBUILD}"
         ) from None
-    if runs is None:  # Tables of earlier versions have no system metrics.
+    needed, numbers = ["run", *columns], [name for name in map(str, table) if name not in TEXTS]
+    if runs is None:  # Hyperparameters may be texts; earlier versions had no system metrics.
         table = table.assign(**{n: np.nan for n in SYSTEM_FIELDS if n not in table})
-    needed = ["run", *(["state", "device", "reason"] if runs is None else []), *columns]
+        needed, numbers = [*needed, "state", "device", "reason"], [*columns]
     if missing := [name for name in needed if name not in table]:
         raise UserError(f"{path}: has no column {missing[0]}; rebuild it with: {BEST_REBUILD}")
-    numbers = (
-        list(columns) if runs is None else [name for name in map(str, table) if name not in texts]
-    )
     for name in numbers:
-        column = columns.get(name, _Column(-np.inf, np.inf))
+        low, high = columns.get(name, (-np.inf, np.inf))
         parsed = pd.to_numeric(table[name], errors="coerce").astype(float)
-        wrong = parsed.isna() & (table[name].notna() | (not column.is_optional))
-        wrong |= (parsed < column.low) | (parsed > column.high)
-        wrong |= (parsed % 1 != 0) & (name == "epoch")
+        is_required = name in REQUIRED or (name == "seconds" and runs is not None)
+        wrong = parsed.isna() & (table[name].notna() | is_required)
+        wrong |= (parsed < low) | (parsed > high) | ((parsed % 1 != 0) & (name == "epoch"))
         _refuse(path, table, name, wrong)
-        is_whole = name in ("epoch", "pid")
-        table[name] = parsed.astype(int) if is_whole else parsed
-    names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
-    _refuse(path, table, "run", ~names if runs is None else ~table["run"].isin(runs["run"]))
+        table[name] = parsed.astype(int) if name in ("epoch", "pid") else parsed
     if runs is None:
+        names = table["run"].str.fullmatch(r"\d{1,9}").fillna(False).astype(bool)
+        _refuse(path, table, "run", ~names)
         _refuse(path, table, "state", ~table["state"].isin(STATES))
-    elif columns is CURVE_COLUMNS:
+        return table
+    _refuse(path, table, "run", ~table["run"].isin(runs["run"]))
+    if columns is CURVE_COLUMNS:
         _refuse(path, table, "epoch", table.duplicated(["run", "epoch"]))
     return table
 

@@ -16,7 +16,7 @@ from gcodefp.evaluation.names import (
 )
 from gcodefp.evaluation.verdicts import FoldsDifference
 from gcodefp.model.hyperparameters import LOGGED_METRICS
-from gcodefp.reporting.predictions import JsonContent
+from gcodefp.reporting.sweep_results import JsonContent
 
 METRIC_TITLES = {name: metric.title for name, metric in METRICS.items()}
 """Metric of metrics.json -> its title."""
@@ -42,8 +42,6 @@ def unit_format(metric: str) -> UnitFormat:
     """The format of a metric of METRICS."""
     return UNIT_FORMATS[METRICS[metric].unit]
 
-
-LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
 MAIN_METRICS = tuple(name for name, metric in METRICS.items() if metric.main)
 """The metrics of the first table; the others are in the table of details."""

@@ -36,10 +36,20 @@ def test_every_figure_is_drawn_and_marked_and_repeats_bit_by_bit(
         assert (first / name).read_bytes() == (second / name).read_bytes(), name
     for stem in SHOWN:
         assert (first / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+        assert (first / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
         svg = (first / f"{stem}.svg").read_text()
         shown = " ".join(re.findall(r">([^<>]+)</(?:text|tspan)>", svg))
         assert LEAKY_NOTE in shown
         assert CONTROLLER_NOTE in shown
+
+
+def test_titles_are_left_out_and_warnings_are_not(pipeline: list[str], tmp_path: Path) -> None:
+    shown = []
+    for flags in ([], ["--no-titles"]):
+        assert figures.main([*pipeline, *flags, "--output", str(tmp_path)]) == 0
+        svg = (tmp_path / "accuracy.svg").read_text()
+        shown.append(["Within 1 s: gcodefp" in svg, "test split: " in svg, LEAKY_NOTE in svg])
+    assert shown == [[True] * 3, [False, False, True]]
 
 
 def test_the_register_needs_no_matplotlib() -> None:

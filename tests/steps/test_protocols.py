@@ -23,9 +23,10 @@ from gcodefp.evaluation.names import (
     UPPER_BOUND,
     WHOLE,
 )
-from gcodefp.evaluation.verdicts import BEATS, NOT_BETTER, UNDECIDED, half_width
+from gcodefp.evaluation.verdicts import BEATS, NOT_BETTER, UNDECIDED, FoldScores, half_width
 from gcodefp.files import write_json
 from gcodefp.protocols import main
+from gcodefp.reporting.claims import verdict
 from gcodefp.reporting.protocols_table import read_protocols
 
 ROWS = 10
@@ -177,30 +178,16 @@ def test_missing_evaluation_is_reported(tmp_path: Path, capsys: pytest.CaptureFi
 # Verdicts
 
 
-def verdicts(
-    folder: Path, windows: list[float], baseline: float | None = 0.5, **changed: Any
-) -> dict[str, dict[str, Any]]:
-    """Those of splits by recording, with these shares of MODEL, whole recordings at .5."""
-    shares = {NEIGHBOUR: baseline and baseline - 0.1, TREES: baseline}
-    folds = [
-        evaluation(
-            folder / str(seed), "recording", ["face_001", "face_002"], seed,
-            {MODEL: share, **shares}, **changed,
-        )
-        for seed, share in enumerate(windows)
-    ]  # fmt: skip
-    assert collect(folder, *folds) == 0
-    (row,) = read_protocols(folder / "protocols.json")["protocols"]
-    text = (folder / "protocols.md").read_text()
-    for verdict in row["verdicts"].values():
-        assert f"**{verdict['conclusion']}** {verdict['evidence']}" in text
-        assert "hyperparameters were chosen once, on the val split" in verdict["evidence"]
-    return dict(row["verdicts"])
-
-
 def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
     shares = [0.6, 0.7, 0.65, 0.6, 0.7]
-    result = verdicts(tmp_path, shares)[MODEL]
+    folds = [
+        evaluation(tmp_path / str(seed), "recording", ["face_001", "face_002"], seed,
+                   {MODEL: share, NEIGHBOUR: 0.4, TREES: 0.5})
+        for seed, share in enumerate(shares)
+    ]  # fmt: skip
+    assert collect(tmp_path, *folds) == 0
+    (row,) = read_protocols(tmp_path / "protocols.json")["protocols"]
+    result = row["verdicts"][MODEL]
     assert (result["kind"], result["baseline"]) == (BEATS, TREES)
     assert result["conclusion"].startswith(
         f"From windows the pipeline beats the best baseline, {TREES}"
@@ -210,44 +197,46 @@ def test_five_splits_that_agree_beat_the_best_baseline(tmp_path: Path) -> None:
     width = half_width(gains, 2 / TRAIN_RECORDINGS)
     expected = {"value": 0.15, "low": 0.15 - width, "high": 0.15 + width}
     assert result["difference"] == pytest.approx(expected)
-    assert f"+15.0 percentage points [{100 * (0.15 - width):+.1f}, " in result["evidence"]
-    for part in ("pipeline 65.0 %, baseline 50.0 %", "+10.0 (seed 0), +20.0 (seed 1)", "5 splits"):
+    for part in (f"+15.0 percentage points [{100 * (0.15 - width):+.1f}, ", "5 splits",
+                 "pipeline 65.0 %, baseline 50.0 %", "+10.0 (seed 0), +20.0 (seed 1)",
+                 "hyperparameters were chosen once, on the val split"):  # fmt: skip
         assert part in result["evidence"]
+    text = (tmp_path / "protocols.md").read_text()
+    assert f"**{result['conclusion']}** {result['evidence']}" in text
     flat = pd.read_csv(tmp_path / "protocols.csv")
     assert (flat["kind_windows"][0], flat["kind_whole"][0]) == (BEATS, NOT_BETTER)
     assert flat["difference_windows_low"][0] == pytest.approx(0.15 - width)
 
 
 @pytest.mark.parametrize(
-    ("shares", "baseline", "kind", "words"),
+    ("shares", "kind", "words"),
     [
-        ([0.8] * 11 + [0.49], 0.5, UNDECIDED,
+        ([0.8] * 11 + [0.49], UNDECIDED,
          "it is better on average, but the sign is reversed in the split of seed 11"),
-        ([0.51, 0.9, 0.52, 0.8, 0.51], 0.5, UNDECIDED, "but the interval contains 0"),
-        ([0.4] * 5, 0.5, NOT_BETTER, "does not beat the best baseline, extra trees: it is worse"),
-        ([0.4, 0.7, 0.4, 0.4, 0.4], 0.5, NOT_BETTER, "on average it is not better"),
-        ([0.6, 0.7, 0.65, 0.6], 0.5, UNDECIDED, "it takes 5 splits by recording or more"),
-        ([0.6], 0.5, UNDECIDED, "and these are 1"),
-        ([0.6] * 5, None, UNDECIDED, "no baseline predicts the time in the program"),
+        ([0.51, 0.9, 0.52, 0.8, 0.51], UNDECIDED, "but the interval contains 0"),
+        ([0.4] * 5, NOT_BETTER, "does not beat the best baseline, extra trees: it is worse"),
+        ([0.4, 0.7, 0.4, 0.4, 0.4], NOT_BETTER, "on average it is not better"),
+        ([0.6, 0.7, 0.65, 0.6], UNDECIDED, "it takes 5 splits by recording or more"),
+        ([0.6], UNDECIDED, "and these are 1"),
+        ([], UNDECIDED, "no baseline predicts the time in the program"),
     ],
 )  # fmt: skip
 def test_nothing_else_beats_it_and_the_reason_is_stated(
-    tmp_path: Path, shares: list[float], baseline: float | None, kind: str, words: str
+    shares: list[float], kind: str, words: str
 ) -> None:
-    result = verdicts(tmp_path, shares, baseline)[MODEL]
+    folds = [FoldScores(seed, share, 0.5, 2, 8) for seed, share in enumerate(shares)]
+    result = verdict(MODEL, TREES if folds else None, folds, [])
     assert result["kind"] == kind
     assert words in result["conclusion"]
     assert "beats" not in result["conclusion"]
-    assert len(result["folds"]) == (len(shares) if baseline else 0)
 
 
-def test_splits_with_the_position_as_input_are_no_evidence(tmp_path: Path) -> None:
-    result = verdicts(tmp_path, [0.6, 0.7, 0.65, 0.6, 0.7], controller=True)[MODEL]
-    assert result["kind"] == UNDECIDED
-    assert (
-        result["conclusion"]
-        == "From windows there is no verdict: NO SENSING, position is an input."
-    )
+def test_splits_with_the_position_as_input_are_no_evidence() -> None:
+    folds = [FoldScores(seed, 0.6 + seed / 100, 0.5, 2, 8) for seed in range(5)]
+    result = verdict(MODEL, TREES, folds, ["NO SENSING, position is an input"])
+    assert (result["kind"], result["conclusion"]) == (
+        UNDECIDED, "From windows there is no verdict: NO SENSING, position is an input."
+    )  # fmt: skip
 
 
 def test_a_baseline_that_a_split_lacks_is_not_the_best(tmp_path: Path) -> None:

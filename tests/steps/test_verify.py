@@ -14,7 +14,6 @@ from learning_data import dataset_flags
 
 from gcodefp import agent, protocols, repeat_best, select_best, verify
 from gcodefp.files import sha256
-from gcodefp.reporting.differences import differences
 from gcodefp.verify import Folder, changed_inputs, changed_run_inputs
 
 Output = pytest.CaptureFixture[str]
@@ -98,7 +97,7 @@ def test_edited_best_figures_and_page_are_found(results: Path, capsys: Output) -
     shutil.copy(first, second)
     shutil.copy(first.with_suffix(".png"), third.with_suffix(".png"))
     third.unlink()
-    replace(results / "report.html", "exactly right", "exactly wrong")
+    replace(results / "report.html", "Right program", "Wrong program")
     problems = verified(capsys, results, "select_best", "figures", "report")
     assert "NOT ok    select_best, rerun" in problems
     assert "best/curves.csv: row 2.epoch is '3'" in problems
@@ -232,23 +231,19 @@ def test_repeats_and_protocols_are_made_again_too(results: Path, capsys: Output)
     assert agent.main([*common, "--sweep", str(repeats)]) == 0
     both = [*sweep[:2], str(repeats), "--output", str(best)]
     assert select_best.main([*common, *both]) == 0
-    fold = results / "protocols/recording/0"
-    shutil.copytree(results / "evaluation", fold / "evaluation")
-    shutil.copytree(results / "dataset", fold / "dataset")
+    fold, table = results / "protocols/recording/0", results / "protocols/protocols.json"
     for name in ("dataset/dataset.json", "evaluation/metrics.json"):
+        shutil.copytree((results / name).parent, (fold / name).parent)
         change(fold / name, lambda content: content["provenance"].update(inputs={}))
     inputs = {str(fold / "dataset/dataset.json"): sha256(fold / "dataset/dataset.json")}
-    change(
-        fold / "evaluation/metrics.json",
-        lambda content: content["provenance"].update(inputs=inputs),
-    )
-    flags = ["--winner", str(best / "run.json"), "--evaluations", str(fold / "evaluation")]
-    assert protocols.main([*flags, "--output", str(results / "protocols")]) == 0
+    metrics = fold / "evaluation/metrics.json"
+    change(metrics, lambda content: content["provenance"].update(inputs=inputs))
+    flags = ["--winner", str(best / "run.json"), "--evaluations", str(metrics.parent)]
+    assert protocols.main([*flags, "--output", str(table.parent)]) == 0
     problems = verified(capsys, results, "select_best", "protocols")
     assert "select_best" not in problems
     assert "protocols" not in problems
     change(best / "run.json", lambda content: content["seeds"][0].update(mean=0.5))
-    table = results / "protocols/protocols.json"
     change(table, lambda content: content["protocols"][0]["exact"]["gcodefp"].update(value=0.99))
     with (fold / "dataset/dataset.json").open("a", encoding="utf-8") as handle:
         handle.write("\n")
@@ -275,17 +270,3 @@ def test_recorded_paths_are_located_in_a_moved_folder(
     inputs = {"provenance": {"inputs": {f"{root}sweep/sweep.json": ""}}}
     (tmp_path / "best/run.json").write_text(json.dumps(inputs))
     assert Folder(tmp_path).located(recorded) == Path(expected.replace("/now", str(tmp_path)))
-
-
-def test_differences_name_their_key() -> None:
-    recomputed = {"a": [1, {"b": 2.0}], "c": None, "d": True, "f": [1]}
-    assert list(differences(recomputed, recomputed)) == []
-    recorded = {"a": [1, {"b": 2.5}], "c": 0, "d": 1, "e": "x", "f": []}
-    assert list(differences(recomputed, recorded, 0.1)) == [
-        "a[1].b is 2.5, recomputed 2.0",
-        "c is 0, recomputed None",
-        "d is 1, recomputed True",
-        "f is [], recomputed [1]",
-        "e should not be there",
-    ]
-    assert list(differences(100.0, 100.5, 0.01)) == []

@@ -80,7 +80,7 @@ def test_reruns_follow_meaning(finished: Path, tmp_path: Path) -> None:
     edit(trainer, "\nEpochCallback = ", "\n# A comment.\nEpochCallback = ")
     assert planned(folder) == set()
 
-    edit(folder / "gcodefp/reporting/figures/intervals.py", "\n\n\n", "\n\nUNUSED = 1\n\n\n")
+    edit(folder / "gcodefp/reporting/figures/scores.py", "\n\n\n", "\n\nUNUSED = 1\n\n\n")
     assert planned(folder) == {"figures", "report_page"}
 
     edit(trainer, "\nEpochCallback = ", "\nUNUSED = 1\nEpochCallback = ")

@@ -1,6 +1,6 @@
 # Contract: a sweep of another program, in place of controls.smk, evaluate.smk and report.smk
 #           best run, the user's own command -> {RESULTS}/evaluation/evaluation.json, if there is one
-#           runs -> {RESULTS}/figures/*.{svg,png} of the sweep -> {RESULTS}/report.html
+#           runs -> {RESULTS}/figures/*.{svg,png,pdf} of the sweep -> {RESULTS}/report.html
 
 EVALUATION = [f"{RESULTS}/evaluation/evaluation.json"] if config["sweep"]["evaluate"] else []
 
@@ -52,7 +52,7 @@ rule figures:
             )
             for name, record in SHOWN.items()
         },
-        png=expand(f"{RESULTS}/figures/{{name}}.png", name=SHOWN),
+        other=expand(f"{RESULTS}/figures/{{name}}.{{suffix}}", name=SHOWN, suffix=["png", "pdf"]),
     log:
         f"{RESULTS}/logs/figures.log",
     benchmark:
@@ -61,7 +61,7 @@ rule figures:
         ENVIRONMENT
     params:
         best=lambda wildcards, input: Path(input.best[0]).parent,
-        folder=lambda wildcards, output: Path(output.png[0]).parent,
+        folder=lambda wildcards, output: Path(output.other[0]).parent,
         code=code_digest("gcodefp.figures", *(record.module for record in SHOWN.values())),
     shell:
         """

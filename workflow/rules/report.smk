@@ -1,4 +1,4 @@
-# Contract: result files -> {RESULTS}/figures/*.{svg,png} -> {RESULTS}/report.html
+# Contract: result files -> {RESULTS}/figures/*.{svg,png,pdf} -> {RESULTS}/report.html
 
 
 rule figures:
@@ -19,7 +19,7 @@ rule figures:
             )
             for name, record in SHOWN.items()
         },
-        png=expand(f"{RESULTS}/figures/{{name}}.png", name=SHOWN),
+        other=expand(f"{RESULTS}/figures/{{name}}.{{suffix}}", name=SHOWN, suffix=["png", "pdf"]),
     log:
         f"{RESULTS}/logs/figures.log",
     benchmark:

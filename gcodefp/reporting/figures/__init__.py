@@ -21,7 +21,7 @@ class Record(NamedTuple):
     Attributes:
         category: one of CATEGORIES.
         caption: one paragraph of reStructuredText without markup.
-        module, function: what draws it, from `Results`.
+        module, function: what draws it: from `Results` to `paper.Drawn`.
     """
 
     title: str

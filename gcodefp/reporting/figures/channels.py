@@ -5,8 +5,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from gcodefp.evaluation.names import GROUP, NODE
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import JsonContent, StoredExplanation
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Results, StoredExplanation
+from gcodefp.reporting.sweep_results import JsonContent
 from gcodefp.reporting.wording import SENSOR_GROUPS, group_title
 
 MAX_CHANNELS = 8
@@ -64,13 +64,13 @@ class BlockInterval(NamedTuple):
     "as executed and those predicted in windows; thin lines mark where the executed line "
     "changes. Sensors lag behind the log by a constant time.",
 )
-def draw_channels(results: Results) -> Figure:
+def draw_channels(results: Results) -> paper.Drawn:
     """A panel for each group and unit; below, the executed and the predicted lines."""
     explanation = results.explanation
     rows = middle_rows(len(explanation.excerpt_seconds))
-    valid = explanation.excerpt_valid[rows]
+    described = explanation.document["channels"]
     panels = choose_panels(
-        explanation.document["channels"], channel_losses(explanation.document), valid
+        described, channel_losses(explanation.document), explanation.excerpt_valid[rows]
     )
     true, predicted = explanation.excerpt_block[rows], explanation.excerpt_read[rows]
     correct = true == predicted
@@ -83,16 +83,25 @@ def draw_channels(results: Results) -> Figure:
     heights = [PANEL_INCHES] * len(panels)
     heights += [_strip_inches(strip, min_rows) for strip in strips.values()]
     fig = paper.new_figure(paper.PAGE_INCHES, sum(heights) + 0.17 * len(panels) + 0.4)
-    panels_and_strips = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
-    for axes, panel in zip(panels_and_strips[:-2], panels, strict=True):
+    every = list(fig.subplots(len(heights), 1, sharex=True, height_ratios=heights))
+    for axes, panel in zip(every[:-2], panels, strict=True):
         _draw_panel(axes, panel, explanation, rows)
         for edge in np.flatnonzero(true[1:] != true[:-1]) + 0.5:
             axes.axvline(edge, color="#e4e4e4", linewidth=0.5, zorder=0)
-    for axes, (name, strip) in zip(panels_and_strips[-2:], strips.items(), strict=True):
+    for axes, (name, strip) in zip(every[-2:], strips.items(), strict=True):
         draw_strip(axes, strip, name, min_rows)
-    _label_time(panels_and_strips, explanation.excerpt_seconds[rows])
-    paper.add_head(fig, _title(results, panels, correct), _subtitle(results), results.warnings)
-    return fig
+    _label_time(every, explanation.excerpt_seconds[rows])
+    excerpt = explanation.document["excerpt"]
+    name, lag = excerpt["recording"], excerpt["lag_seconds"]
+    title = f"No channel of {name} has enough valid samples to be shown"
+    if panels:
+        title = f"Sensors and G-code of {name}: {paper.percent(correct.mean())} of these "
+        title += f"{len(correct)} rows are predicted correctly"
+    subtitle = (
+        f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
+        f"{'unknown' if lag is None else f'{lag:+.2f} s'}; hatched: wrong"
+    )
+    return fig, title, subtitle
 
 
 def middle_rows(count: int) -> slice:
@@ -124,24 +133,19 @@ def choose_panels(
         losses: (C,) as `channel_losses` returns them.
         valid: (T, C) whether a sample is valid.
     """
-    ranked: dict[tuple[str, str], list[int]] = {}
-    for index in np.argsort(-losses, kind="stable").tolist():
-        if valid[:, index].mean() >= MIN_VALID:
-            key = channels[index]["group"], channels[index]["unit"]
-            ranked.setdefault(key, []).append(index)
-    candidates = sorted(
-        (rank, -float(losses[index]), index)
-        for indices in ranked.values()
-        for rank, index in enumerate(indices[: len(LINE_STYLES)])
+    table = pd.DataFrame(list(channels), columns=["group", "unit"]).assign(loss=losses)
+    table = table[valid.mean(axis=0) >= MIN_VALID].sort_values(
+        "loss", ascending=False, kind="stable"
     )
-    kept = {index for _, _, index in candidates[:MAX_CHANNELS]}
+    table["rank"] = table.groupby(["group", "unit"]).cumcount()
+    table = table[table["rank"] < len(LINE_STYLES)]
+    kept = table.sort_values("rank", kind="stable")[:MAX_CHANNELS]
+    order = {name: number for number, name in enumerate(SENSOR_GROUPS)}
     panels = [
-        Panel(group, unit, tuple(index for index in indices if index in kept))
-        for (group, unit), indices in ranked.items()
+        Panel(str(group), str(unit), tuple(rows.index))
+        for (group, unit), rows in kept.groupby(["group", "unit"])
     ]
-    groups = {name: number for number, name in enumerate(SENSOR_GROUPS)}
-    shown = [panel for panel in panels if panel.channels]
-    return sorted(shown, key=lambda panel: (groups.get(panel.group, len(groups)), panel.unit))
+    return sorted(panels, key=lambda panel: (order.get(panel.group, len(order)), panel.unit))
 
 
 def block_intervals(blocks: NDArray[np.str_], correct: NDArray[np.bool_]) -> list[BlockInterval]:
@@ -203,35 +207,17 @@ def _draw_panel(axes: Axes, panel: Panel, explanation: StoredExplanation, rows: 
     # Samples in standard deviations have no unit.
     unit = "std" if explanation.document.get("zscored") else panel.unit
     axes.set_ylabel(unit, size=6.5, rotation=0, ha="right", va="center")
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+    paper.round_ticks(axes.yaxis, 3)
     axes.tick_params(axis="y", labelsize=6)
 
 
 def _label_time(panels: Sequence[Axes], seconds: NDArray[np.floating]) -> None:
-    """Time labels of some of the (N,) rows, below the last panel; rows have equal widths."""
+    """Round times, below the last panel; rows have equal widths, whatever time is between them."""
     *others, last = panels
     last.set_xlim(-0.5, len(seconds) - 0.5)
-    rows = np.unique(np.linspace(0, len(seconds) - 1, TIME_TICKS).round().astype(int))
-    last.set_xticks(rows, [f"{seconds[row]:.1f}" for row in rows])
+    ticks = MaxNLocator(TIME_TICKS, steps=[1, 2, 5, 10]).tick_values(seconds[0], seconds[-1])
+    ticks = ticks[(ticks >= seconds[0]) & (ticks <= seconds[-1])]
+    last.set_xticks(np.interp(ticks, seconds, np.arange(len(seconds))), [f"{t:g}" for t in ticks])
     last.set_xlabel("time in the recording (s)")
     for axes in others:
         axes.tick_params(axis="x", length=0, labelbottom=False)
-
-
-def _title(results: Results, panels: Sequence[Panel], correct: NDArray[np.bool_]) -> str:
-    name = results.explanation.document["excerpt"]["recording"]
-    if not panels:
-        return f"No channel of {name} has enough valid samples to be shown"
-    return (
-        f"Sensors and G-code of {name}: {paper.percent(correct.mean())} of these "
-        f"{len(correct)} rows are predicted correctly"
-    )
-
-
-def _subtitle(results: Results) -> str:
-    lag = results.explanation.document["excerpt"]["lag_seconds"]
-    seconds = "unknown" if lag is None else f"{lag:+.2f} s"
-    return (
-        f"{paper.tested_on(results)}; lines as the controller logs them; lag of the sensors: "
-        f"{seconds}; hatched: wrong"
-    )

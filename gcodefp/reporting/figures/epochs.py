@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.figures.run_style import RUN_STYLES, styles_of_runs
+from gcodefp.reporting.figures.runs import RUN_STYLES, styles_of_runs
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
 from gcodefp.reporting.wording import logged_metric, short_metric
@@ -33,24 +33,40 @@ MANY_RUNS = 50
     caption="The metric that selects the winner, and the loss, after each epoch of each run. The "
     "circle is the epoch whose weights were evaluated.",
 )
-def draw_learning_curves(results: SweepResults) -> Figure:
+def draw_learning_curves(results: SweepResults) -> paper.Drawn:
     """All runs in grey, the winner on top with its best epoch."""
-    winner = results.winner
-    columns = [name for name in dict.fromkeys([winner["metric"], LOSS]) if name in results.curves]
+    winner, curves = results.winner, results.curves
+    columns = _drawable([winner["metric"], LOSS], [curves])
     if not columns:
-        sentence = f"curves.csv has neither {winner['metric']} nor {LOSS}."
-        return paper.placeholder("Learning curves", sentence, results.warnings)
+        raise paper.NothingToDraw(f"curves.csv has neither {winner['metric']} nor {LOSS}.")
+    of_winner = curves[curves["run"] == winner["run"]]
     fig, panels = _panels(columns, results.step)
     for axes, column in zip(panels, columns, strict=True):
-        _draw_runs(axes, results, column)
-        _finish(axes, column, results.curves[column])
+        _draw_others(axes, results, column)
+        run = of_winner.dropna(subset=[column])
+        axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
+        _circle(axes, run, column, winner["best_epoch"], paper.MODEL_BLUE, results.step)
+        _finish(axes, column, curves[column])
+        if column == LOSS and _drawable([TRAIN_LOSS], [of_winner]):
+            run = of_winner.dropna(subset=[TRAIN_LOSS])
+            axes.plot(run["epoch"], run[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
+                      linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
+            axes.set_title("loss: val split, and the winner's train split")
     paper.add_legend(fig, [line for axes in panels for line in axes.get_lines()
                      if not str(line.get_label()).startswith("_")], 2)  # fmt: skip
     at = f" at {results.step} {winner['best_epoch']}" if winner["best_epoch"] else ""
     value = f"{winner['best_value']:.3g} {short_metric(winner['metric'])}"
     title = f"Run {winner['run']} wins{at}: {value}"
-    paper.add_head(fig, title, f"{results.on_split}{describe_runs(results)}", results.warnings)
-    return fig
+    return fig, title, f"{results.on_split}{describe_runs(results)}"
+
+
+def _drawable(names: Sequence[str], tables: Sequence[pd.DataFrame]) -> list[str]:
+    """The columns that have a finite value in any of the tables, each once."""
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if any(name in table and np.isfinite(table[name]).any() for table in tables)
+    ]
 
 
 def _panels(columns: Sequence[str], step: str) -> tuple[Figure, list[Axes]]:
@@ -58,7 +74,7 @@ def _panels(columns: Sequence[str], step: str) -> tuple[Figure, list[Axes]]:
     fig = paper.new_figure(paper.COLUMN_INCHES, 0.4 + PANEL_INCHES * len(columns))
     panels: list[Axes] = list(fig.subplots(len(columns), 1, sharex=True, squeeze=False).flat)
     panels[-1].set_xlabel(step)
-    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
+    paper.round_ticks(panels[-1].xaxis, 8, integer=True)
     return fig, panels
 
 
@@ -70,25 +86,18 @@ def _finish(axes: Axes, column: str, values: "pd.Series[float]") -> None:
         paper.set_log_scale(axes, axes.yaxis)
 
 
-def _draw_runs(axes: Axes, results: SweepResults, column: str) -> None:
-    winner = results.winner["run"]
+def _draw_others(axes: Axes, results: SweepResults, column: str) -> None:
+    """The runs besides the winner; a mark where one ended before all its epochs were done."""
     states = results.runs.set_index("run")["state"]
-    opacity = 0.6 if len(states) < MANY_RUNS else 0.25
     # Another program may log a metric at some steps only.
     curves = results.curves.dropna(subset=[column])
-    for name, run in curves.groupby("run"):
-        if name != winner:
-            axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, alpha=opacity,
-                      label="other run", **_lone_marker(run))  # fmt: skip
-            _mark_end(axes, run, column, str(states[name]))
-    run = curves[curves["run"] == winner]
-    axes.plot(run["epoch"], run[column], color=paper.MODEL_BLUE, linewidth=1.6, label="winner")
-    if column == LOSS and TRAIN_LOSS in run:
-        train = results.curves[results.curves["run"] == winner].dropna(subset=[TRAIN_LOSS])
-        axes.plot(train["epoch"], train[TRAIN_LOSS], color=paper.MODEL_BLUE, linewidth=1,
-                  linestyle=(0, (3, 1.5)), label="winner, train split")  # fmt: skip
-    best = run[run["epoch"] == results.winner["best_epoch"]]
-    _circle(axes, best["epoch"], best[column], paper.MODEL_BLUE, results.step)
+    for name, run in curves[curves["run"] != results.winner["run"]].groupby("run"):
+        axes.plot(run["epoch"], run[column], color=paper.FAINT, linewidth=0.6, label="other run",
+                  alpha=0.6 if len(states) < MANY_RUNS else 0.25, **_lone_marker(run))  # fmt: skip
+        if (state := str(states[name])) != "finished":
+            style = RUN_STYLES[state] | {"color": "#555555" if state == "stopped" else paper.WRONG}
+            last = run.iloc[-1:]
+            axes.plot(last["epoch"], last[column], linestyle="none", **style)
 
 
 def _lone_marker(run: pd.DataFrame) -> dict[str, Any]:
@@ -97,19 +106,11 @@ def _lone_marker(run: pd.DataFrame) -> dict[str, Any]:
 
 
 def _circle(
-    axes: Axes, x: "pd.Series[float]", y: "pd.Series[float]", colour: str, step: str
+    axes: Axes, run: pd.DataFrame, column: str, epoch: int | None, colour: str, step: str
 ) -> None:
-    axes.plot(x, y, "o", color="white", markeredgecolor=colour, markeredgewidth=1.4, markersize=5.5,
-              label=f"best {step}", zorder=5)  # fmt: skip
-
-
-def _mark_end(axes: Axes, run: pd.DataFrame, column: str, state: str) -> None:
-    """A mark where a run ended before all its epochs were done."""
-    styles = {"stopped": (".", "#555555", "stopped early"), "failed": ("x", paper.WRONG, "failed")}
-    if state in styles:
-        marker, colour, label = styles[state]
-        last = run.iloc[-1:]
-        axes.plot(last["epoch"], last[column], marker, color=colour, markersize=4, label=label)
+    best = run[run["epoch"] == epoch]
+    axes.plot(best["epoch"], best[column], "o", color="white", markeredgecolor=colour,
+              markeredgewidth=1.4, markersize=5.5, label=f"best {step}", zorder=5)  # fmt: skip
 
 
 COMPARED_STYLES = (
@@ -122,49 +123,40 @@ COMPARED_STYLES = (
 """Colour and line of each compared run; they differ without colour too."""
 
 
-class Curve(NamedTuple):
-    """A run that is compared; `history`: what was measured after each epoch, in order."""
-
-    name: str
-    history: Sequence[Mapping[str, float]]
-    best_epoch: int | None
-
-
 def draw_compared(
-    curves: Sequence[Curve], metric: str, warnings: Sequence[str], is_external: bool = False
+    tables: Mapping[str, pd.DataFrame],
+    best_epochs: Mapping[str, int | None],
+    metric: str,
+    warnings: Sequence[str],
+    is_external: bool = False,
 ) -> Figure:
     """A panel for the metric and one for the loss, where they were logged.
 
     Args:
+        tables, best_epochs: name of a run -> what was measured after each epoch, and its best one.
         warnings: shown in red above the title.
         is_external: whether another program trained the runs.
     """
-    tables = {curve.name: pd.DataFrame(list(curve.history)) for curve in curves}
-    wanted = dict.fromkeys([metric, LOSS])
-    columns = [name for name in wanted if any(name in table for table in tables.values())]
+    columns = _drawable([metric, LOSS], [*tables.values()])
     if not columns:
         return paper.placeholder("Learning curves", f"No run logged {metric} or {LOSS}.", warnings)
     step = "step" if is_external else "epoch"
     fig, panels = _panels(columns, step)
     # The legend has a row for each run, since names are long.
-    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(curves))
+    fig.set_size_inches(paper.COLUMN_INCHES, fig.get_size_inches()[1] + 0.15 * len(tables))
     for axes, column in zip(panels, columns, strict=True):
-        for curve, (colour, line) in zip(curves, cycle(COMPARED_STYLES), strict=False):
-            table = tables[curve.name]
-            if column not in table:
-                continue
-            table = table.dropna(subset=[column])
+        styles = dict(zip(tables, cycle(COMPARED_STYLES), strict=False))
+        having = {name: t.dropna(subset=[column]) for name, t in tables.items() if column in t}
+        for name, table in having.items():
+            colour, line = styles[name]
             axes.plot(table["epoch"], table[column], color=colour, linestyle=line, linewidth=1.4,
-                      label=curve.name, **_lone_marker(table))  # fmt: skip
-            best = table[table["epoch"] == curve.best_epoch]
-            _circle(axes, best["epoch"], best[column], colour, step)
-        _finish(axes, column, pd.concat(
-            [table[column] for table in tables.values() if column in table]
-        ))  # fmt: skip
+                      label=name, **_lone_marker(table))  # fmt: skip
+            _circle(axes, table, column, best_epochs[name], colour, step)
+        _finish(axes, column, pd.concat([table[column] for table in having.values()]))
     lines = [line for line in panels[0].get_lines() if line.get_label() in tables]
     fig.legend(handles=lines, loc="outside lower left", ncols=1)
-    title = f"Learning curves of {len(curves)} runs"
     split = "" if is_external else "val split; "
+    title = f"Learning curves of {len(tables)} runs"
     paper.add_head(fig, title, f"{split}circles are the best {step}s", warnings)
     return fig
 
@@ -186,12 +178,11 @@ LIGHTEST = 0.15
     "compared with all others that reached it, and stopped once it is worse, be it at the line or "
     "later. Several sweeps have no lines, as each compares its runs at epochs of its own.",
 )
-def draw_early_stopping(results: SweepResults) -> Figure:
+def draw_early_stopping(results: SweepResults) -> paper.Drawn:
     """A row for each run, best first; a cell for each epoch; bands where runs are compared."""
     metric = results.winner["metric"]
-    if metric not in results.curves:
-        sentence = f"curves.csv has no {metric}, by which runs are compared."
-        return paper.placeholder("Early stopping", sentence, results.warnings)
+    if not _drawable([metric], [results.curves]):
+        raise paper.NothingToDraw(f"curves.csv has no {metric}, by which runs are compared.")
     values = metric_map(results)
     width = paper.PAGE_INCHES if values.shape[1] > MANY_EPOCHS else paper.COLUMN_INCHES
     height = float(np.clip(ROW_INCHES * len(values), 0.8, 5.0))
@@ -206,12 +197,10 @@ def draw_early_stopping(results: SweepResults) -> Figure:
             # A run is compared once the epoch is over.
             axes.axvline(band + 0.5, color=paper.INK, linewidth=0.8, linestyle=(0, (2, 1.5)),
                          label="runs compared")  # fmt: skip
-    paper.add_legend(
-        fig, axes.get_legend_handles_labels()[0], 2 if width == paper.COLUMN_INCHES else 4
-    )
+    columns = 2 if width == paper.COLUMN_INCHES else 4
+    paper.add_legend(fig, axes.get_legend_handles_labels()[0], columns)
     subtitle = f"{results.on_split}darker is better; best run first; {describe_runs(results)}"
-    paper.add_head(fig, _stopping_title(results), subtitle, results.warnings)
-    return fig
+    return fig, _stopping_title(results), subtitle
 
 
 def metric_map(results: SweepResults) -> NDArray[np.float64]:
@@ -219,10 +208,8 @@ def metric_map(results: SweepResults) -> NDArray[np.float64]:
 
     Of another program the finite values, which early termination counts, and not its steps.
     """
-    rows, metric = (
-        {run: row for row, run in enumerate(results.runs["run"])},
-        results.winner["metric"],
-    )
+    rows = {run: row for row, run in enumerate(results.runs["run"])}
+    metric = results.winner["metric"]
     curves = results.curves[results.curves["run"].isin(rows)]
     epochs = curves["epoch"]
     if results.is_external:
@@ -272,8 +259,7 @@ def _stopping_title(results: SweepResults) -> str:
 
 def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -> AxesImage:
     """Colours from the 2nd to the 98th percentile; diverged losses are as light as the worst."""
-    finite = values[np.isfinite(values)]
-    low, high = np.percentile(finite, [2, 98]) if len(finite) else (0.0, 1.0)
+    low, high = np.percentile(values[np.isfinite(values)], [2, 98])
     shades = colormaps["Blues"](np.linspace(LIGHTEST, 1.0, 256))
     image = axes.imshow(
         values, aspect="auto", interpolation="nearest",
@@ -287,9 +273,7 @@ def _draw_map(axes: Axes, results: SweepResults, values: NDArray[np.float64]) ->
     if len(values) <= NAMED_ROWS:
         axes.set_yticks(range(len(values)), results.runs["run"])
         axes.tick_params(axis="y", labelsize=5.5, length=0)
-        axes.set_ylabel("run")
-    else:
-        axes.set_ylabel("rank of the run")
+    axes.set_ylabel("run" if len(values) <= NAMED_ROWS else "rank of the run")
     axes.set_xlim(0.5, values.shape[1] + 1.1)
     return image
 
@@ -301,12 +285,8 @@ def _draw_ends(axes: Axes, results: SweepResults, values: NDArray[np.float64]) -
     size = float(np.clip(72 * 5.0 / max(len(values), 1), 1.5, 3.4))
     for name in ("winner", "stopped", "failed"):
         rows = np.flatnonzero(styles == name)
-        if not len(rows):
-            continue
-        style = RUN_STYLES[name]
-        axes.plot(
-            [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows], rows, style.marker,
-            color=paper.INK if name == "stopped" else style.colour, markerfacecolor=style.face,
-            markersize=6.0 if name == "winner" else size, markeredgewidth=0.7,
-            label=style.label, linestyle="none", clip_on=False,
-        )  # fmt: skip
+        if len(rows):
+            style = RUN_STYLES[name] | {"markersize": 6.0 if name == "winner" else size}
+            style |= {"color": paper.INK} if name == "stopped" else {}
+            at = [epochs[row] + 0.5 + 0.02 * values.shape[1] for row in rows]
+            axes.plot(at, rows, linestyle="none", markeredgewidth=0.7, clip_on=False, **style)

@@ -7,22 +7,18 @@ from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
 
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from gcodefp.evaluation.sequences import align_sequences
 from gcodefp.reporting.executed_paths import median_toolpath, toolpaths
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.predictions import StoredSequences
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Predictions, Results
 
 CONTEXT_LINES = 2
 """Equal lines that are shown before and after each edit."""
 COLUMNS = 2
 LINES_PER_COLUMN = 46
 LINE_INCHES = 0.115
-FONT_POINTS = 5.8
 LETTERS = 70
 """Width of a column of the page."""
 TIME_END, TRUE_START, EDIT_START, PREDICTED_START = 5.5, 7, 37, 39
@@ -75,73 +71,59 @@ class DiffLine(NamedTuple):
     "recording at once). Both sequences are aligned with the fewest edits, and a line counts once "
     "however long it lasts, as for the G-code error rate. Lines without a time are too short for a "
     "row of their own, and filled in from the known programs, which the error rate does not do. "
-    "Where not all lines fit, the excerpt is the one whose distribution of edits is closest to "
-    "that of the whole recording.",
+    "Where not all lines fit, equal ones are folded, and the first are shown.",
 )
-def draw_gcode_diff(results: Results) -> Figure:
+def draw_gcode_diff(results: Results) -> paper.Drawn:
     """Aligned lines of the recording of median accuracy; long ones are folded and cut."""
     ranking = toolpaths(results.predictions)
     name = median_toolpath(ranking).name
-    aligned = diff(
-        results.predictions.sequences, results.predictions.recordings.tolist().index(name)
-    )
+    index = results.predictions.recordings.tolist().index(name)
+    aligned = diff(results.predictions, index)
     most = COLUMNS * LINES_PER_COLUMN
     shown = aligned if len(aligned) <= most else fold(aligned)
-    part = excerpt(shown, most)
-    lines = shown[part]
+    lines, after = shown[:most], count_edits(shown[most:]).total()
     per_column = -(-len(lines) // COLUMNS)
     fig = paper.new_figure(paper.PAGE_INCHES, (per_column + 2.2) * LINE_INCHES + 0.1)
-    for column, axes in enumerate(fig.subplots(1, COLUMNS)):
+    for column in range(-(-len(lines) // max(per_column, 1))):
+        axes = fig.add_subplot(1, COLUMNS, column + 1)
         _draw_column(axes, lines[column * per_column :][:per_column], per_column)
     counts = count_edits(aligned)
-    edit_counts = ", ".join(
+    edits = ", ".join(
         f"{edit} {text}: {counts[edit]:,}".replace(" ", "\N{NO-BREAK SPACE}")
         for edit, text in EDIT_TEXTS.items()
     )
-    subtitle = (
-        f"test split, whole recording at once, the median of {len(ranking)} test recordings; "
-    )
-    subtitle += f"{edit_counts}{_excerpt_text(shown, part)}"
-    paper.add_head(fig, diff_title(name, counts), subtitle, results.warnings)
-    return fig
-
-
-def diff_title(name: str, counts: Counter[Edit]) -> str:
-    """`G-code of face_003: 120 of 210 executed lines are predicted (57 %), 12 too many`."""
+    subtitle = "test split, whole recording at once, the median of "
+    subtitle += f"{paper.plural(len(ranking), 'test recording')}; {edits}"
+    subtitle += f"; {after:,} more lines follow" if after else ""
     executed = counts.total() - counts[Edit.EXTRA]
-    equal = counts[Edit.EQUAL]
-    return (
-        f"G-code of {name}: {equal:,} of {executed:,} executed lines are predicted "
-        f"({paper.percent(equal / executed)}), {counts[Edit.EXTRA]:,} too many"
+    title = (
+        f"G-code of {name}: {counts[Edit.EQUAL]:,} of {executed:,} executed lines are predicted "
+        f"({paper.percent(counts[Edit.EQUAL] / executed)}), {counts[Edit.EXTRA]:,} too many"
     )
+    return fig, title, subtitle
 
 
-def diff(sequences: StoredSequences, recording: int) -> list[DiffLine]:
+def diff(predictions: Predictions, recording: int) -> list[DiffLine]:
     """Both sequences of a recording, aligned with the fewest edits, as for the G-code error rate.
 
     Args:
         recording: its index.
     """
-    executed = sequences.executed_recording == recording
-    true = sequences.executed_block[executed].tolist()
-    starts = sequences.executed_seconds[executed].tolist()
-    reconstructed = sequences.reconstructed_recording == recording
-    predicted = sequences.reconstructed_block[reconstructed].tolist()
+    executed = predictions.executed_recording == recording
+    true = predictions.executed_block[executed].tolist()
+    starts = predictions.executed_seconds[executed].tolist()
+    predicted = predictions.reconstructed_block[predictions.reconstructed_recording == recording]
     lines = []
-    for predicted_index, true_index in align_sequences(predicted, true):
-        text = "" if predicted_index is None else predicted[predicted_index]
+    for predicted_index, true_index in align_sequences(predicted.tolist(), true):
+        text = "" if predicted_index is None else str(predicted[predicted_index])
         if true_index is None:
             lines.append(DiffLine(Edit.EXTRA, None, "", text))
-        else:
-            start = None if math.isnan(starts[true_index]) else starts[true_index]
-            lines.append(DiffLine(_edit(true[true_index], text), start, true[true_index], text))
+            continue
+        start, block = starts[true_index], true[true_index]
+        edit = Edit.REPLACED if text else Edit.MISSING
+        edit = Edit.EQUAL if text == block else edit
+        lines.append(DiffLine(edit, None if math.isnan(start) else start, block, text))
     return lines
-
-
-def _edit(executed: str, predicted: str) -> Edit:
-    if not predicted:
-        return Edit.MISSING
-    return Edit.EQUAL if predicted == executed else Edit.REPLACED
 
 
 def count_edits(lines: Sequence[DiffLine]) -> Counter[Edit]:
@@ -165,58 +147,30 @@ def fold(lines: Sequence[DiffLine]) -> list[DiffLine]:
     return folded
 
 
-def excerpt(lines: Sequence[DiffLine], most: int) -> slice:
-    """The first segment of at most `most` lines whose distribution of edits is closest to all."""
-    if len(lines) <= most:
-        return slice(0, len(lines))
-    tallies = np.array([[count_edits([line])[edit] for edit in EDIT_TEXTS] for line in lines])
-    before = np.concatenate([np.zeros((1, len(EDIT_TEXTS)), np.int64), tallies.cumsum(0)])
-    within = before[most:] - before[:-most]
-    shares = within / within.sum(1, keepdims=True)
-    distance = np.abs(shares - before[-1] / before[-1].sum()).sum(1)
-    first = int(np.argmin(np.round(distance, 9)))
-    return slice(first, first + most)
-
-
-def _excerpt_text(shown: Sequence[DiffLine], part: slice) -> str:
-    lines_before, lines_after = (
-        count_edits(lines).total() for lines in (shown[: part.start], shown[part.stop :])
-    )
-    if not lines_before + lines_after:
-        return ""
-    return f"; an excerpt: {lines_before:,} lines come before it, {lines_after:,} after it"
-
-
 def _draw_column(axes: Axes, lines: Sequence[DiffLine], rows: int) -> None:
     axes.set_xlim(0, LETTERS)
     axes.set_ylim(rows - 0.4, -2.0)
     axes.axis("off")
-    if not lines:
-        return
     heads = ((TIME_END, "s", "right"), (TRUE_START, "executed", "left"),
              (PREDICTED_START, "predicted", "left"))  # fmt: skip
     for x, head, side in heads:
         axes.text(x, -1.2, head, size=6.5, weight="bold", va="center", ha=side)
     for row, line in enumerate(lines):
-        if line.edit in EDIT_COLOURS:
+        is_edited = line.edit in EDIT_COLOURS
+        if is_edited:
             axes.axhspan(row - 0.5, row + 0.5, color=EDIT_COLOURS[line.edit], linewidth=0)
-        _draw_line(axes, row, line)
-
-
-def _draw_line(axes: Axes, row: int, line: DiffLine) -> None:
-    if line.edit is Edit.FOLDED:
-        text = f"{line.edit} {line.lines:,} equal lines {line.edit}"
-        _write(axes, TRUE_START, row, text, color="#777777")
-        return
-    if line.seconds is not None:
-        _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
-    _write(axes, TRUE_START, row, paper.truncate(line.true, MAX_LETTERS))
-    weight = "bold" if line.edit in EDIT_COLOURS else "normal"
-    _write(axes, EDIT_START, row, line.edit, weight=weight)
-    _write(axes, PREDICTED_START, row, paper.truncate(line.predicted, MAX_LETTERS))
+        if line.edit is Edit.FOLDED:
+            text = f"{line.edit} {line.lines:,} equal lines {line.edit}"
+            _write(axes, TRUE_START, row, text, color="#777777")
+            continue
+        if line.seconds is not None:
+            _write(axes, TIME_END, row, f"{line.seconds:.1f}", color="#777777", ha="right")
+        _write(axes, TRUE_START, row, paper.truncate(line.true, MAX_LETTERS))
+        _write(axes, EDIT_START, row, line.edit, weight="bold" if is_edited else "normal")
+        _write(axes, PREDICTED_START, row, paper.truncate(line.predicted, MAX_LETTERS))
 
 
 def _write(axes: Axes, x: float, row: int, text: str, **style: str) -> None:
     if text:
-        axes.text(x, row, text, size=FONT_POINTS, family="monospace", va="center_baseline",
+        axes.text(x, row, text, size=5.8, family="monospace", va="center_baseline",
                   **{"color": paper.INK, **style})  # type: ignore[arg-type]  # fmt: skip

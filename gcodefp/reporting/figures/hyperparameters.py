@@ -13,12 +13,11 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 
 from gcodefp.reporting.figures import figure, paper
-from gcodefp.reporting.figures.run_style import RUN_STYLES, run_handles, styles_of_runs, unit_scale
+from gcodefp.reporting.figures.runs import RUN_STYLES, run_handles, styles_of_runs
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import (
     VariedParameter,
@@ -35,46 +34,48 @@ BEST_SHARE, MIN_BEST = 0.1, 5
 
 
 class Importance(NamedTuple):
-    """Shares of all importance; P hyperparameters, the most important first.
+    """The hyperparameters that varied, the most important first.
 
     Attributes:
-        shares: (P,) sum to 1.
+        shares: name -> its share of all importance.
         runs: how many runs are compared; stopped ones count, failed ones and repeats do not.
         best: how many of them are the best runs.
     """
 
-    names: tuple[str, ...]
-    shares: NDArray[np.float64]
+    shares: dict[str, float]
     runs: int
     best: int
 
 
-def measure_importance(results: SweepResults) -> Importance | str:
-    """The importance of each hyperparameter that varied, or a sentence why there is none."""
+def measure_importance(results: SweepResults) -> Importance:
+    """The importance of each hyperparameter that varied. Raises NothingToDraw: there is none."""
     values = results.runs["best_value"].to_numpy(float)
     is_counted = np.isfinite(values) & (results.runs["state"] != "failed").to_numpy()
     is_counted &= ~is_repeat(results)
-    parameters = [
-        parameter
-        for parameter in varied_parameters(results)
-        if parameter.values[is_counted].nunique() > 1
-    ]
+    varied = varied_parameters(results)
+    parameters = [each for each in varied if each.values[is_counted].nunique() > 1]
     values = values[is_counted]
     if len(values) < MIN_RUNS:
         runs = "Only one run has" if len(values) == 1 else f"Only {len(values)} runs have"
-        return f"{runs} a value; importance needs at least {MIN_RUNS}."
+        raise paper.NothingToDraw(f"{runs} a value; importance needs at least {MIN_RUNS}.")
     if not parameters:
-        return "These runs have the same values of all searched hyperparameters."
+        raise paper.NothingToDraw(
+            "These runs have the same values of all searched hyperparameters."
+        )
     if values.min() == values.max():
-        return "All runs have the same value, so that no hyperparameter is important."
+        raise paper.NothingToDraw(
+            "All runs have the same value, so that no hyperparameter is important."
+        )
     best = max(MIN_BEST, int(np.ceil(BEST_SHARE * len(values))))
     losses = -values if is_maximized(results) else values
     divergences = _ped_anova(parameters, is_counted, losses, best)
-    if not divergences.sum() > 0:
-        return "The best runs are spread over all hyperparameters as the others are."
-    order = np.argsort(-divergences, kind="stable")
-    names = tuple(parameters[index].name for index in order)
-    return Importance(names, divergences[order] / divergences.sum(), len(values), best)
+    total = sum(divergences.values())
+    if not total > 0:
+        raise paper.NothingToDraw(
+            "The best runs are spread over all hyperparameters as the others are."
+        )
+    ranked = sorted(divergences.items(), key=lambda item: -item[1])
+    return Importance({name: float(part / total) for name, part in ranked}, len(values), best)
 
 
 def _ped_anova(
@@ -82,8 +83,8 @@ def _ped_anova(
     is_counted: NDArray[np.bool_],
     losses: NDArray[np.float64],
     best: int,
-) -> NDArray[np.float64]:
-    """(P,) the divergence of the best runs from all runs.
+) -> dict[str, float]:
+    """Name -> the divergence of the best runs from all runs.
 
     Args:
         is_counted: (runs,) which of the runs are compared.
@@ -93,14 +94,15 @@ def _ped_anova(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
-    columns = {parameter.name: _latent(parameter)[is_counted] for parameter in parameters}
-    # Numbers of a range by their latent number, uniform in (0, 1), as in Bayesian search.
-    spaces: dict[str, Any] = {
-        parameter.name: optuna.distributions.FloatDistribution(0.0, 1.0)
-        if parameter.choices is None
-        else optuna.distributions.CategoricalDistribution(range(len(parameter.choices)))
-        for parameter in parameters
-    }
+    columns, spaces = {}, dict[str, Any]()
+    for parameter in parameters:
+        if parameter.choices is None:  # Of a range, on the axis that the sweep draws it from.
+            columns[parameter.name] = _units(parameter)[is_counted]
+            spaces[parameter.name] = optuna.distributions.FloatDistribution(0.0, 1.0)
+        else:
+            columns[parameter.name] = parameter.coordinates[is_counted]
+            choices = range(len(parameter.choices))
+            spaces[parameter.name] = optuna.distributions.CategoricalDistribution(choices)
     for run, loss in enumerate(losses.tolist()):
         # A run that does not use a hyperparameter has none in its trial.
         used = [name for name, column in columns.items() if np.isfinite(column[run])]
@@ -111,25 +113,7 @@ def _ped_anova(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # The evaluator is experimental.
         divergences = evaluator.evaluate(study, list(columns))
-    return np.array([divergences[name] for name in columns])
-
-
-def _latent(varied: VariedParameter) -> NDArray[np.float64]:
-    """(runs,) choices by index, numbers by latent number; nan where a run does not use it."""
-    if varied.choices is not None:
-        return varied.coordinates
-    return np.array([_latent_number(varied, number) for number in varied.coordinates.tolist()])
-
-
-def _latent_number(varied: VariedParameter, number: float) -> float:
-    """A later phase's number may lie outside the range; it counts as the nearer end."""
-    if np.isnan(number):
-        return np.nan
-    parameter = varied.parameter
-    latent = parameter.latent(int(number) if parameter.choices else number)
-    if latent is None:
-        return 0.0 if number < float(parameter.value(0.5)) else 1.0  # type: ignore[arg-type]
-    return latent
+    return {name: divergences[name] for name in columns}
 
 
 ROW_INCHES = 0.2
@@ -145,44 +129,33 @@ ROW_INCHES = 0.2
     "stopped early count with what they reached. With few runs, shares of a half are within "
     "chance.",
 )
-def draw_importance(results: SweepResults) -> Figure:
+def draw_importance(results: SweepResults) -> paper.Drawn:
     """A bar for each hyperparameter, the most important on top."""
     importance = measure_importance(results)
-    if isinstance(importance, str):
-        return paper.placeholder("Importance of the hyperparameters", importance, results.warnings)
-    rows = np.arange(len(importance.names))
-    fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(rows)))
+    shares = importance.shares
+    fig = paper.new_figure(paper.COLUMN_INCHES, 0.6 + ROW_INCHES * max(3, len(shares)))
     axes = fig.subplots()
-    axes.barh(rows, importance.shares, height=0.62, color=paper.MODEL_BLUE)
-    for row, share in enumerate(importance.shares):
-        axes.annotate(paper.percent(share), (share, row), (3, 0), textcoords="offset points",
-                      size=6.5, va="center_baseline")  # fmt: skip
-    axes.set_yticks(rows, map(paper.short_name, importance.names))
-    axes.tick_params(axis="y", length=0)
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, 1.15 * importance.shares[0])
+    bars = axes.barh(range(len(shares)), [*shares.values()], height=0.62, color=paper.MODEL_BLUE)
+    axes.bar_label(bars, [paper.percent(share) for share in shares.values()], padding=3, size=6.5)
+    paper.name_rows(axes, [paper.short_name(name) for name in shares])
+    axes.set_xlim(0, 1.15 * max(shares.values()))
+    paper.round_ticks(axes.xaxis, 5)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, symbol="\N{NO-BREAK SPACE}%"))
     axes.set_xlabel("share of the importance (PED-ANOVA)")
     axes.grid(axis="x")
-    paper.add_head(
-        fig, _importance_title(importance), _subtitle(importance, results), results.warnings
-    )
-    return fig
-
-
-def _importance_title(importance: Importance) -> str:
-    first, *others = map(paper.short_name, importance.names)
-    if not others:
-        return f"{first} is the only hyperparameter that varied"
-    shares = list(map(paper.percent, importance.shares))
-    return f"{first} is most important ({shares[0]}), then {others[0]} ({shares[1]})"
-
-
-def _subtitle(importance: Importance, results: SweepResults) -> str:
-    return (
+    subtitle = (
         f"{results.on_split}the best {importance.best} of {importance.runs} runs with a value "
         f"against all of them; {describe_runs(results)}"
     )
+    return fig, _importance_title(importance), subtitle
+
+
+def _importance_title(importance: Importance) -> str:
+    parts = [(paper.short_name(n), paper.percent(s)) for n, s in importance.shares.items()]
+    if len(parts) == 1:
+        return f"{parts[0][0]} is the only hyperparameter that varied"
+    (first, share), (second, other), *_ = parts
+    return f"{first} is most important ({share}), then {second} ({other})"
 
 
 MAX_PARAMETERS = 3
@@ -201,17 +174,12 @@ LABEL_LETTERS = 26
     "numbers. The surface is a distance-weighted mean of the runs nearby, whatever else they "
     "differ in; it ends where no run is near.",
 )
-def draw_contours(results: SweepResults) -> Figure:
+def draw_contours(results: SweepResults) -> paper.Drawn:
     """A panel for each pair: a smoothed surface, and the runs in the colour of their value."""
-    title = "The metric over two hyperparameters"
-    importance = measure_importance(results)
-    if isinstance(importance, str):
-        return paper.placeholder(title, importance, results.warnings)
-    chosen = choose(results, importance)
+    chosen = choose(results, measure_importance(results))
     if len(chosen) < 2:
         count = "Only one hyperparameter" if chosen else "No hyperparameter"
-        sentence = f"{count} that varied is a number; a map needs two."
-        return paper.placeholder(title, sentence, results.warnings)
+        raise paper.NothingToDraw(f"{count} that varied is a number; a map needs two.")
     pairs = list(combinations(chosen, 2))
     fig = paper.new_figure(paper.PAGE_INCHES if len(pairs) > 1 else paper.COLUMN_INCHES, 2.55)
     panels = fig.subplots(1, len(pairs), squeeze=False)[0]
@@ -225,14 +193,13 @@ def draw_contours(results: SweepResults) -> Figure:
     paper.add_legend(fig, run_handles(results), 4 if len(pairs) > 1 else 2)
     subtitle = f"{results.on_split}best {results.step} of each run, darker is better; "
     subtitle += describe_runs(results)
-    paper.add_head(fig, _contours_title(results, chosen), subtitle, results.warnings)
-    return fig
+    return fig, _contours_title(results, chosen), subtitle
 
 
 def choose(results: SweepResults, importance: Importance) -> list[VariedParameter]:
     """At most three hyperparameters that are numbers, the most important first."""
     numeric = {p.name: p for p in varied_parameters(results) if p.is_numeric}
-    return [numeric[name] for name in importance.names if name in numeric][:MAX_PARAMETERS]
+    return [numeric[name] for name in importance.shares if name in numeric][:MAX_PARAMETERS]
 
 
 def smoothed(
@@ -266,39 +233,60 @@ def _draw_pair(
     up: VariedParameter,
     shades: ScalarMappable,
 ) -> None:
-    x, y = unit_scale(across), unit_scale(up)
+    x, y = _units(across), _units(up)
     values = results.runs["best_value"].to_numpy(float)
-    has_both = np.isfinite(x.units) & np.isfinite(y.units)
+    has_both = np.isfinite(x) & np.isfinite(y)
     smoothable = has_both & np.isfinite(values) & ~is_repeat(results)
     if smoothable.sum() >= MIN_RUNS and np.ptp(values[smoothable]) > 0:
-        grid = np.linspace(0, 1, GRID)
-        surface = smoothed(x.units[smoothable], y.units[smoothable], values[smoothable])
-        axes.contourf(grid, grid, surface, levels=LEVELS, cmap=shades.cmap, norm=shades.norm,
+        surface = smoothed(x[smoothable], y[smoothable], values[smoothable])
+        grids = (_numbers(parameter, np.linspace(0, 1, GRID)) for parameter in (across, up))
+        axes.contourf(*grids, surface, levels=LEVELS, cmap=shades.cmap, norm=shades.norm,
                       zorder=0)  # fmt: skip
     styles = styles_of_runs(results)
     for name, style in RUN_STYLES.items():
         rows = has_both & (styles == name)
-        markers: dict[str, Any] = {"edgecolors": paper.INK, "linewidths": 0.6}
-        if name == "failed":
-            markers = {"color": style.colour, "linewidths": 0.9}
-        elif name == "winner":
-            markers = {
-                "color": paper.MODEL_BLUE,
-                "edgecolors": "white",
-                "linewidths": 0.8,
-                "zorder": 5,
-            }
+        colours: dict[str, Any] = {"color": style["color"], "linewidths": 0.9}
+        if name == "winner":
+            colours |= {"edgecolors": "white", "zorder": 5}
+        elif name != "failed":
+            colours = {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm,
+                       "edgecolors": paper.INK, "linewidths": 0.6}  # fmt: skip
+        axes.scatter(across.coordinates[rows], up.coordinates[rows], marker=style["marker"],
+                     s=style["markersize"] ** 2 * 1.6, clip_on=False, **colours)  # fmt: skip
+    for axis, parameter in ((axes.xaxis, across), (axes.yaxis, up)):
+        low, high = _numbers(parameter, np.array([-0.04, 1.04]))
+        axes.set(**{f"{axis.axis_name}lim": (low, high)})
+        if parameter.choices is not None:
+            axis.set_ticks(range(len(parameter.choices)), parameter.choices)
+        elif parameter.is_log:
+            paper.set_log_scale(axes, axis)
         else:
-            markers |= {"c": values[rows], "cmap": shades.cmap, "norm": shades.norm}
-        axes.scatter(x.units[rows], y.units[rows], marker=style.marker, s=style.size**2 * 1.6,
-                     clip_on=False, **markers)  # fmt: skip
-    axes.set_xlim(-0.04, 1.04)
-    axes.set_ylim(-0.04, 1.04)
-    axes.set_xticks(*map(list, zip(*x.ticks, strict=True)))
-    axes.set_yticks(*map(list, zip(*y.ticks, strict=True)))
-    axes.tick_params(labelsize=6.5)
+            paper.round_ticks(axis, 3)
+    axes.tick_params(which="both", labelsize=6.5)
     axes.set_xlabel(paper.short_name(across.name))
     axes.set_ylabel(paper.short_name(up.name), labelpad=3)
+
+
+def _limits(parameter: VariedParameter) -> NDArray[np.float64]:
+    """(2,) of its values, as logarithms on a log axis; half a step beyond the choices."""
+    if parameter.choices is not None:
+        return np.array([-0.5, len(parameter.choices) - 0.5])
+    limits = np.array([np.nanmin(parameter.coordinates), np.nanmax(parameter.coordinates)])
+    return np.log(limits) if parameter.is_log else limits
+
+
+def _units(parameter: VariedParameter) -> NDArray[np.float64]:
+    """(runs,) its values between 0 and 1."""
+    low, high = _limits(parameter)
+    values = np.log(parameter.coordinates) if parameter.is_log else parameter.coordinates
+    return np.asarray((values - low) / (high - low))
+
+
+def _numbers(parameter: VariedParameter, units: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The inverse of `_units`."""
+    low, high = _limits(parameter)
+    values = low + units * (high - low)
+    return np.exp(values) if parameter.is_log else values
 
 
 def _contours_title(results: SweepResults, chosen: list[VariedParameter]) -> str:

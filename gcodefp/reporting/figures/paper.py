@@ -1,10 +1,11 @@
-"""Sizes, colours, titles with warnings, legends, panels and saving, common to all figures."""
+"""What all figures share: sizes, colours, heads, legends, intervals, ticks, words and saving."""
 
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +29,7 @@ from gcodefp.reporting.sweep_results import SweepResults
 STYLE_FILE = Path(__file__).with_name("paper.mplstyle")
 COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.0
-DOTS_PER_INCH = 300
-SUFFIXES = ("svg", "png")
+SUFFIXES = ("svg", "png", "pdf")
 
 INK = "#222222"
 MODEL_BLUE = "#0b4f8a"
@@ -43,6 +43,8 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 MARGIN_INCHES = 0.06
 POSITION_DIGITS = 6
 LINE_HEIGHT = 1.3
+NAME_LETTERS = 19
+ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
 
 class MarkerStyle(NamedTuple):
@@ -50,41 +52,52 @@ class MarkerStyle(NamedTuple):
 
     colour: str
     marker: str
-    filled: bool
+    is_filled: bool = True
+    dashes: str = "-"
 
 
 KIND_STYLES = {
-    SENSORS: MarkerStyle(MODEL_BLUE, "o", True),
-    BASELINE: MarkerStyle(ORANGE, "^", True),
-    PRIVILEGED: MarkerStyle("#7a7a7a", "s", False),
-    LAG_ORACLE: MarkerStyle("#7b4fa3", "D", False),
+    SENSORS: MarkerStyle(MODEL_BLUE, "o"),
+    BASELINE: MarkerStyle(ORANGE, "^"),
+    PRIVILEGED: MarkerStyle("#7a7a7a", "s", is_filled=False),
+    LAG_ORACLE: MarkerStyle("#7b4fa3", "D", is_filled=False),
 }
 """Kind of a predictor -> its style."""
 
-
-class _Paragraph(NamedTuple):
-    """A paragraph above the axes; its size is in points."""
-
-    text: str
-    size: float
-    weight: str
-    colour: str
-    box: str | None
+_has_titles = ContextVar("_has_titles", default=True)
 
 
 @contextmanager
-def paper_style() -> Iterator[None]:
-    """The style in which figures are drawn and saved."""
-    with rc_context(fname=STYLE_FILE), warnings.catch_warnings():
-        # A PNG has a box for a letter that the font lacks; an SVG keeps the letter.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        yield
+def paper_style(has_titles: bool = True) -> Iterator[None]:
+    """The style in which figures are drawn and saved, with or without title and subtitle."""
+    token = _has_titles.set(has_titles)
+    try:
+        with rc_context(fname=STYLE_FILE), warnings.catch_warnings():
+            # A PNG has a box for a letter that the font lacks; an SVG keeps the letter.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            yield
+    finally:
+        _has_titles.reset(token)
+
+
+Drawn = tuple[Figure, str, str]
+"""A figure, its title and its subtitle."""
+
+
+class NothingToDraw(Exception):
+    """The sentence that stands in the place of a figure."""
 
 
 def draw_figure(stem: str, results: SweepResults) -> Figure:
-    """Draws a registered figure; `paper_style` has to be active."""
+    """Draws a registered figure with its head; `paper_style` has to be active."""
     record = FIGURES[stem]
-    drawn: Figure = getattr(import_module(record.module), record.function)(results)
+    draw = getattr(import_module(record.module), record.function)
+    try:
+        figure, title, subtitle = draw(results)
+    except NothingToDraw as nothing:
+        return placeholder(record.title, str(nothing), results.warnings)
+    add_head(figure, title, subtitle, results.warnings)
+    drawn: Figure = figure
     return drawn
 
 
@@ -96,11 +109,14 @@ def stems_of(results: SweepResults) -> list[str]:
     return [*figures_of(is_external=is_external, has_pareto=has_pareto, has_system=has_system)]
 
 
-def draw_figures(results: SweepResults, folder: Path) -> None:
-    """Writes each figure as FOLDER/STEM.svg and .png; the same results give the same bytes."""
+def draw_figures(results: SweepResults, folder: Path, has_titles: bool = True) -> None:
+    """Writes each figure in all formats; the same results give the same bytes."""
     for stem in stems_of(results):
-        with paper_style():
-            save(draw_figure(stem, results), folder, stem, results.warnings)
+        with paper_style(has_titles):
+            save(draw_figure(stem, results), folder, stem, results.warnings, SUFFIXES)
+
+
+# Parts of figures
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
@@ -111,44 +127,42 @@ def new_figure(width_inches: float, height_inches: float) -> Figure:
 
 def add_head(figure: Figure, title: str, subtitle: str, warnings: Sequence[str]) -> None:
     """Puts title, subtitle and warnings above the axes; the figure grows by their height."""
-    paragraphs = [_Paragraph(warning, 7.5, "bold", "white", WRONG) for warning in warnings]
-    paragraphs += [_Paragraph(title, 9, "bold", INK, None)]
-    paragraphs += [_Paragraph(subtitle, 7.5, "normal", "#444444", None)]
+    styles: list[tuple[str, float, str, str, str | None]]
+    styles = [(text, 7.5, "bold", "white", WRONG) for text in warnings]
+    if _has_titles.get():
+        styles += [(title, 9, "bold", INK, None), (subtitle, 7.5, "normal", "#444444", None)]
     width, height = figure.get_size_inches()
-    texts = [_wrap(paragraph, width) for paragraph in paragraphs]
-    heights = [
-        (text.count("\n") + 1) * part.size * LINE_HEIGHT / 72 + (0.13 if part.box else 0.02)
-        for text, part in zip(texts, paragraphs, strict=True)
-    ]
-    total = height + sum(heights) + 2 * MARGIN_INCHES
+    parts = []
+    for paragraph, size, weight, colour, box in styles:
+        text = _wrap(paragraph, width, size, is_bold=weight == "bold")
+        needed = (text.count("\n") + 1) * size * LINE_HEIGHT / 72 + (0.13 if box else 0.02)
+        parts.append((text, size, weight, colour, box, needed))
+    total = height + sum(part[-1] for part in parts) + 2 * MARGIN_INCHES
     figure.set_size_inches(width, total)
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(rect=(0, 0, 1, height / total))
     top = total - MARGIN_INCHES
-    for text, part, needed in zip(texts, paragraphs, heights, strict=True):
-        inset = 0.04 if part.box else 0
-        box = {"facecolor": part.box, "edgecolor": part.box, "pad": 2} if part.box else None
-        figure.text((MARGIN_INCHES + inset) / width, (top - inset) / total, text,
-                    fontsize=part.size, fontweight=part.weight, color=part.colour, va="top",
-                    linespacing=LINE_HEIGHT - 0.1, bbox=box)  # fmt: skip
+    for text, size, weight, colour, box, needed in parts:
+        inset = 0.04 if box else 0
+        patch = {"facecolor": box, "edgecolor": box, "pad": 2} if box else None
+        figure.text((MARGIN_INCHES + inset) / width, (top - inset) / total, text, fontsize=size,
+                    fontweight=weight, color=colour, va="top", linespacing=LINE_HEIGHT - 0.1,
+                    bbox=patch)  # fmt: skip
         top -= needed
 
 
-def _wrap(part: _Paragraph, width_inches: float) -> str:
+def _wrap(text: str, width_inches: float, size: float, is_bold: bool = False) -> str:
     """Breaks a paragraph by the mean width of a letter, which is a share of the font size."""
-    letter_inches = part.size / 72 * (0.63 if part.weight == "bold" else 0.545)
-    return textwrap.fill(part.text, int((width_inches - 3 * MARGIN_INCHES) / letter_inches))
+    letter_inches = size / 72 * (0.63 if is_bold else 0.545)
+    return textwrap.fill(text, int((width_inches - 3 * MARGIN_INCHES) / letter_inches))
 
 
 def placeholder(title: str, sentence: str, warnings: Sequence[str]) -> Figure:
     """A small figure that only states why nothing is drawn."""
     figure = new_figure(COLUMN_INCHES, 0.6)
-    axes = figure.add_subplot()
-    axes.axis("off")
-    text = _wrap(_Paragraph(sentence, 7.5, "normal", INK, None), COLUMN_INCHES)
-    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center",
-              color="#444444", style="italic")  # fmt: skip
+    text = _wrap(sentence, COLUMN_INCHES, 7.5)
+    figure.text(0.5, 0.25, text, ha="center", va="center", color="#444444", style="italic")
     add_head(figure, title, "", warnings)
     return figure
 
@@ -175,15 +189,35 @@ def colour_range(low: float, high: float) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
+def draw_interval(
+    axes: Axes, at: float, score: Mapping[str, Any], style: MarkerStyle, *, upright: bool = False
+) -> None:
+    """A marker at a score's value and a bar over its interval, along x or (upright) along y."""
+    ends, value = ([score["low"], score["high"]], [at, at]), ([score["value"]], [at])
+    if upright:
+        ends, value = ends[::-1], value[::-1]
+    axes.plot(*ends, color=style.colour, linewidth=0.9, alpha=0.8, solid_capstyle="butt", zorder=2)
+    axes.plot(*value, style.marker, color=style.colour, markersize=3.8, markeredgewidth=0.8,
+              markerfacecolor=style.colour if style.is_filled else "white", clip_on=False,
+              zorder=3)  # fmt: skip
+
+
 def finish_interval_panel(axes: Axes, title: str, unit: str, ticks: int) -> None:
     """Titles, ticks and grid of a panel with an interval in each row, whose y axis is bare."""
     axes.set_title(title, size=7, linespacing=1.15)
     axes.set_xlabel(unit, size=6)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=ticks, steps=[1, 2, 5, 10]))
+    round_ticks(axes.xaxis, ticks)
     axes.tick_params(axis="x", labelsize=6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.grid(axis="x")
+
+
+def name_rows(axes: Axes, names: Sequence[str], size: float = 7) -> None:
+    """Names beside the rows 0, 1, … of a panel, the first on top."""
+    axes.set_yticks(range(len(names)), names, size=size, linespacing=1.0)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.4, -0.6)
 
 
 def write_beside(
@@ -195,15 +229,9 @@ def write_beside(
                   weight="bold" if is_bold else "normal", annotation_clip=False)  # fmt: skip
 
 
-NAME_LETTERS = 19
-
-
-def short_name(text: str) -> str:
-    """A user's name for a label: of a long one the begin and the end."""
-    if len(text) <= NAME_LETTERS:
-        return text
-    half = NAME_LETTERS // 2
-    return f"{text[:half]}\N{HORIZONTAL ELLIPSIS}{text[1 - half :]}"
+def round_ticks(axis: XAxis | YAxis, count: int, *, integer: bool = False) -> None:
+    """At most `count` intervals between ticks, at 1, 2 or 5 times a power of ten."""
+    axis.set_major_locator(MaxNLocator(nbins=count, steps=[1, 2, 5, 10], integer=integer))
 
 
 class PlainLogFormatter(LogFormatter):
@@ -212,7 +240,7 @@ class PlainLogFormatter(LogFormatter):
     def __call__(self, x: float, pos: int | None = None) -> str:
         if not super().__call__(x, pos):
             return ""
-        return f"{x:g}" if x < 10_000 else EngFormatter(sep="")(x)
+        return f"{x:g}".replace("e-0", "e-") if x < 10_000 else EngFormatter(sep="")(x)
 
 
 def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
@@ -222,30 +250,23 @@ def set_log_scale(axes: Axes, axis: XAxis | YAxis) -> None:
     axis.set_minor_formatter(PlainLogFormatter())
 
 
+# Words
+
+
+def short_name(text: str, letters: int = NAME_LETTERS) -> str:
+    """A user's name for a label: of a long one the begin and the end."""
+    half = letters // 2
+    return text if len(text) <= letters else f"{text[:half]}{ELLIPSIS}{text[1 - half :]}"
+
+
 def truncate(text: str, letters: int) -> str:
     """A text of at most so many letters, the last of them an ellipsis if it is longer."""
-    return text if len(text) <= letters else f"{text[: letters - 1]}\N{HORIZONTAL ELLIPSIS}"
+    return text if len(text) <= letters else f"{text[: letters - 1]}{ELLIPSIS}"
 
 
-def save(figure: Figure, folder: Path, stem: str, warnings: Sequence[str]) -> None:
-    """Writes FOLDER/STEM.svg and .png; the same figure gives the same bytes."""
-    # The layout is solved once, not again for each format.
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
-    for axes in figure.axes:
-        # The solver's result differs in the last digits from one time to the next.
-        axes.set_position(np.round(axes.get_position(original=True).bounds, POSITION_DIGITS))
-    metadata = {"Title": stem, "Description": "; ".join(warnings) or None}
-    for suffix in SUFFIXES:
-        # The format is explicit: a temporary name ends in .tmp.
-        with replacing(folder / f"{stem}.{suffix}") as temporary:
-            dates = {"Date": None} if suffix == "svg" else {}
-            figure.savefig(
-                temporary, format=suffix, dpi=DOTS_PER_INCH, metadata={**metadata, **dates}
-            )
-            if suffix == "svg":  # Control characters in names are not XML.
-                text = temporary.read_text(encoding="utf-8")
-                temporary.write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), "utf-8")
+def plural(count: int, noun: str) -> str:
+    """`1 recording`, `1,212 rows`."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def percent(share: float) -> str:
@@ -256,5 +277,48 @@ def percent(share: float) -> str:
 
 def tested_on(results: Results) -> str:
     """`test split: 6 recordings, 1,212 rows`."""
-    recordings, rows = results.evaluation["recordings"], results.evaluation["rows"]
-    return f"test split: {recordings} recording{'s' * (recordings != 1)}, {rows:,} rows"
+    counts = plural(results.evaluation["recordings"], "recording")
+    return f"test split: {counts}, {plural(results.evaluation['rows'], 'row')}"
+
+
+class TimeUnit(NamedTuple):
+    name: str
+    seconds: float
+
+
+TIME_UNITS = (TimeUnit("days", 86_400), TimeUnit("hours", 3600), TimeUnit("minutes", 60),
+              TimeUnit("seconds", 1))  # fmt: skip
+
+
+def time_unit(seconds: float) -> TimeUnit:
+    """The largest unit of which the duration has at least three."""
+    return next((unit for unit in TIME_UNITS if seconds >= 3 * unit.seconds), TIME_UNITS[-1])
+
+
+def save(
+    figure: Figure,
+    folder: Path,
+    stem: str,
+    warnings: Sequence[str],
+    suffixes: Sequence[str] = ("svg", "png"),
+) -> None:
+    """Writes FOLDER/STEM.svg and so on; the same figure gives the same bytes."""
+    # The layout is solved once, not again for each format.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The solver's result differs in the last digits from one time to the next.
+        axes.set_position(np.round(axes.get_position(original=True).bounds, POSITION_DIGITS))
+    about = "; ".join(warnings) or None
+    metadata: dict[str, dict[str, Any]] = {
+        "svg": {"Title": stem, "Description": about, "Date": None},
+        "png": {"Title": stem, "Description": about},
+        "pdf": {"Title": stem, "Subject": about, "CreationDate": None},
+    }
+    for suffix in suffixes:
+        # The format is explicit: a temporary name ends in .tmp.
+        with replacing(folder / f"{stem}.{suffix}") as temporary:
+            figure.savefig(temporary, format=suffix, metadata=metadata[suffix])
+            if suffix == "svg":  # Control characters in names are not XML.
+                text = temporary.read_text(encoding="utf-8")
+                temporary.write_text(CONTROL.sub("\N{REPLACEMENT CHARACTER}", text), "utf-8")

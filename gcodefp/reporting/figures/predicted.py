@@ -21,11 +21,27 @@ CONFIDENCE_COLOURS = LinearSegmentedColormap.from_list(
 
 def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> Figure:
     """The path from above, its height, and how probable the block of each row is."""
-    fig = paper.new_figure(paper.PAGE_INCHES, PATH_INCHES + 0.2)
-    axes = fig.subplot_mosaic([["path", "z"], ["path", "confidence"]], width_ratios=[1.15, 1])
-    _draw_path(axes["path"], predicted)
-    _draw_z(axes["z"], predicted)
-    _draw_confidence(axes["confidence"], predicted)
+    x, y, z = predicted.position_mm.T
+    rows = predicted.row.astype(float)
+    has_path = bool((np.isfinite(x) & np.isfinite(y) & np.isfinite(z)).any())
+    fig = paper.new_figure(paper.PAGE_INCHES, PATH_INCHES + 0.2 if has_path else 1.8)
+    names = {"p": "path", "z": "z", "c": "confidence"}
+    drawn = fig.subplot_mosaic("pz;pc" if has_path else "c",
+                               width_ratios=[1.15, 1] if has_path else None)  # fmt: skip
+    axes = {names[letter]: panel for letter, panel in drawn.items()}
+    if has_path:
+        _draw_path(axes["path"], predicted)
+        _add_line(axes["z"], rows, z, predicted, width=1.2)
+        axes["z"].autoscale_view()
+        axes["z"].margins(x=0.01)
+        axes["z"].set(title="height", ylabel="Z (mm)")
+        axes["z"].tick_params(labelbottom=False)
+    panel = axes["confidence"]  # In the colours of the other panels: this one is their legend.
+    panel.plot(rows, predicted.median_lag_confidence, color=paper.EXECUTED, linewidth=0.7)
+    _add_line(panel, rows, predicted.confidence, predicted, width=1.2)
+    panel.margins(x=0.01)
+    panel.set(title="confidence of the block (grey: median lag)", ylim=(0, 1.02),
+              xlabel="row of the recording, taken as evenly spaced")  # fmt: skip
     program, operation = (
         f"{part.name} ({paper.percent(part.probability)})"
         for part in (predicted.program, predicted.operation)
@@ -34,7 +50,7 @@ def draw_predicted(predicted: RecordingPrediction, warnings: Sequence[str]) -> F
         fig,
         f"Toolpath of {predicted.name}, reconstructed from its sensors",
         f"program {program}, operation {operation}; exact block expected right on "
-        f"{paper.percent(predicted.mean_confidence)} of {len(predicted.row)} rows, on "
+        f"{paper.percent(predicted.mean_confidence)} of {len(rows)} rows, on "
         f"{paper.percent(predicted.mean_median_lag_confidence)} with the median lag; agreement "
         f"{paper.percent(predicted.agreement)}",
         warnings,
@@ -47,33 +63,10 @@ def _draw_path(axes: Axes, predicted: RecordingPrediction) -> None:
     _add_line(axes, x, y, predicted, width=1.6)
     axes.set_aspect("equal", adjustable="datalim")
     axes.autoscale_view()
-    axes.set_title("from above")
-    axes.set_xlabel("X (mm)")
-    axes.set_ylabel("Y (mm)")
-    rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
-    if rows.size:
-        axes.plot(x[rows[0]], y[rows[0]], "o", color="white", markeredgecolor=paper.INK,
-                  markersize=4, zorder=5)  # fmt: skip
-
-
-def _draw_z(axes: Axes, predicted: RecordingPrediction) -> None:
-    _add_line(axes, predicted.row.astype(float), predicted.position_mm[:, 2], predicted, width=1.2)
-    axes.autoscale_view()
-    axes.margins(x=0.01)
-    axes.set_title("height")
-    axes.set_ylabel("Z (mm)")
-    axes.tick_params(labelbottom=False)
-
-
-def _draw_confidence(axes: Axes, predicted: RecordingPrediction) -> None:
-    """In the colours of the other panels: this one is their legend."""
-    rows = predicted.row.astype(float)
-    axes.plot(rows, predicted.median_lag_confidence, color=paper.EXECUTED, linewidth=0.7)
-    _add_line(axes, rows, predicted.confidence, predicted, width=1.2)
-    axes.set_ylim(0, 1.02)
-    axes.margins(x=0.01)
-    axes.set_title("confidence of the block (grey: median lag)")
-    axes.set_xlabel("row of the recording, taken as evenly spaced")
+    axes.set(title="from above", xlabel="X (mm)", ylabel="Y (mm)")
+    first = int(np.argmax(np.isfinite(x) & np.isfinite(y)))
+    axes.plot(x[first], y[first], "o", color="white", markeredgecolor=paper.INK, markersize=4,
+              zorder=5)  # fmt: skip
 
 
 def _add_line(

@@ -5,9 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from gcodefp.reporting.executed_paths import (
     PathSegment,
@@ -42,7 +40,7 @@ STATE_STYLES = {
     "and Z over time, with a red tick for each row whose line is wrong. Where no position is "
     "reported, the ends of the blocks are drawn.",
 )
-def draw_toolpath(results: Results) -> Figure:
+def draw_toolpath(results: Results) -> paper.Drawn:
     """A column for each recording: the path from above, and each axis over time."""
     ranking = toolpaths(results.predictions)
     shown = evenly_spaced(ranking, MAX_RECORDINGS)
@@ -66,13 +64,11 @@ def draw_toolpath(results: Results) -> Figure:
                           label="row with a wrong line"))  # fmt: skip
     paper.add_legend(fig, handles, len(handles))
     which = "all" if len(shown) == len(ranking) else f"{len(shown)} of"
-    number = f"{len(ranking)} recording{'s' * (len(ranking) != 1)}"
     subtitle = (
-        f"test split: {which} {number}, each predicted as a whole; in the titles the share of rows "
-        f"with the exact line{_distance(shown)}"
+        f"test split: {which} {paper.plural(len(ranking), 'recording')}, each predicted as a "
+        f"whole; in the titles the share of rows with the exact line{_distance(shown)}"
     )
-    paper.add_head(fig, _title(results, ranking), subtitle, results.warnings)
-    return fig
+    return fig, _title(results, ranking), subtitle
 
 
 def evenly_spaced(ranking: Sequence[Toolpath], count: int) -> list[Toolpath]:
@@ -138,7 +134,7 @@ def _frame(axes: Axes, segments: Sequence[PathSegment]) -> None:
     # A fixed box, unlike fixed limits, leaves the layout as it is.
     axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=4))
+        paper.round_ticks(axis, 4)
 
 
 def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
@@ -149,11 +145,11 @@ def _draw_axes_over_time(panels: Sequence[Axes], path: Toolpath) -> None:
         axes.margins(x=0.01)
         axes.sharex(panels[-1])
         axes.tick_params(labelbottom=axes is panels[-1], labelsize=6)
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        paper.round_ticks(axes.yaxis, 3)
     last = panels[-1]
     wrong = path.seconds[~path.is_correct]
     last.plot(wrong, np.full(len(wrong), -0.1), "|", color=paper.WRONG, markersize=4,
               markeredgewidth=0.7, transform=last.get_xaxis_transform(), clip_on=False)  # fmt: skip
     last.spines["bottom"].set_position(("outward", 7))
-    last.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    paper.round_ticks(last.xaxis, 5)
     last.set_xlabel("time (s)")

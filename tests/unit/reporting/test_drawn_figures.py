@@ -10,22 +10,18 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from explanation_files import small_programs, write_explanation
 from fewer_results import one_recording
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import LAG_SECONDS, RECORDINGS, dataset_document, ladder_document
 from result_files import (
-    predictions_of,
     results_of,
-    scored_split,
-    spoilt,
     true_blocks,
     write_results,
 )
 from sweep_results import MOMENTUM, OPTIMIZER, RATE, SEARCHED, decided_by_rate, swept
 
-from gcodefp.dataset.store import LEAKY_NOTE, Split
+from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.evaluation.names import (
     BASELINE,
     ELAPSED,
@@ -39,44 +35,28 @@ from gcodefp.evaluation.verdicts import MIN_RECORDINGS
 from gcodefp.reporting.figures import FIGURES
 from gcodefp.reporting.figures.channels import (
     Panel,
-    block_intervals,
     channel_losses,
     choose_panels,
-    draw_strip,
 )
-from gcodefp.reporting.figures.confusion import confusion
 from gcodefp.reporting.figures.dataset import excluded_text, lags_of
 from gcodefp.reporting.figures.epochs import bands, metric_map, saved_share
+from gcodefp.reporting.figures.errors import confusion
 from gcodefp.reporting.figures.hyperparameters import GRID, smoothed
 from gcodefp.reporting.figures.paper import (
     MODEL_BLUE,
     draw_figure,
-    new_figure,
     paper_style,
     save,
     short_name,
 )
-from gcodefp.reporting.predictions import (
-    Predictions,
-    StoredExplanation,
-    StoredSequences,
-    read_explanation,
-)
-from gcodefp.reporting.results import Results
+from gcodefp.reporting.results import Predictions, Results, StoredExplanation
 from gcodefp.reporting.sweep_runs import describe_runs
-from gcodefp.reporting.wording import KINDS, MAIN_METRICS, logged_metric
+from gcodefp.reporting.wording import KINDS, MAIN_METRICS, group_title, logged_metric
 
 HYPERBAND = {"as_written": {"early_terminate": {"type": "hyperband", "min_iter": 1}}}
 SWEEP = tuple(stem for stem, record in FIGURES.items() if record.category == "Sweep")
-EXPLAINED = ("calibration", "channels", "sensor_groups")
 SPACE = "\N{NO-BREAK SPACE}"
 Edit = Callable[[Results], Results]
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Four recordings; four runs, one of them killed and taken over."""
-    return results_of(write_results(tmp_path_factory.mktemp("made"), spoilt(0.3), true_blocks()))
 
 
 @pytest.fixture(scope="module")
@@ -85,25 +65,6 @@ def unread(tmp_path_factory: pytest.TempPathFactory) -> Results:
     written = np.full(len(true_blocks()), "M3")
     folder = tmp_path_factory.mktemp("unread")
     return results_of(write_results(folder, written, true_blocks(), reported=False))
-
-
-@pytest.fixture(scope="module")
-def narrow(results: Results, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """Explained are one channel and one recording, whose program and lag are unknown."""
-    test, dataset = scored_split(True), dataset_document(False)
-    rows = np.flatnonzero(test.recording == 0)
-    of_rows = {name: array[rows] for name, array in vars(test).items() if len(array) == 72}
-    unknown = np.full(len(rows), -1)
-    one = Split(**{**vars(test), **of_rows, "blocks": test.blocks, "window_start": np.zeros(1, int),
-                   "program": unknown, "state": np.full(len(rows), np.nan),
-                   "operation": unknown * 0, "lag_seconds": np.full(4, np.nan)})  # fmt: skip
-    programs = small_programs(dataset)
-    predictions = {name: predictions_of(name, spoilt(0.3), test, programs, True).take(rows)
-                   for name in (MODEL, WHOLE)}  # fmt: skip
-    folder = tmp_path_factory.mktemp("narrow")
-    dataset |= {"channels": dataset["channels"][:1]}
-    write_explanation(folder, dataset, one, predictions)
-    return replace(results, explanation=read_explanation(folder))
 
 
 def drawn(stem: str, results: Results) -> Figure:
@@ -181,7 +142,7 @@ CASES: dict[str, tuple[Edit, dict[str, str]]] = {
     "usual": (
         lambda r: r,
         {**dict.fromkeys(FIGURES, ""),
-         "timeline": "a run was interrupted once and no epoch trained twice",
+         "timeline": "1 interruption, 0 epochs trained twice",
          "importance": "Only 3 runs have a value", "contours": "Only 3 runs have a value",
          "dataset": "1 excluded: bad_001 (the clock runs <backwards>)",
          "learning_curves": "all 4 runs of sweep abcd1234, random search: 2 finished, 1 stopped"},
@@ -301,7 +262,7 @@ def renamed(part: Any, names: dict[str, str]) -> Any:
         )
     if isinstance(part, Predictions | StoredExplanation | Results):
         return replace(part, **{name: renamed(value, names) for name, value in vars(part).items()})
-    return type(part)(*renamed(list(part), names)) if isinstance(part, StoredSequences) else part
+    return part
 
 
 @pytest.mark.parametrize("kind", ODD_NAMES)
@@ -334,12 +295,6 @@ def test_results_without_moves_and_positions_are_drawn(unread: Results) -> None:
     assert "position error (mm)" not in texts(drawn("accuracy", unread))
 
 
-def test_the_sparsest_explanation_is_drawn(narrow: Results) -> None:
-    shown = {stem: texts(drawn(stem, narrow)) for stem in EXPLAINED}
-    assert "without any sensor" in shown["sensor_groups"]
-    assert any("lag of the sensors: unknown" in text for text in shown["channels"])
-
-
 # The numbers that are drawn
 
 
@@ -365,18 +320,18 @@ def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
 ) -> None:
     left, right = drawn("ladder", results).axes
     rungs = results.evaluation["ladder"]
+    lines = [list(line.get_ydata()) for line in left.lines]
+    bars = [
+        [tuple(y for _, y in part) for part in each.get_segments()] for each in left.collections
+    ]
     for name in (MODEL, FILTER):
-        (line,) = (line for line in left.lines if line.get_label() == name)
-        scores = [rung["models"][name]["within_1s"] for rung in rungs]
-        np.testing.assert_allclose(line.get_ydata(), [score["value"] for score in scores[:-1]])
-        assert [scores[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
-        programs = [rung["models"][name]["program"]["value"] for rung in rungs[:-1]]
-        assert programs in [list(line.get_ydata()) for line in left.lines]
-        heights = [
-            [(low, high) for (_, low), (_, high) in lines.get_segments()]
-            for lines in left.collections
-        ]
-        assert [(score["low"], score["high"]) for score in scores[:-1]] in heights
+        near, program = (
+            [rung["models"][name][metric] for rung in rungs] for metric in ("within_1s", "program")
+        )
+        for scores in (near, program):
+            assert [score["value"] for score in scores[:-1]] in lines
+        assert [(score["low"], score["high"]) for score in near[:-1]] in bars
+        assert [near[-1]["value"]] in [list(line.get_ydata()) for line in right.lines]
     assert left.get_xscale() == "log"
     assert left.get_xticks().tolist() == [rung["seconds"] for rung in rungs[:-1]]
     labels = [label.get_text() for label in left.get_xticklabels()]
@@ -384,7 +339,7 @@ def test_the_ladder_has_a_line_for_each_model_and_a_column_of_whole_recordings(
 
 
 def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
-    assert confusion(results, "operation").counts.tolist() == [[36, 0], [0, 36]]
+    assert confusion(results, "operation").to_numpy().tolist() == [[36, 0], [0, 36]]
     stored = {
         "true": ["G0", "G1", "G2", "G3"], "predicted": ["G0", "G1", "G2", "G3", "other kind"],
         "counts": [[23, 0, 0, 0, 1], [0, 0, 0, 0, 0], [0, 3, 9, 0, 0], [0, 0, 0, 0, 0]],
@@ -392,11 +347,9 @@ def test_confusion_shows_the_classes_that_occur(results: Results) -> None:
     matrices = {**results.evaluation["confusion"], "command": stored}
     edited = evaluated(confusion=matrices)(results)
     command = confusion(edited, "command")
-    assert (command.true, command.predicted) == (
-        ["G0", "G1", "G2"],
-        ["G0", "G1", "G2", "other kind"],
-    )
-    assert command.counts.tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
+    assert [*command.index] == ["G0", "G1", "G2"]
+    assert [*command.columns] == ["G0", "G1", "G2", "other kind"]
+    assert command.to_numpy().tolist() == [[23, 0, 0, 1], [0, 0, 0, 0], [0, 3, 9, 0]]
     shown = texts(drawn("confusion", edited))
     assert {"G2 (12)", "23", "9"} <= set(shown)
     assert any("G2 predicted as G1, 25 % of its words" in text for text in shown)
@@ -409,10 +362,10 @@ def test_clocks_are_those_of_the_recordings_whose_program_is_known() -> None:
     dataset = dataset_document(False)
     dataset["splits"]["test"]["recordings"] = [RECORDINGS[1], RECORDINGS[3]]
     lags = lags_of(dataset)
-    assert lags.seconds.tolist() == list(LAG_SECONDS[:3])
-    assert lags.operation.tolist() == ["face<b>", "face<b>", "pocket"]
-    assert (lags.is_test.tolist(), lags.unknown) == ([False, True, False], 1)
-    assert not lags_of(dataset_document(True)).is_test.any()
+    assert lags["seconds"].tolist() == list(LAG_SECONDS[:3])
+    assert lags["operation"].tolist() == ["face<b>", "face<b>", "pocket"]
+    assert lags["is_test"].tolist() == [False, True, False]
+    assert not lags_of(dataset_document(True))["is_test"].any()
 
 
 def test_dataset_names_excluded_recordings_and_counts_of_rules(results: Results) -> None:
@@ -456,16 +409,6 @@ def test_channels_are_those_of_each_panel_with_the_largest_loss(results: Results
         assert (labels[0] == "std") == is_std
 
 
-def test_wrong_segments_are_hatched_and_short_ones_have_no_text() -> None:
-    axes = new_figure(3, 1).subplots()
-    blocks = np.array(["G0", "G1", "G1", "G2", "G2"])
-    strip = block_intervals(blocks, np.array([True, True, True, True, False]))
-    draw_strip(axes, strip, "predicted", min_rows=2)
-    assert [text.get_text() for text in axes.texts] == ["G1"]
-    assert [bool(box.get_hatch()) for box in axes.patches] == [False, False, False, True]
-    assert [box.get_width() for box in axes.patches] == [1, 2, 1, 1]
-
-
 @pytest.mark.parametrize(
     ("low", "high", "recordings", "title"),
     [(0.1, 0.2, MIN_RECORDINGS, "is overconfident"),
@@ -490,25 +433,29 @@ CHANCE, LOSS, GAIN = (-0.5, -1.0, 0.1), (-0.3, -0.4, -0.2), (0.02, 0.01, 0.03)
 
 @pytest.mark.parametrize(
     ("first", "second", "recordings", "title"),
-    [(CHANCE, LOSS, MIN_RECORDINGS, "loses 30 of its"),
-     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor"),
-     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor")],
+    [(CHANCE, LOSS, MIN_RECORDINGS, "Without {1} gcodefp loses 30 of its"),
+     (CHANCE, CHANCE, MIN_RECORDINGS, "No kind of sensor is missed beyond chance; most: {0}"),
+     (LOSS, LOSS, MIN_RECORDINGS - 1, "No kind of sensor is missed beyond chance; most: {0}")],
 )  # fmt: skip
 def test_a_missed_sensor_needs_a_loss_beyond_chance(
     results: Results, first: tuple[float, ...], second: tuple[float, ...], recordings: int,
     title: str,
 ) -> None:  # fmt: skip
-    """A greater loss that may be chance, or a gain, does not hide it."""
+    """A greater loss that may be chance, or a gain, does not hide it; the title names its group."""
     sensors = results.explanation.document["sensors"]
-    differences = iter([first, second, *[GAIN] * len(sensors["without"])])
-    without = []
-    for entry in sorted(sensors["without"], key=lambda entry: entry["kind"] != "group"):
+    ordered = sorted(
+        sensors["without"], key=lambda entry: (entry["kind"] != "group", entry["name"])
+    )
+    differences, without = iter([first, second, *[GAIN] * len(ordered)]), []
+    for entry in ordered:
         estimate = dict(zip(("value", "low", "high"), next(differences), strict=True))
         estimate["recordings"] = recordings
         without.append({**entry, "differences": dict.fromkeys(entry["differences"], estimate)})
-    edited = document(results, sensors={**sensors, "without": without})
-    shown = texts(drawn("sensor_groups", edited))
-    assert any(title in text for text in shown)
+    shown = texts(
+        drawn("sensor_groups", document(results, sensors={**sensors, "without": without}))
+    )
+    names = [group_title(entry["name"]) for entry in ordered[:2]]
+    assert any(text.startswith(title.format(*names)) for text in shown), shown
     assert "+2.0" in shown
 
 
@@ -526,16 +473,16 @@ def test_early_stopping_shows_every_epoch(results: Results) -> None:
 
 
 def test_learning_curves_are_of_the_columns_in_the_table(results: Results) -> None:
+    """The loss of the train split is named where it is drawn; no panel is empty."""
     metric, loss = (logged_metric(name) for name in ("val/gcode_acc", "val/loss"))
-    train = "winner, train split"
-    for missing, titles, has_train in ((None, {metric, loss}, True), ("val/loss", {metric}, False),
-                                       ("train/loss", {metric, loss}, False)):  # fmt: skip
-        columns = [missing] if missing else []
-        edited = replace(results, curves=results.curves.drop(columns=columns))
-        shown = texts(drawn("learning_curves", edited))
-        assert {title for title in (metric, loss) if title in shown} == titles
-        assert (train in shown) == has_train
-    assert describe_runs(results) in " ".join(shown)
+    both = "loss: val split, and the winner's train split"
+    for missing, titles in (("", [metric, both]), ("val/loss", [metric]),
+                            ("train/loss", [metric, loss])):  # fmt: skip
+        edited = replace(results, curves=results.curves.assign(**{missing or "x": np.nan}))
+        figure = drawn("learning_curves", edited)
+        assert [axes.get_title("left") for axes in figure.axes] == titles
+        assert ("winner, train split" in texts(figure)) == (both in titles)
+    assert describe_runs(results) in " ".join(texts(figure))
 
 
 def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
@@ -547,19 +494,14 @@ def test_the_surface_of_contours_is_a_mean_of_the_runs_nearby() -> None:
 
 
 def test_system_has_a_line_for_each_run_and_a_panel_for_each_quantity(results: Results) -> None:
-    with paper_style():
-        figure = draw_figure("system", results)
-    cpu, memory = figure.axes  # The runs have used no GPU.
+    cpu, memory = drawn("system", results).axes  # The runs have used no GPU.
     lines = {line.get_color(): line for line in memory.lines}
     assert len(lines) == len(memory.lines) == len(cpu.lines) == 2
-    winner = lines[MODEL_BLUE]
     # Seconds at work, not since the run began; 100 + 7 MB for each second of the clock.
-    assert np.asarray(winner.get_xdata()).tolist() == [0.5, 8.5]
-    assert np.asarray(winner.get_ydata()) == pytest.approx([0.107, 0.163])
+    x, y = lines[MODEL_BLUE].get_data()
+    assert (list(x), list(y)) == ([0.5, 8.5], pytest.approx([0.107, 0.163]))
     assert memory.get_xlabel() == "seconds at work on the run"
     samples = results.system.assign(gpu_memory_allocated_mb=50.0)
-    with paper_style():
-        assert len(draw_figure("system", replace(results, system=samples)).axes) == 3
-        empty = draw_figure("system", replace(results, system=results.system.iloc[:0]))
-    texts = " ".join(" ".join(text.get_text() for text in empty.findobj(Text)).split())
-    assert "system.csv has no sample of these runs" in texts
+    assert len(drawn("system", replace(results, system=samples)).axes) == 3
+    empty = drawn("system", replace(results, system=results.system.iloc[:0]))
+    assert "system.csv has no sample of these runs" in " ".join(texts(empty))

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from result_documents import ROWS_PER_BLOCK
-from result_files import results_of, spoilt, true_blocks, write_results
+from result_files import results_of, true_blocks, write_results
 
 from gcodefp.evaluation.names import WHOLE
 from gcodefp.reporting.executed_paths import (
@@ -52,11 +52,10 @@ def test_a_wrong_block_and_the_way_back_are_off_the_path(tmp_path: Path, reporte
     assert (path.state[~is_off] == SegmentState.CORRECT).all()
 
 
-@pytest.mark.parametrize("reported", [True, False])
-def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path, reported: bool) -> None:
+def test_late_predictions_are_on_the_path_at_another_time(tmp_path: Path) -> None:
     parts = np.split(true_blocks(), 4)
     late = np.concatenate([np.concatenate([part[:1], part[:-1]]) for part in parts])
-    for path in paths_of(tmp_path, late, reported):
+    for path in paths_of(tmp_path, late, reported=True):
         assert path.accuracy == pytest.approx(13 / 18)
         assert (path.state != SegmentState.OFF).all()
         assert ((path.state == SegmentState.CORRECT) == path.is_correct).all()
@@ -83,13 +82,6 @@ def test_arcs_keep_their_radius_where_it_is_possible(tmp_path: Path) -> None:
     ends = np.array([[0.0, 0.0, 0.0], [10.0, 0.0, 0.0]])
     segments = block_segments(np.array(["G1 X0 Y0", "G3 X10 R1"]), ends, np.ones(2))
     np.testing.assert_array_equal(segments[1], ends[:, :2])
-
-
-def test_paths_are_ranked_best_first(tmp_path: Path) -> None:
-    ranking = paths_of(tmp_path, spoilt(0.4), True)
-    accuracies = [path.accuracy for path in ranking]
-    assert accuracies == sorted(accuracies, reverse=True)
-    assert median_toolpath(ranking) is ranking[2]
 
 
 def test_adjoining_segments_of_one_state_are_one_line() -> None:

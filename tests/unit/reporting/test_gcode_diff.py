@@ -1,10 +1,12 @@
 """The predicted G-code of a recording beside the executed one."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from fewer_results import one_recording
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 from result_documents import PROGRAM, RECORDINGS
 from result_files import results_of, true_blocks, write_results
@@ -15,13 +17,19 @@ from gcodefp.reporting.figures.gcode_diff import (
     Edit,
     count_edits,
     diff,
-    draw_gcode_diff,
-    excerpt,
     fold,
 )
+from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.results import Results
 
 ROWS = 18
+
+
+def picture(results: Results) -> Figure:
+    with paper_style():
+        return draw_figure("gcode_diff", results)
+
+
 LINES = [
     DiffLine(Edit.EQUAL, 0.0, "G0 X0 Y0", "G0 X0 Y0"),
     DiffLine(Edit.EQUAL, 0.75, "G1 X1", "G1 X1"),
@@ -46,16 +54,15 @@ def wrong_results(folder: Path) -> Results:
 
 def test_lines_are_aligned_marked_and_drawn(tmp_path: Path) -> None:
     results = wrong_results(tmp_path)
-    sequences = results.predictions.sequences
-    assert sequences is not None
-    assert diff(sequences, 0) == LINES
+    predictions = results.predictions
+    assert diff(predictions, 0) == LINES
     assert count_edits(LINES) == {Edit.EQUAL: 4, Edit.MISSING: 1, Edit.REPLACED: 1, Edit.EXTRA: 1}
-    assert count_edits(diff(sequences, 1)) == {Edit.EQUAL: 6}
+    assert count_edits(diff(predictions, 1)) == {Edit.EQUAL: 6}
     # The third line has no row of its own.
-    seconds = np.where(sequences.executed_block == "Y1", np.nan, sequences.executed_seconds)
-    lines = diff(sequences._replace(executed_seconds=seconds), 0)
+    seconds = np.where(predictions.executed_block == "Y1", np.nan, predictions.executed_seconds)
+    lines = diff(replace(predictions, executed_seconds=seconds), 0)
     assert lines == [*LINES[:2], LINES[2]._replace(seconds=None), *LINES[3:]]
-    shown = [text.get_text() for text in draw_gcode_diff(one_recording(results, 0)).findobj(Text)]
+    shown = [text.get_text() for text in picture(one_recording(results, 0)).findobj(Text)]
     assert shown[-2] == (
         f"G-code of {RECORDINGS[0]}: 4 of 6 executed lines are predicted "
         "(67\N{NO-BREAK SPACE}%), 1 too many"
@@ -80,23 +87,12 @@ def test_only_the_middle_of_long_equal_segments_is_folded() -> None:
     assert count_edits(folded) == count_edits(lines)
 
 
-def test_the_marks_of_an_excerpt_are_like_those_of_the_whole() -> None:
-    """Half of all lines are equal; the first four neighbours of whom half are begin at 2."""
-    lines = lines_with("====++++=+=+=+")
-    assert excerpt(lines, 4) == slice(2, 6)
-    assert excerpt(lines, 14) == excerpt(lines, 20) == slice(0, 14)
-    # A fold counts as all lines that it stands for.
-    lines = [*lines_with("++"), DiffLine(Edit.FOLDED, 0.0, "", "", 8), *lines_with("++")]
-    assert excerpt(lines, 3) == slice(0, 3)
-    assert excerpt(lines, 2) == slice(1, 3)
-
-
-def test_long_recordings_are_folded_and_cut_to_an_excerpt(
+def test_long_recordings_are_folded_and_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gcode_diff, "LINES_PER_COLUMN", 2)
     results = results_of(write_results(tmp_path, true_blocks(), true_blocks()))
-    shown = [text.get_text() for text in draw_gcode_diff(results).findobj(Text)]
+    shown = [text.get_text() for text in picture(results).findobj(Text)]
     # Of six equal lines two are folded, and four of the five others fit.
     assert any("2 equal lines" in text for text in shown)
-    assert any("0 lines come before it, 1 after it" in " ".join(text.split()) for text in shown)
+    assert any("; 1 more lines follow" in " ".join(text.split()) for text in shown)

@@ -3,18 +3,8 @@
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-import pytest
-from result_files import results_of, true_blocks, write_results
-
-from gcodefp.reporting.page_tables import cost_tables, process_table, stage_costs
+from gcodefp.reporting.page_tables import cost_tables, stage_costs
 from gcodefp.reporting.results import Results
-
-
-@pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    folder = tmp_path_factory.mktemp("results")
-    return results_of(write_results(folder, true_blocks(), true_blocks()))
 
 
 def test_runs_are_added_up_by_state_device_and_repeats(results: Results) -> None:
@@ -35,37 +25,11 @@ def test_runs_are_added_up_by_state_device_and_repeats(results: Results) -> None
     assert "repeats with other seeds" not in names
 
 
-def test_processes_work_from_their_first_to_their_last_entry(results: Results) -> None:
-    # The first one is killed in run 0000, which the second one ends after its own.
-    assert process_table(results.work)["rows"] == [
-        ["here", 1, "1", "1", "3 s", "100 %", "14 %"],
-        ["here", 2, "4", "6", "21 s", "86 %", "86 %"],
-    ]
-    assert process_table(results.work.iloc[:0])["rows"] == []
-
-
 def test_repeated_epochs_are_counted(results: Results) -> None:
     work = results.work.copy()
     # As if the end of the first epoch of run 0000 had not reached the disk.
     work.loc[(work["run"] == "0000") & (work["pid"] == 2), "epoch"] -= 1
     assert cost_tables(replace(results, work=work))["repeated_epochs"] == 1
-
-
-@pytest.mark.parametrize(
-    ("entries", "expected"),
-    [
-        # Two processes at the same run train all of it twice.
-        ([(0, 1, 0), (1, 2, 0), (2, 1, 1), (3, 2, 1), (5, 1, 2), (9, 2, 2)], ["2", "2"]),
-        # A process that comes back did not train what another one did meanwhile.
-        ([(0, 1, 0), (1, 1, 1), (2, 2, 1), (3, 2, 2), (4, 2, 3), (9, 1, 3)], ["1", "2"]),
-    ],
-)
-def test_epochs_belong_to_the_process_that_trained_them(
-    entries: list[tuple[float, int, int]], expected: list[str]
-) -> None:
-    lines = [("0000", seconds, "here", pid, epoch) for seconds, pid, epoch in entries]
-    work = pd.DataFrame(lines, columns=["run", "utc_seconds", "host", "pid", "epoch"])
-    assert [row[3] for row in process_table(work)["rows"]] == expected
 
 
 def test_stages_are_those_of_the_benchmarks_longest_first(tmp_path: Path) -> None:
