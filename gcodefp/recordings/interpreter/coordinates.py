@@ -1,7 +1,7 @@
 """The coordinate systems of a program: work offsets, G52, G92, and where the machine goes home.
 
 Positions are in mm, in the frame that G54 has at the start. The offset is what is added to a
-programmed coordinate: work offset + local offset (G52) + shift (G92).
+programmed coordinate: work offset + shift (G92, G52).
 """
 
 from collections.abc import Sequence
@@ -10,9 +10,7 @@ from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import Point
 
 WORK_OFFSETS = {54.0: 1, 55.0: 2, 56.0: 3, 57.0: 4, 58.0: 5, 59.0: 6, 59.1: 7, 59.2: 8, 59.3: 9}
-TOOL_TABLES = (1, 3, 10, 11, 12, 13)
-EXTENDED_OFFSETS = 100
-"""Fanuc's G54.1 P1 is number 101."""
+TOOL_TABLES = (1, 10, 11)
 
 Lengths = Sequence[tuple[int, float]]
 """Axis (0 to 3 for X, Y, Z, E) and length in mm of each word."""
@@ -32,50 +30,40 @@ class Coordinates:
         self.offset: Point = (0.0, 0.0, 0.0, 0.0)
         self.has_assumed_offset = False
         self._work: dict[int, list[float]] = {}
-        self._local, self._shift, self._saved_shift = [0.0] * 3, [0.0] * 4, [0.0] * 4
+        self._shift, self._saved_shift = [0.0] * 4, [0.0] * 4
 
     def _sum(self) -> None:
         work = self._work.get(self.work_offset, (0.0, 0.0, 0.0))
-        x, y, z = (w + n + s for w, n, s in zip(work, self._local, self._shift, strict=False))
+        x, y, z = (w + s for w, s in zip(work, self._shift, strict=False))
         self.offset = (x, y, z, self._shift[3])
 
     def select(self, index: int) -> None:
-        """G54 (1) to G59.3 (9), and G54.1."""
+        """G54 (1) to G59.3 (9)."""
         self.work_offset = index
         self.has_assumed_offset |= index != 1 and index not in self._work
         self._sum()
 
-    def set_work_offset(
-        self, values: dict[str, float], lengths: Lengths, position: Point, is_absolute: bool
-    ) -> None:
+    def set_work_offset(self, values: dict[str, float], lengths: Lengths, position: Point) -> None:
         """G10 L2 and L20. Raises ValueError if it sets something else."""
         kind, index = values.get("L", 2.0), int(values.get("P", 0.0)) or self.work_offset
-        is_fanuc = self._dialect is Dialect.FANUC
         if kind in TOOL_TABLES:
             return
         if kind not in (2, 20) or values.get("R"):
             raise ValueError("this G10 is not known, or rotates the coordinates")
-        if is_fanuc and kind == 2 and values.get("P") == 0:
-            raise ValueError("the external offset is not traced")
-        if is_fanuc and kind == 20:
-            index += EXTENDED_OFFSETS
-        elif index not in WORK_OFFSETS.values():
+        if index not in WORK_OFFSETS.values():
             raise ValueError(f"P{index} is no work offset")
         work = self._work.setdefault(index, [0.0] * 3)
         for axis, length in lengths:
-            if kind == 20 and not is_fanuc:
-                work[axis] = position[axis] - self._shift[axis] - self._local[axis] - length
-            elif is_fanuc and not is_absolute:
-                work[axis] += length
-            else:
-                work[axis] = length + self.zero[axis]
+            is_here = kind == 20
+            work[axis] = (
+                position[axis] - self._shift[axis] - length if is_here else length + self.zero[axis]
+            )
         self._sum()
 
     def set_local(self, lengths: Lengths) -> None:
-        """G52; but for Fanuc it is the shift of G92 by another name."""
-        offsets = self._local if self._dialect is Dialect.FANUC else self._shift
+        """G52: the shift of G92 by another name."""
         for axis, length in lengths:
-            offsets[axis] = length
+            self._shift[axis] = length
         self._saved_shift = list(self._shift)
         self._sum()
 
@@ -99,14 +87,4 @@ class Coordinates:
         """Homing of a printer."""
         for axis in axes:
             self._shift[axis] = 0.0
-        self._sum()
-
-    @property
-    def shift(self) -> list[float]:
-        """What G92 has shifted, X, Y, Z, E."""
-        return list(self._shift)
-
-    @shift.setter
-    def shift(self, shift: Sequence[float]) -> None:
-        self._shift = list(shift)
         self._sum()

@@ -1,9 +1,10 @@
-"""The shapes of moves: lines and arcs.
+"""The shapes of moves: lines, arcs, and the holes of drilling cycles.
 
 Arcs follow RS-274/NGC, section 3.5.3; the sign of the square root in radius format is that of
 grbl's gcode.c.
 """
 
+from collections.abc import Iterator
 from math import atan2, hypot, pi, sqrt
 from typing import NamedTuple
 
@@ -100,3 +101,57 @@ def at_height(place: Point, axis: int, height: float) -> Point:
     """The place with another coordinate of an axis (0 to 2)."""
     x, y, z, e = (height if index == axis else old for index, old in enumerate(place))
     return x, y, z, e
+
+
+MAX_PECKS = 1000
+CHIP_BREAK_MM = 0.254
+CYCLES = (73, 81, 82, 83, 84, 85, 86, 88, 89)
+PECKING, FEEDS_OUT, DWELLS = (73, 83), (84, 85, 89), (82, 86, 88, 89)
+
+
+class Hole(NamedTuple):
+    """One hole of a drilling cycle, in mm and seconds; heights are along the axis across.
+
+    Attributes:
+        clear: the height where the cycle ends, and up to which boring and tapping feed out.
+        peck: depth of one peck; 0 without.
+    """
+
+    code: int
+    top: float
+    bottom: float
+    clear: float
+    peck: float
+    dwell_seconds: float
+    feed_mm_min: float
+
+
+def drill(hole: Hole, place: Point, axis: int) -> Iterator[PathMove]:
+    """The moves of a hole from a place at its top (RS-274/NGC, section 3.5.16).
+
+    Raises ValueError: the hole does not go down, or in too many pecks.
+    """
+    if hole.bottom > hole.top:
+        raise ValueError("the cycle's bottom is above its R")
+    if hole.top - hole.bottom > MAX_PECKS * hole.peck > 0:
+        raise ValueError(f"more than {MAX_PECKS} pecks")
+
+    def move(kind: str, height: float) -> PathMove:
+        nonlocal place
+        start, place = place, at_height(place, axis, height)
+        return PathMove(kind, start, place, hole.feed_mm_min if kind == "feed" else 0.0)
+
+    depths = [hole.bottom]
+    if hole.code in PECKING and hole.peck > 0:
+        pecks = int((hole.top - hole.bottom) / hole.peck * (1 - 1e-12))
+        depths = [hole.top - hole.peck * (i + 1) for i in range(pecks)] + depths
+    for depth in depths:
+        yield move("feed", depth)
+        if depth != hole.bottom:
+            if hole.code == 83:
+                yield move("rapid", hole.top)
+            yield move("rapid", min(depth + CHIP_BREAK_MM, hole.top))
+    if hole.code in DWELLS and hole.dwell_seconds:
+        yield PathMove("dwell", place, place, seconds=hole.dwell_seconds)
+    if hole.clear != place[axis]:
+        yield move("feed" if hole.code in FEEDS_OUT else "rapid", hole.clear)
