@@ -13,7 +13,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, with_groups
-from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
+from gcodefp.recordings.reader import find_recordings, recording_name
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -49,11 +49,6 @@ Recordable = Path | LabRecording
 def name_of(recording: Recordable) -> str:
     """The recording's name."""
     return recording.name if isinstance(recording, LabRecording) else recording_name(recording)
-
-
-def session_of(recording: Recordable) -> str:
-    """Its session; empty without one."""
-    return recording.session if isinstance(recording, LabRecording) else ""
 
 
 def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
@@ -117,7 +112,8 @@ def recordings_digest(
 ) -> str:
     """A digest that changes when a file of a recording, or the layout, is changed."""
     if layout is None:
-        return folder_digest(folder)
+        stats = [(path.name, path.stat()) for path in find_recordings(folder)]
+        return digest([(name, s.st_size, s.st_mtime_ns) for name, s in stats])[:12]
     paths = paths_of(list_recordings(folder, exclude, layout))
     if layout.table is not None:
         paths.append(folder / layout.table)
