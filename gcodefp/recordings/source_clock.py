@@ -1,6 +1,5 @@
 """The clocks of a layout's sources: any format becomes seconds, chunk after chunk."""
 
-import re
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -8,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.recordings.clock import DAY_SECONDS, parse_time_of_day
+from gcodefp.recordings.clock import DAY_SECONDS, iso_texts, parse_time_of_day
 from gcodefp.recordings.layout import Clock
 from gcodefp.recordings.sources import numbers
 
@@ -18,8 +17,6 @@ CLOCK_CHANGE = (
     "with their offset, such as +02:00"
 )
 ABSOLUTE = ("iso8601", "unix")
-DOTTED_DATE = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})[ T]+")
-"""05.03.2024: of dates with points the day is always first."""
 
 
 class SourceClock:
@@ -93,10 +90,7 @@ class SourceClock:
 
 
 def _iso8601(samples: pd.Series, timezone: str) -> NDArray[np.float64]:
-    texts = samples.astype("string").str.strip().str.replace(",", ".")
-    texts = texts.str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
-    has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
-    has_offset &= texts.str.len() > len("2024-03-05")
+    texts, has_offset = iso_texts(samples)
     absolute = pd.to_datetime(texts.where(has_offset), format="ISO8601", errors="coerce", utc=True)
     naive = pd.to_datetime(texts.where(~has_offset), format="ISO8601", errors="coerce")
     local = naive.dt.tz_localize(timezone, ambiguous="NaT", nonexistent="NaT")

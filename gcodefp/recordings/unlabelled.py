@@ -7,7 +7,7 @@ and rows after its end, since only the controller's columns distinguish them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -138,19 +138,11 @@ def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.D
 
 
 def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
-    """The clock and the channels of the recording as numbers, in the order of `channels`."""
+    """The clock and the channels of the recording as numbers, in the order of `channels`.
+
+    The clock is text, or seconds of a layout.
+    """
     names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
-    table = _read_all(source, lambda column: column.casefold() in names, step_seconds)
-    table = table.rename(columns=lambda column: names[column.casefold()])
-    # The order of the columns in the file must not change the result by rounding.
-    table = table[[column for column in names.values() if column in table]]
-    return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
-
-
-def _read_all(
-    source: Recordable, is_read: Callable[[str], bool], step_seconds: float
-) -> pd.DataFrame:
-    """The columns that are read, as they are named; the clock is text, or seconds of a layout."""
     if not isinstance(source, Path):
         try:
             table = read_sensors(source, step_seconds)
@@ -161,8 +153,12 @@ def _read_all(
     elif source.suffix == ".parquet":
         table = read_canonical(source)
     else:
-        return read_columns(source, is_read, "repair the file")
-    return table[[name for name in table.columns if is_read(name)]]
+        table = read_columns(source, lambda name: name.casefold() in names, "repair the file")
+    table = table[[name for name in table.columns if name.casefold() in names]]
+    table = table.rename(columns=lambda column: names[column.casefold()])
+    # The order of the columns in the file must not change the result by rounding.
+    table = table[[column for column in names.values() if column in table]]
+    return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
 
 
 def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:

@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from gcodefp.recordings.clock import elapsed_seconds, median_period
+from gcodefp.recordings.clock import elapsed_seconds, iso_texts, median_period
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.recordings.source_clock import DOTTED_DATE
 from gcodefp.recordings.sources import UNREADABLE, opened
 
 HEAD_BYTES = 1 << 18
@@ -261,13 +260,12 @@ def _clocks(name: str, samples: pd.Series) -> Iterator[tuple[int, Clock]]:
         return
     if samples.dtype.kind not in "iuf":
         texts = samples.astype(str)
-        texts_or_iso = texts.str.strip().str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
         for keys, pattern in (
             ({"format": "iso8601", "column": name, "timezone": "UTC"}, _DATE),
             ({"format": "time_of_day", "column": name}, _TIME_OF_DAY),
         ):
             if texts.str.match(pattern).mean() > 0.9:
-                period = median_period(elapsed_seconds(texts_or_iso))
+                period = median_period(elapsed_seconds(iso_texts(texts)[0]))
                 yield (0 if is_named else 1), Clock(name, keys, period)
         return
     unit = _UNIT.search(name)
