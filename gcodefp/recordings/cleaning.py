@@ -167,13 +167,15 @@ def _with_labels(
     if columns.BLOCK in table:
         texts = table[columns.BLOCK]
         table = table.assign(**{columns.BLOCK: _canonical_blocks(texts)})
-        table[FACTOR] = _mm_per_unit(path, table, notes)
-        return table, _unlabelled_rows(table, texts, seconds, notes)
-    unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
-    # Until `programs.labelling` labels them: by the program's text programs are identified.
-    table = table.assign(**{columns.BLOCK: digest(read_program(Path(table.attrs["program"])))})
-    table[columns.LINE], table[FACTOR] = 0, columns.MM_PER_UNIT[unit]
-    return table, seconds.isna()
+        labels = _mm_per_unit(path, table, notes).to_frame(FACTOR)
+        unlabelled = _unlabelled_rows(table, texts, seconds, notes)
+    else:
+        # Until `programs.labelling` labels them: by the program's text programs are identified.
+        block = digest(read_program(Path(table.attrs["program"])))
+        unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
+        row = {columns.BLOCK: block, columns.LINE: 0, FACTOR: columns.MM_PER_UNIT[unit]}
+        labels, unlabelled = pd.DataFrame(row, index=table.index), seconds.isna()
+    return pd.concat([table, labels], axis=1), unlabelled
 
 
 def _program_rows(

@@ -225,7 +225,7 @@ def _check_fields(body: str, separator: str, headers: list[str]) -> None:
         if len(row) != len(headers):
             raise ValueError(
                 f"data row {number} has {len(row)} fields, the header {len(headers)}, separated by "
-                f"{separator!r}"
+                f"{separator!r} (one at the end of a row counts, too)"
             )
     if rows and not headers[0].strip() and not any(row[-1].strip() for row in rows):
         raise ValueError(

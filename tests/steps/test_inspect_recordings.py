@@ -84,18 +84,6 @@ def test_grbl_reports_behind_any_time_are_read(
     assert "would be read as square: 99 rows, one every 0.200 s, 17 lines from 30 to 190" in report
 
 
-def test_klippers_newer_header_is_skipped(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_laboratory("klipper", tmp_path / "files", speed=SPEED)
-    path = tmp_path / "files/adxl345-square_001.csv"
-    path.write_text("##data_rate=3200,errors=0\n" + path.read_text())
-    report = inspect(tmp_path / "files", capsys)
-    assert "the shipped layout klipper with the names of these files" in report
-    assert "    skip_rows: 1" in (tmp_path / "inspection/layout.yaml").read_text()
-    assert "channels: 21 imu" in report
-
-
 def test_an_unknown_logger_gets_a_layout_that_reads_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

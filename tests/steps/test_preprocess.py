@@ -260,15 +260,6 @@ def test_channels_rates_and_clocks_that_differ_are_understood_or_listed(
     assert float(description.programs.step_seconds) == 0.25
 
 
-def test_a_window_in_which_nothing_moves_is_doubted(
-    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert preprocess(recordings, tmp_path / "usual", window=4) == 0
-    assert "window.rows" not in capsys.readouterr().err
-    assert preprocess(recordings, tmp_path / "short", window=3) == 0
-    assert "window.rows: 3 rows, one every 0.25 s, are 0.75 s" in capsys.readouterr().err
-
-
 def test_a_lag_at_the_limit_of_the_search_is_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

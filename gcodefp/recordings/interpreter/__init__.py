@@ -36,7 +36,7 @@ class ExecutedBlock(NamedTuple):
             without comments.
         words: evaluated, with exact numbers; none on lines that are no words.
         start_mm, end_mm: X, Y, Z and E, in the frame that G54 has at the start.
-        motion, mm_per_unit: behind it.
+        mm_per_unit: millimetres of a length unit behind it.
         kind: of its moves the last of `dwell`, `rapid`, `feed`, `arc`; `flow` of lines that decide
             what is executed; else `none`.
         feed_mm_min: of its last move by feed; 0 for rapids.
@@ -53,7 +53,6 @@ class ExecutedBlock(NamedTuple):
     feed_mm_min: float
     complaint: str
     moves: tuple[PathMove, ...]
-    motion: float
     mm_per_unit: float
 
 
@@ -134,7 +133,7 @@ def _execute(
             kind, feed = "flow" if step.is_flow else "none", 0.0
         yield ExecutedBlock(
             step.line, step.text or format_block(step.words), step.words, start, machine.position,
-            kind, feed, complaint, moves, machine.motion, machine.mm_per_unit,
+            kind, feed, complaint, moves, machine.mm_per_unit,
         )  # fmt: skip
 
 

@@ -69,37 +69,6 @@ def test_modes_offsets_and_forms_of_words() -> None:
     assert by_line[19].moves[0].seconds == 1.5
 
 
-ARCS = """\
-G17 G21 G90 F100
-G0 X10 Y0 Z0
-G3 X0 Y10 I-10 J0
-G2 X0 Y10 I0 J-10 Z-3 P2
-G3 X-10 Y0 R10
-G2 X0 Y-10 R-10
-G18 G0 X0 Y0 Z0
-G2 X5 Z5 I5
-G19 G3 Y5 Z10 J5
-G17 G90.1 G2 X15 Y5 I10 J5
-"""
-
-
-def test_arcs_of_all_planes_turns_and_radii() -> None:
-    run = interpret_program(ARCS)
-    assert run.not_understood == []
-    arcs = [block.moves[0] for block in run.blocks if block.kind == "arc"]
-    quarter = math.pi / 2
-    assert [arc.sweep for arc in arcs] == pytest.approx(
-        [quarter, -8 * quarter, quarter, -3 * quarter, -3 * quarter, 3 * quarter, -2 * quarter]
-    )
-    assert [arc.centre_mm for arc in arcs[:2]] == [(0, 0, 0), (0, 0, 0)]
-    assert arcs[1].length_mm == pytest.approx(math.hypot(40 * math.pi, 3))
-    assert arcs[3].centre_mm[:2] == pytest.approx((0, 0), abs=1e-9)
-    assert arcs[4].centre_mm == (5, 0, 0)
-    assert arcs[5].centre_mm == (5, 5, 5)
-    for arc in arcs:
-        assert arc.radius_mm == pytest.approx(5 if arc.plane != 17 or arc is arcs[-1] else 10)
-
-
 RS274 = Path(__file__).parent / "rs274"
 
 
@@ -119,57 +88,6 @@ def test_arcs_that_do_not_fit_are_not_understood_but_end_where_they_say() -> Non
     assert [line for line, *_ in run.not_understood] == [2, 3, 4]
     assert run.blocks[-1].start_mm[0] == 40
     assert run.blocks[-1].end_mm[0] == 41
-
-
-LINUXCNC = """\
-o<hole> sub
-  G0 X#1 Y[#2 * 2]
-  o110 if [#3 GT 0]
-    G1 Z-#3 F[50 + 10]
-  o110 elseif [#3 EQ 0]
-    G1 Z-1 F10
-  o110 else
-    G1 Z-2 F10
-  o110 endif
-  G0 Z5
-o<hole> endsub [#1 + 100]
-G21 G90
-#<_depth> = 3
-o<hole> call [1] [1.5] [#<_depth>]
-o<hole> call [#<_value>] [0] [0]
-o100 repeat [2]
-G91 G1 X1 F100
-G90
-o100 endrepeat
-#5=0
-o101 while [#5 LT 5]
-#5=[#5+1]
-o102 if [#5 EQ 2]
-o101 continue
-o102 endif
-o103 if [#5 GE 4]
-o101 break
-o103 endif
-G1 Y#5
-o101 endwhile
-o104 do
-#5=[#5 - 1]
-o104 while [#5 GT 0]
-G0 X[cos[60]*10] Y[atan[1]/[1]] Z#5
-G0 X[2**3 mod 5 + -[1]]
-M2
-"""
-
-
-def test_a_program_of_linuxcnc_with_o_words_and_expressions() -> None:
-    run = interpret_program(LINUXCNC)
-    assert run.dialect is Dialect.LINUXCNC
-    assert run.not_understood == []
-    assert ends(run) == [
-        (1, 3, 0), (1, 3, -3), (1, 3, 5), (101, 0, 5), (101, 0, -1), (101, 0, 5),
-        (102, 0, 5), (103, 0, 5), (103, 1, 5), (103, 3, 5), (5, 45, 0), (2, 45, 0),
-    ]  # fmt: skip
-    assert {block.kind for block in run.blocks if block.text.startswith(("O", "#"))} == {"flow"}
 
 
 PRINTER = """\
@@ -297,33 +215,6 @@ def test_what_cannot_be_traced_is_listed() -> None:
 )
 def test_dialects_are_recognised(text: str, dialect: Dialect) -> None:
     assert detect_dialect(text) is dialect
-
-
-MACH3 = """\
-(Mach3)
-G21 G90 G17 G94 G80 G40 G49
-G0 X0 Y0 Z5
-G52 X10 Y10
-X1 Y1
-M98 P200 L2
-G52 X0 Y0
-M30
-O200
-G91 G0 X1
-G1 Z-6 F300
-G2 X0 Y0 I1 J0
-G90 G0 Z5
-M99
-"""
-
-
-def test_a_program_of_mach3_with_a_local_origin_and_a_subprogram() -> None:
-    run = interpret_program(MACH3)
-    holes = [(x, 11, z) for x in (12, 13) for z in (5, -1, -1, 5)]
-    assert ends(run) == [(0, 0, 5), (11, 11, 5), *holes]
-    circles = [block.moves[0] for block in run.blocks if block.kind == "arc"]
-    assert [c.sweep for c in circles] == pytest.approx([-2 * math.pi] * 2)
-    assert [block.line for block in run.blocks if block.kind == "flow"] == [6, 14, 14, 8]
 
 
 def test_program_files(tmp_path: Path) -> None:

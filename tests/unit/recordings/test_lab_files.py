@@ -65,23 +65,9 @@ def test_folders_and_names_say_session_and_machine(tmp_path: Path) -> None:
         match_recordings(sessions, ["wed*"], sessions)
 
 
-def test_one_file_may_be_two_sources(tmp_path: Path) -> None:
-    (recording,) = recordings_in(touch(tmp_path, "run.log"), **patterns("*.log", "*.log")).values()
-    assert set(recording.files) == {"controller", "toolhead"}
-    assert paths_of([recording]) == [tmp_path / "run.log"]
-
-
 TABLE = (
     "recording,operation,session,offset_seconds,offset_seconds.toolhead\na,face,s1,1,0.5\nb,,,,\n"
 )
-
-
-def test_the_table_says_what_names_do_not(tmp_path: Path) -> None:
-    touch(tmp_path, "a.csv", "a_accel.csv", "b.csv").joinpath("list.csv").write_text(TABLE)
-    recordings = recordings_in(tmp_path, table="list.csv")
-    assert recordings["a"].offsets == {"controller": 1.0, "toolhead": 1.5}
-    assert (recordings["a"].operation, recordings["a"].session) == ("face", "s1")
-    assert (recordings["b"].operation, recordings["b"].session) == ("b", "")
 
 
 @pytest.mark.parametrize(
