@@ -19,7 +19,6 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
-from gcodefp.recordings.canonical import select_groups, write_canonical
 from gcodefp.recordings.clock import (
     coarse_clock_note,
     elapsed_seconds,
@@ -32,7 +31,7 @@ from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_bloc
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import RUNNING
-from gcodefp.recordings.reader import RecordingRejected, read_table
+from gcodefp.recordings.reader import RecordingRejected, read_table, select_groups, write_canonical
 from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from gcodefp.errors import UserError
 from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_sensors
-from gcodefp.recordings.canonical import read_canonical
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording
 from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.reader import RecordingRejected, read_columns
+from gcodefp.recordings.reader import RecordingRejected, read_canonical, read_columns
 from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
 
 MIN_CHANNELS_SHARE = 0.5

@@ -24,10 +24,9 @@ from layout_files import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.canonical import read_canonical, write_canonical
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.reader import RecordingRejected, read_canonical, write_canonical
 from gcodefp.recordings.unlabelled import read_unlabelled
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1

@@ -17,8 +17,7 @@ from pyarrow import parquet
 from gcodefp.errors import UserError
 from gcodefp.recordings.layout import Clock, Source
 from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.source_clock import SourceClock
-from gcodefp.recordings.source_file import SourceFile, repair_isolated
+from gcodefp.recordings.source_file import SourceClock, SourceFile, repair_isolated
 
 SECONDS = np.arange(50) / 10
 CURRENT = np.round(np.sin(SECONDS), 6)
