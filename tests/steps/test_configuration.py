@@ -132,18 +132,6 @@ def test_every_key_must_be_there(path: str) -> None:
     assert f"{where}: {name!r} is missing; add it: {description}" in message
 
 
-def test_the_folder_of_recordings_is_looked_at(tmp_path: Path) -> None:
-    missing = tmp_path / "none"
-    message = message_of(changed("recordings.folder", str(missing)))
-    for part in ("my.yaml", "recordings.folder", str(missing), "no such folder"):
-        assert part in message
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    message = message_of(changed("recordings.folder", str(empty)))
-    for part in ("my.yaml", "recordings.folder", str(empty), ".csv"):
-        assert part in message
-
-
 def test_a_layout_is_checked_with_the_folder(tmp_path: Path) -> None:
     folder = write_laboratory(tmp_path / "lab", {"face": 2})
     layout = tmp_path / "lab.yaml"

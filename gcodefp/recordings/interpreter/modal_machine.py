@@ -11,13 +11,14 @@ from math import isfinite, pi
 
 from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import Word
-from gcodefp.recordings.interpreter.coordinates import WORK_OFFSETS, Coordinates
 from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import (
     CYCLES,
     MIN_ARC_ANGLE,
     PLANE_AXES,
+    WORK_OFFSETS,
     Arc,
+    Coordinates,
     Hole,
     PathMove,
     Point,

@@ -201,22 +201,3 @@ def test_sensors_that_never_change_are_refused(tmp_path: Path, constant: float) 
         recording.signals.iloc[:] = constant
     with pytest.raises(UserError, match="no sensor of the 4 train recordings ever changes"):
         label(pairs, MachineLimits())
-
-
-def test_hours_without_the_program_do_not_hide_it(tmp_path: Path) -> None:
-    path = program_file(tmp_path, "face40")
-    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
-    own, truth = simulated(path, "face40", 5)
-    idle = int(1800 / STEP_SECONDS)
-    rest = own.signals.iloc[:4]
-    noise = np.random.default_rng(0).normal(size=(idle, rest.shape[1]))
-    before = pd.DataFrame(
-        noise * rest.std().to_numpy() + rest.mean().to_numpy(), None, rest.columns
-    )
-    count = idle + len(truth)
-    own.row, own.seconds = np.arange(count, dtype=np.int32), np.arange(count) * STEP_SECONDS
-    own.position_mm = np.full((count, 3), np.nan, np.float32)
-    own.environment = np.full((count, 2), np.nan, np.float32)
-    own.signals = pd.concat([before, own.signals], ignore_index=True)
-    *_, distances = label([*pairs, (own, np.append(np.full(idle, -99.0), truth))], MachineLimits())
-    assert np.quantile(distances["face40_5"], 0.9) < 10

@@ -26,8 +26,8 @@ from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
+from gcodefp.recordings.loading import read_unlabelled
 from gcodefp.recordings.reader import RecordingRejected, read_canonical, write_canonical
-from gcodefp.recordings.unlabelled import read_unlabelled
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
 
@@ -228,12 +228,6 @@ def test_a_layout_that_does_not_fit_the_files(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_recording(first(folder, **changes))
-
-
-def test_a_layout_without_labels_cannot_be_learnt_from(folder: Path) -> None:
-    sources = {"toolhead": content()["sources"]["toolhead"]}
-    with pytest.raises(UserError, match="no labels to learn from"):
-        read_recording(first(folder, sources=sources, program=None))
 
 
 def test_clocks_without_a_common_time(folder: Path) -> None:

@@ -12,7 +12,6 @@ from gcodefp.recordings.lab_files import (
     LabRecording,
     list_recordings,
     name_of,
-    paths_of,
     recordings_digest,
     recordings_of,
 )
@@ -34,16 +33,6 @@ def patterns(controller: str, toolhead: str) -> dict[str, Any]:
     sources = content()["sources"]
     sources["controller"]["files"], sources["toolhead"]["files"] = controller, toolhead
     return {"sources": sources}
-
-
-def test_files_of_one_name_are_one_recording(tmp_path: Path) -> None:
-    names = ("face_1.csv", "face_1_accel.csv.gz", "face_2_accel.csv", ".face_3.csv", "notes.txt")
-    recordings = recordings_in(touch(tmp_path, *names))
-    assert {n: sorted(r.files) for n, r in recordings.items()} == {
-        "face_1": ["controller", "toolhead"],
-        "face_2": ["toolhead"],
-    }
-    assert [path.name for path in paths_of(list(recordings.values()))] == list(names[:3])
 
 
 def test_folders_and_names_say_session_and_machine(tmp_path: Path) -> None:

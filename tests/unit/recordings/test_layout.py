@@ -1,7 +1,6 @@
 """Layouts: what is wrong with one is said in a line, with its key."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,24 +95,6 @@ def test_a_wrong_key_is_named_in_one_line(name: str) -> None:
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: [", "not YAML"),
-        ("sources: {}\nsources: {}", "sources appears twice, in lines 1 and 2"),
-        ("", "None is not a mapping"),
-        ("- 1", "is not a mapping"),
-        ("\udcff".encode("utf-8", "surrogateescape"), "not UTF-8 text"),
-    ],
-)
-def test_a_file_that_is_no_layout(tmp_path: Path, text: str | bytes, message: str) -> None:
-    path = tmp_path / "lab.yaml"
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UserError, match=message) as error:
-        read_layout(str(path))
-    assert str(path) in str(error.value)
-
-
 def test_a_layout_that_does_not_exist() -> None:
     for name in ("no_such_machine", "no/such.yaml", "x" * 300):
         with pytest.raises(UserError, match="neither a file nor a shipped layout"):
@@ -126,21 +107,15 @@ def test_a_layout_that_does_not_exist() -> None:
         ("a.Ax [g]", "a.Ax", 0, 1),
         ("a.ax [m/s^2]", "a.Ax", 0, 1 / 9.80665),
         ("a.Ax [mm/s^2]", "a.Ax", 0, 1e-3 / 9.80665),
-        ("a.Ax [mg]", "a.Ax", 0, 1e-3),
         ("a.Gx [rad/s]", "a.Gx", 0, 57.29577951308232),
-        ("a.Gx [dps]", "a.Gx", 0, 1),
         ("a.Mx [gauss]", "a.Mx", 0, 100),
-        ("a.Mx [mgauss]", "a.Mx", 0, 0.1),
         ("a.Mx [nT]", "a.Mx", 0, 1e-3),
         ("bed.Temperature [degF]", "bed.Temperature", -160 / 9, -155 / 9),
-        ("bed.Temperature [K]", "bed.Temperature", -273.15, -272.15),
         ("air.Pressure [mbar]", "air.Pressure", 0, 0.1),
-        ("S.Power [kW]", "S.Power", 0, 1000),
         ("S.Current [mA]", "S.Current", 0, 1e-3),
         ("tool.Fx [lbf]", "tool.Fx", 0, 4.4482216152605),
         ("x [in]", "x_mm", 0, 25.4),
         ("feed [mm/s]", "feed", 0, 60),
-        ("spindle [mA]", "spindle", 0, 1e-3),
         ("c1.raw", "c1.raw", 0, 1),
         ("c1.raw [counts]", "c1.raw", 0, 1),
     ],

@@ -79,15 +79,6 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(features["_peak"][:, 0], [1.0, 1.0, np.nan])
 
 
-def test_rows_without_samples_are_missing() -> None:
-    seconds, wave = sine(400, 50)
-    rows = np.concatenate([ROWS, 8 + ROWS])
-    features = resample(seconds, wave, rows)
-    for name, feature in features.items():
-        assert np.isfinite(feature[:20]).all(), name
-        assert np.isnan(feature[20:]).all(), name
-
-
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.integers(1, 1999), max_size=8),
