@@ -311,7 +311,7 @@ def check_config(
         return next(names, ", ".join(list(layers)[1:]) or "configuration")
 
     config = validated(Config, content, origin)
-    problems = (*_split_problems(config), *_engine_problems(config), *_file_problems(config))
+    problems = [*_problems(config), *_file_problems(config)]
     if problems:
         raise UserError("\n".join(f"{origin(tuple(k.split('.')))}: {k}{t}" for k, t in problems))
     return config
@@ -332,57 +332,41 @@ Problems = Iterator[tuple[str, str]]
 """A key and what is wrong with it."""
 
 
-def _split_problems(config: Config) -> Problems:
-    """What single keys cannot say of split and window."""
-    split, window = config.split, config.window
-    if split.by in ("session", "program") and not split.held_out:
-        yield (
-            "split.held_out",
-            f" is empty: split.by {split.by!r} needs patterns of the test recordings, such as "
-            "[damage*]",
-        )
-    if split.by in ("recording", "chronological", "window") and split.held_out:
-        yield (
-            "split.held_out",
-            f" {shown(split.held_out)} is not used by split.by {split.by!r}; empty it, or choose "
-            "session or program",
-        )
-    if split.val_fraction + split.test_fraction >= 0.9:
-        yield (
-            "split.val_fraction",
-            f" {split.val_fraction} and split.test_fraction {split.test_fraction} leave too little "
-            "to train on; make one smaller",
-        )
-    if window.stride_rows > window.rows:
-        yield (
-            "window.stride_rows",
-            f" {window.stride_rows} is more than window.rows {window.rows}: rows between windows "
-            "would never be trained on; make it smaller",
-        )
-
-
-def _engine_problems(config: Config) -> Problems:
-    """What only one of the engines can do, and the number of objectives."""
-    sweep = config.sweep
-    if len(sweep.pareto) not in (0, 2):
-        yield "sweep.pareto", f": {shown(sweep.pareto)} has to name two metrics, or none"
-    if sweep.pareto and sweep.existing:
-        yield "sweep.pareto", f": {shown(sweep.pareto)}: sweep.existing is compared by none; use []"
-    if sweep.engine == "local" and sweep.existing:
-        yield (
-            "sweep.existing",
-            f" {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: wandb, or "
-            "sweep.existing: null",
-        )
-    if sweep.engine == "wandb" and not config.wandb.enabled:
-        yield (
-            "wandb.enabled",
-            ": false and sweep.engine: wandb; enable it, or set sweep.engine: local",
-        )
+def _problems(config: Config) -> Problems:
+    """What single keys cannot say."""
+    split, window, sweep = config.split, config.window, config.sweep
+    needs_held_out = split.by in ("session", "program")
+    rules = (
+        (needs_held_out and not split.held_out, "split.held_out",
+         f" is empty: split.by {split.by!r} needs patterns of the test recordings, such as "
+         "[damage*]"),
+        (split.held_out and not needs_held_out, "split.held_out",
+         f" {shown(split.held_out)} is not used by split.by {split.by!r}; empty it, or choose "
+         "session or program"),
+        (split.val_fraction + split.test_fraction >= 0.9, "split.val_fraction",
+         f" {split.val_fraction} and split.test_fraction {split.test_fraction} leave too little "
+         "to train on; make one smaller"),
+        (window.stride_rows > window.rows, "window.stride_rows",
+         f" {window.stride_rows} is more than window.rows {window.rows}: rows between windows "
+         "would never be trained on; make it smaller"),
+        (len(sweep.pareto) not in (0, 2), "sweep.pareto",
+         f": {shown(sweep.pareto)} has to name two metrics, or none"),
+        (sweep.pareto and sweep.existing, "sweep.pareto",
+         f": {shown(sweep.pareto)}: sweep.existing is compared by none; use []"),
+        (sweep.engine == "local" and sweep.existing, "sweep.existing",
+         f" {sweep.existing!r} is a sweep of the W&B service; set sweep.engine: wandb, or "
+         "sweep.existing: null"),
+        (sweep.engine == "wandb" and not config.wandb.enabled, "wandb.enabled",
+         ": false and sweep.engine: wandb; enable it, or set sweep.engine: local"),
+        (config.recordings.folder is None and config.recordings.layout, "recordings.layout",
+         f" {shown(config.recordings.layout)} is not used by simulated recordings; set "
+         "recordings.folder, or recordings.layout: null"),
+    )  # fmt: skip
+    yield from ((key, text) for is_wrong, key, text in rules if is_wrong)
 
 
 def _file_problems(config: Config) -> Problems:
-    """Files and programs that are named must exist."""
+    """Files, programs and recordings that are named must exist."""
     files = [("sweep.file", "", config.sweep.file)]
     files += [("sweep.phases", f"[{n}]", file) for n, file in enumerate(config.sweep.phases)]
     for key, index, file in files:
@@ -395,17 +379,7 @@ def _file_problems(config: Config) -> Problems:
     for program in config.simulation.programs:
         if program not in PROGRAMS:
             yield "simulation.programs", f": {shown(program)}; {did_you_mean(program, PROGRAMS)}"
-    yield from _recording_problems(config.recordings)
-
-
-def _recording_problems(recordings: Recordings) -> Problems:
-    """The layout must be one, and fit the folder."""
-    if recordings.folder is None and recordings.layout is not None:
-        yield (
-            "recordings.layout",
-            f" {shown(recordings.layout)} is not used by simulated recordings; set "
-            "recordings.folder, or recordings.layout: null",
-        )
+    recordings = config.recordings
     if recordings.folder is None:
         return
     try:

@@ -35,7 +35,7 @@ from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
 from gcodefp.recordings.layout import read_optional_layout, stored_layout
-from gcodefp.recordings.unlabelled import UnlabelledRecording, read_unlabelled
+from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
 

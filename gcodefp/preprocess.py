@@ -124,8 +124,7 @@ def _preprocess(arguments: argparse.Namespace) -> None:
     }
     val_lags = [alignment[name].lag for name in names["val"]]
     lag_groups = checking_groups(val_lags) if max_lag else []
-    _check_window(arguments.window, float(programs.step_seconds))
-    _log_lags(alignment, programs, lag_groups, max_lag)
+    _log_doubts(alignment, programs, lag_groups, arguments)
 
     def assemble_split(name: str, stride: int) -> Split:
         members = [recordings[recording] for recording in names[name]]
@@ -144,14 +143,13 @@ def _preprocess(arguments: argparse.Namespace) -> None:
         "provenance": provenance(paths_of(sources)),
         "leaky": arguments.split == "window",
         **_describe_options(arguments),
-        "splits": _describe_splits(splits, names, arguments.output),
+        **_describe_files(splits, names, programs, arguments.output),
         "channels": scaler.describe(),
         "centered": scaler.centered,
         "zscored": scaler.zscored,
         "vocabulary": asdict(vocabulary),
         "words": {"train": _count_words(splits["train"])},
         "position_mm": _position_scale(train),
-        "programs": _describe_programs(programs, arguments.output),
         "lags": {"max_seconds": max_lag, "groups": lag_groups},
         "left_out": excluded,
         "recordings": {
@@ -230,31 +228,28 @@ def _missing(recording: Recording, channels: Sequence[str]) -> list[str]:
     return [channel for channel in channels if channel not in recording.signals.columns]
 
 
-def _log_lags(
+def _log_doubts(
     alignment: Mapping[str, Alignment],
     programs: Programs,
     groups: Sequence[str],
-    max_lag_seconds: float,
+    arguments: argparse.Namespace,
 ) -> None:
-    """Warns of lags that may be larger than those that are searched, and of doubtful ones."""
-    limit = max_lag_seconds - 2 * float(programs.step_seconds)
+    """Warns of windows in which a machine hardly moves, of lags at the limit and doubtful ones."""
+    step, rows = float(programs.step_seconds), arguments.window
+    if rows * step < SHORT_WINDOW_SECONDS:
+        logger.warning(
+            "window.rows: %d rows, one every %g s, are %.2f s: few programs differ in so short a "
+            "time; resample the recordings to fewer rows a second, or raise window.rows",
+            *(rows, step, rows * step),
+        )
+    limit = arguments.max_lag_seconds - 2 * step
     for name, aligned in alignment.items():
         if 0 < limit < abs(aligned.lag.seconds):
             logger.warning(
                 "%s: its lag of %.1f s is at the limit of the search, %g s; are its labels right?",
-                *(name, aligned.lag.seconds, max_lag_seconds),
+                *(name, aligned.lag.seconds, arguments.max_lag_seconds),
             )
     log_doubtful({name: aligned.lag for name, aligned in alignment.items()}, groups)
-
-
-def _check_window(rows: int, step_seconds: float) -> None:
-    """Warns of windows in which a machine hardly moves."""
-    if rows * step_seconds < SHORT_WINDOW_SECONDS:
-        logger.warning(
-            "window.rows: %d rows, one every %g s, are %.2f s: few programs differ in so short a "
-            "time; resample the recordings to fewer rows a second, or raise window.rows",
-            *(rows, step_seconds, rows * step_seconds),
-        )
 
 
 def _split_names(
@@ -333,26 +328,25 @@ def _describe_options(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _describe_splits(
-    splits: Mapping[str, Split], names: Mapping[str, list[str]], folder: Path
+def _describe_files(
+    splits: Mapping[str, Split], names: Mapping[str, list[str]], programs: Programs, folder: Path
 ) -> dict[str, Any]:
     return {
-        name: {
-            "recordings": names[name],
-            "rows": len(split.row),
-            "windows": len(split.window_start),
-            "sha256": sha256(folder / f"{name}.npz"),
-        }
-        for name, split in splits.items()
-    }
-
-
-def _describe_programs(programs: Programs, folder: Path) -> dict[str, Any]:
-    return {
-        "names": programs.names.tolist(),
-        "places": len(programs),
-        "step_seconds": float(programs.step_seconds),
-        "sha256": sha256(folder / PROGRAMS_FILE),
+        "splits": {
+            name: {
+                "recordings": names[name],
+                "rows": len(split.row),
+                "windows": len(split.window_start),
+                "sha256": sha256(folder / f"{name}.npz"),
+            }
+            for name, split in splits.items()
+        },
+        "programs": {
+            "names": programs.names.tolist(),
+            "places": len(programs),
+            "step_seconds": float(programs.step_seconds),
+            "sha256": sha256(folder / PROGRAMS_FILE),
+        },
     }
 
 
@@ -383,7 +377,7 @@ def _describe_recording(
 ) -> dict[str, Any]:
     """Operation, program and lag of a recording, and what each cleaning rule changed."""
     is_aligned, lag = alignment.program != UNKNOWN, alignment.lag
-    uncertainty = lag.uncertainty_seconds(lag_groups)
+    uncertainty, label = lag.uncertainty_seconds(lag_groups), recording.label_uncertainty_seconds
     return {
         "operation": recording.operation,
         **{key: value for key in ("session", "machine") if (value := getattr(recording, key))},
@@ -391,11 +385,7 @@ def _describe_recording(
         "lag_seconds": round(lag.seconds, 3) if is_aligned else None,
         "lag_by_group_seconds": {name: round(value, 3) for name, value in lag.by_group.items()},
         "lag_uncertainty_seconds": None if uncertainty is None else round(uncertainty, 3),
-        **(
-            {"label_uncertainty_seconds": round(uncertain, 3)}
-            if (uncertain := recording.label_uncertainty_seconds) is not None
-            else {}
-        ),
+        **({} if label is None else {"label_uncertainty_seconds": round(label, 3)}),
         "rows": len(recording.row),
         "longest_gap_seconds": round(float(np.diff(recording.seconds).max(initial=0.0)), 3),
         **recording.counts,

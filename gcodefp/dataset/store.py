@@ -234,11 +234,6 @@ def parse_description(document: Mapping[str, Any], programs: Programs) -> Descri
 
 def parse_vocabulary(document: Mapping[str, Any]) -> Vocabulary:
     """The vocabulary in a dataset.json document."""
-    fields = document["vocabulary"]
-    return Vocabulary(
-        commands=tuple(fields["commands"]),
-        parameter_types=tuple(fields["parameter_types"]),
-        parameter_values=tuple(fields["parameter_values"]),
-        operations=tuple(fields["operations"]),
-        steps=fields["steps"],
-    )
+    fields = document["vocabulary"].items()
+    values: dict[str, Any] = {n: tuple(v) if isinstance(v, list) else v for n, v in fields}
+    return Vocabulary(**values)

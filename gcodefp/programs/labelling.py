@@ -276,7 +276,7 @@ def _with_labels(
         seconds=clock - clock[:1],
         blocks=np.array([block.text for block in blocks], np.str_),
         lines=index + 1 if has_loops else lines,
-        mm_per_unit=np.array([block.modal.mm_per_unit for block in blocks], np.float32),
+        mm_per_unit=np.array([block.mm_per_unit for block in blocks], np.float32),
         position_mm=state.position_mm.astype(np.float32),
         signals=recording.signals[kept],
         environment=recording.environment[kept],

@@ -77,12 +77,7 @@ def trace_program(
     )
     for number, _, complaint in run.not_understood:
         raise ValueError(f"line {number - 1}: {complaint}")
-    return [
-        _move(block.line - 1, int(block.modal.motion), move)
-        for block in run.blocks
-        for move in block.moves
-        if move.kind != "dwell"
-    ]
+    return moves_of(run.blocks)
 
 
 def moves_of(blocks: Sequence[ExecutedBlock]) -> list[Move]:

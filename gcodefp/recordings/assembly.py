@@ -27,8 +27,7 @@ from gcodefp.recordings.quantities import RUNNING, STATE
 from gcodefp.recordings.reader import RecordingRejected
 from gcodefp.recordings.resampling import Samples, resampler
 from gcodefp.recordings.samples import is_sample
-from gcodefp.recordings.source_clock import ABSOLUTE, local_midnight
-from gcodefp.recordings.source_file import SourceFile
+from gcodefp.recordings.source_file import ABSOLUTE, SourceFile, local_midnight
 from gcodefp.recordings.sources import CHUNK_ROWS
 
 HELD = (columns.LINE, columns.BLOCK, columns.UNIT, "feed", STATE, RUNNING)
@@ -137,25 +136,18 @@ def _make_comparable(files: Mapping[str, SourceFile], recording: LabRecording) -
         )
     for name, file in files.items():
         if kinds[name] == "absolute":
-            first = _first_time(file)
+            first = file.span(1000)[0]
             try:
                 file.offset_seconds -= local_midnight(first, zone)
             except (ValueError, OverflowError, OSError):
                 raise UserError(
                     f"{file.path}: its first time is {first:g} s since 1970; is clock.unit right?"
                 ) from None
-    starts = {name: _first_time(file) for name, file in files.items()}
+    starts = {name: file.span(1000)[0] for name, file in files.items()}
     start = next(iter(starts.values()))
     for name, file in files.items():
         # One file may begin before midnight, and another after it.
         file.offset_seconds += DAY_SECONDS * round((start - starts[name]) / DAY_SECONDS)
-
-
-def _first_time(file: SourceFile) -> float:
-    for chunk in file.chunks(lambda target: False, rows=1000):
-        if len(chunk):
-            return float(chunk[columns.CLOCK].iloc[0])
-    raise UserError(f"{file.path}: has no row with a time")
 
 
 def _rows_of(file: SourceFile) -> pd.DataFrame:
@@ -170,18 +162,8 @@ def _rows_of(file: SourceFile) -> pd.DataFrame:
 
 def _even_rows(files: list[SourceFile], step_seconds: float) -> pd.DataFrame:
     """Evenly spaced times where all of some files have samples."""
-    firsts, lasts = [], []
-    for file in files:
-        first, last = np.nan, np.nan
-        for chunk in file.chunks(lambda target: False):
-            times = chunk[columns.CLOCK].to_numpy()
-            if times.size:
-                first, last = first if np.isfinite(first) else times[0], times[-1]
-        if not np.isfinite(first):
-            raise UserError(f"{file.path}: has no row with a time")
-        firsts.append(first)
-        lasts.append(last)
-    start, end = max(firsts), min(lasts)
+    spans = [file.span() for file in files]
+    start, end = max(first for first, _ in spans), min(last for _, last in spans)
     if end <= start:
         raise UserError(
             f"{files[0].path}: no time at which all sources have samples; are their clocks in one "

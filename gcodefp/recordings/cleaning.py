@@ -19,7 +19,6 @@ from gcodefp.errors import UserError
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.assembly import read_recording
-from gcodefp.recordings.canonical import select_groups, write_canonical
 from gcodefp.recordings.clock import (
     coarse_clock_note,
     elapsed_seconds,
@@ -32,11 +31,12 @@ from gcodefp.recordings.gcode import PROGRAM_END, Word, format_block, parse_bloc
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
 from gcodefp.recordings.program_file import read_program
 from gcodefp.recordings.quantities import RUNNING
-from gcodefp.recordings.reader import RecordingRejected, read_table
+from gcodefp.recordings.reader import RecordingRejected, read_table, select_groups, write_canonical
 from gcodefp.recordings.row_order import order_doubt
 from gcodefp.recordings.samples import MAX_SAMPLE, clean_samples, is_sample
 
 RELATIVE, SHIFT = Word("G", 91.0), Word("G", 92.0)
+FACTOR = "mm_per_unit"
 MAX_WORDS = 20
 """Longer blocks count as invalid: a move of a printer has six words, a drilling cycle a dozen."""
 MAX_UNLABELLED_SHARE = 0.5
@@ -116,29 +116,23 @@ def load_recording(
         table = _drop_rows(table, table.pop(RUNNING) == 0, "not_running_rows", counts)
     table = _drop_rows(table, _duplicate_rows(table), "duplicate_rows", counts)
     seconds = pd.Series(elapsed_seconds(table[columns.CLOCK]), index=table.index)
-    if columns.BLOCK not in table:
-        return _without_reports(name, table, seconds, groups, minimum_rows, counts)
-    blocks = _canonical_blocks(table[columns.BLOCK])
-    mm_per_unit = _mm_per_unit(paths_of([source])[0], table, blocks, notes)
-    unlabelled = _unlabelled_rows(table, seconds, blocks, notes)
+    has_reports = columns.BLOCK in table
+    table, unlabelled = _with_labels(paths_of([source])[0], table, seconds, notes)
     table = _drop_rows(table, unlabelled, "unlabelled_rows", counts)
     period = _row_period(np.asarray(seconds[table.index], np.float64))
-    if attrs.get("preamble", True):
-        look_ahead = _look_ahead_rows(table[columns.LINE], period)
-        table = _drop_rows(table, look_ahead, "preamble_rows", counts)
-    is_end = blocks[table.index].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
-    table = _drop_rows(table, is_end.cummax(), "tail_rows", counts)
+    if has_reports:
+        table = _program_rows(table, attrs.get("preamble", True), period, counts)
     if len(table) < minimum_rows:
         raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
     clock = _running_clock(np.asarray(seconds[table.index], np.float64), notes)
-    blocks, factors = blocks[table.index], mm_per_unit[table.index].to_numpy(np.float32)
-    position_mm = _position_mm(table, factors)
-    _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
+    position_mm = _position_mm(table)
+    if has_reports:
+        _check_lines(table[columns.LINE], position_mm, rows_in(MIN_MOVING_SECONDS, period, 10))
     segment = _segment(table, counts, notes)
     if doubt := order_doubt(table[columns.LINE].to_numpy(np.float64), position_mm, clock):
         notes.append(doubt)
-    if not np.isfinite(position_mm).any():
-        _check_blocks(blocks, is_of_layout="operation" in attrs)
+    if has_reports and not np.isfinite(position_mm).any():
+        _check_blocks(table[columns.BLOCK], is_of_layout="operation" in attrs)
     channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
     if too_large := int((np.abs(channels.to_numpy(np.float64)) > MAX_SAMPLE).sum()):
         notes.append(f"{too_large} samples are above {MAX_SAMPLE:g}: taken as missing")
@@ -148,9 +142,9 @@ def load_recording(
         operation=attrs.get("operation") or columns.parse_operation(name),
         row=table.index.to_numpy(np.int32),
         seconds=clock - clock[0],
-        blocks=blocks.to_numpy(np.str_),
+        blocks=table[columns.BLOCK].to_numpy(np.str_),
         lines=table[columns.LINE].to_numpy(np.int64),
-        mm_per_unit=factors,
+        mm_per_unit=table[FACTOR].to_numpy(np.float32),
         position_mm=position_mm,
         signals=signals,
         environment=_environment(table),
@@ -160,53 +154,38 @@ def load_recording(
         session=attrs.get("session", ""),
         machine=attrs.get("machine", ""),
         unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
+        program=None if has_reports else Path(attrs["program"]),
         segment=segment,
     )
 
 
-def _without_reports(
-    name: str,
-    table: pd.DataFrame,
-    seconds: pd.Series,
-    groups: Collection[str],
-    minimum_rows: int,
-    counts: Counter[str],
-) -> Recording:
-    """A recording whose rows `programs.labelling` labels.
+def _with_labels(
+    path: Path, table: pd.DataFrame, seconds: pd.Series, notes: list[str]
+) -> tuple[pd.DataFrame, pd.Series]:
+    """Rows with canonical blocks, lines and FACTOR, and which of them have no label."""
+    if columns.BLOCK in table:
+        texts = table[columns.BLOCK]
+        table = table.assign(**{columns.BLOCK: _canonical_blocks(texts)})
+        labels = _mm_per_unit(path, table, notes).to_frame(FACTOR)
+        unlabelled = _unlabelled_rows(table, texts, seconds, notes)
+    else:
+        # Until `programs.labelling` labels them: by the program's text programs are identified.
+        block = digest(read_program(Path(table.attrs["program"])))
+        unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
+        row = {columns.BLOCK: block, columns.LINE: 0, FACTOR: columns.MM_PER_UNIT[unit]}
+        labels, unlabelled = pd.DataFrame(row, index=table.index), seconds.isna()
+    return pd.concat([table, labels], axis=1), unlabelled
 
-    Until then the block is a digest of the program's text, by which programs are identified.
-    """
-    attrs, notes = table.attrs, list[str](table.attrs.get("notes", ()))
-    table = _drop_rows(table, seconds.isna(), "unlabelled_rows", counts)
-    if len(table) < minimum_rows:
-        raise RecordingRejected(f"{len(table)} rows are left, one window needs {minimum_rows}")
-    clock = _running_clock(seconds[table.index].to_numpy(np.float64), notes)
-    channels = table[[c for c in table.columns if columns.channel_group(c) in groups]]
-    signals = clean_samples(channels, counts, _row_period(clock), attrs.get("periods"))
-    unit = table[columns.UNIT].iloc[0] if columns.UNIT in table else "mm"
-    mm_per_unit = np.full(len(table), columns.MM_PER_UNIT[unit], np.float32)
-    position_mm = _position_mm(table, mm_per_unit)
-    if doubt := order_doubt(np.zeros(len(table)), position_mm, clock):
-        notes.append(doubt)
-    return Recording(
-        name=name,
-        operation=attrs["operation"],
-        row=table.index.to_numpy(np.int32),
-        seconds=clock - clock[0],
-        blocks=np.full(len(table), digest(read_program(Path(attrs["program"])))),
-        lines=np.zeros(len(table), np.int64),
-        mm_per_unit=mm_per_unit,
-        position_mm=position_mm,
-        signals=signals,
-        environment=_environment(table),
-        counts=counts,
-        signature=sensor_signature(signals),
-        notes=notes,
-        session=attrs["session"],
-        machine=attrs["machine"],
-        unread={key: attrs.get(key, {}) for key in ("unmapped", "missing")},
-        program=Path(attrs["program"]),
-    )
+
+def _program_rows(
+    table: pd.DataFrame, has_preamble: bool, period_seconds: float, counts: Counter[str]
+) -> pd.DataFrame:
+    """The rows from the program's first block to its end."""
+    if has_preamble:
+        look_ahead = _look_ahead_rows(table[columns.LINE], period_seconds)
+        table = _drop_rows(table, look_ahead, "preamble_rows", counts)
+    is_end = table[columns.BLOCK].map(lambda text: not {*text.split()}.isdisjoint(PROGRAM_END))
+    return _drop_rows(table, is_end.cummax(), "tail_rows", counts)
 
 
 def _read(source: Recordable, groups: Collection[str], canonical: Path | None) -> pd.DataFrame:
@@ -263,20 +242,21 @@ def _canonical_blocks(texts: pd.Series) -> pd.Series:
 
 
 def _unlabelled_rows(
-    table: pd.DataFrame, seconds: pd.Series, blocks: pd.Series, notes: list[str]
+    table: pd.DataFrame, texts: pd.Series, seconds: pd.Series, notes: list[str]
 ) -> pd.Series:
-    """Rows without a clock, a line number or a block."""
+    """Rows without a clock, a line number or a block; `texts` are the blocks as written."""
     lines = table[columns.LINE]
     invalid = {
         columns.CLOCK: seconds.isna(),
         columns.LINE: ~((lines.abs() <= MAX_LINE_NUMBER) & (lines % 1 == 0)),
-        columns.BLOCK: blocks.isna(),
+        columns.BLOCK: table[columns.BLOCK].isna(),
     }
     unlabelled = pd.DataFrame(invalid).any(axis=1)
     if unlabelled.mean() <= NOTED_UNLABELLED_SHARE:
         return unlabelled
     reasons = [
-        f"{column} in {int(rows.sum())} rows, such as {_first_of(table[column], rows)}"
+        f"{column} in {int(rows.sum())} rows, such as "
+        f"{_first_of(texts if column == columns.BLOCK else table[column], rows)}"
         for column, rows in invalid.items()
         if rows.any()
     ]
@@ -362,13 +342,13 @@ def _look_ahead_rows(lines: pd.Series, period_seconds: float) -> pd.Series:
     return pd.Series(np.arange(len(lines)) < first, index=lines.index)
 
 
-def _mm_per_unit(path: Path, table: pd.DataFrame, blocks: pd.Series, notes: list[str]) -> pd.Series:
+def _mm_per_unit(path: Path, table: pd.DataFrame, notes: list[str]) -> pd.Series:
     """Millimetres per length unit at each row: of the last unit seen.
 
     Raises:
         UserError: a text is not a unit.
     """
-    factors = pd.Series(np.nan, table.index)
+    factors, blocks = pd.Series(np.nan, table.index), table[columns.BLOCK]
     if columns.UNIT in table:
         texts = table[columns.UNIT].fillna("").map(lambda text: text.strip().casefold())
         factors = texts.map(lambda text: columns.MM_PER_UNIT.get(text.removesuffix(".0")))
@@ -408,9 +388,9 @@ def _environment(table: pd.DataFrame) -> NDArray[np.float32]:
     return np.where(is_sample(means), means, np.nan).astype(np.float32)
 
 
-def _position_mm(table: pd.DataFrame, mm_per_unit: NDArray[np.float32]) -> NDArray[np.float32]:
+def _position_mm(table: pd.DataFrame) -> NDArray[np.float32]:
     in_mm = table.columns.isin(columns.POSITION_MM).any()
     names = columns.POSITION_MM if in_mm else columns.POSITION
     position = table.reindex(columns=list(names)).to_numpy(np.float64)
     valid = np.where(is_sample(position), position, np.nan).astype(np.float32)
-    return valid if in_mm else valid * mm_per_unit[:, None]
+    return valid if in_mm else valid * table[FACTOR].to_numpy(np.float32)[:, None]

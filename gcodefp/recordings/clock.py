@@ -11,6 +11,8 @@ DAY_SECONDS = 86400.0
 COARSE_SHARE = 0.4
 """A clock with this share of rows at the time of the row before is coarser than the rows."""
 
+DOTTED_DATE = re.compile(r"^(\d\d)\.(\d\d)\.(\d{4})[ T]+")
+"""05.03.2024: of dates with points the day is always first."""
 _TIME = re.compile(
     r"^\s*(?:([01]?\d|2[0-3]):)?([0-5]?\d):([0-5]?\d(?:[.,]\d*)?)(?:\s*([AP])\.?M\.?)?\s*$",
     re.ASCII | re.IGNORECASE,
@@ -35,9 +37,7 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
         return given - (given[np.isfinite(given)][0] if np.isfinite(given).any() else 0.0)
     clock = clock.astype("string")
     if sum(text.strip()[4:5] == "-" for text in clock.dropna()) > len(clock) / 2:
-        texts = clock.str.strip().str.replace(",", ".")
-        has_offset = texts.str.contains(r"(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
-        has_offset &= texts.str.len() > len("2024-03-05")
+        texts, has_offset = iso_texts(clock)
         if has_offset.any():
             # Without one, the others cannot be compared with them.
             texts = texts.where(has_offset)
@@ -51,6 +51,14 @@ def elapsed_seconds(clock: pd.Series) -> NDArray[np.float64]:
     if wraps.any():
         seconds[valid] += wraps * wrap
     return seconds - (seconds[valid[0]] if valid.size else 0.0)
+
+
+def iso_texts(clock: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Dates with times that pandas reads as ISO 8601, and whether each has an offset from UTC."""
+    texts = clock.astype("string").str.strip().str.replace(",", ".")
+    texts = texts.str.replace(DOTTED_DATE, r"\3-\2-\1 ", regex=True)
+    has_offset = texts.str.contains(r"\d(?:Z|[+-]\d\d(?::?\d\d)?)$").fillna(False)
+    return texts, has_offset & (texts.str.len() > len("2024-03-05"))
 
 
 def parse_time_of_day(clock: pd.Series) -> NDArray[np.float64]:

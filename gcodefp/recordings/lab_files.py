@@ -1,6 +1,5 @@
 """Which files of a folder make a recording: by a layout, or each CSV file by itself."""
 
-import csv
 import logging
 import math
 import re
@@ -8,12 +7,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import digest
 from gcodefp.recordings import columns
 from gcodefp.recordings.layout import NAME_FIELDS, Layout, describe_layout, with_groups
-from gcodefp.recordings.reader import find_recordings, folder_digest, recording_name
+from gcodefp.recordings.reader import find_recordings, recording_name
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -49,11 +51,6 @@ Recordable = Path | LabRecording
 def name_of(recording: Recordable) -> str:
     """The recording's name."""
     return recording.name if isinstance(recording, LabRecording) else recording_name(recording)
-
-
-def session_of(recording: Recordable) -> str:
-    """Its session; empty without one."""
-    return recording.session if isinstance(recording, LabRecording) else ""
 
 
 def paths_of(recordings: Sequence[Recordable]) -> list[Path]:
@@ -117,7 +114,8 @@ def recordings_digest(
 ) -> str:
     """A digest that changes when a file of a recording, or the layout, is changed."""
     if layout is None:
-        return folder_digest(folder)
+        stats = [(path.name, path.stat()) for path in find_recordings(folder)]
+        return digest([(name, s.st_size, s.st_mtime_ns) for name, s in stats])[:12]
     paths = paths_of(list_recordings(folder, exclude, layout))
     if layout.table is not None:
         paths.append(folder / layout.table)
@@ -194,19 +192,13 @@ def _merge(fields: dict[str, str], groups: Mapping[str, str], path: Path) -> Non
 def _named(recording: LabRecording, fields: Mapping[str, str]) -> LabRecording:
     """A recording with the operation, session and machine of its name and files' names."""
     name, pattern = recording.name, recording.layout.recording
-    groups: dict[str, str] = {"operation": columns.parse_operation(name)}
+    groups: dict[str, Any] = {"operation": columns.parse_operation(name)}
     if pattern is not None:
         match = re.search(pattern, name)
         if match is None:
             raise UserError(f"recording {name!r} does not match the layout's {pattern!r}")
         groups |= {key: value for key, value in match.groupdict().items() if value}
-    groups |= fields
-    return replace(
-        recording,
-        operation=groups["operation"],
-        session=groups.get("session", ""),
-        machine=groups.get("machine", ""),
-    )
+    return replace(recording, **(groups | dict(fields)))
 
 
 def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str, LabRecording]:
@@ -215,51 +207,49 @@ def _with_table(path: Path, recordings: Mapping[str, LabRecording]) -> dict[str,
     Other columns of the table are notes, unless their names are like those that mean something.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            rows = list(csv.DictReader(handle))
-    except (OSError, ValueError, csv.Error) as error:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as the layout's table: {error}") from None
     layout = next(iter(recordings.values())).layout
     offsets = {f"offset_seconds.{source}": source for source in layout.sources}
     allowed = ("recording", *NAME_FIELDS[1:], "offset_seconds", *offsets)
-    entries: dict[str, Mapping[str, str]] = {}
-    for number, row in enumerate(rows, 2):
-        others = (str(column) for column in row if column not in allowed)
-        if unclear := next((c for c in others if get_close_matches(c, allowed, 1)), None):
-            hint = did_you_mean(unclear, allowed)
-            raise UserError(f"{path}: column {unclear!r} means nothing; {hint}")
-        name = row.get("recording") or ""
-        if not name or name in entries:
-            raise UserError(f"{path}: line {number}: recording {name!r} is empty or listed twice")
-        entries[name] = row
+    for column in table.columns.difference(list(allowed)):
+        if get_close_matches(column, allowed, 1):
+            hint = did_you_mean(column, allowed)
+            raise UserError(f"{path}: column {column!r} means nothing; {hint}")
+    table = table.reindex(columns=list(allowed), fill_value="")
+    names = table["recording"]
+    if (wrong := (names == "") | names.duplicated()).any():
+        line = int(wrong.to_numpy().argmax())
+        raise UserError(
+            f"{path}: line {line + 2}: recording {names[line]!r} is empty or listed twice"
+        )
+    entries: dict[Any, dict[Any, Any]] = table.set_index("recording").to_dict("index")
     result = {}
     for name, recording in recordings.items():
         if name not in entries:
             raise UserError(f"{path}: recording {name!r} is not listed; add it, or exclude it")
         entry = entries[name]
         seconds = {
-            source: _offset(path, name, entry, "offset_seconds") + _offset(path, name, entry, key)
-            for key, source in offsets.items()
+            key: _number(path, f"recording {name!r}: {key}", entry[key] or "0")
+            for key in ("offset_seconds", *offsets)
         }
         result[name] = replace(
             recording,
-            offsets=seconds,
-            operation=entry.get("operation") or recording.operation,
-            session=entry.get("session") or recording.session,
-            machine=entry.get("machine") or recording.machine,
+            offsets={s: seconds["offset_seconds"] + seconds[key] for key, s in offsets.items()},
+            **{key: entry[key] or getattr(recording, key) for key in NAME_FIELDS[1:]},
         )
     return result
 
 
-def _offset(path: Path, name: str, row: Mapping[str, str], key: str) -> float:
-    text = row.get(key) or "0"
+def _number(path: Path, what: str, text: str) -> float:
     try:
-        seconds = float(text)
+        number = float(text)
     except ValueError:
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise UserError(f"{path}: recording {name!r}: {key} {text!r} is not a number")
-    return seconds
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{path}: {what} {text!r} is not a number")
+    return number
 
 
 def _with_program(folder: Path, files: Mapping[str, Path], recording: LabRecording) -> LabRecording:

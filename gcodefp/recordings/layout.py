@@ -12,7 +12,7 @@ from string import Formatter
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings.columns import LINE, POSITION_MM
@@ -23,8 +23,59 @@ from gcodefp.yaml_input import load_yaml, read_text
 SHIPPED = Path(__file__).parent / "layouts"
 NAME_FIELDS = ("name", "operation", "session", "machine")
 """Placeholders in patterns of file names."""
+
+
+def placeholders(text: str) -> list[str]:
+    """The names in braces in a pattern.
+
+    Raises ValueError: a brace is not closed, or has no name in it.
+    """
+    fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
+    if wrong := [name for name, spec in fields if not name.isidentifier() or spec]:
+        raise ValueError(f"{text!r}: {{{wrong[0]}}} is no name in braces, such as {{name}}")
+    return [name for name, _ in fields]
+
+
+def _checked_pattern(pattern: str) -> str:
+    for name in placeholders(pattern):
+        if name not in NAME_FIELDS:
+            raise ValueError(f"{pattern!r}: {{{name}}}: {did_you_mean(name, NAME_FIELDS)}")
+    return pattern
+
+
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, LookupError):
+        raise ValueError(f"{name!r} is no time zone, such as Europe/Paris") from None
+    return name
+
+
+def _ascending(edges: list[float]) -> list[float]:
+    if sorted(set(edges)) != edges:
+        raise ValueError(f"{edges} has to ascend")
+    return edges
+
+
+def _name_regex(text: str) -> str:
+    if unknown := sorted(_groups(text) - set(NAME_FIELDS[1:])):
+        hint = did_you_mean(unknown[0], NAME_FIELDS[1:])
+        raise ValueError(f"has an unknown group {unknown[0]!r}; {hint}")
+    return text
+
+
+def _groups(regex: str) -> set[str]:
+    """Names of the groups. Raises ValueError: it is no regular expression."""
+    try:
+        return set(re.compile(regex).groupindex)
+    except re.error as error:
+        raise ValueError(f"regex: {error}") from None
+
+
 Text = Annotated[str, Field(min_length=1)]
+Pattern = Annotated[Text, AfterValidator(_checked_pattern)]
 Positive = Annotated[float, Field(gt=0, le=1e9)]
+Edges = AfterValidator(_ascending)
 
 
 class Packets(Section):
@@ -51,17 +102,10 @@ class Clock(Section):
         description="Of sample: rows are in order within packets alone. With labels, these are put "
         "into the program's order by line and position; without, each is decoded by itself.",
     )
-    timezone: Text = Field("UTC", description="Of times without an offset, such as Europe/Paris.")
+    timezone: Annotated[Text, AfterValidator(_zone)] = Field(
+        "UTC", description="Of times without an offset, such as Europe/Paris."
+    )
     offset_seconds: float = Field(0.0, description="Added to every time.")
-
-    @field_validator("timezone")
-    @classmethod
-    def _exists(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ValueError, OSError, LookupError):
-            raise ValueError(f"{name!r} is no time zone, such as Europe/Paris") from None
-        return name
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -96,7 +140,7 @@ class Column(Section):
 class Source(Section):
     """One kind of file: how it is read, its clock and its columns."""
 
-    files: Text = Field(
+    files: Pattern = Field(
         description="Pattern of the names below the folder, such as {name}_accel.csv or "
         "{session}/{name}.csv; * matches anything. .gz, .bz2 and .xz behind it do not matter. Of "
         "several patterns the one with the most text counts."
@@ -142,26 +186,14 @@ class Source(Section):
         min_length=1,
         description="mean, rms and peak of the deviation from it, and powers of frequency bands.",
     )
-    bands: list[Annotated[float, Field(ge=0, le=1)]] = Field(
+    bands: Annotated[list[Annotated[float, Field(ge=0, le=1)]], Edges] = Field(
         [0.0, 0.125, 0.25, 0.5, 1.0],
         min_length=2,
         description="Edges of the bands, as shares of half the sample rate.",
     )
-    bands_hz: list[Annotated[float, Field(ge=0)]] | None = Field(
+    bands_hz: Annotated[list[Annotated[float, Field(ge=0)]], Edges] | None = Field(
         None, min_length=2, description="Edges of the bands in Hz, instead of bands."
     )
-
-    @field_validator("bands", "bands_hz")
-    @classmethod
-    def _ascend(cls, edges: list[float] | None) -> list[float] | None:
-        if edges is not None and sorted(set(edges)) != edges:
-            raise ValueError(f"{edges} has to ascend")
-        return edges
-
-    @field_validator("files")
-    @classmethod
-    def _has_known_fields(cls, pattern: str) -> str:
-        return _checked_pattern(pattern)
 
     @model_validator(mode="after")
     def _fits_its_format(self) -> Self:
@@ -170,10 +202,7 @@ class Source(Section):
         if self.separator != "whitespace" and len(self.separator) != 1:
             raise ValueError(f"separator: {self.separator!r} is not one character or whitespace")
         if self.regex is not None:
-            try:
-                groups = set(re.compile(self.regex).groupindex)
-            except re.error as error:
-                raise ValueError(f"regex: {error}") from None
+            groups = _groups(self.regex)
             names = [self.clock.column, *self.columns]
             for name in (n for n in names if n is not None and not placeholders(n)):
                 if name not in groups:
@@ -221,7 +250,7 @@ class RowRate(Section):
 class ProgramFile(Section):
     """The G-code file that was executed, where the controller reports only its lines."""
 
-    files: Text = Field(
+    files: Pattern = Field(
         description="Pattern with {name}, {operation}, {session} or {machine}, such as "
         "{operation}.gcode."
     )
@@ -238,11 +267,6 @@ class ProgramFile(Section):
     axis_rate_mm_min: tuple[Positive, Positive, Positive] | None = Field(
         None, description="The fastest X, Y and Z; see acceleration_mm_s2."
     )
-
-    @field_validator("files")
-    @classmethod
-    def _has_known_fields(cls, pattern: str) -> str:
-        return _checked_pattern(pattern)
 
     @model_validator(mode="after")
     def _has_both_limits(self) -> Self:
@@ -262,7 +286,7 @@ class Layout(Section):
         description="The source whose rows are the recording's, or {rate_hz: 10}; by default the "
         "one that reports line or block.",
     )
-    recording: Text | None = Field(
+    recording: Annotated[Text, AfterValidator(_name_regex)] | None = Field(
         None,
         description="Regular expression for the recording's name, with groups operation, session "
         "and machine; by default pocket_001 is a pocket.",
@@ -281,20 +305,6 @@ class Layout(Section):
         description="Whether rows before the last decrease of the line number are look-ahead and "
         "dropped.",
     )
-
-    @field_validator("recording")
-    @classmethod
-    def _is_regex(cls, text: str | None) -> str | None:
-        if text is None:
-            return None
-        try:
-            groups = set(re.compile(text).groupindex)
-        except re.error as error:
-            raise ValueError(f"is no regular expression: {error}") from None
-        if unknown := sorted(groups - set(NAME_FIELDS[1:])):
-            hint = did_you_mean(unknown[0], NAME_FIELDS[1:])
-            raise ValueError(f"has an unknown group {unknown[0]!r}; {hint}")
-        return text
 
     @model_validator(mode="after")
     def _names_sources(self) -> Self:
@@ -332,17 +342,6 @@ class Layout(Section):
         return self.rows or (self.label_sources() or list(self.sources))[0]
 
 
-def placeholders(text: str) -> list[str]:
-    """The names in braces in a pattern.
-
-    Raises ValueError: a brace is not closed, or has no name in it.
-    """
-    fields = [(name, spec) for _, name, spec, _ in Formatter().parse(text) if name is not None]
-    if wrong := [name for name, spec in fields if not name.isidentifier() or spec]:
-        raise ValueError(f"{text!r}: {{{wrong[0]}}} is no name in braces, such as {{name}}")
-    return [name for name, _ in fields]
-
-
 def with_groups(pattern: str, text: str) -> str:
     """The regular expression of a pattern; its placeholders are groups that match `text`."""
     expression = re.escape(pattern)
@@ -351,13 +350,6 @@ def with_groups(pattern: str, text: str) -> str:
         expression = expression.replace(field, rf"(?P<{name}>{text})", 1)
         expression = expression.replace(field, rf"(?P={name})")
     return expression
-
-
-def _checked_pattern(pattern: str) -> str:
-    for name in placeholders(pattern):
-        if name not in NAME_FIELDS:
-            raise ValueError(f"{pattern!r}: {{{name}}}: {did_you_mean(name, NAME_FIELDS)}")
-    return pattern
 
 
 def _check_column(name: str, column: str | Column) -> None:

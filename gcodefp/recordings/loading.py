@@ -1,4 +1,11 @@
-"""Loads the recordings of a folder: each cleaned by itself, then compared with each other."""
+"""Loads recordings: those of a folder, cleaned and compared with each other, or a new one.
+
+Of a new recording, whose program may be unknown, the sensor columns alone are read, not the
+controller's line, block and position; its clock, if any, is displayed and tells the row rate: a
+recording of a higher rate than the train recordings is resampled to theirs. Without a clock the
+rate is taken to be theirs. All rows are read, also look-ahead rows before the program and rows
+after its end, since only the controller's columns distinguish them.
+"""
 
 import logging
 from collections import Counter
@@ -6,14 +13,20 @@ from collections.abc import Collection, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
+from gcodefp.recordings import columns
+from gcodefp.recordings.assembly import read_sensors
 from gcodefp.recordings.cleaning import MAX_RATE_RATIO, Recording, load_recording
-from gcodefp.recordings.clock import median_period
+from gcodefp.recordings.clock import elapsed_seconds, median_period, spread_coarse_clock
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of
-from gcodefp.recordings.reader import RecordingRejected
+from gcodefp.recordings.reader import RecordingRejected, read_canonical, read_columns
+from gcodefp.recordings.samples import clean_samples, equals_previous, frozen_rows, segment_lengths
 
 logger = logging.getLogger("gcodefp.recordings")
 
@@ -114,3 +127,180 @@ def _load_or_exclude(
         return load_recording(source, groups, minimum_rows, canonical)
     except RecordingRejected as rejection:
         return str(rejection)
+
+
+MIN_CHANNELS_SHARE = 0.5
+
+
+class UnlabelledRecording(NamedTuple):
+    """A recording of N rows without labels.
+
+    Attributes:
+        recording: blocks are empty, lines -1 and positions NaN; its rows are evenly spaced. Where
+            rows were resampled, `row` is the first one of each mean.
+        clock: (N,) text of the controller's clock; None if the file has none.
+        missing: channels that the file lacks, or has no valid sample of.
+    """
+
+    recording: Recording
+    clock: NDArray[np.str_] | None
+    missing: tuple[str, ...]
+
+
+def read_unlabelled(
+    source: Recordable,
+    channels: Sequence[str],
+    minimum_rows: int,
+    step_seconds: float,
+    allow_missing: bool = False,
+) -> UnlabelledRecording:
+    """Reads and cleans one file, or the files of a layout.
+
+    Args:
+        channels: the columns that are inputs; missing ones become invalid samples.
+        minimum_rows: rows of one window.
+        step_seconds: from one row to the next.
+        allow_missing: whether nodes may lack some of their channels.
+
+    Raises:
+        UserError: the file cannot be read, is too short, has too few of the channels, or a lower
+            row rate than the train recordings.
+    """
+    path = paths_of([source])[0]
+    is_native = isinstance(source, Path) and source.suffix != ".parquet"
+    table = _read(source, channels, step_seconds)
+    clock = table.pop(columns.CLOCK) if columns.CLOCK in table else None
+    segment = table.pop(columns.SEGMENT) if columns.SEGMENT in table else None
+    _check_channels(path, [c for c in channels if c not in table], channels)
+    lost = columns.lost_channels(channels, table.columns)
+    if lost and not allow_missing:
+        raise UserError(f"{path}: {lost}")
+    counts = Counter(rows_in_file=len(table))
+    # The rows of a layout are made at times: equal ones are coarse or slow samples.
+    is_duplicate = _duplicate_rows(table.to_numpy(np.float64), frozen_rows(step_seconds))
+    is_duplicate &= is_native
+    counts["duplicate_rows"] = int(is_duplicate.sum())
+    table, notes = table[~is_duplicate], list[str]()
+    clock = None if clock is None else clock[~is_duplicate]
+    period = step_seconds if clock is None else _row_period(path, clock, step_seconds, notes)
+    signals = clean_samples(table, counts, period, table.attrs.get("periods"))
+    if period != step_seconds:
+        signals = _resample(signals, period, step_seconds)
+    if len(signals) < minimum_rows:
+        raise UserError(
+            f"{path}: {len(signals)} rows, one window of the checkpoint needs {minimum_rows}"
+        )
+    missing = tuple(c for c in channels if c not in signals or signals[c].isna().all())
+    _check_channels(path, missing, channels)
+    recording = _without_labels(name_of(source), signals, step_seconds, counts)
+    recording.notes += notes
+    if segment is not None:
+        recording.segment = segment[signals.index].to_numpy(np.int64)
+    if clock is None:
+        return UnlabelledRecording(recording, None, missing)
+    clock = clock[signals.index]
+    texts = clock.map("{:.3f}".format) if clock.dtype.kind == "f" else clock.fillna("")
+    return UnlabelledRecording(recording, texts.to_numpy(np.str_), missing)
+
+
+def _row_period(path: Path, clock: pd.Series, step_seconds: float, notes: list[str]) -> float:
+    """Seconds from one row to the next; `step_seconds` if they are near it, or unknown.
+
+    Raises:
+        UserError: the rows are too far apart.
+    """
+    seconds = elapsed_seconds(clock)
+    seconds = seconds[np.isfinite(seconds)]
+    if backward_steps := int((np.diff(seconds) < 0).sum()):
+        notes.append(
+            f"DOUBTFUL: the clock runs backwards {backward_steps} times; are the rows in order?"
+        )
+    seconds = spread_coarse_clock(seconds)
+    period = median_period(seconds)
+    # Reports are rarer while a machine stands still, which may be most of the time.
+    shortest = np.quantile([p for p in np.diff(seconds) if p > 0] or [step_seconds], 0.1)
+    compared = (
+        f"by its clock the recording has a row every {period:.3f} s, the train recordings every "
+        f"{step_seconds:.3f} s"
+    )
+    if shortest > MAX_RATE_RATIO * step_seconds:
+        raise UserError(
+            f"{path}: {compared}: too few to be compared; record it at a higher rate, or train "
+            "with recordings of this rate"
+        )
+    if not period * MAX_RATE_RATIO < step_seconds:
+        return step_seconds
+    notes.append(f"{compared}: resampled to means of {step_seconds / period:.1f} rows")
+    return period
+
+
+def _resample(signals: pd.DataFrame, period: float, step_seconds: float) -> pd.DataFrame:
+    """Means over the rows of each step; the index is that of their first row."""
+    step = (np.arange(len(signals)) * period / step_seconds + 1e-6).astype(int)
+    first = signals.index[np.unique(step, return_index=True)[1]]
+    return signals.groupby(step).mean().set_axis(first)
+
+
+def _read(source: Recordable, channels: Sequence[str], step_seconds: float) -> pd.DataFrame:
+    """The clock and the channels of the recording as numbers, in the order of `channels`.
+
+    The clock is text, or seconds of a layout.
+    """
+    names = {name.casefold(): name for name in (columns.CLOCK, columns.SEGMENT, *channels)}
+    if not isinstance(source, Path):
+        try:
+            table = read_sensors(source, step_seconds)
+        except RecordingRejected as rejection:
+            raise UserError(f"{source.name}: {rejection}") from None
+    elif not source.exists():
+        raise UserError(f"{source}: no such recording")
+    elif source.suffix == ".parquet":
+        table = read_canonical(source)
+    else:
+        table = read_columns(source, lambda name: name.casefold() in names, "repair the file")
+    table = table[[name for name in table.columns if name.casefold() in names]]
+    table = table.rename(columns=lambda column: names[column.casefold()])
+    # The order of the columns in the file must not change the result by rounding.
+    table = table[[column for column in names.values() if column in table]]
+    return table.astype(dict.fromkeys(table.columns.difference([columns.CLOCK]), np.float64))
+
+
+def _check_channels(path: Path, missing: Sequence[str], channels: Sequence[str]) -> None:
+    if len(missing) <= (1 - MIN_CHANNELS_SHARE) * len(channels):
+        return
+    raise UserError(
+        f"{path}: {len(missing)} of the {len(channels)} channels of the checkpoint are missing or "
+        f"have no valid sample, at least half are needed: "
+        f"{columns.describe_channels(missing, channels)}"
+    )
+
+
+def _duplicate_rows(samples: NDArray[np.float64], frozen: int) -> NDArray[np.bool_]:
+    """Rows equal to the previous one, (N,); samples (N, channels).
+
+    Segments of `frozen` equal rows are not duplicates but a dropout of the sensors: they stay, and
+    `clean_samples` marks their samples as frozen.
+    """
+    if not samples.size:
+        return np.zeros(len(samples), bool)
+    equal = equals_previous(samples)
+    return np.concatenate([[False], equal]) & (segment_lengths(~equal) < frozen)
+
+
+def _without_labels(
+    name: str, signals: pd.DataFrame, step_seconds: float, counts: Counter[str]
+) -> Recording:
+    count = len(signals)
+    return Recording(
+        name=name,
+        operation="",
+        row=signals.index.to_numpy(np.int32),
+        seconds=np.arange(count, dtype=np.float64) * step_seconds,
+        blocks=np.full(count, ""),
+        lines=np.full(count, -1, np.int64),
+        mm_per_unit=np.ones(count, np.float32),
+        position_mm=np.full((count, 3), np.nan, np.float32),
+        signals=signals,
+        environment=np.full((count, len(columns.ENVIRONMENT)), np.nan, np.float32),
+        counts=counts,
+    )

@@ -1,23 +1,39 @@
-"""Finds the files of a folder, and reads a CSV file into a checked table of canonical columns."""
+"""Finds the files of a folder, and reads a CSV or Parquet file into a table of canonical columns.
 
+Parquet files are what a layout has made of a laboratory's files: a row per row of the recording, a
+column per canonical column, whose unit is in the field's metadata; operation, session and machine
+are in the attributes that pandas stores.
+"""
+
+import csv
 import io
 import logging
+import lzma
 import re
 import warnings
+import zlib
+from codecs import BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Callable, Collection
 from pathlib import Path
 
 import pandas as pd
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.files import digest
+from gcodefp.files import replacing
 from gcodefp.recordings import columns
-from gcodefp.recordings.canonical import read_canonical, select_groups
-from gcodefp.recordings.csv_text import CsvText, read_csv_text
+from gcodefp.recordings.quantities import RUNNING
+from gcodefp.recordings.sources import opened
 
 logger = logging.getLogger("gcodefp.recordings")
 
 FIX = "repair the file, or name it under recordings.exclude in the configuration"
+MAX_TEXT_BYTES = 64_000_000
+"""Uncompressed; the largest real recording has 3 MB. A compressed file can be a bomb."""
+MAX_ROWS = 200_000
+"""14 hours of reports; the longest real recording has 3,500."""
+MAX_HEADER_CHARACTERS = 100_000
+MAX_LINES_BEFORE_HEADER, MIN_HEADER_NAMES = 20, 2
+SEPARATORS = (",", ";", "\t", "|")
 _CSV = re.compile(r"\.csv(\.(gz|bz2|xz))?$", re.IGNORECASE)
 
 
@@ -120,6 +136,9 @@ def read_columns(
 ) -> pd.DataFrame:
     """Reads some columns of a CSV file: the one way from any file to a table.
 
+    Nothing is guessed about samples: a row with more or fewer fields than the header, an open quote
+    or a second header is an error, since every sample after it might be in the wrong column.
+
     Args:
         is_read: whether a column, by its canonical name, is read.
         is_optional: columns in which a text that is not a number counts as missing.
@@ -132,23 +151,93 @@ def read_columns(
             another unit, or a sample is not a number; the message ends with `fix`.
     """
     try:
-        content = read_csv_text(path, _is_known)
-        if content.has_trailing_separators or not content.names[0].strip():
-            _check_clock(content)
-        names = _positions(content, is_read)
-        table = _parse(content, names, ".")
+        separator, headers, body = _split_header(_read_text(path))
+        _check_fields(body, separator, headers)
+        names = _positions(headers, is_read)
+        table = _parse(body, separator, names, ".")
         invalid = _first_invalid(table, is_optional)
         if invalid is not None:
-            with_commas = _parse(content, names, ",")
+            with_commas = _parse(body, separator, names, ",")
             doubt = _first_invalid(with_commas, is_optional, ",")
             if doubt is not None or _may_be_thousands(table):
                 raise ValueError(invalid)
             table = with_commas
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError, csv.Error, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as CSV: {error}; {fix}") from None
     for column in _not_numbers(table):
         table[column] = pd.to_numeric(table[column], errors="coerce")
     return table
+
+
+def _read_text(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError("it is not a regular file")
+    with opened(path) as stream:
+        content = stream.read(MAX_TEXT_BYTES + 1)
+    if content.startswith(b"PK\x03\x04"):
+        raise ValueError("it is a zip archive")
+    if len(content) > MAX_TEXT_BYTES:
+        raise ValueError(f"it has over {MAX_TEXT_BYTES // 10**6} MB of text")
+    encoding = "utf-16" if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        if encoding == "utf-16":
+            raise ValueError(f"it is not UTF-16: {error}") from None
+        # All that is read is ASCII, whatever Windows code page a comment or a unit is in.
+        text = content.decode("cp1252", errors="replace")
+    if (offset := text.find("\0")) >= 0:
+        raise ValueError(f"it has a NUL character at {offset}; save it as UTF-8")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+
+
+def _split_header(text: str) -> tuple[str, list[str], str]:
+    """Separator, fields of the header, and the text below it.
+
+    The header is the first of the first lines with two known names; else the first line.
+    """
+    best, best_rank, end = None, -1, 0
+    for _ in range(MAX_LINES_BEFORE_HEADER):
+        start, end = end, text.find("\n", end) + 1 or len(text)
+        line = text[start : min(end, start + MAX_HEADER_CHARACTERS)]
+        for separator in SEPARATORS if line.strip() and best_rank < MIN_HEADER_NAMES else ():
+            try:
+                (names,) = csv.reader([line], delimiter=separator, skipinitialspace=True)
+            except (csv.Error, ValueError):
+                continue
+            rank = sum(columns.is_recording_column(columns.canonical_column(n)[0]) for n in names)
+            if rank > best_rank:
+                best, best_rank = (separator, names, start, end), rank
+    if best is None:
+        raise ValueError("it is empty")
+    separator, names, start, end = best
+    if f"\n{text[start:end].rstrip()}\n" in f"\n{text[end:]}":
+        raise ValueError("its header appears twice: several logs in one file")
+    return separator, names, text[end:]
+
+
+def _check_fields(body: str, separator: str, headers: list[str]) -> None:
+    """Raises ValueError if a row has more or fewer fields than the header, or is one column off."""
+    if body.count("\n") > MAX_ROWS:
+        raise ValueError(f"it has over {MAX_ROWS:,} rows")
+    lines = io.StringIO(body, newline="")
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        rows = [row for row in reader if row not in ([], [""])]
+    except csv.Error as error:
+        is_open = "end of data" in str(error)
+        raise ValueError('a quote " is not closed' if is_open else str(error)) from None
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(headers):
+            raise ValueError(
+                f"data row {number} has {len(row)} fields, the header {len(headers)}, separated by "
+                f"{separator!r} (one at the end of a row counts, too)"
+            )
+    if rows and not headers[0].strip() and not any(row[-1].strip() for row in rows):
+        raise ValueError(
+            "its first column has no name and its last one is empty: are all fields one column "
+            "off? Remove the separators at the ends of the rows, or the empty column"
+        )
 
 
 def _not_numbers(table: pd.DataFrame) -> list[str]:
@@ -156,16 +245,12 @@ def _not_numbers(table: pd.DataFrame) -> list[str]:
     return [c for c, kind in kinds.items() if kind not in "fiu" and c not in columns.TEXTS]
 
 
-def _is_known(header: str) -> bool:
-    return columns.is_recording_column(columns.canonical_column(header)[0])
-
-
-def _positions(content: CsvText, is_read: Callable[[str], bool]) -> dict[int, str]:
+def _positions(headers: list[str], is_read: Callable[[str], bool]) -> dict[int, str]:
     """Index of each field that is read -> its canonical name."""
     names: dict[int, str] = {}
     seen: set[str] = set()
-    present = {columns.canonical_column(header)[0].casefold() for header in content.names}
-    for index, header in enumerate(content.names):
+    present = {columns.canonical_column(header)[0].casefold() for header in headers}
+    for index, header in enumerate(headers):
         column, unit = columns.canonical_column(header)
         # pandas calls the second of two columns NAME.1.
         original = columns.canonical_column(re.sub(r"\.\d+$", "", column))[0]
@@ -179,16 +264,15 @@ def _positions(content: CsvText, is_read: Callable[[str], bool]) -> dict[int, st
     return names
 
 
-def _parse(content: CsvText, names: dict[int, str], decimal: str) -> pd.DataFrame:
+def _parse(body: str, separator: str, names: dict[int, str], decimal: str) -> pd.DataFrame:
     with warnings.catch_warnings():
         # A column of numbers and texts; _first_invalid finds the texts.
         warnings.simplefilter("ignore", pd.errors.DtypeWarning)
         try:
             table = pd.read_csv(
-                io.StringIO(content.body),
-                sep=content.separator,
+                io.StringIO(body),
+                sep=separator,
                 header=None,
-                names=None,
                 usecols=list(names),
                 dtype={index: str for index, name in names.items() if name in columns.TEXTS},
                 decimal=decimal,
@@ -197,20 +281,6 @@ def _parse(content: CsvText, names: dict[int, str], decimal: str) -> pd.DataFram
         except pd.errors.EmptyDataError:
             table = pd.DataFrame(columns=list(names), dtype=float)
     return table.rename(columns=names)
-
-
-def _check_clock(content: CsvText) -> None:
-    """Raises ValueError if fields are one column off: only the header or the rows have an index.
-
-    With an empty last column that looks as separators at the ends of rows do.
-    """
-    names = [columns.canonical_column(header)[0] for header in content.names]
-    if columns.CLOCK in names:
-        place = names.index(columns.CLOCK)
-        both = _parse(content, dict.fromkeys((place, place + 1), columns.CLOCK), ".")
-        is_time = both.astype(str).apply(lambda texts: texts.str.contains(r"\d:\d\d")).mean()
-        if is_time.iloc[0] < 0.5 or is_time.iloc[1] > 0.5:
-            raise ValueError("the clock is not in its column; are all fields one column off?")
 
 
 def _may_be_thousands(table: pd.DataFrame) -> bool:
@@ -227,12 +297,15 @@ def _first_invalid(
     for column in _not_numbers(table):
         if not is_optional(column):
             samples = table[column].astype(object)
-            is_bool = samples.map(lambda sample: isinstance(sample, bool))
-            numbers = pd.to_numeric(samples.mask(is_bool), errors="coerce")
+            numbers = pd.to_numeric(
+                samples.map(lambda sample: "" if isinstance(sample, bool) else sample),
+                errors="coerce",
+            )
             invalid = (numbers.isna() & samples.notna()).to_numpy()
             if decimal == ",":
-                has_point = samples.map(lambda sample: isinstance(sample, str) and "." in sample)
-                invalid = invalid | has_point.to_numpy(bool)
+                invalid = invalid | samples.map(lambda s: isinstance(s, str) and "." in s).to_numpy(
+                    bool
+                )
             if invalid.any():
                 row = int(invalid.argmax())
                 text = str(samples.iloc[row])
@@ -240,7 +313,54 @@ def _first_invalid(
     return None
 
 
-def folder_digest(folder: Path) -> str:
-    """A digest that changes when a recording of the folder is added, removed or rewritten."""
-    listing = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in find_recordings(folder)]
-    return digest(listing)[:12]
+FORMAT = b"gcodefp-recording-1"
+ATTRIBUTES = ("operation", "session", "machine", "preamble", "program", "notes", "periods")
+"""Of a canonical table, in its `attrs`."""
+
+
+def write_canonical(path: Path, table: pd.DataFrame) -> None:
+    """Writes a table whole or not at all."""
+    import pyarrow
+    from pyarrow import parquet
+
+    stored = table.copy(deep=False)
+    stored.attrs = {key: table.attrs[key] for key in ATTRIBUTES if key in table.attrs}
+    arrow = pyarrow.Table.from_pandas(stored)
+    fields = [field.with_metadata({"unit": _unit(field.name)}) for field in arrow.schema]
+    schema = pyarrow.schema(fields, {**(arrow.schema.metadata or {}), b"format": FORMAT})
+    with replacing(path) as temporary:
+        parquet.write_table(arrow.cast(schema), temporary, compression="zstd")
+
+
+def read_canonical(path: Path) -> pd.DataFrame:
+    """Reads what `write_canonical` wrote.
+
+    Raises UserError: it is no such file.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        arrow = parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read as Parquet: {error}") from None
+    if (arrow.schema.metadata or {}).get(b"format") != FORMAT:
+        raise UserError(
+            f"{path}: is no recording that gcodefp wrote; a layout says what its columns mean: set "
+            "recordings.layout"
+        )
+    return arrow.to_pandas()
+
+
+def select_groups(table: pd.DataFrame, groups: Collection[str]) -> pd.DataFrame:
+    """The columns of a canonical table that cleaning reads, with the channels of some groups."""
+    always = {*columns.REQUIRED, columns.UNIT, columns.SEGMENT, *columns.POSITION_MM, RUNNING}
+    read = (*groups, "environment")  # A baseline uses it.
+    names = [c for c in table.columns if c in always or columns.channel_group(c) in read]
+    return table[names]
+
+
+def _unit(column: str) -> str:
+    if column == columns.CLOCK:
+        return "s"
+    return columns.channel_unit(column) if columns.channel_group(column) else ""

@@ -1,5 +1,9 @@
 """Puts the samples of a sensor onto rows at other times; samples come in chunks.
 
+`add` takes times (n,), ascending, and samples (n, C), NaN where missing; `finish` returns suffixes
+of the channels' names and their samples (N, C), NaN where a row has none. `period_seconds`, once
+finished, is that of the samples; 0 of a sensor that is faster than the rows.
+
 A sensor that is faster than the rows becomes features over each row's interval: the mean, the root
 mean square and the peak of the deviation from it, and the power in frequency bands. Interpolation
 would alias a vibration to a slow wave that does not exist. A slower sensor is interpolated
@@ -9,7 +13,6 @@ Shapes: N rows, n samples of a chunk, C channels, B bands.
 """
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,23 +36,6 @@ MIN_POWER = 1e-12
 """Added to a band's power before its logarithm, in the square of the channel's unit."""
 
 
-class Resampler(Protocol):
-    """Takes the samples of a sensor in their order, and returns them on N rows.
-
-    Attributes:
-        period_seconds: from one sample to the next, once finished; 0 of a sensor that is faster
-            than the rows.
-    """
-
-    period_seconds: float
-
-    def add(self, seconds: Samples, values: Samples) -> None:
-        """Takes the times (n,), ascending, and samples (n, C); NaN is missing."""
-
-    def finish(self) -> dict[str, Samples]:
-        """Suffix of the channels' names -> samples (N, C); NaN where a row has none."""
-
-
 def row_intervals(seconds: Samples) -> tuple[Samples, Samples]:
     """Start and end of each row's interval, both (N,): half way to its neighbours.
 
@@ -62,7 +48,7 @@ def row_intervals(seconds: Samples) -> tuple[Samples, Samples]:
     return start, end
 
 
-def resampler(source: Source, rows: Samples) -> Resampler:
+def resampler(source: Source, rows: Samples) -> "RowFeatures | SlowSensor":
     """What a source's `resample` names, for rows at some seconds, (N,), ascending."""
     if source.resample == "features":
         return RowFeatures(source, rows)

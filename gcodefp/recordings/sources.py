@@ -1,6 +1,8 @@
 """Reads the files of a layout's sources a chunk of rows at a time, whatever their length."""
 
+import bz2
 import csv
+import gzip
 import io
 import json
 import lzma
@@ -16,9 +18,14 @@ import numpy as np
 import pandas as pd
 
 from gcodefp.errors import UserError
-from gcodefp.recordings.csv_text import OPENERS
 from gcodefp.recordings.layout import Source
 
+OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ": lzma.open,
+}
+"""First bytes -> how a compressed file is opened, whatever its name."""
 CHUNK_ROWS = 100_000
 ROW_BYTES = 64
 """Of a CSV file, about."""

@@ -63,13 +63,6 @@ def test_the_dataset_knows_its_layout_and_keeps_the_recordings(made: Path, tmp_p
         assert (tmp_path / f"{name}.npz").read_bytes() == (made / f"d/{name}.npz").read_bytes()
 
 
-def test_any_number_of_workers_gives_the_same(made: Path, tmp_path: Path) -> None:
-    flags = {"layout": made / "lab.yaml", "workers": 2}
-    assert preprocess(made / "lab", tmp_path, groups=["imu"], max_lag_seconds=1, **flags) == 0
-    assert (tmp_path / "train.npz").read_bytes() == (made / "d/train.npz").read_bytes()
-    assert not (tmp_path / "recordings").exists()
-
-
 def test_new_files_are_predicted_and_scored_without_a_flag(made: Path, tmp_path: Path) -> None:
     new = write_laboratory(tmp_path / "new", {"pocket": 9})
     for path in new.iterdir():

@@ -26,7 +26,7 @@ from gcodefp.files import sha256
 from gcodefp.programs.table import UNKNOWN
 from gcodefp.recordings.columns import MACHINE_COLUMNS
 from gcodefp.recordings.gcode import format_block, parse_block
-from gcodefp.recordings.unlabelled import read_unlabelled
+from gcodefp.recordings.loading import read_unlabelled
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "recordings"
 
@@ -260,15 +260,6 @@ def test_channels_rates_and_clocks_that_differ_are_understood_or_listed(
     assert float(description.programs.step_seconds) == 0.25
 
 
-def test_a_window_in_which_nothing_moves_is_doubted(
-    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert preprocess(recordings, tmp_path / "usual", window=4) == 0
-    assert "window.rows" not in capsys.readouterr().err
-    assert preprocess(recordings, tmp_path / "short", window=3) == 0
-    assert "window.rows: 3 rows, one every 0.25 s, are 0.75 s" in capsys.readouterr().err
-
-
 def test_a_lag_at_the_limit_of_the_search_is_logged(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -368,8 +359,6 @@ def with_text(path: Path, column: str, text: str) -> None:
 
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "torn": (lambda path: path.write_bytes(path.read_bytes()[:-200]), "cannot be read as CSV"),
-    "empty": (lambda path: path.write_bytes(b""), "cannot be read as CSV"),
-    "garbage": (lambda path: path.write_bytes(bytes(range(256)) * 9), "cannot be read as CSV"),
     "header": (lambda path: write_recording(path, recording_table(rows=0)), "no row"),
     "lacking": (lambda path: write_recording(path, recording_table().drop(columns="gcode_line")),
                 "'gcode_line' is missing"),
@@ -403,16 +392,10 @@ def test_a_pressure_that_is_no_number_matters_only_as_an_input(
     assert "column 'spindle2.Pressure', data row 7: 'off'" in capsys.readouterr().err
 
 
-def empty(folder: Path) -> None:
-    shutil.rmtree(folder)
-    folder.mkdir()
-
-
 @pytest.mark.parametrize(
     ("damage", "options", "complaint"),
     [
         (shutil.rmtree, {}, "no such folder; set recordings.folder"),
-        (empty, {}, "no .csv or .csv.gz file in this folder"),
         (lambda f: write_recording(f / "face_001.csv"), {}, "two files for the recording 'face_"),
         (None, {"exclude": "face_001_aligned.csv.gz"}, "exclude: 'face_001_aligned.csv.gz' is no"),
         (None, {"exclude": [f"{o}_00{i}" for o in ("face", "pocket") for i in range(1, 5)]},

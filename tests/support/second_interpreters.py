@@ -1,10 +1,8 @@
-"""Compares the end points of gcodefp's interpreter with those of two independent ones.
+"""Compares the path of gcodefp's interpreter with that of LinuxCNC's rs274.
 
-    python tests/support/second_interpreters.py printrun FILE...   (pip install --no-deps printrun)
-    python tests/support/second_interpreters.py rs274 FILE...      (Debian: linuxcnc-uspace)
+    python tests/support/second_interpreters.py FILE...      (Debian: linuxcnc-uspace)
 
-printrun gives X, Y, Z and E behind each line of a printer's program; of a mill's, LinuxCNC's rs274
-gives each line and arc of the path. Exits with 1 if an end point is more than 0.01 mm off.
+rs274 gives each line and arc of the path. Exits with 1 if an end point is more than 0.01 mm off.
 """
 
 import argparse
@@ -17,31 +15,13 @@ from math import dist, floor, pi
 from pathlib import Path
 
 from gcodefp.recordings.interpreter import interpret_program
-from gcodefp.recordings.interpreter.dialects import Dialect, split_lines
+from gcodefp.recordings.interpreter.dialects import Dialect
 from gcodefp.recordings.interpreter.tool_moves import PLANE_AXES, PathMove
 from gcodefp.recordings.program_file import read_program
 
 TOLERANCE_MM = 0.01
 PLANES = {"XY": 17, "XZ": 18, "YZ": 19}
 _CANON = re.compile(r"N\S* +([A-Z0-9_]+)\((.*)\)")
-
-
-def printrun_error_mm(path: Path) -> tuple[int, float]:
-    """Executed blocks, and the largest distance of X, Y, Z and E behind a line."""
-    from printrun.gcoder import GCode
-
-    text = read_program(path)
-    ends = {block.line: block.end_mm for block in interpret_program(text).blocks}
-    code, largest = GCode(deferred=True), 0.0
-    code.prepare([])
-    for number, line in enumerate(split_lines(text), 1):
-        # gcoder takes the X0 of `G28 X0` for no X, and homes all axes.
-        command = re.sub(r"(G28 [XYZ])0", r"\g<1>1", line.partition(";")[0].strip())
-        parsed = code.append(command, store=False) if command else None
-        if parsed is not None and number in ends:
-            other = (parsed.current_x, parsed.current_y, parsed.current_z, code.current_e)
-            largest = max(largest, dist(ends[number], other))
-    return len(ends), largest
 
 
 def rs274_path(path: Path, program: str = "rs274") -> list[tuple[float, ...]]:
@@ -136,23 +116,19 @@ def read_path(path: Path) -> list[tuple[float, ...]]:
 def main() -> int:
     """Prints the largest distance of each file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("interpreter", choices=("printrun", "rs274"))
     parser.add_argument("files", type=Path, nargs="+")
     parser.add_argument("--program", default="rs274", help="the executable rs274")
     parser.add_argument("--record", action="store_true", help="write rs274's path as FILE.path")
     arguments = parser.parse_args()
     worst = 0.0
     for path in arguments.files:
-        if arguments.interpreter == "printrun":
-            count, error = printrun_error_mm(path)
-        else:
-            own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
-            count, error = len(own), path_error_mm(own, other)
-            if arguments.record:
-                rows = (" ".join(f"{number:.5g}" for number in row) for row in other)
-                path.with_suffix(".path").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        own, other = own_path(read_program(path)), rs274_path(path, arguments.program)
+        error = path_error_mm(own, other)
+        if arguments.record:
+            rows = (" ".join(f"{number:.5g}" for number in row) for row in other)
+            path.with_suffix(".path").write_text("\n".join(rows) + "\n", encoding="utf-8")
         worst = max(worst, error)
-        print(f"{path.name}: {count} blocks or moves, at most {error:.5f} mm apart")
+        print(f"{path.name}: {len(own)} moves, at most {error:.5f} mm apart")
     return int(worst > TOLERANCE_MM)
 
 

@@ -5,7 +5,7 @@ with CHECK.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -13,27 +13,20 @@ from typing import Any, NamedTuple
 import yaml
 
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.guessing import CHECK, guess_targets
-from gcodefp.recordings.inspection.sniffing import (
-    DECIMAL_COMMA,
-    LINE_FORMATS,
-    UNIX_SCALES,
-    Clock,
-    Sketch,
-)
+from gcodefp.recordings.inspection.guessing import CHECK, Guess, guess_targets
+from gcodefp.recordings.inspection.sniffing import COMPRESSED, LOGS, Sketch
 from gcodefp.recordings.layout import SHIPPED, Source, read_layout
 from gcodefp.yaml_input import load_yaml
 
 SHIPPED_SOURCES = {
-    "grbl": ("grbl", "status"),
-    "octoprint": ("octoprint", "serial"),
-    "klippy": ("klipper", "log"),
-    "moonraker": ("klipper", "positions"),
-    "shdr": ("mtconnect", "events"),
+    "status reports of GRBL": ("grbl", "status"),
+    "serial log of OctoPrint": ("octoprint", "serial"),
+    "log of Klipper": ("klipper", "log"),
+    "updates of Moonraker": ("klipper", "positions"),
+    "SHDR of an MTConnect adapter": ("mtconnect", "events"),
 }
-"""Format of a log -> shipped layout and its source that reads it."""
-IRREGULAR = ("octoprint", "klippy", "shdr", "moonraker")
-"""Logs whose rows come with the blocks, not with the time."""
+"""Log -> shipped layout and its source that reads it; only GRBL's rows come with the time."""
+GRBL = "status reports of GRBL"
 HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
     (r"\b\d{13}\b", {"format": "unix", "unit": "ms"}),
     (r"\b\d{9,10}(?:\.\d+)?\b", {"format": "unix"}),
@@ -46,10 +39,13 @@ HOST_TIMES: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """How a host may write the time in front of a report, and the clock that reads it."""
 DEFAULT_ROW_HZ = 10
-IS_SLOW = "  # as slow as the rows"
+COMMENTS = {
+    "rate_hz: 10": "CHECK the rate: no column is a clock",
+    "timezone: UTC": "CHECK the time zone",
+    "header:": f"{CHECK}: the columns have no names",
+}
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*_\d+(?![A-Za-z0-9])")
 _N_WORD = re.compile(r"\s*N\s*\d", re.IGNORECASE)
-_COMPRESSED = re.compile(r"\.(gz|bz2|xz)$", re.IGNORECASE)
 
 
 class Kind(NamedTuple):
@@ -58,25 +54,24 @@ class Kind(NamedTuple):
     pattern: str
     sketches: list[Sketch]
 
+    @property
+    def format(self) -> str:
+        """Of the first file."""
+        return self.sketches[0].format
+
 
 def file_kinds(sketches: Sequence[Sketch], folder: Path) -> list[Kind]:
     """Files that seem to be the same source of different recordings, by their names."""
-    stems = [(s, *_stem_and_suffix(s.path.name)) for s in sketches]
+    names = [PurePosixPath(COMPRESSED.sub("", sketch.path.name)) for sketch in sketches]
     kinds: dict[tuple[str, ...], list[Sketch]] = {}
-    for sketch, stem, suffix in stems:
-        alike = [other for _, other, ending in stems if ending == suffix]
+    for sketch, name in zip(sketches, names, strict=True):
+        alike = [other.stem for other in names if other.suffix == name.suffix]
         depth = len(sketch.path.relative_to(folder).parts) - 1
         parents = "*/" * (depth - 1) + "{session}/" * (depth > 0)
-        pattern = parents + _pattern(stem, alike) + suffix
-        names = map(str, sketch.table.columns if len(sketch.table.columns) < 100 else ())
-        kinds.setdefault((pattern, sketch.format, *names), []).append(sketch)
+        pattern = parents + _pattern(name.stem, alike) + name.suffix
+        header = map(str, sketch.table.columns if len(sketch.table.columns) < 100 else ())
+        kinds.setdefault((pattern, sketch.format, *header), []).append(sketch)
     return [Kind(pattern, files) for (pattern, *_), files in kinds.items()]
-
-
-def _stem_and_suffix(name: str) -> tuple[str, str]:
-    bare = _COMPRESSED.sub("", name)
-    suffix = PurePosixPath(bare).suffix
-    return bare.removesuffix(suffix), suffix
 
 
 def _pattern(stem: str, alike: Sequence[str]) -> str:
@@ -99,14 +94,12 @@ class Fit(NamedTuple):
     """A shipped layout that fits.
 
     Attributes:
-        text: its YAML, with the names of these files.
-        is_as_shipped: whether the files have the names that the shipped layout expects.
+        text: its YAML, with the names of these files; empty if it fits as it is shipped.
         columns: how many columns it reads; the more, the better it fits.
     """
 
     name: str
     text: str
-    is_as_shipped: bool
     columns: int
 
 
@@ -123,23 +116,23 @@ def fitting_layout(kinds: Sequence[Kind]) -> Fit | None:
 
 
 def _fit(name: str, kinds: Sequence[Kind]) -> Fit | None:
-    shipped, count = _shipped(name), 0
-    content = _shipped(name)
+    content, count = _shipped(name), 0
     for key, source in read_layout(name).sources.items():
         kind = next((kind for kind in kinds if _fits_source(kind.sketches[0], source)), None)
         if kind is not None:
             content["sources"][key]["files"] = kind.pattern
-            if (skipped := kind.sketches[0].lines_before_header) != source.skip_rows:
+            skipped = kind.sketches[0].keys.get("skip_rows", 0)
+            if skipped != source.skip_rows:
                 content["sources"][key]["skip_rows"] = skipped
             count += len(source.columns)
         elif not source.optional:
             return None
-    programs = [kind for kind in kinds if kind.sketches[0].format == "program"]
+    programs = [kind for kind in kinds if kind.format == "program"]
     if "program" in content and programs:
         content["program"]["files"] = _program_pattern(programs[0])
-    elif "program" in content:
-        del content["program"]
-    return Fit(name, _dump(content), content == shipped, count)
+    else:
+        content.pop("program", None)
+    return Fit(name, _dump(content) if content != _shipped(name) else "", count)
 
 
 def _shipped(name: str) -> dict[str, Any]:
@@ -147,8 +140,8 @@ def _shipped(name: str) -> dict[str, Any]:
     return content
 
 
-def _dump(content: Any) -> str:
-    return str(yaml.safe_dump(content, sort_keys=False, width=1000, default_flow_style=None))
+def _dump(content: Any, **style: Any) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, width=1000, allow_unicode=True, **style))
 
 
 def _fits_source(sketch: Sketch, source: Source) -> bool:
@@ -160,17 +153,13 @@ def _fits_source(sketch: Sketch, source: Source) -> bool:
         return bool(groups) and all(any(g[c] for g in groups) for c in source.columns)
     if source.format != "csv" or sketch.format != "table":
         return False
-    separator = " " if source.separator == "whitespace" else source.separator
-    if sketch.separator != ('"' if source.quoted_rows else "") + separator:
+    if source.separator != sketch.keys.get("separator", ",") or "quoted_rows" in sketch.keys:
         return False
     names = [str(c) for c in sketch.table.columns]
     if source.header is not None:
-        return (
-            not sketch.has_header
-            and len(names) == len(source.header)
-            and (sketch.clock.column if sketch.clock else None)
-            == (str(source.header.index(source.clock.column)) if source.clock.column else None)
-        )
+        clock, own = source.clock.column, sketch.clock.column if sketch.clock else None
+        is_alike = not sketch.has_header and len(names) == len(source.header)
+        return is_alike and own == (str(source.header.index(clock)) if clock else None)
     wanted = [*source.columns, *([source.clock.column] if source.clock.column else [])]
     return sketch.has_header and all(
         any(fnmatchcase(name, _shell_pattern(key)) for name in names) for key in wanted
@@ -193,142 +182,107 @@ def draft_layout(kinds: Sequence[Kind]) -> str:
 
     Raises ValueError: no file has samples.
     """
-    sources: dict[str, list[str]] = {}
-    formats: dict[str, str] = {}
+    sources: dict[str, dict[str, Any]] = {}
+    reasons: dict[str, str] = {}
     for kind in kinds:
-        sketch = kind.sketches[0]
-        lines = list(_source(kind))
-        if lines:
-            key = SHIPPED_SOURCES.get(sketch.format, ("", "sensors"))[1]
-            key = key if key not in sources else f"{key}{len(sources) + 1}"
-            sources[key], formats[key] = lines, sketch.format
+        source = _log_source(kind)
+        name = SHIPPED_SOURCES[kind.format][1] if source else "sensors"
+        if not source and kind.format in ("table", "json_lines", "parquet"):
+            source, guesses = _table_source(kind)
+            for column, guess in guesses.items():
+                line = _dump({column: guess.target}, default_flow_style=False).strip()
+                reasons[line] = guess.reason
+        if source:
+            sources[name if name not in sources else f"{name}{len(sources) + 1}"] = source
     if not sources:
         raise ValueError("no file has a table or a log that is understood")
-    text = [
-        "# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK.",
-        "sources:",
-    ]
-    for key, lines in sources.items():
-        text += [f"  {key}:", *(f"    {line}" for line in lines)]
-    text += _rows(formats, sources)
-    programs = [kind for kind in kinds if kind.sketches[0].format == "program"]
-    text += _program(programs[0], formats) if programs else []
-    return "".join(f"{line}\n" for line in text)
+    content = {"sources": sources, "rows": _rows(sources)}
+    if programs := [kind for kind in kinds if kind.format == "program"]:
+        content |= _program(programs[0], [kind.format for kind in kinds])
+    lines = ["# Written by gcodefp inspect-recordings: a guess. Correct what is marked CHECK."]
+    for line in _dump(content, default_flow_style=False).splitlines():
+        comment = reasons.get(line.strip(), COMMENTS.get(line.strip()))
+        in_rows = line.startswith("  rate_hz")
+        lines.append(f"{line}  # {comment}" if comment and not in_rows else line)
+    return "\n".join(lines) + "\n"
 
 
-def _source(kind: Kind) -> Iterator[str]:
+def line_of(key: str, value: Any) -> str:
+    """A key and its value as a line of YAML."""
+    return _dump({key: value}, default_flow_style=True).strip()[1:-1]
+
+
+def _log_source(kind: Kind) -> dict[str, Any]:
+    """The shipped source of a log with its files' names; none of other files."""
+    if kind.format not in LOGS:
+        return {}
+    layout, name = SHIPPED_SOURCES[kind.format]
+    source: dict[str, Any] = _shipped(layout)["sources"][name] | {"files": kind.pattern}
+    if kind.format == GRBL:
+        # The time that the host writes in front of the reports.
+        report = "".join(source["regex"].partition("<(")[1:])
+        line = next(x for x in kind.sketches[0].lines if re.search(LOGS[GRBL], x))
+        times = [t for t in HOST_TIMES if re.search(t[0], line.partition("<")[0])]
+        source |= {"regex": report, "clock": {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}}
+        for pattern, clock in times[:1]:
+            source["regex"] = f"(?P<time>{pattern})[^<]*{report}"
+            source["clock"] = clock | {"column": "time"}
+    return source
+
+
+def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
+    """The source of a table, empty if no column is understood, and its guesses."""
     sketch = kind.sketches[0]
-    if sketch.format in SHIPPED_SOURCES:
-        layout, source = SHIPPED_SOURCES[sketch.format]
-        section = _shipped(layout)["sources"][source] | {"files": kind.pattern}
-        if sketch.format == "grbl":
-            section |= _grbl_time(sketch, section["regex"])
-        yield from _dump(section).splitlines()
-    elif sketch.format in ("table", "json_lines", "parquet"):
-        yield from _table_source(kind.pattern, sketch)
-
-
-def _grbl_time(sketch: Sketch, regex: str) -> dict[str, Any]:
-    """`regex` and `clock` for the time that the host writes in front of GRBL's reports."""
-    line = next(line for line in sketch.lines if LINE_FORMATS["grbl"].search(line))
-    report = regex.partition("<(")
-    for pattern, clock in HOST_TIMES:
-        if re.search(pattern, line.partition("<")[0]):
-            whole = f"(?P<time>{pattern})[^<]*{''.join(report[1:])}"
-            return {"regex": whole, "clock": clock | {"column": "time"}}
-    return {"regex": "".join(report[1:]), "clock": {"format": "sample", "rate_hz": DEFAULT_ROW_HZ}}
-
-
-def _table_source(pattern: str, sketch: Sketch) -> Iterator[str]:
     clock, table = sketch.clock, sketch.table
     column = clock.column if clock else None
     guesses = guess_targets(table, sketch.has_header, column, "toolhead")
     if not guesses:
-        return
-    yield f"files: {quoted(pattern)}"
-    if sketch.format != "table":
-        yield f"format: {sketch.format}"
-    if sketch.encoding != "utf-8":
-        yield f"encoding: {sketch.encoding}"
-    separator = sketch.separator.removeprefix('"') or ","
-    if sketch.separator.startswith('"'):
-        yield "quoted_rows: true"
-    if separator != ",":
-        yield f"separator: {'whitespace' if separator == ' ' else quoted(separator)}"
-    if DECIMAL_COMMA in sketch.notes:
-        yield 'decimal: ","'
-    if sketch.lines_before_header:
-        yield f"skip_rows: {sketch.lines_before_header}"
+        return {}, {}
+    source = {"files": kind.pattern, **sketch.keys}
+    names = [str(name) for name in table.columns]
     if not sketch.has_header:
-        names = ", ".join(quoted(str(name)) for name in table.columns)
-        yield f"header: [{names}]  # {CHECK}: the columns have no names"
-    yield f"clock: {clock_yaml(clock)}"
+        source["header"] = names
+    keys = clock.keys if clock else {"format": "sample"}
+    source["clock"] = keys | {"rate_hz": DEFAULT_ROW_HZ} if keys["format"] == "sample" else keys
     has_sensors = any("." in guess.target for guess in guesses.values())
     if clock is not None and has_sensors and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
-        yield f"resample: interpolate{IS_SLOW}"
-    yield "columns:"
-    for name, guess in guesses.items():
-        yield f"  {quoted(name)}: {guess.target}  # {guess.reason}"
-    if left := [str(c) for c in table.columns if str(c) not in guesses and str(c) != column]:
-        yield f"ignore: [{', '.join(map(quoted, left))}]"
+        source["resample"] = "interpolate"
+    source["columns"] = {name: guess.target for name, guess in guesses.items()}
+    if left := [name for name in names if name not in guesses and name != column]:
+        source["ignore"] = left
+    return source, guesses
 
 
-def clock_yaml(clock: Clock | None) -> str:
-    """The section `clock` of a source."""
-    if clock is None or clock.kind == "sample":
-        return (
-            f"{{format: sample, rate_hz: {DEFAULT_ROW_HZ}}}  # CHECK the rate: no column is a clock"
-        )
-    column = f"column: {quoted(clock.column)}"
-    if clock.kind in UNIX_SCALES:
-        return f"{{format: unix, {column}, unit: {clock.kind.removeprefix('unix ')}}}"
-    if clock.kind == "date":
-        return f"{{format: iso8601, {column}, timezone: UTC}}  # CHECK the time zone"
-    if clock.kind == "time of day":
-        return f"{{format: time_of_day, {column}}}"
-    return f"{{format: seconds, {column}, unit: {clock.kind}}}"
+def _rows(sources: dict[str, dict[str, Any]]) -> str | dict[str, int]:
+    """Those of the only source that reports lines, or of the only one, if it is slow.
 
-
-def _rows(formats: dict[str, str], sources: dict[str, list[str]]) -> list[str]:
-    """Rows of the one source that reports lines regularly, or of the only one, if it is slow.
-
-    Else evenly spaced ones.
+    Else evenly spaced ones: sensors are faster, and most logs have rows with the blocks alone.
     """
     reporting = [
-        key
-        for key, lines in sources.items()
-        if any(re.search(r": (\{as: )?['\"]?(line|block)\b", line) for line in lines)
+        name
+        for name, source in sources.items()
+        if any(target in ("line", "block") for target in source["columns"].values())
     ]
-    is_one = len(reporting) == 1 and formats[reporting[0]] not in IRREGULAR
-    if is_one and not _is_fast(sources[reporting[0]]):
-        return [f"rows: {reporting[0]}"]
-    (key, lines), *others = sources.items()
-    if not others and any(line.endswith(IS_SLOW) for line in lines):
-        return [f"rows: {key}"]
-    return [f"rows: {{rate_hz: {DEFAULT_ROW_HZ}}}"]
+    (key, source), *others = sources.items()
+    if len(reporting) == 1:
+        key, source = reporting[0], sources[reporting[0]]
+    elif others:
+        return {"rate_hz": DEFAULT_ROW_HZ}
+    has_sensors = any("." in str(target).partition(" ")[0] for target in source["columns"].values())
+    is_slow = "resample" in source or source["clock"]["format"] == "sample"
+    is_log = source.get("format") == "lines" and "state" not in source["columns"]
+    if is_log or (has_sensors and not is_slow) or (not reporting and not is_slow):
+        return {"rate_hz": DEFAULT_ROW_HZ}
+    return key
 
 
-def _is_fast(lines: list[str]) -> bool:
-    """Whether a source has sensors, and a clock that is faster than DEFAULT_ROW_HZ."""
-    has_sensors = any(re.search(r": \w+\.\w+( \[.*\])?  #", line) for line in lines)
-    return has_sensors and not any(line.endswith(IS_SLOW) or "sample" in line for line in lines)
-
-
-def _program(kind: Kind, formats: dict[str, str]) -> list[str]:
-    numbering = "file_line"
+def _program(kind: Kind, formats: Sequence[str]) -> dict[str, Any]:
+    if "serial log of OctoPrint" in formats:
+        return {}  # It has the blocks.
     lines = kind.sketches[0].lines
-    if "klippy" in formats.values():
+    numbering = "file_line"
+    if "log of Klipper" in formats:
         numbering = "byte"
     elif sum(bool(_N_WORD.match(line)) for line in lines) > len(lines) / 2:
         numbering = "n_word"
-    if "octoprint" in formats.values():
-        return []  # Its log has the blocks.
-    return [f"program: {{files: {quoted(_program_pattern(kind))}, numbering: {numbering}}}"]
-
-
-def quoted(text: str) -> str:
-    """A YAML scalar, in quotes unless it is a plain word."""
-    style = None if re.fullmatch(r"[A-Za-z_]\w*", text) else '"'
-    return str(
-        yaml.safe_dump(text, width=1000, default_style=style, allow_unicode=True)
-    ).splitlines()[0]
+    return {"program": {"files": _program_pattern(kind), "numbering": numbering}}

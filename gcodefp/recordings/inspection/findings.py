@@ -1,32 +1,42 @@
-"""What is wrong or missing in a recording's files, and the line of the layout that fixes it."""
+"""What is in a recording's files, what is wrong, and the line of the layout that fixes it.
+
+Files are read as pre-processing reads them, but nothing is resampled, repaired or dropped.
+"""
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import yaml
+from numpy.typing import NDArray
 
 from gcodefp.errors import UserError, did_you_mean
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.draft import clock_yaml, quoted
+from gcodefp.recordings.inspection.draft import line_of
 from gcodefp.recordings.inspection.guessing import guess_targets
-from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity
-from gcodefp.recordings.inspection.source_facts import MAX_ISOLATED_SHARE, SourceFacts
+from gcodefp.recordings.inspection.sniffing import GRAVITY, Sketch, unit_by_gravity, usual_step
 from gcodefp.recordings.lab_files import LabRecording
 from gcodefp.recordings.layout import placeholders
 from gcodefp.recordings.program_file import number_lines
 from gcodefp.recordings.quantities import parse_target
+from gcodefp.recordings.samples import equals_previous, segment_lengths
+from gcodefp.recordings.source_file import SourceFile
 
-HOUR_SECONDS = 3600.0
-MAX_SKEW = 300.0
-"""Seconds between the first rows of two files of a recording."""
-CLOCK_KINDS = {
-    "iso8601": "absolute", "unix": "absolute", "time_of_day": "day", "seconds": "relative",
-    "sample": "relative",
-}  # fmt: skip
+MAX_ROWS = 5_000_000
+"""Of a file that are looked at: 26 minutes at 3.2 kHz."""
+GAP_PERIODS = 5.0
+"""A step of the clock longer than this many usual ones is a gap."""
+EQUAL_ROWS, FROZEN_SECONDS = 20, 1.0
+"""A node that repeats its samples for so many rows, and so long, is frozen."""
+MAX_ISOLATED_SHARE = 0.01
+"""Of the reported lines: above it, some of them are wrong."""
+HOUR_SECONDS, MAX_SKEW_SECONDS = 3600.0, 300.0
+"""Of clocks in two time zones, and between the first rows of two files of a recording."""
+CLOCK_KINDS = {"iso8601": "absolute", "unix": "absolute", "time_of_day": "day"}
 MAX_SHOWN = 6
-NUMBERINGS = ("file_line", "n_word", "byte")
 MIN_LINES_SHARE = 0.5
 """Of reported lines that a program has: below it, they are counted in another way."""
 MAX_MISSING_SHARE = 0.2
@@ -40,106 +50,161 @@ class Finding(NamedTuple):
 
     Attributes:
         source: the layout's source, or what else it concerns.
-        is_of_layout: whether the layout is to blame, not the file.
         fix: what to write in the layout's section of the source; empty if nothing helps.
     """
 
     source: str
     text: str
     fix: str = ""
-    is_of_layout: bool = False
+
+
+@dataclass
+class SourceFacts:
+    """One file of a recording, of N rows.
+
+    Attributes:
+        seconds: (N,) of its clock, ascending.
+        channels: N rows, one column per sensor channel or position, in canonical units.
+        lines: (N,) line or block that is reported, as text; None if it reports neither.
+        is_cut: whether there are more rows than were read.
+        unmapped: columns that the layout neither maps nor ignores.
+        absent: columns of the layout that the file does not have.
+        keys: canonical column -> the layout's column that it comes from.
+    """
+
+    seconds: NDArray[np.float64]
+    channels: pd.DataFrame
+    lines: pd.Series | None
+    is_cut: bool
+    unmapped: list[str]
+    absent: list[str]
+    keys: dict[str, str]
+
+    def __post_init__(self) -> None:
+        steps = np.diff(self.seconds)
+        self.start, self.end = float(self.seconds[0]), float(self.seconds[-1])
+        self.period_seconds = usual_step(steps)
+        near = np.abs(steps[steps > 0] - self.period_seconds) <= 0.5 * self.period_seconds
+        self.is_regular = bool(near.size and near.mean() > 0.9)
+
+    def gaps(self) -> list[tuple[float, float]]:
+        """Start and length in seconds of each gap, the longest first."""
+        steps = np.diff(self.seconds) if self.is_regular else np.empty(0)
+        rows = np.flatnonzero(steps > GAP_PERIODS * self.period_seconds)
+        gaps = [(float(self.seconds[row]), float(steps[row])) for row in rows]
+        return sorted(gaps, key=lambda gap: -gap[1])
+
+
+def inspect_source(recording: LabRecording, name: str) -> SourceFacts:
+    """Reads up to MAX_ROWS rows of one file of a recording.
+
+    Raises:
+        UserError: it cannot be read as its layout says.
+        RecordingRejected: its clock runs backwards.
+    """
+    source = recording.layout.sources[name]
+    file = SourceFile(recording.files[name], name, source, recording.offsets.get(name, 0.0))
+    tables: list[pd.DataFrame] = []
+    for chunk in file.chunks():
+        samples = [c for c in map(str, chunk) if c != columns.CLOCK and chunk[c].dtype.kind == "f"]
+        tables.append(chunk.astype(dict.fromkeys(samples, np.float32)))
+        if sum(map(len, tables)) >= MAX_ROWS:
+            break
+    table = pd.concat(tables) if tables else pd.DataFrame()
+    if table.empty:
+        raise UserError(f"{file.path}: no row has a time, or matches sources.{name}")
+    wanted = [c for c in (columns.LINE, columns.BLOCK) if c in table]
+    return SourceFacts(
+        seconds=table[columns.CLOCK].to_numpy(np.float64),
+        channels=table[[c for c in table if columns.channel_group(str(c)) is not None]],
+        lines=table[wanted[0]] if wanted else None,
+        is_cut=len(table) >= MAX_ROWS,
+        unmapped=list(file.unmapped),
+        absent=file.missing(),
+        keys={m.target.column: m.key for m in file.mapped.values()},
+    )
 
 
 def find_problems(
     recording: LabRecording, facts: Mapping[str, SourceFacts], sketches: Mapping[str, Sketch]
-) -> list[Finding]:
+) -> Iterator[Finding]:
     """All findings of a recording.
 
     Args:
         facts: of each of its sources.
         sketches: of each source's file.
     """
-    findings: list[Finding] = []
     for name, source in facts.items():
-        findings += _clock(recording, name, source, sketches[name])
-        findings += _columns(recording, name, source, sketches[name])
-        findings += _samples(recording, name, source)
-    findings += _labels(recording, facts)
-    return [*findings, *(_overlap(recording, facts) if facts else ())]
-
-
-def _clock(
-    recording: LabRecording, name: str, facts: SourceFacts, sketch: Sketch
-) -> Iterator[Finding]:
-    if gaps := facts.gaps():
-        start, length = gaps[0]
-        where = f"the longest {length:.2f} s, {start - facts.start:.1f} s after its start"
-        yield Finding(name, f"{len(gaps)} gaps, {where}: rows in there have no samples")
-    clock = recording.layout.sources[name].clock
-    if clock.format == "sample":
-        tail = re.search(r"Rate (\d+), overflows (\d+)", sketch.last_line)
-        if tail and float(tail[1]) != clock.rate_hz:
-            fix = _clock_line(recording, name, rate_hz=float(tail[1]))
-            yield Finding(name, f"its last line says {tail[0]!r}", fix)
-        is_unread = sketch.clock is not None and sketch.clock.column in facts.unmapped
-        if sketch.clock is not None and sketch.clock.kind != "sample" and is_unread:
-            text = f"column {sketch.clock.column!r} seems to be a clock, {sketch.clock.kind}"
-            yield Finding(name, text, f"clock: {clock_yaml(sketch.clock)}")
-
-
-def _clock_line(recording: LabRecording, name: str, **changes: object) -> str:
-    """The source's clock in the layout with some keys changed."""
-    clock = recording.layout.sources[name].clock.model_dump(exclude_defaults=True) | changes
-    return f"clock: {yaml.safe_dump(clock, default_flow_style=True, sort_keys=False).strip()}"
+        if gaps := source.gaps():
+            where = f"the longest {gaps[0][1]:.2f} s, {gaps[0][0] - source.start:.1f} s after its"
+            yield Finding(name, f"{len(gaps)} gaps, {where} start: rows in there have no samples")
+        yield from _columns(recording, name, source, sketches[name])
+        yield from _samples(recording, name, source)
+    yield from _labels(recording, facts)
+    yield from _overlap(recording, facts) if facts else ()
 
 
 def _columns(
     recording: LabRecording, name: str, facts: SourceFacts, sketch: Sketch
 ) -> Iterator[Finding]:
+    clock = recording.layout.sources[name].clock
+    tail = re.search(r"Rate (\d+), overflows (\d+)", sketch.last_line)
+    if clock.format == "sample" and tail and float(tail[1]) != clock.rate_hz:
+        fix = _clock_fix(recording, name, rate_hz=float(tail[1]))
+        yield Finding(name, f"its last line says {tail[0]!r}", fix)
     for key in facts.absent:
         hint = did_you_mean(key, facts.unmapped) if facts.unmapped else "remove it"
-        yield Finding(name, f"the file has no column {key!r}; {hint}", is_of_layout=True)
+        yield Finding(name, f"the file has no column {key!r}; {hint}")
     if facts.unmapped:
-        clock = recording.layout.sources[name].clock.column
-        guesses = guess_targets(sketch.table, sketch.has_header, clock, name)
-        shown = ", ".join(facts.unmapped[:MAX_SHOWN])
+        first = facts.unmapped[:MAX_SHOWN]
         more = f" and {len(facts.unmapped) - MAX_SHOWN} more" * (len(facts.unmapped) > MAX_SHOWN)
-        new = {c: g.target for c, g in guesses.items() if c in facts.unmapped}
+        guesses = guess_targets(sketch.table, sketch.has_header, clock.column, name)
+        new = {c: guesses[c].target for c in sorted(facts.unmapped) if c in guesses}
         new = {c: t for c, t in new.items() if parse_target(t).column not in facts.keys}
-        fix = f"columns: {quoted(min(new))}: {new[min(new)]}, or " if new else ""
-        fix += f"ignore: [{', '.join(map(quoted, facts.unmapped[:MAX_SHOWN]))}]"
-        yield Finding(name, f"columns that are not read: {shown}{more}", fix, is_of_layout=True)
+        fix = "".join(f"columns: {line_of(*item)}, or " for item in [*new.items()][:1])
+        fix += line_of("ignore", first)
+        own = sketch.clock
+        if own and clock.format == "sample" != own.keys["format"] and own.column in facts.unmapped:
+            fix = f"clock: {_flow(own.keys)}, or {fix}"
+        yield Finding(name, f"columns that are not read: {', '.join(first)}{more}", fix)
+
+
+def _flow(keys: Mapping[str, Any]) -> str:
+    return str(yaml.safe_dump(dict(keys), default_flow_style=True, sort_keys=False)).strip()
+
+
+def _clock_fix(recording: LabRecording, name: str, **changes: object) -> str:
+    """The source's clock in the layout with some keys changed."""
+    clock = recording.layout.sources[name].clock.model_dump(exclude_defaults=True)
+    return f"clock: {_flow(clock | changes)}"
 
 
 def _samples(recording: LabRecording, name: str, facts: SourceFacts) -> Iterator[Finding]:
-    if dead := facts.dead():
+    names = [c for c in map(str, facts.channels) if columns.channel_group(c) != "controller"]
+    sensors = facts.channels[names]
+    if dead := [c for c in names if sensors[c].nunique() < 2]:
         shown = columns.describe_channels(dead, list(map(str, facts.channels)))
         keys = [key for channel in dead if not placeholders(key := facts.keys[channel])]
-        fix = f"ignore: [{', '.join(map(quoted, keys))}] instead of columns" if keys else ""
+        fix = f"{line_of('ignore', keys)} instead of columns" if keys else ""
         yield Finding(name, f"dead, always the same value: {shown}; they are no inputs", fix)
-    for node, (start, seconds) in facts.frozen().items():
-        text = f"{node} is frozen for {seconds:.1f} s, {start - facts.start:.1f} s after the start"
-        yield Finding(name, f"{text}: its samples there are taken as missing")
-    for node, g in _gravity(facts).items():
-        if unit_by_gravity(g) != "g":
-            text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
-            yield Finding(name, text, _unit_fix(recording, name, g))
-    line = facts.keys.get(columns.LINE, "")
-    is_raw = line and recording.layout.sources[name].column(line).repair is None
-    if is_raw and facts.isolated_share() > MAX_ISOLATED_SHARE:
-        text = f"{facts.isolated_share():.0%} of the reported lines differ from equal neighbours"
-        yield Finding(name, text, f"columns: {line}: {{as: line, repair: isolated}}")
-
-
-def _gravity(facts: SourceFacts) -> dict[str, float]:
-    """Node -> length of its mean acceleration in g."""
-    nodes = {}
-    for column in map(str, facts.channels):
-        node, _, quantity = column.rpartition(".")
-        names = [f"{node}.A{axis}" for axis in "xyz"]
-        if quantity == "Ax" and all(n in facts.channels for n in names):
-            nodes[node] = float(np.linalg.norm(facts.channels[names].mean()))
-    return nodes
+    live = [
+        c for c in names if c not in dead and columns.channel_group(c) not in columns.WITHOUT_NOISE
+    ]
+    for node in dict.fromkeys(map(columns.node_or_channel, live)):
+        own = [c for c in live if columns.node_or_channel(c) == node]
+        lengths = segment_lengths(~equals_previous(sensors[own].to_numpy()))
+        first, length = int(lengths.argmax()), int(lengths.max())
+        if length >= EQUAL_ROWS and length * facts.period_seconds >= FROZEN_SECONDS:
+            where = f"{facts.seconds[first] - facts.start:.1f} s after the start"
+            text = f"{node} is frozen for {length * facts.period_seconds:.1f} s, {where}"
+            yield Finding(name, f"{text}: its samples there are taken as missing")
+    for node in dict.fromkeys(map(columns.node_or_channel, names)):
+        axes = [f"{node}.A{axis}" for axis in "xyz"]
+        if set(axes) <= set(names):
+            g = float(np.linalg.norm(sensors[axes].mean()))
+            if unit_by_gravity(g) != "g":
+                text = f"{node} measures {g:.3g} g on the whole; at rest it should be 1 g"
+                yield Finding(name, text, _unit_fix(recording, name, g))
 
 
 def _unit_fix(recording: LabRecording, name: str, g: float) -> str:
@@ -155,7 +220,7 @@ def _unit_fix(recording: LabRecording, name: str, g: float) -> str:
 
 
 def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
-    reporting = [name for name, f in facts.items() if f.lines is not None]
+    reporting = {name: f.lines for name, f in facts.items() if f.lines is not None}
     if not reporting and recording.program is None:
         yield Finding(
             "labels",
@@ -163,17 +228,24 @@ def _labels(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterat
             "learn from. If a file does, map its column to line; else name the program's file",
             fix='program: {files: "{operation}.gcode"}',
         )
-    for name in reporting:
-        lines = facts[name].lines
-        assert lines is not None
+    for name, lines in reporting.items():
         reports = lines.dropna()
         if reports.empty:
             yield Finding(name, "its column for the line is always empty")
             continue
         missing = 1 - len(reports) / len(lines)
-        if missing > MAX_MISSING_SHARE and (key := facts[name].keys.get(columns.LINE)):
-            fix = f"columns: {quoted(key)}: {{as: line, fill: hold}}"
+        key = facts[name].keys.get(columns.LINE, "")
+        if missing > MAX_MISSING_SHARE and key:
+            fix = f"columns: {line_of(key, {'as': 'line', 'fill': 'hold'})}"
             yield Finding(name, f"{missing:.0%} of its rows have no line, and no label", fix)
+        texts = reports.to_numpy(str)
+        share = float(((texts[:-2] == texts[2:]) & (texts[1:-1] != texts[:-2])).mean())
+        is_raw = key and recording.layout.sources[name].column(key).repair is None
+        if is_raw and len(texts) >= EQUAL_ROWS and share > MAX_ISOLATED_SHARE:
+            fix = f"columns: {line_of(key, {'as': 'line', 'repair': 'isolated'})}"
+            yield Finding(
+                name, f"{share:.0%} of the reported lines differ from equal neighbours", fix
+            )
         if recording.program is not None and reports.dtype.kind == "f":
             yield from _numbering(recording, name, np.unique(reports.to_numpy()))
 
@@ -183,7 +255,7 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     assert program is not None
     assert recording.program is not None
     shares = {}
-    for numbering in NUMBERINGS[:2]:
+    for numbering in ("file_line", "n_word"):
         try:
             numbers = number_lines(recording.program, numbering).number
         except UserError:
@@ -192,33 +264,31 @@ def _numbering(recording: LabRecording, name: str, lines: np.ndarray) -> Iterato
     share = shares.get(program.numbering, 1.0)
     best = max(shares, key=lambda n: shares[n], default=program.numbering)
     if share < MIN_LINES_SHARE and shares[best] > share:
-        fix = f"program: {{files: {program.files!r}, numbering: {best}}}"
+        fix = f"program: {_flow({'files': program.files, 'numbering': best})}"
         yield Finding(name, f"{share:.0%} of its lines are in {recording.program.name}", fix)
 
 
 def _overlap(recording: LabRecording, facts: Mapping[str, SourceFacts]) -> Iterator[Finding]:
     """Sources whose clocks have little time in common with that of the one that reports lines."""
     formats = {recording.layout.sources[name].clock.format for name in facts}
-    if len({CLOCK_KINDS[each] for each in formats}) > 1:
+    if len({CLOCK_KINDS.get(each, "relative") for each in formats}) > 1:
         return  # The reader compares them, or refuses.
     first = next((name for name in recording.layout.label_sources() if name in facts), min(facts))
-    for name in facts:
-        early, late = facts[first], facts[name]
+    early = facts[first]
+    for name, late in facts.items():
         shift = early.start - late.start
         common = min(late.end, early.end) - max(late.start, early.start)
         if common > MIN_COMMON_SHARE * (early.end - early.start):
             continue
-        if common > 0:
-            share = common / (early.end - early.start)
-            text = f"its clock has {share:.0%} of the time of {first} alone, and begins "
-            text += f"{abs(shift):.1f} s {'earlier' if shift > 0 else 'later'}"
+        share = max(common, 0.0) / (early.end - early.start)
+        text = f"its clock has {f'{share:.0%} of the' if share else 'no'} time in common with that "
+        text += f"of {first}: it begins {abs(shift):,.1f} s {'earlier' if shift > 0 else 'later'}"
+        if share:
             yield Finding(name, f"{text}: are its offset and unit right?")
             continue
-        text = f"its clock has no time in common with that of {first}: it begins "
-        text += f"{abs(shift):,.1f} s {'earlier' if shift > 0 else 'later'}"
         hours = round(shift / HOUR_SECONDS)
-        if hours and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW:
+        if hours and abs(shift - hours * HOUR_SECONDS) < MAX_SKEW_SECONDS:
             shift, text = hours * HOUR_SECONDS, f"{text}, as by another time zone"
         # The times that are compared have the present offset already.
         shift += recording.layout.sources[name].clock.offset_seconds
-        yield Finding(name, text, _clock_line(recording, name, offset_seconds=round(shift, 1)))
+        yield Finding(name, text, _clock_fix(recording, name, offset_seconds=round(shift, 1)))

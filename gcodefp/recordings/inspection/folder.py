@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,9 +19,13 @@ from gcodefp.recordings.inspection.draft import (
     fitting_layout,
     is_default_format,
 )
-from gcodefp.recordings.inspection.findings import Finding, find_problems
+from gcodefp.recordings.inspection.findings import (
+    Finding,
+    SourceFacts,
+    find_problems,
+    inspect_source,
+)
 from gcodefp.recordings.inspection.sniffing import Sketch, sketch_file
-from gcodefp.recordings.inspection.source_facts import SourceFacts, inspect_source
 from gcodefp.recordings.interpreter import interpret_program
 from gcodefp.recordings.lab_files import LabRecording, Recordable, list_recordings
 from gcodefp.recordings.layout import Layout, parse_layout, read_layout
@@ -32,16 +36,6 @@ MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
 """The shipped layout with the columns that are read without a layout."""
 SENSOR_GROUPS = tuple(g for g in columns.GROUPS if g not in ("controller", "environment"))
-FORMATS = {
-    "grbl": "status reports of GRBL",
-    "octoprint": "serial log of OctoPrint",
-    "klippy": "log of Klipper",
-    "moonraker": "updates of Moonraker",
-    "shdr": "SHDR of an MTConnect adapter",
-    "layout": "YAML",
-    "unknown": "not understood",
-}
-
 MODES = {
     "G20": "inches", "G21": "mm", "G90": "absolute", "G91": "relative", "M82": "absolute E",
     "M83": "relative E", "G2": "arcs", "G3": "arcs",
@@ -94,7 +88,7 @@ class InspectedFolder:
     def report(self, layout_file: Path) -> list[str]:
         """Lines for the terminal; `layout_file` is where `draft` is written."""
         lines = [f"{self.folder}: {sum(len(kind.sketches) for kind in self.kinds)} files"]
-        lines += [f"  {line}" for kind in self.kinds for line in _describe_kind(kind)]
+        lines += [f"  {_describe_kind(kind)}" for kind in self.kinds]
         lines += [f"layout: {self.choice.format(layout_file)}"]
         lines += [f"! {note}" for note in self.notes]
         alike: dict[str, list[InspectedRecording]] = {}
@@ -134,9 +128,7 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
             names = ", ".join(sketch.path.name for sketch in kind.sketches[:3])
             notes.append(f"{names}: other columns than the files before it; keep it elsewhere")
     is_default = layout is None
-    layout = read_layout(DEFAULT_LAYOUT) if layout is None else layout
-    if is_default:
-        layout = _without_names(layout, list_recordings(folder))
+    layout = layout or _default_layout(folder)
     try:
         recordings = list_recordings(folder, (), layout)
     except UserError as error:
@@ -151,13 +143,13 @@ def inspect_folder(folder: Path, layout_name: str | None, limit: int) -> Inspect
     return InspectedFolder(folder, kinds, choice, draft, inspected, notes)
 
 
-def _without_names(layout: Layout, paths: Sequence[Recordable]) -> Layout:
+def _default_layout(folder: Path) -> Layout:
     """The layout of the default format for files with or without `_aligned` in their names."""
-    source = layout.sources[DEFAULT_LAYOUT]
-    is_aligned = all("_aligned." in path.name for path in paths if isinstance(path, Path))
-    files = source.files if is_aligned else "{name}.csv"
-    sources = {DEFAULT_LAYOUT: source.model_copy(update={"files": files})}
-    return layout.model_copy(update={"sources": sources})
+    layout, paths = read_layout(DEFAULT_LAYOUT), list_recordings(folder)
+    if not all("_aligned." in path.name for path in paths if isinstance(path, Path)):
+        source = layout.sources[DEFAULT_LAYOUT].model_copy(update={"files": "{name}.csv"})
+        return layout.model_copy(update={"sources": {DEFAULT_LAYOUT: source}})
+    return layout
 
 
 def _choose(
@@ -169,49 +161,54 @@ def _choose(
     if is_default_format(kinds):
         return None, "none is needed: the files have the columns of docs/files.md", ""
     fit = fitting_layout(kinds)
-    if fit is not None and fit.is_as_shipped:
+    if fit is not None and not fit.text:
         return read_layout(fit.name), f"the shipped one fits: recordings.layout: {fit.name}", ""
+    choice = "none fits; a guess is written, correct what it marks with CHECK: {}"
     if fit is not None:
-        text = f"the shipped layout {fit.name} with the names of these files: {{}}"
-        return parse_layout(yaml.safe_load(fit.text), fit.name), text, fit.text
-    try:
-        draft = draft_layout(kinds)
-    except ValueError as error:
-        raise UserError(
-            f"{folder}: {error}; write a layout yourself (docs/recordings.md)"
-        ) from None
-    layout = parse_layout(yaml.safe_load(draft), "the guessed layout")
-    return layout, "none fits; a guess is written, correct what it marks with CHECK: {}", draft
+        text, choice = (
+            fit.text,
+            f"the shipped layout {fit.name} with the names of these files: {{}}",
+        )
+    else:
+        try:
+            text = draft_layout(kinds)
+        except ValueError as error:
+            raise UserError(
+                f"{folder}: {error}; write a layout yourself (docs/recordings.md)"
+            ) from None
+    return parse_layout(yaml.safe_load(text), "the guessed layout"), choice, text
 
 
 def _inspect(
     recording: Recordable, sketches: dict[Path, Sketch], is_default: bool
 ) -> InspectedRecording:
     assert isinstance(recording, LabRecording)
-    reading, rows = _read(recording, is_default)
+    reading, rows = _read(next(iter(recording.files.values())) if is_default else recording)
     inspected = InspectedRecording(recording.name, recording.operation, reading, rows)
-    for name in recording.files:
+    for name, source in recording.layout.sources.items():
         try:
-            inspected.facts[name] = inspect_source(recording, name)
+            if name in recording.files:
+                inspected.facts[name] = inspect_source(recording, name)
+            elif not source.optional:
+                inspected.findings.append(
+                    Finding(name, f"no file {source.files}", "optional: true")
+                )
         except (UserError, RecordingRejected) as error:
             inspected.findings.append(Finding(name, str(error)))
-    for name, source in recording.layout.sources.items():
-        if name not in recording.files and not source.optional:
-            inspected.findings.append(Finding(name, f"no file {source.files}", "optional: true"))
     files = {name: sketches[recording.files[name]] for name in inspected.facts}
-    inspected.findings += find_problems(recording, inspected.facts, files)
     if is_default:  # There is no layout to be corrected.
-        findings = [f for f in inspected.findings if not f.is_of_layout]
-        inspected.findings = [finding._replace(fix="") for finding in findings]
+        for facts in inspected.facts.values():
+            facts.absent, facts.unmapped = [], []
+    findings = find_problems(recording, inspected.facts, files)
+    inspected.findings += [f._replace(fix="") if is_default else f for f in findings]
     return inspected
 
 
-def _read(recording: LabRecording, is_default: bool) -> tuple[str, int]:
+def _read(source: Recordable) -> tuple[str, int]:
     """How pre-processing reads a recording, or why it does not; and its rows."""
-    source: Recordable = next(iter(recording.files.values())) if is_default else recording
     try:
-        read = load_recording(source, SENSOR_GROUPS, 1)
-        return describe_reading(read), len(read.seconds)
+        recording = load_recording(source, SENSOR_GROUPS, 1)
+        return describe_reading(recording), len(recording.seconds)
     except RecordingRejected as rejection:
         return f"would be excluded: {rejection}", 0
     except UserError as error:
@@ -230,40 +227,37 @@ def describe_reading(recording: Recording) -> str:
     line = recording.lines
     lines = f"{len(np.unique(line))} lines from {line.min()} to {line.max()}"
     lines = f"lines found by {recording.program.name}" if recording.program else lines
-    return (
-        f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
-        f"{lines}, {where}, channels: {channels}"
-        + (f"; dropped or changed: {dropped}" if dropped else "")
-        + "".join(f"; {note}" for note in recording.notes)
+    return "; ".join(
+        [
+            f"would be read as {recording.operation}: {rows} rows, one every {period:.3f} s, "
+            f"{lines}, {where}, channels: {channels}",
+            *([f"dropped or changed: {dropped}"] if dropped else []),
+            *recording.notes,
+        ]
     )
 
 
 def describe_source(facts: SourceFacts) -> str:
     """One line on a file of a recording."""
-    seconds = facts.end - facts.start
-    rate = f"{facts.rate_hz:,.1f} Hz" if facts.is_regular else "irregular"
-    text = f"{len(facts.seconds):,} rows, {rate}, {seconds:.1f} s"
-    if facts.is_cut:
-        text += " (the first ones of a longer file)"
+    rate = f"{1 / facts.period_seconds:,.1f} Hz" if facts.is_regular else "irregular"
+    text = f"{len(facts.seconds):,} rows, {rate}, {facts.end - facts.start:.1f} s"
+    text += " (the first ones of a longer file)" * facts.is_cut
     if facts.lines is not None and facts.lines.dtype.kind == "f" and facts.lines.notna().any():
         text += f"; lines {facts.lines.min():.0f} to {facts.lines.max():.0f}"
-    channels = [str(c) for c in facts.channels]
-    nodes = list(dict.fromkeys(columns.node_or_channel(c) for c in channels))
+    nodes = list(dict.fromkeys(columns.node_or_channel(str(c)) for c in facts.channels))
     if nodes:
-        text += f"; {len(channels)} channels of {', '.join(nodes[:6])}" + " …" * (len(nodes) > 6)
-    return text
+        text += f"; {facts.channels.shape[1]} channels of {', '.join(nodes[:6])}"
+    return text + " …" * (len(nodes) > 6)
 
 
-def _describe_kind(kind: Kind) -> Iterator[str]:
+def _describe_kind(kind: Kind) -> str:
     sketch = kind.sketches[0]
-    count = f"{len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}"
-    if sketch.format == "program":
+    text = sketch.format
+    if text == "program":
         text = f"program: {_describe_program(sketch.path)}"
-    elif sketch.format in ("table", "json_lines", "parquet"):
+    elif text in ("table", "json_lines", "parquet"):
         text = _describe_table(sketch)
-    else:
-        text = FORMATS[sketch.format]
-    yield f"{kind.pattern} ({count}): {text}"
+    return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
 
 
 def _describe_program(path: Path) -> str:
@@ -287,18 +281,19 @@ def _describe_program(path: Path) -> str:
 
 
 def _describe_table(sketch: Sketch) -> str:
-    separator = {" ": "blanks", "\t": "tabs"}.get(sketch.separator, repr(sketch.separator[-1:]))
-    header = "a header" if sketch.has_header else "no header"
-    parts = [f"{sketch.table.shape[1]} columns, separated by {separator}, {header}"]
-    if sketch.format == "json_lines":
-        parts = [f"JSON lines of {sketch.table.shape[1]} fields"]
-    elif sketch.format == "parquet":
-        parts = [f"Parquet of {sketch.table.shape[1]} columns"]
-    if sketch.clock is None:
-        parts.append("no clock")
-    elif sketch.clock.kind == "sample":
-        parts.append(f"no clock, {sketch.clock.column!r} counts the rows")
+    parts = [f"{sketch.table.shape[1]} columns"]
+    if sketch.format == "table":
+        separator = sketch.keys.get("separator", ",")
+        header = "a header" if sketch.has_header else "no header"
+        parts = [f"{parts[0]}, separated by {separator!r}, {header}"]
     else:
-        rate = 1 / sketch.clock.period_seconds
-        parts.append(f"clock {sketch.clock.column!r} ({sketch.clock.kind}), {rate:,.1f} Hz")
-    return "; ".join([*parts, *sketch.notes])
+        parts = [f"{sketch.format}, {parts[0]}"]
+    clock = sketch.clock
+    if clock is None:
+        parts.append("no clock")
+    elif clock.keys["format"] == "sample":
+        parts.append(f"no clock, {clock.column!r} counts the rows")
+    else:
+        kind = " ".join(str(clock.keys[key]) for key in ("format", "unit") if key in clock.keys)
+        parts.append(f"clock {clock.column!r} ({kind}), {1 / clock.period_seconds:,.1f} Hz")
+    return "; ".join(parts)

@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from gcodefp.recordings.inspection.sniffing import block_share, guess_acceleration_unit
+from gcodefp.recordings.inspection.sniffing import block_share, unit_by_gravity
 from gcodefp.recordings.quantities import parse_target
 
 AXES = "xyz"
@@ -90,13 +91,10 @@ def guess_targets(
             target = f"{_single_node(bare)}.{_with_unit(single, column)}"
             guesses[column] = Guess(target, BY_NAME if _UNIT.search(column) else CHECK_UNIT)
     if "block" not in {guess.target for guess in guesses.values()}:
-        texts = [c for c in columns if c not in guesses and c not in numeric]
-        found_blocks = [
-            c
-            for c in texts
-            if block_share(table[c].dropna().astype(str).head(MAX_TEXTS)) > MIN_BLOCKS_SHARE
-        ]
-        guesses |= {c: Guess("block", "its texts are blocks") for c in found_blocks[:1]}
+        for column in (c for c in columns if c not in guesses and c not in numeric):
+            if block_share(table[column].dropna().astype(str).head(MAX_TEXTS)) > MIN_BLOCKS_SHARE:
+                guesses[column] = Guess("block", "its texts are blocks")
+                break
     if not any("." in guess.target for guess in guesses.values()):
         left = [c for c in numeric if c not in guesses and table[c].nunique() > 1]
         guesses |= {c: Guess(f"{_single_node(c)}.raw", CHECK) for c in left}
@@ -132,28 +130,22 @@ def _guess_triple(
     samples = table[list(names)].to_numpy(np.float64)
     written = _UNIT.search(names[0])
     unit = written[1] if written and _is_unit(written[1]) else None
-    by_gravity = guess_acceleration_unit(samples)
+    by_gravity = _unit_by_gravity(samples)
     quantity = next((q for q, pattern in TRIPLES if pattern.search(key)), None)
-    if quantity == "A" and not REPORTED.search(key) and (key != "?" or by_gravity):
-        reason = "the unit in its name" if unit else "its mean is 1 g"
-        unit = unit or by_gravity
-        if unit is None:
-            unit, reason = DEFAULT_UNITS["A"], f"{CHECK_UNIT}: its mean is not 1 g in any"
-        for axis, name in zip(AXES, names, strict=True):
-            yield name, Guess(f"{_node_of(key, node)}.A{axis} [{unit}]", reason)
-    elif quantity and quantity != "A":
-        for axis, name in zip(AXES, names, strict=True):
-            target = f"{_node_of(key, node)}.{quantity}{axis} [{unit or DEFAULT_UNITS[quantity]}]"
-            yield name, Guess(target, BY_NAME if unit else CHECK_UNIT)
-    elif by_gravity and not REPORTED.search(key):
-        for axis, name in zip(AXES, names, strict=True):
-            yield (
-                name,
-                Guess(f"{_node_of(key, node)}.A{axis} [{by_gravity}]", f"{CHECK}: mean of 1 g"),
-            )
+    reason, target = BY_NAME if unit else CHECK_UNIT, ""
+    if quantity and quantity != "A":
+        target = f"{_node_of(key, node)}.{quantity}@ [{unit or DEFAULT_UNITS[quantity]}]"
+    elif not REPORTED.search(key) and (by_gravity or (quantity and key != "?")):
+        reason = "the unit in its name" if unit and quantity else f"{CHECK}: mean of 1 g"
+        if quantity and not unit:
+            reason = "its mean is 1 g" if by_gravity else f"{CHECK_UNIT}: its mean is not 1 g"
+        unit = (unit if quantity else None) or by_gravity or DEFAULT_UNITS["A"]
+        target = f"{_node_of(key, node)}.A@ [{unit}]"
     elif _POSITION.search(key) and not COMMANDED.search(key):
+        reason, target = BY_NAME, f"@ [{unit or 'mm'}]"
+    if target:
         for axis, name in zip(AXES, names, strict=True):
-            yield name, Guess(f"{axis} [{unit or 'mm'}]", BY_NAME)
+            yield name, Guess(target.replace("@", axis), reason)
 
 
 def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str, Guess]:
@@ -171,7 +163,7 @@ def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str,
     while left:
         three = left[:3]
         neighbours = [int(c) for c in three] == [int(left[0]) + i for i in range(3)]
-        unit = guess_acceleration_unit(table[three].to_numpy(np.float64)) if neighbours else None
+        unit = _unit_by_gravity(table[three].to_numpy(np.float64)) if neighbours else None
         if unit:
             nodes += 1
             for axis, column in zip(AXES, three, strict=True):
@@ -181,6 +173,11 @@ def _by_samples(table: pd.DataFrame, numeric: list[str], node: str) -> dict[str,
             guesses[left[0]] = Guess(f"column{left[0]}.raw", CHECK)
             left = left[1:]
     return guesses
+
+
+def _unit_by_gravity(samples: NDArray[np.float64]) -> str | None:
+    """The unit of (N, 3) samples of one accelerometer."""
+    return unit_by_gravity(float(np.linalg.norm(np.nanmean(samples, axis=0))))
 
 
 def _with_unit(quantity: str, column: str) -> str:

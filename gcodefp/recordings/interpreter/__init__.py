@@ -4,19 +4,27 @@ No parser on PyPI does it: gcodeparser splits lines into words, without state; p
 O words, expressions or E; printrun's gcoder knows printers only.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gcodefp.recordings.gcode import Word, format_block
 from gcodefp.recordings.interpreter.dialects import Dialect, detect_dialect, read_lines
-from gcodefp.recordings.interpreter.klipper import ExtendedCommands
 from gcodefp.recordings.interpreter.macro_expressions import Key, Parameters
-from gcodefp.recordings.interpreter.modal_machine import Modal, ModalMachine
+from gcodefp.recordings.interpreter.modal_machine import ModalMachine
 from gcodefp.recordings.interpreter.program_flow import ProgramFlow, Step
 from gcodefp.recordings.interpreter.tool_moves import PathMove, Point
 
 _KIND_ORDER = ("dwell", "rapid", "feed", "arc")
+_HARMLESS = re.compile(
+    r"(?:SET_(?!GCODE_OFFSET|KINEMATIC)|EXCLUDE_OBJECT|TURN_OFF_HEATERS|TEMPERATURE_WAIT|RESPOND|ECHO"
+    r"|STATUS|HELP|ACTIVATE_EXTRUDER|BED_MESH_(?:CLEAR|PROFILE|OUTPUT)|SKEW_PROFILE|PID_|QUERY_"
+    r"|GET_POSITION|UPDATE_DELAYED_GCODE|CLEAR_PAUSE|SDCARD_|SAVE_VARIABLE|TIMELAPSE_TAKE_FRAME"
+    r"|PRINT_STATS|MANUAL_STEPPER|SYNC_EXTRUDER_MOTION|M\d+)\w*(?:\s|$)",
+    re.IGNORECASE,
+)
+"""Klipper's commands that are no G-code and leave the head and its coordinates alone."""
 
 
 class ExecutedBlock(NamedTuple):
@@ -27,8 +35,8 @@ class ExecutedBlock(NamedTuple):
         text: canonical, numbers with at most four decimals; of a line that is no words, the line
             without comments.
         words: evaluated, with exact numbers; none on lines that are no words.
-        modal: the state behind it.
         start_mm, end_mm: X, Y, Z and E, in the frame that G54 has at the start.
+        mm_per_unit: millimetres of a length unit behind it.
         kind: of its moves the last of `dwell`, `rapid`, `feed`, `arc`; `flow` of lines that decide
             what is executed; else `none`.
         feed_mm_min: of its last move by feed; 0 for rapids.
@@ -39,18 +47,13 @@ class ExecutedBlock(NamedTuple):
     line: int
     text: str
     words: tuple[Word, ...]
-    modal: Modal
     start_mm: Point
     end_mm: Point
     kind: str
     feed_mm_min: float
     complaint: str
     moves: tuple[PathMove, ...]
-
-    @property
-    def understood(self) -> bool:
-        """Whether its moves are certain."""
-        return not self.complaint
+    mm_per_unit: float
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,9 @@ class Interpretation:
     notes: tuple[str, ...] = ()
 
     @property
-    def understood_share(self) -> float:
-        """Of the executed blocks; 1 if there are none."""
-        if not self.blocks:
-            return 1.0
-        return sum(block.understood for block in self.blocks) / len(self.blocks)
-
-    @property
     def not_understood(self) -> list[tuple[int, str, str]]:
         """Line number, text and complaint of each line that was not understood at least once."""
-        lines = {b.line: (b.line, b.text, b.complaint) for b in self.blocks if not b.understood}
+        lines = {b.line: (b.line, b.text, b.complaint) for b in self.blocks if b.complaint}
         return sorted(lines.values())
 
     def summary(self, most: int = 5) -> str:
@@ -79,7 +75,8 @@ class Interpretation:
         lines = self.not_understood
         shown = "; ".join(f"line {n}: {text[:60]!r}: {why}" for n, text, why in lines[:most])
         more = f"; and {len(lines) - most} more lines" if len(lines) > most else ""
-        share = f"{self.understood_share:.2%} of {len(self.blocks)} executed blocks understood"
+        count = sum(not block.complaint for block in self.blocks)
+        share = f"{count} of {len(self.blocks)} executed blocks understood"
         head = f"{self.dialect}: {share}"
         return f"{head}; {shown}{more}" if lines else head
 
@@ -91,7 +88,6 @@ def interpret_program(
     mm_per_unit: float = 1.0,
     start_mm: Point = (0.0, 0.0, 0.0, 0.0),
     machine_zero_mm: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    skips_deletable: bool = False,
 ) -> Interpretation:
     """Executes a program.
 
@@ -101,15 +97,14 @@ def interpret_program(
         mm_per_unit: until G20 or G21.
         start_mm: X, Y, Z and E of the machine in the frame of G54.
         machine_zero_mm: the machine's zero in this frame; G28, G53 and G10 L2 refer to it.
-        skips_deletable: whether lines that begin with `/` are skipped.
 
     Raises:
         UserError: the program does not end.
     """
     dialect = dialect or detect_dialect(text)
     machine = ModalMachine(dialect, mm_per_unit, start_mm, machine_zero_mm)
-    parameters = Parameters(dialect is Dialect.FANUC, lambda key: _system_value(key, machine))
-    flow = ProgramFlow(read_lines(text, dialect), dialect, parameters, skips_deletable)
+    parameters = Parameters(lambda key: _system_value(key, machine))
+    flow = ProgramFlow(read_lines(text, dialect), dialect, parameters)
     blocks = list(_execute(flow.steps(), machine, dialect))
     notes = []
     if not (machine.has_units or dialect.is_printer) and any(b.moves for b in blocks):
@@ -122,14 +117,13 @@ def interpret_program(
 def _execute(
     steps: Iterator[Step], machine: ModalMachine, dialect: Dialect
 ) -> Iterator[ExecutedBlock]:
-    commands = ExtendedCommands(machine)
     for step in steps:
         start, moves, complaint = machine.position, tuple[PathMove, ...](), step.complaint
         if step.words:
             moves, problem = machine.execute(step.words)
             complaint = "; ".join(filter(None, (complaint, problem)))
         elif dialect is Dialect.KLIPPER and not complaint:
-            complaint = commands.execute(step.text)
+            complaint = "" if _HARMLESS.match(step.text) else "a macro may move the machine"
         if len(moves) == 1:
             kind, _, _, feed, *_ = moves[0]
         elif moves:
@@ -138,12 +132,12 @@ def _execute(
         else:
             kind, feed = "flow" if step.is_flow else "none", 0.0
         yield ExecutedBlock(
-            step.line, step.text or format_block(step.words), step.words, machine.modal, start,
-            machine.position, kind, feed, complaint, moves,
+            step.line, step.text or format_block(step.words), step.words, start, machine.position,
+            kind, feed, complaint, moves, machine.mm_per_unit,
         )  # fmt: skip
 
 
 def _system_value(key: Key, machine: ModalMachine) -> float | None:
-    """Current position: #5420 to #5422 and #<_x> of LinuxCNC, #5041 to #5043 of Fanuc's."""
-    axes = {"_x": 0, "_y": 1, "_z": 2, 5420: 0, 5421: 1, 5422: 2, 5041: 0, 5042: 1, 5043: 2}
+    """Current position: #5420 to #5422 and #<_x> of LinuxCNC."""
+    axes = {"_x": 0, "_y": 1, "_z": 2, 5420: 0, 5421: 1, 5422: 2}
     return machine.programmed(axes[key]) if key in axes else None

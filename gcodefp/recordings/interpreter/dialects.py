@@ -1,7 +1,7 @@
 """G-code dialects: which one a program is written in, and its lines without comments.
 
-The dialects differ where the same words move the machine differently: `G10`, `G28`, `G4 P`, `G80`,
-E words, subprograms. What no rule recognises is RS274, the common core of grbl, Mach3 and others.
+The dialects differ where the same words move the machine differently: `G28`, `G4 P`, `G92`, E.
+What no rule recognises is RS274, the common core of grbl, Mach3 and others.
 """
 
 import re
@@ -10,23 +10,16 @@ from typing import NamedTuple
 
 
 class Dialect(StrEnum):
-    """The controllers that are distinguished; the last two are recognised but not interpreted."""
+    """The controllers that are distinguished."""
 
     RS274 = "rs274"
     LINUXCNC = "linuxcnc"
-    FANUC = "fanuc"
     MARLIN = "marlin"
     KLIPPER = "klipper"
-    SIEMENS = "siemens"
-    HEIDENHAIN = "heidenhain"
 
     @property
     def is_printer(self) -> bool:
         return self in (Dialect.MARLIN, Dialect.KLIPPER)
-
-    @property
-    def is_opaque(self) -> bool:
-        return self in (Dialect.SIEMENS, Dialect.HEIDENHAIN)
 
 
 O_KEYWORDS = (
@@ -37,15 +30,6 @@ EXTENDED_COMMAND = r"[A-Za-z0-9]*_\w+|(?:RESPOND|PAUSE|RESUME|STATUS|HELP|ECHO)\
 
 _BEFORE = r"^[ \t]*(?:N\d+[ \t]*)?"
 _SIGNS: tuple[tuple[Dialect, str], ...] = (
-    (Dialect.HEIDENHAIN, r"^\s*\d+[ \t]+(?:BEGIN PGM|TOOL CALL|CYCL DEF|L[ \t]+[XYZ][+-])"),
-    (
-        Dialect.SIEMENS,
-        r"^[ \t]*(?:%_N_|;\$PATH=)|"
-        + _BEFORE
-        + r"(?:DEF[ \t]+(?:REAL|INT|BOOL|STRING)\b|GOTO[FB]\b|R\d+[ \t]*="
-        r"|(?:A?TRANS|A?ROT|CYCLE\d+|POCKET\d|HOLES\d|WORKPIECE|MSG)(?:[ \t]*\(|[ \t]+[XYZ])"
-        r"|T[ \t]*=[ \t]*\"|(?:G\d|[XYZ])[^;(\n#\[_]*\b(?:CR[ \t]*=|[XYZ][ \t]*=|[IA]C\()|[XYZ]=)",
-    ),
     (
         Dialect.LINUXCNC,
         _BEFORE + rf"/?[ \t]*O[ \t]*(?:<[^>\n]+>|\d+)[ \t]*(?:{O_KEYWORDS})\b|^[^;(\n]*#[ \t]*<",
@@ -57,12 +41,6 @@ _SIGNS: tuple[tuple[Dialect, str], ...] = (
         + _BEFORE
         + r"(?:M(?:8[23]|10[4-79]|1[49]0(?=[ \t]*[SR])|117|20[1345]|22[01]|900)(?!\d)|G92[ \t]*E"
         r"|G0*[0-3][ \t]*(?:[XYZF][ \t]*[\d.+-]+[ \t]*)*E[ \t]*[\d.+-])",
-    ),
-    (
-        Dialect.FANUC,
-        r"^[ \t]*(?:O\d+[ \t]*(?:\(|$|<)|:\d{4})|"
-        + _BEFORE
-        + r"[^;(\n]*(?:M9[89](?!\d)|G6[56](?!\d)|#\d+[ \t]*=|\bGOTO|\bWHILE\b)",
     ),
 )  # fmt: skip
 _PATTERNS = tuple((dialect, re.compile(sign, re.I | re.M | re.A)) for dialect, sign in _SIGNS)
@@ -89,20 +67,16 @@ class Line(NamedTuple):
         number: in the file, from 1.
         code: without comments, line number, checksum, block delete and tape mark; white space is
             single. Empty lines are none.
-        label: its N word.
-        is_deletable: begins with `/`.
         complaint: why it cannot be read.
     """
 
     number: int
     code: str
-    label: int | None = None
-    is_deletable: bool = False
     complaint: str = ""
 
 
 MAX_CHARACTERS = 1000
-_HEAD = re.compile(r"\s*%?\s*(?:(/\d?)\s*)?(?:N\s*(\d+)(?:\.\d*)?\s*)?(?:(/\d?)\s*)?", re.I | re.A)
+_HEAD = re.compile(r"\s*%?\s*(?:/\d?\s*)?(?:N\s*\d+(?:\.\d*)?\s*)?(?:/\d?\s*)?", re.I | re.A)
 _CHECKSUM = re.compile(r"\s*\*\s*\d+\s*$", re.A)
 
 
@@ -112,19 +86,14 @@ def read_lines(text: str, dialect: Dialect) -> list[Line]:
     for number, raw in enumerate(split_lines(text), 1):
         if not raw or raw[0] == ";" or raw.isspace():
             continue
-        if raw.startswith("%") and not dialect.is_opaque:
+        if raw.startswith("%"):
             if lines:
                 break  # The tape's end
             raw = raw[1:]
-        line = _opaque_line(number, raw) if dialect.is_opaque else _read_line(number, raw, dialect)
-        if line.code or line.label is not None:
+        line = _read_line(number, raw, dialect)
+        if line.code:
             lines.append(line)
     return lines
-
-
-def _opaque_line(number: int, raw: str) -> Line:
-    code = re.sub(r"^\s*(?:N?\d+\s+)?", "", raw.partition(";")[0])
-    return Line(number, " ".join(code.split()), complaint="this dialect is not interpreted")
 
 
 def _read_line(number: int, raw: str, dialect: Dialect) -> Line:
@@ -136,14 +105,12 @@ def _read_line(number: int, raw: str, dialect: Dialect) -> Line:
     if "*" in code and not ("[" in code or "=" in code):
         code = _CHECKSUM.sub("", code)
     code = " ".join(code.split())
-    deleted, label, deleted_behind = head.groups()
     complaint = ""
     if is_open and not dialect.is_printer:
         complaint = "a comment that does not end"
     elif len(code) > MAX_CHARACTERS:
         code, complaint = code[:MAX_CHARACTERS], "the line is too long"
-    is_deletable = (deleted or deleted_behind) is not None
-    return Line(number, code, int(label[:15]) if label else None, is_deletable, complaint)
+    return Line(number, code, complaint)
 
 
 def _strip_comments(raw: str) -> tuple[str, bool]:

@@ -1,7 +1,6 @@
 """Parameters and expressions of programs: `#1=[#2+2*SIN[30]]`, `X#1`, `#<depth>`.
 
-RS-274/NGC, sections 3.3.2.2 to 3.3.2.3, and Fanuc's custom macro B, whose parameters may be vacant:
-a word of a vacant parameter is skipped. Angles are in degrees.
+RS-274/NGC, sections 3.3.2.2 to 3.3.2.3. Angles are in degrees.
 """
 
 import math
@@ -14,14 +13,13 @@ from gcodefp.recordings.gcode import MAX_NUMBER, Word
 MAX_DEPTH = 30
 FIRST_SYSTEM_PARAMETER = 1000
 """From here on, parameters belong to the controller: reading one that is unset is an error."""
-LOCAL_PARAMETERS = range(1, 34)
+LOCAL_PARAMETERS = range(1, 31)
 
 Key = int | str
-_Value = float | None
 
 _TOKEN = re.compile(
-    r"\s*(#\s*<[^>]*>|\d+\.?\d*|\.\d+|\*\*|[-+*/\[\](),=#]|EXISTS|MOD|AND|XOR|OR|EQ|NE|GE|GT|LE|LT"
-    r"|ATAN|ACOS|ASIN|SIN|COS|TAN|SQRT|SQR|ABS|EXP|LN|ROUND|RND|FIX|FUP|[A-Z])",
+    r"\s*(#\s*<[^>]*>|\d+\.?\d*|\.\d+|\*\*|[-+*/\[\]=#]|EXISTS|MOD|AND|XOR|OR|EQ|NE|GE|GT|LE|LT"
+    r"|ATAN|ACOS|ASIN|SIN|COS|TAN|SQRT|ABS|EXP|LN|ROUND|FIX|FUP|[A-Z])",
     re.I | re.A,
 )
 _PRECEDENCE = {
@@ -55,27 +53,23 @@ _FUNCTIONS: dict[str, Callable[[float], float]] = {
     "ASIN": lambda a: math.degrees(math.asin(a)),
     "ACOS": lambda a: math.degrees(math.acos(a)),
     "SQRT": math.sqrt,
-    "SQR": math.sqrt,
     "ABS": abs,
     "EXP": math.exp,
     "LN": math.log,
     "ROUND": lambda a: math.copysign(math.floor(abs(a) + 0.5), a),
-    "RND": lambda a: math.copysign(math.floor(abs(a) + 0.5), a),
     "FIX": math.floor,
     "FUP": math.ceil,
 }
 
 
 class Parameters:
-    """The values of parameters: global ones, and local ones of each call.
+    """The values of parameters: global ones, and local ones of each call; unset numbers are 0.
 
     Args:
-        has_vacant: an unset parameter is vacant (Fanuc); else it is 0.
         system: the values that the controller gives, such as #5420, or None.
     """
 
-    def __init__(self, has_vacant: bool, system: Callable[[Key], float | None]) -> None:
-        self.has_vacant = has_vacant
+    def __init__(self, system: Callable[[Key], float | None]) -> None:
         self._system = system
         self._globals: dict[Key, float] = {}
         self._locals: list[dict[Key, float]] = [{}]
@@ -95,20 +89,17 @@ class Parameters:
     def is_set(self, key: Key) -> bool:
         return key in self._scope(key) or self._system(key) is not None
 
-    def read(self, key: Key) -> _Value:
-        """A parameter's value; None where it is vacant. Raises ValueError if it is not known."""
+    def read(self, key: Key) -> float:
+        """A parameter's value. Raises ValueError if it is not known."""
         value = self._scope(key).get(key)
         if value is None:
             value = self._system(key)
         if value is None and (isinstance(key, str) or key >= FIRST_SYSTEM_PARAMETER):
             raise ValueError(f"#{key if isinstance(key, int) else f'<{key}>'} is not set")
-        return 0.0 if value is None and not self.has_vacant else value
+        return value or 0.0
 
-    def write(self, key: Key, value: _Value) -> None:
-        if value is None:
-            self._scope(key).pop(key, None)
-        else:
-            self._scope(key)[key] = value
+    def write(self, key: Key, value: float) -> None:
+        self._scope(key)[key] = value
 
 
 def evaluate(code: str, parameters: Parameters) -> tuple[float, str]:
@@ -118,8 +109,7 @@ def evaluate(code: str, parameters: Parameters) -> tuple[float, str]:
         ValueError, ArithmeticError: it is no expression, or has no value.
     """
     reader = _Reader(code, parameters)
-    value = reader.expression(0)
-    return value or 0.0, reader.rest()
+    return reader.expression(0), reader.rest()
 
 
 def read_macro_words(code: str, parameters: Parameters) -> tuple[Word, ...]:
@@ -129,7 +119,7 @@ def read_macro_words(code: str, parameters: Parameters) -> tuple[Word, ...]:
         ValueError, ArithmeticError: the block cannot be read.
     """
     reader = _Reader(code, parameters)
-    words, assigned = [], list[tuple[Key, _Value]]()
+    words, assigned = [], list[tuple[Key, float]]()
     while reader.token:
         if reader.token[0] == "#":
             key = reader.parameter_key()
@@ -140,10 +130,9 @@ def read_macro_words(code: str, parameters: Parameters) -> tuple[Word, ...]:
         if len(letter) != 1 or not letter.isalpha():
             raise ValueError(f"no word at {letter!r}")
         value = reader.atom_with_sign()
-        if value is not None:
-            if not abs(value) <= MAX_NUMBER:
-                raise ValueError(f"{letter}{value:g} is too large")
-            words.append(Word(letter, float(value)))
+        if not abs(value) <= MAX_NUMBER:
+            raise ValueError(f"{letter}{value:g} is too large")
+        words.append(Word(letter, value))
     for key, value in assigned:
         parameters.write(key, value)
     return tuple(word for word in words if word.letter != "N")
@@ -176,65 +165,52 @@ class _Reader:
         if self.take() != token:
             raise ValueError(f"{token!r} is missing in {self._code[:40]!r}")
 
-    def expression(self, lowest: int) -> _Value:
+    def expression(self, lowest: int) -> float:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise ValueError("too many brackets")
         left = self.atom_with_sign()
         while (precedence := _PRECEDENCE.get(self.token, 0)) > lowest:
             symbol = self.take()
-            right = self.expression(precedence)
-            if symbol in ("EQ", "NE") and (left is None or right is None):
-                left = float((left is right) == (symbol == "EQ"))
-            else:
-                left = float(_BINARY[symbol](left or 0.0, right or 0.0))
+            left = float(_BINARY[symbol](left, self.expression(precedence)))
         self._depth -= 1
         return left
 
-    def atom_with_sign(self) -> _Value:
+    def atom_with_sign(self) -> float:
         sign = 1.0
         while self.token in ("+", "-"):
             sign *= -1.0 if self.take() == "-" else 1.0
-        value = self._atom()
-        return value if value is None or sign > 0 else -value
+        return sign * self._atom()
 
-    def _atom(self) -> _Value:
+    def _atom(self) -> float:
         if self.token.startswith("#"):
             return self._parameters.read(self.parameter_key())
         token = self.take()
         if token == "[":
-            value = self.expression(0)
-            self.expect("]")
-            return value
+            return self._closed()
         if token == "ATAN":
-            return self._arc_tangent()
+            y = self._bracket()
+            self.expect("/")
+            return math.degrees(math.atan2(y, self._bracket()))
         if token == "EXISTS":
             self.expect("[")
             is_set = self._parameters.is_set(self.parameter_key())
             self.expect("]")
             return float(is_set)
         if token in _FUNCTIONS:
-            self.expect("[")
-            value = self.expression(0) or 0.0
-            self.expect("]")
-            return float(_FUNCTIONS[token](value))
+            return float(_FUNCTIONS[token](self._bracket()))
         if not token or not (token[0].isdigit() or token[0] == "."):
             raise ValueError(f"a number is missing in {self._code[:40]!r}")
         return float(token)
 
-    def _arc_tangent(self) -> float:
+    def _bracket(self) -> float:
         self.expect("[")
-        y, x = self.expression(0) or 0.0, 1.0
-        if self.token == ",":
-            self.take()
-            x = self.expression(0) or 0.0
+        return self._closed()
+
+    def _closed(self) -> float:
+        value = self.expression(0)
         self.expect("]")
-        if self.token == "/":
-            self.take()
-            self.expect("[")
-            x = self.expression(0) or 0.0
-            self.expect("]")
-        return math.degrees(math.atan2(y, x))
+        return value
 
     def parameter_key(self) -> Key:
         token = self.take()
@@ -247,6 +223,6 @@ class _Reader:
             raise ValueError("too many signs #")
         value = self._atom()
         self._depth -= 1
-        if value is None or value != int(value) or not 0 <= value <= MAX_NUMBER:
+        if value != int(value) or not 0 <= value <= MAX_NUMBER:
             raise ValueError(f"#{value} is no parameter")
         return int(value)

@@ -1,65 +1,79 @@
 """A controller's modal state, and the moves that a block of words makes of it.
 
-RS-274/NGC, section 3.5, with what grbl, LinuxCNC, Mach3, Fanuc's mills, Marlin and Klipper add.
-Not traced: tool radius compensation, rotated, scaled and polar coordinates, and axes other than X,
-Y, Z and E. Blocks that need them are not understood; only the turning of A, B and C is ignored. The
-path is that of the tool's tip: length compensation does not change it.
+RS-274/NGC, section 3.5, with what grbl, LinuxCNC, Mach3, Marlin and Klipper add. Not traced: tool
+radius compensation, rotated, scaled and polar coordinates, and axes other than X, Y, Z and E:
+blocks that need them are not understood; only the turning of A, B and C is ignored. The path is
+that of the tool's tip: length compensation does not change it.
 """
 
 from collections.abc import Sequence
 from math import isfinite, pi
-from typing import NamedTuple
 
+from gcodefp.recordings.columns import INCH_MM
 from gcodefp.recordings.gcode import Word
-from gcodefp.recordings.interpreter import g_codes
-from gcodefp.recordings.interpreter.coordinates import EXTENDED_OFFSETS, WORK_OFFSETS, Coordinates
 from gcodefp.recordings.interpreter.dialects import Dialect
-from gcodefp.recordings.interpreter.drilling import CYCLES, Cycle, drill
 from gcodefp.recordings.interpreter.tool_moves import (
+    CYCLES,
     MIN_ARC_ANGLE,
     PLANE_AXES,
+    WORK_OFFSETS,
     Arc,
+    Coordinates,
+    Hole,
     PathMove,
     Point,
     arc_by_centre,
     arc_by_radius,
     at_height,
+    drill,
     line,
 )
 
 MAX_REPEATS = 1000
 MAX_TURNS = 10_000
-
+MAX_DWELL_SECONDS = 600.0
+MODES: dict[float, tuple[str, float | bool]] = {
+    17: ("plane", 17), 18: ("plane", 18), 19: ("plane", 19),
+    20: ("mm_per_unit", INCH_MM), 21: ("mm_per_unit", 1.0),
+    90: ("is_absolute", True), 91: ("is_absolute", False),
+    90.1: ("has_absolute_centres", True), 91.1: ("has_absolute_centres", False),
+    93: ("feed_mode", 93), 94: ("feed_mode", 94), 95: ("feed_mode", 95),
+    98: ("retract", 98), 99: ("retract", 99),
+}  # fmt: skip
+SPLINES = {5.0, 5.1}
+MOTIONS = {0.0, 1.0, 2.0, 3.0, *SPLINES, 33.0, 38.2, 38.3, 38.4, 38.5, 80.0, *map(float, CYCLES)}
+NONMODAL = {4.0, 10.0, 28.0, 28.1, 30.0, 30.1, 52.0, 53.0, 92.0, 92.1, 92.2, 92.3}
+"""They hold for their block alone; most use its axis words for themselves."""
+WITHOUT_MOTION = {
+    8.0, 9.0, 15.0, 40.0, 43.0, 43.1, 43.2, 49.0, 50.0, 61.0, 61.1, 64.0, 69.0, 96.0, 97.0,
+}  # fmt: skip
+UNTRACED_MODES: dict[float, tuple[float, str]] = {
+    7.0: (8.0, "diameter mode"),
+    16.0: (15.0, "polar coordinates"),
+    **dict.fromkeys((41.0, 41.1, 42.0, 42.1), (40.0, "tool radius compensation")),
+    51.0: (50.0, "scaling"),
+    68.0: (69.0, "rotated coordinates"),
+}
+"""Modes that are not traced: the code that begins one -> the code that ends it, and its name."""
+WITHOUT_TARGET = {51.0, 68.0, 76.0}
+"""Their axis words are no target of a motion."""
+GROUPS = {
+    **dict.fromkeys(MOTIONS - {80.0}, "motion"),
+    **{code: name for code, (name, _) in MODES.items()},
+    **dict.fromkeys(WORK_OFFSETS, "offset"),
+    **dict.fromkeys(NONMODAL - {4.0}, "nonmodal"),
+}
+RETRACTIONS = {10.0, 11.0}
+"""Of a printer's filament, by lengths that its firmware holds."""
+PRINTER_CODES = {
+    *(0.0, 1.0, 2.0, 3.0, 4.0, 17.0, 18.0, 19.0, 20.0, 21.0, 28.0, 53.0, 90.0, 91.0, 92.0, 92.1),
+    *WORK_OFFSETS,
+}
+MOVING_M_CODES = {
+    98.0: "calls a file", 125.0: "parks", 206.0: "shifts the origin", 218.0: "sets a tool's offset",
+    428.0: "shifts the origin", 600.0: "parks", 701.0: "loads filament", 702.0: "unloads filament",
+}  # fmt: skip
 _OTHER_AXES = "UVW"
-
-
-class Modal(NamedTuple):
-    """The modal state behind a block.
-
-    Attributes:
-        motion: the G code that axis words move by.
-        plane: 17, 18 or 19.
-        is_absolute, is_absolute_e, has_absolute_centres: coordinates of XYZ, of E and of IJK.
-        feed_mode: 93 (inverse time), 94 (a minute) or 95 (a turn).
-        retract: 98 or 99, of drilling cycles.
-        work_offset: 1 for G54, and so on; over 100 for G54.1.
-        feed: the F word, in lengths of mm.
-        spindle: the S word.
-        offset_mm: what is added to a programmed X, Y, Z and E.
-    """
-
-    motion: float
-    plane: int
-    is_absolute: bool
-    is_absolute_e: bool
-    has_absolute_centres: bool
-    mm_per_unit: float
-    feed_mode: int
-    retract: int
-    work_offset: int
-    feed: float
-    spindle: float
-    offset_mm: Point
 
 
 class ModalMachine:
@@ -90,29 +104,14 @@ class ModalMachine:
         self._doubts: dict[float, str] = {}
         self._complaints: list[str] = []
         self._is_still = False
-        self._cycle = Cycle()
-        self._modal: Modal | None = None
+        self._cycle: dict[str, float] = {}
+        self._initial_level: float | None = None
         self.has_units = False
-
-    @property
-    def modal(self) -> Modal:
-        """The state behind the last block."""
-        if self._modal is None:
-            self._modal = Modal(
-                self.motion, self.plane, self.is_absolute, self.extrudes_absolutely,
-                self.has_absolute_centres, self.mm_per_unit, self.feed_mode, self.retract,
-                self.frame.work_offset, self.feed, self.spindle, self.frame.offset,
-            )  # fmt: skip
-        return self._modal
 
     @property
     def extrudes_absolutely(self) -> bool:
         """Klipper's G90 leaves M83 as it is, Marlin's ends it; G91 is relative in both."""
         return self.is_absolute_e and (self.is_absolute or self._dialect is not Dialect.KLIPPER)
-
-    def forget_modal(self) -> None:
-        """After a change of the state from outside."""
-        self._modal = None
 
     def programmed(self, axis: int) -> float:
         """The position in the program's coordinates and units."""
@@ -136,31 +135,22 @@ class ModalMachine:
                 continue
             if complaint:
                 complaints.append(complaint)
-        groups = [g_codes.GROUPS[code] for code in codes if code in g_codes.GROUPS]
+        groups = [GROUPS[code] for code in codes if code in GROUPS]
         if 80 in codes:
-            is_group_of_its_own = self._dialect is Dialect.FANUC or "motion" in groups
-            self.motion = self._motion_before if is_group_of_its_own else 80.0
+            self.motion = self._motion_before if "motion" in groups else 80.0
         if len(groups) > len({*groups}):
             complaints.append("two codes of one modal group")
         if not (self._is_still and self._dialect.is_printer):
-            self._set_rates(values)
+            self.feed = values["F"] * self.mm_per_unit if "F" in values else self.feed
+            self.spindle = values.get("S", self.spindle)
         if not self._dialect.is_printer:
             complaints += [f"{axis} is not traced" for axis in _OTHER_AXES if axis in values]
         moves = () if self._is_still else self._moves(codes, values)
         return moves, "; ".join(dict.fromkeys(complaints))
 
-    def _set_rates(self, values: dict[str, float]) -> None:
-        if "F" in values:
-            self.feed, self._modal = values["F"] * self.mm_per_unit, None
-        if "S" in values:
-            self.spindle, self._modal = values["S"], None
-
     def _moves(self, codes: list[float], values: dict[str, float]) -> tuple[PathMove, ...]:
         """The moves of a block whose modal codes hold already."""
-        once = next((code for code in codes if code in g_codes.NONMODAL), 0.0)
-        if once == 54.1:
-            self.frame.select(EXTENDED_OFFSETS + int(values.get("P", 1)))
-            self._modal, once = None, 0.0
+        once = next((code for code in codes if code in NONMODAL), 0.0)
         try:
             moves = self._execute_once(once, values) if once else self._move(values, False)
         except (ValueError, ArithmeticError) as error:
@@ -172,39 +162,31 @@ class ModalMachine:
                 self.position, moves = moves[0].start_mm, ()
                 self._complaints.append("the position is not finite")
             self._complaints += [f"{name} is not traced" for name in self._doubts.values()]
-            if self.motion in g_codes.SPLINES:
+            if self.motion in SPLINES:
                 self._complaints.append("a spline is traced as a line")
         return moves
 
     # G and M codes
 
     def _g_code(self, number: float) -> str:
-        is_fanuc = self._dialect is Dialect.FANUC
-        if self._dialect.is_printer and number not in g_codes.PRINTER_CODES:
+        """Sets what a code sets; why it is not understood, empty if it is."""
+        if self._dialect.is_printer and number not in PRINTER_CODES:
             self._is_still = True
-            return "" if number in g_codes.RETRACTIONS else f"G{number:g} is not known"
-        if number in g_codes.SPLINES and is_fanuc:
-            return ""  # How far Fanuc's controllers look ahead
-        is_threading = number == 76 and not is_fanuc
-        self._is_still |= is_threading or number in g_codes.WITHOUT_TARGET
-        if is_threading:
-            return "a threading cycle is not traced"
-        if number in g_codes.MOTIONS:
-            if number != self.motion:
-                self._modal = None
-                self.motion = number
+            return "" if number in RETRACTIONS else f"G{number:g} is not known"
+        self._is_still |= number in WITHOUT_TARGET
+        if number in MOTIONS:
+            self.motion = number
             if number not in CYCLES:
-                self._cycle.end()
+                self._cycle, self._initial_level = {}, None
             if number < 4:
                 self._motion_before = number
             return "a probe stops where it touches" if 38 < number < 39 else ""
-        if number in g_codes.NONMODAL:
+        if number in NONMODAL:
             is_unknown = number == 30 and 30 not in self.frame.homes
             return "the second reference point is not in the program" if is_unknown else ""
-        self._modal = None
-        if (modes := g_codes.MODES.get(number)) is not None:
-            for name, value in modes.items():
-                setattr(self, name, value)
+        if number in MODES:
+            name, value = MODES[number]
+            setattr(self, name, value)
             if number in (90, 91) and self._dialect is not Dialect.KLIPPER:
                 self.is_absolute_e = number == 90
             self.has_units |= number in (20, 21)
@@ -212,30 +194,31 @@ class ModalMachine:
         if number in WORK_OFFSETS:
             self.frame.select(WORK_OFFSETS[number])
             return ""
-        for begin in [b for b in self._doubts if g_codes.UNTRACED_MODES[b][0] == number]:
+        for begin in [b for b in self._doubts if UNTRACED_MODES[b][0] == number]:
             del self._doubts[begin]
-        if number in g_codes.UNTRACED_MODES:
-            self._doubts[number] = g_codes.UNTRACED_MODES[number][1]
-            return f"{g_codes.UNTRACED_MODES[number][1]} is not traced"
-        if number in g_codes.WITHOUT_MOTION:
+        if number in UNTRACED_MODES:
+            self._doubts[number] = UNTRACED_MODES[number][1]
+            return f"{self._doubts[number]} is not traced"
+        if number in WITHOUT_MOTION:
             return ""
         self._is_still = True
         return f"G{number:g} is not known"
 
     def _m_code(self, number: float) -> str:
         if number in (82, 83):
-            self.is_absolute_e, self._modal = number == 82, None
+            self.is_absolute_e = number == 82
         if not self._dialect.is_printer:
             return ""
         self._is_still = True  # Its X, Y, Z and E are settings
-        effect = g_codes.MOVING_M_CODES.get(number)
+        effect = MOVING_M_CODES.get(number)
         return f"M{number:g} {effect}" if effect else ""
 
     def _execute_once(self, code: float, values: dict[str, float]) -> tuple[PathMove, ...]:
         """The codes that use a block's axis words for themselves, and hold for it alone."""
         if code == 4:
-            takes_x = self._dialect.is_printer or self._dialect is Dialect.FANUC
-            return self._dwell(values) + (() if takes_x else self._move(values, False))
+            return self._dwell(values) + (
+                () if self._dialect.is_printer else self._move(values, False)
+            )
         if code == 53:
             return self._move(values, True)
         if code in (28, 30):
@@ -244,12 +227,11 @@ class ModalMachine:
         if code in (28.1, 30.1):
             self.frame.homes[int(code)] = self.position[:3]
         elif code == 10:
-            self.frame.set_work_offset(values, lengths, self.position, self.is_absolute)
+            self.frame.set_work_offset(values, lengths, self.position)
         elif code == 52:
             self.frame.set_local(lengths)
         else:
             self.frame.shift_origin(code, lengths, self.position)
-        self._modal = None
         return ()
 
     def _lengths(self, values: dict[str, float], axes: str) -> list[tuple[int, float]]:
@@ -257,10 +239,10 @@ class ModalMachine:
 
     def _dwell(self, values: dict[str, float]) -> tuple[PathMove, ...]:
         seconds = values.get("P", 0.0)
-        if self._dialect.is_printer or self._dialect is Dialect.FANUC:
-            seconds = values.get("S" if self._dialect.is_printer else "X", seconds / 1000)
-        if seconds < 0:
-            raise ValueError("the dwell is negative")
+        if self._dialect.is_printer:
+            seconds = values.get("S", seconds / 1000)
+        if not 0 <= seconds <= MAX_DWELL_SECONDS:
+            raise ValueError(f"a dwell of {seconds:g} s; is it in milliseconds?")
         return (PathMove("dwell", self.position, self.position, seconds=seconds),)
 
     def _go_home(self, code: int, values: dict[str, float]) -> tuple[PathMove, ...]:
@@ -274,7 +256,6 @@ class ModalMachine:
         moves += line("rapid", via, (end[0], end[1], end[2], end[3]))
         if self._dialect.is_printer:
             self.frame.forget_shift(axes)
-            self._modal = None
         return moves
 
     # Motion
@@ -358,35 +339,40 @@ class ModalMachine:
         return arc_by_centre(first, second, (x, y), is_clockwise)
 
     def _drill(self, values: dict[str, float]) -> tuple[PathMove, ...]:
-        repeats = values.get("L", values.get("K", 1.0))
+        """The holes of a cycle; its R, depth, Q and P hold until another motion."""
+        repeats = values.get("L", 1.0)
         if not 0 <= repeats <= MAX_REPEATS:
             raise ValueError(f"{repeats:g} repeats of a cycle")
-        is_fanuc, place = self._dialect is Dialect.FANUC, self.position
-        c = PLANE_AXES[self.plane][2]
-        depth_letter, offset = "XYZ"[c], self.frame.offset[c] if self.is_absolute else None
-        hole = self._cycle.hole(
-            self.motion, values, depth_letter, place[c], offset, self.mm_per_unit
-        )
-        initial = self._cycle.initial_level or 0.0
-        clear = hole.top if self.retract == 99 else max(initial, hole.top)
-        hole = hole._replace(
-            clear=clear,
-            feed_out=hole.top if is_fanuc else clear,
-            dwell_seconds=hole.dwell_seconds / (1000 if is_fanuc else 1),
+        place, scale, c = self.position, self.mm_per_unit, PLANE_AXES[self.plane][2]
+        depth_letter = "XYZ"[c]
+        self._cycle |= {k: v for k, v in values.items() if k in (depth_letter, "R", "Q", "P")}
+        if not self._cycle.keys() >= {depth_letter, "R"}:
+            raise ValueError(f"a cycle without R or {depth_letter}")
+        if self._initial_level is None:
+            self._initial_level = place[c]
+        initial, offset = self._initial_level, self.frame.offset[c]
+        top = self._cycle["R"] * scale + (offset if self.is_absolute else initial)
+        bottom = self._cycle[depth_letter] * scale + (offset if self.is_absolute else top)
+        hole = Hole(
+            code=int(self.motion),
+            top=top,
+            bottom=bottom,
+            clear=top if self.retract == 99 else max(initial, top),
+            peck=abs(self._cycle.get("Q", 0.0)) * scale,
+            dwell_seconds=self._cycle.get("P", 0.0),
             feed_mm_min=self.feed * (self.spindle if self.feed_mode == 95 else 1.0),
         )
         moves = list[PathMove]()
-        if initial < hole.top and (place[c] < hole.top or not is_fanuc):
-            moves += line("rapid", place, place := at_height(place, c, hole.top))
-        # On its way to the hole LinuxCNC goes back to the initial level, Fanuc stays below.
-        is_rising = self.retract == 98 and not is_fanuc
-        level = max(place[c], hole.top, initial if is_rising else hole.top)
+        if initial < top:
+            moves += line("rapid", place, place := at_height(place, c, top))
+        # On its way to the hole LinuxCNC goes back to the initial level.
+        level = max(place[c], top, initial if self.retract == 98 else top)
         across = {k: v for k, v in values.items() if k in "XYZ" and k != depth_letter}
         for _ in range(int(repeats)):
             self.position = place
             target = at_height(self._target(across, False), c, level)
             moves += line("rapid", place, place := target)
-            moves += line("rapid", place, place := at_height(place, c, hole.top))
+            moves += line("rapid", place, place := at_height(place, c, top))
             moves += drill(hole, place, c)
             place, level = moves[-1].end_mm, hole.clear
         return tuple(moves)

@@ -1,7 +1,6 @@
-"""Which line of a program is executed after which: subprograms, loops, branches and jumps.
+"""Which line of a program is executed after which: subprograms, loops and branches.
 
-Two families: the O words of LinuxCNC (`o100 while [#1 LT 5]`, `o<name> call [1]`), and those of
-Fanuc (`M98 P1000 L3`, `G65`, `M99`, `IF [...] GOTO 10`, `WHILE [...] DO1`).
+The O words of LinuxCNC (`o100 while [#1 LT 5]`, `o<name> call [1]`), and `M98 P1000 L3` with `M99`.
 """
 
 import re
@@ -24,18 +23,11 @@ MAX_CALLS = 100
 
 _O_WORD = re.compile(rf"O\s*(?:<([^>]*)>|(\d+))\s*({O_KEYWORDS})\b(.*)", re.I | re.A)
 _PROGRAM = re.compile(r"(?:[O:]\s*(\d{1,9}))?\s*(<[^>]*>)?", re.I | re.A)
-_CONTROL = re.compile(r"(IF|WHILE|GOTO|DO|END)\s*(?=[\[#\d])(.*)", re.I | re.A)
+_FANUC_MACRO = re.compile(r"(?:IF|WHILE|GOTO|DO|END)\s*[\[#\d]|[^(]*G6[56](?!\d)", re.I | re.A)
 _EXTENDED = re.compile(EXTENDED_COMMAND, re.A)
 _BARE_LETTERS = re.compile(r"(?<![A-Z])([A-Z])(?=\s|$)", re.I | re.A)
 _FILE_OR_TEXT = re.compile(r"(M(?:16|23|28|30|32|36|117|118|486|928|5[58]\d))(?:\s|$)(.*)", re.I)
 _TEXT_COMMAND = re.compile(r"([GM]\d+(?:\.\d)?)\b", re.I | re.A)
-_ARGUMENTS = {
-    **{letter: number for number, letter in enumerate("ABCIJKDEF", 1)},
-    **{letter: number for number, letter in enumerate("QRSTUVWXYZ", 17)},
-    "H": 11,
-    "M": 13,
-}
-"""Letter of an argument of G65 -> the local parameter that it sets."""
 
 
 class Step(NamedTuple):
@@ -78,33 +70,22 @@ class ProgramFlow:
     Args:
         lines: of the whole file.
         parameters: assignments write to it, expressions read it.
-        skips_deletable: lines that begin with `/` are skipped.
     """
 
-    def __init__(
-        self,
-        lines: Sequence[Line],
-        dialect: Dialect,
-        parameters: Parameters,
-        skips_deletable: bool = False,
-    ) -> None:
+    def __init__(self, lines: Sequence[Line], dialect: Dialect, parameters: Parameters) -> None:
         self._dialect, self._parameters = dialect, parameters
-        kept = [line for line in lines if not (skips_deletable and line.is_deletable)]
-        self._statements = [_read_statement(line, dialect) for line in kept]
+        self._statements = [_read_statement(line, dialect) for line in lines]
         self._calls: list[_Call] = []
         # A return out of `repeat` leaves its count for the next call, as in LinuxCNC 2.9.
         self._loops: dict[int, float] = {}
         self._next = 0
         self._marks: dict[str, list[int]] = {}
-        self._numbered: dict[float, list[int]] = {}
         self._programs: dict[float, int] = {}
         for index, statement in enumerate(self._statements):
             if statement.keyword == "program":
                 self._programs.setdefault(float(statement.label or -1), index)
             elif statement.label:
                 self._marks.setdefault(statement.label, []).append(index)
-            if statement.line.label is not None:
-                self._numbered.setdefault(statement.line.label, []).append(index)
 
     def steps(self) -> Iterator[Step]:
         """The executed lines; the next one is decided after the caller has used the last one.
@@ -124,7 +105,7 @@ class ProgramFlow:
                 )
             step = statement.step or self._execute(index, statement)
             if step.words and not self._dialect.is_printer:
-                step = self._after_words(step, statement)
+                step = self._after_words(step)
             if step.words or step.text:
                 yield step
 
@@ -155,7 +136,7 @@ class ProgramFlow:
 
     def _o_endsub(self, _: int, statement: _Statement) -> None:
         value = evaluate(statement.rest, self._parameters)[0] if statement.rest else 0.0
-        self._return(None)
+        self._return()
         self._parameters.write("_value", value)
 
     _o_return = _o_endsub
@@ -188,7 +169,9 @@ class ProgramFlow:
     _o_elseif = _o_else
 
     def _o_endif(self, index: int, statement: _Statement) -> None:
-        pass
+        """Only a mark, as `do`."""
+
+    _o_do = _o_endif
 
     def _start_of_loop(self, index: int, label: str) -> int:
         """The `while`, `do` or `repeat` that the line at index belongs to."""
@@ -208,9 +191,6 @@ class ProgramFlow:
                 self._next = self._start_of_loop(index, statement.label) + 1
         elif not self._is_true(statement.rest):
             self._next = self._mark_after(index, statement.label, "o_endwhile") + 1
-
-    def _o_do(self, index: int, statement: _Statement) -> None:
-        pass
 
     def _o_endwhile(self, index: int, statement: _Statement) -> None:
         self._next = self._start_of_loop(index, statement.label)
@@ -235,91 +215,31 @@ class ProgramFlow:
         self._loops.pop(self._start_of_loop(index, statement.label), None)
         self._next = end + 1
 
-    # Fanuc's words
+    # Calls and ends by words
 
     def _program(self, index: int, _: _Statement) -> None:
         """A program's number; the main program ends where the next one begins."""
         if not self._calls and index > min(self._programs.values()):
             self._next = len(self._statements)
 
-    def _goto(self, index: int, statement: _Statement) -> None:
-        value = evaluate(statement.rest, self._parameters)[0]
-        self._next = self._find_label(index, value)
-
-    def _find_label(self, index: int, value: float) -> int:
-        numbered = self._numbered.get(value)
-        if not numbered:
-            raise ValueError(f"no line has the number N{value:g}")
-        return next((other for other in numbered if other >= index), numbered[0])
-
-    def _if(self, index: int, statement: _Statement) -> None:
-        value, rest = evaluate(statement.rest, self._parameters)
-        branch = re.fullmatch(r"\s*(GOTO|THEN)(.*)", rest, re.I)
-        if branch is None:
-            raise ValueError("only IF [...] GOTO and IF [...] THEN are understood")
-        if value and branch[1].upper() == "GOTO":
-            self._goto(index, statement._replace(rest=branch[2]))
-        elif value and read_macro_words(branch[2], self._parameters):
-            raise ValueError("THEN can only assign parameters")
-
-    def _while(self, index: int, statement: _Statement) -> None:
-        value, rest = evaluate(statement.rest, self._parameters)
-        number = rest.upper().strip().removeprefix("DO").strip()
-        if value:
-            return
-        for end in range(index + 1, len(self._statements)):
-            other = self._statements[end]
-            if other.keyword == "end" and other.rest.strip() == number:
-                self._next = end + 1
-                return
-        raise ValueError(f"END{number} is missing")
-
-    def _do(self, index: int, statement: _Statement) -> None:
-        pass
-
-    def _end(self, index: int, statement: _Statement) -> None:
-        pattern = re.compile(rf"(?:.*DO)?\s*{re.escape(statement.rest.strip())}", re.I)
-        for other in range(index - 1, -1, -1):
-            start = self._statements[other]
-            if start.keyword in ("do", "while") and pattern.fullmatch(start.rest.strip()):
-                self._next = other
-                return
-        raise ValueError("no DO of this number is before it")
-
-    # Calls and ends by words
-
-    def _after_words(self, step: Step, statement: _Statement) -> Step:
-        codes = {word for word in step.words if word.letter in "GM"}
-        numbers = {word.number for word in codes if word.letter == "M"}
-        if not numbers and not any(word == ("G", 65) for word in codes):
-            return step
+    def _after_words(self, step: Step) -> Step:
+        numbers = {word.number for word in step.words if word.letter == "M"}
         values = {word.letter: word.number for word in step.words}
         try:
             if numbers & {2.0, 30.0}:
                 self._next = len(self._statements)
             elif 99.0 in numbers:
-                self._return(values.get("P"))
+                self._return()
             elif 98.0 in numbers:
-                self._call_program(values, None)
-            elif 97.0 in numbers:
-                first = self._find_label(0, values.get("P", -1.0))
-                self._call(first, int(values.get("L", 1)), None)
-            elif ("G", 65.0) in codes:
-                self._call_program(values, _arguments(step.words))
+                number = values.get("P", -1.0)
+                if number not in self._programs:
+                    raise ValueError(f"subprogram O{number:g} is not in this file")
+                self._call(self._programs[number] + 1, int(values.get("L", 1.0)), None)
             else:
                 return step
         except ValueError as error:
             step = step._replace(complaint=str(error))
-        is_macro = ("G", 65.0) in codes
-        return step._replace(is_flow=is_macro or values.keys().isdisjoint("XYZABCUVW"))
-
-    def _call_program(self, values: dict[str, float], arguments: dict[Key, float] | None) -> None:
-        number, times = values.get("P", -1.0), values.get("L", values.get("K", 1.0))
-        if number not in self._programs and number >= 10_000:  # P31000: three times O1000
-            times, number = divmod(number, 10_000)
-        if number not in self._programs:
-            raise ValueError(f"subprogram O{number:g} is not in this file")
-        self._call(self._programs[number] + 1, int(times), arguments)
+        return step._replace(is_flow=values.keys().isdisjoint("XYZABCUVW"))
 
     def _call(self, first: int, times: int, arguments: dict[Key, float] | None) -> None:
         if len(self._calls) >= MAX_CALLS:
@@ -334,7 +254,7 @@ class ProgramFlow:
         self._calls.append(_Call(self._next, first, times - 1, arguments is not None))
         self._next = first
 
-    def _return(self, label: float | None) -> None:
+    def _return(self) -> None:
         """Ends a call; of the main program, which would begin again, ends the program."""
         if not self._calls:
             self._next = len(self._statements)
@@ -346,19 +266,13 @@ class ProgramFlow:
             return
         if call.has_locals:
             self._parameters.leave()
-        self._next = call.back if label is None else self._find_label(call.back, label)
-
-
-def _arguments(words: Sequence[Word]) -> dict[Key, float]:
-    return {_ARGUMENTS[w.letter]: w.number for w in words if w.letter in _ARGUMENTS}
+        self._next = call.back
 
 
 def _read_statement(line: Line, dialect: Dialect) -> _Statement:
     code = line.code
     if line.complaint:
         return _Statement(line, Step(line.number, text=code, complaint=line.complaint))
-    if not code:
-        return _Statement(line, Step(line.number))
     if dialect.is_printer:
         return _Statement(line, _read_printer_line(line.number, code))
     first = code[0].upper()
@@ -368,8 +282,11 @@ def _read_statement(line: Line, dialect: Dialect) -> _Statement:
             return _Statement(line, None, "o_" + word[3].lower(), label, word[4].strip())
         if program := _PROGRAM.fullmatch(code):
             return _Statement(line, None, "program", str(int(program[1])) if program[1] else "")
-    if first in "IWGDE" and (control := _CONTROL.fullmatch(code)):
-        return _Statement(line, None, control[1].lower(), "", control[2])
+    if _FANUC_MACRO.match(code):
+        raise UserError(
+            f"line {line.number}: {code[:60]!r}: macros of Fanuc's are not executed; write the "
+            "program without them (O words of LinuxCNC, M98 and M99 are)"
+        )
     if "#" in code or "[" in code:
         return _Statement(line)
     try:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gcodefp.files import replacing
 from gcodefp.recordings import columns
-from gcodefp.recordings.inspection.source_facts import SourceFacts
+from gcodefp.recordings.inspection.findings import SourceFacts
 from gcodefp.reporting.figures import paper
 
 BINS = 1000

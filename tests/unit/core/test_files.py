@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gcodefp.errors import UserError, did_you_mean
-from gcodefp.files import digest, read_json, replacing, sha256, write_json, write_text
+from gcodefp.files import digest, read_json, replacing, write_json
 
 REBUILD = "snakemake --forcerun something"
 
@@ -47,14 +47,6 @@ def test_an_exception_leaves_the_old_file_and_no_temporary(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_block_that_writes_nothing_leaves_the_old_file(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    path.write_text("old")
-    with pytest.raises(FileNotFoundError), replacing(path):
-        pass
-    assert path.read_text() == "old"
-
-
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_json_has_no_nan_and_an_attempt_leaves_the_old_file(tmp_path: Path, number: float) -> None:
     path = tmp_path / "file.json"
@@ -63,15 +55,6 @@ def test_json_has_no_nan_and_an_attempt_leaves_the_old_file(tmp_path: Path, numb
         write_json(path, "gcodefp-test-1", {"value": number})
     assert read_json(path, "gcodefp-test-1", REBUILD)["value"] == 1
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_format_is_the_first_key(tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    write_json(path, "gcodefp-test-1", {"a": "é"})
-    assert list(json.loads(path.read_text(encoding="utf-8")).items()) == [
-        ("format", "gcodefp-test-1"),
-        ("a", "é"),
-    ]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +96,6 @@ def test_digest_depends_on_content_and_not_on_the_order_of_keys(content: dict[st
     backwards = dict(reversed(content.items()))
     assert digest(backwards) == digest(json.loads(json.dumps(content)))
     assert digest({**content, "one more": 1}) != digest({**content, "one more": 2})
-
-
-def test_sha256_is_that_of_the_bytes(tmp_path: Path) -> None:
-    path = tmp_path / "file.txt"
-    write_text(path, "abc")
-    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
 def test_misspelt_word_gets_the_nearest_one() -> None:

@@ -77,13 +77,6 @@ def test_permuted_sensors_stay_in_their_operation_and_leave_their_moment() -> No
     assert (changed(short, SENSORS_PERMUTED, "test").signals != short.signals).any(axis=1).all()
 
 
-def test_samples_and_their_validity_move_together(split: Split) -> None:
-    marked = replace(split, signals=split.valid.astype(np.float32))
-    permuted = changed(marked, SENSORS_PERMUTED, "test")
-    np.testing.assert_array_equal(permuted.signals == 1, permuted.valid)
-    assert (permuted.valid != marked.valid).any()
-
-
 def test_presence_only_keeps_nothing_but_the_validity(split: Split) -> None:
     bare = changed(split, PRESENCE_ONLY)
     np.testing.assert_array_equal(bare.signals, split.valid)

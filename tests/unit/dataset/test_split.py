@@ -48,25 +48,6 @@ def test_each_recording_is_in_one_split_and_each_operation_in_all(
         assert split_recordings(dict(items), val, test, order(seed)) == splits
 
 
-def test_seeds_draw_different_splits_of_the_requested_sizes() -> None:
-    operations = operations_of({"face": 16, "pocket": 10})
-    splits = [split_recordings(operations, 0.1, 0.3, random_order(seed)) for seed in range(8)]
-    assert len({tuple(split["test"]) for split in splits}) == 8
-    for split in splits:
-        assert [len(split[name]) for name in SPLITS] == [15, 3, 8]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "val", "test", "lacking"),
-    [({"face": 2}, 0.2, 0.2, "val"), ({"face": 9}, 0.2, 0.0, "test"), ({"a": 9}, 0.0, 0.2, "val")],
-)
-def test_a_split_without_recordings_is_an_error(
-    sizes: dict[str, int], val: float, test: float, lacking: str
-) -> None:
-    with pytest.raises(UserError, match=f"no recording is left for {lacking} "):
-        split_recordings(operations_of(sizes), val, test, latest_first_order)
-
-
 def test_the_last_recordings_by_number_are_the_test() -> None:
     names = [f"face150025_{number}" for number in (*range(1, 11), "x")]
     splits = split_recordings(dict.fromkeys(names, "face150025"), 0.2, 0.3, latest_first_order)

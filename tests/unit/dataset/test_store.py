@@ -92,16 +92,6 @@ def test_a_dataset_of_before_zscore_is_not_zscored(dataset: Path) -> None:
         read_description(path)
 
 
-def test_positions_are_scaled_and_scaled_back(dataset: Path) -> None:
-    description, splits = read_dataset(dataset)
-    position_mm = splits["train"].position_mm
-    scaled = description.scale_position(position_mm)
-    np.testing.assert_allclose(scaled.mean(axis=0), 0, atol=1e-5)
-    # Y and Z are constant in these recordings.
-    np.testing.assert_allclose(scaled.std(axis=0), [1, 0, 0], atol=1e-5)
-    np.testing.assert_allclose(description.position_mm(scaled), position_mm, atol=1e-4)
-
-
 def test_recordings_without_a_position_still_make_a_dataset(tmp_path: Path) -> None:
     recordings = write_recordings(tmp_path / "recordings", {"face": 4})
     for path in recordings.iterdir():

@@ -48,15 +48,6 @@ def test_the_scale_is_that_of_the_valid_train_samples() -> None:
     assert not scaler.valid(lacking).any()
 
 
-def test_a_centered_channel_is_free_of_each_recordings_own_level() -> None:
-    train = [recording(Ax=[11.0, 12.0, 13.0]), recording(Ax=[-3.0, -5.0])]
-    scaler = fit_scaler(train, 0.9, centered=True)
-    assert (scaler.mean, scaler.std) == ((0.0,), (np.sqrt(4 / 5),))
-    for level in (0.0, 1e3):
-        scaled = scaler.apply(recording(Ax=[level, level + 1, NAN]))[:, 0]
-        np.testing.assert_allclose(scaled, np.array([-0.5, 0.5, 0.0]) / scaler.std, rtol=1e-6)
-
-
 WAVE = 3 * np.sin(np.arange(200.0)) + np.random.default_rng(0).normal(size=200)
 
 

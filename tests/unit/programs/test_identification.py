@@ -85,9 +85,3 @@ def test_without_a_common_line_times_are_interpolated_between_lines() -> None:
     seconds = program_seconds(run, lines, whole.seconds)
     assert (np.diff(seconds) >= 0).all()
     assert np.abs(seconds - whole.seconds).max() <= 2 * LONGEST_LINE
-
-
-def test_time_goes_on_before_and_after_the_common_lines() -> None:
-    whole, middle = replay("a_1"), replay("a_2", start=20.0, lost=slice(60, 999))
-    expected = whole.program_seconds - middle.program_seconds[0]
-    np.testing.assert_allclose(clock(whole, middle), expected, atol=1.1 * STEP)

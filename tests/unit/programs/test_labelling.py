@@ -137,20 +137,6 @@ def test_the_limits_of_the_machine_are_fitted(
     assert abs(true - fitted) < abs(true - simulators) / 2
 
 
-def test_a_layouts_unit_holds_where_the_program_has_none(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    path = program_file(tmp_path, "face40")
-    path.write_text(path.read_text().replace("G20", "(inches)"))
-    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
-    for recording, _ in pairs:
-        recording.mm_per_unit[:] = 25.4
-    labelled, _, distances = label(pairs, MachineLimits())
-    assert np.median(np.concatenate(list(distances.values()))) < 3
-    assert set(labelled["face40_1"].mm_per_unit.tolist()) == {np.float32(25.4)}
-    assert "no G20 or G21: a length of 1 is taken as 25.4 mm" in caplog.text
-
-
 def test_sensors_without_the_motion_are_refused(tmp_path: Path) -> None:
     path, other = program_file(tmp_path, "face40"), program_file(tmp_path, "adaptive25")
     pairs = [simulated(path, "face40", seed) for seed in PLAIN]
@@ -199,33 +185,6 @@ def test_a_long_pause_and_a_gap_in_the_samples_do_not_shift_the_labels(tmp_path:
     assert labelled["face40_5"].counts["uncertain_rows"] > 0.8 * 60 / STEP_SECONDS
 
 
-def test_one_run_of_a_recording_with_two_is_labelled(tmp_path: Path) -> None:
-    path = program_file(tmp_path, "face40")
-    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
-    (first, before), (second, after) = (simulated(path, "face40", seed) for seed in (5, 7))
-    count = len(before) + len(after)
-    first.row, first.seconds = np.arange(count, dtype=np.int32), np.arange(count) * STEP_SECONDS
-    first.position_mm = np.full((count, 3), np.nan, np.float32)
-    first.environment = np.full((count, 2), np.nan, np.float32)
-    first.signals = pd.concat([first.signals, second.signals], ignore_index=True)
-    *_, distances = label([*pairs, (first, np.concatenate([before, after]))], MachineLimits())
-    assert (distances["face40_5"] > 10).mean() < 0.15
-
-
-def test_a_part_that_may_be_any_of_the_program_has_no_labels(tmp_path: Path) -> None:
-    path = program_file(tmp_path, "face40")
-    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
-    whole, truth = simulated(path, "face40", 14)
-    part = slice(90, 90 + round(12 / STEP_SECONDS))
-    for field in ("blocks", "lines", "mm_per_unit", "position_mm", "environment", "signals"):
-        setattr(whole, field, getattr(whole, field)[part])
-    whole.seconds = whole.seconds[part] - whole.seconds[part][0]
-    whole.row = np.arange(len(whole.seconds), dtype=np.int32)
-    labelled, reasons, _ = label([*pairs, (whole, truth[part])], MachineLimits())
-    assert "are too short to tell where in face40" in reasons[whole.name]
-    assert whole.name not in labelled
-
-
 def test_a_program_without_a_feed_rate_is_refused(tmp_path: Path) -> None:
     pair = simulated(program_file(tmp_path, "face40"), "face40", 1)
     path = pair[0].program = tmp_path / "no_feed.nc"
@@ -242,22 +201,3 @@ def test_sensors_that_never_change_are_refused(tmp_path: Path, constant: float) 
         recording.signals.iloc[:] = constant
     with pytest.raises(UserError, match="no sensor of the 4 train recordings ever changes"):
         label(pairs, MachineLimits())
-
-
-def test_hours_without_the_program_do_not_hide_it(tmp_path: Path) -> None:
-    path = program_file(tmp_path, "face40")
-    pairs = [simulated(path, "face40", seed) for seed in PLAIN]
-    own, truth = simulated(path, "face40", 5)
-    idle = int(1800 / STEP_SECONDS)
-    rest = own.signals.iloc[:4]
-    noise = np.random.default_rng(0).normal(size=(idle, rest.shape[1]))
-    before = pd.DataFrame(
-        noise * rest.std().to_numpy() + rest.mean().to_numpy(), None, rest.columns
-    )
-    count = idle + len(truth)
-    own.row, own.seconds = np.arange(count, dtype=np.int32), np.arange(count) * STEP_SECONDS
-    own.position_mm = np.full((count, 3), np.nan, np.float32)
-    own.environment = np.full((count, 2), np.nan, np.float32)
-    own.signals = pd.concat([before, own.signals], ignore_index=True)
-    *_, distances = label([*pairs, (own, np.append(np.full(idle, -99.0), truth))], MachineLimits())
-    assert np.quantile(distances["face40_5"], 0.9) < 10

@@ -102,23 +102,6 @@ def test_lines_take_the_time_of_their_trapezoid_and_only_a_reversal_stops() -> N
     assert plan([*onwards, back]).junction_mm_s == pytest.approx([0, 10, 0, 0], abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("words", "quarters", "centre_inch"),
-    [
-        ("G3 X0 Y1 R1", 1, (0, 0)),
-        ("G2 X0 Y1 R1", 1, (1, 1)),
-        ("G2 X0 Y1 R-1", 3, (0, 0)),
-        ("G3 X0 Y1 R-1", 3, (1, 1)),
-    ],
-)
-def test_radius_words_choose_the_arc_of_the_standard(
-    words: str, quarters: int, centre_inch: tuple[float, float]
-) -> None:
-    arc = trace_program(["G0 X1 Y0 Z0", words])[-1]
-    assert arc.length_mm == pytest.approx(25.4 * math.pi / 2 * quarters)
-    np.testing.assert_allclose(arc.centre_mm, np.multiply(centre_inch, 25.4), atol=1e-9)
-
-
 def test_arcs_reach_their_end_or_are_an_error() -> None:
     programs = [[line.text for line in build_program(name)] for name in PROGRAMS]
     arcs = [move for texts in programs for move in trace_program(texts) if move.radius_mm]

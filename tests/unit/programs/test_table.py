@@ -112,14 +112,6 @@ def test_lines_begin_neither_late_nor_early_at_any_times_of_reports() -> None:
     assert set(programs.line.tolist()) >= set(lines.tolist())
 
 
-def test_a_recording_without_positions_hides_none() -> None:
-    train = runs(0)
-    unknown = np.full_like(train[0].recording.position_mm, np.nan)
-    blind = train[0]._replace(recording=replace(train[0].recording, position_mm=unknown))
-    np.testing.assert_array_equal(fit([blind, *train[1:]]).position_mm, fit(train).position_mm)
-    assert np.isnan(fit([blind]).position_mm).all()
-
-
 @pytest.mark.parametrize("jitter", [False, True])
 def test_lags_of_train_recordings_are_relative_to_the_median(jitter: bool) -> None:
     train = runs(0, jitter)
@@ -180,19 +172,3 @@ def test_programs_are_read_as_written_in_any_order_of_recordings(tmp_path: Path)
         assert getattr(read, name).dtype == array.dtype
     write_programs(tmp_path / "other.npz", fit(train[::-1]))
     assert path.read_bytes() == (tmp_path / "other.npz").read_bytes()
-
-
-def test_a_torn_or_missing_file_is_an_error_with_the_command(tmp_path: Path) -> None:
-    path = tmp_path / "programs.npz"
-    with pytest.raises(UserError, match=r"programs\.npz: no such file; it is made by: make it"):
-        read_programs(path, "make it")
-    write_programs(path, fit(runs(0)))
-    whole = path.read_bytes()
-    np.savez(tmp_path / "lacking.npz", names=np.array(["a"]))
-    lacking = (tmp_path / "lacking.npz").read_bytes()
-    for truncated in (b"", b"PK\x03\x04", b"nonsense" * 99, whole[:-100], lacking):
-        path.write_bytes(truncated)
-        with pytest.raises(
-            UserError, match=r"programs\.npz: cannot be read .* rebuild it with: make it"
-        ):
-            read_programs(path, "make it")

@@ -24,11 +24,10 @@ from layout_files import (
 
 from gcodefp.errors import UserError
 from gcodefp.recordings.assembly import read_recording, read_sensors
-from gcodefp.recordings.canonical import read_canonical, write_canonical
 from gcodefp.recordings.cleaning import load_recording
 from gcodefp.recordings.lab_files import LabRecording, list_recordings
-from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.unlabelled import read_unlabelled
+from gcodefp.recordings.loading import read_unlabelled
+from gcodefp.recordings.reader import RecordingRejected, read_canonical, write_canonical
 
 LINE_OF_ROW = np.arange(ROWS) // ROWS_PER_LINE + 1
 
@@ -56,20 +55,6 @@ def test_a_recording_across_midnight_from_two_clocks(folder: Path) -> None:
     np.testing.assert_allclose(powers, 0.5, rtol=0.3)
     assert (table["toolhead.Ay_rms"] < 0.02).all()
     assert table.attrs["operation"] == "pocket"
-
-
-def test_a_cleaned_recording_has_positions_in_mm_and_the_features_as_channels(folder: Path) -> None:
-    recording = load_recording(first(folder), ["imu"], 8, folder / "canonical")
-    assert (recording.name, recording.operation) == ("pocket_001", "pocket")
-    np.testing.assert_allclose(recording.position_mm[:, 0], LINE_OF_ROW * 12.7, rtol=1e-6)
-    np.testing.assert_allclose(recording.position_mm[:, 1], 25.4, rtol=1e-6)
-    assert np.isnan(recording.position_mm[:, 2]).all()
-    assert recording.signals.shape == (ROWS, 2 * 7)
-    again = load_recording(folder / "canonical/pocket_001.parquet", ["imu"], 8)
-    pd.testing.assert_frame_equal(again.signals, recording.signals)
-    assert (again.blocks == recording.blocks).all()
-    np.testing.assert_array_equal(again.position_mm, recording.position_mm)
-    assert again.operation == "pocket"
 
 
 def test_line_numbers_may_step_back_unless_the_layout_has_a_preamble(folder: Path) -> None:
@@ -111,22 +96,6 @@ def test_a_line_without_text_is_its_own_label(folder: Path) -> None:
     recording = load_recording(first(folder, program=None), ["imu"], 8)
     assert recording.blocks.tolist() == [f"L{n}" for n in LINE_OF_ROW]
     assert recording.notes == [], "without lengths there is no doubt about their unit"
-
-
-def test_long_line_numbers_are_labels_of_their_own(folder: Path) -> None:
-    table = pd.read_csv(folder / "pocket_001.csv")
-    table.assign(n=table["n"] + 1_234_567).to_csv(folder / "pocket_001.csv", index=False)
-    recording = load_recording(first(folder, program=None), ["imu"], 8)
-    assert recording.blocks.tolist() == [f"L{n + 1_234_567}" for n in LINE_OF_ROW]
-
-
-def test_a_controllers_clock_of_whole_seconds_is_spread_and_noted(folder: Path) -> None:
-    table = pd.read_csv(folder / "pocket_001.csv")
-    table.assign(time=table["time"].str[:8]).to_csv(folder / "pocket_001.csv", index=False)
-    recording = load_recording(first(folder, unit="mm"), ["imu"], 8)
-    np.testing.assert_allclose(np.diff(recording.seconds), 1 / ROW_HZ)
-    (note,) = recording.notes
-    assert note.startswith(f"controller: the clock has {ROWS // ROW_HZ} times for {ROWS} rows")
 
 
 def test_the_layout_may_say_the_unit_of_the_program(folder: Path) -> None:
@@ -234,13 +203,6 @@ def test_a_slow_sensor_is_frozen_after_ten_of_its_own_samples(tmp_path: Path, me
         assert recording.signals.isna().to_numpy()[~before].all()
 
 
-def test_columns_that_nobody_maps_are_listed(folder: Path) -> None:
-    sources = content()["sources"]
-    sources["toolhead"]["columns"] = {"a_x": "toolhead.Ax [m/s^2]", "b": "toolhead.Ay [m/s^2]"}
-    recording = load_recording(first(folder, sources=sources), ["imu"], 8)
-    assert recording.unread == {"unmapped": {"toolhead": ["a_y"]}, "missing": {"toolhead": ["b"]}}
-
-
 def with_columns(source: str, columns: dict[str, Any]) -> dict[str, Any]:
     sources = content()["sources"]
     sources[source]["columns"] = columns
@@ -266,12 +228,6 @@ def test_a_layout_that_does_not_fit_the_files(
 ) -> None:
     with pytest.raises(UserError, match=message):
         read_recording(first(folder, **changes))
-
-
-def test_a_layout_without_labels_cannot_be_learnt_from(folder: Path) -> None:
-    sources = {"toolhead": content()["sources"]["toolhead"]}
-    with pytest.raises(UserError, match="no labels to learn from"):
-        read_recording(first(folder, sources=sources, program=None))
 
 
 def test_clocks_without_a_common_time(folder: Path) -> None:

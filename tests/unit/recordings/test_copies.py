@@ -24,13 +24,9 @@ GROUPS = ("imu", "mag", "mic", "motor")
 REAL = Path(__file__).resolve().parents[4] / "shared" / "recordings"
 CHANGES: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "renamed": lambda table: table,
-    "without the first 30 rows": lambda table: table[30:],
     "without the last 30 rows": lambda table: table[:-30],
     "first half": lambda table: table[: len(table) // 2],
     "second half": lambda table: table[len(table) // 2 :],
-    "middle half": lambda table: table[len(table) // 4 : -len(table) // 4],
-    "rounded to 4 decimals": lambda table: table.round(4),
-    "rounded to 3 decimals": lambda table: table.round(3),
     "rounded to 2 decimals": lambda table: table.round(2),
     "columns in another order": lambda table: table[sorted(table, reverse=True)],
     "other labels": lambda table: table.assign(gcode_line=table["gcode_line"] + 1, posx=0.0),

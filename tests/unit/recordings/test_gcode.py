@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gcodefp.recordings.gcode import Word, format_block, format_number, parse_block
+from gcodefp.recordings.gcode import Word, format_block, parse_block
 
 numbers = st.integers(-(10**7), 10**7).map(lambda number: number / 10**4 + 0.0)
 words = st.builds(Word, st.sampled_from("FGMPRSTXYZ"), numbers)
@@ -61,13 +61,3 @@ def test_canonical_form(text: str, canonical: str) -> None:
 def test_garbage_is_no_block(text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         parse_block(text)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.floats(-1e6, 1e6))
-def test_numbers_have_one_text_of_at_most_four_decimals(number: float) -> None:
-    text = format_number(number)
-    assert abs(float(text) - number) <= 0.50001e-4 + 1e-9
-    assert format_number(float(text)) == text != "-0"
-    assert len(text.partition(".")[2]) <= 4
-    assert not text.endswith(".")

@@ -12,7 +12,6 @@ from gcodefp.recordings.lab_files import (
     LabRecording,
     list_recordings,
     name_of,
-    paths_of,
     recordings_digest,
     recordings_of,
 )
@@ -36,16 +35,6 @@ def patterns(controller: str, toolhead: str) -> dict[str, Any]:
     return {"sources": sources}
 
 
-def test_files_of_one_name_are_one_recording(tmp_path: Path) -> None:
-    names = ("face_1.csv", "face_1_accel.csv.gz", "face_2_accel.csv", ".face_3.csv", "notes.txt")
-    recordings = recordings_in(touch(tmp_path, *names))
-    assert {n: sorted(r.files) for n, r in recordings.items()} == {
-        "face_1": ["controller", "toolhead"],
-        "face_2": ["toolhead"],
-    }
-    assert [path.name for path in paths_of(list(recordings.values()))] == list(names[:3])
-
-
 def test_folders_and_names_say_session_and_machine(tmp_path: Path) -> None:
     touch(
         tmp_path, "monday/mill_face_1.log", "tuesday/mill_face_2.log", "tuesday/x/mill_face_3.log"
@@ -65,23 +54,9 @@ def test_folders_and_names_say_session_and_machine(tmp_path: Path) -> None:
         match_recordings(sessions, ["wed*"], sessions)
 
 
-def test_one_file_may_be_two_sources(tmp_path: Path) -> None:
-    (recording,) = recordings_in(touch(tmp_path, "run.log"), **patterns("*.log", "*.log")).values()
-    assert set(recording.files) == {"controller", "toolhead"}
-    assert paths_of([recording]) == [tmp_path / "run.log"]
-
-
 TABLE = (
     "recording,operation,session,offset_seconds,offset_seconds.toolhead\na,face,s1,1,0.5\nb,,,,\n"
 )
-
-
-def test_the_table_says_what_names_do_not(tmp_path: Path) -> None:
-    touch(tmp_path, "a.csv", "a_accel.csv", "b.csv").joinpath("list.csv").write_text(TABLE)
-    recordings = recordings_in(tmp_path, table="list.csv")
-    assert recordings["a"].offsets == {"controller": 1.0, "toolhead": 1.5}
-    assert (recordings["a"].operation, recordings["a"].session) == ("face", "s1")
-    assert (recordings["b"].operation, recordings["b"].session) == ("b", "")
 
 
 @pytest.mark.parametrize(

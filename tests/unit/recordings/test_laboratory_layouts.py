@@ -12,7 +12,6 @@ import pytest
 import yaml
 from laboratory_machine import FIRST_LINE, Run
 from laboratory_samples import (
-    LAG_SECONDS,
     LOGGERS,
     NUMBERED,
     PRINT_TIME,
@@ -118,16 +117,6 @@ def test_vibrations_become_features_in_g(logger: str, sample: Callable[[str], Sa
             rms = table[f"{node}.A{axis}_rms"].to_numpy(float)
             assert rms[cut] == pytest.approx(expected[cut], rel=0.25, abs=0.005)
         assert table[f"{node}.Az_mean"].to_numpy(float)[cut] == pytest.approx(1.0, abs=0.01)
-
-
-@pytest.mark.parametrize("logger", sorted(NODES))
-def test_the_lag_is_in_the_features(logger: str, sample: Callable[[str], Sample]) -> None:
-    """The vibration steps up when the first move begins, by the lag later on the sensors' clock."""
-    table, t, _ = sample(logger)
-    rms = table[f"{NODES[logger][0]}.Az_rms"].to_numpy(float)
-    first = int(np.flatnonzero(rms > 5 * machine.NOISE_G)[0])
-    begin = machine.IDLE_SECONDS + LAG_SECONDS
-    assert t[first] == pytest.approx(begin, abs=1 / ROW_HZ.get(logger, 10.0))
 
 
 @pytest.mark.parametrize("logger", sorted(MOTORS))

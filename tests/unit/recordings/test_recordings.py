@@ -21,8 +21,7 @@ from gcodefp.recordings.cleaning import (
     RecordingRejected,
     load_recording,
 )
-from gcodefp.recordings.clock import elapsed_seconds, odd_rows_in, rows_in
-from gcodefp.recordings.gcode import format_block, parse_block
+from gcodefp.recordings.clock import elapsed_seconds, rows_in
 from gcodefp.recordings.samples import (
     MAX_INTERPOLATED_SECONDS,
     clean_samples,
@@ -85,21 +84,6 @@ def test_the_clock_continues_after_midnight(start: float, steps: list[float]) ->
 def test_clock_texts(texts: list[str | None], seconds: list[float]) -> None:
     measured = elapsed_seconds(pd.Series(texts, dtype="str"))
     np.testing.assert_allclose(measured, seconds, atol=1e-9)
-
-
-def test_a_clean_recording_stays_as_it_is(tmp_path: Path) -> None:
-    table = recording_table()
-    recording = load(tmp_path, table)
-    assert recording.counts == counts()
-    assert (recording.name, recording.operation) == ("pocket_001", "pocket")
-    assert recording.row.tolist() == list(range(ROWS))
-    assert recording.lines.tolist() == table["gcode_line"].tolist()
-    texts = [format_block(parse_block(text)) for text in table["gcode_string"]]
-    assert recording.blocks.tolist() == texts
-    np.testing.assert_allclose(recording.seconds, np.arange(ROWS) / 4)
-    assert len(recording.signals.columns) == 7
-    for channel in recording.signals:
-        np.testing.assert_allclose(recording.signals[channel], table[channel], rtol=1e-6)
 
 
 def repeated(table: pd.DataFrame) -> pd.DataFrame:
@@ -293,14 +277,6 @@ def test_limits_of_dropouts_are_times(period: float) -> None:
     # Those of the longer gap, and of the longer repetition.
     assert counted["frozen_samples"] == 2 * frozen
     assert counted["missing_samples"] == 2 * (longest + 1)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "period", "rows", "odd"),
-    [(1.25, 0.257, 5, 5), (10.5, 0.257, 41, 41), (10.5, 0.001, 10500, 10501), (0.0, 0.25, 1, 1)],
-)
-def test_times_in_rows(seconds: float, period: float, rows: int, odd: int) -> None:
-    assert (rows_in(seconds, period), odd_rows_in(seconds, period)) == (rows, odd)
 
 
 def test_short_gaps_are_interpolated_and_long_ones_stay(tmp_path: Path) -> None:

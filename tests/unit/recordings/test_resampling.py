@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gcodefp.recordings import resampling
-from gcodefp.recordings.columns import channel_group, channel_unit
 from gcodefp.recordings.layout import Source
-from gcodefp.recordings.resampling import Samples, resampler, row_intervals
+from gcodefp.recordings.resampling import Samples, resampler
 
 ROWS = np.arange(1, 21) / 5
 """Five reports a second."""
@@ -69,12 +68,6 @@ def test_bands_in_hertz(frequency: float, band: int) -> None:
     assert (powers.argmax(axis=0) == band - 1).all()
 
 
-def test_a_band_without_a_frequency_of_the_interval_is_missing() -> None:
-    features = resample(*sine(100, 20), features=["bands"], bands_hz=[1, 3, 50])
-    assert np.isnan(features["_band1"]).all(), "0.2 s resolve 5 Hz"
-    assert np.isfinite(features["_band2"]).all()
-
-
 def test_features_by_hand() -> None:
     rows = np.array([1.0, 2.0, 3.0])
     seconds = np.array([0.5, 0.6, 0.9, 1.4, 1.5, 2.0, 2.4, 2.6])
@@ -84,21 +77,6 @@ def test_features_by_hand() -> None:
     np.testing.assert_allclose(features["_mean"][:, 0], [2.0, 7.0, np.nan])
     np.testing.assert_allclose(features["_rms"][:, 0], [np.sqrt(0.5), 1.0, np.nan])
     np.testing.assert_allclose(features["_peak"][:, 0], [1.0, 1.0, np.nan])
-
-
-def test_a_row_has_its_own_interval_beside_a_gap_only() -> None:
-    start, end = row_intervals(np.array([0.0, 1.0, 2.0, 10.0, 10.5]))
-    np.testing.assert_allclose(start, [-0.5, 0.5, 1.5, 9.5, 10.25])
-    np.testing.assert_allclose(end, [0.5, 1.5, 2.5, 10.25, 11.0])
-
-
-def test_rows_without_samples_are_missing() -> None:
-    seconds, wave = sine(400, 50)
-    rows = np.concatenate([ROWS, 8 + ROWS])
-    features = resample(seconds, wave, rows)
-    for name, feature in features.items():
-        assert np.isfinite(feature[:20]).all(), name
-        assert np.isnan(feature[20:]).all(), name
 
 
 @settings(max_examples=30, deadline=None)
@@ -177,12 +155,3 @@ def test_samples_that_share_the_time_of_their_packet() -> None:
     np.testing.assert_allclose(features["_rms"], 1.0)
     # 400 Hz: the alternation is at 200 Hz, in the last band.
     assert (features["_band4"] > -1).all()
-
-
-def test_features_are_channels_of_their_quantity() -> None:
-    for suffix, unit in (("mean", "g"), ("rms", "g"), ("band12", "log10 of (g)^2")):
-        assert channel_group(f"toolhead.Ax_{suffix}") == "imu"
-        assert channel_unit(f"toolhead.Ax_{suffix}") == unit
-    assert channel_group("mic.RMS_peak") == "mic"
-    assert channel_group("toolhead.Ax_median") is None
-    assert (channel_group("spindle_rms"), channel_unit("spindle_rms")) == ("motor", "A")

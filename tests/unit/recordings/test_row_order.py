@@ -57,13 +57,6 @@ def test_shuffled_packets_come_back_in_order(tmp_path: Path) -> None:
     assert table[columns.LINE].tolist()[1:] == lines.tolist()
 
 
-def test_a_log_in_order_stays_as_it_is(tmp_path: Path) -> None:
-    table = read(program(), tmp_path)
-    assert table["S.Current"].tolist() == list(range(ROWS))
-    assert not table[columns.SEGMENT].any()
-    assert MARK not in set(table[columns.LINE])
-
-
 def test_what_follows_a_lost_packet_is_a_segment_of_its_own(tmp_path: Path) -> None:
     table = read(shuffled(program(), lost=(9, 16)), tmp_path)
     rows = [r for r in range(IDLE, ROWS) if r // PACKET not in (9, 16)]

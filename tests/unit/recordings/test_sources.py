@@ -17,8 +17,7 @@ from pyarrow import parquet
 from gcodefp.errors import UserError
 from gcodefp.recordings.layout import Clock, Source
 from gcodefp.recordings.reader import RecordingRejected
-from gcodefp.recordings.source_clock import SourceClock
-from gcodefp.recordings.source_file import SourceFile, repair_isolated
+from gcodefp.recordings.source_file import SourceClock, SourceFile
 
 SECONDS = np.arange(50) / 10
 CURRENT = np.round(np.sin(SECONDS), 6)
@@ -197,11 +196,6 @@ def test_columns_are_repaired_and_scaled(tmp_path: Path) -> None:
     assert table["gcode_line"].tolist() == [7, 7, 7, 9]
     assert table["S.Current"].tolist() == pytest.approx([0.01, 0.02, 0.02, 0.04])
     assert table["running"].tolist() == [0, 1, 1, 1]
-
-
-def test_a_line_number_that_steps_back_for_longer_is_no_mistake() -> None:
-    lines = pd.Series([5.0, 6, 2, 2, 6, 7, 2, 7, 7, 1])
-    assert repair_isolated(lines).tolist() == [5, 6, 2, 2, 6, 7, 7, 7, 7, 1]
 
 
 def seconds(texts: Any, rows: int = 100, **clock: Any) -> list[float]:

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gcodefp import simulate
 from gcodefp.recordings.columns import MM_PER_UNIT, NODE_QUANTITIES, REQUIRED, parse_operation
 from gcodefp.recordings.gcode import parse_block
-from gcodefp.simulation.programs import PROGRAMS, ProgramWriter, build_program
+from gcodefp.simulation.programs import PROGRAMS, build_program
 from gcodefp.simulation.recording import (
     add_faults,
     format_clock,
@@ -19,16 +18,6 @@ from gcodefp.simulation.recording import (
 )
 
 FIRST, SECOND, THIRD = "face50", "pocket25", "adaptive25"
-
-
-def test_modal_words_are_written_once() -> None:
-    writer = ProgramWriter()
-    writer.line(0.0, x=1.0, y=-0.0, feed=22.0)
-    writer.line(0.0, x=1.0, y=0.12346)
-    writer.rapid(x=1.0, y=0.1235)
-    writer.rapid(z=0.6)
-    texts = ["G1 X1. Y0. F22.", "Y0.1235", "G0 Z0.6", "G53 G0 Z0.", "M30"]
-    assert [line.text for line in writer.finish()] == texts
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
@@ -115,27 +104,3 @@ def test_faults_are_rare_but_occur() -> None:
         counts["repeated"] += len(table) > len(clean)
         counts["frozen"] += bool((table.nunique() < 99 - table.isna().sum() - 2).any())
     assert all(3 <= count <= 20 for count in counts.values()), counts
-
-
-def test_the_step_writes_each_program_once(tmp_path: Path) -> None:
-    flags = ["--recordings-per-program", "2", "--seed", "5", "--programs", FIRST, FIRST]
-    assert simulate.main(["--output", str(tmp_path / "out"), *flags]) == 0
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == [f"{FIRST}_001.csv.gz", f"{FIRST}_002.csv.gz"]
-
-
-@pytest.mark.parametrize(
-    ("flag", "value", "message"),
-    [
-        ("--programs", "face41", "invalid choice: 'face41' (choose from"),
-        ("--recordings-per-program", "0", "0 is not a whole number from 1"),
-        ("--seed", "-1", "-1 is not a whole number from 0"),
-    ],
-)
-def test_a_wrong_argument_is_an_error(
-    flag: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit):
-        simulate.main(["--output", str(tmp_path / "out"), f"{flag}={value}"])
-    assert message in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
