@@ -30,20 +30,8 @@ from gcodefp.evaluation.decoder import Decoder, WindowEmissions
 from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
-from gcodefp.model.hmm import (
-    Chain,
-    Emissions,
-    centre_posterior,
-    rows_at_once,
-    viterbi_path,
-)
-from gcodefp.model.templates import (
-    RecordingFeatures,
-    Templates,
-    fit_templates,
-    fit_to_features,
-    recording_features,
-)
+from gcodefp.model.hmm import Chain, Emissions, centre_posterior, rows_at_once, viterbi_path
+from gcodefp.model.templates import Passage, Templates, fit_templates, fit_to_passages, passages
 from gcodefp.programs.lag_marginal import state_texts, text_probabilities
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -92,9 +80,9 @@ def calibrate_decoder(
     if len(decoder.tried):
         decoder = decoder._replace(temperature=_choose_temperature(decoder, val, device))
     programs, channels = decoder.programs, train.signals.shape[1]
-    recordings = recording_features(join_splits(train, val), programs)
+    recordings = passages(join_splits(train, val), programs)
     with threadpool_limits(1):  # The order of summation determines the last bits.
-        templates = fit_to_features(recordings, programs, channels).to(device)
+        templates = fit_to_passages(recordings, programs, channels).to(device)
         fits = _cross_fits(decoder, recordings, device)
     return decoder._replace(templates=templates, fits=fits)
 
@@ -209,7 +197,7 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
 
 
 def _cross_fits(
-    decoder: Decoder, recordings: Sequence[RecordingFeatures], device: torch.device
+    decoder: Decoder, recordings: Sequence[Passage], device: torch.device
 ) -> NDArray[np.float32]:
     """The fit of each recording whose program other folds have too, (R,)."""
     program = np.array([recording.program for recording in recordings])
@@ -218,14 +206,13 @@ def _cross_fits(
     fold = np.array(rank) % FOLDS
     fits = []
     for number in range(FOLDS):
-        is_other = fold != number
-        is_own = ~is_other & np.isin(program, program[is_other])
-        if not is_own.any():
+        others = [recordings[index] for index in np.flatnonzero(fold != number).tolist()]
+        own = np.flatnonzero((fold == number) & np.isin(program, program[fold != number]))
+        if not len(own):
             continue
-        others = [recording for recording, is_in in zip(recordings, is_other, strict=True) if is_in]
         channels = others[0].signals.shape[1]
-        templates = fit_to_features(others, decoder.programs, channels).to(device)
-        for index in np.flatnonzero(is_own).tolist():
+        templates = fit_to_passages(others, decoder.programs, channels).to(device)
+        for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
             fits.append(template_fit(templates, decoder.chain(device), signals))
     return np.array(fits, np.float32)

@@ -144,8 +144,7 @@ class Decoder(NamedTuple):
 
     def paths(self, checkpoint: Path) -> list[Path]:
         """The files that it was read from."""
-        decoder = [] if self.templates is None else [checkpoint.with_name(DECODER_FILE)]
-        return [checkpoint, *decoder]
+        return [checkpoint] + [checkpoint.with_name(DECODER_FILE)] * (self.templates is not None)
 
     def chain(self, device: torch.device) -> Chain:
         """The transitions between the programs' states."""
@@ -249,60 +248,54 @@ class Decoder(NamedTuple):
         if rows is None:
             return self.decode_recording(tensor).state
         posteriors = self.centre_posteriors(tensor, rows)
-        return torch.cat([posterior.argmax(-1) for _, posterior in posteriors]).cpu().numpy()
+        return torch.cat([posterior.argmax(-1) for posterior in posteriors]).cpu().numpy()
 
     @torch.no_grad()
-    def centre_posteriors(
-        self, signals: Tensor, rows: int, stride_rows: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Posteriors of the states at the centre rows of windows of any length.
+    def centre_posteriors(self, signals: Tensor, rows: int) -> Iterator[Tensor]:
+        """Posteriors (B, P) of the states at the centre rows of windows, a few windows at a time.
 
         Args:
-            signals: (N, C) of one recording.
-            rows: T, of each window, at most N.
-            stride_rows: rows from one window to the next.
-
-        Yields:
-            the centre rows (B,) of some windows, and their posteriors (B, P).
+            signals: (N, C) of one recording; a window begins at each row.
+            rows: T, of each window, at most N; any length.
         """
-        starts = torch.arange(0, len(signals) - rows + 1, stride_rows, device=signals.device)
+        starts = torch.arange(len(signals) - rows + 1, device=signals.device)
         chain, windows = self.chain(signals.device), WindowEmissions(self, signals, rows)
-
-        def emissions_of(chunk: Tensor) -> Callable[[int], Tensor]:
-            templates = windows.templates(chunk) if self.template_weight else None
-
-            def emission_at(row: int) -> Tensor:
-                emissions = torch.zeros((), device=signals.device)
-                if self.network_weight:
-                    emissions = emissions + self.network_weight * windows.network(chunk, row)
-                if templates is not None:
-                    emissions = emissions + self.template_weight * templates(row)
-                return emissions
-
-            return emission_at
-
         for chunk in starts.split(rows_at_once(len(self.programs), WINDOWS_PER_CHUNK)):
-            yield chunk + rows // 2, centre_posterior(emissions_of(chunk), rows, chain)
+            yield centre_posterior(windows.weighted(chunk), rows, chain)
 
 
 class WindowEmissions:
     """All windows of one length of one recording, which share most of their computation."""
 
     def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
-        self._network, self._rows, self._signals = decoder.network, rows, signals
+        self._decoder, self._rows, self._signals = decoder, rows, signals
         # A longer window is encoded in parts as long as those of the training.
         self._length = length = min(rows, decoder.description.window)
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
         templates = decoder.templates
-        self._templates = templates
         self._projected = templates.project_windows(signals, rows) if templates else {}
+
+    def weighted(self, starts: Tensor) -> Callable[[int], Tensor]:
+        """The decoder's emissions of windows (B,), which ascend: row -> (B, P)."""
+        decoder = self._decoder
+        templates = self.templates(starts) if decoder.template_weight else None
+
+        def emission_at(row: int) -> Tensor:
+            emissions = torch.zeros((), device=starts.device)
+            if decoder.network_weight:
+                emissions = emissions + decoder.network_weight * self.network(starts, row)
+            if templates is not None:
+                emissions = emissions + decoder.template_weight * templates(row)
+            return emissions
+
+        return emission_at
 
     @cached_property
     def _encoded(self) -> Tensor:
         """Row vectors of all parts, (parts, rows, D); templates alone never need them."""
         starts = torch.arange(len(self._signals) - self._length + 1, device=self._signals.device)
         every_row = torch.ones(len(starts), self._length, dtype=torch.bool, device=starts.device)
-        parts = encode_windows(self._network, self._signals, starts, every_row)
+        parts = encode_windows(self._decoder.network, self._signals, starts, every_row)
         return torch.cat([part.encoded for part in parts])
 
     def network(self, starts: Tensor, row: int) -> Tensor:
@@ -316,13 +309,13 @@ class WindowEmissions:
                 weight = min(part_row, length - 1 - part_row) + 1
                 total = total + weight * self._encoded[starts + start, part_row]
                 weights += weight
-        return self._network.emission_log_likelihood(total / weights)
+        return self._decoder.network.emission_log_likelihood(total / weights)
 
     def templates(self, starts: Tensor) -> Callable[[int], Tensor]:
         """The templates' log-likelihoods of windows (B,), which ascend: row -> (B, P)."""
-        assert self._templates is not None, "their weight is not 0"
-        compare, window_cut = self._templates.compare, self._templates.window_cut
-        projected, inner = self._projected, (self._templates.reach, self._templates.reach)
+        fitted, projected = self._decoder.templates, self._projected
+        assert fitted is not None, "their weight is not 0"
+        compare, window_cut, inner = fitted.compare, fitted.window_cut, (fitted.reach,) * 2
         first, end = int(starts[0]), int(starts[-1]) + self._rows
         # Most rows of a window are in many others, with the same features.
         shared = compare(projected[inner][first:end]) if inner in projected else None

@@ -231,8 +231,8 @@ def score_runs(comparison: Comparison, dataset: Path, device: torch.device) -> C
     runs = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        facts = decoding.predictions, split, inputs.decoder.description
-        runs.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
+        scored = score_predictors(decoding, split, inputs.decoder.description, NETWORK_PREDICTORS)
+        runs.append(scored)
     scores = {
         predictor: {metric: _scores([run[predictor][metric] for run in runs]) for metric in metrics}
         for predictor, metrics in runs[0].items()

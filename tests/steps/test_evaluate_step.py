@@ -22,9 +22,9 @@ from learning_data import (
 )
 
 from gcodefp.evaluate import main
+from gcodefp.evaluation.baselines.matched_filter import FilterOptions
 from gcodefp.evaluation.controls import CONTROL_FORMAT
 from gcodefp.evaluation.ladder import STRIDE_ROWS, WINDOW_ROWS
-from gcodefp.evaluation.matched_filter import FilterOptions
 from gcodefp.evaluation.metrics import METRICS, SHARE
 from gcodefp.evaluation.names import (
     ELAPSED,

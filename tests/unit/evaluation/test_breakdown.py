@@ -13,6 +13,7 @@ from result_files import scored_split as results_split
 from gcodefp.dataset.store import parse_description, parse_vocabulary
 from gcodefp.evaluation.bootstrap import paired_difference, ratio
 from gcodefp.evaluation.breakdown import break_down
+from gcodefp.evaluation.metrics import ScoredPredictions
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
     MAJORITY,
@@ -57,11 +58,12 @@ def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     test, rows = results_split(True), np.arange(2 * ROWS)
     document = dataset_document(False)
     programs = small_programs(document)
-    predictions = {MODEL: predictions_of(MODEL, true_blocks(), test, programs, True).take(rows)}
+    predictions = predictions_of(MODEL, true_blocks(), test, programs, True).take(rows)
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
     description = parse_description(document, programs)
-    result = break_down(predictions, test, rows, description)
+    scored = ScoredPredictions(predictions, test, rows, description.vocabulary, programs)
+    result = break_down({MODEL: scored}, description)
     known, new, _ = result["by_operation"][MODEL]
     assert (known["operation"], new["operation"]) == ("face<b>", "not in train")
     assert (known["gcode"]["value"], known["gcode"]["low"]) == (1.0, None)

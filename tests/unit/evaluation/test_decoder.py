@@ -100,14 +100,14 @@ def test_the_pair_with_the_best_log_score_is_chosen(fitted: Fitted) -> None:
         log_scores, hits = [], []
         for name in RECORDINGS["val"]:
             state = tiny_split([name]).state.astype(int)
-            for rows, posteriors in tried.centre_posteriors(signals_of(name), WINDOW, STRIDE_ROWS):
-                for row, posterior in zip(rows.tolist(), posteriors.numpy(), strict=True):
-                    first = ROWS * (state[row] // ROWS)
-                    low = max(first, state[row] - STEPS_PER_SECOND)
-                    high = min(first + ROWS - 1, state[row] + STEPS_PER_SECOND)
-                    near = posterior[low : high + 1].sum()
-                    log_scores.append(np.log(max(near, MIN_PROBABILITY)))
-                    hits.append(low <= posterior.argmax() <= high)
+            centres = posteriors_of(tried, signals_of(name), WINDOW).numpy()
+            for start in range(0, len(centres), STRIDE_ROWS):
+                true, posterior = state[start + WINDOW // 2], centres[start]
+                first = ROWS * (true // ROWS)
+                low = max(first, true - STEPS_PER_SECOND)
+                high = min(first + ROWS - 1, true + STEPS_PER_SECOND)
+                log_scores.append(np.log(max(posterior[low : high + 1].sum(), MIN_PROBABILITY)))
+                hits.append(low <= posterior.argmax() <= high)
         expected = [np.mean(log_scores), np.mean(hits)]
         np.testing.assert_allclose(decoder.tried[index, 2:], expected, atol=1e-4)
 
@@ -175,6 +175,11 @@ def all_emissions(decoder: Decoder, signals: torch.Tensor) -> torch.Tensor:
         return decoder.recording_emissions(signals).block(0, len(signals))[0]
 
 
+def posteriors_of(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat(list(decoder.centre_posteriors(signals, rows)))
+
+
 def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
     """Of the centre rows of all windows, each window cut out and decoded by itself."""
     chain, posteriors = decoder.chain(CPU), []
@@ -197,34 +202,27 @@ def test_centre_posteriors_are_those_of_each_window_by_itself(
 ) -> None:
     decoder = both._replace(network_weight=weights[0], template_weight=weights[1])
     signals = signals_of("pocket_005", 40, noise=1.0)
-    with torch.no_grad():
-        centres, posteriors = zip(*decoder.centre_posteriors(signals, rows), strict=True)
     expected = direct_posteriors(decoder, signals, rows)
-    assert torch.cat(centres).tolist() == [i + rows // 2 for i in range(len(expected))]
-    torch.testing.assert_close(torch.cat(posteriors), expected, rtol=1e-3, atol=1e-5)
+    posteriors = posteriors_of(decoder, signals, rows)
+    torch.testing.assert_close(posteriors, expected, rtol=1e-3, atol=1e-5)
     assert (expected.amax(-1) < 0.999).any(), "otherwise the emissions need not be right"
 
 
 @pytest.mark.parametrize("rows", [1, 5, 7])
 def test_windows_shorter_than_the_trained_ones(both: Decoder, rows: int) -> None:
     signals = signals_of("face_005")
-    with torch.no_grad():
-        posteriors = torch.cat([p for _, p in both.centre_posteriors(signals, rows)])
-    torch.testing.assert_close(
-        posteriors, direct_posteriors(both, signals, rows), rtol=1e-3, atol=1e-5
+    expected, posteriors = (
+        direct_posteriors(both, signals, rows),
+        posteriors_of(both, signals, rows),
     )
+    torch.testing.assert_close(posteriors, expected, rtol=1e-3, atol=1e-5)
 
 
-def test_windows_come_in_chunks_and_with_a_stride(both: Decoder) -> None:
+def test_windows_come_in_chunks(both: Decoder) -> None:
     signals = signals_of("face_005", WINDOWS_PER_CHUNK + 60)
     with torch.no_grad():
-        every = list(both.centre_posteriors(signals, WINDOW))
-        third = list(both.centre_posteriors(signals, WINDOW, 3))
-    assert [len(rows) for rows, _ in every] == [WINDOWS_PER_CHUNK, 60 - WINDOW + 1]
-    rows, posteriors = (torch.cat([part[i] for part in third]) for i in (0, 1))
-    assert rows.tolist() == list(range(WINDOW // 2, len(signals) - WINDOW // 2 + 1, 3))
-    expected = torch.cat([posterior for _, posterior in every])[::3]
-    torch.testing.assert_close(posteriors, expected, rtol=1e-4, atol=1e-6)
+        parts = list(both.centre_posteriors(signals, WINDOW))
+    assert [len(part) for part in parts] == [WINDOWS_PER_CHUNK, 60 - WINDOW + 1]
 
 
 @pytest.mark.parametrize("zscored", [False, True])
