@@ -21,18 +21,13 @@ Indices = NDArray[np.integer]
 
 
 class Estimate(NamedTuple):
-    """A statistic and its interval, None if there is nothing to count.
-
-    Attributes:
-        n: the denominator, such as words or rows.
-        recordings: number of recordings with anything to count.
-    """
+    """A statistic and its interval, None if there is nothing to count."""
 
     value: float | None
     low: float | None
     high: float | None
-    n: int
-    recordings: int
+    n: int  # the denominator, such as words or rows
+    recordings: int  # number of recordings with anything to count
 
 
 class Difference(NamedTuple):
@@ -45,17 +40,12 @@ class Difference(NamedTuple):
 
 
 class Statistic(NamedTuple):
-    """A number computed from K recordings, each with a multiplicity.
+    """A number computed from K recordings, each with a multiplicity."""
 
-    Attributes:
-        recordings: (K,) indices, ascending, of recordings with anything to count.
-        n: the denominator if each recording counts once.
-        resampled: how often each resample contains each recording, (S, K) with no row of zeros, to
-            the statistic on each resample, (S,).
-    """
-
-    recordings: Indices
-    n: int
+    recordings: Indices  # (K,) indices, ascending, of recordings with anything to count
+    n: int  # the denominator if each recording counts once
+    # how often each resample contains each recording, (S, K) with no row of zeros, to the statistic
+    # on each resample, (S,)
     resampled: Callable[[Indices], NDArray[np.floating]]
 
 

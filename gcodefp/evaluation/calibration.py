@@ -53,18 +53,13 @@ LEAST_PROBABILITY = 1e-4
 
 
 class Refusal(NamedTuple):
-    """Whether a recording runs none of the programs of the train split.
+    """Whether a recording runs none of the programs of the train split."""
 
-    Attributes:
-        fit: of the recording, as `template_fit`.
-        p_value: of recordings like those of train and val, a share of at most p has a p-value of at
-            most p, but for the few per cent by which templates of fewer recordings fit worse.
-        false_alarm_rate: share of recordings of the programs that are refused. With R recordings
-            it is at least 1 / (R + 1).
-    """
-
-    fit: float
+    fit: float  # of the recording, as `template_fit`
+    # of recordings like those of train and val, a share of at most p has a p-value of at most p,
+    # but for the few per cent by which templates of fewer recordings fit worse
     p_value: float
+    # share of recordings of the programs that are refused; of R recordings at least 1 / (R + 1)
     false_alarm_rate: float
 
     @property

@@ -25,20 +25,14 @@ WINDOWS_PER_CHUNK = 16
 
 
 class SplitPredictions(NamedTuple):
-    """Predictions of N rows, by name.
+    """Predictions of N rows, by name."""
 
-    Attributes:
-        rows: (N,) rows of the split that are scored.
-        predictions: name -> predictions of these rows.
-        windows: segments as long as a window, without overlap.
-        by_segment: name -> predictions by segment, where they differ from those of the rows.
-        confidence: name in WITH_CONFIDENCE -> (N,) probability of the predicted block.
-    """
-
-    rows: NDArray[np.intp]
-    predictions: dict[str, RowPredictions]
-    windows: Segments
+    rows: NDArray[np.intp]  # (N,) rows of the split that are scored
+    predictions: dict[str, RowPredictions]  # name -> predictions of these rows
+    windows: Segments  # segments as long as a window, without overlap
+    # name -> predictions by segment, where they differ from those of the rows
     by_segment: dict[str, SegmentPredictions]
+    # name in WITH_CONFIDENCE -> (N,) probability of the predicted block
     confidence: dict[str, NDArray[np.float64]]
 
 
@@ -121,20 +115,13 @@ def _most_probable_at_states(programs: Programs, state: NDArray[np.int64]) -> ND
 
 
 class DecodedBatch(NamedTuple):
-    """Some windows of a split, B of T rows, decoded.
+    """Some windows of a split, B of T rows, decoded."""
 
-    Attributes:
-        encoded: (B, T, D) row vectors of the network.
-        path: (B, T) Viterbi paths.
-        rows: (M,) rows of the split that are assigned to these windows.
-        mask: (B, T) where they are.
-        posterior: (M, P) of the states that the controller reports, the lag marginalised.
-    """
-
-    encoded: Tensor
-    path: Tensor
-    rows: NDArray[np.int64]
-    mask: Tensor
+    encoded: Tensor  # (B, T, D) row vectors of the network
+    path: Tensor  # (B, T) Viterbi paths
+    rows: NDArray[np.int64]  # (M,) rows of the split that are assigned to these windows
+    mask: Tensor  # (B, T) where they are
+    # (M, P) of the states that the controller reports, the lag marginalised
     posterior: NDArray[np.float32]
 
 
@@ -152,23 +139,15 @@ def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
 
 
 class DecodedWindows(NamedTuple):
-    """Decoding of the N rows of a split, each from its assigned window.
+    """Decoding of the N rows of a split, each from its assigned window."""
 
-    Attributes:
-        is_covered: (N,) whether the row is assigned to a window; other rows have no prediction.
-        path: (N,) state on the Viterbi path of the row's window.
-        paths: (W, T) Viterbi path of each window.
-        blocks: (N,) text of the most probable block, the lag marginalised.
-        confidence: (N,) its probability.
-        operation: (N,) class.
-    """
-
+    # (N,) whether the row is assigned to a window; other rows have no prediction
     is_covered: NDArray[np.bool_]
-    path: NDArray[np.int64]
-    paths: NDArray[np.int64]
-    blocks: NDArray[np.str_]
-    confidence: NDArray[np.float64]
-    operation: NDArray[np.int64]
+    path: NDArray[np.int64]  # (N,) state on the Viterbi path of the row's window
+    paths: NDArray[np.int64]  # (W, T) Viterbi path of each window
+    blocks: NDArray[np.str_]  # (N,) text of the most probable block, the lag marginalised
+    confidence: NDArray[np.float64]  # (N,) its probability
+    operation: NDArray[np.int64]  # (N,) class
 
 
 @torch.no_grad()

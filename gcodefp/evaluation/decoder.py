@@ -69,46 +69,34 @@ ARRAYS = {
 
 
 class DecodedRecording(NamedTuple):
-    """The decoding of a recording of N rows as a whole.
+    """The decoding of a recording of N rows as a whole."""
 
-    Attributes:
-        program: the most probable one.
-        program_probability: (K,) of each program; no transition leaves one.
-        state: (N,) the most probable one of each row in the most probable program.
-        confidence: (N,) probability of the block at this state, the lag unknown.
-        median_lag_confidence: (N,) the same, if the lag were the program's median.
-        blocks: the most probable block of each row, in any program, the lag unknown.
-        emission_state: (N,) the state with the highest emission at each row by itself.
-    """
-
-    program: int
-    program_probability: NDArray[np.floating]
-    state: NDArray[np.int64]
-    confidence: NDArray[np.float64]
+    program: int  # the most probable one
+    program_probability: NDArray[np.floating]  # (K,) of each program; no transition leaves one
+    state: NDArray[np.int64]  # (N,) the most probable one of each row in the most probable program
+    confidence: NDArray[np.float64]  # (N,) probability of the block at this state, the lag unknown
+    # (N,) the same, if the lag were the program's median
     median_lag_confidence: NDArray[np.float64]
+    # the most probable block of each row, in any program, the lag unknown
     blocks: MostProbableBlocks
+    # (N,) the state with the highest emission at each row by itself
     emission_state: NDArray[np.int64]
 
 
 class Decoder(NamedTuple):
-    """A checkpoint with its emission models.
-
-    Attributes:
-        network_weight, template_weight: of the emission log-likelihoods; 0 where one is not used.
-        templates: None without a decoder.npz.
-        tried: (W, 4) on the val split: both weights, mean log score, share of rows within 1 s.
-        fits: (R,) how well each train or val recording fits templates that were fitted without it,
-            as `calibration.template_fit`.
-        temperature: of the probabilities of blocks; above 1 they are less certain.
-    """
+    """A checkpoint with its emission models."""
 
     checkpoint: Checkpoint
+    # of the emission log-likelihoods; 0 where one is not used
     network_weight: float = UNTUNED_NETWORK_WEIGHT
     template_weight: float = 0.0
-    templates: Templates | None = None
+    templates: Templates | None = None  # None without a decoder.npz
+    # (W, 4) on the val split: both weights, mean log score, share of rows within 1 s
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
+    # (R,) how well each train or val recording fits templates that were fitted without it, as
+    # `calibration.template_fit`
     fits: NDArray[np.float32] = np.zeros(0, np.float32)
-    temperature: float = 1.0
+    temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
 
     @property
     def description(self) -> Description:

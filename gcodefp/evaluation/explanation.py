@@ -57,17 +57,11 @@ Metrics = Mapping[str, Statistic]
 
 
 class ChannelSet(NamedTuple):
-    """A set of channels that is hidden together.
+    """A set of channels that is hidden together."""
 
-    Attributes:
-        kind: ALL, GROUP or NODE.
-        name: of the group or node; empty for all.
-        channels: their indices.
-    """
-
-    kind: str
-    name: str
-    channels: tuple[int, ...]
+    kind: str  # ALL, GROUP or NODE
+    name: str  # of the group or node; empty for all
+    channels: tuple[int, ...]  # their indices
 
 
 class Explanation(NamedTuple):

@@ -30,23 +30,14 @@ MIN_OVERLAP = 0.5
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows by the model or a baseline; None is not predicted.
+    """Predictions of N rows by the model or a baseline; None is not predicted."""
 
-    Attributes:
-        blocks: (N,) text of each block.
-        operation: (N,) class of the operation.
-        program: (N,) index of the program.
-        position_mm: (N, 3) tool position.
-        line: (N,) line number in the program.
-        state: (N,) state of the programs that the sensors measure.
-    """
-
-    blocks: NDArray[np.str_]
-    operation: NDArray[np.int64]
-    program: NDArray[np.int64] | None = None
-    position_mm: NDArray[np.float32] | None = None
-    line: NDArray[np.int64] | None = None
-    state: NDArray[np.int64] | None = None
+    blocks: NDArray[np.str_]  # (N,) text of each block
+    operation: NDArray[np.int64]  # (N,) class of the operation
+    program: NDArray[np.int64] | None = None  # (N,) index of the program
+    position_mm: NDArray[np.float32] | None = None  # (N, 3) tool position
+    line: NDArray[np.int64] | None = None  # (N,) line number in the program
+    state: NDArray[np.int64] | None = None  # (N,) state of the programs that the sensors measure
 
     def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
         """The predictions of some of the rows, in their order."""
@@ -55,15 +46,10 @@ class RowPredictions(NamedTuple):
 
 
 class Segments(NamedTuple):
-    """M rows in S segments, each of which is decoded as one sequence.
+    """M rows in S segments, each of which is decoded as one sequence."""
 
-    Attributes:
-        rows: (M,) rows of the split; those of a segment are neighbours, in order.
-        segment: (M,) segment of each, from 0.
-    """
-
-    rows: NDArray[np.integer]
-    segment: NDArray[np.integer]
+    rows: NDArray[np.integer]  # (M,) rows of the split; those of a segment are neighbours, in order
+    segment: NDArray[np.integer]  # (M,) segment of each, from 0
 
 
 class SegmentPredictions(NamedTuple):
@@ -81,19 +67,14 @@ NO_SEGMENTS = SegmentPredictions(
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """Predictions and labels of N rows: the input of a metric.
-
-    Attributes:
-        rows: (N,) of the split.
-        by_segment: predictions as sequences, for segment metrics.
-    """
+    """Predictions and labels of N rows: the input of a metric."""
 
     predictions: RowPredictions
     split: Split
-    rows: NDArray[np.integer]
+    rows: NDArray[np.integer]  # (N,) of the split
     vocabulary: Vocabulary
     programs: Programs
-    by_segment: SegmentPredictions = NO_SEGMENTS
+    by_segment: SegmentPredictions = NO_SEGMENTS  # predictions as sequences, for segment metrics
 
     @property
     def recording(self) -> NDArray[np.integer]:
@@ -153,25 +134,16 @@ SHARE, MILLIMETRES, SECONDS = "share", "mm", "s"
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of the registry.
+    """One metric of the registry."""
 
-    Attributes:
-        title: its name in the report.
-        definition: for docs/metrics.md.
-        counts: what `n` counts.
-        unit: SHARE, MILLIMETRES or SECONDS.
-        main: whether it is in the report's first table.
-        of_segments: whether it compares whole segments rather than rows.
-    """
-
-    title: str
-    definition: str
-    counts: str
+    title: str  # its name in the report
+    definition: str  # for docs/metrics.md
+    counts: str  # what `n` counts
     compute: Callable[[ScoredPredictions], Statistic]
-    unit: str = SHARE
+    unit: str = SHARE  # SHARE, MILLIMETRES or SECONDS
     higher_is_better: bool = True
-    main: bool = False
-    of_segments: bool = False
+    main: bool = False  # whether it is in the report's first table
+    of_segments: bool = False  # whether it compares whole segments rather than rows
 
 
 def compute_metrics(

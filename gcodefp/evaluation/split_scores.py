@@ -37,16 +37,11 @@ logger = logging.getLogger("gcodefp.evaluate")
 
 
 class EvaluationInputs(NamedTuple):
-    """A checkpoint with its decoder, the dataset that it was trained on, and splits of it.
-
-    Attributes:
-        description: of dataset.json, which never carries the checkpoint's control.
-        splits: name -> split.
-    """
+    """A checkpoint with its decoder, the dataset that it was trained on, and splits of it."""
 
     decoder: Decoder
-    description: Description
-    splits: dict[str, Split]
+    description: Description  # of dataset.json, which never carries the checkpoint's control
+    splits: dict[str, Split]  # name -> split
 
 
 def open_evaluation(

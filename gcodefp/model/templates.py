@@ -36,18 +36,12 @@ RIDGE = 1e-4
 
 
 class Templates(NamedTuple):
-    """Emission model of the states.
+    """Emission model of the states."""
 
-    Attributes:
-        projection: (F, D) of features onto discriminants; F = len(offsets) * C.
-        mean: (P, D) of each state.
-        weight: (D,) of each discriminant: its share of the variance between states.
-        offsets: rows before and behind a row whose samples are its features, ascending.
-    """
-
-    projection: Tensor
-    mean: Tensor
-    weight: Tensor
+    projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * C
+    mean: Tensor  # (P, D) of each state
+    weight: Tensor  # (D,) of each discriminant: its share of the variance between states
+    # rows before and behind a row whose samples are its features, ascending
     offsets: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Templates":
@@ -126,19 +120,12 @@ def feature_offsets(step_seconds: float) -> tuple[int, ...]:
 
 
 class Passage(NamedTuple):
-    """A recording of a known program, on the states that its sensors measure.
+    """A recording of a known program, on the states that its sensors measure."""
 
-    Attributes:
-        signals: (N, C).
-        program: its index.
-        states: (M,) ascending, each one more than the last.
-        position: (M,) of each of these states among the N rows, with a fraction.
-    """
-
-    signals: NDArray[np.float32]
-    program: int
-    states: NDArray[np.int64]
-    position: NDArray[np.float64]
+    signals: NDArray[np.float32]  # (N, C)
+    program: int  # its index
+    states: NDArray[np.int64]  # (M,) ascending, each one more than the last
+    position: NDArray[np.float64]  # (M,) of each of these states among the N rows, with a fraction
 
     def features(self, offsets: Sequence[int]) -> NDArray[np.float64]:
         """In each state, (M, F); not kept, for they have many times the size of the signals."""

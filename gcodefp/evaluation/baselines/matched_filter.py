@@ -48,37 +48,26 @@ Aligned = tuple[NDArray[np.int64], NDArray[np.float64]]
 
 
 class FilterOptions(NamedTuple):
-    """What is tuned on the val split; of equally good options the first is kept.
+    """What is tuned on the val split; of equally good options the first is kept."""
 
-    Attributes:
-        smoothing_rows: of the moving average; odd.
-        weight_exponent: of each channel's signal-to-noise ratio, which is its weight.
-        clip: largest absolute value of the normalised signals, standard deviations; None: any.
-        score: CORRELATION, the product over the templates' norm, or the negative squared DISTANCE.
-    """
-
-    smoothing_rows: int = 5
+    smoothing_rows: int = 5  # of the moving average; odd
+    # of each channel's signal-to-noise ratio, which is its weight
     weight_exponent: float = WEIGHT_EXPONENTS[0]
+    # largest absolute value of the normalised signals, standard deviations; None: any
     clip: float | None = CLIPS[0]
+    # CORRELATION, the product over the templates' norm, or the negative squared DISTANCE
     score: str = SCORES[0]
 
 
 @dataclass(frozen=True)
 class MatchedFilter:
-    """A fitted filter; a `Listener`.
+    """A fitted filter; a `Listener`."""
 
-    Attributes:
-        first: (K + 1,) first state of each program, and P.
-        pattern: (P, C) weighted and smoothed mean signals.
-        energy: (P,) weighted sum of squares of each state's template.
-        options: that it was fitted with.
-        val_within_1s: share of the val split's centre rows within 1 s; None without a val split.
-    """
-
-    first: NDArray[np.int64]
-    pattern: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    options: FilterOptions
+    first: NDArray[np.int64]  # (K + 1,) first state of each program, and P
+    pattern: NDArray[np.float64]  # (P, C) weighted and smoothed mean signals
+    energy: NDArray[np.float64]  # (P,) weighted sum of squares of each state's template
+    options: FilterOptions  # that it was fitted with
+    # share of the val split's centre rows within 1 s; None without a val split
     val_within_1s: float | None = None
 
     def tuned(self) -> dict[str, Any]:

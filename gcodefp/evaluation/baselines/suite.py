@@ -20,15 +20,11 @@ BASELINES = (
 
 
 class Baselines(NamedTuple):
-    """What the baselines predict, and how they were tuned.
-
-    Attributes:
-        listeners: name -> listener of the ladder.
-        tuned: name -> the options chosen on the val split, for metrics.json.
-    """
+    """What the baselines predict, and how they were tuned."""
 
     predictions: Predictions
-    listeners: dict[str, Listener]
+    listeners: dict[str, Listener]  # name -> listener of the ladder
+    # name -> the options chosen on the val split, for metrics.json
     tuned: dict[str, dict[str, Any]]
 
 

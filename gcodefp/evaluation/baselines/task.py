@@ -18,20 +18,14 @@ from gcodefp.programs.table import Programs
 
 
 class Task(NamedTuple):
-    """Predict N rows of the test split.
-
-    Attributes:
-        rows: (N,) of the test split.
-        window: rows per window.
-        jobs: processor cores that forests may use.
-    """
+    """Predict N rows of the test split."""
 
     train: Split
     test: Split
-    rows: NDArray[np.integer]
+    rows: NDArray[np.integer]  # (N,) of the test split
     programs: Programs
-    window: int
-    jobs: int = 1
+    window: int  # rows per window
+    jobs: int = 1  # processor cores that forests may use
 
 
 Predictions = dict[str, RowPredictions]

@@ -1,5 +1,4 @@
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ from learning_data import RECORDINGS, tiny_programs, tiny_split
 
 from gcodefp.evaluation.sequences import (
     align_sequences,
-    block_sequence,
     edit_distance,
     executed_blocks,
 )
@@ -44,17 +42,6 @@ def test_replaced_blocks_are_paired() -> None:
     assert align_sequences(list("bc"), list("abc")) == [(None, 0), (0, 1), (1, 2)]
 
 
-@settings(deadline=None)
-@given(blocks=BLOCKS, times=st.lists(st.integers(1, 4), min_size=7, max_size=7))
-def test_a_block_counts_once_however_many_rows_it_lasts(
-    blocks: list[str], times: list[int]
-) -> None:
-    rows = np.array(blocks, np.str_)
-    sequence = block_sequence(rows.repeat(times[: len(rows)]))
-    assert sequence == block_sequence(rows)
-    assert all(block != following for block, following in pairwise(sequence))
-
-
 @pytest.mark.parametrize(
     ("program", "line", "blocks", "executed"),
     [
@@ -72,11 +59,6 @@ def test_lines_between_rows_are_filled_in(
 ) -> None:
     rows = np.array(program), np.array(line), np.array(blocks.split())
     assert [block for block, _ in executed_blocks(two_programs(), *rows)] == executed.split()
-
-
-def test_filled_lines_have_no_row() -> None:
-    rows = np.array([1, 1, 1]), np.array([1, 1, 4]), np.array(["Y1", "Y1", "Y4"])
-    assert executed_blocks(two_programs(), *rows) == [("Y1", 0), ("Y2", None), ("Y4", 2)]
 
 
 def two_programs() -> Programs:
