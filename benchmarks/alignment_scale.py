@@ -20,8 +20,8 @@ import numpy as np
 import torch
 
 from gcodefp.dataset.windows import window_starts
+from gcodefp.evaluation.baselines.matched_filter import FilterOptions, MatchedFilter
 from gcodefp.evaluation.calibration import template_fit
-from gcodefp.evaluation.matched_filter import FilterOptions, MatchedFilter
 from gcodefp.model.hmm import (
     Emissions,
     circular_chain,

@@ -15,10 +15,10 @@ import numpy as np
 
 from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.controls import CONTROLS, apply_control
-from gcodefp.evaluation.baselines import majority, majority_of_operation
+from gcodefp.evaluation.baselines.lookups import majority, majority_of_operation
+from gcodefp.evaluation.baselines.task import Task
 from gcodefp.evaluation.controls import CONTROL_FORMAT, assess_control, leak_warnings
 from gcodefp.evaluation.decode import predict_split
-from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED
 from gcodefp.evaluation.split_scores import open_evaluation
 from gcodefp.files import write_json
 from gcodefp.model.data import select_device
@@ -32,12 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("control", __doc__)
     add = parser.add_argument
     add("--control", choices=CONTROLS, required=True)
-    add(
-        "--checkpoint",
-        type=Path,
-        required=True,
-        help="checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted",
-    )
+    text = "checkpoint.pt of `gcodefp.train --control`, or of the best run for sensors_permuted"
+    add("--checkpoint", type=Path, required=True, help=text)
     add("--dataset", type=Path, required=True, help="dataset.json")
     add("--train", type=Path, required=True, help="train.npz, for the baselines")
     add("--test", type=Path, required=True, help="test.npz")
@@ -59,17 +55,11 @@ def _score(arguments: argparse.Namespace) -> None:
     )
     train, test = splits["train"], splits["test"]
     decoding = predict_split(decoder, apply_control(test, "test", name, description.window), device)
-    limits = {
-        MAJORITY: majority(train, decoding.rows),
-        MAJORITY_PRIVILEGED: majority_of_operation(train, test, decoding.rows),
-    }
-    verdicts = assess_control(name, decoding.predictions, limits, test, decoding.rows)
-    inputs = (
-        *decoder.paths(arguments.checkpoint),
-        arguments.dataset,
-        arguments.train,
-        arguments.test,
-    )
+    task = Task(train, test, decoding.rows, description.programs, description.window)
+    predictions = decoding.predictions | majority(task) | majority_of_operation(task)
+    answers = assess_control(name, predictions, test, decoding.rows)
+    data = (arguments.dataset, arguments.train, arguments.test)
+    inputs = (*decoder.paths(arguments.checkpoint), *data)
     content = {
         "provenance": provenance(inputs),
         "control": name,
@@ -77,12 +67,12 @@ def _score(arguments: argparse.Namespace) -> None:
         "changed": control.splits,
         "rows": len(decoding.rows),
         "recordings": len(np.unique(test.recording[decoding.rows])),
-        "fails": all(verdict.fails for verdict in verdicts.values()),
-        "answers": {predictor: verdict.to_json() for predictor, verdict in verdicts.items()},
+        "fails": all(answer["fails"] for answer in answers.values()),
+        "answers": answers,
     }
     write_json(arguments.output, CONTROL_FORMAT, content)
-    for predictor, verdict in verdicts.items():
-        scores = (verdict.score.value, verdict.limit, verdict.limit_score.value)
+    for predictor, answer in answers.items():
+        scores = (answer["score"]["value"], answer["limit"], answer["limit_score"]["value"])
         logger.info("exact line: %s %.3f, %s %.3f", predictor, *scores)
     for warning in leak_warnings(content):
         logger.error(warning)

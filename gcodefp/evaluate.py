@@ -17,13 +17,11 @@ from gcodefp.command_line import DEVICES, positive, run_step, step_parser
 from gcodefp.dataset.external import read_external_split
 from gcodefp.dataset.store import LEAKY_NOTE, Split
 from gcodefp.errors import UserError
-from gcodefp.evaluation.bootstrap import Estimate
 from gcodefp.evaluation.controls import leak_warnings, read_controls
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder
 from gcodefp.evaluation.ladder import STRIDE_ROWS
 from gcodefp.evaluation.names import EVALUATION_FORMAT, MODEL, PRIMARY
 from gcodefp.evaluation.split_scores import (
-    describe_evaluation,
     evaluate_split,
     open_decoder,
     open_evaluation,
@@ -50,13 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--dataset", type=Path, help="dataset.json; needed with --test, --train and --val")
     add("--train", type=Path, help="train.npz, for the baselines; without it there are none")
     add("--val", type=Path, help="val.npz, on which the baselines' options are chosen")
-    add(
-        "--ladder-stride",
-        type=positive,
-        default=STRIDE_ROWS,
-        metavar="ROWS",
-        help="rows between the windows of the ladder; default: %(default)s, for publication 1",
-    )
+    text = "rows between the windows of the ladder; default: %(default)s, for publication 1"
+    add("--ladder-stride", type=positive, default=STRIDE_ROWS, metavar="ROWS", help=text)
     add("--controls", type=Path, nargs="*", default=[], help="control.json of each control")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1)
@@ -72,25 +65,22 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     controls = read_controls(arguments.controls)
     description, test = decoder.description, splits["test"]
     train, val = splits.get("train"), splits.get("val")
-    evaluation = evaluate_split(
-        decoder, test, train, device, arguments.threads, val, arguments.ladder_stride, doubtful
+    decoding, content = evaluate_split(
+        decoder, test, train, val, device, arguments.threads, arguments.ladder_stride, doubtful
     )
-    write_predictions(arguments.output, evaluation, test, description)
+    write_predictions(arguments.output, decoding, test, description)
     data = (arguments.dataset, arguments.test, arguments.train, arguments.val)
-    inputs = (*decoder.paths(arguments.checkpoint), *data)
-    write_json(
-        arguments.output / "metrics.json",
-        EVALUATION_FORMAT,
-        {
-            "provenance": provenance(path for path in (*inputs, *arguments.controls) if path),
-            "external": str(arguments.recordings) if arguments.recordings else None,
-            "excluded": excluded,
-            **describe_evaluation(evaluation, test, description, device, controls),
-        },
-    )
+    inputs = (*decoder.paths(arguments.checkpoint), *data, *arguments.controls)
+    head = {
+        "provenance": provenance(path for path in inputs if path),
+        "external": str(arguments.recordings) if arguments.recordings else None,
+        "excluded": excluded,
+        "controls": controls,
+    }
+    write_json(arguments.output / "metrics.json", EVALUATION_FORMAT, head | content)
     if description.leaky:
         logger.warning(LEAKY_NOTE)
-    _log(evaluation.scores)
+    _log(content["models"])
     for control in controls:
         for warning in leak_warnings(control):
             logger.error(warning)
@@ -100,23 +90,19 @@ def _read(
     arguments: argparse.Namespace, device: torch.device
 ) -> tuple[Decoder, dict[str, Split], list[dict[str, str]], list[str]]:
     """Checkpoint, splits, and the recordings that are excluded and that have a doubtful lag."""
-    splits: dict[str, Split] = {}
-    if arguments.dataset is None:
-        if arguments.test or arguments.train or arguments.val:
-            raise UserError(
-                "--dataset is missing: --test, --train and --val belong to a dataset.json"
-            )
-        decoder = open_decoder(arguments.checkpoint, device)
-        description = decoder.description
-    else:
-        if arguments.val and not arguments.train:
-            raise UserError("--train is missing: --val chooses options of baselines fitted to it")
-        paths = {"train": arguments.train, "val": arguments.val, "test": arguments.test}
-        split_paths = {name: path for name, path in paths.items() if path}
-        decoder, description, loaded = open_evaluation(
-            arguments.checkpoint, arguments.dataset, split_paths, device
+    names = ("train", "val", "test")
+    paths = {name: path for name in names if (path := getattr(arguments, name))}
+    if "val" in paths and "train" not in paths:
+        raise UserError("--train is missing: --val chooses options of baselines fitted to it")
+    if arguments.dataset:
+        decoder, description, splits = open_evaluation(
+            arguments.checkpoint, arguments.dataset, paths, device
         )
-        splits.update(loaded)
+    elif paths:
+        raise UserError("--dataset is missing: --test, --train and --val belong to a dataset.json")
+    else:
+        decoder, splits = open_decoder(arguments.checkpoint, device), {}
+        description = decoder.description
     if arguments.test:
         return decoder, splits, [], description.doubtful_lags()
     splits["test"], excluded, doubtful = read_external_split(
@@ -125,13 +111,12 @@ def _read(
     return decoder, splits, excluded, doubtful
 
 
-def _log(scores: Mapping[str, Mapping[str, Estimate]]) -> None:
+def _log(models: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     for metric, prefix in LOGGED.items():
         texts = [
-            f"{name} {metrics[metric].value:.3f} "
-            f"[{metrics[metric].low:.3f}, {metrics[metric].high:.3f}]"
-            for name, metrics in scores.items()
-            if metrics[metric].value is not None and name.startswith(prefix)
+            "{} {value:.3f} [{low:.3f}, {high:.3f}]".format(name, **metrics[metric])
+            for name, metrics in models.items()
+            if metrics[metric]["value"] is not None and name.startswith(prefix)
         ]
         logger.info("%s: %s", metric, ", ".join(texts))
 

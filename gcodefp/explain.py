@@ -58,17 +58,14 @@ def _explain(arguments: argparse.Namespace) -> None:
 
 
 def _log(content: Mapping[str, Any]) -> None:
-    for channel_set in content["sensors"]["without"]:
-        name = f"{channel_set['kind']} {channel_set['name']}".strip()
-        loss = _interval(channel_set["differences"]["gcode"])
-        logger.info("exact line without %s: %+.3f [%+.3f, %+.3f]", name, *loss)
+    form = "{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    for hidden in content["sensors"]["without"]:
+        name = f"{hidden['kind']} {hidden['name']}".strip()
+        loss = form.format(**hidden["differences"]["gcode"])
+        logger.info("exact line without %s: %s", name, loss)
     for name, calibration in content["calibration"].items():
-        error = _interval(calibration["expected_calibration_error"])
-        logger.info("%s: expected calibration error %.3f [%.3f, %.3f]", name, *error)
-
-
-def _interval(estimate: Mapping[str, float]) -> tuple[float, float, float]:
-    return estimate["value"], estimate["low"], estimate["high"]
+        error = form.replace("+", "").format(**calibration["expected_calibration_error"])
+        logger.info("%s: expected calibration error %s", name, error)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,11 @@ from pathlib import Path
 import torch
 
 from gcodefp.command_line import DEVICES, RESULTS, positive, run_step, step_parser
-from gcodefp.dataset.store import LEAKY_NOTE, Description
+from gcodefp.dataset.store import LEAKY_NOTE
 from gcodefp.errors import UserError
 from gcodefp.evaluation.decoder import NETWORK_ALONE_NOTE, Decoder, read_decoder
 from gcodefp.evaluation.prediction import (
-    MIN_AGREEMENT,
     PREDICTION_FORMAT,
-    RecordingPrediction,
     document,
     gcode_text,
     greedy_text,
@@ -35,7 +33,7 @@ from gcodefp.model.data import select_device
 from gcodefp.provenance import provenance
 from gcodefp.recordings.lab_files import Recordable, name_of, paths_of, recordings_of
 from gcodefp.recordings.layout import read_optional_layout, stored_layout
-from gcodefp.recordings.loading import UnlabelledRecording, read_unlabelled
+from gcodefp.recordings.loading import read_unlabelled
 from gcodefp.reporting.figures.paper import paper_style, save
 from gcodefp.reporting.figures.predicted import draw_predicted
 
@@ -48,22 +46,12 @@ SUFFIXES = ("nc", "greedy.nc", "csv", "json", "svg", "png")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("predict", __doc__)
-    add = parser.add_argument
-    add(
-        "recordings",
-        type=Path,
-        nargs="+",
-        metavar="RECORDING",
-        help="CSV, or a layout's file or folder",
-    )
+    add, default = parser.add_argument, "default: %(default)s"
+    source = "CSV, or a layout's file or folder"
+    add("recordings", type=Path, nargs="+", metavar="RECORDING", help=source)
     add("--layout", help="how other files are read; default: as the recordings of the train split")
-    add(
-        "--checkpoint",
-        type=Path,
-        default=RESULTS / "best/checkpoint.pt",
-        help="default: %(default)s",
-    )
-    add("--output", type=Path, default=RESULTS / "predictions", help="default: %(default)s")
+    add("--checkpoint", type=Path, default=RESULTS / "best/checkpoint.pt", help=default)
+    add("--output", type=Path, default=RESULTS / "predictions", help=default)
     add("--allow-missing", action="store_true", help="nodes may lack some of their channels")
     add("--greedy", "--free", action="store_true", help="NAME.greedy.nc too, without programs")
     add("--device", choices=DEVICES, default="auto")
@@ -73,9 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict(arguments: argparse.Namespace) -> None:
     device = select_device(arguments.device, arguments.threads)
-    decoder = read_decoder(
-        read_checkpoint(arguments.checkpoint, device), arguments.checkpoint, device
-    )
+    checkpoint = read_checkpoint(arguments.checkpoint, device)
+    decoder = read_decoder(checkpoint, arguments.checkpoint, device)
     layout = read_optional_layout(arguments.layout) or stored_layout(decoder.description.document)
     recordings = recordings_of(arguments.recordings, layout)
     _check_names(recordings, arguments.output)
@@ -97,23 +84,6 @@ def _predict(arguments: argparse.Namespace) -> None:
         )
 
 
-def _predict_recording(
-    source: Recordable, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
-) -> None:
-    description = decoder.description
-    unlabelled = read_unlabelled(
-        source,
-        description.scaler.channels,
-        description.window,
-        float(description.programs.step_seconds),
-        arguments.allow_missing,
-    )
-    prediction = predict_recording(decoder, unlabelled.recording, device)
-    notes = _notes(description, prediction)
-    _write(arguments, source, decoder, unlabelled, prediction, notes)
-    _log(prediction, unlabelled, notes)
-
-
 def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
     """Raises UserError if an output would overwrite a recording or another prediction."""
     names = [name_of(recording) for recording in recordings]
@@ -126,23 +96,18 @@ def _check_names(recordings: Sequence[Recordable], output: Path) -> None:
                 raise UserError(f"{target}: would be overwritten; choose another --output folder")
 
 
-def _notes(description: Description, prediction: RecordingPrediction) -> list[str]:
-    """Warnings for every file of the prediction."""
-    notes = [LEAKY_NOTE] if description.leaky else []
-    if description.document["controller_is_input"]:
-        notes.append(CONTROLLER_INPUT_NOTE)
-    return [*notes, *prediction.warnings]
-
-
-def _write(
-    arguments: argparse.Namespace,
-    source: Recordable,
-    decoder: Decoder,
-    unlabelled: UnlabelledRecording,
-    prediction: RecordingPrediction,
-    notes: list[str],
+def _predict_recording(
+    source: Recordable, decoder: Decoder, device: torch.device, arguments: argparse.Namespace
 ) -> None:
     description = decoder.description
+    channels, step_seconds = description.scaler.channels, float(description.programs.step_seconds)
+    unlabelled = read_unlabelled(
+        source, channels, description.window, step_seconds, arguments.allow_missing
+    )
+    prediction = predict_recording(decoder, unlabelled.recording, device)
+    controller_is_input = description.document["controller_is_input"]
+    notes = [LEAKY_NOTE] * description.leaky + [CONTROLLER_INPUT_NOTE] * controller_is_input
+    notes += prediction.warnings
     folder, name, digest = arguments.output, prediction.name, sha256(arguments.checkpoint)
     with paper_style():
         # First: a figure that cannot be drawn leaves no other file behind.
@@ -154,26 +119,18 @@ def _write(
     content = {
         "provenance": provenance([*paths_of([source]), *decoder.paths(arguments.checkpoint)]),
         "leaky": description.leaky,
-        "controller_is_input": description.document["controller_is_input"],
+        "controller_is_input": controller_is_input,
         **document(prediction),
-        "doubtful_below": MIN_AGREEMENT if prediction.refusal is None else None,
-        "step_seconds": float(description.programs.step_seconds),
-        "channels": len(description.scaler.channels),
+        "step_seconds": step_seconds,
+        "channels": len(channels),
         "missing_channels": list(unlabelled.missing),
         "counts": dict(unlabelled.recording.counts),
     }
     write_json(folder / f"{name}.json", PREDICTION_FORMAT, content)
-
-
-def _log(
-    prediction: RecordingPrediction, unlabelled: UnlabelledRecording, notes: Sequence[str]
-) -> None:
-    name = prediction.name
     for note in notes:
         logger.warning("%s: %s", name, note)
-    if unlabelled.missing:
-        channels = ", ".join(unlabelled.missing)
-        logger.warning("%s: %d channels are missing: %s", name, len(unlabelled.missing), channels)
+    if missing := unlabelled.missing:
+        logger.warning("%s: %d channels are missing: %s", name, len(missing), ", ".join(missing))
     logger.info(
         "%s: program %s (%.2f), operation %s (%.2f), mean confidence %.2f (%.2f with the median "
         "lag), agreement %.2f",

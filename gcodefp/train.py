@@ -70,42 +70,22 @@ class _Winner(Document):
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("train", __doc__)
-    add = parser.add_argument
-    default = "default: %(default)s"
+    add, default = parser.add_argument, "default: %(default)s"
     add("--train", type=Path, default=DATASET / "train.npz", help=default)
     add("--val", type=Path, default=DATASET / "val.npz", help=default)
     add("--dataset", type=Path, default=DATASET / "dataset.json", help=default)
-    add(
-        "--output",
-        type=Path,
-        help="folder of the run (default: results/train/HASH, of the hyperparameters)",
-    )
-    add(
-        "--runs",
-        type=Path,
-        default=RUNS,
-        help="under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)",
-    )
-    add(
-        "--wandb-checkpoints",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="under a W&B agent, log the best weights as an artifact",
-    )
-    add(
-        "--hyperparameters",
-        type=Path,
-        metavar="FILE",
-        help="best/run.json: train with its hyperparameters, metric and goal; flags override them",
-    )
+    text = "folder of the run (default: results/train/HASH, of the hyperparameters)"
+    add("--output", type=Path, help=text)
+    text = "under a W&B agent, folder that keeps the runs of all sweeps (default: %(default)s)"
+    add("--runs", type=Path, default=RUNS, help=text)
+    text = "under a W&B agent, log the best weights as an artifact"
+    add("--wandb-checkpoints", action=argparse.BooleanOptionalAction, default=True, help=text)
+    text = "best/run.json: train with its hyperparameters, metric and goal; flags override them"
+    add("--hyperparameters", type=Path, metavar="FILE", help=text)
     add("--control", choices=TRAINED, help="train on the splits of this negative control")
     add("--replace", action="store_true", help="discard another unfinished run in the folder")
-    add(
-        "--metric",
-        choices=LOGGED_METRICS,
-        metavar="METRIC",
-        help=f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})",
-    )
+    text = f"chooses the best epoch, such as val/loss (default: {DEFAULT_OBJECTIVE.metric})"
+    add("--metric", choices=LOGGED_METRICS, metavar="METRIC", help=text)
     add("--goal", choices=("maximize", "minimize"), help=f"default: {DEFAULT_OBJECTIVE.goal}")
     add("--device", choices=DEVICES, default="auto")
     add("--threads", type=positive, default=1, help="CPU threads; bit-exact repeats need 1")
@@ -131,11 +111,8 @@ def _train(arguments: argparse.Namespace) -> None:
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device, control)
     values = asdict(hyperparameters) | ({"control": control} if control else {})
     folder = arguments.output or arguments.results_folder / "train" / digest(values)[:8]
-    origin = {
-        **asdict(objective),
-        "control": control,
-        "learning_digest": data.description.learning_digest(),
-    }
+    learning_digest = data.description.learning_digest()
+    origin = {**asdict(objective), "control": control, "learning_digest": learning_digest}
     if (folder / "run.json").exists():
         _check_same(folder, origin | asdict(hyperparameters))
         logger.info("%s: this run has already ended", folder)
@@ -144,15 +121,14 @@ def _train(arguments: argparse.Namespace) -> None:
         result = _run(hyperparameters, data, objective, combined, folder, arguments)
     except Diverged as error:
         raise UserError(f"{folder}: {error}; a smaller learning_rate may help") from None
-    content = {"provenance": provenance(_inputs(arguments)), **origin}
-    content |= describe_result(result, hyperparameters, device)
+    outcome = describe_result(result, hyperparameters, device)
+    content = {"provenance": provenance(_inputs(arguments)), **origin, **outcome}
     write_json(folder / "run.json", FORMAT, content)
     (folder / "last.pt").unlink(missing_ok=True)
     logger.info("%s: best %.4f in epoch %d", folder, result.best_value, result.best_epoch)
     if control:
-        logger.warning(
-            "%s: a control, not a model: trained on %s", folder, CONTROLS[control].description
-        )
+        changed = CONTROLS[control].description
+        logger.warning("%s: a control, not a model: trained on %s", folder, changed)
 
 
 def _train_assigned(assignment: Assignment, arguments: argparse.Namespace) -> None:

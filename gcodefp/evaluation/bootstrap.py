@@ -6,8 +6,8 @@ Davison and Hinkley 1997, section 3.8). Two statistics are compared on the same 
 Shapes: N rows, K recordings, S resamples.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,29 +15,23 @@ from numpy.typing import NDArray
 CONFIDENCE = 0.95
 RESAMPLES = 2000
 
+Numbers = NDArray[np.number] | NDArray[np.bool_]
+"""Of rows (N,)."""
+Indices = NDArray[np.integer]
+
 
 class Estimate(NamedTuple):
-    """A statistic, its interval and its sample size.
-
-    Attributes:
-        value: None if there is nothing to count.
-        n: the denominator, such as words or rows.
-        recordings: number of recordings with anything to count.
-    """
+    """A statistic and its interval, None if there is nothing to count."""
 
     value: float | None
     low: float | None
     high: float | None
-    n: int
-    recordings: int
+    n: int  # the denominator, such as words or rows
+    recordings: int  # number of recordings with anything to count
 
 
 class Difference(NamedTuple):
-    """One statistic minus another on the same resamples; all None if there is nothing to count.
-
-    Attributes:
-        recordings: number of recordings with anything to count in either statistic.
-    """
+    """One statistic minus another on the same resamples; recordings count in either."""
 
     value: float | None
     low: float | None
@@ -45,98 +39,37 @@ class Difference(NamedTuple):
     recordings: int
 
 
-class Statistic(Protocol):
-    """A number computed from K recordings, each with a multiplicity.
+class Statistic(NamedTuple):
+    """A number computed from K recordings, each with a multiplicity."""
 
-    Attributes:
-        recordings: (K,) indices, ascending, of recordings with anything to count.
-        n: the denominator if each recording counts once.
-    """
-
-    @property
-    def recordings(self) -> NDArray[np.integer]: ...
-    @property
-    def n(self) -> int: ...
-    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        """The statistic on each resample, (S,).
-
-        Args:
-            multiplicity: (S, K) how often each resample contains each recording; no row is zero.
-        """
-        ...
+    recordings: Indices  # (K,) indices, ascending, of recordings with anything to count
+    n: int  # the denominator if each recording counts once
+    # how often each resample contains each recording, (S, K) with no row of zeros, to the statistic
+    # on each resample, (S,)
+    resampled: Callable[[Indices], NDArray[np.floating]]
 
 
-@dataclass(frozen=True)
-class Ratio:
-    """A ratio of sums over rows, such as correct over total; a `Statistic`.
-
-    Attributes:
-        sums, counts: (K,) numerator and denominator of each recording.
-    """
-
-    recordings: NDArray[np.integer]
-    sums: NDArray[np.number]
-    counts: NDArray[np.number]
-
-    @property
-    def n(self) -> int:
-        return int(self.counts.sum())
-
-    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        return (multiplicity @ self.sums) / (multiplicity @ self.counts)
-
-
-def ratio(
-    numerator: NDArray[np.number] | NDArray[np.bool_],
-    denominator: NDArray[np.number] | NDArray[np.bool_],
-    recording: NDArray[np.integer],
-) -> Ratio:
-    """The ratio of two sums.
+def ratio(numerator: Numbers, denominator: Numbers, recording: Indices) -> Statistic:
+    """The ratio of two sums over rows, such as correct over total.
 
     Args:
-        numerator, denominator: (N,) of each row.
         recording: (N,) index of each row's recording.
     """
     sums = np.bincount(recording, weights=numerator)
     counts = np.bincount(recording, weights=denominator)
     counted = np.flatnonzero(counts > 0)
-    return Ratio(counted, sums[counted], counts[counted])
+    sums, counts = sums[counted], counts[counted]
+    return Statistic(counted, int(counts.sum()), lambda times: (times @ sums) / (times @ counts))
 
 
-EMPTY = Ratio(np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+EMPTY = ratio(*[np.zeros(0, np.int64)] * 3)
 """A metric that the predictions do not support."""
 
 
-@dataclass(frozen=True)
-class BalancedAccuracy:
-    """The mean over classes of recall (Brodersen et al. 2010); a `Statistic`.
+def balanced_accuracy(correct: Numbers, true_class: Indices, recording: Indices) -> Statistic:
+    """The mean over classes of recall (Brodersen et al. 2010).
 
     The mean of a resample is over the classes that it contains.
-
-    Attributes:
-        correct, total: (K, classes) rows.
-    """
-
-    recordings: NDArray[np.integer]
-    correct: NDArray[np.number]
-    total: NDArray[np.integer]
-
-    @property
-    def n(self) -> int:
-        return int(self.total.sum())
-
-    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        correct, total = multiplicity @ self.correct, multiplicity @ self.total
-        recall = correct / np.maximum(total, 1)
-        return recall.sum(1) / (total > 0).sum(1)
-
-
-def balanced_accuracy(
-    correct: NDArray[np.number] | NDArray[np.bool_],
-    true_class: NDArray[np.integer],
-    recording: NDArray[np.integer],
-) -> BalancedAccuracy:
-    """The mean over classes of recall.
 
     Args:
         correct: (N,) 1 where the row's class is predicted, else 0.
@@ -147,46 +80,21 @@ def balanced_accuracy(
     classes, class_index = np.unique(true_class, return_inverse=True)
     shape = len(recordings), len(classes)
     cells = recording_index * len(classes) + class_index
-    counts = (np.bincount(cells, weights, shape[0] * shape[1]) for weights in (correct, None))
-    return BalancedAccuracy(recordings, *(count.reshape(shape) for count in counts))
+    correct_count, count = (
+        np.bincount(cells, weights, shape[0] * shape[1]).reshape(shape)
+        for weights in (correct, None)
+    )
+
+    def resampled(times: Indices) -> NDArray[np.floating]:
+        total = times @ count
+        recall = times @ correct_count / np.maximum(total, 1)
+        return np.asarray(recall.sum(1) / (total > 0).sum(1))
+
+    return Statistic(recordings, int(count.sum()), resampled)
 
 
-@dataclass(frozen=True)
-class Quantile:
-    """A quantile over N rows, linear between ranks; a `Statistic`.
-
-    Attributes:
-        ascending: (N,) sorted values.
-        recording_index: (N,) index of each value's recording in `recordings`.
-        level: of the quantile, such as 0.5 for the median.
-    """
-
-    recordings: NDArray[np.integer]
-    ascending: NDArray[np.floating]
-    recording_index: NDArray[np.integer]
-    level: float
-
-    @property
-    def n(self) -> int:
-        return len(self.ascending)
-
-    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        rank = (multiplicity @ np.bincount(self.recording_index) - 1) * self.level
-        below, above = np.floor(rank).astype(int), np.ceil(rank).astype(int)
-        # A loop: a table of all rows in all resamples would take hundreds of megabytes.
-        ranks = [
-            np.cumsum(sample[self.recording_index]).searchsorted(pair, side="right")
-            for sample, pair in zip(multiplicity, np.stack([below, above], axis=1), strict=True)
-        ]
-        low, high = self.ascending[np.array(ranks)].T
-        quantile: NDArray[np.floating] = low + (rank - below) * (high - low)
-        return quantile
-
-
-def quantile(
-    values: NDArray[np.floating], recording: NDArray[np.integer], level: float = 0.5
-) -> Quantile:
-    """A quantile over rows, by default the median.
+def quantile(values: NDArray[np.floating], recording: Indices, level: float = 0.5) -> Statistic:
+    """A quantile over rows, by default the median, linear between ranks.
 
     Args:
         values: (N,) of each row; NaN is skipped.
@@ -194,15 +102,26 @@ def quantile(
         level: between 0 and 1.
     """
     finite = ~np.isnan(values)
-    recordings, recording_index = np.unique(recording[finite], return_inverse=True)
+    recordings, index = np.unique(recording[finite], return_inverse=True)
     order = np.argsort(values[finite], kind="stable")
-    return Quantile(recordings, values[finite][order], recording_index[order], level)
+    ascending, index = values[finite][order], index[order]
+
+    def resampled(times: Indices) -> NDArray[np.floating]:
+        rank = (times @ np.bincount(index) - 1) * level
+        below, above = np.floor(rank).astype(int), np.ceil(rank).astype(int)
+        # A loop: a table of all rows in all resamples would take hundreds of megabytes.
+        ranks = [
+            np.cumsum(sample[index]).searchsorted(pair, side="right")
+            for sample, pair in zip(times, np.stack([below, above], axis=1), strict=True)
+        ]
+        low, high = ascending[np.array(ranks)].T
+        return np.asarray(low + (rank - below) * (high - low))
+
+    return Statistic(recordings, len(ascending), resampled)
 
 
-def estimate(
-    numerator: NDArray[np.number], denominator: NDArray[np.number], recording: NDArray[np.integer]
-) -> Estimate:
-    """The ratio of two sums, with a percentile interval; the arguments are those of `ratio`."""
+def estimate(numerator: Numbers, denominator: Numbers, recording: Indices) -> Estimate:
+    """The `ratio` of two sums, with its interval."""
     return with_interval(ratio(numerator, denominator, recording))
 
 
@@ -216,26 +135,21 @@ def with_interval(statistic: Statistic) -> Estimate:
 
 
 def paired_difference(minuend: Statistic, subtrahend: Statistic) -> Difference:
-    """The difference of two statistics, with its percentile interval on the same resamples.
+    """The difference of two statistics of one split, with its interval on the same resamples.
 
     Recordings with anything to count in only one of the two are resampled too; the few resamples
     without a recording for one of them are skipped.
-
-    Args:
-        minuend, subtrahend: of the same split, so that their indices mean the same recordings.
     """
     if not len(minuend.recordings) or not len(subtrahend.recordings):
         return Difference(None, None, None, 0)
     recordings = np.union1d(minuend.recordings, subtrahend.recordings)
-    multiplicity = multiplicities(len(recordings))
-    minuend_counts, subtrahend_counts = (
-        multiplicity[:, np.searchsorted(recordings, statistic.recordings)]
+    times = multiplicities(len(recordings))
+    first, second = (
+        times[:, np.searchsorted(recordings, statistic.recordings)]
         for statistic in (minuend, subtrahend)
     )
-    usable = minuend_counts.any(axis=1) & subtrahend_counts.any(axis=1)
-    differences = minuend.resampled(minuend_counts[usable]) - subtrahend.resampled(
-        subtrahend_counts[usable]
-    )
+    usable = first.any(axis=1) & second.any(axis=1)
+    differences = minuend.resampled(first[usable]) - subtrahend.resampled(second[usable])
     value = _value(minuend) - _value(subtrahend)
     return Difference(value, *percentile_interval(differences), len(recordings))
 

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from gcodefp.dataset.store import Description, Split
 from gcodefp.dataset.vocabulary import COMMAND, END, FIELDS, PARAMETER, TOKEN_TYPES, UNSEEN
 from gcodefp.evaluation.bootstrap import estimate, paired_difference
-from gcodefp.evaluation.metrics import METRICS, RowPredictions, ScoredPredictions
+from gcodefp.evaluation.metrics import METRICS, ScoredPredictions
 from gcodefp.evaluation.names import BASELINE, MODEL, PIPELINE, PREDICTORS, PRIMARY
-from gcodefp.model.scores import Score
 from gcodefp.recordings.gcode import Word, parse_block
 
 BY_OPERATION = ("gcode", "token")
@@ -24,33 +23,21 @@ OTHER, NOTHING_PREDICTED, NOT_IN_TRAIN = "other kind", "nothing", "not in train"
 """Names of the last class of a confusion matrix, which exists only with a count above 0."""
 
 
-def break_down(
-    predictions: Mapping[str, RowPredictions],
-    split: Split,
-    rows: NDArray[np.integer],
-    description: Description,
-) -> dict[str, Any]:
+def break_down(scored: Mapping[str, ScoredPredictions], description: Description) -> dict[str, Any]:
     """The keys `by_operation`, `confusion`, `words` and `differences` of metrics.json.
 
     Args:
-        predictions: of these rows, by name.
-        rows: (N,) of the split.
+        scored: predictor -> its predictions of the same rows; MODEL is one.
     """
-    scored = {
-        name: ScoredPredictions(
-            predictions[name], split, rows, description.vocabulary, description.programs
-        )
-        for name in PREDICTORS
-        if name in predictions
-    }
-    operations = _operations(split, description)[split.recording[rows]]
+    model = scored[MODEL]
+    operations = _operations(model.split, description)[model.recording]
     return {
         "by_operation": {
-            name: accuracy_by_operation(predictor, operations) for name, predictor in scored.items()
+            name: _accuracy_by_operation(each, operations) for name, each in scored.items()
         },
-        "confusion": confusion_matrices(scored[MODEL], description),
-        "words": accuracy_by_word(scored[MODEL]),
-        "differences": primary_differences(scored),
+        "confusion": _confusion_matrices(model),
+        "words": _accuracy_by_word(model),
+        "differences": _primary_differences(scored),
     }
 
 
@@ -66,34 +53,28 @@ def _operations(split: Split, description: Description) -> NDArray[np.str_]:
     return np.array([name(*pair) for pair in enumerate(split.recordings.tolist())])
 
 
-def accuracy_by_operation(
+def _accuracy_by_operation(
     scored: ScoredPredictions, operations: NDArray[np.str_]
 ) -> list[dict[str, Any]]:
-    """The metrics BY_OPERATION of each operation, by name; last, of all operations (None).
-
-    Args:
-        operations: (N,) name of each row's operation.
-    """
-    names = np.unique(operations).tolist()
-    parts = [(name, np.flatnonzero(operations == name)) for name in names]
+    """The metrics BY_OPERATION of each operation (N,), by name; last, of all operations (None)."""
+    every_row = np.arange(len(operations))
+    parts = [(name, np.flatnonzero(operations == name)) for name in np.unique(operations).tolist()]
     return [
         {
             "operation": name,
             "rows": len(rows),
-            **{
-                metric: _with_shares(scored.scores[metric], scored.recording, rows)
-                for metric in BY_OPERATION
-            },
+            **{metric: _with_shares(scored, metric, rows) for metric in BY_OPERATION},
         }
-        for name, rows in [*parts, (None, np.arange(len(operations)))]
+        for name, rows in [*parts, (None, every_row)]
     ]
 
 
 def _with_shares(
-    score: Score, recording: NDArray[np.integer], rows: NDArray[np.integer]
+    scored: ScoredPredictions, metric: str, rows: NDArray[np.integer]
 ) -> dict[str, Any]:
     """An Estimate, and `shares` of the recordings; a single recording has no interval."""
-    correct, total, recording = score.correct[rows], score.total[rows], recording[rows]
+    correct, total = (array[rows] for array in scored.scores[metric])
+    recording = scored.recording[rows]
     value = estimate(correct, total, recording)
     if value.recordings < 2:  # All its resamples are equal.
         value = value._replace(low=None, high=None)
@@ -102,30 +83,32 @@ def _with_shares(
     return {**value._asdict(), "shares": shares.tolist()}
 
 
-def confusion_matrices(
-    scored: ScoredPredictions, description: Description
-) -> dict[str, dict[str, Any]]:
+def _confusion_matrices(scored: ScoredPredictions) -> dict[str, dict[str, Any]]:
     """Counts of words, or of rows for operation and program, by name of the head.
 
     Returns:
         head -> `true` (T names of classes), `predicted` (W names), `counts` (T lists of W counts).
         Words are compared position by position up to the end of the true block.
     """
-    vocabulary, predictions = description.vocabulary, scored.predictions
+    vocabulary, predictions, split = scored.vocabulary, scored.predictions, scored.split
     predicted, true = scored.codes
-    letters = list(vocabulary.parameter_types)
-    operation, program = (
-        classes[scored.rows] for classes in (scored.split.operation, scored.split.program)
-    )
+
+    def field(name: str, kind: int, names: tuple[str, ...]) -> dict[str, Any]:
+        """Over true words of one kind."""
+        counted, column = true[..., 0] == kind, FIELDS.index(name)
+        return _count(predicted[counted][:, column], true[counted][:, column], names)
+
     matrices = {
         "token_type": _token_types(predicted[..., 0], true[..., 0]),
-        "command": _field(predicted, true, "command", COMMAND, list(vocabulary.commands)),
-        "parameter_type": _field(predicted, true, "parameter_type", PARAMETER, letters),
-        "operation": _count(predictions.operation, operation, list(vocabulary.operations)),
+        "command": field("command", COMMAND, vocabulary.commands),
+        "parameter_type": field("parameter_type", PARAMETER, vocabulary.parameter_types),
+        "operation": _count(
+            predictions.operation, split.operation[scored.rows], vocabulary.operations
+        ),
     }
     if predictions.program is not None:
-        names = description.programs.names.tolist()
-        matrices["program"] = _count(predictions.program, program, names)
+        names = tuple(scored.programs.names.tolist())
+        matrices["program"] = _count(predictions.program, split.program[scored.rows], names)
     return matrices
 
 
@@ -135,35 +118,30 @@ def _token_types(predicted: NDArray[np.int32], true: NDArray[np.int32]) -> dict[
     index = np.full(len(TOKEN_TYPES), -1)
     index[list(kinds)] = range(len(kinds))
     counted = np.isin(true, kinds)
-    names = [TOKEN_TYPES[kind] for kind in kinds]
+    names = tuple(TOKEN_TYPES[kind] for kind in kinds)
     return _count(index[predicted[counted]], index[true[counted]], names, NOTHING_PREDICTED)
 
 
-def _field(
-    predicted: NDArray[np.int32], true: NDArray[np.int32], field: str, kind: int, names: list[str]
-) -> dict[str, Any]:
-    """The classes of a field, over true words of its kind."""
-    counted = true[..., 0] == kind
-    column = FIELDS.index(field)
-    return _count(predicted[counted][:, column], true[counted][:, column], names)
-
-
 def _count(
-    predicted: NDArray[np.integer], true: NDArray[np.integer], names: list[str], other: str = OTHER
+    predicted: NDArray[np.integer],
+    true: NDArray[np.integer],
+    names: tuple[str, ...],
+    other: str = OTHER,
 ) -> dict[str, Any]:
     """Counts pairs; classes below 0 are the last class, which is dropped if its count is 0."""
     last = len(names)
     counts = np.zeros((last + 1, last + 1), np.int64)
     np.add.at(counts, (np.where(true < 0, last, true), np.where(predicted < 0, last, predicted)), 1)
-    true_names, predicted_names = [*names, NOT_IN_TRAIN], [*names, other]
-    if not counts[-1].any():
-        counts, true_names = counts[:-1], names
-    if not counts[:, -1].any():
-        counts, predicted_names = counts[:, :-1], names
-    return {"true": true_names, "predicted": predicted_names, "counts": counts.tolist()}
+    has_new, has_other = counts[-1].any(), counts[:, -1].any()
+    counts = counts[: last + has_new, : last + has_other]
+    return {
+        "true": [*names, NOT_IN_TRAIN][: last + has_new],
+        "predicted": [*names, other][: last + has_other],
+        "counts": counts.tolist(),
+    }
 
 
-def accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
+def _accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     """Each word of the true blocks, most errors first, then by the word.
 
     A word is correct where the predicted block has it at the same position.
@@ -180,7 +158,7 @@ def accuracy_by_word(scored: ScoredPredictions) -> list[dict[str, Any]]:
     return [{"word": str(word), "rows": total[word], "correct": correct[word]} for word in order]
 
 
-def primary_differences(
+def _primary_differences(
     scored: Mapping[str, ScoredPredictions],
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Predictor of PIPELINE -> baseline -> difference of PRIMARY, on the same resamples.
@@ -188,8 +166,8 @@ def primary_differences(
     Without a value where the baseline does not predict what PRIMARY measures.
     """
     statistics = {
-        name: METRICS[PRIMARY].compute(predictor)
-        for name, predictor in scored.items()
+        name: METRICS[PRIMARY].compute(each)
+        for name, each in scored.items()
         if name in PIPELINE or PREDICTORS[name].kind == BASELINE
     }
     return {

@@ -30,20 +30,8 @@ from gcodefp.evaluation.decoder import Decoder, WindowEmissions
 from gcodefp.evaluation.metrics import NEAR_SECONDS
 from gcodefp.model.checkpoint import Checkpoint
 from gcodefp.model.data import to_tensors
-from gcodefp.model.hmm import (
-    Chain,
-    Emissions,
-    centre_posterior,
-    rows_at_once,
-    viterbi_path,
-)
-from gcodefp.model.templates import (
-    RecordingFeatures,
-    Templates,
-    fit_templates,
-    fit_to_features,
-    recording_features,
-)
+from gcodefp.model.hmm import Chain, Emissions, centre_posterior, rows_at_once, viterbi_path
+from gcodefp.model.templates import Passage, Templates, fit_templates, fit_to_passages, passages
 from gcodefp.programs.lag_marginal import state_texts, text_probabilities
 from gcodefp.programs.table import UNKNOWN, Programs
 
@@ -65,18 +53,13 @@ LEAST_PROBABILITY = 1e-4
 
 
 class Refusal(NamedTuple):
-    """Whether a recording runs none of the programs of the train split.
+    """Whether a recording runs none of the programs of the train split."""
 
-    Attributes:
-        fit: of the recording, as `template_fit`.
-        p_value: of recordings like those of train and val, a share of at most p has a p-value of at
-            most p, but for the few per cent by which templates of fewer recordings fit worse.
-        false_alarm_rate: share of recordings of the programs that are refused. With R recordings
-            it is at least 1 / (R + 1).
-    """
-
-    fit: float
+    fit: float  # of the recording, as `template_fit`
+    # of recordings like those of train and val, a share of at most p has a p-value of at most p,
+    # but for the few per cent by which templates of fewer recordings fit worse
     p_value: float
+    # share of recordings of the programs that are refused; of R recordings at least 1 / (R + 1)
     false_alarm_rate: float
 
     @property
@@ -92,9 +75,9 @@ def calibrate_decoder(
     if len(decoder.tried):
         decoder = decoder._replace(temperature=_choose_temperature(decoder, val, device))
     programs, channels = decoder.programs, train.signals.shape[1]
-    recordings = recording_features(join_splits(train, val), programs)
+    recordings = passages(join_splits(train, val), programs)
     with threadpool_limits(1):  # The order of summation determines the last bits.
-        templates = fit_to_features(recordings, programs, channels).to(device)
+        templates = fit_to_passages(recordings, programs, channels).to(device)
         fits = _cross_fits(decoder, recordings, device)
     return decoder._replace(templates=templates, fits=fits)
 
@@ -209,7 +192,7 @@ def template_fit(templates: Templates, chain: Chain, signals: Tensor) -> float:
 
 
 def _cross_fits(
-    decoder: Decoder, recordings: Sequence[RecordingFeatures], device: torch.device
+    decoder: Decoder, recordings: Sequence[Passage], device: torch.device
 ) -> NDArray[np.float32]:
     """The fit of each recording whose program other folds have too, (R,)."""
     program = np.array([recording.program for recording in recordings])
@@ -218,14 +201,13 @@ def _cross_fits(
     fold = np.array(rank) % FOLDS
     fits = []
     for number in range(FOLDS):
-        is_other = fold != number
-        is_own = ~is_other & np.isin(program, program[is_other])
-        if not is_own.any():
+        others = [recordings[index] for index in np.flatnonzero(fold != number).tolist()]
+        own = np.flatnonzero((fold == number) & np.isin(program, program[fold != number]))
+        if not len(own):
             continue
-        others = [recording for recording, is_in in zip(recordings, is_other, strict=True) if is_in]
         channels = others[0].signals.shape[1]
-        templates = fit_to_features(others, decoder.programs, channels).to(device)
-        for index in np.flatnonzero(is_own).tolist():
+        templates = fit_to_passages(others, decoder.programs, channels).to(device)
+        for index in own.tolist():
             signals = torch.as_tensor(recordings[index].signals, device=device)
             fits.append(template_fit(templates, decoder.chain(device), signals))
     return np.array(fits, np.float32)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY, SENSORS_PERMUTED
 from gcodefp.dataset.store import Split
 from gcodefp.documents import read_document
-from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.bootstrap import estimate
 from gcodefp.evaluation.documents import ControlDocument
 from gcodefp.evaluation.metrics import RowPredictions
 from gcodefp.evaluation.names import MAJORITY, MAJORITY_PRIVILEGED, PREDICTORS, SENSORS
@@ -31,62 +31,36 @@ SENSOR_PREDICTORS = tuple(
 """The predictors from sensors alone."""
 
 
-class ControlVerdict(NamedTuple):
-    """Exact-line accuracy of one predictor on a control.
-
-    Attributes:
-        limit: the baseline that it must not beat.
-        score, limit_score: accuracies of predictor and baseline.
-        difference: score minus limit_score, on the same rows.
-    """
-
-    limit: str
-    score: Estimate
-    limit_score: Estimate
-    difference: Estimate
-
-    @property
-    def fails(self) -> bool:
-        """Whether the predictor is not significantly better than the limit."""
-        return side_of_zero(self.difference.low, self.difference.high) <= 0
-
-    def to_json(self) -> dict[str, Any]:
-        """An entry of `answers` in control.json."""
-        return {
-            "limit": self.limit,
-            "score": self.score._asdict(),
-            "limit_score": self.limit_score._asdict(),
-            "difference": self.difference._asdict(),
-            "fails": self.fails,
-        }
-
-
 def assess_control(
     control: str,
     predictions: Mapping[str, RowPredictions],
-    limits: Mapping[str, RowPredictions],
     test: Split,
     rows: NDArray[np.integer],
-) -> dict[str, ControlVerdict]:
-    """Compares each of SENSOR_PREDICTORS with the baseline that it must not beat.
+) -> dict[str, dict[str, Any]]:
+    """Compares the exact lines of SENSOR_PREDICTORS with those of the baseline.
 
     Args:
-        predictions, limits: of these rows, by name.
+        predictions: of these rows, by name, the baselines' too.
         rows: (N,) of the test split, whose labels are the true ones.
+
+    Returns:
+        `answers` of control.json; `fails` says that the predictor is not significantly better.
     """
     true_blocks, recording = test.blocks[test.block[rows]], test.recording[rows]
     ones, limit = np.ones(len(rows)), LIMITS[control]
-    limit_correct = (limits[limit].blocks == true_blocks).astype(int)
-    verdicts = {}
+    limit_correct = (predictions[limit].blocks == true_blocks).astype(int)
+    answers = {}
     for name in SENSOR_PREDICTORS:
         correct = (predictions[name].blocks == true_blocks).astype(int)
-        verdicts[name] = ControlVerdict(
-            limit,
-            estimate(correct, ones, recording),
-            estimate(limit_correct, ones, recording),
-            estimate(correct - limit_correct, ones, recording),
-        )
-    return verdicts
+        difference = estimate(correct - limit_correct, ones, recording)
+        answers[name] = {
+            "limit": limit,
+            "score": estimate(correct, ones, recording)._asdict(),
+            "limit_score": estimate(limit_correct, ones, recording)._asdict(),
+            "difference": difference._asdict(),
+            "fails": side_of_zero(difference.low, difference.high) <= 0,
+        }
+    return answers
 
 
 def read_controls(paths: Sequence[Path]) -> list[dict[str, Any]]:
@@ -107,7 +81,10 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
         if verdict["fails"]:
             continue
         score, limit, gain = (
-            _percent(verdict[key]) for key in ("score", "limit_score", "difference")
+            "{value:.1f} [{low:.1f}, {high:.1f}]".format(
+                **{bound: 100 * verdict[key][bound] for bound in ("value", "low", "high")}
+            )
+            for key in ("score", "limit_score", "difference")
         )
         warnings.append(
             f"LEAK: negative control {control['control']} ({control['what']}) beats its reference "
@@ -116,8 +93,3 @@ def leak_warnings(control: Mapping[str, Any]) -> list[str]:
             "that much of its score does not come from sensing the motion"
         )
     return warnings
-
-
-def _percent(estimated: Mapping[str, Any]) -> str:
-    value, low, high = (100 * estimated[key] for key in ("value", "low", "high"))
-    return f"{value:.1f} [{low:.1f}, {high:.1f}]"

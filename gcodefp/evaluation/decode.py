@@ -8,25 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gcodefp.dataset.store import Description, Split
+from gcodefp.dataset.store import Split
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.metrics import RowPredictions, SegmentPredictions, Segments
-from gcodefp.evaluation.names import (
-    GREEDY,
-    MODEL,
-    UPPER_BOUND,
-    WHOLE,
-)
+from gcodefp.evaluation.names import GREEDY, MODEL, UPPER_BOUND, WHOLE
 from gcodefp.model.data import Tensors, to_tensors
 from gcodefp.model.hmm import decode_segments, rows_at_once
-from gcodefp.model.window_decoding import WindowPredictions, decode_split_windows
-from gcodefp.programs.lag_marginal import (
-    MostProbableBlocks,
-    marginalise_lag,
-    most_probable_blocks,
-    state_texts,
-)
+from gcodefp.model.window_decoding import decode_split_windows
+from gcodefp.programs.lag_marginal import marginalise_lag, most_probable_blocks, state_texts
 from gcodefp.programs.table import Programs
 
 ROWS_PER_CHUNK = 4096
@@ -35,86 +25,55 @@ WINDOWS_PER_CHUNK = 16
 
 
 class SplitPredictions(NamedTuple):
-    """Predictions of N rows, by name.
+    """Predictions of N rows, by name."""
 
-    Attributes:
-        rows: (N,) rows of the split that are scored.
-        predictions: name -> predictions of these rows.
-        windows: segments as long as a window, without overlap.
-        by_segment: name -> predictions by segment, where they differ from those of the rows.
-        confidence: name in WITH_CONFIDENCE -> (N,) probability of the predicted block.
-    """
-
-    rows: NDArray[np.intp]
-    predictions: dict[str, RowPredictions]
-    windows: Segments
+    rows: NDArray[np.intp]  # (N,) rows of the split that are scored
+    predictions: dict[str, RowPredictions]  # name -> predictions of these rows
+    windows: Segments  # segments as long as a window, without overlap
+    # name -> predictions by segment, where they differ from those of the rows
     by_segment: dict[str, SegmentPredictions]
+    # name in WITH_CONFIDENCE -> (N,) probability of the predicted block
     confidence: dict[str, NDArray[np.float64]]
-
-
-class DecodedWindows(NamedTuple):
-    """Decoding of the N rows of a split, each from its assigned window.
-
-    Attributes:
-        is_covered: (N,) whether the row is assigned to a window; other rows have no prediction.
-        path: (N,) state on the Viterbi path of the row's window.
-        paths: (W, T) Viterbi path of each window.
-        blocks: (N,) text of the most probable block, the lag marginalised.
-        confidence: (N,) its probability.
-        operation: (N,) class.
-    """
-
-    is_covered: NDArray[np.bool_]
-    path: NDArray[np.int64]
-    paths: NDArray[np.int64]
-    blocks: NDArray[np.str_]
-    confidence: NDArray[np.float64]
-    operation: NDArray[np.int64]
 
 
 def predict_split(decoder: Decoder, split: Split, device: torch.device) -> SplitPredictions:
     """Decodes a split; labels are used by the upper bound only."""
     description, programs = decoder.description, decoder.programs
     data = to_tensors(split, description, device)
-    decoded = decode_split_windows(decoder.network, data)
-    window_decoding = decode_windows(decoder, data)
-    rows = np.flatnonzero(decoded.is_covered)
-    recording = split.recording[rows]
-    path, operation = window_decoding.path[rows], decoded.operation[rows]
-    whole_state, recording_blocks = _decode_recordings(decoder, data, split, rows)
-    whole_operation = _most_common_operation(operation, recording)
-
-    windows, window_index = _non_overlapping_windows(split, description.window)
-    window_path = window_decoding.paths[window_index].ravel()
-    window_operation = decoded.operation[split.window_start[window_index]].repeat(
-        description.window
-    )
-    recordings = Segments(rows, np.unique(recording, return_inverse=True)[1])
+    greedy = decode_split_windows(decoder.network, data)
+    by_window = decode_windows(decoder, data)
+    rows = np.flatnonzero(greedy.is_covered)
+    operation = greedy.operation[rows]
+    whole_state, whole_blocks, whole_confidence = _decode_recordings(decoder, data, split, rows)
+    whole_operation = _most_common_operation(operation, split.recording[rows])
+    whole = predict_at_states(programs, whole_state, whole_operation)
+    in_window = predict_at_states(programs, by_window.path[rows], operation)
     predictions = {
-        MODEL: predict_at_states(programs, path, operation)._replace(
-            blocks=window_decoding.blocks[rows]
+        MODEL: in_window._replace(blocks=by_window.blocks[rows]),
+        WHOLE: whole._replace(blocks=whole_blocks),
+        GREEDY: RowPredictions(
+            np.array(description.vocabulary.decode(greedy.codes[rows])),
+            operation,
+            position_mm=description.position_mm(greedy.position[rows]),
         ),
-        WHOLE: predict_at_states(programs, whole_state, whole_operation)._replace(
-            blocks=recording_blocks.blocks
-        ),
-        GREEDY: _predict_greedily(decoded, rows, description),
     }
+    windows, index = _non_overlapping_windows(split, description.window)
+    window_operation = greedy.operation[split.window_start[index]].repeat(description.window)
+    recordings = Segments(rows, np.unique(split.recording[rows], return_inverse=True)[1])
     by_segment = {
         MODEL: SegmentPredictions(
-            windows, predict_at_states(programs, window_path, window_operation)
+            windows, predict_at_states(programs, by_window.paths[index].ravel(), window_operation)
         ),
-        WHOLE: SegmentPredictions(
-            recordings, predict_at_states(programs, whole_state, whole_operation)
-        ),
+        WHOLE: SegmentPredictions(recordings, whole),
     }
     if np.isfinite(split.state[rows]).any():  # A program that is not in the train split has no lag.
         predictions[UPPER_BOUND] = _predict_at_true_states(programs, split, rows)._replace(
-            blocks=_most_probable_at_true_states(programs, split, rows)
+            blocks=_most_probable_at_states(programs, _true_states(split, rows))
         )
         by_segment[UPPER_BOUND] = SegmentPredictions(
             windows, _predict_at_true_states(programs, split, windows.rows)
         )
-    confidence = {MODEL: window_decoding.confidence[rows], WHOLE: recording_blocks.confidence}
+    confidence = {MODEL: by_window.confidence[rows], WHOLE: whole_confidence}
     return SplitPredictions(rows, predictions, windows, by_segment, confidence)
 
 
@@ -132,21 +91,11 @@ def predict_at_states(
     )
 
 
-def _predict_greedily(
-    decoded: WindowPredictions, rows: NDArray[np.intp], description: Description
-) -> RowPredictions:
-    """Blocks by greedy decoding, word by word, and the position head's positions."""
-    blocks = np.array(description.vocabulary.decode(decoded.codes[rows]))
-    position_mm = description.position_mm(decoded.position[rows])
-    return RowPredictions(blocks, decoded.operation[rows], None, position_mm)
-
-
 def _predict_at_true_states(
     programs: Programs, split: Split, rows: NDArray[np.integer]
 ) -> RowPredictions:
-    return predict_at_states(
-        programs, _true_states(split, rows), split.operation[rows].astype(np.int64)
-    )
+    operation = split.operation[rows].astype(np.int64)
+    return predict_at_states(programs, _true_states(split, rows), operation)
 
 
 def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -154,14 +103,11 @@ def _true_states(split: Split, rows: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.nan_to_num(np.rint(split.state[rows])).astype(np.int64)
 
 
-def _most_probable_at_true_states(
-    programs: Programs, split: Split, rows: NDArray[np.integer]
-) -> NDArray[np.str_]:
-    """The most probable block where the state is certain and the lag unknown, (N,)."""
-    state, texts = _true_states(split, rows), state_texts(programs)
-    blocks = np.empty(len(rows), programs.block.dtype)
+def _most_probable_at_states(programs: Programs, state: NDArray[np.int64]) -> NDArray[np.str_]:
+    """The most probable block where the state (N,) is certain and the lag unknown, (N,)."""
+    texts, blocks = state_texts(programs), np.empty(len(state), programs.block.dtype)
     size = rows_at_once(len(programs), ROWS_PER_CHUNK)
-    for chunk in np.array_split(np.arange(len(rows)), -(-len(rows) // size)):
+    for chunk in np.array_split(np.arange(len(state)), -(-len(state) // size)):
         posterior = np.zeros((len(chunk), len(programs)), np.float32)
         posterior[np.arange(len(chunk)), state[chunk]] = 1.0
         blocks[chunk] = most_probable_blocks(marginalise_lag(posterior, programs), texts).blocks
@@ -169,20 +115,13 @@ def _most_probable_at_true_states(
 
 
 class DecodedBatch(NamedTuple):
-    """Some windows of a split, B of T rows, decoded.
+    """Some windows of a split, B of T rows, decoded."""
 
-    Attributes:
-        encoded: (B, T, D) row vectors of the network.
-        path: (B, T) Viterbi paths.
-        rows: (M,) rows of the split that are assigned to these windows.
-        mask: (B, T) where they are.
-        posterior: (M, P) of the states that the controller reports, the lag marginalised.
-    """
-
-    encoded: Tensor
-    path: Tensor
-    rows: NDArray[np.int64]
-    mask: Tensor
+    encoded: Tensor  # (B, T, D) row vectors of the network
+    path: Tensor  # (B, T) Viterbi paths
+    rows: NDArray[np.int64]  # (M,) rows of the split that are assigned to these windows
+    mask: Tensor  # (B, T) where they are
+    # (M, P) of the states that the controller reports, the lag marginalised
     posterior: NDArray[np.float32]
 
 
@@ -199,12 +138,23 @@ def decode_batches(decoder: Decoder, data: Tensors) -> Iterator[DecodedBatch]:
         yield DecodedBatch(encoded, decoded.path, rows[mask].cpu().numpy(), mask, posterior)
 
 
+class DecodedWindows(NamedTuple):
+    """Decoding of the N rows of a split, each from its assigned window."""
+
+    # (N,) whether the row is assigned to a window; other rows have no prediction
+    is_covered: NDArray[np.bool_]
+    path: NDArray[np.int64]  # (N,) state on the Viterbi path of the row's window
+    paths: NDArray[np.int64]  # (W, T) Viterbi path of each window
+    blocks: NDArray[np.str_]  # (N,) text of the most probable block, the lag marginalised
+    confidence: NDArray[np.float64]  # (N,) its probability
+    operation: NDArray[np.int64]  # (N,) class
+
+
 @torch.no_grad()
 def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
     """State, most probable block and operation of each row, from its assigned window."""
-    programs, network = decoder.programs, decoder.network
     count, texts = len(data.signals), state_texts(decoder.programs)
-    blocks, confidence = np.zeros(count, programs.block.dtype), np.zeros(count)
+    blocks, confidence = np.zeros(count, decoder.programs.block.dtype), np.zeros(count)
     operation, path = np.full(count, UNSEEN, np.int64), np.full(count, UNSEEN, np.int64)
     paths = []
     for batch in decode_batches(decoder, data):
@@ -213,7 +163,7 @@ def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
         blocks[batch.rows], confidence[batch.rows] = most_probable_blocks(
             batch.posterior, texts, decoder.temperature
         )
-        predicted = network.operation_logits(batch.encoded).argmax(-1)[:, None]
+        predicted = decoder.network.operation_logits(batch.encoded).argmax(-1)[:, None]
         operation[batch.rows] = predicted.expand_as(batch.mask)[batch.mask].cpu().numpy()
     is_covered = operation != UNSEEN
     return DecodedWindows(is_covered, path, np.concatenate(paths), blocks, confidence, operation)
@@ -221,20 +171,18 @@ def decode_windows(decoder: Decoder, data: Tensors) -> DecodedWindows:
 
 def _decode_recordings(
     decoder: Decoder, data: Tensors, split: Split, rows: NDArray[np.intp]
-) -> tuple[NDArray[np.int64], MostProbableBlocks]:
-    """States and most probable blocks of the scored rows, each recording as one segment."""
-    programs = decoder.programs
-    state = np.zeros(len(split.recording), np.int64)
-    blocks = np.zeros(len(split.recording), programs.block.dtype)
-    confidence = np.zeros(len(split.recording))
+) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:
+    """State, most probable block and confidence of N scored rows, each recording as one segment."""
+    state, confidence = np.zeros(len(rows), np.int64), np.zeros(len(rows))
+    blocks = np.zeros(len(rows), decoder.programs.block.dtype)
     for recording in np.unique(split.recording[rows]):
         # Rows beyond a gap in the clock that no window crosses are not scored.
-        own_rows = rows[split.recording[rows] == recording]
-        signals = data.signals[torch.as_tensor(own_rows, device=data.signals.device)]
+        own = np.flatnonzero(split.recording[rows] == recording)
+        signals = data.signals[torch.as_tensor(rows[own], device=data.signals.device)]
         decoded = decoder.decode_recording(signals)
-        state[own_rows] = decoded.state
-        blocks[own_rows], confidence[own_rows] = decoded.blocks
-    return state[rows], MostProbableBlocks(blocks[rows], confidence[rows])
+        state[own] = decoded.state
+        blocks[own], confidence[own] = decoded.blocks
+    return state, blocks, confidence
 
 
 def _most_common_operation(

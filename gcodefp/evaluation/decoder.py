@@ -69,46 +69,34 @@ ARRAYS = {
 
 
 class DecodedRecording(NamedTuple):
-    """The decoding of a recording of N rows as a whole.
+    """The decoding of a recording of N rows as a whole."""
 
-    Attributes:
-        program: the most probable one.
-        program_probability: (K,) of each program; no transition leaves one.
-        state: (N,) the most probable one of each row in the most probable program.
-        confidence: (N,) probability of the block at this state, the lag unknown.
-        median_lag_confidence: (N,) the same, if the lag were the program's median.
-        blocks: the most probable block of each row, in any program, the lag unknown.
-        emission_state: (N,) the state with the highest emission at each row by itself.
-    """
-
-    program: int
-    program_probability: NDArray[np.floating]
-    state: NDArray[np.int64]
-    confidence: NDArray[np.float64]
+    program: int  # the most probable one
+    program_probability: NDArray[np.floating]  # (K,) of each program; no transition leaves one
+    state: NDArray[np.int64]  # (N,) the most probable one of each row in the most probable program
+    confidence: NDArray[np.float64]  # (N,) probability of the block at this state, the lag unknown
+    # (N,) the same, if the lag were the program's median
     median_lag_confidence: NDArray[np.float64]
+    # the most probable block of each row, in any program, the lag unknown
     blocks: MostProbableBlocks
+    # (N,) the state with the highest emission at each row by itself
     emission_state: NDArray[np.int64]
 
 
 class Decoder(NamedTuple):
-    """A checkpoint with its emission models.
-
-    Attributes:
-        network_weight, template_weight: of the emission log-likelihoods; 0 where one is not used.
-        templates: None without a decoder.npz.
-        tried: (W, 4) on the val split: both weights, mean log score, share of rows within 1 s.
-        fits: (R,) how well each train or val recording fits templates that were fitted without it,
-            as `calibration.template_fit`.
-        temperature: of the probabilities of blocks; above 1 they are less certain.
-    """
+    """A checkpoint with its emission models."""
 
     checkpoint: Checkpoint
+    # of the emission log-likelihoods; 0 where one is not used
     network_weight: float = UNTUNED_NETWORK_WEIGHT
     template_weight: float = 0.0
-    templates: Templates | None = None
+    templates: Templates | None = None  # None without a decoder.npz
+    # (W, 4) on the val split: both weights, mean log score, share of rows within 1 s
     tried: NDArray[np.float32] = np.zeros((0, 4), np.float32)
+    # (R,) how well each train or val recording fits templates that were fitted without it, as
+    # `calibration.template_fit`
     fits: NDArray[np.float32] = np.zeros(0, np.float32)
-    temperature: float = 1.0
+    temperature: float = 1.0  # of the probabilities of blocks; above 1 they are less certain
 
     @property
     def description(self) -> Description:
@@ -144,8 +132,7 @@ class Decoder(NamedTuple):
 
     def paths(self, checkpoint: Path) -> list[Path]:
         """The files that it was read from."""
-        decoder = [] if self.templates is None else [checkpoint.with_name(DECODER_FILE)]
-        return [checkpoint, *decoder]
+        return [checkpoint] + [checkpoint.with_name(DECODER_FILE)] * (self.templates is not None)
 
     def chain(self, device: torch.device) -> Chain:
         """The transitions between the programs' states."""
@@ -249,60 +236,54 @@ class Decoder(NamedTuple):
         if rows is None:
             return self.decode_recording(tensor).state
         posteriors = self.centre_posteriors(tensor, rows)
-        return torch.cat([posterior.argmax(-1) for _, posterior in posteriors]).cpu().numpy()
+        return torch.cat([posterior.argmax(-1) for posterior in posteriors]).cpu().numpy()
 
     @torch.no_grad()
-    def centre_posteriors(
-        self, signals: Tensor, rows: int, stride_rows: int = 1
-    ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Posteriors of the states at the centre rows of windows of any length.
+    def centre_posteriors(self, signals: Tensor, rows: int) -> Iterator[Tensor]:
+        """Posteriors (B, P) of the states at the centre rows of windows, a few windows at a time.
 
         Args:
-            signals: (N, C) of one recording.
-            rows: T, of each window, at most N.
-            stride_rows: rows from one window to the next.
-
-        Yields:
-            the centre rows (B,) of some windows, and their posteriors (B, P).
+            signals: (N, C) of one recording; a window begins at each row.
+            rows: T, of each window, at most N; any length.
         """
-        starts = torch.arange(0, len(signals) - rows + 1, stride_rows, device=signals.device)
+        starts = torch.arange(len(signals) - rows + 1, device=signals.device)
         chain, windows = self.chain(signals.device), WindowEmissions(self, signals, rows)
-
-        def emissions_of(chunk: Tensor) -> Callable[[int], Tensor]:
-            templates = windows.templates(chunk) if self.template_weight else None
-
-            def emission_at(row: int) -> Tensor:
-                emissions = torch.zeros((), device=signals.device)
-                if self.network_weight:
-                    emissions = emissions + self.network_weight * windows.network(chunk, row)
-                if templates is not None:
-                    emissions = emissions + self.template_weight * templates(row)
-                return emissions
-
-            return emission_at
-
         for chunk in starts.split(rows_at_once(len(self.programs), WINDOWS_PER_CHUNK)):
-            yield chunk + rows // 2, centre_posterior(emissions_of(chunk), rows, chain)
+            yield centre_posterior(windows.weighted(chunk), rows, chain)
 
 
 class WindowEmissions:
     """All windows of one length of one recording, which share most of their computation."""
 
     def __init__(self, decoder: Decoder, signals: Tensor, rows: int) -> None:
-        self._network, self._rows, self._signals = decoder.network, rows, signals
+        self._decoder, self._rows, self._signals = decoder, rows, signals
         # A longer window is encoded in parts as long as those of the training.
         self._length = length = min(rows, decoder.description.window)
         self._part_starts = [*range(0, rows - length, max(1, length // 4)), rows - length]
         templates = decoder.templates
-        self._templates = templates
         self._projected = templates.project_windows(signals, rows) if templates else {}
+
+    def weighted(self, starts: Tensor) -> Callable[[int], Tensor]:
+        """The decoder's emissions of windows (B,), which ascend: row -> (B, P)."""
+        decoder = self._decoder
+        templates = self.templates(starts) if decoder.template_weight else None
+
+        def emission_at(row: int) -> Tensor:
+            emissions = torch.zeros((), device=starts.device)
+            if decoder.network_weight:
+                emissions = emissions + decoder.network_weight * self.network(starts, row)
+            if templates is not None:
+                emissions = emissions + decoder.template_weight * templates(row)
+            return emissions
+
+        return emission_at
 
     @cached_property
     def _encoded(self) -> Tensor:
         """Row vectors of all parts, (parts, rows, D); templates alone never need them."""
         starts = torch.arange(len(self._signals) - self._length + 1, device=self._signals.device)
         every_row = torch.ones(len(starts), self._length, dtype=torch.bool, device=starts.device)
-        parts = encode_windows(self._network, self._signals, starts, every_row)
+        parts = encode_windows(self._decoder.network, self._signals, starts, every_row)
         return torch.cat([part.encoded for part in parts])
 
     def network(self, starts: Tensor, row: int) -> Tensor:
@@ -316,13 +297,13 @@ class WindowEmissions:
                 weight = min(part_row, length - 1 - part_row) + 1
                 total = total + weight * self._encoded[starts + start, part_row]
                 weights += weight
-        return self._network.emission_log_likelihood(total / weights)
+        return self._decoder.network.emission_log_likelihood(total / weights)
 
     def templates(self, starts: Tensor) -> Callable[[int], Tensor]:
         """The templates' log-likelihoods of windows (B,), which ascend: row -> (B, P)."""
-        assert self._templates is not None, "their weight is not 0"
-        compare, window_cut = self._templates.compare, self._templates.window_cut
-        projected, inner = self._projected, (self._templates.reach, self._templates.reach)
+        fitted, projected = self._decoder.templates, self._projected
+        assert fitted is not None, "their weight is not 0"
+        compare, window_cut, inner = fitted.compare, fitted.window_cut, (fitted.reach,) * 2
         first, end = int(starts[0]), int(starts[-1]) + self._rows
         # Most rows of a window are in many others, with the same features.
         shared = compare(projected[inner][first:end]) if inner in projected else None

@@ -60,7 +60,7 @@ class EstimatedShare(Estimated):
     value: Share | None
 
 
-class ControlVerdictDocument(Document):
+class ControlVerdict(Document):
     limit: str
     score: EstimatedShare
     limit_score: EstimatedShare
@@ -78,7 +78,7 @@ class ControlContent(Document):
     control: str
     what: str
     fails: bool
-    answers: dict[str, ControlVerdictDocument] = Field(min_length=1)
+    answers: dict[str, ControlVerdict] = Field(min_length=1)
 
 
 class ControlDocument(ControlContent):

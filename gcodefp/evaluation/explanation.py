@@ -15,7 +15,7 @@ Shapes: N rows, C channels, K recordings.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,21 +49,94 @@ from gcodefp.model.trainer import describe_device
 from gcodefp.programs.table import UNKNOWN
 from gcodefp.recordings.columns import channel_group
 
+BINS = 10
+EXCERPT_ROWS = 300
+
 Metrics = Mapping[str, Statistic]
+"""OCCLUSION_METRICS of MODEL."""
 
 
 class ChannelSet(NamedTuple):
-    """A set of channels that is hidden together.
+    """A set of channels that is hidden together."""
 
-    Attributes:
-        kind: ALL, GROUP or NODE.
-        name: of the group or node; empty for all.
-        channels: their indices.
-    """
+    kind: str  # ALL, GROUP or NODE
+    name: str  # of the group or node; empty for all
+    channels: tuple[int, ...]  # their indices
 
-    kind: str
-    name: str
-    channels: tuple[int, ...]
+
+class Explanation(NamedTuple):
+    """The predictions for a split, and its scores with all sensors and with each set hidden."""
+
+    decoding: SplitPredictions
+    complete: Metrics
+    occluded: Sequence[tuple[ChannelSet, Metrics]]
+
+
+def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Explanation:
+    """Decodes a split, and scores it under sensor occlusion."""
+    return Explanation(
+        predict_split(decoder, split, device),
+        _score_windows(decoder, split, device),
+        [
+            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
+            for hidden in channel_sets(decoder.description.scaler.channels)
+        ],
+    )
+
+
+def describe_explanation(
+    explanation: Explanation, split: Split, description: Description, device: torch.device
+) -> dict[str, Any]:
+    """The content of explanation.json, except provenance."""
+    decoding, scaler = explanation.decoding, description.scaler
+    true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
+    channels = [
+        {**channel, "group": channel_group(channel["name"]), "node": sensor_node(channel["name"])}
+        for channel in description.document["channels"]
+    ]
+    return {
+        "leaky": description.leaky,
+        "controller_is_input": description.document["controller_is_input"],
+        "device": describe_device(device),
+        "recordings": len(np.unique(recording)),
+        "rows": len(decoding.rows),
+        "window": description.window,
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+        "centered": scaler.centered,
+        "zscored": scaler.zscored,
+        "channels": channels,
+        "sensors": describe_sensors(explanation, scaler.channels),
+        "calibration": {
+            name: describe_calibration(
+                decoding.confidence[name], decoding.predictions[name].blocks == true, recording
+            )
+            for name in WITH_CONFIDENCE
+        },
+        "excerpt": _describe_excerpt(decoding, split, description),
+    }
+
+
+def explanation_arrays(
+    explanation: Explanation, split: Split, description: Description
+) -> dict[str, NDArray[Any]]:
+    """The arrays of explanation.npz; N rows as in predictions.npz."""
+    decoding = explanation.decoding
+    true = split.blocks[split.block[decoding.rows]]
+    arrays: dict[str, NDArray[Any]] = {
+        "recordings": split.recordings,
+        "recording": split.recording[decoding.rows],
+        "row": split.row[decoding.rows],
+        "operations": np.array(description.vocabulary.operations),
+    }
+    for name in WITH_CONFIDENCE:
+        array = PREDICTORS[name].array
+        arrays[f"{array}_confidence"] = decoding.confidence[name]
+        arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
+    return arrays | excerpt_arrays(decoding, split, description)
+
+
+# Sensor occlusion
 
 
 def sensor_node(channel: str) -> str | None:
@@ -92,29 +165,6 @@ def occlude_channels(split: Split, channels: Sequence[int]) -> Split:
     return replace(split, signals=signals, valid=valid)
 
 
-class SensorScores(NamedTuple):
-    """OCCLUSION_METRICS of MODEL.
-
-    Attributes:
-        complete: with all sensors.
-        occluded: each channel set, and the metrics while it is hidden.
-    """
-
-    complete: Metrics
-    occluded: Sequence[tuple[ChannelSet, Metrics]]
-
-
-def score_occluded_sensors(decoder: Decoder, split: Split, device: torch.device) -> SensorScores:
-    """Scores a split with all sensors, and with each channel set occluded."""
-    return SensorScores(
-        _score_windows(decoder, split, device),
-        [
-            (hidden, _score_windows(decoder, occlude_channels(split, hidden.channels), device))
-            for hidden in channel_sets(decoder.description.scaler.channels)
-        ],
-    )
-
-
 def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metrics:
     description = decoder.description
     decoded = decode_windows(decoder, to_tensors(split, description, device))
@@ -126,7 +176,7 @@ def _score_windows(decoder: Decoder, split: Split, device: torch.device) -> Metr
     )
 
 
-def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dict[str, Any]:
+def describe_sensors(explanation: Explanation, channels: Sequence[str]) -> dict[str, Any]:
     """The key `sensors` of explanation.json.
 
     `differences` are the metric with the channel set hidden minus the metric with all sensors, on
@@ -136,60 +186,39 @@ def describe_sensor_scores(scores: SensorScores, channels: Sequence[str]) -> dic
     def intervals(metrics: Metrics) -> dict[str, Any]:
         return {name: with_interval(metric)._asdict() for name, metric in metrics.items()}
 
+    complete = explanation.complete
     return {
         "trained_again": False,
-        "complete": intervals(scores.complete),
+        "complete": intervals(complete),
         "without": [
             {
-                "kind": channel_set.kind,
-                "name": channel_set.name,
-                "channels": [channels[index] for index in channel_set.channels],
+                "kind": hidden.kind,
+                "name": hidden.name,
+                "channels": [channels[index] for index in hidden.channels],
                 "scores": intervals(metrics),
                 "differences": {
-                    name: paired_difference(metric, scores.complete[name])._asdict()
+                    name: paired_difference(metric, complete[name])._asdict()
                     for name, metric in metrics.items()
                 },
             }
-            for channel_set, metrics in scores.occluded
+            for hidden, metrics in explanation.occluded
         ],
     }
 
 
-BINS = 10
+# Calibration
 
 
-@dataclass(frozen=True)
-class CalibrationError:
-    """The expected calibration error over B bins; a `Statistic`.
-
-    Attributes:
-        gaps: (K, B) sum over a recording's rows in a bin of correct (0 or 1) minus confidence.
-        rows: (K,) rows of each recording.
-    """
-
-    recordings: NDArray[np.integer]
-    gaps: NDArray[np.floating]
-    rows: NDArray[np.integer]
-
-    @property
-    def n(self) -> int:
-        return int(self.rows.sum())
-
-    def resampled(self, multiplicity: NDArray[np.integer]) -> NDArray[np.floating]:
-        return np.abs(multiplicity @ self.gaps).sum(axis=1) / (multiplicity @ self.rows)
-
-
-def assign_bins(confidence: NDArray[np.floating], bins: int = BINS) -> NDArray[np.intp]:
+def assign_bins(confidence: NDArray[np.floating]) -> NDArray[np.intp]:
     """The bin of each row, (N,): equal numbers of rows, but equal confidences share a bin."""
     ascending = np.sort(confidence)
-    first = np.arange(bins) * len(ascending) // bins
-    edges = np.unique(ascending[first])
+    edges = np.unique(ascending[np.arange(BINS) * len(ascending) // BINS])
     return np.searchsorted(edges, confidence, side="right") - 1
 
 
 def calibration_error(
     confidence: NDArray[np.floating], correct: NDArray[np.bool_], recording: NDArray[np.integer]
-) -> CalibrationError:
+) -> Statistic:
     """The expected calibration error of N rows; the bins are the same on every resample.
 
     Args:
@@ -198,10 +227,14 @@ def calibration_error(
         recording: (N,) index of each row's recording.
     """
     recordings, index = np.unique(recording, return_inverse=True)
-    row_bin = assign_bins(confidence)
+    row_bin, rows = assign_bins(confidence), np.bincount(index)
     gaps = np.zeros((len(recordings), row_bin.max() + 1))
     np.add.at(gaps, (index, row_bin), correct - confidence)
-    return CalibrationError(recordings, gaps, np.bincount(index))
+    return Statistic(
+        recordings,
+        len(confidence),
+        lambda times: np.abs(times @ gaps).sum(axis=1) / (times @ rows),
+    )
 
 
 def describe_calibration(
@@ -211,30 +244,33 @@ def describe_calibration(
 
     `overconfidence` is the mean confidence minus the accuracy.
     """
-    is_correct, ones = correct.astype(np.float64), np.ones(len(correct))
-    row_bin = assign_bins(confidence)
-    error = calibration_error(confidence, correct, recording)
+    is_correct, row_bin = correct.astype(np.float64), assign_bins(confidence)
+
+    def mean(values: NDArray[np.floating], rows: Any = slice(None)) -> dict[str, Any]:
+        return estimate(values[rows], np.ones(len(values))[rows], recording[rows])._asdict()
+
+    error = with_interval(calibration_error(confidence, correct, recording))
     return {
-        "right": estimate(is_correct, ones, recording)._asdict(),
-        "confidence": estimate(confidence, ones, recording)._asdict(),
-        "overconfidence": estimate(confidence - is_correct, ones, recording)._asdict(),
-        "expected_calibration_error": with_interval(error)._asdict(),
+        "right": mean(is_correct),
+        "confidence": mean(confidence),
+        "overconfidence": mean(confidence - is_correct),
+        "expected_calibration_error": error._asdict(),
         "bins": [
             {
                 "confidence": float(confidence[rows].mean()),
                 "lowest": float(confidence[rows].min()),
                 "highest": float(confidence[rows].max()),
-                "right": estimate(is_correct[rows], ones[rows], recording[rows])._asdict(),
+                "right": mean(is_correct, rows),
             }
             for rows in (row_bin == index for index in range(row_bin.max() + 1))
         ],
     }
 
 
-EXCERPT_ROWS = 300
+# Excerpt
 
 
-def excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
+def _excerpt_rows(decoding: SplitPredictions, split: Split) -> NDArray[np.intp]:
     """Indices of scored rows: the middle of the recording with the median accuracy.
 
     Recordings are ranked as in the toolpath figure: by exact lines of WHOLE, best first, ties by
@@ -255,10 +291,9 @@ def excerpt_arrays(
     decoding: SplitPredictions, split: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The arrays `excerpt_...` of explanation.npz."""
-    index = excerpt_rows(decoding, split)
+    index, scaler = _excerpt_rows(decoding, split), description.scaler
     rows = decoding.rows[index]
     valid, scaled = split.valid[rows], split.signals[rows]
-    scaler = description.scaler
     samples = scaled.astype(np.float64)
     if not scaler.zscored:  # Else the recording's own deviation is not kept.
         samples = samples * np.array(scaler.std) + np.array(scaler.mean)
@@ -275,11 +310,11 @@ def excerpt_arrays(
     }
 
 
-def describe_excerpt(
+def _describe_excerpt(
     decoding: SplitPredictions, split: Split, description: Description
 ) -> dict[str, Any]:
     """The key `excerpt` of explanation.json: the recording of the excerpt."""
-    row = decoding.rows[excerpt_rows(decoding, split)[0]]
+    row = decoding.rows[_excerpt_rows(decoding, split)[0]]
     recording, program, operation = split.recording[row], split.program[row], split.operation[row]
     lag = float(split.lag_seconds[recording])
     return {
@@ -288,72 +323,3 @@ def describe_excerpt(
         "program": str(description.programs.names[program]) if program != UNKNOWN else None,
         "lag_seconds": lag if np.isfinite(lag) else None,
     }
-
-
-class Explanation(NamedTuple):
-    """The predictions for a split, and the scores under sensor occlusion."""
-
-    decoding: SplitPredictions
-    sensors: SensorScores
-
-
-def explain_split(decoder: Decoder, split: Split, device: torch.device) -> Explanation:
-    """Decodes a split, and scores it under sensor occlusion."""
-    return Explanation(
-        predict_split(decoder, split, device), score_occluded_sensors(decoder, split, device)
-    )
-
-
-def describe_explanation(
-    explanation: Explanation, split: Split, description: Description, device: torch.device
-) -> dict[str, Any]:
-    """The content of explanation.json, except provenance."""
-    decoding = explanation.decoding
-    true, recording = split.blocks[split.block[decoding.rows]], split.recording[decoding.rows]
-    return {
-        "leaky": description.leaky,
-        "controller_is_input": description.document["controller_is_input"],
-        "device": describe_device(device),
-        "recordings": len(np.unique(recording)),
-        "rows": len(decoding.rows),
-        "window": description.window,
-        "confidence": CONFIDENCE,
-        "resamples": RESAMPLES,
-        "centered": description.scaler.centered,
-        "zscored": description.scaler.zscored,
-        "channels": [
-            {
-                **channel,
-                "group": channel_group(channel["name"]),
-                "node": sensor_node(channel["name"]),
-            }
-            for channel in description.document["channels"]
-        ],
-        "sensors": describe_sensor_scores(explanation.sensors, description.scaler.channels),
-        "calibration": {
-            name: describe_calibration(
-                decoding.confidence[name], decoding.predictions[name].blocks == true, recording
-            )
-            for name in WITH_CONFIDENCE
-        },
-        "excerpt": describe_excerpt(decoding, split, description),
-    }
-
-
-def explanation_arrays(
-    explanation: Explanation, split: Split, description: Description
-) -> dict[str, NDArray[Any]]:
-    """The arrays of explanation.npz; N rows as in predictions.npz."""
-    decoding = explanation.decoding
-    true = split.blocks[split.block[decoding.rows]]
-    arrays: dict[str, NDArray[Any]] = {
-        "recordings": split.recordings,
-        "recording": split.recording[decoding.rows],
-        "row": split.row[decoding.rows],
-        "operations": np.array(description.vocabulary.operations),
-    }
-    for name in WITH_CONFIDENCE:
-        array = PREDICTORS[name].array
-        arrays[f"{array}_confidence"] = decoding.confidence[name]
-        arrays[f"{array}_right"] = decoding.predictions[name].blocks == true
-    return arrays | excerpt_arrays(decoding, split, description)

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.bootstrap import Estimate, ratio, with_interval
-from gcodefp.evaluation.metrics import is_near, program_error_seconds
+from gcodefp.evaluation.bootstrap import Estimate, estimate
+from gcodefp.evaluation.metrics import NEAR_SECONDS, program_error_seconds
 from gcodefp.programs.table import Programs
 
 WINDOW_ROWS = (16, 32, 64, 128, 256)
@@ -28,12 +28,7 @@ windows that begin at each row, (N - T + 1,); T is None: of all rows of the reco
 
 
 class Heard(NamedTuple):
-    """Answers of a listener.
-
-    Attributes:
-        rows: (M,) centre rows, of the split.
-        state: (M,) predicted.
-    """
+    """Answers of a listener: centre rows (M,) of the split, and their predicted states (M,)."""
 
     rows: NDArray[np.intp]
     state: NDArray[np.int64]
@@ -49,26 +44,21 @@ def measure_ladder(
     """The rungs of the ladder for metrics.json: of each window length, last of whole recordings.
 
     Args:
-        listeners: name -> listener; without any there is no ladder.
         stride: rows from one window to the next.
         doubtful: names of recordings whose lag, and so whose truth, is doubtful.
     """
-    rungs = (*WINDOW_ROWS, None) if listeners else ()
+
+    def scores(listener: Listener, rows: int | None) -> dict[str, Any]:
+        rung = score_rung(listen(listener, split, rows, stride), split, programs, doubtful)
+        return {metric: score._asdict() for metric, score in rung.items()}
+
     return [
         {
             "rows": rows,
             "seconds": None if rows is None else rows * float(programs.step_seconds),
-            "models": {
-                name: {
-                    metric: score._asdict()
-                    for metric, score in score_rung(
-                        listen(listener, split, rows, stride), split, programs, doubtful
-                    ).items()
-                }
-                for name, listener in listeners.items()
-            },
+            "models": {name: scores(listener, rows) for name, listener in listeners.items()},
         }
-        for rows in rungs
+        for rows in (*WINDOW_ROWS, None)
     ]
 
 
@@ -105,11 +95,10 @@ def score_rung(
     rows, state = heard
     program, recording = programs.program_of_state()[state], split.recording[rows]
     error = program_error_seconds(programs, state, program, split.state[rows], split.program[rows])
-    near, ones = is_near(error), np.ones(len(rows))
+    near, ones = error <= NEAR_SECONDS, np.ones(len(rows))
     certain = ~np.isin(split.recordings[recording], list(doubtful))
-    statistics = {
-        "within_1s": ratio(near, ones, recording),
-        "within_1s_certain": ratio(near & certain, certain, recording),
-        "program": ratio(program == split.program[rows], ones, recording),
+    return {
+        "within_1s": estimate(near, ones, recording),
+        "within_1s_certain": estimate(near & certain, certain, recording),
+        "program": estimate(program == split.program[rows], ones, recording),
     }
-    return {metric: with_interval(statistic) for metric, statistic in statistics.items()}

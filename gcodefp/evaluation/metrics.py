@@ -30,43 +30,26 @@ MIN_OVERLAP = 0.5
 
 
 class RowPredictions(NamedTuple):
-    """Predictions of N rows by the model or a baseline.
+    """Predictions of N rows by the model or a baseline; None is not predicted."""
 
-    Attributes:
-        blocks: (N,) text of each block.
-        operation: (N,) class of the operation.
-        program: (N,) index of the program; None if it is not predicted.
-        position_mm: (N, 3) tool position; None if it is not predicted.
-        line: (N,) line number in the program; None if it is not predicted.
-        state: (N,) state of the programs that the sensors measure; None if it is not predicted.
-    """
-
-    blocks: NDArray[np.str_]
-    operation: NDArray[np.int64]
-    program: NDArray[np.int64] | None = None
-    position_mm: NDArray[np.float32] | None = None
-    line: NDArray[np.int64] | None = None
-    state: NDArray[np.int64] | None = None
+    blocks: NDArray[np.str_]  # (N,) text of each block
+    operation: NDArray[np.int64]  # (N,) class of the operation
+    program: NDArray[np.int64] | None = None  # (N,) index of the program
+    position_mm: NDArray[np.float32] | None = None  # (N, 3) tool position
+    line: NDArray[np.int64] | None = None  # (N,) line number in the program
+    state: NDArray[np.int64] | None = None  # (N,) state of the programs that the sensors measure
 
     def take(self, rows: NDArray[np.integer]) -> "RowPredictions":
         """The predictions of some of the rows, in their order."""
-        fields = self._asdict().items()
-        selected: dict[str, Any] = {
-            name: None if array is None else array[rows] for name, array in fields
-        }
-        return RowPredictions(**selected)
+        taken: list[Any] = [None if array is None else array[rows] for array in self]
+        return RowPredictions(*taken)
 
 
 class Segments(NamedTuple):
-    """M rows in S segments, each of which is decoded as one sequence.
+    """M rows in S segments, each of which is decoded as one sequence."""
 
-    Attributes:
-        rows: (M,) rows of the split; those of a segment are neighbours, in order.
-        segment: (M,) segment of each, from 0.
-    """
-
-    rows: NDArray[np.integer]
-    segment: NDArray[np.integer]
+    rows: NDArray[np.integer]  # (M,) rows of the split; those of a segment are neighbours, in order
+    segment: NDArray[np.integer]  # (M,) segment of each, from 0
 
 
 class SegmentPredictions(NamedTuple):
@@ -84,20 +67,14 @@ NO_SEGMENTS = SegmentPredictions(
 
 @dataclass(frozen=True)
 class ScoredPredictions:
-    """Predictions and labels of N rows: the input of a metric.
-
-    Attributes:
-        rows: (N,) of the split.
-        programs: whose states are predicted.
-        by_segment: predictions as sequences, for segment metrics.
-    """
+    """Predictions and labels of N rows: the input of a metric."""
 
     predictions: RowPredictions
     split: Split
-    rows: NDArray[np.integer]
+    rows: NDArray[np.integer]  # (N,) of the split
     vocabulary: Vocabulary
     programs: Programs
-    by_segment: SegmentPredictions = NO_SEGMENTS
+    by_segment: SegmentPredictions = NO_SEGMENTS  # predictions as sequences, for segment metrics
 
     @property
     def recording(self) -> NDArray[np.integer]:
@@ -135,6 +112,10 @@ class ScoredPredictions:
         true_operation = self.split.operation[self.rows]
         return row_scores(*self.codes, self.predictions.operation, true_operation)
 
+    def share(self, correct: NDArray[np.bool_]) -> Statistic:
+        """The share of correct rows (N,)."""
+        return ratio(correct, np.ones(len(correct)), self.recording)
+
 
 def program_error_seconds(
     programs: Programs,
@@ -148,37 +129,21 @@ def program_error_seconds(
     return np.where((program == true_program) & np.isfinite(error), error, np.inf)
 
 
-def is_near(error_seconds: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Whether an error of the time in the program counts as correct."""
-    return np.asarray(error_seconds <= NEAR_SECONDS)
-
-
 SHARE, MILLIMETRES, SECONDS = "share", "mm", "s"
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric of the registry.
+    """One metric of the registry."""
 
-    Attributes:
-        title: its name in the report.
-        definition: for docs/metrics.md.
-        counts: what `n` counts.
-        compute: computes it.
-        unit: SHARE, MILLIMETRES or SECONDS.
-        higher_is_better: the direction.
-        main: whether it is in the report's first table.
-        of_segments: whether it compares whole segments rather than rows.
-    """
-
-    title: str
-    definition: str
-    counts: str
+    title: str  # its name in the report
+    definition: str  # for docs/metrics.md
+    counts: str  # what `n` counts
     compute: Callable[[ScoredPredictions], Statistic]
-    unit: str = SHARE
+    unit: str = SHARE  # SHARE, MILLIMETRES or SECONDS
     higher_is_better: bool = True
-    main: bool = False
-    of_segments: bool = False
+    main: bool = False  # whether it is in the report's first table
+    of_segments: bool = False  # whether it compares whole segments rather than rows
 
 
 def compute_metrics(
@@ -206,16 +171,12 @@ def _command_balanced(scored: ScoredPredictions) -> Statistic:
 
 def _program(scored: ScoredPredictions) -> Statistic:
     program, true = scored.predictions.program, scored.split.program[scored.rows]
-    if program is None:
-        return EMPTY
-    return ratio((program == true) & (true != UNKNOWN), np.ones(len(true)), scored.recording)
+    return EMPTY if program is None else scored.share((program == true) & (true != UNKNOWN))
 
 
 def _near(scored: ScoredPredictions) -> Statistic:
     error = scored.program_error_seconds
-    if error is None:
-        return EMPTY
-    return ratio(is_near(error), np.ones(len(error)), scored.recording)
+    return EMPTY if error is None else scored.share(error <= NEAR_SECONDS)
 
 
 def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic]:
@@ -229,15 +190,14 @@ def _program_time_error(level: float) -> Callable[[ScoredPredictions], Statistic
 
 
 def _sensed_line(scored: ScoredPredictions) -> Statistic:
-    if scored.predictions.state is None:
+    state = scored.predictions.state
+    if state is None:
         return EMPTY
-    correct = scored.programs.block[scored.predictions.state] == _sensed_blocks(scored, scored.rows)
-    return ratio(correct, np.ones(len(correct)), scored.recording)
+    return scored.share(scored.programs.block[state] == _sensed_blocks(scored.split, scored.rows))
 
 
-def _sensed_blocks(scored: ScoredPredictions, rows: NDArray[np.integer]) -> NDArray[np.str_]:
+def _sensed_blocks(split: Split, rows: NDArray[np.integer]) -> NDArray[np.str_]:
     """The true blocks at the sensors' time, (N,): those that are executed when a row is sensed."""
-    split = scored.split
     return split.blocks[split.block[split.lag_corrected_row[rows]]]
 
 
@@ -266,7 +226,7 @@ def _segment_f1(scored: ScoredPredictions) -> Statistic:
     (rows, segment), predictions = scored.by_segment
     if predictions.state is None:
         return EMPTY
-    predicted, true = scored.programs.block[predictions.state], _sensed_blocks(scored, rows)
+    predicted, true = scored.programs.block[predictions.state], _sensed_blocks(scored.split, rows)
     counts = [
         matching_runs(predicted[segment_rows], true[segment_rows], MIN_OVERLAP)
         for segment_rows in rows_of_segments(segment)
@@ -349,23 +309,18 @@ METRICS: Mapping[str, Metric] = {
 
 
 def update_definitions(page: str) -> str:
-    """A Markdown page with updated tables of metrics.
+    """A Markdown page with updated tables of the metrics of rows, or of segments.
 
-    A table of the metrics of rows, or of segments, is between the comments `<!-- metrics of rows
-    -->` (or `segments`) and `<!-- end -->`.
+    Each is between the comments `<!-- metrics of rows -->` (or `segments`) and `<!-- end -->`.
     """
+    head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
     for kind in ("rows", "segments"):
+        table = head + "".join(
+            f"| `{name}` | {m.title} | {m.definition} | {m.unit} | {m.counts} |\n"
+            for name, m in METRICS.items()
+            if m.of_segments == (kind == "segments")
+        )
         marker = f"<!-- metrics of {kind} -->\n"
         before, _, rest = page.partition(marker)
-        after = rest.partition("<!-- end -->")[2]
-        page = f"{before}{marker}{_table(kind == 'segments')}<!-- end -->{after}"
+        page = f"{before}{marker}{table}<!-- end -->{rest.partition('<!-- end -->')[2]}"
     return page
-
-
-def _table(of_segments: bool) -> str:
-    head = "| metric | in the report | definition | unit | `n` counts |\n" + "| --- " * 5 + "|\n"
-    return head + "".join(
-        f"| `{name}` | {metric.title} | {metric.definition} | {metric.unit} | {metric.counts} |\n"
-        for name, metric in METRICS.items()
-        if metric.of_segments == of_segments
-    )

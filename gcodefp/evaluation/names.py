@@ -10,16 +10,12 @@ SENSORS, LAG_ORACLE, BASELINE, PRIVILEGED = "sensors", "lag oracle", "baseline",
 
 
 class Predictor(NamedTuple):
-    """One predictor of metrics.json and predictions.npz.
+    """One predictor of metrics.json and predictions.npz."""
 
-    Attributes:
-        array: prefix of its arrays in predictions.npz.
-        kind: SENSORS: gcodefp, from sensors alone. LAG_ORACLE: the upper bound of a decoder without
-            the lag, from the true states. BASELINE: a simple method trained on the same data.
-            PRIVILEGED: a baseline with labels as inputs.
-    """
-
-    array: str
+    array: str  # prefix of its arrays in predictions.npz
+    # SENSORS: gcodefp, from sensors alone. LAG_ORACLE: the upper bound of a decoder without the
+    # lag, from the true states. BASELINE: a simple method trained on the same data. PRIVILEGED: a
+    # baseline with labels as inputs.
     kind: str
 
 

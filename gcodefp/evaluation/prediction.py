@@ -1,13 +1,11 @@
 """Predicts the G-code of a new recording from its signals, and formats the prediction's files."""
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -21,6 +19,11 @@ from gcodefp.programs.lag import interpolate_rows
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.cleaning import Recording
 
+PREDICTION_FORMAT = "gcodefp-prediction-1"
+TABLE_COLUMNS = (
+    *("first_row", "last_row", "line", "block", "confidence", "confidence_clock_known"),
+    *("x_mm", "y_mm", "z_mm"),
+)
 AGREEMENT_SECONDS = 2.0
 MIN_AGREEMENT = 0.5
 """Without a decoder.npz. A program that is not in the train split is decoded as the most similar
@@ -32,12 +35,19 @@ and one at 0.51. Some recordings of trained programs are below it too.
 SPEEDS = (0.5, 0.63, 0.8, 1.25, 1.6, 2.0)
 """Feeds, in those of the train recordings, at which a recording that fits no program is tried. In
 simulated recordings a fifth more or less is a program's limit without that."""
+MAX_ROWS_SHARE = 2.0
+"""A recording with more rows than this times those of its program contains several programs."""
 PACKETS_NOTE = "the order of its packets of rows is not known: each is decoded by itself"
 PACKETS_IN_ORDER_NOTE = (
     "its packets of rows are taken to be in the order of time, as they were in the train recordings"
 )
-MAX_ROWS_SHARE = 2.0
-"""A recording with more rows than this times those of its program contains several programs."""
+EVEN_SPACING_NOTE = "rows of the recording are taken as evenly spaced in time"
+CONFIDENCE_NOTES = (
+    "confidence: probability that the controller reports this block, its lag unknown",
+    "with median lag: the same, if the sensors lag by the median of the training recordings",
+    "agreement: share of rows whose most probable state by themselves is within "
+    f"{AGREEMENT_SECONDS:g} s of the decoded one",
+)
 
 
 class Candidate(NamedTuple):
@@ -47,62 +57,32 @@ class Candidate(NamedTuple):
     probability: float
 
 
-class PredictedBlock(NamedTuple):
-    """Neighbouring rows of one block; first and last are data rows in the file.
-
-    Attributes:
-        start: index of its first row among the N rows.
-        position_mm: (3,) of the tool in the last row.
-    """
-
-    start: int
-    first_row: int
-    last_row: int
-    line: int
-    block: str
-    confidence: float
-    median_lag_confidence: float
-    position_mm: NDArray[np.float64]
-
-
 @dataclass(frozen=True)
 class RecordingPrediction:
-    """The prediction for a recording of N rows.
-
-    Attributes:
-        row: (N,) data row in the file, from 0.
-        line: (N,) line number that the controller would report.
-        block: (N,) canonical text of the block at that line.
-        position_mm: (N, 3) tool position; NaN where unknown.
-        confidence: (N,) probability of the block, the lag unknown.
-        median_lag_confidence: (N,) the same, if the lag were the program's median.
-        agreement: share of rows whose own most probable state, by emission alone, is within
-            AGREEMENT_SECONDS of the decoded one.
-        refusal: whether the recording fits none of the programs; None without a decoder.npz, where
-            a low agreement raises the doubt. At `speed`.
-        speed: of the program, in that of the train recordings; 1 unless it fits at another of
-            SPEEDS only.
-        program_rows: rows of the program.
-        greedy_block: (N,) text of greedy decoding, without programs.
-        programs, operations: all of the train split, most probable first.
-        notes: on the recording.
-    """
+    """The prediction for a recording of N rows."""
 
     name: str
-    row: NDArray[np.int32]
-    line: NDArray[np.int64]
-    block: NDArray[np.str_]
-    position_mm: NDArray[np.float64]
-    confidence: NDArray[np.float64]
+    row: NDArray[np.int32]  # (N,) data row in the file, from 0
+    line: NDArray[np.int64]  # (N,) line number that the controller would report
+    block: NDArray[np.str_]  # (N,) canonical text of the block at that line
+    position_mm: NDArray[np.float64]  # (N, 3) tool position; NaN where unknown
+    confidence: NDArray[np.float64]  # (N,) probability of the block, the lag unknown
+    # (N,) the same, if the lag were the program's median
     median_lag_confidence: NDArray[np.float64]
+    # share of rows whose own most probable state, by emission alone, is within AGREEMENT_SECONDS of
+    # the decoded one
     agreement: float
+    # whether the recording, at `speed`, fits none of the programs; None without a decoder.npz,
+    # where a low agreement raises the doubt
     refusal: Refusal | None
+    # of the program, in that of the train recordings; 1 unless it fits at another of SPEEDS only
     speed: float
-    program_rows: int
-    greedy_block: NDArray[np.str_]
+    program_rows: int  # rows of the program
+    greedy_block: NDArray[np.str_]  # (N,) text of greedy decoding, without programs
+    # all of the train split, most probable first
     programs: tuple[Candidate, ...]
     operations: tuple[Candidate, ...]
-    notes: tuple[str, ...]
+    notes: tuple[str, ...]  # on the recording
 
     @property
     def program(self) -> Candidate:
@@ -149,28 +129,24 @@ class RecordingPrediction:
             )
         return warnings
 
-    @property
-    def blocks(self) -> list[PredictedBlock]:
-        """The blocks in order, one per group of neighbouring rows of the same line."""
-        is_same = (np.diff(self.line) == 0) & (self.block[1:] == self.block[:-1])
-        return [
-            PredictedBlock(
-                first,
-                int(self.row[first]),
-                int(self.row[end - 1]),
-                int(self.line[first]),
-                str(self.block[first]),
-                float(self.confidence[first:end].mean()),
-                float(self.median_lag_confidence[first:end].mean()),
-                self.position_mm[end - 1],
-            )
-            for first, end in _segment_bounds(is_same)
-        ]
+    def blocks(self) -> pd.DataFrame:
+        """A line for each group of neighbouring rows of one line: the columns of NAME.csv."""
+        starts = _group_starts(self.line, self.block)
+        ends = np.append(starts[1:], len(self.row))
+        position_mm = self.position_mm[ends - 1]
+        means = (
+            np.array([values[a:b].mean() for a, b in zip(starts, ends, strict=True)])
+            for values in (self.confidence, self.median_lag_confidence)
+        )
+        facts = self.row[starts], self.row[ends - 1], self.line[starts], self.block[starts]
+        columns = (*facts, *means, *position_mm.T)
+        return pd.DataFrame(dict(zip(TABLE_COLUMNS, columns, strict=True)), index=starts)
 
 
-def _segment_bounds(is_same: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First row and end of each group; (N - 1,) whether a row continues its predecessor's."""
-    return list(pairwise([0, *(np.flatnonzero(~is_same) + 1).tolist(), len(is_same) + 1]))
+def _group_starts(*columns: NDArray[Any]) -> NDArray[np.intp]:
+    """First row of each group of neighbouring rows that are equal in all columns (N,)."""
+    is_new = np.any([column[1:] != column[:-1] for column in columns], axis=0)
+    return np.append(0, np.flatnonzero(is_new) + 1)
 
 
 def predict_recording(
@@ -286,8 +262,8 @@ def _agreement(
 ) -> float:
     """Share of rows whose own most probable state (N,) is near the decoded one, in its program."""
     is_near = np.abs(row_states - states) * float(programs.step_seconds) <= AGREEMENT_SECONDS
-    program_of_state = programs.program_of_state()
-    return float((is_near & (program_of_state[row_states] == program_of_state[states])).mean())
+    program = programs.program_of_state()
+    return float((is_near & (program[row_states] == program[states])).mean())
 
 
 def _positions_mm(programs: Programs, states: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -306,20 +282,6 @@ def _rank_candidates(
     return tuple(Candidate(name, min(1.0, probability)) for name, probability in ranked)
 
 
-PREDICTION_FORMAT = "gcodefp-prediction-1"
-TABLE_COLUMNS = (
-    *("first_row", "last_row", "line", "block", "confidence", "confidence_clock_known"),
-    *("x_mm", "y_mm", "z_mm"),
-)
-EVEN_SPACING_NOTE = "rows of the recording are taken as evenly spaced in time"
-CONFIDENCE_NOTES = (
-    "confidence: probability that the controller reports this block, its lag unknown",
-    "with median lag: the same, if the sensors lag by the median of the training recordings",
-    "agreement: share of rows whose most probable state by themselves is within "
-    f"{AGREEMENT_SECONDS:g} s of the decoded one",
-)
-
-
 def gcode_text(
     prediction: RecordingPrediction,
     checkpoint: str,
@@ -334,13 +296,14 @@ def gcode_text(
         clock: (N,) the recording's clock at each row, for the comments.
     """
     lines = _head(prediction, checkpoint, (*CONFIDENCE_NOTES, EVEN_SPACING_NOTE, *notes))
-    for block in prediction.blocks:
+    table = prediction.blocks()
+    for first, block in zip(table.index.tolist(), table.itertuples(), strict=True):
         annotation = (
             f"confidence {block.confidence:.2f}, rows {block.first_row}-{block.last_row}, "
-            f"line {block.line}, with median lag {block.median_lag_confidence:.2f}"
+            f"line {block.line}, with median lag {block.confidence_clock_known:.2f}"
         )
-        if clock is not None and clock[block.start]:
-            annotation += f", at {clock[block.start]}"
+        if clock is not None and clock[first]:
+            annotation += f", at {clock[first]}"
         lines.append(f"{block.block} {comment(annotation)}")
     return "\n".join(lines) + "\n"
 
@@ -349,14 +312,15 @@ def greedy_text(prediction: RecordingPrediction, checkpoint: str, notes: Sequenc
     """The same for the blocks of greedy decoding, without programs."""
     greedy = "blocks are decoded row by row from all words of the training recordings"
     lines = _head(prediction, checkpoint, (greedy, EVEN_SPACING_NOTE, *notes))
-    blocks = prediction.greedy_block
-    for first, end in _segment_bounds(blocks[1:] == blocks[:-1]):
+    starts = _group_starts(prediction.greedy_block)
+    ends = np.append(starts[1:], len(prediction.row))
+    for first, end in zip(starts, ends, strict=True):
         rows = comment(f"rows {prediction.row[first]}-{prediction.row[end - 1]}")
-        lines.append(f"{blocks[first]} {rows}".lstrip())
+        lines.append(f"{prediction.greedy_block[first]} {rows}".lstrip())
     return "\n".join(lines) + "\n"
 
 
-def _head(prediction: RecordingPrediction, checkpoint: str, notes: Iterable[str]) -> list[str]:
+def _head(prediction: RecordingPrediction, checkpoint: str, notes: Sequence[str]) -> list[str]:
     program, operation = prediction.program, prediction.operation
     texts = (
         SAFETY_WARNING,
@@ -373,16 +337,11 @@ def _head(prediction: RecordingPrediction, checkpoint: str, notes: Iterable[str]
 
 def table_text(prediction: RecordingPrediction) -> str:
     """CSV with one line per block; an unknown position is empty."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(TABLE_COLUMNS)
-    for block in prediction.blocks:
-        position = ["" if np.isnan(mm) else f"{mm:.3f}" for mm in block.position_mm]
-        confidence = [f"{block.confidence:.4f}", f"{block.median_lag_confidence:.4f}"]
-        writer.writerow(
-            [block.first_row, block.last_row, block.line, block.block, *confidence, *position]
-        )
-    return text.getvalue()
+    table = prediction.blocks()
+    for name in TABLE_COLUMNS[4:]:
+        form = "{:.3f}" if name.endswith("_mm") else "{:.4f}"
+        table[name] = table[name].map(form.format, na_action="ignore")
+    return str(table.to_csv(index=False, lineterminator="\n"))
 
 
 def document(prediction: RecordingPrediction) -> dict[str, Any]:
@@ -390,7 +349,7 @@ def document(prediction: RecordingPrediction) -> dict[str, Any]:
     return {
         "recording": prediction.name,
         "rows": len(prediction.row),
-        "blocks": len(prediction.blocks),
+        "blocks": len(_group_starts(prediction.line, prediction.block)),
         "program": prediction.program._asdict(),
         "operation": prediction.operation._asdict(),
         "programs": [candidate._asdict() for candidate in prediction.programs],
@@ -401,5 +360,6 @@ def document(prediction: RecordingPrediction) -> dict[str, Any]:
         "refusal": prediction.refusal and prediction.refusal._asdict(),
         "speed": prediction.speed,
         "doubts": prediction.warnings,
+        "doubtful_below": MIN_AGREEMENT if prediction.refusal is None else None,
         "rows_evenly_spaced": True,
     }

@@ -88,51 +88,32 @@ def rows_of_segments(segment: NDArray[np.integer]) -> list[NDArray[np.int64]]:
     return np.split(np.argsort(segment, kind="stable"), ends)[:-1]
 
 
-class ExecutedBlocks:
-    """The blocks that rows execute, including those too short to be reported.
+def executed_blocks(
+    programs: Programs,
+    program: NDArray[np.integer],
+    line: NDArray[np.integer],
+    blocks: NDArray[np.str_],
+) -> list[tuple[str, int | None]]:
+    """The blocks executed over N rows in order, each once, with its first row; None has no row.
 
     A controller reports a few times a second, so a recording misses short blocks at random. Line
     numbers show that such a block was executed; other recordings of the program have its text.
+
+    Args:
+        program: (N,) index, UNKNOWN where it is not in the train split.
+        line: (N,) line numbers.
+        blocks: (N,) their blocks.
     """
-
-    def __init__(self, programs: Programs) -> None:
-        self._lines, self._blocks = [], []
-        for program in range(len(programs.names)):
-            mask = programs.executed_program == program
+    is_new = np.append(True, (line[1:] != line[:-1]) | (program[1:] != program[:-1]))
+    rows = np.flatnonzero(is_new).tolist()
+    sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
+    for previous, row in pairwise(rows):
+        if program[previous] == program[row] != UNKNOWN and line[row] - line[previous] > 1:
+            own = programs.executed_program == program[row]
             # A line with different blocks in two sessions counts once.
-            lines, first = np.unique(programs.executed_line[mask], return_index=True)
-            self._lines.append(lines)
-            self._blocks.append(programs.executed_block[mask][first].tolist())
-
-    def executed_sequence(
-        self, program: NDArray[np.integer], line: NDArray[np.integer], blocks: NDArray[np.str_]
-    ) -> list[str]:
-        """The blocks executed over N rows in order, each once.
-
-        Args:
-            program: (N,) index, UNKNOWN where it is not in the train split.
-            line: (N,) line numbers.
-            blocks: (N,) their blocks.
-        """
-        return [block for block, _ in self.sequence_with_rows(program, line, blocks)]
-
-    def sequence_with_rows(
-        self, program: NDArray[np.integer], line: NDArray[np.integer], blocks: NDArray[np.str_]
-    ) -> list[tuple[str, int | None]]:
-        """The same, each with its first row; None if it has no row."""
-        is_new_line = np.ones(len(line), bool)
-        is_new_line[1:] = (line[1:] != line[:-1]) | (program[1:] != program[:-1])
-        rows = np.flatnonzero(is_new_line).tolist()
-        sequence: list[tuple[str, int | None]] = [(str(blocks[0]), rows[0])]
-        for previous, row in pairwise(rows):
-            if program[previous] == program[row] != UNKNOWN:
-                missed = self._blocks_between(program[row], line[previous], line[row])
-                sequence += [(block, None) for block in missed]
-            sequence.append((str(blocks[row]), row))
-        return sequence
-
-    def _blocks_between(self, program: int, first_line: int, last_line: int) -> Sequence[str]:
-        """Blocks of the lines strictly between two lines."""
-        low, high = np.searchsorted(self._lines[program], [first_line + 1, last_line])
-        blocks: list[str] = self._blocks[program][low:high]
-        return blocks
+            lines, first = np.unique(programs.executed_line[own], return_index=True)
+            is_between = (lines > line[previous]) & (lines < line[row])
+            missed = programs.executed_block[own][first[is_between]].tolist()
+            sequence += [(block, None) for block in missed]
+        sequence.append((str(blocks[row]), row))
+    return sequence

@@ -18,20 +18,16 @@ from gcodefp.dataset.store import (
     read_split,
 )
 from gcodefp.errors import UserError
-from gcodefp.evaluation.baselines import Baselines, run_baselines
-from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Estimate, Statistic, with_interval
+from gcodefp.evaluation.baselines.suite import run_baselines
+from gcodefp.evaluation.baselines.task import Task
+from gcodefp.evaluation.bootstrap import CONFIDENCE, RESAMPLES, Statistic, with_interval
 from gcodefp.evaluation.breakdown import break_down
 from gcodefp.evaluation.decode import SplitPredictions, predict_split
 from gcodefp.evaluation.decoder import Decoder, read_decoder
-from gcodefp.evaluation.ladder import STRIDE_ROWS, measure_ladder
-from gcodefp.evaluation.metrics import (
-    RowPredictions,
-    ScoredPredictions,
-    SegmentPredictions,
-    compute_metrics,
-)
+from gcodefp.evaluation.ladder import STRIDE_ROWS, Listener, measure_ladder
+from gcodefp.evaluation.metrics import ScoredPredictions, SegmentPredictions, compute_metrics
 from gcodefp.evaluation.names import MODEL, PREDICTORS, WHOLE, WHOLE_SUFFIX
-from gcodefp.evaluation.sequences import ExecutedBlocks
+from gcodefp.evaluation.sequences import executed_blocks
 from gcodefp.evaluation.toolpaths import reconstructed_program
 from gcodefp.files import write_arrays, write_text
 from gcodefp.model.checkpoint import Checkpoint, check_dataset, read_checkpoint
@@ -41,16 +37,11 @@ logger = logging.getLogger("gcodefp.evaluate")
 
 
 class EvaluationInputs(NamedTuple):
-    """A checkpoint with its decoder, the dataset that it was trained on, and splits of it.
-
-    Attributes:
-        description: of dataset.json, which never carries the checkpoint's control.
-        splits: name -> split.
-    """
+    """A checkpoint with its decoder, the dataset that it was trained on, and splits of it."""
 
     decoder: Decoder
-    description: Description
-    splits: Mapping[str, Split]
+    description: Description  # of dataset.json, which never carries the checkpoint's control
+    splits: dict[str, Split]  # name -> split
 
 
 def open_evaluation(
@@ -70,11 +61,11 @@ def open_evaluation(
         UserError: a file is missing or cannot be read, the checkpoint is of another control, or it
             was trained on another dataset.
     """
-    loaded = open_decoder(checkpoint, device, control)
+    decoder = open_decoder(checkpoint, device, control)
     description = read_description(dataset)
-    check_dataset(loaded.checkpoint, description.with_control(control), checkpoint)
-    loaded_splits = {name: read_split(path, description, name) for name, path in splits.items()}
-    return EvaluationInputs(loaded, description, loaded_splits)
+    check_dataset(decoder.checkpoint, description.with_control(control), checkpoint)
+    loaded = {name: read_split(path, description, name) for name, path in splits.items()}
+    return EvaluationInputs(decoder, description, loaded)
 
 
 def open_decoder(path: Path, device: torch.device, control: str | None = None) -> Decoder:
@@ -89,47 +80,34 @@ def open_checkpoint(path: Path, device: torch.device, control: str | None = None
         UserError: it cannot be read, or was trained for another control (None: for none).
     """
     checkpoint = read_checkpoint(path, device)
-    trained_control = checkpoint.description.control
-    if trained_control == control:
+    trained_for = checkpoint.description.control
+    if trained_for == control:
         return checkpoint
     if control is None:
         raise UserError(
-            f"{path}: was trained for control {trained_control}; it is not a model of the signals "
+            f"{path}: was trained for control {trained_for}; it is not a model of the signals "
             "and belongs to python -m gcodefp.control"
         )
-    trained_for = f"control {trained_control}" if trained_control else "no control"
     raise UserError(
-        f"{path}: was trained for {trained_for}; "
+        f"{path}: was trained for {f'control {trained_for}' if trained_for else 'no control'}; "
         f"name the checkpoint that was trained for control {control}"
     )
 
 
 class Evaluation(NamedTuple):
-    """The predictions for a split and their scores.
-
-    Attributes:
-        predictions: name -> predictions of the rows of the decoding, including baselines.
-        scores: name -> metric -> its value and interval.
-        tuned: baseline -> its options, chosen on the val split.
-        ladder, decoder, doubtful_lags: for metrics.json.
-    """
+    """The predictions for a split, those of the baselines too, and what metrics.json says of it."""
 
     decoding: SplitPredictions
-    predictions: Mapping[str, RowPredictions]
-    scores: Mapping[str, Mapping[str, Estimate]]
-    tuned: Mapping[str, Mapping[str, Any]]
-    ladder: Sequence[Mapping[str, Any]]
-    decoder: Mapping[str, Any]
-    doubtful_lags: Sequence[str]
+    content: dict[str, Any]
 
 
 def evaluate_split(
     decoder: Decoder,
     test: Split,
     train: Split | None,
+    val: Split | None,
     device: torch.device,
     threads: int,
-    val: Split | None = None,
     ladder_stride_rows: int = STRIDE_ROWS,
     doubtful: Sequence[str] = (),
 ) -> Evaluation:
@@ -137,18 +115,22 @@ def evaluate_split(
 
     Args:
         train: for the baselines; without it there are none.
-        threads: processor cores that the baselines may use.
         val: for the baselines' options; without it they have their defaults.
+        threads: processor cores that the baselines may use.
         ladder_stride_rows: from one window of the ladder to the next.
         doubtful: names of recordings with a doubtful lag.
     """
+    description, programs = decoder.description, decoder.programs
     decoding = predict_split(decoder, test, device)
-    window, programs = decoder.description.window, decoder.programs
-    baselines = Baselines({}, {}, {})
+    listeners: dict[str, Listener] = {MODEL: decoder.listen}
+    tuned: dict[str, Any] = {}
     if train:
         if val is None:
             logger.warning("without --val the options of the baselines are defaults, not tuned")
-        baselines = run_baselines(train, val, test, decoding.rows, programs, window, threads)
+        task = Task(train, test, decoding.rows, programs, description.window, threads)
+        baselines = run_baselines(task, val)
+        listeners |= baselines.listeners
+        tuned = baselines.tuned
         # As gcodefp's, the segments of whole recordings are whole recordings.
         recordings = decoding.by_segment[WHOLE].segments
         whole = {
@@ -156,169 +138,124 @@ def evaluate_split(
             for name, predictions in baselines.predictions.items()
             if name.endswith(WHOLE_SUFFIX)
         }
-        decoding = decoding._replace(by_segment={**decoding.by_segment, **whole})
-    predictions = {**decoding.predictions, **baselines.predictions}
-    scores = {
-        name: {metric: with_interval(statistic) for metric, statistic in statistics.items()}
-        for name, statistics in score_predictors(
-            decoding, predictions, test, decoder.description
-        ).items()
+        decoding = decoding._replace(
+            predictions=decoding.predictions | baselines.predictions,
+            by_segment=decoding.by_segment | whole,
+        )
+    scored = scored_predictions(decoding, test, description)
+    in_test = test.recordings[np.unique(test.recording)]
+    content = _describe_inputs(decoding, test, description, device) | {
+        "decoder": decoder.describe(),
+        "models": {
+            name: {
+                metric: with_interval(statistic)._asdict()
+                for metric, statistic in compute_metrics(each).items()
+            }
+            for name, each in scored.items()
+        },
+        "ladder": measure_ladder(listeners, test, programs, ladder_stride_rows, doubtful),
+        "doubtful_lags": [name for name in doubtful if name in in_test],
+        "baselines": tuned,
+        **break_down(scored, description),
     }
-    ladder = measure_ladder(
-        {MODEL: decoder.listen, **baselines.listeners},
-        test,
-        programs,
-        ladder_stride_rows,
-        doubtful,
-    )
-    in_test = [name for name in doubtful if name in test.recordings[np.unique(test.recording)]]
-    return Evaluation(
-        decoding, predictions, scores, baselines.tuned, ladder, decoder.describe(), in_test
-    )
+    return Evaluation(decoding, content)
+
+
+def _describe_inputs(
+    decoding: SplitPredictions, test: Split, description: Description, device: torch.device
+) -> dict[str, Any]:
+    document = description.document
+    return {
+        "leaky": description.leaky,
+        "controller_is_input": document["controller_is_input"],
+        "split": document["split"],
+        "device": describe_device(device),
+        "recordings": len(np.unique(test.recording[decoding.rows])),
+        "train_recordings": len(document["splits"]["train"]["recordings"]),
+        "rows": len(decoding.rows),
+        "segments": int(decoding.windows.segment.max()) + 1,
+        "confidence": CONFIDENCE,
+        "resamples": RESAMPLES,
+    }
+
+
+def scored_predictions(
+    decoding: SplitPredictions,
+    split: Split,
+    description: Description,
+    names: Collection[str] = PREDICTORS,
+) -> dict[str, ScoredPredictions]:
+    """The named predictors, in the order of the report, ready for any metric."""
+    index = np.searchsorted(decoding.rows, decoding.windows.rows)
+    scored = {}
+    for name in PREDICTORS:
+        if name not in names or (predictions := decoding.predictions.get(name)) is None:
+            continue
+        in_windows = SegmentPredictions(decoding.windows, predictions.take(index))
+        scored[name] = ScoredPredictions(
+            predictions, split, decoding.rows, description.vocabulary, description.programs,
+            decoding.by_segment.get(name, in_windows),
+        )  # fmt: skip
+    return scored
 
 
 def score_predictors(
-    decoding: SplitPredictions,
-    predictions: Mapping[str, RowPredictions],
-    split: Split,
-    description: Description,
-    names: Collection[str] = tuple(PREDICTORS),
+    decoding: SplitPredictions, split: Split, description: Description, names: Collection[str]
 ) -> dict[str, dict[str, Statistic]]:
-    """Every metric of the named predictors.
-
-    Args:
-        predictions: of the rows of the decoding, by name.
-    """
-    index = np.searchsorted(decoding.rows, decoding.windows.rows)
-    scores = {}
-    for name in (name for name in PREDICTORS if name in predictions and name in names):
-        by_segment = decoding.by_segment.get(name) or SegmentPredictions(
-            decoding.windows, predictions[name].take(index)
-        )
-        scored = ScoredPredictions(
-            predictions[name], split, decoding.rows, description.vocabulary, description.programs,
-            by_segment,
-        )  # fmt: skip
-        scores[name] = compute_metrics(scored)
-    return scores
-
-
-def describe_evaluation(
-    evaluation: Evaluation,
-    test: Split,
-    description: Description,
-    device: torch.device,
-    controls: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """The content of metrics.json that does not depend on paths.
-
-    Args:
-        controls: content of each control.json.
-    """
-    rows = evaluation.decoding.rows
-    return {
-        "leaky": description.leaky,
-        "controller_is_input": description.document["controller_is_input"],
-        "split": description.document["split"],
-        "device": describe_device(device),
-        "recordings": len(np.unique(test.recording[rows])),
-        "train_recordings": len(description.document["splits"]["train"]["recordings"]),
-        "rows": len(rows),
-        "segments": int(evaluation.decoding.windows.segment.max()) + 1,
-        "confidence": CONFIDENCE,
-        "resamples": RESAMPLES,
-        "controls": list(controls),
-        "decoder": evaluation.decoder,
-        "models": {
-            name: {metric: estimate._asdict() for metric, estimate in estimates.items()}
-            for name, estimates in evaluation.scores.items()
-        },
-        "ladder": evaluation.ladder,
-        "doubtful_lags": evaluation.doubtful_lags,
-        "baselines": evaluation.tuned,
-        **break_down(evaluation.predictions, test, rows, description),
-    }
-
-
-class Sequences(NamedTuple):
-    """The blocks of one recording in order, including those too short to be reported.
-
-    Attributes:
-        executed: each true block, and its first row in the split; None if it has no row.
-        predicted: each block.
-    """
-
-    executed: list[tuple[str, int | None]]
-    predicted: list[str]
-
-
-def decode_sequences(
-    decoding: SplitPredictions, split: Split, description: Description
-) -> dict[int, Sequences]:
-    """Index of each recording -> its blocks, decoded as a whole."""
-    executed_blocks = ExecutedBlocks(description.programs)
-    segments, predictions = decoding.by_segment[WHOLE]
-    recording = split.recording[segments.rows]
-    sequences = {}
-    for index in np.unique(recording).tolist():
-        in_recording = np.flatnonzero(recording == index)
-        rows, predicted = segments.rows[in_recording], predictions.take(in_recording)
-        assert predicted.program is not None, "states belong to programs"
-        assert predicted.line is not None, "states have lines"
-        true_blocks = split.blocks[split.block[rows]]
-        executed = executed_blocks.sequence_with_rows(
-            split.program[rows], split.line[rows], true_blocks
-        )
-        sequences[index] = Sequences(
-            [(block, None if row is None else int(rows[row])) for block, row in executed],
-            executed_blocks.executed_sequence(predicted.program, predicted.line, predicted.blocks),
-        )
-    return sequences
-
-
-def sequence_arrays(sequences: Mapping[int, Sequences], split: Split) -> dict[str, NDArray[Any]]:
-    """The arrays `executed_...` and `reconstructed_...` of predictions.npz."""
-    executed = [(index, *pair) for index, pairs in sequences.items() for pair in pairs.executed]
-    predicted = [(index, block) for index, part in sequences.items() for block in part.predicted]
-    seconds = [np.nan if row is None else split.seconds[row] for _, _, row in executed]
-    dtype = split.recording.dtype
-    return {
-        "executed_recording": np.array([index for index, *_ in executed], dtype),
-        "executed_block": np.array([block for _, block, _ in executed]),
-        "executed_seconds": np.array(seconds, np.float64),
-        "reconstructed_recording": np.array([index for index, _ in predicted], dtype),
-        "reconstructed_block": np.array([block for _, block in predicted]),
-    }
+    """Every metric of the named predictors."""
+    scored = scored_predictions(decoding, split, description, names)
+    return {name: compute_metrics(each) for name, each in scored.items()}
 
 
 def write_predictions(
-    folder: Path, evaluation: Evaluation, test: Split, description: Description
+    folder: Path, decoding: SplitPredictions, test: Split, description: Description
 ) -> None:
     """Writes predictions.npz and gcode/*.nc, the reconstructed program of each recording."""
-    sequences = decode_sequences(evaluation.decoding, test, description)
-    arrays = prediction_arrays(evaluation, test, description) | sequence_arrays(sequences, test)
-    write_arrays(folder / "predictions.npz", arrays)
-    controller = description.document["controller_is_input"]
-    candidates = ((LEAKY_NOTE, description.leaky), (CONTROLLER_NOTE, controller))
-    notes = [note for note, is_needed in candidates if is_needed]
-    for index, sequence in sequences.items():
+    segments, predicted = decoding.by_segment[WHOLE]
+    assert predicted.program is not None, "states belong to programs"
+    assert predicted.line is not None, "states have lines"
+    document = description.document
+    notes = [LEAKY_NOTE] * description.leaky + [CONTROLLER_NOTE] * document["controller_is_input"]
+    executed: list[tuple[int, str, float]] = []
+    reconstructed: list[tuple[int, str]] = []
+    recording = test.recording[segments.rows]
+    for index in np.unique(recording).tolist():
+        own = np.flatnonzero(recording == index)
+        rows = segments.rows[own]
+        true = executed_blocks(
+            description.programs, test.program[rows], test.line[rows], test.blocks[test.block[rows]]
+        )
+        executed += [
+            (index, block, np.nan if row is None else test.seconds[rows[row]])
+            for block, row in true
+        ]
+        facts = predicted.program[own], predicted.line[own], predicted.blocks[own]
+        blocks = [block for block, _ in executed_blocks(description.programs, *facts)]
+        reconstructed += [(index, block) for block in blocks]
         name = str(test.recordings[index])
-        text = reconstructed_program(sequence.predicted, name, notes)
+        text = reconstructed_program(blocks, name, notes)
         write_text(folder / "gcode" / f"{name}.nc", text)
+    dtype = test.recording.dtype
+    sequences = {
+        "executed_recording": np.array([index for index, *_ in executed], dtype),
+        "executed_block": np.array([block for _, block, _ in executed]),
+        "executed_seconds": np.array([seconds for *_, seconds in executed], np.float64),
+        "reconstructed_recording": np.array([index for index, _ in reconstructed], dtype),
+        "reconstructed_block": np.array([block for _, block in reconstructed]),
+    }
+    arrays = _row_arrays(decoding, test, description)
+    write_arrays(folder / "predictions.npz", arrays | sequences)
 
 
-def prediction_arrays(
-    evaluation: Evaluation, test: Split, description: Description
+def _row_arrays(
+    decoding: SplitPredictions, test: Split, description: Description
 ) -> dict[str, NDArray[Any]]:
     """The rows of predictions.npz; arrays of predictors begin with PREDICTORS[...].array."""
-    rows = evaluation.decoding.rows
+    rows = decoding.rows
+    of_rows = ("recording", "row", "seconds", "position_mm", "mm_per_unit")
     arrays = {
         "recordings": test.recordings,
-        "recording": test.recording[rows],
-        "row": test.row[rows],
-        "seconds": test.seconds[rows],
-        "position_mm": test.position_mm[rows],
-        "mm_per_unit": test.mm_per_unit[rows],
+        **{name: getattr(test, name)[rows] for name in of_rows},
         "lag_seconds": test.lag_seconds,
         "operations": np.array(description.vocabulary.operations),
         "programs": description.programs.names,
@@ -326,7 +263,7 @@ def prediction_arrays(
         "true_program": test.program[rows],
         "true_block": test.blocks[test.block[rows]],
     }
-    for name, predictions in evaluation.predictions.items():
+    for name, predictions in decoding.predictions.items():
         for field, values in predictions._asdict().items():
             if values is not None:
                 suffix = "block" if field == "blocks" else field

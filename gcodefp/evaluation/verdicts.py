@@ -33,23 +33,18 @@ def side_of_zero(low: float | None, high: float | None) -> int:
 def significant_sign(difference: Difference | Estimate | Mapping[str, Any]) -> int:
     """`side_of_zero` of an interval over recordings; 0 with fewer than MIN_RECORDINGS of them."""
     numbers = difference if isinstance(difference, Mapping) else difference._asdict()
-    if numbers["recordings"] < MIN_RECORDINGS:
-        return 0
-    return side_of_zero(numbers["low"], numbers["high"])
+    has_enough = numbers["recordings"] >= MIN_RECORDINGS
+    return side_of_zero(numbers["low"], numbers["high"]) if has_enough else 0
 
 
 class FoldScores(NamedTuple):
-    """The primary metric in one split, with its own training.
-
-    Attributes:
-        seed: of the split.
-        pipeline, baseline: shares of the same rows.
-        test_recordings, train_recordings: how many recordings were scored, and trained on.
-    """
+    """The primary metric in one split with this seed, with its own training."""
 
     seed: int
+    # shares of the same rows
     pipeline: float
     baseline: float
+    # how many recordings were scored, and trained on
     test_recordings: int
     train_recordings: int
 
@@ -81,14 +76,11 @@ def difference_over_folds(folds: Sequence[FoldScores]) -> FoldsDifference:
 
 
 def half_width(differences: Sequence[float], test_to_train: float) -> float:
-    """Half the CONFIDENCE interval of the mean of J differences by Nadeau and Bengio's variance.
+    """Half the CONFIDENCE interval of the mean of two or more differences.
 
-    Their corrected resampled t-test: the variance of the mean is (1 / J + test / train)
-    times the sample variance of the differences; t distribution with J - 1 degrees of freedom.
-
-    Args:
-        differences: (J,) of the folds, two or more.
-        test_to_train: test recordings per train recording.
+    Nadeau and Bengio's corrected resampled t-test: the variance of the mean of J folds is
+    (1 / J + test recordings per train recording) times the sample variance of their differences;
+    t distribution with J - 1 degrees of freedom.
     """
     count = len(differences)
     quantile = float(stdtrit(count - 1, (1 + CONFIDENCE) / 2))
@@ -96,10 +88,9 @@ def half_width(differences: Sequence[float], test_to_train: float) -> float:
 
 
 def decide(folds: Sequence[FoldScores]) -> str:
-    """BEATS, UNDECIDED or NOT_BETTER.
+    """BEATS: of MIN_FOLDS or more, the interval lies above 0 and no fold is below 0.
 
-    BEATS: of MIN_FOLDS folds or more, the interval lies above 0 and no fold is below 0. NOT_BETTER:
-    of as many, the mean is not above 0.
+    NOT_BETTER: of as many, the mean is not above 0. Else UNDECIDED.
     """
     difference = difference_over_folds(folds)
     if len(folds) < MIN_FOLDS or difference.value is None:

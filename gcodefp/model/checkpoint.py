@@ -59,19 +59,13 @@ class _CheckpointDocument(Document):
 
 
 class Checkpoint(NamedTuple):
-    """A trained network.
-
-    Attributes:
-        description: of the dataset that it was trained on.
-        epoch: its epoch, from 1.
-        value: of the run's metric in that epoch.
-    """
+    """A trained network."""
 
     network: Network
     hyperparameters: Hyperparameters
-    description: Description
-    epoch: int
-    value: float
+    description: Description  # of the dataset that it was trained on
+    epoch: int  # its epoch, from 1
+    value: float  # of the run's metric in that epoch
 
 
 def write_torch(path: Path, content: dict[str, Any]) -> None:
@@ -117,28 +111,24 @@ def write_checkpoint(
     value: float,
 ) -> None:
     """Saves the weights of one epoch with the dataset's description."""
-    programs = vars(description.programs).items()
-    write_torch(
-        path,
-        {
-            "format": FORMAT,
-            "weights": weights,
-            "hyperparameters": asdict(hyperparameters),
-            "dataset": dict(description.document),
-            "programs": {name: _to_plain(array) for name, array in programs},
-            "epoch": epoch,
-            "value": value,
+    content = {
+        "format": FORMAT,
+        "weights": weights,
+        "hyperparameters": asdict(hyperparameters),
+        "dataset": dict(description.document),
+        # Texts as a list, numbers as a tensor: types that load with `weights_only`.
+        "programs": {
+            name: array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
+            for name, array in vars(description.programs).items()
         },
-    )
-
-
-def _to_plain(array: NDArray[Any]) -> Any:
-    """Texts as a list, numbers as a tensor: types that load with `weights_only`."""
-    return array.tolist() if array.dtype.kind == "U" else torch.as_tensor(array)
+        "epoch": epoch,
+        "value": value,
+    }
+    write_torch(path, content)
 
 
 def _from_plain(value: Any) -> NDArray[Any]:
-    """The inverse of `_to_plain`, from any device."""
+    """The array of a list of texts, or of a tensor from any device."""
     if isinstance(value, torch.Tensor):
         return np.asarray(value.cpu())
     is_texts = isinstance(value, list) and all(isinstance(text, str) for text in value)
@@ -184,8 +174,7 @@ def check_weights(
             raise ValueError(f"num_layers is {hyperparameters.num_layers}")
         with torch.device("meta"), warnings.catch_warnings(action="ignore"):
             Network(sizes, hyperparameters).load_state_dict(weights)
-        wrong = [name for name, weight in weights.items() if torch.isnan(weight).any()]
-        if wrong:
+        if wrong := [name for name, weight in weights.items() if torch.isnan(weight).any()]:
             raise ValueError(f"{wrong[0]} has NaN")
     except UNREADABLE as error:
         reason = " ".join(str(error).split())[:200]
@@ -193,11 +182,5 @@ def check_weights(
 
 
 def check_dataset(checkpoint: Checkpoint, description: Description, path: Path) -> None:
-    """Checks that a checkpoint was trained on a dataset.
-
-    Args:
-        path: of the checkpoint, for the message.
-
-    Raises UserError: it was trained on other train or val splits.
-    """
+    """Raises UserError: the checkpoint at `path` was trained on other train or val splits."""
     description.check_learning_digest(checkpoint.description.learning_digest(), path)

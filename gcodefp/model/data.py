@@ -24,39 +24,24 @@ OFFSET_STD = 0.1
 
 @dataclass(frozen=True)
 class Tensors:
-    """The rows of a split, with lag-corrected labels.
+    """The rows of a split, with lag-corrected labels."""
 
-    Attributes:
-        signals: (N, C) scaled.
-        codes: (N, S, 4) classes of each row's block.
-        block: (N,) index of the text of each row's block.
-        state_block: (P,) index of the text of each state's block.
-        operation: (N,) class.
-        state: (N,) state, with a fraction; NaN if unknown.
-        state_range: (N, 2) first and last state of the row's program.
-        position: (N, 3) tool position in standard deviations of the train split; NaN if unknown.
-        nodes: (C,) index of each channel's sensor node.
-        first_state: (K + 1,) first state of each program, and P.
-        starts: (W,) first row of each window.
-        contiguous_ranges: (W, 2) first row and length of the gapless rows that contain each window.
-        row_mask: (W, T) row-to-window mask: assigns each row to one window.
-        window: T.
-    """
-
-    signals: Tensor
-    codes: Tensor
-    block: Tensor
-    state_block: Tensor
-    operation: Tensor
-    state: Tensor
-    state_range: Tensor
+    signals: Tensor  # (N, C) scaled
+    codes: Tensor  # (N, S, 4) classes of each row's block
+    block: Tensor  # (N,) index of the text of each row's block
+    state_block: Tensor  # (P,) index of the text of each state's block
+    operation: Tensor  # (N,) class
+    state: Tensor  # (N,) state, with a fraction; NaN if unknown
+    state_range: Tensor  # (N, 2) first and last state of the row's program
+    # (N, 3) tool position in standard deviations of the train split; NaN if unknown
     position: Tensor
-    nodes: Tensor
-    first_state: Tensor
-    starts: Tensor
+    nodes: Tensor  # (C,) index of each channel's sensor node
+    first_state: Tensor  # (K + 1,) first state of each program, and P
+    starts: Tensor  # (W,) first row of each window
+    # (W, 2) first row and length of the gapless rows that contain each window
     contiguous_ranges: Tensor
-    row_mask: Tensor
-    window: int
+    row_mask: Tensor  # (W, T) row-to-window mask: assigns each row to one window
+    window: int  # T
 
     def window_rows(self, windows: Tensor) -> Tensor:
         """Row numbers (B, T) of windows (B,)."""
@@ -65,36 +50,34 @@ class Tensors:
 
 def to_tensors(split: Split, description: Description, device: torch.device) -> Tensors:
     """Moves a split to the device, its blocks encoded with the dataset's vocabulary."""
-    programs, first = description.programs, description.programs.first
-    block = split.block[split.lag_corrected_row]
+    programs, first, row = description.programs, description.programs.first, split.lag_corrected_row
+    block = split.block[row]
     codes = description.vocabulary.encode(split.blocks.tolist())
     texts = np.unique(np.concatenate([split.blocks, programs.block]), return_inverse=True)[1]
     split_texts, state_texts = np.split(texts, [len(split.blocks)])
     state_range = np.stack([first[split.program], first[split.program + 1] - 1], axis=1)
-    nodes = np.unique(
-        [node_or_channel(c) for c in description.scaler.channels], return_inverse=True
-    )[1]
+    node_names = [node_or_channel(channel) for channel in description.scaler.channels]
 
-    def to_device(array: NDArray[Any]) -> Tensor:
+    def tensor(array: NDArray[Any]) -> Tensor:
         return torch.as_tensor(array, device=device)
 
     def integers(array: NDArray[np.integer]) -> Tensor:
-        return to_device(array.astype(np.int64))
+        return tensor(array.astype(np.int64))
 
     return Tensors(
-        signals=to_device(split.signals),
+        signals=tensor(split.signals),
         codes=integers(codes[block]),
         block=integers(split_texts[block]),
         state_block=integers(state_texts),
         operation=integers(split.operation),
-        state=to_device(split.state),
+        state=tensor(split.state),
         state_range=integers(state_range),
-        position=to_device(description.scale_position(split.position_mm[split.lag_corrected_row])),
-        nodes=integers(nodes),
+        position=tensor(description.scale_position(split.position_mm[row])),
+        nodes=integers(np.unique(node_names, return_inverse=True)[1]),
         first_state=integers(first),
         starts=integers(split.window_start),
         contiguous_ranges=integers(_contiguous_ranges(split.window_start, description.window)),
-        row_mask=to_device(row_to_window_mask(split.window_start, description.window)),
+        row_mask=tensor(row_to_window_mask(split.window_start, description.window)),
         window=description.window,
     )
 
@@ -130,7 +113,7 @@ def augment(
     node_dropout: float,
     generator: torch.Generator,
 ) -> Tensor:
-    """Adds noise, gains, offsets and node dropout to a random share of the windows.
+    """Adds noise, gains, offsets and node dropout to a random share of the windows, (B, T, C).
 
     Args:
         signals: (B, T, C) scaled, so that the amounts are in standard deviations.
@@ -139,9 +122,6 @@ def augment(
         noise_std: of the noise added to every sample.
         node_dropout: share of nodes whose channels become 0, as if the node had dropped out.
         generator: on the signals' device, or on the CPU.
-
-    Returns:
-        (B, T, C).
     """
     if probability == 0:
         return signals

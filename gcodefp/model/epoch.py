@@ -6,6 +6,7 @@ predicted, K such rows of a batch, P states.
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -93,13 +94,13 @@ def make_optimizer(network: nn.Module, hyperparameters: Hyperparameters) -> torc
         {"params": undecayed, "weight_decay": 0.0},
     ]
     rate, momentum = hyperparameters.learning_rate, hyperparameters.momentum
-    # RMSprop has no fused kernel.
-    if hyperparameters.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=True)
-    if hyperparameters.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=rate, momentum=momentum)
-    if hyperparameters.optimizer == "adam":
-        return torch.optim.Adam(groups, lr=rate, fused=True)
+    match hyperparameters.optimizer:
+        case "sgd":
+            return torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=True)
+        case "rmsprop":  # It has no fused kernel.
+            return torch.optim.RMSprop(groups, lr=rate, momentum=momentum)
+        case "adam":
+            return torch.optim.Adam(groups, lr=rate, fused=True)
     return torch.optim.AdamW(groups, lr=rate, fused=True)
 
 
@@ -189,13 +190,9 @@ def validate(network: Network, hyperparameters: Hyperparameters, data: Tensors) 
 
     The losses exclude label smoothing and head weights, so that they are comparable between runs.
     """
-    unweighted = replace(
-        hyperparameters,
-        label_smoothing=0.0,
-        command_weight=1.0,
-        place_weight=1.0,
-        position_weight=1.0,
-    )
+    heads = ("command_weight", "place_weight", "position_weight")
+    weights: dict[str, Any] = dict.fromkeys(heads, 1.0)
+    unweighted = replace(hyperparameters, label_smoothing=0.0, **weights)
     selected = torch.arange(0, data.window, VALIDATION_STRIDE, device=data.starts.device)
     total: dict[str, Tensor] = {}
     for rows, _, encoded in encode_windows(network, data.signals, data.starts, data.row_mask):

@@ -48,28 +48,20 @@ def rows_at_once(states: int, most: int) -> int:
 
 
 class Emissions(NamedTuple):
-    """Weighted emission log-likelihoods of B segments of T rows, computed when they are used.
+    """Weighted emission log-likelihoods of B segments of T rows, computed when they are used."""
 
-    Attributes:
-        rows: T.
-        block: first row, end -> (B, end - first, P).
-    """
-
-    rows: int
-    block: Callable[[int, int], Tensor]
+    rows: int  # T
+    block: Callable[[int, int], Tensor]  # first row, end -> (B, end - first, P)
 
 
 class Chain(NamedTuple):
-    """Transitions between the states of programs.
+    """Transitions between the states of programs."""
 
-    Attributes:
-        previous, following: (3, P) the states 0, 1 and 2 steps before and after each state.
-        into, out: (3, P) weights of the transitions from `previous` and to `following`; 0 where a
-            program has no such state.
-    """
-
+    # (3, P) the states 0, 1 and 2 steps before and after each state
     previous: Tensor
     following: Tensor
+    # (3, P) weights of the transitions from `previous` and to `following`; 0 where a program has no
+    # such state
     into: Tensor
     out: Tensor
 
@@ -79,30 +71,20 @@ class Chain(NamedTuple):
 
 
 class Decoding(NamedTuple):
-    """The decoding of B segments.
-
-    Attributes:
-        path: (B, T) the most probable sequence of states (Viterbi).
-        posterior: (B, T, P) probability of each state at each row, given the whole segment.
-    """
+    """The most probable states of B segments, (B, T), and the posteriors of all, (B, T, P)."""
 
     path: Tensor
     posterior: Tensor
 
 
 def circular_chain(first: Tensor) -> Chain:
-    """The first state of a program follows its last one.
-
-    Args:
-        first: (K + 1,) first state of each program, and P.
-    """
+    """The first state of a program follows its last one; `first` (K + 1,) are theirs, and P."""
     offset, start, length = _offsets(first)
     steps = torch.arange(3, device=first.device)[:, None]
     weights = torch.tensor(CIRCULAR_PROBABILITIES, device=first.device)[:, None]
     weights = weights.expand(3, len(offset))
-    return Chain(
-        start + (offset - steps) % length, start + (offset + steps) % length, weights, weights
-    )
+    previous, following = (start + (offset + s) % length for s in (-steps, steps))
+    return Chain(previous, following, weights, weights)
 
 
 def waiting_chain(first: Tensor) -> Chain:
@@ -136,11 +118,7 @@ def _offsets(first: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @torch.no_grad()
 def decode_segments(emissions: Tensor, chain: Chain) -> Decoding:
-    """Decodes segments of one length.
-
-    Args:
-        emissions: (B, T, P) weighted emission log-likelihoods.
-    """
+    """Decodes segments of one length, by their weighted emission log-likelihoods (B, T, P)."""
     blocks = [block.posterior for block in posterior_blocks(_computed(emissions), chain)]
     return Decoding(viterbi_paths(emissions, chain), torch.cat(blocks[::-1], dim=1))
 
@@ -177,18 +155,10 @@ class _KeptScores:
 
 
 class PosteriorBlock(NamedTuple):
-    """Some rows of the posterior.
+    """M neighbouring rows of B segments."""
 
-    Attributes:
-        first, end: rows.
-        posterior: (B, end - first, P) probability of each state at each row, given all rows.
-        emission_state: (B, end - first) the state with the highest emission at each row.
-    """
-
-    first: int
-    end: int
-    posterior: Tensor
-    emission_state: Tensor
+    posterior: Tensor  # (B, M, P) probability of each state at each row, given all rows
+    emission_state: Tensor  # (B, M) the state with the highest emission at each row
 
 
 @torch.no_grad()
@@ -210,7 +180,7 @@ def posterior_blocks(emissions: Emissions, chain: Chain) -> Iterator[PosteriorBl
         backward = _stacked_scores(rows.flip(0), chain.reversed(), behind)
         behind = backward[-1].clone()
         posterior = forward.log_().add_(backward.log_().flip(0)).sub_(rows).softmax(-1)
-        yield PosteriorBlock(first, end, posterior.transpose(0, 1).float(), emission.argmax(-1))
+        yield PosteriorBlock(posterior.transpose(0, 1).float(), emission.argmax(-1))
 
 
 @torch.no_grad()

@@ -13,12 +13,9 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 
 
 def _hyperparameter(
-    default: Any,
-    text: str,
-    low: float = -math.inf,
-    high: float = math.inf,
+    default: Any, text: str, low: float = -math.inf, high: float = math.inf,
     above: float = -math.inf,
-) -> Any:
+) -> Any:  # fmt: skip
     return field(default=default, metadata={"help": text, "low": low, "high": high, "above": above})
 
 

@@ -20,8 +20,6 @@ RETRAIN = "remove this run's folder and train the run again"
 WORK_COLUMNS = ("utc_seconds", "host", "pid", "epoch")
 """Columns of work.csv, which records the processes that train a run. Each appends a line when it
 starts or resumes the run, with the completed epochs, and one after each epoch."""
-
-
 SYSTEM_FILE = "system.csv"
 """What the processes of a run used of their machine; `sweeps/system_metrics.py` writes it."""
 
@@ -46,10 +44,7 @@ def read_metrics(path: Path) -> list[Row]:
 
 
 def check_epochs(path: Path, epochs: int) -> None:
-    """Makes sure that metrics.csv has the epochs 1 to `epochs`, each once and in order.
-
-    Raises UserError: it has others.
-    """
+    """Raises UserError unless metrics.csv has the epochs 1 to `epochs`, each once and in order."""
     # Only the first column: this is done for each of many runs.
     header, *lines = [line.partition(",")[0] for line in complete_lines(path)] or ["epoch"]
     if header != "epoch" or lines != [str(epoch) for epoch in range(1, epochs + 1)]:
@@ -70,11 +65,20 @@ def truncate_metrics(path: Path, epochs: int) -> list[Row]:
     """Keeps the first epochs; drops those that a killed process wrote after its last checkpoint."""
     by_epoch = {row["epoch"]: row for row in read_metrics(path) if row["epoch"] <= epochs}
     rows = [by_epoch[epoch] for epoch in sorted(by_epoch)]
-    if not rows:
+    if rows:
+        write_text(path, _to_csv({**row, "epoch": int(row["epoch"])} for row in rows))
+    else:
         path.unlink(missing_ok=True)
-        return []
-    write_text(path, _to_csv({**row, "epoch": int(row["epoch"])} for row in rows))
     return rows
+
+
+def _to_csv(rows: Iterable[Mapping[str, float]], with_header: bool = True) -> str:
+    rows, text = list(rows), io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    if with_header:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def append_work(path: Path, epoch: int) -> None:
@@ -95,18 +99,13 @@ def append_line(path: Path, columns: Sequence[str], line: str) -> None:
 
 def read_work(path: Path) -> list[dict[str, Any]]:
     """All complete lines of work.csv; none if the file is missing (a run trained elsewhere)."""
-    parsed = (_parse_work(line.split(",")) for line in complete_lines(path))
-    return [entry for entry in parsed if entry is not None]
-
-
-def _parse_work(cells: list[str]) -> dict[str, Any] | None:
-    """None for the header and for incomplete lines."""
-    try:
-        seconds, host, pid, epoch = cells
-        values = (float(seconds), host, int(pid), int(epoch))
-    except ValueError:
-        return None
-    return dict(zip(WORK_COLUMNS, values, strict=True))
+    entries = []
+    for line in complete_lines(path):
+        with suppress(ValueError):  # The header, or an incomplete line.
+            seconds, host, pid, epoch = line.split(",")
+            values = (float(seconds), host, int(pid), int(epoch))
+            entries.append(dict(zip(WORK_COLUMNS, values, strict=True)))
+    return entries
 
 
 def copy_unfinished(source: Path, target: Path) -> int:
@@ -132,12 +131,3 @@ def complete_lines(path: Path) -> list[str]:
     except FileNotFoundError:
         return []
     return text[: text.rfind("\n") + 1].splitlines()
-
-
-def _to_csv(rows: Iterable[Mapping[str, float]], with_header: bool = True) -> str:
-    rows, text = list(rows), io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    if with_header:
-        writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

@@ -41,14 +41,11 @@ def row_scores(
     predicted_operation: NDArray[np.integer],
     true_operation: NDArray[np.integer],
 ) -> Mapping[str, Score]:
-    """Compares N rows.
+    """Compares N rows: metric -> its score, in the order of SCORES.
 
     Args:
         predicted, true: (N, S, 4) classes, in the order of vocabulary.FIELDS.
         predicted_operation, true_operation: (N,) classes.
-
-    Returns:
-        metric -> its score, in the order of SCORES.
     """
     kind = true[..., 0]
     is_parameter = kind == PARAMETER

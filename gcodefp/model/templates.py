@@ -11,7 +11,7 @@ Nothing is trained by gradients: a second is enough, and a program needs one rec
 Shapes: N rows, C channels, F features, D discriminants, P states, B windows of T rows.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -36,18 +36,12 @@ RIDGE = 1e-4
 
 
 class Templates(NamedTuple):
-    """Emission model of the states.
+    """Emission model of the states."""
 
-    Attributes:
-        projection: (F, D) of features onto discriminants; F = len(offsets) * C.
-        mean: (P, D) of each state.
-        weight: (D,) of each discriminant: its share of the variance between states.
-        offsets: rows before and behind a row whose samples are its features, ascending.
-    """
-
-    projection: Tensor
-    mean: Tensor
-    weight: Tensor
+    projection: Tensor  # (F, D) of features onto discriminants; F = len(offsets) * C
+    mean: Tensor  # (P, D) of each state
+    weight: Tensor  # (D,) of each discriminant: its share of the variance between states
+    # rows before and behind a row whose samples are its features, ascending
     offsets: tuple[int, ...]
 
     def to(self, device: torch.device) -> "Templates":
@@ -65,10 +59,9 @@ class Templates(NamedTuple):
         return min(row, self.reach), min(rows - 1 - row, self.reach)
 
     def log_likelihood(self, signals: Tensor) -> Tensor:
-        """Log-likelihood of the states at each row, up to a constant, (B, T, P).
+        """Log-likelihoods (B, T, P), up to a constant, of the states at each row of (B, T, C).
 
-        Args:
-            signals: (B, T, C) of windows; features do not reach beyond a window's ends.
+        Features do not reach beyond a window's ends.
         """
         return self.compare(self.project(signals))
 
@@ -126,53 +119,57 @@ def feature_offsets(step_seconds: float) -> tuple[int, ...]:
     return (*(-rows for rows in behind[:0:-1]), *behind)
 
 
-class RecordingFeatures(NamedTuple):
-    """What templates are fitted to, of one recording.
+class Passage(NamedTuple):
+    """A recording of a known program, on the states that its sensors measure."""
 
-    Attributes:
-        signals: (N, C).
-        program: its index.
-        states: (M,) that its sensors measure.
-        position: (M,) of each of these states among the N rows, with a fraction.
-    """
-
-    signals: NDArray[np.float32]
-    program: int
-    states: NDArray[np.int64]
-    position: NDArray[np.float64]
+    signals: NDArray[np.float32]  # (N, C)
+    program: int  # its index
+    states: NDArray[np.int64]  # (M,) ascending, each one more than the last
+    position: NDArray[np.float64]  # (M,) of each of these states among the N rows, with a fraction
 
     def features(self, offsets: Sequence[int]) -> NDArray[np.float64]:
         """In each state, (M, F); not kept, for they have many times the size of the signals."""
-        features = _features(self.signals.astype(np.float64), offsets)
-        return interpolate_rows(features, self.position)
+        signals, rows = self.signals.astype(np.float64), np.arange(len(self.signals))
+        parts = [signals[np.clip(rows + offset, 0, len(rows) - 1)] for offset in offsets]
+        return interpolate_rows(np.concatenate(parts, axis=1), self.position)
 
 
-def recording_features(split: Split, programs: Programs) -> list[RecordingFeatures]:
-    """Of each recording of a known program, in the states of its lag-corrected labels."""
-    recordings = []
-    for rows, states, position in passed_states(split, programs):
+def passages(split: Split, programs: Programs) -> list[Passage]:
+    """Of each recording of a split with two or more states, by its lag-corrected labels.
+
+    Rows before and after the program, whose state is that of an end, do not count.
+    """
+    passed = []
+    for recording in np.unique(split.recording):
+        rows = np.flatnonzero(split.recording == recording)
         program = int(split.program[rows[0]])
-        recordings.append(RecordingFeatures(split.signals[rows], program, states, position))
-    return recordings
+        if program == UNKNOWN:
+            continue
+        state = split.state[rows].astype(np.float64)
+        first, last = programs.first[program], programs.first[program + 1] - 1
+        inside = np.flatnonzero((state > first) & (state < last))
+        if len(inside) < 2:
+            continue
+        states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
+        position = np.interp(states, state[inside], inside)
+        passed.append(Passage(split.signals[rows], program, states.astype(np.int64), position))
+    return passed
 
 
 def fit_templates(train: Split, programs: Programs) -> Templates:
     """Fits templates to the recordings of a split and their lag-corrected states."""
-    channels = train.signals.shape[1]
-    return fit_to_features(recording_features(train, programs), programs, channels)
+    return fit_to_passages(passages(train, programs), programs, train.signals.shape[1])
 
 
-def fit_to_features(
-    recordings: Sequence[RecordingFeatures], programs: Programs, channels: int
-) -> Templates:
-    """Fits templates to the features of recordings with C channels."""
+def fit_to_passages(recordings: Sequence[Passage], programs: Programs, channels: int) -> Templates:
+    """Fits templates to recordings with C channels."""
     offsets = feature_offsets(float(programs.step_seconds))
     count = np.zeros(len(programs))
     mean = np.zeros((len(programs), len(offsets) * channels))
     for recording in recordings:
         count[recording.states] += 1
         mean[recording.states] += recording.features(offsets)
-    mean = _fill(mean / np.maximum(count, 1)[:, None], count > 0, programs)
+    mean = fill_states(mean / np.maximum(count, 1)[:, None], count > 0, programs)
     within, freedom = np.zeros((mean.shape[1], mean.shape[1])), 0
     for recording in recordings:
         # Unbiased: the mean of n recordings is nearer to each of them than the true one.
@@ -194,62 +191,19 @@ def fit_to_features(
     return Templates(projection, means, weight, offsets)
 
 
-class PassedStates(NamedTuple):
-    """The states that the sensors of one recording measure.
-
-    Attributes:
-        rows: (N,) of the recording, in its split.
-        states: (M,) ascending, each one more than the last.
-        position: (M,) of each state among the N rows, with a fraction.
-    """
-
-    rows: NDArray[np.intp]
-    states: NDArray[np.int64]
-    position: NDArray[np.float64]
-
-
-def passed_states(train: Split, programs: Programs) -> Iterator[PassedStates]:
-    """Of each train recording with two or more of them.
-
-    Rows before and after the program, whose state is that of an end, do not count.
-    """
-    for recording in np.unique(train.recording):
-        rows = np.flatnonzero(train.recording == recording)
-        program = int(train.program[rows[0]])
-        if program == UNKNOWN:
-            continue
-        state = train.state[rows].astype(np.float64)
-        first, last = programs.first[program], programs.first[program + 1] - 1
-        inside = np.flatnonzero((state > first) & (state < last))
-        if len(inside) < 2:
-            continue
-        states = np.arange(np.ceil(state[inside[0]]), np.floor(state[inside[-1]]) + 1)
-        position = np.interp(states, state[inside], inside)
-        yield PassedStates(rows, states.astype(np.int64), position)
-
-
-def _features(signals: NDArray[np.float64], offsets: Sequence[int]) -> NDArray[np.float64]:
-    """Features (N, F) of the rows of a recording (N, C)."""
-    rows = np.arange(len(signals))
-    parts = [signals[np.clip(rows + offset, 0, len(signals) - 1)] for offset in offsets]
-    return np.concatenate(parts, axis=1)
-
-
-def _fill(
-    mean: NDArray[np.float64], has_samples: NDArray[np.bool_], programs: Programs
+def fill_states(
+    values: NDArray[np.float64], has_value: NDArray[np.bool_], programs: Programs
 ) -> NDArray[np.float64]:
-    """Gives states that no train recording's sensors measure the mean of the nearest such state."""
-    filled = mean.copy()
+    """Values (P, F) of states; those without one get that of the program's nearest state with one.
+
+    Of two states as near it is the first; a program without any is left as it is.
+    """
+    filled = values.copy()
     for program in range(len(programs.names)):
         states = np.arange(*programs.first[program : program + 2])
-        sampled = states[has_samples[states]]
-        if len(sampled):
-            filled[states] = mean[nearest_states(states, sampled)]
+        known = states[has_value[states]]
+        if len(known):
+            right = np.searchsorted(known, states).clip(1, max(1, len(known) - 1))
+            left, right = known[right - 1], known[np.minimum(right, len(known) - 1)]
+            filled[states] = values[np.where(states - left <= right - states, left, right)]
     return filled
-
-
-def nearest_states(states: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each state the nearest of others, which ascend; of two as near the first one."""
-    right = np.searchsorted(among, states).clip(1, max(1, len(among) - 1))
-    left, right = among[right - 1], among[np.minimum(right, len(among) - 1)]
-    return np.where(states - left <= right - states, left, right)

@@ -78,40 +78,6 @@ class TrainingResult:
     parameters: int
 
 
-@dataclass
-class _TrainingState:
-    """The content of last.pt besides weights and optimizer."""
-
-    epoch: int = 0
-    seconds: float = 0.0
-    best_epoch: int = 0
-    best_value: float = math.nan
-    best_weights: dict[str, Any] | None = None
-
-    def update_best(self, network: Network, objective: Objective, value: float) -> None:
-        """Stores the weights if the epoch's value is better than that of every earlier epoch."""
-        if self.best_epoch == 0 or objective.is_better(value, self.best_value):
-            self.best_epoch, self.best_value = self.epoch, value
-            self.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
-
-
-class _StateDocument(Document):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    epoch: int = Field(ge=1, le=10**9)
-    seconds: float = Field(ge=0, le=1e12)
-    best_epoch: int = Field(ge=1, le=10**9)
-    best_value: Finite
-    best_weights: dict[str, Any]
-
-
-class _ResumeDocument(Document):
-    identity: dict[str, Any]
-    weights: dict[str, Any]
-    optimizer: dict[str, Any]
-    state: _StateDocument
-
-
 def train(
     hyperparameters: Hyperparameters,
     data: TrainingData,
@@ -136,15 +102,10 @@ def train(
         RunMismatch: `folder` holds another unfinished run.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    torch.manual_seed(hyperparameters.seed)
-    network = Network(network_sizes(data.description), hyperparameters).to(
-        data.train.signals.device
-    )
+    run = _Run(hyperparameters, data, objective)
     if compiled:
-        network.encode = torch.compile(network.encode)  # type: ignore[method-assign]
-    optimizer = make_optimizer(network, hyperparameters)
-    identity = _identity(hyperparameters, data, objective)
-    state = _load_state(folder / "last.pt", identity, hyperparameters, network, optimizer)
+        run.network.encode = torch.compile(run.network.encode)  # type: ignore[method-assign]
+    state = run.resume(folder / "last.pt")
     append_work(folder / "work.csv", state.epoch)
     stop, metrics_file = False, folder / "metrics.csv"
     rows = truncate_metrics(metrics_file, state.epoch)
@@ -152,89 +113,122 @@ def train(
     for row in rows:
         stop = report(int(row["epoch"]), row)
     while state.epoch < hyperparameters.max_epochs and not stop:
-        metrics = _next_epoch(network, optimizer, hyperparameters, data, state, combine)
-        state.update_best(network, objective, metrics[objective.metric])
+        metrics = run.next_epoch(combine)
         row = {"epoch": state.epoch, **metrics, "seconds": round(state.seconds, 3)}
         append_metrics(metrics_file, row)
         append_work(folder / "work.csv", state.epoch)
-        _save_state(folder / "last.pt", identity, network, optimizer, state)
+        run.save(folder / "last.pt")
         stop = report(state.epoch, row)
     check_epochs(metrics_file, state.epoch)  # The folder may have been removed meanwhile.
-    assert state.best_weights is not None, "max_epochs is at least 1"
     best = (state.best_weights, hyperparameters, data.description)
     write_checkpoint(folder / "checkpoint.pt", *best, state.best_epoch, state.best_value)
-    _remove_leftovers(folder)
+    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):  # Of killed processes.
+        for path in folder.glob(f".{name}.*.tmp"):
+            path.unlink(missing_ok=True)
     return TrainingResult(
         stopped=state.epoch < hyperparameters.max_epochs,
         epochs=state.epoch,
         best_epoch=state.best_epoch,
         best_value=state.best_value,
         seconds=state.seconds,
-        parameters=sum(p.numel() for p in network.parameters()),
+        parameters=sum(p.numel() for p in run.network.parameters()),
     )
 
 
-def _identity(
-    hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
-) -> dict[str, Any]:
-    """All that determines the run; it resumes only from a last.pt of the same identity."""
-    return {
-        "hyperparameters": asdict(hyperparameters),
-        "data": data.description.learning_digest(),
-        "objective": asdict(objective),
-    }
+class _State(Document):
+    """The content of last.pt besides weights and optimizer, which has had an epoch or more."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    epoch: int = Field(ge=1, le=10**9)
+    seconds: float = Field(ge=0, le=1e12)
+    best_epoch: int = Field(ge=1, le=10**9)
+    best_value: Finite
+    best_weights: dict[str, Any]
 
 
-def _next_epoch(
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    hyperparameters: Hyperparameters,
-    data: TrainingData,
-    state: _TrainingState,
-    combine: Combine | None,
-) -> dict[str, float]:
-    """Trains and validates one epoch; returns its metrics."""
-    start = time.monotonic()
-    metrics = train_epoch(network, optimizer, hyperparameters, data.train, state.epoch + 1)
-    measure_state_prior(network, data.train)
-    metrics |= validate(network, hyperparameters, data.val)
-    combined = combine(metrics) if combine else {}
-    metrics |= combined
-    for name in ("train/loss", "val/loss", *combined):
-        if not math.isfinite(metrics[name]):
-            raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
-    state.epoch += 1
-    state.seconds += time.monotonic() - start
-    return metrics
+class _ResumeDocument(Document):
+    identity: dict[str, Any]
+    weights: dict[str, Any]
+    optimizer: dict[str, Any]
+    state: _State
 
 
-def _load_state(
-    path: Path,
-    identity: Mapping[str, Any],
-    hyperparameters: Hyperparameters,
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-) -> _TrainingState:
-    if not path.exists():
-        return _TrainingState()
-    content = read_torch(path, RESUME_FORMAT, network.log_state_prior.device)
-    check_document(content, _ResumeDocument, path, RETRAIN)
-    if content["identity"] != identity:
-        raise RunMismatch(
-            f"{path}: belongs to a run with other hyperparameters, data or metric; choose another "
-            "folder, or remove this one"
+class _Run:
+    """A network in training, with its optimizer and its progress."""
+
+    def __init__(
+        self, hyperparameters: Hyperparameters, data: TrainingData, objective: Objective
+    ) -> None:
+        torch.manual_seed(hyperparameters.seed)
+        self.hyperparameters, self.data, self.objective = hyperparameters, data, objective
+        device, sizes = data.train.signals.device, network_sizes(data.description)
+        self.network = Network(sizes, hyperparameters).to(device)
+        self.optimizer = make_optimizer(self.network, hyperparameters)
+        self.state = _State.model_construct(
+            epoch=0, seconds=0.0, best_epoch=0, best_value=math.nan, best_weights={}
         )
-    for weights in (content["weights"], content["state"]["best_weights"]):
-        check_weights(network.sizes, hyperparameters, weights, path)
-    network.load_state_dict(content["weights"])
-    try:
+        # All that determines the run; it resumes only from a last.pt of the same identity.
+        self.identity = {
+            "hyperparameters": asdict(hyperparameters),
+            "data": data.description.learning_digest(),
+            "objective": asdict(objective),
+        }
+
+    def next_epoch(self, combine: Combine | None = None) -> dict[str, float]:
+        """Trains and validates one epoch, and keeps the best weights; returns its metrics."""
+        start, state = time.monotonic(), self.state
+        network, hyperparameters, data = self.network, self.hyperparameters, self.data
+        metrics = train_epoch(network, self.optimizer, hyperparameters, data.train, state.epoch + 1)
+        measure_state_prior(network, data.train)
+        metrics |= validate(network, hyperparameters, data.val)
+        combined = combine(metrics) if combine else {}
+        metrics |= combined
+        for name in ("train/loss", "val/loss", *combined):
+            if not math.isfinite(metrics[name]):
+                raise Diverged(f"{name} is {metrics[name]} in epoch {state.epoch + 1}")
+        state.epoch += 1
+        state.seconds += time.monotonic() - start
+        value = metrics[self.objective.metric]
+        if state.best_epoch == 0 or self.objective.is_better(value, state.best_value):
+            state.best_epoch, state.best_value = state.epoch, value
+            state.best_weights = {k: v.clone() for k, v in network.state_dict().items()}
+        return metrics
+
+    def save(self, path: Path) -> None:
+        content = {
+            "format": RESUME_FORMAT,
+            "identity": self.identity,
+            "weights": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "state": vars(self.state),
+        }
+        write_torch(path, content)
+
+    def resume(self, path: Path) -> _State:
+        """The state of last.pt, with its weights and optimizer; the initial one without a file."""
+        if not path.exists():
+            return self.state
+        content = read_torch(path, RESUME_FORMAT, self.network.log_state_prior.device)
+        check_document(content, _ResumeDocument, path, RETRAIN)
+        if content["identity"] != self.identity:
+            raise RunMismatch(
+                f"{path}: belongs to a run with other hyperparameters, data or metric; choose "
+                "another folder, or remove this one"
+            )
+        for weights in (content["weights"], content["state"]["best_weights"]):
+            check_weights(self.network.sizes, self.hyperparameters, weights, path)
+        self.network.load_state_dict(content["weights"])
         # Its settings follow from the hyperparameters.
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": content["optimizer"]["state"], "param_groups": groups})
-        _check_optimizer(optimizer)
-    except UNREADABLE as error:
-        raise UserError(f"{path}: optimizer does not fit ({error}); {RETRAIN}") from None
-    return _TrainingState(**content["state"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        try:
+            slots = content["optimizer"]["state"]
+            self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+            _check_optimizer(self.optimizer)
+        except UNREADABLE as error:
+            raise UserError(f"{path}: optimizer does not fit ({error}); {RETRAIN}") from None
+        self.state = _State(**content["state"])
+        return self.state
 
 
 def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
@@ -250,30 +244,6 @@ def _check_optimizer(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError(f"{name} has another shape, or is not finite")
 
 
-def _save_state(
-    path: Path,
-    identity: Mapping[str, Any],
-    network: Network,
-    optimizer: torch.optim.Optimizer,
-    state: _TrainingState,
-) -> None:
-    content = {
-        "format": RESUME_FORMAT,
-        "identity": dict(identity),
-        "weights": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "state": vars(state),
-    }
-    write_torch(path, content)
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes temporary files of killed processes."""
-    for name in ("metrics.csv", "last.pt", "checkpoint.pt"):
-        for path in folder.glob(f".{name}.*.tmp"):
-            path.unlink(missing_ok=True)
-
-
 def load_training_data(
     dataset: Path, train: Path, val: Path, device: torch.device, control: str | None = None
 ) -> TrainingData:
@@ -286,9 +256,8 @@ def load_training_data(
 
     def load(path: Path, name: str) -> Tensors:
         split = read_split(path, description, name)
-        return to_tensors(
-            apply_control(split, name, control, description.window), description, device
-        )
+        changed = apply_control(split, name, control, description.window)
+        return to_tensors(changed, description, device)
 
     splits = load(train, "train"), load(val, "val")
     return TrainingData(description.with_control(control), *splits)
@@ -334,12 +303,9 @@ def describe_failure(error: Exception, hyperparameters: Mapping[str, Any]) -> di
 
 def failure_class(error: Exception) -> str:
     """diverged, killed, invalid, out_of_memory, bad_hyperparameters or error."""
-    if isinstance(error, Diverged):
-        return "diverged"
-    if isinstance(error, Killed):
-        return "killed"
-    if isinstance(error, Incompatible):
-        return INVALID
+    for kind, name in ((Diverged, "diverged"), (Killed, "killed"), (Incompatible, INVALID)):
+        if isinstance(error, kind):
+            return name
     is_memory_full = isinstance(error, MemoryError | torch.OutOfMemoryError)
     if is_memory_full or any(phrase in str(error) for phrase in OUT_OF_MEMORY):
         return "out_of_memory"

@@ -27,13 +27,7 @@ WINDOWS_PER_BATCH = 64
 
 
 class EncodedWindows(NamedTuple):
-    """A batch of encoded windows.
-
-    Attributes:
-        rows: (B, T) row numbers.
-        row_mask: (B, T) row-to-window mask.
-        encoded: (B, T, D) row vectors.
-    """
+    """A batch of windows: row numbers (B, T), row-to-window mask (B, T), row vectors (B, T, D)."""
 
     rows: Tensor
     row_mask: Tensor
@@ -65,21 +59,16 @@ def encode_windows(
 
 
 class WindowPredictions(NamedTuple):
-    """Predictions for N rows, each from the window that the mask assigns.
+    """Predictions for N rows, each from the window that the mask assigns."""
 
-    Attributes:
-        is_covered: (N,) whether the row is assigned to a window; other rows are UNSEEN.
-        codes: (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS.
-        operation: (N,) class.
-        position: (N, 3) tool position, in standard deviations of the train split.
-        path: (N,) state on the Viterbi path of the row's window, by the network alone, in the
-            circular chain.
-    """
-
+    # (N,) whether the row is assigned to a window; other rows are UNSEEN
     is_covered: NDArray[np.bool_]
+    # (N, S, 4) classes of the block, by greedy decoding, in the order of FIELDS
     codes: NDArray[np.int64]
-    operation: NDArray[np.int64]
-    position: NDArray[np.float32]
+    operation: NDArray[np.int64]  # (N,) class
+    position: NDArray[np.float32]  # (N, 3) tool position, in standard deviations of the train split
+    # (N,) state on the Viterbi path of the row's window, by the network alone, in the circular
+    # chain
     path: NDArray[np.int64]
 
 

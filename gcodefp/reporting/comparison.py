@@ -193,8 +193,10 @@ def score_runs(
     scored = []
     for inputs in opened:
         decoding = predict_split(inputs.decoder, split, device)
-        facts = decoding.predictions, split, inputs.decoder.description
-        scored.append(score_predictors(decoding, *facts, NETWORK_PREDICTORS))
+        scores_of_run = score_predictors(
+            decoding, split, inputs.decoder.description, NETWORK_PREDICTORS
+        )
+        scored.append(scores_of_run)
     scores = {
         name: {metric: _entries([run[name][metric] for run in scored]) for metric in metrics}
         for name, metrics in scored[0].items()

@@ -99,8 +99,8 @@ def test_run_killed_between_epochs(
 @pytest.mark.parametrize(
     ("name", "when"),
     [
-        ("_save_state", lambda state: state.epoch == 3),
-        ("_save_state", lambda state: state.epoch == 1),
+        ("write_torch", lambda content: content["state"]["epoch"] == 3),
+        ("write_torch", lambda content: content["state"]["epoch"] == 1),
         ("append_metrics", lambda row: row["epoch"] == 3),
         ("write_checkpoint", lambda value: True),
     ],

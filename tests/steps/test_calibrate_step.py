@@ -142,17 +142,3 @@ def test_inputs_that_do_not_fit_are_refused(
     assert calibrate(checkpoint, dataset, output, "--train", str(tmp_path / "none.npz")) == 1
     assert "none.npz: no such file; it is made by" in capsys.readouterr().err
     assert not output.exists()
-
-
-def test_a_decoder_of_another_checkpoint_is_refused_by_later_steps(
-    dataset: Path, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    own = copied(checkpoint, tmp_path / "run")
-    other = learn(dataset, tmp_path / "other", max_epochs=1)
-    assert calibrate(other, dataset, own.with_name(DECODER_FILE)) == 0
-    capsys.readouterr()
-    assert evaluate(own, dataset, tmp_path / "evaluation") == 1
-    error = capsys.readouterr().err
-    assert f"{own.with_name(DECODER_FILE)}: was fitted for another checkpoint than {own}" in error
-    assert "Traceback" not in error
-    assert not (tmp_path / "evaluation").exists()

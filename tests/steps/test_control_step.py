@@ -98,12 +98,6 @@ def test_controls_pass_on_honest_data(
     assert inputs == {"checkpoint.pt", "dataset.json", "train.npz", "test.npz"}
 
 
-def test_the_winner_has_what_the_controls_lack(dataset: Path, winner: Path, tmp_path: Path) -> None:
-    assert evaluate(winner, dataset, tmp_path) == 0
-    models = json.loads((tmp_path / "metrics.json").read_text())["models"]
-    assert models[MODEL]["gcode"]["low"] > models[MAJORITY_PRIVILEGED]["gcode"]["value"] + 0.3
-
-
 def test_a_control_that_leaks_is_reported(
     giveaway: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -123,22 +123,6 @@ def test_controller_columns_do_not_reach_the_prediction_and_sensors_do(
     assert not (tmp_path / "out" / "x.greedy.nc").exists()
 
 
-def test_repeated_rows_are_dropped_and_rows_are_numbered_as_in_the_file(
-    checkpoint: Path, tmp_path: Path
-) -> None:
-    usual = new_recording("pocket_008")
-    repeated = usual.loc[[*range(10), 9, *range(10, ROWS)]]
-    paths = [
-        write_recording(tmp_path / f"{name}.csv", content)
-        for name, content in (("usual", usual), ("repeated", repeated))
-    ]
-    assert run(checkpoint, tmp_path / "out", *paths) == 0
-    first, second = (table(tmp_path / "out", path.stem) for path in paths)
-    assert [row["confidence"] for row in first] == [row["confidence"] for row in second]
-    assert second[-1]["last_row"] == str(ROWS)
-    assert document(tmp_path / "out", "repeated")["counts"]["duplicate_rows"] == 1
-
-
 def test_a_recording_that_fits_no_program_is_marked(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,30 +192,6 @@ def test_missing_channels_are_filled_and_named(
     assert document(tmp_path / "out", "y")["missing_channels"] == SENSORS[:3]
 
 
-def test_one_file_is_predicted_alike_whatever_the_logger(checkpoint: Path, tmp_path: Path) -> None:
-    usual = new_recording("pocket_008")
-    plain = str(usual.to_csv(index=False))
-    header, *rows = plain.splitlines()
-    variants = {
-        "usual.csv": plain,
-        "commas.csv": "\n".join([header, *(f"{row}," for row in rows)]),
-        "semicolons.CSV": str(usual.to_csv(index=False, sep=";", decimal=",")),
-        "names.csv": plain.replace("n0.Ax", " N0.AX [g]", 1).replace("n1.Mx", '"n1.Mx [uT]"', 1),
-        "$5 $x^2 job_001.csv": plain,
-    }
-    for name, content in variants.items():
-        (tmp_path / name).write_text(content)
-    out = tmp_path / "out"
-    assert run(checkpoint, out, *(tmp_path / name for name in variants)) == 0
-    for name in variants:
-        stem = Path(name).stem
-        assert table(out, stem) == table(out, "usual")
-        assert document(out, stem)["agreement"] == document(out, "usual")["agreement"]
-        suffixes = {path.suffix for path in out.glob(f"{stem}.*")}
-        assert suffixes == {".nc", ".csv", ".json", ".svg", ".png"}
-    assert "$5 $x^2 job_001" in (out / "$5 $x^2 job_001.svg").read_text()
-
-
 def test_a_bad_file_does_not_keep_the_others_from_being_predicted(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -295,18 +255,6 @@ def test_rows_of_a_lower_rate_are_refused(
     path = write_recording(tmp_path / "standing.csv", standing)
     assert run(checkpoint, tmp_path / "out", path) == 0
     assert document(tmp_path / "out", "standing")["doubts"] == []
-
-
-def test_other_clocks_tell_no_rate(checkpoint: Path, tmp_path: Path) -> None:
-    usual = new_recording("face_009")
-    for name, clock in (("seconds", usual["t_console"].str[:8]), ("none", "at noon")):
-        path = write_recording(tmp_path / f"{name}.csv", usual.assign(t_console=clock))
-        assert run(checkpoint, tmp_path / "out", path) == 0
-        assert document(tmp_path / "out", name)["doubts"] == []
-    path = write_recording(tmp_path / "back.csv", pd.concat([usual[20:], usual[:20]]))
-    assert run(checkpoint, tmp_path / "out", path) == 0
-    (doubt,) = document(tmp_path / "out", "back")["doubts"]
-    assert "clock runs backwards 1 times" in doubt
 
 
 def wrong_files(folder: Path) -> dict[str, tuple[bytes, str]]:

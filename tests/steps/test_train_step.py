@@ -15,7 +15,6 @@ from learning_data import (
     tiny_split,
     write_dataset,
 )
-from recording_files import preprocess, write_recordings
 
 from gcodefp.dataset.controls import LABELS_SHUFFLED, PRESENCE_ONLY
 from gcodefp.files import write_json
@@ -117,12 +116,6 @@ def test_without_output_the_folder_follows_from_the_hyperparameters(
     assert len(runs) == 3
 
 
-def test_a_preprocessed_dataset_can_be_trained_on(tmp_path: Path) -> None:
-    write_recordings(tmp_path / "recordings", {"face": 3, "pocket": 3})
-    assert preprocess(tmp_path / "recordings", tmp_path / "dataset") == 0
-    assert train_tiny(tmp_path / "dataset", tmp_path / "run", max_epochs=1) == 0
-
-
 def test_a_winner_is_trained_again_from_its_file(
     dataset: Path, winner: Path, tmp_path: Path, capsys: Capture
 ) -> None:
@@ -178,17 +171,6 @@ def test_an_unfinished_run_is_replaced_only_on_demand(
     assert "it is replaced" in capsys.readouterr().err
     assert losses(folder) == losses(tmp_path / "whole")
     assert not (folder / "last.pt").exists()
-
-
-def test_help_describes_every_hyperparameter_with_its_default(capsys: Capture) -> None:
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    text = " ".join(capsys.readouterr().out.split())
-    for name, field in HYPERPARAMETERS.items():
-        # The help of one flag ends where the next one begins.
-        described = text.partition(f" --{name} {name.upper()} ")[2].partition(" --")[0]
-        assert described.startswith(field.metadata["help"])
-        assert f"(default: {field.default})" in described
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from gcodefp.evaluation.bootstrap import ratio
 from gcodefp.evaluation.decode import SplitPredictions
 from gcodefp.evaluation.explanation import (
     Explanation,
-    SensorScores,
     channel_sets,
     describe_explanation,
     explanation_arrays,
@@ -66,7 +65,7 @@ def _explained(
         dict.fromkeys(OCCLUSION_METRICS, ratio(each, np.ones(len(rows)), test.recording))
         for each in (correct, *without)
     )
-    return Explanation(decoding, SensorScores(complete, list(zip(parts, metrics, strict=True))))
+    return Explanation(decoding, complete, list(zip(parts, metrics, strict=True)))
 
 
 def small_programs(dataset: Mapping[str, Any]) -> Programs:

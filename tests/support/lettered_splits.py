@@ -4,17 +4,18 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
 from gcodefp.dataset.windows import window_starts
+from gcodefp.evaluation.baselines.task import Task
 
 WINDOW = 16
+Letters = list[tuple[int, str]]
+"""Recordings of (operation, a letter per row: its block)."""
 
 
-def split_of(recordings: list[tuple[int, str]], step_seconds: float = 0.25, **more: Any) -> Split:
-    """A split of (operation, a letter per row: its block); it has only the fields given in `more`
-    and those that every baseline needs."""
+def split_of(recordings: Letters, step_seconds: float = 0.25) -> Split:
+    """A split that has only the fields that every baseline needs."""
     texts = np.array([letter for _, letters in recordings for letter in letters])
     lengths = [len(letters) for _, letters in recordings]
     blocks, block = np.unique(texts, return_inverse=True)
@@ -29,11 +30,11 @@ def split_of(recordings: list[tuple[int, str]], step_seconds: float = 0.25, **mo
             seconds=seconds,
             recording=recording,
             window_start=window_starts(recording, seconds, WINDOW, 4, 5.0),
-            **more,
         ),
     )
 
 
-def every_row(split: Split) -> NDArray[np.int64]:
-    """All rows, to be answered for."""
-    return np.arange(len(split.block))
+def task_of(train: Letters, test: Letters, steps: tuple[float, float] = (0.25, 0.25)) -> Task:
+    """Predict all rows of such a test split."""
+    splits = split_of(train, steps[0]), split_of(test, steps[1])
+    return Task(*splits, np.arange(len(splits[1].block)), cast(Any, None), WINDOW)

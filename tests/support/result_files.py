@@ -117,12 +117,12 @@ def write_evaluation(
         name: predictions_of(name, texts, test, programs, reported)
         for name, texts in blocks.items()
     }
-    models = {}
-    for name, each in answers.items():
+    scored = {}
+    for name in (name for name in PREDICTORS if name in answers):
         segments = Segments(rows, test.recording if name == WHOLE else rows // SEGMENT_ROWS)
-        by_segment = SegmentPredictions(segments, each)
-        models[name] = compute_metrics(
-            ScoredPredictions(each, test, rows, vocabulary, programs, by_segment)
+        by_segment = SegmentPredictions(segments, answers[name])
+        scored[name] = ScoredPredictions(
+            answers[name], test, rows, vocabulary, programs, by_segment
         )
     content = {
         "provenance": PROVENANCE, "leaky": dataset["leaky"], "split": dataset["split"],
@@ -132,14 +132,14 @@ def write_evaluation(
         "confidence": 0.95, "resamples": 2000, "controls": list(controls),
         "external": None, "excluded": [],
         "models": {
-            name: {metric: with_interval(each)._asdict() for metric, each in metrics.items()}
-            for name, metrics in models.items()
+            name: {key: with_interval(s)._asdict() for key, s in compute_metrics(each).items()}
+            for name, each in scored.items()
         },
         "decoder": DECODER,
         "ladder": ladder_document(),
         "doubtful_lags": [],
         "baselines": {"matched filter": {"clip": 1.0}},
-        **break_down(answers, test, rows, parse_description(dataset, programs)),
+        **break_down(scored, parse_description(dataset, programs)),
     }  # fmt: skip
     write_json(folder / "metrics.json", EVALUATION_FORMAT, content)
     arrays = {}

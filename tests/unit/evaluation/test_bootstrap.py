@@ -64,12 +64,6 @@ def test_balanced_accuracy_equals_scikit_learn_on_rows_and_resamples(
         assert resampled[sample] == pytest.approx(np.mean(recalls))
 
 
-def test_rare_class_weighs_as_much_as_a_common_one() -> None:
-    correct, true = np.array([1] * 98 + [0, 0]), np.array([7] * 98 + [3, 3])
-    result = with_interval(balanced_accuracy(correct, true, np.arange(100) % 2))
-    assert result == Estimate(0.5, 0.5, 0.5, 100, 2)
-
-
 @settings(deadline=None, max_examples=20)
 @given(
     rows=st.lists(
@@ -94,10 +88,6 @@ def test_quantile_equals_numpy_on_rows_and_resamples(
     for sample in (0, 1, 2):
         expected = np.quantile(values[rows_of_resample(recording, sample)], level)
         assert resampled[sample] == pytest.approx(expected)
-
-
-def test_an_interval_has_95_percent_of_the_resamples() -> None:
-    assert bootstrap.percentile_interval(np.arange(1001.0)) == pytest.approx((25, 975))
 
 
 def test_intervals_cover_the_truth_where_those_over_rows_do_not() -> None:

@@ -6,20 +6,17 @@ from typing import Any
 import numpy as np
 import pytest
 from explanation_files import small_programs
-from result_documents import STEP_SECONDS, dataset_document
+from result_documents import dataset_document
 from result_files import predictions_of, spoilt, true_blocks, write_results
 from result_files import scored_split as results_split
 
 from gcodefp.dataset.store import parse_description, parse_vocabulary
-from gcodefp.evaluation.bootstrap import paired_difference, ratio
 from gcodefp.evaluation.breakdown import break_down
+from gcodefp.evaluation.metrics import ScoredPredictions
 from gcodefp.evaluation.names import (
     EVALUATION_FORMAT,
-    MAJORITY,
     MODEL,
     NEIGHBOUR,
-    PIPELINE,
-    PRIMARY,
 )
 from gcodefp.files import read_json
 from gcodefp.model.scores import row_scores
@@ -57,11 +54,12 @@ def test_one_recording_has_no_interval_and_operations_may_be_new() -> None:
     test, rows = results_split(True), np.arange(2 * ROWS)
     document = dataset_document(False)
     programs = small_programs(document)
-    predictions = {MODEL: predictions_of(MODEL, true_blocks(), test, programs, True).take(rows)}
+    predictions = predictions_of(MODEL, true_blocks(), test, programs, True).take(rows)
     del document["recordings"][str(test.recordings[1])]
     test.operation[test.recording == 1] = -1
     description = parse_description(document, programs)
-    result = break_down(predictions, test, rows, description)
+    scored = ScoredPredictions(predictions, test, rows, description.vocabulary, programs)
+    result = break_down({MODEL: scored}, description)
     known, new, _ = result["by_operation"][MODEL]
     assert (known["operation"], new["operation"]) == ("face<b>", "not in train")
     assert (known["gcode"]["value"], known["gcode"]["low"]) == (1.0, None)
@@ -110,22 +108,3 @@ def test_breakdown_agrees_with_the_metrics(tmp_path: Path) -> None:
     recalls = np.diagonal(counts)[: len(counts)] / counts.sum(1)
     balanced = document["models"][MODEL]["command_balanced"]["value"]
     assert recalls.mean() == pytest.approx(balanced)
-
-
-def test_differences_are_of_the_primary_metric_on_the_same_resamples(tmp_path: Path) -> None:
-    blocks, neighbour = spoilt(0.4), spoilt(0.6, seed=1)
-    write_results(tmp_path, blocks, neighbour)
-    document = read_json(tmp_path / "evaluation/metrics.json", EVALUATION_FORMAT, "")
-    test, programs = results_split(True), small_programs(dataset_document(False))
-    states = [
-        predictions_of(MODEL, each, test, programs, True).state for each in (blocks, neighbour)
-    ]
-    near = [np.abs(state - test.state) * STEP_SECONDS <= 1 for state in states]
-    shares = [document["models"][name][PRIMARY]["value"] for name in (MODEL, NEIGHBOUR)]
-    assert shares == pytest.approx([each.mean() for each in near])
-    gain = paired_difference(*(ratio(each, np.ones(len(blocks)), test.recording) for each in near))
-    for name in PIPELINE:
-        assert document["differences"][name][NEIGHBOUR] == pytest.approx(gain._asdict())
-        # It names no program.
-        nothing = {"value": None, "low": None, "high": None, "recordings": 0}
-        assert document["differences"][name][MAJORITY] == nothing

@@ -75,12 +75,6 @@ def test_each_recording_is_fitted_by_templates_of_others(
     assert decoder.fits.mean() < in_sample.mean(), "a recording fits its own templates better"
 
 
-def test_a_program_with_one_recording_says_nothing_about_fits(fitted: Fitted) -> None:
-    lonely = tiny_split(["face_001", "face_002", "pocket_001"])
-    decoder = calibrate_decoder(fitted.decoder.checkpoint, lonely, tiny_split(["face_009"]), CPU)
-    assert len(decoder.fits) == 3
-
-
 def test_a_recording_of_no_program_is_refused_and_those_of_the_programs_are_not(
     fitted: Fitted,
 ) -> None:
@@ -121,12 +115,6 @@ def test_p_values_count_recordings_that_fit_as_badly(fitted: Fitted) -> None:
     equal = refusal(fitted.decoder._replace(fits=np.full(9, fit, np.float32)), signals)
     assert equal is not None
     assert equal.p_value == 1
-
-
-def test_without_templates_or_other_recordings_nothing_is_refused(fitted: Fitted) -> None:
-    signals = signals_of(VAL)
-    assert refusal(Decoder(fitted.decoder.checkpoint), signals) is None
-    assert refusal(fitted.decoder._replace(fits=np.zeros(0, np.float32)), signals) is None
 
 
 def test_wrong_labels_raise_the_temperature(fitted: Fitted) -> None:

@@ -17,7 +17,6 @@ from learning_data import (
 from numpy.typing import NDArray
 
 from gcodefp.errors import UserError
-from gcodefp.evaluation import decoder as decoder_module
 from gcodefp.evaluation.decoder import (
     ARRAYS,
     DECODER_FILE,
@@ -135,19 +134,6 @@ def test_a_damaged_decoder_is_named_with_its_array_and_the_way_out(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("size", [0, 10, 1000, -10])
-def test_a_truncated_decoder_is_refused(fitted: Fitted, damaged: Damaged, size: int) -> None:
-    with pytest.raises(UserError, match=r"decoder\.npz: cannot be read") as caught:
-        damaged.read(fitted.file.read_bytes()[:size])
-    assert REBUILD in str(caught.value)
-
-
-def test_double_precision_is_read_too(fitted: Fitted, damaged: Damaged) -> None:
-    arrays = arrays_of(fitted)
-    double = {name: a.astype(np.float64) for name, a in arrays.items() if a.dtype.kind == "f"}
-    assert damaged.read({**arrays, **double}).template_weight == 0.2
-
-
 def mutate(rng: random.Random, arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """One wrong array, or one of other numbers, which no reader can tell from right ones."""
     if rng.random() < 0.4:
@@ -167,12 +153,3 @@ def damages(fitted: Fitted) -> Iterator[Any]:
 @pytest.mark.filterwarnings("ignore")
 def test_fuzz_decoders(fitted: Fitted, damaged: Damaged) -> None:
     fuzz(damaged.read, damages(fitted)).check()
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_reader_without_its_check_is_noticed(
-    fitted: Fitted, damaged: Damaged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(decoder_module, "check_arrays", lambda *_: None)
-    stream = damages(fitted)
-    assert any(fuzz(damaged.read, stream, 10).faults for _ in range(20))

@@ -18,7 +18,6 @@ from learning_data import (
     WINDOW,
     load,
     of_no_program,
-    tiny_programs,
     tiny_split,
     untrained,
 )
@@ -30,20 +29,17 @@ from gcodefp.evaluation.calibration import (
     STRIDE_ROWS,
     TEMPLATE_WEIGHTS,
     fit_decoder,
-    near_states,
 )
 from gcodefp.evaluation.decoder import (
     DECODER_FILE,
     UNTUNED_NETWORK_WEIGHT,
-    WINDOWS_PER_CHUNK,
     Decoder,
     read_decoder,
     write_decoder,
 )
 from gcodefp.evaluation.prediction import predict_recording
-from gcodefp.model import hmm
 from gcodefp.model.checkpoint import Checkpoint
-from gcodefp.model.hmm import decode_segments, posterior_blocks
+from gcodefp.model.hmm import decode_segments
 
 LARGE_VAL = tiny_split([f"{name}_{number:03}" for name in OPERATIONS for number in range(20, 28)])
 PAIRS = [(n, t) for n in NETWORK_WEIGHTS for t in TEMPLATE_WEIGHTS if n or t]
@@ -100,14 +96,14 @@ def test_the_pair_with_the_best_log_score_is_chosen(fitted: Fitted) -> None:
         log_scores, hits = [], []
         for name in RECORDINGS["val"]:
             state = tiny_split([name]).state.astype(int)
-            for rows, posteriors in tried.centre_posteriors(signals_of(name), WINDOW, STRIDE_ROWS):
-                for row, posterior in zip(rows.tolist(), posteriors.numpy(), strict=True):
-                    first = ROWS * (state[row] // ROWS)
-                    low = max(first, state[row] - STEPS_PER_SECOND)
-                    high = min(first + ROWS - 1, state[row] + STEPS_PER_SECOND)
-                    near = posterior[low : high + 1].sum()
-                    log_scores.append(np.log(max(near, MIN_PROBABILITY)))
-                    hits.append(low <= posterior.argmax() <= high)
+            centres = posteriors_of(tried, signals_of(name), WINDOW).numpy()
+            for start in range(0, len(centres), STRIDE_ROWS):
+                true, posterior = state[start + WINDOW // 2], centres[start]
+                first = ROWS * (true // ROWS)
+                low = max(first, true - STEPS_PER_SECOND)
+                high = min(first + ROWS - 1, true + STEPS_PER_SECOND)
+                log_scores.append(np.log(max(posterior[low : high + 1].sum(), MIN_PROBABILITY)))
+                hits.append(low <= posterior.argmax() <= high)
         expected = [np.mean(log_scores), np.mean(hits)]
         np.testing.assert_allclose(decoder.tried[index, 2:], expected, atol=1e-4)
 
@@ -146,26 +142,6 @@ def test_without_a_val_recording_of_a_program_the_network_decodes_alone(
     )
 
 
-def test_a_val_recording_of_no_program_changes_nothing(fitted: Fitted) -> None:
-    unknown = of_no_program(VAL)
-    joined = {
-        name: np.concatenate([getattr(VAL, name), getattr(unknown, name)])
-        for name in ("signals", "state", "program", "recordings")
-    }
-    recording = np.concatenate([VAL.recording, unknown.recording + len(VAL.recordings)])
-    val = replace(VAL, **joined, recording=recording)
-    again = fit_decoder(fitted.decoder.checkpoint, TRAIN, val, CPU)
-    np.testing.assert_array_equal(again.tried, fitted.decoder.tried)
-
-
-def test_near_states_stay_in_their_program() -> None:
-    programs = tiny_programs(TRAIN)
-    state = np.array([0.0, 2.3, 16.0, 30.75, 31.0, 32.0, 33.5, 47.9, 63.0], np.float32)
-    low, high = near_states(state, programs)
-    assert low.tolist() == [0, 0, 12, 27, 27, 32, 32, 44, 59]
-    assert high.tolist() == [4, 6, 20, 31, 31, 36, 37, 51, 63]
-
-
 # Emissions and posteriors
 
 
@@ -173,6 +149,11 @@ def all_emissions(decoder: Decoder, signals: torch.Tensor) -> torch.Tensor:
     """Emissions of a recording (N, C), (N, P)."""
     with torch.no_grad():
         return decoder.recording_emissions(signals).block(0, len(signals))[0]
+
+
+def posteriors_of(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
+    with torch.no_grad():
+        return torch.cat(list(decoder.centre_posteriors(signals, rows)))
 
 
 def direct_posteriors(decoder: Decoder, signals: torch.Tensor, rows: int) -> torch.Tensor:
@@ -197,34 +178,10 @@ def test_centre_posteriors_are_those_of_each_window_by_itself(
 ) -> None:
     decoder = both._replace(network_weight=weights[0], template_weight=weights[1])
     signals = signals_of("pocket_005", 40, noise=1.0)
-    with torch.no_grad():
-        centres, posteriors = zip(*decoder.centre_posteriors(signals, rows), strict=True)
     expected = direct_posteriors(decoder, signals, rows)
-    assert torch.cat(centres).tolist() == [i + rows // 2 for i in range(len(expected))]
-    torch.testing.assert_close(torch.cat(posteriors), expected, rtol=1e-3, atol=1e-5)
+    posteriors = posteriors_of(decoder, signals, rows)
+    torch.testing.assert_close(posteriors, expected, rtol=1e-3, atol=1e-5)
     assert (expected.amax(-1) < 0.999).any(), "otherwise the emissions need not be right"
-
-
-@pytest.mark.parametrize("rows", [1, 5, 7])
-def test_windows_shorter_than_the_trained_ones(both: Decoder, rows: int) -> None:
-    signals = signals_of("face_005")
-    with torch.no_grad():
-        posteriors = torch.cat([p for _, p in both.centre_posteriors(signals, rows)])
-    torch.testing.assert_close(
-        posteriors, direct_posteriors(both, signals, rows), rtol=1e-3, atol=1e-5
-    )
-
-
-def test_windows_come_in_chunks_and_with_a_stride(both: Decoder) -> None:
-    signals = signals_of("face_005", WINDOWS_PER_CHUNK + 60)
-    with torch.no_grad():
-        every = list(both.centre_posteriors(signals, WINDOW))
-        third = list(both.centre_posteriors(signals, WINDOW, 3))
-    assert [len(rows) for rows, _ in every] == [WINDOWS_PER_CHUNK, 60 - WINDOW + 1]
-    rows, posteriors = (torch.cat([part[i] for part in third]) for i in (0, 1))
-    assert rows.tolist() == list(range(WINDOW // 2, len(signals) - WINDOW // 2 + 1, 3))
-    expected = torch.cat([posterior for _, posterior in every])[::3]
-    torch.testing.assert_close(posteriors, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("zscored", [False, True])
@@ -274,36 +231,3 @@ def test_packets_are_decoded_in_the_program_of_the_whole_recording(both: Decoder
     assert prediction.program.name == programs.names[0]
     assert prediction.line.max() < ROWS, "all states are those of the first program"
     assert 0.5 < prediction.program.probability < 0.9
-
-
-def test_blocks_of_rows_are_decoded_as_the_whole_recording(
-    both: Decoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    signals = signals_of("pocket_005", 40, noise=1.0)
-    expected = both.decode_recording(signals)
-    assert len(list(posterior_blocks(both.recording_emissions(signals), both.chain(CPU)))) == 1
-    monkeypatch.setattr(hmm, "MAX_CELLS", 1)
-    assert len(list(posterior_blocks(both.recording_emissions(signals), both.chain(CPU)))) > 1
-    decoded = both.decode_recording(signals)
-    assert decoded.program == expected.program == 1
-    for name in ("state", "emission_state"):
-        assert getattr(decoded, name).tolist() == getattr(expected, name).tolist()
-    assert decoded.blocks.blocks.tolist() == expected.blocks.blocks.tolist()
-    for name in ("program_probability", "confidence", "median_lag_confidence"):
-        np.testing.assert_allclose(getattr(decoded, name), getattr(expected, name), atol=1e-5)
-    np.testing.assert_allclose(decoded.blocks.confidence, expected.blocks.confidence, atol=1e-5)
-
-
-def test_both_emissions_count_with_their_weights(both: Decoder) -> None:
-    signals = signals_of("face_005")
-    windows = signals.reshape(-1, WINDOW, len(SENSORS))
-    network, templates = both._replace(template_weight=0.0), both._replace(network_weight=0.0)
-    with torch.no_grad():
-        encoded = both.network.encode(windows)
-        parts = [d.window_emissions(encoded, windows) for d in (network, templates)]
-        torch.testing.assert_close(sum(parts), both.window_emissions(encoded, windows))
-        doubled = both._replace(network_weight=0.6, template_weight=0.4)
-        torch.testing.assert_close(2 * sum(parts), doubled.window_emissions(encoded, windows))
-        whole = [all_emissions(d, signals) for d in (network, templates)]
-        torch.testing.assert_close(sum(whole), all_emissions(both, signals))
-    assert all(part.std() > 0.01 for part in (*parts, *whole))

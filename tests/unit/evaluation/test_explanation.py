@@ -10,7 +10,6 @@ from learning_data import CHANNELS, CPU, RECORDINGS, SENSORS, tiny, tiny_data, t
 from recording_files import recording_table, write_recording
 
 from gcodefp.dataset.channels import fit_scaler
-from gcodefp.evaluation.bootstrap import with_interval
 from gcodefp.evaluation.decode import predict_split
 from gcodefp.evaluation.decoder import Decoder
 from gcodefp.evaluation.explanation import (
@@ -19,10 +18,10 @@ from gcodefp.evaluation.explanation import (
     calibration_error,
     channel_sets,
     describe_calibration,
-    describe_sensor_scores,
+    describe_sensors,
     excerpt_arrays,
+    explain_split,
     occlude_channels,
-    score_occluded_sensors,
 )
 from gcodefp.evaluation.names import ALL, GROUP, MODEL, NODE, OCCLUSION_METRICS
 from gcodefp.evaluation.split_scores import evaluate_split
@@ -86,13 +85,13 @@ def test_a_group_that_the_network_ignores_makes_no_difference(checkpoint: Checkp
             ignored = [CHANNELS * scale + index for index in parts["mag"].channels]
             checkpoint.network.stem.weight[:, ignored] = 0.0
     test = tiny_split(RECORDINGS["test"])
-    scores = score_occluded_sensors(Decoder(checkpoint), test, CPU)
-    document = describe_sensor_scores(scores, SENSORS)
+    explanation = explain_split(Decoder(checkpoint), test, CPU)
+    document = describe_sensors(explanation, SENSORS)
     differences = {entry["name"]: entry["differences"] for entry in document["without"]}
-    models = evaluate_split(Decoder(checkpoint), test, None, CPU, 1).scores
+    models = evaluate_split(Decoder(checkpoint), test, None, None, CPU, 1).content["models"]
     for metric in OCCLUSION_METRICS:
         assert differences["mag"][metric] == {"value": 0, "low": 0, "high": 0, "recordings": 3}
-        assert with_interval(scores.complete[metric]) == models[MODEL][metric]
+        assert document["complete"][metric] == models[MODEL][metric]
     # The other group is then all that it uses.
     assert differences["imu"] == differences[""]
     assert differences["imu"]["gcode"]["value"] != 0

@@ -10,28 +10,27 @@ from learning_data import (
     ROWS,
     STEP_SECONDS,
     WINDOW,
-    of_no_program,
     tiny_programs,
 )
 from learning_data import tiny_split as split_of
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split
-from gcodefp.evaluation.baselines import run_baselines
-from gcodefp.evaluation.ladder import listen
-from gcodefp.evaluation.matched_filter import (
+from gcodefp.evaluation.baselines.matched_filter import (
     CORRELATION,
     DISTANCE,
     FilterOptions,
     MatchedFilter,
     align_recordings,
+    filter_predictions,
     fit_matched_filter,
     normalise,
     tune_matched_filter,
 )
+from gcodefp.evaluation.baselines.task import Task
+from gcodefp.evaluation.ladder import listen
 from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.model import hmm
-from gcodefp.programs.lag import moving_average
 
 FIRST = np.array([0, 7, 16])
 CHANNELS = 3
@@ -47,8 +46,7 @@ def random_filter(score: str) -> MatchedFilter:
 def fitted(train: Split, options: FilterOptions | None = None) -> MatchedFilter:
     options = options or FilterOptions()
     programs = tiny_programs(train)
-    aligned = align_recordings(train, programs, options.clip)
-    return fit_matched_filter(aligned, programs.first.astype(np.int64), options)
+    return fit_matched_filter(align_recordings(train, programs, options.clip), programs, options)
 
 
 def test_window_scores_are_the_sums_over_their_rows() -> None:
@@ -104,17 +102,18 @@ def test_states_are_interpolated_and_clipped_rows_do_not_count() -> None:
     state = np.clip(np.arange(ROWS) - 4.5, 0, ROWS - 1).astype(np.float32)
     train = replace(train, state=np.concatenate([state, ROWS + state]))
     aligned, other = align_recordings(train, tiny_programs(train), None)
-    assert aligned.states.tolist() == list(range(1, ROWS - 5))
-    assert other.states.tolist() == list(range(ROWS + 1, 2 * ROWS - 5))
+    states, aligned_signals = aligned
+    assert states.tolist() == list(range(1, ROWS - 5))
+    assert other[0].tolist() == list(range(ROWS + 1, 2 * ROWS - 5))
     signals = normalise(train.signals[:ROWS])
     between = (signals[5:-1] + signals[6:]) / 2
-    np.testing.assert_allclose(aligned.signals, between[: len(aligned.states)])
+    np.testing.assert_allclose(aligned_signals, between[: len(states)])
     clipped = np.flatnonzero(state == 0)
     order = np.arange(2 * ROWS)
     order[clipped] = clipped[::-1]
     swapped = replace(train, signals=train.signals[order])
     again, _ = align_recordings(swapped, tiny_programs(train), None)
-    np.testing.assert_allclose(again.signals, aligned.signals, atol=1e-6)
+    np.testing.assert_allclose(again[1], aligned_signals, atol=1e-6)
     # States that no recording passes have the template of the nearest one.
     matched = fitted(train, FilterOptions(1, 0.0, None, DISTANCE))
     np.testing.assert_allclose(matched.pattern[0], matched.pattern[1])
@@ -134,18 +133,6 @@ def test_channels_that_do_not_repeat_have_no_weight() -> None:
     assert ratio[0] < 0.01 * ratio[1 : len(BLOCKS)].min()
 
 
-def test_smoothing_the_pattern_twice_is_smoothing_both() -> None:
-    random = np.random.default_rng(2)
-    signals, template = random.normal(size=(2, 40, CHANNELS))
-    signals[:9], signals[-9:] = 0.0, 0.0
-    both = (moving_average(signals, 5) * moving_average(template, 5)).sum()
-    twice = (signals * moving_average(moving_average(template, 5), 5)).sum()
-    assert twice == pytest.approx(both)
-    np.testing.assert_allclose(
-        moving_average(np.array([[1.0], [2.0], [6.0], [0.0]]), 3)[:, 0], [1.5, 3, 8 / 3, 3]
-    )
-
-
 def test_options_are_those_that_are_best_on_val() -> None:
     train, val = split_of(RECORDINGS["train"], noise=1.5), split_of(RECORDINGS["val"], noise=1.5)
     programs = tiny_programs(train)
@@ -161,36 +148,17 @@ def test_options_are_those_that_are_best_on_val() -> None:
     assert shares[tuned.options] > shares[default.options]
 
 
-def test_predictions_use_no_label_of_the_test_split() -> None:
-    train, val, test = (split_of(RECORDINGS[name]) for name in ("train", "val", "test"))
-    programs = tiny_programs(train)
-    rows = np.arange(len(test.block))
-    blind = replace(of_no_program(test), block=0 * test.block, operation=0 * test.operation)
-    blind = replace(blind, line=0 * test.line, lag_corrected_row=0 * test.lag_corrected_row)
-    seen, unseen = (
-        run_baselines(train, val, split, rows, programs, WINDOW, 1) for split in (test, blind)
-    )
-    assert seen.tuned == unseen.tuned
-    for name in (FILTER, FILTER_WHOLE):
-        predicted, again = seen.predictions[name], unseen.predictions[name]
-        for field in ("blocks", "operation", "program", "line", "state"):
-            np.testing.assert_array_equal(getattr(predicted, field), getattr(again, field))
-        assert predicted.state is not None
-        near = np.abs(predicted.state - test.state) <= 4
-        assert near.mean() > (0.7 if name == FILTER else 0.99)
-        # Here program 0 is operation 0.
-        np.testing.assert_array_equal(predicted.operation, predicted.program)
-        assert (predicted.blocks == programs.block[predicted.state]).all()
-
-
 def test_each_row_has_the_state_of_its_assigned_window() -> None:
     train, val, test = (split_of(RECORDINGS[name]) for name in ("train", "val", "test"))
     programs = tiny_programs(train)
-    rows = np.arange(len(test.block))
-    baselines = run_baselines(train, val, test, rows, programs, WINDOW, 1)
     matched = tune_matched_filter(train, val, programs, WINDOW)
-    state = baselines.predictions[FILTER].state
+    rows = np.arange(len(test.block))
+    predictions = filter_predictions(Task(train, test, rows, programs, WINDOW), matched)
+    state, whole = (predictions[name].state for name in (FILTER, FILTER_WHOLE))
     assert state is not None
+    assert whole is not None
+    assert (np.abs(state - test.state) <= 4).mean() > 0.7
+    assert (np.abs(whole - test.state) <= 4).mean() > 0.99
     for row in rows:
         own = np.flatnonzero(test.recording == test.recording[row])
         starts = test.window_start[(test.window_start <= row) & (row < test.window_start + WINDOW)]

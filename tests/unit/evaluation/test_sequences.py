@@ -1,4 +1,4 @@
-from itertools import pairwise
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,12 +7,11 @@ from hypothesis import strategies as st
 from learning_data import RECORDINGS, tiny_programs, tiny_split
 
 from gcodefp.evaluation.sequences import (
-    ExecutedBlocks,
     align_sequences,
-    block_sequence,
     edit_distance,
+    executed_blocks,
 )
-from gcodefp.programs.table import UNKNOWN
+from gcodefp.programs.table import UNKNOWN, Programs
 
 BLOCKS = st.lists(st.sampled_from(["M3", "G1 X1", "G1 X2", "G1 X1 "]), max_size=7)
 
@@ -43,17 +42,6 @@ def test_replaced_blocks_are_paired() -> None:
     assert align_sequences(list("bc"), list("abc")) == [(None, 0), (0, 1), (1, 2)]
 
 
-@settings(deadline=None)
-@given(blocks=BLOCKS, times=st.lists(st.integers(1, 4), min_size=7, max_size=7))
-def test_a_block_counts_once_however_many_rows_it_lasts(
-    blocks: list[str], times: list[int]
-) -> None:
-    rows = np.array(blocks, np.str_)
-    sequence = block_sequence(rows.repeat(times[: len(rows)]))
-    assert sequence == block_sequence(rows)
-    assert all(block != following for block, following in pairwise(sequence))
-
-
 @pytest.mark.parametrize(
     ("program", "line", "blocks", "executed"),
     [
@@ -70,15 +58,10 @@ def test_lines_between_rows_are_filled_in(
     program: list[int], line: list[int], blocks: str, executed: str
 ) -> None:
     rows = np.array(program), np.array(line), np.array(blocks.split())
-    assert executed_blocks().executed_sequence(*rows) == executed.split()
+    assert [block for block, _ in executed_blocks(two_programs(), *rows)] == executed.split()
 
 
-def test_filled_lines_have_no_row() -> None:
-    rows = np.array([1, 1, 1]), np.array([1, 1, 4]), np.array(["Y1", "Y1", "Y4"])
-    assert executed_blocks().sequence_with_rows(*rows) == [("Y1", 0), ("Y2", None), ("Y4", 2)]
-
-
-def executed_blocks() -> ExecutedBlocks:
+def two_programs() -> Programs:
     """Two programs; the second begins with the lines 1, 2, 4 and 5."""
     programs = tiny_programs(tiny_split(RECORDINGS["train"]))
     lines = {
@@ -86,4 +69,4 @@ def executed_blocks() -> ExecutedBlocks:
         "executed_line": np.array([1, 2, 5, 2, 1, 4]),
         "executed_block": np.array(["X9", "X8", "Y5", "Y2", "Y1", "Y4"]),
     }
-    return ExecutedBlocks(type(programs)(**{**vars(programs), **lines}))
+    return replace(programs, **lines)

@@ -60,14 +60,6 @@ def test_without_test_recordings_it_is_the_t_interval_of_the_mean() -> None:
     assert half_width(values.tolist(), 0.3) == pytest.approx(corrected)
 
 
-def test_splits_of_other_sizes_count_by_their_recordings() -> None:
-    same, unequal = folds(0.1, 0.3), folds(0.1, 0.3)
-    unequal = [unequal[0]._replace(test_recordings=10), unequal[1]._replace(test_recordings=20)]
-    assert difference_over_folds(unequal) == pytest.approx(difference_over_folds(same))
-    wider = [fold._replace(train_recordings=30) for fold in same]
-    assert difference_over_folds(wider).low < difference_over_folds(same).low
-
-
 def test_one_split_has_no_interval_and_none_has_nothing() -> None:
     assert difference_over_folds(folds(0.25)) == (pytest.approx(0.25), None, None)
     assert difference_over_folds([]) == (None, None, None)

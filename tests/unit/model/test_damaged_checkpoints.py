@@ -17,8 +17,7 @@ from gcodefp.model import checkpoint as checkpoint_module
 from gcodefp.model import trainer
 from gcodefp.model.checkpoint import read_checkpoint
 from gcodefp.model.data import network_sizes
-from gcodefp.model.epoch import make_optimizer, validate
-from gcodefp.model.network import Network
+from gcodefp.model.epoch import validate
 from gcodefp.model.trainer import TrainingData, train
 
 EPOCHS = 2
@@ -50,13 +49,11 @@ class Files(NamedTuple):
 
     def read_state(self, content: Any) -> None:
         """Goes on with the run, which must end as it would have without a kill."""
-        write(self.state.with_name("damaged.pt"), content)
-        network = Network(network_sizes(self.data.description), HYPERPARAMETERS)
-        optimizer = make_optimizer(network, HYPERPARAMETERS)
-        identity = trainer._identity(HYPERPARAMETERS, self.data, GCODE)
         path = self.state.with_name("damaged.pt")
-        state = trainer._load_state(path, identity, HYPERPARAMETERS, network, optimizer)
-        trainer._next_epoch(network, optimizer, HYPERPARAMETERS, self.data, state, None)
+        write(path, content)
+        run = trainer._Run(HYPERPARAMETERS, self.data, GCODE)
+        run.resume(path)
+        run.next_epoch(lambda _: {})
 
 
 HYPERPARAMETERS = tiny(max_epochs=EPOCHS)

@@ -97,49 +97,6 @@ def test_path_and_posterior_are_those_of_all_paths(kind: str, rows: int) -> None
     assert contradicted > 5 or rows == 1, "the emissions alone would often be wrong"
 
 
-@pytest.mark.parametrize("rows", [2, 9, 60])
-@pytest.mark.parametrize("kind", CHAINS)
-def test_no_path_crosses_the_border_of_a_program(kind: str, rows: int) -> None:
-    emissions = 0.3 * random_emissions(1, rows, 40, segments=64)
-    decoding = decode_segments(emissions, CHAINS[kind](FIRST_OF_FOUR))
-    program = torch.searchsorted(FIRST_OF_FOUR, decoding.path, right=True)
-    assert (program == program[:, :1]).all()
-    # Nor does the posterior: the probability of a program is the same at every row.
-    parts = decoding.posterior.split([1, 12, 2, 25], dim=-1)
-    programs = torch.stack([part.sum(-1) for part in parts])
-    torch.testing.assert_close(programs, programs[:, :, :1].expand_as(programs), rtol=0, atol=1e-4)
-    torch.testing.assert_close(programs.sum(0), torch.ones(64, rows))
-
-
-def test_a_row_may_repeat_a_state_or_skip_one() -> None:
-    states = [10, 10, 12, 13, 15, 15]
-    chain = waiting_chain(torch.tensor([0, 40]))
-    assert viterbi_paths(emissions_for(states, 40), chain)[0].tolist() == states
-    skips_two = viterbi_paths(emissions_for([10, 13], 40), chain)[0].tolist()
-    assert skips_two[1] - skips_two[0] <= 2
-
-
-def test_a_program_starts_again_behind_its_end_only_in_the_circular_chain() -> None:
-    emissions = emissions_for([5, 6, 4, 5, 6, 4], 7)
-    assert viterbi_paths(emissions, circular_chain(FIRST))[0].tolist() == [5, 6, 4, 5, 6, 4]
-    path = viterbi_paths(emissions, waiting_chain(FIRST))[0]
-    assert (path.diff() >= 0).all()
-    # Emissions that lead over a border do not take the path with them.
-    emissions = emissions_for([10, 11, 12, 13, 14, 15], 40)
-    path = viterbi_paths(emissions, circular_chain(FIRST_OF_FOUR))[0].tolist()
-    assert path[:3] == [10, 11, 12]
-    assert set(path[3:]) <= set(range(1, 13))
-
-
-def test_a_machine_waits_before_and_after_its_program() -> None:
-    states = [4, 4, 4, 4, 5, 6, 6, 6]
-    chain = waiting_chain(FIRST)
-    assert viterbi_paths(0.02 * emissions_for(states, 7), chain)[0].tolist() == states
-    # Elsewhere waiting is as improbable as for any row.
-    states = [4, 5, 5, 5, 5, 5, 6, 6]
-    assert viterbi_paths(0.02 * emissions_for(states, 7), chain)[0].tolist() != states
-
-
 @pytest.mark.parametrize("rows", [35, 40, 45])
 def test_the_length_of_a_segment_carries_no_information(rows: int) -> None:
     first = torch.tensor([0, 40])
@@ -148,16 +105,6 @@ def test_the_length_of_a_segment_carries_no_information(rows: int) -> None:
     # In the waiting chain all starts are alike: of the inner states none stands out at any row.
     inner = decode_segments(torch.zeros(1, rows, 40), waiting_chain(first)).posterior[0, :, 3:-3]
     assert inner.amax() < 1.02 * inner.amin()
-
-
-@pytest.mark.parametrize("kind", CHAINS)
-def test_a_segment_is_decoded_alike_alone_and_in_a_batch(kind: str) -> None:
-    emissions, chain = 0.3 * random_emissions(2, 30, 40, segments=5), CHAINS[kind](FIRST_OF_FOUR)
-    together = decode_segments(emissions, chain)
-    for index in range(len(emissions)):
-        alone = decode_segments(emissions[index : index + 1], chain)
-        assert torch.equal(alone.path[0], together.path[index])
-        torch.testing.assert_close(alone.posterior[0], together.posterior[index])
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 50, 101])

@@ -1,6 +1,5 @@
 """The network: gradients of its heads, and the decoding of blocks word by word."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,16 +51,6 @@ def test_a_head_with_weight_zero_is_not_trained(data: TrainingData, head: str) -
     layer = "state" if head == "place" else head
     untouched = without_gradient(data, **{f"{head}_weight": 0.0})
     assert untouched == {f"{layer}_head.weight", f"{layer}_head.bias"}
-
-
-@pytest.mark.parametrize("field", FIELDS)
-def test_a_head_is_trained_by_its_own_loss(data: TrainingData, field: str) -> None:
-    network = untrained(data)
-    vectors = torch.randn(len(data.train.signals), 8)
-    logits, target = network.block_logits(vectors, data.train.codes)[field]
-    torch.nn.functional.cross_entropy(logits, target).backward()
-    heads = {n for n, p in network.named_parameters() if p.grad is not None and "_head." in n}
-    assert heads == {f"{field}_head.weight", f"{field}_head.bias"}
 
 
 def test_the_loss_counts_each_word_and_end_once_and_no_padding(data: TrainingData) -> None:
@@ -120,25 +109,3 @@ def test_decoded_blocks_are_words_then_an_end_and_each_word_is_the_most_probable
     for field in FIELDS[1:]:
         field_logits, classes = predictions[field]
         assert torch.equal(field_logits.argmax(-1), classes)
-
-
-@pytest.mark.parametrize(
-    ("preferred", "decoded"),
-    [
-        (END, [COMMAND, END, PAD, PAD]),
-        (PAD, [COMMAND, END, PAD, PAD]),
-        (PARAMETER, [PARAMETER] * LONGEST),
-        (COMMAND, [COMMAND] * LONGEST),
-    ],
-)
-def test_a_block_has_a_word_and_ends_in_time(
-    data: TrainingData, preferred: int, decoded: Sequence[int]
-) -> None:
-    network = untrained(data)
-    with torch.no_grad():
-        network.token_type_head.weight.zero_()
-        # After the preferred kind come the end and the command.
-        network.token_type_head.bias.copy_(torch.tensor([0.0, 3.0, 2.0, 1.0]))
-        network.token_type_head.bias[preferred] = 9.0
-    codes = network.decode(torch.randn(3, 8))
-    assert codes[..., 0].tolist() == [list(decoded)] * 3

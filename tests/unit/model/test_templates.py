@@ -108,10 +108,6 @@ def test_the_unit_is_the_deviation_of_one_recording(count: int) -> None:
     assert float(lengths.mean()) == pytest.approx(1 / 0.5, rel=0.15)
 
 
-def test_templates_of_other_states_know_nothing() -> None:
-    assert accuracy(fit(apply_control(TRAIN, "train", LABELS_SHUFFLED, 8))) < 0.2
-
-
 def test_a_mean_is_that_of_the_interpolated_rows() -> None:
     """States lie between rows: recordings are sampled at any phase."""
     late = replace(TRAIN, state=(TRAIN.state + 0.25).clip(max=ROWS - 1 + ROWS * TRAIN.program))
@@ -157,20 +153,6 @@ def test_rows_of_a_window_have_the_likelihoods_of_the_window_cut_out(rows: int) 
             [shared[templates.window_cut(row, rows)][start + row] for row in range(rows)]
         )
         torch.testing.assert_close(templates.compare(own), expected)
-
-
-def test_a_state_without_samples_has_the_mean_of_the_nearest_of_its_program() -> None:
-    state = TRAIN.state.copy()
-    is_second = TRAIN.program == 1
-    # The sensors of no train recording measure the second program's first four states.
-    state[is_second] = np.maximum(state[is_second], ROWS + 4)
-    mean = fit(replace(TRAIN, state=state)).mean
-    assert torch.equal(mean[ROWS : ROWS + 4], mean[ROWS + 4].expand(4, -1))
-    assert not torch.equal(mean[ROWS + 5], mean[ROWS + 4])
-    # The rows of a program's first and last state may be from before and after it.
-    assert torch.equal(mean[ROWS - 1], mean[ROWS - 2])
-    assert torch.equal(mean[0], mean[1])
-    assert not torch.equal(mean[2], mean[1])
 
 
 def test_a_gap_in_the_states_is_filled_from_both_sides() -> None:

@@ -102,12 +102,6 @@ def test_the_checkpoint_is_of_the_best_epoch_by_the_goal(
     assert (result.best_epoch == 1) == (goal == "maximize")
 
 
-def test_of_equal_epochs_the_first_is_the_best(data: TrainingData, tmp_path: Path) -> None:
-    result, _ = run(tmp_path, data, learning_rate=1e-12, max_epochs=3)
-    assert len({row["val/gcode_acc"] for row in logged(tmp_path)}) == 1
-    assert result.best_epoch == 1
-
-
 def test_checkpoints_of_earlier_versions_are_loaded(data: TrainingData, tmp_path: Path) -> None:
     _, checkpoint = run(tmp_path, data, max_epochs=1)
     path = tmp_path / "checkpoint.pt"

@@ -2,14 +2,12 @@
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from learning_data import BLOCKS, RECORDINGS, WINDOW, tiny_data, tiny_split, untrained, varied
 from torch import Tensor
-from training_runs import run
 
 from gcodefp.dataset.vocabulary import UNSEEN
 from gcodefp.model import window_decoding
@@ -145,16 +143,6 @@ def test_the_prior_is_the_mean_probability_of_each_state(
     # Train windows overlap, and some of them are encoded: about the mean is enough.
     assert expected.max() > 3 * expected.min()
     torch.testing.assert_close(prior, expected, rtol=0.2, atol=1e-3)
-
-
-def test_a_checkpoint_holds_the_prior_of_its_own_weights(
-    data: TrainingData, tmp_path: Path
-) -> None:
-    _, checkpoint = run(tmp_path, data)
-    saved = checkpoint.network.log_state_prior.clone()
-    assert saved.any()
-    measure_state_prior(checkpoint.network, data.train)
-    torch.testing.assert_close(checkpoint.network.log_state_prior, saved)
 
 
 @torch.no_grad()

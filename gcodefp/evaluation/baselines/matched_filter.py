@@ -22,9 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gcodefp.dataset.store import Split, join_splits
+from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
 from gcodefp.evaluation.ladder import listen, score_rung
+from gcodefp.evaluation.names import FILTER, FILTER_WHOLE
 from gcodefp.model.hmm import rows_at_once
-from gcodefp.model.templates import nearest_states, passed_states
+from gcodefp.model.templates import fill_states, passages
 from gcodefp.programs.lag import interpolate_rows, moving_average
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.clock import odd_rows_in
@@ -41,39 +43,31 @@ MIN_NOISE = 1e-6
 MIN_ENERGY = 1e-3
 """Least energy of a window's templates that divides its correlation, as a share of the median."""
 
+Aligned = tuple[NDArray[np.int64], NDArray[np.float64]]
+"""The states (A,) that a train recording passes, and its normalised signals there, (A, C)."""
+
 
 class FilterOptions(NamedTuple):
-    """What is tuned on the val split; of equally good options the first is kept.
+    """What is tuned on the val split; of equally good options the first is kept."""
 
-    Attributes:
-        smoothing_rows: of the moving average; odd.
-        weight_exponent: of each channel's signal-to-noise ratio, which is its weight.
-        clip: largest absolute value of the normalised signals, standard deviations; None: any.
-        score: CORRELATION, the product over the templates' norm, or the negative squared DISTANCE.
-    """
-
-    smoothing_rows: int = 5
+    smoothing_rows: int = 5  # of the moving average; odd
+    # of each channel's signal-to-noise ratio, which is its weight
     weight_exponent: float = WEIGHT_EXPONENTS[0]
+    # largest absolute value of the normalised signals, standard deviations; None: any
     clip: float | None = CLIPS[0]
+    # CORRELATION, the product over the templates' norm, or the negative squared DISTANCE
     score: str = SCORES[0]
 
 
 @dataclass(frozen=True)
 class MatchedFilter:
-    """A fitted filter; a `Listener`.
+    """A fitted filter; a `Listener`."""
 
-    Attributes:
-        first: (K + 1,) first state of each program, and P.
-        pattern: (P, C) weighted and smoothed mean signals.
-        energy: (P,) weighted sum of squares of each state's template.
-        options: that it was fitted with.
-        val_within_1s: share of the val split's centre rows within 1 s; None without a val split.
-    """
-
-    first: NDArray[np.int64]
-    pattern: NDArray[np.float64]
-    energy: NDArray[np.float64]
-    options: FilterOptions
+    first: NDArray[np.int64]  # (K + 1,) first state of each program, and P
+    pattern: NDArray[np.float64]  # (P, C) weighted and smoothed mean signals
+    energy: NDArray[np.float64]  # (P,) weighted sum of squares of each state's template
+    options: FilterOptions  # that it was fitted with
+    # share of the val split's centre rows within 1 s; None without a val split
     val_within_1s: float | None = None
 
     def tuned(self) -> dict[str, Any]:
@@ -152,6 +146,17 @@ class MatchedFilter:
         return 1 / np.sqrt(np.maximum(energy, least)), np.where(is_end, 0.0, np.inf)
 
 
+def filter_predictions(task: Task, matched: MatchedFilter) -> Predictions:
+    """What a fitted filter predicts from windows, and from whole recordings."""
+    by_window = states_by_window(
+        task, lambda signals, starts: matched.window_states(signals, task.window)[starts]
+    )
+    whole = np.zeros(len(task.test.recording), np.int64)
+    heard = listen(matched, task.test, None)
+    whole[heard.rows] = heard.state
+    return {FILTER: at_states(task, by_window), FILTER_WHOLE: at_states(task, whole[task.rows])}
+
+
 def tune_matched_filter(
     train: Split, val: Split | None, programs: Programs, window: int
 ) -> MatchedFilter:
@@ -161,14 +166,13 @@ def tune_matched_filter(
         val: None: the first of all options are taken.
         window: rows per window, in which options are compared.
     """
-    first, step = programs.first.astype(np.int64), float(programs.step_seconds)
-    every_smoothing = [odd_rows_in(seconds, step) for seconds in SMOOTHING_SECONDS]
+    every_smoothing = [odd_rows_in(s, float(programs.step_seconds)) for s in SMOOTHING_SECONDS]
     fitted = []
     for clip in CLIPS:
         aligned = align_recordings(train, programs, clip)
         for smoothing, exponent, score in product(every_smoothing, WEIGHT_EXPONENTS, SCORES):
             options = FilterOptions(smoothing, exponent, clip, score)
-            matched = fit_matched_filter(aligned, first, options)
+            matched = fit_matched_filter(aligned, programs, options)
             if val is None:
                 return matched
             share = score_rung(listen(matched, val, window), val, programs)["within_1s"].value
@@ -176,29 +180,15 @@ def tune_matched_filter(
     assert val is not None, "without it the first options were taken"
     best = max(fitted, key=lambda matched: matched.val_within_1s or 0.0)
     aligned = align_recordings(join_splits(train, val), programs, best.options.clip)
-    final = fit_matched_filter(aligned, first, best.options)
+    final = fit_matched_filter(aligned, programs, best.options)
     return replace(final, val_within_1s=best.val_within_1s)
 
 
-class AlignedRecording(NamedTuple):
-    """A train recording on its program's states.
-
-    Attributes:
-        states: (A,) ascending, each one more than the last.
-        signals: (A, C) normalised, interpolated between rows.
-    """
-
-    states: NDArray[np.int64]
-    signals: NDArray[np.float64]
-
-
-def align_recordings(
-    train: Split, programs: Programs, clip: float | None
-) -> list[AlignedRecording]:
-    """The train recordings on the states that their sensors measure."""
+def align_recordings(train: Split, programs: Programs, clip: float | None) -> list[Aligned]:
+    """The train recordings on the states that their sensors measure, between rows interpolated."""
     return [
-        AlignedRecording(states, interpolate_rows(normalise(train.signals[rows], clip), position))
-        for rows, states, position in passed_states(train, programs)
+        (passed.states, interpolate_rows(normalise(passed.signals, clip), passed.position))
+        for passed in passages(train, programs)
     ]
 
 
@@ -210,36 +200,27 @@ def normalise(signals: NDArray[np.floating], clip: float | None = None) -> NDArr
 
 
 def fit_matched_filter(
-    aligned: Sequence[AlignedRecording], first: NDArray[np.int64], options: FilterOptions
+    aligned: Sequence[Aligned], programs: Programs, options: FilterOptions
 ) -> MatchedFilter:
-    """The filter of aligned train recordings; `first` (K + 1,) as in MatchedFilter."""
-    smoothed = [
-        AlignedRecording(states, moving_average(signals, options.smoothing_rows))
-        for states, signals in aligned
-    ]
-    template, count = _mean_signals(smoothed, int(first[-1]))
+    """The filter of aligned train recordings."""
+    smoothed = [(s, moving_average(signals, options.smoothing_rows)) for s, signals in aligned]
+    total, count = np.zeros((len(programs), aligned[0][1].shape[1])), np.zeros(len(programs), int)
+    for states, signals in smoothed:
+        total[states] += signals
+        count[states] += 1
+    template = total / np.maximum(count, 1)[:, None]
     weight = _signal_to_noise(smoothed, template, count) ** options.weight_exponent
-    programs = [np.arange(begin, end) for begin, end in pairwise(first.tolist())]
-    for states in programs:
-        template[states] = template[_nearest_counted(states, count)]
-    pattern = [moving_average(template[states], options.smoothing_rows) for states in programs]
-    return MatchedFilter(first, np.concatenate(pattern) * weight, template**2 @ weight, options)
-
-
-def _mean_signals(
-    aligned: Sequence[AlignedRecording], states: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Mean over recordings of each state, (P, C), and how many pass it, (P,)."""
-    total = np.zeros((states, aligned[0].signals.shape[1]))
-    count = np.zeros(states, np.int64)
-    for recording in aligned:
-        total[recording.states] += recording.signals
-        count[recording.states] += 1
-    return total / np.maximum(count, 1)[:, None], count
+    template = fill_states(template, count > 0, programs)
+    pattern = [
+        moving_average(template[programs.state_slice(index)], options.smoothing_rows)
+        for index in range(len(programs.names))
+    ]
+    first, energy = programs.first.astype(np.int64), template**2 @ weight
+    return MatchedFilter(first, np.concatenate(pattern) * weight, energy, options)
 
 
 def _signal_to_noise(
-    aligned: Sequence[AlignedRecording], template: NDArray[np.float64], count: NDArray[np.int64]
+    aligned: Sequence[Aligned], template: NDArray[np.float64], count: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """The variance of each channel's mean over states, over that between recordings, (C,).
 
@@ -254,11 +235,3 @@ def _signal_to_noise(
     passed = count > 0
     signal = template[passed].var(0) - noise * (1 / count[passed]).mean()
     return np.asarray(np.maximum(signal, 0.0) / noise)
-
-
-def _nearest_counted(states: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of each state of a program the nearest one that a recording passes; itself if none does."""
-    counted = states[count[states] > 0]
-    if not len(counted):
-        return states
-    return nearest_states(states, counted)

@@ -15,10 +15,10 @@ import torch
 from dtaidistance import dtw, dtw_ndim
 from numpy.typing import NDArray
 
-from gcodefp.dataset.store import Split
-from gcodefp.dataset.windows import row_to_window_mask
+from gcodefp.evaluation.baselines.task import Predictions, Task, at_states, states_by_window
+from gcodefp.evaluation.names import WARPING, WARPING_WHOLE
 from gcodefp.model.hmm import MAX_CELLS
-from gcodefp.model.templates import Templates
+from gcodefp.model.templates import Templates, fit_templates
 from gcodefp.programs.table import Programs
 
 COMPONENTS = 10
@@ -27,28 +27,20 @@ PENALTY = 15.0
 deviation of a component between recordings."""
 
 
-def warp_windows(
-    templates: Templates, programs: Programs, split: Split, window: int
-) -> NDArray[np.int64]:
-    """The state of each row of a split, by its assigned window, (N,); 0 outside of windows."""
-    states = np.zeros(len(split.recording), np.int64)
-    row_mask = row_to_window_mask(split.window_start, window)
-    for start, is_assigned in zip(split.window_start.tolist(), row_mask, strict=True):
-        rows = np.arange(start, start + window)
-        states[rows[is_assigned]] = warp(templates, programs, split.signals[rows])[is_assigned]
-    return states
-
-
-def warp_recordings(
-    templates: Templates, programs: Programs, split: Split, rows: NDArray[np.integer]
-) -> NDArray[np.int64]:
-    """The states of rows (M,) of a split, each recording's rows as one query, (M,)."""
-    recording = split.recording[rows]
-    states = np.zeros(len(rows), np.int64)
+def time_warping(task: Task) -> Predictions:
+    """Warps windows, and the rows of whole recordings."""
+    programs, templates = task.programs, fit_templates(task.train, task.programs)
+    by_window = states_by_window(
+        task,
+        lambda signals, starts: np.stack(
+            [warp(templates, programs, signals[start : start + task.window]) for start in starts]
+        ),
+    )
+    recording, whole = task.test.recording[task.rows], np.zeros(len(task.rows), np.int64)
     for index in np.unique(recording):
         own = recording == index
-        states[own] = warp(templates, programs, split.signals[rows[own]])
-    return states
+        whole[own] = warp(templates, programs, task.test.signals[task.rows[own]])
+    return {WARPING: at_states(task, by_window), WARPING_WHOLE: at_states(task, whole)}
 
 
 def warp(
@@ -89,14 +81,9 @@ def _path_costs(query: NDArray[np.float64], states: NDArray[np.float64]) -> NDAr
 
     A path begins with the first row, at any state. Row 0 and column 0 lie before the first ones.
     """
-    count = len(states)
+    ends = [0, 0, len(states), len(states)]
     _, costs = dtw_ndim.warping_paths_fast(
-        query,
-        np.ascontiguousarray(states),
-        penalty=PENALTY,
-        psi=[0, 0, count, count],
-        psi_neg=False,
-        keep_int_repr=True,
-        inner_dist="euclidean",
-    )
+        query, np.ascontiguousarray(states), penalty=PENALTY, psi=ends, psi_neg=False,
+        keep_int_repr=True, inner_dist="euclidean",
+    )  # fmt: skip
     return np.asarray(costs)

@@ -1,6 +1,6 @@
 """Baselines that predict each row from the window around it: nearest neighbour and extra trees.
 
-Shapes: N rows to predict, M train rows, C channels, F features, K programs, L trees.
+Shapes: N rows to predict, M train rows, C channels, F features, L trees.
 """
 
 from itertools import pairwise
@@ -12,8 +12,10 @@ from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 from sklearn.neighbors import NearestNeighbors
 
 from gcodefp.dataset.store import Split
+from gcodefp.evaluation.baselines.task import Predictions, Task
 from gcodefp.evaluation.decode import predict_at_states
-from gcodefp.evaluation.metrics import RowPredictions
+from gcodefp.evaluation.metrics import NEAR_SECONDS, RowPredictions
+from gcodefp.evaluation.names import ENVIRONMENT, NEIGHBOUR, TREES, TREES_WHOLE
 from gcodefp.programs.table import Programs
 from gcodefp.recordings.clock import rows_in
 
@@ -25,39 +27,38 @@ TREE_BINS = 16
 """Equal parts of a window, whose means are features of the trees."""
 TREE_TRAIN_ROWS = 10_000
 """Most train rows of a forest: neighbouring rows share nearly all of their windows."""
+SEED = 0
 CLASSIFIER = {"n_estimators": 32, "max_features": 0.15, "min_samples_leaf": 3}
 REGRESSOR = {"n_estimators": 64, "max_features": 0.05, "min_samples_leaf": 1}
 """Options of the forests: trees, share of the features that are considered for a split, and least
 train rows in a leaf (docs/experiments.md)."""
-NEAR_SECONDS = 1.0
-"""Votes for states at most as far apart support each other."""
 
 
-def nearest_neighbour(
-    train: Split, test: Split, rows: NDArray[np.integer], window: int
-) -> RowPredictions:
+def nearest_neighbour(task: Task) -> Predictions:
     """Labels of the train row whose window is the most similar.
 
     Windows are compared by the means of NEIGHBOUR_BINS equal parts of the window around the row.
     """
-    candidates = select_train_rows(train, window, NEIGHBOUR_TRAIN_ROWS)
+    train = task.train
+    candidates = select_train_rows(train, task.window, NEIGHBOUR_TRAIN_ROWS)
     index = NearestNeighbors(n_neighbors=1, algorithm="brute")
-    index.fit(_bin_means(train, window)[candidates])
-    nearest = index.kneighbors(_bin_means(test, window)[rows], return_distance=False)[:, 0]
-    neighbour = candidates[nearest]
+    index.fit(_bin_means(train, candidates, task.window))
+    queries = _bin_means(task.test, task.rows, task.window)
+    neighbour = candidates[index.kneighbors(queries, return_distance=False)[:, 0]]
     corrected = train.lag_corrected_row[neighbour]
-    return RowPredictions(
+    predictions = RowPredictions(
         train.blocks[train.block[corrected]],
         train.operation[neighbour].astype(np.int64),
         train.program[neighbour].astype(np.int64),
         train.position_mm[corrected],
         state=np.rint(train.state[neighbour]).astype(np.int64),
     )
+    return {NEIGHBOUR: predictions}
 
 
-def _bin_means(split: Split, window: int) -> NDArray[np.float32]:
-    """Means of the parts of the window around each row of a split, (rows, parts * C)."""
-    start = windows_around(split, window)
+def _bin_means(split: Split, rows: NDArray[np.integer], window: int) -> NDArray[np.float32]:
+    """Means of the parts of the window around each row (N,), (N, parts * C)."""
+    start = windows_around(split, window)[rows]
     return window_means(split.signals, start, window, NEIGHBOUR_BINS).astype(np.float32)
 
 
@@ -83,16 +84,12 @@ def windows_around(split: Split, window: int) -> NDArray[np.int64]:
 def window_means(
     values: NDArray[Any], start: NDArray[np.integer], window: int, parts: int
 ) -> NDArray[np.float64]:
-    """The mean of each equal part of windows.
+    """The mean of each equal part of windows, (M, parts * C), part after part.
 
     Args:
         values: (rows, C), finite.
         start: (M,) first row of each window.
-        window: rows per window.
-        parts: P, of each window; at most `window`.
-
-    Returns:
-        (M, P * C), part after part.
+        window: rows per window; at least as many as parts, or each row is a part.
     """
     sums = np.concatenate([np.zeros((1, values.shape[1])), values.cumsum(0, float)])
     bounds = np.linspace(0, window, min(parts, window) + 1).astype(int)
@@ -102,62 +99,36 @@ def window_means(
     return np.concatenate(means, axis=1)
 
 
-class TreePredictions(NamedTuple):
-    """What extra trees predict, from windows and from whole recordings."""
-
-    windows: RowPredictions
-    recordings: RowPredictions
-
-
-def extra_trees(
-    train: Split,
-    test: Split,
-    rows: NDArray[np.integer],
-    programs: Programs,
-    window: int,
-    seed: int,
-    jobs: int,
-) -> TreePredictions:
+def extra_trees(task: Task) -> Predictions:
     """Extremely randomised trees (Geurts et al. 2006) on the statistics of each row's window.
 
     The statistics are each channel's mean and standard deviation over the window and its mean in
     each of TREE_BINS equal parts.
-
-    Args:
-        seed: of the forests; the predictions do not depend on `jobs`.
-        jobs: trees that are fitted in parallel.
     """
-    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
-    forests = _fit(train, train_rows, _statistics(train, train_rows, window), seed, jobs)
-    features = _statistics(test, rows, window)
-    return TreePredictions(
-        forests.predict_rows(features, programs),
-        forests.predict_recordings(features, test.recording[rows], programs),
-    )
+    rows = select_train_rows(task.train, task.window, TREE_TRAIN_ROWS)
+    forests = _fit(task, rows, _statistics(task.train, rows, task.window))
+    features = _statistics(task.test, task.rows, task.window)
+    recording = task.test.recording[task.rows]
+    return {
+        TREES: forests.predict_rows(features, task.programs),
+        TREES_WHOLE: forests.predict_recordings(features, recording, task.programs),
+    }
 
 
-def environment_only(
-    train: Split,
-    test: Split,
-    rows: NDArray[np.integer],
-    programs: Programs,
-    window: int,
-    seed: int,
-    jobs: int,
-) -> RowPredictions:
+def environment_only(task: Task) -> Predictions:
     """The same forests on the window's mean pressure and temperature alone.
 
     Neither measures the motion. Their accuracy comes from the time of the recording, and shows how
     far operation and session are confounded. Rows without a value are skipped; a window without
     any value has the mean of the train split.
     """
-    train_rows = select_train_rows(train, window, TREE_TRAIN_ROWS)
-    values = train.environment[train_rows].astype(np.float64)
+    rows = select_train_rows(task.train, task.window, TREE_TRAIN_ROWS)
+    values = task.train.environment[rows].astype(np.float64)
     valid = np.isfinite(values)
     train_mean = np.where(valid, values, 0.0).sum(0) / np.maximum(1, valid.sum(0))
-    train_features = _environment(train, train_rows, window, train_mean)
-    forests = _fit(train, train_rows, train_features, seed, jobs)
-    return forests.predict_rows(_environment(test, rows, window, train_mean), programs)
+    forests = _fit(task, rows, _environment(task.train, rows, task.window, train_mean))
+    features = _environment(task.test, task.rows, task.window, train_mean)
+    return {ENVIRONMENT: forests.predict_rows(features, task.programs)}
 
 
 def _statistics(split: Split, rows: NDArray[np.integer], window: int) -> NDArray[np.float32]:
@@ -186,13 +157,7 @@ def _environment(
 
 
 class Forests(NamedTuple):
-    """The forests of one set of features.
-
-    Attributes:
-        program: classifies the program.
-        operation: classifies the operation.
-        state: program -> regression of the state.
-    """
+    """The forests of one set of features, for programs, operations, and each program's states."""
 
     program: ExtraTreesClassifier
     operation: ExtraTreesClassifier
@@ -249,27 +214,18 @@ def densest_votes(votes: NDArray[np.int64], near_states: int) -> NDArray[np.int6
     return np.take_along_axis(votes, support.argmax(axis=0)[None], axis=0)[0]
 
 
-def _fit(
-    train: Split,
-    train_rows: NDArray[np.integer],
-    features: NDArray[np.float32],
-    seed: int,
-    jobs: int,
-) -> Forests:
-    """Forests of M rows of the train split with features (M, F)."""
+def _fit(task: Task, rows: NDArray[np.integer], features: NDArray[np.float32]) -> Forests:
+    """Forests of M rows of the train split with features (M, F), whatever the number of jobs."""
+    train, options = task.train, {"random_state": SEED, "n_jobs": task.jobs}
     program, operation = (
-        ExtraTreesClassifier(**CLASSIFIER, random_state=seed, n_jobs=jobs).fit(
-            features, classes[train_rows]
-        )
+        ExtraTreesClassifier(**CLASSIFIER, **options).fit(features, classes[rows])
         for classes in (train.program, train.operation)
     )
     state = {}
-    for index in np.unique(train.program[train_rows]).tolist():
-        members = train.program[train_rows] == index
-        states = train.state[train_rows[members]]
-        state[index] = ExtraTreesRegressor(**REGRESSOR, random_state=seed, n_jobs=jobs).fit(
-            features[members], states
-        )
+    for index in np.unique(train.program[rows]).tolist():
+        own = train.program[rows] == index
+        forest = ExtraTreesRegressor(**REGRESSOR, **options)
+        state[index] = forest.fit(features[own], train.state[rows[own]])
     # Threads would add votes in random order, and rounding could then break ties.
     for classifier in (program, operation):
         classifier.set_params(n_jobs=1)

@@ -1,0 +1,46 @@
+"""All baselines, fitted and asked for the same rows."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gcodefp.dataset.store import Split, join_splits
+from gcodefp.evaluation.baselines.lookups import elapsed_time, majority, majority_of_operation
+from gcodefp.evaluation.baselines.matched_filter import filter_predictions, tune_matched_filter
+from gcodefp.evaluation.baselines.task import Predictions, Task
+from gcodefp.evaluation.baselines.time_warping import time_warping
+from gcodefp.evaluation.baselines.windows import environment_only, extra_trees, nearest_neighbour
+from gcodefp.evaluation.ladder import Listener
+from gcodefp.evaluation.names import FILTER
+
+BASELINES = (
+    *(time_warping, nearest_neighbour, extra_trees),
+    *(majority, majority_of_operation, elapsed_time),
+)
+
+
+class Baselines(NamedTuple):
+    """What the baselines predict, and how they were tuned."""
+
+    predictions: Predictions
+    listeners: dict[str, Listener]  # name -> listener of the ladder
+    # name -> the options chosen on the val split, for metrics.json
+    tuned: dict[str, dict[str, Any]]
+
+
+def run_baselines(task: Task, val: Split | None) -> Baselines:
+    """Fits all baselines and predicts the rows of a task.
+
+    Args:
+        val: options are chosen on it; then all are fitted to train and val, as the templates of
+            the decoder are. Without it the defaults are used.
+    """
+    matched = tune_matched_filter(task.train, val, task.programs, task.window)
+    if val is not None:
+        task = task._replace(train=join_splits(task.train, val))
+    predictions = filter_predictions(task, matched)
+    for baseline in BASELINES:
+        predictions |= baseline(task)
+    if all(np.isfinite(split.environment).any() for split in (task.train, task.test)):
+        predictions |= environment_only(task)
+    return Baselines(predictions, {FILTER: matched}, {FILTER: matched.tuned()})
