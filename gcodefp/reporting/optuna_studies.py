@@ -32,9 +32,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.parameters import SEPARATOR
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
-from gcodefp.sweeps.values import SEPARATOR
 
 logger = logging.getLogger(__name__)
 

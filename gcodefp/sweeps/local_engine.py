@@ -7,19 +7,30 @@ agent left unfinished resumes from its last epoch; a new one is assigned hyperpa
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gcodefp.cluster.job import Deadline
 from gcodefp.errors import UserError
+from gcodefp.provenance import provenance
 from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire
-from gcodefp.sweeps.run_folder import REBUILD, RERUN_AGENTS, RunFolder, run_folder, run_folders
+from gcodefp.sweeps.run_folder import (
+    REBUILD,
+    RERUN_AGENTS,
+    SCORED_STATES,
+    RunFolder,
+    run_folder,
+    run_folders,
+)
 from gcodefp.sweeps.scheduler import Scheduler
 from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.terminal import duration
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gcodefp.agent")
 
 POLL_SECONDS = 0.5
 WAIT_POLL_SECONDS = 5.0
@@ -47,6 +58,48 @@ class LeasedRun:
         """
         self.lease.check()
         return self.scheduler.should_prune(self.folder.number)
+
+
+TrainRun = Callable[[LeasedRun], dict[str, Any]]
+"""Trains a run and returns the content of its run.json."""
+
+
+def train_runs(
+    train_run: TrainRun,
+    sweep: SweepFile,
+    folder: Path,
+    deadline: Deadline,
+    inputs: Sequence[Path],
+    after_each: Callable[[], None] = lambda: None,
+    before_each: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> int:
+    """Trains runs of a sweep within an agent's time, and logs them.
+
+    Args:
+        folder: of the sweep's runs.
+        inputs: what the runs are made from.
+        after_each, before_each, options, Returns, Raises: as of LocalEngine.work.
+    """
+    metric, origin = sweep.specification.objective.metric, provenance(inputs)
+
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        deadline.start_run()
+        content = train_run(run)
+        text = f"failed ({content['failure']}): {content['reason']}"
+        if content["state"] in SCORED_STATES:
+            epochs = f"{content['best_epoch']} of {content['epochs']}"
+            value, seconds = content["best_value"], duration(content["seconds"])
+            text = f"{content['state']}: {metric} {value:.4f} in epoch {epochs}, {seconds}"
+        logger.info("run %04d %s", run.folder.number, text)
+        return content | {"sweep": sweep.sweep_id, "provenance": origin}
+
+    def check() -> None:
+        before_each()
+        deadline.check()
+
+    engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
+    return engine.work(objective, after_each, check, **options)
 
 
 @dataclass
@@ -80,7 +133,7 @@ class LocalEngine:
 
     def work(
         self,
-        objective: Callable[[LeasedRun], dict[str, Any]],
+        objective: TrainRun,
         after_each: Callable[[], None],
         before_each: Callable[[], None] = lambda: None,
         wait_for_all: bool = False,
@@ -89,7 +142,6 @@ class LocalEngine:
         """Calls the objective for one run after another until no run is left.
 
         Args:
-            objective: trains a run and returns the content of its run.json.
             after_each: called when a run has ended.
             before_each: called before every search for a run, repeatedly while none is free; an
                 exception from it ends the work.
@@ -158,9 +210,8 @@ class LocalEngine:
                 if not self._is_unfinished(folder):
                     continue
                 if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
-                    scan.is_waiting = any(
-                        scan.leases.get(other) is LeaseState.HELD for other in others
-                    )
+                    held = (scan.leases.get(other) is LeaseState.HELD for other in others)
+                    scan.is_waiting = any(held)
                     if not scan.is_waiting:
                         scan.blocked_by = run_folder(self.folder, others[0])
                     break
@@ -188,15 +239,18 @@ class LocalEngine:
             self._has_sweep_ended = True
         return not self._has_sweep_ended or folder.is_assigned()
 
-    def _work_on(
-        self, folder: RunFolder, objective: Callable[[LeasedRun], dict[str, Any]]
-    ) -> dict[str, Any] | None:
+    def _work_on(self, folder: RunFolder, objective: TrainRun) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
             folder.promote_files()
-            with self._leased_run(folder) as run:
-                if run is None:
+            with acquire(folder.path, self._watch) as lease:
+                # It may have ended before the lease was acquired.
+                if lease is None or folder.has_ended():
                     return None
+                hyperparameters = self.scheduler.assign(folder)
+                if hyperparameters is None:
+                    return None
+                run = LeasedRun(folder, hyperparameters, lease, self.scheduler)
                 content = objective(run)
                 folder.end(content, run.lease)
                 return content
@@ -205,18 +259,6 @@ class LocalEngine:
         except UserError as error:
             self._exclude(folder, error)
         return None
-
-    @contextmanager
-    def _leased_run(self, folder: RunFolder) -> Iterator[LeasedRun | None]:
-        """The run with its lease and hyperparameters; None if another agent was faster."""
-        with acquire(folder.path, self._watch) as lease:
-            hyperparameters = None
-            if lease and not folder.has_ended():  # It may have ended before the lease was acquired.
-                hyperparameters = self.scheduler.assign(folder)
-            if lease is None or hyperparameters is None:
-                yield None
-            else:
-                yield LeasedRun(folder, hyperparameters, lease, self.scheduler)
 
     def _exclude(self, folder: RunFolder, error: Exception) -> None:
         logger.warning("run %s is excluded: %s", folder.path.name, error)

@@ -13,8 +13,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder, run_folders
-from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation
-from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation, Proposal
 from gcodefp.sweeps.specification import Specification
 
 logger = logging.getLogger(__name__)

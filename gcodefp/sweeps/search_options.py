@@ -17,7 +17,7 @@ from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import CombinedMetrics, Expression, read_combined
-from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf
+from gcodefp.sweeps.parameters import dotted, flatten, hyperparameter_value, leaf
 from gcodefp.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -51,14 +51,9 @@ class SearchOptions:
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
-        if not self.conditions:
-            return dict(values)
-        names = names_of(values, self.is_external)
-        return {
-            path: value
-            for path, value in values.items()
-            if path not in self.conditions or self.conditions[path].holds(names)
-        }
+        names = names_of(values, self.is_external) if self.conditions else {}
+        inactive = {path for path, c in self.conditions.items() if not c.holds(names)}
+        return {path: value for path, value in values.items() if path not in inactive}
 
     def allow(self, values: Values) -> bool:
         """Whether all constraints are true of a run."""

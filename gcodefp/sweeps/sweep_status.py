@@ -12,10 +12,10 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
+from gcodefp.sweeps.parameters import flatten, leaf
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_summary
-from gcodefp.sweeps.values import flatten, leaf
 
 CLOCK_TOLERANCE_SECONDS = 60.0
 

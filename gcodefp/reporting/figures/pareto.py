@@ -13,7 +13,7 @@ from gcodefp.reporting.figures.run_style import FINISHED
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
-from gcodefp.sweeps.pareto import FACTS
+from gcodefp.sweeps.ranking import FACTS
 
 LABEL_LETTERS = 40
 ARROWS = {"maximize": "more is better", "minimize": "less is better"}

@@ -20,7 +20,7 @@ from gcodefp.model import run_files
 from gcodefp.status import render
 from gcodefp.sweeps import lease, local_engine
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-from gcodefp.sweeps.ranking import curves_csv, runs_csv, select_of_sweeps, work_csv
+from gcodefp.sweeps.ranking import select_of_sweeps, tables
 from gcodefp.sweeps.run_folder import RunFolder, run_folder
 from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.sweep_status import StatusReader
@@ -108,8 +108,7 @@ class Sweep:
         )
         self._engine(self.copy).work(described, lambda: None)
         selection = select_of_sweeps([sweep], self.copy / "runs")
-        for table in (runs_csv, curves_csv, work_csv):
-            table(selection.ranking)
+        tables(selection.ranking)
 
 
 def mutate(rng: random.Random, damaged: Damaged) -> Damaged:
