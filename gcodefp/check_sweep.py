@@ -15,16 +15,14 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from gcodefp.command_line import RUNS, run_step, step_parser
+from gcodefp.command_line import run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.files import replacing
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.fixes import Fix, apply_fixes
-from gcodefp.sweeps.ranking import ended_runs
 from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.search_options import add_option_flags, read_named, with_options
-from gcodefp.sweeps.specification import Specification, Sweep, read_specification, with_program
-from gcodefp.sweeps.sweep_file import read_sweep
+from gcodefp.sweeps.specification import Sweep, read_specification, with_program
 from gcodefp.yaml_input import load_yaml, read_text
 
 logger = logging.getLogger("gcodefp.check_sweep")
@@ -42,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = "with --fix: write here, keep FILE as it is"
     add("--output", type=Path, metavar="OTHER", help=text)
     add_option_flags(parser)
-    text = "folder of all sweeps, whose runs show what a program logs (default: %(default)s)"
-    add("--runs", type=Path, default=RUNS, help=text)
     return run_step(parser, _check_sweep, argv)
 
 
@@ -83,24 +79,7 @@ def _check_sweep(arguments: argparse.Namespace) -> None:
         check_possible(specification, 0)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    print(describe_specification(specification, _unlogged_metric(specification, arguments.runs)))
-
-
-def _unlogged_metric(specification: Specification, runs: Path) -> list[str]:
-    """A note where the runs of the same program so far have ended without logging the metric."""
-    metric = specification.objective.metric
-    paths = [*runs.glob("*/sweep.json"), *runs.parent.glob("sweep/**/sweep.json")]
-    for path in sorted(paths) if specification.program else ():
-        with suppress(UserError):  # Of another version.
-            sweep = read_sweep(path)
-            ended = ended_runs(runs / sweep.sweep_id)
-            without = [run.content for run in ended if run.content["failure"] == "no_metric"]
-            trained = sweep.program, sweep.specification.objective.metric
-            is_same = trained == (specification.program, metric)
-            if is_same and without and not any(run.is_scored for run in ended):
-                count = f"{len(without)} of {len(ended)} runs of sweep {sweep.sweep_id}"
-                return [f"metric {metric}: {count} ended without it: {without[-1]['reason']}"]
-    return []
+    print(describe_specification(specification))
 
 
 def _write(arguments: argparse.Namespace, text: str, fixes: Sequence[Fix]) -> Path:

@@ -26,10 +26,9 @@ from gcodefp.sweeps.sweep_file import compute_sweep_id, origin_of, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.wandb_service.service import (
     check_no_options,
-    count_runs,
     create_once,
     read_address,
-    read_sweep_config,
+    read_remote,
 )
 
 logger = logging.getLogger("gcodefp.create_sweep")
@@ -140,15 +139,14 @@ def _check_flags(arguments: argparse.Namespace, specification: Specification) ->
 def _use_existing(arguments: argparse.Namespace) -> None:
     """Writes sweep.json for a sweep that exists on the service already."""
     address = read_address(arguments.existing)
-    config, state = read_sweep_config(address)
-    where = f"sweep {address}"
-    specification = read_specification(config, where)
+    remote, where = read_remote(address), f"sweep {address}"
+    specification = read_specification(remote.config, where)
     check_trainable(specification, where)
-    total = specification.run_cap or max(1, count_runs(address))
+    total = specification.run_cap or max(1, remote.runs)
     origin = origin_of(specification, [], arguments.dataset) | {"existing": True}
     parts = address.sweep_id, specification, arguments.seed, total, origin
     write_sweep(arguments.output, *parts, str(address))
-    logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
+    logger.info("sweep %s: %s, %s, taken over", address, specification.method, remote.state.lower())
 
 
 if __name__ == "__main__":

@@ -32,19 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("status", __doc__)
     add_sweep_flags(parser)
-    parser.add_argument(
-        "--watch",
-        action=argparse.BooleanOptionalAction,
-        help="continue until the sweep has ended or Ctrl-C; default: if the output is a terminal. "
-        "Elsewhere only the end is shown",
+    add = parser.add_argument
+    text = (
+        "continue until the sweep has ended or Ctrl-C; default: if the output is a terminal. "
+        "Elsewhere only the end is shown"
     )
-    parser.add_argument(
-        "--every",
-        type=positive,
-        default=2,
-        metavar="SECONDS",
-        help="how often the sweep is read (default: %(default)s)",
-    )
+    add("--watch", action=argparse.BooleanOptionalAction, help=text)
+    text = "how often the sweep is read (default: %(default)s)"
+    add("--every", type=positive, default=2, metavar="SECONDS", help=text)
     return run_step(parser, _show, argv)
 
 
@@ -129,7 +124,8 @@ def _time_left(status: SweepStatus) -> str:
 
 def _agent_table(agents: Sequence[AgentStatus]) -> Table:
     ages = [
-        "clock differs" if a.clock_differs else f"{duration(a.age_seconds)} ago" for a in agents
+        "clock differs" if a.age_seconds < -60 else f"{duration(max(a.age_seconds, 0.0))} ago"
+        for a in agents
     ]
     columns = [
         ("host", [agent.host for agent in agents]),
@@ -167,7 +163,7 @@ def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tupl
         ("run", [f"{run.number:04d}" for run in runs]),
         ("state", [f"{r.state} ({r.reason})" if r.state == "failed" else r.state for r in runs]),
         ("epoch", [_epochs(run) for run in runs]),
-        ("latest", [_value(run.latest) for run in runs]),
+        ("latest", [_value(run.values[-1] if run.values else None) for run in runs]),
         ("best ", [_value(run.best) + ("*" if run in best else " ") for run in runs]),
         ("time", ["" if run.seconds is None else duration(run.seconds) for run in runs]),
     ]

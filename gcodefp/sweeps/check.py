@@ -31,12 +31,12 @@ Path = tuple[str | int, ...]
 """Keys and list indices from the root of a document."""
 
 
-def describe_specification(specification: Specification, more_notes: Sequence[str] = ()) -> str:
+def describe_specification(specification: Specification) -> str:
     """All that decides a sweep's runs, aligned, and notes on what may surprise."""
     listed = configurations(specification)
     possible = None if listed is None else len(listed)
     parts = [_aligned(_settings(specification, possible)), _aligned(_parameters(specification))]
-    if notes := [*_notes(specification, possible), *more_notes]:
+    if notes := [*_notes(specification, possible)]:
         parts.append("\n".join(["notes", *(f"- {note}" for note in notes)]))
     return "\n\n".join(parts)
 

@@ -15,7 +15,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import HYPERPARAMETERS, LOGGED_METRICS, OPTIMIZERS, usual_goal
+from gcodefp.model.hyperparameters import (
+    DEFAULT_OBJECTIVE,
+    HYPERPARAMETERS,
+    LOGGED_METRICS,
+    OPTIMIZERS,
+    usual_goal,
+)
 from gcodefp.schema import field_at
 from gcodefp.sweeps.check import Path, entries
 from gcodefp.sweeps.parameters import Fixable, number_text
@@ -51,6 +57,7 @@ class Fix:
             number_text(v) if isinstance(v, float) else repr(v) for v in (self.old, self.new)
         )
         change = f"renamed {self.new}" if self.is_key else f"{old} -> {new}"
+        change = f"added, {_flow(self.new)}" if isinstance(self.new, dict) else change
         return f"{'.'.join(map(str, self.path))}: {change} ({self.reason})"
 
 
@@ -63,6 +70,14 @@ def proposed_fixes(document: Any) -> Iterator[Fix]:
     except ValidationError as error:
         for detail in error.errors(include_url=False):
             yield from _schema_fix(detail)
+            is_needed = detail["loc"] == ("metric",) and "metric" not in document
+            if is_needed and not is_external(document):
+                yield Fix(
+                    ("metric",),
+                    None,
+                    {"name": DEFAULT_OBJECTIVE.metric, "goal": DEFAULT_OBJECTIVE.goal},
+                    "decides which run is best",
+                )
     metric = document.get("metric")
     name = metric.get("name") if isinstance(metric, Mapping) else None
     if not is_external(document):
@@ -178,15 +193,25 @@ def _changed(text: str, fixes: list[Fix]) -> str:
 
     Raises LookupError: a key is not in the text at its path, but merged from an anchor.
     """
-    root = yaml.compose(text, Loader=LOADER)
+    root: Any = yaml.compose(text, Loader=LOADER)
     edits: dict[tuple[int, int], str] = {}
     for fix in fixes:
-        span, new = _replacement(text, _node_at(root, fix), fix.new)
+        if isinstance(fix.new, dict):  # A key of the sweep itself: it becomes the first one.
+            at = root.value[0][0].start_mark.index
+            line_end = "\r\n" if "\r\n" in text else "\n"
+            new = f"{fix.path[0]}: {_flow(fix.new)}{', ' if root.flow_style else line_end}"
+            span = at, at
+        else:
+            span, new = _replacement(text, _node_at(root, fix), fix.new)
         if edits.setdefault(span, new) != new:
             raise LookupError(fix.path)
     for (start, end), new in sorted(edits.items(), reverse=True):
         text = text[:start] + new + text[end:]
     return text
+
+
+def _flow(new: Mapping[str, Any]) -> str:
+    return f"{{{', '.join(f'{key}: {value}' for key, value in new.items())}}}"
 
 
 def _node_at(root: Any, fix: Fix) -> yaml.Node:

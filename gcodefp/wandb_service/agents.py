@@ -27,7 +27,7 @@ from gcodefp.wandb_service.service import (
     SweepAddress,
     http_status,
     open_session,
-    sweep_state,
+    read_remote,
     translate_errors,
 )
 from gcodefp.wandb_service.stop import STOP_VARIABLE
@@ -68,7 +68,7 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
     idle_agents, unavailable_since, has_answered = 0, None, False
     while True:
         try:
-            state = sweep_state(address)
+            state = read_remote(address).state
             has_answered, unavailable_since = True, None
             _resume_unfinished(address, sweep_folder, watch, stop=state in CANCELLED)
             if state in TERMINAL_SWEEP_STATES or idle_agents == IDLE_AGENTS:

@@ -14,7 +14,6 @@ from rich.console import Console
 from tiny_sweep import TinySweep
 from trivial_runs import objective, write_epochs
 
-from gcodefp import documents
 from gcodefp.errors import UserError
 from gcodefp.model import run_files
 from gcodefp.status import render
@@ -143,27 +142,6 @@ def test_fuzz_run_folders(sweep: Sweep) -> None:
         *("lease.1", "lease.2"),
     }
     fuzz(sweep.read, damages(sweep)).check()
-
-
-def plain_metrics(path: Path) -> list[Any]:
-    header, *lines = [line.split(",") for line in path.read_text().splitlines()] or [[]]
-    return [dict(zip(header, map(float, line), strict=True)) for line in lines]
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("check", ["documents", "metrics"])
-def test_a_reader_without_its_check_is_found(
-    sweep: Sweep, check: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if check == "documents":
-        monkeypatch.setattr(documents, "check_document", lambda *_: None)
-        suffixes = ("run.json", "hyperparameters.json", "sweep.json")
-    else:
-        monkeypatch.setattr("gcodefp.sweeps.ranking.read_metrics", plain_metrics)
-        monkeypatch.setattr("gcodefp.sweeps.run_folder.check_epochs", lambda *_: None)
-        suffixes = ("metrics.csv",)
-    stream = damages(sweep, *suffixes)
-    assert any(fuzz(sweep.read, stream, 10).faults for _ in range(50))
 
 
 # What a message says

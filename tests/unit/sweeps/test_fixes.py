@@ -25,6 +25,15 @@ CASES: dict[str, tuple[str, str]] = {
         "metric: {name: val/loss, 3: 1, gaol: minimize}\n",
         "metric: {name: val/loss, 3: 1, goal: minimize}\n",
     ),
+    "metric": (
+        "# the search\nmethod: bayes # c\nparameters:\n  learning_rate: {value: 0.1}\n",
+        "# the search\nmetric: {name: val/aligned_acc, goal: maximize}\nmethod: bayes # c\n"
+        "parameters:\n  learning_rate: {value: 0.1}\n",
+    ),
+    "metric in a flow": (
+        '{"method": "bayes", "run_cap": 3}\n',
+        '{metric: {name: val/aligned_acc, goal: maximize}, "method": "bayes", "run_cap": 3}\n',
+    ),
     "goal of a loss": (
         "metric: {name: val/loss, goal: max}\n",
         "metric: {name: val/loss, goal: minimize}\n",
