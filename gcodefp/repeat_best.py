@@ -43,7 +43,6 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
     counted = select_of_sweeps(sweeps, arguments.runs).scored
     best = dict.fromkeys(run.configuration for run in counted)
     finalists = [json.loads(text) for text in list(best)[: arguments.finalists]]
-    seed = sweeps[0].seed
     used = _highest_seed([run.content["hyperparameters"] for run in counted], arguments.sweep[0])
     points = [
         values | {"seed": used + fresh}
@@ -57,8 +56,8 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         **{key: document[key] for key in ("learning_digest", "training_code")},
     }
     specification = _listed(points, sweeps)
-    sweep_id = compute_sweep_id(specification, seed, origin)
-    write_sweep(arguments.output, sweep_id, specification, seed, len(points), origin)
+    sweep_id = compute_sweep_id(specification, sweeps[0].seed, origin)
+    write_sweep(arguments.output, sweep_id, specification, sweeps[0].seed, len(points), origin)
     text = "sweep %s: the best %d configurations, %d times each"
     logger.info(text, sweep_id, len(finalists), arguments.seeds)
 

@@ -194,8 +194,8 @@ def _read(name: str, text: Any, where: str) -> Expression:
     names = set(METRIC.findall(str(text)))
     for unknown in sorted(names - set(LOGGED_METRICS) - set(keyword.kwlist)):
         raise UserError(
-            f"{where}: {text!r}: no metric {unknown!r}; a division needs spaces around its /; "
-            f"{did_you_mean(unknown, LOGGED_METRICS)}"
+            f"{where}: {text!r}: no metric {unknown!r}; {did_you_mean(unknown, LOGGED_METRICS)}; "
+            "a division needs spaces around its /"
         )
     valid = {metric.replace("/", ".") for metric in LOGGED_METRICS}
     is_text = isinstance(text, str)

@@ -9,7 +9,7 @@ import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -102,23 +102,6 @@ def train_runs(
     return engine.work(objective, after_each, check, **options)
 
 
-@dataclass
-class _Scan:
-    """One scan of the runs of a sweep.
-
-    Attributes:
-        leases: number -> state of each unfinished run before the free one.
-        free: the lowest run that is free.
-        is_waiting: whether a new run waits for the result of one that another agent holds.
-        blocked_by: a run whose result a new run waits for, and which no agent works on.
-    """
-
-    leases: dict[int, LeaseState] = field(default_factory=dict)
-    free: RunFolder | None = None
-    is_waiting: bool = False
-    blocked_by: RunFolder | None = None
-
-
 class LocalEngine:
     """One agent's view of one sweep."""
 
@@ -185,44 +168,43 @@ class LocalEngine:
         """
         while True:
             before_each()
-            scan = self._scan()
-            if scan.free is not None:
-                return scan.free
-            if scan.is_waiting or LeaseState.UNKNOWN in scan.leases.values():
+            free, leases, waits_for = self._scan()
+            if free is not None:
+                return free
+            is_waiting = any(leases.get(other) is LeaseState.HELD for other in waits_for)
+            if is_waiting or LeaseState.UNKNOWN in leases.values():
                 time.sleep(POLL_SECONDS)
-            elif wait_for_all and LeaseState.HELD in scan.leases.values():
+            elif wait_for_all and LeaseState.HELD in leases.values():
                 time.sleep(WAIT_POLL_SECONDS)
             else:
                 self._raise_excluded()
-                if scan.blocked_by is not None:
+                if waits_for:
                     raise UserError(
-                        f"{scan.blocked_by.path}: cannot be read, and with a width the runs after "
-                        f"it wait for it; {REBUILD}"
+                        f"{run_folder(self.folder, waits_for[0]).path}: cannot be read, and with a "
+                        f"width the runs after it wait for it; {REBUILD}"
                     )
                 return None
 
-    def _scan(self) -> "_Scan":
-        """Scans the runs in order, up to the first that is free or has to wait."""
-        scan = _Scan()
+    def _scan(self) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
+        """The lowest free run, the unfinished ones before it, and those that a new run waits for.
+
+        A new run waits for results with a width alone.
+        """
+        leases: dict[int, LeaseState] = {}
         for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
                 if not self._is_unfinished(folder):
                     continue
                 if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
-                    held = (scan.leases.get(other) is LeaseState.HELD for other in others)
-                    scan.is_waiting = any(held)
-                    if not scan.is_waiting:
-                        scan.blocked_by = run_folder(self.folder, others[0])
-                    break
-                scan.leases[number] = self._watch.state(folder.path)
+                    return None, leases, others
+                leases[number] = self._watch.state(folder.path)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue
-            if scan.leases[number] is LeaseState.FREE:
-                scan.free = folder
-                break
-        return scan
+            if leases[number] is LeaseState.FREE:
+                return folder, leases, []
+        return None, leases, []
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""

@@ -283,8 +283,8 @@ def test_only_names_of_this_host_are_answered(sweep: TinySweep) -> None:
     ("path", "right", "wrong"),
     [
         ("/api/studies/0", ["after=0", "after=3", "after=999999999", ""],
-         ["after=x", "after=", "after=-1", "after=1_0", "after=%D9%A1", "after=1&after=2", "other=1",
-          "%zz", "after=" + "9" * 5000]),
+         ["after=x", "after=", "after=-1", "after=1_0", "after=%D9%A1", "after=1&after=2",
+          "other=1", "%zz", "after=" + "9" * 5000]),
         ("/csv/0", ["trial_ids=0,1", "trial_ids=0%2C3", "trial_ids=", ""],
          ["trial_ids=a", "trial_ids=1,,2", "ids=1", "trial_ids=1;2"]),
         ("/api/studies", [""], ["after=0", "x"]),

@@ -78,7 +78,7 @@ BAD_DOCUMENTS: list[tuple[dict[Any, Any], list[str]]] = [
     ({"method": None}, ["'method' is missing", "grid, random, bayes"]),
     ({"run_cap": 0}, ["run_cap: 0", "from 1"]),
     ({"run_cap": 10**30}, ["run_cap: 1000", "to 1000000"]),
-    ({"run_cap": "20"}, ["run_cap: '20'", "whole number"]),
+    ({"run_cap": "20"}, ["run_cap: YAML reads '20' as a string", "write 20"]),
     ({"parameters": {}}, ["parameters: {}"]),
     ({"parameters": {1: {"value": 0.1}}}, ["parameters[1]: a name begins with a letter"]),
     ({"parameters": {"a/b": {"value": 0.1}}}, ["a/b: a name begins with a letter"]),
