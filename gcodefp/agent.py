@@ -15,7 +15,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from gcodefp.cluster.gpus import assign_gpu, run_in_workers
 from gcodefp.cluster.interrupt import AFTER_RUN, AT_EPOCH, INTERRUPT, Interrupted
@@ -33,11 +32,10 @@ from gcodefp.errors import UserError
 from gcodefp.files import write_json
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.check import goal_warning
-from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-from gcodefp.sweeps.program import check_unchanged
-from gcodefp.sweeps.program_run import describe_run, run_program
+from gcodefp.sweeps.local_engine import TrainRun, train_runs
+from gcodefp.sweeps.program.command import check_unchanged
+from gcodefp.sweeps.program.run import run_program
 from gcodefp.sweeps.ranking import ended_runs, ranked
-from gcodefp.sweeps.run_folder import SCORED_STATES
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import sweep_seconds
 from gcodefp.terminal import duration
@@ -47,9 +45,6 @@ logger = logging.getLogger("gcodefp.agent")
 
 MARKER_FORMAT = "gcodefp-agent-1"
 DATASET_FLAGS = ("train", "val", "dataset")
-
-TrainRun = Callable[[LeasedRun, Deadline], dict[str, Any]]
-"""Trains a run within the agent's time and returns the content of its run.json."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,37 +57,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--workers", type=positive, default=1, help="trainings at a time, on the same GPU")
     add("--count", type=positive, help="end after so many runs; one worker, local engine")
     add("--agents", type=positive, default=1, help="agents at work, to estimate the time left")
-    add(
-        "--wait-for-all-runs",
-        "--stay",
-        action="store_true",
-        help="end only when the runs of all agents have ended; resume those that they leave",
+    text = "end only when the runs of all agents have ended; resume those that they leave"
+    add("--wait-for-all-runs", "--stay", action="store_true", help=text)
+    text = "the first Ctrl-C ends at the epoch, as Snakemake's does, not after the run"
+    add("--end-at-epoch", action="store_true", help=text)
+    text = (
+        "time limit of this agent's own SLURM job, which it may requeue; the time left is queried "
+        "from SLURM. 0: no such job"
     )
-    add(
-        "--end-at-epoch",
-        action="store_true",
-        help="the first Ctrl-C ends at the epoch, as Snakemake's does, not after the run",
-    )
-    add(
-        "--job-minutes",
-        type=not_negative,
-        default=0,
-        help="time limit of this agent's own SLURM job, which it may requeue; the "
-        "time left is queried from SLURM. 0: no such job",
-    )
-    add(
-        "--margin-seconds",
-        type=not_negative,
-        default=120,
-        help="end so long before a time limit, and one and a half epochs (default: %(default)s)",
-    )
+    add("--job-minutes", type=not_negative, default=0, help=text)
+    text = "end so long before a time limit, and one and a half epochs (default: %(default)s)"
+    add("--margin-seconds", type=not_negative, default=120, help=text)
     add("--wandb-project", help="log each run to W&B's offline format under this project")
-    add(
-        "--wandb-checkpoints",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="with its best weights as an artifact",
-    )
+    text = "with its best weights as an artifact"
+    action = argparse.BooleanOptionalAction
+    add("--wandb-checkpoints", action=action, default=True, help=text)
     add("--output", type=Path, help="marker file that records that this agent is done")
     return run_step(parser, _work, argv)
 
@@ -139,16 +118,7 @@ def _train(arguments: argparse.Namespace) -> int:
     deadline = open_deadline(arguments.job_minutes, arguments.margin_seconds)
     sweep = read_sweep(arguments.sweep)
     folder = arguments.runs / sweep.sweep_id
-    train_run = _program(arguments, sweep) if sweep.program else _trainer(arguments, sweep)
-    engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
-    metric = sweep.specification.objective.metric
-    origin = provenance(_inputs(arguments, sweep))
-
-    def objective(run: LeasedRun) -> dict[str, Any]:
-        deadline.start_run()
-        content = train_run(run, deadline)
-        logger.info("%s", describe_run(run.folder.number, content, metric))
-        return content | {"sweep": sweep.sweep_id, "provenance": origin}
+    train = (_program if sweep.program else _trainer)(arguments, sweep, deadline)
 
     def log_progress() -> None:
         try:
@@ -156,17 +126,15 @@ def _train(arguments: argparse.Namespace) -> int:
         except (OSError, LookupError, UserError) as error:
             logger.warning("the sweep's progress is unknown: %s", error)
 
-    def check_time() -> None:
-        INTERRUPT.check_between_runs()
-        deadline.check()
-
-    wait, count = arguments.wait_for_all_runs, arguments.count
-    ended = engine.work(objective, log_progress, check_time, wait_for_all=wait, count=count)
+    parts = train, sweep, folder, deadline, _inputs(arguments, sweep)
+    hooks, count = (log_progress, INTERRUPT.check_between_runs), arguments.count
+    wait = arguments.wait_for_all_runs
+    ended = train_runs(*parts, *hooks, wait_for_all=wait, count=count)
     logger.info("nothing is left for this agent" if ended != count else f"{count} runs are done")
     return ended
 
 
-def _trainer(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
+def _trainer(arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline) -> TrainRun:
     """This project's trainer, in this process."""
     from gcodefp.model.data import select_device  # late: torch takes seconds
     from gcodefp.model.trainer import load_training_data
@@ -176,10 +144,10 @@ def _trainer(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
     data = load_training_data(arguments.dataset, arguments.train, arguments.val, device)
     _check_dataset(arguments, sweep, data.description)
     log = arguments.wandb_project, arguments.wandb_checkpoints
-    return lambda run, deadline: train_leased_run(run, sweep, data, device, deadline, *log)
+    return lambda run: train_leased_run(run, sweep, data, device, deadline, *log)
 
 
-def _program(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
+def _program(arguments: argparse.Namespace, sweep: SweepFile, deadline: Deadline) -> TrainRun:
     """The sweep's own program; its environment names the dataset, if there is one."""
     assert sweep.program is not None
     check_unchanged(sweep.program, str(arguments.sweep))
@@ -188,7 +156,7 @@ def _program(arguments: argparse.Namespace, sweep: SweepFile) -> TrainRun:
         _check_dataset(arguments, sweep, read_description(arguments.dataset))
         paths = {f"GCODEFP_{name.upper()}": getattr(arguments, name) for name in DATASET_FLAGS}
         data = {name: path for name, path in paths.items() if path.is_file()}
-    return lambda run, deadline: run_program(run, sweep, deadline, data)
+    return lambda run: run_program(run, sweep, deadline, data)
 
 
 def _check_dataset(
@@ -215,7 +183,7 @@ def _progress(sweep: SweepFile, folder: Path, agents: int) -> str:
     """Runs that have ended, the best of them, and an estimate of the time left."""
     runs, objective = ended_runs(folder, sweep.total), sweep.specification.objective
     text = f"{len(runs)} of {sweep.total} runs are over"
-    counted = [run for run in ranked(runs, objective) if run.content["state"] in SCORED_STATES]
+    counted = [run for run in ranked(runs, objective) if run.is_scored]
     if not counted:
         return text
     mean_seconds = fmean(run.content["seconds"] for run in counted)

@@ -15,7 +15,6 @@ import os
 import re
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +33,6 @@ logger = logging.getLogger("gcodefp.clean")
 
 RECORDS = {*PROMOTED_FILES, "hyperparameters.json", "closed"} - {"checkpoint.pt"}
 """Files of a run that are never deleted, besides its leases."""
-RECORD = "record"
-KINDS = CHECKPOINT, STATE, OTHER, LOG = "checkpoints", "last.pt", "other\nfiles", "W&B\nlogs"
 REFERRING = (".json", ".yaml")
 """Files of the results folder that may name a sweep."""
 SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -48,16 +45,14 @@ class SweepUse:
     """What a sweep takes.
 
     Attributes:
-        paths: what can go: files, and folders of whole logs.
-        sizes: kind -> bytes of these.
+        paths: what can go, files and folders, with their bytes.
         waiting: bytes of logs that are not uploaded, and of their checkpoints; 0 with --unsynced.
         reason: why the whole sweep stays; None if it does not.
     """
 
     path: Path
     age_seconds: float = 0.0
-    paths: list[Path] = field(default_factory=list)
-    sizes: Counter[str] = field(default_factory=Counter)
+    paths: dict[Path, int] = field(default_factory=dict)
     waiting: int = 0
     reason: str | None = None
 
@@ -66,20 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("clean", __doc__)
     add = parser.add_argument
-    add(
-        "results",
-        type=Path,
-        nargs="?",
-        default=RESULTS,
-        help="results folder, which keeps the runs of all sweeps in `runs` (default: %(default)s)",
-    )
-    add(
-        "--older-than",
-        type=_seconds,
-        default="7d",
-        metavar="AGE",
-        help="only sweeps unchanged for so long, such as 12h, 7d, 4w (default: %(default)s)",
-    )
+    text = "results folder, which keeps the runs of all sweeps in `runs` (default: %(default)s)"
+    add("results", type=Path, nargs="?", default=RESULTS, help=text)
+    text = "only sweeps unchanged for so long, such as 12h, 7d, 4w (default: %(default)s)"
+    add("--older-than", type=_seconds, default="7d", metavar="AGE", help=text)
     add("--unsynced", action="store_true", help="also W&B logs that were never uploaded")
     add("--yes", action="store_true", help="delete; without it, what can go is only shown")
     return run_step(parser, _clean, argv)
@@ -107,7 +92,7 @@ def _clean(arguments: argparse.Namespace) -> None:
             use = SweepUse(path, reason=str(error))
         uses.append(use)
     going = [use for use in uses if use.reason is None]
-    total = data_size(sum(use.sizes.total() for use in going))
+    total = data_size(sum(sum(use.paths.values()) for use in going))
     _show(uses)
     if not arguments.yes:
         print(f"Nothing is deleted yet: --yes deletes {total}.")
@@ -147,38 +132,35 @@ def find_references(results: Path, sweeps: set[str]) -> dict[str, str]:
 
 
 def measure(sweep: Path, unsynced: bool) -> SweepUse:
-    """What the runs of a sweep take, by kind. Raises OSError: a folder cannot be read."""
+    """What the runs of a sweep take. Raises OSError: a folder cannot be read."""
     # A link to a folder elsewhere is no run.
     runs = [run for run in run_folders(sweep) if not run.path.is_symlink()]
     use, changed = SweepUse(sweep), [sweep.lstat().st_mtime]
     for run in runs:
         contents = list(_contents(run.path))
-        changed += [path.lstat().st_mtime for kind, path in contents if kind == RECORD]
-        logs = [path for kind, path in contents if kind == LOG]
+        changed += [path.lstat().st_mtime for is_record, path in contents if is_record]
+        logs = [path for _, path in contents if path.name.startswith("offline-run-")]
         pending = [] if unsynced else [log for log in logs if not is_synced(log)]
-        for kind, path in contents:
-            if path in pending or (pending and kind == CHECKPOINT):
+        for is_record, path in contents:
+            if path in pending or (pending and path.name == "checkpoint.pt"):
                 use.waiting += _size(path)
-            elif kind != RECORD:
-                use.paths.append(path)
-                use.sizes[kind] += _size(path)
+            elif not is_record:
+                use.paths[path] = _size(path)
     use.age_seconds = max(0.0, time.time() - max(changed))
     return use
 
 
-def _contents(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Kind and path of each file of a run, and of each W&B log as a whole; without links."""
+def _contents(folder: Path) -> Iterator[tuple[bool, Path]]:
+    """Files of a run, and its W&B logs as a whole, and whether they are records; without links."""
     for path in sorted(path for path in folder.iterdir() if not path.is_symlink()):
-        if path.name in RECORDS or path.name.startswith("lease."):
-            yield RECORD, path
-        elif path.is_dir() and path.name.startswith("generation."):
+        if path.is_dir() and path.name.startswith("generation."):
             yield from _contents(path)
         elif path.is_dir() and path.name == "wandb":
             # The rest of it is the service's own.
             logs = sorted(path.glob("offline-run-*"))
-            yield from ((LOG, log) for log in logs if not log.is_symlink())
+            yield from ((False, log) for log in logs if not log.is_symlink())
         else:
-            yield {"checkpoint.pt": CHECKPOINT, "last.pt": STATE}.get(path.name, OTHER), path
+            yield path.name in RECORDS or path.name.startswith("lease."), path
 
 
 def reason_to_stay(use: SweepUse, older_than_seconds: float) -> str | None:
@@ -213,10 +195,7 @@ def _delete(path: Path) -> Iterator[str]:
     try:
         for child in sorted(path.iterdir()) if is_folder else ():
             yield from _delete(child)
-        if is_folder:
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)  # An agent may have removed it meanwhile.
+        path.rmdir() if is_folder else path.unlink(missing_ok=True)
     except OSError as error:
         yield str(error)
 
@@ -225,7 +204,7 @@ def _show(uses: Sequence[SweepUse]) -> None:
     columns = [
         ("sweep", [use.path.name for use in uses]),
         ("unchanged", [humanize.naturaldelta(use.age_seconds) for use in uses]),
-        *((kind, [_data_size(use.sizes[kind]) for use in uses]) for kind in KINDS),
+        ("can go", [_data_size(sum(use.paths.values())) for use in uses]),
         ("not\nuploaded", [_data_size(use.waiting) for use in uses]),
     ]
     console = Console(markup=False, emoji=False, highlight=False)

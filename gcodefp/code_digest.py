@@ -18,7 +18,7 @@ DECIDES_RUNS = ("gcodefp.model.trainer", "gcodefp.sweeps.scheduler")
 """How a sweep's runs are trained, what they get and when they are stopped."""
 COVERED_BY_DATA = ("gcodefp.recordings", "gcodefp.errors", "gcodefp.files")
 """Excluded from a sweep's identity: a run sees of them only the data, which has its own hash."""
-PYTHON_API = ("gcodefp.sweeps.creation", "gcodefp.sweeps.function_run")
+PYTHON_API = ("gcodefp.sweeps.sweep_file", "gcodefp.sweeps.program.function")
 """Excluded too: what the package `gcodefp.sweeps` offers to programs that train for themselves."""
 DECIDES_BAYES = "gcodefp.sweeps.bayes"
 SAME_RUNS: Mapping[str, str] = {

@@ -17,8 +17,8 @@ from gcodefp.recordings.lab_files import list_recordings
 from gcodefp.recordings.layout import read_optional_layout
 from gcodefp.schema import Section, validated
 from gcodefp.simulation.programs import PROGRAMS
+from gcodefp.sweeps.parameters import flatten, hyperparameter_value
 from gcodefp.sweeps.specification import MAX_RUNS
-from gcodefp.sweeps.values import flatten, hyperparameter_value
 from gcodefp.yaml_input import load_yaml, read_text
 
 

@@ -18,20 +18,17 @@ from gcodefp.command_line import RUNS, not_negative, positive, run_step, step_pa
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import LOGGED_METRICS
 from gcodefp.sweeps.check import goal_warning
-from gcodefp.sweeps.creation import checked_total, origin_of, sweep_json
-from gcodefp.sweeps.pareto import read_objectives
-from gcodefp.sweeps.ranking import common_objective
+from gcodefp.sweeps.ranking import common_objective, read_objectives
+from gcodefp.sweeps.sampling import checked_total, grid_size, never_true
 from gcodefp.sweeps.search_options import add_option_flags, with_options
-from gcodefp.sweeps.space import grid_size, never_true
 from gcodefp.sweeps.specification import Specification, load_specification, read_specification
-from gcodefp.sweeps.sweep_file import compute_sweep_id, write_sweep
+from gcodefp.sweeps.sweep_file import compute_sweep_id, origin_of, write_sweep
 from gcodefp.sweeps.trainable import check_trainable
 from gcodefp.wandb_service.service import (
     check_no_options,
-    count_runs,
     create_once,
     read_address,
-    read_sweep_config,
+    read_remote,
 )
 
 logger = logging.getLogger("gcodefp.create_sweep")
@@ -42,50 +39,33 @@ ENGINES = ("local", "wandb")
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("create_sweep", __doc__)
-    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
-    parser.add_argument("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
-    parser.add_argument(
-        "--dataset", type=Path, help="dataset.json; needed unless the YAML names another program"
-    )
-    parser.add_argument(
-        "--seed", type=not_negative, default=0, help="of the search and the runs (default: 0)"
-    )
-    parser.add_argument("--run-cap", type=positive, help="instead of the YAML's run_cap")
-    parser.add_argument(
-        "--phases",
-        type=Path,
-        nargs="*",
-        default=[],
-        help="YAML of the sweeps that will follow, to be checked before anything is paid for",
-    )
+    add = parser.add_argument
+    add("file", type=Path, nargs="?", metavar="FILE", help="as --sweep")
+    add("--sweep", type=Path, metavar="FILE", help="sweep YAML in W&B's schema")
+    add("--dataset", type=Path, help="dataset.json; needed unless the YAML names another program")
+    add("--seed", type=not_negative, default=0, help="of the search and the runs (default: 0)")
+    add("--run-cap", type=positive, help="instead of the YAML's run_cap")
+    text = "YAML of the sweeps that will follow, to be checked before anything is paid for"
+    add("--phases", type=Path, nargs="*", default=[], help=text)
     add_option_flags(parser)
-    parser.add_argument(
-        "--runs", type=Path, default=RUNS,
-        help="folder that keeps the runs of all sweeps (default: %(default)s)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--pareto",
-        nargs=2,
-        metavar="METRIC",
-        help="two objectives to compare the runs by, such as val/aligned_acc parameters",
-    )
+    text = "folder that keeps the runs of all sweeps (default: %(default)s)"
+    add("--runs", type=Path, default=RUNS, help=text)
+    text = "two objectives to compare the runs by, such as val/aligned_acc parameters"
+    add("--pareto", nargs=2, metavar="METRIC", help=text)
     wandb = parser.add_argument_group("engine")
     wandb.add_argument("--engine", choices=ENGINES, default=ENGINES[0])
     wandb.add_argument("--project", help="of the W&B service")
     wandb.add_argument("--entity", help="of the W&B service (default: the one logged in)")
     wandb.add_argument("--existing", metavar="ENTITY/PROJECT/ID", help="a sweep that is there")
-    parser.add_argument(
-        "--output", type=Path, help="sweep.json (default: in the sweep's folder of --runs)"
-    )
+    add("--output", type=Path, help="sweep.json (default: in the sweep's folder of --runs)")
     return run_step(parser, _create_sweep, argv)
 
 
 def _create_sweep(arguments: argparse.Namespace) -> None:
     if arguments.existing:
-        if not arguments.dataset:
-            raise UserError("--dataset missing: its runs are those of gcodefp's own trainer")
-        if not arguments.output:
-            raise UserError("--output missing: name the sweep.json to write for --existing")
+        for name in ("dataset", "output"):
+            if not getattr(arguments, name):
+                raise UserError(f"--{name} missing: --existing needs dataset.json, and the output")
         _use_existing(arguments)
         return
     if bool(arguments.sweep) == bool(arguments.file):
@@ -109,9 +89,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
         logged = None if specification.program else own
         names, objective = arguments.pareto, specification.objective
         origin["pareto"] = read_objectives(names, objective, logged, "sweep.pareto")
-    sweep_id = compute_sweep_id(
-        specification, arguments.seed, origin["learning_digest"], origin["training_code"]
-    )
+    sweep_id = compute_sweep_id(specification, arguments.seed, origin)
     address = None
     if arguments.engine == "wandb":
         check_no_options(specification, str(arguments.sweep))
@@ -123,7 +101,7 @@ def _create_sweep(arguments: argparse.Namespace) -> None:
             document, f"{sweep_id}-{total}", arguments.runs, arguments.project, arguments.entity
         )
         sweep_id, address = created.sweep_id, str(created)
-    output = arguments.output or sweep_json(sweep_id, arguments.runs)
+    output = arguments.output or arguments.runs / sweep_id / "sweep.json"
     write_sweep(output, sweep_id, specification, arguments.seed, total, origin, address)
     logger.info("sweep %s: %s, %d runs", address or sweep_id, specification.method, total)
     if not arguments.output:
@@ -161,17 +139,14 @@ def _check_flags(arguments: argparse.Namespace, specification: Specification) ->
 def _use_existing(arguments: argparse.Namespace) -> None:
     """Writes sweep.json for a sweep that exists on the service already."""
     address = read_address(arguments.existing)
-    config, state = read_sweep_config(address)
-    where = f"sweep {address}"
-    specification = read_specification(config, where)
+    remote, where = read_remote(address), f"sweep {address}"
+    specification = read_specification(remote.config, where)
     check_trainable(specification, where)
-    total = specification.run_cap or max(1, count_runs(address))
+    total = specification.run_cap or max(1, remote.runs)
     origin = origin_of(specification, [], arguments.dataset) | {"existing": True}
-    write_sweep(
-        arguments.output, address.sweep_id, specification, arguments.seed, total, origin,
-        str(address),
-    )  # fmt: skip
-    logger.info("sweep %s: %s, %s, taken over", address, specification.method, state.lower())
+    parts = address.sweep_id, specification, arguments.seed, total, origin
+    write_sweep(arguments.output, *parts, str(address))
+    logger.info("sweep %s: %s, %s, taken over", address, specification.method, remote.state.lower())
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ from gcodefp.reporting.optuna_studies import Dashboard
 
 logger = logging.getLogger("gcodefp.dashboard")
 
-HIGHEST_PORT = 65535
-
 
 class _Server(ThreadingMixIn, WSGIServer):
     """Handles each request in a thread that ends with the process."""
@@ -40,19 +38,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("dashboard", __doc__)
     add_sweep_flags(parser, "; phases and repeats below its folder are included")
     add = parser.add_argument
-    add(
-        "--host",
-        default="127.0.0.1",
-        help="0.0.0.0: access from other hosts, by this one's name or IP address; default: "
-        "%(default)s, for browsers on this host",
+    text = (
+        "0.0.0.0: access from other hosts, by this one's name or IP address; default: %(default)s, "
+        "for browsers on this host"
     )
+    add("--host", default="127.0.0.1", help=text)
     add("--port", type=_port, default=8080, help="0: any free port (default: %(default)s)")
-    add(
-        "--seconds",
-        type=positive,
-        default=5,
-        help="between two snapshots of the run folders (default: %(default)s)",
-    )
+    text = "between two snapshots of the run folders (default: %(default)s)"
+    add("--seconds", type=positive, default=5, help=text)
     return run_step(parser, _show, argv)
 
 
@@ -76,9 +69,8 @@ def _listening(host: str, port: int, page: Dashboard) -> WSGIServer:
 
 
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= HIGHEST_PORT:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and {HIGHEST_PORT}")
+    if not 0 <= (number := int(text)) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 65535")
     return number
 
 

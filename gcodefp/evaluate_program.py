@@ -15,6 +15,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,12 +96,10 @@ def read_result(text: str) -> dict[str, Any]:
     """All of the text, or its last line, as a JSON object. Raises UserError: neither is one."""
     lines = [line for line in text.splitlines() if line.strip()]
     for part in (text, *lines[::-1]):
-        try:
+        with suppress(ValueError):
             content = json.loads(part, parse_float=_finite, parse_constant=_finite)
-        except ValueError:
-            continue
-        if isinstance(content, dict):
-            return content
+            if isinstance(content, dict):
+                return content
     tail = "\n".join(lines[-LOGGED_LINES:])
     raise UserError(
         'sweep.evaluate: the command has to print a JSON object such as {"accuracy": 0.9} (its '

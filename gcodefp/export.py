@@ -13,7 +13,7 @@ from gcodefp.files import write_text
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.sweeps.ranking import ended_runs, ranked, runs_csv
 from gcodefp.wandb_service.fetch import fetch_runs
-from gcodefp.wandb_service.service import read_address, read_sweep_config
+from gcodefp.wandb_service.service import read_address, read_remote
 
 logger = logging.getLogger("gcodefp.export")
 
@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _export(arguments: argparse.Namespace) -> None:
     address = read_address(arguments.sweep)
-    config, _ = read_sweep_config(address)
+    config = read_remote(address).config
     # Without read_specification, which refuses sweeps of other trainers.
     metric = config.get("metric")
     objective = DEFAULT_OBJECTIVE

@@ -17,11 +17,11 @@ import yaml
 from gcodefp.command_line import run_step, step_parser
 from gcodefp.files import write_text
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.ranking import best_runs, common_objective
-from gcodefp.sweeps.space import varying
+from gcodefp.sweeps.parameters import SEPARATOR, dotted, leaf
+from gcodefp.sweeps.ranking import common_objective, select_of_sweeps
+from gcodefp.sweeps.sampling import varying
 from gcodefp.sweeps.specification import Specification, load_specification
 from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.values import SEPARATOR, dotted, leaf
 
 BEST_SHARE = 0.25
 MIN_BEST = 3
@@ -122,8 +122,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _narrow(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
     following = load_specification(arguments.next)
-    objective = common_objective([*(sweep.specification for sweep in sweeps), following])
-    counted = best_runs(sweeps, arguments.runs, objective)
+    common_objective([*(sweep.specification for sweep in sweeps), following])
+    counted = select_of_sweeps(sweeps, arguments.runs).scored
     best = [run.content["hyperparameters"] for run in counted[: best_count(len(counted))]]
     varied = {leaf(path) for sweep in sweeps for path in varying(sweep.specification)}
     document = narrowed(following, best, varied)

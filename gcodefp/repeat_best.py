@@ -16,12 +16,12 @@ from typing import Any
 from gcodefp.command_line import positive, run_step, step_parser
 from gcodefp.errors import UserError
 from gcodefp.provenance import provenance
-from gcodefp.sweeps.program import PROGRAM_KEYS
-from gcodefp.sweeps.ranking import best_runs, common_objective, configuration
+from gcodefp.sweeps.parameters import SEPARATOR, dotted
+from gcodefp.sweeps.program.command import PROGRAM_KEYS
+from gcodefp.sweeps.ranking import select_of_sweeps
 from gcodefp.sweeps.search_options import read_options
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.sweep_file import SweepFile, compute_sweep_id, read_sweep, write_sweep
-from gcodefp.sweeps.values import SEPARATOR, dotted
 
 logger = logging.getLogger("gcodefp.repeat_best")
 
@@ -40,11 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _repeat_best(arguments: argparse.Namespace) -> None:
     sweeps = [read_sweep(path) for path in arguments.sweep]
-    objective = common_objective([sweep.specification for sweep in sweeps])
-    counted = best_runs(sweeps, arguments.runs, objective)
-    best = dict.fromkeys(configuration(run) for run in counted)
+    counted = select_of_sweeps(sweeps, arguments.runs).scored
+    best = dict.fromkeys(run.configuration for run in counted)
     finalists = [json.loads(text) for text in list(best)[: arguments.finalists]]
-    seed = sweeps[0].seed
     used = _highest_seed([run.content["hyperparameters"] for run in counted], arguments.sweep[0])
     points = [
         values | {"seed": used + fresh}
@@ -58,10 +56,8 @@ def _repeat_best(arguments: argparse.Namespace) -> None:
         **{key: document[key] for key in ("learning_digest", "training_code")},
     }
     specification = _listed(points, sweeps)
-    sweep_id = compute_sweep_id(
-        specification, seed, document["learning_digest"], document["training_code"]
-    )
-    write_sweep(arguments.output, sweep_id, specification, seed, len(points), origin)
+    sweep_id = compute_sweep_id(specification, sweeps[0].seed, origin)
+    write_sweep(arguments.output, sweep_id, specification, sweeps[0].seed, len(points), origin)
     text = "sweep %s: the best %d configurations, %d times each"
     logger.info(text, sweep_id, len(finalists), arguments.seeds)
 

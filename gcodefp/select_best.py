@@ -21,20 +21,16 @@ from gcodefp.files import replacing, write_json, write_text
 from gcodefp.model.checkpoint import Checkpoint, read_checkpoint
 from gcodefp.model.data import select_device
 from gcodefp.model.epoch import validate
-from gcodefp.model.run_files import SYSTEM_FILE
 from gcodefp.model.trainer import load_training_data
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.expressions import CombinedMetrics
-from gcodefp.sweeps.pareto import pareto_columns
 from gcodefp.sweeps.ranking import (
     EndedRun,
     common_objective,
-    curves_csv,
     describe_selection,
-    runs_csv,
+    pareto_columns,
     select_of_sweeps,
-    system_csv,
-    work_csv,
+    tables,
 )
 from gcodefp.sweeps.run_folder import RERUN_AGENTS, SELECTABLE_STATE, run_folder
 from gcodefp.sweeps.sweep_file import BEST_FORMAT, SweepFile, read_sweep
@@ -52,12 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = step_parser("select_best", __doc__)
     add = parser.add_argument
     add_created_sweep(parser)
-    add(
-        "--sweep",
-        type=Path,
-        nargs="+",
-        help="sweep.json of each phase, and of the repeats with other seeds, if there are any",
-    )
+    text = "sweep.json of each phase, and of the repeats with other seeds, if there are any"
+    add("--sweep", type=Path, nargs="+", help=text)
     add("--train", type=Path, help="train.npz; not needed for a sweep of another program")
     add("--val", type=Path, help="val.npz; likewise")
     add("--dataset", type=Path, help="dataset.json; likewise")
@@ -88,26 +80,17 @@ def _select(arguments: argparse.Namespace) -> None:
     inputs, again = [*arguments.sweep], None
     combined = sweeps[0].specification.options.combined
     goals = sweeps[0].document.get("pareto") or {}
-    pareto = pareto_columns(selection.ranking, goals, objective) if goals else {}
+    pareto = pareto_columns(selection, goals) if goals else {}
     if sweeps[0].program is None:
         checkpoint = winner.folder.path / "checkpoint.pt"
         inputs.append(checkpoint)
         again = _score_again(winner, objective.metric, combined, arguments)
         with replacing(arguments.output / "checkpoint.pt") as temporary:
             shutil.copyfile(checkpoint, temporary)
-    write_text(arguments.output / "runs.csv", runs_csv(selection.ranking, pareto))
-    write_text(arguments.output / "curves.csv", curves_csv(selection.ranking))
-    write_text(arguments.output / "work.csv", work_csv(selection.ranking))
-    write_text(arguments.output / SYSTEM_FILE, system_csv(selection.ranking))
-    write_json(
-        arguments.output / "run.json",
-        BEST_FORMAT,
-        {
-            "provenance": provenance(inputs),
-            **describe_selection(selection, sweeps),
-            "scored_again": again,
-        },
-    )
+    for name, text in tables(selection.ranking, pareto).items():
+        write_text(arguments.output / name, text)
+    content = {"provenance": provenance(inputs), **describe_selection(selection, sweeps)}
+    write_json(arguments.output / "run.json", BEST_FORMAT, {**content, "scored_again": again})
     logger.info("run %s wins with %.4f", winner.name, winner.content["best_value"])
 
 

@@ -32,19 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Command line of the step."""
     parser = step_parser("status", __doc__)
     add_sweep_flags(parser)
-    parser.add_argument(
-        "--watch",
-        action=argparse.BooleanOptionalAction,
-        help="continue until the sweep has ended or Ctrl-C; default: if the output is a terminal. "
-        "Elsewhere only the end is shown",
+    add = parser.add_argument
+    text = (
+        "continue until the sweep has ended or Ctrl-C; default: if the output is a terminal. "
+        "Elsewhere only the end is shown"
     )
-    parser.add_argument(
-        "--every",
-        type=positive,
-        default=2,
-        metavar="SECONDS",
-        help="how often the sweep is read (default: %(default)s)",
-    )
+    add("--watch", action=argparse.BooleanOptionalAction, help=text)
+    text = "how often the sweep is read (default: %(default)s)"
+    add("--every", type=positive, default=2, metavar="SECONDS", help=text)
     return run_step(parser, _show, argv)
 
 
@@ -69,11 +64,10 @@ def render(status: SweepStatus, console: Console) -> RenderableType:
     """A status, the most important first, as a small terminal cuts off the end; ASCII only."""
     runs = shown_runs(status)
     parts: list[RenderableType] = [_header(status)]
-    parts += [
-        Text(f"run {run.number:04d} cannot be read: {' '.join((run.reason or '').split())}", "red")
-        for run in runs
-        if run.state == "unreadable"
-    ]
+    for run in runs:
+        if run.state == "unreadable":
+            reason = " ".join((run.reason or "").split())
+            parts.append(Text(f"run {run.number:04d} cannot be read: {reason}", "red"))
     tables = _run_tables(status, runs, console) if runs else []
     if status.agents:
         tables.insert(0, _agent_table(status.agents))
@@ -91,16 +85,13 @@ def shown_runs(status: SweepStatus) -> list[RunStatus]:
         return [run for run in status.runs if run.state == state]
 
     best = [run for run in status.ranked() if run.has_ended][:SHOWN_BEST]
-    newest = [
-        run for state in ("unreadable", "failed") for run in in_state(state)[::-1][:SHOWN_NEWEST]
-    ]
+    newest = [r for s in ("unreadable", "failed") for r in in_state(s)[::-1][:SHOWN_NEWEST]]
     return [*in_state("running"), *in_state("interrupted"), *best, *newest]
 
 
 def _header(status: SweepStatus) -> Text:
-    counts = status.counts()
+    counts, objective = status.counts(), status.objective
     ended = ", ".join(f"{counts[state]} {state}" for state in ("finished", "stopped", "failed"))
-    objective = status.objective
     lines = [
         f"sweep {status.sweep_id}: {status.method}, {objective.goal} {objective.metric}",
         f"{status.ended_count} of {status.total} runs are over: {ended}",
@@ -112,24 +103,18 @@ def _header(status: SweepStatus) -> Text:
         lines.append(f"no further run starts: {status.end_reason}")
     best = status.ranked()[:1]
     lines += [f"best so far: {run.best:.4f} (run {run.number:04d}, {run.state})" for run in best]
-    return Text("\n".join([*lines, _time_left(status)]), "bold")
-
-
-def _time_left(status: SweepStatus) -> str:
-    if status.has_ended:
-        return "the sweep is over"
-    count = status.counts()["running"]
-    if not count:
-        return "no agent is at work"
-    seconds = status.seconds_left()
-    agents = "1 agent" if count == 1 else f"{count} agents"
+    count, seconds = counts["running"], status.seconds_left()
     left = "unknown" if seconds is None else f"about {duration(seconds)}"
-    return f"time left: {left} ({agents} at work)"
+    agents = "1 agent" if count == 1 else f"{count} agents"
+    at_work = f"time left: {left} ({agents} at work)" if count else "no agent is at work"
+    lines.append("the sweep is over" if status.has_ended else at_work)
+    return Text("\n".join(lines), "bold")
 
 
 def _agent_table(agents: Sequence[AgentStatus]) -> Table:
     ages = [
-        "clock differs" if a.clock_differs else f"{duration(a.age_seconds)} ago" for a in agents
+        "clock differs" if a.age_seconds < -60 else f"{duration(max(a.age_seconds, 0.0))} ago"
+        for a in agents
     ]
     columns = [
         ("host", [agent.host for agent in agents]),
@@ -162,18 +147,21 @@ def _run_tables(status: SweepStatus, runs: Sequence[RunStatus], console: Console
 
 def _progress(runs: Sequence[RunStatus], best: Sequence[RunStatus]) -> list[tuple[str, list[str]]]:
     at_work = [run.agent if run.agent and run.agent.at_work else None for run in runs]
-    agents = [f"{agent.host}:{agent.pid}" if agent else "" for agent in at_work]
     columns = [
         ("run", [f"{run.number:04d}" for run in runs]),
         ("state", [f"{r.state} ({r.reason})" if r.state == "failed" else r.state for r in runs]),
-        ("epoch", [_epochs(run) for run in runs]),
-        ("latest", [_value(run.latest) for run in runs]),
+        # A program's values of the metric are not planned.
+        (
+            "epoch",
+            [f"{r.epochs}/{r.max_epochs}" if r.max_epochs else str(r.epochs or "") for r in runs],
+        ),
+        ("latest", [_value(run.values[-1] if run.values else None) for run in runs]),
         ("best ", [_value(run.best) + ("*" if run in best else " ") for run in runs]),
         ("time", ["" if run.seconds is None else duration(run.seconds) for run in runs]),
+        ("CPU, memory", [_use(run) for run in runs]),
+        ("agent", [f"{agent.host}:{agent.pid}" if agent else "" for agent in at_work]),
     ]
-    uses = [_use(run) for run in runs]
-    columns += [("CPU, memory", uses)] if any(uses) else []
-    return [*columns, ("agent", agents)] if any(agents) else columns
+    return [*columns[:6], *(column for column in columns[6:] if any(column[1]))]
 
 
 def _use(run: RunStatus) -> str:
@@ -188,11 +176,6 @@ def _use(run: RunStatus) -> str:
             percent = "" if share is None else f"{100 * share:.0f} % "
             parts.append(f"{label}{percent}{peak:.0f} MB")
     return ", ".join(parts)
-
-
-def _epochs(run: RunStatus) -> str:
-    """Those done and planned; a program's values of the metric, whose number is not planned."""
-    return f"{run.epochs}/{run.max_epochs}" if run.max_epochs else str(run.epochs or "")
 
 
 def _value(value: float | None) -> str:

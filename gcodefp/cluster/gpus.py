@@ -60,10 +60,8 @@ def assign_gpu(device: str) -> Iterator[None]:
     finally:
         os.close(lock)
         for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _gpus() -> list[str]:

@@ -15,6 +15,12 @@ EPOCHS_AHEAD = 1.5
 """An epoch starts only if this many times the slowest one so far are left."""
 QUERY_SECONDS = 300.0
 """How often SLURM's time limit, which may change, is queried."""
+REQUEUE_KILL_WAIT_SECONDS = 300.0
+"""Within this time SLURM kills a job that it has requeued."""
+
+logger = logging.getLogger(__name__)
+
+_started = time.monotonic()
 
 
 class OutOfTime(Exception):
@@ -92,14 +98,6 @@ class Deadline:
         self._queried = time.monotonic()
         if left is not None:
             self._end = self._queried + left
-
-
-logger = logging.getLogger(__name__)
-
-REQUEUE_KILL_WAIT_SECONDS = 300.0
-"""Within this time SLURM kills a job that it has requeued."""
-
-_started = time.monotonic()
 
 
 def location() -> dict[str, str | None]:

@@ -32,17 +32,16 @@ from optuna.trial import FrozenTrial, TrialState
 
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.sweeps.distributions import Parameter
+from gcodefp.sweeps.parameters import dotted
 from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
-from gcodefp.sweeps.values import SEPARATOR
 
 logger = logging.getLogger(__name__)
-
 
 STATES = {"finished": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
 METRIC_NAMES = "study:metric_names"
 """What Study.set_metric_names sets, which warns that it is experimental."""
-HOST = re.compile(r"(?:(?P<name>[\w.-]+)|\[(?P<address>[\da-f:.]+)\])(?::\d+)?", re.ASCII | re.I)
+HOST = re.compile(r"(?:([\w.-]+)|\[([\da-f:.]+)\])(?::\d+)?", re.ASCII | re.I)
 QUERIES = {"/api/studies/": r"after=\d{1,9}", "/csv/": r"trial_ids=(\d{1,9}((,|%2C)\d{1,9})*)?"}
 """Start of a path -> the query that the browser's page sends there; other paths have none."""
 
@@ -73,8 +72,7 @@ class Dashboard:
             runs: the folder that keeps the runs of all sweeps.
             host: a name by which browsers may address this server.
 
-        Raises:
-            UserError: sweep.json is missing, or cannot be read.
+        Raises UserError: sweep.json is missing, or cannot be read.
         """
         self._host_names = {"localhost", platform.node().lower(), host.lower()}
         self._first = sweep
@@ -101,9 +99,12 @@ class Dashboard:
         # Any page can have a name that resolves to this address (DNS rebinding), but no such name
         # is an address or this host's.
         match = HOST.fullmatch(environment.get("HTTP_HOST", ""))
-        name = (match["name"] or match["address"]).lower() if match else ""
-        if name not in self._host_names and not _is_address(name):
-            return "403 Forbidden", f"no name of this host: {name!r}; use its IP address"
+        name = (match[1] or match[2]).lower() if match else ""
+        if name not in self._host_names:
+            try:
+                ipaddress.ip_address(name)
+            except ValueError:
+                return "403 Forbidden", f"no name of this host: {name!r}; use its IP address"
         path, query = environment["PATH_INFO"], environment.get("QUERY_STRING", "")
         if query and path.startswith(("/api/", "/csv/")):
             pattern = next((form for start, form in QUERIES.items() if path.startswith(start)), "")
@@ -139,7 +140,7 @@ class Dashboard:
         studies = dict.fromkeys(self._studies) | snapshot
         if studies != self._studies:
             # A new application: it caches trials, which is wrong once a run's folder is removed.
-            self._application = optuna_dashboard.wsgi(storage(studies))
+            self._application = optuna_dashboard.wsgi(_storage(studies))
             self._studies = studies
 
     def _follow(self, path: Path) -> None:
@@ -157,30 +158,30 @@ def study(sweep: SweepFile, status: SweepStatus) -> Study:
     """A sweep's runs, by number from 0 without a gap."""
     parameters = sweep.specification.parameters
     fixed = {path: p.choices[0] for path, p in parameters.items() if len(p.choices) == 1}
-    assigned = [run.hyperparameters for run in status.runs]
-    space = {
-        path: kind
-        for path in status.varying
-        if (
-            kind := distribution(parameters[path], [scalar(h[path]) for h in assigned if path in h])
-        )
-    }
+    space = {}
+    for path in status.varying:
+        assigned = [r.hyperparameters[path] for r in status.runs if path in r.hyperparameters]
+        if kind := _distribution(parameters[path], [_scalar(value) for value in assigned]):
+            space[path] = kind
     runs = {run.number: run for run in status.runs}
     attributes = {
         "method": status.method,
         "runs wanted": status.total,
         "runs over": status.ended_count,
         "no further run begins": status.end_reason,
-        **{_dotted(path): scalar(value) for path, value in fixed.items()},
+        **{dotted(path): _scalar(value) for path, value in fixed.items()},
     }
-    return Study(
-        status.objective,
-        {name: value for name, value in attributes.items() if value is not None},
-        [_trial(number, runs.get(number), space) for number in range(max(runs, default=-1) + 1)],
-    )
+    trials = [
+        _trial(number, runs.get(number), space) for number in range(max(runs, default=-1) + 1)
+    ]
+    return Study(status.objective, _known(attributes), trials)
 
 
-def storage(studies: Mapping[str, Study | None]) -> InMemoryStorage:
+def _known(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _storage(studies: Mapping[str, Study | None]) -> InMemoryStorage:
     """The studies by name; the n-th has the id n, also if earlier ones are None (removed)."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     made = InMemoryStorage()
@@ -204,26 +205,32 @@ def _trial(number: int, run: RunStatus | None, space: Space) -> FrozenTrial:
     A trial without hyperparameters has the distributions of all: the parallel coordinates show only
     parameters that no trial lacks.
     """
-    values = {path: scalar(value) for path, value in run.hyperparameters.items()} if run else {}
+    if run is None:
+        run, state = RunStatus(number, "", False), TrialState.WAITING
+    else:
+        state = _state(run)
+    values = {path: _scalar(value) for path, value in run.hyperparameters.items()}
     fitting = {
         path: values[path]
         for path, kind in space.items()
         if path in values
         and (isinstance(kind, CategoricalDistribution) or _is_number(values[path]))
     }
-    state = _state(run) if run else TrialState.WAITING
+    host, pid = (run.agent.host, run.agent.pid) if run.agent else (run.host, None)
+    attributes = {"state": run.state or None, "failure": run.reason, "host": host, "pid": pid,
+                  "seconds": run.seconds, "parameters": run.parameters, **run.system}  # fmt: skip
     return FrozenTrial(
         number=number,
         trial_id=number,
         state=state,
-        value=run.best if run and state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
-        datetime_start=_time(run.assigned_at) if run else None,
-        datetime_complete=_time(run.ended_at) if run and state.is_finished() else None,
-        params={_dotted(path): value for path, value in fitting.items()},
-        distributions={_dotted(path): space[path] for path in (fitting if values else space)},
-        user_attrs=_attributes(run) if run else {},
+        value=run.best if state in (TrialState.COMPLETE, TrialState.PRUNED) else None,
+        datetime_start=_time(run.assigned_at),
+        datetime_complete=_time(run.ended_at) if state.is_finished() else None,
+        params={dotted(path): value for path, value in fitting.items()},
+        distributions={dotted(path): space[path] for path in (fitting if values else space)},
+        user_attrs=_known(attributes),
         system_attrs={},
-        intermediate_values=dict(enumerate(run.values if run else (), 1)),
+        intermediate_values=dict(enumerate(run.values, 1)),
     )
 
 
@@ -235,40 +242,15 @@ def _state(run: RunStatus) -> TrialState:
     return STATES.get(run.state, TrialState.FAIL if run.has_ended else TrialState.RUNNING)
 
 
-def _attributes(run: RunStatus) -> dict[str, Any]:
-    attributes = {
-        "state": run.state,
-        "failure": run.reason,
-        "host": run.agent.host if run.agent else run.host,
-        "pid": run.agent.pid if run.agent else None,
-        "seconds": run.seconds,
-        "parameters": run.parameters,
-        **run.system,
-    }
-    return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _dotted(path: str) -> str:
-    return path.replace(SEPARATOR, ".")
-
-
 def _time(at: float | None) -> datetime | None:
     """Without a time zone, as Optuna has it."""
     return None if at is None else datetime.fromtimestamp(at)
 
 
-def distribution(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution | None:
+def _distribution(parameter: Parameter, values: Sequence[Any]) -> BaseDistribution | None:
     """Wide enough for the values of all runs; None if it has no bounds and no run has a value."""
     if parameter.choices and parameter.distribution != "int_uniform":
-        choices = map(scalar, parameter.choices)
+        choices = map(_scalar, parameter.choices)
         return CategoricalDistribution(list(dict.fromkeys([*choices, *values])))
     numbers = [value for value in values if _is_number(value)]
     is_log = "log" in parameter.distribution and all(value > 0 for value in numbers)
@@ -282,18 +264,18 @@ def distribution(parameter: Parameter, values: Sequence[Any]) -> BaseDistributio
     return FloatDistribution(low, high, log=is_log, step=step)
 
 
-def _ends(parameter: Parameter) -> Sequence[float]:
+def _ends(parameter: Parameter) -> Sequence[Any]:
     """The lowest and the highest value, which may be infinite."""
     if parameter.choices:
-        return parameter.choices[0], parameter.choices[-1]  # type: ignore[return-value]
+        return parameter.choices[0], parameter.choices[-1]
     ends = parameter.quantile(0.0), parameter.quantile(1.0)
     if parameter.is_quantized and all(map(math.isfinite, ends)):
-        return parameter.value(0.0), parameter.value(1.0)  # type: ignore[return-value]
+        return parameter.value(0.0), parameter.value(1.0)
     # Through a logarithm and back, 0.0005 is 0.0005000000000000001.
     return [float(f"{end:.12g}") for end in ends]
 
 
-def scalar(value: Any) -> Any:
+def _scalar(value: Any) -> Any:
     """A value of a type that Optuna supports."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 

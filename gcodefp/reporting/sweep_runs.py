@@ -12,8 +12,7 @@ from gcodefp.reporting.sweep_results import STATES, SweepResults
 from gcodefp.reporting.wording import is_number, value_key, value_texts
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.pareto import COLUMN
-from gcodefp.sweeps.ranking import OUTCOME_FIELDS
+from gcodefp.sweeps.ranking import COLUMN, OUTCOME_FIELDS
 from gcodefp.sweeps.search_options import names_of, read_options
 from gcodefp.sweeps.system_metrics import SYSTEM_FIELDS
 

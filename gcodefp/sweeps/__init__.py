@@ -6,17 +6,17 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gcodefp.sweeps.creation import sweep
-    from gcodefp.sweeps.function_run import agent
+    from gcodefp.sweeps.program.function import RunStopped, agent
+    from gcodefp.sweeps.sweep_file import sweep
 
-__all__ = ["agent", "sweep"]
+__all__ = ["RunStopped", "agent", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports what is asked for: the package itself stays cheap."""
     from importlib import import_module
 
-    modules = {"sweep": "gcodefp.sweeps.creation", "agent": "gcodefp.sweeps.function_run"}
-    if name not in modules:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(modules[name]), name)
+    module = "sweep_file" if name == "sweep" else "program.function"
+    return getattr(import_module(f"gcodefp.sweeps.{module}"), name)

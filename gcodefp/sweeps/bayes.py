@@ -21,8 +21,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.sampling import Observation
-from gcodefp.sweeps.space import Latent, varying
+from gcodefp.sweeps.sampling import Latent, Observation, varying
 from gcodefp.sweeps.specification import Specification
 
 Array = NDArray[np.float64]

@@ -21,27 +21,15 @@ def _uniform(a: Numbers, u: float) -> float:
     return a["min"] + u * (a["max"] - a["min"])
 
 
-def _log_uniform(a: Numbers, u: float) -> float:
-    return math.exp(_uniform(a, u))
-
-
 def _log_uniform_values(a: Numbers, u: float) -> float:
     value = math.exp(math.log(a["min"]) + u * (math.log(a["max"]) - math.log(a["min"])))
     return min(max(value, a["min"]), a["max"])
-
-
-def _inv_log_uniform(a: Numbers, u: float) -> float:
-    return math.exp(-_uniform(a, 1 - u))
 
 
 def _normal(a: Numbers, u: float) -> float:
     from scipy import stats  # late: it takes longer than all the rest of a command
 
     return float(stats.norm.ppf(u, loc=float(a["mu"]), scale=float(a["sigma"])))
-
-
-def _log_normal(a: Numbers, u: float) -> float:
-    return math.exp(_normal(a, u))
 
 
 def _beta(a: Numbers, u: float) -> float:
@@ -52,12 +40,12 @@ def _beta(a: Numbers, u: float) -> float:
 
 QUANTILES: dict[str, Callable[[Numbers, float], float]] = {
     "uniform": _uniform,
-    "log_uniform": _log_uniform,
+    "log_uniform": lambda a, u: math.exp(_uniform(a, u)),
     "log_uniform_values": _log_uniform_values,
-    "inv_log_uniform": _inv_log_uniform,
+    "inv_log_uniform": lambda a, u: math.exp(-_uniform(a, 1 - u)),
     "inv_log_uniform_values": _log_uniform_values,
     "normal": _normal,
-    "log_normal": _log_normal,
+    "log_normal": lambda a, u: math.exp(_normal(a, u)),
     "beta": _beta,
 }
 """Distribution -> quantile function of its arguments; each has a q_ form but the inv_ ones."""
@@ -80,20 +68,8 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
 DISTRIBUTIONS = tuple(ARGUMENTS)
 MAX_DISTINCT = 2**53
 """The latent number, a float, cannot tell more values apart."""
-
-
-class Multiples(Sequence[int | float]):
-    """A row of numbers, each made when it is asked for, since they may be a billion."""
-
-    def __init__(self, count: int, at: Callable[[int], int | float]) -> None:
-        self._indices = range(count)
-        self._at = at
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: Any) -> Any:
-        return self._at(self._indices[index])
+MAX_MULTIPLES = 100_000
+"""A range with more multiples of q counts as infinite."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +137,7 @@ class Parameter:
         return between or self.is_quantized
 
     def support(self) -> Sequence[Scalar] | None:
-        """All values that can be drawn, in order; None if they are too many to be told apart."""
+        """All values that can be drawn, in order; None if they are infinitely many, or nearly."""
         if self.probabilities:
             pairs = zip(self.choices, self.probabilities, strict=True)
             return [choice for choice, share in pairs if share]
@@ -173,9 +149,9 @@ class Parameter:
         # What lies just at the end, and rounds beyond it, is never drawn.
         edges = (LATENT_EDGE, 1 - LATENT_EDGE)
         first, last = (round(self.quantile(u) / self.arguments["q"]) for u in edges)
-        if last - first >= MAX_DISTINCT:
+        if last - first >= MAX_MULTIPLES:
             return None
-        return Multiples(last - first + 1, lambda index: self._multiple(first + index))
+        return [self._multiple(steps) for steps in range(first, last + 1)]
 
     def choice(self, u: float) -> int:
         """The index into `choices` at a latent u."""
@@ -204,7 +180,7 @@ class Parameter:
         return int(steps * q) if float(q).is_integer() else round(steps * q, 12)
 
     def grid(self) -> Sequence[Scalar]:
-        """All values in order, for a grid; empty if they are too many to be told apart.
+        """All values in order, for a grid; empty if they are too many.
 
         As in W&B's grid search, int_uniform and q_uniform count, and q_uniform leaves out max.
         """
@@ -212,12 +188,8 @@ class Parameter:
             return self.choices
         low, high, q = (self.arguments[key] for key in ("min", "max", "q"))
         count = math.ceil((high - low) / q - 1e-9)
-
-        def at(index: int) -> int | float:
-            value = low + index * q
-            return int(value) if float(value).is_integer() else round(value, 12)
-
-        return Multiples(count, at) if count < MAX_DISTINCT else ()
+        values = (low + index * q for index in range(count if count < MAX_MULTIPLES else 0))
+        return [int(v) if float(v).is_integer() else round(v, 12) for v in values]
 
     def describe(self) -> dict[str, Any]:
         """As sweep.json holds it."""

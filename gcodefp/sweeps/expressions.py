@@ -37,13 +37,9 @@ ARITHMETIC = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.US
 COMPARISONS = (
     ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn, ast.Not,
 )  # fmt: skip
-OPERATORS = {
-    kind: _of_numbers(function) if kind in ARITHMETIC else function
-    for kind, function in simpleeval.DEFAULT_OPERATORS.items()
-    if kind in ARITHMETIC + COMPARISONS
-}
-
-
+DEFAULTS = simpleeval.DEFAULT_OPERATORS
+OPERATORS: dict[type, Any] = {kind: _of_numbers(DEFAULTS[kind]) for kind in ARITHMETIC}
+OPERATORS |= {kind: DEFAULTS[kind] for kind in COMPARISONS}
 NODES = (
     ast.Constant, ast.Name, ast.List, ast.Tuple, ast.UnaryOp, ast.BinOp, ast.BoolOp, ast.Compare,
 )  # fmt: skip
@@ -165,7 +161,7 @@ class CombinedMetrics:
 
     def __call__(self, metrics: Mapping[str, float]) -> dict[str, float]:
         """The combined metrics of which all parts are there; NaN where one has no value."""
-        values = {_as_name(name): value for name, value in metrics.items()}
+        values = {name.replace("/", "."): value for name, value in metrics.items()}
         return {
             name: _number(expression, values)
             for name, text in self.texts.items()
@@ -186,7 +182,7 @@ def read_combined(texts: Mapping[str, Any], where: str = "sweep.combined") -> Co
             )
         expression = _read(name, text, where)
         for probe in PROBES:
-            value = expression.value({_as_name(metric): probe for metric in LOGGED_METRICS})
+            value = expression.value({metric.replace("/", "."): probe for metric in LOGGED_METRICS})
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UserError(f"{where}.{name}: {text!r} is {shown(value)}, and not a number")
     return CombinedMetrics(dict(texts))
@@ -198,27 +194,18 @@ def _read(name: str, text: Any, where: str) -> Expression:
     names = set(METRIC.findall(str(text)))
     for unknown in sorted(names - set(LOGGED_METRICS) - set(keyword.kwlist)):
         raise UserError(
-            f"{where}: {text!r}: no metric {unknown!r}; {_hint(unknown)}; logged are "
-            f"{', '.join(LOGGED_METRICS)}"
+            f"{where}: {text!r}: no metric {unknown!r}; {did_you_mean(unknown, LOGGED_METRICS)}; "
+            "a division needs spaces around its /"
         )
-    valid = {_as_name(metric) for metric in LOGGED_METRICS}
-    source = METRIC.sub(lambda match: _as_name(match[0]), text) if isinstance(text, str) else text
+    valid = {metric.replace("/", ".") for metric in LOGGED_METRICS}
+    is_text = isinstance(text, str)
+    source = METRIC.sub(lambda match: match[0].replace("/", "."), text) if is_text else text
     return Expression(source, valid, where)
-
-
-def _hint(unknown: str) -> str:
-    nearest = did_you_mean(unknown, LOGGED_METRICS)
-    return nearest if nearest.startswith("did") else "a division needs spaces around its /"
-
-
-def _as_name(metric: str) -> str:
-    return metric.replace("/", ".")
 
 
 def _number(expression: Expression, values: Mapping[str, float]) -> float:
     """NaN where it cannot be computed, as with a division by zero."""
     try:
-        value = float(expression.value(values))
+        return float(expression.value(values))
     except (UserError, OverflowError):
         return math.nan
-    return value

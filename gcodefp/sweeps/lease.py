@@ -30,6 +30,7 @@ from gcodefp.model.run_files import copy_unfinished
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = 5.0
+POLL_SECONDS = 1.0
 PROGRAM_FOLDER, OUTPUT, JSON_LINES = "program", "output.log", "json_lines"
 """Of a generation of another program: what it keeps, such as its checkpoint, its output, and the
 folder of what its attempts may write as JSON lines."""
@@ -125,6 +126,12 @@ class LeaseWatch:
     def state(self, folder: Path) -> LeaseState:
         """The state of a run's lease."""
         return self.state_of(newest_claim(folder))
+
+    def wait(self, folder: Path) -> LeaseState:
+        """The state once it is known: FREE or HELD."""
+        while (state := self.state(folder)) is LeaseState.UNKNOWN:
+            time.sleep(POLL_SECONDS)
+        return state
 
     def state_of(self, claim: Claim | None) -> LeaseState:
         """The state of a run whose newest claim is this one."""

@@ -7,19 +7,30 @@ agent left unfinished resumes from its last epoch; a new one is assigned hyperpa
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gcodefp.cluster.job import Deadline
 from gcodefp.errors import UserError
+from gcodefp.provenance import provenance
 from gcodefp.sweeps.lease import Lease, LeaseLost, LeaseState, LeaseWatch, acquire
-from gcodefp.sweeps.run_folder import REBUILD, RERUN_AGENTS, RunFolder, run_folder, run_folders
+from gcodefp.sweeps.run_folder import (
+    REBUILD,
+    RERUN_AGENTS,
+    SCORED_STATES,
+    RunFolder,
+    run_folder,
+    run_folders,
+)
 from gcodefp.sweeps.scheduler import Scheduler
 from gcodefp.sweeps.specification import Specification
+from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.terminal import duration
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("gcodefp.agent")
 
 POLL_SECONDS = 0.5
 WAIT_POLL_SECONDS = 5.0
@@ -49,21 +60,46 @@ class LeasedRun:
         return self.scheduler.should_prune(self.folder.number)
 
 
-@dataclass
-class _Scan:
-    """One scan of the runs of a sweep.
+TrainRun = Callable[[LeasedRun], dict[str, Any]]
+"""Trains a run and returns the content of its run.json."""
 
-    Attributes:
-        leases: number -> state of each unfinished run before the free one.
-        free: the lowest run that is free.
-        is_waiting: whether a new run waits for the result of one that another agent holds.
-        blocked_by: a run whose result a new run waits for, and which no agent works on.
+
+def train_runs(
+    train_run: TrainRun,
+    sweep: SweepFile,
+    folder: Path,
+    deadline: Deadline,
+    inputs: Sequence[Path],
+    after_each: Callable[[], None] = lambda: None,
+    before_each: Callable[[], None] = lambda: None,
+    **options: Any,
+) -> int:
+    """Trains runs of a sweep within an agent's time, and logs them.
+
+    Args:
+        folder: of the sweep's runs.
+        inputs: what the runs are made from.
+        after_each, before_each, options, Returns, Raises: as of LocalEngine.work.
     """
+    metric, origin = sweep.specification.objective.metric, provenance(inputs)
 
-    leases: dict[int, LeaseState] = field(default_factory=dict)
-    free: RunFolder | None = None
-    is_waiting: bool = False
-    blocked_by: RunFolder | None = None
+    def objective(run: LeasedRun) -> dict[str, Any]:
+        deadline.start_run()
+        content = train_run(run)
+        text = f"failed ({content['failure']}): {content['reason']}"
+        if content["state"] in SCORED_STATES:
+            epochs = f"{content['best_epoch']} of {content['epochs']}"
+            value, seconds = content["best_value"], duration(content["seconds"])
+            text = f"{content['state']}: {metric} {value:.4f} in epoch {epochs}, {seconds}"
+        logger.info("run %04d %s", run.folder.number, text)
+        return content | {"sweep": sweep.sweep_id, "provenance": origin}
+
+    def check() -> None:
+        before_each()
+        deadline.check()
+
+    engine = LocalEngine(sweep.specification, sweep.seed, sweep.total, folder)
+    return engine.work(objective, after_each, check, **options)
 
 
 class LocalEngine:
@@ -80,7 +116,7 @@ class LocalEngine:
 
     def work(
         self,
-        objective: Callable[[LeasedRun], dict[str, Any]],
+        objective: TrainRun,
         after_each: Callable[[], None],
         before_each: Callable[[], None] = lambda: None,
         wait_for_all: bool = False,
@@ -89,7 +125,6 @@ class LocalEngine:
         """Calls the objective for one run after another until no run is left.
 
         Args:
-            objective: trains a run and returns the content of its run.json.
             after_each: called when a run has ended.
             before_each: called before every search for a run, repeatedly while none is free; an
                 exception from it ends the work.
@@ -133,45 +168,43 @@ class LocalEngine:
         """
         while True:
             before_each()
-            scan = self._scan()
-            if scan.free is not None:
-                return scan.free
-            if scan.is_waiting or LeaseState.UNKNOWN in scan.leases.values():
+            free, leases, waits_for = self._scan()
+            if free is not None:
+                return free
+            is_waiting = any(leases.get(other) is LeaseState.HELD for other in waits_for)
+            if is_waiting or LeaseState.UNKNOWN in leases.values():
                 time.sleep(POLL_SECONDS)
-            elif wait_for_all and LeaseState.HELD in scan.leases.values():
+            elif wait_for_all and LeaseState.HELD in leases.values():
                 time.sleep(WAIT_POLL_SECONDS)
             else:
                 self._raise_excluded()
-                if scan.blocked_by is not None:
+                if waits_for:
                     raise UserError(
-                        f"{scan.blocked_by.path}: cannot be read, and with a width the runs after "
-                        f"it wait for it; {REBUILD}"
+                        f"{run_folder(self.folder, waits_for[0]).path}: cannot be read, and with a "
+                        f"width the runs after it wait for it; {REBUILD}"
                     )
                 return None
 
-    def _scan(self) -> "_Scan":
-        """Scans the runs in order, up to the first that is free or has to wait."""
-        scan = _Scan()
+    def _scan(self) -> tuple[RunFolder | None, dict[int, LeaseState], list[int]]:
+        """The lowest free run, the unfinished ones before it, and those that a new run waits for.
+
+        A new run waits for results with a width alone.
+        """
+        leases: dict[int, LeaseState] = {}
         for number in range(self.scheduler.results.first_unfinished(), self.total):
             folder = run_folder(self.folder, number)
             try:
                 if not self._is_unfinished(folder):
                     continue
                 if not folder.is_assigned() and (others := self.scheduler.waits_for(number)):
-                    scan.is_waiting = any(
-                        scan.leases.get(other) is LeaseState.HELD for other in others
-                    )
-                    if not scan.is_waiting:
-                        scan.blocked_by = run_folder(self.folder, others[0])
-                    break
-                scan.leases[number] = self._watch.state(folder.path)
+                    return None, leases, others
+                leases[number] = self._watch.state(folder.path)
             except (OSError, UserError) as error:
                 self._exclude(folder, error)
                 continue
-            if scan.leases[number] is LeaseState.FREE:
-                scan.free = folder
-                break
-        return scan
+            if leases[number] is LeaseState.FREE:
+                return folder, leases, []
+        return None, leases, []
 
     def _tidy_ended_runs(self) -> None:
         """Tidies runs whose agent was killed right after it had ended them."""
@@ -188,15 +221,18 @@ class LocalEngine:
             self._has_sweep_ended = True
         return not self._has_sweep_ended or folder.is_assigned()
 
-    def _work_on(
-        self, folder: RunFolder, objective: Callable[[LeasedRun], dict[str, Any]]
-    ) -> dict[str, Any] | None:
+    def _work_on(self, folder: RunFolder, objective: TrainRun) -> dict[str, Any] | None:
         """Trains a run to its end; None if it was not free any more, or its lease was lost."""
         try:
             folder.promote_files()
-            with self._leased_run(folder) as run:
-                if run is None:
+            with acquire(folder.path, self._watch) as lease:
+                # It may have ended before the lease was acquired.
+                if lease is None or folder.has_ended():
                     return None
+                hyperparameters = self.scheduler.assign(folder)
+                if hyperparameters is None:
+                    return None
+                run = LeasedRun(folder, hyperparameters, lease, self.scheduler)
                 content = objective(run)
                 folder.end(content, run.lease)
                 return content
@@ -205,18 +241,6 @@ class LocalEngine:
         except UserError as error:
             self._exclude(folder, error)
         return None
-
-    @contextmanager
-    def _leased_run(self, folder: RunFolder) -> Iterator[LeasedRun | None]:
-        """The run with its lease and hyperparameters; None if another agent was faster."""
-        with acquire(folder.path, self._watch) as lease:
-            hyperparameters = None
-            if lease and not folder.has_ended():  # It may have ended before the lease was acquired.
-                hyperparameters = self.scheduler.assign(folder)
-            if lease is None or hyperparameters is None:
-                yield None
-            else:
-                yield LeasedRun(folder, hyperparameters, lease, self.scheduler)
 
     def _exclude(self, folder: RunFolder, error: Exception) -> None:
         logger.warning("run %s is excluded: %s", folder.path.name, error)

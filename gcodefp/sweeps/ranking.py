@@ -1,18 +1,25 @@
-"""Ranks the ended runs of one or several sweeps, selects the winner, and writes both as tables."""
+"""Ranks the ended runs of one or several sweeps, selects the winner, and writes both as tables.
+
+A sweep may compare its runs by two objectives besides (`sweep.pareto`).
+"""
 
 import csv
 import io
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from gcodefp.errors import UserError
-from gcodefp.model.hyperparameters import Objective
+import numpy as np
+from numpy.typing import NDArray
+
+from gcodefp.errors import UserError, did_you_mean
+from gcodefp.model.hyperparameters import Objective, usual_goal
 from gcodefp.model.run_files import SYSTEM_FILE, WORK_COLUMNS, read_metrics, read_work
+from gcodefp.sweeps.parameters import dotted, leaf
 from gcodefp.sweeps.run_folder import (
     REBUILD,
     SCORED_STATES,
@@ -28,11 +35,14 @@ from gcodefp.sweeps.system_metrics import (
     read_system,
     system_summary,
 )
-from gcodefp.sweeps.values import dotted, leaf
 
 OUTCOME_FIELDS = ("state", "failure", "reason", "best_value", "best_epoch", "epochs", "seconds",
          "parameters", "device", "host")  # fmt: skip
 """What run.json has of every run, besides its hyperparameters."""
+FACTS = ("parameters", "seconds")
+"""Objectives that run.json has of every run; less is better."""
+COLUMN = "non_dominated"
+"""Of runs.csv: yes, no, or empty for a run without both objectives."""
 
 
 def column_of(path: str, is_external: bool) -> str:
@@ -69,6 +79,17 @@ class EndedRun:
         """Four digits: the folder's name, if there is one sweep."""
         return f"{self.number:04d}"
 
+    @property
+    def is_scored(self) -> bool:
+        """Whether it has a value."""
+        return self.content["state"] in SCORED_STATES
+
+    @property
+    def configuration(self) -> str:
+        """Its hyperparameters without the seed, as JSON."""
+        values = self.content["hyperparameters"]
+        return json.dumps({n: v for n, v in values.items() if n != "seed"}, sort_keys=True)
+
 
 def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun]:
     """The runs of a sweep that have ended, by number, below `run_limit`.
@@ -85,41 +106,22 @@ def ended_runs(sweep_folder: Path, run_limit: float = math.inf) -> list[EndedRun
     return runs
 
 
-def runs_of_all(sweeps: Sequence[SweepFile], runs: Path) -> list[EndedRun]:
-    """The runs of several sweeps that have ended, numbered consecutively.
-
-    Args:
-        runs: the folder that keeps the runs of all sweeps.
-    """
-    runs_so_far: list[EndedRun] = []
-    before = 0
-    for sweep in sweeps:
-        ended = ended_runs(runs / sweep.sweep_id, sweep.run_limit)
-        for run in ended:
-            runs_so_far.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
-        before += max([sweep.total, *(run.number + 1 for run in ended)])
-    return runs_so_far
-
-
 def common_objective(specifications: Sequence[Specification]) -> Objective:
     """The metric of several sweeps. Raises UserError: the metrics or the programs differ."""
     programs = {
-        f"{s.program.name} with command {list(s.program.command)}"
-        if s.program
-        else "gcodefp's trainer"
+        f"{p.name} with command {list(p.command)}" if (p := s.program) else "gcodefp's trainer"
         for s in specifications
     }
-    if len(programs) > 1:
-        names = " and ".join(sorted(programs))
-        raise UserError(f"the sweeps of all phases need the same program; they have {names}")
     objectives = {specification.objective for specification in specifications}
-    if len(objectives) > 1:
-        names = " and ".join(sorted(f"{o.goal} {o.metric}" for o in objectives))
-        raise UserError(f"the sweeps of all phases need the same metric; they have {names}")
+    metrics = {f"{o.goal} {o.metric}" for o in objectives}
+    for kind, names in (("program", programs), ("metric", metrics)):
+        if len(names) > 1:
+            listed = " and ".join(sorted(names))
+            raise UserError(f"the sweeps of all phases need the same {kind}; they have {listed}")
     return objectives.pop()
 
 
-def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
+def ranked(runs: Iterable[EndedRun], objective: Objective) -> list[EndedRun]:
     """Best first; ties go to the smaller model, then to the earlier run.
 
     Stopped runs rank behind all finished ones, failed runs behind both.
@@ -127,46 +129,12 @@ def ranked(runs: Sequence[EndedRun], objective: Objective) -> list[EndedRun]:
 
     def key(run: EndedRun) -> tuple[int, float, int, int]:
         state = TERMINAL_STATES.index(run.content["state"])
-        if run.content["state"] not in SCORED_STATES:
+        if not run.is_scored:
             return state, 0.0, 0, run.number
         loss = objective.loss(run.content["best_value"])
         return state, loss, run.content["parameters"] or 0, run.number
 
     return sorted(runs, key=key)
-
-
-def best_runs(sweeps: Sequence[SweepFile], runs: Path, objective: Objective) -> list[EndedRun]:
-    """The runs of several sweeps that have a value, best first. Raises UserError: there is none."""
-    order = ranked(runs_of_all(sweeps, runs), objective)
-    counted = [run for run in order if run.content["state"] in SCORED_STATES]
-    if not counted:
-        raise UserError(f"{runs}: no run has a value; all of them failed")
-    return counted
-
-
-def configuration(run: EndedRun) -> str:
-    """A run's hyperparameters without the seed, as JSON."""
-    values = run.content["hyperparameters"]
-    return json.dumps({n: v for n, v in values.items() if n != "seed"}, sort_keys=True)
-
-
-def repeat_groups(runs: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
-    """The repeats of each configuration, ranked; the configuration with the best mean first.
-
-    Configurations with a failed repeat rank last.
-    """
-    groups: dict[str, list[EndedRun]] = {}
-    for run in ranked([run for run in runs if run.is_repeat], objective):
-        groups.setdefault(configuration(run), []).append(run)
-
-    def key(group: list[EndedRun]) -> tuple[bool, float, int]:
-        values = [
-            run.content["best_value"] for run in group if run.content["state"] in SCORED_STATES
-        ]
-        loss = objective.loss(fmean(values)) if values else math.inf
-        return len(values) < len(group), loss, group[0].content["parameters"] or 0
-
-    return sorted(groups.values(), key=key)
 
 
 class Selection(NamedTuple):
@@ -184,9 +152,19 @@ class Selection(NamedTuple):
     def winner(self) -> EndedRun:
         return self.ranking[0]
 
+    @property
+    def scored(self) -> list[EndedRun]:
+        """The runs that have a value, best first. Raises UserError: there is none."""
+        if scored := [run for run in self.ranking if run.is_scored]:
+            return scored
+        folder = self.winner.folder.path.parent.parent
+        raise UserError(f"{folder}: no run has a value; all of them failed")
+
 
 def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
-    """Ranks the runs of sweeps that have ended.
+    """Ranks the ended runs of sweeps, numbered consecutively.
+
+    With repeats, the best run of the configuration with the best mean wins.
 
     Args:
         runs: the folder that keeps the runs of all sweeps.
@@ -194,19 +172,34 @@ def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
     Raises UserError: the sweeps have different metrics, or no run has ended.
     """
     objective = common_objective([sweep.specification for sweep in sweeps])
-    ended = runs_of_all(sweeps, runs)
-    if not ended:
+    all_runs, before = list[EndedRun](), 0
+    for sweep in sweeps:
+        ended = ended_runs(runs / sweep.sweep_id, sweep.run_limit)
+        for run in ended:
+            all_runs.append(replace(run, number=before + run.number, is_repeat=sweep.is_repeat))
+        before += max([sweep.total, *(run.number + 1 for run in ended)])
+    if not all_runs:
         names = ", ".join(sweep.sweep_id for sweep in sweeps)
         raise UserError(f"{runs}: has no run of sweep {names} that has ended")
-    return select(ended, objective)
-
-
-def select(runs: Sequence[EndedRun], objective: Objective) -> Selection:
-    """Ranks runs; with repeats, the best run of the configuration with the best mean wins."""
-    repeats = repeat_groups(runs, objective)
-    order = ranked(runs, objective)
+    order = ranked(all_runs, objective)
+    repeats = _repeats(order, objective)
     winner = repeats[0][0] if repeats else order[0]
     return Selection(objective, [winner, *(run for run in order if run is not winner)], repeats)
+
+
+def _repeats(ranking: Sequence[EndedRun], objective: Objective) -> list[list[EndedRun]]:
+    """The repeats of each configuration; the best mean first, those with a failed repeat last."""
+    groups: dict[str, list[EndedRun]] = {}
+    for run in ranking:
+        if run.is_repeat:
+            groups.setdefault(run.configuration, []).append(run)
+
+    def key(group: list[EndedRun]) -> tuple[bool, float, int]:
+        values = [run.content["best_value"] for run in group if run.is_scored]
+        loss = objective.loss(fmean(values)) if values else math.inf
+        return len(values) < len(group), loss, group[0].content["parameters"] or 0
+
+    return sorted(groups.values(), key=key)
 
 
 def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dict[str, Any]:
@@ -231,7 +224,7 @@ def describe_selection(selection: Selection, sweeps: Sequence[SweepFile]) -> dic
 
 def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
     """Mean and standard deviation of one configuration over seeds."""
-    values = [run.content["best_value"] for run in repeats if run.content["state"] in SCORED_STATES]
+    values = [run.content["best_value"] for run in repeats if run.is_scored]
     return {
         "runs": [run.name for run in repeats],
         "values": values,
@@ -240,61 +233,116 @@ def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
     }
 
 
-def runs_csv(
-    ranking: Sequence[EndedRun], more: Mapping[str, Mapping[str, Any]] | None = None
-) -> str:
-    """One line a run, in the order of the ranking.
+def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """File -> CSV text: the runs in their order; epochs, work and use of the machine by number.
 
     Args:
-        more: run -> further columns.
+        pareto: run -> further columns of runs.csv.
     """
+
+    def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
+        runs = sorted(ranking, key=lambda run: run.number)
+        return [{"run": r.name, **row} for r in runs for row in rows_of(r.folder.path / file)]
+
+    curves = [row | {"epoch": int(row["epoch"])} for row in by_run(read_metrics, "metrics.csv")]
+    names = dict.fromkeys(["run", "epoch", *(name for row in curves for name in row)])
+    return {
+        "runs.csv": runs_csv(ranking, pareto),
+        "curves.csv": _csv(curves, names),
+        "work.csv": _csv(by_run(read_work, "work.csv"), ["run", *WORK_COLUMNS]),
+        SYSTEM_FILE: _csv(by_run(read_system, SYSTEM_FILE), ["run", *SYSTEM_COLUMNS]),
+    }
+
+
+def runs_csv(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None) -> str:
+    """One line a run, in the order of the ranking."""
     names = sorted({name for run in ranking for name in run.content["hyperparameters"]})
     rows: list[dict[str, Any]] = [
         {"run": run.name, "sweep": run.folder.sweep}
         | {fact: run.content[fact] for fact in OUTCOME_FIELDS}
         | system_summary(run.folder.path)
         | {hyperparameter_column(name): run.content["hyperparameters"].get(name) for name in names}
-        | dict((more or {}).get(run.name, {}))
+        | dict((pareto or {}).get(run.name, {}))
         for run in ranking
     ]
-    return _csv(rows)
+    return _csv(rows, dict.fromkeys(name for row in rows for name in row))
 
 
-def curves_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line for each epoch of each run, by number."""
-    rows: list[dict[str, Any]] = []
-    for run in sorted(ranking, key=lambda run: run.number):
-        for epoch in read_metrics(run.folder.path / "metrics.csv"):
-            own = {"run": run.name, "epoch": int(epoch["epoch"])}
-            rows.append(own | epoch | own)
-    names = dict.fromkeys(["run", "epoch", *(name for row in rows for name in row)])
-    return _csv(rows, [*names])
-
-
-def work_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line for each time that a process started a run or ended an epoch of it, by run."""
-    rows = [
-        {"run": run.name, **moment}
-        for run in sorted(ranking, key=lambda run: run.number)
-        for moment in read_work(run.folder.path / "work.csv")
-    ]
-    return _csv(rows, ["run", *WORK_COLUMNS])
-
-
-def system_csv(ranking: Sequence[EndedRun]) -> str:
-    """One line for each sample of what a run uses of its machine, by run."""
-    rows = [
-        {"run": run.name, **sample}
-        for run in sorted(ranking, key=lambda run: run.number)
-        for sample in read_system(run.folder.path / SYSTEM_FILE)
-    ]
-    return _csv(rows, ["run", *SYSTEM_COLUMNS])
-
-
-def _csv(rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> str:
+def _csv(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str:
     text = io.StringIO()
-    columns = names or list(dict.fromkeys(name for row in rows for name in row))
-    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer = csv.DictWriter(text, fieldnames=list(names), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
+
+
+# Two objectives: the runs that no other beats in both.
+
+
+def read_objectives(
+    names: Sequence[str], objective: Objective, logged: Collection[str] | None, where: str
+) -> dict[str, str]:
+    """Each objective with its goal: the sweep's own, or that of the metric's name.
+
+    Args:
+        objective: of the sweep.
+        logged: all metrics that runs log; None: another program may log any.
+
+    Raises UserError: a metric is not logged, or its name does not tell which values are better.
+    """
+    goals = {}
+    for name in names:
+        if logged is None and name == "parameters":
+            raise UserError(
+                f"{where}: 'parameters' is not known of another program's runs; name seconds, "
+                "or a metric that the program logs"
+            )
+        if logged is not None and name not in (*logged, *FACTS):
+            raise UserError(
+                f"{where}: {name!r} is not logged; {did_you_mean(name, [*logged, *FACTS])}"
+            )
+        goal = objective.goal if name == objective.metric else usual_goal(name)
+        goals[name] = "minimize" if name in FACTS else goal or ""
+        if not goals[name]:
+            raise UserError(
+                f"{where}: {name!r} does not tell whether more or less is better; make it the "
+                "sweep's metric, whose goal is known, or end its name with _loss or _acc"
+            )
+    return goals
+
+
+def non_dominated(losses: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(N,) whether no other row of losses (N, objectives) is as low in all and lower in one."""
+    no_worse = np.all(losses[:, None] <= losses[None], axis=2)
+    better = np.any(losses[:, None] < losses[None], axis=2)
+    return np.asarray(~np.any(no_worse & better, axis=0))
+
+
+def pareto_columns(selection: Selection, goals: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Run -> its columns of runs.csv: the objectives that are not there yet, and COLUMN."""
+    columns: dict[str, dict[str, Any]] = {}
+    losses: dict[str, list[float]] = {}
+    own = (*FACTS, selection.objective.metric)
+    for run in selection.ranking:
+        values = {name: _value(run, name, selection.objective) for name in goals}
+        columns[run.name] = {n: v for n, v in values.items() if n not in own} | {COLUMN: None}
+        row = [Objective(n, goals[n]).loss(v) for n, v in values.items() if v is not None]
+        if len(row) == len(goals):
+            losses[run.name] = row
+    best = non_dominated(np.array([*losses.values()]).reshape(len(losses), len(goals)))
+    for name, is_best in zip(losses, best, strict=True):
+        columns[name][COLUMN] = "yes" if is_best else "no"
+    return columns
+
+
+def _value(run: EndedRun, name: str, objective: Objective) -> float | None:
+    """At the run's best epoch, whose weights are kept; None if the run has none."""
+    if not run.is_scored:
+        return None
+    if name in FACTS:
+        return run.content[name]
+    if name == objective.metric:
+        return run.content["best_value"]
+    best = run.content["best_epoch"]
+    value = next((row.get(name) for row in run.folder.metrics() if row["epoch"] == best), None)
+    return value if value is not None and np.isfinite(value) else None

@@ -143,7 +143,7 @@ class RunFolder:
         return content
 
     def has_ended(self) -> bool:
-        """Whether the run has ended, successfully or not."""
+        """Whether the run has ended."""
         return (self.path / "run.json").exists()
 
     def end(self, content: Mapping[str, Any], lease: Lease | None = None) -> None:

@@ -1,40 +1,45 @@
-"""The hyperparameters of run k of a sweep.
+"""The configurations of a sweep: which are possible, how many, and the hyperparameters of run k.
 
 A grid and random search are sequences, so any agent can compute any of their runs at any time.
 Bayesian search is a function of (sweep, seed, k) and of the other runs' results so far.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import chain, islice, starmap
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.space import (
-    COUNTABLE,
-    INACTIVE_LATENT,
-    Latent,
-    Proposal,
-    configurations,
-    draw,
-    grid,
-    grid_size,
-    is_possible,
-    key,
-    proposal_at,
-    varying,
-    with_latent,
-)
+from gcodefp.sweeps.distributions import Scalar
+from gcodefp.sweeps.expressions import Expression
+from gcodefp.sweeps.parameters import dotted, flatten, leaf, nest
+from gcodefp.sweeps.search_options import names_of
 from gcodefp.sweeps.specification import Specification
-from gcodefp.sweeps.values import flatten
+from gcodefp.sweeps.trainable import accepts, check_trainable
 
+COUNTABLE = 100_000
+"""A space of at most so many combinations is listed."""
 ATTEMPTS = 5000
 """Draws in a row that are assigned already or impossible, before the search ends."""
 SUGGESTIONS = 5
 """Suggestions in a row that are assigned already, before a random draw takes their place."""
+INACTIVE_LATENT = 0.5
+"""The latent number of a parameter that a run does not have, in the middle of (0, 1)."""
+
+Latent = Mapping[str, float]
+Supports = Sequence[Sequence[Scalar]]
+
+
+class Proposal(NamedTuple):
+    """A run's hyperparameters, nested, and the latent number of each parameter that varies."""
+
+    hyperparameters: Mapping[str, Any]
+    latent: Latent
 
 
 class Observation(NamedTuple):
@@ -50,6 +55,143 @@ class Observation(NamedTuple):
 
 class Exhausted(Exception):
     """No configuration is left that no run has; the message gives the reason."""
+
+
+def varying(specification: Specification) -> list[str]:
+    """The paths of the parameters that have more than one value."""
+    return [path for path, p in specification.parameters.items() if len(p.choices) != 1]
+
+
+def is_possible(specification: Specification, proposal: Proposal) -> bool:
+    """Whether the sweep's constraints and this project's trainer, if it trains, take a run."""
+    values = flatten(proposal.hyperparameters)
+    is_external = specification.program is not None
+    return specification.options.allow(values) and (is_external or accepts(values))
+
+
+def key(hyperparameters: Mapping[str, Any]) -> str:
+    """Equal for runs with the same hyperparameters; 16 is 16.0, but True is not 1."""
+    return json.dumps(_canonical(hyperparameters), sort_keys=True)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _canonical(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+# All configurations of a space.
+
+
+def combinations(specification: Specification) -> int | None:
+    """How many combinations of values there are, possible or not; None if infinitely many."""
+    supports = _supports(specification)
+    return None if supports is None else prod(map(len, supports))
+
+
+def configurations(specification: Specification) -> list[Proposal] | None:
+    """All possible configurations, without latents; None if they are too many to be listed."""
+    supports = _supports(specification)
+    if supports is None or prod(map(len, supports)) > COUNTABLE:
+        return None
+    return list(_possible(specification, supports))
+
+
+def grid_size(specification: Specification) -> int:
+    """How many combinations a grid has, possible or not."""
+    return prod(len(parameter.grid()) for parameter in specification.parameters.values())
+
+
+def _supports(specification: Specification) -> Supports | None:
+    """The values of each parameter; None if one has infinitely many."""
+    supports = [parameter.support() for parameter in specification.parameters.values()]
+    listed = [support for support in supports if support is not None]
+    return listed if len(listed) == len(supports) else None
+
+
+def _possible(specification: Specification, supports: Supports) -> Iterator[Proposal]:
+    """All combinations that may run, each once though conditions may make several of them equal.
+
+    Raises UserError: so many are impossible that the search for the next one ends.
+    """
+    seen = set()
+    impossible = 0
+    for combination in _product(supports):
+        chosen = dict(zip(specification.parameters, combination, strict=True))
+        proposal = Proposal(nest(specification.options.active(chosen)), {})
+        identity = key(proposal.hyperparameters)
+        if identity not in seen and is_possible(specification, proposal):
+            seen.add(identity)
+            yield proposal
+        elif (impossible := impossible + 1) > COUNTABLE:
+            raise UserError(
+                f"more than {COUNTABLE} combinations break a constraint, are none for the trainer, "
+                "or repeat others; narrow the values"
+            )
+
+
+def _product(supports: Supports) -> Iterator[tuple[Scalar, ...]]:
+    """itertools.product, which would list each support first, though it may be a billion long."""
+    if not supports:
+        yield ()
+        return
+    for value in supports[0]:
+        for others in _product(supports[1:]):
+            yield (value, *others)
+
+
+def never_true(specification: Specification) -> list[Expression]:
+    """Conditions that hold for no value of what they read, or for none of so many draws."""
+    parameters, random = specification.parameters, np.random.default_rng(0)
+    idle = []
+    for condition in specification.options.conditions.values():
+        read = {p: parameters[p] for p in parameters if {leaf(p), dotted(p)} & condition.names}
+        supports = [parameter.support() or [None] * (ATTEMPTS + 1) for parameter in read.values()]
+        if prod(map(len, supports)) <= ATTEMPTS:
+            values = (dict(zip(read, choice, strict=True)) for choice in _product(supports))
+        else:
+            values = (
+                {path: p.value(random.random()) for path, p in read.items()}
+                for _ in range(ATTEMPTS)
+            )
+        is_external = specification.options.is_external
+        if not any(condition.holds(names_of(v, is_external)) for v in values):
+            idle.append(condition)
+    return idle
+
+
+# Points of the latent space.
+
+
+def draw(specification: Specification, random: np.random.Generator) -> dict[str, float]:
+    """Random latent numbers."""
+    return {path: float(random.random()) for path in varying(specification)}
+
+
+def proposal_at(
+    specification: Specification, latent: Latent, fixed: Mapping[str, Any] | None = None
+) -> Proposal:
+    """The run behind latent numbers; `fixed` values, by path, are taken as they are."""
+    values = {
+        path: p.value(latent.get(path, INACTIVE_LATENT))
+        for path, p in specification.parameters.items()
+    }
+    values = specification.options.active(values | dict(fixed or {}))
+    return Proposal(
+        nest(values), {path: u if path in values else INACTIVE_LATENT for path, u in latent.items()}
+    )
+
+
+def _with_latent(specification: Specification, proposal: Proposal) -> Proposal:
+    """The proposal with the latent number of each of its values."""
+    values, parameters = flatten(proposal.hyperparameters), specification.parameters
+    latent = {
+        path: (path in values and parameters[path].latent(values[path])) or INACTIVE_LATENT
+        for path in varying(specification)
+    }
+    return proposal._replace(latent=latent)
 
 
 class ConfigurationSequence:
@@ -101,10 +243,12 @@ class ConfigurationSequence:
             yield proposal
 
     def _listed(self) -> Iterator[Proposal]:
-        """The first points, then the grid if it is one; each configuration once."""
+        """The first points, then the grid (the last key varies fastest); each once."""
         specification, seen = self._specification, set()
         first = starmap(self._completed, enumerate(specification.options.first))
-        for proposal in chain(first, grid(specification) if specification.method == "grid" else ()):
+        is_grid = specification.method == "grid"
+        supports = [p.grid() for p in specification.parameters.values()] if is_grid else []
+        for proposal in chain(first, _possible(specification, supports) if is_grid else ()):
             if (identity := key(proposal.hyperparameters)) not in seen:
                 seen.add(identity)
                 yield proposal
@@ -155,7 +299,7 @@ class ConfigurationSequence:
         remaining = [p for p in self._all if key(p.hyperparameters) not in assigned]
         if not remaining:
             raise Exhausted("every configuration of the space has been tried")
-        return with_latent(self._specification, remaining[int(random.integers(len(remaining)))])
+        return _with_latent(self._specification, remaining[int(random.integers(len(remaining)))])
 
     @cached_property
     def _all(self) -> list[Proposal] | None:
@@ -166,18 +310,29 @@ class ConfigurationSequence:
         return not is_assigned and is_possible(self._specification, proposal)
 
 
-def propose(
-    specification: Specification, seed: int, number: int, others: Sequence[Observation]
-) -> Proposal:
-    """The hyperparameters of one run; a ConfigurationSequence is faster for many."""
-    return ConfigurationSequence(specification, seed).propose(number, others)
+def checked_total(specification: Specification, where: str, seed: int) -> int:
+    """The number of runs of a sweep that can be run. Raises UserError: it cannot."""
+    if specification.program is None:
+        check_trainable(specification, where)
+    try:
+        check_possible(specification, seed)
+        return total_runs(specification)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def check_possible(specification: Specification, seed: int) -> None:
+    """Raises UserError: a first point, or every draw, breaks the constraints."""
+    sequence = ConfigurationSequence(specification, seed)
+    try:
+        for number in range(max(1, len(specification.options.first))):
+            sequence.propose(number, [])
+    except Exhausted:
+        raise UserError(f"no configuration is possible: {_needs(specification)}") from None
 
 
 def total_runs(specification: Specification) -> int:
-    """How many runs the sweep is to have.
-
-    Raises UserError: it has no end, or nothing in it is possible.
-    """
+    """How many runs the sweep is to have. Raises UserError: it has no end."""
     cap = specification.run_cap
     if specification.method == "grid":
         size = grid_size(specification)
@@ -186,12 +341,9 @@ def total_runs(specification: Specification) -> int:
                 f"run_cap: the grid has {size} combinations, too many for a run_cap of "
                 f"{cap or 'none'}; write one of at most {COUNTABLE}, or list fewer values"
             )
-        runs = ConfigurationSequence(specification, 0).size(cap)
-        if not runs:
-            raise UserError(
-                f"no combination of the grid is possible; {_what_must_hold(specification)}"
-            )
-        return runs
+        if runs := ConfigurationSequence(specification, 0).size(cap):
+            return runs
+        raise UserError(f"no combination of the grid is possible: {_needs(specification)}")
     if cap is None:
         raise UserError(
             f"run_cap: method {specification.method} has no end of its own; add run_cap to the "
@@ -200,23 +352,7 @@ def total_runs(specification: Specification) -> int:
     return cap
 
 
-def check_possible(specification: Specification, seed: int) -> None:
-    """Makes sure that the first points, and one run at least, are possible.
-
-    Raises UserError: no draw satisfies the constraints.
-    """
-    sequence = ConfigurationSequence(specification, seed)
-    try:
-        for number in range(max(1, len(specification.options.first))):
-            sequence.propose(number, [])
-    except Exhausted:
-        constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
-        raise UserError(
-            f"no configuration is possible: {_what_must_hold(specification)} "
-            f"({constraints or 'there are none'}); none of {ATTEMPTS} draws does so"
-        ) from None
-
-
-def _what_must_hold(specification: Specification) -> str:
+def _needs(specification: Specification) -> str:
     trainer = "" if specification.program else "nhead must divide d_model, and "
-    return f"{trainer}the constraints must hold"
+    constraints = ", ".join(repr(c.text) for c in specification.options.constraints)
+    return f"{trainer}the constraints must hold ({constraints or 'there are none'})"

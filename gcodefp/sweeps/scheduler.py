@@ -7,24 +7,16 @@ runs up to k - width alone, so that any agent decides the same at any time.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folder, run_folders
-from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation
-from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.sampling import ConfigurationSequence, Exhausted, Observation, Proposal
 from gcodefp.sweeps.specification import Specification
 
 logger = logging.getLogger(__name__)
-
-IMPUTE: Mapping[str, Callable[[list[float]], float]] = {
-    "best": min,
-    "worst": max,
-    "latest": lambda losses: losses[-1],
-}
-"""metric.impute -> which of a run's losses counts."""
 
 
 class SweepResults:
@@ -60,18 +52,26 @@ class SweepResults:
             self._first_unfinished += 1
         return self._first_unfinished
 
-    def assigned(self, number: int) -> dict[str, Any] | None:
-        """What was assigned to the run; None before that."""
-        return _cached(self._assigned, number, self._run(number).assigned)
+    def assigned(self, number: int, again: bool = False) -> dict[str, Any] | None:
+        """What was assigned to the run; None before that.
 
-    def reread_assigned(self, number: int) -> dict[str, Any] | None:
-        """As `assigned`, of a run whose folder may have been removed since it was read."""
-        self._assigned.pop(number, None)
-        return self.assigned(number)
+        Args:
+            again: read it again, as its folder may have been removed since.
+        """
+        if again or number not in self._assigned:
+            content = self._run(number).assigned()
+            self._assigned.pop(number, None)
+            if content is not None:
+                self._assigned[number] = content
+        return self._assigned.get(number)
 
     def outcome(self, number: int) -> dict[str, Any] | None:
         """run.json; None before the run's end."""
-        return _cached(self._outcomes, number, self._run(number).read_outcome)
+        if number not in self._outcomes:
+            content = self._run(number).read_outcome()
+            if content is not None:
+                self._outcomes[number] = content
+        return self._outcomes.get(number)
 
     def is_readable(self, number: int) -> bool:
         """Whether all of the run's files can be read; one that cannot is logged once."""
@@ -125,41 +125,32 @@ class SweepResults:
         return next(reached, None)
 
     def _loss(self, number: int, visible: Iterable[int]) -> float | None:
-        """Lower is better; None for an unfinished run, infinite if it failed without a value."""
-        content = self.outcome(number)
-        if content is None:
-            rule = self._specification.impute_while_running
-            return None if rule is None else self._imputed(number, rule, visible, default=None)
-        if content["state"] in SCORED_STATES:
-            return self._objective.loss(content["best_value"])
-        return self._imputed(number, self._specification.impute, visible, default=math.inf)
+        """Lower is better; None for an unfinished run, infinite if it failed without a value.
 
-    def _imputed(
-        self, number: int, rule: str, visible: Iterable[int], default: float | None
-    ) -> float | None:
-        """As in W&B: `worst` is the worst value of all runs that ended, the others the run's own.
-
-        For a run without a value W&B takes 0, which may be better than all; here it is `worst`.
+        Imputed as in W&B: `worst` is the worst value of all runs that ended, the others the run's
+        own. For a run without a value W&B takes 0, which may be better than all; here it is
+        `worst`.
         """
+        content = self.outcome(number)
+        if content is not None and content["state"] in SCORED_STATES:
+            return self._objective.loss(content["best_value"])
+        specification = self._specification
+        rule = specification.impute if content else specification.impute_while_running
+        if rule is None:
+            return None
         losses = self._losses(number) if rule != "worst" else []
         if not losses:
             rule = "worst"
             losses = [x for other in visible if self.outcome(other) for x in self._losses(other)]
-        return IMPUTE[rule](losses) if losses else default
+        if not losses:
+            return math.inf if content else None
+        return {"best": min(losses), "worst": max(losses), "latest": losses[-1]}[rule]
 
     def _losses(self, number: int) -> list[float]:
         return [self._objective.loss(value) for value in self.history(number)]
 
     def _run(self, number: int) -> RunFolder:
         return run_folder(self._folder, number)
-
-
-def _cached(
-    cache: dict[int, dict[str, Any]], number: int, read: Callable[[], dict[str, Any] | None]
-) -> dict[str, Any] | None:
-    if number not in cache and (content := read()) is not None:
-        cache[number] = content
-    return cache.get(number)
 
 
 TARGET_REACHED = "has reached the metric's target"
@@ -203,19 +194,19 @@ class Scheduler:
 
         None if no further run starts; the sweep's end is marked then.
         """
-        if (assigned := self.results.reread_assigned(folder.number)) is not None:
+        if (assigned := self.results.assigned(folder.number, again=True)) is not None:
             return assigned["hyperparameters"]
         if self._specification.method == "bayes" and self._specification.options.width is None:
             self._wait_for_earlier_assignments(folder.number)
         # Without a target, no agent has to read all other runs' results.
         visible = [] if self._specification.target is None else self._visible(folder.number)
         if (best := self.results.reached_target(visible)) is not None:
-            _mark_sweep_end(folder, f"run {best:04d} {TARGET_REACHED}")
+            self._end_sweep(folder, f"run {best:04d} {TARGET_REACHED}")
             return None
         try:
             proposal = self._sequence.propose(folder.number, self._observations(folder.number))
         except Exhausted as error:
-            _mark_sweep_end(folder, str(error))
+            self._end_sweep(folder, str(error))
             return None
         folder.assign(proposal.hyperparameters, proposal.latent)
         assigned = self.results.assigned(folder.number)  # Perhaps that of an earlier holder.
@@ -258,6 +249,10 @@ class Scheduler:
         proposal = self._predicted[number]
         return Observation(proposal.hyperparameters, proposal.latent, None)
 
+    def _end_sweep(self, folder: RunFolder, reason: str) -> None:
+        logger.info("%s; no further run starts", reason)
+        folder.mark_sweep_end(reason)
+
     def _wait_for_earlier_assignments(self, number: int) -> None:
         """Bayesian search without a width depends on what all earlier runs were assigned."""
         deadline = time.monotonic() + ASSIGNMENT_TIMEOUT_SECONDS
@@ -266,8 +261,3 @@ class Scheduler:
                 if time.monotonic() > deadline:
                     return
                 time.sleep(POLL_SECONDS)
-
-
-def _mark_sweep_end(folder: RunFolder, reason: str) -> None:
-    logger.info("%s; no further run starts", reason)
-    folder.mark_sweep_end(reason)

@@ -17,7 +17,7 @@ from gcodefp.errors import UserError, did_you_mean, shown
 from gcodefp.model.hyperparameters import HYPERPARAMETERS
 from gcodefp.sweeps.distributions import Parameter
 from gcodefp.sweeps.expressions import CombinedMetrics, Expression, read_combined
-from gcodefp.sweeps.values import dotted, flatten, hyperparameter_value, leaf
+from gcodefp.sweeps.parameters import dotted, flatten, hyperparameter_value, leaf
 from gcodefp.yaml_input import load_yaml
 
 if TYPE_CHECKING:
@@ -51,14 +51,9 @@ class SearchOptions:
 
     def active(self, values: Values) -> dict[str, Any]:
         """The values without those whose condition is false."""
-        if not self.conditions:
-            return dict(values)
-        names = names_of(values, self.is_external)
-        return {
-            path: value
-            for path, value in values.items()
-            if path not in self.conditions or self.conditions[path].holds(names)
-        }
+        names = names_of(values, self.is_external) if self.conditions else {}
+        inactive = {path for path, c in self.conditions.items() if not c.holds(names)}
+        return {path: value for path, value in values.items() if path not in inactive}
 
     def allow(self, values: Values) -> bool:
         """Whether all constraints are true of a run."""
@@ -154,17 +149,17 @@ def _first(point: Any, parameters: Mapping[str, Parameter], where: str) -> dict[
         raise UserError(f"{where}: {shown(point)} must map hyperparameters to values")
     values = {}
     for path, (name, value) in _by_path(flatten(point), parameters, where).items():
+        parameter = parameters[path]
         try:
             hyperparameter_value(value)
         except ValueError as error:
             raise UserError(f"{where}.{name}: {error}") from None
-        latent = parameters[path].latent(value)
-        if latent is None:
-            limits = ", ".join(f"{k} {shown(v)}" for k, v in parameters[path].describe().items())
+        if (latent := parameter.latent(value)) is None:
+            limits = ", ".join(f"{k} {shown(v)}" for k, v in parameter.describe().items())
             raise UserError(f"{where}.{name}: {shown(value)} is not in the sweep's range: {limits}")
-        is_listed = parameters[path].choices or parameters[path].is_quantized
         # As the sweep has it: 64 where 64.0 was written.
-        values[path] = parameters[path].value(latent) if is_listed else value
+        is_listed = parameter.choices or parameter.is_quantized
+        values[path] = parameter.value(latent) if is_listed else value
     return values
 
 
@@ -202,12 +197,13 @@ def with_options(
             "own trainer alone combines them; remove sweep.combined, and let the program log "
             f"{arguments.combined[0].partition(':')[0]}"
         )
+    points = arguments.first if first is None else first
     options = read_options(
         specification.parameters,
         constraints=arguments.constraint,
         conditions=read_named("--condition", arguments.condition),
         combined=read_named("--combined", arguments.combined),
-        first=[_mapping(text) for text in (arguments.first if first is None else first)],
+        first=[load_yaml(text, f"--first {text!r}") for text in points],
         # Runs that depend on no results are bit-identical without it.
         width=arguments.width if specification.depends_on_results else None,
         is_external=specification.program is not None,
@@ -224,16 +220,7 @@ def read_named(flag: str, texts: Sequence[str]) -> dict[str, str]:
     expressions: dict[str, str] = {}
     for text in texts:
         name, separator, expression = text.partition(":")
-        if not separator:
-            raise UserError(f'{flag} {text!r}: write "NAME: EXPRESSION"')
-        if name.strip() in expressions:
-            raise UserError(f"{flag} {text!r}: {name.strip()} has one already; keep one")
+        if not separator or name.strip() in expressions:
+            raise UserError(f'{flag} {text!r}: write "NAME: EXPRESSION", and each name once')
         expressions[name.strip()] = expression.strip()
     return expressions
-
-
-def _mapping(text: str) -> Mapping[str, Any]:
-    value = load_yaml(text, f"--first {text!r}")
-    if not isinstance(value, Mapping):
-        raise UserError(f"--first {text!r}: write a mapping such as '{{learning_rate: 0.004}}'")
-    return value

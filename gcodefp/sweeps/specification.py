@@ -1,34 +1,140 @@
-"""A sweep as W&B's schema writes it, read and checked."""
+"""A sweep as W&B's schema writes it, read and checked, with W&B's early termination."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from gcodefp.errors import UserError, shown
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE, Objective
 from gcodefp.schema import Section, validated
 from gcodefp.sweeps.distributions import Parameter
-from gcodefp.sweeps.hyperband import EarlyTerminate, Hyperband
-from gcodefp.sweeps.parameters import ParameterMapping, flat_parameters
-from gcodefp.sweeps.program import Program, read_program
+from gcodefp.sweeps.parameters import (
+    Number,
+    ParameterMapping,
+    Plain,
+    PositiveNumber,
+    check_number_text,
+    flat_parameters,
+    key_path,
+)
+from gcodefp.sweeps.program.command import Program, read_program
 from gcodefp.sweeps.search_options import NO_OPTIONS, SearchOptions
-from gcodefp.sweeps.values import Number, Plain, key_path
 from gcodefp.yaml_input import load_yaml, read_text
 
-Method = Literal["grid", "random", "bayes"]
-METHODS = get_args(Method)
-Goal = Literal["maximize", "minimize"]
 Imputed = Literal["worst", "best", "latest"]
 MAX_RUNS = 1_000_000
 """Each run has a folder of its own."""
 CAP_NAMES = ("max_runs", "count")
 """What users of other tools write for run_cap."""
+MAX_BAND = 10_000_000
+MAX_STEPS = 100_000
+"""Of the bands' computation; only an eta that is next to 1 has more."""
+
+
+@dataclass(frozen=True)
+class Hyperband:
+    """W&B's `early_terminate: hyperband`, by the rules of its search engine.
+
+    There are no brackets as in the paper (Li et al. 2018): a run is compared, at the newest band
+    that it has reached, with all runs that have reached that band.
+
+    Attributes:
+        bands: ascending; a run is at band b once the metric has b values.
+        eta: a run must be among the best 1/eta at each band.
+        strict: compare the run's value at the band; otherwise its best value so far.
+    """
+
+    bands: tuple[int, ...]
+    eta: float
+    strict: bool
+
+    def should_prune(
+        self, history: Sequence[float], others: Sequence[Sequence[float]], goal: str
+    ) -> bool:
+        """Whether a run with these values so far is pruned.
+
+        Args:
+            history: finite values of the metric of this run, in order.
+            others: those of all other runs of the sweep.
+            goal: maximize or minimize.
+        """
+        reached = [band for band in self.bands if band <= len(history)]
+        if not reached:
+            return False
+        band = reached[-1]
+        sign = -1.0 if goal == "maximize" else 1.0
+        losses = sorted(
+            sign * values[band - 1] for values in (history, *others) if band <= len(values)
+        )
+        # In the order of W&B's engine, so that both round alike: 1/49 of 49 runs is 0.99….
+        threshold = losses[int(1.0 / self.eta * len(losses))]
+        if self.strict:
+            return sign * history[band - 1] > threshold
+        return min(sign * value for value in history) > threshold
+
+
+class EarlyTerminate(Section):
+    """`early_terminate` of a sweep YAML."""
+
+    type: Literal["hyperband"]
+    min_iter: PositiveNumber | None = None
+    max_iter: PositiveNumber | None = None
+    s: PositiveNumber | None = None
+    eta: PositiveNumber = 3
+    strict: bool = True
+
+    def rule(self) -> Hyperband:
+        """The rule with its bands. Raises ValueError: there are no bands, or too many."""
+        steps = list(islice(self._steps(), MAX_STEPS + 1))
+        if not steps:
+            raise ValueError("no band at or above 1; make max_iter larger or eta smaller")
+        if len(steps) > MAX_STEPS:
+            raise ValueError(f"eta: {self.eta!r} makes more than {MAX_STEPS} bands; try eta: 2")
+        return Hyperband(tuple(sorted(set(steps))), self.eta, self.strict)
+
+    def _steps(self) -> Iterator[int]:
+        """Multiplied and divided step by step, as W&B does, so that both round alike."""
+        if self.max_iter is not None and self.s is not None:
+            band = self.max_iter / self.eta
+            for _ in range(math.ceil(self.s)):
+                if band < 1:
+                    break
+                yield int(band)
+                band /= self.eta
+        elif self.min_iter is not None:
+            band = self.min_iter
+            while band <= MAX_BAND:
+                yield int(band)
+                band *= self.eta
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.eta <= 1:
+            raise ValueError(f"eta: {self.eta!r} must be above 1")
+        if self.max_iter is not None and self.s is None:
+            raise ValueError("max_iter needs s, the number of bands below it; add s: 2")
+        if self.max_iter is None and self.min_iter is None:
+            raise ValueError(
+                "needs the first epoch that decides, such as min_iter: 5, or max_iter and s"
+            )
+        if self.min_iter is not None and self.min_iter < 1:
+            raise ValueError(f"min_iter: {self.min_iter!r} must be at least 1")
+        self.rule()
+        return self
+
+
+def read_hyperband(config: Any, where: str) -> Hyperband | None:
+    """Reads and checks `early_terminate`; None if there is none."""
+    return None if config is None else validated(EarlyTerminate, config, where).rule()
 
 
 def _run_cap(value: Any) -> Any:
+    check_number_text(value)
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (is_whole and 1 <= value <= MAX_RUNS):
         raise ValueError(f"{shown(value)} must be a whole number from 1 to {MAX_RUNS}")
@@ -44,7 +150,7 @@ class MetricConfig(Section):
     """The metric of a sweep; without a goal it is minimized."""
 
     name: str
-    goal: Goal = "minimize"
+    goal: Literal["maximize", "minimize"] = "minimize"
     target: Number | None = None
     impute: Imputed = "worst"
     impute_while_running: Annotated[Imputed | None, BeforeValidator(_while_running)] = None
@@ -53,7 +159,7 @@ class MetricConfig(Section):
 class Sweep(Section):
     """The keys of a sweep YAML."""
 
-    method: Method
+    method: Literal["grid", "random", "bayes"]
     early_terminate: EarlyTerminate | None = None
     metric: MetricConfig | None = Field(None, validate_default=True)
     parameters: ParameterMapping
@@ -131,14 +237,6 @@ class Specification:
         return content | self.options.describe()
 
 
-def json_schema() -> dict[str, Any]:
-    """The JSON Schema of a sweep YAML, for editors."""
-    return Sweep.model_json_schema() | {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "W&B sweep that gcodefp runs",
-    }
-
-
 def load_specification(path: Path) -> Specification:
     """Reads a sweep YAML. Raises UserError: with the file, the key, the value and the fix."""
     document = load_yaml(read_text(path), str(path), warn=True)
@@ -165,8 +263,12 @@ def read_specification(document: Any, where: str) -> Specification:
         raise UserError(f"{where}: a sweep is a mapping with the keys method, metric, parameters")
     sweep = validated(Sweep, document, where)
     metric, parameters = sweep.metric, flat_parameters(sweep.parameters)
-    if sweep.method == "grid":
-        _check_grid(parameters, where)
+    for path, parameter in parameters.items() if sweep.method == "grid" else ():
+        if not parameter.grid() or parameter.probabilities:
+            raise UserError(
+                f"{where}: {key_path(path)}: a grid cannot hold all of {parameter.distribution}; "
+                "list its values, or use method random or bayes"
+            )
     values: dict[str, Any] = metric.model_dump(exclude={"name", "goal"}) if metric else {}
     return Specification(
         method=sweep.method,
@@ -177,12 +279,3 @@ def read_specification(document: Any, where: str) -> Specification:
         document=document,
         **values,
     )
-
-
-def _check_grid(parameters: Mapping[str, Parameter], where: str) -> None:
-    for path, parameter in parameters.items():
-        if not parameter.grid() or parameter.probabilities:
-            raise UserError(
-                f"{where}: {key_path(path)}: a grid cannot hold all of {parameter.distribution}; "
-                "list its values, or use method random or bayes"
-            )

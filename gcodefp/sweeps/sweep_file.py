@@ -1,21 +1,37 @@
-"""sweep.json: which sweep this is, what it searches, and on which data."""
+"""sweep.json: which sweep this is, what it searches, and on which data; and how it is created."""
 
+import json
 import math
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from gcodefp.code_digest import runs_digest
+from gcodefp.command_line import RUNS
+from gcodefp.dataset.store import read_description
 from gcodefp.documents import Count, Document, Finite, Provenance, Sha256, read_document
+from gcodefp.errors import UserError
 from gcodefp.files import digest, write_json
-from gcodefp.sweeps.program import Program
+from gcodefp.provenance import provenance
+from gcodefp.sweeps.program.command import Program
+from gcodefp.sweeps.sampling import checked_total
 from gcodefp.sweeps.search_options import read_options
-from gcodefp.sweeps.specification import MAX_RUNS, Specification, read_specification
+from gcodefp.sweeps.specification import (
+    MAX_RUNS,
+    Specification,
+    load_specification,
+    read_specification,
+    with_program,
+)
 
 FORMAT = "gcodefp-sweep-1"
 REBUILD = "snakemake --cores all create_sweep"
+FUNCTION = Program(None, (), None)
+"""A Python function, which `gcodefp.sweeps.agent` calls."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +57,7 @@ class SweepFile:
     @property
     def address(self) -> str | None:
         """ENTITY/PROJECT/ID on the W&B service; None for a sweep of the local engine."""
-        address: str | None = self.document.get("wandb")
-        return address
+        return self.document.get("wandb")
 
     @property
     def run_limit(self) -> float:
@@ -63,15 +78,22 @@ class SweepFile:
         return bool(self.document.get("is_repeat"))
 
 
-def compute_sweep_id(
-    specification: Specification,
-    seed: int,
-    learning_digest: str | None,
-    code_digest: str | None,
-) -> str:
+def origin_of(
+    specification: Specification, inputs: Sequence[Path], dataset: Path | None
+) -> dict[str, Any]:
+    """Provenance and digests of a sweep; another program has no training code of ours."""
+    is_external = specification.program is not None
+    return {
+        "provenance": provenance([*inputs, *([dataset] if dataset else [])]),
+        "learning_digest": read_description(dataset).learning_digest() if dataset else None,
+        "training_code": None if is_external else runs_digest(specification.method),
+    }
+
+
+def compute_sweep_id(specification: Specification, seed: int, origin: Mapping[str, Any]) -> str:
     """The id of a sweep: the same search on the same data with the same code has the same id."""
-    parts = [specification.identity_content(), seed, learning_digest, code_digest]
-    return digest(parts)[:8]
+    digests = origin["learning_digest"], origin["training_code"]
+    return digest([specification.identity_content(), seed, *digests])[:8]
 
 
 def write_sweep(
@@ -141,6 +163,72 @@ class _SweepDocument(Document):
     runs: int = Field(ge=0, le=MAX_RUNS)
     learning_digest: str | None = None
     training_code: str | None = None
+
+
+def sweep(
+    config: Mapping[str, Any] | str | Path,
+    entity: str | None = None,
+    project: str | None = None,
+    *,
+    seed: int = 0,
+    run_cap: int | None = None,
+    runs: str | Path = RUNS,
+    dataset: str | Path | None = None,
+) -> str:
+    """Creates a sweep that needs no server, in place of `wandb.sweep`.
+
+    Without a `program`, `agent` calls a function of yours; each call of `sweep` creates another one
+    then, as the function's code is not known.
+
+    Args:
+        config: W&B's sweep configuration, or a path of its YAML.
+        entity, project: for a later `wandb sync`.
+        seed: of the search.
+        run_cap: in place of that of the configuration; a random or Bayesian search needs one.
+        runs: folder that keeps the runs of all sweeps.
+        dataset: dataset.json, for a sweep of gcodefp's own trainer.
+
+    Returns:
+        the sweep's id, the name of its folder.
+
+    Raises UserError: the configuration is not a sweep that can be run.
+    """
+    if isinstance(config, str | Path):
+        specification, where, inputs = load_specification(Path(config)), str(config), [Path(config)]
+    else:
+        where, inputs = "sweep", []
+        specification = with_program(read_specification(_plain(config), where), where)
+    named = {name: v for name, v in (("entity", entity), ("project", project)) if v is not None}
+    document = {**specification.document, **named}
+    specification = replace(
+        specification, document=document, run_cap=run_cap or specification.run_cap
+    )
+    is_function = not (document.get("program") or specification.program or dataset)
+    if is_function:
+        if document.get("metric") is None:
+            raise UserError(
+                f"{where}: metric: is missing; add the name of one that your function logs and its "
+                "goal: it decides which run is best"
+            )
+        specification = replace(specification, program=FUNCTION)
+    if specification.program is None and not dataset:
+        raise UserError(f"{where}: a sweep of gcodefp's own trainer needs dataset='…/dataset.json'")
+    total = checked_total(specification, where, seed)
+    origin = origin_of(specification, inputs, Path(dataset) if dataset else None)
+    sweep_id = compute_sweep_id(specification, seed, origin)
+    if is_function:
+        sweep_id = digest([sweep_id, uuid.uuid4().hex])[:8]
+    path = Path(runs) / sweep_id / "sweep.json"
+    write_sweep(path, sweep_id, specification, seed, total, origin)
+    return sweep_id
+
+
+def _plain(config: Any) -> Any:
+    """A configuration from Python as YAML would hold it; tuples are lists."""
+    try:
+        return json.loads(json.dumps(config))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"sweep: {error}; write numbers, strings, lists and dicts") from None
 
 
 def read_sweep(path: Path) -> SweepFile:

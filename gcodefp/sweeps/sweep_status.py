@@ -12,12 +12,11 @@ from typing import Any
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
 from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
+from gcodefp.sweeps.parameters import flatten, leaf
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
+from gcodefp.sweeps.sampling import varying
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_summary
-from gcodefp.sweeps.values import flatten, leaf
-
-CLOCK_TOLERANCE_SECONDS = 60.0
 
 
 def sweep_seconds(run_seconds: Sequence[float], agents: int) -> float:
@@ -32,15 +31,13 @@ class AgentStatus:
     """The last process that took a run which has not ended.
 
     Attributes:
-        age_seconds: since it renewed its lease, at least 0.
-        clock_differs: whether the lease was renewed in the future of this host.
+        age_seconds: since it renewed its lease; negative where this host's clock is behind.
     """
 
     host: str
     pid: int
     run: int
     age_seconds: float
-    clock_differs: bool
     lease: LeaseState
 
     @property
@@ -90,11 +87,6 @@ class RunStatus:
     def epochs(self) -> int:
         """The number of epochs done."""
         return len(self.values)
-
-    @property
-    def latest(self) -> float | None:
-        """The metric after the last epoch."""
-        return self.values[-1] if self.values else None
 
     @property
     def epoch_seconds(self) -> float | None:
@@ -184,36 +176,33 @@ class StatusReader:
         self._folder = folder
         self._watch = LeaseWatch()
         self._ended: dict[int, RunStatus] = {}
-        parameters = sweep.specification.parameters
-        self._varying = tuple(path for path, p in parameters.items() if len(p.choices) != 1)
 
     def read(self) -> SweepStatus:
         """The sweep as it is now."""
-        end = self._sweep.total
-        end_reason, runs = None, []
-        for folder in self._folders():
+        end, end_reason, runs = self._sweep.total, None, []
+        folders: list[RunFolder] = []
+        with suppress(FileNotFoundError):  # All were removed just now.
+            folders = [f for f in run_folders(self._folder) if f.number < self._sweep.run_limit]
+        for folder in folders:
             if run := self._run(folder):
                 runs.append(run)
-            elif end_reason is None and (end_reason := _end_reason(folder)) is not None:
-                end = folder.number
+            elif end_reason is None:
+                with suppress(OSError, ValueError):
+                    end_reason = folder.sweep_end_reason()
+                end = end if end_reason is None else folder.number
         # As in the engine: from that run on, none starts.
         to_start = set(range(end)) - {run.number for run in runs}
+        specification = self._sweep.specification
         return SweepStatus(
             sweep_id=self._sweep.sweep_id,
-            method=self._sweep.specification.method,
-            objective=self._sweep.specification.objective,
+            method=specification.method,
+            objective=specification.objective,
             total=max([self._sweep.total, *(run.number + 1 for run in runs)]),
             runs=tuple(runs),
             to_start=len(to_start),
             end_reason=end_reason,
-            varying=self._varying,
+            varying=tuple(varying(specification)),
         )
-
-    def _folders(self) -> list[RunFolder]:
-        """By number; none before the first run, or when all were removed just now."""
-        with suppress(FileNotFoundError):
-            return [f for f in run_folders(self._folder) if f.number < self._sweep.run_limit]
-        return []
 
     def _run(self, folder: RunFolder) -> RunStatus | None:
         """One run; None if it was not started, or its folder was removed just now."""
@@ -224,37 +213,43 @@ class StatusReader:
                 return self._ended[folder.number]
             run = self._read_run(folder)
         except Exception as error:  # Whatever one folder holds, the other runs are shown.
-            return _unreadable(folder, error) if _exists(folder.path) else None
+            names_path = isinstance(error, UserError | OSError)
+            reason = f"{error}" if names_path else f"{folder.path}: {type(error).__name__}: {error}"
+            try:
+                has_ended = folder.path.stat() is not None and folder.has_ended()
+            except FileNotFoundError:
+                return None
+            except OSError:  # It may not be entered.
+                has_ended = False
+            return RunStatus(folder.number, "unreadable", has_ended, reason)
         if run and run.has_ended:
             self._ended[folder.number] = run
         return run
 
-    def _values(self, folder: RunFolder) -> list[float]:
-        """The metric after each epoch; of another program the steps that have it."""
-        metric = self._sweep.specification.objective.metric
-        if self._sweep.program is None:
-            return folder.history(metric)
-        values = (row.get(metric, math.nan) for row in folder.metrics())
-        return [value for value in values if math.isfinite(value)]
-
     def _read_run(self, folder: RunFolder) -> RunStatus | None:
-        objective = self._sweep.specification.objective
+        objective, program = self._sweep.specification.objective, self._sweep.program
         # The lease first: a run that ends in between has ended, and is not interrupted.
         agent = self._agent(folder)
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
-        rows, values = folder.metrics(), self._values(folder)
-        finite = [value for value in values if math.isfinite(value)]
+        rows = folder.metrics()
+        if program is None:
+            values = folder.history(objective.metric)
+        else:  # Of another program the steps that have the metric.
+            logged = (row.get(objective.metric, math.nan) for row in rows)
+            values = [value for value in logged if math.isfinite(value)]
         hyperparameters = flatten(assigned["hyperparameters"] if assigned else {})
+        epochs = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
+        planned = int([*epochs, HYPERPARAMETERS["max_epochs"].default][0])
         run = RunStatus(
             folder.number,
             state="running" if agent and agent.at_work else "interrupted",
             has_ended=False,
             # How many steps another program will log is not known.
-            max_epochs=0 if self._sweep.program else _max_epochs(hyperparameters),
+            max_epochs=0 if program else planned,
             values=tuple(values),
-            best=min(finite, key=objective.loss, default=None),
+            best=min(filter(math.isfinite, values), key=objective.loss, default=None),
             seconds=rows[-1].get("seconds") if rows else None,
             hyperparameters=hyperparameters,
             agent=agent,
@@ -263,72 +258,28 @@ class StatusReader:
         )
         if content is None:
             return run
-        return _with_outcome(run, content, _modified_at(folder.path / "run.json"))
-
-    def _agent(self, folder: RunFolder) -> AgentStatus | None:
-        holder = lease_holder(folder.path)
-        if holder is None:
-            return None
-        return AgentStatus(
-            host=holder.host,
-            pid=holder.pid,
-            run=folder.number,
-            age_seconds=max(holder.age_seconds, 0.0),
-            clock_differs=holder.age_seconds < -CLOCK_TOLERANCE_SECONDS,
-            lease=self._watch.state(folder.path),
+        value, seconds = content.get("best_value"), content.get("seconds")
+        return replace(
+            run,
+            state=content["state"],
+            has_ended=True,
+            reason=content.get("failure"),
+            best=run.best if value is None else float(value),
+            seconds=run.seconds if seconds is None else float(seconds),
+            parameters=content.get("parameters"),
+            agent=None,
+            host=content.get("host"),
+            ended_at=_modified_at(folder.path / "run.json"),
         )
 
-
-def _with_outcome(run: RunStatus, content: Mapping[str, Any], ended_at: float | None) -> RunStatus:
-    """The same run with the outcome of its run.json; a failed one has no value there."""
-    value, seconds = content.get("best_value"), content.get("seconds")
-    return replace(
-        run,
-        state=content["state"],
-        has_ended=True,
-        reason=content.get("failure"),
-        best=run.best if value is None else float(value),
-        seconds=run.seconds if seconds is None else float(seconds),
-        parameters=content.get("parameters"),
-        agent=None,
-        host=content.get("host"),
-        ended_at=ended_at,
-    )
+    def _agent(self, folder: RunFolder) -> AgentStatus | None:
+        if (holder := lease_holder(folder.path)) is None:
+            return None
+        lease = self._watch.state(folder.path)
+        return AgentStatus(holder.host, holder.pid, folder.number, holder.age_seconds, lease)
 
 
 def _modified_at(path: Path) -> float | None:
     with suppress(FileNotFoundError):
         return path.stat().st_mtime
     return None
-
-
-def _unreadable(folder: RunFolder, error: Exception) -> RunStatus:
-    """A run whose files cannot be read, and which may have ended."""
-    names_path = isinstance(error, UserError | OSError)
-    reason = str(error) if names_path else f"{folder.path}: {type(error).__name__}: {error}"
-    has_ended = False
-    with suppress(OSError):
-        has_ended = folder.has_ended()
-    return RunStatus(folder.number, "unreadable", has_ended, reason)
-
-
-def _end_reason(folder: RunFolder) -> str | None:
-    with suppress(OSError, ValueError):
-        return folder.sweep_end_reason()
-    return None
-
-
-def _exists(path: Path) -> bool:
-    """Unlike Path.exists, true for a folder that may not be entered."""
-    try:
-        path.stat()
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return True
-
-
-def _max_epochs(hyperparameters: Mapping[str, Any]) -> int:
-    values = [value for path, value in hyperparameters.items() if leaf(path) == "max_epochs"]
-    return int([*values, HYPERPARAMETERS["max_epochs"].default][0])

@@ -11,10 +11,10 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psutil
 
@@ -39,14 +39,6 @@ JOIN_SECONDS = 5.0
 SystemRow = Mapping[str, float | None]
 
 
-class _Usage(NamedTuple):
-    """Of the living processes of a tree, and the CPU seconds of those that they have waited for."""
-
-    cpu_seconds: float
-    memory_bytes: int
-    pids: frozenset[int]
-
-
 @contextmanager
 def system_metrics(folder: Path, pid: int) -> Iterator[None]:
     """Samples a process and its descendants into a folder's system.csv until the block ends."""
@@ -69,18 +61,23 @@ def system_metrics(folder: Path, pid: int) -> Iterator[None]:
 def _sample(path: Path, pid: int, stop: threading.Event) -> None:
     try:
         process, begin = psutil.Process(pid), time.monotonic()
-        before, at = _usage(process), begin
+        (before, _, _), at = _usage(process), begin
         is_last = False
         while not is_last:
-            is_last = stop.wait(_pause(at - begin))
+            elapsed = at - begin
+            pause = max(min(elapsed, USUAL_SECONDS), FIRST_SECONDS, elapsed / ROWS)
+            is_last = stop.wait(pause)
             seconds = time.monotonic() - at
             is_measurable = seconds > SHORTEST_SECONDS
             if is_measurable or at == begin:  # Also the shortest run has a row.
-                usage = _usage(process)
-                used = max(usage.cpu_seconds - before.cpu_seconds, 0.0)
-                share = used / seconds if is_measurable else None
-                _append(path, seconds, share, usage.memory_bytes, *_gpu(usage.pids), _cuda(pid))
-                before, at = usage, at + seconds
+                cpu_seconds, memory, pids = _usage(process)
+                share = max(cpu_seconds - before, 0.0) / seconds if is_measurable else None
+                gpu_share, gpu_memory = _gpu(pids)
+                megabytes = [_text(n, 1, 1e6) for n in (memory, gpu_memory, _cuda(pid))]
+                cells = [f"{time.time():.3f}", f"{seconds:.3f}", _text(share, 3), megabytes[0]]
+                cells += [_text(gpu_share, 3), *megabytes[1:]]
+                append_line(path, SYSTEM_COLUMNS, ",".join(cells))
+                before, at = cpu_seconds, at + seconds
     except psutil.NoSuchProcess:
         return  # It has ended.
     except Exception as error:
@@ -88,12 +85,15 @@ def _sample(path: Path, pid: int, stop: threading.Event) -> None:
         logger.warning("%s: the run goes on without system metrics: %s", path.parent, text)
 
 
-def _pause(elapsed: float) -> float:
-    return max(min(elapsed, USUAL_SECONDS), FIRST_SECONDS, elapsed / ROWS)
+def _text(value: float | None, digits: int, unit: float = 1.0) -> str:
+    return "" if value is None else f"{value / unit:.{digits}f}"
 
 
-def _usage(process: psutil.Process) -> _Usage:
-    """Raises psutil.NoSuchProcess: it has ended."""
+def _usage(process: psutil.Process) -> tuple[float, int, set[int]]:
+    """CPU seconds, those of ended children too, bytes and process ids of a living tree.
+
+    Raises psutil.NoSuchProcess: it has ended.
+    """
     cpu_seconds, memory_bytes, pids = 0.0, 0, set()
     for one in (process, *process.children(recursive=True)):
         with suppress(psutil.Error), one.oneshot():
@@ -101,7 +101,7 @@ def _usage(process: psutil.Process) -> _Usage:
             times = one.cpu_times()
             cpu_seconds += times.user + times.system + times.children_user + times.children_system
             pids.add(one.pid)
-    return _Usage(cpu_seconds, memory_bytes, frozenset(pids))
+    return cpu_seconds, memory_bytes, pids
 
 
 @functools.cache
@@ -116,7 +116,7 @@ def _nvml() -> Any:
     return pynvml
 
 
-def _gpu(pids: frozenset[int]) -> tuple[float | None, float | None]:
+def _gpu(pids: set[int]) -> tuple[float | None, float | None]:
     """Mean share of the GPUs on which these processes are, others on it included; their bytes."""
     shares, memory, nvml = [], [], _nvml()
     for index in range(nvml.nvmlDeviceGetCount()) if nvml else ():
@@ -139,16 +139,6 @@ def _cuda(pid: int) -> int | None:
     return None
 
 
-def _append(
-    path: Path, seconds: float, cpu_share: float | None, memory: int,
-    gpu_share: float | None, gpu_memory: float | None, allocated: float | None,
-) -> None:  # fmt: skip
-    megabytes = ["" if n is None else f"{n / 1e6:.1f}" for n in (memory, gpu_memory, allocated)]
-    cpu, gpu = ("" if n is None else f"{n:.3f}" for n in (cpu_share, gpu_share))
-    cells = [f"{time.time():.3f}", f"{seconds:.3f}", cpu, megabytes[0], gpu]
-    append_line(path, SYSTEM_COLUMNS, ",".join([*cells, *megabytes[1:]]))
-
-
 def read_system(path: Path) -> list[SystemRow]:
     """All complete lines of system.csv; none if the file is missing. None: no such device."""
     rows: list[SystemRow] = []
@@ -164,18 +154,17 @@ def read_system(path: Path) -> list[SystemRow]:
 def system_summary(folder: Path) -> dict[str, float | None]:
     """SYSTEM_FIELDS -> mean or peak over the run's rows; None where there is none."""
     rows = read_system(folder / SYSTEM_FILE)
-    gpu_peak = _peak(rows, "gpu_memory_mb")
-    values = (_mean(rows, "cpu_share"), _peak(rows, "memory_mb"), _mean(rows, "gpu_share"),
-              _peak(rows, "gpu_memory_allocated_mb") if gpu_peak is None else gpu_peak)  # fmt: skip
+
+    def mean(name: str) -> float | None:
+        """Weighted by the time that a row is about."""
+        pairs = [(row["seconds"] or 0.0, v) for row in rows if (v := row[name]) is not None]
+        total = sum(seconds for seconds, _ in pairs)
+        return round(sum(s * value for s, value in pairs) / total, 3) if total else None
+
+    def peak(name: str) -> float | None:
+        return max((v for row in rows if (v := row[name]) is not None), default=None)
+
+    gpu_peak = peak("gpu_memory_mb")
+    gpu_peak = peak("gpu_memory_allocated_mb") if gpu_peak is None else gpu_peak
+    values = mean("cpu_share"), peak("memory_mb"), mean("gpu_share"), gpu_peak
     return dict(zip(SYSTEM_FIELDS, values, strict=True))
-
-
-def _mean(rows: Sequence[SystemRow], name: str) -> float | None:
-    """Weighted by the time that a row is about."""
-    pairs = [(row["seconds"] or 0.0, v) for row in rows if (v := row[name]) is not None]
-    total = sum(seconds for seconds, _ in pairs)
-    return round(sum(s * value for s, value in pairs) / total, 3) if total else None
-
-
-def _peak(rows: Sequence[SystemRow], name: str) -> float | None:
-    return max((v for row in rows if (v := row[name]) is not None), default=None)

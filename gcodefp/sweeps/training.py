@@ -17,7 +17,6 @@ from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective, flatten, parse_hyperparameters
 from gcodefp.model.trainer import (
     Combine,
-    EpochCallback,
     Killed,
     TrainingData,
     describe_failure,
@@ -77,18 +76,30 @@ def train_run(
         LeaseLost, OutOfTime, Interrupted, UserError, OSError: not caused by the hyperparameters;
             the run stays unfinished.
     """
-    checkpoint, init_wandb_run = files / "checkpoint.pt", log_config.init_wandb_run
+    checkpoint, name = files / "checkpoint.pt", folder.path.name
+    init_wandb_run = log_config.init_wandb_run
     config, invalid = dict(assigned), None
     try:
-        hyperparameters = parse_hyperparameters(assigned, f"run {folder.path.name}")
-        nested = {name for name, _ in flatten(assigned)}
+        hyperparameters = parse_hyperparameters(assigned, f"run {name}")
+        nested = {key for key, _ in flatten(assigned)}
         config |= {n: v for n, v in asdict(hyperparameters).items() if n not in nested}
     except UserError as error:
         invalid = describe_failure(error, assigned)
+    reported = time.monotonic()
 
     def outcome(log: WandbLog | None) -> dict[str, Any]:
-        epochs, seconds = hyperparameters.max_epochs, log_config.progress_seconds
-        report = _reporter(folder.path.name, objective.metric, epochs, seconds, log, after_epoch)
+        epochs = hyperparameters.max_epochs
+
+        def report(epoch: int, metrics: Mapping[str, float]) -> bool:
+            nonlocal reported
+            if log:
+                log.epoch(epoch, metrics)
+            if time.monotonic() - reported > log_config.progress_seconds:
+                reported = time.monotonic()
+                text, metric = "run %s, epoch %d of %d: %s %.4f", objective.metric
+                logger.info(text, name, epoch, epochs, metric, metrics[metric])
+            return after_epoch(epoch == epochs)
+
         try:
             result = train(hyperparameters, data, objective, files, report, combine=combine)
             return describe_result(result, hyperparameters, device)
@@ -96,7 +107,7 @@ def train_run(
             # A time limit or a full disk is no fault of the hyperparameters.
             raise
         except Exception as error:
-            logger.exception("run %s failed", folder.path.name)
+            logger.exception("run %s failed", name)
             return describe_failure(error, assigned)
 
     with wandb_log(lambda: init_wandb_run(config)) if init_wandb_run else nullcontext() as log:
@@ -109,30 +120,6 @@ def train_run(
         finally:
             log_config.before_finish()
     return content
-
-
-def _reporter(
-    name: str,
-    metric: str,
-    epochs: int,
-    progress_seconds: float,
-    log: WandbLog | None,
-    after_epoch: Callable[[bool], bool],
-) -> EpochCallback:
-    """Logs each epoch to W&B, and one from time to time to the terminal."""
-    reported = time.monotonic()
-
-    def report(epoch: int, metrics: Mapping[str, float]) -> bool:
-        nonlocal reported
-        if log:
-            log.epoch(epoch, metrics)
-        if time.monotonic() - reported > progress_seconds:
-            reported = time.monotonic()
-            value = metrics[metric]
-            logger.info("run %s, epoch %d of %d: %s %.4f", name, epoch, epochs, metric, value)
-        return after_epoch(epoch == epochs)
-
-    return report
 
 
 def train_leased_run(

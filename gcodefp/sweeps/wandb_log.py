@@ -41,12 +41,12 @@ class WandbLog:
     """One W&B run; an error of W&B is logged and costs no training."""
 
     def __init__(self, init_run: Callable[[], Any]) -> None:
-        self.run = _guarded(init_run)
+        self._run = _guarded(init_run)
         self.failed = False
 
     def epoch(self, epoch: int, metrics: Mapping[str, float]) -> None:
         """Logs the metrics of an epoch, from 1."""
-        self._call(lambda run: run.log(dict(metrics), step=epoch))
+        self.call(lambda run: run.log(dict(metrics), step=epoch))
 
     def end(self, content: Mapping[str, Any], checkpoint: Path | None, folder: Path) -> None:
         """Logs how the run ended, and its best epoch's weights as artifact `model-ID:best`.
@@ -63,15 +63,12 @@ class WandbLog:
             if checkpoint is not None:
                 run.log_artifact(_artifact(run, checkpoint, folder, facts), aliases=["best"])
 
-        self._call(log)
+        self.call(log)
 
-    def finish(self, exit_code: int) -> None:
-        """Ends the run: 0 for finished, others for failed."""
-        self._call(lambda run: run.finish(exit_code=exit_code))
-
-    def _call(self, action: Callable[[Any], Any]) -> None:
-        if self.run is not None:
-            _guarded(lambda: action(self.run))
+    def call(self, action: Callable[[Any], Any]) -> None:
+        """Does something with the SDK's run, if there is one."""
+        if self._run is not None:
+            _guarded(lambda: action(self._run))
 
 
 @contextmanager
@@ -85,7 +82,7 @@ def wandb_log(init_run: Callable[[], Any]) -> Iterator[WandbLog]:
         yield log
         exit_code = int(log.failed)
     finally:
-        log.finish(exit_code)
+        log.call(lambda run: run.finish(exit_code=exit_code))
 
 
 def open_offline(folder: RunFolder, files: Path, project: str, config: Mapping[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from gcodefp.wandb_service.service import (
     SweepAddress,
     http_status,
     open_session,
-    sweep_state,
+    read_remote,
     translate_errors,
 )
 from gcodefp.wandb_service.stop import STOP_VARIABLE
@@ -41,7 +41,6 @@ SERVICE_TIMEOUT_SECONDS = 1800.0
 PAUSE_SECONDS = 10.0
 IDLE_AGENTS = 3
 """After so many agents in a row that got no run, the sweep counts as over."""
-LEASE_POLL_SECONDS = 1.0
 REFUSED = (401, 403)
 """HTTP status of an answer to a key that is wrong, or no longer right."""
 AGENT_ENVIRONMENT = {
@@ -64,11 +63,11 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
     """
     _prepare(sweep_folder, flags)
     watch = LeaseWatch()
-    ended_before = _ended(sweep_folder).keys()
+    ended_before = {folder.path for folder in run_folders(sweep_folder) if folder.has_ended()}
     idle_agents, unavailable_since, has_answered = 0, None, False
     while True:
         try:
-            state = sweep_state(address)
+            state = read_remote(address).state
             has_answered, unavailable_since = True, None
             _resume_unfinished(address, sweep_folder, watch, stop=state in CANCELLED)
             if state in TERMINAL_SWEEP_STATES or idle_agents == IDLE_AGENTS:
@@ -119,26 +118,18 @@ def _raise_refusal(record: logging.LogRecord) -> bool:
     return True
 
 
-def _ended(sweep_folder: Path) -> dict[str, Mapping[str, Any]]:
-    """Name -> run.json of the runs that have ended."""
-    folders = run_folders(sweep_folder)
-    return {folder.path.name: content for folder in folders if (content := folder.read_outcome())}
-
-
-def _check_failures(sweep_folder: Path, ended_before: Collection[str]) -> None:
+def _check_failures(sweep_folder: Path, ended_before: Collection[Path]) -> None:
     """Raises UserError if the last runs that ended since the agent started have all failed.
 
     Invalid combinations, which the service's search may draw, do not count.
     """
-    last = [
-        (name, content)
-        for name, content in _ended(sweep_folder).items()
-        if name not in ended_before and content.get("failure") != INVALID
-    ][-FAILURES_IN_A_ROW:]
+    folders = [folder for folder in run_folders(sweep_folder) if folder.path not in ended_before]
+    ended = [(folder.path, content) for folder in folders if (content := folder.read_outcome())]
+    last = [(p, run) for p, run in ended if run.get("failure") != INVALID][-FAILURES_IN_A_ROW:]
     if len(last) == FAILURES_IN_A_ROW and all(run["state"] == "failed" for _, run in last):
-        name, content = last[-1]
+        path, content = last[-1]
         raise UserError(
-            f"{FAILURES_IN_A_ROW} runs failed in a row, the last is {sweep_folder / name}: "
+            f"{FAILURES_IN_A_ROW} runs failed in a row, the last is {path}: "
             f"{content['reason']}; fix that, then {RERUN_AGENTS}"
         )
 
@@ -159,9 +150,7 @@ def _resume_unfinished(
             continue
         if stop and not (folder.files / "last.pt").exists():
             continue
-        while (state := watch.state(folder.path)) is LeaseState.UNKNOWN:
-            time.sleep(LEASE_POLL_SECONDS)
-        if state is LeaseState.FREE:
+        if watch.wait(folder.path) is LeaseState.FREE:
             logger.info("run %s is unfinished; it is resumed", folder.path.name)
             code = _resume(address, folder, assigned, stop)
             if code and not folder.has_ended() and watch.state(folder.path) is LeaseState.FREE:
@@ -184,9 +173,8 @@ def _resume(
         "WANDB_SWEEP_ID": address.sweep_id,
         "WANDB_RUN_ID": assigned["wandb_run"],
         "WANDB_SWEEP_PARAM_PATH": str(parameters),
+        **({STOP_VARIABLE: "1"} if stop else {}),
     }
-    if stop:
-        environment[STOP_VARIABLE] = "1"
     environment.pop("WANDB_SERVICE", None)  # It is this process's; the run has one of its own.
     command = [sys.executable, "-m", "gcodefp.train"]
     code = subprocess.run(command, env=environment, check=False).returncode

@@ -41,6 +41,11 @@ def read_address(text: str) -> SweepAddress:
 
 
 LOCAL_INSTEAD = "or train without any service: sweep.engine: local"
+ADVICE = (
+    "log in with `wandb login` or set WANDB_API_KEY; check entity, project and id, as `wandb "
+    "sweep` printed them; if the sweep was deleted, remove results/runs/wandb-*.json and "
+    "results/sweep/sweep.json to create it again"
+)
 CONNECT_TIMEOUT_SECONDS = 20.0
 API_TIMEOUT_SECONDS = 60
 ONLINE = {"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true", "WANDB_MODE": "online"}
@@ -106,11 +111,11 @@ def translate_errors(action: str) -> Iterator[None]:
             text = f"{text} (HTTP {status})"
         if key := os.environ.get("WANDB_API_KEY"):
             text = text.replace(key, "(API key)")
-        message = f"W&B, {action}: {text}"
-        if (suggested_fix := _suggested_fix(text)) is None:
+        message, relevant = f"W&B, {action}: {text}", IRRELEVANT.sub("", text)
+        if UNAVAILABLE.search(relevant) or not REFUSED.search(relevant):
             silent = f"{message}; try again when {base_url()} answers, {LOCAL_INSTEAD}"
             raise ServiceUnavailable(silent) from None
-        raise UserError(f"{message}; {suggested_fix}, {LOCAL_INSTEAD}") from None
+        raise UserError(f"{message}; {ADVICE}, {LOCAL_INSTEAD}") from None
 
 
 def http_status(error: BaseException | None) -> int | None:
@@ -121,28 +126,13 @@ def http_status(error: BaseException | None) -> int | None:
 UNAVAILABLE = re.compile(
     r"\b(busy|timed? ?out|timeout|deadline|connection|unavailable|429|50\d)\b", re.I
 )
-KEY = re.compile(
-    r"api[ _]?key|\b401\b|unauthorized|authenticat|not logged in|wandb login|credentials", re.I
+REFUSED = re.compile(
+    r"api[ _]?key|\b40[134]\b|unauthorized|authenticat|not logged in|wandb login|credentials|"
+    r"\bnot find\b|not found|\bentity\b|permission|forbidden",
+    re.I,
 )
-NAME = re.compile(r"\bnot find\b|not found|\b40[34]\b|\bentity\b|permission|forbidden", re.I)
 IRRELEVANT = re.compile(r"\w+://\S+|port[= ]\d+|verify(ing)? credentials", re.I)
 """Hosts, ports, and the words with which the SDK starts every error of a login."""
-
-
-def _suggested_fix(text: str) -> str | None:
-    """What the user can do about an error; None if only waiting helps."""
-    text = IRRELEVANT.sub("", text)
-    if UNAVAILABLE.search(text):
-        return None
-    if KEY.search(text):
-        return "log in with `wandb login` or set WANDB_API_KEY"
-    if NAME.search(text):
-        return (
-            "check entity, project and id, as `wandb sweep` printed them; if the sweep was "
-            "deleted, remove results/runs/wandb-*.json and results/sweep/sweep.json to create it "
-            "again"
-        )
-    return None
 
 
 CREATED_FORMAT = "gcodefp-wandb-sweep-1"
@@ -195,27 +185,20 @@ def create_once(
     return address
 
 
-def read_sweep_config(address: SweepAddress) -> tuple[dict[str, Any], str]:
-    """The YAML of a sweep as the service keeps it, and the sweep's state.
+class RemoteSweep(NamedTuple):
+    """A sweep as the service keeps it: its YAML, its state in capitals, and its number of runs."""
 
-    Raises UserError: there is no such sweep.
-    """
+    config: dict[str, Any]
+    state: str
+    runs: int
+
+
+def read_remote(address: SweepAddress) -> RemoteSweep:
+    """Raises UserError: there is no such sweep."""
     api = open_session()
     with translate_errors(f"reading sweep {address}"):
         sweep = api.sweep(str(address))
-        return dict(sweep.config), str(sweep.state).upper()
-
-
-def count_runs(address: SweepAddress) -> int:
-    """The number of runs that a sweep has there."""
-    api = open_session()
-    with translate_errors(f"reading sweep {address}"):
-        return len(api.sweep(str(address)).runs)
-
-
-def sweep_state(address: SweepAddress) -> str:
-    """RUNNING, PAUSED, or one of TERMINAL_SWEEP_STATES."""
-    return read_sweep_config(address)[1]
+        return RemoteSweep(dict(sweep.config), str(sweep.state).upper(), len(sweep.runs))
 
 
 def _create(

@@ -5,9 +5,9 @@ import logging
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import Objective
 from gcodefp.model.trainer import INVALID, TrainingData
-from gcodefp.sweeps.lease import Lease, LeaseState, LeaseWatch, acquire
+from gcodefp.sweeps.lease import Lease, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import RunFolder, run_folder, run_folders
 from gcodefp.sweeps.specification import read_specification
 from gcodefp.sweeps.training import LogConfig, train_run
@@ -37,7 +37,6 @@ SETTINGS: Mapping[str, Any] = {
     # only: the SDK takes less than one for none.
     "x_file_stream_transmit_interval": 1,
 }
-LEASE_POLL_SECONDS = 1.0
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of Linux's prctl."""
 
@@ -94,8 +93,7 @@ def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lea
         yield folder, None
         return
     watch = LeaseWatch()
-    while watch.state(folder.path) is LeaseState.UNKNOWN:
-        time.sleep(LEASE_POLL_SECONDS)
+    watch.wait(folder.path)
     with acquire(folder.path, watch) as lease:
         if lease is None:
             raise UserError(f"{folder.path}: another process works on this run")
@@ -124,18 +122,10 @@ def train_assigned(
 
     Raises UserError: the service refuses the run, such as for a wrong key.
     """
-
-    def init_wandb_run(config: Mapping[str, Any]) -> Any:
-        return _init_wandb_run(folder, config)
-
-    def after_epoch(_: bool) -> bool:
-        return STOP.is_set()
-
-    log_config = LogConfig(init_wandb_run, log_checkpoint, 0.0, STOP.stop_polling)
-    content = train_run(
-        *(folder, lease.files, assignment.hyperparameters, data, objective, device, log_config),
-        after_epoch,
-    )
+    init = partial(_init_wandb_run, folder)
+    log_config = LogConfig(init, log_checkpoint, 0.0, STOP.stop_polling)
+    parts = folder, lease.files, assignment.hyperparameters, data, objective, device, log_config
+    content = train_run(*parts, lambda _: STOP.is_set())
     sweep = {"sweep": assignment.sweep_id, "wandb_run": assignment.run_id}
     folder.end(content | sweep | {"provenance": dict(origin)}, lease)
     if content["failure"] == INVALID:

@@ -16,7 +16,7 @@ from gcodefp.model.trainer import Diverged
 from gcodefp.sweeps import lease, local_engine
 from gcodefp.sweeps.lease import Claim, LeaseState, LeaseWatch, acquire
 from gcodefp.sweeps.run_folder import run_folder, run_folders
-from gcodefp.sweeps.sampling import propose
+from gcodefp.sweeps.sampling import ConfigurationSequence
 
 TOTAL = 24
 EPOCHS = 3
@@ -49,7 +49,7 @@ def test_every_run_is_trained_once_with_its_own_hyperparameters(tmp_path: Path, 
     pool.check_ends(40)
     assert kills or len(pool.events("start")) == 40
     for run in run_folders(tmp_path / "runs"):
-        expected = propose(RANDOM, SEED, run.number, [])
+        expected = ConfigurationSequence(RANDOM, SEED).propose(run.number, [])
         assert (run.assigned() or {})["hyperparameters"] == expected.hyperparameters
         assert not list(run.path.glob("lease.*"))
 

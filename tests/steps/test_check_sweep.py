@@ -17,7 +17,6 @@ max_runs: 20  # cap
 parameters:
   lr: {distribution: log_uniform, min: 1e-5, max: 0.1}  # rate
   dropout: {min: 0, max: 0.5}
-  num_layers: {min: 1, max: 4.0}
 """
 FIXED = """# mine
 method: random
@@ -25,7 +24,6 @@ run_cap: 20  # cap
 parameters:
   learning_rate: {distribution: log_uniform_values, min: 1.0e-5, max: 0.1}  # rate
   dropout: {min: 0.0, max: 0.5}
-  num_layers: {min: 1, max: 4}
 """
 UNDECIDED = "  depth: {value: 3}\n  seed: {min: 5, max: 1}\n"
 

@@ -23,10 +23,10 @@ from gcodefp.errors import UserError
 from gcodefp.sweeps.check import problems
 from gcodefp.sweeps.fixes import apply_fixes
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+from gcodefp.sweeps.parameters import flatten
 from gcodefp.sweeps.run_folder import run_folders
 from gcodefp.sweeps.specification import Specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
-from gcodefp.sweeps.values import flatten
 
 SWEEPS = {"000": 5, "002": 10}
 """Guide -> how many sweeps it shows with a method and parameters."""

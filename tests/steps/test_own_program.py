@@ -205,18 +205,9 @@ def test_failures_are_classed_and_the_last_lines_are_kept(tmp_path: Path) -> Non
     assert "ZeroDivisionError" in done.stderr
 
 
-def test_check_sweep_notes_a_metric_that_no_run_has_logged(tmp_path: Path) -> None:
-    script = """import os; open(os.environ["GCODEFP_METRICS"], "w").write('{"loss": 1}\\n')"""
-    own = OwnProgram(tmp_path, script)
-    done = own.run("check_sweep", "sweep.yaml")
-    assert "fit.py trains" in done.stdout
-    assert "without it" not in done.stdout
-    own.create()
-    own.work("--count", "1")
-    done = own.run("check_sweep", "sweep.yaml")
-    assert done.returncode == 0, done.stderr
-    note = f"metric score: 1 of 1 runs of sweep {own.sweep_id} ended without it"
-    assert f"- {note}: the program ended without logging score; it logged loss" in done.stdout
+def test_program_of_ones_own_combines_its_metrics_itself(tmp_path: Path) -> None:
+    own = OwnProgram(tmp_path, "")
+    assert "fit.py trains" in own.run("check_sweep", "sweep.yaml").stdout
     done = own.run("check_sweep", "sweep.yaml", "--combined", "both: loss + 1")
     assert done.returncode == 1
     assert "sweep.combined: fit.py logs its metrics itself" in done.stderr
@@ -237,7 +228,7 @@ with wandb.init() as run:
 
 def impatient(own: OwnProgram) -> None:
     """The agents of this sweep wait a second in place of thirty."""
-    patch = "import gcodefp.sweeps.program_run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
+    patch = "import gcodefp.sweeps.program.run as r, gcodefp.cli as c, sys; r.PATIENCE_SECONDS = 1;"
     command = own.command("agent", own.sweep_id)
     own.command = lambda *_: [  # type: ignore[method-assign]
         command[0], "-c", f"{patch} sys.exit(c.main(['agent', '{own.sweep_id}']))"

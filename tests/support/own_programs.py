@@ -10,8 +10,7 @@ from typing import Any
 import yaml
 
 from gcodefp.model.run_files import Row, read_metrics
-from gcodefp.sweeps.creation import read_created
-from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 
 GRID = {"x": {"values": [1, 2, 3]}}
 
@@ -34,7 +33,7 @@ class OwnProgram:
         done = self.run("sweep", "sweep.yaml", *flags)
         assert done.returncode == 0, done.stderr
         self.sweep_id = done.stdout.split()[0]
-        return read_created(self.sweep_id, self.folder / "results/runs")
+        return read_sweep(self.folder / "results/runs" / self.sweep_id / "sweep.json")
 
     def command(self, *words: str) -> list[str]:
         return [sys.executable, "-m", "gcodefp.cli", *words]

@@ -10,8 +10,8 @@ from gcodefp import create_sweep, figures, report, select_best
 from gcodefp.model.run_files import append_metrics, append_work
 from gcodefp.provenance import provenance
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
+from gcodefp.sweeps.parameters import dotted, flatten
 from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.values import dotted, flatten
 
 RUNS = 12
 PARAMETERS = {

@@ -20,7 +20,6 @@ SILENT = (
 )
 FINAL = (
     (WandbApiFailedError("HTTP 401: invalid"), "wandb login"),
-    (WandbApiFailedError("user is not logged in"), "wandb login"),
     (wandb.errors.AuthenticationError("No API key configured"), "wandb login"),
     (WandbApiFailedError("HTTP 404"), "check entity"),
     (ValueError("Could not find sweep a/b/c"), "check entity"),

@@ -17,7 +17,7 @@ from gcodefp.errors import UserError, did_you_mean
 from gcodefp.files import sha256, write_text
 from gcodefp.reporting.figures import FIGURES, figures_of
 from gcodefp.cluster.slurm import watch_preempted_jobs
-from gcodefp.sweeps.program import sweep_program
+from gcodefp.sweeps.program.command import sweep_program
 from gcodefp.recordings.lab_files import list_recordings, name_of, recordings_digest, session_of
 from gcodefp.recordings.layout import read_optional_layout
 

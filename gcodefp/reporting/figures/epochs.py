@@ -19,7 +19,7 @@ from gcodefp.reporting.figures.runs import RUN_STYLES, styles_of_runs
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import LOSS, describe_runs, is_maximized, is_wide
 from gcodefp.reporting.wording import logged_metric, short_metric
-from gcodefp.sweeps.hyperband import read_hyperband
+from gcodefp.sweeps.specification import read_hyperband
 
 TRAIN_LOSS = "train/loss"
 PANEL_INCHES = 1.75

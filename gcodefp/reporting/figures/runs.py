@@ -13,7 +13,7 @@ from gcodefp.reporting.figures import figure, paper
 from gcodefp.reporting.sweep_results import SweepResults
 from gcodefp.reporting.sweep_runs import Front, describe_runs, is_wide, pareto_front
 from gcodefp.reporting.wording import logged_metric
-from gcodefp.sweeps.pareto import FACTS
+from gcodefp.sweeps.ranking import FACTS
 
 FINISHED = "#6b6b6b"
 RUN_STYLES: dict[str, dict[str, Any]] = {

@@ -17,7 +17,7 @@ from gcodefp.reporting.figures.paper import draw_figure, paper_style
 from gcodefp.reporting.page_tables import pareto_table
 from gcodefp.reporting.results import Results
 from gcodefp.reporting.sweep_runs import differing_hyperparameters, pareto_front
-from gcodefp.sweeps.pareto import COLUMN, non_dominated, read_objectives
+from gcodefp.sweeps.ranking import COLUMN, non_dominated, read_objectives
 
 GOALS = {METRIC: "maximize", "parameters": "minimize"}
 ACC = Objective(METRIC, "maximize")

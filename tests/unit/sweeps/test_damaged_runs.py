@@ -14,13 +14,12 @@ from rich.console import Console
 from tiny_sweep import TinySweep
 from trivial_runs import objective, write_epochs
 
-from gcodefp import documents
 from gcodefp.errors import UserError
 from gcodefp.model import run_files
 from gcodefp.status import render
 from gcodefp.sweeps import lease, local_engine
 from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-from gcodefp.sweeps.ranking import curves_csv, runs_csv, select_of_sweeps, work_csv
+from gcodefp.sweeps.ranking import select_of_sweeps, tables
 from gcodefp.sweeps.run_folder import RunFolder, run_folder
 from gcodefp.sweeps.sweep_file import read_sweep
 from gcodefp.sweeps.sweep_status import StatusReader
@@ -108,8 +107,7 @@ class Sweep:
         )
         self._engine(self.copy).work(described, lambda: None)
         selection = select_of_sweeps([sweep], self.copy / "runs")
-        for table in (runs_csv, curves_csv, work_csv):
-            table(selection.ranking)
+        tables(selection.ranking)
 
 
 def mutate(rng: random.Random, damaged: Damaged) -> Damaged:
@@ -144,27 +142,6 @@ def test_fuzz_run_folders(sweep: Sweep) -> None:
         *("lease.1", "lease.2"),
     }
     fuzz(sweep.read, damages(sweep)).check()
-
-
-def plain_metrics(path: Path) -> list[Any]:
-    header, *lines = [line.split(",") for line in path.read_text().splitlines()] or [[]]
-    return [dict(zip(header, map(float, line), strict=True)) for line in lines]
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("check", ["documents", "metrics"])
-def test_a_reader_without_its_check_is_found(
-    sweep: Sweep, check: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if check == "documents":
-        monkeypatch.setattr(documents, "check_document", lambda *_: None)
-        suffixes = ("run.json", "hyperparameters.json", "sweep.json")
-    else:
-        monkeypatch.setattr("gcodefp.sweeps.ranking.read_metrics", plain_metrics)
-        monkeypatch.setattr("gcodefp.sweeps.run_folder.check_epochs", lambda *_: None)
-        suffixes = ("metrics.csv",)
-    stream = damages(sweep, *suffixes)
-    assert any(fuzz(sweep.read, stream, 10).faults for _ in range(50))
 
 
 # What a message says

@@ -167,7 +167,6 @@ def test_values_of_draws_and_of_a_grid(
 
 def test_long_ranges_are_not_listed() -> None:
     long = read_parameter({**Q_UNIFORM, "min": 0, "max": 10**8, "q": 1}, "p")
-    assert len(long.grid()) == 10**8
-    assert next(iter(long.grid())) == 0
-    assert len(long.support() or ()) == 10**8 + 1
+    assert (long.support(), [*long.grid()]) == (None, [])
+    assert len(read_parameter({"min": 0, "max": 10**8}, "p").grid()) == 10**8 + 1
     assert read_parameter({"min": 0, "max": 10**8}, "p").latent(5 * 10**7) == pytest.approx(0.5)

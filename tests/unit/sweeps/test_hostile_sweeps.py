@@ -11,10 +11,7 @@ from fuzzing import fuzz, mutations
 from hostile_yaml import READ, REFUSED, mutate_yaml
 from sweep_documents import SHIPPED, sweep_document
 
-from gcodefp import yaml_input
 from gcodefp.errors import UserError
-from gcodefp.sweeps import expressions as expression_module
-from gcodefp.sweeps import parameters
 from gcodefp.sweeps.check import describe_specification, problems
 from gcodefp.sweeps.expressions import Expression
 from gcodefp.sweeps.fixes import apply_fixes
@@ -152,25 +149,3 @@ def test_fuzzed_sweeps(tmp_path: Path) -> None:
 
 def test_fuzzed_expressions() -> None:
     fuzz(read_expression, expressions()).check()
-
-
-def _broken(*_arguments: object, **_more: object) -> None:
-    raise KeyError("planted")
-
-
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [
-        (parameters, "_check_probabilities"),
-        (parameters, "did_you_mean"),
-        (yaml_input, "_Refused"),
-        (expression_module, "did_you_mean"),
-    ],
-)
-def test_planted_bug_is_found(
-    module: object, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, name, _broken)
-    inputs = expressions() if module is expression_module else sweeps()
-    reader = read_expression if module is expression_module else Reader(tmp_path)
-    assert any(fuzz(reader, inputs, 25).faults for _ in range(20))

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.hyperband import Hyperband, read_hyperband
+from gcodefp.sweeps.specification import Hyperband, read_hyperband
 
 HISTORIES: dict[str, list[float]] = {
     "a": [10, 9, 4],

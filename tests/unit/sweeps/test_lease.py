@@ -248,21 +248,6 @@ def test_remote_lease_expires_after_its_last_heartbeat(tmp_path: Path, clock: li
         assert taken.kills == 1, "for its taker, it was killed"
 
 
-def test_remote_lease_without_heartbeat_expires_for_its_watcher(
-    tmp_path: Path, clock: list[float]
-) -> None:
-    path, watch = write_remote_lease(tmp_path / "run"), LeaseWatch()
-    for _ in range(3):
-        assert watch.state(path.parent) is UNKNOWN
-        clock[0] += lease.LEASE_SECONDS / 3
-    clock[0] += 1
-    assert watch.state(path.parent) is FREE
-    with acquire(path.parent, LeaseWatch()) as taken:
-        assert taken is None, "a new watcher has not seen it expire"
-    write_remote_lease(path.parent, 2)
-    assert watch.state(path.parent) is UNKNOWN, "a new holder is watched anew"
-
-
 @pytest.mark.parametrize("jump", [-1e8, 1e8])
 def test_hosts_need_not_agree_on_the_time_of_day(
     tmp_path: Path, clock: list[float], jump: float

@@ -17,8 +17,7 @@ from gcodefp.sweeps import lease, local_engine
 from gcodefp.sweeps.lease import LeaseLost, LeaseWatch, acquire
 from gcodefp.sweeps.local_engine import LeasedRun
 from gcodefp.sweeps.run_folder import run_folder, run_folders
-from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, propose
-from gcodefp.sweeps.space import Proposal
+from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
 
 
 @pytest.fixture(autouse=True)
@@ -155,7 +154,7 @@ def test_bayes_observes_ended_failed_and_running_runs(
     class Spy(ConfigurationSequence):
         def propose(self, number: int, others: Sequence[Observation]) -> Proposal:
             losses.append([run.loss for run in others])
-            return propose(RANDOM, SEED, number, [])
+            return ConfigurationSequence(RANDOM, SEED).propose(number, [])
 
     def objective(leased: LeasedRun) -> dict[str, Any]:
         if leased.folder.number == 2:

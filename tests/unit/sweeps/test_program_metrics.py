@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from gcodefp.sweeps.program_metrics import MetricsTable, Sources, json_lines_files
+from gcodefp.sweeps.program.metrics import MetricsTable, Sources, json_lines_files
 
 
 def write(path: Path, values: dict[int, float]) -> None:
@@ -13,9 +13,8 @@ def write(path: Path, values: dict[int, float]) -> None:
 
 def start(files: Path) -> tuple[Sources, MetricsTable]:
     """As an agent does that takes a run up."""
-    sources, table = Sources(files, "score"), MetricsTable(files / "metrics.csv", "score")
-    table.restore(sources.start_attempt())
-    return sources, table
+    sources = Sources(files, "score")
+    return sources, MetricsTable(files / "metrics.csv", "score", sources.start_attempt())
 
 
 def test_each_attempt_has_a_file_of_its_own_for_json_lines(tmp_path: Path) -> None:

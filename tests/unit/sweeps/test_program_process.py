@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from wandb.sdk.launch.sweeps import utils
 
 from gcodefp.errors import UserError
-from gcodefp.sweeps.program import MACROS, Program, read_program
-from gcodefp.sweeps.program_process import command_line
+from gcodefp.sweeps.program.command import MACROS, Program, read_program
+from gcodefp.sweeps.program.process import command_line
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

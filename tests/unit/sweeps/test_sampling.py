@@ -13,17 +13,17 @@ from sweep_documents import RATE, WHERE, specification
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import parse_hyperparameters
 from gcodefp.sweeps import bayes
+from gcodefp.sweeps.parameters import flatten, key_path, nest
 from gcodefp.sweeps.sampling import (
     ConfigurationSequence,
     Exhausted,
     Observation,
-    propose,
+    Proposal,
+    configurations,
     total_runs,
 )
-from gcodefp.sweeps.space import Proposal, configurations
 from gcodefp.sweeps.specification import Specification
 from gcodefp.sweeps.trainable import check_trainable
-from gcodefp.sweeps.values import flatten, key_path, nest
 
 MIXED = {
     "learning_rate": RATE,
@@ -60,7 +60,7 @@ def observe(
     """Runs one after another."""
     earlier: list[Observation] = []
     for number, loss in zip(range(runs), losses, strict=False):
-        made = propose(sweep, seed, number, earlier)
+        made = ConfigurationSequence(sweep, seed).propose(number, earlier)
         earlier.append(observed(made, loss(made.hyperparameters) if callable(loss) else loss))
     return earlier
 
@@ -78,13 +78,16 @@ def test_grid_sorts_keys_and_varies_the_last_fastest() -> None:
     }
     sweep = specification(method="grid", run_cap=None, parameters=parameters)
     names = ["batch_size", "dropout", "max_epochs", "num_layers"]
-    made = [dict(propose(sweep, 0, number, []).hyperparameters) for number in range(12)]
+    made = [
+        dict(ConfigurationSequence(sweep, 0).propose(number, []).hyperparameters)
+        for number in range(12)
+    ]
     assert made == [
         dict(zip(names, values, strict=True))
         for values in itertools.product([32, 8], [0, 0.1, 0.2], [3], [1, 2])
     ]
     with pytest.raises(Exhausted):
-        propose(sweep, 0, 12, [])
+        ConfigurationSequence(sweep, 0).propose(12, [])
     assert ConfigurationSequence(sweep, 0).size(None) == total_runs(sweep) == 12
     for cap, total in ((5, 5), (12, 12), (13, 12)):
         capped = specification(method="grid", parameters=parameters, run_cap=cap)
@@ -93,11 +96,11 @@ def test_grid_sorts_keys_and_varies_the_last_fastest() -> None:
 
 def test_random_search_is_a_function_of_seed_and_number() -> None:
     sweep = specification(parameters=MIXED)
-    first = [propose(sweep, 7, number, []) for number in range(6)]
+    first = [ConfigurationSequence(sweep, 7).propose(number, []) for number in range(6)]
     earlier = [observed(made, 1.0) for made in first]
     for number in reversed(range(6)):
-        assert propose(sweep, 7, number, earlier) == first[number]
-    assert propose(sweep, 8, 0, []) != first[0]
+        assert ConfigurationSequence(sweep, 7).propose(number, earlier) == first[number]
+    assert ConfigurationSequence(sweep, 8).propose(0, []) != first[0]
     assert len(set(keys(first))) == 6
 
 
@@ -108,7 +111,7 @@ def test_nothing_repeats_and_a_small_space_ends(method: str) -> None:
     earlier = observe(sweep, 3, 6, itertools.cycle((0.5, None, math.inf)))
     assert len(set(keys(earlier))) == 6
     with pytest.raises(Exhausted):
-        propose(sweep, 3, 6, earlier)
+        ConfigurationSequence(sweep, 3).propose(6, earlier)
 
 
 @pytest.mark.parametrize("method", ["grid", "random", "bayes"])
@@ -119,12 +122,12 @@ def test_impossible_combinations_are_never_proposed(method: str) -> None:
     pairs = {(run.hyperparameters["d_model"], run.hyperparameters["nhead"]) for run in earlier}
     assert pairs == {(12, 4), (16, 4), (16, 8), (20, 4)}
     with pytest.raises(Exhausted):
-        propose(sweep, 0, 4, earlier)
+        ConfigurationSequence(sweep, 0).propose(4, earlier)
     constant = specification(method=method, parameters={"learning_rate": {"value": 0.1}})
-    only = propose(constant, 0, 0, [])
+    only = ConfigurationSequence(constant, 0).propose(0, [])
     assert only == Proposal({"learning_rate": 0.1}, {})
     with pytest.raises(Exhausted):
-        propose(constant, 0, 1, [observed(only, 1.0)])
+        ConfigurationSequence(constant, 0).propose(1, [observed(only, 1.0)])
 
 
 def test_bayes_is_a_function_of_seed_and_results() -> None:
@@ -133,7 +136,9 @@ def test_bayes_is_a_function_of_seed_and_results() -> None:
     assert first == repeated
     assert keys(first)[0] != keys(observe(sweep, 2, 1))[0]
     better = [run._replace(loss=-(run.loss or 0.0)) for run in first]
-    assert propose(sweep, 1, 9, first) != propose(sweep, 1, 9, better)
+    assert ConfigurationSequence(sweep, 1).propose(9, first) != ConfigurationSequence(
+        sweep, 1
+    ).propose(9, better)
 
 
 @pytest.mark.parametrize("gaussian_process_runs", [60, 0])

@@ -12,10 +12,9 @@ from trivial_runs import METRIC, write_run
 
 from gcodefp.sweeps import scheduler as module
 from gcodefp.sweeps.run_folder import run_folder
-from gcodefp.sweeps.sampling import ConfigurationSequence, Observation
+from gcodefp.sweeps.sampling import ConfigurationSequence, Observation, Proposal
 from gcodefp.sweeps.scheduler import Scheduler, SweepResults
 from gcodefp.sweeps.search_options import SearchOptions
-from gcodefp.sweeps.space import Proposal
 
 RUNS: Sequence[tuple[str | None, Sequence[float]]] = (
     ("finished", (0.5, 0.6, 0.55)),

@@ -12,14 +12,15 @@ from sweep_documents import specification
 from gcodefp.errors import UserError
 from gcodefp.sweeps import sampling
 from gcodefp.sweeps.sampling import (
+    INACTIVE_LATENT,
     ConfigurationSequence,
     Exhausted,
     check_possible,
-    propose,
+    configurations,
+    never_true,
     total_runs,
 )
 from gcodefp.sweeps.search_options import names_of, read_options
-from gcodefp.sweeps.space import INACTIVE_LATENT, configurations, never_true
 
 RANGE = {"min": 0.5, "max": 0.9}
 
@@ -99,7 +100,7 @@ def test_constraints_that_nothing_satisfies_end_the_search() -> None:
     with pytest.raises(UserError, match=r"no configuration is possible.*'dropout > 1'"):
         check_possible(sweep, 0)
     with pytest.raises(Exhausted, match="5000 draws in a row"):
-        propose(sweep, 0, 0, [])
+        ConfigurationSequence(sweep, 0).propose(0, [])
     grid = ruled({"seed": {"min": 0, "max": 10**9}}, "grid", constraints=["seed < 0"])
     with pytest.raises(UserError, match="more than 100000 combinations break"):
         total_runs(grid)
@@ -200,9 +201,9 @@ def test_first_points_come_first_and_exactly(method: str) -> None:
 def test_any_value_of_the_range_is_tried_exactly(rate: float, momentum: float) -> None:
     point = {"learning_rate": rate, "momentum": momentum}
     sweep = ruled(MIXED, first=[point])
-    made = propose(sweep, 1, 0, [])
+    made = ConfigurationSequence(sweep, 1).propose(0, [])
     assert point.items() <= made.hyperparameters.items()
-    assert propose(sweep, 1, 0, []) == made
+    assert ConfigurationSequence(sweep, 1).propose(0, []) == made
 
 
 def test_first_point_of_a_grid_is_not_repeated_and_has_its_type() -> None:
@@ -218,14 +219,14 @@ def test_first_point_holds_its_condition_and_constraints() -> None:
     momentum = {"momentum": RANGE, "optimizer": {"values": ["adamw", "sgd"]}}
     for seed in range(5):
         sweep = ruled(momentum, conditions=ONLY_SGD, first=[{"momentum": 0.6}])
-        made = propose(sweep, seed, 0, []).hyperparameters
+        made = ConfigurationSequence(sweep, seed).propose(0, []).hyperparameters
         assert made == {"momentum": 0.6, "optimizer": "sgd"}
     for rules in (
         {"conditions": ONLY_SGD, "first": [{"momentum": 0.6, "optimizer": "adamw"}]},
         {"constraints": ["momentum < 0.6"], "first": [{"momentum": 0.8}]},
     ):
         with pytest.raises(UserError, match=r"sweep.first\[0\].*breaks a constraint or a cond"):
-            propose(ruled(momentum, **rules), 0, 0, [])
+            ConfigurationSequence(ruled(momentum, **rules), 0).propose(0, [])
 
 
 # sweep.json
@@ -255,4 +256,6 @@ def test_grid_too_large_to_be_counted_needs_a_cap() -> None:
     with pytest.raises(UserError, match="run_cap: the grid has 102400000 combinations"):
         total_runs(sweep)
     long = specification(method="grid", parameters={"seed": {"min": 0, "max": 10**9}}, run_cap=2)
-    assert [propose(long, 0, k, []).hyperparameters["seed"] for k in range(2)] == [0, 1]
+    assert [
+        ConfigurationSequence(long, 0).propose(k, []).hyperparameters["seed"] for k in range(2)
+    ] == [0, 1]

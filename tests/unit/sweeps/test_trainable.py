@@ -32,10 +32,6 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
         ["parameters.seed: seed also appears at parameters.a.parameters.seed", "keep one"],
     ),
     (
-        parameters(nhead={"values": [3, 4]}, d_model={"values": [64, 128]}),
-        ["parameters.nhead: 3 divides no value of d_model, [64, 128]", "remove it"],
-    ),
-    (
         {"metric": {"name": "val/gcode_accuracy"}},
         ["metric.name: 'val/gcode_accuracy'", "the nearest val/gcode_acc", "val/loss"],
     ),
@@ -47,14 +43,6 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     (
         parameters(model={"parameters": {"d_model": {"values": [7]}}}),
         ["model.parameters: d_model 7 is odd"],
-    ),
-    (
-        parameters(nhead={"min": 5, "max": 7}, d_model={"value": 64}),
-        ["parameters.nhead: 5 divides no value of d_model, [64]"],
-    ),
-    (
-        parameters(d_model={"values": [64, 66]}),
-        ["parameters.d_model: 66 is divided by no value of nhead, [4]"],
     ),
 ]
 
@@ -69,18 +57,7 @@ def test_what_the_trainer_cannot_take_is_named_with_a_way_out(
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize(
-    "entries",
-    [
-        # A range is fine as long as one value fits.
-        {"nhead": {"min": 3, "max": 5}, "d_model": {"values": [64, 128]}},
-        # Infinitely many, or too many to be compared.
-        {"d_model": {"distribution": "q_log_normal", "mu": 4.0, "sigma": 0.01, "q": 2}},
-        {"nhead": {"min": 1, "max": 10**9}, "d_model": {"min": 2, "max": 10**9}},
-    ],
-)
-def test_ranges_are_not_compared_value_by_value(entries: dict[str, Any]) -> None:
-    check_trainable(specification(parameters=entries), WHERE)
+def test_values_that_exclude_each_other_are_not_accepted() -> None:
     assert accepts({"model/d_model": 64, "optimizer/nhead": 4})
     assert not accepts({"model/d_model": 64, "optimizer/nhead": 5})
     assert accepts({"dropout": 2.0, "depth": 4}), "another trainer's"

@@ -4,8 +4,8 @@ import logging
 import re
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ from gcodefp.cluster.job import Deadline, OutOfTime, location
 from gcodefp.model.run_files import append_work, read_work
 from gcodefp.sweeps.lease import OUTPUT
 from gcodefp.sweeps.local_engine import KILLS_IN_A_ROW, LeasedRun
-from gcodefp.sweeps.program_metrics import OWN_EPOCH, MetricsTable, Sources, is_finite
-from gcodefp.sweeps.program_process import Attempt, command_line, environment, started
-from gcodefp.sweeps.run_folder import SCORED_STATES
+from gcodefp.sweeps.parameters import dotted, flatten
+from gcodefp.sweeps.program.metrics import OWN_EPOCH, MetricsTable, Rows, Sources
+from gcodefp.sweeps.program.process import Attempt, Script, command_line, environment
+from gcodefp.sweeps.program.transaction_log import STEP
+from gcodefp.sweeps.program.watchdog import NOT_STARTED
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.system_metrics import system_metrics
-from gcodefp.sweeps.transaction_log import STEP, Row
-from gcodefp.sweeps.values import dotted, flatten
-from gcodefp.sweeps.watchdog import NOT_STARTED
-from gcodefp.terminal import duration
 
 logger = logging.getLogger("gcodefp.agent")
 
@@ -50,12 +48,12 @@ class Follower:
         self.is_stopped = False
         self._run, self._deadline = run, deadline
         self._objective = sweep.specification.objective
-        rule, files = sweep.specification.early_terminate, run.lease.files
+        rule, metric = sweep.specification.early_terminate, self._objective.metric
+        files = run.lease.files
         self._bands = frozenset(rule.bands if rule else ())
-        self._sources = Sources(files, self._objective.metric)
+        self._sources = Sources(files, metric)
         self._work = files / "work.csv"
-        self.table = MetricsTable(files / "metrics.csv", self._objective.metric)
-        self.table.restore(self._sources.start_attempt())
+        self.table = MetricsTable(files / "metrics.csv", metric, self._sources.start_attempt())
         append_work(self._work, len(self.table.rows))
         self._reported = time.monotonic()
         self._has_rows = False
@@ -109,7 +107,11 @@ class Follower:
         self._add(rows, is_last)
         self.table.write()
         append_work(self._work, len(self.table.rows))
-        self._report()
+        if self.table.finite and time.monotonic() - self._reported > PROGRESS_SECONDS:
+            self._reported = time.monotonic()
+            (number, value), metric = self.table.finite[-1], self._objective.metric
+            name = self._run.folder.path.name
+            logger.info("run %s, row %d: %s %.4f", name, number, metric, value)
         if not (self.is_stopped or is_last):
             self._deadline.end_epoch()
             self.is_stopped = self._run.should_prune()
@@ -117,7 +119,7 @@ class Follower:
                 INTERRUPT.check_between_epochs()
         return self.is_stopped
 
-    def _add(self, rows: Sequence[tuple[int, Row]], is_last: bool) -> None:
+    def _add(self, rows: Rows, is_last: bool) -> None:
         """Adds rows up to one at which early termination ends the run.
 
         It decides at each band after exactly the band's rows, however many were read at once. Rows
@@ -133,58 +135,45 @@ class Follower:
                 if self.is_stopped:
                     return
 
-    def _report(self) -> None:
-        finite = self.table.finite
-        if finite and time.monotonic() - self._reported > PROGRESS_SECONDS:
-            self._reported = time.monotonic()
-            values = (self._run.folder.path.name, finite[-1][0], self._objective.metric)
-            logger.info("run %s, row %d: %s %.4f", *values, finite[-1][1])
-
-    def outcome(self, hyperparameters: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    def outcome(self, reason: str) -> dict[str, Any]:
         """The content of run.json of a program that ended well, or that was stopped."""
-        self._sources.offline_runs.warn_unread()
-        metric, finite = self._objective.metric, self.table.finite
-        if not finite:
-            value = self._sources.offline_runs.summary.get(metric, float("nan"))
-            if is_finite(value):
-                self.table.add_value(value)
-                finite = self.table.finite
+        offline_runs, metric = self._sources.offline_runs, self._objective.metric
+        offline_runs.warn_unread()
+        if not self.table.finite and metric in offline_runs.summary:
+            self.table.add_value(offline_runs.summary[metric])
         self.table.write()
-        if not finite:
-            names = sorted({name for row in self.table.rows for name in row} - {STEP, OWN_EPOCH})
-            if metric in names or metric in self._sources.offline_runs.summary:
-                text = f"{metric} was never finite"
-                return failure("diverged", text, hyperparameters)
-            text = f"the program ended without logging {metric}; it logged {self._logged(names)}"
-            return failure("no_metric", text, hyperparameters)
-        best, value = min(finite, key=lambda item: self._objective.loss(item[1]))
+        if not self.table.finite:
+            logged = {name for row in self.table.rows for name in row} - {STEP, OWN_EPOCH}
+            logged = logged or offline_runs.summary.keys() - {STEP}
+            if metric in logged or metric in offline_runs.summary:
+                return failure("diverged", f"{metric} was never finite", self._run)
+            numbers = ", ".join(sorted(logged)) or (
+                "no number"
+                if offline_runs.exist()
+                else "nothing: no W&B run is in WANDB_DIR (wandb.init needs neither dir= nor mode=)"
+            )
+            text = f"the program ended without logging {metric}; it logged {numbers}"
+            return failure("no_metric", text, self._run)
+        best, value = min(self.table.finite, key=lambda item: self._objective.loss(item[1]))
         return _content(
+            self._run,
             state="stopped" if self.is_stopped else "finished",
             reason="early termination" if self.is_stopped else reason,
-            hyperparameters=hyperparameters,
             best_value=value,
             best_epoch=best,
             epochs=len(self.table.rows),
             seconds=round(_seconds(self._work), 3),
         )
 
-    def _logged(self, names: Sequence[str]) -> str:
-        """What there is in place of the metric."""
-        offline_runs = self._sources.offline_runs
-        numbers = names or sorted(offline_runs.summary.keys() - {STEP})
-        if numbers or offline_runs.exist():
-            return ", ".join(numbers) or "no number"
-        return "nothing: no W&B run is in WANDB_DIR (wandb.init needs neither dir= nor mode=)"
 
-
-def failure(name: str, reason: str, hyperparameters: Mapping[str, Any]) -> dict[str, Any]:
+def failure(name: str, reason: str, run: LeasedRun) -> dict[str, Any]:
     """The content of run.json of a failed run; the class `name` is one of docs/own_program.md."""
-    return _content(state="failed", failure=name, reason=reason, hyperparameters=hyperparameters)
+    return _content(run, state="failed", failure=name, reason=reason)
 
 
-def _content(hyperparameters: Mapping[str, Any], **content: Any) -> dict[str, Any]:
+def _content(run: LeasedRun, **content: Any) -> dict[str, Any]:
     names = ("failure", "best_epoch", "best_value", "epochs", "seconds", "parameters", "device")
-    flat = {dotted(path): value for path, value in flatten(hyperparameters).items()}
+    flat = {dotted(path): value for path, value in flatten(run.hyperparameters).items()}
     return dict.fromkeys(names) | content | {"hyperparameters": flat} | location()
 
 
@@ -220,26 +209,16 @@ def run_program(
     command = command_line(program, run.hyperparameters, files / "config.json")
     follower, kills = Follower(run, sweep, deadline), _memory_kills()
     with (
-        started(command, variables, files / OUTPUT) as script,
+        closing(Script(command, variables, files / OUTPUT)) as script,
         system_metrics(files, script.pid),
     ):
         follower.follow(script)
     code = script.returncode or 0
     if code == 0 or follower.is_stopped:
-        return follower.outcome(run.hyperparameters, "the program ended")
+        return follower.outcome("the program ended")
     follower.table.write()
     is_memory_full = code == -signal.SIGKILL and _memory_kills() > kills
-    return _failed(code, _tail(files / OUTPUT), is_memory_full, run.hyperparameters)
-
-
-def describe_run(number: int, content: Mapping[str, Any], metric: str) -> str:
-    """One line about a run that has ended."""
-    if content["state"] not in SCORED_STATES:
-        return f"run {number:04d} failed ({content['failure']}): {content['reason']}"
-    return (
-        f"run {number:04d} {content['state']}: {metric} {content['best_value']:.4f} in epoch "
-        f"{content['best_epoch']} of {content['epochs']}, {duration(content['seconds'])}"
-    )
+    return failure(*_describe_exit(code, _tail(files / OUTPUT), is_memory_full), run)
 
 
 def killed_too_often(run: LeasedRun) -> dict[str, Any] | None:
@@ -247,25 +226,21 @@ def killed_too_often(run: LeasedRun) -> dict[str, Any] | None:
     if (kills := run.lease.kills) < KILLS_IN_A_ROW:
         return None
     text = f"its agent was killed {kills} times since the last row of its metrics"
-    return failure("killed", text, run.hyperparameters)
+    return failure("killed", text, run)
 
 
-def _failed(
-    code: int, tail: str, is_memory_full: bool, hyperparameters: Mapping[str, Any]
-) -> dict[str, Any]:
-    """A program that ended with an exit code or by a signal, and the class of its failure."""
+def _describe_exit(code: int, tail: str, is_memory_full: bool) -> tuple[str, str]:
+    """The class and the reason of a failure with an exit code, or by a signal."""
+    kind, reason = "error", f"exit code {code}"
     if code < 0:
         is_named = -code in {number.value for number in signal.Signals}
-        reason = f"killed by {signal.Signals(-code).name if is_named else -code}"
+        kind, reason = "killed", f"killed by {signal.Signals(-code).name if is_named else -code}"
         reason += ", as the host was out of memory" if is_memory_full else ""
-    else:
-        reason = "could not be started" if code == NOT_STARTED else f"exit code {code}"
+    elif code == NOT_STARTED:
+        reason = "could not be started"
     if is_memory_full or OUT_OF_MEMORY.search(tail):
         kind = "out_of_memory"
-    else:
-        kind = "killed" if code < 0 else "error"
-    ends = f"; its output ends: {tail}" if tail else "; it has no output"
-    return failure(kind, reason + ends, hyperparameters)
+    return kind, reason + (f"; its output ends: {tail}" if tail else "; it has no output")
 
 
 def _tail(path: Path) -> str:

@@ -7,23 +7,23 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import yaml
 
 from gcodefp.sweeps.lease import PROGRAM_FOLDER
 from gcodefp.sweeps.local_engine import LeasedRun
-from gcodefp.sweeps.program import ENVVAR_MACRO, WHOLE_MACRO, Program
-from gcodefp.sweeps.program_metrics import json_lines_files
+from gcodefp.sweeps.program.command import ENVVAR_MACRO, WHOLE_MACRO, Program
+from gcodefp.sweeps.program.metrics import json_lines_files
 from gcodefp.sweeps.sweep_file import SweepFile
 from gcodefp.sweeps.wandb_log import INHERITED, OFFLINE
 
 
 def command_line(
-    program: Program, hyperparameters: Mapping[str, Any], json_file: Path
+    program: Program, hyperparameters: Mapping[str, object], json_file: Path
 ) -> list[str]:
     """The command of a run, with W&B's macros replaced as its agent does.
 
@@ -32,20 +32,19 @@ def command_line(
         json_file: for `${args_json_file}`; written if the command has it.
     """
     pairs = [f"{name}={value}" for name, value in hyperparameters.items()]
+    flags = [
+        f"--{n}" if v is True else f"--{n}={v}"
+        for n, v in hyperparameters.items()
+        if v is not False
+    ]
     replaced = {
         "env": ["/usr/bin/env"],
         "interpreter": ["python"],
         "program": [str(program.path)],
         "args": [f"--{pair}" for pair in pairs],
-        "args_no_equals": [
-            part for name, value in hyperparameters.items() for part in (f"--{name}", str(value))
-        ],
+        "args_no_equals": [t for n, v in hyperparameters.items() for t in (f"--{n}", str(v))],
         "args_no_hyphens": pairs,
-        "args_no_boolean_flags": [
-            f"--{name}" if value is True else f"--{name}={value}"
-            for name, value in hyperparameters.items()
-            if value is not False
-        ],
+        "args_no_boolean_flags": flags,
         "args_json": [json.dumps(dict(hyperparameters))],
         "args_json_file": [str(json_file)],
         "args_dict": list(hyperparameters),
@@ -110,7 +109,11 @@ class Attempt(Protocol):
 
 
 class Script:
-    """A command at work, in a process group of its own that ends with this process."""
+    """A command at work, in a process group of its own that ends with this process.
+
+    Attributes:
+        pid: the command's own; 0 if it was not started.
+    """
 
     def __init__(self, command: Sequence[str], variables: Mapping[str, str], output: Path) -> None:
         watchdog = Path(__file__).with_name("watchdog.py")
@@ -123,12 +126,7 @@ class Script:
             )  # fmt: skip
         assert self._process.stdout is not None
         self._answers = self._process.stdout
-        self._group = int(self._answers.readline() or 0)
-
-    @property
-    def pid(self) -> int:
-        """The command's own; 0 if it was not started."""
-        return self._group
+        self.pid = int(self._answers.readline() or 0)
 
     def wait(self, seconds: float) -> bool:
         """Whether it has ended, at the latest after so long."""
@@ -155,15 +153,6 @@ class Script:
         self._process.wait()
 
     def _signal(self, number: int) -> None:
-        if self._group:
+        if self.pid:
             with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._group, number)
-
-
-@contextmanager
-def started(command: Sequence[str], variables: Mapping[str, str], output: Path) -> Iterator[Script]:
-    script = Script(command, variables, output)
-    try:
-        yield script
-    finally:
-        script.close()
+                os.killpg(self.pid, number)

@@ -18,44 +18,32 @@ from pathlib import Path
 from gcodefp.files import write_text
 from gcodefp.model.run_files import read_metrics
 from gcodefp.sweeps.lease import JSON_LINES, OUTPUT
-from gcodefp.sweeps.transaction_log import STEP, OfflineRuns, Row, numbers_of
+from gcodefp.sweeps.program.transaction_log import STEP, OfflineRuns, Row, numbers_of
 
+Rows = list[tuple[int, Row]]
+"""The attempt that has logged a row, from 0, and the row."""
 MAX_VALUE = 1e300
 """What lies beyond is not finite, as in run.json."""
 OWN_EPOCH = "_epoch"
 NEW_ATTEMPT = "--- gcodefp: the program starts again ---"
 
 
-def is_finite(value: float) -> bool:
-    """Whether a value of the metric counts."""
-    return abs(value) <= MAX_VALUE
-
-
 class JsonLines:
     """Lines of a growing text file that are JSON objects; each is read once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, attempt: int = 0, needed: str | None = None) -> None:
+        """Args: needed: only rows that have this key are read."""
         self.path = path
-        self.attempt = 0
+        self._attempt = attempt
+        self._needed = needed
         self._offset = 0
 
-    def mark_attempt(self) -> None:
-        """Separates the lines of earlier attempts from those that follow."""
-        if self.path.exists():
-            with self.path.open("a", encoding="utf-8") as handle:
-                handle.write(f"\n{NEW_ATTEMPT}\n")
-
-    def new_rows(self, is_last: bool, needed: str | None = None) -> list[tuple[int, Row]]:
-        """Attempts and rows of the complete lines since the last call.
-
-        Args:
-            is_last: nobody writes any more; the last line needs no end.
-            needed: only rows that have this key.
-        """
+    def new_rows(self, is_last: bool) -> Rows:
+        """The rows of complete lines since the last call; the last line ends if `is_last`."""
         if not self.path.exists():
             return []
         if self.path.stat().st_size < self._offset:  # The program has written it anew.
-            self._offset, self.attempt = 0, self.attempt + 1
+            self._offset, self._attempt = 0, self._attempt + 1
         with self.path.open("rb") as handle:
             handle.seek(self._offset)
             text = handle.read()
@@ -64,21 +52,20 @@ class JsonLines:
         self._offset += len(text)
         rows = []
         for line in text.decode("utf-8", errors="replace").splitlines():
-            self.attempt += line == NEW_ATTEMPT
+            self._attempt += line == NEW_ATTEMPT
             row = _json_row(line)
-            if row and (needed is None or needed in row):
-                rows.append((self.attempt, row))
+            if row and (self._needed is None or self._needed in row):
+                rows.append((self._attempt, row))
         return rows
 
 
 def _json_row(line: str) -> Row:
     """The numbers of a JSON object; none if the line is something else."""
-    if not line.lstrip().startswith("{"):
-        return {}
     try:
-        return numbers_of(json.loads(line))
+        content = json.loads(line) if line.lstrip().startswith("{") else {}
     except (ValueError, RecursionError):
         return {}
+    return numbers_of(content)
 
 
 def json_lines_files(files: Path) -> list[Path]:
@@ -94,23 +81,23 @@ class Sources:
 
     def __init__(self, files: Path, metric: str) -> None:
         self.offline_runs = OfflineRuns(files / "wandb")
-        self._metric = metric
         *self._earlier, path = json_lines_files(files)
-        self._file = JsonLines(path)
-        self._output = JsonLines(files / OUTPUT)
-        self._source: JsonLines | OfflineRuns | None = None
+        self._file = JsonLines(path, len(self._earlier))
+        self._output = JsonLines(files / OUTPUT, needed=metric)
+        self._source: JsonLines | OfflineRuns | None = self._file if self._earlier else None
 
-    def start_attempt(self) -> list[tuple[int, Row]]:
-        """The rows of earlier attempts."""
-        self._output.mark_attempt()
+    def start_attempt(self) -> Rows:
+        """The rows of earlier attempts; the output gets a line that separates them."""
+        if self._output.path.exists():
+            with self._output.path.open("a", encoding="utf-8") as handle:
+                handle.write(f"\n{NEW_ATTEMPT}\n")
         if not self._earlier:
             return self.new_rows()
-        self._source, self._file.attempt = self._file, len(self._earlier)
         logs = [JsonLines(path).new_rows(is_last=True) for path in self._earlier]
         return [(attempt, row) for attempt, log in enumerate(logs) for _, row in log]
 
-    def new_rows(self, is_last: bool = False) -> list[tuple[int, Row]]:
-        """Attempts and rows that were logged since the last call.
+    def new_rows(self, is_last: bool = False) -> Rows:
+        """The rows that were logged since the last call.
 
         Args:
             is_last: the program has ended; its output counts if no log has a row.
@@ -124,7 +111,7 @@ class Sources:
             return rows
         if self._source is self.offline_runs or (self.offline_runs.exist() and not is_last):
             return []
-        if rows := self._output.new_rows(is_last, self._metric):
+        if rows := self._output.new_rows(is_last):
             self._source = self._output
         return rows
 
@@ -136,7 +123,11 @@ class MetricsTable:
         finite: numbers of the rows, from 1, in which the metric is finite, and its values.
     """
 
-    def __init__(self, path: Path, metric: str) -> None:
+    def __init__(self, path: Path, metric: str, logged: Iterable[tuple[int, Row]] = ()) -> None:
+        """Begins with the rows that earlier attempts have logged.
+
+        These have the last rows, too, that a killed agent did not come to read.
+        """
         self._path = path
         self._metric = metric
         self._columns = [metric]
@@ -146,12 +137,6 @@ class MetricsTable:
         self.finite: list[tuple[int, float]] = []
         self._written: int | None = None
         """Rows that are in the file; None where it has to be written anew."""
-
-    def restore(self, logged: Iterable[tuple[int, Row]]) -> None:
-        """Begins with the rows of earlier attempts.
-
-        What they logged has the last rows, too, that a killed agent did not come to read.
-        """
         for attempt, row in logged:
             self.add(row, attempt)
         for row in read_metrics(self._path)[len(self.rows) :]:  # A log was damaged.
@@ -165,9 +150,7 @@ class MetricsTable:
         """
         if attempt < self._attempt:
             return
-        if "epoch" in row:
-            row = row | {OWN_EPOCH: row["epoch"]}
-            del row["epoch"]
+        row = {OWN_EPOCH if name == "epoch" else name: value for name, value in row.items()}
         if attempt > self._attempt:
             self._attempt, self._steps = attempt, 0
         row = {STEP: float(self._steps)} | row
@@ -179,22 +162,25 @@ class MetricsTable:
         self._append(row)
 
     def add_value(self, value: float) -> None:
-        """Adds a row with the metric alone."""
-        step = self.rows[-1].get(STEP, 0.0) + 1 if self.rows else 0.0
-        self._append({STEP: step, self._metric: value})
+        """Adds a row with the metric alone, unless it is not finite."""
+        if abs(value) <= MAX_VALUE:
+            step = self.rows[-1].get(STEP, 0.0) + 1 if self.rows else 0.0
+            self._append({STEP: step, self._metric: value})
 
     def _append(self, row: Row) -> None:
         if new := row.keys() - set(self._columns):
             self._columns += sorted(new)
             self._written = None
         self.rows.append(row)
-        if is_finite(value := row.get(self._metric, float("nan"))):
+        if abs(value := row.get(self._metric, float("nan"))) <= MAX_VALUE:
             self.finite.append((len(self.rows), value))
 
     def write(self) -> None:
         """Appends new rows to the file, or replaces it where there are new columns."""
         if self._written is None or not self._path.exists():
-            write_text(self._path, self._lines(0, header=True) if self.rows else "epoch\n")
+            names = [" ".join(name.splitlines()) for name in self._columns]
+            text = self._lines(0, ["epoch", *names]) if self.rows else "epoch\n"
+            write_text(self._path, text)
         elif self._written < len(self.rows):
             with self._path.open("a", encoding="utf-8") as handle:
                 handle.write(self._lines(self._written))
@@ -202,12 +188,11 @@ class MetricsTable:
                 os.fsync(handle.fileno())
         self._written = len(self.rows)
 
-    def _lines(self, start: int, header: bool = False) -> str:
+    def _lines(self, start: int, header: Iterable[str] = ()) -> str:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if header:
-            names = [" ".join(name.splitlines()) for name in self._columns]
-            writer.writerow(["epoch", *names])
+            writer.writerow(header)
         for number, row in enumerate(self.rows[start:], start=start + 1):
             writer.writerow([number, *(row.get(name, "nan") for name in self._columns)])
         return text.getvalue()

@@ -116,10 +116,8 @@ class OfflineRuns:
 
 
 def _numbers(items: Iterable[Any]) -> Row:
-    row: Row = {}
-    for item in items:
-        name = ".".join(item.nested_key) or item.key
-        row |= numbers_of({name: json.loads(item.value_json)})
+    values = {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+    row = numbers_of(values)
     return {name: value for name, value in row.items() if name.partition(".")[0] not in HIDDEN}
 
 

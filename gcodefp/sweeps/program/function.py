@@ -16,26 +16,21 @@ from pathlib import Path
 from typing import Any
 
 from gcodefp.cluster.job import Deadline, open_deadline
-from gcodefp.command_line import RUNS, log_handlers
+from gcodefp.command_line import RUNS, created_sweep, log_handlers
 from gcodefp.errors import UserError
-from gcodefp.provenance import provenance
-from gcodefp.sweeps.creation import read_created, sweep_json
-from gcodefp.sweeps.local_engine import LeasedRun, LocalEngine
-from gcodefp.sweeps.program import check_unchanged
-from gcodefp.sweeps.program_process import environment
-from gcodefp.sweeps.program_run import (
+from gcodefp.sweeps.local_engine import LeasedRun, train_runs
+from gcodefp.sweeps.program.command import check_unchanged
+from gcodefp.sweeps.program.process import environment
+from gcodefp.sweeps.program.run import (
     OUT_OF_MEMORY,
     TAIL_LETTERS,
     Follower,
-    describe_run,
     failure,
     killed_too_often,
     run_program,
 )
-from gcodefp.sweeps.sweep_file import SweepFile
+from gcodefp.sweeps.sweep_file import SweepFile, read_sweep
 from gcodefp.sweeps.system_metrics import system_metrics
-
-logger = logging.getLogger("gcodefp.agent")
 
 MARGIN_SECONDS = 120
 AT_WORK = threading.Lock()
@@ -101,15 +96,13 @@ def _finish(exit_code: int) -> None:
 def _environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Sets this process's environment, which the SDK reads at its next start."""
     before = dict(os.environ)
-    for name in before.keys() - variables.keys():
-        del os.environ[name]
-    os.environ.update(variables)
     try:
+        os.environ.clear()
+        os.environ.update(variables)
         _finish(0)
         yield
     finally:
-        for name in os.environ.keys() - before.keys():
-            del os.environ[name]
+        os.environ.clear()
         os.environ.update(before)
 
 
@@ -134,11 +127,11 @@ def run_function(
                 attempt.terminate()
                 attempt.wait(threading.TIMEOUT_MAX)
     if attempt.error is None or follower.is_stopped:
-        return follower.outcome(run.hyperparameters, "the function returned")
+        return follower.outcome("the function returned")
     follower.table.write()
     text = "".join(traceback.format_exception(attempt.error))
     kind = "out_of_memory" if OUT_OF_MEMORY.search(text) else "error"
-    return failure(kind, text.strip()[-TAIL_LETTERS:], run.hyperparameters)
+    return failure(kind, text.strip()[-TAIL_LETTERS:], run)
 
 
 def agent(
@@ -169,29 +162,21 @@ def agent(
         raise UserError(f"function: {function!r} cannot be called; pass the function itself")
     if count is not None and (not isinstance(count, int) or count < 1):
         raise UserError(f"count: {count!r} is not a whole number from 1; leave it out for all runs")
-    runs = Path(runs).absolute()  # A function may change the current folder.
-    created = read_created(sweep_id, runs)
-    program = created.program
-    if program is None:
+    path = created_sweep(sweep_id, Path(runs).absolute())  # A function may change the folder.
+    sweep = read_sweep(path)
+    if sweep.program is None:
         raise UserError(f"sweep {sweep_id} is one of gcodefp's trainer; start: gcodefp agent")
     if function is None:
-        check_unchanged(program, str(sweep_json(created.sweep_id, runs)))
+        check_unchanged(sweep.program, str(path))
     deadline = open_deadline(0, MARGIN_SECONDS)
-    folder, origin = runs / created.sweep_id, provenance([])
-    metric = created.specification.objective.metric
 
-    def objective(run: LeasedRun) -> dict[str, Any]:
-        deadline.start_run()
+    def train(run: LeasedRun) -> dict[str, Any]:
         if function is None:
-            content = run_program(run, created, deadline, {})
-        else:
-            content = run_function(run, created, deadline, function)
-        logger.info("%s", describe_run(run.folder.number, content, metric))
-        return content | {"sweep": created.sweep_id, "provenance": origin}
+            return run_program(run, sweep, deadline, {})
+        return run_function(run, sweep, deadline, function)
 
-    engine = LocalEngine(created.specification, created.seed, created.total, folder)
     with _alone(), _logged():
-        engine.work(objective, lambda: None, deadline.check, count=count)
+        train_runs(train, sweep, path.parent, deadline, [], count=count)
 
 
 @contextmanager
