@@ -201,9 +201,9 @@ def fill_states(
     filled = values.copy()
     for program in range(len(programs.names)):
         states = np.arange(*programs.first[program : program + 2])
-        known = states[has_value[states]]
-        if len(known):
-            right = np.searchsorted(known, states).clip(1, max(1, len(known) - 1))
-            left, right = known[right - 1], known[np.minimum(right, len(known) - 1)]
+        given = states[has_value[states]]
+        if len(given):
+            right = np.searchsorted(given, states).clip(1, max(1, len(given) - 1))
+            left, right = given[right - 1], given[np.minimum(right, len(given) - 1)]
             filled[states] = values[np.where(states - left <= right - states, left, right)]
     return filled
