@@ -253,10 +253,15 @@ def _max_lag(max_lag_seconds: float, step_seconds: float, length: int) -> int:
 
 def _detrend(signals: Signals, step_seconds: float) -> NDArray[np.float64]:
     """Signals without noise and trend, each channel scaled, (T, C)."""
-    smooth = moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
-    smooth = smooth - moving_average(smooth, odd_rows_in(TREND_SECONDS, step_seconds))
+    smooth = band_pass(signals, step_seconds, TREND_SECONDS)
     scaled: NDArray[np.float64] = smooth / (smooth.std(0) + STD_OFFSET)
     return scaled
+
+
+def band_pass(signals: Signals, step_seconds: float, trend_seconds: float) -> NDArray[np.float64]:
+    """Signals (N, C) without noise faster than SMOOTHING_SECONDS, and without slower trends."""
+    smooth = moving_average(signals, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
+    return smooth - moving_average(smooth, odd_rows_in(trend_seconds, step_seconds))
 
 
 def moving_average(signals: Signals, rows: int) -> NDArray[np.float64]:

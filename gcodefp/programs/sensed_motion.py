@@ -14,9 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gcodefp.programs.lag import SMOOTHING_SECONDS, moving_average
+from gcodefp.programs.lag import band_pass
 from gcodefp.programs.motion import MachineLimits, Move, Trajectory, plan
-from gcodefp.recordings.clock import odd_rows_in
 
 TREND_SECONDS = 21.0
 """Slower changes follow the day and not the motion."""
@@ -89,7 +88,7 @@ def timeline(trajectory: Trajectory, step_seconds: float, speed: float = 1.0) ->
         strength,
     ]
     means = np.concatenate(columns, axis=1).reshape(count, SAMPLES_PER_ROW, -1).mean(1)
-    features = _filter(means, step_seconds)
+    features = band_pass(means, step_seconds, TREND_SECONDS)
     return Timeline(features / (features.std(0) + 1e-9), padding, step_seconds)
 
 
@@ -102,7 +101,9 @@ def filter_signals(signals: NDArray[np.floating], step_seconds: float) -> Array:
     mean = np.where(valid, signals, 0.0).sum(0) / np.maximum(valid.sum(0), 1)
     centred = np.where(valid, signals - mean, 0.0)
     deviation = centred.std(0)
-    filtered = _filter(centred / np.where(deviation > 0, deviation, 1.0), step_seconds)
+    filtered = band_pass(
+        centred / np.where(deviation > 0, deviation, 1.0), step_seconds, TREND_SECONDS
+    )
     result: Array = filtered / (filtered.std(0) + STD_OFFSET)
     result[~valid.any(1)] = 0.0
     return result
@@ -112,12 +113,6 @@ def measured_rows(signals: Array) -> NDArray[np.bool_]:
     """Which rows of filtered signals (N, C) have a sample; others say nothing of the motion."""
     measured: NDArray[np.bool_] = (signals != 0).any(1)
     return measured
-
-
-def _filter(samples: Array, step_seconds: float) -> Array:
-    smooth = moving_average(samples, odd_rows_in(SMOOTHING_SECONDS, step_seconds))
-    difference: Array = smooth - moving_average(smooth, odd_rows_in(TREND_SECONDS, step_seconds))
-    return difference
 
 
 def fit_motion_model(

@@ -220,10 +220,7 @@ class Source(Section):
         return Column.model_validate({"as": column}) if isinstance(column, str) else column
 
     def target(self, key: str, fields: Mapping[str, str] | None = None) -> Target:
-        """What a key's column becomes, with its placeholders replaced.
-
-        Raises ValueError: with these, it names nothing.
-        """
+        """What a key's column becomes, with its placeholders replaced, or ValueError."""
         return parse_target(self.column(key).target.format_map(fields or {}))
 
     @property
@@ -388,13 +385,7 @@ def read_optional_layout(name: str | None) -> Layout | None:
 
 
 def parse_layout(content: Any, where: str) -> Layout:
-    """The layout that a mapping describes.
-
-    Args:
-        where: its file, for messages.
-
-    Raises UserError: with file, key and value of all that is wrong.
-    """
+    """The layout that a mapping from the file `where` describes, or UserError."""
     return validated(Layout, content, where)
 
 

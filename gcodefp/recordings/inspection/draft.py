@@ -248,7 +248,8 @@ def _table_source(kind: Kind) -> tuple[dict[str, Any], dict[str, Guess]]:
     if clock is not None and has_sensors and clock.period_seconds > 0.5 / DEFAULT_ROW_HZ:
         source["resample"] = "interpolate"
     source["columns"] = {name: guess.target for name, guess in guesses.items()}
-    if left := [name for name in names if name not in guesses and name != column]:
+    own = source["clock"].get("column")
+    if left := [name for name in names if name not in guesses and name != own]:
         source["ignore"] = left
     return source, guesses
 

@@ -36,11 +36,6 @@ MAX_FILES = 1000
 DEFAULT_LAYOUT = "mill"
 """The shipped layout with the columns that are read without a layout."""
 SENSOR_GROUPS = tuple(g for g in columns.GROUPS if g not in ("controller", "environment"))
-MODES = {
-    "G20": "inches", "G21": "mm", "G90": "absolute", "G91": "relative", "M82": "absolute E",
-    "M83": "relative E", "G2": "arcs", "G3": "arcs",
-}  # fmt: skip
-"""Command -> what a program that has it uses."""
 
 
 @dataclass
@@ -254,30 +249,14 @@ def _describe_kind(kind: Kind) -> str:
     sketch = kind.sketches[0]
     text = sketch.format
     if text == "program":
-        text = f"program: {_describe_program(sketch.path)}"
+        try:
+            run = interpret_program(read_program(sketch.path))
+            text = "; ".join(["program: " + run.summary(1), *run.notes])
+        except UserError as error:
+            text = f"program: {error}"
     elif text in ("table", "json_lines", "parquet"):
         text = _describe_table(sketch)
     return f"{kind.pattern} ({len(kind.sketches)} file{'s' * (len(kind.sketches) > 1)}): {text}"
-
-
-def _describe_program(path: Path) -> str:
-    """`1,204 blocks, mm, absolute, arcs; line 3: 'G18.5': not a known command`."""
-    try:
-        text = read_program(path)
-        run = interpret_program(text)
-    except UserError as error:
-        return str(error)
-    blocks = [block.words for block in run.blocks if block.words]
-    words = {str(w) if w.is_command else w.letter for block in blocks for w in block}
-    modes = [mode for word, mode in MODES.items() if word in words]
-    if not words & {"G20", "G21"}:
-        modes.append("no G20 or G21: mm")
-    if len(re.findall(r"^\s*N\s*\d", text, re.IGNORECASE | re.MULTILINE)) > len(blocks) / 2:
-        modes.append("N words")
-    if "E" in words:
-        modes.append("E words: a printer's")
-    unclear = f"; not understood: {run.summary(1)}" if run.not_understood else ""
-    return f"{len(blocks):,} blocks, {', '.join(dict.fromkeys(modes))}{unclear}"
 
 
 def _describe_table(sketch: Sketch) -> str:
