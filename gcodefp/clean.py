@@ -173,11 +173,10 @@ def reason_to_stay(use: SweepUse, older_than_seconds: float) -> str | None:
 
 
 def _is_held(run: RunFolder, watch: LeaseWatch) -> bool:
-    state = watch.state(run.path)
-    if state is LeaseState.UNKNOWN:
-        holder = lease_holder(run.path)
-        return holder is not None and holder.age_seconds < GONE_SECONDS
-    return state is LeaseState.HELD
+    holder = lease_holder(run.path, watch)
+    if holder and holder.lease is LeaseState.UNKNOWN:
+        return holder.age_seconds < GONE_SECONDS
+    return holder is not None and holder.lease is LeaseState.HELD
 
 
 def _delete_all(use: SweepUse) -> Iterator[str]:

@@ -18,7 +18,7 @@ from rich.text import Text
 from gcodefp.command_line import add_sweep_flags, positive, run_step, step_parser
 from gcodefp.sweeps.lease import LeaseState
 from gcodefp.sweeps.sweep_file import read_sweep
-from gcodefp.sweeps.sweep_status import AgentStatus, RunStatus, StatusReader, SweepStatus
+from gcodefp.sweeps.sweep_status import RunStatus, StatusReader, SweepStatus
 from gcodefp.terminal import duration, plain_table
 
 UNLIMITED_WIDTH = 10_000
@@ -69,8 +69,8 @@ def render(status: SweepStatus, console: Console) -> RenderableType:
             reason = " ".join((run.reason or "").split())
             parts.append(Text(f"run {run.number:04d} cannot be read: {reason}", "red"))
     tables = _run_tables(status, runs, console) if runs else []
-    if status.agents:
-        tables.insert(0, _agent_table(status.agents))
+    if any(run.agent for run in status.runs):
+        tables.insert(0, _agent_table(status.runs))
     for table in tables:
         parts += [Text(), table]
     if len(runs) < len(status.runs):
@@ -111,19 +111,20 @@ def _header(status: SweepStatus) -> Text:
     return Text("\n".join(lines), "bold")
 
 
-def _agent_table(agents: Sequence[AgentStatus]) -> Table:
+def _agent_table(runs: Sequence[RunStatus]) -> Table:
+    agents = [(run.agent, f"{run.number:04d}") for run in runs if run.agent]
     ages = [
         "clock differs" if a.age_seconds < -60 else f"{duration(max(a.age_seconds, 0.0))} ago"
-        for a in agents
+        for a, _ in agents
     ]
     columns = [
-        ("host", [agent.host for agent in agents]),
-        ("pid", [str(agent.pid) for agent in agents]),
-        ("run", [f"{agent.run:04d}" for agent in agents]),
+        ("host", [agent.host for agent, _ in agents]),
+        ("pid", [str(agent.pid) for agent, _ in agents]),
+        ("run", [run for _, run in agents]),
         ("lease renewed", ages),
-        ("alive", [ALIVE[agent.lease] for agent in agents]),
+        ("alive", [ALIVE[agent.lease] for agent, _ in agents]),
     ]
-    styles = ["" if agent.at_work else "yellow" for agent in agents]
+    styles = ["" if agent.at_work else "yellow" for agent, _ in agents]
     return plain_table(columns, ("host", "alive"), styles)
 
 

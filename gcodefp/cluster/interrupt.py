@@ -61,11 +61,7 @@ class InterruptRequest:
 
     @contextmanager
     def listening(self, first: int) -> Iterator[None]:
-        """Takes SIGINT and SIGTERM as the request until the block ends.
-
-        Args:
-            first: what the first Ctrl-C asks for, AFTER_RUN or AT_EPOCH.
-        """
+        """Takes SIGINT and SIGTERM as the request; the `first` Ctrl-C is AFTER_RUN or AT_EPOCH."""
         self.level.value = 0
         if threading.current_thread() is not threading.main_thread():
             yield  # Only the main thread may set handlers.

@@ -208,11 +208,7 @@ def _parameter_notes(parameter: Parameter) -> Iterator[str]:
 
 
 def problems(document: Any, where: str, combined: Mapping[str, str] | None = None) -> list[str]:
-    """Every message of the schema and of the trainer; none if the sweep runs here.
-
-    Args:
-        combined: metrics that the configuration combines, as `sweep.combined` has them.
-    """
+    """Every message of the schema and of the trainer, which knows the `combined` metrics too."""
     # Another program combines its metrics itself; `with_options` refuses the key.
     metrics = read_combined({} if is_external(document) else combined or {})
     messages: list[str] = []

@@ -65,11 +65,7 @@ class Expression:
     """A checked expression; `names` are the hyperparameters that it reads."""
 
     def __init__(self, text: str, valid_names: set[str], where: str) -> None:
-        """Reads an expression.
-
-        Args:
-            valid_names: what it may read; `model.d_model` is in a group.
-            where: its key, for messages.
+        """Checks what it may read (`model.d_model` is in a group); `where` is its key.
 
         Raises UserError: it is no valid expression, or has an unknown name or operation.
         """

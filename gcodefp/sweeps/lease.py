@@ -338,21 +338,31 @@ def _is_alive(claim: Claim) -> bool | None:
 
 
 class Holder(NamedTuple):
-    """The last process that acquired a run, and the seconds since it renewed its claim.
+    """The last process that acquired a run and did not release it, alive or not.
 
-    The age is negative where this host's clock is behind.
+    Attributes:
+        age_seconds: since it renewed its claim; negative where this host's clock is behind.
     """
 
     host: str
     pid: int
     age_seconds: float
+    lease: LeaseState
+
+    @property
+    def at_work(self) -> bool:
+        """Whether it works; on another host a fresh lease counts until its heartbeat was seen."""
+        if self.lease is LeaseState.UNKNOWN:
+            return self.age_seconds <= LEASE_SECONDS
+        return self.lease is LeaseState.HELD
 
 
-def lease_holder(folder: Path) -> Holder | None:
-    """The process that acquired a run and did not release it, alive or not; for display."""
+def lease_holder(folder: Path, watch: LeaseWatch | None = None) -> Holder | None:
+    """The process that has a run's lease, for display; None if none has."""
     with suppress(FileNotFoundError):
         claim = newest_claim(folder)
         if claim and claim.holder:
             age_seconds = time.time() - claim.renewed_ns() / 1e9
-            return Holder(str(claim.holder["host"]), claim.holder["pid"], age_seconds)
+            state = (watch or LeaseWatch()).state_of(claim)
+            return Holder(str(claim.holder["host"]), claim.holder["pid"], age_seconds, state)
     return None

@@ -74,13 +74,7 @@ def train_runs(
     before_each: Callable[[], None] = lambda: None,
     **options: Any,
 ) -> int:
-    """Trains runs of a sweep within an agent's time, and logs them.
-
-    Args:
-        folder: of the sweep's runs.
-        inputs: what the runs are made from.
-        after_each, before_each, options, Returns, Raises: as of LocalEngine.work.
-    """
+    """Trains runs of a sweep, made from `inputs`, within an agent's time; as LocalEngine.work."""
     metric, origin = sweep.specification.objective.metric, provenance(inputs)
 
     def objective(run: LeasedRun) -> dict[str, Any]:
@@ -135,8 +129,7 @@ class LocalEngine:
         Returns:
             the number of runs that this agent ended.
 
-        Raises:
-            UserError: three runs failed in a row, run folders are unusable, or the disk stays full.
+        Raises UserError: three failed in a row, folders are unusable, or the disk stays full.
         """
         ended = 0
         failed: list[RunFolder] = []
@@ -163,8 +156,7 @@ class LocalEngine:
     def _next(self, before_each: Callable[[], None], wait_for_all: bool) -> RunFolder | None:
         """The lowest free run, or None at the end; waits while another agent's run decides it.
 
-        Raises:
-            OSError, UserError: only unusable run folders are left.
+        Raises OSError, UserError: only unusable run folders are left.
         """
         while True:
             before_each()

@@ -162,12 +162,9 @@ class Selection(NamedTuple):
 
 
 def select_of_sweeps(sweeps: Sequence[SweepFile], runs: Path) -> Selection:
-    """Ranks the ended runs of sweeps, numbered consecutively.
+    """Ranks the ended runs of sweeps, numbered consecutively; `runs` keeps those of all sweeps.
 
     With repeats, the best run of the configuration with the best mean wins.
-
-    Args:
-        runs: the folder that keeps the runs of all sweeps.
 
     Raises UserError: the sweeps have different metrics, or no run has ended.
     """
@@ -234,11 +231,7 @@ def _seed_statistics(repeats: Sequence[EndedRun]) -> dict[str, Any]:
 
 
 def tables(ranking: Sequence[EndedRun], pareto: Mapping[str, Any] | None = None) -> dict[str, str]:
-    """File -> CSV text: the runs in their order; epochs, work and use of the machine by number.
-
-    Args:
-        pareto: run -> further columns of runs.csv.
-    """
+    """File -> CSV text: the runs in their order; epochs, work and use of the machine by number."""
 
     def by_run(rows_of: Callable[[Path], Iterable[Mapping[str, Any]]], file: str) -> list[Any]:
         runs = sorted(ranking, key=lambda run: run.number)
@@ -285,7 +278,6 @@ def read_objectives(
     """Each objective with its goal: the sweep's own, or that of the metric's name.
 
     Args:
-        objective: of the sweep.
         logged: all metrics that runs log; None: another program may log any.
 
     Raises UserError: a metric is not logged, or its name does not tell which values are better.

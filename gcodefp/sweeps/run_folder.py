@@ -113,11 +113,7 @@ class RunFolder:
     def assign(
         self, hyperparameters: Mapping[str, Any], latent: Mapping[str, float], **more: Any
     ) -> None:
-        """Writes the run's hyperparameters, unless it has some, as a stalled agent finds.
-
-        Args:
-            more: further content, such as its id on a service.
-        """
+        """Writes the run's hyperparameters, unless it has some, as a stalled agent finds."""
         draft = self.path / f".{uuid.uuid4().hex}.tmp"
         content = {"hyperparameters": dict(hyperparameters), "latent": dict(latent), **more}
         try:

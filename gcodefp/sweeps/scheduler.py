@@ -53,11 +53,7 @@ class SweepResults:
         return self._first_unfinished
 
     def assigned(self, number: int, again: bool = False) -> dict[str, Any] | None:
-        """What was assigned to the run; None before that.
-
-        Args:
-            again: read it again, as its folder may have been removed since.
-        """
+        """What was assigned to the run, read `again` as it may be removed; None before that."""
         if again or number not in self._assigned:
             content = self._run(number).assigned()
             self._assigned.pop(number, None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from gcodefp.errors import UserError
 from gcodefp.model.hyperparameters import HYPERPARAMETERS, Objective
-from gcodefp.sweeps.lease import LEASE_SECONDS, LeaseState, LeaseWatch, lease_holder
+from gcodefp.sweeps.lease import Holder, LeaseWatch, lease_holder
 from gcodefp.sweeps.parameters import flatten, leaf
 from gcodefp.sweeps.run_folder import SCORED_STATES, RunFolder, run_folders
 from gcodefp.sweeps.sampling import varying
@@ -24,28 +24,6 @@ def sweep_seconds(run_seconds: Sequence[float], agents: int) -> float:
     if not run_seconds:
         return 0.0
     return max(sum(run_seconds) / agents, *run_seconds)
-
-
-@dataclass(frozen=True)
-class AgentStatus:
-    """The last process that took a run which has not ended.
-
-    Attributes:
-        age_seconds: since it renewed its lease; negative where this host's clock is behind.
-    """
-
-    host: str
-    pid: int
-    run: int
-    age_seconds: float
-    lease: LeaseState
-
-    @property
-    def at_work(self) -> bool:
-        """Whether it works; on another host a fresh lease counts until its heartbeat was seen."""
-        if self.lease is LeaseState.UNKNOWN:
-            return self.age_seconds <= LEASE_SECONDS
-        return self.lease is LeaseState.HELD
 
 
 @dataclass(frozen=True)
@@ -77,7 +55,7 @@ class RunStatus:
     seconds: float | None = None
     parameters: int | None = None
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    agent: AgentStatus | None = None
+    agent: Holder | None = None
     host: str | None = None
     system: Mapping[str, float | None] = field(default_factory=dict)
     assigned_at: float | None = None
@@ -123,11 +101,6 @@ class SweepStatus:
     def has_ended(self) -> bool:
         """Whether nothing is left to do."""
         return not self.to_start and self.ended_count == len(self.runs)
-
-    @property
-    def agents(self) -> list[AgentStatus]:
-        """Agents at work, or gone and not followed by another."""
-        return [run.agent for run in self.runs if run.agent is not None]
 
     def counts(self) -> Counter[str]:
         """State -> number of runs."""
@@ -229,7 +202,7 @@ class StatusReader:
     def _read_run(self, folder: RunFolder) -> RunStatus | None:
         objective, program = self._sweep.specification.objective, self._sweep.program
         # The lease first: a run that ends in between has ended, and is not interrupted.
-        agent = self._agent(folder)
+        agent = lease_holder(folder.path, self._watch)
         content, assigned = folder.read_outcome(), folder.assigned()
         if content is None and assigned is None and not (agent and agent.at_work):
             return None
@@ -271,12 +244,6 @@ class StatusReader:
             host=content.get("host"),
             ended_at=_modified_at(folder.path / "run.json"),
         )
-
-    def _agent(self, folder: RunFolder) -> AgentStatus | None:
-        if (holder := lease_holder(folder.path)) is None:
-            return None
-        lease = self._watch.state(folder.path)
-        return AgentStatus(holder.host, holder.pid, folder.number, holder.age_seconds, lease)
 
 
 def _modified_at(path: Path) -> float | None:

@@ -56,7 +56,6 @@ def run_agents(address: SweepAddress, sweep_folder: Path, flags: Sequence[str]) 
     """Trains the runs that the service assigns, until its sweep has ended.
 
     Args:
-        sweep_folder: keeps the runs.
         flags: of `gcodefp.train`, which the agent starts for every run.
 
     Raises UserError: runs fail in a row, or the service does not answer for long.

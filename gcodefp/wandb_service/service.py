@@ -91,13 +91,7 @@ def _check_reachable(url: str) -> None:
 
 @contextmanager
 def translate_errors(action: str) -> Iterator[None]:
-    """Turns what the SDK raises into one message with the fix.
-
-    Args:
-        action: what was tried, such as `reading sweep a/b/c`.
-
-    Raises UserError: for every error of the service.
-    """
+    """Turns what the SDK raises at an action into one UserError with the fix."""
     import wandb.errors
     from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 

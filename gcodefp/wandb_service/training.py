@@ -72,9 +72,6 @@ def folder_of(sweep_folder: Path, run_id: str) -> RunFolder | None:
 def started(assignment: Assignment, runs: Path) -> Iterator[tuple[RunFolder, Lease | None]]:
     """The run's folder, and its lease, acquired before anything may fail; None if it has ended.
 
-    Args:
-        runs: keeps the folders of all sweeps' runs.
-
     Raises UserError: the agent is gone, or another process works on the run.
     """
     agent = os.environ.get(AGENT_VARIABLE)
@@ -116,9 +113,8 @@ def train_assigned(
         origin: provenance, for run.json.
         log_checkpoint: whether the best weights become an artifact.
 
-    Returns:
-        whether it failed. An invalid combination, which the service's search may draw, is no
-        failure: it says nothing about the next run.
+    Returns whether it failed. An invalid combination, which the service's search may draw, is no
+    failure: it says nothing about the next run.
 
     Raises UserError: the service refuses the run, such as for a wrong key.
     """

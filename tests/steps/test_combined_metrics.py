@@ -124,7 +124,7 @@ def test_values(text: str, value: float) -> None:
     ("combined", "message"),
     [
         ({SCORE: "val/alined_acc"}, "no metric 'val/alined_acc'; did you mean 'val/aligned_acc'?"),
-        ({SCORE: "loss + 1"}, "known are: train/"),
+        ({SCORE: "loss + 1"}, "no metric 'loss'; did you mean 'val/loss'?"),
         ({SCORE: "val/loss/train/loss"}, "no metric 'val/loss/train/loss'"),
         ({SCORE: "val/loss < 1"}, "is True, and not a number"),
         ({SCORE: "1 / 0"}, "division by zero"),

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 from recording_files import preprocess, write_recordings
-from sweep_documents import SHIPPED, guide, sweep_document
+from sweep_documents import SHIPPED, sweep_document
 
 from gcodefp import create_sweep
 from gcodefp.model.hyperparameters import DEFAULT_OBJECTIVE
@@ -73,19 +72,6 @@ def test_search_without_end_needs_a_cap(create: Create, method: str) -> None:
     for part in ("s.yaml", "run_cap", method, "sweep.run_cap in the configuration"):
         assert part in str(message)
     assert made(create("--run-cap", "3", run_cap=None, method=method)).total == 3
-
-
-def test_sweep_of_the_first_guide_runs_as_it_stands(create: Create) -> None:
-    section = guide("000").partition("### Sweep Configuration File")[2]
-    block = re.search(r"```yaml\n(.*?)```", section, re.DOTALL)
-    assert block is not None
-    refused = create("--run-cap", "20", text=block[1])
-    assert "program: 'scripts/train_multihead.py': no such file" in str(refused)
-    text = re.sub("^program:.*\n", "", block[1], flags=re.MULTILINE)
-    sweep = made(create("--run-cap", "20", text=text))
-    assert sweep.specification.method == "bayes"
-    assert sweep.specification.document == yaml.safe_load(text)
-    assert sweep.total == 20
 
 
 def test_sweep_of_another_program_needs_no_dataset(

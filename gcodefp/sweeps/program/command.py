@@ -70,9 +70,6 @@ def read_program(document: Mapping[str, Any], where: str) -> Program | None:
     The script's path is relative to the current folder, as for `wandb agent`; one that is not there
     is looked for in the folder of the sweep YAML.
 
-    Args:
-        where: the sweep YAML.
-
     Raises UserError: there is no such script, or program or command is not what it should be.
     """
     if not is_external(document):

@@ -111,8 +111,7 @@ def run_function(
 ) -> dict[str, Any]:
     """Calls the function with a run's hyperparameters in `wandb.config`; content of run.json.
 
-    Raises:
-        LeaseLost, OutOfTime, OSError: not the function's fault; the run stays unfinished.
+    Raises LeaseLost, OutOfTime, OSError: not the function's fault; the run stays unfinished.
     """
     if (content := killed_too_often(run)) is not None:
         return content

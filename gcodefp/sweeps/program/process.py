@@ -62,11 +62,7 @@ def command_line(
 
 
 def environment(run: LeasedRun, sweep: SweepFile, data: Mapping[str, Path]) -> dict[str, str]:
-    """The environment of a run's program, with the folders and files that it names.
-
-    Args:
-        data: GCODEFP_TRAIN and others -> paths of a dataset.
-    """
+    """The environment of a run's program, with the folders and files that it names."""
     files, document = run.lease.files.absolute(), sweep.specification.document
     config = {name: {"value": value} for name, value in run.hyperparameters.items()}
     text = yaml.safe_dump({"wandb_version": 1, **config}, sort_keys=False)

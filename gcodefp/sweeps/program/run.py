@@ -190,16 +190,12 @@ def _seconds(work: Path) -> float:
 def run_program(
     run: LeasedRun, sweep: SweepFile, deadline: Deadline, data: Mapping[str, Path]
 ) -> dict[str, Any]:
-    """Runs the sweep's program with a run's hyperparameters, and follows its metrics.
+    """Runs the sweep's program, and follows its metrics; the content of run.json.
 
     Args:
         data: GCODEFP_TRAIN and others -> paths of a dataset.
 
-    Returns:
-        the content of its run.json.
-
-    Raises:
-        LeaseLost, OutOfTime, OSError: not the program's fault; the run stays unfinished.
+    Raises LeaseLost, OutOfTime, OSError: not the program's fault; the run stays unfinished.
     """
     program, files = sweep.program, run.lease.files
     assert program is not None, "a sweep of another program"

@@ -101,11 +101,6 @@ def test_odd_yaml_is_read(name: str, tmp_path: Path) -> None:
     fuzz(Reader(tmp_path), iter([READ[name]]), 1).check()
 
 
-def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"none.yaml: no such file; write the path"):
-        load_specification(tmp_path / "none.yaml")
-
-
 def test_numbers_of_another_base_are_warned_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -4,8 +4,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ruled_sweeps import MIXED, ONLY_SGD, SMALL, ruled, run
 from sweep_documents import specification
 
@@ -194,16 +192,6 @@ def test_first_points_come_first_and_exactly(method: str) -> None:
     if method == "bayes":
         assert runs[0].latent["momentum"] == pytest.approx(0.5)
         assert runs[0].latent["optimizer"] == 0.75
-
-
-@settings(max_examples=20, deadline=None)
-@given(rate=st.floats(0.001, 0.1), momentum=st.floats(0.1, 0.9))
-def test_any_value_of_the_range_is_tried_exactly(rate: float, momentum: float) -> None:
-    point = {"learning_rate": rate, "momentum": momentum}
-    sweep = ruled(MIXED, first=[point])
-    made = ConfigurationSequence(sweep, 1).propose(0, [])
-    assert point.items() <= made.hyperparameters.items()
-    assert ConfigurationSequence(sweep, 1).propose(0, []) == made
 
 
 def test_first_point_of_a_grid_is_not_repeated_and_has_its_type() -> None:

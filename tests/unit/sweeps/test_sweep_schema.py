@@ -1,5 +1,4 @@
 import json
-import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -7,11 +6,10 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from sweep_documents import SHIPPED, WHERE, guide, specification, sweep_document
+from sweep_documents import SHIPPED, WHERE, specification, sweep_document
 
 from gcodefp.errors import UserError
 from gcodefp.sweeps.parameters import read_parameter
-from gcodefp.sweeps.sampling import check_possible, total_runs
 from gcodefp.sweeps.specification import Sweep, load_specification, read_specification
 from gcodefp.sweeps.trainable import check_trainable
 
@@ -195,22 +193,3 @@ def test_shipped_sweeps_are_right_for_schema_and_trainer(path: Path) -> None:
     assert list(validator.iter_errors(document | {"max_runs": 3}))
     assert list(validator.iter_errors(document | {"parameters": {"a": {"distribution": "x"}}}))
     json.dumps(Sweep.model_json_schema())
-
-
-def test_very_long_list_is_read_at_once(tmp_path: Path) -> None:
-    values = [round(0.001 + i * 1e-8, 8) for i in range(30_000)]
-    sweep = specification(parameters={"learning_rate": {"values": values}})
-    check_trainable(sweep, WHERE)
-    check_possible(sweep, 0)
-    assert total_runs(sweep) == 4
-
-
-def test_exponents_of_the_second_guide_are_named_as_a_mistake() -> None:
-    # Its Python dicts, one a line break apart, are YAML flow mappings but for their comments.
-    entries = re.findall(r"'learning_rate': (\{[^{}]*'log_uniform'[^{}]*\})", guide("002"))
-    assert len(entries) > 5
-    for entry in entries:
-        config = yaml.safe_load(re.sub(r"(\d)e-", r"\1.0e-", entry))
-        message = message_of(sweep_document(parameters={"learning_rate": config}))
-        for part in ("parameters.learning_rate", repr(config["min"]), "log_uniform_values"):
-            assert part in message
