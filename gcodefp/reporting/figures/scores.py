@@ -41,6 +41,8 @@ def draw_accuracy(results: Results) -> paper.Drawn:
     """A panel for each metric that was measured; the predictors share their rows."""
     scores = results.evaluation["models"]
     measured = [m for m in MAIN_METRICS if any(s[m]["value"] is not None for s in scores.values())]
+    if not measured:
+        raise paper.NothingToDraw("no metric was measured")
     rows: list[str] = []
     for kind, group in KINDS.items():
         names = [name for name in PREDICTORS if name in scores and PREDICTORS[name].kind == kind]
@@ -120,6 +122,8 @@ def draw_sensor_groups(results: Results) -> paper.Drawn:
     sensors = results.explanation.document["sensors"]
     rows = _loss_rows(sensors["without"])
     metrics = [name for name, score in sensors["complete"].items() if score["value"] is not None]
+    if not metrics:
+        raise paper.NothingToDraw("no metric was measured with all sensors")
     fig = paper.new_figure(paper.PAGE_INCHES, ROW_INCHES * max(MIN_ROWS, len(rows)) + 0.75)
     panels = fig.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
     for axes, metric in zip(panels, metrics, strict=True):
